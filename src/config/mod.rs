@@ -1,0 +1,1 @@
+//! Text and environment to settings; every mistake collected, then told at once.

@@ -1,0 +1,62 @@
+//! Job-Runner: scripts that run on a schedule, after one another, on some machine of a pool,
+//! now, and never twice.
+//!
+//! # The map
+//!
+//! A **source** offers orders (run this, kill that); the **intake** decides whether and when; the
+//! **execution** runs the process and survives us; the **report** writes every fact to disk and
+//! carries it out. All four speak the words of **run**; only **wire** knows how the words look as
+//! bytes; **rest** is the signed HTTP client that intake and report share.
+//!
+//! ```text
+//!                  run   (words and rules; pure)
+//!                   ▲
+//!                  wire  (bytes <-> words: network and disk; pure)
+//!                   ▲
+//!                  rest  (the signed HTTP client: back-off, time-outs, auth health)
+//!                   ▲
+//!    source ──▶ intake ──▶ execution ──▶ report
+//!    broadcast  door       launch        outbox
+//!    websocket  hints      pool, shim    courier
+//!    leftover   seats      spool, tree   events
+//!         └──── worker.rs wires left to right ────┘
+//!                daemon/: settings, signals, drain, status, exit code
+//! ```
+//!
+//! Arrows are imports and data alike: a room may hold the *door* (its `mod.rs`) of any room to its
+//! right; nothing imports leftward. `tests/suite/house.rs` reads the table below and fails on a backward
+//! import.
+//!
+//! | room | may import |
+//! |---|---|
+//! | `run` | |
+//! | `wire` | `run` |
+//! | `rest` | `run`, `wire` |
+//! | `report` | `run`, `wire`, `rest` |
+//! | `execution` | `run`, `wire`, `report` |
+//! | `execution/shim` | `run`, `wire` |
+//! | `intake` | `run`, `rest`, `execution`, `report` |
+//! | `source` | `run`, `wire`, `rest`, `intake`, `execution`, `report` |
+//! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
+//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon` |
+//! | `daemon` | everything |
+//! | `cli` | everything |
+//!
+//! # What is deliberately absent
+//!
+//! No central table of runs that everybody locks: a run is moved from room to room and its seat
+//! travels with it. No trait for sources: the set is closed, and a `match` is easier to read. No
+//! trust in any pid that came over the network. No configuration in the shim: it is told
+//! everything in its order, so that a shim of one version can be found again by the next.
+
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod daemon;
+pub mod execution;
+pub mod intake;
+pub mod report;
+pub mod rest;
+pub mod run;
+pub mod source;
+pub mod wire;

@@ -1,0 +1,33 @@
+//! The signed HTTP client: kept-alive connections, time-outs everywhere, bounded bodies, one origin.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::run::{ApiKey, Secret};
+
+/// What the REST client needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Scheme, host and port of the API. Resource paths are joined to it as `urljoin` does.
+    pub api_base_url: Url,
+    /// Who we are.
+    pub api_key: ApiKey,
+    /// What requests are signed with.
+    pub secret: Secret,
+    /// Path of the run resource, with a leading and a trailing slash.
+    pub run_resource: String,
+    /// Path of the worker resource.
+    pub worker_resource: String,
+    /// Path of the run log resource.
+    pub run_log_resource: String,
+    /// Path of the kill request resource.
+    pub kill_request_resource: String,
+    /// Whether certificates are verified.
+    pub tls_verify: bool,
+    /// More trust roots, a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// The longest one call may take without progress on its answer.
+    pub api_timeout: Duration,
+}
