@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::run::Leftovers;
 
+pub mod shim;
+
 /// What the execution needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -1,7 +1,17 @@
 //! The words of the house and their rules. Pure: no clock, no files, no runtime.
 
+pub mod claim;
+pub mod ending;
+mod event;
+pub mod excerpt;
 mod key;
+mod order;
+mod outcome;
 mod policy;
+pub mod script;
 
+pub use event::Event;
 pub use key::{ApiKey, Attempt, KillId, RunId, Secret};
+pub use order::Order;
+pub use outcome::{Cause, Exit, Left, Outcome};
 pub use policy::{IncompleteRuns, Leftovers};

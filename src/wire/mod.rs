@@ -1,1 +1,11 @@
-//! Bytes to words and back: network and disk. Pure.
+//! Bytes to words and back: the network's and the disk's. Pure.
+//!
+//! Nothing of `run` knows how it looks as bytes; every format stands here, with where it comes from.
+
+pub mod broadcast;
+pub mod disk;
+pub mod event;
+pub mod hmac;
+pub mod resources;
+pub mod shim;
+pub mod time;

@@ -1,0 +1,98 @@
+//! A cgroup of the second kind for the processes of a shim's jobs, where one can be had.
+//!
+//! Nobody leaves a cgroup by forking, changing session or clearing an environment, and the kernel
+//! kills all of it at once. It needs a hierarchy that is mounted and may be written, which is never
+//! required: without it the shim adopts orphans and sweeps.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// A directory of the hierarchy. It is removed on drop, if nobody is in it.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+    dir: File,
+}
+
+impl Cgroup {
+    /// Makes a group below our own.
+    ///
+    /// # Errors
+    /// Why none can be had.
+    pub fn create(name: &str) -> io::Result<Self> {
+        let own = own_group(
+            &fs::read_to_string("/proc/self/mountinfo")?,
+            &fs::read_to_string("/proc/self/cgroup")?,
+        )
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let path = own.join(name);
+        fs::create_dir(&path)?;
+        let made = File::open(&path).map(|dir| Self { path: path.clone(), dir });
+        match made {
+            Ok(group) if fs::OpenOptions::new().write(true).open(group.path.join("cgroup.kill")).is_ok() => Ok(group),
+            Ok(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+            Err(e) => {
+                let _ = fs::remove_dir(&path);
+                Err(e)
+            }
+        }
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Kills everybody in it.
+    pub fn kill(&self) {
+        kill(&self.path);
+    }
+}
+
+impl AsFd for Cgroup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// Kills everybody in the group of a directory.
+pub fn kill(path: &Path) {
+    let _ = fs::write(path.join("cgroup.kill"), "1");
+}
+
+/// Whether somebody is in the group of a directory.
+#[must_use]
+pub fn populated(path: &Path) -> bool {
+    fs::read_to_string(path.join("cgroup.events")).is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
+/// Where the group of this process is, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
+///
+/// The hierarchy may be mounted anywhere, beside others of the first kind, and from within a
+/// container only a part of it.
+#[must_use]
+pub fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
+    let group = Path::new(cgroup.lines().find_map(|line| line.strip_prefix("0::"))?);
+    mountinfo.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        if kind.split(' ').next() != Some("cgroup2") {
+            return None;
+        }
+        let mut fields = mount.split(' ').skip(3);
+        let (root, at) = (Path::new(fields.next()?), Path::new(fields.next()?));
+        Some(match group.strip_prefix(root) {
+            Ok(below) if below.as_os_str().is_empty() => at.to_owned(),
+            Ok(below) => at.join(below),
+            Err(_) => at.to_owned(),
+        })
+    })
+}

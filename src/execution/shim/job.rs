@@ -1,0 +1,387 @@
+//! One run under a shim: the licence, the process, its output, its end. The decisions are
+//! [`crate::run::ending`]'s; this is their hands.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::Pid;
+
+use super::cgroup::Cgroup;
+use super::spool::Spool;
+use super::syscall::{self, SpawnError};
+use super::tree;
+use crate::run::ending::{Company, Effect, Grace, Input, Phase};
+use crate::run::{Cause, Exit, Leftovers};
+use crate::wire::disk::{self, How, Line};
+use crate::wire::shim::{Execution, FromShim};
+use crate::wire::time;
+
+/// How long the survivors of a KILL are given until it is repeated; doubled each time.
+const FIRST_SWEEP: Duration = Duration::from_millis(20);
+/// The longest such pause.
+const LAST_SWEEP: Duration = Duration::from_secs(5);
+/// After how many sweeps in vain somebody is said to be stuck.
+const STUCK_AFTER: u32 = 12;
+/// How much output is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A run that was given its licence.
+pub struct Job {
+    order: Execution,
+    phase: Phase,
+    record: Option<Flock<File>>,
+    spool: Spool,
+    chunk: Box<[u8]>,
+    pipe: Option<OwnedFd>,
+    main: Option<(Pid, String)>,
+    company: Company,
+    timeout: Option<Instant>,
+    grace: Option<Instant>,
+    linger: Option<Instant>,
+    sweep: Option<Instant>,
+    sweeps: u32,
+    grace_length: Duration,
+    watch: Option<u64>,
+    told: bool,
+}
+
+impl Job {
+    /// Takes the licence and starts the script. What cannot start is a run that ended.
+    ///
+    /// # Errors
+    /// Why the licence was not given: nothing was started and nothing is on disk.
+    pub fn begin(
+        order: Execution,
+        socket: &Path,
+        cgroup: Option<&Cgroup>,
+        null: BorrowedFd<'_>,
+    ) -> Result<(Self, FromShim), String> {
+        let record = licence(&order, socket, cgroup).map_err(|e| format!("the record could not be made: {e}"))?;
+        // Who cleans up after a dead worker removes the script first and looks for a record then; so
+        // either they see our record, or we see that the script is gone.
+        if !order.script.exists() {
+            let _ = std::fs::remove_file(&order.record);
+            return Err("the script is gone".to_owned());
+        }
+        let mut job = Self {
+            phase: Phase::Starting,
+            record: Some(record),
+            spool: Spool::new(&order.output, order.head, order.tail),
+            chunk: Vec::new().into_boxed_slice(),
+            pipe: None,
+            main: None,
+            company: Company::Others,
+            timeout: None,
+            grace: None,
+            linger: None,
+            sweep: None,
+            sweeps: 0,
+            grace_length: Duration::from_millis(order.grace_ms),
+            watch: None,
+            told: false,
+            order,
+        };
+        let said = match job.spawn(cgroup, null) {
+            Ok((pid, pipe)) => job.started(pid, pipe, cgroup),
+            Err(reason) => {
+                job.company = Company::Alone;
+                job.step(Input::Unstartable(reason), cgroup);
+                job.tell().unwrap_or(FromShim::Output { total: 0 })
+            }
+        };
+        Ok((job, said))
+    }
+
+    fn spawn(&self, cgroup: Option<&Cgroup>, null: BorrowedFd<'_>) -> Result<(Pid, OwnedFd), String> {
+        let environment = environment(&self.order);
+        let program = interpreter(&self.order.command, &environment)?;
+        let argv = c_strings(self.order.command.iter().map(String::as_bytes))?;
+        let envp = c_strings(environment.iter().map(Vec::as_slice))?;
+        let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| nul())?;
+        let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("No pipe for its output: {e}."))?;
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|e| format!("No pipe for its output: {e}."))?;
+        let started = syscall::spawn(&syscall::Program {
+            path: &path,
+            argv: &argv,
+            envp: &envp,
+            stdin: null,
+            output: write.as_fd(),
+            cgroup: cgroup.map(Cgroup::as_fd),
+        });
+        match started {
+            Ok(pid) => Ok((pid, output)),
+            Err(SpawnError::Clone(e)) => Err(format!("No process could be made for it: {}.", plain(&e))),
+            Err(SpawnError::Exec(e)) => {
+                Err(format!("The interpreter {:?} could not be executed: {}.", self.order.command[0], plain(&e)))
+            }
+        }
+    }
+
+    fn started(&mut self, pid: Pid, pipe: OwnedFd, cgroup: Option<&Cgroup>) -> FromShim {
+        let at = now();
+        let start_time = tree::process(pid.as_raw()).map_or(0, |process| process.start_time);
+        self.write(&Line::Spawned { pid: pid.as_raw(), start_time, at: at.clone() });
+        self.pipe = Some(pipe);
+        self.main = Some((pid, at.clone()));
+        self.timeout = self.order.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        self.step(Input::Started, cgroup);
+        FromShim::Spawned { pid: pid.as_raw(), at }
+    }
+
+    /// The pipe, as long as it is open.
+    pub fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether a process is the script's own.
+    pub fn is_main(&self, pid: Pid) -> bool {
+        self.main.as_ref().is_some_and(|(main, _)| *main == pid)
+    }
+
+    /// What a worker that comes later has to know.
+    pub fn spawned(&self) -> Option<FromShim> {
+        self.main.as_ref().map(|(pid, at)| FromShim::Spawned { pid: pid.as_raw(), at: at.clone() })
+    }
+
+    /// When the next timer is due.
+    pub fn due(&self) -> Option<Instant> {
+        [self.timeout, self.grace, self.linger, self.sweep].into_iter().flatten().min()
+    }
+
+    /// Whether nobody is left of it and its output is closed.
+    pub fn is_gone(&self) -> bool {
+        self.company == Company::Alone && self.pipe.is_none()
+    }
+
+    /// Whether its end was told.
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// The run is to end.
+    pub fn stop(&mut self, cause: Cause, grace: Duration, cgroup: Option<&Cgroup>) {
+        self.grace_length = grace;
+        let grace = if grace.is_zero() { Grace::Without } else { Grace::With };
+        self.step(Input::Stop(cause, grace), cgroup);
+    }
+
+    /// Tells output beyond a number of bytes, once: now if it is there, else when it comes.
+    pub fn watch(&mut self, beyond: u64) -> Option<FromShim> {
+        self.watch = Some(beyond);
+        self.watched()
+    }
+
+    fn watched(&mut self) -> Option<FromShim> {
+        let total = self.spool.written();
+        self.watch.take_if(|beyond| total > *beyond).map(|_| FromShim::Output { total })
+    }
+
+    /// Children were waited for.
+    pub fn reaped(&mut self, main: Option<Exit>, company: Company, cgroup: Option<&Cgroup>) {
+        let before = std::mem::replace(&mut self.company, company);
+        if let Some(exit) = main {
+            if company == Company::Alone {
+                self.drain(cgroup);
+            }
+            self.step(Input::MainExited(exit, company), cgroup);
+        } else if company == Company::Alone && before == Company::Others {
+            self.drain(cgroup);
+            self.step(Input::NobodyLeft, cgroup);
+        }
+    }
+
+    /// Reads what is in the pipe: nobody of ours will write to it any more.
+    fn drain(&mut self, cgroup: Option<&Cgroup>) {
+        while self.pipe.is_some() && self.read_chunk(cgroup) {}
+    }
+
+    /// Reads some output.
+    pub fn read_output(&mut self, cgroup: Option<&Cgroup>) -> Option<FromShim> {
+        self.read_chunk(cgroup);
+        self.watched()
+    }
+
+    /// Whether there may be more at once.
+    fn read_chunk(&mut self, cgroup: Option<&Cgroup>) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        if self.chunk.is_empty() {
+            self.chunk = vec![0; CHUNK].into_boxed_slice();
+        }
+        match nix::unistd::read(pipe, &mut self.chunk) {
+            Ok(0) => {
+                self.pipe = None;
+                self.step(Input::OutputClosed(self.company), cgroup);
+                false
+            }
+            Ok(n) => {
+                if !matches!(self.phase, Phase::Finished(_)) {
+                    self.spool.write(&self.chunk[..n]);
+                }
+                true
+            }
+            Err(nix::errno::Errno::EINTR) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Looks at the timers.
+    pub fn tick(&mut self, now: Instant, cgroup: Option<&Cgroup>) -> Option<FromShim> {
+        if self.timeout.take_if(|due| *due <= now).is_some() {
+            self.stop(Cause::TimedOut, Duration::from_millis(self.order.grace_ms), cgroup);
+        }
+        if self.grace.take_if(|due| *due <= now).is_some() {
+            self.step(Input::GraceOver, cgroup);
+        }
+        if self.linger.take_if(|due| *due <= now).is_some() {
+            self.step(Input::LingerOver(self.company), cgroup);
+        }
+        if self.sweep.take_if(|due| *due <= now).is_some() {
+            self.step(Input::SweepOver, cgroup);
+            if self.sweeps == STUCK_AFTER {
+                let me = Pid::this();
+                let pids = tree::descendants(me).into_iter().map(|process| process.pid).collect();
+                return Some(FromShim::Stuck { pids });
+            }
+        }
+        None
+    }
+
+    fn step(&mut self, input: Input, cgroup: Option<&Cgroup>) {
+        let leftovers = if self.order.stop_leftovers { Leftovers::Stop } else { Leftovers::Keep };
+        let phase = std::mem::replace(&mut self.phase, Phase::Starting);
+        let (phase, effects) = phase.step(input.clone(), leftovers);
+        self.phase = phase;
+        for effect in effects {
+            self.perform(*effect, cgroup);
+        }
+        // Who waits for the last process to go may have come after that.
+        let waits = matches!(self.phase, Phase::Stopping { main: Some(_), .. } | Phase::Killing { main: Some(_), .. });
+        if waits && self.company == Company::Alone && input != Input::NobodyLeft {
+            self.step(Input::NobodyLeft, cgroup);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, cgroup: Option<&Cgroup>) {
+        match effect {
+            Effect::TermTree => tree::signal(Pid::this(), libc::SIGTERM),
+            Effect::KillTree => match cgroup {
+                Some(cgroup) if self.sweeps == 0 => cgroup.kill(),
+                cgroup => {
+                    cgroup.inspect(|cgroup| cgroup.kill());
+                    tree::kill(Pid::this());
+                }
+            },
+            Effect::StartGrace => self.grace = Some(Instant::now() + self.grace_length),
+            Effect::StartLinger => {
+                self.linger = Some(Instant::now() + Duration::from_millis(self.order.linger_ms));
+            }
+            Effect::StartSweep => {
+                let pause = FIRST_SWEEP.saturating_mul(1 << self.sweeps.min(8)).min(LAST_SWEEP);
+                self.sweeps += 1;
+                self.sweep = Some(Instant::now() + pause);
+            }
+            Effect::Finish => {
+                (self.timeout, self.grace, self.linger, self.sweep) = (None, None, None, None);
+            }
+        }
+    }
+
+    /// The end, once: on disk before it is said.
+    pub fn tell(&mut self) -> Option<FromShim> {
+        let Phase::Finished(outcome) = &self.phase else { return None };
+        if std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        let (how, at, output) = (How::from(outcome), now(), self.spool.written());
+        let _ = std::fs::remove_file(&self.order.script);
+        self.write(&Line::Ended { how: how.clone(), output, at: at.clone() });
+        self.record = None;
+        Some(FromShim::Ended { how, output, at, free: self.is_gone() })
+    }
+
+    /// Appends to the record. A disk that is full must not end the run: the worker is told all the same.
+    fn write(&mut self, line: &Line) {
+        if let Some(record) = &mut self.record {
+            let _ = record.write_all(&disk::line(line));
+        }
+    }
+}
+
+/// Makes the record: who succeeds, and nobody else, may execute this attempt.
+fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Result<Flock<File>> {
+    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&order.record)?;
+    let mut record = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+    let begun = Line::Begun {
+        v: disk::VERSION,
+        run: order.run,
+        attempt: order.attempt,
+        token: order.token.clone(),
+        shim: i32::try_from(process::id()).unwrap_or_default(),
+        socket: socket.to_string_lossy().into_owned(),
+        boot_id: tree::boot_id(),
+        script: order.script.to_string_lossy().into_owned(),
+        cgroup: cgroup.map(|cgroup| cgroup.path().to_string_lossy().into_owned()),
+    };
+    match record.write_all(&disk::line(&begun)) {
+        Ok(()) => Ok(record),
+        Err(e) => {
+            let _ = std::fs::remove_file(&order.record);
+            Err(e)
+        }
+    }
+}
+
+/// Our own environment, which the worker chose, and what the order adds.
+fn environment(order: &Execution) -> Vec<Vec<u8>> {
+    let added = |name: &OsStr| order.environment.iter().any(|(added, _)| OsStr::new(added) == name);
+    let pair = |name: &[u8], value: &[u8]| [name, b"=", value].concat();
+    let own = std::env::vars_os().filter(|(name, _)| !added(name));
+    own.map(|(name, value)| pair(name.as_bytes(), value.as_bytes()))
+        .chain(order.environment.iter().map(|(name, value)| pair(name.as_bytes(), value.as_bytes())))
+        .collect()
+}
+
+/// The file of the interpreter: as it is named where it is a path, else from the `PATH` of the job.
+fn interpreter(command: &[String], environment: &[Vec<u8>]) -> Result<PathBuf, String> {
+    let name = command.first().ok_or("There is no interpreter.")?;
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let path = environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+    let path = path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+    let found = path.split(|b| *b == b':').map(|dir| Path::new(OsStr::from_bytes(dir)).join(name)).find(|file| {
+        file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    });
+    found.ok_or_else(|| format!("The interpreter {name:?} was not found."))
+}
+
+fn c_strings<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Result<Vec<CString>, String> {
+    strings.map(|s| CString::new(s).map_err(|_| nul())).collect()
+}
+
+fn nul() -> String {
+    "Its command or environment contains a NUL character.".to_owned()
+}
+
+/// The system's words, in a sentence.
+fn plain(e: &io::Error) -> String {
+    let text = e.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => format!("{words}, errno {}", e.raw_os_error().unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn now() -> String {
+    time::sent(chrono::Utc::now())
+}
+

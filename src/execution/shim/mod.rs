@@ -1,0 +1,257 @@
+//! The shim: a small synchronous process that supervises one run at a time and outlives the worker.
+//!
+//! It is the same binary, entered before any runtime starts, with one thread. It owns what must survive
+//! the worker: the licence to execute, the script's process tree (as its subreaper), the pipe with the
+//! output, the exit status. It needs no configuration – its order says everything – and trusts nobody but
+//! its own user.
+//!
+//! While the worker lives, orders and results go over the socket pair on descriptor 0, and a shim
+//! whose run left nobody behind takes the next one. When the worker dies, the shim finishes its run,
+//! writes the record and exits; a new worker finds it by the record, sees by the lock that it lives,
+//! and connects to its socket.
+
+pub mod cgroup;
+mod job;
+pub mod socket;
+pub mod spool;
+mod syscall;
+pub mod tree;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::run::Exit;
+use crate::run::ending::Company;
+use crate::wire::disk;
+use crate::wire::shim::{FromShim, ToShim};
+use cgroup::Cgroup;
+use job::Job;
+use socket::Peer;
+
+/// The first argument of a shim; the second is the state directory.
+pub const ARGUMENT: &str = "--shim";
+/// The third argument of a shim that is to do without a cgroup.
+pub const WITHOUT_CGROUP: &str = "without-cgroup";
+
+/// Becomes a shim if the command line says so. Called before anything else.
+pub fn enter_if_called() {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
+        return;
+    }
+    let Some(state) = args.next().map(PathBuf::from) else { process::exit(2) };
+    let with_cgroup = args.next().as_deref() != Some(OsStr::new(WITHOUT_CGROUP));
+    process::exit(match Shim::start(&state, with_cgroup).and_then(Shim::serve) {
+        Ok(()) => 0,
+        Err(_) => 70,
+    });
+}
+
+/// Who is there.
+struct Shim {
+    listener: socket::Listener,
+    signals: SignalFd,
+    null: OwnedFd,
+    cgroup: Option<Cgroup>,
+    /// The worker, as far as we know.
+    worker: Option<Peer>,
+    job: Option<Job>,
+}
+
+/// What woke us.
+#[derive(Clone, Copy)]
+enum Wake {
+    Worker,
+    Listener,
+    Child,
+    Output,
+}
+
+impl Shim {
+    fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
+        let worker = Peer::inherited()?;
+        syscall::close_from(worker.next_fd());
+        nix::unistd::setsid().ok();
+        let _ = nix::sys::prctl::set_name(c"jr-shim");
+        nix::sys::prctl::set_child_subreaper(true)?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
+        let mut child = SigSet::empty();
+        child.add(Signal::SIGCHLD);
+        let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
+        let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
+        let cgroup =
+            if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
+        let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
+        if let Some(worker) = &shim.worker {
+            worker.say(&shim.hello())?;
+        }
+        Ok(shim)
+    }
+
+    fn hello(&self) -> FromShim {
+        let supervision = if self.cgroup.is_some() { "cgroup" } else { "subreaper" };
+        FromShim::Hello {
+            v: disk::VERSION,
+            shim: i32::try_from(process::id()).unwrap_or_default(),
+            supervision: supervision.to_owned(),
+        }
+    }
+
+    fn serve(mut self) -> io::Result<()> {
+        while self.worker.is_some() || self.job.is_some() {
+            for wake in self.wait()? {
+                match wake {
+                    Wake::Worker => self.hear(),
+                    Wake::Listener => self.accept(),
+                    Wake::Child => self.reap(),
+                    Wake::Output => self.read_output(),
+                }
+            }
+            self.tick();
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something happens or a timer of the job is due.
+    fn wait(&self) -> io::Result<Vec<Wake>> {
+        let mut who = vec![(Wake::Listener, self.listener.as_fd()), (Wake::Child, self.signals.as_fd())];
+        who.extend(self.worker.as_ref().map(|worker| (Wake::Worker, worker.as_fd())));
+        who.extend(self.job.as_ref().and_then(Job::output).map(|pipe| (Wake::Output, pipe)));
+        let mut fds: Vec<PollFd<'_>> =
+            who.iter().map(|(_, fd): &(Wake, BorrowedFd<'_>)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        let timeout = match self.job.as_ref().and_then(Job::due) {
+            None => PollTimeout::NONE,
+            // Rounded up, so that the timer is due when we wake.
+            Some(due) => {
+                let left = due.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+                PollTimeout::try_from(left.min(Duration::from_secs(86_400))).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match nix::poll::poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => return Ok(Vec::new()),
+            woken => woken?,
+        };
+        Ok(who.iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(true)).map(|((wake, _), _)| *wake).collect())
+    }
+
+    fn hear(&mut self) {
+        let Some(worker) = &self.worker else { return };
+        match worker.hear::<ToShim>() {
+            Ok(Some(ToShim::Execute(order))) if self.job.is_none() => {
+                let socket = self.listener.path().to_owned();
+                match Job::begin(*order, &socket, self.cgroup.as_ref(), self.null.as_fd()) {
+                    Ok((job, said)) => {
+                        self.job = Some(job);
+                        self.say(&said);
+                    }
+                    Err(reason) => self.say(&FromShim::Refused { reason }),
+                }
+            }
+            Ok(Some(ToShim::Execute(_))) => {
+                self.say(&FromShim::Refused { reason: "this shim has a run already".to_owned() });
+            }
+            Ok(Some(ToShim::Stop { cause, grace_ms })) => {
+                if let Some(job) = &mut self.job {
+                    job.stop(cause.into(), Duration::from_millis(grace_ms), self.cgroup.as_ref());
+                }
+            }
+            Ok(Some(ToShim::Watch { beyond })) => {
+                if let Some(said) = self.job.as_mut().and_then(|job| job.watch(beyond)) {
+                    self.say(&said);
+                }
+            }
+            // A newer worker's word: nothing that we promised depends on it.
+            Ok(None) => {}
+            Err(_) => self.worker = None,
+        }
+    }
+
+    /// Says something to the worker; if it is gone, the record has it.
+    fn say(&mut self, said: &FromShim) {
+        if let Some(worker) = &self.worker
+            && worker.say(said).is_err()
+        {
+            self.worker = None;
+        }
+    }
+
+    /// A new worker found us. It replaces the one before.
+    fn accept(&mut self) {
+        let Ok(peer) = self.listener.accept() else { return };
+        self.worker = Some(peer);
+        self.say(&self.hello());
+        if let Some(said) = self.job.as_ref().and_then(Job::spawned) {
+            self.say(&said);
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        let mut main = None;
+        let company = loop {
+            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => break Company::Others,
+                Ok(WaitStatus::Exited(pid, code)) if self.is_main(pid) => main = Some(Exit::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if self.is_main(pid) => {
+                    main = Some(Exit::Signal(signal as i32));
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break Company::Alone,
+            }
+        };
+        if let Some(job) = &mut self.job {
+            job.reaped(main, company, self.cgroup.as_ref());
+        }
+    }
+
+    fn is_main(&self, pid: Pid) -> bool {
+        self.job.as_ref().is_some_and(|job| job.is_main(pid))
+    }
+
+    fn read_output(&mut self) {
+        if let Some(said) = self.job.as_mut().and_then(|job| job.read_output(self.cgroup.as_ref())) {
+            self.say(&said);
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(said) = self.job.as_mut().and_then(|job| job.tick(Instant::now(), self.cgroup.as_ref())) {
+            self.say(&said);
+        }
+    }
+
+    /// Tells the end of the run once it is on disk, and gives up the job when nobody is left of it.
+    fn settle(&mut self) {
+        let Some(job) = &mut self.job else { return };
+        if let Some(said) = job.tell() {
+            let free = job.is_gone();
+            self.say(&said);
+            if !free {
+                // The worker does not use a shim again that has leftovers: we stay for them alone.
+                self.worker = None;
+            }
+        }
+        if self.job.as_ref().is_some_and(|job| job.is_told() && job.is_gone()) {
+            self.job = None;
+        }
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.listener.path());
+    }
+}

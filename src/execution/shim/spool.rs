@@ -1,0 +1,157 @@
+//! The output of a run on disk: its head and the ring of its tail, bounded whatever the script prints.
+//!
+//! The file begins with [`MAGIC`], the sizes of head and ring and the number of bytes the script has
+//! written, each a little-endian `u64`; then the head; then the ring, in which the byte at output offset
+//! `o` stands at `(o - head) % ring`. Data is written before the number, so that a reader of a living
+//! file sees no byte that is not there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How the file begins.
+pub const MAGIC: &[u8; 8] = b"JRSPOOL1";
+/// How long what stands before the head is.
+pub const HEADER: u64 = 32;
+
+/// The writing side. The file is made with the first byte.
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    file: Option<File>,
+    head: u64,
+    ring: u64,
+    written: u64,
+    stored: u64,
+    broken: bool,
+}
+
+impl Spool {
+    /// A spool of `head` and `tail` bytes.
+    #[must_use]
+    pub fn new(path: &Path, head: u64, tail: u64) -> Self {
+        Self { path: path.to_owned(), file: None, head, ring: tail, written: 0, stored: 0, broken: false }
+    }
+
+    /// How many bytes the script has written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Takes output. A disk that is full does not stop the script: what cannot be kept is counted.
+    pub fn write(&mut self, data: &[u8]) {
+        self.written += data.len() as u64;
+        if !self.broken && self.store(data).is_err() {
+            self.broken = true;
+        }
+    }
+
+    fn store(&mut self, data: &[u8]) -> io::Result<()> {
+        let (head, ring) = (self.head, self.ring);
+        let offset = self.stored;
+        let total = offset + data.len() as u64;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?),
+        };
+        let for_head = usize::try_from(head.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
+        let (to_head, to_ring) = data.split_at(for_head);
+        if offset == 0 {
+            // One call for the many scripts that say a line or two.
+            let mut first = header(head, ring, to_head.len() as u64).to_vec();
+            first.extend_from_slice(to_head);
+            file.write_all_at(&first, 0)?;
+        } else if !to_head.is_empty() {
+            file.write_all_at(to_head, HEADER + offset)?;
+        }
+        if !to_ring.is_empty() && ring > 0 {
+            // Of more than a ring only the last ring counts.
+            let skip = to_ring.len().saturating_sub(usize::try_from(ring).unwrap_or(usize::MAX));
+            let mut at = (offset + (for_head + skip) as u64 - head) % ring;
+            let mut rest = &to_ring[skip..];
+            while !rest.is_empty() {
+                let fits = usize::try_from(ring - at).unwrap_or(usize::MAX).min(rest.len());
+                file.write_all_at(&rest[..fits], HEADER + head + at)?;
+                rest = &rest[fits..];
+                at = 0;
+            }
+        }
+        if offset != 0 || !to_ring.is_empty() {
+            file.write_all_at(&total.to_le_bytes(), HEADER - 8)?;
+        }
+        self.stored = total;
+        Ok(())
+    }
+}
+
+fn header(head: u64, ring: u64, total: u64) -> [u8; HEADER as usize] {
+    let mut bytes = [0; HEADER as usize];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..16].copy_from_slice(&head.to_le_bytes());
+    bytes[16..24].copy_from_slice(&ring.to_le_bytes());
+    bytes[24..].copy_from_slice(&total.to_le_bytes());
+    bytes
+}
+
+/// What a spool holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The beginning.
+    pub head: Vec<u8>,
+    /// How many bytes between the two were not kept.
+    pub between: u64,
+    /// The end.
+    pub tail: Vec<u8>,
+    /// How many bytes were written.
+    pub total: u64,
+}
+
+/// Reads a spool. No file is no output.
+///
+/// # Errors
+/// What the system says, or that it is none of ours.
+pub fn read(path: &Path) -> io::Result<Kept> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+        file => file?,
+    };
+    let mut bytes = [0; HEADER as usize];
+    if let Err(e) = file.read_exact_at(&mut bytes, 0) {
+        return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(Kept::default()) } else { Err(e) };
+    }
+    if &bytes[..8] != MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not an output file of ours"));
+    }
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
+    let (head_size, ring, total) = (number(8), number(16), number(24));
+    let head = piece(&file, HEADER, head_size.min(total))?;
+    let behind = total.saturating_sub(head_size);
+    if behind <= ring {
+        let tail = piece(&file, HEADER + head_size, behind)?;
+        return Ok(Kept { head, between: 0, tail, total });
+    }
+    let at = behind % ring.max(1);
+    let mut tail = piece(&file, HEADER + head_size + at, ring - at)?;
+    tail.extend(piece(&file, HEADER + head_size, at)?);
+    Ok(Kept { head, between: behind - ring, tail, total })
+}
+
+/// How many bytes the script of a living run has written so far.
+#[must_use]
+pub fn total(path: &Path) -> u64 {
+    let mut bytes = [0; 8];
+    File::open(path)
+        .and_then(|file| file.read_exact_at(&mut bytes, HEADER - 8))
+        .map_or(0, |()| u64::from_le_bytes(bytes))
+}
+
+fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Process trees: who descends from a process, and how all of them are signalled.
+//!
+//! A pid is only a number that comes to mean another process. So nobody is signalled by pid: a
+//! descriptor is opened, then it is checked that the process is still the one that was found.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::unistd::Pid;
+
+use super::syscall::{pidfd_open, pidfd_send_signal};
+
+/// How often the search for new descendants is repeated at most while they are stopped.
+const MAX_ROUNDS: usize = 1000;
+
+/// A process as `/proc` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// When it was started, in clock ticks since boot.
+    pub start_time: u64,
+    /// Whether it is dead already and only waits to be noticed.
+    pub zombie: bool,
+}
+
+/// Reads `/proc/<pid>/stat`.
+#[must_use]
+pub fn process(pid: i32) -> Option<Process> {
+    stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The second field is the name, in parentheses, and may contain anything: what counts begins
+/// behind the last one.
+fn stat(pid: i32, bytes: &[u8]) -> Option<Process> {
+    let close = bytes.iter().rposition(|b| *b == b')')?;
+    let text = std::str::from_utf8(&bytes[close + 1..]).ok()?;
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    Some(Process {
+        pid,
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        parent: fields.get(1)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// All processes.
+fn everybody() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process).collect()
+}
+
+/// The living descendants of a process, itself left out.
+#[must_use]
+pub fn descendants(root: Pid) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in everybody() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![root.as_raw()];
+    while let Some(parent) = parents.pop() {
+        for process in children.remove(&parent).unwrap_or_default() {
+            parents.push(process.pid);
+            if !process.zombie {
+                found.push(process);
+            }
+        }
+    }
+    found
+}
+
+/// Signals all descendants once.
+pub fn signal(root: Pid, signal: i32) {
+    for process in descendants(root) {
+        if let Some(pidfd) = hold(process) {
+            let _ = pidfd_send_signal(pidfd.as_fd(), signal);
+        }
+    }
+}
+
+/// Kills all descendants: stops who is there until nobody new is found, so that nobody can fork
+/// away, then kills them all. Only a process that is being born in the last round can be missed; the
+/// caller looks again.
+pub fn kill(root: Pid) {
+    kill_found(|| descendants(root));
+}
+
+/// Kills every process that carries `JOB_RUNNER_RUN_TOKEN=<token>` in its environment, and all
+/// descendants of such. For trees whose supervisor is dead.
+pub fn kill_token(token: &str) {
+    let mark = format!("JOB_RUNNER_RUN_TOKEN={token}");
+    kill_found(|| bearers(mark.as_bytes()));
+}
+
+/// Whether somebody carries the token.
+#[must_use]
+pub fn token_lives(token: &str) -> bool {
+    let mark = format!("JOB_RUNNER_RUN_TOKEN={token}");
+    !bearers(mark.as_bytes()).is_empty()
+}
+
+fn bearers(mark: &[u8]) -> Vec<Process> {
+    let mut found: HashSet<Process> = HashSet::new();
+    for process in everybody().into_iter().filter(|p| !p.zombie) {
+        let Ok(environ) = fs::read(format!("/proc/{}/environ", process.pid)) else { continue };
+        if environ.split(|b| *b == 0).any(|variable| variable == mark) {
+            found.insert(process);
+            found.extend(descendants(Pid::from_raw(process.pid)));
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn kill_found(find: impl Fn() -> Vec<Process>) {
+    let mut stopped: HashMap<(i32, u64), OwnedFd> = HashMap::new();
+    for _ in 0..MAX_ROUNDS {
+        let mut news = false;
+        for process in find() {
+            let key = (process.pid, process.start_time);
+            if stopped.contains_key(&key) {
+                continue;
+            }
+            if let Some(pidfd) = hold(process)
+                && pidfd_send_signal(pidfd.as_fd(), libc::SIGSTOP).is_ok()
+            {
+                stopped.insert(key, pidfd);
+                news = true;
+            }
+        }
+        if !news {
+            break;
+        }
+    }
+    for pidfd in stopped.values() {
+        let _ = pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    }
+}
+
+/// A descriptor of just this process.
+fn hold(found: Process) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_raw(found.pid)).ok()?;
+    let now = process(found.pid)?;
+    (now.start_time == found.start_time).then_some(pidfd)
+}
+
+/// Kills a process that a record names, with its descendants, if it is still that process.
+///
+/// # Errors
+/// What the system says, other than that it is gone.
+pub fn kill_recorded(pid: i32, start_time: u64) -> io::Result<()> {
+    let Some(found) = process(pid).filter(|p| p.start_time == start_time && !p.zombie) else { return Ok(()) };
+    let Some(pidfd) = hold(found) else { return Ok(()) };
+    kill_found(|| {
+        let mut all = descendants(Pid::from_raw(pid));
+        all.extend(process(pid).filter(|p| p.start_time == start_time && !p.zombie));
+        all
+    });
+    match pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
+        Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// The boot this is.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}

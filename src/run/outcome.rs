@@ -1,0 +1,138 @@
+//! How a run ended, and what is said about it.
+
+use std::fmt::Write as _;
+
+/// How the main process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With a status, 0 to 255.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+/// Why a run was stopped before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked for it.
+    Killed,
+    /// It ran longer than it may.
+    TimedOut,
+    /// The worker was told to leave without waiting.
+    Interrupted,
+    /// The server says that the run is not ours (any more).
+    NotOurs,
+}
+
+/// What outlived the main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nobody,
+    /// Processes that were left alone.
+    Kept,
+    /// Processes that were stopped.
+    Stopped,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its script ran.
+    Ran {
+        /// How the main process ended.
+        exit: Exit,
+        /// Why it was stopped, if it was.
+        cause: Option<Cause>,
+        /// What outlived it.
+        left: Left,
+    },
+    /// Nothing could be started; the reason is one clear sentence.
+    Unstartable(String),
+    /// It was stopped before anything started.
+    Cancelled(Cause),
+    /// Its supervisor died; how often that happened by now.
+    Lost(u32),
+}
+
+impl Outcome {
+    /// A run succeeded when its script ended by itself with status 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        matches!(self, Self::Ran { exit: Exit::Code(0), cause: None, .. })
+    }
+
+    /// What the log says behind the script's output: nothing for a run that ended by itself and
+    /// left nobody, so that a plain log is the script's output to the byte.
+    #[must_use]
+    pub fn note(&self) -> String {
+        const WE: &str = "[job runner worker]";
+        let mut note = String::new();
+        match self {
+            Self::Ran { exit, cause, left } => {
+                if let Some(cause) = cause {
+                    let _ = writeln!(note, "{WE} The job was stopped: {}.", why(*cause));
+                } else if let Exit::Signal(signal) = exit {
+                    let _ = writeln!(note, "{WE} The job was ended by signal {signal} ({}).", signal_name(*signal));
+                }
+                match left {
+                    Left::Nobody => {}
+                    Left::Kept => {
+                        let _ = writeln!(note, "{WE} Processes that the job started were left running.");
+                    }
+                    Left::Stopped => {
+                        let _ = writeln!(note, "{WE} Processes that the job left running were stopped.");
+                    }
+                }
+            }
+            Self::Unstartable(reason) => {
+                let _ = write!(note, "{WE} Could not execute job: {reason}");
+            }
+            Self::Cancelled(cause) => {
+                let _ = write!(note, "{WE} Could not execute job: it was stopped before its start: {}.", why(*cause));
+            }
+            Self::Lost(times) => {
+                let _ = writeln!(
+                    note,
+                    "{WE} The run was lost {times} time{}: its supervising process died.",
+                    if *times == 1 { "" } else { "s" }
+                );
+            }
+        }
+        note
+    }
+}
+
+fn why(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Killed => "it was killed on request",
+        Cause::TimedOut => "it ran longer than run_timeout allows",
+        Cause::Interrupted => "the worker was told to stop without waiting",
+        Cause::NotOurs => "the server says that the run belongs to another worker",
+    }
+}
+
+/// The name of a signal as Linux numbers them.
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => "unnamed",
+    }
+}

@@ -1,0 +1,270 @@
+//! The resources of the REST API, as far as a worker reads and writes them.
+//!
+//! Reading is lenient: a field that is missing is null, and of a timestamp only its being there
+//! counts. Writing sends the fields that change and no others.
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::time;
+use crate::run::RunId;
+use crate::run::claim::Seen;
+
+#[cfg(test)]
+mod tests;
+
+/// `GET /api/v1/run/{id}/`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Run {
+    /// Its number.
+    #[serde(default)]
+    pub id: i64,
+    /// The job's path.
+    #[serde(default)]
+    pub job: Option<String>,
+    /// The path of the log, if there is one.
+    #[serde(default)]
+    pub run_log: Option<String>,
+    /// The path of the worker that claimed it or to which it is pinned.
+    #[serde(default)]
+    pub worker: Option<String>,
+    /// When it is due.
+    #[serde(default)]
+    pub schedule_dts: Option<Value>,
+    /// When it was claimed.
+    #[serde(default)]
+    pub enqueue_dts: Option<Value>,
+    /// When its script was started.
+    #[serde(default)]
+    pub start_dts: Option<Value>,
+    /// When it was over.
+    #[serde(default)]
+    pub return_dts: Option<Value>,
+    /// Its own path.
+    #[serde(default)]
+    pub resource_uri: Option<String>,
+}
+
+impl Run {
+    /// What this says to the worker whose path is `me`.
+    #[must_use]
+    pub fn seen(&self, me: &str, now: DateTime<Utc>) -> Seen {
+        let mine = self.worker.as_deref().map(|worker| worker == me);
+        let far = self.schedule_dts.as_ref().and_then(Value::as_str).is_some_and(|at| time::is_far_ahead(at, now));
+        match (&self.return_dts, &self.enqueue_dts, mine) {
+            (Some(_), _, _) => Seen::Returned,
+            (None, Some(_), Some(true)) => Seen::Ours,
+            (None, Some(_), _) => Seen::Theirs,
+            (None, None, Some(false)) => Seen::NotForUs,
+            (None, None, _) if far => Seen::NotForUs,
+            (None, None, _) => Seen::Free,
+        }
+    }
+}
+
+/// `GET /api/v1/job/{id}/`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Job {
+    /// The script, as text; anything else is no script.
+    #[serde(default)]
+    pub script_content: Option<Value>,
+    /// Its name.
+    #[serde(default)]
+    pub title: Option<Value>,
+}
+
+/// `GET /api/v1/worker/`, one of its objects.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Worker {
+    /// Its path.
+    pub resource_uri: String,
+    /// Its key.
+    #[serde(default)]
+    pub api_key: Option<String>,
+}
+
+/// `GET /api/v1/kill_request/{id}/`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KillRequest {
+    /// The path of the run.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// When a worker took it.
+    #[serde(default)]
+    pub enqueue_dts: Option<Value>,
+    /// When it was done.
+    #[serde(default)]
+    pub execute_dts: Option<Value>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Page<T> {
+    /// What is on it.
+    pub objects: Vec<T>,
+    /// About the list.
+    pub meta: Meta,
+}
+
+/// About a list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Meta {
+    /// The path of the next page.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// The number at the end of a resource's path.
+#[must_use]
+pub fn id_of(path: &str) -> Option<i64> {
+    path.trim_end_matches('/').rsplit('/').next()?.parse().ok()
+}
+
+/// The number of a run from its path.
+#[must_use]
+pub fn run_id_of(path: &str) -> Option<RunId> {
+    id_of(path).and_then(RunId::new)
+}
+
+/// What is changed of a run. A field that is `None` is not sent.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct RunPatch {
+    /// When it was claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enqueue_dts: Option<Option<String>>,
+    /// The worker that claims it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When its script was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_dts: Option<Option<String>>,
+    /// The pid of the script, for people to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<Option<i32>>,
+    /// When it was over. Sent once, with `return_success`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_dts: Option<String>,
+    /// Whether it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_success: Option<bool>,
+}
+
+impl RunPatch {
+    /// The claim.
+    #[must_use]
+    pub fn claim(at: DateTime<Utc>, worker: &str) -> Self {
+        Self { enqueue_dts: Some(Some(time::sent(at))), worker: Some(worker.to_owned()), ..Self::default() }
+    }
+
+    /// The start of the script.
+    #[must_use]
+    pub fn start(at: &str, pid: i32) -> Self {
+        Self { start_dts: Some(Some(at.to_owned())), pid: Some(Some(pid)), ..Self::default() }
+    }
+
+    /// The result; with a start for a run that never started, because without one the server takes
+    /// it for still queued.
+    #[must_use]
+    pub fn result(at: &str, success: bool, start: Option<&str>) -> Self {
+        Self {
+            return_dts: Some(at.to_owned()),
+            return_success: Some(success),
+            start_dts: start.map(|at| Some(at.to_owned())),
+            ..Self::default()
+        }
+    }
+
+    /// Makes an incomplete run due again.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self { enqueue_dts: Some(None), start_dts: Some(None), pid: Some(None), ..Self::default() }
+    }
+}
+
+/// What is changed of a worker: the answer to a ping.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerPatch {
+    /// When the ping was answered.
+    pub ping_response_dts: String,
+    /// The version of this program.
+    pub worker_version: &'static str,
+    /// How many runs at once.
+    pub concurrent_jobs: u32,
+}
+
+/// What is changed of a kill request.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KillPatch {
+    /// When it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enqueue_dts: Option<String>,
+    /// When nothing was left alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execute_dts: Option<String>,
+}
+
+/// A log that is made.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewLog<'a> {
+    /// The run's path.
+    pub run: String,
+    /// The text.
+    pub content: &'a str,
+}
+
+/// A log that is changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogPatch<'a> {
+    /// The text.
+    pub content: &'a str,
+}
+
+/// Reads JSON text in which a string may hold lone surrogates (`\ud800`), which no UTF-8 can: each
+/// becomes U+FFFD.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    match serde_json::from_slice(text) {
+        Err(_) if has_surrogate(text) => serde_json::from_slice(&without_lone_surrogates(text)),
+        read => read,
+    }
+}
+
+fn has_surrogate(text: &[u8]) -> bool {
+    text.windows(4).any(|w| w[0] == b'\\' && w[1] == b'u' && w[2].eq_ignore_ascii_case(&b'd') && w[3] >= b'8')
+}
+
+/// Replaces every escaped surrogate that is not half of a pair by an escaped U+FFFD.
+fn without_lone_surrogates(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(&byte) = rest.first() {
+        if byte != b'\\' {
+            out.push(byte);
+            rest = &rest[1..];
+            continue;
+        }
+        let (taken, replace) = match (surrogate(rest), rest.get(6..).and_then(surrogate)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, false),
+            (Some(_), _) => (6, true),
+            (None, _) => (2.min(rest.len()), false),
+        };
+        if replace {
+            out.extend_from_slice(b"\\ufffd");
+        } else {
+            out.extend_from_slice(&rest[..taken]);
+        }
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// The surrogate that stands escaped at the beginning of a text.
+fn surrogate(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    let unit = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&unit).then_some(unit)
+}

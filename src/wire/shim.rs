@@ -1,0 +1,115 @@
+//! What worker and shim say to each other: one JSON object a packet, over `SOCK_SEQPACKET`.
+//!
+//! A shim may be older than the worker that finds it again, so every packet tolerates fields it does
+//! not know, and what a later version adds has a default.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{How, Why};
+
+/// The longest packet, in bytes.
+pub const MAX_PACKET: usize = 128 * 1024;
+
+/// From the worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToShim {
+    /// Execute a run.
+    Execute(Box<Execution>),
+    /// Stop the run; what it does when it is over already is nothing.
+    Stop {
+        /// Why.
+        cause: Why,
+        /// Milliseconds between TERM and KILL; 0: KILL at once.
+        grace_ms: u64,
+    },
+    /// Tell when more than this many bytes of output are there.
+    Watch {
+        /// Bytes.
+        beyond: u64,
+    },
+}
+
+/// A run to execute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Execution {
+    /// The run.
+    pub run: i64,
+    /// The attempt.
+    pub attempt: u32,
+    /// What the job's processes carry in their environment.
+    pub token: String,
+    /// The command; the script's path is its last word.
+    pub command: Vec<String>,
+    /// The script's path.
+    pub script: PathBuf,
+    /// Where the record is made.
+    pub record: PathBuf,
+    /// Where the output is kept.
+    pub output: PathBuf,
+    /// How many bytes of the output's head are kept.
+    pub head: u64,
+    /// How many of its tail.
+    pub tail: u64,
+    /// Milliseconds that the output may be held open after the main process ended.
+    pub linger_ms: u64,
+    /// Whether what outlives the script is stopped.
+    pub stop_leftovers: bool,
+    /// Milliseconds between TERM and KILL when the run is stopped for running too long.
+    pub grace_ms: u64,
+    /// Milliseconds that the run may take.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// What the job's environment gets besides the shim's own.
+    pub environment: Vec<(String, String)>,
+}
+
+/// From the shim.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromShim {
+    /// The first packet to whoever connects.
+    Hello {
+        /// [`super::disk::VERSION`] of the shim.
+        v: u32,
+        /// The pid of the shim.
+        shim: i32,
+        /// How kills are made sure of: `cgroup` or `subreaper`.
+        supervision: String,
+    },
+    /// The record is there and the script runs.
+    Spawned {
+        /// Its pid.
+        pid: i32,
+        /// When, as it is sent.
+        at: String,
+    },
+    /// There is output, as it was asked for.
+    Output {
+        /// How many bytes by now.
+        total: u64,
+    },
+    /// Somebody survives KILL for long.
+    Stuck {
+        /// Who.
+        pids: Vec<i32>,
+    },
+    /// The run is over and its record says so.
+    Ended {
+        /// How.
+        how: How,
+        /// How many bytes the script wrote.
+        output: u64,
+        /// When, as it is sent.
+        at: String,
+        /// Whether the shim can take the next run at once.
+        free: bool,
+    },
+    /// The licence was not given: somebody else has it, or the script is gone.
+    Refused {
+        /// One clear sentence.
+        reason: String,
+    },
+}
