@@ -1,11 +1,31 @@
-//! The execution: runs the process under a shim that outlives us.
+//! The execution: runs a script under a shim, and finds it again after a restart.
+//!
+//! [`Execution::launch`] writes the script, gives the order to a shim and answers with a [`Running`]. The
+//! shim owns the process and its record on disk, so that nothing here is lost with this process:
+//! [`Execution::found`] reads what is left of runs, and attaches to those that go on.
 
-use std::path::PathBuf;
+mod connection;
+mod environment;
+mod logs;
+mod pool;
+mod remains;
+pub mod shim;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::run::Leftovers;
+pub use connection::{Control, Progress, Running};
+pub use environment::Environment;
+pub use logs::Logs;
+pub use pool::ShimProgram;
+pub use remains::Remains;
 
-pub mod shim;
+use crate::run::script::Script;
+use crate::run::{Attempt, Leftovers, RunId, excerpt};
+use crate::wire::{disk, shim as wire};
+use pool::Pool;
 
 /// What the execution needs to know.
 #[derive(Clone, Debug)]
@@ -24,11 +44,153 @@ pub struct Settings {
     pub environment: Environment,
 }
 
-/// What a job's environment is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Environment {
-    /// The worker's own, less what is the worker's business.
-    Inherit,
-    /// `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `LOGNAME`, `SHELL` alone.
-    Clean,
+/// What is to be executed.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The run.
+    pub run: RunId,
+    /// Which execution of it this is.
+    pub attempt: Attempt,
+    /// What the job's processes carry in their environment.
+    pub token: String,
+    /// The script.
+    pub script: Script,
+    /// More for the job's environment.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Why nothing was launched.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The script cannot be written.
+    #[error("The script could not be written to {path}: {source}.")]
+    Script {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no shim.
+    #[error("Its supervising process could not be started: {0}.")]
+    Shim(#[source] io::Error),
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    settings: Arc<Settings>,
+    logs: Logs,
+    pool: Arc<Pool>,
+    max_log_bytes: u64,
+}
+
+impl Execution {
+    /// An execution with its files in the state directory, which is made where it is missing. Keeps up to
+    /// `idle` shims for the next runs.
+    ///
+    /// # Errors
+    /// What the system says of the directories.
+    pub fn new(settings: Settings, max_log_bytes: u64, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
+        let logs = Logs::new(&state.join("runs"))?;
+        let pool = Arc::new(Pool::new(shim, state, settings.environment, idle));
+        Ok(Self { settings: Arc::new(settings), logs, pool, max_log_bytes })
+    }
+
+    /// Where the output of runs is.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// How kills are made sure of, once a shim has said it.
+    #[must_use]
+    pub fn supervision(&self) -> Option<String> {
+        self.pool.supervision()
+    }
+
+    /// Between TERM and KILL.
+    #[must_use]
+    pub fn kill_grace(&self) -> Duration {
+        self.settings.kill_grace
+    }
+
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// One clear sentence for the log of the failed run.
+    pub async fn launch(&self, launch: &Launch) -> Result<Running, LaunchError> {
+        let path = self.script_path(launch.run, launch.attempt, &launch.token);
+        logs::write_private(&path, launch.script.body().as_bytes())
+            .map_err(|source| LaunchError::Script { path: path.clone(), source })?;
+        let order = self.order(launch, &path);
+        self.pool.execute(order).await.map_err(|source| {
+            let _ = std::fs::remove_file(&path);
+            LaunchError::Shim(source)
+        })
+    }
+
+    fn order(&self, launch: &Launch, script: &Path) -> wire::Execution {
+        let (head, tail) = excerpt::shares(self.max_log_bytes);
+        let mut command = launch.script.interpreter().to_vec();
+        command.push(script.to_string_lossy().into_owned());
+        let mut environment = vec![
+            ("JOB_RUNNER_RUN_ID".to_owned(), launch.run.to_string()),
+            ("JOB_RUNNER_ATTEMPT".to_owned(), launch.attempt.to_string()),
+            ("JOB_RUNNER_RUN_TOKEN".to_owned(), launch.token.clone()),
+        ];
+        environment.extend(launch.environment.iter().cloned());
+        wire::Execution {
+            run: launch.run.get(),
+            attempt: launch.attempt.0,
+            token: launch.token.clone(),
+            command,
+            script: script.to_owned(),
+            record: self.logs.record_path(launch.run, launch.attempt),
+            output: self.logs.output_path(launch.run, launch.attempt),
+            head,
+            // One byte more than is ever shown tells whether something is missing.
+            tail: tail + u64::from(head + tail < self.max_log_bytes),
+            linger_ms: millis(self.settings.linger),
+            stop_leftovers: self.settings.leftovers == Leftovers::Stop,
+            grace_ms: millis(self.settings.kill_grace),
+            timeout_ms: self.settings.run_timeout.map(millis),
+            environment,
+        }
+    }
+
+    /// What is left of an execution whose entry is in the outbox.
+    #[must_use]
+    pub fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
+        let script = self.script_path(run, attempt, token);
+        remains::of(&self.logs.record_path(run, attempt), &script)
+    }
+
+    /// Takes a run up again whose shim lives.
+    ///
+    /// # Errors
+    /// That the shim is gone meanwhile: ask for what is left once more.
+    pub async fn attach(&self, record: &disk::Record) -> io::Result<Running> {
+        connection::attach(Path::new(&record.socket)).await
+    }
+
+    /// Waits until a shim that does not answer has ended.
+    pub async fn wait_for_end(&self, run: RunId, attempt: Attempt) {
+        let path = self.logs.record_path(run, attempt);
+        let _ = tokio::task::spawn_blocking(move || remains::wait_for_end(&path)).await;
+    }
+
+    /// Ends what a dead shim has left alive, and answers when nobody is left.
+    pub async fn clean_up(&self, record: disk::Record) {
+        let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record)).await;
+    }
+
+    /// Where the script of an execution is while it runs. The token makes the name one that nobody can guess.
+    fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
+        let token = token.get(..16).unwrap_or(token);
+        self.settings.script_temp_path.join(format!("job-runner-{run}.{attempt}-{token}"))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

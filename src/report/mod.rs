@@ -1,6 +1,29 @@
 //! The report: writes every fact to disk, then carries it out.
+//!
+//! Accepted means on disk: the [`Outbox`] has a row for every run that we claimed or are about to claim,
+//! and for every kill that we took. A [`Reporter`] gives each run a courier, which tells the server in
+//! order – start, log, result – for as long as it takes, and delays nobody else. What the server
+//! knows is never assumed: after any doubt the courier looks first.
+//!
+//! The log itself stays where the execution keeps it: the outbox refers to it by run and attempt, and
+//! [`LogSource`] reads it.
 
+mod courier;
+mod entry;
+mod events;
+mod outbox;
+mod plan;
+mod reporter;
+
+use std::io;
 use std::time::Duration;
+
+pub use entry::{End, Entry, KillEntry, KillPhase, Start};
+pub use events::Events;
+pub use outbox::{Outbox, OutboxError};
+pub use reporter::{Ask, Reporter, RunReport};
+
+use crate::run::{Attempt, RunId};
 
 /// What the report needs to know.
 #[derive(Clone, Debug)]
@@ -13,4 +36,16 @@ pub struct Settings {
     pub ws_server_hostname: String,
     /// Its port.
     pub ws_server_port: u16,
+}
+
+/// Where the output of runs is.
+pub trait LogSource: Send + Sync + 'static {
+    /// The text of a run's output, at most `limit` bytes and a marker, and how many bytes of output it stands for.
+    ///
+    /// # Errors
+    /// That it cannot be read.
+    fn text(&self, run: RunId, attempt: Attempt, limit: u64) -> io::Result<(String, u64)>;
+
+    /// Removes all that was kept of a run.
+    fn forget(&self, run: RunId, attempt: Attempt);
 }

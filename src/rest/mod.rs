@@ -1,11 +1,23 @@
 //! The signed HTTP client: kept-alive connections, time-outs everywhere, bounded bodies, one origin.
 
+mod backoff;
+mod client;
+mod failure;
+mod health;
+mod tls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::run::{ApiKey, Secret};
+
+pub use backoff::Backoff;
+pub use client::{Client, ClientError};
+pub use failure::Failure;
+pub use health::Health;
+pub use tls::{TlsError, config as tls_config};
 
 /// What the REST client needs to know.
 #[derive(Clone, Debug)]

@@ -1,0 +1,226 @@
+//! The worker's end of a shim: one task that reads what the shim says and passes it to the run.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::shim::socket;
+use crate::run::{Cause, Outcome};
+use crate::wire::disk;
+use crate::wire::shim::{Execution, FromShim, ToShim};
+
+/// How much may wait in either direction. A shim says little, and only when it is asked to.
+const QUEUE: usize = 16;
+
+/// What a run hears of its script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It runs.
+    Spawned {
+        /// Its pid.
+        pid: i32,
+        /// When, as it is sent.
+        at: String,
+    },
+    /// There is output, as it was asked for.
+    Output(u64),
+    /// Somebody survives KILL for long.
+    Stuck(Vec<i32>),
+    /// It is over, and the record says so.
+    Ended(disk::Ended),
+    /// It was not executed: the licence was not given.
+    Refused(String),
+    /// Nobody supervises it any more.
+    ShimDied,
+}
+
+/// A run that was given to a shim.
+#[derive(Debug)]
+pub struct Running {
+    progress: mpsc::Receiver<Progress>,
+    control: Control,
+}
+
+impl Running {
+    /// The next news; [`Progress::ShimDied`] when none will come.
+    pub async fn next(&mut self) -> Progress {
+        self.progress.recv().await.unwrap_or(Progress::ShimDied)
+    }
+
+    /// What can be asked of it, by anybody.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+}
+
+/// What can be asked of a run that was given to a shim. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    say: mpsc::Sender<Request>,
+}
+
+impl Control {
+    /// Stops the script. Nothing, if it is over.
+    pub async fn stop(&self, cause: Cause, grace: Duration) {
+        let grace_ms = super::millis(grace);
+        let _ = self.say.send(Request::Say(ToShim::Stop { cause: cause.into(), grace_ms })).await;
+    }
+
+    /// Asks to be told when there is more output than this.
+    pub async fn watch(&self, beyond: u64) {
+        let _ = self.say.send(Request::Say(ToShim::Watch { beyond })).await;
+    }
+}
+
+/// What the task of a shim is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Say(ToShim),
+    Execute(Box<Execution>, mpsc::Sender<Progress>),
+}
+
+/// A shim that can be given a run.
+#[derive(Debug)]
+pub(super) struct Shim {
+    pub(super) say: mpsc::Sender<Request>,
+}
+
+impl Shim {
+    /// Gives it a run. Gives the order back where the shim is gone.
+    pub(super) async fn execute(&self, order: Box<Execution>) -> Result<Running, Box<Execution>> {
+        let (progress, heard) = mpsc::channel(QUEUE);
+        match self.say.send(Request::Execute(order, progress)).await {
+            Ok(()) => Ok(Running { progress: heard, control: Control { say: self.say.clone() } }),
+            Err(mpsc::error::SendError(Request::Execute(order, _))) => Err(order),
+            Err(_) => unreachable!("what comes back is what was sent"),
+        }
+    }
+}
+
+/// What a shim says first.
+#[derive(Clone, Debug)]
+pub(super) struct Hello {
+    pub(super) supervision: String,
+}
+
+/// Serves a connection. `idle` is called with the shim each time it can take a run; when that
+/// answers false, or `rest` passes without one, the shim is let go.
+pub(super) struct Connection {
+    fd: AsyncFd<OwnedFd>,
+    requests: mpsc::Receiver<Request>,
+    /// Weak, so that a shim nobody holds is let go.
+    say: mpsc::WeakSender<Request>,
+    progress: Option<mpsc::Sender<Progress>>,
+    hello: Option<oneshot::Sender<Hello>>,
+}
+
+impl Connection {
+    pub(super) fn new(fd: OwnedFd, hello: Option<oneshot::Sender<Hello>>) -> io::Result<(Self, Shim)> {
+        let (say, requests) = mpsc::channel(QUEUE);
+        let connection =
+            Self { fd: AsyncFd::new(fd)?, requests, say: say.downgrade(), progress: None, hello };
+        Ok((connection, Shim { say }))
+    }
+
+    /// Until either side is gone.
+    pub(super) async fn serve(mut self, idle: impl Fn(Shim)) {
+        loop {
+            tokio::select! {
+                biased;
+                heard = hear(&self.fd) => match heard {
+                    Ok(Some(said)) => self.heard(said, &idle).await,
+                    Ok(None) => {}
+                    Err(_) => break,
+                },
+                request = self.requests.recv() => match request {
+                    Some(request) => if self.request(request).await.is_err() { break },
+                    None if self.progress.is_none() => break,
+                    // Nobody can ask anything of this run any more, but its end is still awaited.
+                    None => match hear(&self.fd).await {
+                        Ok(Some(said)) => self.heard(said, &idle).await,
+                        Ok(None) => {}
+                        Err(_) => break,
+                    },
+                },
+            }
+        }
+        // Dropping `progress` tells the run, if it still waits, that its shim died.
+    }
+
+    async fn request(&mut self, request: Request) -> io::Result<()> {
+        match request {
+            Request::Say(said) => say(&self.fd, &said).await,
+            Request::Execute(order, progress) => {
+                self.progress = Some(progress);
+                say(&self.fd, &ToShim::Execute(order)).await
+            }
+        }
+    }
+
+    async fn heard(&mut self, said: FromShim, idle: &impl Fn(Shim)) {
+        let progress = match said {
+            FromShim::Hello { supervision, .. } => {
+                if let Some(hello) = self.hello.take() {
+                    let _ = hello.send(Hello { supervision });
+                }
+                return;
+            }
+            FromShim::Spawned { pid, at } => Progress::Spawned { pid, at },
+            FromShim::Output { total } => Progress::Output(total),
+            FromShim::Stuck { pids } => Progress::Stuck(pids),
+            FromShim::Refused { reason } => Progress::Refused(reason),
+            FromShim::Ended { how, output, at, free } => {
+                let ended = disk::Ended { outcome: Outcome::from(how), output, at };
+                self.tell(Progress::Ended(ended)).await;
+                self.progress = None;
+                if free && let Some(say) = self.say.upgrade() {
+                    idle(Shim { say });
+                }
+                return;
+            }
+        };
+        self.tell(progress).await;
+    }
+
+    async fn tell(&self, progress: Progress) {
+        if let Some(run) = &self.progress {
+            let _ = run.send(progress).await;
+        }
+    }
+}
+
+async fn hear(fd: &AsyncFd<OwnedFd>) -> io::Result<Option<FromShim>> {
+    loop {
+        let mut ready = fd.readable().await?;
+        if let Ok(heard) = ready.try_io(|fd| socket::hear(fd.get_ref())) {
+            return heard;
+        }
+    }
+}
+
+async fn say(fd: &AsyncFd<OwnedFd>, said: &ToShim) -> io::Result<()> {
+    loop {
+        let mut ready = fd.writable().await?;
+        if let Ok(said) = ready.try_io(|fd| socket::say(fd.get_ref(), said)) {
+            return said;
+        }
+    }
+}
+
+/// Connects to the shim of a run that another worker process began.
+pub(super) async fn attach(path: &Path) -> io::Result<Running> {
+    let fd = socket::connect(path)?;
+    let (greeting, greeted) = oneshot::channel();
+    let (mut connection, shim) = Connection::new(fd, Some(greeting))?;
+    let (progress, heard) = mpsc::channel(QUEUE);
+    connection.progress = Some(progress);
+    // It finishes its run and is then let go: it may be of another version.
+    tokio::spawn(connection.serve(drop));
+    greeted.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
+    Ok(Running { progress: heard, control: Control { say: shim.say } })
+}

@@ -1,0 +1,69 @@
+//! The files of runs in the state directory: records and outputs.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::shim::spool;
+use crate::report::LogSource;
+use crate::run::{Attempt, RunId, excerpt};
+use crate::wire::disk;
+
+/// The directory of all runs.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    directory: PathBuf,
+}
+
+impl Logs {
+    /// # Errors
+    /// What the system says.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// Where the record of an execution is.
+    #[must_use]
+    pub fn record_path(&self, run: RunId, attempt: Attempt) -> PathBuf {
+        self.directory.join(disk::record_name(run, attempt))
+    }
+
+    /// Where its output is.
+    #[must_use]
+    pub fn output_path(&self, run: RunId, attempt: Attempt) -> PathBuf {
+        self.directory.join(disk::output_name(run, attempt))
+    }
+
+    /// All executions that have files here.
+    #[must_use]
+    pub fn all(&self) -> Vec<(RunId, Attempt)> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut all: Vec<_> = entries.filter_map(|entry| disk::named(entry.file_name().to_str()?)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl LogSource for Logs {
+    fn text(&self, run: RunId, attempt: Attempt, limit: u64) -> io::Result<(String, u64)> {
+        let kept = spool::read(&self.output_path(run, attempt))?;
+        Ok((excerpt::text(&kept.head, kept.between, &kept.tail, limit), kept.total))
+    }
+
+    fn forget(&self, run: RunId, attempt: Attempt) {
+        // The record goes last: while it is there, the output is accounted for.
+        let _ = fs::remove_file(self.output_path(run, attempt));
+        let _ = fs::remove_file(self.record_path(run, attempt));
+    }
+}
+
+/// Writes a file that nobody else may read and nobody else has made.
+pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}

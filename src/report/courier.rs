@@ -1,0 +1,425 @@
+//! The courier of one run: tells the server its start, its log and its result, in this order.
+//!
+//! It makes one call at a time, so two writes of one run are never under way together. A fault of its
+//! run or of the way there delays nobody else. After the accepted result nothing is sent any more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::entry::{End, Entry, Start};
+use super::plan::{self, Knowledge, Next};
+use super::reporter::{Ask, Desk, News};
+use crate::rest::{Backoff, Failure};
+use crate::run::claim::Seen;
+use crate::run::{Attempt, Event, RunId, excerpt};
+use crate::wire::resources::RunPatch;
+use crate::wire::time;
+
+/// After how many rejections a fact is given up.
+const REJECTIONS: u32 = 3;
+/// How long a courier waits while our key is not accepted.
+const PARKED: Duration = Duration::from_secs(30);
+/// A log that is too large is halved down to this many bytes; then its marker alone is sent.
+const SMALLEST_LOG: usize = 4096;
+
+pub(super) struct Courier {
+    desk: Arc<Desk>,
+    run: RunId,
+    attempt: Attempt,
+    run_log: Option<String>,
+    start: Option<Start>,
+    end: Option<End>,
+    known: Knowledge,
+    news: mpsc::Receiver<News>,
+    asks: mpsc::Sender<Ask>,
+    backoff: Backoff,
+    rejections: u32,
+    /// The most bytes of log that the server takes, as far as we found out.
+    log_cap: Option<usize>,
+}
+
+/// What a call leads to.
+enum Step {
+    On,
+    /// The result is with the server.
+    Delivered,
+    /// The server ended the run without us, or does not know it any more: nothing more is sent.
+    Moot(&'static str),
+    /// The run is not ours.
+    NotOurs,
+    /// The result was rejected for good.
+    GivenUp,
+}
+
+impl Courier {
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        entry: &Entry,
+        doubt: bool,
+        news: mpsc::Receiver<News>,
+        asks: mpsc::Sender<Ask>,
+    ) -> Self {
+        let known = Knowledge {
+            doubt,
+            started: entry.start.is_some(),
+            ended: entry.end.is_some(),
+            ..Knowledge::default()
+        };
+        Self {
+            desk,
+            run: entry.run,
+            attempt: entry.attempt,
+            run_log: entry.run_log.clone(),
+            start: entry.start.clone(),
+            end: entry.end.clone(),
+            known,
+            news,
+            asks,
+            backoff: Backoff::default(),
+            rejections: 0,
+            log_cap: None,
+        }
+    }
+
+    /// Until all is told, or nobody will tell us more.
+    pub(super) async fn go(mut self) {
+        loop {
+            while let Ok(news) = self.news.try_recv() {
+                self.learn(news);
+            }
+            self.known.long_silent = self.desk.client.health().since_ping().is_none_or(|since| since > plan::TRUSTED);
+            let live = !self.desk.settings.log_update_interval.is_zero();
+            let step = match self.known.next(Instant::now(), live) {
+                Next::Wait(until) => {
+                    if !self.wait(until).await {
+                        return;
+                    }
+                    Step::On
+                }
+                Next::Watch => {
+                    self.known.watching = true;
+                    let _ = self.asks.try_send(Ask::Watch(self.known.output_sent.unwrap_or(0)));
+                    Step::On
+                }
+                call => self.call(call).await,
+            };
+            match step {
+                Step::On => {}
+                Step::Delivered => {
+                    self.desk.events.tell(Event::RunReturned(self.run));
+                    return self.forget().await;
+                }
+                Step::Moot(why) => {
+                    self.dead_letter("result", why.to_owned()).await;
+                    self.last_news().await;
+                    return self.forget().await;
+                }
+                Step::NotOurs => {
+                    self.dead_letter("result", "the server says that the run belongs to another worker".to_owned()).await;
+                    let _ = self.asks.try_send(Ask::Stop);
+                    self.last_news().await;
+                    return self.forget().await;
+                }
+                Step::GivenUp => return self.forget().await,
+            }
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Started(start) => {
+                self.known.started = true;
+                self.start = Some(start);
+            }
+            News::Output(total) => {
+                self.known.watching = false;
+                self.known.output = total;
+            }
+            News::Ended(end) => {
+                self.known.ended = true;
+                self.end = Some(end);
+            }
+            News::Relaunched(entry) => {
+                self.attempt = entry.attempt;
+                self.start = None;
+                self.known = Knowledge { doubt: self.known.doubt, ..Knowledge::default() };
+            }
+        }
+    }
+
+    /// Waits for news or an instant. False when no news will come and nothing is left to do.
+    async fn wait(&mut self, until: Option<Instant>) -> bool {
+        let timer = async {
+            match until {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            news = self.news.recv() => match news {
+                Some(news) => self.learn(news),
+                None => return false,
+            },
+            () = timer => {}
+        }
+        true
+    }
+
+    /// Nothing is sent any more; what is on disk can go when the run is over.
+    async fn last_news(&mut self) {
+        while !self.known.ended {
+            match self.news.recv().await {
+                Some(news) => self.learn(news),
+                None => return,
+            }
+        }
+    }
+
+    async fn forget(self) {
+        self.desk.outbox.forget_run(self.run).await;
+        self.desk.logs.forget(self.run, self.attempt);
+    }
+
+    async fn call(&mut self, call: Next) -> Step {
+        let desk = Arc::clone(&self.desk);
+        let Ok(turn) = desk.talking.acquire().await else { return Step::On };
+        let answer = self.perform(call).await;
+        drop(turn);
+        match answer {
+            Ok(step) => {
+                self.backoff.reset();
+                self.rejections = 0;
+                step
+            }
+            Err(failure) => self.failed(call, failure).await,
+        }
+    }
+
+    async fn perform(&mut self, call: Next) -> Result<Step, Failure> {
+        match call {
+            Next::Look => self.look().await,
+            Next::TellStart => self.tell_start().await,
+            Next::SendLive => self.send_live().await,
+            Next::SendLog => self.send_log().await,
+            Next::Return => self.tell_result().await,
+            Next::Watch | Next::Wait(_) => Ok(Step::On),
+        }
+    }
+
+    async fn look(&mut self) -> Result<Step, Failure> {
+        let me = self.desk.client.me().await?.to_owned();
+        let run = self.desk.client.run(self.run).await?;
+        self.known.doubt = false;
+        self.known.looked = self.known.ended;
+        self.run_log.clone_from(&run.run_log);
+        match run.seen(&me, chrono::Utc::now()) {
+            Seen::Returned if self.known.ended => Ok(Step::Delivered),
+            Seen::Returned => Ok(Step::Moot("the server ended the run before its script did")),
+            Seen::Theirs | Seen::NotForUs => Ok(Step::NotOurs),
+            Seen::Gone => Ok(Step::Moot("the server does not know the run any more")),
+            Seen::Ours | Seen::Free => {
+                self.known.start_told |=
+                    self.known.started && self.attempt == Attempt::FIRST && run.start_dts.is_some();
+                Ok(Step::On)
+            }
+        }
+    }
+
+    async fn tell_start(&mut self) -> Result<Step, Failure> {
+        if let Some(start) = &self.start {
+            self.desk.client.patch_run(self.run, &RunPatch::start(&start.at, start.pid)).await?;
+            self.desk.events.tell(Event::RunStarted(self.run));
+        }
+        self.known.start_told = true;
+        Ok(Step::On)
+    }
+
+    async fn send_live(&mut self) -> Result<Step, Failure> {
+        let (text, total) = self.read_log().await;
+        self.put_log(&self.cut(text.clone())).await?;
+        self.known.output_sent = Some(total);
+        self.known.live_from =
+            Some(Instant::now() + plan::pause(self.desk.settings.log_update_interval, text.len()));
+        Ok(Step::On)
+    }
+
+    async fn send_log(&mut self) -> Result<Step, Failure> {
+        let Some(end) = &self.end else { return Ok(Step::On) };
+        let (note, expected) = (end.outcome.note(), end.output);
+        if self.known.output_sent == Some(expected) && note.is_empty() {
+            self.known.log_sent = true;
+            return Ok(Step::On);
+        }
+        let (mut text, total) = self.read_log().await;
+        if !note.is_empty() {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&note);
+        }
+        if total < expected {
+            text.push_str(&format!(
+                "\n[job runner worker] {} bytes of output could not be kept.\n",
+                expected - total
+            ));
+        }
+        self.put_log(&self.cut(text)).await?;
+        self.known.log_sent = true;
+        Ok(Step::On)
+    }
+
+    async fn tell_result(&mut self) -> Result<Step, Failure> {
+        let Some(end) = &self.end else { return Ok(Step::On) };
+        // Clocks jump; a run that returns before it starts helps nobody.
+        let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
+        let start = if self.start.is_none() { Some(end.at.as_str()) } else { None };
+        self.desk.client.patch_run(self.run, &RunPatch::result(at, end.outcome.success(), start)).await?;
+        Ok(Step::Delivered)
+    }
+
+    /// The output as text. A file that cannot be read is said in its place.
+    async fn read_log(&self) -> (String, u64) {
+        let (logs, run, attempt) = (Arc::clone(&self.desk.logs), self.run, self.attempt);
+        let limit = self.desk.settings.max_log_bytes;
+        // A short log is read as fast as a thread is found for it.
+        let read = if self.known.output.max(self.end.as_ref().map_or(0, |end| end.output)) < 65_536 {
+            logs.text(run, attempt, limit)
+        } else {
+            tokio::task::spawn_blocking(move || logs.text(run, attempt, limit)).await.unwrap_or_else(|e| Err(e.into()))
+        };
+        read.unwrap_or_else(|e| {
+            tracing::error!(target: "job_runner_worker.worker", "the output of run {run} cannot be read: {e}");
+            (format!("[job runner worker] The output cannot be read: {e}\n"), 0)
+        })
+    }
+
+    fn cut(&self, text: String) -> String {
+        match self.log_cap {
+            None => text,
+            Some(0) => excerpt::MARKER.to_owned(),
+            Some(cap) => excerpt::shortened(&text, cap),
+        }
+    }
+
+    async fn put_log(&mut self, text: &str) -> Result<(), Failure> {
+        let put = match &self.run_log {
+            Some(path) => self.desk.client.patch_log(path, text).await,
+            None => match self.desk.client.new_log(self.run, text).await {
+                Ok(Some(path)) => {
+                    self.run_log = Some(path);
+                    Ok(())
+                }
+                // Without its path we have to look before we change it.
+                Ok(None) => {
+                    self.known.doubt = !self.known.ended;
+                    Ok(())
+                }
+                Err(failure) => Err(failure),
+            },
+        };
+        if matches!(put, Err(Failure::TooLarge)) {
+            let cap = self.log_cap.unwrap_or(text.len()) / 2;
+            self.log_cap = Some(if cap < SMALLEST_LOG { 0 } else { cap });
+            if text == excerpt::MARKER {
+                return Err(Failure::Rejected(413));
+            }
+        }
+        put
+    }
+
+    async fn failed(&mut self, call: Next, failure: Failure) -> Step {
+        let run = self.run;
+        match &failure {
+            Failure::TooLarge => return Step::On,
+            Failure::Unauthorised(_) => return self.unauthorised().await,
+            Failure::Conflict => return Step::NotOurs,
+            Failure::NotFound if matches!(call, Next::SendLive | Next::SendLog) && !self.known.doubt => {
+                // The log may have been deleted, or the whole run.
+                (self.known.doubt, self.run_log) = (true, None);
+                return Step::On;
+            }
+            Failure::NotFound => return Step::Moot("the server does not know the run any more"),
+            Failure::Rejected(_) => {
+                self.rejections += 1;
+                if self.rejections >= REJECTIONS {
+                    return self.give_up(call, &failure).await;
+                }
+            }
+            _ if failure.is_ambiguous() && call != Next::Look => self.known.doubt = true,
+            _ => {}
+        }
+        let pause = self.backoff.next(failure.retry_after());
+        tracing::warn!(
+            target: "job_runner_worker.models",
+            "run {run}: {failure}; attempt {} in {:.1} s",
+            self.backoff.tries() + 1,
+            pause.as_secs_f64()
+        );
+        self.rest(pause).await;
+        Step::On
+    }
+
+    /// 401 of a run is about that run, unless we are refused ourselves.
+    async fn unauthorised(&mut self) -> Step {
+        match self.desk.client.worker().await {
+            Ok(_) => Step::NotOurs,
+            Err(Failure::Unauthorised(_)) => {
+                tracing::error!(
+                    target: "job_runner_worker.models",
+                    "the server refuses our api_key and secret; results wait on disk, asking again in {} s",
+                    PARKED.as_secs()
+                );
+                self.rest(PARKED).await;
+                Step::On
+            }
+            Err(failure) => {
+                let pause = self.backoff.next(failure.retry_after());
+                self.rest(pause).await;
+                Step::On
+            }
+        }
+    }
+
+    async fn give_up(&mut self, call: Next, failure: &Failure) -> Step {
+        self.rejections = 0;
+        match call {
+            Next::TellStart => {
+                self.known.start_told = true;
+                self.dead_letter("start", failure.to_string()).await;
+                Step::On
+            }
+            Next::SendLive | Next::SendLog => {
+                self.known.output_sent = Some(u64::MAX);
+                self.known.log_sent = true;
+                self.dead_letter("log", failure.to_string()).await;
+                Step::On
+            }
+            _ => {
+                self.dead_letter("result", failure.to_string()).await;
+                if self.known.ended { Step::GivenUp } else { Step::Moot("the server rejects what is said of the run") }
+            }
+        }
+    }
+
+    async fn dead_letter(&self, what: &'static str, reason: String) {
+        tracing::error!(target: "job_runner_worker.models", "run {}: its {what} is given up: {reason}", self.run);
+        self.desk.dead_letters.fetch_add(1, Ordering::Relaxed);
+        self.desk.outbox.dead_letter(time::sent(chrono::Utc::now()), self.run, what, reason).await;
+    }
+
+    /// Waits, and listens meanwhile.
+    async fn rest(&mut self, pause: Duration) {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                Some(news) = self.news.recv() => self.learn(news),
+            }
+        }
+    }
+}

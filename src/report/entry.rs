@@ -1,0 +1,68 @@
+//! What the outbox knows of a run and of a kill.
+
+use crate::run::claim::Phase;
+use crate::run::{Attempt, KillId, Outcome, RunId};
+
+/// A run that we claimed or are about to claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The run.
+    pub run: RunId,
+    /// Which execution this is.
+    pub attempt: Attempt,
+    /// How many executions were lost.
+    pub losses: u32,
+    /// What the job's processes carry in their environment, and the script's file in its name.
+    pub token: String,
+    /// Where it stands. What a look at the server tells is not written: `Claimed` and `LogSent` are
+    /// never on disk.
+    pub phase: Phase,
+    /// The path of its log, if the server has one.
+    pub run_log: Option<String>,
+    /// Its start.
+    pub start: Option<Start>,
+    /// Its end.
+    pub end: Option<End>,
+}
+
+/// The start of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its pid, for people to see.
+    pub pid: i32,
+    /// When, as it is sent.
+    pub at: String,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// How.
+    pub outcome: Outcome,
+    /// How many bytes it wrote.
+    pub output: u64,
+    /// When, as it is sent.
+    pub at: String,
+}
+
+/// A kill that we took, from its receipt to its execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KillEntry {
+    /// The request.
+    pub kill: KillId,
+    /// The run, once it is known to be ours.
+    pub run: Option<RunId>,
+    /// Where it stands.
+    pub phase: KillPhase,
+}
+
+/// Where a kill stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillPhase {
+    /// Somebody said that it is asked for.
+    Received,
+    /// It is ours to do.
+    Taken,
+    /// Nothing of the run is left alive.
+    Dead,
+}

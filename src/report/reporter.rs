@@ -1,0 +1,215 @@
+//! The door of the report: one courier a run, and what is said between a run and its courier.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::courier::Courier;
+use super::entry::{End, Entry, Start};
+use super::{Events, LogSource, Outbox, Settings};
+use crate::rest::Client;
+use crate::run::claim::Phase;
+use crate::run::{Event, RunId};
+
+/// How many couriers may talk to the server at once.
+const TALKING: usize = 64;
+/// How much news may wait for a courier. A run has few: start, output when it was asked for, end.
+const NEWS: usize = 16;
+
+/// What all couriers share.
+pub(super) struct Desk {
+    pub(super) client: Client,
+    pub(super) outbox: Outbox,
+    pub(super) events: Events,
+    pub(super) logs: Arc<dyn LogSource>,
+    pub(super) settings: Settings,
+    pub(super) talking: Semaphore,
+    pub(super) leave: CancellationToken,
+    pub(super) dead_letters: AtomicU64,
+    pub(super) undelivered: AtomicU64,
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Reporter {
+    desk: Arc<Desk>,
+    couriers: TaskTracker,
+}
+
+/// What a courier asks of the run it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To be told when there is more output than this.
+    Watch(u64),
+    /// To stop the script: the server says that the run is not ours.
+    Stop,
+}
+
+/// What a run tells its courier.
+#[derive(Debug)]
+pub(super) enum News {
+    Started(Start),
+    Output(u64),
+    Ended(End),
+    Relaunched(Box<Entry>),
+}
+
+impl Reporter {
+    /// A report over a store. Dead letters of earlier times are counted on.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        outbox: Outbox,
+        events: Events,
+        logs: Arc<dyn LogSource>,
+        settings: Settings,
+        dead_letters: u64,
+    ) -> Self {
+        let desk = Desk {
+            client,
+            outbox,
+            events,
+            logs,
+            settings,
+            talking: Semaphore::new(TALKING),
+            leave: CancellationToken::new(),
+            dead_letters: AtomicU64::new(dead_letters),
+            undelivered: AtomicU64::new(0),
+        };
+        Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
+    }
+
+    /// Serves a run from here on. With `doubt` the server may know more of it than its entry says.
+    #[must_use]
+    pub fn serve(&self, entry: Entry, doubt: bool) -> RunReport {
+        let (news, heard) = mpsc::channel(NEWS);
+        let (asks, asked) = mpsc::channel(NEWS);
+        let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
+        let desk = Arc::clone(&self.desk);
+        desk.undelivered.fetch_add(1, Ordering::Relaxed);
+        self.couriers.spawn(async move {
+            tokio::select! {
+                () = courier.go() => {}
+                () = desk.leave.cancelled() => {}
+            }
+            desk.undelivered.fetch_sub(1, Ordering::Relaxed);
+        });
+        RunReport { entry, outbox: self.desk.outbox.clone(), news, asked }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.desk.outbox
+    }
+
+    /// Tells an event that belongs to no courier.
+    pub fn event(&self, event: Event) {
+        self.desk.events.tell(event);
+    }
+
+    /// Removes all that is known of a run.
+    pub async fn forget(&self, entry: &Entry) {
+        self.desk.outbox.forget_run(entry.run).await;
+        self.desk.logs.forget(entry.run, entry.attempt);
+    }
+
+    /// How many facts could not be delivered and never will be.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.desk.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// How many runs have a courier under way.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        self.desk.undelivered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything is delivered; no longer than `bound` after the server's last answer. The rest
+    /// stays on disk.
+    pub async fn flush(&self, bound: Duration) {
+        self.couriers.close();
+        let begun = tokio::time::Instant::now();
+        loop {
+            let silent = self.desk.client.health().since_answer().map_or(begun.elapsed(), |s| s.min(begun.elapsed()));
+            let left = bound.saturating_sub(silent);
+            if left.is_zero() || tokio::time::timeout(left, self.couriers.wait()).await.is_ok() {
+                break;
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Ends all couriers at once. What they have not delivered is on disk.
+    pub async fn leave(&self) {
+        self.desk.leave.cancel();
+        self.couriers.close();
+        self.couriers.wait().await;
+    }
+}
+
+/// A run's side of its report. It owns the run's entry: what it is told is written, then carried out.
+pub struct RunReport {
+    entry: Entry,
+    outbox: Outbox,
+    news: mpsc::Sender<News>,
+    asked: mpsc::Receiver<Ask>,
+}
+
+impl RunReport {
+    /// What is known of the run.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.entry.run
+    }
+
+    /// The script runs.
+    pub async fn started(&mut self, start: Start) {
+        if self.entry.start.as_ref() == Some(&start) {
+            return;
+        }
+        self.entry.phase = Phase::Spawned;
+        self.entry.start = Some(start.clone());
+        self.outbox.run(&self.entry).await;
+        let _ = self.news.send(News::Started(start)).await;
+    }
+
+    /// There is this much output by now.
+    pub async fn output(&mut self, total: u64) {
+        let _ = self.news.send(News::Output(total)).await;
+    }
+
+    /// An execution was lost, and another one begins.
+    pub async fn relaunched(&mut self, entry: Entry) {
+        self.entry = entry;
+        self.outbox.run(&self.entry).await;
+        let _ = self.news.send(News::Relaunched(Box::new(self.entry.clone()))).await;
+    }
+
+    /// The run is over.
+    pub async fn ended(mut self, end: End) {
+        self.entry.phase = Phase::Ended;
+        self.entry.end = Some(end.clone());
+        self.outbox.run(&self.entry).await;
+        let _ = self.news.send(News::Ended(end)).await;
+    }
+
+    /// What the courier asks for next; never, once it is done.
+    pub async fn asked(&mut self) -> Ask {
+        match self.asked.recv().await {
+            Some(ask) => ask,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The calls that a worker makes, signed.
+//!
+//! One call is one attempt: whether to try again is the caller's to know. What comes back is bounded,
+//! of our own origin, and of the shape that was asked for, or it is a [`Failure`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::failure::{Failure, retry_after};
+use super::health::Health;
+use super::tls::{self, TlsError};
+use super::Settings;
+use crate::run::{KillId, RunId};
+use crate::wire::hmac;
+use crate::wire::resources::{self, Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest answer that is read, in bytes.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+/// The most pages of a list that are read.
+const MAX_PAGES: usize = 1000;
+/// The most redirects of a GET that are followed.
+const MAX_REDIRECTS: usize = 3;
+/// How far the server's clock may be from ours without a word.
+const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[from] reqwest::Error),
+}
+
+/// The client. Cheap to clone; clones share connections and health.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: Arc<Settings>,
+    health: Arc<Health>,
+    skew_told: Arc<AtomicBool>,
+    me: Arc<tokio::sync::OnceCell<String>>,
+}
+
+impl Client {
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(settings.tls_verify, settings.ca_file.as_deref())?)
+            .user_agent(concat!("job_runner_worker/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .connect_timeout(settings.api_timeout.min(Duration::from_secs(5)))
+            .read_timeout(settings.api_timeout)
+            .pool_idle_timeout(Duration::from_secs(55))
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self {
+            http,
+            settings: Arc::new(settings),
+            health: Arc::new(Health::default()),
+            skew_told: Arc::default(),
+            me: Arc::default(),
+        })
+    }
+
+    /// How the server has been lately.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The path of a run.
+    #[must_use]
+    pub fn run_path(&self, run: RunId) -> String {
+        format!("{}{run}/", self.settings.run_resource)
+    }
+
+    /// # Errors
+    /// As every call here: see [`Failure`].
+    pub async fn run(&self, run: RunId) -> Result<Run, Failure> {
+        self.get(&self.run_path(run)).await
+    }
+
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn patch_run(&self, run: RunId, patch: &RunPatch) -> Result<(), Failure> {
+        self.write(Method::PATCH, &self.run_path(run), patch).await.map(drop)
+    }
+
+    /// The job at a path that a run named.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn job(&self, path: &str) -> Result<Job, Failure> {
+        self.get(path).await
+    }
+
+    /// The worker that signs these calls.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn worker(&self) -> Result<Worker, Failure> {
+        let page: Page<Worker> = match self.get(&self.settings.worker_resource).await {
+            Err(Failure::Unauthorised(status)) => {
+                self.health.credentials(false);
+                return Err(Failure::Unauthorised(status));
+            }
+            answer => answer?,
+        };
+        self.health.credentials(true);
+        let key = self.settings.api_key.as_str();
+        let mut workers = page.objects;
+        match workers.len() {
+            0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
+            1 => Ok(workers.remove(0)),
+            n => {
+                let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
+                ours.ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
+            }
+        }
+    }
+
+    /// The path of the worker that signs these calls, asked for once.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn me(&self) -> Result<&str, Failure> {
+        self.me.get_or_try_init(|| async { Ok(self.worker().await?.resource_uri) }).await.map(String::as_str)
+    }
+
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn patch_worker(&self, path: &str, patch: &WorkerPatch) -> Result<(), Failure> {
+        self.write(Method::PATCH, path, patch).await.map(drop)
+    }
+
+    /// Makes the log of a run; its path, where the server names it.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn new_log(&self, run: RunId, content: &str) -> Result<Option<String>, Failure> {
+        let log = NewLog { run: self.run_path(run), content };
+        let location = self.write(Method::POST, &self.settings.run_log_resource, &log).await?;
+        // The server names it with its own host; what counts is the path.
+        Ok(location.and_then(|to| self.settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
+    }
+
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn patch_log(&self, path: &str, content: &str) -> Result<(), Failure> {
+        self.write(Method::PATCH, path, &LogPatch { content }).await.map(drop)
+    }
+
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn kill_request(&self, kill: KillId) -> Result<KillRequest, Failure> {
+        self.get(&self.kill_path(kill)).await
+    }
+
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn patch_kill(&self, kill: KillId, patch: &KillPatch) -> Result<(), Failure> {
+        self.write(Method::PATCH, &self.kill_path(kill), patch).await.map(drop)
+    }
+
+    fn kill_path(&self, kill: KillId) -> String {
+        format!("{}{kill}/", self.settings.kill_request_resource)
+    }
+
+    /// The runs of this worker in a state, `in_queue` or `started`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn runs_in_state(&self, state: &str) -> Result<Vec<Run>, Failure> {
+        let key: String = url::form_urlencoded::byte_serialize(self.settings.api_key.as_str().as_bytes()).collect();
+        let mut path = format!("{}?state={state}&worker__api_key={key}", self.settings.run_resource);
+        let mut seen = std::collections::HashSet::new();
+        let mut runs = Vec::new();
+        while seen.len() < MAX_PAGES {
+            let page: Page<Run> = self.get(&path).await?;
+            runs.extend(page.objects);
+            if !seen.insert(path) {
+                return Err(Failure::Nonsense("the pages of the list go in a circle".to_owned()));
+            }
+            match page.meta.next {
+                None => return Ok(runs),
+                Some(next) => path = next,
+            }
+        }
+        Err(Failure::Nonsense(format!("the list has more than {MAX_PAGES} pages")))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let mut path = path.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.send(Method::GET, &path, Vec::new()).await;
+            let (status, location, body) = answer?;
+            match (status.is_redirection(), location) {
+                (true, Some(to)) => path = self.same_origin(&path, &to)?,
+                (true, None) => return Err(Failure::Redirected("nowhere".to_owned())),
+                (false, _) => {
+                    return resources::from_json(&body)
+                        .map_err(|e| Failure::Nonsense(format!("GET {path} is no such resource: {e}")));
+                }
+            }
+        }
+        Err(Failure::Redirected(path))
+    }
+
+    /// A write is never redirected: what is signed for one place is sent to no other.
+    async fn write(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Option<String>, Failure> {
+        let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
+        match self.send(method, path, body).await? {
+            (status, location, _) if status.is_redirection() => {
+                Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())))
+            }
+            (_, location, _) => Ok(location),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
+        self.health.turn().await;
+        let answer = self.send_once(&method, path, body).await;
+        match &answer {
+            Err(Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Nonsense(_)) => self.health.failed(),
+            Err(Failure::Server { status, .. }) if *status != 500 => self.health.failed(),
+            _ => self.health.answered(),
+        }
+        if let Err(failure) = &answer {
+            tracing::debug!(target: "job_runner_worker.models", %method, path, %failure, "call failed");
+        }
+        answer
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
+        let url = self.url(path)?;
+        let signed_path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let authorization =
+            hmac::authorization(&self.settings.api_key, &self.settings.secret, method.as_str(), &signed_path, &body);
+        // A long log takes its time.
+        let whole = self.settings.api_timeout * 2 + Duration::from_secs(body.len() as u64 / 100_000);
+        let request = self
+            .http
+            .request(method.clone(), url)
+            .header(AUTHORIZATION, authorization)
+            .header(CONTENT_TYPE, "application/json")
+            .timeout(whole)
+            .body(body);
+        let response = request.send().await.map_err(|e| from_transport(&e))?;
+        self.look_at_clock(&response);
+        let status = response.status();
+        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let (location, after) = (header(LOCATION), header(RETRY_AFTER));
+        refusal(status, after.as_deref())?;
+        let read = if *method == Method::GET && status.is_success() { read(response).await? } else { Vec::new() };
+        Ok((status, location, read))
+    }
+
+    /// Joins as `urljoin` does, and stays at our own origin.
+    fn url(&self, path: &str) -> Result<Url, Failure> {
+        let base = &self.settings.api_base_url;
+        let url = base.join(path).map_err(|e| Failure::Nonsense(format!("{path:?} is no path: {e}")))?;
+        if url.origin() != base.origin() {
+            return Err(Failure::Nonsense(format!("{path:?} leads away from {base}")));
+        }
+        Ok(url)
+    }
+
+    fn same_origin(&self, from: &str, to: &str) -> Result<String, Failure> {
+        let target = self.url(from)?.join(to).map_err(|_| Failure::Redirected(to.to_owned()))?;
+        if target.origin() != self.settings.api_base_url.origin() {
+            return Err(Failure::Redirected(to.to_owned()));
+        }
+        Ok(target.to_string())
+    }
+
+    fn look_at_clock(&self, response: &Response) {
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok()) else { return };
+        let skew = theirs.to_utc() - chrono::Utc::now();
+        if skew.abs() > CLOCK_SKEW && !self.skew_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "job_runner_worker.models",
+                "the server's clock differs from ours by {} s",
+                skew.num_seconds()
+            );
+        }
+    }
+}
+
+fn from_transport(e: &reqwest::Error) -> Failure {
+    let mut text = e.to_string();
+    let mut cause = std::error::Error::source(e);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    if e.is_connect() || e.is_builder() { Failure::Unreachable(text) } else { Failure::NoAnswer(text) }
+}
+
+/// What a status means, other than success and redirection.
+fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), Failure> {
+    match status.as_u16() {
+        200..=399 => Ok(()),
+        401 | 403 => Err(Failure::Unauthorised(status.as_u16())),
+        404 | 410 => Err(Failure::NotFound),
+        409 => Err(Failure::Conflict),
+        413 => Err(Failure::TooLarge),
+        status @ (408 | 425 | 429 | 500..) => Err(Failure::Server {
+            status,
+            retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())),
+        }),
+        status => Err(Failure::Rejected(status)),
+    }
+}
+
+/// Reads a body, up to a bound.
+async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Failure::Nonsense(format!("the answer is longer than {MAX_BODY} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

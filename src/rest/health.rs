@@ -1,0 +1,107 @@
+//! How the server has been lately, and how hard it may be pressed.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls to a failing server are this far apart, whoever makes them.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Shared by all who call.
+#[derive(Debug, Default)]
+pub struct Health {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many calls in a row failed in a way that is the server's.
+    failing: u32,
+    /// When the next call may be made while it fails.
+    next: Option<Instant>,
+    answered: Option<Instant>,
+    pinged: Option<Instant>,
+    refused: bool,
+}
+
+/// What is known, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was asked yet.
+    Unknown,
+    /// The last call was answered.
+    Ok,
+    /// The last calls failed.
+    Failing,
+    /// Our key or secret is not accepted.
+    Refused,
+}
+
+impl Health {
+    /// Takes a turn: at once while all is well, else when it is ours.
+    pub async fn turn(&self) {
+        let at = {
+            let mut state = self.lock();
+            if state.failing == 0 {
+                return;
+            }
+            let at = state.next.unwrap_or_else(Instant::now).max(Instant::now());
+            state.next = Some(at + PACE);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+
+    /// A call was answered.
+    pub fn answered(&self) {
+        let mut state = self.lock();
+        state.failing = 0;
+        state.answered = Some(Instant::now());
+    }
+
+    /// A call failed, and not by what was asked.
+    pub fn failed(&self) {
+        let mut state = self.lock();
+        state.failing = state.failing.saturating_add(1);
+    }
+
+    /// Whether our key and secret are accepted was found out.
+    pub fn credentials(&self, accepted: bool) {
+        self.lock().refused = !accepted;
+    }
+
+    /// A ping was answered.
+    pub fn pinged(&self) {
+        self.lock().pinged = Some(Instant::now());
+    }
+
+    /// How long ago the server accepted the answer to a ping. Within this time it cannot have taken us for dead
+    /// and ended our runs.
+    #[must_use]
+    pub fn since_ping(&self) -> Option<Duration> {
+        self.lock().pinged.map(|at| at.elapsed())
+    }
+
+    /// How long ago the server answered anything.
+    #[must_use]
+    pub fn since_answer(&self) -> Option<Duration> {
+        self.lock().answered.map(|at| at.elapsed())
+    }
+
+    /// How it looks.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let state = self.lock();
+        match (state.refused, state.failing, state.answered) {
+            (true, ..) => Verdict::Refused,
+            (_, 1.., _) => Verdict::Failing,
+            (_, 0, Some(_)) => Verdict::Ok,
+            (_, 0, None) => Verdict::Unknown,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
