@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram as StdSocket;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::shim::socket;
@@ -15,6 +16,8 @@ use crate::wire::shim::{Execution, FromShim, ToShim};
 
 /// How much may wait in either direction. A shim says little, and only when it is asked to.
 const QUEUE: usize = 16;
+/// The longest packet of a shim, in bytes: a list of stuck processes.
+const MAX_SAID: usize = 16 * 1024;
 
 /// What a run hears of its script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +114,9 @@ pub(super) struct Hello {
 /// Serves a connection. `idle` is called with the shim each time it can take a run; when that
 /// answers false, or `rest` passes without one, the shim is let go.
 pub(super) struct Connection {
-    fd: AsyncFd<OwnedFd>,
+    /// Of the kind `SOCK_SEQPACKET`, for which the runtime has no name: a datagram socket sends and receives alike.
+    socket: UnixDatagram,
+    packet: Vec<u8>,
     requests: mpsc::Receiver<Request>,
     /// Weak, so that a shim nobody holds is let go.
     say: mpsc::WeakSender<Request>,
@@ -122,8 +127,14 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(fd: OwnedFd, hello: Option<oneshot::Sender<Hello>>) -> io::Result<(Self, Shim)> {
         let (say, requests) = mpsc::channel(QUEUE);
-        let connection =
-            Self { fd: AsyncFd::new(fd)?, requests, say: say.downgrade(), progress: None, hello };
+        let connection = Self {
+            socket: UnixDatagram::from_std(StdSocket::from(fd))?,
+            packet: vec![0; MAX_SAID],
+            requests,
+            say: say.downgrade(),
+            progress: None,
+            hello,
+        };
         Ok((connection, Shim { say }))
     }
 
@@ -132,7 +143,7 @@ impl Connection {
         loop {
             tokio::select! {
                 biased;
-                heard = hear(&self.fd) => match heard {
+                heard = hear(&self.socket, &mut self.packet) => match heard {
                     Ok(Some(said)) => self.heard(said, &idle).await,
                     Ok(None) => {}
                     Err(_) => break,
@@ -141,7 +152,7 @@ impl Connection {
                     Some(request) => if self.request(request).await.is_err() { break },
                     None if self.progress.is_none() => break,
                     // Nobody can ask anything of this run any more, but its end is still awaited.
-                    None => match hear(&self.fd).await {
+                    None => match hear(&self.socket, &mut self.packet).await {
                         Ok(Some(said)) => self.heard(said, &idle).await,
                         Ok(None) => {}
                         Err(_) => break,
@@ -154,10 +165,10 @@ impl Connection {
 
     async fn request(&mut self, request: Request) -> io::Result<()> {
         match request {
-            Request::Say(said) => say(&self.fd, &said).await,
+            Request::Say(said) => say(&self.socket, &said).await,
             Request::Execute(order, progress) => {
                 self.progress = Some(progress);
-                say(&self.fd, &ToShim::Execute(order)).await
+                say(&self.socket, &ToShim::Execute(order)).await
             }
         }
     }
@@ -194,22 +205,15 @@ impl Connection {
     }
 }
 
-async fn hear(fd: &AsyncFd<OwnedFd>) -> io::Result<Option<FromShim>> {
-    loop {
-        let mut ready = fd.readable().await?;
-        if let Ok(heard) = ready.try_io(|fd| socket::hear(fd.get_ref())) {
-            return heard;
-        }
+async fn hear(socket: &UnixDatagram, packet: &mut [u8]) -> io::Result<Option<FromShim>> {
+    match socket.recv(packet).await? {
+        0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        n => Ok(serde_json::from_slice(&packet[..n]).ok()),
     }
 }
 
-async fn say(fd: &AsyncFd<OwnedFd>, said: &ToShim) -> io::Result<()> {
-    loop {
-        let mut ready = fd.writable().await?;
-        if let Ok(said) = ready.try_io(|fd| socket::say(fd.get_ref(), said)) {
-            return said;
-        }
-    }
+async fn say(socket: &UnixDatagram, said: &ToShim) -> io::Result<()> {
+    socket.send(&serde_json::to_vec(said)?).await.map(drop)
 }
 
 /// Connects to the shim of a run that another worker process began.

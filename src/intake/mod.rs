@@ -1,6 +1,28 @@
 //! The intake: decides whether and when an order is followed.
+//!
+//! [`Intake`] is the door that sources and the daemon hold; behind it one task, the keeper, owns what
+//! is known of hints, seats and runs under way. A run is claimed only with a free seat, and goes its way in a
+//! task of its own; a kill likewise.
 
-use crate::run::IncompleteRuns;
+mod hints;
+mod keeper;
+mod kill;
+mod ping;
+mod seats;
+mod task;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::execution::{Execution, Running};
+use crate::report::{Entry, KillEntry, Reporter};
+use crate::rest::Client;
+use crate::run::{Cause, IncompleteRuns, Order};
+use keeper::{Keeper, Message};
+use task::Begin;
 
 /// What the intake needs to know.
 #[derive(Clone, Debug)]
@@ -11,4 +33,115 @@ pub struct Settings {
     pub incomplete_runs: IncompleteRuns,
     /// How many executions of one run may be lost before it fails.
     pub max_attempts: u32,
+}
+
+/// How many orders may wait for the keeper, who only sorts them.
+const INBOX: usize = 10_000;
+
+/// What became of an order.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It will be looked at.
+    Taken,
+    /// Too many wait. The server says it again.
+    Full,
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    inbox: mpsc::Sender<Message>,
+    drained: CancellationToken,
+}
+
+/// What runs and kills share.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) reporter: Reporter,
+    pub(crate) execution: Execution,
+    pub(crate) settings: Settings,
+}
+
+/// What is under way, for people.
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct Status {
+    /// Whether new runs are taken.
+    pub draining: bool,
+    /// How many runs at once.
+    pub concurrent_jobs: u32,
+    /// How many seats are taken.
+    pub seats_taken: u32,
+    /// How many runs wait for a seat.
+    pub hints: usize,
+    /// The runs that have a seat.
+    pub runs: Vec<i64>,
+    /// The kill requests under way.
+    pub kills: Vec<i64>,
+}
+
+impl Intake {
+    /// Opens the door.
+    #[must_use]
+    pub fn open(client: Client, reporter: Reporter, execution: Execution, settings: Settings) -> Self {
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let drained = CancellationToken::new();
+        let context = Arc::new(Context { client, reporter, execution, settings });
+        tokio::spawn(Keeper::new(context, inbox.downgrade(), drained.clone()).keep(messages));
+        Self { inbox, drained }
+    }
+
+    /// Takes an order, at once.
+    pub fn offer(&self, order: Order) -> Receipt {
+        match self.inbox.try_send(Message::Order(order)) {
+            Ok(()) => Receipt::Taken,
+            Err(_) => Receipt::Full,
+        }
+    }
+
+    /// Takes up a run that is executed under a living shim.
+    pub async fn attach(&self, entry: Entry, running: Running) {
+        self.send(Message::Begin(entry.run, Box::new(Begin::Attached(entry, running)))).await;
+    }
+
+    /// Takes up a run that was claimed or about to be, and not executed.
+    pub async fn resume(&self, entry: Entry) {
+        self.send(Message::Begin(entry.run, Box::new(Begin::Resumed(entry)))).await;
+    }
+
+    /// Takes up a run whose execution was lost. Nothing of it is left alive.
+    pub async fn lost(&self, entry: Entry) {
+        self.send(Message::Begin(entry.run, Box::new(Begin::Lost(entry)))).await;
+    }
+
+    /// Takes up a kill.
+    pub async fn resume_kill(&self, kill: KillEntry) {
+        self.send(Message::Kill(kill)).await;
+    }
+
+    /// Takes no new runs from now on. Kills and pings still pass.
+    pub async fn drain(&self) {
+        self.send(Message::Drain).await;
+    }
+
+    /// Stops all runs under way.
+    pub async fn stop_all(&self, cause: Cause) {
+        self.send(Message::StopAll(cause)).await;
+    }
+
+    /// Waits until, after a drain, no run has a seat and no kill is under way.
+    pub async fn drained(&self) {
+        self.drained.cancelled().await;
+    }
+
+    /// What is under way.
+    pub async fn status(&self) -> Status {
+        let (answer, status) = oneshot::channel();
+        self.send(Message::Status(answer)).await;
+        status.await.unwrap_or_default()
+    }
+
+    async fn send(&self, message: Message) {
+        let _ = self.inbox.send(message).await;
+    }
 }

@@ -1,6 +1,7 @@
 //! The door of the report: one courier a run, and what is said between a run and its courier.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,13 @@ pub(super) struct Desk {
     pub(super) talking: Semaphore,
     pub(super) leave: CancellationToken,
     pub(super) dead_letters: AtomicU64,
-    pub(super) undelivered: AtomicU64,
+    pub(super) served: Mutex<HashSet<RunId>>,
+}
+
+impl Desk {
+    fn served(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The door. Cheap to clone.
@@ -78,7 +85,7 @@ impl Reporter {
             talking: Semaphore::new(TALKING),
             leave: CancellationToken::new(),
             dead_letters: AtomicU64::new(dead_letters),
-            undelivered: AtomicU64::new(0),
+            served: Mutex::default(),
         };
         Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
     }
@@ -90,13 +97,14 @@ impl Reporter {
         let (asks, asked) = mpsc::channel(NEWS);
         let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
         let desk = Arc::clone(&self.desk);
-        desk.undelivered.fetch_add(1, Ordering::Relaxed);
+        let run = entry.run;
+        desk.served().insert(run);
         self.couriers.spawn(async move {
             tokio::select! {
                 () = courier.go() => {}
                 () = desk.leave.cancelled() => {}
             }
-            desk.undelivered.fetch_sub(1, Ordering::Relaxed);
+            desk.served().remove(&run);
         });
         RunReport { entry, outbox: self.desk.outbox.clone(), news, asked }
     }
@@ -126,8 +134,14 @@ impl Reporter {
 
     /// How many runs have a courier under way.
     #[must_use]
-    pub fn undelivered(&self) -> u64 {
-        self.desk.undelivered.load(Ordering::Relaxed)
+    pub fn undelivered(&self) -> usize {
+        self.desk.served().len()
+    }
+
+    /// Whether a run has one: it is ours, whatever else is said of it.
+    #[must_use]
+    pub fn serves(&self, run: RunId) -> bool {
+        self.desk.served().contains(&run)
     }
 
     /// Waits until everything is delivered; no longer than `bound` after the server's last answer. The rest

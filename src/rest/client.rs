@@ -349,7 +349,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::Nonsense(format!("the answer is longer than {MAX_BODY} bytes")));
+            return Err(Failure::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

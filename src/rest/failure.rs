@@ -28,8 +28,8 @@ pub enum Failure {
     /// 409: somebody else has it.
     #[error("the server says that it is another's (409)")]
     Conflict,
-    /// 413.
-    #[error("too large for the server (413)")]
+    /// 413, or an answer of more than [`MAX_BODY`](super::client::MAX_BODY) bytes.
+    #[error("it is too large")]
     TooLarge,
     /// Another 4xx.
     #[error("the server rejects it: {0}")]

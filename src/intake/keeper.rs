@@ -1,0 +1,241 @@
+//! The keeper: owns what is known of hints, seats, runs and kills under way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::hints::{Hints, MAX_HINTS, Noted};
+use super::seats::{Seat, Seats};
+use super::task::{Begin, Over, RunTask};
+use super::{Context, Status, kill, ping};
+use crate::report::{KillEntry, KillPhase};
+use crate::rest::Backoff;
+use crate::run::{Cause, KillId, Order, RunId};
+
+/// Pings are answered this often at most.
+const PING_PAUSE: Duration = Duration::from_secs(5);
+/// How often a run that is said to be due is looked up in vain.
+const LOOKS: u32 = 20;
+
+/// What the keeper is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Order(Order),
+    Begin(RunId, Box<Begin>),
+    Kill(KillEntry),
+    Over(RunId, Over),
+    KillOver(KillId),
+    Find(RunId, oneshot::Sender<Option<Handle>>),
+    Drain,
+    StopAll(Cause),
+    Status(oneshot::Sender<Status>),
+}
+
+/// A run under way, for those who want it stopped.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    stop: Arc<watch::Sender<Option<Cause>>>,
+    /// Cancelled when the run is known to be ours.
+    ours: CancellationToken,
+    /// Cancelled when nothing of the run is executed any more.
+    pub(super) over: CancellationToken,
+}
+
+impl Handle {
+    /// Stops it, whether it runs already or not. The first cause wins.
+    pub(super) fn stop(&self, cause: Cause) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(cause);
+            first
+        });
+    }
+}
+
+pub(super) struct Keeper {
+    context: Arc<Context>,
+    /// Weak, so that the keeper ends when the last door is dropped.
+    inbox: mpsc::WeakSender<Message>,
+    drained: CancellationToken,
+    hints: Hints,
+    seats: Seats,
+    runs: HashMap<RunId, Handle>,
+    kills: HashMap<KillId, ()>,
+    /// Runs whose last look was in vain.
+    troubled: HashMap<RunId, Backoff>,
+    draining: bool,
+    pinged: Option<Instant>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        context: Arc<Context>,
+        inbox: mpsc::WeakSender<Message>,
+        drained: CancellationToken,
+    ) -> Self {
+        let seats = Seats::new(context.settings.concurrent_jobs);
+        Self {
+            context,
+            inbox,
+            drained,
+            hints: Hints::new(MAX_HINTS),
+            seats,
+            runs: HashMap::new(),
+            kills: HashMap::new(),
+            troubled: HashMap::new(),
+            draining: false,
+            pinged: None,
+        }
+    }
+
+    pub(super) async fn keep(mut self, mut messages: mpsc::Receiver<Message>) {
+        let seats = self.seats.clone();
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.told(message),
+                    None => return,
+                },
+                () = seats.freed() => {}
+            }
+            self.seat_hints();
+            if self.draining && self.runs.is_empty() && self.kills.is_empty() {
+                self.drained.cancel();
+            }
+        }
+    }
+
+    fn told(&mut self, message: Message) {
+        match message {
+            Message::Order(Order::Enqueue(run)) => self.hint(run),
+            Message::Order(Order::Kill(kill)) => {
+                self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, false);
+            }
+            Message::Order(Order::Ping) => self.ping(),
+            Message::Begin(run, begin) => {
+                let seat = self.seats.take_anyway();
+                self.begin(run, *begin, seat);
+            }
+            Message::Kill(kill) => self.kill(kill, true),
+            Message::Over(run, over) => self.over(run, over),
+            Message::KillOver(kill) => {
+                self.kills.remove(&kill);
+            }
+            Message::Find(run, answer) => {
+                let _ = answer.send(self.runs.get(&run).filter(|handle| handle.ours.is_cancelled()).cloned());
+            }
+            Message::Drain => {
+                self.draining = true;
+                self.hints.clear();
+            }
+            Message::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
+            Message::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+        }
+    }
+
+    /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
+    fn hint(&mut self, run: RunId) {
+        if self.draining || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
+            return;
+        }
+        if let Noted::InsteadOf(oldest) = self.hints.note(run) {
+            tracing::warn!(
+                target: "job_runner_worker.enqueuer",
+                "more than {MAX_HINTS} runs wait for a seat; run {oldest} is left to be announced again"
+            );
+        }
+    }
+
+    fn seat_hints(&mut self) {
+        while !self.draining && !self.hints.is_empty() {
+            let Some(seat) = self.seats.take() else { return };
+            if let Some(run) = self.hints.next() {
+                self.begin(run, Begin::Hinted, seat);
+            }
+        }
+    }
+
+    fn begin(&mut self, run: RunId, begin: Begin, seat: Seat) {
+        let (stop, stopped) = watch::channel(None);
+        let handle = Handle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
+        self.runs.insert(run, handle.clone());
+        let task = RunTask::new(Arc::clone(&self.context), run, stopped, handle.ours, handle.over, self.draining);
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let over = task.go(begin, seat).await;
+            if let Some(inbox) = inbox.upgrade() {
+                let _ = inbox.send(Message::Over(run, over)).await;
+            }
+        });
+    }
+
+    fn over(&mut self, run: RunId, over: Over) {
+        self.runs.remove(&run);
+        match over {
+            Over::Done => {
+                self.troubled.remove(&run);
+            }
+            Over::Again(failure) => {
+                let backoff = self.troubled.entry(run).or_default();
+                let pause = backoff.next(failure.retry_after());
+                if backoff.tries() > LOOKS {
+                    self.troubled.remove(&run);
+                    tracing::warn!(
+                        target: "job_runner_worker.enqueuer",
+                        "run {run} could not be claimed, {failure}; it is left to be announced again"
+                    );
+                    return;
+                }
+                let inbox = self.inbox.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    if let Some(inbox) = inbox.upgrade() {
+                        let _ = inbox.send(Message::Order(Order::Enqueue(run))).await;
+                    }
+                });
+            }
+        }
+    }
+
+    fn kill(&mut self, entry: KillEntry, resumed: bool) {
+        if self.kills.insert(entry.kill, ()).is_some() {
+            return;
+        }
+        let (context, inbox) = (Arc::clone(&self.context), self.inbox.clone());
+        tokio::spawn(async move {
+            kill::follow(&context, &inbox, entry, resumed).await;
+            if let Some(inbox) = inbox.upgrade() {
+                let _ = inbox.send(Message::KillOver(entry.kill)).await;
+            }
+        });
+    }
+
+    fn ping(&mut self) {
+        if self.pinged.is_some_and(|at| at.elapsed() < PING_PAUSE) {
+            return;
+        }
+        self.pinged = Some(Instant::now());
+        tokio::spawn(ping::answer(Arc::clone(&self.context)));
+    }
+
+    fn status(&self) -> Status {
+        let mut runs: Vec<i64> = self.runs.keys().map(|run| run.get()).collect();
+        let mut kills: Vec<i64> = self.kills.keys().map(|kill| kill.get()).collect();
+        runs.sort_unstable();
+        kills.sort_unstable();
+        Status {
+            draining: self.draining,
+            concurrent_jobs: self.context.settings.concurrent_jobs,
+            seats_taken: self.seats.taken(),
+            hints: self.hints.len(),
+            runs,
+            kills,
+        }
+    }
+}

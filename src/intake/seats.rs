@@ -1,0 +1,72 @@
+//! Seats: how many runs may be executed at once. A seat travels with its run and frees itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+#[cfg(test)]
+mod tests;
+
+/// All seats.
+#[derive(Clone, Debug)]
+pub struct Seats {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    taken: AtomicU32,
+    all: u32,
+    freed: Notify,
+}
+
+/// A taken seat.
+#[derive(Debug)]
+pub struct Seat {
+    shared: Arc<Shared>,
+}
+
+impl Seats {
+    /// This many.
+    #[must_use]
+    pub fn new(all: u32) -> Self {
+        Self { shared: Arc::new(Shared { taken: AtomicU32::new(0), all, freed: Notify::new() }) }
+    }
+
+    /// A seat, if one is free.
+    #[must_use]
+    pub fn take(&self) -> Option<Seat> {
+        let shared = &self.shared;
+        let took = shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+            (taken < shared.all).then_some(taken + 1)
+        });
+        took.ok().map(|_| Seat { shared: Arc::clone(shared) })
+    }
+
+    /// A seat for a run that is executed already: there may be more of those than seats, after a restart
+    /// with fewer.
+    #[must_use]
+    pub fn take_anyway(&self) -> Seat {
+        self.shared.taken.fetch_add(1, Ordering::AcqRel);
+        Seat { shared: Arc::clone(&self.shared) }
+    }
+
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.shared.taken.load(Ordering::Acquire)
+    }
+
+    /// Waits until a seat was freed since the last time.
+    pub async fn freed(&self) {
+        self.shared.freed.notified().await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.taken.fetch_sub(1, Ordering::AcqRel);
+        self.shared.freed.notify_one();
+    }
+}
