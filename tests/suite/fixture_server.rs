@@ -330,6 +330,14 @@ async fn orders_are_pushed_over_the_websocket() {
     server.websocket().cut();
     assert!(!matches!(socket.next().await, Some(Ok(_))));
     server.wait(|state| state.open_websockets() == 0, "the end of the client").await;
+    server.websocket().thaw();
+    server.refuse_websockets(Some(503));
+    assert!(tokio_tungstenite::connect_async(server.ws_url()).await.is_err());
+    server.refuse_websockets(None);
+    let (mut socket, _) = tokio_tungstenite::connect_async(server.ws_url()).await.unwrap();
+    server.wait_websockets(1).await;
+    server.close_ws(1012, "restart");
+    assert!(matches!(socket.next().await, Some(Ok(Message::Close(Some(_))))));
 }
 
 #[tokio::test]
@@ -343,4 +351,28 @@ async fn unclaimed_runs_are_announced_again() {
     server.edit_run(id, |run| run.enqueue_dts = Some("2026-11-23T18:02:01".to_owned()));
     let body: Value = server.look(|state| serde_json::from_slice(&state.announcements[0].frames[1]).unwrap());
     assert_eq!(body["run_id"], id);
+}
+
+#[tokio::test]
+async fn a_burst_arrives_whole_and_in_order() {
+    let server = server().await;
+    let address = format!("tcp://{}", server.broadcaster().address);
+    let listening = libzmq(zmq::SUB, move |socket| {
+        socket.set_rcvhwm(0).unwrap();
+        socket.connect(&address).unwrap();
+        socket.set_subscribe(b"master.broadcast.testworker").unwrap();
+        let id = |frames: Vec<Vec<u8>>| serde_json::from_slice::<Value>(&frames[1]).unwrap()["run_id"].as_i64();
+        (0..2_000).map(|_| id(socket.recv_multipart(0).unwrap()).unwrap()).collect::<Vec<_>>()
+    });
+    server.wait_subscribed().await;
+    (1..=2_000).for_each(|id| server.announce_to(KEY, id));
+    assert_eq!(listening.await.unwrap(), (1..=2_000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+#[should_panic(expected = "in vain for: what never comes")]
+async fn a_wait_in_vain_says_for_what() {
+    let server = server().await;
+    Peer::new(&server).get("/api/v1/worker/").await;
+    server.wait_within(Duration::from_millis(20), |_| false, "what never comes").await;
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::support::{Options, Server, WorkerOptions, WorkerProcess, marked_processes};
+use crate::support::{Latch, Options, Server, WorkerOptions, WorkerProcess, marked_processes};
 
 /// A program that takes `--config-path FILE`.
 fn program(folder: &TempDir, text: &str) -> PathBuf {
@@ -55,13 +55,47 @@ async fn a_restart_keeps_the_home() {
 #[tokio::test]
 async fn nothing_outlives_the_handle() {
     let (server, folder) = (Server::start(Options::default()).await, TempDir::new().unwrap());
-    let binary = program(&folder, "setsid sleep 1000 & env -i setsid sleep 1000 & echo up >&2; wait");
+    let binary = program(
+        &folder,
+        r#"setsid sleep 1000 & a=$!; env -i setsid sleep 1000 & b=$!; echo "pids $a $b" >&2; echo up >&2; wait"#,
+    );
     let worker = WorkerProcess::start(&server, &WorkerOptions::new(binary));
     worker.wait_log("up\n").await;
+    let log = worker.log();
+    let pids = log.lines().find_map(|line| line.strip_prefix("pids ")).unwrap();
+    let pids: Vec<i32> = pids.split(' ').map(|pid| pid.parse().unwrap()).collect();
     let home = worker.home().path().to_owned();
     let processes = marked_processes(&home);
-    assert!(processes.len() >= 2, "{processes:?}");
+    assert!(pids.iter().all(|pid| processes.contains(pid)), "{pids:?} in {processes:?}");
     drop(worker);
-    assert!(marked_processes(&home).is_empty());
     assert!(!home.exists());
+    for pid in pids {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+}
+
+#[tokio::test]
+async fn a_latch_holds_scripts_back() {
+    let (latch, folder) = (Latch::new(), TempDir::new().unwrap());
+    let path = folder.path().join("script");
+    let start = |name: &str| {
+        fs::write(&path, latch.script(name)).unwrap();
+        tokio::process::Command::new("/bin/sh").arg(&path).kill_on_drop(true).output()
+    };
+    latch.let_through(1);
+    assert_eq!(start("a").await.unwrap().stdout, b"waiting\nthrough\n");
+    assert_eq!((latch.executions("a"), latch.executions("b"), latch.most_at_once()), (1, 0, 1));
+    assert_eq!(latch.trace(), ["begin a", "end a"]);
+    let held = tokio::time::timeout(std::time::Duration::from_millis(50), start("b")).await;
+    assert!(held.is_err());
+}
+
+#[tokio::test]
+async fn the_binary_can_be_asked() {
+    let (server, folder) = (Server::start(Options::default()).await, TempDir::new().unwrap());
+    let binary = program(&folder, r#"echo "$3"; exit 4"#);
+    let worker = WorkerProcess::start(&server, &WorkerOptions::new(binary));
+    let answer = worker.home().ask(&["--status"]).await;
+    assert_eq!((answer.status.code(), &answer.stdout[..]), (Some(4), &b"--status\n"[..]));
 }

@@ -227,7 +227,7 @@ impl Ledger {
         &'a self,
         deadline: Duration,
         find: impl FnMut(&State) -> Option<R> + 'a,
-        awaited: &'a str,
+        awaited: impl Into<String> + 'a,
     ) -> impl Future<Output = R> + 'a {
         let caller = Location::caller();
         let since = Instant::now();
@@ -235,8 +235,9 @@ impl Ledger {
             match self.find_within(deadline, find).await {
                 Some(found) => found,
                 None => panic!(
-                    "{caller}: waited {:.1} s in vain for: {awaited}\n{}",
+                    "{caller}: waited {:.1} s in vain for: {}\n{}",
                     since.elapsed().as_secs_f64(),
+                    awaited.into(),
                     self.read(State::dump),
                 ),
             }

@@ -38,17 +38,25 @@ pub fn marked_processes(mark: &Path) -> Vec<i32> {
     }
 }
 
-/// Kills them until none is left.
+/// Kills them until none is left. They are stopped first, so that nobody loses its parent, by which it
+/// would be known, before it was seen.
 pub fn end_everything_marked(mark: &Path) {
     let until = Instant::now() + PATIENCE;
+    let mut stopped = BTreeSet::new();
+    loop {
+        let found = marked_processes(mark);
+        let mut new = found.iter().filter(|pid| stopped.insert(**pid)).peekable();
+        if new.peek().is_none() {
+            break;
+        }
+        new.for_each(|pid| signal(*pid, Signal::SIGSTOP));
+    }
     loop {
         let found = marked_processes(mark);
         if found.is_empty() {
             return;
         }
-        for pid in &found {
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-        }
+        found.iter().for_each(|pid| signal(*pid, Signal::SIGKILL));
         if Instant::now() > until {
             eprintln!("processes {found:?} of {} do not end", mark.display());
             return;
@@ -56,6 +64,11 @@ pub fn end_everything_marked(mark: &Path) {
         // There is nothing to wait on: they are nobody's children, or somebody else's.
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    // It may have ended meanwhile.
+    let _ = kill(Pid::from_raw(pid), signal);
 }
 
 fn pids() -> impl Iterator<Item = i32> {

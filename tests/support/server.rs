@@ -259,6 +259,11 @@ impl Server {
         self.connections.reset_all();
     }
 
+    /// The WebSocket server answers new clients with this status; `None`: it accepts them again.
+    pub fn refuse_websockets(&self, status: Option<u16>) {
+        self.websocket.refuse(status);
+    }
+
     /// The way to the broadcaster.
     pub fn broadcaster(&self) -> &Link {
         &self.broadcaster_link
@@ -325,7 +330,11 @@ impl Server {
 
     /// Waits until this holds; looks at each change. Panics after the deadline.
     #[track_caller]
-    pub fn wait<'a>(&'a self, holds: impl Fn(&State) -> bool + 'a, awaited: &'a str) -> impl Future<Output = ()> + 'a {
+    pub fn wait<'a>(
+        &'a self,
+        holds: impl Fn(&State) -> bool + 'a,
+        awaited: impl Into<String> + 'a,
+    ) -> impl Future<Output = ()> + 'a {
         self.wait_for(move |state| holds(state).then_some(()), awaited)
     }
 
@@ -334,7 +343,7 @@ impl Server {
     pub fn wait_for<'a, R: 'a>(
         &'a self,
         find: impl FnMut(&State) -> Option<R> + 'a,
-        awaited: &'a str,
+        awaited: impl Into<String> + 'a,
     ) -> impl Future<Output = R> + 'a {
         self.ledger.expect_within(self.options.deadline, find, awaited)
     }
@@ -345,7 +354,7 @@ impl Server {
         &'a self,
         deadline: Duration,
         holds: impl Fn(&State) -> bool + 'a,
-        awaited: &'a str,
+        awaited: impl Into<String> + 'a,
     ) -> impl Future<Output = ()> + 'a {
         let find = move |state: &State| holds(state).then_some(());
         self.ledger.expect_within(deadline, find, awaited)
@@ -363,21 +372,21 @@ impl Server {
     #[track_caller]
     pub fn wait_claimed(&self, run_id: i64) -> impl Future<Output = RunRow> + '_ {
         let claimed = move |run: &RunRow| run.enqueue_dts.is_some();
-        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| claimed(r)).cloned(), "the claim")
+        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| claimed(r)).cloned(), format!("claim of run {run_id}"))
     }
 
     /// Until the run is started.
     #[track_caller]
     pub fn wait_started(&self, run_id: i64) -> impl Future<Output = RunRow> + '_ {
         let started = move |run: &RunRow| run.start_dts.is_some();
-        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| started(r)).cloned(), "the start")
+        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| started(r)).cloned(), format!("start of run {run_id}"))
     }
 
     /// Until the run is returned.
     #[track_caller]
     pub fn wait_returned(&self, run_id: i64) -> impl Future<Output = RunRow> + '_ {
         let returned = move |run: &RunRow| run.return_dts.is_some();
-        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| returned(r)).cloned(), "the return")
+        self.wait_for(move |s| Some(s.run(run_id)).filter(|r| returned(r)).cloned(), format!("return of run {run_id}"))
     }
 
     /// Until the log of the run contains this.
@@ -391,14 +400,39 @@ impl Server {
     pub fn wait_executed(&self, kill_id: i64) -> impl Future<Output = KillRow> + '_ {
         self.wait_for(
             move |s| Some(s.kill(kill_id)).filter(|kill| kill.execute_dts.is_some()).cloned(),
-            "the execution of the kill request",
+            format!("execution of kill request {kill_id}"),
         )
     }
 
     /// Until the event of the run was seen.
     #[track_caller]
     pub fn wait_event<'a>(&'a self, name: &'a str, run_id: i64) -> impl Future<Output = Event> + 'a {
-        self.wait_for(move |s| s.events.iter().find(|event| event.is_run(name, run_id)).cloned(), name)
+        self.wait_for(
+            move |s| s.events.iter().find(|event| event.is_run(name, run_id)).cloned(),
+            format!("event {name} of run {run_id}"),
+        )
+    }
+
+    /// Until the event of the kill request was seen.
+    #[track_caller]
+    pub fn wait_kill_event<'a>(&'a self, name: &'a str, kill_id: i64) -> impl Future<Output = Event> + 'a {
+        self.wait_for(
+            move |s| s.events.iter().find(|event| event.is_kill(name, kill_id)).cloned(),
+            format!("event {name} of kill request {kill_id}"),
+        )
+    }
+
+    /// Until somebody with this key hears the broadcaster.
+    #[track_caller]
+    pub fn wait_subscribed_as<'a>(&'a self, api_key: &'a str) -> impl Future<Output = ()> + 'a {
+        self.wait(move |state| state.subscribed(api_key) > 0, format!("subscription of {api_key}"))
+    }
+
+    /// Until the first worker hears the broadcaster and its events are heard.
+    #[track_caller]
+    pub fn wait_up(&self) -> impl Future<Output = ()> + '_ {
+        let up = |state: &State| state.subscribed(self.first_key()) > 0 && state.event_peers > 0;
+        self.wait(up, "subscription and event socket of the first worker")
     }
 
     /// Until the first worker hears the broadcaster.

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -21,6 +22,7 @@ const QUEUE: usize = 1 << 16;
 pub struct WebSocketServer {
     pub address: SocketAddr,
     messages: broadcast::Sender<Message>,
+    refusal: Arc<AtomicU16>,
     task: JoinHandle<()>,
 }
 
@@ -28,6 +30,8 @@ pub struct WebSocketServer {
 struct Pusher {
     ledger: Arc<Ledger>,
     messages: broadcast::Sender<Message>,
+    /// Status for new clients; 0: they are welcome.
+    refusal: Arc<AtomicU16>,
 }
 
 impl WebSocketServer {
@@ -35,17 +39,22 @@ impl WebSocketServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let messages = broadcast::Sender::new(QUEUE);
-        let pusher = Pusher { ledger, messages: messages.clone() };
+        let refusal = Arc::new(AtomicU16::new(0));
+        let pusher = Pusher { ledger, messages: messages.clone(), refusal: refusal.clone() };
         let service = Router::new().fallback(upgrade).with_state(pusher);
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, service).await;
         });
-        Self { address, messages, task }
+        Self { address, messages, refusal, task }
     }
 
     /// Sends this to every client that is connected now.
     pub fn push(&self, message: Message) {
         let _ = self.messages.send(message);
+    }
+
+    pub fn refuse(&self, status: Option<u16>) {
+        self.refusal.store(status.unwrap_or(0), Ordering::SeqCst);
     }
 }
 
@@ -56,6 +65,12 @@ impl Drop for WebSocketServer {
 }
 
 async fn upgrade(Shared(pusher): Shared<Pusher>, uri: Uri, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let refusal = pusher.refusal.load(Ordering::SeqCst);
+    if refusal != 0 {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::from_u16(refusal).expect("a status of HTTP");
+        return response;
+    }
     let headers =
         headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
     upgrade.on_upgrade(move |socket| pusher.serve(socket, uri.to_string(), headers))

@@ -207,6 +207,15 @@ impl WorkerHome {
         }
         command
     }
+
+    /// Runs the binary once more with the same ini file and these arguments (`--status`,
+    /// `--check-config`), to its end. Panics after 30 s.
+    pub async fn ask(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        let answer = tokio::time::timeout(DEADLINE, command.output()).await;
+        answer.unwrap_or_else(|_| panic!("{arguments:?} did not end")).expect("the binary starts")
+    }
 }
 
 impl Drop for WorkerHome {
@@ -217,6 +226,7 @@ impl Drop for WorkerHome {
 
 /// A running worker, or one that has ended and may be started again.
 pub struct WorkerProcess {
+    // Before the child: fields are dropped in this order.
     home: Arc<WorkerHome>,
     child: Child,
     output: Arc<Output>,
@@ -355,7 +365,9 @@ impl Drop for WorkerProcess {
         if std::thread::panicking() {
             eprintln!("--- the worker's last words ---\n{}", self.tail());
         }
-        if self.is_running() {
+        // The last holder of the home leaves this to the home: a child whose parent is gone already
+        // could not be told from anybody else's.
+        if Arc::strong_count(&self.home) > 1 && self.is_running() {
             let _ = self.child.start_kill();
         }
     }
