@@ -1,0 +1,7 @@
+//! One binary for the whole suite.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fixture_server;
+mod fixture_worker;
