@@ -8,7 +8,10 @@
 //! `JOB_RUNNER_INTEROP_WORKER` names another worker by its command line, to which `--config-path`
 //! and a path are appended. With `original` it is the original worker, which proves the stage and
 //! shows what it cannot do. `JOB_RUNNER_INTEROP_SKIP` is a list, separated by commas, of kinds of
-//! jobs to leave out.
+//! jobs to leave out; the original passes all others without `orphan`, `binary`, `character at the
+//! cut` and `carriage return`.
+//!
+//! Besides Python 2.7 the scripts of the jobs need bash, python3 and setsid.
 //!
 //! What the original broadcaster does every 5 s it does here every 0.5 s; nothing else is changed.
 
