@@ -1,0 +1,3 @@
+from django.conf.urls import patterns
+
+urlpatterns = patterns('')
