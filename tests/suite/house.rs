@@ -63,11 +63,7 @@ impl Table {
             let mut cells = line.strip_prefix("//! |")?.split('|');
             let room = quoted(cells.next()?).pop()?;
             let may = cells.next()?;
-            let may = if may.trim() == "everything" {
-                May::Everything
-            } else {
-                May::Only(quoted(may))
-            };
+            let may = if may.trim() == "everything" { May::Everything } else { May::Only(quoted(may)) };
             Some((room.split('/').map(str::to_owned).collect(), may))
         });
         Self(rows.collect())
@@ -81,14 +77,8 @@ impl Table {
         }
         for (room, may) in &self.0 {
             let May::Only(others) = may else { continue };
-            for other in others
-                .iter()
-                .filter(|o| !self.0.contains_key(std::slice::from_ref(*o)))
-            {
-                said.push(format!(
-                    "src/lib.rs: {} may import {other}, which has no row",
-                    room.join("/")
-                ));
+            for other in others.iter().filter(|o| !self.0.contains_key(std::slice::from_ref(*o))) {
+                said.push(format!("src/lib.rs: {} may import {other}, which has no row", room.join("/")));
             }
         }
         said
@@ -101,23 +91,12 @@ impl Table {
             return Vec::new();
         }
         // The longest row that the file lies under.
-        let Some((room, may)) = self
-            .0
-            .iter()
-            .rev()
-            .find(|(room, _)| module.starts_with(room))
-        else {
-            return vec![format!(
-                "src/{file}: the room {} has no row in src/lib.rs",
-                module[0]
-            )];
+        let Some((room, may)) = self.0.iter().rev().find(|(room, _)| module.starts_with(room)) else {
+            return vec![format!("src/{file}: the room {} has no row in src/lib.rs", module[0])];
         };
         let code = scan(text, &module);
-        let mut said: Vec<String> = code
-            .stray_tests
-            .iter()
-            .map(|l| format!("src/{file}:{l}: a tests module without #[cfg(test)]"))
-            .collect();
+        let mut said: Vec<String> =
+            code.stray_tests.iter().map(|l| format!("src/{file}:{l}: a tests module without #[cfg(test)]")).collect();
         for (line, path) in code.inside {
             if path.starts_with(room) {
                 continue;
@@ -126,10 +105,7 @@ impl Table {
             match path.first() {
                 Some(first) if self.0.contains_key(std::slice::from_ref(first)) => {
                     if matches!(may, May::Only(others) if !others.contains(first)) {
-                        said.push(format!(
-                            "{shown}: {} may not import {first}",
-                            room.join("/")
-                        ));
+                        said.push(format!("{shown}: {} may not import {first}", room.join("/")));
                     }
                 }
                 _ => said.push(format!("{shown} leads to no room")),
@@ -138,9 +114,7 @@ impl Table {
         if room[0] == "run" {
             for (line, path) in code.outside {
                 if let Some(what) = impure(&path) {
-                    said.push(format!(
-                        "src/{file}:{line}: run is pure, and this is {what}"
-                    ));
+                    said.push(format!("src/{file}:{line}: run is pure, and this is {what}"));
                 }
             }
         }
@@ -150,22 +124,14 @@ impl Table {
 
 /// The names in backticks.
 fn quoted(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// `execution/shim/mod.rs` is the module `execution::shim`; `lib.rs` is the root, and empty.
 fn module_of(file: &str) -> Vec<String> {
     let stem = file.strip_suffix(".rs").unwrap_or(file);
     let stem = stem.strip_suffix("/mod").unwrap_or(stem);
-    if stem == "lib" {
-        Vec::new()
-    } else {
-        stem.split('/').map(str::to_owned).collect()
-    }
+    if stem == "lib" { Vec::new() } else { stem.split('/').map(str::to_owned).collect() }
 }
 
 /// The entry of [`IMPURE`] that a path from outside the house leads to, also by a glob.
@@ -174,12 +140,7 @@ fn impure(path: &[String]) -> Option<&'static str> {
         let entry: Vec<&str> = entry.split("::").collect();
         let glob = path.len() > 1 && path.last().is_some_and(|p| p == "*");
         path.iter().zip(&entry).all(|(a, b)| a == b) && path.len() >= entry.len()
-            || glob
-                && path.len() <= entry.len()
-                && path[..path.len() - 1]
-                    .iter()
-                    .zip(&entry)
-                    .all(|(a, b)| a == b)
+            || glob && path.len() <= entry.len() && path[..path.len() - 1].iter().zip(&entry).all(|(a, b)| a == b)
     })
 }
 
@@ -208,10 +169,7 @@ fn scan(text: &str, module: &[String]) -> Code {
         match token {
             "mod" if is_word(word(i + 1)) => {
                 let tests = word(i + 1) == "tests";
-                let guarded = i >= 7
-                    && (i - 7..i)
-                        .map(word)
-                        .eq(["#", "[", "cfg", "(", "test", ")", "]"]);
+                let guarded = i >= 7 && (i - 7..i).map(word).eq(["#", "[", "cfg", "(", "test", ")", "]"]);
                 if tests && !guarded {
                     code.stray_tests.push(line);
                 }
@@ -350,9 +308,7 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
             '\'' if at(i + 2) == '\'' => i += 3,
             '\'' => i += 1, // a lifetime: its name is read as a word, and leads nowhere
             ':' if at(i + 1) == ':' => {
-                let last = found
-                    .last()
-                    .map_or("", |(_, t): &(usize, String)| t.as_str());
+                let last = found.last().map_or("", |(_, t): &(usize, String)| t.as_str());
                 let leading = last == "use" || !(is_word(last) || last == ">");
                 token = (!leading).then(|| "::".to_owned());
                 i += 2;
@@ -407,13 +363,7 @@ fn after_string(chars: &[char], mut i: usize, hashes: usize, escapes: bool) -> u
     while i < chars.len() {
         match chars[i] {
             '\\' if escapes => i += 1,
-            '"' if chars[i + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|c| **c == '#')
-                .count()
-                == hashes =>
-            {
+            '"' if chars[i + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes => {
                 return i + 1 + hashes;
             }
             _ => {}
@@ -425,11 +375,7 @@ fn after_string(chars: &[char], mut i: usize, hashes: usize, escapes: bool) -> u
 
 /// Behind the next single quote.
 fn after_quote(chars: &[char], i: usize) -> usize {
-    chars
-        .iter()
-        .skip(i)
-        .position(|c| *c == '\'')
-        .map_or(chars.len(), |n| i + n + 1)
+    chars.iter().skip(i).position(|c| *c == '\'').map_or(chars.len(), |n| i + n + 1)
 }
 
 /// The checker itself: made-up files of a made-up house.
@@ -452,42 +398,22 @@ mod checker {
         let said = Table::read(HOUSE).check(file, text);
         let expected: Vec<(String, &str)> = (1..)
             .zip(text.lines())
-            .filter_map(|(n, line)| {
-                Some((format!("src/{file}:{n}:"), line.split_once("// BAD: ")?.1))
-            })
+            .filter_map(|(n, line)| Some((format!("src/{file}:{n}:"), line.split_once("// BAD: ")?.1)))
             .collect();
         let told = said.len() == expected.len()
-            && expected.iter().all(|(place, words)| {
-                said.iter()
-                    .any(|s| s.starts_with(place) && s.contains(words))
-            });
+            && expected.iter().all(|(place, words)| said.iter().any(|s| s.starts_with(place) && s.contains(words)));
         assert!(told, "{file}: {text}\nsaid {said:#?}");
     }
 
     #[test]
     fn the_arrow_itself_is_fine() {
-        check(
-            "report/mod.rs",
-            "use crate::run::{RunId, Secret}; use crate::wire; use super::run;",
-        );
-        check(
-            "execution/shim/mod.rs",
-            "use crate::execution::shim::x; use super::shim::y; use self::z;",
-        );
-        check(
-            "execution/spool.rs",
-            "use super::shim; use crate::execution::shim::Order; use super::*;",
-        );
-        check(
-            "daemon/mod.rs",
-            "use crate::{run, report::Reporter, execution};",
-        );
+        check("report/mod.rs", "use crate::run::{RunId, Secret}; use crate::wire; use super::run;");
+        check("execution/shim/mod.rs", "use crate::execution::shim::x; use super::shim::y; use self::z;");
+        check("execution/spool.rs", "use super::shim; use crate::execution::shim::Order; use super::*;");
+        check("daemon/mod.rs", "use crate::{run, report::Reporter, execution};");
         check("bin/x.rs", "use jobrunner::daemon;");
         check("lib.rs", "pub mod anything;");
-        check(
-            "wire/mod.rs",
-            "use serde::Serialize; pub(crate) fn f(&self) { self.x(); }",
-        );
+        check("wire/mod.rs", "use serde::Serialize; pub(crate) fn f(&self) { self.x(); }");
     }
 
     #[test]
@@ -525,10 +451,7 @@ use crate as all; // BAD: leads to no room
 use crate::helpers::f; // BAD: leads to no room
 ";
         check("run/key.rs", bad);
-        check(
-            "run/mod.rs",
-            "use super::wire; // BAD: run may not import wire",
-        );
+        check("run/mod.rs", "use super::wire; // BAD: run may not import wire");
     }
 
     #[test]
@@ -541,10 +464,7 @@ use crate::report::LogSource; // BAD: execution/shim may not import report
 ";
         check("execution/shim.rs", bad);
         check("execution/shim/mod.rs", bad);
-        check(
-            "execution/shim/tree.rs",
-            "use super::super::pool; // BAD: may not import execution",
-        );
+        check("execution/shim/tree.rs", "use super::super::pool; // BAD: may not import execution");
     }
 
     #[test]
@@ -565,10 +485,7 @@ fn f() { Instant::now(); } // BAD: Instant::now
 fn f() { std::time::Instant::now(); } // BAD: Instant::now
 ";
         check("run/claim.rs", bad);
-        check(
-            "wire/claim.rs",
-            "use serde::Serialize; use std::fs; use tokio::spawn;",
-        );
+        check("wire/claim.rs", "use serde::Serialize; use std::fs; use tokio::spawn;");
     }
 
     #[test]
@@ -605,22 +522,11 @@ mod tests; // BAD: without #[cfg(test)]
     fn a_room_needs_a_row() {
         for (file, room) in [("helpers.rs", "helpers"), ("attic/mod.rs", "attic")] {
             let said = Table::read(HOUSE).check(file, "");
-            assert_eq!(
-                said,
-                [format!(
-                    "src/{file}: the room {room} has no row in src/lib.rs"
-                )]
-            );
+            assert_eq!(said, [format!("src/{file}: the room {room} has no row in src/lib.rs")]);
         }
-        assert_eq!(
-            Table::read("//! nothing").complaints(),
-            ["src/lib.rs: no import table"]
-        );
+        assert_eq!(Table::read("//! nothing").complaints(), ["src/lib.rs: no import table"]);
         let table = Table::read("//! | `run` | `nowhere` |");
-        assert_eq!(
-            table.complaints(),
-            ["src/lib.rs: run may import nowhere, which has no row"]
-        );
+        assert_eq!(table.complaints(), ["src/lib.rs: run may import nowhere, which has no row"]);
         assert!(Table::read(HOUSE).complaints().is_empty());
     }
 }
