@@ -90,7 +90,13 @@ impl Execution {
     ///
     /// # Errors
     /// What the system says of the directories.
-    pub fn new(settings: Settings, max_log_bytes: u64, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
+    pub fn new(
+        settings: Settings,
+        max_log_bytes: u64,
+        state: &Path,
+        shim: ShimProgram,
+        idle: usize,
+    ) -> io::Result<Self> {
         let logs = Logs::new(&state.join("runs"))?;
         let pool = Arc::new(Pool::new(shim, state, settings.environment, idle));
         Ok(Self { settings: Arc::new(settings), logs, pool, max_log_bytes })

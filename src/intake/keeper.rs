@@ -30,6 +30,7 @@ pub(super) enum Message {
     Over(RunId, Over),
     KillOver(KillId),
     Find(RunId, oneshot::Sender<Option<Handle>>),
+    Knows(RunId, oneshot::Sender<bool>),
     Drain,
     StopAll(Cause),
     Status(oneshot::Sender<Status>),
@@ -67,16 +68,11 @@ pub(super) struct Keeper {
     kills: HashMap<KillId, ()>,
     /// Runs whose last look was in vain.
     troubled: HashMap<RunId, Backoff>,
-    draining: bool,
     pinged: Option<Instant>,
 }
 
 impl Keeper {
-    pub(super) fn new(
-        context: Arc<Context>,
-        inbox: mpsc::WeakSender<Message>,
-        drained: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(context: Arc<Context>, inbox: mpsc::WeakSender<Message>, drained: CancellationToken) -> Self {
         let seats = Seats::new(context.settings.concurrent_jobs);
         Self {
             context,
@@ -87,7 +83,6 @@ impl Keeper {
             runs: HashMap::new(),
             kills: HashMap::new(),
             troubled: HashMap::new(),
-            draining: false,
             pinged: None,
         }
     }
@@ -103,7 +98,7 @@ impl Keeper {
                 () = seats.freed() => {}
             }
             self.seat_hints();
-            if self.draining && self.runs.is_empty() && self.kills.is_empty() {
+            if self.draining() && self.runs.is_empty() && self.kills.is_empty() {
                 self.drained.cancel();
             }
         }
@@ -128,8 +123,12 @@ impl Keeper {
             Message::Find(run, answer) => {
                 let _ = answer.send(self.runs.get(&run).filter(|handle| handle.ours.is_cancelled()).cloned());
             }
+            Message::Knows(run, answer) => {
+                let known = self.runs.contains_key(&run) || self.context.reporter.serves(run);
+                let _ = answer.send(known);
+            }
             Message::Drain => {
-                self.draining = true;
+                self.context.draining.cancel();
                 self.hints.clear();
             }
             Message::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
@@ -141,7 +140,7 @@ impl Keeper {
 
     /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
     fn hint(&mut self, run: RunId) {
-        if self.draining || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
+        if self.draining() || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
             return;
         }
         if let Noted::InsteadOf(oldest) = self.hints.note(run) {
@@ -153,7 +152,7 @@ impl Keeper {
     }
 
     fn seat_hints(&mut self) {
-        while !self.draining && !self.hints.is_empty() {
+        while !self.draining() && !self.hints.is_empty() {
             let Some(seat) = self.seats.take() else { return };
             if let Some(run) = self.hints.next() {
                 self.begin(run, Begin::Hinted, seat);
@@ -165,7 +164,7 @@ impl Keeper {
         let (stop, stopped) = watch::channel(None);
         let handle = Handle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
         self.runs.insert(run, handle.clone());
-        let task = RunTask::new(Arc::clone(&self.context), run, stopped, handle.ours, handle.over, self.draining);
+        let task = RunTask::new(Arc::clone(&self.context), run, stopped, handle.ours, handle.over);
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             let over = task.go(begin, seat).await;
@@ -224,13 +223,17 @@ impl Keeper {
         tokio::spawn(ping::answer(Arc::clone(&self.context)));
     }
 
+    fn draining(&self) -> bool {
+        self.context.draining.is_cancelled()
+    }
+
     fn status(&self) -> Status {
         let mut runs: Vec<i64> = self.runs.keys().map(|run| run.get()).collect();
         let mut kills: Vec<i64> = self.kills.keys().map(|kill| kill.get()).collect();
         runs.sort_unstable();
         kills.sort_unstable();
         Status {
-            draining: self.draining,
+            draining: self.draining(),
             concurrent_jobs: self.context.settings.concurrent_jobs,
             seats_taken: self.seats.taken(),
             hints: self.hints.len(),

@@ -28,12 +28,7 @@ enum Request {
 }
 
 /// Follows a request. `resumed`: from the store, so an acknowledgement the server has may be our own.
-pub(super) async fn follow(
-    context: &Context,
-    inbox: &mpsc::WeakSender<Message>,
-    mut entry: KillEntry,
-    resumed: bool,
-) {
+pub(super) async fn follow(context: &Context, inbox: &mpsc::WeakSender<Message>, mut entry: KillEntry, resumed: bool) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
         outbox.kill(entry).await;
@@ -69,12 +64,7 @@ pub(super) async fn follow(
 }
 
 /// Reads the request and its run. `None` when the server does not answer for long, or does not know it.
-async fn look_up(
-    context: &Context,
-    inbox: &mpsc::WeakSender<Message>,
-    kill: KillId,
-    resumed: bool,
-) -> Option<Request> {
+async fn look_up(context: &Context, inbox: &mpsc::WeakSender<Message>, kill: KillId, resumed: bool) -> Option<Request> {
     let mut backoff = Backoff::default();
     loop {
         match try_look_up(context, inbox, kill, resumed).await {

@@ -14,13 +14,13 @@ mod task;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, Running};
 use crate::report::{Entry, KillEntry, Reporter};
 use crate::rest::Client;
-use crate::run::{Cause, IncompleteRuns, Order};
+use crate::run::{Cause, IncompleteRuns, Order, RunId};
 use keeper::{Keeper, Message};
 use task::Begin;
 
@@ -53,6 +53,7 @@ pub enum Receipt {
 pub struct Intake {
     inbox: mpsc::Sender<Message>,
     drained: CancellationToken,
+    executing: watch::Receiver<usize>,
 }
 
 /// What runs and kills share.
@@ -61,6 +62,10 @@ pub(crate) struct Context {
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
     pub(crate) settings: Settings,
+    /// Cancelled when no new runs are taken any more.
+    pub(crate) draining: CancellationToken,
+    /// How many scripts run.
+    pub(crate) executing: watch::Sender<usize>,
 }
 
 /// What is under way, for people.
@@ -86,9 +91,11 @@ impl Intake {
     pub fn open(client: Client, reporter: Reporter, execution: Execution, settings: Settings) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
         let drained = CancellationToken::new();
-        let context = Arc::new(Context { client, reporter, execution, settings });
+        let (executing, watched) = watch::channel(0);
+        let draining = CancellationToken::new();
+        let context = Arc::new(Context { client, reporter, execution, settings, draining, executing });
         tokio::spawn(Keeper::new(context, inbox.downgrade(), drained.clone()).keep(messages));
-        Self { inbox, drained }
+        Self { inbox, drained, executing: watched }
     }
 
     /// Takes an order, at once.
@@ -132,6 +139,18 @@ impl Intake {
     /// Waits until, after a drain, no run has a seat and no kill is under way.
     pub async fn drained(&self) {
         self.drained.cancelled().await;
+    }
+
+    /// Waits until no script runs.
+    pub async fn nothing_executes(&self) {
+        let _ = self.executing.clone().wait_for(|executing| *executing == 0).await;
+    }
+
+    /// Whether a run is under way here.
+    pub async fn knows(&self, run: RunId) -> bool {
+        let (answer, known) = oneshot::channel();
+        self.send(Message::Knows(run, answer)).await;
+        known.await.unwrap_or(true)
     }
 
     /// What is under way.

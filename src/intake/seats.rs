@@ -38,9 +38,9 @@ impl Seats {
     #[must_use]
     pub fn take(&self) -> Option<Seat> {
         let shared = &self.shared;
-        let took = shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-            (taken < shared.all).then_some(taken + 1)
-        });
+        let took = shared
+            .taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < shared.all).then_some(taken + 1));
         took.ok().map(|_| Seat { shared: Arc::clone(shared) })
     }
 

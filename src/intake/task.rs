@@ -57,7 +57,6 @@ pub(super) struct RunTask {
     ours: CancellationToken,
     /// Says so to whoever waits for the end, when the task is dropped.
     _over: DropGuard,
-    draining: bool,
     /// What is on disk of it.
     entry: Option<Entry>,
     /// When it was last looked at.
@@ -80,7 +79,6 @@ impl RunTask {
         stopped: watch::Receiver<Option<Cause>>,
         ours: CancellationToken,
         over: CancellationToken,
-        draining: bool,
     ) -> Self {
         Self {
             context,
@@ -88,7 +86,6 @@ impl RunTask {
             stopped,
             ours,
             _over: over.drop_guard(),
-            draining,
             entry: None,
             looked: Instant::now(),
             seen: Run::default(),
@@ -293,7 +290,11 @@ impl RunTask {
                     script,
                     environment: self.scheduled_at(),
                 };
-                self.context.execution.launch(&launch).await.map_err(|e: LaunchError| Outcome::Unstartable(e.to_string()))
+                self.context
+                    .execution
+                    .launch(&launch)
+                    .await
+                    .map_err(|e: LaunchError| Outcome::Unstartable(e.to_string()))
             }
         };
         match launched {
@@ -346,13 +347,9 @@ impl RunTask {
     }
 
     /// Watches a script end. The report and the seat, if nobody supervises it any more.
-    async fn watch(
-        &mut self,
-        mut running: Running,
-        mut report: RunReport,
-        seat: Seat,
-    ) -> Option<(RunReport, Seat)> {
+    async fn watch(&mut self, mut running: Running, mut report: RunReport, seat: Seat) -> Option<(RunReport, Seat)> {
         let control = running.control();
+        let _executing = Executing::begin(&self.context);
         let mut stop_sent = false;
         loop {
             tokio::select! {
@@ -405,12 +402,7 @@ impl RunTask {
     }
 
     /// The shim is gone: what does the disk say?
-    async fn look_for_remains(
-        &mut self,
-        report: RunReport,
-        seat: Seat,
-        stop_sent: bool,
-    ) -> Option<(RunReport, Seat)> {
+    async fn look_for_remains(&mut self, report: RunReport, seat: Seat, stop_sent: bool) -> Option<(RunReport, Seat)> {
         let execution = &self.context.execution;
         let entry = report.entry().clone();
         loop {
@@ -467,7 +459,7 @@ impl RunTask {
         entry.start = None;
         report.relaunched(entry).await;
         // While we drain, the next start executes it.
-        if self.draining { None } else { Some(report) }
+        if self.context.draining.is_cancelled() { None } else { Some(report) }
     }
 
     fn check_stopped(&self, phase: Phase) -> Result<(), Halt> {
@@ -483,6 +475,22 @@ impl RunTask {
             () = tokio::time::sleep(pause) => {}
             _ = stop_asked(&mut self.stopped), if self.stopped.borrow().is_none() => {}
         }
+    }
+}
+
+/// A script that runs, counted.
+struct Executing(Arc<Context>);
+
+impl Executing {
+    fn begin(context: &Arc<Context>) -> Self {
+        context.executing.send_modify(|executing| *executing += 1);
+        Self(Arc::clone(context))
+    }
+}
+
+impl Drop for Executing {
+    fn drop(&mut self) {
+        self.0.executing.send_modify(|executing| *executing -= 1);
     }
 }
 

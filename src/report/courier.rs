@@ -63,12 +63,8 @@ impl Courier {
         news: mpsc::Receiver<News>,
         asks: mpsc::Sender<Ask>,
     ) -> Self {
-        let known = Knowledge {
-            doubt,
-            started: entry.start.is_some(),
-            ended: entry.end.is_some(),
-            ..Knowledge::default()
-        };
+        let known =
+            Knowledge { doubt, started: entry.start.is_some(), ended: entry.end.is_some(), ..Knowledge::default() };
         Self {
             desk,
             run: entry.run,
@@ -119,7 +115,8 @@ impl Courier {
                     return self.forget().await;
                 }
                 Step::NotOurs => {
-                    self.dead_letter("result", "the server says that the run belongs to another worker".to_owned()).await;
+                    self.dead_letter("result", "the server says that the run belongs to another worker".to_owned())
+                        .await;
                     let _ = self.asks.try_send(Ask::Stop);
                     self.last_news().await;
                     return self.forget().await;
@@ -242,8 +239,7 @@ impl Courier {
         let (text, total) = self.read_log().await;
         self.put_log(&self.cut(text.clone())).await?;
         self.known.output_sent = Some(total);
-        self.known.live_from =
-            Some(Instant::now() + plan::pause(self.desk.settings.log_update_interval, text.len()));
+        self.known.live_from = Some(Instant::now() + plan::pause(self.desk.settings.log_update_interval, text.len()));
         Ok(Step::On)
     }
 
@@ -262,10 +258,7 @@ impl Courier {
             text.push_str(&note);
         }
         if total < expected {
-            text.push_str(&format!(
-                "\n[job runner worker] {} bytes of output could not be kept.\n",
-                expected - total
-            ));
+            text.push_str(&format!("\n[job runner worker] {} bytes of output could not be kept.\n", expected - total));
         }
         self.put_log(&self.cut(text)).await?;
         self.known.log_sent = true;

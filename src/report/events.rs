@@ -7,7 +7,7 @@
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::Settings;
+use super::{Settings, endpoint};
 use crate::run::Event;
 use crate::wire::event;
 
@@ -32,10 +32,9 @@ impl Events {
         socket.set_linger(LINGER_MS)?;
         socket.set_sndhwm(10_000)?;
         socket.set_tcp_keepalive(1)?;
-        socket.set_ipv6(true)?;
         socket.set_reconnect_ivl(100)?;
         socket.set_reconnect_ivl_max(5000)?;
-        socket.connect(&format!("tcp://{}:{}", settings.ws_server_hostname, settings.ws_server_port))?;
+        endpoint::connect(&socket, &settings.ws_server_hostname, settings.ws_server_port)?;
         let (queue, events) = sync_channel::<Event>(QUEUE);
         let publisher = std::thread::Builder::new()
             .name("events".to_owned())

@@ -9,6 +9,7 @@
 //! [`LogSource`] reads it.
 
 mod courier;
+pub mod endpoint;
 mod entry;
 mod events;
 mod outbox;

@@ -87,6 +87,7 @@ enum Change {
     ForgetRun(RunId),
     Kill(KillEntry),
     ForgetKill(KillId),
+    Nothing,
     DeadLetter { at: String, run: RunId, what: &'static str, reason: String },
 }
 
@@ -171,6 +172,11 @@ impl Outbox {
         self.insist(Change::DeadLetter { at, run, what, reason }).await;
     }
 
+    /// Waits until everything that was said before is on disk.
+    pub async fn settle(&self) {
+        self.insist(Change::Nothing).await;
+    }
+
     async fn insist(&self, change: Change) {
         if let Err(e) = self.change(change, true).await {
             tracing::error!(target: "job_runner_worker.outbox", "{e}");
@@ -220,6 +226,7 @@ async fn commit(connection: &mut SqliteConnection, batch: &[Request]) -> Result<
 
 async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
     let query = match change {
+        Change::Nothing => return Ok(()),
         Change::Run(entry) => {
             let end = entry.end.as_ref();
             sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")

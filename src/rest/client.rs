@@ -13,13 +13,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::Settings;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::tls::{self, TlsError};
-use super::Settings;
 use crate::run::{KillId, RunId};
 use crate::wire::hmac;
-use crate::wire::resources::{self, Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch};
+use crate::wire::resources::{
+    self, Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch,
+};
 
 #[cfg(test)]
 mod tests;
@@ -336,10 +338,9 @@ fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), Failure> {
         404 | 410 => Err(Failure::NotFound),
         409 => Err(Failure::Conflict),
         413 => Err(Failure::TooLarge),
-        status @ (408 | 425 | 429 | 500..) => Err(Failure::Server {
-            status,
-            retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())),
-        }),
+        status @ (408 | 425 | 429 | 500..) => {
+            Err(Failure::Server { status, retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())) })
+        }
         status => Err(Failure::Rejected(status)),
     }
 }

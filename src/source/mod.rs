@@ -1,8 +1,16 @@
-//! The sources: where orders come from.
+//! The sources: where orders come from. Each offers at the intake's door, and none waits for an answer.
 
-use std::time::Duration;
+pub mod broadcast;
+pub mod leftover;
+pub mod websocket;
+
+use std::time::{Duration, Instant};
 
 use url::Url;
+
+use crate::intake::{Intake, Receipt};
+use crate::run::Order;
+use crate::wire::broadcast::{NoOrder, shown};
 
 /// What the sources need to know.
 #[derive(Clone, Debug)]
@@ -15,4 +23,58 @@ pub struct Settings {
     pub reconnect_after_inactivity: Duration,
     /// A WebSocket server that sends orders too.
     pub ws_url: Option<Url>,
+}
+
+/// Passes on what a transport receives, and says of what is no order that it is none – not too often.
+struct Ear {
+    intake: Intake,
+    /// When it last complained, and how often it has kept silent since.
+    complained: Option<Instant>,
+    swallowed: u64,
+}
+
+/// How often a transport complains at most.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+
+impl Ear {
+    fn new(intake: Intake) -> Self {
+        Self { intake, complained: None, swallowed: 0 }
+    }
+
+    fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
+        match read {
+            Ok(order) => {
+                tracing::debug!(target: "job_runner_worker.enqueuer", "Received: {order:?}");
+                if self.intake.offer(order) == Receipt::Full {
+                    self.complain(|swallowed| {
+                        tracing::warn!(
+                            target: "job_runner_worker.enqueuer",
+                            "too many orders wait, {order:?} is left to be announced again ({swallowed} more like this)"
+                        );
+                    });
+                }
+            }
+            // Normal: workers whose key begins as ours does, and events.
+            Err(NoOrder::OtherTopic | NoOrder::NoAction) => {}
+            Err(why @ NoOrder::UnknownAction(_)) => {
+                tracing::debug!(target: "job_runner_worker.enqueuer", "{why}; a newer server, perhaps");
+            }
+            Err(why) => self.complain(|swallowed| {
+                tracing::warn!(
+                    target: "job_runner_worker.enqueuer",
+                    "a message is no order, {why}: {} ({swallowed} more since the last time)",
+                    shown(content)
+                );
+            }),
+        }
+    }
+
+    fn complain(&mut self, say: impl FnOnce(u64)) {
+        if self.complained.is_some_and(|at| at.elapsed() < COMPLAINT_PAUSE) {
+            self.swallowed += 1;
+            return;
+        }
+        self.complained = Some(Instant::now());
+        say(std::mem::take(&mut self.swallowed));
+    }
 }

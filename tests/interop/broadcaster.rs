@@ -14,18 +14,13 @@ const INACTIVITY: u64 = 3;
 
 fn worker(stage: &Stage) -> Worker {
     stage.database.add_worker("one", SECRET, &["one"]);
-    stage.ready_worker(
-        "one",
-        &[("reconnect_after_inactivity", INACTIVITY.to_string())],
-    )
+    stage.ready_worker("one", &[("reconnect_after_inactivity", INACTIVITY.to_string())])
 }
 
 /// The run is claimed within some seconds from now; how long it took.
 fn claimed(stage: &Stage, run: u64, seconds: u64) -> Duration {
     let since = Instant::now();
-    until("the run is claimed", seconds, || {
-        stage.database.picture().run(run).enqueue_dts.clone()
-    });
+    until("the run is claimed", seconds, || stage.database.picture().run(run).enqueue_dts.clone());
     since.elapsed()
 }
 
@@ -36,18 +31,11 @@ fn subscribed_again_after_the_broadcaster_was_killed() {
         let mut killed = stage.broadcaster.take().expect("it runs");
         killed.signal(Signal::SIGKILL);
         killed.end_within(10);
-        let run = stage
-            .database
-            .add_run(&NewJob::new("meanwhile", "#!/bin/sh\ntrue\n", "one"));
+        let run = stage.database.add_run(&NewJob::new("meanwhile", "#!/bin/sh\ntrue\n", "one"));
         stage.restart_broadcaster();
         let took = claimed(stage, run, 20);
-        tell(&format!(
-            "broadcaster killed and back: a run claimed {took:?} after it listens"
-        ));
-        assert_eq!(
-            stage.returned(&[run], 30).run(run).return_success,
-            Some(true)
-        );
+        tell(&format!("broadcaster killed and back: a run claimed {took:?} after it listens"));
+        assert_eq!(stage.returned(&[run], 30).run(run).return_success, Some(true));
     });
 }
 
@@ -57,19 +45,12 @@ fn subscribed_again_after_the_broadcaster_was_frozen() {
         let _worker = worker(stage);
         let broadcaster = stage.broadcaster.as_ref().expect("it runs");
         broadcaster.signal(Signal::SIGSTOP);
-        let run = stage
-            .database
-            .add_run(&NewJob::new("meanwhile", "#!/bin/sh\ntrue\n", "one"));
+        let run = stage.database.add_run(&NewJob::new("meanwhile", "#!/bin/sh\ntrue\n", "one"));
         // Long enough for the worker to give its silent connection up, twice.
         std::thread::sleep(Duration::from_secs(2 * INACTIVITY + 1));
         broadcaster.signal(Signal::SIGCONT);
         let took = claimed(stage, run, 20);
-        tell(&format!(
-            "broadcaster frozen and back: a run claimed {took:?} after it goes on"
-        ));
-        assert_eq!(
-            stage.returned(&[run], 30).run(run).return_success,
-            Some(true)
-        );
+        tell(&format!("broadcaster frozen and back: a run claimed {took:?} after it goes on"));
+        assert_eq!(stage.returned(&[run], 30).run(run).return_success, Some(true));
     });
 }

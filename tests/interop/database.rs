@@ -64,10 +64,7 @@ pub struct Picture {
 impl Picture {
     /// The run of that id.
     pub fn run(&self, id: u64) -> &Run {
-        self.runs
-            .iter()
-            .find(|run| run.id == id)
-            .unwrap_or_else(|| panic!("no run {id}"))
+        self.runs.iter().find(|run| run.id == id).unwrap_or_else(|| panic!("no run {id}"))
     }
 
     /// The runs of a job, oldest first.
@@ -77,26 +74,17 @@ impl Picture {
 
     /// The job of that id.
     pub fn job(&self, id: u64) -> &Job {
-        self.jobs
-            .iter()
-            .find(|job| job.id == id)
-            .unwrap_or_else(|| panic!("no job {id}"))
+        self.jobs.iter().find(|job| job.id == id).unwrap_or_else(|| panic!("no job {id}"))
     }
 
     /// The kill request of that id.
     pub fn kill_request(&self, id: u64) -> &KillRequest {
-        self.kill_requests
-            .iter()
-            .find(|request| request.id == id)
-            .unwrap_or_else(|| panic!("no kill request {id}"))
+        self.kill_requests.iter().find(|request| request.id == id).unwrap_or_else(|| panic!("no kill request {id}"))
     }
 
     /// The worker of that key.
     pub fn worker(&self, api_key: &str) -> &Worker {
-        self.workers
-            .iter()
-            .find(|worker| worker.api_key == api_key)
-            .unwrap_or_else(|| panic!("no worker {api_key}"))
+        self.workers.iter().find(|worker| worker.api_key == api_key).unwrap_or_else(|| panic!("no worker {api_key}"))
     }
 }
 
@@ -115,12 +103,7 @@ pub struct NewJob {
 impl NewJob {
     /// A job of one run at a time on some worker of the pool.
     pub fn new(title: impl Into<String>, script: impl Into<String>, pool: &str) -> Self {
-        Self {
-            title: title.into(),
-            script: script.into(),
-            pool: pool.into(),
-            ..Self::default()
-        }
+        Self { title: title.into(), script: script.into(), pool: pool.into(), ..Self::default() }
     }
 
     /// The same, scheduled when a run of `parent` has succeeded.
@@ -147,10 +130,7 @@ impl Database {
             .expect("peer.py answer starts");
         let stdin = child.stdin.take().expect("piped");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        Self {
-            child,
-            pipes: Mutex::new((stdin, stdout)),
-        }
+        Self { child, pipes: Mutex::new((stdin, stdout)) }
     }
 
     fn ask<T: DeserializeOwned>(&self, verb: &str, mut order: Value) -> T {
@@ -165,23 +145,15 @@ impl Database {
         let mut line = String::new();
         pipes.1.read_line(&mut line).expect("peer.py answers");
         drop(pipes);
-        let reply: Reply = serde_json::from_str(&line)
-            .unwrap_or_else(|error| panic!("{verb}: {error} in {line:?}"));
-        assert!(
-            reply.error.is_none(),
-            "{verb}: {}",
-            reply.error.unwrap_or_default()
-        );
+        let reply: Reply = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{verb}: {error} in {line:?}"));
+        assert!(reply.error.is_none(), "{verb}: {}", reply.error.unwrap_or_default());
         serde_json::from_value(reply.ok.unwrap_or_default())
             .unwrap_or_else(|error| panic!("{verb}: {error} in {line:?}"))
     }
 
     /// A worker, in pools that are made when they do not exist.
     pub fn add_worker(&self, api_key: &str, secret: &str, pools: &[&str]) -> u64 {
-        self.ask(
-            "add_worker",
-            json!({"api_key": api_key, "secret": secret, "pools": pools}),
-        )
+        self.ask("add_worker", json!({"api_key": api_key, "secret": secret, "pools": pools}))
     }
 
     /// A job; its id.
@@ -226,9 +198,7 @@ impl Database {
 
     /// The logs of runs.
     pub fn logs(&self, runs: impl IntoIterator<Item = u64>) -> BTreeMap<u64, String> {
-        runs.into_iter()
-            .map(|run| (run, self.log(run).unwrap_or_default()))
-            .collect()
+        runs.into_iter().map(|run| (run, self.log(run).unwrap_or_default())).collect()
     }
 }
 

@@ -27,32 +27,25 @@ impl Feed {
     pub fn open(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
         let ours = stream.try_clone().expect("a second handle");
-        let (mut socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}/"), stream)
-            .expect("the server speaks WebSocket");
+        let (mut socket, _) =
+            tungstenite::client(format!("ws://127.0.0.1:{port}/"), stream).expect("the server speaks WebSocket");
         let events = Arc::new(Mutex::new(Vec::new()));
         let collected = Arc::clone(&events);
         thread::spawn(move || {
             while let Ok(message) = socket.read() {
                 if let Message::Text(text) = message {
-                    let event = serde_json::from_str(&text)
-                        .unwrap_or_else(|error| panic!("no event: {error} in {text}"));
+                    let event =
+                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("no event: {error} in {text}"));
                     collected.lock().expect("a list").push(event);
                 }
             }
         });
-        Self {
-            events,
-            stream: ours,
-        }
+        Self { events, stream: ours }
     }
 
     fn select(&self, matches: impl Fn(&Event) -> bool) -> Vec<String> {
         let events = self.events.lock().expect("a list");
-        events
-            .iter()
-            .filter(|event| matches(event))
-            .map(|event| event.event.clone())
-            .collect()
+        events.iter().filter(|event| matches(event)).map(|event| event.event.clone()).collect()
     }
 
     /// What was told of a run.

@@ -18,13 +18,7 @@ enum Log {
 
 impl Log {
     fn check(&self, log: &str) -> Result<(), String> {
-        let shown = || {
-            format!(
-                "{} bytes: {:?}",
-                log.len(),
-                log.chars().take(300).collect::<String>()
-            )
-        };
+        let shown = || format!("{} bytes: {:?}", log.len(), log.chars().take(300).collect::<String>());
         match self {
             Self::Is(wanted) if log != wanted => Err(format!("not {wanted:?} but {}", shown())),
             Self::Begins(wanted) if !log.starts_with(wanted) => {
@@ -50,37 +44,20 @@ struct Kind {
 }
 
 fn works(name: &'static str, script: impl Into<String>, log: impl Into<String>) -> Kind {
-    Kind {
-        name,
-        script: script.into(),
-        success: true,
-        spawns: true,
-        killed: false,
-        log: Log::Is(log.into()),
-    }
+    Kind { name, script: script.into(), success: true, spawns: true, killed: false, log: Log::Is(log.into()) }
 }
 
 fn fails(name: &'static str, script: impl Into<String>, log: impl Into<String>) -> Kind {
-    Kind {
-        success: false,
-        ..works(name, script, log)
-    }
+    Kind { success: false, ..works(name, script, log) }
 }
 
 fn never_starts(name: &'static str, script: &str) -> Kind {
     let log = Log::Begins("[job runner worker] Could not execute job: ");
-    Kind {
-        spawns: false,
-        log,
-        ..fails(name, script, "")
-    }
+    Kind { spawns: false, log, ..fails(name, script, "") }
 }
 
 fn killed(name: &'static str, script: String, log: &str) -> Kind {
-    Kind {
-        killed: true,
-        ..fails(name, script, log)
-    }
+    Kind { killed: true, ..fails(name, script, log) }
 }
 
 /// The limit's default, 20 % and 80 % of it.
@@ -95,18 +72,12 @@ fn cut_of_ascii(log: &str) -> Result<(), String> {
         return Err(format!("cut to {} and {} bytes", head.len(), tail.len()));
     }
     let whole = head.starts_with("first\nxxx") && tail.ends_with("xxx\nlast\n");
-    whole
-        .then_some(())
-        .ok_or_else(|| "not the begin and the end".into())
+    whole.then_some(()).ok_or_else(|| "not the begin and the end".into())
 }
 
 fn cut_of_characters(log: &str) -> Result<(), String> {
     let (head, tail) = log.split_once(CUT).ok_or("not truncated")?;
-    if head
-        .chars()
-        .chain(tail.chars())
-        .any(|character| character != '€')
-    {
+    if head.chars().chain(tail.chars()).any(|character| character != '€') {
         return Err("a character was cut".into());
     }
     let near = |part: &str, limit: usize| part.len() <= limit && part.len() > limit - 3;
@@ -125,27 +96,15 @@ fn kinds(folder: &Path) -> Vec<Kind> {
             "#!/usr/bin/env python3 -u\nimport sys\nprint('one')\nsys.stderr.write('two\\n')\nprint('three')\n",
             "one\ntwo\nthree\n",
         ),
-        works(
-            "sh without a last newline",
-            "#!/bin/sh\nprintf done",
-            "done",
-        ),
-        works(
-            "crlf",
-            "#!/usr/bin/env bash\r\necho one\r\necho two\r\n",
-            "one\ntwo\n",
-        ),
+        works("sh without a last newline", "#!/bin/sh\nprintf done", "done"),
+        works("crlf", "#!/usr/bin/env bash\r\necho one\r\necho two\r\n", "one\ntwo\n"),
         works("carriage return", "#!/bin/sh\nprintf 'a\rb\\n'\n", "a\rb\n"),
         works(
             "shebang with arguments",
             "#!/usr/bin/env GREETING='good day' bash -u\necho \"$GREETING\"\n",
             "good day\n",
         ),
-        works(
-            "unicode",
-            "#!/usr/bin/env bash\necho 'žluťoučký kůň ☃ 🚀'\n",
-            "žluťoučký kůň ☃ 🚀\n",
-        ),
+        works("unicode", "#!/usr/bin/env bash\necho 'žluťoučký kůň ☃ 🚀'\n", "žluťoučký kůň ☃ 🚀\n"),
         works("empty output", "#!/bin/sh\ntrue\n", ""),
         works("reads stdin", "#!/bin/sh\ncat\necho eof\n", "eof\n"),
         works(
@@ -194,36 +153,19 @@ fn kinds(folder: &Path) -> Vec<Kind> {
             log: Log::Has(&["left\n"]),
             ..works(
                 "daemon with an open pipe",
-                format!(
-                    "#!/usr/bin/env bash\nnohup sleep 15 &\necho $! >{}\necho left\n",
-                    file("open.pid")
-                ),
+                format!("#!/usr/bin/env bash\nnohup sleep 15 &\necho $! >{}\necho left\n", file("open.pid")),
                 "",
             )
         },
         never_starts("no shebang", "echo nothing\n"),
         never_starts("empty script", " "),
-        never_starts(
-            "missing interpreter",
-            "#!/no/such/interpreter\necho nothing\n",
-        ),
+        never_starts("missing interpreter", "#!/no/such/interpreter\necho nothing\n"),
         fails("exit 3", "#!/bin/sh\necho before\nexit 3\n", "before\n"),
-        fails(
-            "death by signal",
-            "#!/bin/sh\necho gone\nkill -USR1 $$\n",
-            "gone\n",
-        ),
-        killed(
-            "sleeper",
-            "#!/usr/bin/env bash\necho sleeping\nsleep 30\n".into(),
-            "sleeping\n",
-        ),
+        fails("death by signal", "#!/bin/sh\necho gone\nkill -USR1 $$\n", "gone\n"),
+        killed("sleeper", "#!/usr/bin/env bash\necho sleeping\nsleep 30\n".into(), "sleeping\n"),
         killed(
             "session",
-            format!(
-                "#!/usr/bin/env bash\nsetsid sleep 100 &\necho $! >{}\necho sleeping\nwait\n",
-                file("session.pid")
-            ),
+            format!("#!/usr/bin/env bash\nsetsid sleep 100 &\necho $! >{}\necho sleeping\nwait\n", file("session.pid")),
             "sleeping\n",
         ),
         killed(
@@ -241,10 +183,7 @@ fn kinds(folder: &Path) -> Vec<Kind> {
 fn wanted(folder: &Path) -> Vec<Kind> {
     let skip = std::env::var("JOB_RUNNER_INTEROP_SKIP").unwrap_or_default();
     let skip: Vec<&str> = skip.split(',').map(str::trim).collect();
-    kinds(folder)
-        .into_iter()
-        .filter(|kind| !skip.contains(&kind.name))
-        .collect()
+    kinds(folder).into_iter().filter(|kind| !skip.contains(&kind.name)).collect()
 }
 
 /// What is wrong with a run that has returned.
@@ -256,95 +195,54 @@ fn faults(kind: &Kind, run: u64, stage: &Stage, picture: &Picture, log: &str) ->
             faults.push(format!("{}: {what}", kind.name));
         }
     };
-    must(
-        row.return_success == Some(kind.success),
-        format!("success is {:?}", row.return_success),
-    );
-    must(
-        row.enqueue_dts.is_some() && row.start_dts.is_some(),
-        format!("no times in {row:?}"),
-    );
-    must(
-        row.pid.is_some() == kind.spawns,
-        format!("pid is {:?}", row.pid),
-    );
+    must(row.return_success == Some(kind.success), format!("success is {:?}", row.return_success));
+    must(row.enqueue_dts.is_some() && row.start_dts.is_some(), format!("no times in {row:?}"));
+    must(row.pid.is_some() == kind.spawns, format!("pid is {:?}", row.pid));
     must(row.worker.is_some(), "no worker".into());
     must(row.returns == 1, format!("returned {} times", row.returns));
-    must(
-        row.log_length.is_some() || log.is_empty() && kind.success,
-        "no log".into(),
-    );
+    must(row.log_length.is_some() || log.is_empty() && kind.success, "no log".into());
     let fails = picture.job(row.job).fail_times;
-    must(
-        fails == u64::from(!kind.success),
-        format!("fail_times is {fails}"),
-    );
+    must(fails == u64::from(!kind.success), format!("fail_times is {fails}"));
     if let Err(why) = kind.log.check(log) {
         must(false, format!("log: {why}"));
     }
     let events = stage.feed.of_run(run);
     let all = ["enqueued", "started", "returned"];
-    must(
-        events == all || (!kind.spawns && events == ["enqueued", "returned"]),
-        format!("events {events:?}"),
-    );
+    must(events == all || (!kind.spawns && events == ["enqueued", "returned"]), format!("events {events:?}"));
     faults
 }
 
 fn pid_in(stage: &Stage, name: &str) -> i32 {
     let text = std::fs::read_to_string(stage.file(name)).unwrap_or_default();
-    text.trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("{name} has no pid: {text:?}"))
+    text.trim().parse().unwrap_or_else(|_| panic!("{name} has no pid: {text:?}"))
 }
 
 #[test]
 fn every_kind_of_job_ends_as_it_should() {
     on_stage(|stage| {
-        stage
-            .database
-            .add_worker("one", crate::worker::SECRET, &["one"]);
+        stage.database.add_worker("one", crate::worker::SECRET, &["one"]);
         let _worker = stage.ready_worker("one", &[]);
         let kinds = wanted(stage.path());
-        let jobs: Vec<u64> = kinds
-            .iter()
-            .map(|kind| {
-                stage
-                    .database
-                    .add_job(&NewJob::new(kind.name, &*kind.script, "one"))
-            })
-            .collect();
+        let jobs: Vec<u64> =
+            kinds.iter().map(|kind| stage.database.add_job(&NewJob::new(kind.name, &*kind.script, "one"))).collect();
         let runs = stage.database.schedule(&jobs);
 
-        let doomed: BTreeMap<&str, u64> = kinds
-            .iter()
-            .zip(&runs)
-            .filter(|(kind, _)| kind.killed)
-            .map(|(kind, run)| (kind.name, *run))
-            .collect();
+        let doomed: BTreeMap<&str, u64> =
+            kinds.iter().zip(&runs).filter(|(kind, _)| kind.killed).map(|(kind, run)| (kind.name, *run)).collect();
         let kills: Vec<(&str, u64)> = doomed
             .iter()
             .map(|(name, run)| {
                 let what = format!("{name} sleeps");
                 until(&what, 60, || stage.running(&[*run], 60).run(*run).pid);
                 if *name != "sleeper" {
-                    until(&what, 10, || {
-                        stage.file(&format!("{name}.pid")).exists().then_some(())
-                    });
+                    until(&what, 10, || stage.file(&format!("{name}.pid")).exists().then_some(()));
                 }
                 (*name, stage.database.kill(*run))
             })
             .collect();
         let mut wrong: Vec<String> = Vec::new();
         for (name, kill) in &kills {
-            until(&format!("{name} killed"), 60, || {
-                stage
-                    .database
-                    .picture()
-                    .kill_request(*kill)
-                    .execute_dts
-                    .clone()
-            });
+            until(&format!("{name} killed"), 60, || stage.database.picture().kill_request(*kill).execute_dts.clone());
             if *name != "sleeper" {
                 let pid = pid_in(stage, &format!("{name}.pid"));
                 if is_alive(pid) {
@@ -358,9 +256,7 @@ fn every_kind_of_job_ends_as_it_should() {
             until(wait, 10, || (of() >= count).then_some(()));
         };
         told("all returns are told", runs.len(), &|| {
-            runs.iter()
-                .filter(|run| stage.feed.of_run(**run).iter().any(|e| e == "returned"))
-                .count()
+            runs.iter().filter(|run| stage.feed.of_run(**run).iter().any(|e| e == "returned")).count()
         });
         let logs = stage.database.logs(runs.iter().copied());
         for (kind, run) in kinds.iter().zip(&runs) {
@@ -379,20 +275,12 @@ fn every_kind_of_job_ends_as_it_should() {
         if stage.file("closed.pid").exists() && !is_alive(pid_in(stage, "closed.pid")) {
             wrong.push("a daemon was ended, and may stay".into());
         }
-        assert!(
-            wrong.is_empty(),
-            "{} wrong:\n{}",
-            wrong.len(),
-            wrong.join("\n")
-        );
+        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 
         let row = picture.worker("one");
         assert_eq!(row.concurrent_jobs, Some(8));
         if is_ours() {
-            assert_eq!(
-                row.worker_version.as_deref(),
-                Some(env!("CARGO_PKG_VERSION"))
-            );
+            assert_eq!(row.worker_version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
         }
         // A run that was done twice or a double return would have left its traces by now.
         assert_eq!(stage.database.picture().runs.len(), runs.len());
@@ -402,40 +290,21 @@ fn every_kind_of_job_ends_as_it_should() {
 #[test]
 fn children_follow_once() {
     on_stage(|stage| {
-        stage
-            .database
-            .add_worker("one", crate::worker::SECRET, &["one"]);
+        stage.database.add_worker("one", crate::worker::SECRET, &["one"]);
         let _worker = stage.ready_worker("one", &[]);
         let job = |title: &str, script: &str| NewJob::new(title, script, "one");
-        let good = stage
-            .database
-            .add_job(&job("good", "#!/bin/sh\necho parent\n"));
+        let good = stage.database.add_job(&job("good", "#!/bin/sh\necho parent\n"));
         let bad = stage.database.add_job(&job("bad", "#!/bin/sh\nexit 1\n"));
-        let tolerant = stage.database.add_job(&NewJob {
-            schedule_children_on_error: true,
-            ..job("tolerant", "#!/bin/sh\nexit 1\n")
-        });
-        let after_good = stage
+        let tolerant = stage
             .database
-            .add_job(&job("after good", "#!/bin/sh\necho child\n").after(good));
-        let grandchild = stage
-            .database
-            .add_job(&job("grandchild", "#!/bin/sh\necho last\n").after(after_good));
-        let after_bad = stage
-            .database
-            .add_job(&job("after bad", "#!/bin/sh\ntrue\n").after(bad));
-        let after_tolerant = stage
-            .database
-            .add_job(&job("after tolerant", "#!/bin/sh\ntrue\n").after(tolerant));
+            .add_job(&NewJob { schedule_children_on_error: true, ..job("tolerant", "#!/bin/sh\nexit 1\n") });
+        let after_good = stage.database.add_job(&job("after good", "#!/bin/sh\necho child\n").after(good));
+        let grandchild = stage.database.add_job(&job("grandchild", "#!/bin/sh\necho last\n").after(after_good));
+        let after_bad = stage.database.add_job(&job("after bad", "#!/bin/sh\ntrue\n").after(bad));
+        let after_tolerant = stage.database.add_job(&job("after tolerant", "#!/bin/sh\ntrue\n").after(tolerant));
         stage.database.schedule(&[good, bad, tolerant]);
 
-        let count = |picture: &Picture, job| {
-            picture
-                .runs_of(job)
-                .iter()
-                .filter(|run| run.return_dts.is_some())
-                .count()
-        };
+        let count = |picture: &Picture, job| picture.runs_of(job).iter().filter(|run| run.return_dts.is_some()).count();
         let picture = until("parents and children return", 60, || {
             let picture = stage.database.picture();
             [good, bad, tolerant, after_good, grandchild, after_tolerant]
@@ -446,10 +315,7 @@ fn children_follow_once() {
         for job in [good, bad, tolerant, after_good, grandchild, after_tolerant] {
             assert_eq!(picture.runs_of(job).len(), 1, "{}", picture.job(job).title);
         }
-        assert!(
-            picture.runs_of(after_bad).is_empty(),
-            "a child of a failed run"
-        );
+        assert!(picture.runs_of(after_bad).is_empty(), "a child of a failed run");
         let log = stage.database.log(picture.runs_of(grandchild)[0].id);
         assert_eq!(log.as_deref(), Some("last\n"));
     });
@@ -464,10 +330,7 @@ fn a_job_on_all_workers_runs_once_on_each() {
         let eleven = stage.database.add_worker("one1", secret, &both);
         // One seat each: what finds none is announced once only, and must be remembered.
         let seats = [("concurrent_jobs", "1".to_owned())];
-        let _workers = [
-            stage.ready_worker("one", &seats),
-            stage.ready_worker("one1", &seats),
-        ];
+        let _workers = [stage.ready_worker("one", &seats), stage.ready_worker("one1", &seats)];
         let busy: Vec<u64> = (0..2)
             .map(|n| NewJob {
                 run_on_all_workers: true,
@@ -479,18 +342,13 @@ fn a_job_on_all_workers_runs_once_on_each() {
             run_on_all_workers: true,
             ..NewJob::new("everywhere", "#!/bin/sh\necho here\n", "both")
         });
-        let after = stage
-            .database
-            .add_job(&NewJob::new("after", "#!/bin/sh\necho all\n", "both").after(everywhere));
+        let after = stage.database.add_job(&NewJob::new("after", "#!/bin/sh\necho all\n", "both").after(everywhere));
         // The broadcaster deletes these runs and makes one for each worker.
         stage.database.schedule(&[busy[0], busy[1], everywhere]);
 
         let picture = until("the child of both returns", 60, || {
             let picture = stage.database.picture();
-            let done = picture
-                .runs_of(after)
-                .iter()
-                .any(|run| run.return_dts.is_some())
+            let done = picture.runs_of(after).iter().any(|run| run.return_dts.is_some())
                 && picture.runs.iter().all(|run| run.return_dts.is_some());
             done.then_some(picture)
         });
@@ -499,10 +357,7 @@ fn a_job_on_all_workers_runs_once_on_each() {
             let mut workers: Vec<_> = runs.iter().filter_map(|run| run.worker).collect();
             workers.sort_unstable();
             assert_eq!(workers, [one, eleven], "{}", picture.job(job).title);
-            assert!(
-                runs.iter()
-                    .all(|run| run.return_success == Some(true) && run.returns == 1)
-            );
+            assert!(runs.iter().all(|run| run.return_success == Some(true) && run.returns == 1));
             assert_eq!(runs[0].schedule_id, runs[1].schedule_id);
         }
         assert_eq!(picture.runs_of(after).len(), 1, "a child once, after both");

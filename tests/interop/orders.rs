@@ -57,9 +57,7 @@ impl Orders {
     pub fn send_text(&self, text: &str) {
         let mut connection = self.connection.lock().expect("a place");
         let socket = connection.as_mut().expect("a worker is connected");
-        socket
-            .send(Message::text(text))
-            .expect("the worker listens");
+        socket.send(Message::text(text)).expect("the worker listens");
     }
 }
 

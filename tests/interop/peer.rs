@@ -23,12 +23,10 @@ impl Peer {
 
     fn install() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = std::env::var_os("JOB_RUNNER_PEER_DIR")
-            .map_or_else(|| root.join("target/interop-peer"), PathBuf::from);
-        let setup = Command::new(root.join("tests/interop/peer/setup"))
-            .arg(&folder)
-            .output()
-            .expect("peer/setup starts");
+        let folder =
+            std::env::var_os("JOB_RUNNER_PEER_DIR").map_or_else(|| root.join("target/interop-peer"), PathBuf::from);
+        let setup =
+            Command::new(root.join("tests/interop/peer/setup")).arg(&folder).output().expect("peer/setup starts");
         let said = String::from_utf8_lossy(&setup.stderr);
         match setup.status.code() {
             Some(0) => Some(Self { folder }),

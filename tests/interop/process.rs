@@ -20,22 +20,14 @@ impl Process {
     /// Starts it; what it prints is appended to `<folder>/<name>.log`.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let output = folder.join(format!("{name}.log"));
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&output)
-            .expect("log file");
+        let file = File::options().create(true).append(true).open(&output).expect("log file");
         let child = command
             .stdout(file.try_clone().expect("log file"))
             .stderr(file)
             .stdin(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self {
-            name: name.into(),
-            output,
-            child,
-        }
+        Self { name: name.into(), output, child }
     }
 
     /// Its process id.
@@ -55,11 +47,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn end_within(&mut self, seconds: u64) -> ExitStatus {
-        until(
-            &format!("the end of {}", self.name.clone()),
-            seconds,
-            || self.ended(),
-        )
+        until(&format!("the end of {}", self.name.clone()), seconds, || self.ended())
     }
 
     /// The last lines that it printed.
@@ -68,11 +56,7 @@ impl Process {
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(40);
-        format!(
-            "--- the end of {} ---\n{}\n",
-            self.output.display(),
-            lines[from..].join("\n")
-        )
+        format!("--- the end of {} ---\n{}\n", self.output.display(), lines[from..].join("\n"))
     }
 }
 

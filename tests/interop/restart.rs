@@ -18,9 +18,7 @@ fn recorded(stage: &Stage, name: &str) -> String {
 
 /// Schedules a job and waits for its return: whatever was announced before is dealt with then.
 fn settle(stage: &Stage, title: &str) {
-    let run = stage
-        .database
-        .add_run(&NewJob::new(title, "#!/bin/sh\ntrue\n", "one"));
+    let run = stage.database.add_run(&NewJob::new(title, "#!/bin/sh\ntrue\n", "one"));
     stage.returned(&[run], 30);
 }
 
@@ -32,11 +30,7 @@ fn three_runs_outlive_a_killed_worker() {
         let names = ["a", "b", "c"];
         let parents: Vec<u64> = names
             .iter()
-            .map(|name| {
-                stage
-                    .database
-                    .add_job(&NewJob::new(*name, recorded(stage, name), "one"))
-            })
+            .map(|name| stage.database.add_job(&NewJob::new(*name, recorded(stage, name), "one")))
             .collect();
         let children: Vec<u64> = parents
             .iter()
@@ -48,9 +42,7 @@ fn three_runs_outlive_a_killed_worker() {
         let runs = stage.database.schedule(&parents);
         let before = stage.running(&runs, 30);
         for name in names {
-            until("the script has started", 10, || {
-                stage.file(name).exists().then_some(())
-            });
+            until("the script has started", 10, || stage.file(name).exists().then_some(()));
         }
 
         worker.crash();
@@ -73,12 +65,7 @@ fn three_runs_outlive_a_killed_worker() {
             let picture = stage.database.picture();
             children
                 .iter()
-                .all(|job| {
-                    picture
-                        .runs_of(*job)
-                        .iter()
-                        .any(|run| run.return_dts.is_some())
-                })
+                .all(|job| picture.runs_of(*job).iter().any(|run| run.return_dts.is_some()))
                 .then_some(picture)
         });
         for ((name, run), child) in names.iter().zip(&runs).zip(&children) {
@@ -89,12 +76,7 @@ fn three_runs_outlive_a_killed_worker() {
             assert_eq!(picture.runs_of(*child).len(), 1, "children of {name}");
             let log = stage.database.log(*run);
             assert_eq!(log, Some(format!("{name} starts\n{name} ends\n")));
-            let returns = stage
-                .feed
-                .of_run(*run)
-                .iter()
-                .filter(|e| *e == "returned")
-                .count();
+            let returns = stage.feed.of_run(*run).iter().filter(|e| *e == "returned").count();
             assert_eq!(returns, 1, "{name}");
         }
     });
@@ -105,9 +87,7 @@ fn a_run_that_ends_while_the_worker_is_down_returns_once() {
     on_stage(|stage| {
         stage.database.add_worker("one", SECRET, &["one"]);
         let worker = stage.ready_worker("one", &[]);
-        let job = stage
-            .database
-            .add_job(&NewJob::new("a", recorded(stage, "a"), "one"));
+        let job = stage.database.add_job(&NewJob::new("a", recorded(stage, "a"), "one"));
         let child = NewJob::new("child", "#!/bin/sh\ntrue\n", "one").after(job);
         let child = stage.database.add_job(&child);
         let run = stage.database.schedule(&[job])[0];
@@ -125,10 +105,7 @@ fn a_run_that_ends_while_the_worker_is_down_returns_once() {
         assert_eq!(picture.runs_of(child).len(), 1);
         let record = std::fs::read_to_string(stage.file("a")).expect("a record");
         assert_eq!(record, "start\nend\n");
-        assert_eq!(
-            stage.database.log(run).as_deref(),
-            Some("a starts\na ends\n")
-        );
+        assert_eq!(stage.database.log(run).as_deref(), Some("a starts\na ends\n"));
     });
 }
 
@@ -137,18 +114,11 @@ fn a_run_that_could_not_start_stays_returned() {
     on_stage(|stage| {
         stage.database.add_worker("one", SECRET, &["one"]);
         let worker = stage.ready_worker("one", &[]);
-        let job = stage
-            .database
-            .add_job(&NewJob::new("no shebang", "echo nothing\n", "one"));
+        let job = stage.database.add_job(&NewJob::new("no shebang", "echo nothing\n", "one"));
         let run = stage.database.schedule(&[job])[0];
         let before = stage.returned(&[run], 30).run(run).clone();
         until("the return is told", 10, || {
-            stage
-                .feed
-                .of_run(run)
-                .iter()
-                .any(|event| event == "returned")
-                .then_some(())
+            stage.feed.of_run(run).iter().any(|event| event == "returned").then_some(())
         });
         let events = stage.feed.of_run(run);
         worker.crash();

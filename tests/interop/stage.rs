@@ -65,29 +65,16 @@ pub struct Stage {
 
 impl Stage {
     fn build(peer: &'static Peer) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("interop-")
-            .tempdir()
-            .expect("a folder");
+        let folder = tempfile::Builder::new().prefix("interop-").tempdir().expect("a folder");
         let path = folder.path();
         fs::copy(peer.database(), path.join("db.sqlite")).expect("a database");
-        let ports = Ports {
-            rest: port::free(),
-            broadcaster: port::free(),
-            events: port::free(),
-            websocket: port::free(),
-        };
-        let rest = Process::start(
-            "rest",
-            path,
-            with_database(peer.command("rest").arg(ports.rest.to_string()), path),
-        );
+        let ports =
+            Ports { rest: port::free(), broadcaster: port::free(), events: port::free(), websocket: port::free() };
+        let rest = Process::start("rest", path, with_database(peer.command("rest").arg(ports.rest.to_string()), path));
         let websocket = Process::start(
             "websocket",
             path,
-            peer.command("websocket")
-                .arg(ports.events.to_string())
-                .arg(ports.websocket.to_string()),
+            peer.command("websocket").arg(ports.events.to_string()).arg(ports.websocket.to_string()),
         );
         let database = Database::start(with_database(&mut peer.command("answer"), path));
         let broadcaster = start_broadcaster(peer, path, ports);
@@ -97,9 +84,7 @@ impl Stage {
             ("WebSocket", ports.websocket),
             ("broadcaster", ports.broadcaster),
         ] {
-            until(&format!("{name} listens"), START, || {
-                port::is_open(port).then_some(())
-            });
+            until(&format!("{name} listens"), START, || port::is_open(port).then_some(()));
         }
         let feed = Feed::open(ports.websocket);
         Self {
@@ -129,9 +114,7 @@ impl Stage {
     pub fn restart_broadcaster(&mut self) {
         self.broadcaster = Some(start_broadcaster(self.peer, self.path(), self.ports));
         let port = self.ports.broadcaster;
-        until("the broadcaster listens again", START, || {
-            port::is_open(port).then_some(())
-        });
+        until("the broadcaster listens again", START, || port::is_open(port).then_some(()));
     }
 
     /// Starts a worker; `changes` come after, and so win over, what every worker here gets.
@@ -139,19 +122,13 @@ impl Stage {
         let scripts = self.file("scripts");
         fs::create_dir_all(&scripts).expect("a folder");
         let mut settings = vec![
-            (
-                "api_base_url",
-                format!("http://127.0.0.1:{}", self.ports.rest),
-            ),
+            ("api_base_url", format!("http://127.0.0.1:{}", self.ports.rest)),
             ("api_key", api_key.to_owned()),
             ("secret", SECRET.to_owned()),
             ("ws_server_hostname", "127.0.0.1".into()),
             ("ws_server_port", self.ports.events.to_string()),
             ("broadcaster_server_hostname", "127.0.0.1".into()),
-            (
-                "broadcaster_server_port",
-                self.ports.broadcaster.to_string(),
-            ),
+            ("broadcaster_server_port", self.ports.broadcaster.to_string()),
             ("concurrent_jobs", "8".into()),
             ("log_level", "debug".into()),
             ("script_temp_path", scripts.display().to_string()),
@@ -168,22 +145,12 @@ impl Stage {
 
     /// Starts a worker and waits for its answer to a ping of the broadcaster.
     pub fn ready_worker(&self, api_key: &str, changes: &[(&str, String)]) -> Worker {
-        let before = self
-            .database
-            .picture()
-            .worker(api_key)
-            .ping_response_dts
-            .clone();
+        let before = self.database.picture().worker(api_key).ping_response_dts.clone();
         let mut worker = self.start_worker(api_key, changes);
         until(&format!("{api_key} answers a ping"), 30, || {
             let ended = worker.ended();
             assert!(ended.is_none(), "{api_key} left: {ended:?}");
-            let now = self
-                .database
-                .picture()
-                .worker(api_key)
-                .ping_response_dts
-                .clone();
+            let now = self.database.picture().worker(api_key).ping_response_dts.clone();
             (now != before).then_some(())
         });
         worker
@@ -196,9 +163,7 @@ impl Stage {
 
     /// Waits until the scripts of all of these runs have a pid in the database.
     pub fn running(&self, runs: &[u64], seconds: u64) -> Picture {
-        self.all(runs, seconds, "running", |run| {
-            run.pid.is_some() && run.start_dts.is_some()
-        })
+        self.all(runs, seconds, "running", |run| run.pid.is_some() && run.start_dts.is_some())
     }
 
     fn all(&self, runs: &[u64], seconds: u64, what: &str, is: fn(&Run) -> bool) -> Picture {
@@ -206,23 +171,12 @@ impl Stage {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
         until(what, seconds + 5, || {
             let picture = self.database.picture();
-            missing = runs
-                .iter()
-                .map(|id| picture.run(*id))
-                .filter(|run| !is(run))
-                .cloned()
-                .collect();
+            missing = runs.iter().map(|id| picture.run(*id)).filter(|run| !is(run)).cloned().collect();
             if missing.is_empty() {
                 return Some(picture);
             }
-            let titles: Vec<_> = missing
-                .iter()
-                .map(|run: &Run| (&picture.job(run.job).title, run))
-                .collect();
-            assert!(
-                std::time::Instant::now() < deadline,
-                "not {what} within {seconds} s: {titles:#?}"
-            );
+            let titles: Vec<_> = missing.iter().map(|run: &Run| (&picture.job(run.job).title, run)).collect();
+            assert!(std::time::Instant::now() < deadline, "not {what} within {seconds} s: {titles:#?}");
             None
         })
     }
@@ -259,10 +213,7 @@ fn marked(mark: &[u8]) -> Vec<Pid> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let environment = fs::read(entry.path().join("environ")).ok()?;
-            environment
-                .split(|byte| *byte == 0)
-                .any(|line| line == mark)
-                .then(|| Pid::from_raw(pid))
+            environment.split(|byte| *byte == 0).any(|line| line == mark).then(|| Pid::from_raw(pid))
         })
         .collect()
 }
@@ -270,18 +221,13 @@ fn marked(mark: &[u8]) -> Vec<Pid> {
 /// Whether a process lives; the dead that nobody has reaped do not.
 pub fn is_alive(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        let state = stat
-            .rsplit(')')
-            .next()
-            .and_then(|rest| rest.split_whitespace().next());
+        let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
         !matches!(state, Some("Z" | "X"))
     })
 }
 
 fn with_database<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    command
-        .env("JOB_RUNNER_PEER_DB", folder.join("db.sqlite"))
-        .env("JOB_RUNNER_PEER_RETURNS", folder.join("returns"))
+    command.env("JOB_RUNNER_PEER_DB", folder.join("db.sqlite")).env("JOB_RUNNER_PEER_RETURNS", folder.join("returns"))
 }
 
 fn start_broadcaster(peer: &Peer, folder: &Path, ports: Ports) -> Process {
@@ -289,10 +235,7 @@ fn start_broadcaster(peer: &Peer, folder: &Path, ports: Ports) -> Process {
         "broadcaster",
         folder,
         with_database(&mut peer.command("broadcast"), folder)
-            .env(
-                "JOB_RUNNER_PEER_BROADCASTER_PORT",
-                ports.broadcaster.to_string(),
-            )
+            .env("JOB_RUNNER_PEER_BROADCASTER_PORT", ports.broadcaster.to_string())
             .env("JOB_RUNNER_PEER_PING_INTERVAL", "2")
             .env("JOB_RUNNER_PEER_POLL", "0.5"),
     )

@@ -26,11 +26,8 @@ pub fn is_ours() -> bool {
 impl Worker {
     /// Starts it in `folder` with these settings; state and logs of an earlier one are kept.
     pub fn start(peer: &Peer, folder: &Path, mark: &str, settings: &[(&str, String)]) -> Self {
-        let api_key = settings
-            .iter()
-            .find(|(key, _)| *key == "api_key")
-            .map(|(_, value)| value.clone())
-            .expect("an api_key");
+        let api_key =
+            settings.iter().find(|(key, _)| *key == "api_key").map(|(_, value)| value.clone()).expect("an api_key");
         let config = folder.join(format!("{api_key}.ini"));
         let mut text = "[job_runner_worker]\n".to_owned();
         for (key, value) in settings {
@@ -63,9 +60,7 @@ impl Worker {
         // Everything that descends from the worker is known by this at the end.
         command.env("INTEROP_MARK", mark);
         command.env("RUST_BACKTRACE", "1");
-        Self {
-            process: Process::start(&api_key, folder, &mut command),
-        }
+        Self { process: Process::start(&api_key, folder, &mut command) }
     }
 
     /// SIGTERM: finish what runs, then leave.

@@ -22,11 +22,8 @@ impl Cgroup {
     /// # Errors
     /// Why none can be had.
     pub fn create(name: &str) -> io::Result<Self> {
-        let own = own_group(
-            &fs::read_to_string("/proc/self/mountinfo")?,
-            &fs::read_to_string("/proc/self/cgroup")?,
-        )
-        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let own = own_group(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let path = own.join(name);
         fs::create_dir(&path)?;
         let made = File::open(&path).map(|dir| Self { path: path.clone(), dir });

@@ -106,7 +106,8 @@ impl Job {
         let argv = c_strings(self.order.command.iter().map(String::as_bytes))?;
         let envp = c_strings(environment.iter().map(Vec::as_slice))?;
         let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| nul())?;
-        let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("No pipe for its output: {e}."))?;
+        let (output, write) =
+            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("No pipe for its output: {e}."))?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
             .map_err(|e| format!("No pipe for its output: {e}."))?;
         let started = syscall::spawn(&syscall::Program {
@@ -358,9 +359,10 @@ fn interpreter(command: &[String], environment: &[Vec<u8>]) -> Result<PathBuf, S
     }
     let path = environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
     let path = path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
-    let found = path.split(|b| *b == b':').map(|dir| Path::new(OsStr::from_bytes(dir)).join(name)).find(|file| {
-        file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    });
+    let found = path
+        .split(|b| *b == b':')
+        .map(|dir| Path::new(OsStr::from_bytes(dir)).join(name))
+        .find(|file| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0));
     found.ok_or_else(|| format!("The interpreter {name:?} was not found."))
 }
 
@@ -384,4 +386,3 @@ fn plain(e: &io::Error) -> String {
 fn now() -> String {
     time::sent(chrono::Utc::now())
 }
-

@@ -91,8 +91,7 @@ impl Shim {
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
-        let cgroup =
-            if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
+        let cgroup = if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
         let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
         if let Some(worker) = &shim.worker {
             worker.say(&shim.hello())?;

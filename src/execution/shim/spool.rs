@@ -54,7 +54,9 @@ impl Spool {
         let total = offset + data.len() as u64;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?),
+            none => {
+                none.insert(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?)
+            }
         };
         let for_head = usize::try_from(head.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
         let (to_head, to_ring) = data.split_at(for_head);

@@ -83,7 +83,8 @@ pub fn spawn(program: &Program<'_>) -> Result<Pid, SpawnError> {
     let envp = pointers(program.envp);
     let (failed, fails) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| SpawnError::Clone(e.into()))?;
     // A group that does not take the child is no reason not to start it: the sweep finds it.
-    let child = clone_into(program.cgroup).or_else(|e| if program.cgroup.is_some() { clone_into(None) } else { Err(e) });
+    let child =
+        clone_into(program.cgroup).or_else(|e| if program.cgroup.is_some() { clone_into(None) } else { Err(e) });
     let pid = match child {
         Err(e) => return Err(SpawnError::Clone(e)),
         // SAFETY: this is the child of a process with one thread, with a copy of its memory. From here on it makes

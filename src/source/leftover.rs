@@ -1,0 +1,188 @@
+//! What the last process left behind: runs that go on, ended meanwhile, or were lost; kills half done; and
+//! runs of this worker that only the server knows of.
+//!
+//! One path, whether the last process was killed, upgraded or the machine rebooted.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::execution::{Execution, Remains, shim};
+use crate::intake::{Intake, Receipt};
+use crate::report::{End, Entry, KillEntry, LogSource, Reporter, Start};
+use crate::rest::{Backoff, Client, Failure};
+use crate::run::claim::{Phase, Seen};
+use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
+use crate::wire::disk;
+use crate::wire::resources::{Run, RunPatch};
+use crate::wire::time;
+
+/// The doors that leftovers are passed through.
+#[derive(Clone)]
+pub struct Leftovers {
+    /// Where runs are taken up.
+    pub intake: Intake,
+    /// Where results go.
+    pub reporter: Reporter,
+    /// Where executions are found.
+    pub execution: Execution,
+    /// Whom to ask.
+    pub client: Client,
+    /// What becomes of runs that only the server knows of.
+    pub policy: IncompleteRuns,
+}
+
+impl Leftovers {
+    /// Takes up what the store and the state directory know. To be done before any order is followed.
+    pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
+        let mut known: HashSet<(RunId, Attempt)> = HashSet::new();
+        for entry in runs {
+            known.insert((entry.run, entry.attempt));
+            self.take_up_run(entry).await;
+        }
+        // Files that no entry accounts for: the store was lost, or the last step of a run was.
+        let strays: Vec<_> =
+            self.execution.logs().all().into_iter().filter(|execution| !known.contains(execution)).collect();
+        for (run, attempt) in strays {
+            self.take_up_stray(run, attempt).await;
+        }
+        for kill in kills {
+            self.intake.resume_kill(kill).await;
+        }
+        remove_dead_sockets(&shim::socket::directory(state));
+    }
+
+    async fn take_up_run(&self, mut entry: Entry) {
+        if entry.end.is_some() {
+            tracing::info!(target: "job_runner_worker.cleanup", "run {} ended before, its result goes out", entry.run);
+            drop(self.reporter.serve(entry, true));
+            return;
+        }
+        loop {
+            match self.execution.remains(entry.run, entry.attempt, &entry.token) {
+                Remains::Living(record) => match self.execution.attach(&record).await {
+                    Ok(running) => {
+                        tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", entry.run);
+                        return self.intake.attach(entry, running).await;
+                    }
+                    // It is about to end, or does not answer: its end will be on disk.
+                    Err(_) => self.execution.wait_for_end(entry.run, entry.attempt).await,
+                },
+                Remains::Ended(disk::Record { spawned, ended: Some(ended), .. }) => {
+                    tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", entry.run);
+                    entry.start = spawned.map(|spawned| Start { pid: spawned.pid, at: spawned.at });
+                    let disk::Ended { outcome, output, at } = ended;
+                    return self.reporter.serve(entry, true).ended(End { outcome, output, at }).await;
+                }
+                Remains::Orphaned(record) | Remains::Ended(record) => {
+                    self.execution.clean_up(record).await;
+                    return self.intake.lost(entry).await;
+                }
+                Remains::Nothing if entry.start.is_some() => return self.intake.lost(entry).await,
+                Remains::Nothing => {
+                    tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", entry.run);
+                    entry.attempt = entry.attempt.next();
+                    return self.intake.resume(entry).await;
+                }
+            }
+        }
+    }
+
+    async fn take_up_stray(&self, run: RunId, attempt: Attempt) {
+        match self.execution.remains(run, attempt, "") {
+            Remains::Nothing => self.execution.logs().forget(run, attempt),
+            Remains::Living(record) | Remains::Ended(record) | Remains::Orphaned(record) => {
+                tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
+                self.take_up_run(Entry {
+                    run,
+                    attempt,
+                    losses: attempt.0 - 1,
+                    token: record.token,
+                    phase: Phase::Spawned,
+                    run_log: None,
+                    start: record.spawned.map(|spawned| Start { pid: spawned.pid, at: spawned.at }),
+                    end: None,
+                })
+                .await;
+            }
+        }
+    }
+
+    /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.
+    /// Once, at start-up; tried until the server answers.
+    pub async fn reset_unknown(self) {
+        for state in ["in_queue", "started"] {
+            for listed in self.incomplete(state).await {
+                let Some(run) = RunId::new(listed.id) else { continue };
+                if let Err(failure) = self.reset(run, &listed).await {
+                    tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is left incomplete: {failure}");
+                }
+            }
+        }
+    }
+
+    async fn incomplete(&self, state: &str) -> Vec<Run> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.client.runs_in_state(state).await {
+                Ok(runs) => return runs,
+                Err(failure) => {
+                    if matches!(failure, Failure::Unauthorised(_)) {
+                        self.client.health().credentials(false);
+                    }
+                    let pause = backoff.next(failure.retry_after());
+                    tracing::warn!(
+                        target: "job_runner_worker.cleanup",
+                        "the incomplete runs cannot be read: {failure}; again in {:.1} s",
+                        pause.as_secs_f64()
+                    );
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn reset(&self, run: RunId, listed: &Run) -> Result<(), Failure> {
+        if self.intake.knows(run).await {
+            return Ok(());
+        }
+        let me = self.client.me().await?;
+        let fresh = self.client.run(run).await?;
+        let same = fresh.enqueue_dts == listed.enqueue_dts;
+        if fresh.seen(me, chrono::Utc::now()) != Seen::Ours || !same || self.intake.knows(run).await {
+            return Ok(());
+        }
+        tracing::warn!(target: "job_runner_worker.cleanup", "Run {} was left incomplete", self.client.run_path(run));
+        match self.policy {
+            IncompleteRuns::Reset => {
+                self.client.patch_run(run, &RunPatch::reset()).await?;
+                if self.intake.offer(Order::Enqueue(run)) == Receipt::Full {
+                    tracing::info!(target: "job_runner_worker.cleanup", "run {run} will be announced again");
+                }
+            }
+            IncompleteRuns::Fail => {
+                let entry = Entry {
+                    run,
+                    attempt: Attempt::FIRST,
+                    losses: 1,
+                    token: String::new(),
+                    phase: Phase::Spawned,
+                    run_log: fresh.run_log,
+                    start: None,
+                    end: None,
+                };
+                let end = End { outcome: Outcome::Lost(1), output: 0, at: time::sent(chrono::Utc::now()) };
+                self.reporter.serve(entry, false).ended(end).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sockets at which nobody listens any more.
+fn remove_dead_sockets(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if shim::socket::connect(&entry.path()).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

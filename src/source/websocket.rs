@@ -1,0 +1,103 @@
+//! Orders over a WebSocket, for a worker without a route to the broadcaster.
+//!
+//! The server sends the same objects as the broadcaster does, as text or binary messages. We ping, and a
+//! connection on which nothing comes back is given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{Connector, connect_async_tls_with_config};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Ear;
+use crate::intake::Intake;
+use crate::rest::Backoff;
+use crate::wire::broadcast::{MAX_FRAME, object};
+
+/// How often we ping.
+const PING: Duration = Duration::from_secs(15);
+/// How long a connection may be silent: a ping must have been answered.
+const SILENCE: Duration = Duration::from_secs(25);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A connection that lasted this long was a good one: the next is tried soon.
+const GOOD: Duration = Duration::from_secs(60);
+
+/// Listens until it is stopped.
+pub async fn listen(url: Url, tls: Arc<rustls::ClientConfig>, intake: Intake, stop: CancellationToken) {
+    let mut ear = Ear::new(intake);
+    let mut backoff = Backoff::default();
+    loop {
+        let begun = Instant::now();
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = listen_once(&url, Arc::clone(&tls), &mut ear) => ended,
+        };
+        if begun.elapsed() > GOOD {
+            backoff.reset();
+        }
+        let pause = backoff.next(None);
+        let why = ended.err().map_or_else(|| "the server closed it".to_owned(), |e| e.to_string());
+        tracing::warn!(
+            target: "job_runner_worker.enqueuer",
+            "no WebSocket connection to {}: {why}; the next in {:.1} s",
+            shown(&url),
+            pause.as_secs_f64()
+        );
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    WebSocket(#[from] tungstenite::Error),
+    #[error("it could not be made in {} s", CONNECT.as_secs())]
+    NotMade,
+    #[error("nothing came for {} s", SILENCE.as_secs())]
+    Silent,
+}
+
+async fn listen_once(url: &Url, tls: Arc<rustls::ClientConfig>, ear: &mut Ear) -> Result<(), Ended> {
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
+    let connecting = connect_async_tls_with_config(url.as_str(), Some(config), true, Some(Connector::Rustls(tls)));
+    let (mut socket, _) = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Ended::NotMade)??;
+    tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}", shown(url));
+    let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            message = socket.next() => {
+                heard = Instant::now();
+                match message {
+                    None | Some(Ok(Message::Close(_))) => return Ok(()),
+                    Some(Ok(Message::Text(text))) => ear.hear(object(text.as_bytes()), text.as_bytes()),
+                    Some(Ok(Message::Binary(bytes))) => ear.hear(object(&bytes), &bytes),
+                    // Pongs are heard; pings are answered with the next poll.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Err(e)) => return Err(e.into()),
+                }
+            }
+            _ = ping.tick() => socket.send(Message::Ping(tungstenite::Bytes::new())).await?,
+            () = tokio::time::sleep_until(heard + SILENCE) => return Err(Ended::Silent),
+        }
+    }
+}
+
+/// A URL without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url.set_query(None);
+    url.to_string()
+}
