@@ -7,14 +7,14 @@
 //!
 //! # Why this is not the `configparser` crate
 //!
-//! It was meant to be that crate under a layer for what Python 2 does differently. With inline
-//! comments off and multi-line values on, the crate still folds section names to lower case, knows no
-//! line number once it has read a value, stops at the first error, puts blank lines into continued
-//! values, takes a `rem` line for a key, accepts keys before the first section, has no `DEFAULT` that
-//! other sections see, and does not interpolate. The layer would have had to read every line a second
-//! time, before the crate, to undo all that: what is left for the crate is finding the first `=`. So
-//! the parser is written out, and files recorded from a real Python 2.7 (`tests/fixtures/ini`) hold it
-//! to its word.
+//! It was meant to be that crate (3.3.0) under a layer for what Python 2 does differently. With inline
+//! comments off and multi-line values on, the crate still folds the case of sections when it folds that of
+//! keys, trims the names of sections, accepts keys without a delimiter or before the first section, takes a
+//! `rem` line for a key and an indented comment for a comment, puts blank lines into continued values, stops
+//! at its first error, and tells nobody on which line a value stood. Inline comments and interpolation would
+//! be the layer's anyway. So the layer would have to read every line before the crate does, to undo all
+//! that, and what is left for the crate is finding the first `=`. The parser is written out instead, and
+//! files recorded from a real Python 2.7 (`tests/fixtures/ini`) hold it to its word.
 //!
 //! Two deviations, both towards telling more: a bad line does not hide the bad lines after it from the
 //! report, and every value knows its line.

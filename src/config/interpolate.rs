@@ -49,20 +49,21 @@ pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> R
 /// Names are lower-cased in `%(NAME)s` alone; `%(NAME)5s` is looked up as it stands.
 fn lower_names(value: &str) -> String {
     let mut lowered = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some(at) = rest.find("%(") {
-        let (before, from) = rest.split_at(at);
-        lowered.push_str(before);
-        let name = from[2..].split_once(')').filter(|(_, after)| after.starts_with('s'));
-        let taken = name.map_or(2, |(name, _)| name.len() + 4);
-        let (reference, after) = from.split_at(taken);
-        lowered.push_str(&match name {
-            Some(_) => reference.to_ascii_lowercase(),
-            None => reference.to_owned(),
-        });
-        rest = after;
+    let mut at = 0;
+    // The first parenthesis after a name is looked for once, not once for every name before it.
+    let mut close = 0;
+    while let Some(open) = value[at..].find("%(").map(|found| at + found) {
+        lowered.push_str(&value[at..open]);
+        at = open;
+        let name = open + 2;
+        if close < name {
+            let Some(found) = value[name..].find(')') else { break };
+            close = name + found;
+        }
+        at = if value[close + 1..].starts_with('s') { close + 2 } else { name };
+        lowered.push_str(&value[open..at].to_ascii_lowercase());
     }
-    lowered.push_str(rest);
+    lowered.push_str(&value[at..]);
     lowered
 }
 

@@ -1,7 +1,9 @@
 //! What the rules of the file allow and its writer may not have meant.
 
+use std::collections::BTreeSet;
+
 use super::findings::{Findings, Origin};
-use super::ini::{Document, Oddity, Value};
+use super::ini::{Oddity, Value};
 use super::keys::{self, KEYS, SECTION};
 use super::layers::Layers;
 use super::spelling;
@@ -56,11 +58,10 @@ fn warn_of_value(key: &str, value: &Value, origin: &Origin, findings: &mut Findi
 /// Keys of `DEFAULT` are there to be referred to, whatever they are called; so are keys to which
 /// another one refers.
 fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
-    let unknown = layers.document.own_values(SECTION).filter(|(name, _)| keys::find(name).is_none());
+    let own = || layers.document.own_values(SECTION);
+    let referred: BTreeSet<String> = own().flat_map(|(_, value)| references(&value.raw)).collect();
+    let unknown = own().filter(|(name, _)| keys::find(name).is_none() && !referred.contains(*name));
     for (name, value) in unknown {
-        if is_referred_to(layers.document, name) {
-            continue;
-        }
         let what = match spelling::suggestion(name, KEYS.iter().map(|key| key.name)) {
             Some(meant) => format!("is not known and does nothing; did you mean {meant}?"),
             None => "is not known and does nothing".to_owned(),
@@ -69,7 +70,8 @@ fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
     }
 }
 
-fn is_referred_to(document: &Document, name: &str) -> bool {
-    let reference = format!("%({name})");
-    document.own_values(SECTION).any(|(_, value)| value.raw.to_lowercase().contains(&reference))
+/// The names in `%(name)s`, in lower case as keys are.
+fn references(raw: &str) -> impl Iterator<Item = String> {
+    let after_openings = raw.split("%(").skip(1);
+    after_openings.filter_map(|after| Some(after.split_once(')')?.0.to_ascii_lowercase()))
 }

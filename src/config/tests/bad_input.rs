@@ -139,6 +139,15 @@ fn a_value_that_doubles_itself_does_not_fill_the_memory() {
 }
 
 #[test]
+fn a_value_of_openings_alone_is_refused_soon() {
+    let start = Instant::now();
+    let openings = "%(".repeat(200_000);
+    assert_mentions(&mistakes(with("linger", &openings)), &["linger: has a broken `%(`"]);
+    assert_mentions(&mistakes(with("linger", &(openings + ")s"))), &["linger: "]);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn all_missing_keys_are_told_in_one_line() {
     assert_eq!(
         mistakes("[job_runner_worker]\napi_key = key\n"),
