@@ -16,8 +16,8 @@
 //! that, and what is left for the crate is finding the first `=`. The parser is written out instead, and
 //! files recorded from a real Python 2.7 (`tests/fixtures/ini`) hold it to its word.
 //!
-//! Two deviations, both towards telling more: a bad line does not hide the bad lines after it from the
-//! report, and every value knows its line.
+//! One addition: every value knows its line, for the messages. What Python refuses to read at all is still
+//! read as far as it goes, so that all mistakes can be told at once; see [`Document::bad_lines`].
 
 use std::collections::BTreeMap;
 
