@@ -1,1 +1,230 @@
 //! Text and environment to settings; every mistake collected, then told at once.
+//!
+//! The file is read by the rules of the Python worker (`ini`, `interpolate`), an environment
+//! variable `JOB_RUNNER_WORKER_<KEY>` is stronger than the file (`layers`), and each room gets its own
+//! `Settings` (`check`). What is legal and yet suspicious is a warning (`traps`). Nothing here looks at
+//! the clock or at the process: what it was started with comes as [`Surroundings`], and the disk is
+//! read for the file, for the file with the secret, and in [`check_places`] alone.
+//!
+//! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never repeat a
+//! secret.
+
+mod address;
+mod check;
+mod file;
+mod findings;
+mod ini;
+mod interpolate;
+mod keys;
+mod layers;
+mod places;
+mod show;
+mod spelling;
+mod surroundings;
+mod traps;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use crate::{daemon, execution, intake, report, rest, source};
+use findings::{Findings, one_line};
+use ini::Document;
+use keys::{KEYS, SECTION};
+use layers::Layers;
+
+pub use findings::Origin;
+pub use places::check_places;
+pub use show::Entry;
+pub use surroundings::Surroundings;
+
+/// What each room needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The signed HTTP client.
+    pub rest: rest::Settings,
+    /// Where orders come from.
+    pub source: source::Settings,
+    /// Whether and when an order is followed.
+    pub intake: intake::Settings,
+    /// How runs are executed.
+    pub execution: execution::Settings,
+    /// Where facts are carried.
+    pub report: report::Settings,
+    /// The process itself.
+    pub daemon: daemon::Settings,
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What each room needs to know.
+    pub settings: Settings,
+    /// What should be looked at, a line each.
+    pub warnings: Vec<String>,
+    /// Every key with its value and where that comes from.
+    pub effective: Vec<Entry>,
+    /// The file that was read, from the root.
+    pub path: PathBuf,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the process should exit with.
+    pub exit: Exit,
+    /// All that must be changed, a line each.
+    pub mistakes: Vec<String>,
+    /// What should be looked at on the way, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// The exit codes of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nobody said where the configuration is.
+    Usage,
+    /// The file cannot be read.
+    NoInput,
+    /// A place that the settings name cannot be used; see [`check_places`].
+    CannotCreate,
+    /// The configuration is wrong.
+    Config,
+}
+
+impl Exit {
+    /// The number, after `sysexits.h`.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::NoInput => 66,
+            Self::CannotCreate => 73,
+            Self::Config => 78,
+        }
+    }
+}
+
+/// Reads the configuration: `path` is the command line's, else the variable `CONFIG_PATH` counts.
+///
+/// # Errors
+/// Everything that is wrong with it, all at once.
+pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, Failure> {
+    let mut findings = Findings::default();
+    let Some(path) = choose(path, surroundings, &mut findings) else {
+        let what = "no configuration: give --config-path or set CONFIG_PATH".to_owned();
+        findings.mistakes.push(what);
+        return Err(failure(Exit::Usage, findings));
+    };
+    let absolute = surroundings.absolute(path);
+    let content = match file::read(&absolute) {
+        Ok(content) => content,
+        Err(error) => {
+            findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
+            return Err(failure(Exit::NoInput, findings));
+        }
+    };
+    match understand(path, &content, surroundings, &mut findings) {
+        Some((settings, effective)) if findings.mistakes.is_empty() => {
+            Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute })
+        }
+        _ => Err(failure(Exit::Config, findings)),
+    }
+}
+
+fn failure(exit: Exit, findings: Findings) -> Failure {
+    Failure { exit, mistakes: findings.mistakes, warnings: findings.warnings }
+}
+
+/// The command line wins, as it always did. Empty is as good as not given.
+fn choose<'a>(flag: Option<&'a Path>, surroundings: &'a Surroundings, findings: &mut Findings) -> Option<&'a Path> {
+    let variable = surroundings.path("CONFIG_PATH");
+    let Some(flag) = flag.filter(|path| !path.as_os_str().is_empty()) else {
+        return variable;
+    };
+    if let Some(variable) = variable.filter(|variable| *variable != flag) {
+        let (flag, variable) = (flag.display(), variable.display());
+        let what = format!("CONFIG_PATH ({variable}) is not read: --config-path says {flag}");
+        findings.warnings.push(one_line(&what));
+    }
+    Some(flag)
+}
+
+fn understand(
+    path: &Path,
+    content: &file::Content,
+    surroundings: &Surroundings,
+    findings: &mut Findings,
+) -> Option<(Settings, Vec<Entry>)> {
+    let document = document(path, content, findings)?;
+    let layers = Layers { surroundings, document: &document, path };
+    traps::warn(&layers, findings);
+    for name in layers::unknown_variables(surroundings) {
+        findings.warnings.push(one_line(&format!("environment {name}: {}", unknown(&name))));
+    }
+    let given = layers.all(findings);
+    if !findings.missing.is_empty() {
+        let missing = findings.missing.join(", ");
+        let what = format!("{}: {missing}: missing; set in [{SECTION}] or as {}<KEY>", path.display(), keys::PREFIX,);
+        findings.mistakes.push(one_line(&what));
+    }
+    let settings = check::check(&given, &surroundings.working_directory, findings);
+    Some((settings?, show::effective(&given)))
+}
+
+fn unknown(variable: &str) -> String {
+    let known: Vec<_> = KEYS.iter().map(|key| keys::variable(key.name)).collect();
+    let known = known.iter().map(String::as_str).chain([keys::SECRET_FILE]);
+    match spelling::suggestion(variable, known) {
+        Some(meant) => format!("sets nothing; did you mean {meant}?"),
+        None => "sets nothing".to_owned(),
+    }
+}
+
+/// The file as lines and sections; `None` if there is nothing in it to look at further.
+fn document(path: &Path, content: &file::Content, findings: &mut Findings) -> Option<Document> {
+    let shown = path.display();
+    let (text, marked) = match file::text(&content.bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.mistakes.push(one_line(&format!("{shown}:{}: {error}", error.line())));
+            return None;
+        }
+    };
+    if marked {
+        let what = "starts with a byte order mark, which is skipped; the Python worker refuses it";
+        findings.warnings.push(one_line(&format!("{shown}:1: {what}")));
+    }
+    let document = Document::parse(text);
+    for bad in &document.bad_lines {
+        findings.mistakes.push(one_line(&format!("{shown}:{}: the line {}", bad.line, bad.fault)));
+    }
+    if content.exposed && document.value(SECTION, "secret").is_some() {
+        let what = "holds a secret and can be read by others; chmod 600 it";
+        findings.warnings.push(one_line(&format!("{shown}: {what}")));
+    }
+    if document.has_section(SECTION) {
+        return Some(document);
+    }
+    // A file that was not read to its end may have the section further down.
+    if document.bad_lines.iter().all(|bad| bad.fault != ini::Fault::BeforeSection) {
+        findings.mistakes.push(one_line(&missing_section(path, &document)));
+    }
+    None
+}
+
+fn missing_section(path: &Path, document: &Document) -> String {
+    let plain = |name: &str| name.trim().to_lowercase().replace(['-', ' ', '.'], "_");
+    let meant =
+        document.sections().find(|(name, _)| spelling::suggestion(&plain(name), std::iter::once(SECTION)).is_some());
+    let path = path.display();
+    match meant {
+        Some((name, line)) => format!(
+            "{path}:{line}: [{name}]: section [{SECTION}] is missing; did you mean this one? \
+             Every letter and space of the name counts"
+        ),
+        None => format!("{path}: section [{SECTION}] is missing; all keys stand in it"),
+    }
+}

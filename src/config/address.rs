@@ -1,0 +1,128 @@
+//! Texts to hosts, URLs and resource paths.
+
+use std::net::Ipv6Addr;
+
+use url::{Host, Url};
+
+use super::value::{Wrong, quoted};
+
+const HOST: &str = "allowed is a host name or an address alone, without scheme, port and path";
+const BASE: &str = "allowed is http:// or https://, a host and perhaps a port";
+const SOCKET: &str = "allowed is a ws:// or wss:// URL without user, password and fragment";
+const RESOURCE: &str = "allowed is a path such as /api/v1/run/";
+
+/// A host that can stand between `tcp://` and `:port`: an IPv6 address gets its brackets.
+pub fn host(text: &str) -> Result<String, Wrong> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Wrong::new("is empty", HOST));
+    }
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    match Host::parse(text) {
+        Ok(Host::Domain(name)) if !is_name(&name) => Err(Wrong::new(format!("{} is no host", quoted(text)), HOST)),
+        Ok(host) => Ok(host.to_string()),
+        Err(_) => Err(Wrong::new(format!("{} is no host", quoted(text)), HOST)),
+    }
+}
+
+/// The parser of URLs lets `*` and the like pass. An underscore is common in names of containers.
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+}
+
+/// The API's URL as it was written: resource paths are joined to this one.
+pub fn base_url(text: &str) -> Result<Url, Wrong> {
+    web_url(text, ["http", "https"], BASE)
+}
+
+/// A WebSocket server's URL.
+pub fn socket_url(text: &str) -> Result<Url, Wrong> {
+    let url = web_url(text, ["ws", "wss"], SOCKET)?;
+    if url.fragment().is_some() {
+        return Err(Wrong::new(format!("{} has a fragment", quoted(text)), SOCKET));
+    }
+    Ok(url)
+}
+
+/// A URL with a password in it is refused without being repeated: messages end up in logs.
+fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, Wrong> {
+    let text = text.trim();
+    let wrong = |what: &str| {
+        let shown = if text.contains('@') { "the value".to_owned() } else { quoted(text) };
+        Err(Wrong::new(format!("{shown} {what}"), allowed))
+    };
+    if text.is_empty() {
+        return Err(Wrong::new("is empty", allowed));
+    }
+    // The parser of URLs would remove them without a word.
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return wrong("has a space or a line break in it");
+    }
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if !scheme.is_some_and(|scheme| schemes.contains(&scheme.as_str())) {
+        return wrong(&format!("does not start with {}:// or {}://", schemes[0], schemes[1]));
+    }
+    let Ok(url) = Url::parse(text) else {
+        return wrong("is no URL");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("has a user or a password in it");
+    }
+    if url.port() == Some(0) {
+        return wrong("has port 0");
+    }
+    Ok(url)
+}
+
+/// The scheme, host and port alone.
+#[must_use]
+pub fn origin(url: &Url) -> Url {
+    let mut origin = url.clone();
+    origin.set_path("/");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    origin
+}
+
+/// Whether the URL has more than an origin.
+#[must_use]
+pub fn has_more_than_origin(url: &Url) -> bool {
+    *url != origin(url)
+}
+
+/// Whether the host can only be this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The path that `urljoin` makes of the base and a resource URI, with a slash at its end: the run's
+/// id is put right after it. The requests are signed, so none may go to another server.
+pub fn resource(text: &str, base: &Url) -> Result<String, Wrong> {
+    let text = text.trim();
+    let wrong = |what: &str| Err(Wrong::new(format!("{} {what}", quoted(text)), RESOURCE));
+    if text.is_empty() {
+        return Err(Wrong::new("is empty", RESOURCE));
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return wrong("has a space or a line break in it");
+    }
+    let Ok(joined) = base.join(text) else {
+        return wrong("is no path");
+    };
+    if joined.origin() != base.origin() {
+        return wrong("is on another server than api_base_url");
+    }
+    if joined.query().is_some() || joined.fragment().is_some() {
+        return wrong("has a query or a fragment");
+    }
+    let path = joined.path();
+    Ok(if path.ends_with('/') { path.to_owned() } else { format!("{path}/") })
+}

@@ -1,0 +1,315 @@
+//! Texts to the settings of each room. Every key is looked at, whatever is wrong with the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use super::Settings;
+use super::address;
+use super::findings::{Findings, Given};
+use super::value::{self, Wrong};
+use crate::daemon::LogLevel;
+use crate::execution::Environment;
+use crate::run::{ApiKey, IncompleteRuns, Leftovers, Secret};
+use crate::{daemon, execution, intake, report, rest, source};
+
+/// More than this of a log would only be carried around; more is cut to it.
+const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The longest waits; beyond them a number is a slip of the finger. Python's worker took any
+/// number for `reconnect_after_inactivity`, so the bound for it is generous.
+const DAY: f64 = 86_400.0;
+const HOUR: f64 = 3_600.0;
+const EVER: f64 = 1e9;
+const TENTH: f64 = 0.1;
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("debug", LogLevel::Debug),
+    ("info", LogLevel::Info),
+    ("warning", LogLevel::Warning),
+    ("error", LogLevel::Error),
+    ("critical", LogLevel::Critical),
+    // The other names that Python's logging module has for them.
+    ("warn", LogLevel::Warning),
+    ("fatal", LogLevel::Critical),
+    ("notset", LogLevel::Debug),
+];
+
+/// Turns the texts that count into settings; `None` if there is a mistake, which the findings tell.
+pub fn check(
+    given: &BTreeMap<&'static str, Given>,
+    working_directory: &Path,
+    findings: &mut Findings,
+) -> Option<Settings> {
+    let mut check = Check { given, working_directory, findings };
+    let rest = check.rest();
+    let source = check.source();
+    let intake = check.intake();
+    let execution = check.execution();
+    let report = check.report();
+    let daemon = check.daemon();
+    Some(Settings {
+        rest: rest?,
+        source: source?,
+        intake: intake?,
+        execution: execution?,
+        report: report?,
+        daemon: daemon?,
+    })
+}
+
+struct Check<'a> {
+    given: &'a BTreeMap<&'static str, Given>,
+    working_directory: &'a Path,
+    findings: &'a mut Findings,
+}
+
+impl Check<'_> {
+    /// The parsed value of a key; a key without a usable text was told of before.
+    fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        let given = self.given.get(key)?;
+        match parse(&given.text) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.findings.mistake(&given.origin, key, wrong);
+                None
+            }
+        }
+    }
+
+    fn warn(&mut self, key: &str, what: impl std::fmt::Display) {
+        if let Some(given) = self.given.get(key) {
+            self.findings.warning(&given.origin, key, what);
+        }
+    }
+
+    fn seconds(&mut self, key: &str, least: f64, most: f64) -> Option<Duration> {
+        self.take(key, |text| value::seconds(text, least..=most))
+    }
+
+    fn optional_seconds(&mut self, key: &str) -> Option<Option<Duration>> {
+        self.take(key, |text| value::optional(text, |text| value::seconds(text, TENTH..=EVER)))
+    }
+
+    fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let directory = self.working_directory;
+        self.warn_of_tilde(key);
+        self.take(key, |text| value::path(text, directory))
+    }
+
+    fn optional_path(&mut self, key: &str) -> Option<Option<PathBuf>> {
+        let directory = self.working_directory;
+        self.warn_of_tilde(key);
+        self.take(key, |text| value::optional(text, |text| value::path(text, directory)))
+    }
+
+    fn warn_of_tilde(&mut self, key: &str) {
+        if self.given.get(key).is_some_and(|given| given.text.starts_with('~')) {
+            self.warn(key, "`~` is taken as it stands, no home directory is put in its place");
+        }
+    }
+
+    fn port(&mut self, key: &str) -> Option<u16> {
+        self.take(key, |text| value::integer(text, 1..=65535))
+    }
+
+    fn rest(&mut self) -> Option<rest::Settings> {
+        let base = self.base_url();
+        let api_key = self.api_key();
+        let secret = self.secret();
+        let run_resource = self.resource("run_resource_uri", base.as_ref());
+        let worker_resource = self.resource("worker_resource_uri", base.as_ref());
+        let run_log_resource = self.resource("run_log_resource_uri", base.as_ref());
+        let kill_request_resource = self.resource("kill_request_resource_uri", base.as_ref());
+        let tls_verify = self.take("tls_verify", value::boolean);
+        if tls_verify == Some(false) {
+            self.warn("tls_verify", "certificates are not verified: anybody can be the server");
+        }
+        let ca_file = self.optional_path("ca_file");
+        let api_timeout = self.seconds("api_timeout", TENTH, HOUR);
+        Some(rest::Settings {
+            api_base_url: address::origin(&base?),
+            api_key: api_key?,
+            secret: secret?,
+            run_resource: run_resource?,
+            worker_resource: worker_resource?,
+            run_log_resource: run_log_resource?,
+            kill_request_resource: kill_request_resource?,
+            tls_verify: tls_verify?,
+            ca_file: ca_file?,
+            api_timeout: api_timeout?,
+        })
+    }
+
+    fn base_url(&mut self) -> Option<Url> {
+        let url = self.take("api_base_url", address::base_url)?;
+        if address::has_more_than_origin(&url) {
+            let used = address::origin(&url);
+            let what = format_args!("only {used} of it is used: the resource URIs are absolute");
+            if url.query().is_some() || url.fragment().is_some() || !self.joins_relatively() {
+                self.warn("api_base_url", what);
+            }
+        }
+        self.warn_of_plain("api_base_url", &url);
+        Some(url)
+    }
+
+    /// Whether any resource URI is relative, so that the path of the base is of use after all.
+    fn joins_relatively(&self) -> bool {
+        let mut uris = self.given.iter().filter(|(key, _)| key.ends_with("_resource_uri"));
+        uris.any(|(_, given)| !given.text.starts_with('/') && !given.text.contains("://"))
+    }
+
+    fn warn_of_plain(&mut self, key: &str, url: &Url) {
+        if matches!(url.scheme(), "http" | "ws") && !address::is_loopback(url) {
+            let host = url.host_str().unwrap_or_default();
+            let what = format_args!("what goes to and comes from {host} can be read on the way");
+            self.warn(key, what);
+        }
+    }
+
+    fn resource(&mut self, key: &str, base: Option<&Url>) -> Option<String> {
+        // Without a base there is nothing to join to; that mistake is told already.
+        let base = base?;
+        let path = self.take(key, |text| address::resource(text, base))?;
+        if self.given.get(key).is_some_and(|given| given.text != path) {
+            self.warn(key, format_args!("is read as {path}"));
+        }
+        Some(path)
+    }
+
+    fn api_key(&mut self) -> Option<ApiKey> {
+        self.take("api_key", |text| {
+            let allowed = "allowed are 1 to 255 bytes without colons, spaces and control characters";
+            ApiKey::parse(text).map_err(|what| Wrong::new(what, allowed))
+        })
+    }
+
+    fn secret(&mut self) -> Option<Secret> {
+        let secret = self.take("secret", |text| match text {
+            "" => Err(Wrong::new("is empty", "allowed is any text")),
+            text => Ok(text.to_owned()),
+        })?;
+        if !secret.is_ascii() {
+            self.warn("secret", "is not ASCII; requests are signed with its UTF-8 bytes");
+        }
+        Some(Secret::new(secret.into_bytes()))
+    }
+
+    fn source(&mut self) -> Option<source::Settings> {
+        let broadcaster_server_hostname = self.take("broadcaster_server_hostname", address::host);
+        let broadcaster_server_port = self.port("broadcaster_server_port");
+        let reconnect_after_inactivity = self.reconnect_after_inactivity();
+        let ws_url = self.take("ws_url", |text| value::optional(text, address::socket_url));
+        if let Some(Some(url)) = &ws_url {
+            self.warn_of_plain("ws_url", url);
+        }
+        Some(source::Settings {
+            broadcaster_server_hostname: broadcaster_server_hostname?,
+            broadcaster_server_port: broadcaster_server_port?,
+            reconnect_after_inactivity: reconnect_after_inactivity?,
+            ws_url: ws_url?,
+        })
+    }
+
+    fn reconnect_after_inactivity(&mut self) -> Option<Duration> {
+        let key = "reconnect_after_inactivity";
+        let after = self.seconds(key, TENTH, EVER)?;
+        if after < Duration::from_secs(30) {
+            self.warn(key, "less than 30 seconds: a quiet broadcaster is left again and again");
+        }
+        Some(after)
+    }
+
+    fn intake(&mut self) -> Option<intake::Settings> {
+        let concurrent_jobs = self.take("concurrent_jobs", |text| value::integer(text, 1..=1024));
+        let choices = [("reset", IncompleteRuns::Reset), ("fail", IncompleteRuns::Fail)];
+        let incomplete_runs = self.take("incomplete_runs", |text| value::choice(text, &choices));
+        let max_attempts = self.take("max_attempts", |text| value::integer(text, 1..=1000));
+        Some(intake::Settings {
+            concurrent_jobs: concurrent_jobs?,
+            incomplete_runs: incomplete_runs?,
+            max_attempts: max_attempts?,
+        })
+    }
+
+    fn execution(&mut self) -> Option<execution::Settings> {
+        let script_temp_path = self.path("script_temp_path");
+        let kill_grace = self.seconds("kill_grace", 0.0, DAY);
+        let linger = self.seconds("linger", 0.0, DAY);
+        let choices = [("keep", Leftovers::Keep), ("stop", Leftovers::Stop)];
+        let leftovers = self.take("leftovers", |text| value::choice(text, &choices));
+        let run_timeout = self.optional_seconds("run_timeout");
+        let choices = [("inherit", Environment::Inherit), ("clean", Environment::Clean)];
+        let environment = self.take("environment", |text| value::choice(text, &choices));
+        Some(execution::Settings {
+            script_temp_path: script_temp_path?,
+            kill_grace: kill_grace?,
+            linger: linger?,
+            leftovers: leftovers?,
+            run_timeout: run_timeout?,
+            environment: environment?,
+        })
+    }
+
+    fn report(&mut self) -> Option<report::Settings> {
+        let max_log_bytes = self.max_log_bytes();
+        let log_update_interval = self.seconds("log_update_interval", 0.0, DAY);
+        let ws_server_hostname = self.take("ws_server_hostname", address::host);
+        let ws_server_port = self.port("ws_server_port");
+        Some(report::Settings {
+            max_log_bytes: max_log_bytes?,
+            log_update_interval: log_update_interval?,
+            ws_server_hostname: ws_server_hostname?,
+            ws_server_port: ws_server_port?,
+        })
+    }
+
+    fn max_log_bytes(&mut self) -> Option<u64> {
+        let bytes: u64 = self.take("max_log_bytes", |text| value::integer(text, 0..=i128::from(u64::MAX)))?;
+        if bytes > MAX_LOG_BYTES {
+            let what = format_args!("is more than a server takes; {MAX_LOG_BYTES} is used");
+            self.warn("max_log_bytes", what);
+        }
+        Some(bytes.min(MAX_LOG_BYTES))
+    }
+
+    fn daemon(&mut self) -> Option<daemon::Settings> {
+        let base = self.path("state_path");
+        let own = self.own_state_directory();
+        let drain_timeout = self.optional_seconds("drain_timeout");
+        let pid_file = self.optional_path("pid_file");
+        let log_level = self.take("log_level", |text| value::choice(text, LOG_LEVELS));
+        Some(daemon::Settings {
+            state_path: base?.join(own?),
+            drain_timeout: drain_timeout?,
+            pid_file: pid_file?,
+            log_level: log_level?,
+        })
+    }
+
+    fn own_state_directory(&mut self) -> Option<String> {
+        let given = self.given.get("api_key")?;
+        let name = directory_name(&given.text);
+        // A key of more than 255 bytes has been refused as a key.
+        if name.len() > 255 && given.text.len() <= 255 {
+            let what = "is too long for the name of a state directory; allowed are 255 bytes, \
+                        of which a slash and a % take three each";
+            self.findings.mistake(&given.origin, "api_key", what);
+            return None;
+        }
+        Some(name)
+    }
+}
+
+/// A key as the name of one directory, another one for every key: a slash and a leading dot are
+/// written as in a URL, and so is the sign that marks them.
+pub fn directory_name(api_key: &str) -> String {
+    let name = api_key.replace('%', "%25").replace('/', "%2F");
+    match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => name,
+    }
+}

@@ -1,0 +1,178 @@
+//! The classic `%`-interpolation of Python 2's `ConfigParser`.
+//!
+//! A value without `%(` is literal, every `%` of it. A value with `%(` goes as a whole through
+//! Python's `%` operator, again and again until no `%(` is left, so that in such a value `%%` is one
+//! sign and a lone `%d` is an error. Only `s`, `c` and `%` can succeed: every other conversion wants a
+//! number, and a setting is a text. `r`, and an `s` without a name, which in Python show the insides
+//! of the interpreter, are refused here.
+
+use thiserror::Error;
+
+/// How often a value is gone through; as in Python.
+const MAX_DEPTH: usize = 10;
+
+/// A bound of our own: ten rounds of a value that doubles itself are enough to fill the memory.
+const MAX_LENGTH: usize = 1024 * 1024;
+
+/// Why a value cannot be interpolated.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    /// Python: `InterpolationMissingOptionError`.
+    #[error("refers to %({0})s, which is not set; set it in the same section or in [DEFAULT]")]
+    Missing(String),
+    /// Python: `InterpolationDepthError`.
+    #[error("refers to itself or nests more than 10 deep; %(name)s must end somewhere")]
+    TooDeep,
+    /// Python: `TypeError`.
+    #[error("has a `%` that is no %(name)s; where a value has %(, a literal % is written %%")]
+    NotText,
+    /// Python: `ValueError`.
+    #[error("has a broken `%(`; allowed is %(name)s, and %% for a literal %")]
+    Broken,
+    /// Python would have gone on.
+    #[error("grows longer than 1 MB when its %(name)s are filled in")]
+    TooLong,
+}
+
+/// Fills in `%(name)s`; `lookup` gets lower-case names.
+pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, Fault> {
+    let mut value = raw.to_owned();
+    for _ in 0..MAX_DEPTH {
+        if !value.contains("%(") {
+            return Ok(value);
+        }
+        value = format(&lower_names(&value), &lookup)?;
+    }
+    if value.contains("%(") { Err(Fault::TooDeep) } else { Ok(value) }
+}
+
+/// Names are lower-cased in `%(NAME)s` alone; `%(NAME)5s` is looked up as it stands.
+fn lower_names(value: &str) -> String {
+    let mut lowered = String::with_capacity(value.len());
+    let mut at = 0;
+    // The first parenthesis after a name is looked for once, not once for every name before it.
+    let mut close = 0;
+    while let Some(open) = value[at..].find("%(").map(|found| at + found) {
+        lowered.push_str(&value[at..open]);
+        at = open;
+        let name = open + 2;
+        if close < name {
+            let Some(found) = value[name..].find(')') else { break };
+            close = name + found;
+        }
+        at = if value[close + 1..].starts_with('s') { close + 2 } else { name };
+        lowered.push_str(&value[open..at].to_ascii_lowercase());
+    }
+    lowered.push_str(&value[at..]);
+    lowered
+}
+
+/// Python's `format % mapping`.
+fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, Fault> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut named = false;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let (directive, after) = Directive::parse(after)?;
+        // Python: "not enough arguments", whatever the conversion.
+        if named && directive.name.is_none() && directive.conversion != '%' {
+            return Err(Fault::NotText);
+        }
+        named |= directive.name.is_some();
+        let value = match directive.name {
+            Some(name) => Some(lookup(name).ok_or_else(|| Fault::Missing(name.to_owned()))?),
+            None => None,
+        };
+        directive.write(value, &mut out)?;
+        if out.len() > MAX_LENGTH {
+            return Err(Fault::TooLong);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// What stands after a `%`: `(name)`, flags, width, precision, length and conversion.
+struct Directive<'a> {
+    name: Option<&'a str>,
+    left: bool,
+    width: usize,
+    precision: Option<usize>,
+    conversion: char,
+}
+
+impl<'a> Directive<'a> {
+    fn parse(text: &'a str) -> Result<(Self, &'a str), Fault> {
+        let (name, text) = match text.strip_prefix('(') {
+            Some(text) => {
+                let end = closing(text).ok_or(Fault::Broken)?;
+                (Some(&text[..end]), &text[end + 1..])
+            }
+            None => (None, text),
+        };
+        let after = text.trim_start_matches(['-', '+', ' ', '#', '0']);
+        let left = text[..text.len() - after.len()].contains('-');
+        let (width, text) = number(after)?;
+        let (precision, text) = match text.strip_prefix('.') {
+            Some(text) => number(text).map(|(digits, text)| (Some(digits), text))?,
+            None => (None, text),
+        };
+        let text = text.strip_prefix(['h', 'l', 'L']).unwrap_or(text);
+        let conversion = text.chars().next().ok_or(Fault::Broken)?;
+        let rest = &text[conversion.len_utf8()..];
+        Ok((Self { name, left, width, precision, conversion }, rest))
+    }
+
+    fn write(&self, value: Option<&str>, out: &mut String) -> Result<(), Fault> {
+        let text = match (self.conversion, value) {
+            ('%', _) => "%",
+            ('s', Some(value)) => match self.precision {
+                Some(most) => value.char_indices().nth(most).map_or(value, |(at, _)| &value[..at]),
+                None => value,
+            },
+            ('c', Some(value)) if value.chars().count() == 1 => value,
+            ('s' | 'r' | 'c' | 'd' | 'i' | 'u' | 'o' | 'x' | 'X', _) | ('e' | 'E' | 'f' | 'F' | 'g' | 'G', _) => {
+                return Err(Fault::NotText);
+            }
+            _ => return Err(Fault::Broken),
+        };
+        let padding = self.width.saturating_sub(text.chars().count());
+        if self.left {
+            out.push_str(text);
+        }
+        out.extend(std::iter::repeat_n(' ', padding));
+        if !self.left {
+            out.push_str(text);
+        }
+        Ok(())
+    }
+}
+
+/// Where the parenthesis ends; inner ones are part of the name.
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 1;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => open += 1,
+            ')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// A width or a precision; `*` would take a number from a mapping of texts.
+fn number(text: &str) -> Result<(usize, &str), Fault> {
+    if text.starts_with('*') {
+        return Err(Fault::NotText);
+    }
+    let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &text[..text.len() - after.len()];
+    let number = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| Fault::Broken)? };
+    if number > MAX_LENGTH { Err(Fault::TooLong) } else { Ok((number, after)) }
+}

@@ -1,0 +1,151 @@
+//! Environment over file over default: which text counts for a key, and where it comes from.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::file;
+use super::findings::{Findings, Given, Origin};
+use super::ini::{Document, Value};
+use super::interpolate::{self, interpolate};
+use super::keys::{self, Key, Preset, SECRET_FILE, SECTION};
+use super::surroundings::Surroundings;
+
+/// The places where a key may be set, the stronger ones first.
+pub struct Layers<'a> {
+    /// The environment; what it sets is literal, nothing in it is interpolated.
+    pub surroundings: &'a Surroundings,
+    /// The file, read.
+    pub document: &'a Document,
+    /// How the file was called.
+    pub path: &'a Path,
+}
+
+impl Layers<'_> {
+    /// The texts that count, by key. What is missing or unusable is told by the findings.
+    pub fn all(&self, findings: &mut Findings) -> BTreeMap<&'static str, Given> {
+        let given = keys::KEYS.iter().filter_map(|key| self.given(key, findings));
+        given.map(|given| (given.key, given)).collect()
+    }
+
+    /// The text that counts. `None` if there is none or it is unusable, which the findings tell.
+    fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
+        if let Some(from_environment) = self.environment(key, findings) {
+            return from_environment;
+        }
+        match self.document.value(SECTION, key.name) {
+            Some(value) => self.in_file(key, value, findings),
+            None => self.preset(key, findings),
+        }
+    }
+
+    /// Where a value of the file stands.
+    pub fn origin(&self, line: usize) -> Origin {
+        Origin::File { path: self.path.to_path_buf(), line }
+    }
+
+    /// The outer `None`: the environment says nothing. The inner one: nothing usable.
+    fn environment(&self, key: &Key, findings: &mut Findings) -> Option<Option<Given>> {
+        let name = keys::variable(key.name);
+        let variable = self.surroundings.variable(&name);
+        let secret_file = self.surroundings.path(SECRET_FILE).filter(|_| key.name == "secret");
+        let origin = Origin::Environment(name);
+        match (variable, secret_file) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let what = format_args!("is set, and so is {SECRET_FILE}; set one of them");
+                findings.mistake(&origin, key.name, what);
+                Some(None)
+            }
+            (Some(value), None) => {
+                let given = value.to_str().map(|text| given(key, text, origin.clone()));
+                if given.is_none() {
+                    findings.mistake(&origin, key.name, "is not UTF-8; write it in UTF-8");
+                }
+                Some(given)
+            }
+            (None, Some(path)) => Some(self.secret_file(key, path, findings)),
+        }
+    }
+
+    /// Editors and `echo` end a file with a newline; it is no part of the secret.
+    fn secret_file(&self, key: &Key, path: &Path, findings: &mut Findings) -> Option<Given> {
+        let origin = Origin::Environment(SECRET_FILE.to_owned());
+        let content = match file::read(&self.surroundings.absolute(path)) {
+            Ok(content) => content,
+            Err(error) => {
+                findings.mistake(&origin, key.name, format_args!("{} {error}", path.display()));
+                return None;
+            }
+        };
+        if content.exposed {
+            let what = format_args!("{} can be read by others; chmod 600 it", path.display());
+            findings.warning(&origin, key.name, what);
+        }
+        match str::from_utf8(&content.bytes) {
+            Ok(text) => {
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                Some(given(key, text.strip_suffix('\r').unwrap_or(text), origin))
+            }
+            Err(error) => {
+                let (path, offset) = (path.display(), error.valid_up_to());
+                let what = format_args!("{path} has a byte at offset {offset} that is not UTF-8");
+                findings.mistake(&origin, key.name, what);
+                None
+            }
+        }
+    }
+
+    fn in_file(&self, key: &Key, value: &Value, findings: &mut Findings) -> Option<Given> {
+        let origin = self.origin(value.line);
+        let lookup = |name: &str| self.document.reference(SECTION, name).or_else(|| keys::original_default(name));
+        match interpolate(&value.raw, lookup) {
+            Ok(text) => Some(given(key, &text, origin)),
+            Err(fault) => {
+                findings.mistake(&origin, key.name, masked(key, fault));
+                None
+            }
+        }
+    }
+
+    fn preset(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
+        match key.preset {
+            Preset::Original(text) | Preset::New(text) => Some(given(key, text, Origin::Default)),
+            Preset::Required => {
+                findings.missing.push(key.name);
+                None
+            }
+            Preset::Computed => {
+                let path = self.surroundings.state_path();
+                let text = path.as_deref().and_then(Path::to_str);
+                if text.is_none() {
+                    let what = "there is no home directory to keep state in; set it to a path";
+                    findings.mistake(&Origin::Default, key.name, what);
+                }
+                text.map(|text| given(key, text, Origin::Default))
+            }
+        }
+    }
+}
+
+fn given(key: &Key, text: &str, origin: Origin) -> Given {
+    Given { key: key.name, text: text.to_owned(), origin }
+}
+
+/// The name after `%(` may be a piece of the secret.
+fn masked(key: &Key, fault: interpolate::Fault) -> interpolate::Fault {
+    match fault {
+        interpolate::Fault::Missing(_) if key.name == "secret" => interpolate::Fault::Missing("…".to_owned()),
+        fault => fault,
+    }
+}
+
+/// The variables with our prefix that set nothing.
+pub fn unknown_variables(surroundings: &Surroundings) -> impl Iterator<Item = String> {
+    surroundings.variables.keys().filter_map(|name| {
+        let key = name.as_bytes().strip_prefix(keys::PREFIX.as_bytes())?;
+        let known = |known: &Key| known.name.to_ascii_uppercase().as_bytes() == key;
+        let set = keys::KEYS.iter().any(known) || name == SECRET_FILE;
+        (!set).then(|| name.to_string_lossy().into_owned())
+    })
+}

@@ -1,0 +1,57 @@
+//! What can only be said by looking at the disk. Apart from the rest, which is the same on every
+//! machine: a configuration can be checked where it is written, not only where it runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use super::Settings;
+use super::findings::one_line;
+
+/// Looks at the places that the settings name: warnings and mistakes, a line each. A mistake is a
+/// reason to exit with 73.
+#[must_use]
+pub fn check_places(settings: &Settings) -> (Vec<String>, Vec<String>) {
+    let mut warnings = Vec::new();
+    let mut mistakes = Vec::new();
+    let scripts = &settings.execution.script_temp_path;
+    match directory_fault(scripts) {
+        Some(fault) => mistakes.push(told("script_temp_path", scripts, &fault)),
+        None if is_open_to_all(scripts) => {
+            let what = "is writable by everybody and not sticky: anybody can replace a script \
+                        before it runs; chmod +t it";
+            warnings.push(told("script_temp_path", scripts, what));
+        }
+        None => {}
+    }
+    if let Some(file) = &settings.rest.ca_file
+        && let Err(error) = access(file, AccessFlags::R_OK)
+    {
+        mistakes.push(told("ca_file", file, &format!("cannot be read: {}", error.desc())));
+    }
+    (warnings, mistakes)
+}
+
+fn told(key: &str, path: &Path, what: &str) -> String {
+    one_line(&format!("{key}: {} {what}", path.display()))
+}
+
+/// Symbolic links are followed. A `noexec` mount is fine: the interpreter is called, not the script.
+fn directory_fault(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Err(error) => Some(format!("cannot be used: {error}; a directory is needed")),
+        Ok(metadata) if !metadata.is_dir() => Some("is no directory; a directory is needed".to_owned()),
+        Ok(_) => access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+            .err()
+            .map(|error| format!("cannot be written to: {}; the worker's user must be allowed to", error.desc())),
+    }
+}
+
+fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| {
+        let mode = metadata.permissions().mode();
+        mode & 0o002 != 0 && mode & 0o1000 == 0
+    })
+}

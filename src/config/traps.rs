@@ -1,0 +1,77 @@
+//! What the rules of the file allow and its writer may not have meant.
+
+use std::collections::BTreeSet;
+
+use super::findings::{Findings, Origin};
+use super::ini::{Oddity, Value};
+use super::keys::{self, KEYS, SECTION};
+use super::layers::Layers;
+use super::spelling;
+
+/// Warns of everything in the file that is legal and odd.
+pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
+    for oddity in &layers.document.oddities {
+        let (line, name, what) = match oddity {
+            Oddity::DuplicateKey { key, first, line } => {
+                (*line, key.clone(), format!("stands in line {first} too; this one counts"))
+            }
+            Oddity::DuplicateSection { section, line } => {
+                (*line, format!("[{section}]"), "is there twice; both are read as one".to_owned())
+            }
+        };
+        findings.warning(&layers.origin(line), &name, what);
+    }
+    for key in KEYS {
+        if let Some(value) = layers.document.value(SECTION, key.name) {
+            warn_of_value(key.name, value, &layers.origin(value.line), findings);
+        }
+    }
+    warn_of_unknown(layers, findings);
+}
+
+fn warn_of_value(key: &str, value: &Value, origin: &Origin, findings: &mut Findings) {
+    let raw = value.raw.as_str();
+    let spaced = |sign: char| {
+        let mut pairs = raw.chars().zip(raw.chars().skip(1));
+        pairs.any(|(before, c)| before.is_ascii_whitespace() && c == sign)
+    };
+    if spaced('#') {
+        findings.warning(origin, key, "has a ` #` in it, which is part of the value, no comment");
+    }
+    if spaced(';') {
+        findings.warning(origin, key, "has a ` ;` in it that starts no comment, as it is not the first `;`");
+    }
+    if key == "secret" && value.comment_cut {
+        findings.warning(origin, key, "ends at a ` ;`, after which everything is a comment");
+    }
+    if key == "secret" && raw.len() > 1 && raw.starts_with('"') && raw.ends_with('"') {
+        findings.warning(origin, key, "stands in quotes, which are part of it");
+    }
+    if raw.contains("%%") && !raw.contains("%(") {
+        findings.warning(origin, key, "has a `%%` in it, which stays two signs without a %(name)s");
+    }
+    if raw.contains('\n') {
+        findings.warning(origin, key, "goes on in the indented lines below it");
+    }
+}
+
+/// Keys of `DEFAULT` are there to be referred to, whatever they are called; so are keys to which
+/// another one refers.
+fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
+    let own = || layers.document.own_values(SECTION);
+    let referred: BTreeSet<String> = own().flat_map(|(_, value)| references(&value.raw)).collect();
+    let unknown = own().filter(|(name, _)| keys::find(name).is_none() && !referred.contains(*name));
+    for (name, value) in unknown {
+        let what = match spelling::suggestion(name, KEYS.iter().map(|key| key.name)) {
+            Some(meant) => format!("is not known and does nothing; did you mean {meant}?"),
+            None => "is not known and does nothing".to_owned(),
+        };
+        findings.warning(&layers.origin(value.line), name, what);
+    }
+}
+
+/// The names in `%(name)s`, in lower case as keys are.
+fn references(raw: &str) -> impl Iterator<Item = String> {
+    let after_openings = raw.split("%(").skip(1);
+    after_openings.filter_map(|after| Some(after.split_once(')')?.0.to_ascii_lowercase()))
+}
