@@ -51,6 +51,7 @@
 
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod execution;
@@ -60,3 +61,4 @@ pub mod rest;
 pub mod run;
 pub mod source;
 pub mod wire;
+pub mod worker;

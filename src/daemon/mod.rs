@@ -1,7 +1,19 @@
 //! The daemon: settings, signals, drain, status, exit code.
 
-use std::path::PathBuf;
+mod logging;
+mod signals;
+mod state;
+mod status;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::cli::Args;
+use crate::config::{self, Exit, Loaded, Surroundings};
+use crate::execution::ShimProgram;
+use crate::worker::{self, Worker, WorkerError};
+use signals::{Signals, Wish};
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -29,4 +41,220 @@ pub enum LogLevel {
     Error,
     /// What stops the worker.
     Critical,
+}
+
+/// Drained.
+pub const EXIT_DRAINED: u8 = 0;
+/// Left at once, or could not go on.
+pub const EXIT_FAILURE: u8 = 1;
+/// A place that is needed cannot be used.
+pub const EXIT_CANNOT_CREATE: u8 = 73;
+/// Another worker has the state directory, or this one handed over.
+pub const EXIT_TEMPORARY: u8 = 75;
+/// The configuration is wrong.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Does what the command line says, and answers with the exit code.
+#[must_use]
+pub fn main(args: &Args) -> u8 {
+    let loaded = match config::load(args.config_path.as_deref(), &Surroundings::of_process()) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            say_lines("warning: ", &failure.warnings);
+            say_lines("", &failure.mistakes);
+            return failure.exit.code();
+        }
+    };
+    if args.check_config {
+        return check_config(&loaded);
+    }
+    if args.status {
+        return status::ask(&loaded.settings.daemon.state_path, args.json);
+    }
+    let (warnings, mistakes) = config::check_places(&loaded.settings);
+    if !mistakes.is_empty() {
+        say_lines("", &mistakes);
+        return Exit::CannotCreate.code();
+    }
+    logging::start(args.log_format, loaded.settings.daemon.log_level);
+    for warning in loaded.warnings.iter().chain(&warnings) {
+        tracing::warn!(target: "job_runner_worker.config", "{warning}");
+    }
+    work(loaded)
+}
+
+fn check_config(loaded: &Loaded) -> u8 {
+    let (warnings, mistakes) = config::check_places(&loaded.settings);
+    let mut out = std::io::stdout().lock();
+    for entry in &loaded.effective {
+        let _ = writeln!(out, "{entry}");
+    }
+    let _ = out.flush();
+    say_lines("warning: ", loaded.warnings.iter().chain(&warnings));
+    say_lines("", &mistakes);
+    if mistakes.is_empty() { 0 } else { EXIT_CONFIG }
+}
+
+/// Says something on stderr; where nobody listens, nothing is lost.
+fn say_lines<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a String>) {
+    let mut err = std::io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(err, "{prefix}{line}");
+    }
+}
+
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn work(loaded: Loaded) -> u8 {
+    let settings = loaded.settings.daemon.clone();
+    let lock = match state::take(&settings.state_path) {
+        Ok(lock) => lock,
+        Err(error) => {
+            say(&error);
+            return error.exit_code();
+        }
+    };
+    let _pid_file = match settings.pid_file.as_deref().map(state::PidFile::write).transpose() {
+        Ok(file) => file,
+        Err(e) => {
+            say(e);
+            return EXIT_CANNOT_CREATE;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            say(format_args!("the runtime cannot be started: {e}"));
+            return EXIT_FAILURE;
+        }
+    };
+    let code = runtime.block_on(serve(loaded, &settings));
+    runtime.shutdown_background();
+    drop(lock);
+    code
+}
+
+async fn serve(loaded: Loaded, settings: &Settings) -> u8 {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(e) => {
+            say(format_args!("signals cannot be listened to: {e}"));
+            return EXIT_FAILURE;
+        }
+    };
+    let config::Settings { rest, source, intake, execution, report, .. } = loaded.settings;
+    let server = rest.api_base_url.to_string();
+    let state_path = settings.state_path.clone();
+    let all = worker::Settings { rest, source, intake, execution, report, state_path };
+    let worker = match Worker::start(all, ShimProgram::default()).await {
+        Ok(worker) => worker,
+        Err(error) => {
+            tracing::error!(target: "job_runner_worker.runner", "{}", with_causes(&error));
+            return match error {
+                WorkerError::Outbox(crate::report::OutboxError::OtherServer { .. })
+                | WorkerError::Client(_)
+                | WorkerError::Tls(_) => EXIT_CONFIG,
+                WorkerError::State(..) | WorkerError::Outbox(_) => EXIT_CANNOT_CREATE,
+                WorkerError::ZeroMq(_) => EXIT_FAILURE,
+            };
+        }
+    };
+    tracing::info!(
+        target: "job_runner_worker.runner",
+        "Job Runner worker {} works for {server}, state in {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.state_path.display()
+    );
+    if nix::unistd::geteuid().is_root() {
+        tracing::warn!(target: "job_runner_worker.runner", "the worker runs as root, and so does every job");
+    }
+    attend(worker, signals, settings).await
+}
+
+/// An error with its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// Until a wish or the end of the drain lets us leave.
+async fn attend(worker: Worker, mut signals: Signals, settings: &Settings) -> u8 {
+    let answers = status::listen(&settings.state_path);
+    let mut terms = 0;
+    let code = {
+        let drain = async {
+            worker.drain().await;
+        };
+        tokio::pin!(drain);
+        let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
+        tokio::pin!(patience);
+        loop {
+            let wish = tokio::select! {
+                wish = signals.next() => wish,
+                () = &mut drain, if terms > 0 => break EXIT_DRAINED,
+                () = &mut patience, if terms == 1 => {
+                    tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
+                    Wish::Terminate
+                }
+                asked = status::asked(answers.as_ref()) => {
+                    status::answer(asked, &worker.status().await).await;
+                    continue;
+                }
+            };
+            match wish {
+                Wish::Terminate => {
+                    terms += 1;
+                    match terms {
+                        1 => {
+                            if let Some(timeout) = settings.drain_timeout {
+                                patience.as_mut().reset(tokio::time::Instant::now() + timeout);
+                            }
+                            let runs = worker.status().await.intake.runs.len();
+                            tracing::warn!(
+                                target: "job_runner_worker.runner",
+                                "Worker is going to terminate! Draining {runs} run(s); once more stops them"
+                            );
+                        }
+                        2 => {
+                            tracing::warn!(target: "job_runner_worker.runner", "the runs are stopped; once more leaves at once");
+                            worker.stop_runs().await;
+                        }
+                        _ => break EXIT_FAILURE,
+                    }
+                }
+                Wish::HandOver => break EXIT_TEMPORARY,
+                Wish::Dump => dump(&worker).await,
+                Wish::Reload => tracing::warn!(
+                    target: "job_runner_worker.runner",
+                    "settings are read at the start only; hand over (USR2) to start anew without touching the runs"
+                ),
+            }
+        }
+    };
+    if let Some(listening) = answers {
+        listening.close();
+    }
+    match code {
+        EXIT_DRAINED => worker.leave().await,
+        _ => worker.hand_over().await,
+    }
+    tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
+    code
+}
+
+async fn dump(worker: &Worker) {
+    let status = serde_json::to_string(&worker.status().await).unwrap_or_default();
+    tracing::info!(target: "job_runner_worker.runner", "status: {status}");
+}
+
+/// Where the worker of a state directory can be asked.
+fn socket_path(state: &Path) -> PathBuf {
+    state.join("status.sock")
 }

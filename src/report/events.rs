@@ -19,11 +19,11 @@ const LINGER_MS: i32 = 2000;
 /// The door to the publisher. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: SyncSender<Event>,
+    queue: SyncSender<Option<Event>>,
 }
 
 impl Events {
-    /// Starts the publisher. It ends, flushed, when the last door is dropped.
+    /// Starts the publisher. It ends when it is closed or the last door is dropped.
     ///
     /// # Errors
     /// What ZeroMQ or the system says.
@@ -35,12 +35,12 @@ impl Events {
         socket.set_reconnect_ivl(100)?;
         socket.set_reconnect_ivl_max(5000)?;
         endpoint::connect(&socket, &settings.ws_server_hostname, settings.ws_server_port)?;
-        let (queue, events) = sync_channel::<Event>(QUEUE);
+        let (queue, events) = sync_channel::<Option<Event>>(QUEUE);
         let publisher = std::thread::Builder::new()
             .name("events".to_owned())
             .stack_size(256 * 1024)
             .spawn(move || {
-                for event in events {
+                while let Ok(Some(event)) = events.recv() {
                     let content = event::object(event);
                     tracing::debug!(target: "job_runner_worker.events", "Sending event: {content}");
                     if let Err(e) = socket.send_multipart([event::TOPIC.as_bytes(), content.as_bytes()], 0) {
@@ -52,9 +52,14 @@ impl Events {
         Ok((Self { queue }, publisher))
     }
 
+    /// Ends the publisher when it has sent what waits.
+    pub fn close(&self) {
+        let _ = self.queue.try_send(None);
+    }
+
     /// Tells an event. Where thousands wait already, it is dropped: onlookers look again anyway.
     pub fn tell(&self, event: Event) {
-        if let Err(TrySendError::Full(event)) = self.queue.try_send(event) {
+        if let Err(TrySendError::Full(event)) = self.queue.try_send(Some(event)) {
             tracing::warn!(target: "job_runner_worker.events", "an event was dropped, too many wait: {event:?}");
         }
     }

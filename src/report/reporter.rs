@@ -126,6 +126,11 @@ impl Reporter {
         self.desk.logs.forget(entry.run, entry.attempt);
     }
 
+    /// Sends the events that wait, and no more.
+    pub fn close_events(&self) {
+        self.desk.events.close();
+    }
+
     /// How many facts could not be delivered and never will be.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {

@@ -17,7 +17,7 @@ use super::Settings;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::tls::{self, TlsError};
-use crate::run::{KillId, RunId};
+use crate::run::{ApiKey, KillId, RunId};
 use crate::wire::hmac;
 use crate::wire::resources::{
     self, Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch,
@@ -83,6 +83,12 @@ impl Client {
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Who signs these calls.
+    #[must_use]
+    pub fn api_key(&self) -> &ApiKey {
+        &self.settings.api_key
     }
 
     /// The path of a run.

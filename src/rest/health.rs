@@ -38,6 +38,19 @@ pub enum Verdict {
     Refused,
 }
 
+impl Verdict {
+    /// Its name, for people and programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Failing => "failing",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl Health {
     /// Takes a turn: at once while all is well, else when it is ours.
     pub async fn turn(&self) {

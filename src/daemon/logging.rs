@@ -1,0 +1,105 @@
+//! Log lines on stderr. `classic` is the original's form, to the letter, in local time.
+
+use std::fmt;
+use std::io;
+
+use chrono::{Local, SecondsFormat, Utc};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::LogLevel;
+use crate::cli::LogFormat;
+
+/// What the names of our own log lines begin with; those of libraries are only logged where they warn.
+const OURS: &str = "job_runner_worker";
+
+/// Logs from now on.
+pub fn start(format: LogFormat, level: LogLevel) {
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let level = match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
+    };
+    let filter =
+        tracing_subscriber::filter::Targets::new().with_target(OURS, level).with_default(level.min(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_writer(|| Stderr).with_ansi(false);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+/// Stderr that may be closed or full: a log line that cannot be written must not hurt.
+struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = io::Write::write_all(&mut io::stderr().lock(), line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Lines(LogFormat);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (level, name) = (event.metadata().level(), event.metadata().target());
+        let mut message = Message::default();
+        event.record(&mut message);
+        let text = message.0.replace('\n', "\\n");
+        match self.0 {
+            LogFormat::Classic => {
+                let at = Local::now().format("%Y-%m-%d %H:%M:%S,%3f");
+                writeln!(line, "{} - {at} - {name}: {text}", python(*level))
+            }
+            LogFormat::Text => {
+                let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+                writeln!(line, "{at} {level:>5} {name}: {text}")
+            }
+            LogFormat::Json => {
+                let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+                let level = python(*level).to_ascii_lowercase();
+                writeln!(line, "{}", serde_json::json!({"ts": at, "level": level, "target": name, "msg": message.0}))
+            }
+        }
+    }
+}
+
+fn python(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    }
+}
+
+/// The message, and fields behind it.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        use fmt::Write as _;
+        let _ = match field.name() {
+            "message" => {
+                let text = format!("{value:?}");
+                self.0.insert_str(0, &text);
+                Ok(())
+            }
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}

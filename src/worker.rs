@@ -1,0 +1,201 @@
+//! The worker, wired on one page: sources, intake, execution, report, left to right. Its end is the same
+//! page read aloud: the door closes, seats come home, sources stop, couriers flush.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::execution::{Execution, ShimProgram};
+use crate::intake::{self, Intake};
+use crate::report::{Events, Outbox, OutboxError, Reporter};
+use crate::rest::{Client, ClientError, TlsError};
+use crate::run::{ApiKey, Cause};
+use crate::source::broadcast::Broadcast;
+use crate::source::leftover::Leftovers;
+use crate::source::websocket;
+use crate::{execution, report, rest, source};
+
+/// How long after the server's last answer a worker that leaves still waits for the next.
+const LAST_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// What each room needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The signed HTTP client.
+    pub rest: rest::Settings,
+    /// Where orders come from.
+    pub source: source::Settings,
+    /// Whether and when an order is followed.
+    pub intake: intake::Settings,
+    /// How runs are executed.
+    pub execution: execution::Settings,
+    /// Where facts are carried.
+    pub report: report::Settings,
+    /// The state directory, which is ours alone.
+    pub state_path: PathBuf,
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The REST client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The state directory.
+    #[error("the state directory {0} cannot be used")]
+    State(PathBuf, #[source] io::Error),
+    /// ZeroMQ.
+    #[error("ZeroMQ: {0}")]
+    ZeroMq(#[from] zmq::Error),
+}
+
+/// A worker at work.
+pub struct Worker {
+    client: Client,
+    intake: Intake,
+    reporter: Reporter,
+    execution: Execution,
+    broadcast: Broadcast,
+    stop: CancellationToken,
+    publisher: JoinHandle<()>,
+    begun: Instant,
+}
+
+/// What is known, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// This program's version.
+    pub version: &'static str,
+    /// Its process.
+    pub pid: u32,
+    /// Who it works as.
+    pub api_key: String,
+    /// How long it has worked.
+    pub uptime_seconds: u64,
+    /// How the server has been lately: `unknown`, `ok`, `failing`, `refused`.
+    pub server: &'static str,
+    /// How long ago a ping was answered.
+    pub seconds_since_ping: Option<u64>,
+    /// How kills are made sure of: `cgroup`, `subreaper`; nothing before the first run.
+    pub supervision: Option<String>,
+    /// Runs and kills under way.
+    #[serde(flatten)]
+    pub intake: intake::Status,
+    /// Runs of which the server does not know all yet.
+    pub undelivered: usize,
+    /// Facts that were given up.
+    pub dead_letters: u64,
+}
+
+impl Worker {
+    /// Begins to work: first what was left behind, then what is ordered.
+    ///
+    /// # Errors
+    /// What is wrong with the settings or the state directory. A server that is away is no error.
+    pub async fn start(settings: Settings, shim: ShimProgram) -> Result<Self, WorkerError> {
+        let state = settings.state_path.clone();
+        let key: ApiKey = settings.rest.api_key.clone();
+        let policy = settings.intake.incomplete_runs;
+        let seats = settings.intake.concurrent_jobs as usize;
+        let tls = Arc::new(rest::tls_config(settings.rest.tls_verify, settings.rest.ca_file.as_deref())?);
+        let server = settings.rest.api_base_url.to_string();
+
+        let zmq = zmq::Context::new();
+        let (outbox, found) = Outbox::open(&state.join("outbox.sqlite"), &server).await?;
+        let client = Client::new(settings.rest)?;
+        let (events, publisher) = Events::start(&zmq, &settings.report)?;
+        let limit = settings.report.max_log_bytes;
+        let execution = Execution::new(settings.execution, limit, &state, shim, seats)
+            .map_err(|e| WorkerError::State(state.clone(), e))?;
+        let logs = Arc::new(execution.logs().clone());
+        let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
+        let intake = Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake);
+
+        let leftovers = Leftovers {
+            intake: intake.clone(),
+            reporter: reporter.clone(),
+            execution: execution.clone(),
+            client: client.clone(),
+            policy,
+        };
+        leftovers.take_up(found.runs, found.kills, &state).await;
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
+        if let Some(url) = settings.source.ws_url.clone() {
+            tokio::spawn(websocket::listen(url, tls, intake.clone(), stop.clone()));
+        }
+        let broadcast = Broadcast::start(&zmq, settings.source, &key, intake.clone())?;
+        Ok(Self { client, intake, reporter, execution, broadcast, stop, publisher, begun: Instant::now() })
+    }
+
+    /// Takes no new runs from now on, and answers when nothing is under way any more, or cannot be told to a server
+    /// that is away.
+    pub async fn drain(&self) {
+        self.intake.drain().await;
+        let begun = Instant::now();
+        loop {
+            self.intake.nothing_executes().await;
+            let silent = self.client.health().since_answer().map_or(begun.elapsed(), |s| s.min(begun.elapsed()));
+            let patience = LAST_ATTEMPT.saturating_sub(silent);
+            if patience.is_zero() || tokio::time::timeout(patience, self.intake.drained()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Stops every run under way.
+    pub async fn stop_runs(&self) {
+        self.intake.stop_all(Cause::Interrupted).await;
+    }
+
+    /// Leaves after a drain: what can be told is told, the rest is on disk.
+    pub async fn leave(self) {
+        self.stop.cancel();
+        self.reporter.flush(LAST_ATTEMPT).await;
+        self.part().await;
+    }
+
+    /// Leaves at once: runs go on under their shims, and the next start takes them up.
+    pub async fn hand_over(self) {
+        self.stop.cancel();
+        self.reporter.leave().await;
+        self.part().await;
+    }
+
+    async fn part(self) {
+        self.reporter.outbox().settle().await;
+        self.broadcast.stop();
+        let publisher = self.publisher;
+        self.reporter.close_events();
+        let _ = tokio::task::spawn_blocking(move || publisher.join()).await;
+    }
+
+    /// What is known.
+    pub async fn status(&self) -> Status {
+        let health = self.client.health();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            api_key: self.client.api_key().to_string(),
+            uptime_seconds: self.begun.elapsed().as_secs(),
+            server: health.verdict().name(),
+            seconds_since_ping: health.since_ping().map(|since| since.as_secs()),
+            supervision: self.execution.supervision(),
+            intake: self.intake.status().await,
+            undelivered: self.reporter.undelivered(),
+            dead_letters: self.reporter.dead_letters(),
+        }
+    }
+}
