@@ -5,3 +5,5 @@ mod support;
 
 mod fixture_server;
 mod fixture_worker;
+mod house;
+mod run;
