@@ -10,8 +10,8 @@ use tokio::net::UnixDatagram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::shim::socket;
+use crate::report::End;
 use crate::run::{Cause, Outcome};
-use crate::wire::disk;
 use crate::wire::shim::{Execution, FromShim, ToShim};
 
 /// How much may wait in either direction. A shim says little, and only when it is asked to.
@@ -34,7 +34,7 @@ pub enum Progress {
     /// Somebody survives KILL for long.
     Stuck(Vec<i32>),
     /// It is over, and the record says so.
-    Ended(disk::Ended),
+    Ended(End),
     /// It was not executed: the licence was not given.
     Refused(String),
     /// Nobody supervises it any more.
@@ -186,7 +186,7 @@ impl Connection {
             FromShim::Stuck { pids } => Progress::Stuck(pids),
             FromShim::Refused { reason } => Progress::Refused(reason),
             FromShim::Ended { how, output, at, free } => {
-                let ended = disk::Ended { outcome: Outcome::from(how), output, at };
+                let ended = End { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
                 self.progress = None;
                 if free && let Some(say) = self.say.upgrade() {

@@ -20,11 +20,12 @@ pub use connection::{Control, Progress, Running};
 pub use environment::Environment;
 pub use logs::Logs;
 pub use pool::ShimProgram;
-pub use remains::Remains;
+pub use remains::{Remains, start as recorded_start};
 
 use crate::run::script::Script;
 use crate::run::{Attempt, Leftovers, RunId, excerpt};
-use crate::wire::{disk, shim as wire};
+use crate::wire::disk::Record;
+use crate::wire::shim as wire;
 use pool::Pool;
 
 /// What the execution needs to know.
@@ -175,7 +176,7 @@ impl Execution {
     ///
     /// # Errors
     /// That the shim is gone meanwhile: ask for what is left once more.
-    pub async fn attach(&self, record: &disk::Record) -> io::Result<Running> {
+    pub async fn attach(&self, record: &Record) -> io::Result<Running> {
         connection::attach(Path::new(&record.socket)).await
     }
 
@@ -186,7 +187,7 @@ impl Execution {
     }
 
     /// Ends what a dead shim has left alive, and answers when nobody is left.
-    pub async fn clean_up(&self, record: disk::Record) {
+    pub async fn clean_up(&self, record: Box<Record>) {
         let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record)).await;
     }
 

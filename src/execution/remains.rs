@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::{cgroup, tree};
-use crate::wire::disk;
+use crate::report::{End, Start};
+use crate::wire::disk::{self, Record};
 
 /// What is left of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +17,17 @@ pub enum Remains {
     /// It was never started, and now it never will be.
     Nothing,
     /// Its shim lives.
-    Living(disk::Record),
-    /// It is over, and the record says how.
-    Ended(disk::Record),
+    Living(Box<Record>),
+    /// It is over, and the record says when it began and how it ended.
+    Ended(Box<Record>, End),
     /// Its shim died before it could write the end.
-    Orphaned(disk::Record),
+    Orphaned(Box<Record>),
+}
+
+/// The start of the script, if there was one.
+#[must_use]
+pub fn start(record: &Record) -> Option<Start> {
+    record.spawned.as_ref().map(|spawned| Start { pid: spawned.pid, at: spawned.at.clone() })
 }
 
 /// Looks. Where nothing was started, the licence is taken away: the script is removed first, then a
@@ -47,10 +54,12 @@ fn look(path: &Path) -> Option<Remains> {
             wait_for_end(path);
             look(path)
         }
-        (Err(_), Some(record)) => Some(Remains::Living(record)),
+        (Err(_), Some(record)) => Some(Remains::Living(Box::new(record))),
         (Ok(_), None) => None,
-        (Ok(_), Some(record)) if record.ended.is_some() => Some(Remains::Ended(record)),
-        (Ok(_), Some(record)) => Some(Remains::Orphaned(record)),
+        (Ok(_), Some(mut record)) => Some(match record.ended.take() {
+            Some(disk::Ended { outcome, output, at }) => Remains::Ended(Box::new(record), End { outcome, output, at }),
+            None => Remains::Orphaned(Box::new(record)),
+        }),
     }
 }
 
@@ -63,7 +72,7 @@ pub(super) fn wait_for_end(path: &Path) {
 
 /// Ends what a dead shim has left alive: by its cgroup, by the recorded process, by the token; and
 /// answers when nobody is left.
-pub(super) fn clean_up(record: &disk::Record) {
+pub(super) fn clean_up(record: &Record) {
     let _ = fs::remove_file(&record.script);
     let _ = fs::remove_file(&record.socket);
     if record.boot_id != tree::boot_id() {

@@ -11,8 +11,6 @@ use crate::report::{KillEntry, KillPhase};
 use crate::rest::{Backoff, Failure};
 use crate::run::claim::Seen;
 use crate::run::{Cause, Event, KillId, RunId};
-use crate::wire::resources::{KillPatch, run_id_of};
-use crate::wire::time;
 
 /// How often a request is looked up in vain before it is left to be announced again.
 const LOOKS: u32 = 8;
@@ -87,21 +85,19 @@ async fn try_look_up(
     resumed: bool,
 ) -> Result<Request, Failure> {
     let request = context.client.kill_request(kill).await?;
-    if request.execute_dts.is_some() || (request.enqueue_dts.is_some() && !resumed) {
+    if request.executed || (request.taken && !resumed) {
         return Ok(Request::NotOurs("it has been taken already"));
     }
-    let Some(run) = request.run.as_deref().and_then(run_id_of) else {
+    let Some(run) = request.run else {
         return Ok(Request::NotOurs("it names no run"));
     };
     if let Some(handle) = find(inbox, run).await {
         return Ok(Request::Ours(run, handle));
     }
-    let me = context.client.me().await?;
-    let found = context.client.run(run).await?;
-    let mine = found.worker.as_deref() == Some(me);
-    Ok(match found.seen(me, chrono::Utc::now()) {
-        Seen::Returned if mine => Request::Over(run),
-        _ if mine && context.reporter.serves(run) => Request::Over(run),
+    let found = context.client.look(run).await?;
+    Ok(match found.seen {
+        Seen::Returned if found.mine => Request::Over(run),
+        _ if found.mine && context.reporter.serves(run) => Request::Over(run),
         Seen::Returned | Seen::Theirs | Seen::NotForUs | Seen::Gone => Request::NotOurs("its run is another worker's"),
         Seen::Free | Seen::Ours => Request::NotOurs("its run is not executed here"),
     })
@@ -117,11 +113,9 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
     if entry.phase != KillPhase::Received {
         return;
     }
-    let at = time::sent(chrono::Utc::now());
     entry.phase = KillPhase::Taken;
     context.reporter.outbox().kill(*entry).await;
-    let patch = KillPatch { enqueue_dts: Some(at), ..KillPatch::default() };
-    if tell(context, entry.kill, &patch).await {
+    if tell(context, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }
 }
@@ -129,22 +123,28 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
 async fn executed(context: &Context, entry: &mut KillEntry) {
     entry.phase = KillPhase::Dead;
     context.reporter.outbox().kill(*entry).await;
-    let patch = KillPatch { execute_dts: Some(time::sent(chrono::Utc::now())), ..KillPatch::default() };
-    if tell(context, entry.kill, &patch).await {
+    if tell(context, entry).await {
         context.reporter.event(Event::KillExecuted(entry.kill));
     }
 }
 
-/// Tells the server, for as long as it takes. Whether it took it.
-async fn tell(context: &Context, kill: KillId, patch: &KillPatch) -> bool {
+/// Tells the server where the kill stands, for as long as it takes. Whether it took it.
+async fn tell(context: &Context, entry: &KillEntry) -> bool {
+    let kill = entry.kill;
     let mut backoff = Backoff::default();
     loop {
-        match context.client.patch_kill(kill, patch).await {
+        let told = match entry.phase {
+            KillPhase::Received | KillPhase::Taken => context.client.tell_kill_taken(kill).await,
+            KillPhase::Dead => context.client.tell_kill_executed(kill).await,
+        };
+        match told {
             Ok(()) => return true,
             Err(failure) if failure.is_passing() => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
-            Err(Failure::Unauthorised(_)) if matches!(context.client.worker().await, Err(Failure::Unauthorised(_))) => {
+            Err(Failure::Unauthorised(_))
+                if matches!(context.client.credentials().await, Err(Failure::Unauthorised(_))) =>
+            {
                 tokio::time::sleep(Backoff::LAST).await;
             }
             Err(failure) => {

@@ -15,13 +15,10 @@ use super::Context;
 use super::seats::Seat;
 use crate::execution::{Launch, LaunchError, Progress, Remains, Running};
 use crate::report::{Ask, End, Entry, RunReport, Start};
-use crate::rest::{Backoff, Failure};
+use crate::rest::{Backoff, Failure, RunView};
 use crate::run::claim::{Effect, Input, Phase, Seen};
 use crate::run::script::Script;
 use crate::run::{Attempt, Cause, Event, IncompleteRuns, Left, Outcome, RunId};
-use crate::wire::disk;
-use crate::wire::resources::{Run, RunPatch};
-use crate::wire::time;
 
 /// After this long between look and claim somebody else may have claimed it too: look again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -62,7 +59,7 @@ pub(super) struct RunTask {
     /// When it was last looked at.
     looked: Instant,
     /// What was seen then.
-    seen: Run,
+    view: Option<RunView>,
     enqueued_told: bool,
 }
 
@@ -88,7 +85,7 @@ impl RunTask {
             _over: over.drop_guard(),
             entry: None,
             looked: Instant::now(),
-            seen: Run::default(),
+            view: None,
             enqueued_told: false,
         }
     }
@@ -172,10 +169,10 @@ impl RunTask {
             (Phase::Claimed, None) => {
                 if let Some(entry) = self.entry.take() {
                     let report = self.context.reporter.serve(entry, false);
-                    report.ended(end(Outcome::Cancelled(cause))).await;
+                    report.ended(End::now(Outcome::Cancelled(cause))).await;
                 }
             }
-            (_, Some(report)) => report.ended(end(Outcome::Cancelled(cause))).await,
+            (_, Some(report)) => report.ended(End::now(Outcome::Cancelled(cause))).await,
             // Never claimed, or not known to be: the next start finds out.
             (_, None) => {}
         }
@@ -206,10 +203,10 @@ impl RunTask {
     }
 
     async fn try_look(&mut self) -> Result<Seen, Failure> {
-        let me = self.context.client.me().await?;
         self.looked = Instant::now();
-        self.seen = self.context.client.run(self.run).await?;
-        let seen = self.seen.seen(me, chrono::Utc::now());
+        let view = self.context.client.look(self.run).await?;
+        let seen = view.seen;
+        self.view = Some(view);
         tracing::debug!(target: "job_runner_worker.enqueuer", "run {}: {seen:?}", self.run);
         Ok(seen)
     }
@@ -217,7 +214,6 @@ impl RunTask {
     /// Claims the run. That we are about to is on disk first.
     async fn claim(&mut self) -> Result<Input, Halt> {
         self.check_stopped(Phase::Hinted)?;
-        let Ok(me) = self.context.client.me().await.map(str::to_owned) else { return Ok(Input::Ambiguous) };
         if self.entry.is_none() {
             let entry = Entry {
                 run: self.run,
@@ -225,7 +221,7 @@ impl RunTask {
                 losses: 0,
                 token: token(),
                 phase: Phase::Claiming,
-                run_log: self.seen.run_log.clone(),
+                run_log: self.view.as_ref().and_then(|view| view.run_log.clone()),
                 start: None,
                 end: None,
             };
@@ -235,8 +231,7 @@ impl RunTask {
             }
             self.entry = Some(entry);
         }
-        let patch = RunPatch::claim(chrono::Utc::now(), &me);
-        match self.context.client.patch_run(self.run, &patch).await {
+        match self.context.client.claim(self.run).await {
             Ok(()) => {
                 if !std::mem::replace(&mut self.enqueued_told, true) {
                     self.context.reporter.event(Event::RunEnqueued(self.run));
@@ -262,8 +257,8 @@ impl RunTask {
 
     /// Whether we are who we say, when something of a run was refused; else how long to wait.
     async fn credentials(&self) -> Result<(), Duration> {
-        match self.context.client.worker().await {
-            Ok(_) => Ok(()),
+        match self.context.client.credentials().await {
+            Ok(()) => Ok(()),
             Err(Failure::Unauthorised(_)) => {
                 tracing::error!(target: "job_runner_worker.models", "the server refuses our api_key and secret");
                 Err(PARKED)
@@ -307,28 +302,30 @@ impl RunTask {
                     outcome.note().trim_end()
                 );
                 drop(seat);
-                report.ended(end(outcome)).await;
+                report.ended(End::now(outcome)).await;
                 None
             }
         }
     }
 
     fn scheduled_at(&self) -> Vec<(String, String)> {
-        let at = self.seen.schedule_dts.as_ref().and_then(serde_json::Value::as_str);
-        at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at.to_owned())).into_iter().collect()
+        let at = self.view.as_ref().and_then(|view| view.scheduled_at.clone());
+        at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
     /// The script of the run's job, or the outcome of a run without one.
     async fn script(&mut self) -> Result<Script, Outcome> {
         let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
-        let Some(path) = self.seen.job.clone() else { return Err(unreadable("the run names no job".to_owned())) };
+        let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else {
+            return Err(unreadable("the run names no job".to_owned()));
+        };
         let mut backoff = Backoff::default();
-        let job = loop {
+        let content = loop {
             if let Err(Halt::Stopped(cause)) = self.check_stopped(Phase::Claimed) {
                 return Err(Outcome::Cancelled(cause));
             }
-            let pause = match self.context.client.job(&path).await {
-                Ok(job) => break job,
+            let pause = match self.context.client.script(&path).await {
+                Ok(content) => break content,
                 Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
                 Err(failure @ Failure::Unauthorised(_)) => match self.credentials().await {
                     Ok(()) => return Err(unreadable(failure.to_string())),
@@ -338,11 +335,9 @@ impl RunTask {
             };
             self.rest(pause).await;
         };
-        match job.script_content {
-            Some(serde_json::Value::String(content)) => {
-                Script::parse(&content).map_err(|e| Outcome::Unstartable(e.to_string()))
-            }
-            _ => Err(unreadable("the job's script_content is no text".to_owned())),
+        match content {
+            Some(content) => Script::parse(&content).map_err(|e| Outcome::Unstartable(e.to_string())),
+            None => Err(unreadable("the job's script_content is no text".to_owned())),
         }
     }
 
@@ -387,18 +382,18 @@ impl RunTask {
         }
     }
 
-    async fn ended(&mut self, report: RunReport, ended: disk::Ended, stop_sent: bool) {
-        let disk::Ended { outcome, output, at } = ended;
+    async fn ended(&mut self, report: RunReport, end: End, stop_sent: bool) {
+        let outcome = &end.outcome;
         tracing::info!(target: "job_runner_worker.worker", "Run {} ended: {outcome:?}", self.run);
         let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
         if kept && stop_sent {
             // The stop came as the run ended by itself: what it left behind goes all the same.
             let entry = report.entry();
-            if let Remains::Ended(record) = self.context.execution.remains(entry.run, entry.attempt, &entry.token) {
+            if let Remains::Ended(record, _) = self.context.execution.remains(entry.run, entry.attempt, &entry.token) {
                 self.context.execution.clean_up(record).await;
             }
         }
-        report.ended(End { outcome, output, at }).await;
+        report.ended(end).await;
     }
 
     /// The shim is gone: what does the disk say?
@@ -407,13 +402,13 @@ impl RunTask {
         let entry = report.entry().clone();
         loop {
             match execution.remains(entry.run, entry.attempt, &entry.token) {
-                Remains::Ended(disk::Record { ended: Some(ended), .. }) => {
+                Remains::Ended(_, ended) => {
                     drop(seat);
                     self.ended(report, ended, stop_sent).await;
                     return None;
                 }
                 Remains::Living(_) => execution.wait_for_end(entry.run, entry.attempt).await,
-                Remains::Orphaned(record) | Remains::Ended(record) => {
+                Remains::Orphaned(record) => {
                     execution.clean_up(record).await;
                     return Some((report, seat));
                 }
@@ -449,7 +444,7 @@ impl RunTask {
             if again { "it is executed again" } else { "it is reported as failed" }
         );
         if !again {
-            report.ended(end(Outcome::Lost(entry.losses))).await;
+            report.ended(End::now(Outcome::Lost(entry.losses))).await;
             return None;
         }
         crate::report::LogSource::forget(self.context.execution.logs(), entry.run, entry.attempt);
@@ -500,11 +495,6 @@ async fn stop_asked(stopped: &mut watch::Receiver<Option<Cause>>) -> Cause {
         Ok(Some(cause)) => cause,
         _ => std::future::pending().await,
     }
-}
-
-/// The end of a run that no record tells of.
-fn end(outcome: Outcome) -> End {
-    End { outcome, output: 0, at: time::sent(chrono::Utc::now()) }
 }
 
 /// 122 bits that nobody can guess.

@@ -16,7 +16,6 @@ use super::reporter::{Ask, Desk, News};
 use crate::rest::{Backoff, Failure};
 use crate::run::claim::Seen;
 use crate::run::{Attempt, Event, RunId, excerpt};
-use crate::wire::resources::RunPatch;
 use crate::wire::time;
 
 /// After how many rejections a fact is given up.
@@ -208,19 +207,17 @@ impl Courier {
     }
 
     async fn look(&mut self) -> Result<Step, Failure> {
-        let me = self.desk.client.me().await?.to_owned();
-        let run = self.desk.client.run(self.run).await?;
+        let view = self.desk.client.look(self.run).await?;
         self.known.doubt = false;
         self.known.looked = self.known.ended;
-        self.run_log.clone_from(&run.run_log);
-        match run.seen(&me, chrono::Utc::now()) {
+        self.run_log = view.run_log;
+        match view.seen {
             Seen::Returned if self.known.ended => Ok(Step::Delivered),
             Seen::Returned => Ok(Step::Moot("the server ended the run before its script did")),
             Seen::Theirs | Seen::NotForUs => Ok(Step::NotOurs),
             Seen::Gone => Ok(Step::Moot("the server does not know the run any more")),
             Seen::Ours | Seen::Free => {
-                self.known.start_told |=
-                    self.known.started && self.attempt == Attempt::FIRST && run.start_dts.is_some();
+                self.known.start_told |= self.known.started && self.attempt == Attempt::FIRST && view.started;
                 Ok(Step::On)
             }
         }
@@ -228,7 +225,7 @@ impl Courier {
 
     async fn tell_start(&mut self) -> Result<Step, Failure> {
         if let Some(start) = &self.start {
-            self.desk.client.patch_run(self.run, &RunPatch::start(&start.at, start.pid)).await?;
+            self.desk.client.tell_start(self.run, &start.at, start.pid).await?;
             self.desk.events.tell(Event::RunStarted(self.run));
         }
         self.known.start_told = true;
@@ -270,7 +267,7 @@ impl Courier {
         // Clocks jump; a run that returns before it starts helps nobody.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
         let start = if self.start.is_none() { Some(end.at.as_str()) } else { None };
-        self.desk.client.patch_run(self.run, &RunPatch::result(at, end.outcome.success(), start)).await?;
+        self.desk.client.tell_result(self.run, at, end.outcome.success(), start).await?;
         Ok(Step::Delivered)
     }
 
@@ -300,7 +297,7 @@ impl Courier {
 
     async fn put_log(&mut self, text: &str) -> Result<(), Failure> {
         let put = match &self.run_log {
-            Some(path) => self.desk.client.patch_log(path, text).await,
+            Some(path) => self.desk.client.change_log(path, text).await,
             None => match self.desk.client.new_log(self.run, text).await {
                 Ok(Some(path)) => {
                     self.run_log = Some(path);
@@ -358,8 +355,8 @@ impl Courier {
 
     /// 401 of a run is about that run, unless we are refused ourselves.
     async fn unauthorised(&mut self) -> Step {
-        match self.desk.client.worker().await {
-            Ok(_) => Step::NotOurs,
+        match self.desk.client.credentials().await {
+            Ok(()) => Step::NotOurs,
             Err(Failure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",

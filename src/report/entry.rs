@@ -2,6 +2,7 @@
 
 use crate::run::claim::Phase;
 use crate::run::{Attempt, KillId, Outcome, RunId};
+use crate::wire::time;
 
 /// A run that we claimed or are about to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,14 @@ pub struct End {
     pub output: u64,
     /// When, as it is sent.
     pub at: String,
+}
+
+impl End {
+    /// An end without output, now: of what no shim tells of.
+    #[must_use]
+    pub fn now(outcome: Outcome) -> Self {
+        Self { outcome, output: 0, at: time::sent(chrono::Utc::now()) }
+    }
 }
 
 /// A kill that we took, from its receipt to its execution.

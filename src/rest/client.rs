@@ -1,4 +1,4 @@
-//! The calls that a worker makes, signed.
+//! The signed transport: one request, one answer.
 //!
 //! One call is one attempt: whether to try again is the caller's to know. What comes back is bounded,
 //! of our own origin, and of the shape that was asked for, or it is a [`Failure`].
@@ -17,19 +17,14 @@ use super::Settings;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::tls::{self, TlsError};
-use crate::run::{ApiKey, KillId, RunId};
-use crate::wire::hmac;
-use crate::wire::resources::{
-    self, Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch,
-};
+use crate::run::ApiKey;
+use crate::wire::{hmac, resources};
 
 #[cfg(test)]
 mod tests;
 
 /// The longest answer that is read, in bytes.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
-/// The most pages of a list that are read.
-const MAX_PAGES: usize = 1000;
 /// The most redirects of a GET that are followed.
 const MAX_REDIRECTS: usize = 3;
 /// How far the server's clock may be from ours without a word.
@@ -50,10 +45,10 @@ pub enum ClientError {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    settings: Arc<Settings>,
-    health: Arc<Health>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
-    me: Arc<tokio::sync::OnceCell<String>>,
+    pub(super) me: Arc<tokio::sync::OnceCell<String>>,
 }
 
 impl Client {
@@ -91,128 +86,8 @@ impl Client {
         &self.settings.api_key
     }
 
-    /// The path of a run.
-    #[must_use]
-    pub fn run_path(&self, run: RunId) -> String {
-        format!("{}{run}/", self.settings.run_resource)
-    }
-
-    /// # Errors
-    /// As every call here: see [`Failure`].
-    pub async fn run(&self, run: RunId) -> Result<Run, Failure> {
-        self.get(&self.run_path(run)).await
-    }
-
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn patch_run(&self, run: RunId, patch: &RunPatch) -> Result<(), Failure> {
-        self.write(Method::PATCH, &self.run_path(run), patch).await.map(drop)
-    }
-
-    /// The job at a path that a run named.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn job(&self, path: &str) -> Result<Job, Failure> {
-        self.get(path).await
-    }
-
-    /// The worker that signs these calls.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn worker(&self) -> Result<Worker, Failure> {
-        let page: Page<Worker> = match self.get(&self.settings.worker_resource).await {
-            Err(Failure::Unauthorised(status)) => {
-                self.health.credentials(false);
-                return Err(Failure::Unauthorised(status));
-            }
-            answer => answer?,
-        };
-        self.health.credentials(true);
-        let key = self.settings.api_key.as_str();
-        let mut workers = page.objects;
-        match workers.len() {
-            0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
-            1 => Ok(workers.remove(0)),
-            n => {
-                let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
-                ours.ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
-            }
-        }
-    }
-
-    /// The path of the worker that signs these calls, asked for once.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn me(&self) -> Result<&str, Failure> {
-        self.me.get_or_try_init(|| async { Ok(self.worker().await?.resource_uri) }).await.map(String::as_str)
-    }
-
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn patch_worker(&self, path: &str, patch: &WorkerPatch) -> Result<(), Failure> {
-        self.write(Method::PATCH, path, patch).await.map(drop)
-    }
-
-    /// Makes the log of a run; its path, where the server names it.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn new_log(&self, run: RunId, content: &str) -> Result<Option<String>, Failure> {
-        let log = NewLog { run: self.run_path(run), content };
-        let location = self.write(Method::POST, &self.settings.run_log_resource, &log).await?;
-        // The server names it with its own host; what counts is the path.
-        Ok(location.and_then(|to| self.settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
-    }
-
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn patch_log(&self, path: &str, content: &str) -> Result<(), Failure> {
-        self.write(Method::PATCH, path, &LogPatch { content }).await.map(drop)
-    }
-
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn kill_request(&self, kill: KillId) -> Result<KillRequest, Failure> {
-        self.get(&self.kill_path(kill)).await
-    }
-
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn patch_kill(&self, kill: KillId, patch: &KillPatch) -> Result<(), Failure> {
-        self.write(Method::PATCH, &self.kill_path(kill), patch).await.map(drop)
-    }
-
-    fn kill_path(&self, kill: KillId) -> String {
-        format!("{}{kill}/", self.settings.kill_request_resource)
-    }
-
-    /// The runs of this worker in a state, `in_queue` or `started`.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn runs_in_state(&self, state: &str) -> Result<Vec<Run>, Failure> {
-        let key: String = url::form_urlencoded::byte_serialize(self.settings.api_key.as_str().as_bytes()).collect();
-        let mut path = format!("{}?state={state}&worker__api_key={key}", self.settings.run_resource);
-        let mut seen = std::collections::HashSet::new();
-        let mut runs = Vec::new();
-        while seen.len() < MAX_PAGES {
-            let page: Page<Run> = self.get(&path).await?;
-            runs.extend(page.objects);
-            if !seen.insert(path) {
-                return Err(Failure::Nonsense("the pages of the list go in a circle".to_owned()));
-            }
-            match page.meta.next {
-                None => return Ok(runs),
-                Some(next) => path = next,
-            }
-        }
-        Err(Failure::Nonsense(format!("the list has more than {MAX_PAGES} pages")))
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    /// Reads a resource.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.send(Method::GET, &path, Vec::new()).await;
@@ -230,7 +105,12 @@ impl Client {
     }
 
     /// A write is never redirected: what is signed for one place is sent to no other.
-    async fn write(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Option<String>, Failure> {
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Option<String>, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
         match self.send(method, path, body).await? {
             (status, location, _) if status.is_redirection() => {

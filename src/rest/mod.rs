@@ -1,6 +1,7 @@
 //! The signed HTTP client: kept-alive connections, time-outs everywhere, bounded bodies, one origin.
 
 mod backoff;
+mod calls;
 mod client;
 mod failure;
 mod health;
@@ -14,6 +15,7 @@ use url::Url;
 use crate::run::{ApiKey, Secret};
 
 pub use backoff::Backoff;
+pub use calls::{Incomplete, KillView, RunState, RunView};
 pub use client::{Client, ClientError};
 pub use failure::Failure;
 pub use health::Health;

@@ -6,15 +6,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::execution::{Execution, Remains, shim};
+use crate::execution::{Execution, Remains, recorded_start, shim};
 use crate::intake::{Intake, Receipt};
-use crate::report::{End, Entry, KillEntry, LogSource, Reporter, Start};
-use crate::rest::{Backoff, Client, Failure};
+use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
+use crate::rest::{Backoff, Client, Failure, Incomplete, RunState};
 use crate::run::claim::{Phase, Seen};
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
-use crate::wire::disk;
-use crate::wire::resources::{Run, RunPatch};
-use crate::wire::time;
 
 /// The doors that leftovers are passed through.
 #[derive(Clone)]
@@ -67,13 +64,12 @@ impl Leftovers {
                     // It is about to end, or does not answer: its end will be on disk.
                     Err(_) => self.execution.wait_for_end(entry.run, entry.attempt).await,
                 },
-                Remains::Ended(disk::Record { spawned, ended: Some(ended), .. }) => {
+                Remains::Ended(record, end) => {
                     tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", entry.run);
-                    entry.start = spawned.map(|spawned| Start { pid: spawned.pid, at: spawned.at });
-                    let disk::Ended { outcome, output, at } = ended;
-                    return self.reporter.serve(entry, true).ended(End { outcome, output, at }).await;
+                    entry.start = recorded_start(&record);
+                    return self.reporter.serve(entry, true).ended(end).await;
                 }
-                Remains::Orphaned(record) | Remains::Ended(record) => {
+                Remains::Orphaned(record) => {
                     self.execution.clean_up(record).await;
                     return self.intake.lost(entry).await;
                 }
@@ -90,16 +86,16 @@ impl Leftovers {
     async fn take_up_stray(&self, run: RunId, attempt: Attempt) {
         match self.execution.remains(run, attempt, "") {
             Remains::Nothing => self.execution.logs().forget(run, attempt),
-            Remains::Living(record) | Remains::Ended(record) | Remains::Orphaned(record) => {
+            Remains::Living(record) | Remains::Ended(record, _) | Remains::Orphaned(record) => {
                 tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
                 self.take_up_run(Entry {
                     run,
                     attempt,
                     losses: attempt.0 - 1,
+                    start: recorded_start(&record),
                     token: record.token,
                     phase: Phase::Spawned,
                     run_log: None,
-                    start: record.spawned.map(|spawned| Start { pid: spawned.pid, at: spawned.at }),
                     end: None,
                 })
                 .await;
@@ -110,20 +106,20 @@ impl Leftovers {
     /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.
     /// Once, at start-up; tried until the server answers.
     pub async fn reset_unknown(self) {
-        for state in ["in_queue", "started"] {
+        for state in [RunState::InQueue, RunState::Started] {
             for listed in self.incomplete(state).await {
-                let Some(run) = RunId::new(listed.id) else { continue };
-                if let Err(failure) = self.reset(run, &listed).await {
+                let run = listed.run;
+                if let Err(failure) = self.reset(&listed).await {
                     tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is left incomplete: {failure}");
                 }
             }
         }
     }
 
-    async fn incomplete(&self, state: &str) -> Vec<Run> {
+    async fn incomplete(&self, state: RunState) -> Vec<Incomplete> {
         let mut backoff = Backoff::default();
         loop {
-            match self.client.runs_in_state(state).await {
+            match self.client.incomplete(state).await {
                 Ok(runs) => return runs,
                 Err(failure) => {
                     if matches!(failure, Failure::Unauthorised(_)) {
@@ -141,20 +137,20 @@ impl Leftovers {
         }
     }
 
-    async fn reset(&self, run: RunId, listed: &Run) -> Result<(), Failure> {
+    async fn reset(&self, listed: &Incomplete) -> Result<(), Failure> {
+        let run = listed.run;
         if self.intake.knows(run).await {
             return Ok(());
         }
-        let me = self.client.me().await?;
-        let fresh = self.client.run(run).await?;
-        let same = fresh.enqueue_dts == listed.enqueue_dts;
-        if fresh.seen(me, chrono::Utc::now()) != Seen::Ours || !same || self.intake.knows(run).await {
+        let fresh = self.client.look(run).await?;
+        let same = fresh.claimed_at == listed.claimed_at;
+        if fresh.seen != Seen::Ours || !same || self.intake.knows(run).await {
             return Ok(());
         }
-        tracing::warn!(target: "job_runner_worker.cleanup", "Run {} was left incomplete", self.client.run_path(run));
+        tracing::warn!(target: "job_runner_worker.cleanup", "Run {run} was left incomplete");
         match self.policy {
             IncompleteRuns::Reset => {
-                self.client.patch_run(run, &RunPatch::reset()).await?;
+                self.client.reset(run).await?;
                 if self.intake.offer(Order::Enqueue(run)) == Receipt::Full {
                     tracing::info!(target: "job_runner_worker.cleanup", "run {run} will be announced again");
                 }
@@ -170,8 +166,7 @@ impl Leftovers {
                     start: None,
                     end: None,
                 };
-                let end = End { outcome: Outcome::Lost(1), output: 0, at: time::sent(chrono::Utc::now()) };
-                self.reporter.serve(entry, false).ended(end).await;
+                self.reporter.serve(entry, false).ended(End::now(Outcome::Lost(1))).await;
             }
         }
         Ok(())

@@ -1,0 +1,232 @@
+//! What a worker reads from the server and tells it, in our own words.
+
+use chrono::Utc;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::Client;
+use super::failure::Failure;
+use crate::run::claim::Seen;
+use crate::run::{KillId, RunId};
+use crate::wire::resources::{
+    Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, run_id_of,
+};
+use crate::wire::time;
+
+/// The most pages of a list that are read.
+const MAX_PAGES: usize = 1000;
+
+/// A run, as a look shows it.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// What that means to us.
+    pub seen: Seen,
+    /// Whether it is pinned to us, claimed or not.
+    pub mine: bool,
+    /// Whether the server knows of a start.
+    pub started: bool,
+    /// The path of its log, if there is one.
+    pub run_log: Option<String>,
+    /// The path of its job.
+    pub job: Option<String>,
+    /// When it is due, as the server says it.
+    pub scheduled_at: Option<String>,
+    /// When it was claimed, as the server says it.
+    pub claimed_at: Option<Value>,
+}
+
+/// A kill request, as a look shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct KillView {
+    /// The run.
+    pub run: Option<RunId>,
+    /// Whether a worker took it.
+    pub taken: bool,
+    /// Whether it is done.
+    pub executed: bool,
+}
+
+/// An incomplete run of ours, from a list.
+#[derive(Clone, Debug)]
+pub struct Incomplete {
+    /// The run.
+    pub run: RunId,
+    /// When it was claimed, as the server says it.
+    pub claimed_at: Option<Value>,
+}
+
+/// Which incomplete runs are listed.
+#[derive(Clone, Copy, Debug)]
+pub enum RunState {
+    /// Claimed and not started.
+    InQueue,
+    /// Started and not returned.
+    Started,
+}
+
+/// Errors are the same for all: see [`Failure`].
+#[allow(clippy::missing_errors_doc)]
+impl Client {
+    /// The path of the worker that signs these calls, asked for once.
+    pub async fn me(&self) -> Result<&str, Failure> {
+        self.me.get_or_try_init(|| async { Ok(self.worker().await?.resource_uri) }).await.map(String::as_str)
+    }
+
+    /// Whether our key and secret are accepted: what a refusal of something else is measured by.
+    pub async fn credentials(&self) -> Result<(), Failure> {
+        self.worker().await.map(drop)
+    }
+
+    async fn worker(&self) -> Result<Worker, Failure> {
+        let page: Page<Worker> = match self.get(&self.settings.worker_resource).await {
+            Err(Failure::Unauthorised(status)) => {
+                self.health.credentials(false);
+                return Err(Failure::Unauthorised(status));
+            }
+            answer => answer?,
+        };
+        self.health.credentials(true);
+        let key = self.settings.api_key.as_str();
+        let mut workers = page.objects;
+        match workers.len() {
+            0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
+            1 => Ok(workers.remove(0)),
+            n => {
+                let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
+                ours.ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
+            }
+        }
+    }
+
+    /// Answers a ping.
+    pub async fn pong(&self, concurrent_jobs: u32) -> Result<(), Failure> {
+        let patch = WorkerPatch {
+            ping_response_dts: time::sent(Utc::now()),
+            worker_version: env!("CARGO_PKG_VERSION"),
+            concurrent_jobs,
+        };
+        self.write(Method::PATCH, self.me().await?, &patch).await?;
+        self.health.pinged();
+        Ok(())
+    }
+
+    /// Reads a run.
+    pub async fn look(&self, run: RunId) -> Result<RunView, Failure> {
+        let me = self.me().await?;
+        let found: Run = self.get(&self.run_path(run)).await?;
+        Ok(RunView {
+            seen: found.seen(me, Utc::now()),
+            mine: found.worker.as_deref() == Some(me),
+            started: found.start_dts.is_some(),
+            run_log: found.run_log,
+            job: found.job,
+            scheduled_at: found.schedule_dts.and_then(|at| at.as_str().map(str::to_owned)),
+            claimed_at: found.enqueue_dts,
+        })
+    }
+
+    /// Claims a run.
+    pub async fn claim(&self, run: RunId) -> Result<(), Failure> {
+        let me = self.me().await?;
+        self.patch_run(run, &RunPatch::claim(Utc::now(), me)).await
+    }
+
+    /// Tells that a script was started.
+    pub async fn tell_start(&self, run: RunId, at: &str, pid: i32) -> Result<(), Failure> {
+        self.patch_run(run, &RunPatch::start(at, pid)).await
+    }
+
+    /// Tells the result of a run. With a start for one that was never started. Nothing may be told of the run after it.
+    pub async fn tell_result(&self, run: RunId, at: &str, success: bool, start: Option<&str>) -> Result<(), Failure> {
+        self.patch_run(run, &RunPatch::result(at, success, start)).await
+    }
+
+    /// Makes an incomplete run due again.
+    pub async fn reset(&self, run: RunId) -> Result<(), Failure> {
+        self.patch_run(run, &RunPatch::reset()).await
+    }
+
+    async fn patch_run(&self, run: RunId, patch: &RunPatch) -> Result<(), Failure> {
+        self.write(Method::PATCH, &self.run_path(run), patch).await.map(drop)
+    }
+
+    fn run_path(&self, run: RunId) -> String {
+        format!("{}{run}/", self.settings.run_resource)
+    }
+
+    /// The script of the job at a path that a run named; `None` where the server has something else in its place.
+    pub async fn script(&self, job: &str) -> Result<Option<String>, Failure> {
+        let job: Job = self.get(job).await?;
+        Ok(match job.script_content {
+            Some(Value::String(content)) => Some(content),
+            _ => None,
+        })
+    }
+
+    /// Makes the log of a run; its path, where the server names it.
+    pub async fn new_log(&self, run: RunId, content: &str) -> Result<Option<String>, Failure> {
+        let log = NewLog { run: self.run_path(run), content };
+        let location = self.write(Method::POST, &self.settings.run_log_resource, &log).await?;
+        // The server names it with its own host; what counts is the path.
+        Ok(location.and_then(|to| self.settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
+    }
+
+    /// Changes the log at a path.
+    pub async fn change_log(&self, path: &str, content: &str) -> Result<(), Failure> {
+        self.write(Method::PATCH, path, &LogPatch { content }).await.map(drop)
+    }
+
+    /// Reads a kill request.
+    pub async fn kill_request(&self, kill: KillId) -> Result<KillView, Failure> {
+        let found: KillRequest = self.get(&self.kill_path(kill)).await?;
+        Ok(KillView {
+            run: found.run.as_deref().and_then(run_id_of),
+            taken: found.enqueue_dts.is_some(),
+            executed: found.execute_dts.is_some(),
+        })
+    }
+
+    /// Tells that we took a kill request.
+    pub async fn tell_kill_taken(&self, kill: KillId) -> Result<(), Failure> {
+        let patch = KillPatch { enqueue_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
+        self.write(Method::PATCH, &self.kill_path(kill), &patch).await.map(drop)
+    }
+
+    /// Tells that nothing is left alive of what was to be killed.
+    pub async fn tell_kill_executed(&self, kill: KillId) -> Result<(), Failure> {
+        let patch = KillPatch { execute_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
+        self.write(Method::PATCH, &self.kill_path(kill), &patch).await.map(drop)
+    }
+
+    fn kill_path(&self, kill: KillId) -> String {
+        format!("{}{kill}/", self.settings.kill_request_resource)
+    }
+
+    /// The incomplete runs of this worker.
+    pub async fn incomplete(&self, state: RunState) -> Result<Vec<Incomplete>, Failure> {
+        let key: String = url::form_urlencoded::byte_serialize(self.settings.api_key.as_str().as_bytes()).collect();
+        let state = match state {
+            RunState::InQueue => "in_queue",
+            RunState::Started => "started",
+        };
+        let mut path = format!("{}?state={state}&worker__api_key={key}", self.settings.run_resource);
+        let mut seen = std::collections::HashSet::new();
+        let mut runs = Vec::new();
+        while seen.len() < MAX_PAGES {
+            let page: Page<Run> = self.get(&path).await?;
+            runs.extend(
+                page.objects
+                    .into_iter()
+                    .filter_map(|found| Some(Incomplete { run: RunId::new(found.id)?, claimed_at: found.enqueue_dts })),
+            );
+            if !seen.insert(path) {
+                return Err(Failure::Nonsense("the pages of the list go in a circle".to_owned()));
+            }
+            match page.meta.next {
+                None => return Ok(runs),
+                Some(next) => path = next,
+            }
+        }
+        Err(Failure::Nonsense(format!("the list has more than {MAX_PAGES} pages")))
+    }
+}
