@@ -18,3 +18,21 @@ async fn an_announced_run_is_claimed_executed_logged_and_returned() {
     server.assert_whole_life(id);
     assert_eq!(worker.stop().await, 0);
 }
+
+#[tokio::test]
+async fn the_run_after_a_killed_one_is_not_touched() {
+    let server = Server::start(Options::default()).await;
+    let mut worker = WorkerProcess::start(&server, &worker().set("concurrent_jobs", 1));
+    server.wait_up().await;
+    for _ in 0..3 {
+        let doomed = server.submit("#!/bin/sh\necho waiting\nsleep 600\n");
+        server.wait_logged(doomed, "waiting").await;
+        let kill = server.kill(doomed);
+        server.wait_executed(kill).await;
+        assert_eq!(server.wait_returned(doomed).await.return_success, Some(false));
+        let next = server.submit("#!/bin/sh\nsleep 0.1\necho fine\n");
+        let run = server.wait_returned(next).await;
+        assert_eq!((run.log_text(), run.return_success), ("fine\n", Some(true)));
+    }
+    assert_eq!(worker.stop().await, 0);
+}
