@@ -13,8 +13,9 @@ signals:
   USR2       hand over: exit 75 at once, the runs go on and the next start takes them up
 
 exit codes:
-  0 drained   1 left at once   2 usage   66 no config file   73 a directory cannot be used
-  75 another worker has the state directory, or handed over   78 configuration error";
+  0 drained   1 left at once   2 usage   66 no config file   69 --status: no worker answers
+  73 a directory cannot be used   75 another worker has the state directory, or handed over
+  78 configuration error";
 
 /// The words of the command line.
 #[derive(Debug, Parser)]

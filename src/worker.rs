@@ -109,7 +109,8 @@ impl Worker {
         let key: ApiKey = settings.rest.api_key.clone();
         let policy = settings.intake.incomplete_runs;
         let seats = settings.intake.concurrent_jobs as usize;
-        let tls = Arc::new(rest::tls_config(settings.rest.tls_verify, settings.rest.ca_file.as_deref())?);
+        let needs_tls = settings.source.ws_url.as_ref().is_some_and(|url| url.scheme() == "wss");
+        let tls = rest::tls_config(needs_tls, settings.rest.tls_verify, settings.rest.ca_file.as_deref())?;
         let server = settings.rest.api_base_url.to_string();
 
         let zmq = zmq::Context::new();
@@ -134,7 +135,7 @@ impl Worker {
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
         if let Some(url) = settings.source.ws_url.clone() {
-            tokio::spawn(websocket::listen(url, tls, intake.clone(), stop.clone()));
+            tokio::spawn(websocket::listen(url, Arc::new(tls), intake.clone(), stop.clone()));
         }
         let broadcast = Broadcast::start(&zmq, settings.source, &key, intake.clone())?;
         Ok(Self { client, intake, reporter, execution, broadcast, stop, publisher, begun: Instant::now() })

@@ -1,6 +1,6 @@
 //! The keeper: owns what is known of hints, seats, runs and kills under way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(super) struct Keeper {
     hints: Hints,
     seats: Seats,
     runs: HashMap<RunId, Handle>,
-    kills: HashMap<KillId, ()>,
+    kills: HashSet<KillId>,
     /// Runs whose last look was in vain.
     troubled: HashMap<RunId, Backoff>,
     pinged: Option<Instant>,
@@ -81,7 +81,7 @@ impl Keeper {
             hints: Hints::new(MAX_HINTS),
             seats,
             runs: HashMap::new(),
-            kills: HashMap::new(),
+            kills: HashSet::new(),
             troubled: HashMap::new(),
             pinged: None,
         }
@@ -180,14 +180,15 @@ impl Keeper {
             Over::Done => {
                 self.troubled.remove(&run);
             }
-            Over::Again(failure) => {
+            Over::Again(trouble) => {
                 let backoff = self.troubled.entry(run).or_default();
-                let pause = backoff.next(failure.retry_after());
+                let pause = backoff.next(trouble.retry_after);
                 if backoff.tries() > LOOKS {
                     self.troubled.remove(&run);
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
-                        "run {run} could not be claimed, {failure}; it is left to be announced again"
+                        "run {run} could not be claimed: {}; it is left to be announced again",
+                        trouble.why
                     );
                     return;
                 }
@@ -203,7 +204,7 @@ impl Keeper {
     }
 
     fn kill(&mut self, entry: KillEntry, resumed: bool) {
-        if self.kills.insert(entry.kill, ()).is_some() {
+        if !self.kills.insert(entry.kill) {
             return;
         }
         let (context, inbox) = (Arc::clone(&self.context), self.inbox.clone());
@@ -229,7 +230,7 @@ impl Keeper {
 
     fn status(&self) -> Status {
         let mut runs: Vec<i64> = self.runs.keys().map(|run| run.get()).collect();
-        let mut kills: Vec<i64> = self.kills.keys().map(|kill| kill.get()).collect();
+        let mut kills: Vec<i64> = self.kills.iter().map(|kill| kill.get()).collect();
         runs.sort_unstable();
         kills.sort_unstable();
         Status {

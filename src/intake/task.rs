@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::seats::Seat;
@@ -44,7 +44,14 @@ pub(super) enum Over {
     /// Nothing is left to do here.
     Done,
     /// It could not be looked up or claimed, and should be tried again.
-    Again(Failure),
+    Again(Trouble),
+}
+
+/// Why a run could not be looked up or claimed.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) why: String,
+    pub(super) retry_after: Option<Duration>,
 }
 
 pub(super) struct RunTask {
@@ -52,8 +59,7 @@ pub(super) struct RunTask {
     run: RunId,
     stopped: watch::Receiver<Option<Cause>>,
     ours: CancellationToken,
-    /// Says so to whoever waits for the end, when the task is dropped.
-    _over: DropGuard,
+    over: CancellationToken,
     /// What is on disk of it.
     entry: Option<Entry>,
     /// When it was last looked at.
@@ -65,7 +71,7 @@ pub(super) struct RunTask {
 
 /// Why the way to the launch ends early.
 enum Halt {
-    Again(Failure),
+    Again(Trouble),
     Stopped(Cause),
 }
 
@@ -82,7 +88,7 @@ impl RunTask {
             run,
             stopped,
             ours,
-            _over: over.drop_guard(),
+            over,
             entry: None,
             looked: Instant::now(),
             view: None,
@@ -92,6 +98,14 @@ impl RunTask {
 
     /// Until nothing is executed any more.
     pub(super) async fn go(mut self, begin: Begin, seat: Seat) -> Over {
+        let over = self.over.clone();
+        let end = self.begin(begin, seat).await;
+        // Said here and nowhere else: a task that is dropped or panics has not seen its run end.
+        over.cancel();
+        end
+    }
+
+    async fn begin(&mut self, begin: Begin, seat: Seat) -> Over {
         match begin {
             Begin::Hinted => self.travel(Phase::Hinted, seat, None).await,
             Begin::Resumed(entry) => {
@@ -101,6 +115,7 @@ impl RunTask {
             }
             Begin::Attached(entry, running) => {
                 self.ours.cancel();
+                self.enqueued_told = true;
                 let report = self.context.reporter.serve(entry, true);
                 match self.watch(running, report, seat).await {
                     None => Over::Done,
@@ -109,6 +124,7 @@ impl RunTask {
             }
             Begin::Lost(entry) => {
                 self.ours.cancel();
+                self.enqueued_told = true;
                 let report = self.context.reporter.serve(entry, true);
                 self.after_loss(report, seat).await
             }
@@ -133,32 +149,33 @@ impl RunTask {
                         Ok(Input::LostOnce)
                     }
                 },
-                Effect::Forget => return self.drop_it(phase).await,
+                Effect::Forget => return self.drop_it(report).await,
                 // What is told from here on is the courier's.
                 Effect::TellStart | Effect::SendLog | Effect::Return | Effect::StopScript => return Over::Done,
             };
             let input = match answer {
                 Ok(input) => input,
-                Err(Halt::Again(failure)) => return Over::Again(failure),
+                Err(Halt::Again(trouble)) => return Over::Again(trouble),
                 Err(Halt::Stopped(cause)) => return self.cancelled(phase, report, cause).await,
             };
             let effects;
             (phase, effects) = phase.step(input);
             if phase == Phase::Claimed {
                 self.ours.cancel();
+                if !std::mem::replace(&mut self.enqueued_told, true) {
+                    self.context.reporter.event(Event::RunEnqueued(self.run));
+                }
             }
             let Some(next) = effects.first() else { return Over::Done };
             effect = *next;
         }
     }
 
-    async fn drop_it(&mut self, phase: Phase) -> Over {
-        debug_assert_eq!(phase, Phase::Dropped);
-        if let Some(entry) = self.entry.take() {
-            tracing::warn!(target: "job_runner_worker.enqueuer", "run {} is not ours", self.run);
+    async fn drop_it(&mut self, report: Option<RunReport>) -> Over {
+        let written = self.entry.take().or_else(|| report.as_ref().map(|report| report.entry().clone()));
+        if let Some(entry) = written {
+            tracing::warn!(target: "job_runner_worker.enqueuer", "run {} is not ours any more", self.run);
             self.context.reporter.forget(&entry).await;
-        } else {
-            tracing::debug!(target: "job_runner_worker.enqueuer", "run {} is not ours to take", self.run);
         }
         Over::Done
     }
@@ -195,7 +212,10 @@ impl RunTask {
                     Err(_) if phase == Phase::Hinted => return Ok(Seen::NotForUs),
                     Err(pause) => pause,
                 },
-                failure if phase == Phase::Hinted => return Err(Halt::Again(failure)),
+                failure if phase == Phase::Hinted => {
+                    let retry_after = failure.retry_after();
+                    return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after }));
+                }
                 failure => backoff.next(failure.retry_after()),
             };
             self.rest(pause).await;
@@ -227,15 +247,12 @@ impl RunTask {
             };
             if let Err(e) = self.context.reporter.outbox().try_run(&entry).await {
                 tracing::error!(target: "job_runner_worker.enqueuer", "run {} is not claimed: {e}", self.run);
-                return Err(Halt::Again(Failure::Unreachable(e.to_string())));
+                return Err(Halt::Again(Trouble { why: e.to_string(), retry_after: None }));
             }
             self.entry = Some(entry);
         }
         match self.context.client.claim(self.run).await {
             Ok(()) => {
-                if !std::mem::replace(&mut self.enqueued_told, true) {
-                    self.context.reporter.event(Event::RunEnqueued(self.run));
-                }
                 let late = self.looked.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
             }

@@ -56,7 +56,11 @@ impl Client {
     /// What is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(settings.tls_verify, settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(tls::config(
+                settings.api_base_url.scheme() == "https",
+                settings.tls_verify,
+                settings.ca_file.as_deref(),
+            )?)
             .user_agent(concat!("job_runner_worker/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()

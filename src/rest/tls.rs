@@ -27,12 +27,14 @@ pub enum TlsError {
     Empty(PathBuf),
 }
 
+/// A configuration. The roots are read only where TLS is `needed`: they are many.
+///
 /// # Errors
 /// What is wrong with `ca_file`.
 ///
 /// # Panics
 /// Never: the provider speaks TLS 1.2 and 1.3.
-pub fn config(verify: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
+pub fn config(needed: bool, verify: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -42,7 +44,9 @@ pub fn config(verify: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TlsE
         return Ok(builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth());
     }
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if needed {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
     if let Some(path) = ca_file {
         let text = std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
         let certs: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
