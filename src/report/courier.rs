@@ -333,7 +333,7 @@ impl Courier {
                 return Step::On;
             }
             Failure::NotFound => return Step::Moot("the server does not know the run any more"),
-            Failure::Rejected(_) => {
+            Failure::Rejected(_) | Failure::Elsewhere(_) => {
                 self.rejections += 1;
                 if self.rejections >= REJECTIONS {
                     return self.give_up(call, &failure).await;

@@ -135,6 +135,7 @@ impl Client {
         match &answer {
             Err(Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Nonsense(_)) => self.health.failed(),
             Err(Failure::Server { status, .. }) if *status != 500 => self.health.failed(),
+            Err(Failure::Elsewhere(_)) => {}
             _ => self.health.answered(),
         }
         if let Err(failure) = &answer {
@@ -182,9 +183,9 @@ impl Client {
     /// Joins as `urljoin` does, and stays at our own origin.
     fn url(&self, path: &str) -> Result<Url, Failure> {
         let base = &self.settings.api_base_url;
-        let url = base.join(path).map_err(|e| Failure::Nonsense(format!("{path:?} is no path: {e}")))?;
+        let url = base.join(path).map_err(|_| Failure::Elsewhere(path.to_owned()))?;
         if url.origin() != base.origin() {
-            return Err(Failure::Nonsense(format!("{path:?} leads away from {base}")));
+            return Err(Failure::Elsewhere(path.to_owned()));
         }
         Ok(url)
     }
