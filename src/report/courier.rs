@@ -187,8 +187,11 @@ impl Courier {
         drop(turn);
         match answer {
             Ok(step) => {
-                self.backoff.reset();
-                self.rejections = 0;
+                // A look in between does not make the write that keeps failing a new one.
+                if call != Next::Look {
+                    self.backoff.reset();
+                    self.rejections = 0;
+                }
                 step
             }
             Err(failure) => self.failed(call, failure).await,
@@ -324,16 +327,18 @@ impl Courier {
     async fn failed(&mut self, call: Next, failure: Failure) -> Step {
         let run = self.run;
         match &failure {
-            Failure::TooLarge => return Step::On,
+            Failure::TooLarge if matches!(call, Next::SendLive | Next::SendLog) => return Step::On,
             Failure::Unauthorised(_) => return self.unauthorised().await,
             Failure::Conflict => return Step::NotOurs,
             Failure::NotFound if matches!(call, Next::SendLive | Next::SendLog) && !self.known.doubt => {
                 // The log may have been deleted, or the whole run.
                 (self.known.doubt, self.run_log) = (true, None);
-                return Step::On;
+                self.rejections += 1;
+                return if self.rejections < REJECTIONS { Step::On } else { self.give_up(call, &failure).await };
             }
             Failure::NotFound => return Step::Moot("the server does not know the run any more"),
-            Failure::Rejected(_) | Failure::Elsewhere(_) => {
+            Failure::TooLarge if call == Next::Look => {}
+            Failure::Rejected(_) | Failure::TooLarge | Failure::Elsewhere(_) => {
                 self.rejections += 1;
                 if self.rejections >= REJECTIONS {
                     return self.give_up(call, &failure).await;
