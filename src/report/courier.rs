@@ -37,6 +37,8 @@ pub(super) struct Courier {
     asks: mpsc::Sender<Ask>,
     backoff: Backoff,
     rejections: u32,
+    /// Whether the server would not take the start.
+    start_rejected: bool,
     /// The most bytes of log that the server takes, as far as we found out.
     log_cap: Option<usize>,
 }
@@ -76,6 +78,7 @@ impl Courier {
             asks,
             backoff: Backoff::default(),
             rejections: 0,
+            start_rejected: false,
             log_cap: None,
         }
     }
@@ -269,7 +272,12 @@ impl Courier {
         let Some(end) = &self.end else { return Ok(Step::On) };
         // Clocks jump; a run that returns before it starts helps nobody.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
-        let start = if self.start.is_none() { Some(end.at.as_str()) } else { None };
+        // Without a start the server would take it for one that still waits.
+        let start = match &self.start {
+            None => Some(end.at.as_str()),
+            Some(start) if self.start_rejected => Some(start.at.as_str()),
+            Some(_) => None,
+        };
         self.desk.client.tell_result(self.run, at, end.outcome.success(), start).await?;
         Ok(Step::Delivered)
     }
@@ -384,6 +392,7 @@ impl Courier {
         match call {
             Next::TellStart => {
                 self.known.start_told = true;
+                self.start_rejected = true;
                 self.dead_letter("start", failure.to_string()).await;
                 Step::On
             }
