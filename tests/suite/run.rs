@@ -1,16 +1,10 @@
 //! A run's way from its announcement to its return.
 
-use crate::support::{Options, Server, WorkerOptions, WorkerProcess};
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
-}
+use crate::up;
 
 #[tokio::test]
 async fn an_announced_run_is_claimed_executed_logged_and_returned() {
-    let server = Server::start(Options::default()).await;
-    let mut worker = WorkerProcess::start(&server, &worker());
-    server.wait_up().await;
+    let (server, mut worker) = up(&[]).await;
     let id = server.submit("#!/bin/sh\necho hello\necho there >&2\n");
     let run = server.wait_returned(id).await;
     assert_eq!((run.log_text(), run.return_success), ("hello\nthere\n", Some(true)));
