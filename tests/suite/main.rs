@@ -3,7 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command_line;
+mod daemon;
+mod drain;
 mod fixture_server;
 mod fixture_worker;
 mod house;
+mod recovery;
 mod run;
