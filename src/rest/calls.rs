@@ -13,6 +13,9 @@ use crate::wire::resources::{
 };
 use crate::wire::time;
 
+#[cfg(test)]
+mod tests;
+
 /// The most pages of a list that are read.
 const MAX_PAGES: usize = 1000;
 

@@ -79,7 +79,7 @@ fn ca_file(pem: &str) -> NamedTempFile {
 
 async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<Run, Failure> {
     let ca_file = ca.map(|file| file.path().to_owned());
-    client(Settings { tls_verify: true, ca_file, ..settings(url) }).run(run_2()).await
+    run(&client(Settings { tls_verify: true, ca_file, ..settings(url) })).await
 }
 
 /// That no request was made, and why.
@@ -128,7 +128,7 @@ async fn any_certificate_is_accepted_where_the_operator_says_so() {
     expired.not_after = date_time_ymd(2020, 1, 1);
     for params in [params("localhost"), expired] {
         let (url, _) = serving(&self_signed(&params)).await;
-        assert_eq!(client(settings(&url)).run(run_2()).await.expect("a run").id, 2);
+        assert_eq!(run(&client(settings(&url))).await.expect("a run").id, 2);
     }
 }
 
