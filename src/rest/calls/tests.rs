@@ -11,6 +11,7 @@ use serde_json::json;
 use super::super::health::Verdict;
 use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, settings, signed};
 use super::*;
+use crate::rest::Settings;
 use crate::run::ApiKey;
 
 fn run_2() -> RunId {
@@ -112,6 +113,20 @@ async fn a_location_may_be_a_path() {
 async fn a_log_that_the_server_does_not_name_has_no_path() {
     for status in [200, 201, 202, 204] {
         assert_eq!(Server::with(status, "").await.client().new_log(run_2(), "").await, Ok(None), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_the_one_asked_for_makes_no_sense() {
+    for shown in
+        ["{}", r#"{"id": 0}"#, r#"{"id": 3}"#, r#"{"id": -2}"#, r#"{"id": 3, "resource_uri": "/api/v1/run/2/"}"#]
+    {
+        let server = Server::that(move |call| {
+            answer(200, &[], if call.path.starts_with("/api/v1/worker/") { WORKERS } else { shown })
+        })
+        .await;
+        let answer = server.client().look(run_2()).await;
+        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{shown}: {answer:?}");
     }
 }
 

@@ -36,7 +36,7 @@ async fn all_pages_are_read_in_order() {
 async fn a_key_is_escaped_in_a_query() {
     let server = Server::with(200, page(Value::Null, &[])).await;
     let key = ApiKey::parse("a&b=c#d+é").expect("a key");
-    let client = client(crate::rest::Settings { api_key: key, ..settings(&server.url) });
+    let client = client(Settings { api_key: key, ..settings(&server.url) });
     client.incomplete(RunState::InQueue).await.expect("a list");
     assert_eq!(server.paths(), ["/api/v1/run/?state=in_queue&worker__api_key=a%26b%3Dc%23d%2B%C3%A9"]);
 }
