@@ -162,6 +162,7 @@ impl Client {
 
     /// The script of the job at a path that a run named; `None` where the server has something else in its place.
     pub async fn script(&self, job: &str) -> Result<Option<String>, Failure> {
+        self.is_of_api(job)?;
         let job: Job = self.get(job).await?;
         Ok(match job.script_content {
             Some(Value::String(content)) => Some(content),

@@ -34,8 +34,8 @@ pub enum Failure {
     /// Another 4xx.
     #[error("the server rejects it: {0}")]
     Rejected(u16),
-    /// A path that is none of our server's: nothing was sent.
-    #[error("{0} is no path of the server")]
+    /// A path that is none of our server's, or not of its API: nothing was sent.
+    #[error("{0} is no path of the server's API")]
     Elsewhere(String),
     /// A redirect that we do not follow.
     #[error("the server redirects to {0}, which is not followed")]

@@ -767,7 +767,8 @@ async fn a_job_elsewhere_is_not_asked_for() {
     let elsewhere = Server::start(Options::default()).await;
     let (server, _worker) = up(&[]).await;
     let foreign = format!("{}api/v1/job/1/", elsewhere.api_base_url());
-    for job in [json!(foreign), json!("//localhost/api/v1/job/1/"), json!("file:///etc/passwd"), json!(null)] {
+    let outside = json!("/admin/job/1/");
+    for job in [json!(foreign), json!("//localhost/api/v1/job/1/"), outside, json!("file:///etc/passwd"), json!(null)] {
         let id = server.submit(RunSpec::new(prints("elsewhere")).run_field("job", job.clone()));
         let run = server.wait_returned(id).await;
         assert_eq!((run.return_success, run.completions), (Some(false), 1), "{job}");
