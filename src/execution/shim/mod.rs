@@ -58,6 +58,11 @@ pub fn enter_if_called() {
     });
 }
 
+/// Nobody else makes a group of this name while we live.
+fn cgroup_name() -> String {
+    format!("job-runner.{}", process::id())
+}
+
 /// Who is there.
 struct Shim {
     listener: socket::Listener,
@@ -91,7 +96,7 @@ impl Shim {
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
-        let cgroup = if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
+        let cgroup = if with_cgroup { Cgroup::create(&cgroup_name()).ok() } else { None };
         let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
         if let Some(worker) = &shim.worker {
             worker.say(&shim.hello())?;
@@ -150,6 +155,9 @@ impl Shim {
         let Some(worker) = &self.worker else { return };
         match worker.hear::<ToShim>() {
             Ok(Some(ToShim::Execute(order))) if self.job.is_none() => {
+                if self.cgroup.take_if(|cgroup| cgroup.was_killed()).is_some() {
+                    self.cgroup = Cgroup::create(&cgroup_name()).ok();
+                }
                 let socket = self.listener.path().to_owned();
                 match Job::begin(*order, &socket, self.cgroup.as_ref(), self.null.as_fd()) {
                     Ok((job, said)) => {
