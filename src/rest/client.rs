@@ -222,6 +222,9 @@ fn from_transport(e: &reqwest::Error) -> Failure {
         }
         cause = inner.source();
     }
+    if text.contains("invalid peer certificate") {
+        text.push_str(" (ca_file names more authorities to trust)");
+    }
     if e.is_connect() || e.is_builder() { Failure::Unreachable(text) } else { Failure::NoAnswer(text) }
 }
 

@@ -319,16 +319,3 @@ async fn the_other_runs_are_not_disturbed_by_a_kill() {
         server.assert_whole_life(run);
     }
 }
-
-#[tokio::test]
-async fn a_seat_whose_run_was_killed_takes_the_next_run() {
-    let (server, _worker) = up(&[("concurrent_jobs", "1")]).await;
-    for round in 0..3 {
-        let marker = marker(&format!("seat {round}"));
-        let id = server.submit(format!("#!/bin/sh\nsleep {marker}\n"));
-        killed(&server, id, &marker).await;
-        let next = server.submit(prints("next"));
-        assert_eq!(server.wait_returned(next).await.log_text(), "next\n");
-        server.assert_whole_life(next);
-    }
-}

@@ -230,3 +230,19 @@ async fn a_script_that_stops_itself_can_be_killed() {
     assert_eq!(server.wait_returned(id).await.return_success, Some(false));
     server.assert_whole_life(id);
 }
+
+#[tokio::test]
+async fn the_run_after_a_killed_one_is_not_touched() {
+    let (server, mut worker) = up(&[("concurrent_jobs", "1")]).await;
+    for _ in 0..3 {
+        let doomed = server.submit("#!/bin/sh\necho waiting\nsleep 600\n");
+        server.wait_logged(doomed, "waiting").await;
+        let kill = server.kill(doomed);
+        server.wait_executed(kill).await;
+        assert_eq!(server.wait_returned(doomed).await.return_success, Some(false));
+        let next = server.submit("#!/bin/sh\nsleep 0.1\necho fine\n");
+        let run = server.wait_returned(next).await;
+        assert_eq!((run.log_text(), run.return_success), ("fine\n", Some(true)));
+    }
+    assert_eq!(worker.stop().await, 0);
+}

@@ -4,7 +4,6 @@
 //! kills all of it at once. It needs a hierarchy that is mounted and may be written, which is never
 //! required: without it the shim adopts orphans and sweeps.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,7 +14,6 @@ use std::path::{Path, PathBuf};
 pub struct Cgroup {
     path: PathBuf,
     dir: File,
-    killed: Cell<bool>,
 }
 
 impl Cgroup {
@@ -28,7 +26,7 @@ impl Cgroup {
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let path = own.join(name);
         fs::create_dir(&path)?;
-        let made = File::open(&path).map(|dir| Self { path: path.clone(), dir, killed: Cell::new(false) });
+        let made = File::open(&path).map(|dir| Self { path: path.clone(), dir });
         match made {
             Ok(group) if fs::OpenOptions::new().write(true).open(group.path.join("cgroup.kill")).is_ok() => Ok(group),
             Ok(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
@@ -47,14 +45,7 @@ impl Cgroup {
 
     /// Kills everybody in it.
     pub fn kill(&self) {
-        self.killed.set(true);
         kill(&self.path);
-    }
-
-    /// Whether it was ever killed. Linux from 6.14 on then kills whoever is born into it from outside, at once.
-    #[must_use]
-    pub fn was_killed(&self) -> bool {
-        self.killed.get()
     }
 }
 
@@ -102,3 +93,6 @@ pub fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,11 +58,6 @@ pub fn enter_if_called() {
     });
 }
 
-/// Nobody else makes a group of this name while we live.
-fn cgroup_name() -> String {
-    format!("job-runner.{}", process::id())
-}
-
 /// Who is there.
 struct Shim {
     listener: socket::Listener,
@@ -96,7 +91,7 @@ impl Shim {
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
-        let cgroup = if with_cgroup { Cgroup::create(&cgroup_name()).ok() } else { None };
+        let cgroup = if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
         let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
         if let Some(worker) = &shim.worker {
             worker.say(&shim.hello())?;
@@ -155,9 +150,6 @@ impl Shim {
         let Some(worker) = &self.worker else { return };
         match worker.hear::<ToShim>() {
             Ok(Some(ToShim::Execute(order))) if self.job.is_none() => {
-                if self.cgroup.take_if(|cgroup| cgroup.was_killed()).is_some() {
-                    self.cgroup = Cgroup::create(&cgroup_name()).ok();
-                }
                 let socket = self.listener.path().to_owned();
                 match Job::begin(*order, &socket, self.cgroup.as_ref(), self.null.as_fd()) {
                     Ok((job, said)) => {
@@ -244,10 +236,10 @@ impl Shim {
     fn settle(&mut self) {
         let Some(job) = &mut self.job else { return };
         if let Some(said) = job.tell() {
-            let free = job.is_gone();
+            let free = job.leaves_shim_free();
             self.say(&said);
             if !free {
-                // The worker does not use a shim again that has leftovers: we stay for them alone.
+                // The worker does not use this shim again: we stay for leftovers alone.
                 self.worker = None;
             }
         }
