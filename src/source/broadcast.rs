@@ -5,6 +5,7 @@
 //! when the second has received something, so that nothing is missed in between. What both receive is
 //! heard twice, which is normal traffic.
 
+use std::collections::HashMap;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,14 @@ use crate::wire::broadcast::{MAX_FRAME, order, topic};
 
 /// How long libzmq waits before it connects again; then up to ten times as long.
 const RECONNECT_MS: i32 = 200;
+/// After a lost connection libzmq says within this time that it connects again, or it never will: it gives a peer
+/// up that breaks the protocol or sends too large a frame.
+const GIVEN_UP: Duration = Duration::from_secs(1);
+/// What libzmq says of a connection.
+const LOST: u16 = zmq::SocketEvent::DISCONNECTED as u16;
+const TRIED: u16 = zmq::SocketEvent::CONNECTED as u16
+    | zmq::SocketEvent::CONNECT_DELAYED as u16
+    | zmq::SocketEvent::CONNECT_RETRIED as u16;
 
 /// The running source.
 pub struct Broadcast {
@@ -36,8 +45,10 @@ impl Broadcast {
         let mut listener = Listener {
             context: context.clone(),
             topic: topic(key),
-            current: subscribe(context, &settings, &topic(key))?,
+            current: subscribe(context, &settings, &topic(key), 0)?,
             previous: None,
+            lost: HashMap::new(),
+            made: 0,
             settings,
             ear: Ear::new(intake),
             heard: Instant::now(),
@@ -62,12 +73,22 @@ impl Broadcast {
     }
 }
 
+/// A subscribed socket, and another on which libzmq says what becomes of its connections.
+struct Subscription {
+    socket: zmq::Socket,
+    watch: zmq::Socket,
+}
+
 struct Listener {
     context: zmq::Context,
     settings: Settings,
     topic: String,
-    current: zmq::Socket,
-    previous: Option<zmq::Socket>,
+    current: Subscription,
+    previous: Option<Subscription>,
+    /// Until when libzmq has to try again, for each place to which it lost the connection.
+    lost: HashMap<Vec<u8>, Instant>,
+    /// How many sockets were made after the first.
+    made: u64,
     ear: Ear,
     heard: Instant,
 }
@@ -80,8 +101,16 @@ impl Listener {
                 self.renew()?;
                 continue;
             }
-            let mut items = vec![stopped.as_poll_item(zmq::POLLIN), self.current.as_poll_item(zmq::POLLIN)];
-            items.extend(self.previous.as_ref().map(|previous| previous.as_poll_item(zmq::POLLIN)));
+            let given_up = self.lost.values().min().map(|until| until.saturating_duration_since(Instant::now()));
+            if given_up.is_some_and(|left| left.is_zero()) {
+                self.replace()?;
+                continue;
+            }
+            let patience = given_up.map_or(patience, |left| left.min(patience));
+            let current = &self.current;
+            let mut items: Vec<_> =
+                [stopped, &current.socket, &current.watch].map(|socket| socket.as_poll_item(zmq::POLLIN)).into();
+            items.extend(self.previous.as_ref().map(|previous| previous.socket.as_poll_item(zmq::POLLIN)));
             match zmq::poll(&mut items, poll_ms(patience)) {
                 Err(zmq::Error::EINTR) => continue,
                 polled => polled?,
@@ -90,13 +119,16 @@ impl Listener {
             if readable[0] {
                 return Ok(());
             }
+            if readable[2] {
+                self.watch()?;
+            }
             if readable[1] {
                 self.receive_all(false)?;
                 if let Some(previous) = self.previous.take() {
                     drop(previous);
                     tracing::info!(target: "job_runner_worker.enqueuer", "the new connection to the broadcaster works");
                 }
-            } else if readable.get(2) == Some(&true) {
+            } else if readable.get(3) == Some(&true) {
                 self.receive_all(true)?;
             }
         }
@@ -104,9 +136,9 @@ impl Listener {
 
     fn receive_all(&mut self, from_previous: bool) -> Result<(), zmq::Error> {
         loop {
-            let socket = if from_previous { self.previous.as_ref() } else { Some(&self.current) };
-            let Some(socket) = socket else { return Ok(()) };
-            match socket.recv_multipart(zmq::DONTWAIT) {
+            let subscription = if from_previous { self.previous.as_ref() } else { Some(&self.current) };
+            let Some(subscription) = subscription else { return Ok(()) };
+            match subscription.socket.recv_multipart(zmq::DONTWAIT) {
                 Ok(frames) => {
                     self.heard = Instant::now();
                     let content = frames.get(1).or(frames.first()).map(Vec::as_slice).unwrap_or_default();
@@ -125,15 +157,62 @@ impl Listener {
             "There was no activity for {} s, reconnecting to publisher",
             self.settings.reconnect_after_inactivity.as_secs()
         );
-        let fresh = subscribe(&self.context, &self.settings, &self.topic)?;
+        let fresh = self.fresh()?;
         self.previous = Some(std::mem::replace(&mut self.current, fresh));
         self.heard = Instant::now();
         Ok(())
     }
+
+    /// In place of a socket that does not connect any more.
+    fn replace(&mut self) -> Result<(), zmq::Error> {
+        tracing::warn!(
+            target: "job_runner_worker.enqueuer",
+            "the connection to the publisher was given up, for a breach of its protocol or a message of more than \
+             {MAX_FRAME} bytes; connecting anew"
+        );
+        self.current = self.fresh()?;
+        Ok(())
+    }
+
+    fn fresh(&mut self) -> Result<Subscription, zmq::Error> {
+        self.lost.clear();
+        self.made += 1;
+        subscribe(&self.context, &self.settings, &self.topic, self.made)
+    }
+
+    /// Takes note of connections that were lost, and of those that are tried again.
+    fn watch(&mut self) -> Result<(), zmq::Error> {
+        loop {
+            match self.current.watch.recv_multipart(zmq::DONTWAIT) {
+                Ok(frames) => {
+                    let [about, place] = &frames[..] else { continue };
+                    let event = about.first_chunk().map_or(0, |bytes| u16::from_ne_bytes(*bytes));
+                    if event & LOST != 0 {
+                        self.lost.insert(place.clone(), Instant::now() + GIVEN_UP);
+                    } else if event & TRIED != 0 {
+                        self.lost.remove(place);
+                    }
+                }
+                Err(zmq::Error::EAGAIN) => return Ok(()),
+                Err(zmq::Error::EINTR) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
 }
 
-fn subscribe(context: &zmq::Context, settings: &Settings, topic: &str) -> Result<zmq::Socket, zmq::Error> {
+fn subscribe(
+    context: &zmq::Context,
+    settings: &Settings,
+    topic: &str,
+    number: u64,
+) -> Result<Subscription, zmq::Error> {
     let socket = context.socket(zmq::SUB)?;
+    let place = format!("inproc://broadcast-watch-{number}");
+    socket.monitor(&place, i32::from(LOST | TRIED))?;
+    let watch = context.socket(zmq::PAIR)?;
+    watch.set_linger(0)?;
+    watch.connect(&place)?;
     socket.set_linger(0)?;
     socket.set_maxmsgsize(i64::try_from(MAX_FRAME).unwrap_or(i64::MAX))?;
     socket.set_reconnect_ivl(RECONNECT_MS)?;
@@ -145,7 +224,7 @@ fn subscribe(context: &zmq::Context, settings: &Settings, topic: &str) -> Result
     socket.set_tcp_keepalive_cnt(4)?;
     socket.set_subscribe(topic.as_bytes())?;
     endpoint::connect_all(&socket, &settings.broadcaster_server_hostname, settings.broadcaster_server_port)?;
-    Ok(socket)
+    Ok(Subscription { socket, watch })
 }
 
 /// Rounded up, so that time has passed when we wake.
