@@ -18,6 +18,12 @@ pub fn until<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -
             return found;
         }
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
-        sleep(LOOK);
+        pause();
     }
+}
+
+/// Until the next look.
+#[allow(clippy::disallowed_methods)]
+pub fn pause() {
+    sleep(LOOK);
 }
