@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
 /// What stands behind the options: what a signal does, and what an exit code means.
@@ -33,7 +34,13 @@ pub struct Args {
     pub help: Option<bool>,
 
     /// absolute path to config file (default: `CONFIG_PATH` env variable)
-    #[arg(long, value_name = "CONFIG_PATH", help = "absolute path to config file (default: CONFIG_PATH env variable)")]
+    #[arg(
+        long,
+        value_name = "CONFIG_PATH",
+        // Empty is as good as not given.
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help = "absolute path to config file (default: CONFIG_PATH env variable)"
+    )]
     pub config_path: Option<PathBuf>,
 
     /// show the effective settings and every mistake, and exit with 0 or 78

@@ -31,6 +31,8 @@ pub struct Leftovers {
 impl Leftovers {
     /// Takes up what the store and the state directory know. To be done before any order is followed.
     pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
+        // First: a shim takes whoever connects for its worker, and the last one counts.
+        remove_dead_sockets(&shim::socket::directory(state));
         let mut known: HashSet<(RunId, Attempt)> = HashSet::new();
         for entry in runs {
             known.insert((entry.run, entry.attempt));
@@ -45,7 +47,6 @@ impl Leftovers {
         for kill in kills {
             self.intake.resume_kill(kill).await;
         }
-        remove_dead_sockets(&shim::socket::directory(state));
     }
 
     async fn take_up_run(&self, mut entry: Entry) {

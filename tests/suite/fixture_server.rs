@@ -278,7 +278,7 @@ async fn libzmq_hears_the_broadcaster_after_each_mishap() {
 async fn a_frozen_link_keeps_its_connections_and_carries_nothing() {
     let server = server().await;
     let address = format!("tcp://{}", server.broadcaster().address);
-    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let (done, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let listening = libzmq(zmq::SUB, move |socket| {
         socket.connect(&address).unwrap();
         socket.set_subscribe(b"master.broadcast.").unwrap();
@@ -298,7 +298,7 @@ async fn a_frozen_link_keeps_its_connections_and_carries_nothing() {
 async fn events_of_libzmq_arrive() {
     let server = server().await;
     let address = format!("tcp://{}", server.event_intake().address);
-    let (ready, wait) = std::sync::mpsc::channel::<()>();
+    let (ready, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let sending = libzmq(zmq::XPUB, move |socket| {
         socket.connect(&address).unwrap();
         assert_eq!(socket.recv_bytes(0).unwrap(), b"\x01worker.event");

@@ -62,7 +62,7 @@ pub fn end_everything_marked(mark: &Path) {
             return;
         }
         // There is nothing to wait on: they are nobody's children, or somebody else's.
-        thread::sleep(Duration::from_millis(2));
+        thread::park_timeout(Duration::from_millis(2));
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -108,13 +109,15 @@ impl WorkerOptions {
 /// carries its path is killed and the folder is removed.
 pub struct WorkerHome {
     folder: TempDir,
+    api_key: String,
     options: WorkerOptions,
 }
 
 impl WorkerHome {
     pub fn new(server: &Server, options: &WorkerOptions) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("job-runner-test-").tempdir().expect("a temporary folder");
-        let home = Self { folder, options: options.clone() };
+        let api_key = server.worker_spec(options.worker).api_key.clone();
+        let home = Self { folder, api_key, options: options.clone() };
         for path in [home.scripts_path(), home.state_path()] {
             fs::DirBuilder::new().mode(0o700).create(path).expect("a new folder");
         }
@@ -142,6 +145,40 @@ impl WorkerHome {
     /// Everything that the worker wrote to stderr, of all its processes.
     pub fn log_path(&self) -> PathBuf {
         self.path().join("stderr.log")
+    }
+
+    /// The worker's own state directory.
+    pub fn own_state_path(&self) -> PathBuf {
+        self.state_path().join(&self.api_key)
+    }
+
+    /// The record of a run, as lines of JSON. Panics if there is none.
+    pub fn record(&self, run: i64, attempt: u32) -> Vec<Value> {
+        let text = fs::read_to_string(self.record_path(run, attempt)).expect("a record of the run");
+        text.lines().map(|line| serde_json::from_str(line).expect("lines of JSON")).collect()
+    }
+
+    pub fn record_path(&self, run: i64, attempt: u32) -> PathBuf {
+        self.own_state_path().join("runs").join(format!("{run}.{attempt}.record"))
+    }
+
+    /// Files of runs that are still there: records, outputs and scripts.
+    pub fn run_files(&self) -> Vec<PathBuf> {
+        let folders = [self.own_state_path().join("runs"), self.scripts_path()];
+        folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten().map(|e| e.path()).collect()
+    }
+
+    /// Waits until no process belongs to this home any more. Panics after 30 s.
+    pub async fn wait_deserted(&self) {
+        let looking = async {
+            // There is nothing to wait on: they are nobody's children, or somebody else's.
+            while !self.processes().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(DEADLINE, looking).await.is_err() {
+            panic!("processes {:?} do not end", self.processes());
+        }
     }
 
     /// Processes that belong to this home, supervisors and scripts included.
@@ -318,6 +355,15 @@ impl WorkerProcess {
             Ok(status) => status.expect("a child can be waited for"),
             Err(_) => panic!("the worker did not end within {deadline:?}\n{}", self.tail()),
         }
+    }
+
+    /// A clean end: exits with 0 on TERM, and neither files of runs nor processes are left.
+    pub async fn assert_clean_end(&mut self) {
+        self.sigterm();
+        let status = self.wait_exit().await;
+        assert_eq!(status.code(), Some(0), "{status}\n{}", self.tail());
+        assert_eq!(self.home.run_files(), Vec::<PathBuf>::new());
+        self.home.wait_deserted().await;
     }
 
     /// TERM, and the exit code; -1 for a death by signal.
