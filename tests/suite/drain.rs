@@ -28,13 +28,17 @@ async fn waiting(server: &Server, latch: &Latch, count: usize) -> Vec<i64> {
 /// The start is told when the script's process is there; its first line comes a moment later.
 async fn wait_begun(latch: &Latch, count: usize) {
     let begun = || latch.trace().iter().filter(|line| line.starts_with("begin")).count();
+    until("scripts to begin", || begun() >= count).await;
+}
+
+/// Polls what tells nobody that it changes.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {
-        // A file tells nobody that it grew.
-        while begun() < count {
+        while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("the scripts begin");
+    assert!(tokio::time::timeout(Duration::from_secs(30), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 fn claim_of(run: i64) -> impl Fn(&State) -> bool {
@@ -171,13 +175,20 @@ async fn the_second_signal_kills_and_reports() {
 async fn the_third_signal_leaves_at_once_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker().set("kill_grace", 600)).await;
     let latch = Latch::new();
-    let run = server.submit(latch.script("a").replace("#!/bin/sh\n", "#!/bin/sh\ntrap '' TERM\n"));
+    // It ignores TERM itself; its child does not, by which one sees that TERM came.
+    let pid = latch.trace_path().with_file_name("child");
+    let preface = format!("#!/bin/sh\nsleep 1000 >/dev/null 2>&1 &\necho $! > {}\ntrap '' TERM\n", pid.display());
+    let run = server.submit(latch.script("a").replace("#!/bin/sh\n", &preface));
     server.wait_started(run).await;
     wait_begun(&latch, 1).await;
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
+    let child_lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(child_lives());
     worker.sigterm();
     worker.wait_log("Draining 1 run(s)").await;
     worker.sigterm();
     worker.wait_log("once more leaves at once").await;
+    until("TERM to reach the tree", || !child_lives()).await;
     worker.sigterm();
     assert_eq!(worker.wait_exit_within(Duration::from_secs(5)).await.code(), Some(1));
     assert_eq!(server.run(run).return_dts, None);
@@ -235,7 +246,8 @@ async fn with_the_api_hanging_it_leaves_and_the_next_start_reports() {
     server.inject(Fault::on("*", "/", What::HangForever));
     // A claim hangs as well.
     let hanging = server.submit(latch.straight_script("hanging"));
-    server.wait(|state| state.calls.iter().any(|call| call.status.is_none()), "a call without an answer").await;
+    let path = format!("/api/v1/run/{hanging}/");
+    server.wait(|state| state.calls_of("GET", &path).count() == 1, "a look at it").await;
     worker.sigterm();
     worker.wait_log("Draining 2 run(s)").await;
     latch.let_through(1);
