@@ -192,6 +192,13 @@ impl Keeper {
                     );
                     return;
                 }
+                if backoff.tries() == 1 {
+                    tracing::warn!(
+                        target: "job_runner_worker.enqueuer",
+                        "run {run} could not be claimed: {}; it is tried again",
+                        trouble.why
+                    );
+                }
                 let inbox = self.inbox.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;

@@ -338,10 +338,11 @@ impl RunTask {
         };
         let mut backoff = Backoff::default();
         let content = loop {
-            if let Err(Halt::Stopped(cause)) = self.check_stopped(Phase::Claimed) {
-                return Err(Outcome::Cancelled(cause));
-            }
-            let pause = match self.context.client.script(&path).await {
+            let answer = tokio::select! {
+                cause = stop_asked(&mut self.stopped) => return Err(Outcome::Cancelled(cause)),
+                answer = self.context.client.script(&path) => answer,
+            };
+            let pause = match answer {
                 Ok(content) => break content,
                 Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
                 Err(failure @ Failure::Unauthorised(_)) => match self.credentials().await {

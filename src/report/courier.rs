@@ -37,6 +37,8 @@ pub(super) struct Courier {
     asks: mpsc::Sender<Ask>,
     backoff: Backoff,
     rejections: u32,
+    /// Whether the server would not take the start.
+    start_rejected: bool,
     /// The most bytes of log that the server takes, as far as we found out.
     log_cap: Option<usize>,
 }
@@ -76,6 +78,7 @@ impl Courier {
             asks,
             backoff: Backoff::default(),
             rejections: 0,
+            start_rejected: false,
             log_cap: None,
         }
     }
@@ -187,8 +190,11 @@ impl Courier {
         drop(turn);
         match answer {
             Ok(step) => {
-                self.backoff.reset();
-                self.rejections = 0;
+                // A look in between does not make the write that keeps failing a new one.
+                if call != Next::Look {
+                    self.backoff.reset();
+                    self.rejections = 0;
+                }
                 step
             }
             Err(failure) => self.failed(call, failure).await,
@@ -266,7 +272,12 @@ impl Courier {
         let Some(end) = &self.end else { return Ok(Step::On) };
         // Clocks jump; a run that returns before it starts helps nobody.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
-        let start = if self.start.is_none() { Some(end.at.as_str()) } else { None };
+        // Without a start the server would take it for one that still waits.
+        let start = match &self.start {
+            None => Some(end.at.as_str()),
+            Some(start) if self.start_rejected => Some(start.at.as_str()),
+            Some(_) => None,
+        };
         self.desk.client.tell_result(self.run, at, end.outcome.success(), start).await?;
         Ok(Step::Delivered)
     }
@@ -324,16 +335,18 @@ impl Courier {
     async fn failed(&mut self, call: Next, failure: Failure) -> Step {
         let run = self.run;
         match &failure {
-            Failure::TooLarge => return Step::On,
+            Failure::TooLarge if matches!(call, Next::SendLive | Next::SendLog) => return Step::On,
             Failure::Unauthorised(_) => return self.unauthorised().await,
             Failure::Conflict => return Step::NotOurs,
             Failure::NotFound if matches!(call, Next::SendLive | Next::SendLog) && !self.known.doubt => {
                 // The log may have been deleted, or the whole run.
                 (self.known.doubt, self.run_log) = (true, None);
-                return Step::On;
+                self.rejections += 1;
+                return if self.rejections < REJECTIONS { Step::On } else { self.give_up(call, &failure).await };
             }
             Failure::NotFound => return Step::Moot("the server does not know the run any more"),
-            Failure::Rejected(_) => {
+            Failure::TooLarge if call == Next::Look => {}
+            Failure::Rejected(_) | Failure::TooLarge | Failure::Elsewhere(_) => {
                 self.rejections += 1;
                 if self.rejections >= REJECTIONS {
                     return self.give_up(call, &failure).await;
@@ -379,6 +392,7 @@ impl Courier {
         match call {
             Next::TellStart => {
                 self.known.start_told = true;
+                self.start_rejected = true;
                 self.dead_letter("start", failure.to_string()).await;
                 Step::On
             }

@@ -114,6 +114,9 @@ impl Client {
     pub async fn look(&self, run: RunId) -> Result<RunView, Failure> {
         let me = self.me().await?;
         let found: Run = self.get(&self.run_path(run)).await?;
+        if found.id != run.get() {
+            return Err(Failure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
+        }
         Ok(RunView {
             seen: found.seen(me, Utc::now()),
             mine: found.worker.as_deref() == Some(me),

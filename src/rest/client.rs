@@ -135,6 +135,7 @@ impl Client {
         match &answer {
             Err(Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Nonsense(_)) => self.health.failed(),
             Err(Failure::Server { status, .. }) if *status != 500 => self.health.failed(),
+            Err(Failure::Elsewhere(_)) => {}
             _ => self.health.answered(),
         }
         if let Err(failure) = &answer {
@@ -171,16 +172,20 @@ impl Client {
         let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (location, after) = (header(LOCATION), header(RETRY_AFTER));
         refusal(status, after.as_deref())?;
-        let read = if *method == Method::GET && status.is_success() { read(response).await? } else { Vec::new() };
+        let read = match (status.is_success(), *method == Method::GET) {
+            (true, true) => read(response).await?,
+            (true, false) => no_page(response).await.map(|()| Vec::new())?,
+            (false, _) => Vec::new(),
+        };
         Ok((status, location, read))
     }
 
     /// Joins as `urljoin` does, and stays at our own origin.
     fn url(&self, path: &str) -> Result<Url, Failure> {
         let base = &self.settings.api_base_url;
-        let url = base.join(path).map_err(|e| Failure::Nonsense(format!("{path:?} is no path: {e}")))?;
+        let url = base.join(path).map_err(|_| Failure::Elsewhere(path.to_owned()))?;
         if url.origin() != base.origin() {
-            return Err(Failure::Nonsense(format!("{path:?} leads away from {base}")));
+            return Err(Failure::Elsewhere(path.to_owned()));
         }
         Ok(url)
     }
@@ -217,6 +222,9 @@ fn from_transport(e: &reqwest::Error) -> Failure {
         }
         cause = inner.source();
     }
+    if text.contains("invalid peer certificate") {
+        text.push_str(" (ca_file names more authorities to trust)");
+    }
     if e.is_connect() || e.is_builder() { Failure::Unreachable(text) } else { Failure::NoAnswer(text) }
 }
 
@@ -233,6 +241,18 @@ fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), Failure> {
         }
         status => Err(Failure::Rejected(status)),
     }
+}
+
+/// A write is answered with nothing or with JSON. A web page is from somebody in between, who did not do it.
+async fn no_page(mut response: Response) -> Result<(), Failure> {
+    while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
+        match chunk.trim_ascii_start().first() {
+            None => {}
+            Some(b'<') => return Err(Failure::Nonsense("a web page".to_owned())),
+            Some(_) => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// Reads a body, up to a bound.

@@ -34,6 +34,9 @@ pub enum Failure {
     /// Another 4xx.
     #[error("the server rejects it: {0}")]
     Rejected(u16),
+    /// A path that is none of our server's: nothing was sent.
+    #[error("{0} is no path of the server")]
+    Elsewhere(String),
     /// A redirect that we do not follow.
     #[error("the server redirects to {0}, which is not followed")]
     Redirected(String),
@@ -52,7 +55,12 @@ impl Failure {
             | Self::Server { .. }
             | Self::Redirected(_)
             | Self::Nonsense(_) => true,
-            Self::Unauthorised(_) | Self::NotFound | Self::Conflict | Self::TooLarge | Self::Rejected(_) => false,
+            Self::Unauthorised(_)
+            | Self::NotFound
+            | Self::Conflict
+            | Self::TooLarge
+            | Self::Rejected(_)
+            | Self::Elsewhere(_) => false,
         }
     }
 

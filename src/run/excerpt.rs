@@ -13,7 +13,7 @@ pub const MARKER: &str = "\n\n[truncated]\n\n";
 /// How many bytes of a limit belong to the head and to the tail. The rounding is the original's.
 #[must_use]
 pub fn shares(limit: u64) -> (u64, u64) {
-    (limit / 5, limit - limit / 5 - u64::from(limit % 5 != 0))
+    (limit / 5, limit - limit / 5 - u64::from(!limit.is_multiple_of(5)))
 }
 
 /// The text of a log of which `head` and `tail` are known and `between` bytes are not.

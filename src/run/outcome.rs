@@ -136,3 +136,6 @@ fn signal_name(signal: i32) -> &'static str {
         _ => "unnamed",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,3 +19,6 @@ pub fn object(event: Event) -> String {
     };
     json!({"event": name, key: id, "kind": kind}).to_string()
 }
+
+#[cfg(test)]
+mod tests;

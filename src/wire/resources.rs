@@ -221,12 +221,16 @@ pub struct LogPatch<'a> {
     pub content: &'a str,
 }
 
-/// Reads JSON text in which a string may hold lone surrogates (`\ud800`), which no UTF-8 can: each
-/// becomes U+FFFD.
+/// Reads the JSON text of an object, in which a string may hold lone surrogates (`\ud800`), which no UTF-8
+/// can: each becomes U+FFFD.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    // Serde takes an array for the fields of a struct in their order, and an empty one for all of them missing.
+    if text.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+        return Err(serde::de::Error::custom("it does not begin with a brace"));
+    }
     match serde_json::from_slice(text) {
         Err(_) if has_surrogate(text) => serde_json::from_slice(&without_lone_surrogates(text)),
         read => read,

@@ -34,3 +34,6 @@ pub fn is_far_ahead(text: &str, now: DateTime<Utc>) -> bool {
     }
     NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").is_ok_and(|naive| naive.and_utc() > now + NAIVE_AHEAD)
 }
+
+#[cfg(test)]
+mod tests;

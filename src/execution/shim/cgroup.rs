@@ -93,3 +93,6 @@ pub fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,6 +163,14 @@ impl Job {
         self.company == Company::Alone && self.pipe.is_none()
     }
 
+    /// Whether the shim may take another run after it.
+    ///
+    /// Not after a kill: who is born by `clone3` into a group that was once killed is killed at birth (seen on
+    /// Linux 6.18), so a group, and with it the shim, is used up by a kill.
+    pub fn leaves_shim_free(&self) -> bool {
+        self.is_gone() && self.sweeps == 0
+    }
+
     /// Whether its end was told.
     pub fn is_told(&self) -> bool {
         self.told
@@ -306,7 +314,7 @@ impl Job {
         let _ = std::fs::remove_file(&self.order.script);
         self.write(&Line::Ended { how: how.clone(), output, at: at.clone() });
         self.record = None;
-        Some(FromShim::Ended { how, output, at, free: self.is_gone() })
+        Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free() })
     }
 
     /// Appends to the record. A disk that is full must not end the run: the worker is told all the same.

@@ -236,10 +236,10 @@ impl Shim {
     fn settle(&mut self) {
         let Some(job) = &mut self.job else { return };
         if let Some(said) = job.tell() {
-            let free = job.is_gone();
+            let free = job.leaves_shim_free();
             self.say(&said);
             if !free {
-                // The worker does not use a shim again that has leftovers: we stay for them alone.
+                // The worker does not use this shim again: we stay for leftovers alone.
                 self.worker = None;
             }
         }

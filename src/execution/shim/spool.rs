@@ -129,14 +129,15 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
     let (head_size, ring, total) = (number(8), number(16), number(24));
     let head = piece(&file, HEADER, head_size.min(total))?;
+    let behind_head = HEADER.saturating_add(head_size);
     let behind = total.saturating_sub(head_size);
     if behind <= ring {
-        let tail = piece(&file, HEADER + head_size, behind)?;
+        let tail = piece(&file, behind_head, behind)?;
         return Ok(Kept { head, between: 0, tail, total });
     }
     let at = behind % ring.max(1);
-    let mut tail = piece(&file, HEADER + head_size + at, ring - at)?;
-    tail.extend(piece(&file, HEADER + head_size, at)?);
+    let mut tail = piece(&file, behind_head.saturating_add(at), ring - at)?;
+    tail.extend(piece(&file, behind_head, at)?);
     Ok(Kept { head, between: behind - ring, tail, total })
 }
 
@@ -149,7 +150,11 @@ pub fn total(path: &Path) -> u64 {
         .map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
+/// Bytes that the header promises; a damaged one may promise any number.
 fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {
+    if len > file.metadata()?.len().saturating_sub(at) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     file.read_exact_at(&mut bytes, at)?;
     Ok(bytes)

@@ -171,3 +171,6 @@ pub fn kill_recorded(pid: i32, start_time: u64) -> io::Result<()> {
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

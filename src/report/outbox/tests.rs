@@ -1,1 +1,264 @@
+//! What is written is there after a restart; what belongs to somebody else is not opened.
 
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::run::{Cause, Exit, Left, Outcome};
+
+const SERVER: &str = "http://server/";
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn place(directory: &TempDir) -> PathBuf {
+    directory.path().join("outbox.sqlite")
+}
+
+async fn open(directory: &TempDir) -> (Outbox, Found) {
+    Outbox::open(&place(directory), SERVER).await.expect("an outbox")
+}
+
+/// What is found after everything was written and the writer is gone.
+async fn reopened(directory: &TempDir, outbox: Outbox) -> Found {
+    outbox.settle().await;
+    drop(outbox);
+    open(directory).await.1
+}
+
+/// A second connection to the file, to change what the writer finds.
+async fn behind_its_back(directory: &TempDir, statements: &'static str) {
+    let options = SqliteConnectOptions::new().filename(place(directory));
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
+    sqlx::raw_sql(statements).execute(&mut connection).await.expect("a change");
+    connection.close().await.expect("closed");
+}
+
+fn run(id: i64) -> RunId {
+    RunId::new(id).expect("a run")
+}
+
+fn kill(id: i64) -> KillId {
+    KillId::new(id).expect("a kill request")
+}
+
+fn claimed(id: i64) -> Entry {
+    Entry {
+        run: run(id),
+        attempt: Attempt::FIRST,
+        losses: 0,
+        token: format!("token-{id}"),
+        phase: Phase::Claiming,
+        run_log: None,
+        start: None,
+        end: None,
+    }
+}
+
+fn with_end(id: i64, outcome: Outcome) -> Entry {
+    Entry {
+        attempt: Attempt(3),
+        losses: 2,
+        phase: Phase::Ended,
+        run_log: Some("/api/v1/run_log/7/".to_owned()),
+        start: Some(Start { pid: 4712, at: "2026-11-23 17:02:02.101230+00:00".to_owned() }),
+        end: Some(End { outcome, output: 5_000_000_000, at: "2026-11-23 17:02:02.228055+00:00".to_owned() }),
+        ..claimed(id)
+    }
+}
+
+#[tokio::test]
+async fn a_new_outbox_is_empty() {
+    let (_, found) = open(&directory()).await;
+    assert!(found.runs.is_empty() && found.kills.is_empty());
+    assert_eq!(found.dead_letters, 0);
+}
+
+#[tokio::test]
+async fn every_run_comes_back_as_it_was_written() {
+    let outcomes = [
+        Outcome::Ran { exit: Exit::Code(3), cause: None, left: Left::Kept },
+        Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::Killed), left: Left::Stopped },
+        Outcome::Unstartable("no such 'interpreter';\n🦀\0".to_owned()),
+        Outcome::Cancelled(Cause::TimedOut),
+        Outcome::Lost(3),
+    ];
+    let mut entries: Vec<_> =
+        PHASES.iter().zip(1..).map(|((phase, _), id)| Entry { phase: *phase, ..claimed(id) }).collect();
+    entries.extend(outcomes.into_iter().zip(100..).map(|(outcome, id)| with_end(id, outcome)));
+    entries.push(claimed(i64::MAX));
+
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    for entry in &entries {
+        outbox.run(entry).await;
+    }
+    assert_eq!(reopened(&directory, outbox).await.runs, entries);
+}
+
+#[tokio::test]
+async fn every_kill_comes_back_as_it_was_written() {
+    let kills = [
+        KillEntry { kill: kill(1), run: None, phase: KillPhase::Received },
+        KillEntry { kill: kill(2), run: Some(run(12)), phase: KillPhase::Taken },
+        KillEntry { kill: kill(3), run: Some(run(12)), phase: KillPhase::Dead },
+    ];
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    for entry in kills {
+        outbox.kill(entry).await;
+    }
+    assert_eq!(reopened(&directory, outbox).await.kills, kills);
+}
+
+#[tokio::test]
+async fn the_last_that_was_said_of_a_run_holds() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&with_end(1, Outcome::Lost(1))).await;
+    outbox.run(&claimed(1)).await;
+    outbox.kill(KillEntry { kill: kill(1), run: Some(run(1)), phase: KillPhase::Taken }).await;
+    outbox.kill(KillEntry { kill: kill(1), run: None, phase: KillPhase::Received }).await;
+    let found = reopened(&directory, outbox).await;
+    assert_eq!(found.runs, [claimed(1)]);
+    assert_eq!(found.kills, [KillEntry { kill: kill(1), run: None, phase: KillPhase::Received }]);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_does_not_come_back() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    for id in 1..=3 {
+        outbox.run(&claimed(id)).await;
+        outbox.kill(KillEntry { kill: kill(id), run: None, phase: KillPhase::Received }).await;
+    }
+    outbox.forget_run(run(2)).await;
+    outbox.forget_kill(kill(2)).await;
+    outbox.forget_run(run(99)).await;
+    let found = reopened(&directory, outbox).await;
+    assert_eq!(found.runs, [claimed(1), claimed(3)]);
+    assert_eq!(found.kills.len(), 2);
+}
+
+#[tokio::test]
+async fn dead_letters_are_kept_and_counted() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.dead_letter("at".to_owned(), run(1), "log", "the server rejects it: 400".to_owned()).await;
+    outbox.dead_letter("at".to_owned(), run(1), "result", "'); DROP TABLE run; --".to_owned()).await;
+    assert_eq!(reopened(&directory, outbox).await.dead_letters, 2);
+}
+
+#[tokio::test]
+async fn the_directory_of_another_server_is_not_opened() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&claimed(1)).await;
+    let refused = Outbox::open(&place(&directory), "http://other/").await.expect_err("another server's");
+    assert_eq!(refused.to_string(), "the state directory belongs to http://server/, not to http://other/");
+    assert_eq!(reopened(&directory, outbox).await.runs, [claimed(1)]);
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_not_opened() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.settle().await;
+    behind_its_back(&directory, "PRAGMA user_version = 99").await;
+    let refused = Outbox::open(&place(&directory), SERVER).await.expect_err("a later version");
+    assert!(matches!(refused, OutboxError::Newer { found: 99, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_not_opened() {
+    let directory = directory();
+    std::fs::write(place(&directory), "no store at all, but long enough to be looked into\n".repeat(100))
+        .expect("a file");
+    assert!(Outbox::open(&place(&directory), SERVER).await.is_err());
+    assert!(Outbox::open(directory.path(), SERVER).await.is_err());
+    assert!(Outbox::open(&directory.path().join("no/such/directory"), SERVER).await.is_err());
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_understands_is_passed_over() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&claimed(1)).await;
+    outbox.run(&claimed(2)).await;
+    behind_its_back(&directory, "UPDATE run SET phase = 'dancing' WHERE run = 1").await;
+    assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changes_at_once_are_all_written() {
+    let count = i64::try_from(QUEUE * 2 + 7).expect("a number");
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let changes: Vec<_> = (1..=count)
+        .map(|id| {
+            let outbox = outbox.clone();
+            tokio::spawn(async move {
+                outbox.try_run(&claimed(id)).await.expect("written");
+                if id % 2 == 0 {
+                    outbox.forget_run(run(id)).await;
+                }
+            })
+        })
+        .collect();
+    for change in changes {
+        change.await.expect("written");
+    }
+    let found: Vec<_> = reopened(&directory, outbox).await.runs.iter().map(|entry| entry.run.get()).collect();
+    assert_eq!(found, (1..=count).filter(|id| id % 2 == 1).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_answered_is_on_disk_though_nobody_closed_anything() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.try_run(&claimed(1)).await.expect("written");
+    // Both are open: the file is read as a successor of a killed process reads it.
+    assert_eq!(open(&directory).await.1.runs, [claimed(1)]);
+    drop(outbox);
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.settle().await;
+    behind_its_back(&directory, "ALTER TABLE run RENAME TO away").await;
+    let refused = outbox.try_run(&claimed(1)).await.expect_err("nothing can be written");
+    assert!(matches!(refused, OutboxError::Write(_)), "{refused}");
+
+    let fact = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.run(&claimed(2)).await }
+    });
+    // A claim behind it fails too, and by then the fact has been tried and kept.
+    outbox.try_run(&claimed(3)).await.expect_err("nothing can be written");
+    assert!(!fact.is_finished());
+    behind_its_back(&directory, "ALTER TABLE away RENAME TO run").await;
+    fact.await.expect("written");
+    assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
+}
+
+#[tokio::test]
+async fn a_writer_that_is_gone_is_told() {
+    let (writer, requests) = mpsc::channel(1);
+    drop(requests);
+    let outbox = Outbox { writer };
+    assert!(matches!(outbox.try_run(&claimed(1)).await, Err(OutboxError::Closed)));
+    outbox.run(&claimed(1)).await;
+    outbox.settle().await;
+}
+
+#[test]
+fn every_phase_has_a_name_of_its_own() {
+    for (phase, name) in PHASES {
+        assert_eq!((phase_name(phase), phase_named(name)), (name, Some(phase)));
+    }
+    assert_eq!(phase_named("dancing"), None);
+}

@@ -1,1 +1,166 @@
+//! What a courier does next, for everything that it may know.
 
+use super::*;
+
+const LIVE: bool = true;
+const AT_THE_END: bool = false;
+
+fn a_moment() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// Told of its start, and with output that the server has.
+fn running() -> Knowledge {
+    Knowledge {
+        started: true,
+        start_told: true,
+        output: 10,
+        output_sent: Some(10),
+        watching: true,
+        ..Knowledge::default()
+    }
+}
+
+fn ended() -> Knowledge {
+    Knowledge { ended: true, ..running() }
+}
+
+fn next(knowledge: &Knowledge) -> Next {
+    knowledge.next(Instant::now(), LIVE)
+}
+
+#[test]
+fn nothing_is_told_of_a_run_that_has_not_started() {
+    assert_eq!(next(&Knowledge::default()), Next::Wait(None));
+    assert_eq!(next(&Knowledge { output: 10, ..Knowledge::default() }), Next::Wait(None));
+}
+
+#[test]
+fn the_start_is_told_first() {
+    assert_eq!(next(&Knowledge { start_told: false, output: 99, ..running() }), Next::TellStart);
+    assert_eq!(next(&Knowledge { start_told: false, ..ended() }), Next::TellStart);
+    assert_eq!(next(&Knowledge { start_told: false, log_sent: true, ..ended() }), Next::TellStart);
+}
+
+#[test]
+fn a_run_that_never_started_tells_its_log_and_its_result() {
+    let unstartable = Knowledge { ended: true, ..Knowledge::default() };
+    assert_eq!(next(&unstartable), Next::SendLog);
+    assert_eq!(next(&Knowledge { log_sent: true, ..unstartable }), Next::Return);
+}
+
+#[test]
+fn after_the_end_comes_the_log_and_after_the_log_the_result() {
+    assert_eq!(next(&ended()), Next::SendLog);
+    assert_eq!(next(&Knowledge { log_sent: true, ..ended() }), Next::Return);
+}
+
+#[test]
+fn who_was_silent_for_long_looks_before_the_result_and_once() {
+    let silent = Knowledge { log_sent: true, long_silent: true, ..ended() };
+    assert_eq!(next(&silent), Next::Look);
+    assert_eq!(next(&Knowledge { looked: true, ..silent }), Next::Return);
+}
+
+#[test]
+fn without_news_a_lasting_run_is_watched() {
+    assert_eq!(next(&Knowledge { watching: false, ..running() }), Next::Watch);
+    assert_eq!(next(&running()), Next::Wait(None));
+    assert_eq!(next(&Knowledge { output: 0, output_sent: None, ..running() }), Next::Wait(None));
+}
+
+#[test]
+fn new_output_is_sent_while_the_run_lasts() {
+    assert_eq!(next(&Knowledge { output: 11, ..running() }), Next::SendLive);
+    assert_eq!(next(&Knowledge { output: 1, output_sent: None, ..running() }), Next::SendLive);
+}
+
+#[test]
+fn new_output_waits_for_its_time() {
+    let now = Instant::now();
+    let soon = now + a_moment();
+    let early = Knowledge { output: 11, live_from: Some(soon), ..running() };
+    assert_eq!(early.next(now, LIVE), Next::Wait(Some(soon)));
+    assert_eq!(early.next(soon, LIVE), Next::SendLive);
+    assert_eq!(early.next(soon + a_moment(), LIVE), Next::SendLive);
+}
+
+#[test]
+fn the_end_does_not_wait_for_the_time_of_live_output() {
+    let now = Instant::now();
+    let over = Knowledge { output: 11, live_from: Some(now + a_moment()), ..ended() };
+    assert_eq!(over.next(now, LIVE), Next::SendLog);
+}
+
+#[test]
+fn without_live_logs_a_lasting_run_says_nothing() {
+    let now = Instant::now();
+    for knowledge in [running(), Knowledge { output: 99, ..running() }, Knowledge { watching: false, ..running() }] {
+        assert_eq!(knowledge.next(now, AT_THE_END), Next::Wait(None), "{knowledge:?}");
+    }
+    assert_eq!(ended().next(now, AT_THE_END), Next::SendLog);
+}
+
+/// Everything that can be known, at an instant.
+fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
+    (0..1_u32 << 8).flat_map(move |bits| {
+        let bit = move |at: u32| bits >> at & 1 == 1;
+        let outputs = [(0, None), (10, None), (10, Some(5)), (10, Some(10))];
+        let times = [None, Some(now - a_moment()), Some(now + a_moment())];
+        outputs.into_iter().flat_map(move |output| times.map(|time| (output, time))).map(
+            move |((output, sent), time)| Knowledge {
+                doubt: bit(0),
+                started: bit(1),
+                start_told: bit(2),
+                output,
+                output_sent: sent,
+                watching: bit(3),
+                live_from: time,
+                ended: bit(4),
+                log_sent: bit(5),
+                long_silent: bit(6),
+                looked: bit(7),
+            },
+        )
+    })
+}
+
+#[test]
+fn whatever_is_known_doubt_is_looked_into_first() {
+    let now = Instant::now() + a_moment();
+    for knowledge in all(now).filter(|knowledge| knowledge.doubt) {
+        assert_eq!(knowledge.next(now, LIVE), Next::Look, "{knowledge:?}");
+        assert_eq!(knowledge.next(now, AT_THE_END), Next::Look, "{knowledge:?}");
+    }
+}
+
+#[test]
+fn whatever_is_known_the_order_of_facts_holds() {
+    let now = Instant::now() + a_moment();
+    for knowledge in all(now) {
+        for live in [LIVE, AT_THE_END] {
+            let told = !knowledge.started || knowledge.start_told;
+            match knowledge.next(now, live) {
+                Next::Look => assert!(knowledge.doubt || knowledge.long_silent && !knowledge.looked),
+                Next::TellStart => assert!(!told),
+                Next::SendLog => assert!(told && knowledge.ended && !knowledge.log_sent, "{knowledge:?}"),
+                Next::Return => assert!(told && knowledge.ended && knowledge.log_sent, "{knowledge:?}"),
+                Next::SendLive => assert!(live && told && knowledge.started && !knowledge.ended, "{knowledge:?}"),
+                Next::Watch => assert!(live && !knowledge.watching && !knowledge.ended, "{knowledge:?}"),
+                Next::Wait(until) => {
+                    assert!(!knowledge.ended, "nothing to wait for: {knowledge:?}");
+                    assert!(until.is_none_or(|until| until > now), "a wait that is over: {knowledge:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_larger_log_is_sent_less_often() {
+    assert_eq!(pause(a_moment(), 0), a_moment());
+    assert_eq!(pause(a_moment(), 80 * 1024), a_moment());
+    assert_eq!(pause(a_moment(), 160 * 1024), Duration::from_secs(10));
+    assert_eq!(pause(a_moment(), 819_200), Duration::from_secs(50));
+    assert_eq!(pause(Duration::ZERO, 16 * 1024), Duration::from_secs(1));
+}

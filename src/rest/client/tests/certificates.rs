@@ -1,0 +1,165 @@
+//! Whom we believe to be the server.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+struct Identity {
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+    pem: String,
+}
+
+fn params(host: &str) -> CertificateParams {
+    CertificateParams::new(vec![host.to_owned()]).expect("a host")
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
+fn self_signed(params: &CertificateParams) -> Identity {
+    let key = key();
+    let certificate = params.self_signed(&key).expect("a certificate");
+    Identity { pem: certificate.pem(), certificate: certificate.into(), key }
+}
+
+/// An authority: its certificate as PEM, and what it signs with.
+fn authority() -> (String, Issuer<'static, KeyPair>) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = key();
+    let pem = params.self_signed(&key).expect("a certificate").pem();
+    (pem, Issuer::new(params, key))
+}
+
+fn signed_by(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Identity {
+    let key = key();
+    let certificate = params.signed_by(&key, issuer).expect("a certificate");
+    Identity { pem: certificate.pem(), certificate: certificate.into(), key }
+}
+
+/// A server with this identity; how many requests it got.
+async fn serving(identity: &Identity) -> (Url, Arc<Mutex<u32>>) {
+    let key = PrivatePkcs8KeyDer::from(identity.key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate.clone()], key.into())
+        .expect("an identity");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (listener, url) = listen().await;
+    let requests: Arc<Mutex<u32>> = Arc::default();
+    let noted = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let Ok(1..) = stream.read(&mut request).await else { continue };
+            *noted.lock().expect("the requests") += 1;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{RUN}", RUN.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let url = format!("https://localhost:{}/", url.port().expect("a port"));
+    (url.parse().expect("a URL"), requests)
+}
+
+fn ca_file(pem: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pem).expect("a file");
+    file
+}
+
+async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<Run, Failure> {
+    let ca_file = ca.map(|file| file.path().to_owned());
+    client(Settings { tls_verify: true, ca_file, ..settings(url) }).run(run_2()).await
+}
+
+/// That no request was made, and why.
+async fn refused(identity: &Identity, ca: Option<&NamedTempFile>) -> String {
+    let (url, requests) = serving(identity).await;
+    let answer = ask(&url, ca).await;
+    assert_eq!(*requests.lock().expect("the requests"), 0, "a request was made");
+    match answer {
+        Err(Failure::Unreachable(reason)) => {
+            assert!(reason.contains("ca_file"), "{reason}");
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_authority_in_ca_file_is_accepted() {
+    let (pem, issuer) = authority();
+    let (url, _) = serving(&signed_by(&params("localhost"), &issuer)).await;
+    assert_eq!(ask(&url, Some(&ca_file(&pem))).await.expect("a run").id, 2);
+}
+
+#[tokio::test]
+async fn an_authority_of_nobody_is_refused() {
+    let (_, issuer) = authority();
+    let (other, _) = authority();
+    let identity = signed_by(&params("localhost"), &issuer);
+    let reason = refused(&identity, None).await;
+    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    refused(&identity, Some(&ca_file(&other))).await;
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_refused_unless_it_stands_in_ca_file() {
+    let identity = self_signed(&params("localhost"));
+    let reason = refused(&identity, None).await;
+    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    let (url, _) = serving(&identity).await;
+    assert_eq!(ask(&url, Some(&ca_file(&identity.pem))).await.expect("a run").id, 2);
+}
+
+#[tokio::test]
+async fn any_certificate_is_accepted_where_the_operator_says_so() {
+    let mut expired = params("somebody.else");
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    for params in [params("localhost"), expired] {
+        let (url, _) = serving(&self_signed(&params)).await;
+        assert_eq!(client(settings(&url)).run(run_2()).await.expect("a run").id, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_host_is_refused() {
+    let (pem, issuer) = authority();
+    let reason = refused(&signed_by(&params("somebody.else"), &issuer), Some(&ca_file(&pem))).await;
+    assert!(reason.contains("not valid for name"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_over_or_not_yet_valid_is_refused() {
+    let (pem, issuer) = authority();
+    let mut over = params("localhost");
+    over.not_after = date_time_ymd(2020, 1, 1);
+    let mut early = params("localhost");
+    early.not_before = date_time_ymd(2090, 1, 1);
+    for (params, wanted) in [(over, "expired"), (early, "not valid yet")] {
+        let reason = refused(&signed_by(&params, &issuer), Some(&ca_file(&pem))).await;
+        assert!(reason.contains(wanted), "{reason}");
+    }
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_told_at_once() {
+    let url = "https://localhost/".parse().expect("a URL");
+    let said = |path| {
+        let settings = Settings { tls_verify: true, ca_file: Some(path), ..settings(&url) };
+        Client::new(settings).expect_err("no client").to_string()
+    };
+    assert!(said("/no/such.pem".into()).contains("/no/such.pem: cannot be read"));
+    let empty = ca_file("no certificate at all\n");
+    assert!(said(empty.path().to_owned()).contains("contains no certificate in PEM form"));
+}

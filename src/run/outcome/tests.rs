@@ -1,0 +1,63 @@
+//! What counts as success, and what the log says behind the output.
+
+use super::*;
+
+fn ran(exit: Exit, cause: Option<Cause>, left: Left) -> Outcome {
+    Outcome::Ran { exit, cause, left }
+}
+
+#[test]
+fn only_status_0_that_nobody_forced_is_success() {
+    assert!(ran(Exit::Code(0), None, Left::Nobody).success());
+    assert!(ran(Exit::Code(0), None, Left::Kept).success());
+    assert!(ran(Exit::Code(0), None, Left::Stopped).success());
+    for code in [1, 126, 127, 255] {
+        assert!(!ran(Exit::Code(code), None, Left::Nobody).success(), "{code}");
+    }
+    for signal in [9, 11, 15] {
+        assert!(!ran(Exit::Signal(signal), None, Left::Nobody).success(), "{signal}");
+    }
+    assert!(!ran(Exit::Code(0), Some(Cause::Killed), Left::Nobody).success());
+    assert!(!Outcome::Unstartable("why".to_owned()).success());
+    assert!(!Outcome::Cancelled(Cause::Killed).success());
+    assert!(!Outcome::Lost(1).success());
+}
+
+#[test]
+fn the_log_of_a_run_that_ended_by_itself_is_its_output_to_the_byte() {
+    for code in [0, 1, 3, 255] {
+        assert_eq!(ran(Exit::Code(code), None, Left::Nobody).note(), "");
+    }
+}
+
+#[test]
+fn every_other_end_is_told_in_lines_of_the_worker() {
+    let mut told = String::new();
+    for outcome in [
+        ran(Exit::Signal(11), None, Left::Nobody),
+        ran(Exit::Signal(64), None, Left::Nobody),
+        ran(Exit::Signal(9), Some(Cause::Killed), Left::Nobody),
+        ran(Exit::Code(0), Some(Cause::TimedOut), Left::Nobody),
+        ran(Exit::Signal(15), Some(Cause::Interrupted), Left::Nobody),
+        ran(Exit::Signal(15), Some(Cause::NotOurs), Left::Nobody),
+        ran(Exit::Code(0), None, Left::Kept),
+        ran(Exit::Signal(9), None, Left::Stopped),
+        Outcome::Unstartable("no such interpreter: /no/such".to_owned()),
+        Outcome::Cancelled(Cause::Killed),
+        Outcome::Lost(1),
+        Outcome::Lost(3),
+    ] {
+        let note = outcome.note();
+        assert!(note.lines().all(|line| line.starts_with("[job runner worker] ")), "{note}");
+        told.push_str(note.trim_end());
+        told.push('\n');
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn what_could_not_be_executed_begins_as_in_the_original() {
+    for outcome in [Outcome::Unstartable("x".to_owned()), Outcome::Cancelled(Cause::Killed)] {
+        assert!(outcome.note().starts_with("[job runner worker] Could not execute job: "));
+    }
+}
