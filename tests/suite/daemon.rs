@@ -15,13 +15,10 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, Server, What, WorkerHome, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
+use crate::worker;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_job_runner_worker");
 const SECRET: &str = "verysecret";
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(BINARY)
-}
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;

@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Fault, Latch, Options, Server, State, StepKind, What, WorkerOptions, WorkerProcess, prints};
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
-}
+use crate::worker;
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;

@@ -13,12 +13,9 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, RunSpec, Server, StepKind, What, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
+use crate::worker;
 
 const KEY: &str = "testworker";
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
-}
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;

@@ -15,9 +15,7 @@ async fn an_announced_run_is_claimed_executed_logged_and_returned() {
 
 #[tokio::test]
 async fn the_run_after_a_killed_one_is_not_touched() {
-    let server = Server::start(Options::default()).await;
-    let mut worker = WorkerProcess::start(&server, &worker().set("concurrent_jobs", 1));
-    server.wait_up().await;
+    let (server, mut worker) = up(&[("concurrent_jobs", "1")]).await;
     for _ in 0..3 {
         let doomed = server.submit("#!/bin/sh\necho waiting\nsleep 600\n");
         server.wait_logged(doomed, "waiting").await;
