@@ -71,7 +71,7 @@ async fn running_runs_finish_and_no_new_ones_begin() {
     assert_eq!(killed.return_success, Some(false));
     assert!(worker.is_running());
     latch.let_through(1);
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     let finished = server.run(runs[1]);
     assert_eq!((finished.log_text(), finished.return_success), ("waiting\nthrough\n", Some(true)));
     server.assert_whole_life(runs[0]);
@@ -79,8 +79,6 @@ async fn running_runs_finish_and_no_new_ones_begin() {
     assert_eq!(server.run(late).enqueue_dts, None);
     // What was told last was not lost with the worker.
     server.wait_event("returned", runs[1]).await;
-    assert!(worker.home().run_files().is_empty());
-    worker.home().wait_deserted().await;
 }
 
 #[tokio::test]
@@ -94,7 +92,7 @@ async fn what_waits_for_a_seat_is_left_to_others() {
     worker.sigterm();
     worker.wait_log("Draining").await;
     latch.let_through(6);
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     server.assert_whole_life(run);
     assert!(hinted.iter().all(|run| server.run(*run).enqueue_dts.is_none()));
     assert_eq!(latch.executions("hinted"), 0);
@@ -108,14 +106,13 @@ async fn a_drain_at_any_moment_forgets_nothing_that_was_claimed() {
         let runs: Vec<i64> = (0..8).map(|n| server.submit(latch.straight_script(&n.to_string()))).collect();
         let claims = |state: &State| state.runs.values().filter(|run| run.enqueue_dts.is_some()).count();
         server.wait(|state| claims(state) >= claimed, format!("{claimed} claims")).await;
-        assert_eq!(worker.stop().await, 0);
+        worker.assert_clean_end().await;
         for (n, run) in runs.iter().enumerate() {
             let row = server.run(*run);
             let times = usize::from(row.enqueue_dts.is_some());
             let found = (latch.executions(&n.to_string()), row.returns());
             assert_eq!(found, (times, times), "run {run} after {claimed} claims");
         }
-        assert!(worker.home().run_files().is_empty());
     }
 }
 
@@ -128,7 +125,7 @@ async fn a_claim_in_flight_is_executed() {
         server.wait(claim_of(run), "the claim").await;
         worker.sigterm();
         worker.wait_log("Draining 1 run(s)").await;
-        assert_eq!(worker.wait_exit().await.code(), Some(0));
+        worker.assert_clean_exit().await;
         server.assert_whole_life(run);
     }
 }
@@ -140,7 +137,7 @@ async fn a_claim_whose_answer_never_came_is_executed() {
     let run = server.submit(prints("hello"));
     server.wait(claim_of(run), "the claim").await;
     worker.sigterm();
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     server.assert_whole_life(run);
 }
 
@@ -153,7 +150,7 @@ async fn the_second_signal_kills_and_reports() {
         signal(&worker);
         worker.wait_log("Draining 2 run(s)").await;
         signal(&worker);
-        assert_eq!(worker.wait_exit().await.code(), Some(0));
+        worker.assert_clean_exit().await;
         for run in runs {
             server.assert_whole_life(run);
             let row = server.run(run);
@@ -163,8 +160,6 @@ async fn the_second_signal_kills_and_reports() {
             assert_eq!(row.log_text(), note);
             server.wait_event("returned", run).await;
         }
-        assert!(worker.home().run_files().is_empty());
-        worker.home().wait_deserted().await;
     }
 }
 
@@ -206,7 +201,7 @@ async fn a_drain_may_be_limited() {
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
     worker.sigterm();
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     assert!(worker.log().contains("drain_timeout is over"));
     server.assert_whole_life(run);
     assert_eq!(server.run(run).return_success, Some(false));
