@@ -41,6 +41,9 @@ pub struct Settings {
     pub state_path: PathBuf,
 }
 
+/// How long a worker that hands over waits for the answer to a call that is under way.
+const LAST_CALL: Duration = Duration::from_millis(1500);
+
 /// Why there is no worker.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -171,12 +174,13 @@ impl Worker {
     /// Leaves at once: runs go on under their shims, and the next start takes them up.
     pub async fn hand_over(self) {
         self.stop.cancel();
-        self.reporter.leave().await;
+        self.reporter.leave(LAST_CALL).await;
         self.part().await;
     }
 
     async fn part(self) {
-        self.reporter.outbox().settle().await;
+        // A disk that is full keeps nobody here: what is under way is in the records of the runs.
+        let _ = tokio::time::timeout(LAST_ATTEMPT, self.reporter.outbox().settle()).await;
         self.broadcast.stop();
         let publisher = self.publisher;
         self.reporter.close_events();

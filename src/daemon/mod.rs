@@ -241,12 +241,29 @@ async fn attend(worker: Worker, mut signals: Signals, settings: &Settings) -> u8
     if let Some(listening) = answers {
         listening.close();
     }
-    match code {
-        EXIT_DRAINED => worker.leave().await,
-        _ => worker.hand_over().await,
-    }
+    let leaving = async {
+        match code {
+            EXIT_DRAINED => worker.leave().await,
+            _ => worker.hand_over().await,
+        }
+    };
+    let left = tokio::select! {
+        () = leaving => code,
+        () = third(&mut signals, terms) => EXIT_FAILURE,
+    };
     tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
-    code
+    left
+}
+
+/// The third wish to leave, which is not argued with.
+async fn third(signals: &mut Signals, mut terms: u32) {
+    if terms >= 3 {
+        // It was followed already.
+        std::future::pending::<()>().await;
+    }
+    while terms < 3 {
+        terms += u32::from(signals.next().await == Wish::Terminate);
+    }
 }
 
 async fn dump(worker: &Worker) {

@@ -19,6 +19,9 @@ const QUEUE: usize = 16;
 /// The longest packet of a shim, in bytes: a list of stuck processes.
 const MAX_SAID: usize = 16 * 1024;
 
+/// How long a shim may take to greet.
+pub(super) const GREETING: Duration = Duration::from_secs(10);
+
 /// What a run hears of its script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -111,8 +114,7 @@ pub(super) struct Hello {
     pub(super) supervision: String,
 }
 
-/// Serves a connection. `idle` is called with the shim each time it can take a run; when that
-/// answers false, or `rest` passes without one, the shim is let go.
+/// Serves a connection. `idle` is given the shim each time it can take another run.
 pub(super) struct Connection {
     /// Of the kind `SOCK_SEQPACKET`, for which the runtime has no name: a datagram socket sends and receives alike.
     socket: UnixDatagram,
@@ -225,6 +227,9 @@ pub(super) async fn attach(path: &Path) -> io::Result<Running> {
     connection.progress = Some(progress);
     // It finishes its run and is then let go: it may be of another version.
     tokio::spawn(connection.serve(drop));
-    greeted.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
+    tokio::time::timeout(GREETING, greeted)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        .map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
     Ok(Running { progress: heard, control: Control { say: shim.say } })
 }

@@ -12,7 +12,7 @@ pub enum Environment {
 }
 
 /// What the worker was told for itself.
-const OURS: [&str; 10] = [
+const OURS: [&str; 14] = [
     "CONFIG_PATH",
     "CREDENTIALS_DIRECTORY",
     "NOTIFY_SOCKET",
@@ -23,6 +23,11 @@ const OURS: [&str; 10] = [
     "LISTEN_FDNAMES",
     "STATE_DIRECTORY",
     "RUNTIME_DIRECTORY",
+    // A worker that a job started is not that job.
+    "JOB_RUNNER_RUN_ID",
+    "JOB_RUNNER_ATTEMPT",
+    "JOB_RUNNER_RUN_TOKEN",
+    "JOB_RUNNER_SCHEDULED_AT",
 ];
 /// How the worker's own settings begin in its environment.
 const OUR_PREFIX: &[u8] = b"JOB_RUNNER_WORKER_";

@@ -165,11 +165,19 @@ impl Execution {
         }
     }
 
-    /// What is left of an execution whose entry is in the outbox.
-    #[must_use]
-    pub fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
-        let script = self.script_path(run, attempt, token);
-        remains::of(&self.logs.record_path(run, attempt), &script)
+    /// What is left of an execution whose entry is in the outbox. Waits while that cannot be seen.
+    pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
+        let (record, script) = (self.logs.record_path(run, attempt), self.script_path(run, attempt, token));
+        loop {
+            match remains::of(&record, &script) {
+                Ok(Some(remains)) => return remains,
+                Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(e) => {
+                    tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {}: {e}", record.display());
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
     }
 
     /// Takes a run up again whose shim lives.
@@ -178,12 +186,6 @@ impl Execution {
     /// That the shim is gone meanwhile: ask for what is left once more.
     pub async fn attach(&self, record: &Record) -> io::Result<Running> {
         connection::attach(Path::new(&record.socket)).await
-    }
-
-    /// Waits until a shim that does not answer has ended.
-    pub async fn wait_for_end(&self, run: RunId, attempt: Attempt) {
-        let path = self.logs.record_path(run, attempt);
-        let _ = tokio::task::spawn_blocking(move || remains::wait_for_end(&path)).await;
     }
 
     /// Ends what a dead shim has left alive, and answers when nobody is left.

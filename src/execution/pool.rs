@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::connection::{Connection, Running, Shim};
+use super::connection::{Connection, GREETING, Running, Shim};
 use super::environment::{self, Environment};
 use super::shim::{self, socket};
 use crate::wire::shim::Execution;
 
-/// How long a new shim may take to greet.
-const GREETING: Duration = Duration::from_secs(10);
 /// How long shims without a run are kept.
 const IDLE: Duration = Duration::from_secs(60);
 

@@ -1,10 +1,13 @@
 //! What is left of an execution when nobody can be asked: the record, its lock, and living processes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::{cgroup, tree};
@@ -30,43 +33,57 @@ pub fn start(record: &Record) -> Option<Start> {
     record.spawned.as_ref().map(|spawned| Start { pid: spawned.pid, at: spawned.at.clone() })
 }
 
-/// Looks. Where nothing was started, the licence is taken away: the script is removed first, then a
-/// record looked for once more, while a shim makes its record first and then looks for the script.
-pub(super) fn of(record: &Path, script: &Path) -> Remains {
-    if let Some(found) = look(record) {
-        return found;
+/// Looks. `None` where a shim is at this moment about to say what it does.
+///
+/// Where there is no record, the licence is taken away by taking it: whoever makes the record may execute, and
+/// nobody else. A shim that comes later finds the record, or the script gone.
+///
+/// # Errors
+/// What the system says. That something cannot be seen is never taken for its not being there.
+pub(super) fn of(record: &Path, script: &Path) -> io::Result<Option<Remains>> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(record) {
+        Ok(_) => {
+            remove(script)?;
+            remove(record)?;
+            Ok(Some(Remains::Nothing))
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => look(record, script),
+        Err(e) => Err(e),
     }
-    let _ = fs::remove_file(script);
-    look(record).unwrap_or_else(|| {
-        let _ = fs::remove_file(record);
-        Remains::Nothing
-    })
 }
 
-fn look(path: &Path) -> Option<Remains> {
-    let file = File::open(path).ok()?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+fn look(path: &Path, script: &Path) -> io::Result<Option<Remains>> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Some(lock),
+        Err((_, Errno::EWOULDBLOCK)) => None,
+        Err((_, e)) => return Err(e.into()),
+    };
     // Read with the lock in hand: a shim that has just ended has written all it will write.
-    let record = disk::record(&fs::read(path).ok()?);
-    match (lock, record) {
-        // Begun, and the first line is on its way.
-        (Err(_), None) => {
-            wait_for_end(path);
-            look(path)
+    let record = disk::record(&fs::read(path)?);
+    Ok(match (lock, record) {
+        (None, None) => None,
+        (None, Some(record)) => Some(Remains::Living(Box::new(record))),
+        // Made, and nothing was said: nothing was started.
+        (Some(_lock), None) => {
+            remove(script)?;
+            remove(path)?;
+            Some(Remains::Nothing)
         }
-        (Err(_), Some(record)) => Some(Remains::Living(Box::new(record))),
-        (Ok(_), None) => None,
-        (Ok(_), Some(mut record)) => Some(match record.ended.take() {
+        (Some(_), Some(mut record)) => Some(match record.ended.take() {
             Some(disk::Ended { outcome, output, at }) => Remains::Ended(Box::new(record), End { outcome, output, at }),
             None => Remains::Orphaned(Box::new(record)),
         }),
-    }
+    })
 }
 
-/// Blocks until nobody holds the record's lock.
-pub(super) fn wait_for_end(path: &Path) {
-    if let Ok(file) = File::open(path) {
-        drop(Flock::lock(file, FlockArg::LockExclusive));
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

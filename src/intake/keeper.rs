@@ -18,6 +18,8 @@ use crate::run::{Cause, KillId, Order, RunId};
 
 /// Pings are answered this often at most.
 const PING_PAUSE: Duration = Duration::from_secs(5);
+/// How many kill requests are followed at once.
+const MAX_KILLS: usize = 1000;
 /// How often a run that is said to be due is looked up in vain.
 const LOOKS: u32 = 20;
 
@@ -28,8 +30,11 @@ pub(super) enum Message {
     Begin(RunId, Box<Begin>),
     Kill(KillEntry),
     Over(RunId, Over),
+    /// A run whose look was in vain may be looked up again.
+    Rested(RunId),
     KillOver(KillId),
-    Find(RunId, oneshot::Sender<Option<Handle>>),
+    /// A run that is ours, or, for a kill that we took before, one that may be.
+    Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
     Drain,
     StopAll(Cause),
@@ -66,8 +71,8 @@ pub(super) struct Keeper {
     seats: Seats,
     runs: HashMap<RunId, Handle>,
     kills: HashSet<KillId>,
-    /// Runs whose last look was in vain.
-    troubled: HashMap<RunId, Backoff>,
+    /// Runs whose last look was in vain, and whether the next is under way.
+    troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
 }
 
@@ -111,17 +116,27 @@ impl Keeper {
                 self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, false);
             }
             Message::Order(Order::Ping) => self.ping(),
+            Message::Begin(run, _) if self.runs.contains_key(&run) => {
+                tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
+            }
             Message::Begin(run, begin) => {
                 let seat = self.seats.take_anyway();
                 self.begin(run, *begin, seat);
             }
             Message::Kill(kill) => self.kill(kill, true),
             Message::Over(run, over) => self.over(run, over),
+            Message::Rested(run) => {
+                if let Some((_, waits)) = self.troubled.get_mut(&run) {
+                    *waits = false;
+                }
+                self.hint(run);
+            }
             Message::KillOver(kill) => {
                 self.kills.remove(&kill);
             }
-            Message::Find(run, answer) => {
-                let _ = answer.send(self.runs.get(&run).filter(|handle| handle.ours.is_cancelled()).cloned());
+            Message::Find(run, maybe, answer) => {
+                let found = self.runs.get(&run).filter(|handle| maybe || handle.ours.is_cancelled());
+                let _ = answer.send(found.cloned());
             }
             Message::Knows(run, answer) => {
                 let known = self.runs.contains_key(&run) || self.context.reporter.serves(run);
@@ -141,6 +156,9 @@ impl Keeper {
     /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
     fn hint(&mut self, run: RunId) {
         if self.draining() || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
+            return;
+        }
+        if self.troubled.get(&run).is_some_and(|(_, waits)| *waits) {
             return;
         }
         if let Noted::InsteadOf(oldest) = self.hints.note(run) {
@@ -181,7 +199,8 @@ impl Keeper {
                 self.troubled.remove(&run);
             }
             Over::Again(trouble) => {
-                let backoff = self.troubled.entry(run).or_default();
+                let (backoff, waits) = self.troubled.entry(run).or_default();
+                *waits = true;
                 let pause = backoff.next(trouble.retry_after);
                 if backoff.tries() > LOOKS {
                     self.troubled.remove(&run);
@@ -203,7 +222,7 @@ impl Keeper {
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
                     if let Some(inbox) = inbox.upgrade() {
-                        let _ = inbox.send(Message::Order(Order::Enqueue(run))).await;
+                        let _ = inbox.send(Message::Rested(run)).await;
                     }
                 });
             }
@@ -211,7 +230,9 @@ impl Keeper {
     }
 
     fn kill(&mut self, entry: KillEntry, resumed: bool) {
-        if !self.kills.insert(entry.kill) {
+        // Who forges orders could fill the store with them; the server says it again.
+        let full = !resumed && self.kills.len() >= MAX_KILLS;
+        if full || !self.kills.insert(entry.kill) {
             return;
         }
         let (context, inbox) = (Arc::clone(&self.context), self.inbox.clone());

@@ -29,10 +29,11 @@ enum Request {
 pub(super) async fn follow(context: &Context, inbox: &mpsc::WeakSender<Message>, mut entry: KillEntry, resumed: bool) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
-        outbox.kill(entry).await;
+        // A full disk must not keep the job from being killed that fills it.
+        outbox.try_kill(entry).await;
     }
     let request = if let Some(run) = entry.run {
-        find(inbox, run).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
+        find(inbox, run, true).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
     } else {
         match look_up(context, inbox, kill, resumed).await {
             Some(request) => request,
@@ -91,7 +92,7 @@ async fn try_look_up(
     let Some(run) = request.run else {
         return Ok(Request::NotOurs("it names no run"));
     };
-    if let Some(handle) = find(inbox, run).await {
+    if let Some(handle) = find(inbox, run, false).await {
         return Ok(Request::Ours(run, handle));
     }
     let found = context.client.look(run).await?;
@@ -103,9 +104,9 @@ async fn try_look_up(
     })
 }
 
-async fn find(inbox: &mpsc::WeakSender<Message>, run: RunId) -> Option<Handle> {
+async fn find(inbox: &mpsc::WeakSender<Message>, run: RunId, maybe: bool) -> Option<Handle> {
     let (answer, found) = oneshot::channel();
-    inbox.upgrade()?.send(Message::Find(run, answer)).await.ok()?;
+    inbox.upgrade()?.send(Message::Find(run, maybe, answer)).await.ok()?;
     found.await.ok().flatten()
 }
 
@@ -114,7 +115,7 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
         return;
     }
     entry.phase = KillPhase::Taken;
-    context.reporter.outbox().kill(*entry).await;
+    context.reporter.outbox().try_kill(*entry).await;
     if tell(context, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }
@@ -122,7 +123,7 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
 
 async fn executed(context: &Context, entry: &mut KillEntry) {
     entry.phase = KillPhase::Dead;
-    context.reporter.outbox().kill(*entry).await;
+    context.reporter.outbox().try_kill(*entry).await;
     if tell(context, entry).await {
         context.reporter.event(Event::KillExecuted(entry.kill));
     }
@@ -142,9 +143,8 @@ async fn tell(context: &Context, entry: &KillEntry) -> bool {
             Err(failure) if failure.is_passing() => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
-            Err(Failure::Unauthorised(_))
-                if matches!(context.client.credentials().await, Err(Failure::Unauthorised(_))) =>
-            {
+            // Unless we are refused ourselves, or the API is away behind what answers in its place.
+            Err(Failure::Unauthorised(_) | Failure::NotFound) if context.client.credentials().await.is_err() => {
                 tokio::time::sleep(Backoff::LAST).await;
             }
             Err(failure) => {

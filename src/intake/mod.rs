@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::execution::{Execution, Running};
+use crate::execution::Execution;
 use crate::report::{Entry, KillEntry, Reporter};
 use crate::rest::Client;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
@@ -106,19 +106,9 @@ impl Intake {
         }
     }
 
-    /// Takes up a run that is executed under a living shim.
-    pub async fn attach(&self, entry: Entry, running: Running) {
-        self.send(Message::Begin(entry.run, Box::new(Begin::Attached(entry, running)))).await;
-    }
-
-    /// Takes up a run that was claimed or about to be, and not executed.
-    pub async fn resume(&self, entry: Entry) {
-        self.send(Message::Begin(entry.run, Box::new(Begin::Resumed(entry)))).await;
-    }
-
-    /// Takes up a run whose execution was lost. Nothing of it is left alive.
-    pub async fn lost(&self, entry: Entry) {
-        self.send(Message::Begin(entry.run, Box::new(Begin::Lost(entry)))).await;
+    /// Takes up a run that was left behind, whatever became of it.
+    pub async fn take_up(&self, entry: Entry) {
+        self.send(Message::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
     }
 
     /// Takes up a kill.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::seats::Seat;
-use crate::execution::{Launch, LaunchError, Progress, Remains, Running};
+use crate::execution::{Launch, LaunchError, Progress, Remains, Running, recorded_start};
 use crate::report::{Ask, End, Entry, RunReport, Start};
 use crate::rest::{Backoff, Failure, RunView};
 use crate::run::claim::{Effect, Input, Phase, Seen};
@@ -24,18 +24,40 @@ use crate::run::{Attempt, Cause, Event, IncompleteRuns, Left, Outcome, RunId};
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a run waits while our key is not accepted.
 const PARKED: Duration = Duration::from_secs(30);
+/// How long a shim that lives and does not answer is left alone at most.
+const UNANSWERED: Duration = Duration::from_secs(5);
+/// How many answers that are no script are listened to before the run fails.
+const ANSWERS: u32 = 12;
+/// After how many executions that never began a run is given up.
+const NEVER_BEGAN: u32 = 10;
 
 /// How a run comes to us.
 #[derive(Debug)]
 pub(super) enum Begin {
     /// Somebody said that it is due.
     Hinted,
-    /// It was claimed, or about to be, and not executed.
-    Resumed(Entry),
-    /// It is executed.
-    Attached(Entry, Running),
-    /// Its execution was lost.
-    Lost(Entry),
+    /// It was left behind: claimed or about to be, perhaps executed, perhaps over.
+    Found(Entry),
+}
+
+/// What became of an execution that nobody watched.
+enum Fate {
+    /// It goes on.
+    GoesOn(Running),
+    /// It is over.
+    Over(Option<Start>, End),
+    /// It was lost, and nothing of it is left alive.
+    Lost,
+    /// It never began, and never will.
+    NeverBegan,
+}
+
+/// How an execution ends without an end.
+enum Broken {
+    /// It began, and its supervisor died.
+    Lost,
+    /// It never began.
+    NeverBegan,
 }
 
 /// How the task of a run ends.
@@ -108,25 +130,69 @@ impl RunTask {
     async fn begin(&mut self, begin: Begin, seat: Seat) -> Over {
         match begin {
             Begin::Hinted => self.travel(Phase::Hinted, seat, None).await,
-            Begin::Resumed(entry) => {
-                let phase = entry.phase;
-                self.entry = Some(entry);
-                self.travel(phase, seat, None).await
-            }
-            Begin::Attached(entry, running) => {
-                self.ours.cancel();
-                self.enqueued_told = true;
+            Begin::Found(entry) => self.found(entry, seat).await,
+        }
+    }
+
+    /// Takes up what the last process left behind.
+    async fn found(&mut self, mut entry: Entry, seat: Seat) -> Over {
+        let fate = match self.fate(&entry).await {
+            // Its record is gone, so it was executed.
+            Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
+            fate => fate,
+        };
+        if !matches!(fate, Fate::NeverBegan) {
+            self.ours.cancel();
+            self.enqueued_told = true;
+        }
+        match fate {
+            Fate::GoesOn(running) => {
+                tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", self.run);
                 let report = self.context.reporter.serve(entry, true);
                 match self.watch(running, report, seat).await {
                     None => Over::Done,
-                    Some((report, seat)) => self.after_loss(report, seat).await,
+                    Some((report, seat, how)) => self.after_breach(report, seat, how).await,
                 }
             }
-            Begin::Lost(entry) => {
-                self.ours.cancel();
-                self.enqueued_told = true;
+            Fate::Over(start, end) => {
+                tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", self.run);
+                drop(seat);
+                entry.start = start;
+                self.context.reporter.serve(entry, true).ended(end).await;
+                Over::Done
+            }
+            Fate::Lost => {
                 let report = self.context.reporter.serve(entry, true);
-                self.after_loss(report, seat).await
+                self.after_breach(report, seat, Broken::Lost).await
+            }
+            Fate::NeverBegan => {
+                tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", self.run);
+                // On disk before anything can be started under it.
+                (entry.attempt, entry.token) = (entry.attempt.next(), token());
+                self.context.reporter.outbox().run(&entry).await;
+                self.entry = Some(entry);
+                self.travel(Phase::Claiming, seat, None).await
+            }
+        }
+    }
+
+    /// Finds out what became of an execution. Where its shim lives but does not answer, it is asked again.
+    async fn fate(&self, entry: &Entry) -> Fate {
+        let execution = &self.context.execution;
+        let mut backoff = Backoff::default();
+        loop {
+            match execution.remains(entry.run, entry.attempt, &entry.token).await {
+                Remains::Living(record) => match execution.attach(&record).await {
+                    Ok(running) => return Fate::GoesOn(running),
+                    // About to end, most likely.
+                    Err(_) => tokio::time::sleep(backoff.next(None).min(UNANSWERED)).await,
+                },
+                Remains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),
+                Remains::Orphaned(record) => {
+                    execution.clean_up(record).await;
+                    return Fate::Lost;
+                }
+                Remains::Nothing => return Fate::NeverBegan,
             }
         }
     }
@@ -137,12 +203,12 @@ impl RunTask {
         loop {
             let answer = match effect {
                 Effect::Look => self.look(phase).await.map(Input::Seen),
-                Effect::Claim => self.claim().await,
+                Effect::Claim => self.claim(report.is_some()).await,
                 Effect::Launch => match self.execute(report.take(), seat).await {
                     None => return Over::Done,
-                    Some((lost, back)) => {
+                    Some((lost, back, how)) => {
                         seat = back;
-                        match self.account(lost).await {
+                        match self.account(lost, how).await {
                             None => return Over::Done,
                             Some(lost) => report = Some(lost),
                         }
@@ -206,10 +272,13 @@ impl RunTask {
                 Err(failure) => failure,
             };
             let pause = match failure {
-                Failure::NotFound => return Ok(Seen::Gone),
-                Failure::Unauthorised(_) => match self.credentials().await {
+                // A proxy says so too when the API behind it is away.
+                Failure::NotFound | Failure::Unauthorised(_) => match self.credentials().await {
+                    Ok(()) if failure == Failure::NotFound => return Ok(Seen::Gone),
                     Ok(()) => return Ok(Seen::Theirs),
-                    Err(_) if phase == Phase::Hinted => return Ok(Seen::NotForUs),
+                    Err(pause) if phase == Phase::Hinted => {
+                        return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after: Some(pause) }));
+                    }
                     Err(pause) => pause,
                 },
                 failure if phase == Phase::Hinted => {
@@ -232,9 +301,10 @@ impl RunTask {
     }
 
     /// Claims the run. That we are about to is on disk first.
-    async fn claim(&mut self) -> Result<Input, Halt> {
+    /// With a report, an earlier execution was lost and it is on disk already.
+    async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
         self.check_stopped(Phase::Hinted)?;
-        if self.entry.is_none() {
+        if self.entry.is_none() && !reported {
             let entry = Entry {
                 run: self.run,
                 attempt: Attempt::FIRST,
@@ -284,8 +354,8 @@ impl RunTask {
         }
     }
 
-    /// Reads the script, executes it, and watches it end. The report and the seat, if it was lost.
-    async fn execute(&mut self, report: Option<RunReport>, seat: Seat) -> Option<(RunReport, Seat)> {
+    /// Reads the script, executes it, and watches it end. The report and the seat, if it has no end.
+    async fn execute(&mut self, report: Option<RunReport>, seat: Seat) -> Option<(RunReport, Seat, Broken)> {
         let report = match (report, self.entry.take()) {
             (Some(report), _) => report,
             (None, Some(entry)) => self.context.reporter.serve(entry, false),
@@ -327,6 +397,7 @@ impl RunTask {
 
     fn scheduled_at(&self) -> Vec<(String, String)> {
         let at = self.view.as_ref().and_then(|view| view.scheduled_at.clone());
+        let at = at.map(|at| at.chars().take(64).collect());
         at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
@@ -344,8 +415,12 @@ impl RunTask {
             };
             let pause = match answer {
                 Ok(content) => break content,
+                // The server is there, and has nothing better to say of this job.
+                Err(failure) if failure.is_answer() && backoff.tries() >= ANSWERS => {
+                    return Err(unreadable(failure.to_string()));
+                }
                 Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
-                Err(failure @ Failure::Unauthorised(_)) => match self.credentials().await {
+                Err(failure @ (Failure::Unauthorised(_) | Failure::NotFound)) => match self.credentials().await {
                     Ok(()) => return Err(unreadable(failure.to_string())),
                     Err(pause) => pause,
                 },
@@ -359,11 +434,17 @@ impl RunTask {
         }
     }
 
-    /// Watches a script end. The report and the seat, if nobody supervises it any more.
-    async fn watch(&mut self, mut running: Running, mut report: RunReport, seat: Seat) -> Option<(RunReport, Seat)> {
-        let control = running.control();
+    /// Watches a script end. The report and the seat, if it has no end.
+    async fn watch(
+        &mut self,
+        mut running: Running,
+        mut report: RunReport,
+        mut seat: Seat,
+    ) -> Option<(RunReport, Seat, Broken)> {
+        let mut control = running.control();
         let _executing = Executing::begin(&self.context);
         let mut stop_sent = false;
+        let mut watched = None;
         loop {
             tokio::select! {
                 progress = running.next() => match progress {
@@ -382,18 +463,35 @@ impl RunTask {
                         self.ended(report, ended, stop_sent).await;
                         return None;
                     }
-                    Progress::Refused(why) => {
-                        tracing::warn!(target: "job_runner_worker.worker", "run {}: {why}", self.run);
-                        return self.look_for_remains(report, seat, stop_sent).await;
+                    gone @ (Progress::Refused(_) | Progress::ShimDied) => {
+                        let fate = self.fate(report.entry()).await;
+                        if let (Progress::Refused(why), Fate::NeverBegan) = (&gone, &fate) {
+                            drop(seat);
+                            report.ended(End::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
+                            return None;
+                        }
+                        match self.after(fate, report, seat, stop_sent).await {
+                            Ok((goes_on, back, kept)) => {
+                                (running, report, seat) = (goes_on, back, kept);
+                                // Another connection: what was asked for is asked for again.
+                                (control, stop_sent) = (running.control(), false);
+                                if let Some(beyond) = watched {
+                                    control.watch(beyond).await;
+                                }
+                            }
+                            Err(broken) => return broken,
+                        }
                     }
-                    Progress::ShimDied => return self.look_for_remains(report, seat, stop_sent).await,
                 },
                 cause = stop_asked(&mut self.stopped), if !stop_sent => {
                     stop_sent = true;
                     control.stop(cause, self.context.execution.kill_grace()).await;
                 }
                 ask = report.asked() => match ask {
-                    Ask::Watch(beyond) => control.watch(beyond).await,
+                    Ask::Watch(beyond) => {
+                        watched = Some(beyond);
+                        control.watch(beyond).await;
+                    }
                     Ask::Stop => control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await,
                 },
             }
@@ -407,36 +505,37 @@ impl RunTask {
         if kept && stop_sent {
             // The stop came as the run ended by itself: what it left behind goes all the same.
             let entry = report.entry();
-            if let Remains::Ended(record, _) = self.context.execution.remains(entry.run, entry.attempt, &entry.token) {
+            let remains = self.context.execution.remains(entry.run, entry.attempt, &entry.token).await;
+            if let Remains::Ended(record, _) = remains {
                 self.context.execution.clean_up(record).await;
             }
         }
         report.ended(end).await;
     }
 
-    /// The shim is gone: what does the disk say?
-    async fn look_for_remains(&mut self, report: RunReport, seat: Seat, stop_sent: bool) -> Option<(RunReport, Seat)> {
-        let execution = &self.context.execution;
-        let entry = report.entry().clone();
-        loop {
-            match execution.remains(entry.run, entry.attempt, &entry.token) {
-                Remains::Ended(_, ended) => {
-                    drop(seat);
-                    self.ended(report, ended, stop_sent).await;
-                    return None;
-                }
-                Remains::Living(_) => execution.wait_for_end(entry.run, entry.attempt).await,
-                Remains::Orphaned(record) => {
-                    execution.clean_up(record).await;
-                    return Some((report, seat));
-                }
-                Remains::Nothing => return Some((report, seat)),
+    /// The connection to the shim is gone, and this became of the run. Goes on, or the answer of [`Self::watch`].
+    #[allow(clippy::type_complexity)]
+    async fn after(
+        &mut self,
+        fate: Fate,
+        report: RunReport,
+        seat: Seat,
+        stop_sent: bool,
+    ) -> Result<(Running, RunReport, Seat), Option<(RunReport, Seat, Broken)>> {
+        match fate {
+            Fate::GoesOn(running) => Ok((running, report, seat)),
+            Fate::Over(_, end) => {
+                drop(seat);
+                self.ended(report, end, stop_sent).await;
+                Err(None)
             }
+            Fate::Lost => Err(Some((report, seat, Broken::Lost))),
+            Fate::NeverBegan => Err(Some((report, seat, Broken::NeverBegan))),
         }
     }
 
-    async fn after_loss(&mut self, report: RunReport, seat: Seat) -> Over {
-        match self.account(report).await {
+    async fn after_breach(&mut self, report: RunReport, seat: Seat, how: Broken) -> Over {
+        match self.account(report, how).await {
             None => Over::Done,
             Some(report) => {
                 let (phase, _) = Phase::Spawned.step(Input::LostOnce);
@@ -446,13 +545,15 @@ impl RunTask {
     }
 
     /// An execution was lost. The report, if there is to be another.
-    async fn account(&mut self, mut report: RunReport) -> Option<RunReport> {
+    async fn account(&mut self, mut report: RunReport, how: Broken) -> Option<RunReport> {
         let mut entry = report.entry().clone();
-        entry.losses += 1;
+        let began = matches!(how, Broken::Lost) || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
+        entry.losses += u32::from(began);
         let settings = &self.context.settings;
         let stopped = *self.stopped.borrow();
-        let again = settings.incomplete_runs == IncompleteRuns::Reset
+        let again = (!began || settings.incomplete_runs == IncompleteRuns::Reset)
             && entry.losses < settings.max_attempts
+            && entry.attempt.0 < NEVER_BEGAN + settings.max_attempts
             && stopped.is_none();
         tracing::error!(
             target: "job_runner_worker.worker",
@@ -462,7 +563,11 @@ impl RunTask {
             if again { "it is executed again" } else { "it is reported as failed" }
         );
         if !again {
-            report.ended(End::now(Outcome::Lost(entry.losses))).await;
+            let outcome = match stopped {
+                Some(cause) if !began => Outcome::Cancelled(cause),
+                _ => Outcome::Lost(entry.losses.max(1)),
+            };
+            report.ended(End::now(outcome)).await;
             return None;
         }
         crate::report::LogSource::forget(self.context.execution.logs(), entry.run, entry.attempt);

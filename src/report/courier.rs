@@ -92,6 +92,7 @@ impl Courier {
             self.known.long_silent = self.desk.client.health().since_ping().is_none_or(|since| since > plan::TRUSTED);
             let live = !self.desk.settings.log_update_interval.is_zero();
             let step = match self.known.next(Instant::now(), live) {
+                _ if self.desk.leave.is_cancelled() => return,
                 Next::Wait(until) => {
                     if !self.wait(until).await {
                         return;
@@ -123,7 +124,8 @@ impl Courier {
                     self.last_news().await;
                     return self.forget().await;
                 }
-                Step::GivenUp => return self.forget().await,
+                // It stays on disk: the next start tries once more, and nothing executes it again meanwhile.
+                Step::GivenUp => return,
             }
         }
     }
@@ -164,6 +166,7 @@ impl Courier {
                 None => return false,
             },
             () = timer => {}
+            () = self.desk.leave.cancelled() => {}
         }
         true
     }
@@ -171,16 +174,22 @@ impl Courier {
     /// Nothing is sent any more; what is on disk can go when the run is over.
     async fn last_news(&mut self) {
         while !self.known.ended {
-            match self.news.recv().await {
-                Some(news) => self.learn(news),
-                None => return,
+            tokio::select! {
+                news = self.news.recv() => match news {
+                    Some(news) => self.learn(news),
+                    None => return,
+                },
+                () = self.desk.leave.cancelled() => return,
             }
         }
     }
 
     async fn forget(self) {
-        self.desk.outbox.forget_run(self.run).await;
-        self.desk.logs.forget(self.run, self.attempt);
+        if self.known.ended {
+            // First the files: a disk that is full may need their room to remove the row.
+            self.desk.logs.forget(self.run, self.attempt);
+            self.desk.outbox.forget_run(self.run).await;
+        }
     }
 
     async fn call(&mut self, call: Next) -> Step {
@@ -344,7 +353,10 @@ impl Courier {
                 self.rejections += 1;
                 return if self.rejections < REJECTIONS { Step::On } else { self.give_up(call, &failure).await };
             }
-            Failure::NotFound => return Step::Moot("the server does not know the run any more"),
+            // A proxy says so too when the API behind it is away.
+            Failure::NotFound if self.desk.client.credentials().await.is_ok() => {
+                return Step::Moot("the server does not know the run any more");
+            }
             Failure::TooLarge if call == Next::Look => {}
             Failure::Rejected(_) | Failure::TooLarge | Failure::Elsewhere(_) => {
                 self.rejections += 1;
@@ -354,6 +366,10 @@ impl Courier {
             }
             _ if failure.is_ambiguous() && call != Next::Look => self.known.doubt = true,
             _ => {}
+        }
+        if call == Next::Return {
+            // Who knows what the server thinks by the next time.
+            self.known.looked = false;
         }
         let pause = self.backoff.next(failure.retry_after());
         tracing::warn!(
@@ -423,6 +439,7 @@ impl Courier {
             tokio::select! {
                 () = &mut over => return,
                 Some(news) = self.news.recv() => self.learn(news),
+                () = self.desk.leave.cancelled() => return,
             }
         }
     }

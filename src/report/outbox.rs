@@ -157,9 +157,11 @@ impl Outbox {
         self.insist(Change::ForgetRun(run)).await;
     }
 
-    /// Writes a kill.
-    pub async fn kill(&self, entry: KillEntry) {
-        self.insist(Change::Kill(entry)).await;
+    /// Writes a kill, once: it is followed all the same where it cannot be written.
+    pub async fn try_kill(&self, entry: KillEntry) {
+        if let Err(e) = self.change(Change::Kill(entry), false).await {
+            tracing::error!(target: "job_runner_worker.outbox", "kill request {}: {e}", entry.kill);
+        }
     }
 
     /// Removes a kill.

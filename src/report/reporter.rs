@@ -100,10 +100,7 @@ impl Reporter {
         let run = entry.run;
         desk.served().insert(run);
         self.couriers.spawn(async move {
-            tokio::select! {
-                () = courier.go() => {}
-                () = desk.leave.cancelled() => {}
-            }
+            courier.go().await;
             desk.served().remove(&run);
         });
         RunReport { entry, outbox: self.desk.outbox.clone(), news, asked }
@@ -149,26 +146,26 @@ impl Reporter {
         self.desk.served().contains(&run)
     }
 
-    /// Waits until everything is delivered; no longer than `bound` after the server's last answer. The rest
-    /// stays on disk.
+    /// Waits until everything is delivered, or nothing more has been for as long as `bound`. The rest stays on
+    /// disk.
     pub async fn flush(&self, bound: Duration) {
         self.couriers.close();
-        let begun = tokio::time::Instant::now();
         loop {
-            let silent = self.desk.client.health().since_answer().map_or(begun.elapsed(), |s| s.min(begun.elapsed()));
-            let left = bound.saturating_sub(silent);
-            if left.is_zero() || tokio::time::timeout(left, self.couriers.wait()).await.is_ok() {
+            let before = self.undelivered();
+            let all = tokio::time::timeout(bound, self.couriers.wait()).await.is_ok();
+            if all || self.undelivered() >= before {
                 break;
             }
         }
-        self.leave().await;
+        self.leave(bound).await;
     }
 
-    /// Ends all couriers at once. What they have not delivered is on disk.
-    pub async fn leave(&self) {
+    /// Ends all couriers, each after the call it may be in: one that is cut off may have been followed. What they
+    /// have not delivered is on disk.
+    pub async fn leave(&self, bound: Duration) {
         self.desk.leave.cancel();
         self.couriers.close();
-        self.couriers.wait().await;
+        let _ = tokio::time::timeout(bound, self.couriers.wait()).await;
     }
 }
 

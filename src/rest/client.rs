@@ -133,10 +133,10 @@ impl Client {
         self.health.turn().await;
         let answer = self.send_once(&method, path, body).await;
         match &answer {
-            Err(Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Nonsense(_)) => self.health.failed(),
-            Err(Failure::Server { status, .. }) if *status != 500 => self.health.failed(),
-            Err(Failure::Elsewhere(_)) => {}
-            _ => self.health.answered(),
+            Ok(_) => self.health.answered(),
+            // It is there; that it is well is another matter.
+            Err(failure) if failure.is_of_the_call() => self.health.reached(),
+            Err(_) => self.health.failed(),
         }
         if let Err(failure) = &answer {
             tracing::debug!(target: "job_runner_worker.models", %method, path, %failure, "call failed");

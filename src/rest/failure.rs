@@ -64,6 +64,21 @@ impl Failure {
         }
     }
 
+    /// Whether the failure says something of what was asked, and nothing of the server.
+    #[must_use]
+    pub fn is_of_the_call(&self) -> bool {
+        match self {
+            Self::Server { status, .. } => *status == 500,
+            failure => !failure.is_passing(),
+        }
+    }
+
+    /// Whether the server itself said so: it is there, and no better answer may ever come.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Server { status: 500, .. } | Self::Nonsense(_) | Self::Redirected(_))
+    }
+
     /// Whether a write may have been done all the same.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {

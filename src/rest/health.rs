@@ -20,6 +20,9 @@ struct State {
     failing: u32,
     /// When the next call may be made while it fails.
     next: Option<Instant>,
+    /// Whether it was there at all.
+    reached: bool,
+    /// When a call succeeded last.
     answered: Option<Instant>,
     pinged: Option<Instant>,
     refused: bool,
@@ -66,10 +69,16 @@ impl Health {
         tokio::time::sleep_until(at).await;
     }
 
-    /// A call was answered.
+    /// The server is there, and refused what was asked.
+    pub fn reached(&self) {
+        let mut state = self.lock();
+        (state.failing, state.reached) = (0, true);
+    }
+
+    /// A call succeeded.
     pub fn answered(&self) {
         let mut state = self.lock();
-        state.failing = 0;
+        (state.failing, state.reached) = (0, true);
         state.answered = Some(Instant::now());
     }
 
@@ -106,11 +115,11 @@ impl Health {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let state = self.lock();
-        match (state.refused, state.failing, state.answered) {
+        match (state.refused, state.failing, state.reached) {
             (true, ..) => Verdict::Refused,
             (_, 1.., _) => Verdict::Failing,
-            (_, 0, Some(_)) => Verdict::Ok,
-            (_, 0, None) => Verdict::Unknown,
+            (_, 0, true) => Verdict::Ok,
+            (_, 0, false) => Verdict::Unknown,
         }
     }
 

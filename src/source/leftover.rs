@@ -3,7 +3,7 @@
 //!
 //! One path, whether the last process was killed, upgraded or the machine rebooted.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::execution::{Execution, Remains, recorded_start, shim};
@@ -12,6 +12,9 @@ use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
 use crate::rest::{Backoff, Client, Failure, Incomplete, RunState};
 use crate::run::claim::{Phase, Seen};
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
+
+/// How often the reset of a run is tried.
+const RESETS: u32 = 12;
 
 /// The doors that leftovers are passed through.
 #[derive(Clone)]
@@ -31,75 +34,48 @@ pub struct Leftovers {
 impl Leftovers {
     /// Takes up what the store and the state directory know. To be done before any order is followed.
     pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
-        // First: a shim takes whoever connects for its worker, and the last one counts.
+        // Before anybody is connected to: a shim takes the last to connect for its worker.
         remove_dead_sockets(&shim::socket::directory(state));
-        let mut known: HashSet<(RunId, Attempt)> = HashSet::new();
+        let mut known: HashMap<RunId, Attempt> = HashMap::new();
         for entry in runs {
-            known.insert((entry.run, entry.attempt));
-            self.take_up_run(entry).await;
+            known.insert(entry.run, entry.attempt);
+            if entry.end.is_some() {
+                tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
+                drop(self.reporter.serve(entry, true));
+            } else {
+                self.intake.take_up(entry).await;
+            }
         }
-        // Files that no entry accounts for: the store was lost, or the last step of a run was.
-        let strays: Vec<_> =
-            self.execution.logs().all().into_iter().filter(|execution| !known.contains(execution)).collect();
-        for (run, attempt) in strays {
-            self.take_up_stray(run, attempt).await;
+        for (run, attempt) in self.execution.logs().all() {
+            match known.get(&run) {
+                Some(of_entry) if *of_entry == attempt => {}
+                of_entry => self.take_up_stray(run, attempt, of_entry.is_some()).await,
+            }
         }
         for kill in kills {
             self.intake.resume_kill(kill).await;
         }
     }
 
-    async fn take_up_run(&self, mut entry: Entry) {
-        if entry.end.is_some() {
-            tracing::info!(target: "job_runner_worker.cleanup", "run {} ended before, its result goes out", entry.run);
-            drop(self.reporter.serve(entry, true));
-            return;
-        }
-        loop {
-            match self.execution.remains(entry.run, entry.attempt, &entry.token) {
-                Remains::Living(record) => match self.execution.attach(&record).await {
-                    Ok(running) => {
-                        tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", entry.run);
-                        return self.intake.attach(entry, running).await;
-                    }
-                    // It is about to end, or does not answer: its end will be on disk.
-                    Err(_) => self.execution.wait_for_end(entry.run, entry.attempt).await,
-                },
-                Remains::Ended(record, end) => {
-                    tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", entry.run);
-                    entry.start = recorded_start(&record);
-                    return self.reporter.serve(entry, true).ended(end).await;
-                }
-                Remains::Orphaned(record) => {
-                    self.execution.clean_up(record).await;
-                    return self.intake.lost(entry).await;
-                }
-                Remains::Nothing if entry.start.is_some() => return self.intake.lost(entry).await,
-                Remains::Nothing => {
-                    tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", entry.run);
-                    entry.attempt = entry.attempt.next();
-                    return self.intake.resume(entry).await;
-                }
+    /// Files that no entry accounts for: the store was lost, or the last step of a run or of an attempt was.
+    async fn take_up_stray(&self, run: RunId, attempt: Attempt, known: bool) {
+        match self.execution.remains(run, attempt, "").await {
+            Remains::Living(_) if known => {
+                tracing::error!(target: "job_runner_worker.cleanup", "run {run}: attempt {attempt} still runs, unasked");
             }
-        }
-    }
-
-    async fn take_up_stray(&self, run: RunId, attempt: Attempt) {
-        match self.execution.remains(run, attempt, "") {
+            Remains::Orphaned(record) if known => {
+                self.execution.clean_up(record).await;
+                self.execution.logs().forget(run, attempt);
+            }
+            Remains::Ended(..) if known => self.execution.logs().forget(run, attempt),
             Remains::Nothing => self.execution.logs().forget(run, attempt),
             Remains::Living(record) | Remains::Ended(record, _) | Remains::Orphaned(record) => {
                 tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
-                self.take_up_run(Entry {
-                    run,
-                    attempt,
-                    losses: attempt.0 - 1,
-                    start: recorded_start(&record),
-                    token: record.token,
-                    phase: Phase::Spawned,
-                    run_log: None,
-                    end: None,
-                })
-                .await;
+                let start = recorded_start(&record);
+                let losses = attempt.0.saturating_sub(1);
+                let (token, phase) = (record.token, Phase::Spawned);
+                let entry = Entry { run, attempt, losses, token, phase, run_log: None, start, end: None };
+                self.intake.take_up(entry).await;
             }
         }
     }
@@ -109,9 +85,13 @@ impl Leftovers {
     pub async fn reset_unknown(self) {
         for state in [RunState::InQueue, RunState::Started] {
             for listed in self.incomplete(state).await {
-                let run = listed.run;
-                if let Err(failure) = self.reset(&listed).await {
-                    tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is left incomplete: {failure}");
+                let mut backoff = Backoff::default();
+                while let Err(failure) = self.reset(&listed).await {
+                    tracing::warn!(target: "job_runner_worker.cleanup", "run {} is left incomplete: {failure}", listed.run);
+                    if !failure.is_passing() || backoff.tries() >= RESETS {
+                        break;
+                    }
+                    tokio::time::sleep(backoff.next(failure.retry_after())).await;
                 }
             }
         }

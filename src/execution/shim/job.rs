@@ -30,6 +30,8 @@ const FIRST_SWEEP: Duration = Duration::from_millis(20);
 const LAST_SWEEP: Duration = Duration::from_secs(5);
 /// After how many sweeps in vain somebody is said to be stuck.
 const STUCK_AFTER: u32 = 12;
+/// How many chunks a pipe may hold when nobody of the tree is left; somebody else may write on.
+const DRAIN: usize = 32;
 /// How much output is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -210,7 +212,11 @@ impl Job {
 
     /// Reads what is in the pipe: nobody of ours will write to it any more.
     fn drain(&mut self, cgroup: Option<&Cgroup>) {
-        while self.pipe.is_some() && self.read_chunk(cgroup) {}
+        for _ in 0..DRAIN {
+            if self.pipe.is_none() || !self.read_chunk(cgroup) {
+                return;
+            }
+        }
     }
 
     /// Reads some output.

@@ -81,8 +81,8 @@ enum Wake {
 impl Shim {
     fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
         let worker = Peer::inherited()?;
-        syscall::close_from(worker.next_fd());
-        nix::unistd::setsid().ok();
+        syscall::close_all_but(worker.as_fd());
+        syscall::default_child_signal();
         let _ = nix::sys::prctl::set_name(c"jr-shim");
         nix::sys::prctl::set_child_subreaper(true)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
@@ -190,6 +190,10 @@ impl Shim {
     /// A new worker found us. It replaces the one before.
     fn accept(&mut self) {
         let Ok(peer) = self.listener.accept() else { return };
+        // The end is on disk, and nobody will be told again: who finds the door closed reads the record.
+        if self.job.as_ref().is_some_and(Job::is_told) {
+            return;
+        }
         self.worker = Some(peer);
         self.say(&self.hello());
         if let Some(said) = self.job.as_ref().and_then(Job::spawned) {

@@ -1,7 +1,7 @@
 //! The sockets between worker and shim: a pair for as long as the worker lives, and one to be found by.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -156,12 +156,6 @@ impl Peer {
         let flags = OFlag::from_bits_retain(nix::fcntl::fcntl(&fd, FcntlArg::F_GETFL)?);
         nix::fcntl::fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         Ok(Self { fd })
-    }
-
-    /// The lowest descriptor above this one.
-    #[must_use]
-    pub fn next_fd(&self) -> RawFd {
-        self.fd.as_raw_fd() + 1
     }
 
     /// Sends one packet.

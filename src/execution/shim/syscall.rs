@@ -49,11 +49,20 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Closes every descriptor from `first` on.
-pub fn close_from(first: RawFd) {
-    let Ok(first) = u32::try_from(first) else { return };
-    // SAFETY: called at the very beginning of the process, when nobody owns a descriptor yet.
-    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+/// Closes every descriptor but the first three and one more.
+pub fn close_all_but(kept: BorrowedFd<'_>) {
+    let Ok(kept) = u32::try_from(kept.as_raw_fd()) else { return };
+    // SAFETY: called at the very beginning of the process, when nobody owns any other descriptor.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, kept.saturating_sub(1), 0);
+        libc::syscall(libc::SYS_close_range, kept.saturating_add(1), u32::MAX, 0);
+    }
+}
+
+/// Makes sure that the ends of children are told: who started us may have ignored them, and that is inherited.
+pub fn default_child_signal() {
+    // SAFETY: the default disposition runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// All that a child needs, allocated before it exists.

@@ -106,7 +106,8 @@ pub fn token_lives(token: &str) -> bool {
 
 fn bearers(mark: &[u8]) -> Vec<Process> {
     let mut found: HashSet<Process> = HashSet::new();
-    for process in everybody().into_iter().filter(|p| !p.zombie) {
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    for process in everybody().into_iter().filter(|p| !p.zombie && p.pid != me) {
         let Ok(environ) = fs::read(format!("/proc/{}/environ", process.pid)) else { continue };
         if environ.split(|b| *b == 0).any(|variable| variable == mark) {
             found.insert(process);
@@ -117,10 +118,12 @@ fn bearers(mark: &[u8]) -> Vec<Process> {
 }
 
 fn kill_found(find: impl Fn() -> Vec<Process>) {
+    // A worker that a job started descends from it, and must not stop itself.
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
     let mut stopped: HashMap<(i32, u64), OwnedFd> = HashMap::new();
     for _ in 0..MAX_ROUNDS {
         let mut news = false;
-        for process in find() {
+        for process in find().into_iter().filter(|found| found.pid != me) {
             let key = (process.pid, process.start_time);
             if stopped.contains_key(&key) {
                 continue;

@@ -108,7 +108,7 @@ async fn every_kill_comes_back_as_it_was_written() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     for entry in kills {
-        outbox.kill(entry).await;
+        outbox.try_kill(entry).await;
     }
     assert_eq!(reopened(&directory, outbox).await.kills, kills);
 }
@@ -119,8 +119,8 @@ async fn the_last_that_was_said_of_a_run_holds() {
     let (outbox, _) = open(&directory).await;
     outbox.run(&with_end(1, Outcome::Lost(1))).await;
     outbox.run(&claimed(1)).await;
-    outbox.kill(KillEntry { kill: kill(1), run: Some(run(1)), phase: KillPhase::Taken }).await;
-    outbox.kill(KillEntry { kill: kill(1), run: None, phase: KillPhase::Received }).await;
+    outbox.try_kill(KillEntry { kill: kill(1), run: Some(run(1)), phase: KillPhase::Taken }).await;
+    outbox.try_kill(KillEntry { kill: kill(1), run: None, phase: KillPhase::Received }).await;
     let found = reopened(&directory, outbox).await;
     assert_eq!(found.runs, [claimed(1)]);
     assert_eq!(found.kills, [KillEntry { kill: kill(1), run: None, phase: KillPhase::Received }]);
@@ -132,7 +132,7 @@ async fn what_is_forgotten_does_not_come_back() {
     let (outbox, _) = open(&directory).await;
     for id in 1..=3 {
         outbox.run(&claimed(id)).await;
-        outbox.kill(KillEntry { kill: kill(id), run: None, phase: KillPhase::Received }).await;
+        outbox.try_kill(KillEntry { kill: kill(id), run: None, phase: KillPhase::Received }).await;
     }
     outbox.forget_run(run(2)).await;
     outbox.forget_kill(kill(2)).await;
