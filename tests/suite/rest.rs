@@ -406,8 +406,8 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
 #[tokio::test]
 async fn what_happens_while_the_server_is_away_is_told_later_and_in_order() {
     let (server, worker) = up(&[]).await;
-    let latch = Latch::new();
-    let (runs, killed) = ([(); 2].map(|()| named_run(&server, &latch)), named_run(&server, &latch));
+    let (latch, closed) = (Latch::new(), Latch::new());
+    let (runs, killed) = ([(); 2].map(|()| named_run(&server, &latch)), named_run(&server, &closed));
     runs.iter().chain([&killed]).for_each(|id| server.announce(*id));
     for id in runs.iter().chain([&killed]) {
         server.wait_started(*id).await;
@@ -569,8 +569,8 @@ async fn a_look_that_is_refused_leaves_the_run_to_be_announced_again() {
 async fn credentials_that_are_refused_park_everything_until_they_are_accepted_again() {
     let deadline = Duration::from_secs(75);
     let (server, worker) = up_with(Options { deadline, ..Options::default() }, &[]).await;
-    let latch = Latch::new();
-    let runs = [named_run(&server, &latch), named_run(&server, &latch)];
+    let (latch, closed) = (Latch::new(), Latch::new());
+    let runs = [named_run(&server, &latch), named_run(&server, &closed)];
     runs.iter().for_each(|id| server.announce(*id));
     for id in runs {
         server.wait_logged(id, "waiting\n").await;
