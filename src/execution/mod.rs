@@ -2,7 +2,7 @@
 //!
 //! [`Execution::launch`] writes the script, gives the order to a shim and answers with a [`Running`]. The
 //! shim owns the process and its record on disk, so that nothing here is lost with this process:
-//! [`Execution::found`] reads what is left of runs, and attaches to those that go on.
+//! [`Execution::remains`] reads what is left of a run, and [`Execution::attach`] goes on with one that lives.
 
 mod connection;
 mod environment;

@@ -13,6 +13,9 @@ use crate::wire::resources::{
 };
 use crate::wire::time;
 
+#[cfg(test)]
+mod tests;
+
 /// The most pages of a list that are read.
 const MAX_PAGES: usize = 1000;
 
@@ -159,6 +162,7 @@ impl Client {
 
     /// The script of the job at a path that a run named; `None` where the server has something else in its place.
     pub async fn script(&self, job: &str) -> Result<Option<String>, Failure> {
+        self.is_of_api(job)?;
         let job: Job = self.get(job).await?;
         Ok(match job.script_content {
             Some(Value::String(content)) => Some(content),

@@ -190,6 +190,15 @@ impl Client {
         Ok(url)
     }
 
+    /// Whether a path is the API's, which begins with the directory of the run resource.
+    pub(super) fn is_of_api(&self, path: &str) -> Result<(), Failure> {
+        let (url, runs) = (self.url(path)?, self.url(&self.settings.run_resource)?);
+        match runs.join("..") {
+            Ok(api) if url.path().starts_with(api.path()) => Ok(()),
+            _ => Err(Failure::Elsewhere(path.to_owned())),
+        }
+    }
+
     fn same_origin(&self, from: &str, to: &str) -> Result<String, Failure> {
         let target = self.url(from)?.join(to).map_err(|_| Failure::Redirected(to.to_owned()))?;
         if target.origin() != self.settings.api_base_url.origin() {

@@ -28,14 +28,14 @@ pub enum Failure {
     /// 409: somebody else has it.
     #[error("the server says that it is another's (409)")]
     Conflict,
-    /// 413, or an answer of more than [`MAX_BODY`](super::client::MAX_BODY) bytes.
+    /// 413, or an answer of more than 16 MiB.
     #[error("it is too large")]
     TooLarge,
     /// Another 4xx.
     #[error("the server rejects it: {0}")]
     Rejected(u16),
-    /// A path that is none of our server's: nothing was sent.
-    #[error("{0} is no path of the server")]
+    /// A path that is none of our server's, or not of its API: nothing was sent.
+    #[error("{0} is no path of the server's API")]
     Elsewhere(String),
     /// A redirect that we do not follow.
     #[error("the server redirects to {0}, which is not followed")]

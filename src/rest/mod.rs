@@ -5,6 +5,8 @@ mod calls;
 mod client;
 mod failure;
 mod health;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::path::PathBuf;

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +35,7 @@ pub enum TlsError {
 /// What is wrong with `ca_file`.
 ///
 /// # Panics
-/// Never: the provider speaks TLS 1.2 and 1.3.
+/// Never: the provider speaks TLS 1.2 and 1.3, and a verifier has roots.
 pub fn config(needed: bool, verify: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -47,14 +49,72 @@ pub fn config(needed: bool, verify: bool, ca_file: Option<&Path>) -> Result<Clie
     if needed {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if let Some(path) = ca_file {
-        let text = std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
-        let certs: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
-        if roots.add_parsable_certificates(certs).0 == 0 {
-            return Err(TlsError::Empty(path.to_owned()));
+    let Some(path) = ca_file else { return Ok(builder.with_root_certificates(roots).with_no_client_auth()) };
+    let text = std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    let named: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
+    if roots.add_parsable_certificates(named.iter().cloned()).0 == 0 {
+        return Err(TlsError::Empty(path.to_owned()));
+    }
+    let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = Arc::new(OrNamed { webpki: webpki.expect("there are roots, and no revocation lists"), named });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Accepts what webpki accepts, and an authority that presents itself where the operator named this very
+/// certificate: `openssl req -x509` makes nothing else. Its name and its dates must fit all the same, and the
+/// handshake proves that the server has its key.
+#[derive(Debug)]
+struct OrNamed {
+    webpki: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for OrNamed {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verdict {
+            // The dates were good: webpki looks at them before it looks for an authority.
+            Err(refusal) if is_authority(&refusal) && self.named.iter().any(|named| named == end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
         }
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+/// Whether the one thing wrong is that an authority presents itself. Rustls passes this error on without a type.
+fn is_authority(refusal: &Error) -> bool {
+    matches!(refusal, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
 }
 
 /// Accepts every certificate: `tls_verify = false`, as the original did.

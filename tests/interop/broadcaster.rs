@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::database::NewJob;
 use crate::stage::{Stage, on_stage, tell};
-use crate::wait::until;
+use crate::wait::{pause, until};
 use crate::worker::{SECRET, Worker};
 
 /// Seconds without a message until the worker connects anew; a ping comes every 2 s.
@@ -47,7 +47,7 @@ fn subscribed_again_after_the_broadcaster_was_frozen() {
         broadcaster.signal(Signal::SIGSTOP);
         let run = stage.database.add_run(&NewJob::new("meanwhile", "#!/bin/sh\ntrue\n", "one"));
         // Long enough for the worker to give its silent connection up, twice.
-        std::thread::sleep(Duration::from_secs(2 * INACTIVITY + 1));
+        pause(Duration::from_secs(2 * INACTIVITY + 1));
         broadcaster.signal(Signal::SIGCONT);
         let took = claimed(stage, run, 20);
         tell(&format!("broadcaster frozen and back: a run claimed {took:?} after it goes on"));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
+use crate::wait::pause;
+
 /// The server, with the connection that was made last.
 pub struct Orders {
     port: u16,
@@ -69,6 +71,6 @@ fn answer_pings(connection: &Weak<Mutex<Option<WebSocket<TcpStream>>>>) {
             let _ = socket.flush();
         }
         drop(connection);
-        thread::sleep(Duration::from_millis(100));
+        pause(Duration::from_millis(100));
     }
 }

@@ -15,7 +15,7 @@ use crate::feed::Feed;
 use crate::peer::Peer;
 use crate::port;
 use crate::process::Process;
-use crate::wait::until;
+use crate::wait::{pause, until};
 use crate::worker::{SECRET, Worker};
 
 /// Seconds until Python has started on a busy machine.
@@ -194,7 +194,7 @@ impl Drop for Stage {
             for pid in descendants {
                 let _ = kill(pid, Signal::SIGKILL);
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            pause(std::time::Duration::from_millis(20));
         }
         if std::thread::panicking() {
             self.folder.disable_cleanup(true);

@@ -1,6 +1,5 @@
 //! Waiting for somebody else's database or process, which cannot wake us.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
@@ -18,6 +17,12 @@ pub fn until<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -
             return found;
         }
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
-        sleep(LOOK);
+        pause(LOOK);
     }
+}
+
+/// Lets time pass: between two looks, or where the time itself is what is tested.
+#[expect(clippy::disallowed_methods, reason = "a foreign process, or its database, wakes nobody")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
 }

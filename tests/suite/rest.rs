@@ -569,15 +569,16 @@ async fn a_look_that_is_refused_leaves_the_run_to_be_announced_again() {
 async fn credentials_that_are_refused_park_everything_until_they_are_accepted_again() {
     let deadline = Duration::from_secs(75);
     let (server, worker) = up_with(Options { deadline, ..Options::default() }, &[]).await;
-    let (latch, closed) = (Latch::new(), Latch::new());
-    let runs = [named_run(&server, &latch), named_run(&server, &closed)];
+    // One ends by itself, the other only by its kill.
+    let (ending, killed) = (Latch::new(), Latch::new());
+    let runs = [named_run(&server, &ending), named_run(&server, &killed)];
     runs.iter().for_each(|id| server.announce(*id));
     for id in runs {
         server.wait_logged(id, "waiting\n").await;
     }
     let kill = server.add_kill(runs[1]);
     let refused = server.inject(Fault::on("*", "/api/v1/", What::status(401)));
-    latch.let_through(1);
+    ending.let_through(1);
     worker.wait_log("the server refuses our api_key and secret").await;
     let status = worker.home().ask(&["--status", "--json"]).await;
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
@@ -767,7 +768,8 @@ async fn a_job_elsewhere_is_not_asked_for() {
     let elsewhere = Server::start(Options::default()).await;
     let (server, _worker) = up(&[]).await;
     let foreign = format!("{}api/v1/job/1/", elsewhere.api_base_url());
-    for job in [json!(foreign), json!("//localhost/api/v1/job/1/"), json!("file:///etc/passwd"), json!(null)] {
+    let outside = json!("/admin/job/1/");
+    for job in [json!(foreign), json!("//localhost/api/v1/job/1/"), outside, json!("file:///etc/passwd"), json!(null)] {
         let id = server.submit(RunSpec::new(prints("elsewhere")).run_field("job", job.clone()));
         let run = server.wait_returned(id).await;
         assert_eq!((run.return_success, run.completions), (Some(false), 1), "{job}");

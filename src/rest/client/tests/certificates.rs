@@ -3,6 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tempfile::NamedTempFile;
 use tokio_rustls::TlsAcceptor;
 
@@ -45,13 +46,15 @@ fn signed_by(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> I
 
 /// A server with this identity; how many requests it got.
 async fn serving(identity: &Identity) -> (Url, Arc<Mutex<u32>>) {
-    let key = PrivatePkcs8KeyDer::from(identity.key.serialize_der());
+    let key = PrivatePkcs8KeyDer::from(identity.key.serialize_der()).into();
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("a key");
+    // Nothing checks that they belong together: that is the client's task.
+    let identity = SingleCertAndKey::from(CertifiedKey::new(vec![identity.certificate.clone()], key));
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("TLS 1.2 and 1.3")
         .with_no_client_auth()
-        .with_single_cert(vec![identity.certificate.clone()], key.into())
-        .expect("an identity");
+        .with_cert_resolver(Arc::new(identity));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let (listener, url) = listen().await;
     let requests: Arc<Mutex<u32>> = Arc::default();
@@ -79,7 +82,7 @@ fn ca_file(pem: &str) -> NamedTempFile {
 
 async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<Run, Failure> {
     let ca_file = ca.map(|file| file.path().to_owned());
-    client(Settings { tls_verify: true, ca_file, ..settings(url) }).run(run_2()).await
+    run(&client(Settings { tls_verify: true, ca_file, ..settings(url) })).await
 }
 
 /// That no request was made, and why.
@@ -122,13 +125,58 @@ async fn a_self_signed_certificate_is_refused_unless_it_stands_in_ca_file() {
     assert_eq!(ask(&url, Some(&ca_file(&identity.pem))).await.expect("a run").id, 2);
 }
 
+/// What `openssl req -x509` makes: an authority that is meant to be a server.
+fn of_openssl(host: &str) -> CertificateParams {
+    let mut params = params(host);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+#[tokio::test]
+async fn a_self_signed_authority_is_refused_unless_it_stands_in_ca_file_itself() {
+    let identity = self_signed(&of_openssl("localhost"));
+    let twin = of_openssl("localhost").self_signed(&identity.key).expect("a certificate").pem();
+    let (other, _) = authority();
+    for ca in [None, Some(ca_file(&other)), Some(ca_file(&twin))] {
+        let reason = refused(&identity, ca.as_ref()).await;
+        assert!(reason.contains("CaUsedAsEndEntity"), "{reason}");
+    }
+    let (url, _) = serving(&identity).await;
+    for pem in [identity.pem.clone(), format!("{other}{}", identity.pem)] {
+        assert_eq!(ask(&url, Some(&ca_file(&pem))).await.expect("a run").id, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_authority_in_ca_file_needs_a_name_and_dates_that_fit() {
+    let mut over = of_openssl("localhost");
+    over.not_after = date_time_ymd(2020, 1, 1);
+    let mut early = of_openssl("localhost");
+    early.not_before = date_time_ymd(2090, 1, 1);
+    let another = of_openssl("somebody.else");
+    for (params, wanted) in [(over, "expired"), (early, "not valid yet"), (another, "not valid for name")] {
+        let identity = self_signed(&params);
+        let reason = refused(&identity, Some(&ca_file(&identity.pem))).await;
+        assert!(reason.contains(wanted), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_authority_in_ca_file_is_nobody_without_its_key() {
+    let mut identity = self_signed(&of_openssl("localhost"));
+    let pem = identity.pem.clone();
+    identity.key = key();
+    let reason = refused(&identity, Some(&ca_file(&pem))).await;
+    assert!(reason.contains("BadSignature"), "{reason}");
+}
+
 #[tokio::test]
 async fn any_certificate_is_accepted_where_the_operator_says_so() {
     let mut expired = params("somebody.else");
     expired.not_after = date_time_ymd(2020, 1, 1);
     for params in [params("localhost"), expired] {
         let (url, _) = serving(&self_signed(&params)).await;
-        assert_eq!(client(settings(&url)).run(run_2()).await.expect("a run").id, 2);
+        assert_eq!(run(&client(settings(&url))).await.expect("a run").id, 2);
     }
 }
 

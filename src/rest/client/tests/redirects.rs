@@ -17,8 +17,7 @@ async fn chain() -> Server {
 #[tokio::test]
 async fn a_get_is_redirected_three_times_and_signed_for_each_path() {
     let server = chain().await;
-    let run = RunId::new(4).expect("a run");
-    server.client().run(run).await.expect("a run");
+    run_numbered(&server.client(), 4).await.expect("a run");
     assert_eq!(server.paths(), ["/api/v1/run/4/", "/api/v1/run/3/", "/api/v1/run/2/", "/api/v1/run/1/"]);
     for call in server.calls() {
         assert_eq!(call.authorization, signed(&call), "{}", call.path);
@@ -28,8 +27,7 @@ async fn a_get_is_redirected_three_times_and_signed_for_each_path() {
 #[tokio::test]
 async fn a_fourth_redirect_is_one_too_many() {
     let server = chain().await;
-    let run = RunId::new(5).expect("a run");
-    assert!(matches!(server.client().run(run).await, Err(Failure::Redirected(_))));
+    assert!(matches!(run_numbered(&server.client(), 5).await, Err(Failure::Redirected(_))));
     assert_eq!(server.calls().len(), 4);
 }
 
@@ -44,7 +42,7 @@ async fn every_kind_of_redirect_is_followed() {
             }
         })
         .await;
-        server.client().run(run_2()).await.expect("a run");
+        run(&server.client()).await.expect("a run");
         assert_eq!(server.paths(), ["/api/v1/run/2/", "/api/v1/run/1/?a=b"], "{status}");
         assert!(server.calls().iter().all(|call| call.authorization == signed(call)));
     }
@@ -57,7 +55,7 @@ async fn another_origin_gets_no_call() {
     for to in [away.to_string(), format!("//{}/", elsewhere.url.authority()), "https://127.0.0.1/".to_owned()] {
         let location = to.clone();
         let server = Server::that(move |_| answer(302, &[("location", &location)], "")).await;
-        assert_eq!(server.client().run(run_2()).await.expect_err("no run"), Failure::Redirected(to));
+        assert_eq!(run(&server.client()).await.expect_err("no run"), Failure::Redirected(to));
     }
     assert!(elsewhere.calls().is_empty());
 }
@@ -66,7 +64,7 @@ async fn another_origin_gets_no_call() {
 async fn a_redirect_to_nowhere_is_an_error() {
     for status in [301, 304] {
         let server = Server::with(status, "").await;
-        assert!(matches!(server.client().run(run_2()).await, Err(Failure::Redirected(_))), "{status}");
+        assert!(matches!(run(&server.client()).await, Err(Failure::Redirected(_))), "{status}");
     }
 }
 
@@ -75,8 +73,8 @@ async fn a_write_is_never_redirected() {
     for status in [301, 302, 303, 307, 308] {
         let server = Server::that(move |_| answer(status, &[("location", "/api/v1/run/1/")], "")).await;
         let redirected = Failure::Redirected("/api/v1/run/1/".to_owned());
-        assert_eq!(server.client().patch_run(run_2(), &RunPatch::default()).await, Err(redirected.clone()));
-        assert_eq!(server.client().new_log(run_2(), "").await, Err(redirected));
+        assert_eq!(patch(&server.client()).await, Err(redirected.clone()));
+        assert_eq!(post(&server.client()).await, Err(redirected));
         assert_eq!(server.calls().len(), 2, "{status}");
     }
 }

@@ -29,9 +29,9 @@ async fn every_status_says_what_it_means_to_the_caller() {
         (599, server(599)),
     ] {
         let at = Server::with(status, include_str!("../../../../tests/fixtures/wire/error.json")).await;
-        assert_eq!(at.client().run(run_2()).await.expect_err("no run"), failure, "GET {status}");
-        assert_eq!(at.client().patch_run(run_2(), &RunPatch::default()).await, Err(failure.clone()), "PATCH {status}");
-        assert_eq!(at.client().new_log(run_2(), "").await, Err(failure), "POST {status}");
+        assert_eq!(run(&at.client()).await.expect_err("no run"), failure, "GET {status}");
+        assert_eq!(patch(&at.client()).await, Err(failure.clone()), "PATCH {status}");
+        assert_eq!(post(&at.client()).await, Err(failure), "POST {status}");
     }
 }
 
@@ -45,7 +45,7 @@ async fn what_the_server_asks_to_wait_is_known() {
         (503, "soon", None),
     ] {
         let at = Server::that(move |_| answer(status, &[("retry-after", header)], "")).await;
-        let failure = at.client().run(run_2()).await.expect_err("no run");
+        let failure = run(&at.client()).await.expect_err("no run");
         assert_eq!(failure.retry_after().map(|wait| wait.as_secs()), wanted, "{header}");
     }
 }
@@ -68,32 +68,32 @@ async fn success_without_a_resource_makes_no_sense() {
         gzip,
     ] {
         let at = Server::with(200, content).await;
-        let answer = at.client().run(run_2()).await;
+        let answer = run(&at.client()).await;
         assert!(matches!(answer, Err(Failure::Nonsense(_))), "{}: {answer:?}", content.escape_ascii());
     }
     let nothing = Server::with(204, "").await;
-    assert!(matches!(nothing.client().run(run_2()).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(run(&nothing.client()).await, Err(Failure::Nonsense(_))));
 }
 
 #[tokio::test]
 async fn an_answer_is_asked_for_uncompressed_and_never_unpacked() {
     let at = Server::that(|_| answer(200, &[("content-encoding", "gzip")], vec![0x1f, 0x8b, 8, 0])).await;
-    assert!(matches!(at.client().run(run_2()).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(run(&at.client()).await, Err(Failure::Nonsense(_))));
 }
 
 #[tokio::test]
 async fn of_what_kind_an_answer_says_it_is_does_not_matter() {
     let at = Server::that(|_| answer(200, &[("content-type", "text/plain; charset=latin-1")], RUN)).await;
-    assert_eq!(at.client().run(run_2()).await.expect("a run").id, 2);
+    assert_eq!(run(&at.client()).await.expect("a run").id, 2);
 }
 
 #[tokio::test]
 async fn an_answer_is_read_up_to_sixteen_megabytes() {
     let padded = |length: usize| format!("{RUN}{}", " ".repeat(length - RUN.len()));
     let fits = Server::with(200, padded(MAX_BODY)).await;
-    assert_eq!(fits.client().run(run_2()).await.expect("a run").id, 2);
+    assert_eq!(run(&fits.client()).await.expect("a run").id, 2);
     let too_large = Server::with(200, padded(MAX_BODY + 1)).await;
-    assert_eq!(too_large.client().run(run_2()).await.expect_err("no run"), Failure::TooLarge);
+    assert_eq!(run(&too_large.client()).await.expect_err("no run"), Failure::TooLarge);
 }
 
 #[tokio::test]
@@ -103,53 +103,7 @@ async fn an_answer_without_an_end_is_left_at_sixteen_megabytes() {
         answer(200, &[], Body::from_stream(endless))
     })
     .await;
-    assert_eq!(at.client().run(run_2()).await.expect_err("no run"), Failure::TooLarge);
-}
-
-#[tokio::test]
-async fn a_lone_surrogate_in_a_script_is_no_obstacle() {
-    let at = Server::with(200, r##"{"script_content": "#!/bin/sh\necho \ud800\n"}"##).await;
-    let job = at.client().job("/api/v1/job/1/").await.expect("a job");
-    assert_eq!(job.script_content, Some("#!/bin/sh\necho \u{fffd}\n".into()));
-}
-
-#[tokio::test]
-async fn a_path_that_leads_away_is_not_followed() {
-    let elsewhere = Server::with(200, JOB).await;
-    let at = Server::with(200, JOB).await;
-    let away = elsewhere.url.join("/api/v1/job/1/").expect("a URL");
-    let other_scheme = at.url.as_str().replace("http:", "https:");
-    for path in [
-        away.as_str(),
-        &format!("//{}/api/v1/job/1/", elsewhere.url.authority()),
-        &other_scheme,
-        "file:///etc/passwd",
-        "http://",
-        "data:application/json,{}",
-    ] {
-        let answer = at.client().job(path).await;
-        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{path}: {answer:?}");
-        assert!(matches!(at.client().patch_log(path, "").await, Err(Failure::Nonsense(_))), "{path}");
-    }
-    assert!(elsewhere.calls().is_empty() && at.calls().is_empty());
-}
-
-#[tokio::test]
-async fn refused_credentials_are_known_until_they_are_accepted() {
-    let accepts = Arc::new(AtomicBool::new(false));
-    let at = Server::that({
-        let accepts = Arc::clone(&accepts);
-        move |_| if accepts.load(Ordering::Relaxed) { answer(200, &[], WORKERS) } else { answer(401, &[], "") }
-    })
-    .await;
-    let client = at.client();
-    assert_eq!(client.run(run_2()).await.expect_err("no run"), Failure::Unauthorised(401));
-    assert_eq!(client.health().verdict(), Verdict::Ok, "a 401 on a run is about that run");
-    assert_eq!(client.worker().await.expect_err("no worker"), Failure::Unauthorised(401));
-    assert_eq!(client.health().verdict(), Verdict::Refused);
-    accepts.store(true, Ordering::Relaxed);
-    client.worker().await.expect("a worker");
-    assert_eq!(client.health().verdict(), Verdict::Ok);
+    assert_eq!(run(&at.client()).await.expect_err("no run"), Failure::TooLarge);
 }
 
 #[tokio::test]
@@ -157,7 +111,7 @@ async fn a_server_that_is_down_is_known_and_a_single_500_is_not_that() {
     for (status, verdict) in [(500, Verdict::Ok), (404, Verdict::Ok), (502, Verdict::Failing), (503, Verdict::Failing)]
     {
         let client = Server::with(status, "").await.client();
-        client.run(run_2()).await.expect_err("no run");
+        run(&client).await.expect_err("no run");
         assert_eq!(client.health().verdict(), verdict, "{status}");
     }
 }

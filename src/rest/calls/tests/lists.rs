@@ -1,6 +1,6 @@
 //! Lists: their pages, and the one worker that we are.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn page(next: Value, ids: &[i64]) -> String {
 }
 
 async fn listed(server: &Server) -> Result<Vec<i64>, Failure> {
-    Ok(server.client().runs_in_state("started").await?.iter().map(|run| run.id).collect())
+    Ok(server.client().incomplete(RunState::Started).await?.iter().map(|found| found.run.get()).collect())
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_key_is_escaped_in_a_query() {
     let server = Server::with(200, page(Value::Null, &[])).await;
     let key = ApiKey::parse("a&b=c#d+é").expect("a key");
     let client = client(Settings { api_key: key, ..settings(&server.url) });
-    client.runs_in_state("in_queue").await.expect("a list");
+    client.incomplete(RunState::InQueue).await.expect("a list");
     assert_eq!(server.paths(), ["/api/v1/run/?state=in_queue&worker__api_key=a%26b%3Dc%23d%2B%C3%A9"]);
 }
 
@@ -60,8 +60,8 @@ async fn pages_that_go_in_a_circle_are_left() {
 async fn a_next_page_of_another_host_is_not_read() {
     let elsewhere = Server::with(200, page(Value::Null, &[2])).await;
     let next = elsewhere.url.join("/api/v1/run/").expect("a URL").to_string();
-    let server = Server::with(200, page(json!(next), &[1])).await;
-    assert!(matches!(listed(&server).await, Err(Failure::Nonsense(_))));
+    let server = Server::with(200, page(json!(&next), &[1])).await;
+    assert_eq!(listed(&server).await, Err(Failure::Elsewhere(next)));
     assert!(elsewhere.calls().is_empty());
 }
 
@@ -84,7 +84,7 @@ fn workers(of: &[(&str, Option<&str>)]) -> String {
 #[tokio::test]
 async fn no_worker_is_a_key_that_nobody_has() {
     let client = Server::with(200, workers(&[])).await.client();
-    let said = client.worker().await.expect_err("no worker").to_string();
+    let said = client.me().await.expect_err("no worker").to_string();
     assert!(said.contains("testworker"), "{said}");
 }
 

@@ -1,0 +1,159 @@
+//! What each call asks and tells.
+
+mod lists;
+mod paths;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::super::health::Verdict;
+use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, settings, signed};
+use super::*;
+use crate::rest::Settings;
+use crate::run::ApiKey;
+
+fn run_2() -> RunId {
+    RunId::new(2).expect("a run")
+}
+
+fn kill_1() -> KillId {
+    KillId::new(1).expect("a kill request")
+}
+
+#[tokio::test]
+async fn every_call_is_signed_and_goes_where_the_original_goes() {
+    let server = Server::that(|call| match (call.method.as_str(), call.path.as_str()) {
+        ("GET", path) if path.starts_with("/api/v1/run/") => answer(200, &[], RUN),
+        ("GET", path) if path.starts_with("/api/v1/job/") => answer(200, &[], JOB),
+        ("GET", path) if path.starts_with("/api/v1/worker/") => answer(200, &[], WORKERS),
+        ("GET", _) => answer(200, &[], KILL),
+        ("POST", _) => answer(201, &[("location", "http://other/api/v1/run_log/7/")], ""),
+        _ => answer(202, &[], ""),
+    })
+    .await;
+    let client = server.client();
+
+    let seen = client.look(run_2()).await.expect("a run");
+    assert_eq!((seen.seen, seen.job.as_deref()), (Seen::Returned, Some("/api/v1/job/1/")));
+    let script = client.script("/api/v1/job/1/").await.expect("a job");
+    assert_eq!(script.as_deref(), Some("#!/usr/bin/env bash\necho hello\n"));
+    client.credentials().await.expect("accepted");
+    let kill = client.kill_request(kill_1()).await.expect("a kill request");
+    assert_eq!((kill.run, kill.taken, kill.executed), (Some(run_2()), false, false));
+    client.claim(run_2()).await.expect("accepted");
+    client.tell_start(run_2(), "at", 7).await.expect("accepted");
+    client.tell_result(run_2(), "later", false, None).await.expect("accepted");
+    client.reset(run_2()).await.expect("accepted");
+    let log = client.new_log(run_2(), "héllo\n").await.expect("accepted");
+    assert_eq!(log.as_deref(), Some("/api/v1/run_log/7/"));
+    client.change_log("/api/v1/run_log/7/", "x").await.expect("accepted");
+    client.tell_kill_taken(kill_1()).await.expect("accepted");
+    client.tell_kill_executed(kill_1()).await.expect("accepted");
+    client.pong(4).await.expect("accepted");
+
+    let calls = server.calls();
+    let made: Vec<_> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    assert_eq!(
+        made,
+        [
+            "GET /api/v1/worker/",
+            "GET /api/v1/run/2/",
+            "GET /api/v1/job/1/",
+            "GET /api/v1/worker/",
+            "GET /api/v1/kill_request/1/",
+            "PATCH /api/v1/run/2/",
+            "PATCH /api/v1/run/2/",
+            "PATCH /api/v1/run/2/",
+            "PATCH /api/v1/run/2/",
+            "POST /api/v1/run_log/",
+            "PATCH /api/v1/run_log/7/",
+            "PATCH /api/v1/kill_request/1/",
+            "PATCH /api/v1/kill_request/1/",
+            "PATCH /api/v1/worker/1/",
+        ]
+    );
+    for call in &calls {
+        assert_eq!(call.authorization, signed(call), "{call:?}");
+        assert_eq!(call.content_type, "application/json");
+    }
+    let told = |at: usize| -> Value { serde_json::from_slice(&calls[at].body).expect("JSON") };
+    assert_eq!(told(5)["worker"], "/api/v1/worker/1/");
+    assert_eq!(told(6), json!({"start_dts": "at", "pid": 7}));
+    assert_eq!(told(7), json!({"return_dts": "later", "return_success": false}));
+    assert_eq!(told(8), json!({"enqueue_dts": null, "start_dts": null, "pid": null}));
+    assert_eq!(calls[9].body, "{\"run\":\"/api/v1/run/2/\",\"content\":\"héllo\\n\"}".as_bytes());
+    assert_eq!(told(10), json!({"content": "x"}));
+    let fields = |at: usize| -> Vec<String> { told(at).as_object().expect("an object").keys().cloned().collect() };
+    assert_eq!((fields(11), fields(12)), (vec!["enqueue_dts".to_owned()], vec!["execute_dts".to_owned()]));
+    assert_eq!(
+        (&told(13)["worker_version"], &told(13)["concurrent_jobs"]),
+        (&env!("CARGO_PKG_VERSION").into(), &4.into())
+    );
+}
+
+#[tokio::test]
+async fn who_we_are_is_asked_once() {
+    let server = Server::with(200, WORKERS).await;
+    let client = server.client();
+    let (one, other) = tokio::join!(client.me(), client.me());
+    assert_eq!((one, other), (Ok("/api/v1/worker/1/"), Ok("/api/v1/worker/1/")));
+    assert_eq!(client.clone().me().await, Ok("/api/v1/worker/1/"));
+    assert_eq!(server.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_location_may_be_a_path() {
+    let server = Server::that(|_| answer(201, &[("location", "/api/v1/run_log/7/")], "")).await;
+    assert_eq!(server.client().new_log(run_2(), "").await, Ok(Some("/api/v1/run_log/7/".to_owned())));
+}
+
+#[tokio::test]
+async fn a_log_that_the_server_does_not_name_has_no_path() {
+    for status in [200, 201, 202, 204] {
+        assert_eq!(Server::with(status, "").await.client().new_log(run_2(), "").await, Ok(None), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_the_one_asked_for_makes_no_sense() {
+    for shown in
+        ["{}", r#"{"id": 0}"#, r#"{"id": 3}"#, r#"{"id": -2}"#, r#"{"id": 3, "resource_uri": "/api/v1/run/2/"}"#]
+    {
+        let server = Server::that(move |call| {
+            answer(200, &[], if call.path.starts_with("/api/v1/worker/") { WORKERS } else { shown })
+        })
+        .await;
+        let answer = server.client().look(run_2()).await;
+        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{shown}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lone_surrogate_in_a_script_is_no_obstacle() {
+    let at = Server::with(200, r##"{"script_content": "#!/bin/sh\necho \ud800\n"}"##).await;
+    let script = at.client().script("/api/v1/job/1/").await.expect("a job");
+    assert_eq!(script.as_deref(), Some("#!/bin/sh\necho \u{fffd}\n"));
+}
+
+#[tokio::test]
+async fn refused_credentials_are_known_until_they_are_accepted() {
+    let accepts = Arc::new(AtomicBool::new(false));
+    let at = Server::that({
+        let accepts = Arc::clone(&accepts);
+        move |call| {
+            let about_us = call.path.starts_with("/api/v1/worker/");
+            if about_us && accepts.load(Ordering::Relaxed) { answer(200, &[], WORKERS) } else { answer(401, &[], "") }
+        }
+    })
+    .await;
+    let client = at.client();
+    assert_eq!(client.reset(run_2()).await, Err(Failure::Unauthorised(401)));
+    assert_eq!(client.health().verdict(), Verdict::Ok, "a 401 on a run is about that run");
+    assert_eq!(client.credentials().await, Err(Failure::Unauthorised(401)));
+    assert_eq!(client.health().verdict(), Verdict::Refused);
+    accepts.store(true, Ordering::Relaxed);
+    client.credentials().await.expect("accepted");
+    assert_eq!(client.health().verdict(), Verdict::Ok);
+}
