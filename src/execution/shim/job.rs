@@ -30,6 +30,8 @@ const FIRST_SWEEP: Duration = Duration::from_millis(20);
 const LAST_SWEEP: Duration = Duration::from_secs(5);
 /// After how many sweeps in vain somebody is said to be stuck.
 const STUCK_AFTER: u32 = 12;
+/// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
+const PARTING: Duration = Duration::from_millis(20);
 /// How much output is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -47,6 +49,8 @@ pub struct Job {
     grace: Option<Instant>,
     linger: Option<Instant>,
     sweep: Option<Instant>,
+    /// The output was closed, which is not said yet.
+    parting: Option<Instant>,
     sweeps: u32,
     grace_length: Duration,
     watch: Option<u64>,
@@ -83,6 +87,7 @@ impl Job {
             grace: None,
             linger: None,
             sweep: None,
+            parting: None,
             sweeps: 0,
             grace_length: Duration::from_millis(order.grace_ms),
             watch: None,
@@ -155,7 +160,7 @@ impl Job {
 
     /// When the next timer is due.
     pub fn due(&self) -> Option<Instant> {
-        [self.timeout, self.grace, self.linger, self.sweep].into_iter().flatten().min()
+        [self.timeout, self.grace, self.linger, self.sweep, self.parting].into_iter().flatten().min()
     }
 
     /// Whether nobody is left of it and its output is closed.
@@ -206,6 +211,9 @@ impl Job {
             self.drain(cgroup);
             self.step(Input::NobodyLeft, cgroup);
         }
+        if company == Company::Alone && self.parting.take().is_some() {
+            self.step(Input::OutputClosed(company), cgroup);
+        }
     }
 
     /// Reads what is in the pipe: nobody of ours will write to it any more.
@@ -228,7 +236,10 @@ impl Job {
         match nix::unistd::read(pipe, &mut self.chunk) {
             Ok(0) => {
                 self.pipe = None;
-                self.step(Input::OutputClosed(self.company), cgroup);
+                match self.company {
+                    Company::Alone => self.step(Input::OutputClosed(Company::Alone), cgroup),
+                    Company::Others => self.parting = Some(Instant::now() + PARTING),
+                }
                 false
             }
             Ok(n) => {
@@ -252,6 +263,9 @@ impl Job {
         }
         if self.linger.take_if(|due| *due <= now).is_some() {
             self.step(Input::LingerOver(self.company), cgroup);
+        }
+        if self.parting.take_if(|due| *due <= now).is_some() {
+            self.step(Input::OutputClosed(self.company), cgroup);
         }
         if self.sweep.take_if(|due| *due <= now).is_some() {
             self.step(Input::SweepOver, cgroup);
@@ -300,6 +314,7 @@ impl Job {
             }
             Effect::Finish => {
                 (self.timeout, self.grace, self.linger, self.sweep) = (None, None, None, None);
+                self.parting = None;
             }
         }
     }
