@@ -177,7 +177,7 @@ impl Leftovers {
 /// Sockets at which nobody listens any more.
 fn remove_dead_sockets(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        if shim::socket::connect(&entry.path()).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+        if shim::socket::is_dead(&entry.path()) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -17,18 +17,23 @@
 
 #![allow(missing_docs)]
 
+mod away;
 mod blocked;
 mod broadcaster;
 mod database;
 mod drain;
+mod family;
 mod feed;
+mod gateway;
 mod kinds;
 mod live_log;
 mod orders;
 mod peer;
 mod port;
 mod process;
+mod relay;
 mod restart;
 mod stage;
+mod twice;
 mod wait;
 mod worker;

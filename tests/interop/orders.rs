@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
@@ -71,6 +70,6 @@ fn answer_pings(connection: &Weak<Mutex<Option<WebSocket<TcpStream>>>>) {
             let _ = socket.flush();
         }
         drop(connection);
-        pause(Duration::from_millis(100));
+        pause();
     }
 }

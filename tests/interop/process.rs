@@ -50,10 +50,14 @@ impl Process {
         until(&format!("the end of {}", self.name.clone()), seconds, || self.ended())
     }
 
+    /// What it printed, and others of its name before it.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+
     /// The last lines that it printed.
     pub fn last_words(&self) -> String {
-        let text = fs::read(&self.output).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.text();
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(40);
         format!("--- the end of {} ---\n{}\n", self.output.display(), lines[from..].join("\n"))

@@ -58,7 +58,7 @@ pub struct Stage {
     pub feed: Feed,
     pub broadcaster: Option<Process>,
     _websocket: Process,
-    _rest: Process,
+    rest: Option<Process>,
     mark: String,
     folder: TempDir,
 }
@@ -70,7 +70,7 @@ impl Stage {
         fs::copy(peer.database(), path.join("db.sqlite")).expect("a database");
         let ports =
             Ports { rest: port::free(), broadcaster: port::free(), events: port::free(), websocket: port::free() };
-        let rest = Process::start("rest", path, with_database(peer.command("rest").arg(ports.rest.to_string()), path));
+        let rest = start_rest(peer, path, ports);
         let websocket = Process::start(
             "websocket",
             path,
@@ -94,7 +94,7 @@ impl Stage {
             feed,
             broadcaster: Some(broadcaster),
             _websocket: websocket,
-            _rest: rest,
+            rest: Some(rest),
             mark: format!("{}-{}", std::process::id(), ports.rest),
             folder,
         }
@@ -115,6 +115,20 @@ impl Stage {
         self.broadcaster = Some(start_broadcaster(self.peer, self.path(), self.ports));
         let port = self.ports.broadcaster;
         until("the broadcaster listens again", START, || port::is_open(port).then_some(()));
+    }
+
+    /// Kills the REST API: who calls is refused, or cut off.
+    pub fn stop_rest(&mut self) {
+        drop(self.rest.take());
+        let port = self.ports.rest;
+        until("the REST API is gone", START, || (!port::is_open(port)).then_some(()));
+    }
+
+    /// Starts the REST API again, on the same port, and waits until it listens.
+    pub fn restart_rest(&mut self) {
+        self.rest = Some(start_rest(self.peer, self.path(), self.ports));
+        let port = self.ports.rest;
+        until("the REST API listens again", START, || port::is_open(port).then_some(()));
     }
 
     /// Starts a worker; `changes` come after, and so win over, what every worker here gets.
@@ -194,7 +208,7 @@ impl Drop for Stage {
             for pid in descendants {
                 let _ = kill(pid, Signal::SIGKILL);
             }
-            pause(std::time::Duration::from_millis(20));
+            pause();
         }
         if std::thread::panicking() {
             self.folder.disable_cleanup(true);
@@ -227,7 +241,11 @@ pub fn is_alive(pid: i32) -> bool {
 }
 
 fn with_database<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    command.env("JOB_RUNNER_PEER_DB", folder.join("db.sqlite")).env("JOB_RUNNER_PEER_RETURNS", folder.join("returns"))
+    command.env("JOB_RUNNER_PEER_DB", folder.join("db.sqlite"))
+}
+
+fn start_rest(peer: &Peer, folder: &Path, ports: Ports) -> Process {
+    Process::start("rest", folder, with_database(peer.command("rest").arg(ports.rest.to_string()), folder))
 }
 
 fn start_broadcaster(peer: &Peer, folder: &Path, ports: Ports) -> Process {

@@ -1,5 +1,6 @@
 //! Waiting for somebody else's database or process, which cannot wake us.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
@@ -17,12 +18,12 @@ pub fn until<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -
             return found;
         }
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
-        pause(LOOK);
+        pause();
     }
 }
 
-/// Lets time pass: between two looks, or where the time itself is what is tested.
-#[expect(clippy::disallowed_methods, reason = "a foreign process, or its database, wakes nobody")]
-pub fn pause(time: Duration) {
-    std::thread::sleep(time);
+/// Until the next look.
+#[allow(clippy::disallowed_methods)]
+pub fn pause() {
+    sleep(LOOK);
 }

@@ -68,6 +68,16 @@ impl Worker {
         self.process.signal(Signal::SIGTERM);
     }
 
+    /// SIGUSR2: leave at once; what runs goes on.
+    pub fn hand_over(&self) {
+        self.process.signal(Signal::SIGUSR2);
+    }
+
+    /// How often its log says something.
+    pub fn said(&self, what: &str) -> usize {
+        self.process.text().matches(what).count()
+    }
+
     /// SIGKILL, and gone.
     pub fn crash(mut self) {
         self.process.signal(Signal::SIGKILL);

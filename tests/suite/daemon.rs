@@ -15,13 +15,10 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, Server, What, WorkerHome, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
+use crate::worker;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_job_runner_worker");
 const SECRET: &str = "verysecret";
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(BINARY)
-}
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;
@@ -332,4 +329,25 @@ async fn two_workers_may_share_a_base_of_state() {
     server.wait_subscribed_as("two").await;
     assert!(folder.path().join("one/worker.lock").exists() && folder.path().join("two/worker.lock").exists());
     assert_eq!((one.stop().await, two.stop().await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_starts_as_the_readme_says() {
+    let (server, mut worker) = up(&worker()).await;
+    let script = "#!/bin/sh\n\
+        readlink /proc/$$/fd/0\n\
+        echo \"session $(cut -d')' -f2 /proc/$$/stat | cut -d' ' -f5) of $$\"\n\
+        stat -c %a \"$0\"\n\
+        pwd; umask\n\
+        yes | head -1\n\
+        for fd in /proc/$$/fd/*; do case $(readlink $fd) in /dev/null|pipe:*|\"$0\"|'') ;; *) ls -l $fd;; esac; done\n";
+    let run = server.submit(script);
+    let row = server.wait_returned(run).await;
+    let pid = row.pid.unwrap();
+    let pwd = std::env::current_dir().unwrap();
+    let umask = fs::read_to_string("/proc/self/status").unwrap();
+    let umask = umask.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap();
+    let expected = format!("/dev/null\nsession {pid} of {pid}\n600\n{}\n{umask}\ny\n", pwd.display());
+    assert_eq!(row.log_text(), expected);
+    worker.assert_clean_end().await;
 }

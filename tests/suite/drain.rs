@@ -3,10 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Fault, Latch, Options, Server, State, StepKind, What, WorkerOptions, WorkerProcess, prints};
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
-}
+use crate::worker;
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;
@@ -28,13 +25,17 @@ async fn waiting(server: &Server, latch: &Latch, count: usize) -> Vec<i64> {
 /// The start is told when the script's process is there; its first line comes a moment later.
 async fn wait_begun(latch: &Latch, count: usize) {
     let begun = || latch.trace().iter().filter(|line| line.starts_with("begin")).count();
+    until("scripts to begin", || begun() >= count).await;
+}
+
+/// Polls what tells nobody that it changes.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {
-        // A file tells nobody that it grew.
-        while begun() < count {
+        while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("the scripts begin");
+    assert!(tokio::time::timeout(Duration::from_secs(30), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 fn claim_of(run: i64) -> impl Fn(&State) -> bool {
@@ -70,7 +71,7 @@ async fn running_runs_finish_and_no_new_ones_begin() {
     assert_eq!(killed.return_success, Some(false));
     assert!(worker.is_running());
     latch.let_through(1);
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     let finished = server.run(runs[1]);
     assert_eq!((finished.log_text(), finished.return_success), ("waiting\nthrough\n", Some(true)));
     server.assert_whole_life(runs[0]);
@@ -78,8 +79,6 @@ async fn running_runs_finish_and_no_new_ones_begin() {
     assert_eq!(server.run(late).enqueue_dts, None);
     // What was told last was not lost with the worker.
     server.wait_event("returned", runs[1]).await;
-    assert!(worker.home().run_files().is_empty());
-    worker.home().wait_deserted().await;
 }
 
 #[tokio::test]
@@ -93,7 +92,7 @@ async fn what_waits_for_a_seat_is_left_to_others() {
     worker.sigterm();
     worker.wait_log("Draining").await;
     latch.let_through(6);
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     server.assert_whole_life(run);
     assert!(hinted.iter().all(|run| server.run(*run).enqueue_dts.is_none()));
     assert_eq!(latch.executions("hinted"), 0);
@@ -107,14 +106,13 @@ async fn a_drain_at_any_moment_forgets_nothing_that_was_claimed() {
         let runs: Vec<i64> = (0..8).map(|n| server.submit(latch.straight_script(&n.to_string()))).collect();
         let claims = |state: &State| state.runs.values().filter(|run| run.enqueue_dts.is_some()).count();
         server.wait(|state| claims(state) >= claimed, format!("{claimed} claims")).await;
-        assert_eq!(worker.stop().await, 0);
+        worker.assert_clean_end().await;
         for (n, run) in runs.iter().enumerate() {
             let row = server.run(*run);
             let times = usize::from(row.enqueue_dts.is_some());
             let found = (latch.executions(&n.to_string()), row.returns());
             assert_eq!(found, (times, times), "run {run} after {claimed} claims");
         }
-        assert!(worker.home().run_files().is_empty());
     }
 }
 
@@ -127,7 +125,7 @@ async fn a_claim_in_flight_is_executed() {
         server.wait(claim_of(run), "the claim").await;
         worker.sigterm();
         worker.wait_log("Draining 1 run(s)").await;
-        assert_eq!(worker.wait_exit().await.code(), Some(0));
+        worker.assert_clean_exit().await;
         server.assert_whole_life(run);
     }
 }
@@ -139,7 +137,7 @@ async fn a_claim_whose_answer_never_came_is_executed() {
     let run = server.submit(prints("hello"));
     server.wait(claim_of(run), "the claim").await;
     worker.sigterm();
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     server.assert_whole_life(run);
 }
 
@@ -152,7 +150,7 @@ async fn the_second_signal_kills_and_reports() {
         signal(&worker);
         worker.wait_log("Draining 2 run(s)").await;
         signal(&worker);
-        assert_eq!(worker.wait_exit().await.code(), Some(0));
+        worker.assert_clean_exit().await;
         for run in runs {
             server.assert_whole_life(run);
             let row = server.run(run);
@@ -162,8 +160,6 @@ async fn the_second_signal_kills_and_reports() {
             assert_eq!(row.log_text(), note);
             server.wait_event("returned", run).await;
         }
-        assert!(worker.home().run_files().is_empty());
-        worker.home().wait_deserted().await;
     }
 }
 
@@ -171,13 +167,20 @@ async fn the_second_signal_kills_and_reports() {
 async fn the_third_signal_leaves_at_once_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker().set("kill_grace", 600)).await;
     let latch = Latch::new();
-    let run = server.submit(latch.script("a").replace("#!/bin/sh\n", "#!/bin/sh\ntrap '' TERM\n"));
+    // It ignores TERM itself; its child does not, by which one sees that TERM came.
+    let pid = latch.trace_path().with_file_name("child");
+    let preface = format!("#!/bin/sh\nsleep 1000 >/dev/null 2>&1 &\necho $! > {}\ntrap '' TERM\n", pid.display());
+    let run = server.submit(latch.script("a").replace("#!/bin/sh\n", &preface));
     server.wait_started(run).await;
     wait_begun(&latch, 1).await;
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
+    let child_lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(child_lives());
     worker.sigterm();
     worker.wait_log("Draining 1 run(s)").await;
     worker.sigterm();
     worker.wait_log("once more leaves at once").await;
+    until("TERM to reach the tree", || !child_lives()).await;
     worker.sigterm();
     assert_eq!(worker.wait_exit_within(Duration::from_secs(5)).await.code(), Some(1));
     assert_eq!(server.run(run).return_dts, None);
@@ -198,7 +201,7 @@ async fn a_drain_may_be_limited() {
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
     worker.sigterm();
-    assert_eq!(worker.wait_exit().await.code(), Some(0));
+    worker.assert_clean_exit().await;
     assert!(worker.log().contains("drain_timeout is over"));
     server.assert_whole_life(run);
     assert_eq!(server.run(run).return_success, Some(false));
@@ -235,9 +238,8 @@ async fn with_the_api_hanging_it_leaves_and_the_next_start_reports() {
     server.inject(Fault::on("*", "/", What::HangForever));
     // A claim hangs as well.
     let hanging = server.submit(latch.straight_script("hanging"));
-    // The log of the other one hangs too, perhaps before it.
     let path = format!("/api/v1/run/{hanging}/");
-    server.wait(|state| state.calls_of("GET", &path).next().is_some(), "the look that hangs").await;
+    server.wait(|state| state.calls_of("GET", &path).count() == 1, "a look at it").await;
     worker.sigterm();
     worker.wait_log("Draining 2 run(s)").await;
     latch.let_through(1);

@@ -13,12 +13,9 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, RunSpec, Server, StepKind, What, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
+use crate::worker;
 
 const KEY: &str = "testworker";
-
-fn worker() -> WorkerOptions {
-    WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
-}
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;
@@ -275,7 +272,8 @@ async fn incomplete_runs_may_fail_instead() {
     let (server, mut worker) = up(&worker().set("incomplete_runs", "fail")).await;
     let clinging = Clinging::new();
     let run = server.submit(clinging.script(9));
-    server.wait_started(run).await;
+    // What the shim has read is kept.
+    server.wait_logged(run, "attempt 1").await;
     let pids = clinging.pids(1).await;
     signal(shim(&worker, run, 1), Signal::SIGKILL);
     let row = server.wait_returned(run).await;
@@ -443,7 +441,6 @@ async fn runs_of_a_lost_store_are_found_by_their_records() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let runs = waiting(&server, &latch, 2).await;
-    let supervisor = shim(&worker, runs[0], 1);
     die(&mut worker).await;
     for file in ["outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"] {
         let _ = fs::remove_file(worker.home().own_state_path().join(file));
@@ -452,7 +449,6 @@ async fn runs_of_a_lost_store_are_found_by_their_records() {
     latch.let_through(1);
     let ended = |worker: &WorkerProcess, run| worker.home().record(run, 1).iter().any(|line| line["is"] == "ended");
     until("the end of one", || runs.iter().any(|run| ended(&worker, *run))).await;
-    let _ = supervisor;
     worker.restart().await;
     latch.let_through(1);
     for (n, run) in runs.iter().enumerate() {

@@ -357,9 +357,14 @@ impl WorkerProcess {
         }
     }
 
-    /// A clean end: exits with 0 on TERM, and neither files of runs nor processes are left.
+    /// TERM, and [`WorkerProcess::assert_clean_exit`].
     pub async fn assert_clean_end(&mut self) {
         self.sigterm();
+        self.assert_clean_exit().await;
+    }
+
+    /// Waits for an exit with 0 that leaves neither files of runs nor processes.
+    pub async fn assert_clean_exit(&mut self) {
         let status = self.wait_exit().await;
         assert_eq!(status.code(), Some(0), "{status}\n{}", self.tail());
         assert_eq!(self.home.run_files(), Vec::<PathBuf>::new());

@@ -15,6 +15,9 @@ use serde::de::DeserializeOwned;
 use super::syscall;
 use crate::wire::shim::MAX_PACKET;
 
+#[cfg(test)]
+mod tests;
+
 /// Where the sockets of the shims are.
 #[must_use]
 pub fn directory(state: &Path) -> PathBuf {
@@ -81,6 +84,21 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     socket::connect(fd.as_raw_fd(), &short(&dir, name)?)?;
     same_user(&fd)?;
     Ok(fd)
+}
+
+/// Whether nobody listens at a socket's path any more. Asked with a socket of another kind, which is refused
+/// there too, only in other words: a connection that is made would take the place of the worker's.
+#[must_use]
+pub fn is_dead(path: &Path) -> bool {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+        return false;
+    };
+    let ask = || -> io::Result<()> {
+        let fd = socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+        let dir = open_directory(directory)?;
+        Ok(socket::connect(fd.as_raw_fd(), &short(&dir, name)?)?)
+    };
+    ask().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A connected pair.

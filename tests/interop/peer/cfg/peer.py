@@ -48,18 +48,22 @@ def quick_database():
 
 def rest(port):
     quick_database()
-    record = os.environ.get('JOB_RUNNER_PEER_RETURNS')
-    if record:
-        from django.db.models.signals import post_save
-        from job_runner.apps.job_runner.models import Run
+    from django.db import connection, transaction
+    from django.db.models.signals import post_save
+    from job_runner.apps.job_runner.models import Run
 
-        # Each save of a returned run has consequences (mail, fail_times, children): write them down.
-        def saved(instance, **kwargs):
-            if instance.return_dts:
-                with open(record, 'a') as lines:
-                    lines.write('%d\n' % instance.pk)
+    def execute(statement):
+        connection.cursor().execute(statement)
+        transaction.commit_unless_managed()
 
-        post_save.connect(saved, sender=Run, weak=False)
+    # Each save of a returned run has consequences (mail, fail_times, children): write them down. In
+    # the request's own transaction, so that a save counts exactly when its consequences do.
+    def saved(instance, **kwargs):
+        if instance.return_dts:
+            execute('INSERT INTO peer_returns VALUES (%d)' % instance.pk)
+
+    execute('CREATE TABLE IF NOT EXISTS peer_returns (run INTEGER NOT NULL)')
+    post_save.connect(saved, sender=Run, weak=False)
     manage('runserver', '--noreload', '127.0.0.1:%s' % port)
 
 
@@ -153,10 +157,10 @@ def text(dts):
 def dump():
     m = models()
     lengths = dict((log.run_id, len(log.content or '')) for log in m.RunLog.objects.all())
-    saves = []
-    record = os.environ['JOB_RUNNER_PEER_RETURNS']
-    if os.path.exists(record):
-        saves = [int(line) for line in open(record)]
+    from django.db import connection
+    cursor = connection.cursor()
+    cursor.execute('SELECT run, COUNT(*) FROM peer_returns GROUP BY run')
+    saves = dict(cursor.fetchall())
     return {
         'runs': [{
             'id': run.pk,
@@ -169,7 +173,7 @@ def dump():
             'return_success': run.return_success,
             'pid': run.pid,
             'log_length': lengths.get(run.pk),
-            'returns': saves.count(run.pk),
+            'returns': saves.get(run.pk, 0),
         } for run in m.Run.objects.order_by('id')],
         'jobs': [{
             'id': job.pk,
