@@ -18,6 +18,8 @@ use crate::run::{Event, RunId};
 
 /// How many couriers may talk to the server at once.
 const TALKING: usize = 64;
+/// How long, at the end of a flush, a call that is under way is waited for once more.
+const PARTING: Duration = Duration::from_millis(1500);
 /// How much news may wait for a courier. A run has few: start, output when it was asked for, end.
 const NEWS: usize = 16;
 
@@ -157,7 +159,7 @@ impl Reporter {
                 break;
             }
         }
-        self.leave(bound).await;
+        self.leave(PARTING).await;
     }
 
     /// Ends all couriers, each after the call it may be in: one that is cut off may have been followed. What they

@@ -406,8 +406,8 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
 #[tokio::test]
 async fn what_happens_while_the_server_is_away_is_told_later_and_in_order() {
     let (server, worker) = up(&[]).await;
-    let latch = Latch::new();
-    let (runs, killed) = ([(); 2].map(|()| named_run(&server, &latch)), named_run(&server, &latch));
+    let (latch, closed) = (Latch::new(), Latch::new());
+    let (runs, killed) = ([(); 2].map(|()| named_run(&server, &latch)), named_run(&server, &closed));
     runs.iter().chain([&killed]).for_each(|id| server.announce(*id));
     for id in runs.iter().chain([&killed]) {
         server.wait_started(*id).await;

@@ -32,6 +32,8 @@ const LAST_SWEEP: Duration = Duration::from_secs(5);
 const STUCK_AFTER: u32 = 12;
 /// How many chunks a pipe may hold when nobody of the tree is left; somebody else may write on.
 const DRAIN: usize = 32;
+/// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
+const PARTING: Duration = Duration::from_millis(20);
 /// How much output is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -49,6 +51,8 @@ pub struct Job {
     grace: Option<Instant>,
     linger: Option<Instant>,
     sweep: Option<Instant>,
+    /// The output was closed, which is not said yet.
+    parting: Option<Instant>,
     sweeps: u32,
     grace_length: Duration,
     watch: Option<u64>,
@@ -85,6 +89,7 @@ impl Job {
             grace: None,
             linger: None,
             sweep: None,
+            parting: None,
             sweeps: 0,
             grace_length: Duration::from_millis(order.grace_ms),
             watch: None,
@@ -157,7 +162,7 @@ impl Job {
 
     /// When the next timer is due.
     pub fn due(&self) -> Option<Instant> {
-        [self.timeout, self.grace, self.linger, self.sweep].into_iter().flatten().min()
+        [self.timeout, self.grace, self.linger, self.sweep, self.parting].into_iter().flatten().min()
     }
 
     /// Whether nobody is left of it and its output is closed.
@@ -208,6 +213,9 @@ impl Job {
             self.drain(cgroup);
             self.step(Input::NobodyLeft, cgroup);
         }
+        if company == Company::Alone && self.parting.take().is_some() {
+            self.step(Input::OutputClosed(company), cgroup);
+        }
     }
 
     /// Reads what is in the pipe: nobody of ours will write to it any more.
@@ -234,7 +242,10 @@ impl Job {
         match nix::unistd::read(pipe, &mut self.chunk) {
             Ok(0) => {
                 self.pipe = None;
-                self.step(Input::OutputClosed(self.company), cgroup);
+                match self.company {
+                    Company::Alone => self.step(Input::OutputClosed(Company::Alone), cgroup),
+                    Company::Others => self.parting = Some(Instant::now() + PARTING),
+                }
                 false
             }
             Ok(n) => {
@@ -258,6 +269,9 @@ impl Job {
         }
         if self.linger.take_if(|due| *due <= now).is_some() {
             self.step(Input::LingerOver(self.company), cgroup);
+        }
+        if self.parting.take_if(|due| *due <= now).is_some() {
+            self.step(Input::OutputClosed(self.company), cgroup);
         }
         if self.sweep.take_if(|due| *due <= now).is_some() {
             self.step(Input::SweepOver, cgroup);
@@ -306,6 +320,7 @@ impl Job {
             }
             Effect::Finish => {
                 (self.timeout, self.grace, self.linger, self.sweep) = (None, None, None, None);
+                self.parting = None;
             }
         }
     }
