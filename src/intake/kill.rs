@@ -96,6 +96,12 @@ async fn try_look_up(
         return Ok(Request::Ours(run, handle));
     }
     let found = context.client.look(run).await?;
+    // Ours by the server's word: under way here all the same, if only just taken up.
+    if found.seen == Seen::Ours
+        && let Some(handle) = find(inbox, run, true).await
+    {
+        return Ok(Request::Ours(run, handle));
+    }
     Ok(match found.seen {
         Seen::Returned if found.mine => Request::Over(run),
         _ if found.mine && context.reporter.serves(run) => Request::Over(run),

@@ -139,8 +139,7 @@ async fn a_run_may_outlive_several_workers() {
         die(&mut worker).await;
         worker.restart().await;
         server.wait(|state| state.subscribed(KEY) == times + 1, "the next worker to be up").await;
-        let taken = worker.log().matches("goes on, taken up again").count();
-        assert_eq!(taken, times);
+        worker.wait_log_times("goes on, taken up again", times).await;
     }
     // It is still ours to kill.
     let kill = server.kill(run);

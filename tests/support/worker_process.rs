@@ -389,11 +389,16 @@ impl WorkerProcess {
 
     /// Waits until its log contains this. Panics after 30 s.
     pub async fn wait_log(&self, text: &str) {
+        self.wait_log_times(text, 1).await;
+    }
+
+    /// Waits until the worker has said something this often.
+    pub async fn wait_log_times(&self, text: &str, times: usize) {
         let mut growth = self.output.grown.subscribe();
         let looking = async {
             loop {
                 growth.borrow_and_update();
-                if self.log().contains(text) {
+                if self.log().matches(text).count() >= times {
                     return;
                 }
                 growth.changed().await.expect("we hold the sender");
