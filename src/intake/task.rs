@@ -212,28 +212,24 @@ impl RunTask {
                             None => return Over::Done,
                             Some(lost) => report = Some(lost),
                         }
-                        Ok(Input::LostOnce)
+                        Ok(Input::Lost)
                     }
                 },
                 Effect::Forget => return self.drop_it(report).await,
-                // What is told from here on is the courier's.
-                Effect::TellStart | Effect::SendLog | Effect::Return | Effect::StopScript => return Over::Done,
+                Effect::Nothing => return Over::Done,
             };
             let input = match answer {
                 Ok(input) => input,
                 Err(Halt::Again(trouble)) => return Over::Again(trouble),
                 Err(Halt::Stopped(cause)) => return self.cancelled(phase, report, cause).await,
             };
-            let effects;
-            (phase, effects) = phase.step(input);
+            (phase, effect) = phase.step(input);
             if phase == Phase::Claimed {
                 self.ours.cancel();
                 if !std::mem::replace(&mut self.enqueued_told, true) {
                     self.context.reporter.event(Event::RunEnqueued(self.run));
                 }
             }
-            let Some(next) = effects.first() else { return Over::Done };
-            effect = *next;
         }
     }
 
@@ -310,7 +306,6 @@ impl RunTask {
                 attempt: Attempt::FIRST,
                 losses: 0,
                 token: token(),
-                phase: Phase::Claiming,
                 run_log: self.view.as_ref().and_then(|view| view.run_log.clone()),
                 start: None,
                 end: None,
@@ -537,10 +532,7 @@ impl RunTask {
     async fn after_breach(&mut self, report: RunReport, seat: Seat, how: Broken) -> Over {
         match self.account(report, how).await {
             None => Over::Done,
-            Some(report) => {
-                let (phase, _) = Phase::Spawned.step(Input::LostOnce);
-                self.travel(phase, seat, Some(report)).await
-            }
+            Some(report) => self.travel(Phase::Claimed, seat, Some(report)).await,
         }
     }
 
@@ -573,7 +565,6 @@ impl RunTask {
         crate::report::LogSource::forget(self.context.execution.logs(), entry.run, entry.attempt);
         entry.attempt = entry.attempt.next();
         entry.token = token();
-        entry.phase = Phase::Claiming;
         entry.start = None;
         report.relaunched(entry).await;
         // While we drain, the next start executes it.

@@ -1,6 +1,5 @@
 //! What the outbox knows of a run and of a kill.
 
-use crate::run::claim::Phase;
 use crate::run::{Attempt, KillId, Outcome, RunId};
 use crate::wire::time;
 
@@ -15,9 +14,6 @@ pub struct Entry {
     pub losses: u32,
     /// What the job's processes carry in their environment, and the script's file in its name.
     pub token: String,
-    /// Where it stands. What a look at the server tells is not written: `Claimed` and `LogSent` are
-    /// never on disk.
-    pub phase: Phase,
     /// The path of its log, if the server has one.
     pub run_log: Option<String>,
     /// Its start.

@@ -11,7 +11,6 @@ use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use super::entry::{End, Entry, KillEntry, KillPhase, Start};
-use crate::run::claim::Phase;
 use crate::run::{Attempt, KillId, RunId};
 use crate::wire::disk::How;
 
@@ -30,7 +29,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE binding (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE run (
         run INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, losses INTEGER NOT NULL, token TEXT NOT NULL,
-        phase TEXT NOT NULL, run_log TEXT, start_pid INTEGER, start_at TEXT,
+        run_log TEXT, start_pid INTEGER, start_at TEXT,
         end_how TEXT, end_output INTEGER, end_at TEXT
     ) STRICT;
     CREATE TABLE kill (kill INTEGER PRIMARY KEY, run INTEGER, phase TEXT NOT NULL) STRICT;
@@ -231,12 +230,11 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::Nothing => return Ok(()),
         Change::Run(entry) => {
             let end = entry.end.as_ref();
-            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(entry.run.get())
                 .bind(i64::from(entry.attempt.0))
                 .bind(i64::from(entry.losses))
                 .bind(&entry.token)
-                .bind(phase_name(entry.phase))
                 .bind(&entry.run_log)
                 .bind(entry.start.as_ref().map(|start| i64::from(start.pid)))
                 .bind(entry.start.as_ref().map(|start| start.at.clone()))
@@ -322,7 +320,6 @@ fn entry(row: &SqliteRow) -> Option<Entry> {
         attempt: Attempt(u32::try_from(row.get::<i64, _>("attempt")).ok()?),
         losses: u32::try_from(row.get::<i64, _>("losses")).ok()?,
         token: row.get("token"),
-        phase: phase_named(row.get("phase"))?,
         run_log: row.get("run_log"),
         start,
         end,
@@ -348,23 +345,4 @@ fn kill_phase_name(phase: KillPhase) -> &'static str {
         KillPhase::Taken => "taken",
         KillPhase::Dead => "dead",
     }
-}
-
-const PHASES: [(Phase, &str); 8] = [
-    (Phase::Hinted, "hinted"),
-    (Phase::Claiming, "claiming"),
-    (Phase::Claimed, "claimed"),
-    (Phase::Spawned, "spawned"),
-    (Phase::Ended, "ended"),
-    (Phase::LogSent, "log_sent"),
-    (Phase::Returned, "returned"),
-    (Phase::Dropped, "dropped"),
-];
-
-fn phase_name(phase: Phase) -> &'static str {
-    PHASES.iter().find(|(known, _)| *known == phase).map_or("dropped", |(_, name)| name)
-}
-
-fn phase_named(name: &str) -> Option<Phase> {
-    PHASES.iter().find(|(_, known)| *known == name).map(|(phase, _)| *phase)
 }

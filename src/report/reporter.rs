@@ -13,7 +13,6 @@ use super::courier::Courier;
 use super::entry::{End, Entry, Start};
 use super::{Events, LogSource, Outbox, Settings};
 use crate::rest::Client;
-use crate::run::claim::Phase;
 use crate::run::{Event, RunId};
 
 /// How many couriers may talk to the server at once.
@@ -197,7 +196,6 @@ impl RunReport {
         if self.entry.start.as_ref() == Some(&start) {
             return;
         }
-        self.entry.phase = Phase::Spawned;
         self.entry.start = Some(start.clone());
         self.outbox.run(&self.entry).await;
         let _ = self.news.send(News::Started(start)).await;
@@ -217,7 +215,6 @@ impl RunReport {
 
     /// The run is over.
     pub async fn ended(mut self, end: End) {
-        self.entry.phase = Phase::Ended;
         self.entry.end = Some(end.clone());
         self.outbox.run(&self.entry).await;
         let _ = self.news.send(News::Ended(end)).await;

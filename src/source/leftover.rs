@@ -10,7 +10,7 @@ use crate::execution::{Execution, Remains, recorded_start, shim};
 use crate::intake::{Intake, Receipt};
 use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
 use crate::rest::{Backoff, Client, Failure, Incomplete, RunState};
-use crate::run::claim::{Phase, Seen};
+use crate::run::claim::Seen;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
 
 /// How often the reset of a run is tried.
@@ -73,8 +73,8 @@ impl Leftovers {
                 tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
                 let start = recorded_start(&record);
                 let losses = attempt.0.saturating_sub(1);
-                let (token, phase) = (record.token, Phase::Spawned);
-                let entry = Entry { run, attempt, losses, token, phase, run_log: None, start, end: None };
+                let token = record.token;
+                let entry = Entry { run, attempt, losses, token, run_log: None, start, end: None };
                 self.intake.take_up(entry).await;
             }
         }
@@ -142,7 +142,6 @@ impl Leftovers {
                     attempt: Attempt::FIRST,
                     losses: 1,
                     token: String::new(),
-                    phase: Phase::Spawned,
                     run_log: fresh.run_log,
                     start: None,
                     end: None,

@@ -50,7 +50,6 @@ fn claimed(id: i64) -> Entry {
         attempt: Attempt::FIRST,
         losses: 0,
         token: format!("token-{id}"),
-        phase: Phase::Claiming,
         run_log: None,
         start: None,
         end: None,
@@ -61,7 +60,6 @@ fn with_end(id: i64, outcome: Outcome) -> Entry {
     Entry {
         attempt: Attempt(3),
         losses: 2,
-        phase: Phase::Ended,
         run_log: Some("/api/v1/run_log/7/".to_owned()),
         start: Some(Start { pid: 4712, at: "2026-11-23 17:02:02.101230+00:00".to_owned() }),
         end: Some(End { outcome, output: 5_000_000_000, at: "2026-11-23 17:02:02.228055+00:00".to_owned() }),
@@ -85,8 +83,7 @@ async fn every_run_comes_back_as_it_was_written() {
         Outcome::Cancelled(Cause::TimedOut),
         Outcome::Lost(3),
     ];
-    let mut entries: Vec<_> =
-        PHASES.iter().zip(1..).map(|((phase, _), id)| Entry { phase: *phase, ..claimed(id) }).collect();
+    let mut entries = vec![claimed(1)];
     entries.extend(outcomes.into_iter().zip(100..).map(|(outcome, id)| with_end(id, outcome)));
     entries.push(claimed(i64::MAX));
 
@@ -187,7 +184,7 @@ async fn a_row_that_nobody_understands_is_passed_over() {
     let (outbox, _) = open(&directory).await;
     outbox.run(&claimed(1)).await;
     outbox.run(&claimed(2)).await;
-    behind_its_back(&directory, "UPDATE run SET phase = 'dancing' WHERE run = 1").await;
+    behind_its_back(&directory, "UPDATE run SET end_how = 'dancing', end_at = 'noon' WHERE run = 1").await;
     assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
 }
 
@@ -253,12 +250,4 @@ async fn a_writer_that_is_gone_is_told() {
     assert!(matches!(outbox.try_run(&claimed(1)).await, Err(OutboxError::Closed)));
     outbox.run(&claimed(1)).await;
     outbox.settle().await;
-}
-
-#[test]
-fn every_phase_has_a_name_of_its_own() {
-    for (phase, name) in PHASES {
-        assert_eq!((phase_name(phase), phase_named(name)), (name, Some(phase)));
-    }
-    assert_eq!(phase_named("dancing"), None);
 }
