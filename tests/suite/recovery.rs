@@ -499,3 +499,50 @@ async fn a_script_of_a_dead_worker_is_removed() {
     server.wait_returned(run).await;
     worker.assert_clean_end().await;
 }
+
+/// A small generator with a fixed seed: what fails once fails again.
+fn drawn(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+/// The worker is killed at moments that are counted in calls, so that each is another point of some run's way.
+#[tokio::test]
+async fn runs_survive_a_worker_that_is_killed_again_and_again() {
+    const RUNS: usize = 40;
+    let server = Server::start(Options { reannounce: Some(Duration::from_millis(100)), ..Options::default() }).await;
+    let folder = TempDir::new().unwrap();
+    let script = |n: usize| {
+        let trace = folder.path().join(n.to_string());
+        format!(
+            "#!/bin/bash\nexec 9>>{0}.lock; flock -n 9 || echo overlap >>{0}\necho begin >>{0}\nfor i in 1 2 3; do echo line $i; sleep 0.{1}; done\nexit {2}\n",
+            trace.display(),
+            n % 3 + 1,
+            n % 3
+        )
+    };
+    let runs: Vec<i64> = (0..RUNS).map(|n| server.submit(script(n))).collect();
+    let mut worker =
+        WorkerProcess::start(&server, &worker().set("concurrent_jobs", 6).set("log_update_interval", "0.1"));
+    let (mut seed, mut deaths) = (20_261_123, 0);
+    while server.look(|state| state.runs.values().any(|run| run.return_dts.is_none())) {
+        let goal = server.calls().len() + 1 + usize::try_from(drawn(&mut seed, 25)).unwrap();
+        let over = |state: &crate::support::State| {
+            state.calls.len() >= goal || state.runs.values().all(|run| run.return_dts.is_some())
+        };
+        server.wait(over, "calls or the end").await;
+        die(&mut worker).await;
+        worker.restart().await;
+        deaths += 1;
+    }
+    assert!(deaths >= 10, "only {deaths} deaths");
+    for (n, id) in runs.iter().enumerate() {
+        let run = server.wait_returned(*id).await;
+        let trace = fs::read_to_string(folder.path().join(n.to_string())).unwrap();
+        assert_eq!((trace.as_str(), run.completions, run.return_success), ("begin\n", 1, Some(n % 3 == 0)), "run {id}");
+        assert_eq!(run.log_text(), "line 1\nline 2\nline 3\n", "run {id}");
+    }
+    eprintln!("{deaths} deaths of the worker, {RUNS} runs, each executed once");
+    worker.wait_log_times("works for", deaths + 1).await;
+    worker.assert_clean_end().await;
+}
