@@ -185,12 +185,6 @@ impl RunReport {
         &self.entry
     }
 
-    /// The run.
-    #[must_use]
-    pub fn run(&self) -> RunId {
-        self.entry.run
-    }
-
     /// The script runs.
     pub async fn started(&mut self, start: Start) {
         if self.entry.start.as_ref() == Some(&start) {

@@ -1,8 +1,8 @@
 //! The record of an execution, as it stands on disk: one file a run, lines of JSON, append-only.
 //!
 //! The file `runs/<run>.<attempt>.record` in the state directory is the licence to execute: who
-//! creates it may start the script, once. The supervising process holds an exclusive `flock` on it for
-//! as long as it lives, so that anybody can see whether it does. A line that a crash cut short is as
+//! creates it may start the script, once. The supervising process holds an exclusive `flock` on it until it
+//! has written the end, so that anybody can see whether that is still to come. A line that a crash cut short is as
 //! if it had not been written. Files written by an older version always open.
 
 use serde::{Deserialize, Serialize};

@@ -42,9 +42,6 @@ pub struct Run {
     /// When it was over.
     #[serde(default)]
     pub return_dts: Option<Value>,
-    /// Its own path.
-    #[serde(default)]
-    pub resource_uri: Option<String>,
 }
 
 impl Run {
@@ -70,9 +67,6 @@ pub struct Job {
     /// The script, as text; anything else is no script.
     #[serde(default)]
     pub script_content: Option<Value>,
-    /// Its name.
-    #[serde(default)]
-    pub title: Option<Value>,
 }
 
 /// `GET /api/v1/worker/`, one of its objects.

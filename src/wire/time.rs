@@ -18,12 +18,6 @@ pub fn sent(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }
 
-/// The time of a text that [`sent`] wrote.
-#[must_use]
-pub fn parse_sent(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z").ok().map(|t| t.to_utc())
-}
-
 /// Whether a received time is so far ahead that its run cannot be due, whatever its zone.
 /// A text that is no time is taken for due.
 #[must_use]

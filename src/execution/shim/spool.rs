@@ -141,15 +141,6 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     Ok(Kept { head, between: behind - ring, tail, total })
 }
 
-/// How many bytes the script of a living run has written so far.
-#[must_use]
-pub fn total(path: &Path) -> u64 {
-    let mut bytes = [0; 8];
-    File::open(path)
-        .and_then(|file| file.read_exact_at(&mut bytes, HEADER - 8))
-        .map_or(0, |()| u64::from_le_bytes(bytes))
-}
-
 /// Bytes that the header promises; a damaged one may promise any number.
 fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {
     if len > file.metadata()?.len().saturating_sub(at) {

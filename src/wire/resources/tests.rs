@@ -32,7 +32,6 @@ fn a_returned_run_of_the_original_is_read() {
     assert_eq!(run.job.as_deref(), Some("/api/v1/job/1/"));
     assert_eq!(run.run_log.as_deref(), Some("/api/v1/run_log/2/"));
     assert_eq!(run.worker.as_deref(), Some(ME));
-    assert_eq!(run.resource_uri.as_deref(), Some("/api/v1/run/2/"));
     assert!(run.enqueue_dts.is_some() && run.start_dts.is_some());
     assert_eq!(run.seen(ME, now()), Seen::Returned);
 }
@@ -48,7 +47,6 @@ fn a_due_run_of_the_original_is_free() {
 fn the_other_resources_of_the_original_are_read() {
     let job: Job = from_json(include_bytes!("../../../tests/fixtures/wire/job.json")).expect("a job");
     assert_eq!(job.script_content, Some(json!("#!/usr/bin/env bash\necho hello\n")));
-    assert_eq!(job.title, Some(json!("hello")));
 
     let workers: Page<Worker> = from_json(include_bytes!("../../../tests/fixtures/wire/workers.json")).expect("a list");
     assert_eq!(workers.objects[0].resource_uri, ME);
@@ -185,7 +183,7 @@ fn a_lone_surrogate_becomes_a_replacement_character() {
 #[test]
 fn a_lone_surrogate_elsewhere_does_no_harm_either() {
     let job: Job = from_json(br#"{"\ud800": "\udfff", "title": "\ud8ff", "script_content": "x"}"#).expect("a job");
-    assert_eq!(job.title, Some(json!("\u{fffd}")));
+    assert_eq!(job.script_content, Some(json!("x")));
 }
 
 #[test]

@@ -66,11 +66,12 @@ proptest! {
     #[test]
     fn what_is_sent_can_be_read_again(micros in 0..4_102_444_800_000_000_i64) {
         let at = DateTime::from_timestamp_micros(micros).expect("a time");
-        prop_assert_eq!(parse_sent(&sent(at)), Some(at));
+        let read = DateTime::parse_from_str(&sent(at), "%Y-%m-%d %H:%M:%S%.f%:z").map(|read| read.to_utc());
+        prop_assert_eq!(read, Ok(at));
     }
 
     #[test]
     fn any_text_is_far_ahead_or_not(text in prop_oneof!["\\PC{0,30}", "[0-9TZ:+ .-]{0,32}"]) {
-        let _ = (is_far_ahead(&text, now()), parse_sent(&text));
+        let _ = is_far_ahead(&text, now());
     }
 }
