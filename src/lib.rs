@@ -6,7 +6,8 @@
 //! A **source** offers orders (run this, kill that); the **intake** decides whether and when; the
 //! **execution** runs the process and survives us; the **report** writes every fact to disk and
 //! carries it out. All four speak the words of **run**; only **wire** knows how the words look as
-//! bytes; **rest** is the signed HTTP client that intake and report share.
+//! bytes; **rest** is the signed HTTP client that intake and report share. The **server** stands apart: it and
+//! the worker know each other only through **wire**, also when they share a process.
 //!
 //! ```text
 //!                  run   (words and rules; pure)
@@ -15,12 +16,13 @@
 //!                   ▲
 //!                  rest  (the signed HTTP client: back-off, time-outs, auth health)
 //!                   ▲
-//!    source ──▶ intake ──▶ execution ──▶ report
-//!    broadcast  door       launch        outbox
-//!    websocket  hints      pool, shim    courier
-//!    leftover   seats      spool, tree   events
+//!    source ──▶ intake ──▶ execution ──▶ report           server
+//!    broadcast  door       launch        outbox           api · operator · page · feed
+//!    websocket  hints      pool, shim    courier          schedule · dispatch
+//!    leftover   seats      spool, tree   events           life · chain · store
 //!         └──── worker.rs wires left to right ────┘
 //!                daemon/: settings, signals, drain, status, exit code
+//!                command/: `job_runner`, the server's program and the operator's
 //! ```
 //!
 //! Arrows are imports and data alike: a room may hold the *door* (its `mod.rs`) of any room to its
@@ -37,8 +39,10 @@
 //! | `execution/shim` | `run`, `wire` |
 //! | `intake` | `run`, `rest`, `execution`, `report` |
 //! | `source` | `run`, `wire`, `rest`, `intake`, `execution`, `report` |
+//! | `server` | `run`, `wire` |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
 //! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon` |
+//! | `command` | everything |
 //! | `daemon` | everything |
 //! | `cli` | everything |
 //!
@@ -52,6 +56,8 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+#[cfg(feature = "server")]
+pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod execution;
@@ -59,6 +65,8 @@ pub mod intake;
 pub mod report;
 pub mod rest;
 pub mod run;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod source;
 pub mod wire;
 pub mod worker;

@@ -2,33 +2,7 @@
 
 use std::fmt;
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(i64);
-
-        impl $name {
-            /// An id is a positive integer; anything else is no id.
-            #[must_use]
-            pub fn new(value: i64) -> Option<Self> {
-                (value > 0).then_some(Self(value))
-            }
-
-            /// The number.
-            #[must_use]
-            pub fn get(self) -> i64 {
-                self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    };
-}
+use super::id::id;
 
 id! {
     /// A run, as the server numbers it.

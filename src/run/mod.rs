@@ -4,6 +4,7 @@ pub mod claim;
 pub mod ending;
 mod event;
 pub mod excerpt;
+mod id;
 mod key;
 mod order;
 mod outcome;
@@ -11,6 +12,8 @@ mod policy;
 pub mod script;
 
 pub use event::Event;
+#[cfg(feature = "server")]
+pub(crate) use id::id;
 pub use key::{ApiKey, Attempt, KillId, RunId, Secret};
 pub use order::Order;
 pub use outcome::{Cause, Exit, Left, Outcome};

@@ -1,0 +1,73 @@
+//! What follows from a run that is over: counts, a retry, children. Pure.
+//!
+//! The original does this at every save of a run that is over; here it is asked once, in the
+//! transaction that makes the run final.
+
+use chrono::TimeDelta;
+
+use super::model::{Instant, Job, JobId, Run, RunExit};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest pause before a retry.
+const MAX_BACKOFF: TimeDelta = TimeDelta::days(1);
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The job has failed this often in a row.
+    FailTimes(u32),
+    /// The job failed too often, and is disabled.
+    Disable,
+    /// This was the job's last completed schedule id.
+    Completed(i64),
+    /// The run is tried again: when, and which retry that is.
+    Retry(Instant, u32),
+    /// A child is due now.
+    Child(JobId),
+}
+
+/// What follows from a run that has just returned. `siblings` are the runs of the same job and schedule id, the run
+/// itself and those that a retry replaced left out. `children` are those that are enabled.
+#[must_use]
+pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[JobId], now: Instant) -> Vec<Effect> {
+    let success = run.return_success == Some(true);
+    if let Some(retry) = retry(job, run, success, now) {
+        return vec![retry];
+    }
+    let mut effects = Vec::new();
+    if success {
+        if job.fail_times > 0 {
+            effects.push(Effect::FailTimes(0));
+        }
+    } else {
+        let fail_times = job.fail_times.saturating_add(1);
+        effects.push(Effect::FailTimes(fail_times));
+        // The original's rule: more often than the number, and a 0 is no number.
+        if job.enqueue_is_enabled && job.disable_enqueue_after_fails.is_some_and(|most| most > 0 && fail_times > most) {
+            effects.push(Effect::Disable);
+        }
+    }
+    effects.push(Effect::Completed(run.schedule_id));
+    let unfinished = siblings.iter().any(|sibling| sibling.return_dts.is_none());
+    let all_well = success && siblings.iter().all(|sibling| sibling.return_success != Some(false));
+    if run.schedule_children && !unfinished && (all_well || job.schedule_children_on_error) {
+        effects.extend(children.iter().map(|child| Effect::Child(*child)));
+    }
+    effects
+}
+
+/// A failed run is tried again, unless somebody wanted it to end.
+fn retry(job: &Job, run: &Run, success: bool, now: Instant) -> Option<Effect> {
+    if success || run.exit == Some(RunExit::Killed) {
+        return None;
+    }
+    let number = run.retry_of.map_or(0, |(_, number)| number) + 1;
+    (number <= job.retry.times).then(|| Effect::Retry(now + backoff(job.retry.backoff, number), number))
+}
+
+fn backoff(first: u32, number: u32) -> TimeDelta {
+    let seconds = i64::from(first).saturating_mul(1 << (number - 1).min(30));
+    TimeDelta::seconds(seconds.min(MAX_BACKOFF.num_seconds()))
+}

@@ -1,0 +1,12 @@
+//! What happens, told over WebSockets.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::office::Office;
+
+/// What is served.
+pub fn routes() -> Router<Arc<Office>> {
+    Router::new()
+}

@@ -1,0 +1,263 @@
+//! A run's life as the server sees it: what a change asks for, and whether it may have it. Pure.
+//!
+//! The original saves whatever it is sent, and acts again on a run that is over each time. Here every
+//! change is a step that is checked: a claim is for a run that nobody has, only its worker may say how
+//! it goes on, and a returned run is final. The same change said again is accepted and does nothing,
+//! because a worker that got no answer says everything twice.
+
+use super::model::{Instant, Run, RunExit, State, WorkerId};
+use crate::run::Attempt;
+
+#[cfg(test)]
+mod tests;
+
+/// What somebody wants changed of a run. `None`: not mentioned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// `Some(None)` gives the run back.
+    pub enqueue_dts: Option<Option<Instant>>,
+    /// Who claims it. `null` is ignored, as the original does.
+    pub worker: Option<WorkerId>,
+    /// When the script was started.
+    pub start_dts: Option<Option<Instant>>,
+    /// When it was over.
+    pub return_dts: Option<Option<Instant>>,
+    /// Whether it succeeded.
+    pub return_success: Option<Option<bool>>,
+    /// For people to see.
+    pub pid: Option<Option<i64>>,
+    /// How it ended.
+    pub exit: Option<RunExit>,
+}
+
+/// Who wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A worker, and which attempt it speaks of, if it says.
+    Worker(WorkerId, Option<Attempt>),
+    /// An operator.
+    Operator,
+}
+
+/// What happened to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// It was claimed.
+    Claimed,
+    /// It may be claimed again.
+    GivenBack,
+    /// Its script runs.
+    Started,
+    /// It is over.
+    Returned,
+}
+
+/// A change that may be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The run afterwards.
+    pub run: Run,
+    /// What happened, in order; nothing for what was known before.
+    pub facts: Vec<Fact>,
+}
+
+/// Why a change is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another worker has it.
+    #[error("the run is another worker's")]
+    Theirs,
+    /// It was claimed already.
+    #[error("the run is claimed already")]
+    Claimed,
+    /// It is spoken of as claimed, and is not.
+    #[error("the run is not claimed")]
+    NotClaimed,
+    /// It is over.
+    #[error("the run is over")]
+    Final,
+    /// Another attempt is under way.
+    #[error("the run is in a later attempt")]
+    OldAttempt,
+    /// The change makes no sense by itself.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// Makes a change, if it may be made.
+///
+/// # Errors
+/// Why it may not.
+pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, Refusal> {
+    let mut step = Step { run: run.clone(), facts: Vec::new() };
+    let claim = match (patch.enqueue_dts, patch.worker, who) {
+        (Some(Some(at)), worker, who) => Some((at, claimant(worker, who)?)),
+        (None, Some(worker), who) => {
+            // Naming the worker that has it is no change.
+            claimant(Some(worker), who)?;
+            if run.worker != Some(worker) {
+                return Err(Refusal::Malformed("worker is changed together with enqueue_dts only"));
+            }
+            None
+        }
+        _ => None,
+    };
+    if says_nothing_new(run, patch, claim) {
+        check_owner(run, who)?;
+        return Ok(step);
+    }
+    if let Some((at, worker)) = claim {
+        claimed(&mut step, at, worker)?;
+    } else {
+        check_owner(run, who)?;
+        check_attempt(run, who)?;
+    }
+    if patch.enqueue_dts == Some(None) {
+        return given_back(step);
+    }
+    if let Some(start) = patch.start_dts {
+        started(&mut step, start)?;
+    }
+    if let Some(pid) = patch.pid {
+        // Informative, so a run that is over keeps the one it had.
+        match step.run.state() {
+            State::Completed => return Err(Refusal::Final),
+            State::Scheduled => return Err(Refusal::NotClaimed),
+            State::InQueue | State::Started => step.run.pid = pid,
+        }
+    }
+    match (patch.return_dts, patch.return_success) {
+        (None, None) => {}
+        (Some(Some(at)), Some(Some(success))) => returned(&mut step, at, success, patch.exit)?,
+        _ => return Err(Refusal::Malformed("return_dts and return_success are set together")),
+    }
+    Ok(step)
+}
+
+/// Whom a claim is for. A worker claims for itself.
+fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, Refusal> {
+    match (named, who) {
+        (None, Who::Worker(me, _)) => Ok(me),
+        (Some(worker), Who::Worker(me, _)) if worker != me => Err(Refusal::Theirs),
+        (Some(worker), _) => Ok(worker),
+        (None, Who::Operator) => Err(Refusal::Malformed("a claim names the worker")),
+    }
+}
+
+fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Instant, WorkerId)>) -> bool {
+    claim.is_none_or(|(at, worker)| run.enqueue_dts == Some(at) && run.worker == Some(worker))
+        && patch.enqueue_dts.is_none_or(|at| run.enqueue_dts == at)
+        && patch.start_dts.is_none_or(|at| run.start_dts == at.map(|at| not_before(run.enqueue_dts, at)))
+        && patch.return_dts.is_none_or(|at| run.return_dts == at.map(|at| not_before(run.start_dts, at)))
+        && patch.return_success.is_none_or(|success| run.return_success == success)
+        && patch.pid.is_none_or(|pid| run.pid == pid)
+}
+
+/// Clocks are the worker's, and may step back between two of its words.
+fn not_before(earlier: Option<Instant>, at: Instant) -> Instant {
+    earlier.map_or(at, |earlier| earlier.max(at))
+}
+
+/// Only its worker says how a run goes on; nobody has one that is not claimed.
+fn check_owner(run: &Run, who: Who) -> Result<(), Refusal> {
+    match (who, run.worker) {
+        (Who::Worker(me, _), Some(worker)) if worker != me => Err(Refusal::Theirs),
+        _ => Ok(()),
+    }
+}
+
+/// A worker that tells of an attempt tells of the one under way.
+fn check_attempt(run: &Run, who: Who) -> Result<(), Refusal> {
+    match who {
+        Who::Worker(_, Some(attempt)) if attempt != run.attempt => Err(Refusal::OldAttempt),
+        _ => Ok(()),
+    }
+}
+
+fn claimed(step: &mut Step, at: Instant, worker: WorkerId) -> Result<(), Refusal> {
+    let run = &mut step.run;
+    match run.state() {
+        State::Completed => return Err(Refusal::Final),
+        State::InQueue | State::Started if run.worker == Some(worker) => return Err(Refusal::Claimed),
+        State::InQueue | State::Started => return Err(Refusal::Theirs),
+        State::Scheduled if run.worker.is_some_and(|pinned| pinned != worker) => return Err(Refusal::Theirs),
+        State::Scheduled => {}
+    }
+    run.worker = Some(worker);
+    run.enqueue_dts = Some(at);
+    run.attempt = run.attempt.next();
+    step.facts.push(Fact::Claimed);
+    Ok(())
+}
+
+fn given_back(mut step: Step) -> Result<Step, Refusal> {
+    match step.run.state() {
+        State::Completed => Err(Refusal::Final),
+        // A reset of what nobody has claimed: said again, or late.
+        State::Scheduled => Ok(step),
+        State::InQueue | State::Started => {
+            give_back(&mut step.run);
+            step.facts.push(Fact::GivenBack);
+            Ok(step)
+        }
+    }
+}
+
+/// Makes a run claimable again. Its next claim is another attempt.
+pub fn give_back(run: &mut Run) {
+    (run.enqueue_dts, run.start_dts, run.pid) = (None, None, None);
+    if !run.pinned {
+        run.worker = None;
+    }
+}
+
+fn started(step: &mut Step, start: Option<Instant>) -> Result<(), Refusal> {
+    let run = &mut step.run;
+    match (run.state(), start) {
+        (State::Completed, _) => Err(Refusal::Final),
+        (State::Scheduled, _) => Err(Refusal::NotClaimed),
+        (_, None) => Err(Refusal::Malformed("a start is taken back together with enqueue_dts only")),
+        (State::InQueue, Some(at)) => {
+            run.start_dts = Some(not_before(run.enqueue_dts, at));
+            step.facts.push(Fact::Started);
+            Ok(())
+        }
+        // The original worker resets and starts again under the same claim; the later time counts.
+        (State::Started, Some(at)) => {
+            run.start_dts = Some(at);
+            Ok(())
+        }
+    }
+}
+
+fn returned(step: &mut Step, at: Instant, success: bool, exit: Option<RunExit>) -> Result<(), Refusal> {
+    let run = &mut step.run;
+    match run.state() {
+        State::Completed => return Err(Refusal::Final),
+        State::Scheduled => return Err(Refusal::NotClaimed),
+        State::InQueue | State::Started => {}
+    }
+    // What never started counts as started when it was over, or it would be in the queue for ever.
+    run.start_dts.get_or_insert(not_before(run.enqueue_dts, at));
+    run.return_dts = Some(not_before(run.start_dts, at));
+    run.return_success = Some(success);
+    run.exit = exit.or(run.exit);
+    step.facts.push(Fact::Returned);
+    Ok(())
+}
+
+/// What becomes of a run whose worker was lost: `true` if it is to be executed again.
+#[must_use]
+pub fn lost(run: &mut Run, again: bool, max_losses: u32, now: Instant) -> bool {
+    run.losses += 1;
+    if again && run.losses < max_losses {
+        give_back(run);
+        return true;
+    }
+    run.enqueue_dts.get_or_insert(now);
+    run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
+    run.return_dts = Some(not_before(run.start_dts, now));
+    run.return_success = Some(false);
+    run.exit = Some(RunExit::Lost);
+    false
+}

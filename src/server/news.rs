@@ -1,0 +1,93 @@
+//! What has changed, for those who want to know at once: the dispatcher, the feeds, who follows a log.
+//!
+//! News says "look", the store says what is. So a listener that falls behind loses nothing but time: it
+//! is told that it missed something, and looks.
+
+use tokio::sync::broadcast;
+
+use crate::run::{KillId, RunId};
+use crate::server::model::JobId;
+
+/// How much news a listener may fall behind.
+const ROOM: usize = 4096;
+
+/// One piece of news, told after its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A run was made, or its time has changed: somebody may have to announce it.
+    RunScheduled(RunId),
+    /// A run was claimed.
+    RunEnqueued(RunId),
+    /// A run was given back or lost, and may be claimed again.
+    RunGivenBack(RunId),
+    /// Its script runs.
+    RunStarted(RunId),
+    /// It is over.
+    RunReturned(RunId),
+    /// Its log has changed.
+    RunLog(RunId),
+    /// Somebody wants a run killed.
+    KillAsked(KillId),
+    /// A worker took the request.
+    KillEnqueued(KillId),
+    /// Nothing is left alive.
+    KillExecuted(KillId),
+    /// A job was made or changed.
+    JobChanged(JobId),
+    /// A worker, pool, project or template was made or changed, or a worker answered.
+    ThingsChanged,
+}
+
+/// Where news is told and heard. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct News {
+    sender: broadcast::Sender<Item>,
+}
+
+/// Somebody who listens.
+#[derive(Debug)]
+pub struct Listener {
+    receiver: broadcast::Receiver<Item>,
+}
+
+/// What a listener hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// News.
+    Item(Item),
+    /// There was more than this listener could take: look at everything.
+    Missed,
+    /// There will be no more.
+    Closed,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(ROOM).0 }
+    }
+}
+
+impl News {
+    /// Tells everybody who listens.
+    pub fn tell(&self, item: Item) {
+        // That nobody listens is no error.
+        let _ = self.sender.send(item);
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen(&self) -> Listener {
+        Listener { receiver: self.sender.subscribe() }
+    }
+}
+
+impl Listener {
+    /// Waits for what is next.
+    pub async fn next(&mut self) -> Heard {
+        match self.receiver.recv().await {
+            Ok(item) => Heard::Item(item),
+            Err(broadcast::error::RecvError::Lagged(_)) => Heard::Missed,
+            Err(broadcast::error::RecvError::Closed) => Heard::Closed,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Orders to workers: said once here, carried by every transport that has somebody to carry them to.
+//!
+//! An order is a hint and is said again while nobody follows it, so one that is lost loses nothing.
+
+use tokio::sync::broadcast;
+
+use crate::run::{ApiKey, Order};
+
+/// How many orders a transport may fall behind.
+const ROOM: usize = 16 * 1024;
+
+/// An order and whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    /// The worker.
+    pub to: ApiKey,
+    /// What it is to do.
+    pub order: Order,
+}
+
+/// Where orders are given and taken. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    sender: broadcast::Sender<Addressed>,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(ROOM).0 }
+    }
+}
+
+impl Orders {
+    /// Gives an order.
+    pub fn give(&self, to: ApiKey, order: Order) {
+        // That nobody carries it is no error: it is said again.
+        let _ = self.sender.send(Addressed { to, order });
+    }
+
+    /// Takes orders from now on, to carry them.
+    #[must_use]
+    pub fn carry(&self) -> broadcast::Receiver<Addressed> {
+        self.sender.subscribe()
+    }
+}

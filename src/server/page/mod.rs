@@ -1,0 +1,12 @@
+//! Pages for people.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::office::Office;
+
+/// What is served.
+pub fn routes() -> Router<Arc<Office>> {
+    Router::new()
+}

@@ -1,0 +1,61 @@
+//! What the server needs to know. The defaults are the original's.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+/// What the server needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory of its data, which is ours alone.
+    pub data: PathBuf,
+    /// Where REST, pages and feeds are served.
+    pub http: SocketAddr,
+    /// Where the broadcaster binds.
+    pub broadcaster: SocketAddr,
+    /// Where workers' events come in.
+    pub events: SocketAddr,
+    /// Where the original's WebSocket server would be, if it is to be there.
+    pub websocket: Option<SocketAddr>,
+    /// In which zone times are shown and intervals reckoned.
+    pub time_zone: Tz,
+    /// How many objects a page of a list has, if nobody says.
+    pub page_limit: u32,
+    /// The longest body of a request, in bytes; a log is the longest there is.
+    pub max_body: usize,
+    /// How often workers are asked whether they are there.
+    pub ping_interval: Duration,
+    /// How many of these may go unanswered.
+    pub silent_intervals: u32,
+    /// How long after that a worker may still answer.
+    pub ping_margin: Duration,
+    /// How often a run that nobody claims is announced again.
+    pub announce_interval: Duration,
+    /// How many executions of a run may be lost before it fails.
+    pub max_losses: u32,
+}
+
+impl Settings {
+    /// Everything on loopback, at the original's ports.
+    #[must_use]
+    pub fn new(data: PathBuf) -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            data,
+            http: loopback(8000),
+            broadcaster: loopback(5556),
+            events: loopback(5555),
+            websocket: None,
+            time_zone: Tz::Europe__Amsterdam,
+            page_limit: 200,
+            max_body: 32 * 1024 * 1024,
+            ping_interval: Duration::from_secs(300),
+            silent_intervals: 3,
+            ping_margin: Duration::from_secs(15),
+            announce_interval: Duration::from_secs(5),
+            max_losses: 3,
+        }
+    }
+}

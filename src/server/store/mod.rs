@@ -1,0 +1,149 @@
+//! The store: what the server knows, behind questions that a second database could answer.
+//!
+//! A question is a method that speaks in the server's words; SQL is said in this folder and nowhere else.
+//! There is one writer: a change reads, decides and writes in one transaction, so a decision is never made
+//! on what somebody else has just changed. Readers see the last commit and wait for nobody. What was
+//! committed survives the death of the process.
+//!
+//! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
+
+mod rows;
+mod runs;
+mod schema;
+mod things;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, Transaction};
+
+pub use runs::{Changed, NewRun, RunChange};
+pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
+
+use super::news::News;
+
+/// How many readers at once.
+const READERS: u32 = 4;
+/// How long somebody waits for the writer before it is an error.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What can be wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened.
+    #[error("the store {path} cannot be opened")]
+    Open {
+        /// Where it is.
+        path: String,
+        /// Why not.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// It was written by a later version.
+    #[error("the store {path} has version {found}; this program reads up to {known}")]
+    Newer {
+        /// Where it is.
+        path: String,
+        /// Its version.
+        found: i64,
+        /// The last one we know.
+        known: usize,
+    },
+    /// A question was not answered.
+    #[error("the store does not answer")]
+    Ask(#[from] sqlx::Error),
+    /// What is asked for breaks a rule of the data: a title twice, a thing that is not there.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// The door to the store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    news: News,
+}
+
+/// A change under way. Dropped without [`Writing::commit`], nothing happened.
+pub(super) type Writing = Transaction<'static, Sqlite>;
+
+impl Store {
+    /// Opens the store of a file, which is made where it is missing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn open(path: &Path, news: News) -> Result<Self, StoreError> {
+        let shown = path.display().to_string();
+        let opened = |source| StoreError::Open { path: shown.clone(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .statement_cache_capacity(128);
+        let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
+        let writer = one.connect_with(options.clone()).await.map_err(opened)?;
+        migrate(&writer, &shown).await?;
+        let many = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE);
+        let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
+        Ok(Self { writer, readers, news })
+    }
+
+    /// What has changed, for those who want to know.
+    #[must_use]
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// Begins a change. Nobody else changes anything until it is over.
+    pub(super) async fn write(&self) -> Result<Writing, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Writes what waits and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A setting that is kept with the data.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT value FROM setting WHERE name = ?").bind(name);
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    /// Keeps a setting with the data.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)")
+            .bind(name)
+            .bind(value)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), StoreError> {
+    let opened = |source| StoreError::Open { path: path.to_owned(), source };
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await.map_err(opened)?;
+    let known = schema::MIGRATIONS.len();
+    let from = usize::try_from(version).unwrap_or(usize::MAX);
+    if from > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
+    }
+    for (step, schema) in schema::MIGRATIONS.iter().enumerate().skip(from) {
+        let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(writer).await.map_err(opened)?;
+    }
+    Ok(())
+}

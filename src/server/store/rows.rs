@@ -1,0 +1,261 @@
+//! Rows to words.
+
+use chrono::{DateTime, NaiveTime, Timelike};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::StoreError;
+use crate::run::{ApiKey, Attempt, KillId, RunId, Secret};
+use crate::server::model::{
+    Concurrency, Exclude, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project, ProjectId, Retry,
+    Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
+};
+
+/// A row that cannot be what we wrote.
+fn strange(what: &str) -> StoreError {
+    StoreError::Ask(sqlx::Error::Decode(format!("{what} in the store is not what was written there").into()))
+}
+
+/// An instant as it is stored.
+pub fn micros(at: Instant) -> i64 {
+    at.timestamp_micros()
+}
+
+fn instant(micros: i64) -> Result<Instant, StoreError> {
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| strange("a time"))
+}
+
+fn instant_of(row: &SqliteRow, name: &str) -> Result<Option<Instant>, StoreError> {
+    row.try_get::<Option<i64>, _>(name)?.map(instant).transpose()
+}
+
+fn number(row: &SqliteRow, name: &str) -> Result<Option<u32>, StoreError> {
+    row.try_get::<Option<i64>, _>(name)?.map(|n| u32::try_from(n).map_err(|_| strange(name))).transpose()
+}
+
+fn needed(row: &SqliteRow, name: &str) -> Result<u32, StoreError> {
+    number(row, name)?.ok_or_else(|| strange(name))
+}
+
+pub fn project(row: &SqliteRow) -> Result<Project, StoreError> {
+    Ok(Project {
+        id: ProjectId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
+        notification_addresses: row.try_get("notification_addresses")?,
+    })
+}
+
+pub fn pool(row: &SqliteRow) -> Result<Pool, StoreError> {
+    Ok(Pool {
+        id: PoolId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
+        notification_addresses: row.try_get("notification_addresses")?,
+    })
+}
+
+pub fn worker(row: &SqliteRow) -> Result<Worker, StoreError> {
+    Ok(Worker {
+        id: WorkerId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        api_key: ApiKey::parse(row.try_get("api_key")?).map_err(|_| strange("an api_key"))?,
+        secret: Secret::new(row.try_get::<String, _>("secret")?.into_bytes()),
+        enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
+        ping_response_dts: instant_of(row, "ping_response_dts")?,
+        worker_version: row.try_get("worker_version")?,
+        concurrent_jobs: number(row, "concurrent_jobs")?,
+    })
+}
+
+pub fn template(row: &SqliteRow) -> Result<Template, StoreError> {
+    Ok(Template {
+        id: TemplateId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        body: row.try_get("body")?,
+        project: ProjectId::new(row.try_get("project")?).ok_or_else(|| strange("a project"))?,
+        enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
+        notification_addresses: row.try_get("notification_addresses")?,
+    })
+}
+
+/// A job without its excludes, which are rows of their own.
+pub fn job(row: &SqliteRow) -> Result<Job, StoreError> {
+    Ok(Job {
+        id: JobId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        parent: row.try_get::<Option<i64>, _>("parent")?.and_then(JobId::new),
+        template: TemplateId::new(row.try_get("job_template")?).ok_or_else(|| strange("a template"))?,
+        pool: PoolId::new(row.try_get("worker_pool")?).ok_or_else(|| strange("a pool"))?,
+        run_on_all_workers: row.try_get("run_on_all_workers")?,
+        schedule_children_on_error: row.try_get("schedule_children_on_error")?,
+        title: row.try_get("title")?,
+        description: row.try_get("description")?,
+        script_content_partial: row.try_get("script_content_partial")?,
+        script_content: row.try_get("script_content")?,
+        enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
+        disabled_reason: row.try_get("disabled_reason")?,
+        schedule: schedule(row)?,
+        excludes: Vec::new(),
+        notification_addresses: row.try_get("notification_addresses")?,
+        fail_times: needed(row, "fail_times")?,
+        disable_enqueue_after_fails: number(row, "disable_enqueue_after_fails")?,
+        last_completed_schedule_id: row.try_get("last_completed_schedule_id")?,
+        run_timeout: number(row, "run_timeout")?,
+        retry: Retry { times: needed(row, "retry_times")?, backoff: needed(row, "retry_backoff")? },
+        on_lost: match row.try_get("on_lost")? {
+            "fail" => OnLost::Fail,
+            _ => OnLost::Retry,
+        },
+        concurrency: match row.try_get("concurrency")? {
+            "skip" => Concurrency::Skip,
+            "allow" => Concurrency::Allow,
+            "replace" => Concurrency::Replace,
+            _ => Concurrency::Wait,
+        },
+    })
+}
+
+fn schedule(row: &SqliteRow) -> Result<Schedule, StoreError> {
+    if let Some(expression) = row.try_get::<Option<String>, _>("cron")? {
+        let zone = row.try_get::<Option<String>, _>("cron_zone")?.unwrap_or_default();
+        return Ok(Schedule::Cron { expression, zone: zone.parse().map_err(|_| strange("a time zone"))? });
+    }
+    let every = number(row, "reschedule_interval")?.filter(|every| *every > 0);
+    Ok(match (every, unit(row.try_get("reschedule_interval_type")?)) {
+        (Some(every), Some(unit)) => Schedule::Interval { every, unit },
+        _ => Schedule::None,
+    })
+}
+
+/// A unit by its name in the original.
+pub fn unit(name: &str) -> Option<Unit> {
+    match name {
+        "MINUTE" => Some(Unit::Minute),
+        "HOUR" => Some(Unit::Hour),
+        "DAY" => Some(Unit::Day),
+        "MONTH" => Some(Unit::Month),
+        _ => None,
+    }
+}
+
+/// The name of a unit in the original.
+pub fn unit_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Minute => "MINUTE",
+        Unit::Hour => "HOUR",
+        Unit::Day => "DAY",
+        Unit::Month => "MONTH",
+    }
+}
+
+pub fn on_lost_name(on_lost: OnLost) -> &'static str {
+    match on_lost {
+        OnLost::Retry => "retry",
+        OnLost::Fail => "fail",
+    }
+}
+
+pub fn concurrency_name(concurrency: Concurrency) -> &'static str {
+    match concurrency {
+        Concurrency::Wait => "wait",
+        Concurrency::Skip => "skip",
+        Concurrency::Allow => "allow",
+        Concurrency::Replace => "replace",
+    }
+}
+
+pub fn exclude(row: &SqliteRow) -> Result<Exclude, StoreError> {
+    let time = |seconds: i64| {
+        u32::try_from(seconds)
+            .ok()
+            .and_then(|seconds| NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0))
+            .ok_or_else(|| strange("a time of the day"))
+    };
+    Ok(Exclude {
+        start: time(row.try_get("start_time")?)?,
+        end: time(row.try_get("end_time")?)?,
+        note: row.try_get("note")?,
+    })
+}
+
+/// A time of the day as it is stored.
+pub fn seconds(time: NaiveTime) -> i64 {
+    i64::from(time.num_seconds_from_midnight())
+}
+
+pub fn run(row: &SqliteRow) -> Result<Run, StoreError> {
+    let retry_of = match (row.try_get::<Option<i64>, _>("retry_of")?.and_then(RunId::new), number(row, "retry")?) {
+        (Some(run), Some(retry)) => Some((run, retry)),
+        _ => None,
+    };
+    Ok(Run {
+        id: RunId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        job: JobId::new(row.try_get("job")?).ok_or_else(|| strange("a job"))?,
+        schedule_id: row.try_get("schedule_id")?,
+        worker: row.try_get::<Option<i64>, _>("worker")?.and_then(WorkerId::new),
+        pinned: row.try_get("pinned")?,
+        schedule_dts: instant(row.try_get("schedule_dts")?)?,
+        enqueue_dts: instant_of(row, "enqueue_dts")?,
+        start_dts: instant_of(row, "start_dts")?,
+        return_dts: instant_of(row, "return_dts")?,
+        return_success: row.try_get("return_success")?,
+        pid: row.try_get("pid")?,
+        is_manual: row.try_get("is_manual")?,
+        schedule_children: row.try_get("schedule_children")?,
+        attempt: Attempt(needed(row, "attempt")?),
+        losses: needed(row, "losses")?,
+        retry_of,
+        exit: row.try_get::<Option<String>, _>("exit")?.as_deref().and_then(exit),
+    })
+}
+
+fn exit(text: &str) -> Option<RunExit> {
+    match text.split_once(' ') {
+        Some(("code", code)) => code.parse().ok().map(RunExit::Code),
+        Some(("signal", signal)) => signal.parse().ok().map(RunExit::Signal),
+        None if text == "timed_out" => Some(RunExit::TimedOut),
+        None if text == "killed" => Some(RunExit::Killed),
+        None if text == "lost" => Some(RunExit::Lost),
+        _ => None,
+    }
+}
+
+/// How a run ended, as it is stored.
+pub fn exit_text(exit: RunExit) -> String {
+    match exit {
+        RunExit::Code(code) => format!("code {code}"),
+        RunExit::Signal(signal) => format!("signal {signal}"),
+        RunExit::TimedOut => "timed_out".to_owned(),
+        RunExit::Killed => "killed".to_owned(),
+        RunExit::Lost => "lost".to_owned(),
+    }
+}
+
+pub fn kill(row: &SqliteRow) -> Result<KillRequest, StoreError> {
+    Ok(KillRequest {
+        id: KillId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
+        run: RunId::new(row.try_get("run")?).ok_or_else(|| strange("a run"))?,
+        schedule_dts: instant(row.try_get("schedule_dts")?)?,
+        enqueue_dts: instant_of(row, "enqueue_dts")?,
+        execute_dts: instant_of(row, "execute_dts")?,
+        cause: match row.try_get("cause")? {
+            "timed_out" => KillCause::TimedOut,
+            "replaced" => KillCause::Replaced,
+            _ => KillCause::Asked,
+        },
+    })
+}
+
+/// Why a run is to be killed, as it is stored.
+#[allow(dead_code)] // TODO
+pub fn cause_name(cause: KillCause) -> &'static str {
+    match cause {
+        KillCause::Asked => "asked",
+        KillCause::TimedOut => "timed_out",
+        KillCause::Replaced => "replaced",
+    }
+}

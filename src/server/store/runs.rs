@@ -1,0 +1,278 @@
+//! Runs: made, read, changed one checked step at a time, and what follows from that.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::{Attempt, RunId};
+use crate::server::chain::{self, Effect};
+use crate::server::life::{self, Fact, Patch, Refusal, Who};
+use crate::server::model::{Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
+use crate::server::news::Item;
+
+/// A run to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRun {
+    /// Of this job.
+    pub job: JobId,
+    /// When it is due.
+    pub schedule_dts: Instant,
+    /// Who is to do it, whoever else could.
+    pub pinned: Option<WorkerId>,
+    /// What it has in common with others of the same time; its own id if nothing.
+    pub schedule_id: Option<i64>,
+    /// Whether somebody asked for it.
+    pub is_manual: bool,
+    /// Whether the job's children run after it.
+    pub schedule_children: bool,
+    /// The run that it is a retry of, and which retry it is.
+    pub retry_of: Option<(RunId, u32)>,
+}
+
+impl NewRun {
+    /// A run by the schedule.
+    #[must_use]
+    pub fn due(job: JobId, schedule_dts: Instant) -> Self {
+        Self {
+            job,
+            schedule_dts,
+            pinned: None,
+            schedule_id: None,
+            is_manual: false,
+            schedule_children: true,
+            retry_of: None,
+        }
+    }
+}
+
+/// A run that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The run afterwards.
+    pub run: Run,
+    /// What happened; nothing if all of it was known.
+    pub facts: Vec<Fact>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunChange {
+    /// It was made.
+    Made(Box<Changed>),
+    /// It may not be made. What a worker said that comes too late is kept.
+    Refused(Refusal),
+    /// There is no such run.
+    Unknown,
+}
+
+impl Store {
+    /// A run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
+        let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(&self.readers).await?;
+        row.as_ref().map(rows::run).transpose()
+    }
+
+    /// Makes a run.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such job or worker.
+    pub async fn new_run(&self, new: &NewRun) -> Result<Run, StoreError> {
+        let mut writing = self.write().await?;
+        let run = insert(&mut writing, new).await?;
+        writing.commit().await?;
+        self.news().tell(Item::RunScheduled(run.id));
+        Ok(run)
+    }
+
+    /// Changes a run, if it may be changed, with all that follows from it.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn change_run(&self, run: RunId, patch: &Patch, who: Who, now: Instant) -> Result<RunChange, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(before) = find(&mut writing, run).await? else { return Ok(RunChange::Unknown) };
+        let mut step = match life::change(&before, patch, who) {
+            Ok(step) => step,
+            Err(refusal) => {
+                if let Who::Worker(worker, attempt) = who
+                    && matches!(refusal, Refusal::Final | Refusal::OldAttempt | Refusal::Theirs | Refusal::NotClaimed)
+                    && patch.return_dts.is_some()
+                {
+                    let said = format!("{patch:?}");
+                    keep_late(&mut writing, run, worker, attempt, now, refusal, &said).await?;
+                    writing.commit().await?;
+                }
+                return Ok(RunChange::Refused(refusal));
+            }
+        };
+        let mut news = Vec::new();
+        if step.facts.contains(&Fact::Returned) {
+            if step.run.return_success == Some(false)
+                && let Some(cause) = kill_cause(&mut writing, run).await?
+            {
+                step.run.exit = Some(cause);
+            }
+            update(&mut writing, &step.run).await?;
+            news = follow(&mut writing, &step.run, now).await?;
+        } else if step.run != before {
+            update(&mut writing, &step.run).await?;
+        }
+        writing.commit().await?;
+        for fact in &step.facts {
+            self.news().tell(match fact {
+                Fact::Claimed => Item::RunEnqueued(run),
+                Fact::GivenBack => Item::RunGivenBack(run),
+                Fact::Started => Item::RunStarted(run),
+                Fact::Returned => Item::RunReturned(run),
+            });
+        }
+        news.into_iter().for_each(|item| self.news().tell(item));
+        Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
+    }
+}
+
+/// Reads a run in a change.
+pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Run>, StoreError> {
+    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(connection).await?;
+    row.as_ref().map(rows::run).transpose()
+}
+
+/// Makes a run in a change.
+pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, is_manual, schedule_children, retry_of, retry)
+         VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.job.get())
+    .bind(new.schedule_id)
+    .bind(new.pinned.map(WorkerId::get))
+    .bind(new.pinned.is_some())
+    .bind(micros(new.schedule_dts))
+    .bind(new.is_manual)
+    .bind(new.schedule_children)
+    .bind(new.retry_of.map(|(run, _)| run.get()))
+    .bind(new.retry_of.map(|(_, retry)| retry));
+    let id = query.execute(&mut *connection).await?.last_insert_rowid();
+    if new.schedule_id.is_none() {
+        sqlx::query("UPDATE run SET schedule_id = id WHERE id = ?").bind(id).execute(&mut *connection).await?;
+    }
+    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(connection).await?;
+    rows::run(&row)
+}
+
+/// Writes what can change of a run.
+pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
+         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ? WHERE id = ?",
+    )
+    .bind(run.worker.map(WorkerId::get))
+    .bind(run.pinned)
+    .bind(micros(run.schedule_dts))
+    .bind(run.enqueue_dts.map(micros))
+    .bind(run.start_dts.map(micros))
+    .bind(run.return_dts.map(micros))
+    .bind(run.return_success)
+    .bind(run.pid)
+    .bind(i64::from(run.attempt.0))
+    .bind(i64::from(run.losses))
+    .bind(run.exit.map(rows::exit_text))
+    .bind(run.id.get());
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Does what follows from a run that has just returned. Answers with what there is to tell.
+pub(super) async fn follow(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
+    let siblings = siblings(connection, run).await?;
+    let children = enabled_children(connection, &job).await?;
+    let mut news = Vec::new();
+    for effect in chain::after(&job, run, &siblings, &children, now) {
+        match effect {
+            Effect::FailTimes(times) => {
+                let query = sqlx::query("UPDATE job SET fail_times = ? WHERE id = ?").bind(times).bind(job.id.get());
+                query.execute(&mut *connection).await?;
+            }
+            Effect::Disable => {
+                let reason =
+                    format!("failed more than {} times in a row", job.disable_enqueue_after_fails.unwrap_or(0));
+                let query = sqlx::query("UPDATE job SET enqueue_is_enabled = 0, disabled_reason = ? WHERE id = ?");
+                query.bind(reason).bind(job.id.get()).execute(&mut *connection).await?;
+                news.push(Item::JobChanged(job.id));
+            }
+            Effect::Completed(schedule_id) => {
+                let query = sqlx::query("UPDATE job SET last_completed_schedule_id = ? WHERE id = ?");
+                query.bind(schedule_id).bind(job.id.get()).execute(&mut *connection).await?;
+            }
+            Effect::Retry(at, number) => {
+                let retry = NewRun {
+                    pinned: run.worker.filter(|_| run.pinned),
+                    schedule_id: Some(run.schedule_id),
+                    is_manual: run.is_manual,
+                    schedule_children: run.schedule_children,
+                    retry_of: Some((run.id, number)),
+                    ..NewRun::due(job.id, at)
+                };
+                news.push(Item::RunScheduled(insert(connection, &retry).await?.id));
+            }
+            Effect::Child(child) => {
+                news.push(Item::RunScheduled(insert(connection, &NewRun::due(child, now)).await?.id));
+            }
+        }
+    }
+    Ok(news)
+}
+
+/// The other runs of a job and schedule id, without those in whose place a retry came.
+async fn siblings(connection: &mut SqliteConnection, run: &Run) -> Result<Vec<Run>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
+         AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL)",
+    );
+    let found = query.bind(run.schedule_id).bind(run.job.get()).bind(run.id.get()).fetch_all(connection).await?;
+    found.iter().map(rows::run).collect()
+}
+
+async fn enabled_children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<JobId>, StoreError> {
+    let query = sqlx::query_scalar("SELECT id FROM job WHERE parent = ? AND enqueue_is_enabled ORDER BY id");
+    let found: Vec<i64> = query.bind(job.id.get()).fetch_all(connection).await?;
+    Ok(found.into_iter().filter_map(JobId::new).collect())
+}
+
+/// Whether a run that failed did so because somebody wanted it to.
+async fn kill_cause(connection: &mut SqliteConnection, run: RunId) -> Result<Option<RunExit>, StoreError> {
+    let query = sqlx::query("SELECT * FROM kill_request WHERE run = ? AND enqueue_dts IS NOT NULL ORDER BY id LIMIT 1");
+    let row = query.bind(run.get()).fetch_optional(connection).await?;
+    Ok(row.as_ref().map(rows::kill).transpose()?.map(|kill| match kill.cause {
+        KillCause::TimedOut => RunExit::TimedOut,
+        KillCause::Asked | KillCause::Replaced => RunExit::Killed,
+    }))
+}
+
+async fn keep_late(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    worker: WorkerId,
+    attempt: Option<Attempt>,
+    now: Instant,
+    refusal: Refusal,
+    said: &str,
+) -> Result<(), StoreError> {
+    let query = sqlx::query("INSERT INTO late_result (run, attempt, worker, at, why, said) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(run.get())
+        .bind(attempt.map(|attempt| attempt.0))
+        .bind(worker.get())
+        .bind(micros(now))
+        .bind(refusal.to_string())
+        .bind(said);
+    query.execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The schema, one step a version; a file of any earlier version is brought forward.
+//!
+//! Names are the original's. Instants are microseconds since 1970 in UTC, times of a day are seconds
+//! since midnight, truth is 0 or 1.
+
+/// The steps. What was released is never changed, only added to.
+pub const MIGRATIONS: &[&str] = &["
+    CREATE TABLE auth_group (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE project (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
+        enqueue_is_enabled INTEGER NOT NULL DEFAULT 1, notification_addresses TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE TABLE worker (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
+        api_key TEXT NOT NULL UNIQUE, secret TEXT NOT NULL, enqueue_is_enabled INTEGER NOT NULL DEFAULT 1,
+        ping_response_dts INTEGER, worker_version TEXT, concurrent_jobs INTEGER
+    ) STRICT;
+    CREATE TABLE worker_pool (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
+        enqueue_is_enabled INTEGER NOT NULL DEFAULT 1, notification_addresses TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE TABLE pool_worker (
+        pool INTEGER NOT NULL REFERENCES worker_pool ON DELETE CASCADE,
+        worker INTEGER NOT NULL REFERENCES worker ON DELETE CASCADE, PRIMARY KEY (pool, worker)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX pool_worker_by_worker ON pool_worker (worker);
+    CREATE TABLE project_pool (
+        project INTEGER NOT NULL REFERENCES project ON DELETE CASCADE,
+        pool INTEGER NOT NULL REFERENCES worker_pool ON DELETE CASCADE, PRIMARY KEY (project, pool)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX project_pool_by_pool ON project_pool (pool);
+    CREATE TABLE project_group (
+        project INTEGER NOT NULL REFERENCES project ON DELETE CASCADE,
+        auth_group INTEGER NOT NULL REFERENCES auth_group ON DELETE CASCADE,
+        admin INTEGER NOT NULL, PRIMARY KEY (project, auth_group, admin)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE job_template (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
+        body TEXT NOT NULL, project INTEGER NOT NULL REFERENCES project ON DELETE CASCADE,
+        enqueue_is_enabled INTEGER NOT NULL DEFAULT 1, notification_addresses TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX job_template_by_project ON job_template (project);
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        parent INTEGER REFERENCES job ON DELETE SET NULL,
+        job_template INTEGER NOT NULL REFERENCES job_template ON DELETE CASCADE,
+        worker_pool INTEGER NOT NULL REFERENCES worker_pool ON DELETE CASCADE,
+        run_on_all_workers INTEGER NOT NULL DEFAULT 0, schedule_children_on_error INTEGER NOT NULL DEFAULT 0,
+        title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
+        script_content_partial TEXT NOT NULL, script_content TEXT NOT NULL,
+        enqueue_is_enabled INTEGER NOT NULL DEFAULT 1, disabled_reason TEXT NOT NULL DEFAULT '',
+        reschedule_interval INTEGER, reschedule_interval_type TEXT NOT NULL DEFAULT '',
+        cron TEXT, cron_zone TEXT,
+        notification_addresses TEXT NOT NULL DEFAULT '', fail_times INTEGER NOT NULL DEFAULT 0,
+        disable_enqueue_after_fails INTEGER, last_completed_schedule_id INTEGER,
+        run_timeout INTEGER, retry_times INTEGER NOT NULL DEFAULT 0, retry_backoff INTEGER NOT NULL DEFAULT 60,
+        on_lost TEXT NOT NULL DEFAULT 'retry', concurrency TEXT NOT NULL DEFAULT 'wait',
+        UNIQUE (title, job_template)
+    ) STRICT;
+    CREATE INDEX job_by_parent ON job (parent);
+    CREATE INDEX job_by_template ON job (job_template);
+    CREATE INDEX job_by_pool ON job (worker_pool);
+    CREATE TABLE reschedule_exclude (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+        start_time INTEGER NOT NULL, end_time INTEGER NOT NULL, note TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX reschedule_exclude_by_job ON reschedule_exclude (job);
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+        schedule_id INTEGER NOT NULL, worker INTEGER REFERENCES worker ON DELETE SET NULL,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        schedule_dts INTEGER NOT NULL, enqueue_dts INTEGER, start_dts INTEGER, return_dts INTEGER,
+        return_success INTEGER, pid INTEGER, is_manual INTEGER NOT NULL DEFAULT 0,
+        schedule_children INTEGER NOT NULL DEFAULT 1,
+        attempt INTEGER NOT NULL DEFAULT 0, losses INTEGER NOT NULL DEFAULT 0,
+        retry_of INTEGER, retry INTEGER, exit TEXT
+    ) STRICT;
+    CREATE INDEX run_due ON run (schedule_dts) WHERE enqueue_dts IS NULL AND return_dts IS NULL;
+    CREATE INDEX run_active ON run (job, schedule_id) WHERE return_dts IS NULL;
+    CREATE INDEX run_of_worker ON run (worker) WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL;
+    CREATE INDEX run_by_job ON run (job, id);
+    CREATE INDEX run_by_schedule ON run (schedule_id);
+    CREATE INDEX run_by_return ON run (return_dts);
+    CREATE TABLE run_log (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL UNIQUE REFERENCES run ON DELETE CASCADE,
+        content TEXT
+    ) STRICT;
+    CREATE TABLE kill_request (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+        schedule_dts INTEGER NOT NULL, enqueue_dts INTEGER, execute_dts INTEGER,
+        cause TEXT NOT NULL DEFAULT 'asked'
+    ) STRICT;
+    CREATE INDEX kill_request_by_run ON kill_request (run);
+    CREATE INDEX kill_request_open ON kill_request (id) WHERE enqueue_dts IS NULL;
+    CREATE TABLE fire (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+        due INTEGER NOT NULL, run INTEGER, what TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX fire_by_job ON fire (job, id);
+    CREATE TABLE late_result (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+        attempt INTEGER, worker INTEGER, at INTEGER NOT NULL, why TEXT NOT NULL, said TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX late_result_by_run ON late_result (run);
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"];

@@ -1,0 +1,313 @@
+//! Projects, pools, workers, templates, jobs: made and read. Their lists and changes stand with who needs them.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows;
+use super::{Store, StoreError};
+use crate::run::{ApiKey, Secret};
+use crate::server::model::{
+    Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
+    Worker, WorkerId,
+};
+use crate::server::news::Item;
+use crate::server::script;
+
+/// A project to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewProject {
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// The pools that may work for it.
+    pub pools: Vec<PoolId>,
+}
+
+/// A pool to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewPool {
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Who is in it.
+    pub workers: Vec<WorkerId>,
+}
+
+/// A worker to be made.
+#[derive(Clone, Debug)]
+pub struct NewWorker {
+    /// Its title.
+    pub title: String,
+    /// Who it says it is.
+    pub api_key: ApiKey,
+    /// What it signs with.
+    pub secret: Secret,
+}
+
+/// A template to be made.
+#[derive(Clone, Debug)]
+pub struct NewTemplate {
+    /// Its title.
+    pub title: String,
+    /// The text around the scripts.
+    pub body: String,
+    /// Whose it is.
+    pub project: ProjectId,
+}
+
+/// A job to be made.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its title.
+    pub title: String,
+    /// Its template.
+    pub template: TemplateId,
+    /// Who does it.
+    pub pool: PoolId,
+    /// The script as it was written.
+    pub script: String,
+    /// The job after which it runs.
+    pub parent: Option<JobId>,
+    /// When it runs again.
+    pub schedule: Schedule,
+    /// At which times of the day it does not.
+    pub excludes: Vec<Exclude>,
+    /// Whether every worker of the pool does it.
+    pub run_on_all_workers: bool,
+    /// Whether its children run although it failed.
+    pub schedule_children_on_error: bool,
+    /// It is disabled when it failed more often than this in a row.
+    pub disable_enqueue_after_fails: Option<u32>,
+    /// How long a run may take, in seconds.
+    pub run_timeout: Option<u32>,
+    /// How a failed run is tried again.
+    pub retry: Retry,
+    /// What becomes of a run whose worker was lost.
+    pub on_lost: OnLost,
+    /// What becomes of a run that is due while another is active.
+    pub concurrency: Concurrency,
+}
+
+impl NewJob {
+    /// A job that runs when somebody says so.
+    #[must_use]
+    pub fn new(title: &str, template: TemplateId, pool: PoolId, script: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            template,
+            pool,
+            script: script.to_owned(),
+            parent: None,
+            schedule: Schedule::None,
+            excludes: Vec::new(),
+            run_on_all_workers: false,
+            schedule_children_on_error: false,
+            disable_enqueue_after_fails: None,
+            run_timeout: None,
+            retry: Retry::default(),
+            on_lost: OnLost::Retry,
+            concurrency: Concurrency::Wait,
+        }
+    }
+}
+
+impl Store {
+    /// Makes a worker.
+    ///
+    /// # Errors
+    /// That the store does not answer, or that the key is taken.
+    pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
+        let mut writing = self.write().await?;
+        let secret = String::from_utf8(new.secret.expose().to_vec())
+            .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
+        let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
+            .bind(&new.title)
+            .bind(new.api_key.as_str())
+            .bind(secret);
+        let row = query.fetch_one(&mut *writing).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
+        let worker = rows::worker(&row)?;
+        writing.commit().await?;
+        self.news().tell(Item::ThingsChanged);
+        Ok(worker)
+    }
+
+    /// The worker of a key.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn worker_of_key(&self, key: &str) -> Result<Option<Worker>, StoreError> {
+        let query = sqlx::query("SELECT * FROM worker WHERE api_key = ?").bind(key);
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+    }
+
+    /// A worker.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn worker(&self, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
+        let query = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get());
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+    }
+
+    /// Makes a pool.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such worker.
+    pub async fn new_pool(&self, new: &NewPool) -> Result<Pool, StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
+        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
+        let pool = rows::pool(&row)?;
+        for worker in &new.workers {
+            let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
+            query.execute(&mut *writing).await.map_err(|e| conflict(e, "worker", worker))?;
+        }
+        writing.commit().await?;
+        self.news().tell(Item::ThingsChanged);
+        Ok(pool)
+    }
+
+    /// Puts a worker into a pool.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such pool or worker.
+    pub async fn join_pool(&self, pool: PoolId, worker: WorkerId) -> Result<(), StoreError> {
+        let query = sqlx::query("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.get());
+        query.execute(&self.writer).await.map_err(|e| conflict(e, "pool or worker", pool))?;
+        self.news().tell(Item::ThingsChanged);
+        Ok(())
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such pool.
+    pub async fn new_project(&self, new: &NewProject) -> Result<Project, StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
+        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
+        let project = rows::project(&row)?;
+        for pool in &new.pools {
+            let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
+            query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
+        }
+        writing.commit().await?;
+        self.news().tell(Item::ThingsChanged);
+        Ok(project)
+    }
+
+    /// Makes a template.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such project.
+    pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
+        script::check(&new.body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+        let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
+            .bind(&new.title)
+            .bind(&new.body)
+            .bind(new.project.get());
+        let row = query.fetch_one(&self.writer).await.map_err(|e| conflict(e, "project", new.project))?;
+        self.news().tell(Item::ThingsChanged);
+        rows::template(&row)
+    }
+
+    /// A template.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn template(&self, template: TemplateId) -> Result<Option<Template>, StoreError> {
+        let query = sqlx::query("SELECT * FROM job_template WHERE id = ?").bind(template.get());
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::template).transpose()
+    }
+
+    /// Makes a job.
+    ///
+    /// # Errors
+    /// That the store does not answer, has no such template, pool or parent, or that the title is taken.
+    pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
+        let mut writing = self.write().await?;
+        let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
+            .bind(new.template.get())
+            .fetch_optional(&mut *writing)
+            .await?;
+        let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
+        let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
+        let (every, unit, cron, zone) = schedule_columns(&new.schedule);
+        let query = sqlx::query(
+            "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
+             script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
+             disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.parent.map(JobId::get))
+        .bind(new.template.get())
+        .bind(new.pool.get())
+        .bind(new.run_on_all_workers)
+        .bind(new.schedule_children_on_error)
+        .bind(&new.title)
+        .bind(&new.script)
+        .bind(whole)
+        .bind(every)
+        .bind(unit)
+        .bind(cron)
+        .bind(zone)
+        .bind(new.disable_enqueue_after_fails)
+        .bind(new.run_timeout)
+        .bind(new.retry.times)
+        .bind(new.retry.backoff)
+        .bind(rows::on_lost_name(new.on_lost))
+        .bind(rows::concurrency_name(new.concurrency));
+        let made = query.execute(&mut *writing).await.map_err(|e| conflict(e, "job", &new.title))?;
+        let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
+        for exclude in &new.excludes {
+            let query =
+                sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
+                    .bind(id.get())
+                    .bind(rows::seconds(exclude.start))
+                    .bind(rows::seconds(exclude.end))
+                    .bind(&exclude.note);
+            query.execute(&mut *writing).await?;
+        }
+        let job = find_job(&mut writing, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        writing.commit().await?;
+        self.news().tell(Item::JobChanged(id));
+        Ok(job)
+    }
+
+    /// A job, with its excludes.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
+        find_job(&mut *self.readers.acquire().await?, job).await
+    }
+}
+
+/// Reads a job, in a change or not.
+pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>, StoreError> {
+    let query = sqlx::query("SELECT * FROM job WHERE id = ?").bind(id.get());
+    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
+    let mut job = rows::job(&row)?;
+    let query = sqlx::query("SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id").bind(id.get());
+    job.excludes = query.fetch_all(connection).await?.iter().map(rows::exclude).collect::<Result<_, _>>()?;
+    Ok(Some(job))
+}
+
+/// A schedule as columns: interval, its type, cron expression, its zone.
+pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {
+    match schedule {
+        Schedule::None => (None, "", None, None),
+        Schedule::Interval { every, unit } => (Some(*every), rows::unit_name(*unit), None, None),
+        Schedule::Cron { expression, zone } => (None, "", Some(expression), Some(zone.name())),
+    }
+}
+
+/// A broken rule of the data in words; anything else as it is.
+pub(super) fn conflict(error: sqlx::Error, what: &str, which: impl std::fmt::Display) -> StoreError {
+    match error.as_database_error() {
+        Some(e) if e.is_unique_violation() => StoreError::Conflict(format!("{what} {which} exists already")),
+        Some(e) if e.is_foreign_key_violation() => StoreError::Conflict(format!("{what} {which} does not exist")),
+        _ => StoreError::Ask(error),
+    }
+}
