@@ -10,6 +10,7 @@ const AFTER: &str = "\
 signals:
   TERM, INT  drain: no new runs, running ones finish and are reported; a second one stops
              the runs and reports them, a third one leaves at once
+  HUP        read the settings again; where one is wrong, all stay as they were
   USR1       log a status dump
   USR2       hand over: exit 75 at once, the runs go on and the next start takes them up
 

@@ -18,7 +18,7 @@ use crate::rest::{Client, ClientError, TlsError};
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
 use crate::source::leftover::Leftovers;
-use crate::source::websocket;
+use crate::source::websocket::{Target, WebSocket};
 use crate::{execution, report, rest, source};
 
 /// How long after the server's last answer a worker that leaves still waits for the next.
@@ -71,6 +71,7 @@ pub struct Worker {
     reporter: Reporter,
     execution: Execution,
     broadcast: Broadcast,
+    websocket: WebSocket,
     stop: CancellationToken,
     publisher: JoinHandle<()>,
     begun: Instant,
@@ -112,16 +113,14 @@ impl Worker {
         let key: ApiKey = settings.rest.api_key.clone();
         let policy = settings.intake.incomplete_runs;
         let seats = settings.intake.concurrent_jobs as usize;
-        let needs_tls = settings.source.ws_url.as_ref().is_some_and(|url| url.scheme() == "wss");
-        let tls = rest::tls_config(needs_tls, settings.rest.tls_verify, settings.rest.ca_file.as_deref())?;
+        let websocket = websocket(&settings)?;
         let server = settings.rest.api_base_url.to_string();
 
         let zmq = zmq::Context::new();
         let (outbox, found) = Outbox::open(&state.join("outbox.sqlite"), &server).await?;
         let client = Client::new(settings.rest)?;
-        let (events, publisher) = Events::start(&zmq, &settings.report)?;
-        let limit = settings.report.max_log_bytes;
-        let execution = Execution::new(settings.execution, limit, &state, shim, seats)
+        let (events, publisher) = Events::start(&zmq, settings.report.ws_server())?;
+        let execution = Execution::new(settings.execution, &state, shim, seats)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
@@ -137,11 +136,25 @@ impl Worker {
         leftovers.take_up(found.runs, found.kills, &state).await;
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
-        if let Some(url) = settings.source.ws_url.clone() {
-            tokio::spawn(websocket::listen(url, Arc::new(tls), intake.clone(), stop.clone()));
-        }
+        let websocket = WebSocket::start(websocket, intake.clone(), stop.clone());
         let broadcast = Broadcast::start(&zmq, settings.source, &key, intake.clone())?;
-        Ok(Self { client, intake, reporter, execution, broadcast, stop, publisher, begun: Instant::now() })
+        let begun = Instant::now();
+        Ok(Self { client, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
+    }
+
+    /// Works under other settings from now on. Who it is, whom it works for and where its state lies must be the same.
+    ///
+    /// # Errors
+    /// What is wrong with them; nothing changes then.
+    pub async fn reconfigure(&self, settings: Settings) -> Result<(), WorkerError> {
+        let websocket = websocket(&settings)?;
+        self.client.reconfigure(settings.rest)?;
+        self.websocket.reconfigure(websocket);
+        self.broadcast.reconfigure(settings.source);
+        self.execution.reconfigure(settings.execution, settings.intake.concurrent_jobs as usize);
+        self.reporter.reconfigure(settings.report);
+        self.intake.reconfigure(settings.intake).await;
+        Ok(())
     }
 
     /// Takes no new runs from now on, and answers when nothing is under way any more, or cannot be told to a server
@@ -203,4 +216,12 @@ impl Worker {
             dead_letters: self.reporter.dead_letters(),
         }
     }
+}
+
+/// The WebSocket server that sends orders, if there is one.
+fn websocket(settings: &Settings) -> Result<Option<Target>, TlsError> {
+    let Some(url) = settings.source.ws_url.clone() else { return Ok(None) };
+    let rest::Settings { tls_verify, ca_file, .. } = &settings.rest;
+    let tls = rest::tls_config(url.scheme() == "wss", *tls_verify, ca_file.as_deref())?;
+    Ok(Some(Target { url, tls: Arc::new(tls) }))
 }

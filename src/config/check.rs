@@ -1,6 +1,5 @@
 //! Texts to the settings of each room. Every key is looked at, whatever is wrong with the others.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use url::Url;
 
 use super::Settings;
 use super::address;
-use super::findings::{Findings, Given};
+use super::findings::{Findings, Texts};
 use super::value::{self, Wrong};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
@@ -38,17 +37,14 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
 ];
 
 /// Turns the texts that count into settings; `None` if there is a mistake, which the findings tell.
-pub fn check(
-    given: &BTreeMap<&'static str, Given>,
-    working_directory: &Path,
-    findings: &mut Findings,
-) -> Option<Settings> {
+pub fn check(given: &Texts, working_directory: &Path, findings: &mut Findings) -> Option<Settings> {
     let mut check = Check { given, working_directory, findings };
     let rest = check.rest();
     let source = check.source();
     let intake = check.intake();
-    let execution = check.execution();
-    let report = check.report();
+    let max_log_bytes = check.max_log_bytes();
+    let execution = check.execution(max_log_bytes);
+    let report = check.report(max_log_bytes);
     let daemon = check.daemon();
     Some(Settings {
         rest: rest?,
@@ -61,7 +57,7 @@ pub fn check(
 }
 
 struct Check<'a> {
-    given: &'a BTreeMap<&'static str, Given>,
+    given: &'a Texts,
     working_directory: &'a Path,
     findings: &'a mut Findings,
 }
@@ -235,7 +231,7 @@ impl Check<'_> {
         })
     }
 
-    fn execution(&mut self) -> Option<execution::Settings> {
+    fn execution(&mut self, max_log_bytes: Option<u64>) -> Option<execution::Settings> {
         let script_temp_path = self.path("script_temp_path");
         let kill_grace = self.seconds("kill_grace", 0.0, DAY);
         let linger = self.seconds("linger", 0.0, DAY);
@@ -251,11 +247,11 @@ impl Check<'_> {
             leftovers: leftovers?,
             run_timeout: run_timeout?,
             environment: environment?,
+            max_log_bytes: max_log_bytes?,
         })
     }
 
-    fn report(&mut self) -> Option<report::Settings> {
-        let max_log_bytes = self.max_log_bytes();
+    fn report(&mut self, max_log_bytes: Option<u64>) -> Option<report::Settings> {
         let log_update_interval = self.seconds("log_update_interval", 0.0, DAY);
         let ws_server_hostname = self.take("ws_server_hostname", address::host);
         let ws_server_port = self.port("ws_server_port");

@@ -1,5 +1,6 @@
 //! What there is to say about a configuration, collected so that it can be told at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -29,8 +30,11 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The text that counts for each key.
+pub type Texts = BTreeMap<&'static str, Given>;
+
 /// A value, where it comes from, and what it is the value of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Given {
     /// The key.
     pub key: &'static str,
@@ -38,6 +42,13 @@ pub struct Given {
     pub text: String,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl fmt::Debug for Given {
+    /// Without the text, which may be the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("key", &self.key).field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 /// Mistakes stop the worker, warnings do not. Each is one line.

@@ -22,6 +22,15 @@ pub enum Preset {
     Computed,
 }
 
+/// When the change of a key counts in a worker that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// With the next HUP.
+    OnReload,
+    /// With the next start: who this worker is, whom it works for, where its state lies.
+    OnRestart,
+}
+
 /// A key and its preset.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -29,52 +38,60 @@ pub struct Key {
     pub name: &'static str,
     /// What it is when it is not set.
     pub preset: Preset,
+    /// When its change counts.
+    pub counts: Counts,
 }
 
 const fn required(name: &'static str) -> Key {
-    Key { name, preset: Preset::Required }
+    Key { name, preset: Preset::Required, counts: Counts::OnRestart }
 }
 
 const fn original(name: &'static str, default: &'static str) -> Key {
-    Key { name, preset: Preset::Original(default) }
+    Key { name, preset: Preset::Original(default), counts: Counts::OnRestart }
 }
 
 const fn new(name: &'static str, default: &'static str) -> Key {
-    Key { name, preset: Preset::New(default) }
+    Key { name, preset: Preset::New(default), counts: Counts::OnRestart }
+}
+
+impl Key {
+    const fn live(self) -> Self {
+        Self { counts: Counts::OnReload, ..self }
+    }
 }
 
 /// All of them, in the order in which they are listed.
 pub const KEYS: &[Key] = &[
     required("api_base_url"),
     required("api_key"),
-    required("secret"),
-    required("ws_server_hostname"),
-    required("broadcaster_server_hostname"),
-    original("concurrent_jobs", "4"),
-    original("log_level", "info"),
-    original("max_log_bytes", "819200"),
-    original("ws_server_port", "5555"),
-    original("broadcaster_server_port", "5556"),
+    required("secret").live(),
+    required("ws_server_hostname").live(),
+    required("broadcaster_server_hostname").live(),
+    original("concurrent_jobs", "4").live(),
+    original("log_level", "info").live(),
+    original("max_log_bytes", "819200").live(),
+    original("ws_server_port", "5555").live(),
+    original("broadcaster_server_port", "5556").live(),
     original("script_temp_path", "/tmp"),
-    original("reconnect_after_inactivity", "600"),
+    original("reconnect_after_inactivity", "600").live(),
     original("run_resource_uri", "/api/v1/run/"),
     original("worker_resource_uri", "/api/v1/worker/"),
     original("run_log_resource_uri", "/api/v1/run_log/"),
     original("kill_request_resource_uri", "/api/v1/kill_request/"),
-    Key { name: "state_path", preset: Preset::Computed },
-    new("tls_verify", "true"),
-    new("ca_file", "none"),
-    new("ws_url", "none"),
-    new("kill_grace", "0"),
-    new("linger", "10"),
-    new("leftovers", "keep"),
-    new("drain_timeout", "none"),
-    new("incomplete_runs", "reset"),
-    new("max_attempts", "3"),
-    new("log_update_interval", "5"),
+    Key { name: "state_path", preset: Preset::Computed, counts: Counts::OnRestart },
+    new("tls_verify", "true").live(),
+    new("ca_file", "none").live(),
+    new("ws_url", "none").live(),
+    new("kill_grace", "0").live(),
+    new("linger", "10").live(),
+    new("leftovers", "keep").live(),
+    new("drain_timeout", "none").live(),
+    new("incomplete_runs", "reset").live(),
+    new("max_attempts", "3").live(),
+    new("log_update_interval", "5").live(),
     new("environment", "inherit"),
-    new("api_timeout", "30"),
-    new("run_timeout", "none"),
+    new("api_timeout", "30").live(),
+    new("run_timeout", "none").live(),
     new("pid_file", "none"),
 ];
 

@@ -1,11 +1,10 @@
 //! Environment over file over default: which text counts for a key, and where it comes from.
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::file;
-use super::findings::{Findings, Given, Origin};
+use super::findings::{Findings, Given, Origin, Texts};
 use super::ini::{Document, Value};
 use super::interpolate::{self, interpolate};
 use super::keys::{self, Key, Preset, SECRET_FILE, SECTION};
@@ -23,7 +22,7 @@ pub struct Layers<'a> {
 
 impl Layers<'_> {
     /// The texts that count, by key. What is missing or unusable is told by the findings.
-    pub fn all(&self, findings: &mut Findings) -> BTreeMap<&'static str, Given> {
+    pub fn all(&self, findings: &mut Findings) -> Texts {
         let given = keys::KEYS.iter().filter_map(|key| self.given(key, findings));
         given.map(|given| (given.key, given)).collect()
     }

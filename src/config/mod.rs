@@ -6,6 +6,8 @@
 //! the clock or at the process: what it was started with comes as [`Surroundings`], and the disk is
 //! read for the file, for the file with the secret, and in [`check_places`] alone.
 //!
+//! A worker that runs reads it again with [`reload`], which keeps what cannot change under it.
+//!
 //! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never repeat a
 //! secret.
 
@@ -18,6 +20,7 @@ mod interpolate;
 mod keys;
 mod layers;
 mod places;
+mod reload;
 mod show;
 mod spelling;
 mod surroundings;
@@ -30,13 +33,14 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use crate::{daemon, execution, intake, report, rest, source};
-use findings::{Findings, one_line};
+use findings::{Findings, Texts, one_line};
 use ini::Document;
 use keys::{KEYS, SECTION};
 use layers::Layers;
 
 pub use findings::Origin;
 pub use places::check_places;
+pub use reload::{Reloaded, reload};
 pub use show::Entry;
 pub use surroundings::Surroundings;
 
@@ -68,6 +72,8 @@ pub struct Loaded {
     pub effective: Vec<Entry>,
     /// The file that was read, from the root.
     pub path: PathBuf,
+    /// The texts that all this was made from.
+    given: Texts,
 }
 
 /// A configuration that cannot be used.
@@ -127,8 +133,9 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
         }
     };
     match understand(path, &content, surroundings, &mut findings) {
-        Some((settings, effective)) if findings.mistakes.is_empty() => {
-            Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute })
+        Some((settings, given)) if findings.mistakes.is_empty() => {
+            let effective = show::effective(&given);
+            Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute, given })
         }
         _ => Err(failure(Exit::Config, findings)),
     }
@@ -157,7 +164,7 @@ fn understand(
     content: &file::Content,
     surroundings: &Surroundings,
     findings: &mut Findings,
-) -> Option<(Settings, Vec<Entry>)> {
+) -> Option<(Settings, Texts)> {
     let document = document(path, content, findings)?;
     let layers = Layers { surroundings, document: &document, path };
     traps::warn(&layers, findings);
@@ -171,7 +178,7 @@ fn understand(
         findings.mistakes.push(one_line(&what));
     }
     let settings = check::check(&given, &surroundings.working_directory, findings);
-    Some((settings?, show::effective(&given)))
+    Some((settings?, given))
 }
 
 fn unknown(variable: &str) -> String {

@@ -1,9 +1,8 @@
 //! The effective configuration, for somebody who asks why.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::findings::{Given, Origin, one_line};
+use super::findings::{Origin, Texts, one_line};
 use super::keys::KEYS;
 
 /// One key, what it is, and why.
@@ -24,7 +23,7 @@ impl fmt::Display for Entry {
 }
 
 /// Every key, in the order of the documentation.
-pub fn effective(given: &BTreeMap<&'static str, Given>) -> Vec<Entry> {
+pub fn effective(given: &Texts) -> Vec<Entry> {
     let given = KEYS.iter().filter_map(|key| given.get(key.name));
     given
         .map(|given| Entry {

@@ -5,11 +5,14 @@ use std::io;
 
 use chrono::{Local, SecondsFormat, Utc};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use super::LogLevel;
 use crate::cli::LogFormat;
@@ -17,20 +20,34 @@ use crate::cli::LogFormat;
 /// What the names of our own log lines begin with; those of libraries are only logged where they warn.
 const OURS: &str = "job_runner_worker";
 
+/// The level of a log that is written already. Cheap to clone.
+#[derive(Clone)]
+pub struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    /// Logs at another level from now on.
+    pub fn change(&self, level: LogLevel) {
+        // In vain only where nothing is logged at all.
+        let _ = self.0.reload(targets(level));
+    }
+}
+
 /// Logs from now on.
-pub fn start(format: LogFormat, level: LogLevel) {
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
+pub fn start(format: LogFormat, level: LogLevel) -> Level {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_writer(|| Stderr).with_ansi(false);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Level(handle)
+}
+
+fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warning => LevelFilter::WARN,
         LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
     };
-    let filter =
-        tracing_subscriber::filter::Targets::new().with_target(OURS, level).with_default(level.min(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_writer(|| Stderr).with_ansi(false);
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Targets::new().with_target(OURS, level).with_default(level.min(LevelFilter::WARN))
 }
 
 /// Stderr that may be closed or full: a log line that cannot be written must not hurt.
@@ -77,12 +94,12 @@ where
     }
 }
 
-fn python(level: Level) -> &'static str {
+fn python(level: tracing::Level) -> &'static str {
     match level {
-        Level::ERROR => "ERROR",
-        Level::WARN => "WARNING",
-        Level::INFO => "INFO",
-        Level::DEBUG | Level::TRACE => "DEBUG",
+        tracing::Level::ERROR => "ERROR",
+        tracing::Level::WARN => "WARNING",
+        tracing::Level::INFO => "INFO",
+        tracing::Level::DEBUG | tracing::Level::TRACE => "DEBUG",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon: settings, signals, drain, status, exit code.
 
 mod logging;
+mod reload;
 mod signals;
 mod state;
 mod status;
@@ -13,6 +14,7 @@ use crate::cli::Args;
 use crate::config::{self, Exit, Loaded, Surroundings};
 use crate::execution::ShimProgram;
 use crate::worker::{self, Worker, WorkerError};
+use reload::Reloading;
 use signals::{Signals, Wish};
 
 /// What the daemon needs to know.
@@ -76,11 +78,11 @@ pub fn main(args: &Args) -> u8 {
         say_lines("", &mistakes);
         return Exit::CannotCreate.code();
     }
-    logging::start(args.log_format, loaded.settings.daemon.log_level);
+    let log = logging::start(args.log_format, loaded.settings.daemon.log_level);
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(target: "job_runner_worker.config", "{warning}");
     }
-    work(loaded)
+    work(loaded, Reloading::new(args.config_path.clone(), log))
 }
 
 fn check_config(loaded: &Loaded) -> u8 {
@@ -107,7 +109,7 @@ fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-fn work(loaded: Loaded) -> u8 {
+fn work(loaded: Loaded, reloading: Reloading) -> u8 {
     let settings = loaded.settings.daemon.clone();
     let lock = match state::take(&settings.state_path) {
         Ok(lock) => lock,
@@ -130,13 +132,13 @@ fn work(loaded: Loaded) -> u8 {
             return EXIT_FAILURE;
         }
     };
-    let code = runtime.block_on(serve(loaded, &settings));
+    let code = runtime.block_on(serve(loaded, reloading));
     runtime.shutdown_background();
     drop(lock);
     code
 }
 
-async fn serve(loaded: Loaded, settings: &Settings) -> u8 {
+async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(e) => {
@@ -144,11 +146,8 @@ async fn serve(loaded: Loaded, settings: &Settings) -> u8 {
             return EXIT_FAILURE;
         }
     };
-    let config::Settings { rest, source, intake, execution, report, .. } = loaded.settings;
-    let server = rest.api_base_url.to_string();
-    let state_path = settings.state_path.clone();
-    let all = worker::Settings { rest, source, intake, execution, report, state_path };
-    let worker = match Worker::start(all, ShimProgram::default()).await {
+    let settings = &loaded.settings;
+    let worker = match Worker::start(of_worker(settings), ShimProgram::default()).await {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(target: "job_runner_worker.runner", "{}", with_causes(&error));
@@ -163,14 +162,20 @@ async fn serve(loaded: Loaded, settings: &Settings) -> u8 {
     };
     tracing::info!(
         target: "job_runner_worker.runner",
-        "Job Runner worker {} works for {server}, state in {}",
+        "Job Runner worker {} works for {}, state in {}",
         env!("CARGO_PKG_VERSION"),
-        settings.state_path.display()
+        settings.rest.api_base_url,
+        settings.daemon.state_path.display()
     );
     if nix::unistd::geteuid().is_root() {
         tracing::warn!(target: "job_runner_worker.runner", "the worker runs as root, and so does every job");
     }
-    attend(worker, signals, settings).await
+    attend(worker, signals, loaded, reloading).await
+}
+
+fn of_worker(settings: &config::Settings) -> worker::Settings {
+    let config::Settings { rest, source, intake, execution, report, daemon } = settings.clone();
+    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path }
 }
 
 /// An error with its causes, in one line.
@@ -185,8 +190,8 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Until a wish or the end of the drain lets us leave.
-async fn attend(worker: Worker, mut signals: Signals, settings: &Settings) -> u8 {
-    let answers = status::listen(&settings.state_path);
+async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reloading: Reloading) -> u8 {
+    let answers = status::listen(&loaded.settings.daemon.state_path);
     let mut terms = 0;
     let code = {
         let drain = async {
@@ -213,7 +218,7 @@ async fn attend(worker: Worker, mut signals: Signals, settings: &Settings) -> u8
                     terms += 1;
                     match terms {
                         1 => {
-                            if let Some(timeout) = settings.drain_timeout {
+                            if let Some(timeout) = loaded.settings.daemon.drain_timeout {
                                 patience.as_mut().reset(tokio::time::Instant::now() + timeout);
                             }
                             let runs = worker.status().await.intake.runs.len();
@@ -231,10 +236,7 @@ async fn attend(worker: Worker, mut signals: Signals, settings: &Settings) -> u8
                 }
                 Wish::HandOver => break EXIT_TEMPORARY,
                 Wish::Dump => dump(&worker).await,
-                Wish::Reload => tracing::warn!(
-                    target: "job_runner_worker.runner",
-                    "settings are read at the start only; hand over (USR2) to start anew without touching the runs"
-                ),
+                Wish::Reload => loaded = reloading.reload(&worker, loaded).await,
             }
         }
     };

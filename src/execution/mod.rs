@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 pub use connection::{Control, Progress, Running};
 pub use environment::Environment;
 pub use logs::Logs;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub run_timeout: Option<Duration>,
     /// Whether jobs start with the worker's environment or a minimal one.
     pub environment: Environment,
+    /// The most bytes of a run's output that are kept; see [`excerpt`].
+    pub max_log_bytes: u64,
 }
 
 /// What is to be executed.
@@ -79,10 +83,9 @@ pub enum LaunchError {
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    settings: Arc<Settings>,
+    settings: watch::Sender<Arc<Settings>>,
     logs: Logs,
     pool: Arc<Pool>,
-    max_log_bytes: u64,
 }
 
 impl Execution {
@@ -91,16 +94,21 @@ impl Execution {
     ///
     /// # Errors
     /// What the system says of the directories.
-    pub fn new(
-        settings: Settings,
-        max_log_bytes: u64,
-        state: &Path,
-        shim: ShimProgram,
-        idle: usize,
-    ) -> io::Result<Self> {
+    pub fn new(settings: Settings, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
         let logs = Logs::new(&state.join("runs"))?;
         let pool = Arc::new(Pool::new(shim, state, settings.environment, idle));
-        Ok(Self { settings: Arc::new(settings), logs, pool, max_log_bytes })
+        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), logs, pool })
+    }
+
+    /// Executes the next runs under other settings; those under way keep what they were started with. Where scripts
+    /// lie and what jobs start with stays as it was.
+    pub fn reconfigure(&self, settings: Settings, idle: usize) {
+        self.settings.send_replace(Arc::new(settings));
+        self.pool.keep(idle);
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
     }
 
     /// Where the output of runs is.
@@ -118,7 +126,7 @@ impl Execution {
     /// Between TERM and KILL.
     #[must_use]
     pub fn kill_grace(&self) -> Duration {
-        self.settings.kill_grace
+        self.settings().kill_grace
     }
 
     /// Starts a run.
@@ -137,7 +145,8 @@ impl Execution {
     }
 
     fn order(&self, launch: &Launch, script: &Path) -> wire::Execution {
-        let (head, tail) = excerpt::shares(self.max_log_bytes);
+        let settings = self.settings();
+        let (head, tail) = excerpt::shares(settings.max_log_bytes);
         let mut command = launch.script.interpreter().to_vec();
         command.push(script.to_string_lossy().into_owned());
         let mut environment = vec![
@@ -156,11 +165,11 @@ impl Execution {
             output: self.logs.output_path(launch.run, launch.attempt),
             head,
             // One byte more than is ever shown tells whether something is missing.
-            tail: tail + u64::from(head + tail < self.max_log_bytes),
-            linger_ms: millis(self.settings.linger),
-            stop_leftovers: self.settings.leftovers == Leftovers::Stop,
-            grace_ms: millis(self.settings.kill_grace),
-            timeout_ms: self.settings.run_timeout.map(millis),
+            tail: tail + u64::from(head + tail < settings.max_log_bytes),
+            linger_ms: millis(settings.linger),
+            stop_leftovers: settings.leftovers == Leftovers::Stop,
+            grace_ms: millis(settings.kill_grace),
+            timeout_ms: settings.run_timeout.map(millis),
             environment,
         }
     }
@@ -196,7 +205,7 @@ impl Execution {
     /// Where the script of an execution is while it runs. The token makes the name one that nobody can guess.
     fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
         let token = token.get(..16).unwrap_or(token);
-        self.settings.script_temp_path.join(format!("job-runner-{run}.{attempt}-{token}"))
+        self.settings().script_temp_path.join(format!("job-runner-{run}.{attempt}-{token}"))
     }
 }
 

@@ -39,7 +39,6 @@ pub(super) struct Pool {
     program: ShimProgram,
     state: PathBuf,
     environment: Vec<(OsString, OsString)>,
-    keep: usize,
     idle: Arc<Mutex<Idle>>,
     supervision: Mutex<Option<String>>,
 }
@@ -47,6 +46,8 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Idle {
     shims: Vec<Shim>,
+    /// How many are kept at most.
+    keep: usize,
     /// Whether somebody is going to let the shims go.
     timed: bool,
     /// How few there were since that was last considered.
@@ -59,14 +60,20 @@ impl Pool {
             program,
             state: state.to_owned(),
             environment: environment::of_jobs(policy, std::env::vars_os()),
-            keep,
-            idle: Arc::default(),
+            idle: Arc::new(Mutex::new(Idle { keep, ..Idle::default() })),
             supervision: Mutex::default(),
         }
     }
 
     pub(super) fn supervision(&self) -> Option<String> {
         self.supervision.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps up to this many from now on.
+    pub(super) fn keep(&self, keep: usize) {
+        let mut idle = lock(&self.idle);
+        idle.keep = keep;
+        idle.shims.truncate(keep);
     }
 
     /// Gives a run to a shim, a new one if none is idle.
@@ -94,8 +101,8 @@ impl Pool {
         self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
         let (connection, shim) = Connection::new(ours, Some(greeting))?;
-        let (idle, keep) = (Arc::clone(&self.idle), self.keep);
-        tokio::spawn(connection.serve(move |shim| give_back(&idle, keep, shim)));
+        let idle = Arc::clone(&self.idle);
+        tokio::spawn(connection.serve(move |shim| give_back(&idle, shim)));
         let hello = tokio::time::timeout(GREETING, greeted)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
@@ -125,9 +132,9 @@ impl Pool {
     }
 }
 
-fn give_back(pool: &Arc<Mutex<Idle>>, keep: usize, shim: Shim) {
+fn give_back(pool: &Arc<Mutex<Idle>>, shim: Shim) {
     let mut idle = lock(pool);
-    if idle.shims.len() >= keep {
+    if idle.shims.len() >= idle.keep {
         return;
     }
     idle.shims.push(shim);

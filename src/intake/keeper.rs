@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::hints::{Hints, MAX_HINTS, Noted};
 use super::seats::{Seat, Seats};
 use super::task::{Begin, Over, RunTask};
-use super::{Context, Status, kill, ping};
+use super::{Context, Settings, Status, kill, ping};
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::Backoff;
 use crate::run::{Cause, KillId, Order, RunId};
@@ -36,6 +36,7 @@ pub(super) enum Message {
     /// A run that is ours, or, for a kill that we took before, one that may be.
     Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
+    Settings(Settings),
     Drain,
     StopAll(Cause),
     Status(oneshot::Sender<Status>),
@@ -78,7 +79,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(context: Arc<Context>, inbox: mpsc::WeakSender<Message>, drained: CancellationToken) -> Self {
-        let seats = Seats::new(context.settings.concurrent_jobs);
+        let seats = Seats::new(context.settings().concurrent_jobs);
         Self {
             context,
             inbox,
@@ -141,6 +142,10 @@ impl Keeper {
             Message::Knows(run, answer) => {
                 let known = self.runs.contains_key(&run) || self.context.reporter.serves(run);
                 let _ = answer.send(known);
+            }
+            Message::Settings(settings) => {
+                self.seats.resize(settings.concurrent_jobs);
+                self.context.settings.send_replace(settings);
             }
             Message::Drain => {
                 self.context.draining.cancel();
@@ -263,7 +268,7 @@ impl Keeper {
         kills.sort_unstable();
         Status {
             draining: self.draining(),
-            concurrent_jobs: self.context.settings.concurrent_jobs,
+            concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),
             hints: self.hints.len(),
             runs,

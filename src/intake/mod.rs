@@ -25,7 +25,7 @@ use keeper::{Keeper, Message};
 use task::Begin;
 
 /// What the intake needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How many runs at once.
     pub concurrent_jobs: u32,
@@ -61,11 +61,17 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
-    pub(crate) settings: Settings,
+    pub(crate) settings: watch::Sender<Settings>,
     /// Cancelled when no new runs are taken any more.
     pub(crate) draining: CancellationToken,
     /// How many scripts run.
     pub(crate) executing: watch::Sender<usize>,
+}
+
+impl Context {
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.borrow()
+    }
 }
 
 /// What is under way, for people.
@@ -93,6 +99,7 @@ impl Intake {
         let drained = CancellationToken::new();
         let (executing, watched) = watch::channel(0);
         let draining = CancellationToken::new();
+        let settings = watch::Sender::new(settings);
         let context = Arc::new(Context { client, reporter, execution, settings, draining, executing });
         tokio::spawn(Keeper::new(context, inbox.downgrade(), drained.clone()).keep(messages));
         Self { inbox, drained, executing: watched }
@@ -124,6 +131,11 @@ impl Intake {
     /// Stops all runs under way.
     pub async fn stop_all(&self, cause: Cause) {
         self.send(Message::StopAll(cause)).await;
+    }
+
+    /// Follows other settings from now on. Where there are fewer seats than runs, the runs go on.
+    pub async fn reconfigure(&self, settings: Settings) {
+        self.send(Message::Settings(settings)).await;
     }
 
     /// Waits until, after a drain, no run has a seat and no kill is under way.

@@ -11,7 +11,7 @@ const TRIES: u32 = 6;
 pub(super) async fn answer(context: Arc<Context>) {
     let mut backoff = Backoff::default();
     loop {
-        match context.client.pong(context.settings.concurrent_jobs).await {
+        match context.client.pong(context.settings().concurrent_jobs).await {
             Ok(()) => return,
             Err(failure) if backoff.tries() < TRIES && failure.is_passing() => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;

@@ -17,7 +17,7 @@ pub struct Seats {
 #[derive(Debug)]
 struct Shared {
     taken: AtomicU32,
-    all: u32,
+    all: AtomicU32,
     freed: Notify,
 }
 
@@ -31,17 +31,23 @@ impl Seats {
     /// This many.
     #[must_use]
     pub fn new(all: u32) -> Self {
-        Self { shared: Arc::new(Shared { taken: AtomicU32::new(0), all, freed: Notify::new() }) }
+        Self { shared: Arc::new(Shared { taken: AtomicU32::new(0), all: AtomicU32::new(all), freed: Notify::new() }) }
     }
 
     /// A seat, if one is free.
     #[must_use]
     pub fn take(&self) -> Option<Seat> {
         let shared = &self.shared;
-        let took = shared
-            .taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < shared.all).then_some(taken + 1));
+        let all = shared.all.load(Ordering::Acquire);
+        let took =
+            shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < all).then_some(taken + 1));
         took.ok().map(|_| Seat { shared: Arc::clone(shared) })
+    }
+
+    /// From now on there are this many. Where there are fewer than are taken, the next is given when enough came back.
+    pub fn resize(&self, all: u32) {
+        self.shared.all.store(all, Ordering::Release);
+        self.shared.freed.notify_one();
     }
 
     /// A seat for a run that is executed already: there may be more of those than seats, after a restart

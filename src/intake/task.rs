@@ -541,7 +541,7 @@ impl RunTask {
         let mut entry = report.entry().clone();
         let began = matches!(how, Broken::Lost) || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
         entry.losses += u32::from(began);
-        let settings = &self.context.settings;
+        let settings = self.context.settings();
         let stopped = *self.stopped.borrow();
         let again = (!began || settings.incomplete_runs == IncompleteRuns::Reset)
             && entry.losses < settings.max_attempts

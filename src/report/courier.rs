@@ -90,7 +90,7 @@ impl Courier {
                 self.learn(news);
             }
             self.known.long_silent = self.desk.client.health().since_ping().is_none_or(|since| since > plan::TRUSTED);
-            let live = !self.desk.settings.log_update_interval.is_zero();
+            let live = !self.desk.settings.borrow().log_update_interval.is_zero();
             let step = match self.known.next(Instant::now(), live) {
                 _ if self.desk.leave.is_cancelled() => return,
                 Next::Wait(until) => {
@@ -251,7 +251,8 @@ impl Courier {
         let (text, total) = self.read_log().await;
         self.put_log(&self.cut(text.clone())).await?;
         self.known.output_sent = Some(total);
-        self.known.live_from = Some(Instant::now() + plan::pause(self.desk.settings.log_update_interval, text.len()));
+        let interval = self.desk.settings.borrow().log_update_interval;
+        self.known.live_from = Some(Instant::now() + plan::pause(interval, text.len()));
         Ok(Step::On)
     }
 
@@ -294,7 +295,7 @@ impl Courier {
     /// The output as text. A file that cannot be read is said in its place.
     async fn read_log(&self) -> (String, u64) {
         let (logs, run, attempt) = (Arc::clone(&self.desk.logs), self.run, self.attempt);
-        let limit = self.desk.settings.max_log_bytes;
+        let limit = self.desk.settings.borrow().max_log_bytes;
         // A short log is read as fast as a thread is found for it.
         let read = if self.known.output.max(self.end.as_ref().map_or(0, |end| end.output)) < 65_536 {
             logs.text(run, attempt, limit)

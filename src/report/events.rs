@@ -4,10 +4,10 @@
 //! lost loses nothing. libzmq reconnects by itself; a thread of its own waits for events without
 //! polling, and at exit what is under way is flushed for a moment.
 
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::{Settings, endpoint};
+use super::endpoint;
 use crate::run::Event;
 use crate::wire::event;
 
@@ -19,7 +19,16 @@ const LINGER_MS: i32 = 2000;
 /// The door to the publisher. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: SyncSender<Option<Event>>,
+    queue: SyncSender<Said>,
+}
+
+/// What the publisher is told.
+#[derive(Debug)]
+enum Said {
+    Event(Event),
+    /// The events go to this host and port from now on.
+    MoveTo(String, u16),
+    Close,
 }
 
 impl Events {
@@ -27,40 +36,66 @@ impl Events {
     ///
     /// # Errors
     /// What ZeroMQ or the system says.
-    pub fn start(context: &zmq::Context, settings: &Settings) -> Result<(Self, JoinHandle<()>), zmq::Error> {
-        let socket = context.socket(zmq::PUB)?;
-        socket.set_linger(LINGER_MS)?;
-        socket.set_sndhwm(10_000)?;
-        socket.set_tcp_keepalive(1)?;
-        socket.set_reconnect_ivl(100)?;
-        socket.set_reconnect_ivl_max(5000)?;
-        endpoint::connect(&socket, &settings.ws_server_hostname, settings.ws_server_port)?;
-        let (queue, events) = sync_channel::<Option<Event>>(QUEUE);
+    pub fn start(context: &zmq::Context, (host, port): (&str, u16)) -> Result<(Self, JoinHandle<()>), zmq::Error> {
+        let socket = connected(context, host, port)?;
+        let (queue, said) = sync_channel(QUEUE);
+        let context = context.clone();
         let publisher = std::thread::Builder::new()
             .name("events".to_owned())
             .stack_size(256 * 1024)
-            .spawn(move || {
-                while let Ok(Some(event)) = events.recv() {
-                    let content = event::object(event);
-                    tracing::debug!(target: "job_runner_worker.events", "Sending event: {content}");
-                    if let Err(e) = socket.send_multipart([event::TOPIC.as_bytes(), content.as_bytes()], 0) {
-                        tracing::warn!(target: "job_runner_worker.events", "an event was not sent: {e}");
-                    }
-                }
-            })
+            .spawn(move || publish(&context, socket, &said))
             .map_err(|_| zmq::Error::EAGAIN)?;
         Ok((Self { queue }, publisher))
     }
 
+    /// Sends what is told from now on to another host and port.
+    pub fn move_to(&self, (host, port): (&str, u16)) {
+        if self.queue.try_send(Said::MoveTo(host.to_owned(), port)).is_err() {
+            tracing::error!(target: "job_runner_worker.events", "too many events wait to move to {host}:{port}");
+        }
+    }
+
     /// Ends the publisher when it has sent what waits.
     pub fn close(&self) {
-        let _ = self.queue.try_send(None);
+        let _ = self.queue.try_send(Said::Close);
     }
 
     /// Tells an event. Where thousands wait already, it is dropped: onlookers look again anyway.
     pub fn tell(&self, event: Event) {
-        if let Err(TrySendError::Full(event)) = self.queue.try_send(Some(event)) {
+        if let Err(TrySendError::Full(Said::Event(event))) = self.queue.try_send(Said::Event(event)) {
             tracing::warn!(target: "job_runner_worker.events", "an event was dropped, too many wait: {event:?}");
+        }
+    }
+}
+
+fn connected(context: &zmq::Context, host: &str, port: u16) -> Result<zmq::Socket, zmq::Error> {
+    let socket = context.socket(zmq::PUB)?;
+    socket.set_linger(LINGER_MS)?;
+    socket.set_sndhwm(10_000)?;
+    socket.set_tcp_keepalive(1)?;
+    socket.set_reconnect_ivl(100)?;
+    socket.set_reconnect_ivl_max(5000)?;
+    endpoint::connect(&socket, host, port)?;
+    Ok(socket)
+}
+
+fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said>) {
+    while let Ok(said) = said.recv() {
+        match said {
+            Said::Event(event) => {
+                let content = event::object(event);
+                tracing::debug!(target: "job_runner_worker.events", "Sending event: {content}");
+                if let Err(e) = socket.send_multipart([event::TOPIC.as_bytes(), content.as_bytes()], 0) {
+                    tracing::warn!(target: "job_runner_worker.events", "an event was not sent: {e}");
+                }
+            }
+            Said::MoveTo(host, port) => match connected(context, &host, port) {
+                Ok(moved) => socket = moved,
+                Err(e) => {
+                    tracing::error!(target: "job_runner_worker.events", "events do not go to {host}:{port}: {e}");
+                }
+            },
+            Said::Close => return,
         }
     }
 }

@@ -39,6 +39,14 @@ pub struct Settings {
     pub ws_server_port: u16,
 }
 
+impl Settings {
+    /// Host and port of events.
+    #[must_use]
+    pub fn ws_server(&self) -> (&str, u16) {
+        (&self.ws_server_hostname, self.ws_server_port)
+    }
+}
+
 /// Where the output of runs is.
 pub trait LogSource: Send + Sync + 'static {
     /// The text of a run's output, at most `limit` bytes and a marker, and how many bytes of output it stands for.

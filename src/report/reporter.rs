@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +28,7 @@ pub(super) struct Desk {
     pub(super) outbox: Outbox,
     pub(super) events: Events,
     pub(super) logs: Arc<dyn LogSource>,
-    pub(super) settings: Settings,
+    pub(super) settings: watch::Sender<Settings>,
     pub(super) talking: Semaphore,
     pub(super) leave: CancellationToken,
     pub(super) dead_letters: AtomicU64,
@@ -82,13 +82,21 @@ impl Reporter {
             outbox,
             events,
             logs,
-            settings,
+            settings: watch::Sender::new(settings),
             talking: Semaphore::new(TALKING),
             leave: CancellationToken::new(),
             dead_letters: AtomicU64::new(dead_letters),
             served: Mutex::default(),
         };
         Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
+    }
+
+    /// Reports under other settings from now on.
+    pub fn reconfigure(&self, settings: Settings) {
+        let before = self.desk.settings.send_replace(settings.clone());
+        if before.ws_server() != settings.ws_server() {
+            self.desk.events.move_to(settings.ws_server());
+        }
     }
 
     /// Serves a run from here on. With `doubt` the server may know more of it than its entry says.

@@ -81,7 +81,7 @@ impl Client {
     }
 
     async fn worker(&self) -> Result<Worker, Failure> {
-        let page: Page<Worker> = match self.get(&self.settings.worker_resource).await {
+        let page: Page<Worker> = match self.get(&self.line().settings.worker_resource).await {
             Err(Failure::Unauthorised(status)) => {
                 self.health.credentials(false);
                 return Err(Failure::Unauthorised(status));
@@ -89,7 +89,7 @@ impl Client {
             answer => answer?,
         };
         self.health.credentials(true);
-        let key = self.settings.api_key.as_str();
+        let key = self.api_key().as_str();
         let mut workers = page.objects;
         match workers.len() {
             0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
@@ -157,7 +157,7 @@ impl Client {
     }
 
     fn run_path(&self, run: RunId) -> String {
-        format!("{}{run}/", self.settings.run_resource)
+        format!("{}{run}/", self.line().settings.run_resource)
     }
 
     /// The script of the job at a path that a run named; `None` where the server has something else in its place.
@@ -173,9 +173,9 @@ impl Client {
     /// Makes the log of a run; its path, where the server names it.
     pub async fn new_log(&self, run: RunId, content: &str) -> Result<Option<String>, Failure> {
         let log = NewLog { run: self.run_path(run), content };
-        let location = self.write(Method::POST, &self.settings.run_log_resource, &log).await?;
+        let location = self.write(Method::POST, &self.line().settings.run_log_resource, &log).await?;
         // The server names it with its own host; what counts is the path.
-        Ok(location.and_then(|to| self.settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
+        Ok(location.and_then(|to| self.line().settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
     }
 
     /// Changes the log at a path.
@@ -206,17 +206,17 @@ impl Client {
     }
 
     fn kill_path(&self, kill: KillId) -> String {
-        format!("{}{kill}/", self.settings.kill_request_resource)
+        format!("{}{kill}/", self.line().settings.kill_request_resource)
     }
 
     /// The incomplete runs of this worker.
     pub async fn incomplete(&self, state: RunState) -> Result<Vec<Incomplete>, Failure> {
-        let key: String = url::form_urlencoded::byte_serialize(self.settings.api_key.as_str().as_bytes()).collect();
+        let key: String = url::form_urlencoded::byte_serialize(self.api_key().as_str().as_bytes()).collect();
         let state = match state {
             RunState::InQueue => "in_queue",
             RunState::Started => "started",
         };
-        let mut path = format!("{}?state={state}&worker__api_key={key}", self.settings.run_resource);
+        let mut path = format!("{}?state={state}&worker__api_key={key}", self.line().settings.run_resource);
         let mut seen = std::collections::HashSet::new();
         let mut runs = Vec::new();
         while seen.len() < MAX_PAGES {

@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use url::Url;
 
 use super::Settings;
@@ -41,20 +42,25 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// The client. Cheap to clone; clones share connections and health.
+/// The client. Cheap to clone; clones share settings, connections and health.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    pub(super) settings: Arc<Settings>,
+    line: watch::Sender<Arc<Line>>,
+    api_key: ApiKey,
     pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
 }
 
-impl Client {
-    /// # Errors
-    /// What is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, ClientError> {
+/// The settings, and the connections that were made under them. A call keeps to those that it began with.
+#[derive(Debug)]
+pub(super) struct Line {
+    http: reqwest::Client,
+    pub(super) settings: Settings,
+}
+
+impl Line {
+    fn new(settings: Settings) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(
                 settings.api_base_url.scheme() == "https",
@@ -69,13 +75,44 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(55))
             .tcp_nodelay(true)
             .build()?;
+        Ok(Self { http, settings })
+    }
+
+    /// Joins as `urljoin` does, and stays at our own origin.
+    fn url(&self, path: &str) -> Result<Url, Failure> {
+        let base = &self.settings.api_base_url;
+        let url = base.join(path).map_err(|_| Failure::Elsewhere(path.to_owned()))?;
+        if url.origin() != base.origin() {
+            return Err(Failure::Elsewhere(path.to_owned()));
+        }
+        Ok(url)
+    }
+}
+
+impl Client {
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, ClientError> {
         Ok(Self {
-            http,
-            settings: Arc::new(settings),
+            api_key: settings.api_key.clone(),
+            line: watch::Sender::new(Arc::new(Line::new(settings)?)),
             health: Arc::new(Health::default()),
             skew_told: Arc::default(),
             me: Arc::default(),
         })
+    }
+
+    /// Makes the next calls under other settings of the same worker and server.
+    ///
+    /// # Errors
+    /// What is wrong with them; nothing changes then.
+    pub fn reconfigure(&self, settings: Settings) -> Result<(), ClientError> {
+        self.line.send_replace(Arc::new(Line::new(settings)?));
+        Ok(())
+    }
+
+    pub(super) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line.borrow())
     }
 
     /// How the server has been lately.
@@ -87,7 +124,7 @@ impl Client {
     /// Who signs these calls.
     #[must_use]
     pub fn api_key(&self) -> &ApiKey {
-        &self.settings.api_key
+        &self.api_key
     }
 
     /// Reads a resource.
@@ -150,16 +187,18 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
-        let url = self.url(path)?;
+        let line = self.line();
+        let settings = &line.settings;
+        let url = line.url(path)?;
         let signed_path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
         let authorization =
-            hmac::authorization(&self.settings.api_key, &self.settings.secret, method.as_str(), &signed_path, &body);
+            hmac::authorization(&settings.api_key, &settings.secret, method.as_str(), &signed_path, &body);
         // A long log takes its time.
-        let whole = self.settings.api_timeout * 2 + Duration::from_secs(body.len() as u64 / 100_000);
-        let request = self
+        let whole = settings.api_timeout * 2 + Duration::from_secs(body.len() as u64 / 100_000);
+        let request = line
             .http
             .request(method.clone(), url)
             .header(AUTHORIZATION, authorization)
@@ -180,19 +219,10 @@ impl Client {
         Ok((status, location, read))
     }
 
-    /// Joins as `urljoin` does, and stays at our own origin.
-    fn url(&self, path: &str) -> Result<Url, Failure> {
-        let base = &self.settings.api_base_url;
-        let url = base.join(path).map_err(|_| Failure::Elsewhere(path.to_owned()))?;
-        if url.origin() != base.origin() {
-            return Err(Failure::Elsewhere(path.to_owned()));
-        }
-        Ok(url)
-    }
-
     /// Whether a path is the API's, which begins with the directory of the run resource.
     pub(super) fn is_of_api(&self, path: &str) -> Result<(), Failure> {
-        let (url, runs) = (self.url(path)?, self.url(&self.settings.run_resource)?);
+        let line = self.line();
+        let (url, runs) = (line.url(path)?, line.url(&line.settings.run_resource)?);
         match runs.join("..") {
             Ok(api) if url.path().starts_with(api.path()) => Ok(()),
             _ => Err(Failure::Elsewhere(path.to_owned())),
@@ -200,8 +230,9 @@ impl Client {
     }
 
     fn same_origin(&self, from: &str, to: &str) -> Result<String, Failure> {
-        let target = self.url(from)?.join(to).map_err(|_| Failure::Redirected(to.to_owned()))?;
-        if target.origin() != self.settings.api_base_url.origin() {
+        let line = self.line();
+        let target = line.url(from)?.join(to).map_err(|_| Failure::Redirected(to.to_owned()))?;
+        if target.origin() != line.settings.api_base_url.origin() {
             return Err(Failure::Redirected(to.to_owned()));
         }
         Ok(target.to_string())

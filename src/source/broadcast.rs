@@ -6,6 +6,7 @@
 //! heard twice, which is normal traffic.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ const RECONNECT_MS: i32 = 200;
 /// After a lost connection libzmq says within this time that it connects again, or it never will: it gives a peer
 /// up that breaks the protocol or sends too large a frame.
 const GIVEN_UP: Duration = Duration::from_secs(1);
+/// When a socket that could not be made, for want of descriptors most likely, is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// What libzmq says of a connection.
 const LOST: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const TRIED: u16 = zmq::SocketEvent::CONNECTED as u16
@@ -28,9 +31,16 @@ const TRIED: u16 = zmq::SocketEvent::CONNECTED as u16
 
 /// The running source.
 pub struct Broadcast {
-    stop: zmq::Socket,
+    tell: zmq::Socket,
+    settings: SyncSender<Settings>,
     thread: JoinHandle<()>,
 }
+
+/// How many settings may wait for the listener; it takes them at once.
+const SETTINGS: usize = 4;
+/// What the listener is told: to look for settings, or to stop.
+const LOOK: &[u8] = b"look";
+const STOP: &[u8] = b"stop";
 
 impl Broadcast {
     /// Subscribes, and passes orders on from now on.
@@ -38,10 +48,11 @@ impl Broadcast {
     /// # Errors
     /// What ZeroMQ or the system says.
     pub fn start(context: &zmq::Context, settings: Settings, key: &ApiKey, intake: Intake) -> Result<Self, zmq::Error> {
-        let stop = context.socket(zmq::PAIR)?;
-        stop.bind("inproc://broadcast-stop")?;
-        let stopped = context.socket(zmq::PAIR)?;
-        stopped.connect("inproc://broadcast-stop")?;
+        let tell = context.socket(zmq::PAIR)?;
+        tell.bind("inproc://broadcast-told")?;
+        let told = context.socket(zmq::PAIR)?;
+        told.connect("inproc://broadcast-told")?;
+        let (news, fresh_settings) = sync_channel(SETTINGS);
         let mut listener = Listener {
             context: context.clone(),
             topic: topic(key),
@@ -50,6 +61,7 @@ impl Broadcast {
             lost: HashMap::new(),
             made: 0,
             settings,
+            fresh_settings,
             ear: Ear::new(intake),
             heard: Instant::now(),
         };
@@ -57,17 +69,24 @@ impl Broadcast {
             .name("broadcast".to_owned())
             .stack_size(256 * 1024)
             .spawn(move || {
-                if let Err(e) = listener.listen(&stopped) {
+                if let Err(e) = listener.listen(&told) {
                     tracing::error!(target: "job_runner_worker.enqueuer", "the broadcaster is not listened to: {e}");
                 }
             })
             .map_err(|_| zmq::Error::EAGAIN)?;
-        Ok(Self { stop, thread })
+        Ok(Self { tell, settings: news, thread })
+    }
+
+    /// Listens under other settings from now on. Another broadcaster is subscribed to before the first is left.
+    pub fn reconfigure(&self, settings: Settings) {
+        if self.settings.try_send(settings).is_err() || self.tell.send(LOOK, zmq::DONTWAIT).is_err() {
+            tracing::error!(target: "job_runner_worker.enqueuer", "the listener does not take its new settings");
+        }
     }
 
     /// Stops listening.
     pub fn stop(self) {
-        if self.stop.send("", zmq::DONTWAIT).is_ok() {
+        if self.tell.send(STOP, zmq::DONTWAIT).is_ok() {
             let _ = self.thread.join();
         }
     }
@@ -82,6 +101,7 @@ struct Subscription {
 struct Listener {
     context: zmq::Context,
     settings: Settings,
+    fresh_settings: Receiver<Settings>,
     topic: String,
     current: Subscription,
     previous: Option<Subscription>,
@@ -94,29 +114,29 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(&mut self, stopped: &zmq::Socket) -> Result<(), zmq::Error> {
+    fn listen(&mut self, told: &zmq::Socket) -> Result<(), zmq::Error> {
         loop {
             let patience = self.settings.reconnect_after_inactivity.saturating_sub(self.heard.elapsed());
             if patience.is_zero() {
-                self.renew()?;
+                self.renew();
                 continue;
             }
             let given_up = self.lost.values().min().map(|until| until.saturating_duration_since(Instant::now()));
             if given_up.is_some_and(|left| left.is_zero()) {
-                self.replace()?;
+                self.replace();
                 continue;
             }
             let patience = given_up.map_or(patience, |left| left.min(patience));
             let current = &self.current;
             let mut items: Vec<_> =
-                [stopped, &current.socket, &current.watch].map(|socket| socket.as_poll_item(zmq::POLLIN)).into();
+                [told, &current.socket, &current.watch].map(|socket| socket.as_poll_item(zmq::POLLIN)).into();
             items.extend(self.previous.as_ref().map(|previous| previous.socket.as_poll_item(zmq::POLLIN)));
             match zmq::poll(&mut items, poll_ms(patience)) {
                 Err(zmq::Error::EINTR) => continue,
                 polled => polled?,
             };
             let readable: Vec<bool> = items.iter().map(|item| item.is_readable()).collect();
-            if readable[0] {
+            if readable[0] && self.told(told) {
                 return Ok(());
             }
             if readable[2] {
@@ -132,6 +152,21 @@ impl Listener {
                 self.receive_all(true)?;
             }
         }
+    }
+
+    /// Whether it is to stop.
+    fn told(&mut self, told: &zmq::Socket) -> bool {
+        if told.recv_bytes(zmq::DONTWAIT).is_ok_and(|word| word == STOP) {
+            return true;
+        }
+        while let Ok(settings) = self.fresh_settings.try_recv() {
+            let moves = settings.broadcaster() != self.settings.broadcaster();
+            self.settings = settings;
+            if moves {
+                self.change_over();
+            }
+        }
+        false
     }
 
     fn receive_all(&mut self, from_previous: bool) -> Result<(), zmq::Error> {
@@ -151,27 +186,40 @@ impl Listener {
         }
     }
 
-    fn renew(&mut self) -> Result<(), zmq::Error> {
+    fn renew(&mut self) {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
             "There was no activity for {} s, reconnecting to publisher",
             self.settings.reconnect_after_inactivity.as_secs()
         );
-        let fresh = self.fresh()?;
-        self.previous = Some(std::mem::replace(&mut self.current, fresh));
+        self.change_over();
+    }
+
+    /// Subscribes anew, and stays subscribed as before until the new connection is heard.
+    fn change_over(&mut self) {
+        // Whether it can or not, the next try is due after the next silence.
         self.heard = Instant::now();
-        Ok(())
+        match self.fresh() {
+            Ok(fresh) => self.previous = Some(std::mem::replace(&mut self.current, fresh)),
+            Err(e) => no_socket(e),
+        }
     }
 
     /// In place of a socket that does not connect any more.
-    fn replace(&mut self) -> Result<(), zmq::Error> {
+    fn replace(&mut self) {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
             "the connection to the publisher was given up, for a breach of its protocol or a message of more than \
              {MAX_FRAME} bytes; connecting anew"
         );
-        self.current = self.fresh()?;
-        Ok(())
+        match self.fresh() {
+            Ok(fresh) => self.current = fresh,
+            Err(e) => {
+                // Without a socket nothing wakes us but this.
+                self.lost.insert(Vec::new(), Instant::now() + AGAIN);
+                no_socket(e);
+            }
+        }
     }
 
     fn fresh(&mut self) -> Result<Subscription, zmq::Error> {
@@ -199,6 +247,10 @@ impl Listener {
             }
         }
     }
+}
+
+fn no_socket(e: zmq::Error) {
+    tracing::error!(target: "job_runner_worker.enqueuer", "no new connection to the publisher can be made: {e}");
 }
 
 fn subscribe(

@@ -25,6 +25,12 @@ pub struct Settings {
     pub ws_url: Option<Url>,
 }
 
+impl Settings {
+    fn broadcaster(&self) -> (&str, u16) {
+        (&self.broadcaster_server_hostname, self.broadcaster_server_port)
+    }
+}
+
 /// Passes on what a transport receives, and says of what is no order that it is none – not too often.
 struct Ear {
     intake: Intake,

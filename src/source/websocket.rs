@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -28,16 +29,58 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one: the next is tried soon.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// Listens until it is stopped.
-pub async fn listen(url: Url, tls: Arc<rustls::ClientConfig>, intake: Intake, stop: CancellationToken) {
-    let mut ear = Ear::new(intake);
+/// Where orders come from, and whom we believe to be there.
+#[derive(Clone)]
+pub struct Target {
+    /// The server.
+    pub url: Url,
+    /// Which certificates are good.
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+/// The running source.
+pub struct WebSocket {
+    target: watch::Sender<Option<Target>>,
+}
+
+impl WebSocket {
+    /// Listens to the target, if there is one, until it is stopped.
+    #[must_use]
+    pub fn start(target: Option<Target>, intake: Intake, stop: CancellationToken) -> Self {
+        let (target, targets) = watch::channel(target);
+        tokio::spawn(stop.run_until_cancelled_owned(follow(targets, Ear::new(intake))));
+        Self { target }
+    }
+
+    /// Listens to another target from now on.
+    pub fn reconfigure(&self, target: Option<Target>) {
+        self.target.send_replace(target);
+    }
+}
+
+/// Listens to whatever the target is, until nobody can change it any more.
+async fn follow(mut targets: watch::Receiver<Option<Target>>, mut ear: Ear) {
+    loop {
+        let target = targets.borrow_and_update().clone();
+        let listening = async {
+            match target {
+                Some(target) => listen(&target, &mut ear).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            changed = targets.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn listen(target: &Target, ear: &mut Ear) {
+    let Target { url, tls } = target;
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
-        let ended = tokio::select! {
-            () = stop.cancelled() => return,
-            ended = listen_once(&url, Arc::clone(&tls), &mut ear) => ended,
-        };
+        let ended = listen_once(url, Arc::clone(tls), ear).await;
         if begun.elapsed() > GOOD {
             backoff.reset();
         }
@@ -46,13 +89,10 @@ pub async fn listen(url: Url, tls: Arc<rustls::ClientConfig>, intake: Intake, st
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
             "no WebSocket connection to {}: {why}; the next in {:.1} s",
-            shown(&url),
+            shown(url),
             pause.as_secs_f64()
         );
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
+        tokio::time::sleep(pause).await;
     }
 }
 

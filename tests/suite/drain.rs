@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Fault, Latch, Options, Server, State, StepKind, What, WorkerOptions, WorkerProcess, prints};
-use crate::worker;
+use crate::{until, worker};
 
 async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
     let server = Server::start(Options::default()).await;
@@ -26,16 +26,6 @@ async fn waiting(server: &Server, latch: &Latch, count: usize) -> Vec<i64> {
 async fn wait_begun(latch: &Latch, count: usize) {
     let begun = || latch.trace().iter().filter(|line| line.starts_with("begin")).count();
     until("scripts to begin", || begun() >= count).await;
-}
-
-/// Polls what tells nobody that it changes.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let looking = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(30), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 fn claim_of(run: i64) -> impl Fn(&State) -> bool {

@@ -13,8 +13,11 @@ mod house;
 mod kill;
 mod log;
 mod recovery;
+mod reload;
 mod rest;
 mod run;
+
+use std::time::Duration;
 
 use support::{Options, Server, WorkerOptions, WorkerProcess};
 
@@ -35,4 +38,14 @@ async fn up_with(options: Options, settings: &[(&str, &str)]) -> (Server, Worker
     let worker = WorkerProcess::start(&server, &options);
     server.wait_up().await;
     (server, worker)
+}
+
+/// Polls what tells nobody that it changes.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), looking).await.is_ok(), "waited in vain for {what}");
 }

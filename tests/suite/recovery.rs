@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, RunSpec, Server, StepKind, What, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
-use crate::worker;
+use crate::{until, worker};
 
 const KEY: &str = "testworker";
 
@@ -27,16 +27,6 @@ async fn up(options: &WorkerOptions) -> (Server, WorkerProcess) {
 async fn die(worker: &mut WorkerProcess) {
     worker.sigkill();
     worker.wait_exit().await;
-}
-
-/// Polls what tells nobody that it changes.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let looking = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(30), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 async fn wait_begun(latch: &Latch, count: usize) {

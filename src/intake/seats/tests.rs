@@ -86,3 +86,18 @@ async fn however_many_want_one_no_more_sit_than_there_are_seats() {
     }
     assert_eq!(seats.taken(), 0);
 }
+
+#[tokio::test]
+async fn seats_that_are_added_can_be_taken_and_those_taken_away_are_not_given_again() {
+    let seats = Seats::new(1);
+    let first = seats.take().expect("a seat");
+    assert!(seats.take().is_none());
+    seats.resize(2);
+    seats.freed().await;
+    let second = seats.take().expect("a seat");
+    seats.resize(1);
+    drop(first);
+    assert!(seats.take().is_none());
+    drop(second);
+    assert!(seats.take().is_some());
+}

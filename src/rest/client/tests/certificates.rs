@@ -211,3 +211,18 @@ fn a_ca_file_that_is_none_is_told_at_once() {
     let empty = ca_file("no certificate at all\n");
     assert!(said(empty.path().to_owned()).contains("contains no certificate in PEM form"));
 }
+
+#[tokio::test]
+async fn a_client_learns_of_another_authority_and_keeps_what_it_knows_where_that_is_none() {
+    let (pem, issuer) = authority();
+    let (url, _) = serving(&signed_by(&params("localhost"), &issuer)).await;
+    let client = client(Settings { tls_verify: true, ..settings(&url) });
+    run(&client).await.expect_err("an unknown authority");
+    let (good, empty) = (ca_file(&pem), ca_file(""));
+    let with =
+        |file: &NamedTempFile| Settings { tls_verify: true, ca_file: Some(file.path().to_owned()), ..settings(&url) };
+    client.reconfigure(with(&good)).expect("a client");
+    assert_eq!(run(&client).await.expect("a run").id, 2);
+    client.reconfigure(with(&empty)).expect_err("no authority");
+    assert_eq!(run(&client).await.expect("a run").id, 2);
+}

@@ -1,0 +1,70 @@
+//! HUP: the settings read again while the runs go on.
+
+use std::path::PathBuf;
+
+use super::{logging, of_worker, with_causes};
+use crate::config::{self, Loaded, Surroundings};
+use crate::worker::Worker;
+
+/// What is needed to read the settings again.
+pub struct Reloading {
+    /// As the command line said it.
+    config_path: Option<PathBuf>,
+    log: logging::Level,
+}
+
+impl Reloading {
+    pub fn new(config_path: Option<PathBuf>, log: logging::Level) -> Self {
+        Self { config_path, log }
+    }
+
+    /// Reads them, works under them from now on, and answers with what holds. Where anything is wrong with them,
+    /// everything stays as it was.
+    pub async fn reload(&self, worker: &Worker, running: Loaded) -> Loaded {
+        let surroundings = Surroundings::of_process();
+        let fresh = match config::reload(&running, self.config_path.as_deref(), &surroundings) {
+            Ok(fresh) => fresh,
+            Err(failure) => {
+                warn(&failure.warnings);
+                return keep(running, &failure.mistakes);
+            }
+        };
+        let settings = &fresh.loaded.settings;
+        let (warnings, mistakes) = config::check_places(settings);
+        warn(fresh.loaded.warnings.iter().chain(&warnings));
+        if !mistakes.is_empty() {
+            return keep(running, &mistakes);
+        }
+        if let Err(error) = worker.reconfigure(of_worker(settings)).await {
+            return keep(running, &[with_causes(&error)]);
+        }
+        self.log.change(settings.daemon.log_level);
+        tracing::info!(target: "job_runner_worker.config", "the settings were read again; {}", applied(&fresh.applied));
+        if !fresh.on_restart.is_empty() {
+            tracing::warn!(
+                target: "job_runner_worker.config",
+                "changed, and read at the start only: {}; hand over (USR2) to start anew without touching the runs",
+                fresh.on_restart.join(", ")
+            );
+        }
+        fresh.loaded
+    }
+}
+
+fn applied(keys: &[&str]) -> String {
+    if keys.is_empty() { "no value changed".to_owned() } else { format!("from now on: {}", keys.join(", ")) }
+}
+
+fn warn<'a>(warnings: impl IntoIterator<Item = &'a String>) {
+    for warning in warnings {
+        tracing::warn!(target: "job_runner_worker.config", "{warning}");
+    }
+}
+
+fn keep(running: Loaded, mistakes: &[String]) -> Loaded {
+    for mistake in mistakes {
+        tracing::error!(target: "job_runner_worker.config", "{mistake}");
+    }
+    tracing::error!(target: "job_runner_worker.config", "the settings stay as they were");
+    running
+}
