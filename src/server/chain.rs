@@ -26,12 +26,34 @@ pub enum Effect {
     Retry(Instant, u32),
     /// A child is due now.
     Child(JobId),
+    /// A child that would be due now is not, and why.
+    NoChild(JobId, NoChild),
+}
+
+/// Why a child does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoChild {
+    /// It is disabled.
+    #[error("the job is disabled")]
+    Disabled,
+    /// Its parent failed, here or on another worker.
+    #[error("its parent failed")]
+    ParentFailed,
+}
+
+/// A child of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// The job.
+    pub job: JobId,
+    /// Whether it runs when it is due.
+    pub enabled: bool,
 }
 
 /// What follows from a run that has just returned. `siblings` are the runs of the same job and schedule id, the run
-/// itself and those that a retry replaced left out. `children` are those that are enabled.
+/// itself and those that a retry replaced left out.
 #[must_use]
-pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[JobId], now: Instant) -> Vec<Effect> {
+pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Instant) -> Vec<Effect> {
     let success = run.return_success == Some(true);
     if let Some(retry) = retry(job, run, success, now) {
         return vec![retry];
@@ -52,8 +74,13 @@ pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[JobId], now: In
     effects.push(Effect::Completed(run.schedule_id));
     let unfinished = siblings.iter().any(|sibling| sibling.return_dts.is_none());
     let all_well = success && siblings.iter().all(|sibling| sibling.return_success != Some(false));
-    if run.schedule_children && !unfinished && (all_well || job.schedule_children_on_error) {
-        effects.extend(children.iter().map(|child| Effect::Child(*child)));
+    if run.schedule_children && !unfinished {
+        let goes_on = all_well || job.schedule_children_on_error;
+        effects.extend(children.iter().map(|child| match (goes_on, child.enabled) {
+            (true, true) => Effect::Child(child.job),
+            (true, false) => Effect::NoChild(child.job, NoChild::Disabled),
+            (false, _) => Effect::NoChild(child.job, NoChild::ParentFailed),
+        }));
     }
     effects
 }

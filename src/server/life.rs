@@ -76,6 +76,9 @@ pub enum Refusal {
     /// It is over.
     #[error("the run is over")]
     Final,
+    /// It is not the time to claim it: not due yet, disabled, or another run of the job is active.
+    #[error("the run is not to be claimed now")]
+    NotDue,
     /// Another attempt is under way.
     #[error("the run is in a later attempt")]
     OldAttempt,

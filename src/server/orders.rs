@@ -22,11 +22,12 @@ pub struct Addressed {
 #[derive(Clone, Debug)]
 pub struct Orders {
     sender: broadcast::Sender<Addressed>,
+    arrivals: broadcast::Sender<ApiKey>,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { sender: broadcast::channel(ROOM).0 }
+        Self { sender: broadcast::channel(ROOM).0, arrivals: broadcast::channel(ROOM).0 }
     }
 }
 
@@ -41,5 +42,16 @@ impl Orders {
     #[must_use]
     pub fn carry(&self) -> broadcast::Receiver<Addressed> {
         self.sender.subscribe()
+    }
+
+    /// A transport tells that a worker hears from now on: what it is to do is said to it at once.
+    pub fn arrived(&self, who: ApiKey) {
+        let _ = self.arrivals.send(who);
+    }
+
+    /// Who arrives from now on.
+    #[must_use]
+    pub fn arrivals(&self) -> broadcast::Receiver<ApiKey> {
+        self.arrivals.subscribe()
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
 
+mod fires;
 mod rows;
 mod runs;
 mod schema;

@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::run::{ApiKey, Attempt, KillId, RunId, Secret};
 use crate::server::model::{
-    Concurrency, Exclude, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project, ProjectId, Retry,
-    Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
+    Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
+    ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
 };
 
 /// A row that cannot be what we wrote.
@@ -248,6 +248,33 @@ pub fn kill(row: &SqliteRow) -> Result<KillRequest, StoreError> {
             _ => KillCause::Asked,
         },
     })
+}
+
+pub fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
+    Ok(Fire {
+        job: JobId::new(row.try_get("job")?).ok_or_else(|| strange("a job"))?,
+        due: instant(row.try_get("due")?)?,
+        run: row.try_get::<Option<i64>, _>("run")?.and_then(RunId::new),
+        what: match row.try_get("what")? {
+            "delayed" => FireKind::Delayed,
+            "skipped" => FireKind::Skipped,
+            "excluded" => FireKind::Excluded,
+            "missed" => FireKind::Missed,
+            _ => return Err(strange("a fact")),
+        },
+        reason: row.try_get("reason")?,
+        at: instant(row.try_get("at")?)?,
+    })
+}
+
+/// What became of a due time, as it is stored.
+pub fn fire_name(what: FireKind) -> &'static str {
+    match what {
+        FireKind::Delayed => "delayed",
+        FireKind::Skipped => "skipped",
+        FireKind::Excluded => "excluded",
+        FireKind::Missed => "missed",
+    }
 }
 
 /// Why a run is to be killed, as it is stored.

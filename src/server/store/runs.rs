@@ -2,12 +2,13 @@
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::fires::record;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
-use crate::server::chain::{self, Effect};
+use crate::server::chain::{self, Child, Effect};
 use crate::server::life::{self, Fact, Patch, Refusal, Who};
-use crate::server::model::{Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
+use crate::server::model::{Fire, FireKind, Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
 use crate::server::news::Item;
 
 /// A run to be made.
@@ -193,7 +194,7 @@ pub(super) async fn follow(
 ) -> Result<Vec<Item>, StoreError> {
     let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
     let siblings = siblings(connection, run).await?;
-    let children = enabled_children(connection, &job).await?;
+    let children = children(connection, &job).await?;
     let mut news = Vec::new();
     for effect in chain::after(&job, run, &siblings, &children, now) {
         match effect {
@@ -226,6 +227,11 @@ pub(super) async fn follow(
             Effect::Child(child) => {
                 news.push(Item::RunScheduled(insert(connection, &NewRun::due(child, now)).await?.id));
             }
+            Effect::NoChild(child, why) => {
+                let reason = format!("{why}: run {} of job {}", run.id, job.id);
+                let fire = Fire { job: child, due: now, run: None, what: FireKind::Skipped, reason, at: now };
+                record(connection, &fire).await?;
+            }
         }
     }
     Ok(news)
@@ -241,10 +247,10 @@ async fn siblings(connection: &mut SqliteConnection, run: &Run) -> Result<Vec<Ru
     found.iter().map(rows::run).collect()
 }
 
-async fn enabled_children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<JobId>, StoreError> {
-    let query = sqlx::query_scalar("SELECT id FROM job WHERE parent = ? AND enqueue_is_enabled ORDER BY id");
-    let found: Vec<i64> = query.bind(job.id.get()).fetch_all(connection).await?;
-    Ok(found.into_iter().filter_map(JobId::new).collect())
+async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Child>, StoreError> {
+    let query = sqlx::query_as("SELECT id, enqueue_is_enabled FROM job WHERE parent = ? ORDER BY id");
+    let found: Vec<(i64, bool)> = query.bind(job.id.get()).fetch_all(connection).await?;
+    Ok(found.into_iter().filter_map(|(id, enabled)| Some(Child { job: JobId::new(id)?, enabled })).collect())
 }
 
 /// Whether a run that failed did so because somebody wanted it to.

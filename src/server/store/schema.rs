@@ -73,10 +73,11 @@ pub const MIGRATIONS: &[&str] = &["
         return_success INTEGER, pid INTEGER, is_manual INTEGER NOT NULL DEFAULT 0,
         schedule_children INTEGER NOT NULL DEFAULT 1,
         attempt INTEGER NOT NULL DEFAULT 0, losses INTEGER NOT NULL DEFAULT 0,
-        retry_of INTEGER, retry INTEGER, exit TEXT
+        retry_of INTEGER, retry INTEGER, exit TEXT, plan TEXT, moved INTEGER
     ) STRICT;
     CREATE INDEX run_due ON run (schedule_dts) WHERE enqueue_dts IS NULL AND return_dts IS NULL;
     CREATE INDEX run_active ON run (job, schedule_id) WHERE return_dts IS NULL;
+    CREATE INDEX run_open ON run (job, schedule_dts) WHERE enqueue_dts IS NULL AND return_dts IS NULL;
     CREATE INDEX run_of_worker ON run (worker) WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL;
     CREATE INDEX run_by_job ON run (job, id);
     CREATE INDEX run_by_schedule ON run (schedule_id);
@@ -97,6 +98,7 @@ pub const MIGRATIONS: &[&str] = &["
         due INTEGER NOT NULL, run INTEGER, what TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX fire_by_job ON fire (job, id);
+    CREATE UNIQUE INDEX fire_once ON fire (job, due, what, reason, coalesce(run, 0));
     CREATE TABLE late_result (
         id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
         attempt INTEGER, worker INTEGER, at INTEGER NOT NULL, why TEXT NOT NULL, said TEXT NOT NULL

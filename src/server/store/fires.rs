@@ -1,0 +1,42 @@
+//! What became of the times at which jobs were due: written once each, read by who asks why.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::model::{Fire, JobId};
+
+/// How many facts are kept of a job; the oldest go first.
+const KEPT: i64 = 1000;
+
+impl Store {
+    /// What became of the times at which a job was due, the latest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn fires(&self, job: JobId, limit: u32) -> Result<Vec<Fire>, StoreError> {
+        let query = sqlx::query("SELECT * FROM fire WHERE job = ? ORDER BY id DESC LIMIT ?");
+        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
+        found.iter().map(rows::fire).collect()
+    }
+}
+
+/// Writes a fact down, unless it is there already: what is found at every look is one fact.
+pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Result<(), StoreError> {
+    let query = sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, reason, at) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(fire.job.get())
+        .bind(micros(fire.due))
+        .bind(fire.run.map(RunId::get))
+        .bind(rows::fire_name(fire.what))
+        .bind(&fire.reason)
+        .bind(micros(fire.at));
+    if query.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let query = sqlx::query(
+        "DELETE FROM fire WHERE job = ?1 AND id <= (SELECT id FROM fire WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    );
+    query.bind(fire.job.get()).bind(KEPT).execute(connection).await?;
+    Ok(())
+}
