@@ -8,6 +8,8 @@ use url::Url;
 use super::Settings;
 use super::address;
 use super::findings::{Findings, Texts};
+use super::redact::{self, Named};
+use super::surroundings::Surroundings;
 use super::value::{self, Wrong};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
@@ -37,8 +39,8 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
 ];
 
 /// Turns the texts that count into settings; `None` if there is a mistake, which the findings tell.
-pub fn check(given: &Texts, working_directory: &Path, findings: &mut Findings) -> Option<Settings> {
-    let mut check = Check { given, working_directory, findings };
+pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<Settings> {
+    let mut check = Check { given, surroundings, findings };
     let rest = check.rest();
     let source = check.source();
     let intake = check.intake();
@@ -58,7 +60,7 @@ pub fn check(given: &Texts, working_directory: &Path, findings: &mut Findings) -
 
 struct Check<'a> {
     given: &'a Texts,
-    working_directory: &'a Path,
+    surroundings: &'a Surroundings,
     findings: &'a mut Findings,
 }
 
@@ -90,13 +92,13 @@ impl Check<'_> {
     }
 
     fn path(&mut self, key: &str) -> Option<PathBuf> {
-        let directory = self.working_directory;
+        let directory = &self.surroundings.working_directory;
         self.warn_of_tilde(key);
         self.take(key, |text| value::path(text, directory))
     }
 
     fn optional_path(&mut self, key: &str) -> Option<Option<PathBuf>> {
-        let directory = self.working_directory;
+        let directory = &self.surroundings.working_directory;
         self.warn_of_tilde(key);
         self.take(key, |text| value::optional(text, |text| value::path(text, directory)))
     }
@@ -240,6 +242,7 @@ impl Check<'_> {
         let run_timeout = self.optional_seconds("run_timeout");
         let choices = [("inherit", Environment::Inherit), ("clean", Environment::Clean)];
         let environment = self.take("environment", |text| value::choice(text, &choices));
+        let redact = environment.and_then(|environment| self.redact(environment));
         Some(execution::Settings {
             script_temp_path: script_temp_path?,
             kill_grace: kill_grace?,
@@ -248,7 +251,42 @@ impl Check<'_> {
             run_timeout: run_timeout?,
             environment: environment?,
             max_log_bytes: max_log_bytes?,
+            redact: redact?,
         })
+    }
+
+    /// Everything that is taken out of the output of jobs.
+    fn redact(&mut self, environment: Environment) -> Option<Vec<Secret>> {
+        let names = self.take("redact", |text| value::optional(text, redact::names));
+        let lines = match self.optional_path("redact_file")? {
+            Some(path) => self.redact_file(&path)?,
+            None => Vec::new(),
+        };
+        let jobs = execution::of_jobs(environment, self.surroundings.variables.clone().into_iter());
+        let names = names?.unwrap_or_default();
+        let own = self.given.get("secret").map(|given| Named::new("secret", given.text.as_bytes()));
+        let all = own.into_iter().chain(redact::of_environment(&names, &jobs)).chain(lines);
+        let (secrets, ignored) = redact::usable(all);
+        for what in ignored {
+            self.warn("redact", what);
+        }
+        Some(secrets)
+    }
+
+    fn redact_file(&mut self, path: &Path) -> Option<Vec<Named>> {
+        let (key, shown) = ("redact_file", path.display());
+        match redact::lines(path) {
+            Ok((lines, exposed)) => {
+                if exposed {
+                    self.warn(key, format_args!("{shown} can be read by others; chmod 600 it"));
+                }
+                Some(lines)
+            }
+            Err(error) => {
+                self.findings.mistake(&self.given.get(key)?.origin, key, format_args!("{shown} {error}"));
+                None
+            }
+        }
     }
 
     fn report(&mut self, max_log_bytes: Option<u64>) -> Option<report::Settings> {

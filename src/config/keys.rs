@@ -90,6 +90,8 @@ pub const KEYS: &[Key] = &[
     new("max_attempts", "3").live(),
     new("log_update_interval", "5").live(),
     new("environment", "inherit"),
+    new("redact", "*_TOKEN, *_SECRET, *_PASSWORD, *_KEY").live(),
+    new("redact_file", "none").live(),
     new("api_timeout", "30").live(),
     new("run_timeout", "none").live(),
     new("pid_file", "none"),

@@ -4,7 +4,7 @@
 //! variable `JOB_RUNNER_WORKER_<KEY>` is stronger than the file (`layers`), and each room gets its own
 //! `Settings` (`check`). What is legal and yet suspicious is a warning (`traps`). Nothing here looks at
 //! the clock or at the process: what it was started with comes as [`Surroundings`], and the disk is
-//! read for the file, for the file with the secret, and in [`check_places`] alone.
+//! read for the file, for the files with secrets, and in [`check_places`] alone.
 //!
 //! A worker that runs reads it again with [`reload`], which keeps what cannot change under it.
 //!
@@ -20,6 +20,7 @@ mod interpolate;
 mod keys;
 mod layers;
 mod places;
+mod redact;
 mod reload;
 mod show;
 mod spelling;
@@ -177,7 +178,7 @@ fn understand(
         let what = format!("{}: {missing}: missing; set in [{SECTION}] or as {}<KEY>", path.display(), keys::PREFIX,);
         findings.mistakes.push(one_line(&what));
     }
-    let settings = check::check(&given, &surroundings.working_directory, findings);
+    let settings = check::check(&given, surroundings, findings);
     Some((settings?, given))
 }
 

@@ -29,7 +29,7 @@ pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings
     let fresh = load(path, surroundings)?;
     let plan = plan(&running.given, fresh.given.clone());
     let mut findings = Findings::default();
-    match check::check(&plan.given, &surroundings.working_directory, &mut findings) {
+    match check::check(&plan.given, surroundings, &mut findings) {
         Some(settings) if findings.mistakes.is_empty() => {
             let effective = show::effective(&plan.given);
             let loaded = Loaded { settings, effective, given: plan.given, ..fresh };

@@ -19,13 +19,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use connection::{Control, Progress, Running};
-pub use environment::Environment;
+pub use environment::{Environment, of_jobs};
 pub use logs::Logs;
 pub use pool::ShimProgram;
 pub use remains::{Remains, start as recorded_start};
 
 use crate::run::script::Script;
-use crate::run::{Attempt, Leftovers, RunId, excerpt};
+use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use pool::Pool;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The most bytes of a run's output that are kept; see [`excerpt`].
     pub max_log_bytes: u64,
+    /// What is taken out of the output of jobs before it is kept.
+    pub redact: Vec<Secret>,
 }
 
 /// What is to be executed.
@@ -171,6 +173,7 @@ impl Execution {
             grace_ms: millis(settings.kill_grace),
             timeout_ms: settings.run_timeout.map(millis),
             environment,
+            redact: settings.redact.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{How, Why};
+use crate::run::Secret;
 
 /// The longest packet, in bytes.
 pub const MAX_PACKET: usize = 128 * 1024;
@@ -64,6 +65,27 @@ pub struct Execution {
     pub timeout_ms: Option<u64>,
     /// What the job's environment gets besides the shim's own.
     pub environment: Vec<(String, String)>,
+    /// What is taken out of the output before it is kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "secrets")]
+    pub redact: Vec<Secret>,
+}
+
+/// Secrets are bytes and JSON has none: each byte is the character of its number.
+mod secrets {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::run::Secret;
+
+    pub fn serialize<S: Serializer>(secrets: &[Secret], to: S) -> Result<S::Ok, S::Error> {
+        let text = |secret: &Secret| secret.expose().iter().map(|byte| char::from(*byte)).collect::<String>();
+        secrets.iter().map(text).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+        let bytes = |text: &String| text.chars().map(u8::try_from).collect::<Result<Vec<_>, _>>();
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| bytes(text).map(Secret::new).map_err(serde::de::Error::custom)).collect()
+    }
 }
 
 /// From the shim.
@@ -113,3 +135,6 @@ pub enum FromShim {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod recovery;
 mod reload;
 mod rest;
 mod run;
+mod secrets;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -24,6 +24,8 @@ use super::server::Server;
 
 /// How long an exit may take before a wait for it fails.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Whom nothing belongs to.
+const NOBODY: Uid = Uid::from_raw(65534);
 /// How much of the worker's output a failed test prints.
 const DUMPED_LINES: usize = 80;
 /// Variables that would change what the worker does, wherever the tests run.
@@ -58,11 +60,21 @@ pub struct WorkerOptions {
     pub args: Vec<String>,
     /// Prints what the worker says as it says it.
     pub echo: bool,
+    /// Whether the worker is to run without root's rights, which it does anyway where the tests do.
+    pub unprivileged: bool,
 }
 
 impl WorkerOptions {
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), worker: 0, ini: Vec::new(), env: Vec::new(), args: Vec::new(), echo: false }
+        Self {
+            binary: binary.into(),
+            worker: 0,
+            ini: Vec::new(),
+            env: Vec::new(),
+            args: Vec::new(),
+            echo: false,
+            unprivileged: false,
+        }
     }
 
     /// Sets an ini key.
@@ -103,6 +115,12 @@ impl WorkerOptions {
         self.echo = true;
         self
     }
+
+    /// The worker runs as nobody where the tests run as root.
+    pub fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
+        self
+    }
 }
 
 /// The folder of a worker: ini file, state, scripts. When the last holder drops it, every process that
@@ -111,18 +129,42 @@ pub struct WorkerHome {
     folder: TempDir,
     api_key: String,
     options: WorkerOptions,
+    /// Who the worker runs as, if that is not us.
+    user: Option<Uid>,
 }
 
 impl WorkerHome {
     pub fn new(server: &Server, options: &WorkerOptions) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("job-runner-test-").tempdir().expect("a temporary folder");
         let api_key = server.worker_spec(options.worker).api_key.clone();
-        let home = Self { folder, api_key, options: options.clone() };
+        let user = (options.unprivileged && Uid::effective().is_root()).then_some(NOBODY);
+        let mut home = Self { folder, api_key, options: options.clone(), user };
+        home.give_away(home.path());
         for path in [home.scripts_path(), home.state_path()] {
-            fs::DirBuilder::new().mode(0o700).create(path).expect("a new folder");
+            fs::DirBuilder::new().mode(0o700).create(&path).expect("a new folder");
+            home.give_away(&path);
+        }
+        if user.is_some() {
+            home.bring_binary();
         }
         home.write_ini(&home.ini_for(server));
         Arc::new(home)
+    }
+
+    /// Makes a path the worker's own.
+    pub fn give_away(&self, path: &Path) {
+        if let Some(user) = self.user {
+            std::os::unix::fs::chown(path, Some(user.as_raw()), Some(user.as_raw())).expect("root may do that");
+        }
+    }
+
+    /// The binary may lie where only we can go.
+    fn bring_binary(&mut self) {
+        let here = self.path().join("job_runner_worker");
+        fs::hard_link(&self.options.binary, &here)
+            .or_else(|_| fs::copy(&self.options.binary, &here).map(drop))
+            .expect("a copy of the binary");
+        self.options.binary = here;
     }
 
     pub fn path(&self) -> &Path {
@@ -221,6 +263,7 @@ impl WorkerHome {
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .expect("writing the ini file");
+        self.give_away(&self.ini_path());
     }
 
     /// The binary with the ini file and a clean environment, ready to be started.
@@ -236,6 +279,10 @@ impl WorkerHome {
             command.env_remove(name);
         }
         command.env("FIXTURE_HOME", self.path());
+        if let Some(user) = self.user {
+            // Where we are, it may not even look.
+            command.uid(user.as_raw()).gid(user.as_raw()).current_dir(self.path());
+        }
         for (name, value) in &self.options.env {
             match value {
                 Some(value) => command.env(name, value),

@@ -107,6 +107,8 @@ fn every_key_is_listed_with_its_origin_and_the_secret_is_not_shown() {
     max_attempts = 3  (default)
     log_update_interval = 5  (default)
     environment = inherit  (default)
+    redact = *_TOKEN, *_SECRET, *_PASSWORD, *_KEY  (default)
+    redact_file = none  (default)
     api_timeout = 30  (default)
     run_timeout = none  (default)
     pid_file = none  (default)

@@ -6,6 +6,7 @@ mod golden;
 mod layers;
 mod places;
 mod properties;
+mod redact;
 mod reload;
 mod settings;
 

@@ -66,6 +66,7 @@ fn each_key_is_applied_or_kept_as_its_row_says() {
         ("incomplete_runs", "fail"),
         ("environment", "clean"),
         ("pid_file", "/other"),
+        ("redact_file", concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml")),
     ];
     for key in KEYS {
         let value = values.iter().find(|(name, _)| *name == key.name).map_or("77", |(_, value)| value);

@@ -34,6 +34,7 @@ fn the_required_keys_alone_give_the_documented_defaults() {
     assert_eq!(settings.execution.leftovers, Leftovers::Keep);
     assert_eq!(settings.execution.run_timeout, None);
     assert_eq!(settings.execution.environment, Environment::Inherit);
+    assert_eq!(settings.execution.redact.len(), 1);
     assert_eq!(settings.report.max_log_bytes, 819_200);
     assert_eq!(settings.report.log_update_interval, Duration::from_secs(5));
     assert_eq!(settings.report.ws_server_hostname, "ws.example.com");

@@ -15,6 +15,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
+use super::redact::Redactor;
 use super::spool::Spool;
 use super::syscall::{self, SpawnError};
 use super::tree;
@@ -42,6 +43,7 @@ pub struct Job {
     order: Execution,
     phase: Phase,
     record: Option<Flock<File>>,
+    redactor: Option<Redactor>,
     spool: Spool,
     chunk: Box<[u8]>,
     pipe: Option<OwnedFd>,
@@ -70,6 +72,7 @@ impl Job {
         cgroup: Option<&Cgroup>,
         null: BorrowedFd<'_>,
     ) -> Result<(Self, FromShim), String> {
+        let redactor = Redactor::new(&order.redact).map_err(|e| format!("its secrets could not be told apart: {e}"))?;
         let record = licence(&order, socket, cgroup).map_err(|e| format!("the record could not be made: {e}"))?;
         // Who cleans up after a dead worker removes the script first and looks for a record then; so
         // either they see our record, or we see that the script is gone.
@@ -80,6 +83,7 @@ impl Job {
         let mut job = Self {
             phase: Phase::Starting,
             record: Some(record),
+            redactor,
             spool: Spool::new(&order.output, order.head, order.tail),
             chunk: Vec::new().into_boxed_slice(),
             pipe: None,
@@ -242,6 +246,7 @@ impl Job {
         match nix::unistd::read(pipe, &mut self.chunk) {
             Ok(0) => {
                 self.pipe = None;
+                self.keep_rest();
                 match self.company {
                     Company::Alone => self.step(Input::OutputClosed(Company::Alone), cgroup),
                     Company::Others => self.parting = Some(Instant::now() + PARTING),
@@ -250,12 +255,20 @@ impl Job {
             }
             Ok(n) => {
                 if !matches!(self.phase, Phase::Finished(_)) {
-                    self.spool.write(&self.chunk[..n]);
+                    let output = &self.chunk[..n];
+                    self.spool.write(self.redactor.as_mut().map_or(output, |redactor| redactor.pass(output)));
                 }
                 true
             }
             Err(nix::errno::Errno::EINTR) => true,
             Err(_) => false,
+        }
+    }
+
+    /// Keeps what was held back of the output: no more of it counts.
+    fn keep_rest(&mut self) {
+        if let Some(redactor) = &mut self.redactor {
+            self.spool.write(redactor.finish());
         }
     }
 
@@ -321,6 +334,7 @@ impl Job {
             Effect::Finish => {
                 (self.timeout, self.grace, self.linger, self.sweep) = (None, None, None, None);
                 self.parting = None;
+                self.keep_rest();
             }
         }
     }

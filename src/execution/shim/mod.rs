@@ -12,6 +12,7 @@
 
 pub mod cgroup;
 mod job;
+pub mod redact;
 pub mod socket;
 pub mod spool;
 mod syscall;
@@ -80,6 +81,8 @@ enum Wake {
 
 impl Shim {
     fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
+        // Orders bring secrets: no core of ours, and no look into our memory. A job gets its own by `execve`.
+        nix::sys::prctl::set_dumpable(false)?;
         let worker = Peer::inherited()?;
         syscall::close_all_but(worker.as_fd());
         syscall::default_child_signal();

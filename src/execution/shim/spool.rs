@@ -34,7 +34,7 @@ impl Spool {
         Self { path: path.to_owned(), file: None, head, ring: tail, written: 0, stored: 0, broken: false }
     }
 
-    /// How many bytes the script has written.
+    /// How many bytes of output there have been.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written
@@ -42,6 +42,9 @@ impl Spool {
 
     /// Takes output. A disk that is full does not stop the script: what cannot be kept is counted.
     pub fn write(&mut self, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
         self.written += data.len() as u64;
         if !self.broken && self.store(data).is_err() {
             self.broken = true;

@@ -1,0 +1,104 @@
+//! What is taken out of the output of jobs: the worker's own secret, the values of variables that are named like
+//! secrets, and the lines of a file.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::file;
+use super::value::{Wrong, quoted};
+use crate::run::Secret;
+
+/// Shorter ones would be found in words that are no secrets.
+const LEAST: usize = 6;
+/// No longer end of the output is ever held back.
+const MOST: usize = 4096;
+/// All of them, in bytes: they travel in one packet, with the order to execute a run.
+const ALL: usize = 16 * 1024;
+
+/// What may be a secret, and what it is called.
+#[derive(Clone)]
+pub struct Named {
+    name: String,
+    value: Vec<u8>,
+}
+
+impl Named {
+    /// A value and its name.
+    pub fn new(name: impl Into<String>, value: &[u8]) -> Self {
+        Self { name: name.into(), value: value.to_vec() }
+    }
+}
+
+/// The names of variables, with `*` for any letters, separated by commas. Upper and lower case are the same.
+pub fn names(text: &str) -> Result<Vec<String>, Wrong> {
+    let allowed = "allowed are names of environment variables with * for any letters, such as *_TOKEN, separated by \
+                   commas, or none";
+    let name = |name: &str| {
+        let name = name.trim();
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.chars().all(|c| letters(c) || c == '*') && name.chars().any(letters) {
+            Ok(name.to_ascii_uppercase())
+        } else {
+            Err(Wrong::new(format!("{} names no variable", quoted(name)), allowed))
+        }
+    };
+    text.split(',').map(name).collect()
+}
+
+/// The values of the variables that have such a name.
+pub fn of_environment(names: &[String], environment: &[(OsString, OsString)]) -> Vec<Named> {
+    let meant = environment.iter().filter(|(name, _)| {
+        let name = name.as_bytes().to_ascii_uppercase();
+        names.iter().any(|pattern| matches(pattern.as_bytes(), &name))
+    });
+    meant.flat_map(|(name, value)| each_line(&name.to_string_lossy(), value.as_bytes())).collect()
+}
+
+/// Whether a name is like a pattern: as glob(7) has it, with `*` alone.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => name.is_empty(),
+        Some((b'*', rest)) => (0..=name.len()).any(|skipped| matches(rest, &name[skipped..])),
+        Some((letter, rest)) => name.first() == Some(letter) && matches(rest, &name[1..]),
+    }
+}
+
+/// The secrets in a file, one a line, and whether others can read it.
+pub fn lines(path: &Path) -> Result<(Vec<Named>, bool), file::Unreadable> {
+    let content = file::read(path)?;
+    Ok((each_line(&path.display().to_string(), &content.bytes), content.exposed))
+}
+
+/// A key of several lines is rarely printed just as it is: each line is a secret of its own.
+fn each_line(name: &str, value: &[u8]) -> Vec<Named> {
+    let lines = value.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
+    lines.map(|line| Named::new(name, line)).collect()
+}
+
+/// Those that can be looked for, each once, and what is to be said of the others: never what they are.
+pub fn usable(all: impl IntoIterator<Item = Named>) -> (Vec<Secret>, Vec<String>) {
+    let mut secrets: Vec<Secret> = Vec::new();
+    let mut ignored = Vec::new();
+    let mut room = ALL;
+    for Named { name, value } in all {
+        let why = if value.len() < LEAST {
+            format!("is shorter than {LEAST} bytes")
+        } else if value.len() > MOST {
+            format!("is longer than {MOST} bytes")
+        } else if secrets.iter().any(|secret| secret.expose() == value) {
+            continue;
+        } else if value.len() > room {
+            format!("is one too many: all secrets together may have {ALL} bytes")
+        } else {
+            room -= value.len();
+            secrets.push(Secret::new(value));
+            continue;
+        };
+        let what = format!("{name} {why} and is not taken out of the output of jobs");
+        if !ignored.contains(&what) {
+            ignored.push(what);
+        }
+    }
+    (secrets, ignored)
+}
