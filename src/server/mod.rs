@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod data;
 pub mod dispatch;
 pub mod feed;
 pub mod life;
@@ -20,6 +21,7 @@ pub mod page;
 pub mod script;
 mod settings;
 pub mod store;
+pub mod token;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,11 +31,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use data::{Data, DataError};
 use news::News;
 use office::Office;
 use orders::Orders;
 pub use settings::Settings;
 use store::{Store, StoreError};
+use token::OperatorToken;
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +46,11 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The data directory.
-    #[error("the data directory {0} cannot be used")]
-    Data(std::path::PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The operator's token.
+    #[error("the operator's token {0} cannot be used")]
+    Token(std::path::PathBuf, #[source] io::Error),
     /// An address cannot be had.
     #[error("cannot listen at {0}")]
     Listen(SocketAddr, #[source] io::Error),
@@ -53,9 +60,9 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Server {
     office: Arc<Office>,
-    http: SocketAddr,
-    stop: CancellationToken,
     tasks: TaskTracker,
+    /// Ours while we work.
+    _data: Data,
 }
 
 impl Server {
@@ -63,27 +70,30 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with the data directory or the addresses.
-    pub async fn start(settings: Settings) -> Result<Self, ServerError> {
-        std::fs::create_dir_all(&settings.data).map_err(|e| ServerError::Data(settings.data.clone(), e))?;
+    pub async fn start(mut settings: Settings) -> Result<Self, ServerError> {
+        let mut data = Data::take(&settings.data)?;
+        let token =
+            OperatorToken::of(&settings.data).map_err(|e| ServerError::Token(settings.data.join(token::FILE), e))?;
         let store = Store::open(&settings.data.join("job_runner.sqlite"), News::default()).await?;
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
-        let http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
-        let office = Arc::new(Office { store, settings, orders: Orders::default() });
+        settings.http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
+        data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let office = Arc::new(Office { store, settings, token, orders: Orders::default(), stop: stop.clone() });
         let routes = api::routes().merge(operator::routes()).merge(page::routes()).merge(feed::routes());
         let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));
         let stopped = stop.clone();
         tasks.spawn(async move {
             let _ = service.with_graceful_shutdown(stopped.cancelled_owned()).await;
         });
-        tasks.spawn(dispatch::work(Arc::clone(&office), stop.clone()));
-        Ok(Self { office, http, stop, tasks })
+        tasks.spawn(dispatch::work(Arc::clone(&office), stop));
+        Ok(Self { office, tasks, _data: data })
     }
 
     /// Where REST, pages and feeds are served.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
-        self.http
+        self.office.settings.http
     }
 
     /// What everything in it works with.
@@ -94,7 +104,7 @@ impl Server {
 
     /// Stops, and answers when everything is written.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.office.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         self.office.store.close().await;

@@ -1,19 +1,26 @@
 //! What everything in the server works with: the store, the settings, who is told of what.
 
+use tokio_util::sync::CancellationToken;
+
 use super::news::News;
 use super::orders::Orders;
 use super::settings::Settings;
 use super::store::Store;
+use super::token::OperatorToken;
 
 /// What everything in the server works with. Shared, never changed.
 #[derive(Debug)]
 pub struct Office {
     /// What is known.
     pub store: Store,
-    /// What was set.
+    /// What was set; the addresses are those that were got.
     pub settings: Settings,
+    /// What an operator must have.
+    pub token: OperatorToken,
     /// Where orders to workers are given.
     pub orders: Orders,
+    /// Is cancelled when the server stops: no answer may last longer.
+    pub stop: CancellationToken,
 }
 
 impl Office {
