@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -170,6 +171,12 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// How many scripts run, from now on.
+    #[must_use]
+    pub fn executing(&self) -> watch::Receiver<usize> {
+        self.intake.executing()
     }
 
     /// Stops every run under way.

@@ -1,6 +1,7 @@
 //! The daemon: settings, signals, drain, status, exit code.
 
 mod logging;
+mod manager;
 mod reload;
 mod signals;
 mod state;
@@ -14,6 +15,7 @@ use crate::cli::Args;
 use crate::config::{self, Exit, Loaded, Surroundings};
 use crate::execution::ShimProgram;
 use crate::worker::{self, Worker, WorkerError};
+use manager::Manager;
 use reload::Reloading;
 use signals::{Signals, Wish};
 
@@ -194,6 +196,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// Until a wish or the end of the drain lets us leave.
 async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reloading: Reloading) -> u8 {
     let answers = status::listen(&loaded.settings.daemon.state_path);
+    let mut manager = Manager::of_process(worker.executing());
     let mut terms = 0;
     let code = {
         let drain = async {
@@ -214,16 +217,24 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
                     status::answer(asked, &worker.status().await).await;
                     continue;
                 }
+                () = manager.due() => {
+                    manager.tell(&worker.status().await);
+                    continue;
+                }
             };
             match wish {
                 Wish::Terminate => {
                     terms += 1;
                     match terms {
                         1 => {
-                            if let Some(timeout) = loaded.settings.daemon.drain_timeout {
+                            let timeout = loaded.settings.daemon.drain_timeout;
+                            if let Some(timeout) = timeout {
                                 patience.as_mut().reset(tokio::time::Instant::now() + timeout);
                             }
-                            let runs = worker.status().await.intake.runs.len();
+                            manager.stopping(timeout.map(|timeout| timeout + loaded.settings.execution.kill_grace));
+                            let status = worker.status().await;
+                            manager.tell(&status);
+                            let runs = status.intake.runs.len();
                             tracing::warn!(
                                 target: "job_runner_worker.runner",
                                 "Worker is going to terminate! Draining {runs} run(s); once more stops them"
@@ -238,13 +249,18 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
                 }
                 Wish::HandOver => break EXIT_TEMPORARY,
                 Wish::Dump => dump(&worker).await,
-                Wish::Reload => loaded = reloading.reload(&worker, loaded).await,
+                Wish::Reload => {
+                    manager.reloading();
+                    loaded = reloading.reload(&worker, loaded).await;
+                    manager.reloaded();
+                }
             }
         }
     };
     if let Some(listening) = answers {
         listening.close();
     }
+    manager.stopping(Some(Duration::ZERO));
     let leaving = async {
         match code {
             EXIT_DRAINED => worker.leave().await,
@@ -254,6 +270,7 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
     let left = tokio::select! {
         () = leaving => code,
         () = third(&mut signals, terms) => EXIT_FAILURE,
+        never = manager.hear_us_leave() => match never {},
     };
     tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
     left

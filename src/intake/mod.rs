@@ -143,6 +143,12 @@ impl Intake {
         self.drained.cancelled().await;
     }
 
+    /// How many scripts run, from now on.
+    #[must_use]
+    pub fn executing(&self) -> watch::Receiver<usize> {
+        self.executing.clone()
+    }
+
     /// Waits until no script runs.
     pub async fn nothing_executes(&self) {
         let _ = self.executing.clone().wait_for(|executing| *executing == 0).await;

@@ -17,6 +17,7 @@ mod reload;
 mod rest;
 mod run;
 mod secrets;
+mod service;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Fault, Latch, Options, Server, What, WorkerOptions, WorkerProcess, WorkerSpec};
+use crate::support::{Fault, Latch, Options, Server, What, WorkerOptions, WorkerProcess, WorkerSpec, skip};
 use crate::worker;
 
 const CANARY: &str = "canary-7f3a91";
@@ -162,9 +162,7 @@ async fn p16_a_worker_leaves_no_core_and_jobs_keep_their_limit() {
         .status()
         .unwrap();
     if !abort.core_dumped() {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no process leaves a core on this machine");
-        return;
+        return skip("no process leaves a core on this machine");
     }
     for core in fs::read_dir(folder.path()).unwrap().flatten().filter(|entry| entry.path() != unlimited) {
         fs::remove_file(core.path()).unwrap();

@@ -29,6 +29,7 @@ mod rows;
 mod scripts;
 mod server;
 mod signature;
+mod skip;
 mod websocket;
 mod worker_process;
 
@@ -42,4 +43,5 @@ pub use rows::{KillRow, LogVersion, RunRow, RunSpec, Step, StepKind, WorkerRow};
 pub use scripts::{Latch, exits_with, prints};
 pub use server::{Options, Server, WorkerSpec};
 pub use signature::sign;
+pub use skip::skip;
 pub use worker_process::{WorkerHome, WorkerOptions, WorkerProcess};
