@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 use tokio::sync::{mpsc, oneshot};
 
-use super::shim::socket;
+use super::shim::{self, socket};
 use crate::report::End;
 use crate::run::{Cause, Outcome};
 use crate::wire::shim::{Execution, FromShim, ToShim};
@@ -19,6 +19,8 @@ const QUEUE: usize = 16;
 /// The longest packet of a shim, in bytes: a list of stuck processes.
 const MAX_SAID: usize = 16 * 1024;
 
+/// How long a shim that hung up is awaited to be gone; one that stays for leftovers ends on its own.
+const PARTING: Duration = Duration::from_secs(2);
 /// How long a shim may take to greet.
 pub(super) const GREETING: Duration = Duration::from_secs(10);
 
@@ -124,6 +126,8 @@ pub(super) struct Connection {
     say: mpsc::WeakSender<Request>,
     progress: Option<mpsc::Sender<Progress>>,
     hello: Option<oneshot::Sender<Hello>>,
+    /// The shim's process, once it greeted.
+    process: Option<OwnedFd>,
 }
 
 impl Connection {
@@ -136,12 +140,27 @@ impl Connection {
             say: say.downgrade(),
             progress: None,
             hello,
+            process: None,
         };
         Ok((connection, Shim { say }))
     }
 
-    /// Until either side is gone.
-    pub(super) async fn serve(mut self, idle: impl Fn(Shim)) {
+    /// Until either side is gone. Clears away what a shim that died could not remove itself.
+    pub(super) async fn serve_and_clear(mut self, state: PathBuf, idle: impl Fn(Shim)) {
+        self.serve(idle).await;
+        let process = self.process.take();
+        // Tells the run, if it still waits, that its shim died; and an idle shim that it may go.
+        drop(self);
+        // The socket of who dies closes a moment before the process is gone.
+        let clearing = move || {
+            if process.is_some_and(|process| shim::is_gone_within(&process, PARTING)) {
+                shim::clear_away_dead(&state);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(clearing).await;
+    }
+
+    async fn serve(&mut self, idle: impl Fn(Shim)) {
         loop {
             tokio::select! {
                 biased;
@@ -162,7 +181,6 @@ impl Connection {
                 },
             }
         }
-        // Dropping `progress` tells the run, if it still waits, that its shim died.
     }
 
     async fn request(&mut self, request: Request) -> io::Result<()> {
@@ -177,7 +195,8 @@ impl Connection {
 
     async fn heard(&mut self, said: FromShim, idle: &impl Fn(Shim)) {
         let progress = match said {
-            FromShim::Hello { supervision, .. } => {
+            FromShim::Hello { supervision, shim, .. } => {
+                self.process = shim::process(shim).ok();
                 if let Some(hello) = self.hello.take() {
                     let _ = hello.send(Hello { supervision });
                 }
@@ -219,14 +238,14 @@ async fn say(socket: &UnixDatagram, said: &ToShim) -> io::Result<()> {
 }
 
 /// Connects to the shim of a run that another worker process began.
-pub(super) async fn attach(path: &Path) -> io::Result<Running> {
+pub(super) async fn attach(path: &Path, state: &Path) -> io::Result<Running> {
     let fd = socket::connect(path)?;
     let (greeting, greeted) = oneshot::channel();
     let (mut connection, shim) = Connection::new(fd, Some(greeting))?;
     let (progress, heard) = mpsc::channel(QUEUE);
     connection.progress = Some(progress);
     // It finishes its run and is then let go: it may be of another version.
-    tokio::spawn(connection.serve(drop));
+    tokio::spawn(connection.serve_and_clear(state.to_owned(), drop));
     tokio::time::timeout(GREETING, greeted)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

@@ -197,7 +197,7 @@ impl Execution {
     /// # Errors
     /// That the shim is gone meanwhile: ask for what is left once more.
     pub async fn attach(&self, record: &Record) -> io::Result<Running> {
-        connection::attach(Path::new(&record.socket)).await
+        connection::attach(Path::new(&record.socket), self.pool.state()).await
     }
 
     /// Ends what a dead shim has left alive, and answers when nobody is left.

@@ -65,6 +65,11 @@ impl Pool {
         }
     }
 
+    /// The state directory that its shims are told.
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
     pub(super) fn supervision(&self) -> Option<String> {
         self.supervision.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -101,8 +106,8 @@ impl Pool {
         self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
         let (connection, shim) = Connection::new(ours, Some(greeting))?;
-        let idle = Arc::clone(&self.idle);
-        tokio::spawn(connection.serve(move |shim| give_back(&idle, shim)));
+        let (idle, state) = (Arc::clone(&self.idle), self.state.clone());
+        tokio::spawn(connection.serve_and_clear(state, move |shim| give_back(&idle, shim)));
         let hello = tokio::time::timeout(GREETING, greeted)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

@@ -35,7 +35,7 @@ impl Leftovers {
     /// Takes up what the store and the state directory know. To be done before any order is followed.
     pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
         // Before anybody is connected to: a shim takes the last to connect for its worker.
-        remove_dead_sockets(&shim::socket::directory(state));
+        shim::clear_away_dead(state);
         let mut known: HashMap<RunId, Attempt> = HashMap::new();
         for entry in runs {
             known.insert(entry.run, entry.attempt);
@@ -150,14 +150,5 @@ impl Leftovers {
             }
         }
         Ok(())
-    }
-}
-
-/// Sockets at which nobody listens any more.
-fn remove_dead_sockets(directory: &Path) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        if shim::socket::is_dead(&entry.path()) {
-            let _ = std::fs::remove_file(entry.path());
-        }
     }
 }

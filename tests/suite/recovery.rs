@@ -536,3 +536,36 @@ async fn runs_survive_a_worker_that_is_killed_again_and_again() {
     worker.wait_log_times("works for", deaths + 1).await;
     worker.assert_clean_end().await;
 }
+
+/// The socket and, where one could be had, the cgroup of a run's shim.
+fn belongings(worker: &WorkerProcess, run: i64) -> Vec<PathBuf> {
+    let begun = &worker.home().record(run, 1)[0];
+    let named = [&begun["socket"], &begun["cgroup"]];
+    let paths: Vec<PathBuf> = named.iter().filter_map(|path| path.as_str()).map(PathBuf::from).collect();
+    assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
+    paths
+}
+
+#[tokio::test]
+async fn what_a_dead_shim_could_not_remove_is_cleared_away() {
+    let (server, mut worker) = up(&worker()).await;
+    let latch = Latch::new();
+    for is_worker_alive in [true, false] {
+        let run = waiting(&server, &latch, 1).await[0];
+        let (supervisor, left) = (shim(&worker, run, 1), belongings(&worker, run));
+        latch.let_through(1);
+        server.wait_returned(run).await;
+        // Nothing is recorded of a shim without a run.
+        until("the record's end", || worker.home().run_files().is_empty()).await;
+        if is_worker_alive {
+            signal(supervisor, Signal::SIGKILL);
+        } else {
+            worker.sigstop();
+            signal(supervisor, Signal::SIGKILL);
+            die(&mut worker).await;
+            worker.restart().await;
+        }
+        until("the end of what is left", || left.iter().all(|path| !path.exists())).await;
+    }
+    worker.assert_clean_end().await;
+}

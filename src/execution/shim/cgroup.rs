@@ -9,6 +9,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+/// How the groups of shims begin; the pid of the shim follows.
+const PREFIX: &str = "job-runner.";
+
 /// A directory of the hierarchy. It is removed on drop, if nobody is in it.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -17,14 +20,14 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes a group below our own.
+    /// Makes the group of a shim below our own.
     ///
     /// # Errors
     /// Why none can be had.
-    pub fn create(name: &str) -> io::Result<Self> {
-        let own = own_group(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let path = own.join(name);
+    pub fn create(shim: u32) -> io::Result<Self> {
+        let path = ours()?.join(format!("{PREFIX}{shim}"));
+        // A dead shim had the same pid; what it left, if nobody is in it.
+        let _ = fs::remove_dir(&path);
         fs::create_dir(&path)?;
         let made = File::open(&path).map(|dir| Self { path: path.clone(), dir });
         match made {
@@ -70,6 +73,23 @@ pub fn kill(path: &Path) {
 #[must_use]
 pub fn populated(path: &Path) -> bool {
     fs::read_to_string(path.join("cgroup.events")).is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
+/// The group of this process.
+fn ours() -> io::Result<PathBuf> {
+    own_group(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
+/// Removes the groups of shims that died and left nobody in them. A group in which somebody is, the kernel keeps.
+pub fn remove_deserted(is_shim: impl Fn(i32) -> bool) {
+    let Ok(entries) = ours().and_then(fs::read_dir) else { return };
+    for entry in entries.flatten() {
+        let of = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        if of.is_some_and(|shim| !is_shim(shim)) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
 }
 
 /// Where the group of this process is, from `/proc/self/mountinfo` and `/proc/self/cgroup`.

@@ -18,7 +18,7 @@ pub mod spool;
 mod syscall;
 pub mod tree;
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,40 @@ use socket::Peer;
 pub const ARGUMENT: &str = "--shim";
 /// The third argument of a shim that is to do without a cgroup.
 pub const WITHOUT_CGROUP: &str = "without-cgroup";
+
+/// What a shim is called, for `ps` and to be told from whoever gets its pid later.
+const NAME: &CStr = c"jr-shim";
+
+/// Removes what dead shims could not: sockets at which nobody listens, groups in which nobody is.
+pub fn clear_away_dead(state: &Path) {
+    for entry in std::fs::read_dir(socket::directory(state)).into_iter().flatten().flatten() {
+        if socket::is_dead(&entry.path()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    cgroup::remove_deserted(is_alive);
+}
+
+/// A descriptor of a shim's process.
+///
+/// # Errors
+/// That it is gone.
+pub fn process(pid: i32) -> io::Result<OwnedFd> {
+    syscall::pidfd_open(Pid::from_raw(pid))
+}
+
+/// Waits for the end of a process, no longer than so long. Whether it came.
+#[must_use]
+pub fn is_gone_within(process: &OwnedFd, at_most: Duration) -> bool {
+    let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
+    nix::poll::poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], timeout).is_ok_and(|ended| ended > 0)
+}
+
+/// Whether a pid is that of a living shim, of whichever worker.
+fn is_alive(pid: i32) -> bool {
+    let named = std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_ascii_end() == NAME.to_bytes());
+    named && tree::process(pid).is_some_and(|process| !process.zombie)
+}
 
 /// Becomes a shim if the command line says so. Called before anything else.
 pub fn enter_if_called() {
@@ -86,7 +120,7 @@ impl Shim {
         let worker = Peer::inherited()?;
         syscall::close_all_but(worker.as_fd());
         syscall::default_child_signal();
-        let _ = nix::sys::prctl::set_name(c"jr-shim");
+        let _ = nix::sys::prctl::set_name(NAME);
         nix::sys::prctl::set_child_subreaper(true)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
         let mut child = SigSet::empty();
@@ -94,7 +128,7 @@ impl Shim {
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
-        let cgroup = if with_cgroup { Cgroup::create(&format!("job-runner.{}", process::id())).ok() } else { None };
+        let cgroup = if with_cgroup { Cgroup::create(process::id()).ok() } else { None };
         let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
         if let Some(worker) = &shim.worker {
             worker.say(&shim.hello())?;
