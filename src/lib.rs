@@ -31,6 +31,7 @@
 //!
 //! | room | may import |
 //! |---|---|
+//! | `crash_point` | |
 //! | `run` | |
 //! | `wire` | `run` |
 //! | `rest` | `run`, `wire` |
@@ -55,10 +56,20 @@
 
 #![warn(missing_docs)]
 
+/// A place at which a test may let the process die; nothing without the feature `crash-points`.
+macro_rules! crash_point {
+    ($point:ident) => {
+        #[cfg(feature = "crash-points")]
+        $crate::crash_point::pass($crate::crash_point::Point::$point);
+    };
+}
+
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod command;
 pub mod config;
+#[cfg(feature = "crash-points")]
+pub mod crash_point;
 pub mod daemon;
 pub mod execution;
 pub mod intake;

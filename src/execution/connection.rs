@@ -188,7 +188,9 @@ impl Connection {
             Request::Say(said) => say(&self.socket, &said).await,
             Request::Execute(order, progress) => {
                 self.progress = Some(progress);
-                say(&self.socket, &ToShim::Execute(order)).await
+                let said = say(&self.socket, &ToShim::Execute(order)).await;
+                crash_point!(OrderGiven);
+                said
             }
         }
     }

@@ -56,6 +56,7 @@ impl LogSource for Logs {
     fn forget(&self, run: RunId, attempt: Attempt) {
         // The record goes last: while it is there, the output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));
+        crash_point!(OutputRemoved);
         let _ = fs::remove_file(self.record_path(run, attempt));
     }
 }

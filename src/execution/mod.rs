@@ -139,6 +139,7 @@ impl Execution {
         let path = self.script_path(launch.run, launch.attempt, &launch.token);
         logs::write_private(&path, launch.script.body().as_bytes())
             .map_err(|source| LaunchError::Script { path: path.clone(), source })?;
+        crash_point!(ScriptWritten);
         let order = self.order(launch, &path);
         self.pool.execute(order).await.map_err(|source| {
             let _ = std::fs::remove_file(&path);

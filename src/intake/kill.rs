@@ -122,6 +122,7 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
     }
     entry.phase = KillPhase::Taken;
     context.reporter.outbox().try_kill(*entry).await;
+    crash_point!(KillTaken);
     if tell(context, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }
@@ -130,6 +131,7 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
 async fn executed(context: &Context, entry: &mut KillEntry) {
     entry.phase = KillPhase::Dead;
     context.reporter.outbox().try_kill(*entry).await;
+    crash_point!(KillDone);
     if tell(context, entry).await {
         context.reporter.event(Event::KillExecuted(entry.kill));
     }

@@ -147,6 +147,7 @@ impl RunTask {
         }
         match fate {
             Fate::GoesOn(running) => {
+                crash_point!(Attached);
                 tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", self.run);
                 let report = self.context.reporter.serve(entry, true);
                 match self.watch(running, report, seat).await {
@@ -316,8 +317,10 @@ impl RunTask {
             }
             self.entry = Some(entry);
         }
+        crash_point!(ClaimNext);
         match self.context.client.claim(self.run).await {
             Ok(()) => {
+                crash_point!(ClaimSent);
                 let late = self.looked.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
             }
@@ -445,6 +448,7 @@ impl RunTask {
                 progress = running.next() => match progress {
                     Progress::Spawned { pid, at } => {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
+                        crash_point!(SpawnedSeen);
                         report.started(Start { pid, at }).await;
                     }
                     Progress::Output(total) => report.output(total).await,
@@ -454,6 +458,7 @@ impl RunTask {
                         self.run
                     ),
                     Progress::Ended(ended) => {
+                        crash_point!(EndedSeen);
                         drop(seat);
                         self.ended(report, ended, stop_sent).await;
                         return None;
@@ -538,6 +543,7 @@ impl RunTask {
 
     /// An execution was lost. The report, if there is to be another.
     async fn account(&mut self, mut report: RunReport, how: Broken) -> Option<RunReport> {
+        crash_point!(LossSeen);
         let mut entry = report.entry().clone();
         let began = matches!(how, Broken::Lost) || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
         entry.losses += u32::from(began);

@@ -188,7 +188,9 @@ impl Courier {
         if self.known.ended {
             // First the files: a disk that is full may need their room to remove the row.
             self.desk.logs.forget(self.run, self.attempt);
+            crash_point!(RecordRemoved);
             self.desk.outbox.forget_run(self.run).await;
+            crash_point!(RowRemoved);
         }
     }
 
@@ -241,6 +243,7 @@ impl Courier {
     async fn tell_start(&mut self) -> Result<Step, Failure> {
         if let Some(start) = &self.start {
             self.desk.client.tell_start(self.run, &start.at, start.pid).await?;
+            crash_point!(StartSent);
             self.desk.events.tell(Event::RunStarted(self.run));
         }
         self.known.start_told = true;
@@ -274,6 +277,7 @@ impl Courier {
             text.push_str(&format!("\n[job runner worker] {} bytes of output could not be kept.\n", expected - total));
         }
         self.put_log(&self.cut(text)).await?;
+        crash_point!(LogSent);
         self.known.log_sent = true;
         Ok(Step::On)
     }
@@ -288,7 +292,9 @@ impl Courier {
             Some(start) if self.start_rejected => Some(start.at.as_str()),
             Some(_) => None,
         };
+        crash_point!(ReturnNext);
         self.desk.client.tell_result(self.run, at, end.outcome.success(), start).await?;
+        crash_point!(ReturnSent);
         Ok(Step::Delivered)
     }
 

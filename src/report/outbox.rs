@@ -195,6 +195,7 @@ impl Outbox {
 async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Request>) {
     let mut batch = Vec::with_capacity(BATCH);
     while requests.recv_many(&mut batch, BATCH).await > 0 {
+        crash_point!(OutboxNext);
         while let Err(e) = commit(&mut connection, &batch).await {
             let (stay, go): (Vec<_>, Vec<_>) = batch.drain(..).partition(|request| request.insist);
             for request in go {
@@ -207,6 +208,7 @@ async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Re
             tracing::error!(target: "job_runner_worker.outbox", "the outbox cannot be written, trying again: {e}");
             tokio::time::sleep(PAUSE).await;
         }
+        crash_point!(OutboxCommitted);
         for request in batch.drain(..) {
             let _ = request.done.send(Ok(()));
         }

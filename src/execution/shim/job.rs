@@ -100,6 +100,7 @@ impl Job {
             told: false,
             order,
         };
+        crash_point!(ShimBegun);
         let said = match job.spawn(cgroup, null) {
             Ok((pid, pipe)) => job.started(pid, pipe, cgroup),
             Err(reason) => {
@@ -140,8 +141,10 @@ impl Job {
 
     fn started(&mut self, pid: Pid, pipe: OwnedFd, cgroup: Option<&Cgroup>) -> FromShim {
         let at = now();
+        crash_point!(ShimSpawned);
         let start_time = tree::process(pid.as_raw()).map_or(0, |process| process.start_time);
         self.write(&Line::Spawned { pid: pid.as_raw(), start_time, at: at.clone() });
+        crash_point!(ShimSpawnWritten);
         self.pipe = Some(pipe);
         self.main = Some((pid, at.clone()));
         self.timeout = self.order.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
@@ -346,9 +349,12 @@ impl Job {
             return None;
         }
         let (how, at, output) = (How::from(outcome), now(), self.spool.written());
+        crash_point!(ShimEnded);
         let _ = std::fs::remove_file(&self.order.script);
+        crash_point!(ShimScriptRemoved);
         self.write(&Line::Ended { how: how.clone(), output, at: at.clone() });
         self.record = None;
+        crash_point!(ShimEndWritten);
         Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free() })
     }
 
@@ -364,6 +370,7 @@ impl Job {
 fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Result<Flock<File>> {
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&order.record)?;
     let mut record = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
+    crash_point!(ShimLicensed);
     let begun = Line::Begun {
         v: disk::VERSION,
         run: order.run,
