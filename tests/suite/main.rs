@@ -12,6 +12,7 @@ mod fixture_worker;
 mod house;
 mod kill;
 mod log;
+mod oracle;
 mod recovery;
 mod reload;
 mod rest;

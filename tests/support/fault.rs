@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::record::Call;
 
 type Matcher = dyn Fn(&Call) -> bool + Send + Sync;
+type Weather = dyn Fn(&Call) -> Option<What> + Send + Sync;
 type Editor = dyn Fn(&mut Value) + Send + Sync;
 
 /// What happens to a request that a fault catches. *Applied* means that the server's rows change as
@@ -160,23 +161,33 @@ impl FaultHandle {
 
 /// The faults in force.
 #[derive(Default)]
-pub struct Faults(Mutex<Vec<Injected>>);
+pub struct Faults {
+    injected: Mutex<Vec<Injected>>,
+    weather: Mutex<Option<Arc<Weather>>>,
+}
 
 impl Faults {
     pub fn inject(&self, fault: Fault) -> FaultHandle {
         let handle = FaultHandle::default();
-        self.0.lock().unwrap().push(Injected { fault, handle: handle.clone() });
+        self.injected.lock().unwrap().push(Injected { fault, handle: handle.clone() });
         handle
     }
 
     pub fn clear(&self) {
-        self.0.lock().unwrap().clear();
+        self.injected.lock().unwrap().clear();
+    }
+
+    /// Asks this for each request that no injected fault has caught.
+    pub fn set_weather(&self, weather: impl Fn(&Call) -> Option<What> + Send + Sync + 'static) {
+        *self.weather.lock().unwrap() = Some(Arc::new(weather));
     }
 
     /// What shall happen to this call, if anything unusual.
     pub fn catch(&self, call: &Call) -> Option<What> {
-        let faults = self.0.lock().unwrap();
-        faults.iter().find_map(|injected| injected.catch(call))
+        let caught = self.injected.lock().unwrap().iter().find_map(|injected| injected.catch(call));
+        // Asked without the lock: it may look at much.
+        let weather = self.weather.lock().unwrap().clone();
+        caught.or_else(|| weather.and_then(|weather| weather(call)))
     }
 }
 

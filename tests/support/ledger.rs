@@ -38,6 +38,7 @@ pub struct State {
     pub rest_connections: u64,
     /// Those of them that are open.
     pub rest_open: usize,
+    pub api_link: LinkCounters,
     pub broadcaster_link: LinkCounters,
     pub event_link: LinkCounters,
     pub websocket_link: LinkCounters,

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::broadcaster::Broadcaster;
 use super::connection::Connections;
 use super::event_sink::EventSink;
-use super::fault::{Fault, FaultHandle, Faults};
+use super::fault::{Fault, FaultHandle, Faults, What};
 use super::ledger::{Ledger, State};
 use super::link::Link;
 use super::record::{Call, Event};
@@ -71,6 +71,7 @@ pub struct Server {
     faults: Arc<Faults>,
     connections: Arc<Connections>,
     broadcaster: Arc<Broadcaster>,
+    api_link: Link,
     broadcaster_link: Link,
     event_link: Link,
     websocket: WebSocketServer,
@@ -102,6 +103,7 @@ impl Server {
         let event_sink = EventSink::start(ledger.clone()).await;
         let websocket = WebSocketServer::start(ledger.clone()).await;
         let link = |target, counters| Link::start(ledger.clone(), target, counters);
+        let api_link = link(rest.address, |s| &mut s.api_link).await;
         let broadcaster_link = link(broadcaster.address, |s| &mut s.broadcaster_link).await;
         let event_link = link(event_sink.address, |s| &mut s.event_link).await;
         let websocket_link = link(websocket.address, |s| &mut s.websocket_link).await;
@@ -114,6 +116,7 @@ impl Server {
             connections: rest.connections.clone(),
             rest: AsyncMutex::new(rest),
             broadcaster,
+            api_link,
             broadcaster_link,
             event_link,
             websocket,
@@ -264,6 +267,16 @@ impl Server {
         self.websocket.refuse(status);
     }
 
+    /// Asks this for each request that no injected fault has caught.
+    pub fn set_weather(&self, weather: impl Fn(&Call) -> Option<What> + Send + Sync + 'static) {
+        self.faults.set_weather(weather);
+    }
+
+    /// A way to the API that can be frozen. Who shall take it is told its address instead of the API's.
+    pub fn api(&self) -> &Link {
+        &self.api_link
+    }
+
     /// The way to the broadcaster.
     pub fn broadcaster(&self) -> &Link {
         &self.broadcaster_link
@@ -358,6 +371,11 @@ impl Server {
     ) -> impl Future<Output = ()> + 'a {
         let find = move |state: &State| holds(state).then_some(());
         self.ledger.expect_within(deadline, find, awaited)
+    }
+
+    /// Waits until this holds, no longer than so long. Whether it does.
+    pub async fn holds_within(&self, time: Duration, holds: impl Fn(&State) -> bool) -> bool {
+        self.ledger.find_within(time, |state| holds(state).then_some(())).await.is_some()
     }
 
     /// Watches for a while that this never holds. Panics when it does.

@@ -392,6 +392,11 @@ impl WorkerProcess {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Waits for the end of the worker's process, however long it takes.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.child.wait().await.expect("a child can be waited for")
+    }
+
     /// Waits for the end of the worker's process. Panics after 30 s.
     pub async fn wait_exit(&mut self) -> ExitStatus {
         self.wait_exit_within(DEADLINE).await

@@ -1,0 +1,47 @@
+//! The command line.
+
+/// What `--help` says.
+const USAGE: &str = "\
+./campaign [--runs N] [--seed S]       our worker under faults; 150 runs and seed 1 if not said
+  --verbose                            print what the worker says
+  --keep                               keep the folder with traces and logs
+A seed replays the same plan; how the processes run into each other is theirs.";
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Ours,
+}
+
+/// The command line, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments {
+    pub mode: Mode,
+    pub runs: usize,
+    pub seed: u64,
+    pub verbose: bool,
+    pub keep: bool,
+}
+
+impl Arguments {
+    /// Reads the command line. `Err` is what to print and the exit code.
+    pub fn read(words: impl Iterator<Item = String>) -> Result<Self, (String, u8)> {
+        let mut read = Self { mode: Mode::Ours, runs: 150, seed: 1, verbose: false, keep: false };
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let mut number = || {
+                let said = words.next().and_then(|word| word.parse::<u64>().ok());
+                said.ok_or_else(|| (format!("{word} needs a number\n{USAGE}"), 2))
+            };
+            match word.as_str() {
+                "--runs" => read.runs = usize::try_from(number()?).unwrap_or(usize::MAX),
+                "--seed" => read.seed = number()?,
+                "--verbose" => read.verbose = true,
+                "--keep" => read.keep = true,
+                "--help" => return Err((USAGE.to_owned(), 0)),
+                _ => return Err((format!("unknown: {word}\n{USAGE}"), 2)),
+            }
+        }
+        Ok(read)
+    }
+}

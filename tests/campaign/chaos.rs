@@ -1,0 +1,269 @@
+//! Does to the worker and its surroundings what the plan says, and starts the worker again whenever it is gone.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use jobrunner::crash_point::{DEAD, Point};
+use nix::sys::signal::Signal;
+
+use super::oracle::history::{Outage, ShimDeath, Size};
+use super::plan::{Act, Plan, Turn};
+use super::shims;
+use super::stage::{Stage, returned};
+use super::support::{Call, State, What, WorkerOptions, WorkerProcess};
+use super::weather::Weather;
+
+/// How long something stays frozen, closed or refused.
+const MOMENT: Duration = Duration::from_millis(700);
+/// How long somebody is given to pass a point that is armed.
+const PASSING: Duration = Duration::from_millis(1500);
+/// How long the API fails in an outage.
+const OUTAGE: Duration = Duration::from_secs(6);
+/// How long a hand-over may take; the promise is measured apart, without faults.
+const HAND_OVER: Duration = Duration::from_secs(30);
+/// The exit code of a worker that handed over.
+const HANDED_OVER: i32 = 75;
+
+/// The worker and what is done to it.
+pub struct Chaos {
+    stage: Arc<Stage>,
+    weather: Weather,
+    pub worker: WorkerProcess,
+    rng: Rng,
+    /// How many of the dead of the named points were counted.
+    dead_read: usize,
+    /// What went wrong in a way that the oracle does not see.
+    pub complaints: Vec<String>,
+}
+
+impl Chaos {
+    pub fn begin(stage: Arc<Stage>, weather: Weather, options: &WorkerOptions, rng: Rng) -> Self {
+        let worker = WorkerProcess::start(&stage.server, options);
+        Self { stage, weather, worker, rng, dead_read: 0, complaints: Vec::new() }
+    }
+
+    pub fn set_weather(&self, weather: impl Fn(&Call) -> Option<What> + Send + Sync + 'static) {
+        self.stage.server.set_weather(weather);
+    }
+
+    /// Acts until so many runs have returned.
+    pub async fn rage(&mut self, plan: &mut Plan, goal: usize) {
+        while self.stage.returned() + self.stage.seen().disowned.len() < goal {
+            let turn = plan.turn();
+            self.wait(turn, goal).await;
+            self.act(turn.act).await;
+            self.read_dead();
+        }
+        self.disarm();
+    }
+
+    /// Lets the worker live, in whatever weather, until so many runs have returned; answers how large it was.
+    pub async fn endure(&mut self, goal: usize) -> Vec<Size> {
+        let over = |stage: &Stage| stage.returned() + stage.seen().disowned.len() >= goal;
+        let mut sizes = Vec::new();
+        while !over(&self.stage) {
+            let before = self.stage.returned();
+            let further = |state: &State| returned(state) > before + 4;
+            self.stage.server.holds_within(Duration::from_secs(1), further).await;
+            if self.rng.u32(..4) == 0 {
+                self.end_shim().await;
+            }
+            if let Some(size) = self.size() {
+                sizes.push(size);
+            }
+        }
+        sizes
+    }
+
+    fn size(&self) -> Option<Size> {
+        let pid = self.worker.id()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Size {
+            returned: self.stage.returned(),
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().ok()?,
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+        })
+    }
+
+    /// Waits for calls, for the time, or for the worker to die of a point; then it lives again.
+    async fn wait(&mut self, turn: Turn, goal: usize) {
+        let calls = self.stage.server.look(|state| state.calls.len()) + turn.after_calls;
+        let due = move |state: &State| state.calls.len() >= calls || returned(state) >= goal;
+        self.unless_dead(turn.at_most, due).await;
+    }
+
+    /// Waits until something holds, no longer than so long. A worker that dies meanwhile is started again.
+    async fn unless_dead(&mut self, at_most: Duration, holds: impl Fn(&State) -> bool) -> bool {
+        let stage = Arc::clone(&self.stage);
+        let died = tokio::select! {
+            _ = stage.server.holds_within(at_most, holds) => false,
+            _ = self.worker.ended() => true,
+        };
+        if died {
+            self.read_dead();
+            self.worker.restart().await;
+        }
+        died
+    }
+
+    async fn act(&mut self, act: Act) {
+        let stage = Arc::clone(&self.stage);
+        match act {
+            Act::KillWorker => self.kill_worker().await,
+            Act::Arm(point, nth) => self.arm(point, nth).await,
+            Act::KillShim => self.end_shim().await,
+            Act::KillBoth => {
+                self.end_worker().await;
+                self.end_shim().await;
+                self.worker.restart().await;
+            }
+            Act::Reboot => self.reboot().await,
+            Act::HandOver => self.hand_over().await,
+            Act::Freeze => {
+                stage.count("worker SIGSTOP");
+                self.worker.sigstop();
+                stage.server.holds_within(MOMENT, |_| false).await;
+                self.worker.sigcont();
+            }
+            Act::Reload => {
+                stage.count("worker SIGHUP");
+                self.worker.sighup();
+            }
+            Act::BroadcasterRestarts => {
+                stage.count("broadcaster restart");
+                stage.server.broadcaster().close().await;
+                self.unless_dead(MOMENT, |_| false).await;
+                stage.server.broadcaster().reopen().await;
+            }
+            Act::BroadcasterFreezes => {
+                stage.count("broadcaster frozen");
+                stage.server.broadcaster().freeze();
+                self.unless_dead(MOMENT, |_| false).await;
+                stage.server.broadcaster().thaw();
+            }
+            Act::ApiFreezes => {
+                stage.count("API frozen");
+                stage.server.api().freeze();
+                self.unless_dead(MOMENT, |_| false).await;
+                stage.server.api().thaw();
+            }
+            Act::ApiConnectionsCut => {
+                stage.count("API connections reset");
+                stage.server.api().cut();
+            }
+            Act::ApiRefuses => {
+                stage.count("API refuses");
+                stage.server.api().close().await;
+                self.unless_dead(MOMENT, |_| false).await;
+                stage.server.api().reopen().await;
+            }
+            Act::Outage => self.outage().await,
+        }
+    }
+
+    async fn kill_worker(&mut self) {
+        self.end_worker().await;
+        self.worker.restart().await;
+    }
+
+    /// The worker is gone afterwards.
+    async fn end_worker(&mut self) {
+        self.stage.count("worker SIGKILL");
+        self.worker.sigkill();
+        self.worker.ended().await;
+    }
+
+    /// Somebody dies at a point, or the worker is killed in the end.
+    async fn arm(&mut self, point: Point, nth: u32) {
+        for passing in 1..=nth {
+            let _ = fs::write(self.stage.crash_points().join(format!("{point:?}.{passing}")), "");
+        }
+        let folder = self.stage.crash_points();
+        let fired = move |_: &State| point.is_of_shim() && !folder.join(format!("{point:?}.1")).exists();
+        if !self.unless_dead(PASSING, fired).await && !point.is_of_shim() {
+            self.disarm();
+            self.kill_worker().await;
+        }
+        self.disarm();
+    }
+
+    fn disarm(&self) {
+        for point in Point::ALL {
+            for nth in 1..=4 {
+                let _ = fs::remove_file(self.stage.crash_points().join(format!("{point:?}.{nth}")));
+            }
+        }
+        // Who died while we disarmed is read with the others.
+    }
+
+    /// Counts who died at a named point since the last time.
+    pub fn read_dead(&mut self) {
+        let dead = fs::read_to_string(self.stage.crash_points().join(DEAD)).unwrap_or_default();
+        for line in dead.lines().skip(self.dead_read) {
+            self.dead_read += 1;
+            let words: Vec<&str> = line.split(' ').collect();
+            let [point, pid, at] = words[..] else { continue };
+            self.stage.count(format!("died at {point}"));
+            let of_shim = Point::ALL.iter().any(|known| known.is_of_shim() && format!("{known:?}") == point);
+            if of_shim {
+                let (pid, at) = (pid.parse().unwrap_or_default(), at.parse().unwrap_or_default());
+                shims::note_death(&self.stage, ShimDeath { pid, at });
+                self.stage.count("shim SIGKILL at a named point");
+            } else {
+                self.stage.count("worker SIGKILL at a named point");
+            }
+        }
+    }
+
+    async fn end_shim(&mut self) {
+        let shims = shims::living(self.worker.home());
+        self.stage.seen().shims.extend(&shims);
+        if !shims.is_empty() {
+            shims::end(&self.stage, shims[self.rng.usize(..shims.len())]);
+        }
+    }
+
+    /// Nobody lives any more, and what is on disk was written before this boot.
+    async fn reboot(&mut self) {
+        self.end_worker().await;
+        self.stage.count("reboot");
+        for shim in shims::living(self.worker.home()) {
+            shims::end(&self.stage, shim);
+        }
+        super::support::end_everything_marked(self.worker.home().path());
+        shims::reboot_records(self.worker.home());
+        self.worker.restart().await;
+    }
+
+    pub async fn hand_over(&mut self) {
+        self.stage.count("hand-over");
+        let since = Instant::now();
+        self.worker.signal(Signal::SIGUSR2);
+        match tokio::time::timeout(HAND_OVER, self.worker.ended()).await {
+            Ok(status) if status.code() == Some(HANDED_OVER) => {
+                let mut seen = self.stage.seen();
+                seen.longest_hand_over = seen.longest_hand_over.max(since.elapsed());
+            }
+            // It may have died of a named point on its way out, or have had no handler yet.
+            Ok(status) if std::os::unix::process::ExitStatusExt::signal(&status).is_some() => {}
+            Ok(status) => self.complaints.push(format!("a hand-over ended with {status}")),
+            Err(_) => self.complaints.push(format!("a hand-over took more than {HAND_OVER:?}")),
+        }
+        self.worker.restart().await;
+    }
+
+    async fn outage(&mut self) {
+        self.stage.count("outage");
+        self.disarm();
+        self.weather.begin_outage();
+        // A worker that has just been started is not the one that was warned.
+        let died = self.unless_dead(OUTAGE, |_| false).await;
+        let requests = self.weather.end_outage();
+        if !died {
+            self.stage.seen().outages.push(Outage { requests });
+        }
+    }
+}

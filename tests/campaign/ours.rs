@@ -1,0 +1,159 @@
+//! The campaign against our worker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::arguments::Arguments;
+use super::chaos::Chaos;
+use super::oracle::{self, Verdict, Violation};
+use super::plan::Plan;
+use super::stage::{Stage, returned};
+use super::support::{Call, State, WorkerOptions};
+use super::weather::Weather;
+use super::{feeder, noise, witness};
+
+/// How many runs at once.
+const SEATS: usize = 8;
+/// After how many lost executions a run is failed: the worker's default.
+const MAX_ATTEMPTS: u32 = 3;
+/// How long after the last fault every claimed run must have returned.
+const SETTLING: Duration = Duration::from_secs(60);
+/// How long a drained worker may take to be gone.
+const LEAVING: Duration = Duration::from_secs(40);
+/// Which part of the runs one worker lives through at the end: one fifth.
+const ENDURED: usize = 5;
+
+/// Runs it, prints what came of it, and answers whether all was well.
+pub async fn campaign(arguments: &Arguments) -> bool {
+    let since = Instant::now();
+    let mut plan = Plan::new(arguments.seed, arguments.runs);
+    let stage = Arc::new(Stage::new().await);
+    let weather = Weather::new(plan.weather.clone());
+    let mut chaos = Chaos::begin(Arc::clone(&stage), weather.clone(), &options(&stage, arguments), plan.noise.fork());
+    let home = Arc::clone(chaos.worker.home());
+    {
+        let (stage, weather, home) = (Arc::downgrade(&stage), weather.clone(), home.path().to_owned());
+        let on = move |call: &Call| {
+            let stage = stage.upgrade()?;
+            note_survivors(&stage, &home, call);
+            weather.on(&stage, call)
+        };
+        chaos.set_weather(on);
+    }
+    let feeding = tokio::spawn(feeder::feed(Arc::clone(&stage), plan.runs.clone(), weather.clone()));
+    let making_noise = tokio::spawn(noise::make(Arc::clone(&stage), plan.noise.clone()));
+
+    chaos.rage(&mut plan, arguments.runs - arguments.runs / ENDURED).await;
+    let sizes = chaos.endure(arguments.runs).await;
+    making_noise.abort();
+    weather.calm();
+    // What was rejected waits for the next start.
+    chaos.hand_over().await;
+    let settled = settle(&stage).await;
+    feeding.abort();
+    let _ = feeding.await;
+    chaos.worker.sigterm();
+    let left = tokio::time::timeout(LEAVING, chaos.worker.ended()).await;
+    chaos.read_dead();
+    gone(&home).await;
+
+    let exit_code = left.ok().and_then(|status| status.code());
+    let mut history = witness::history(&stage, &home, &plan.runs, sizes, exit_code);
+    (history.concurrent_jobs, history.max_attempts) = (SEATS, MAX_ATTEMPTS);
+    let complaints = std::mem::take(&mut chaos.complaints);
+    drop(chaos);
+    let _ = making_noise.await;
+    let mut stage = Arc::into_inner(stage).expect("nobody else is on the stage any more");
+    history.bystanders_gone = stage.bystanders_gone();
+    let violations = oracle::judge(&history);
+    report(&stage, arguments, &violations, &complaints, settled, since.elapsed());
+    if arguments.keep || !violations.is_empty() {
+        let kept = stage.keep();
+        let _ = std::fs::copy(home.log_path(), kept.join("worker.log"));
+        println!("traces and logs: {}", kept.display());
+    }
+    violations.is_empty() && complaints.is_empty()
+}
+
+fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
+    let api = format!("http://{}/", stage.server.api().address);
+    let options = WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
+        .set("api_base_url", api)
+        .set("concurrent_jobs", SEATS)
+        .set("max_attempts", MAX_ATTEMPTS)
+        .set("max_log_bytes", 65_536)
+        .set("log_update_interval", "0.2")
+        .set("api_timeout", 2)
+        .set("linger", "0.3")
+        .set("leftovers", "stop")
+        .set("reconnect_after_inactivity", 3)
+        .env(jobrunner::crash_point::VARIABLE, stage.crash_points());
+    if arguments.verbose { options.echo() } else { options }
+}
+
+/// Looks who lives of a run at the moment at which the server hears that it was killed.
+fn note_survivors(stage: &Stage, home: &std::path::Path, call: &Call) {
+    let id = call.path.strip_prefix("/api/v1/kill_request/").and_then(|rest| rest.strip_suffix('/')?.parse().ok());
+    let Some(kill): Option<i64> = id.filter(|_| call.sets("execute_dts")) else { return };
+    let Some(run) = stage.seen().killed.get(&kill).copied() else { return };
+    let alive = witness::alive(home, run);
+    stage.seen().survivors.entry(kill).or_default().extend(alive);
+}
+
+/// Waits until every run has returned and every kill is executed. Whether that came in time.
+async fn settle(stage: &Stage) -> bool {
+    let disowned = stage.seen().disowned.clone();
+    let all = move |state: &State| {
+        let runs = state.runs.values().all(|run| run.return_dts.is_some() || disowned.contains(&run.id));
+        let kills = state.kills.values().all(|kill| kill.execute_dts.is_some() || disowned.contains(&kill.run));
+        runs && kills
+    };
+    stage.server.holds_within(SETTLING, all).await
+}
+
+/// Waits until nobody of the worker is there, no longer than it may take.
+async fn gone(home: &super::support::WorkerHome) {
+    let until = Instant::now() + Duration::from_secs(10);
+    // There is nothing to wait on: they are nobody's children, or somebody else's.
+    while !home.processes().is_empty() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn report(
+    stage: &Stage,
+    arguments: &Arguments,
+    violations: &[Violation],
+    complaints: &[String],
+    settled: bool,
+    took: Duration,
+) {
+    let seen = stage.seen();
+    for (name, count) in &seen.faults {
+        println!("{count:7} {name}");
+    }
+    let runs = stage.server.look(returned);
+    let (returned, made) = (runs, arguments.runs);
+    println!(
+        "seed {}, {returned} of {made} runs returned, {} disowned by the server, {:.0} s{}",
+        arguments.seed,
+        seen.disowned.len(),
+        took.as_secs_f64(),
+        if settled { "" } else { "; not all of them in time" }
+    );
+    for complaint in complaints {
+        println!("{complaint}");
+    }
+    for violation in violations {
+        println!("{violation}");
+    }
+    println!(
+        "worker SIGKILLs {}, shim SIGKILLs {}, hand-overs {} (the longest {:.1} s)",
+        seen.counted("worker SIGKILL"),
+        seen.counted("shim SIGKILL"),
+        seen.counted("hand-over"),
+        seen.longest_hand_over.as_secs_f64()
+    );
+    let all: usize = seen.faults.values().sum();
+    println!("faults injected {all}, runs {made}, {}", Verdict::of(violations));
+}

@@ -1,0 +1,144 @@
+//! Gathers what a campaign has seen into a history.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::oracle::history::{Did, History, Kill, Run, Size, Step};
+use super::plan::PlannedRun;
+use super::plan::Shape;
+use super::script;
+use super::stage::{SECRET, Stage};
+use super::support::{KillRow, RunRow, StepKind, WorkerHome};
+
+/// Everything but what is asked of the stage alone.
+pub fn history(
+    stage: &Stage,
+    home: &WorkerHome,
+    plan: &[PlannedRun],
+    sizes: Vec<Size>,
+    exit_code: Option<i32>,
+) -> History {
+    let trace = stage.trace();
+    let seen = stage.seen();
+    let (rows, kills) = stage.server.look(|state| {
+        (state.runs.values().cloned().collect::<Vec<_>>(), state.kills.values().cloned().collect::<Vec<_>>())
+    });
+    let killed: Vec<i64> = kills.iter().map(|kill| kill.run).collect();
+    let run = |(row, planned): (&RunRow, &PlannedRun)| Run {
+        id: row.id,
+        lines: script::lines(planned.shape),
+        is_long: planned.shape == Shape::Long,
+        steps: row.steps.iter().map(|step| Step { seq: step.seq, did: did(step.kind) }).collect(),
+        log: row.log_text().to_owned(),
+        completions: row.completions,
+        success: row.return_success,
+        is_killed: killed.contains(&row.id),
+        was_disowned: seen.disowned.contains(&row.id),
+        log_was_refused: seen.logs_refused.contains(&row.id),
+        was_forgotten: false,
+    };
+    let kill = |row: &KillRow| Kill {
+        id: row.id,
+        run: row.run,
+        is_executed: row.execute_dts.is_some(),
+        survivors: seen.survivors.get(&row.id).cloned().unwrap_or_default(),
+    };
+    History {
+        runs: rows.iter().zip(plan).map(run).collect(),
+        marks: script::marks(&trace),
+        shim_deaths: seen.shim_deaths.clone(),
+        kills: kills.iter().map(kill).collect(),
+        left: left(home, seen.shims.iter().copied()),
+        secret_found: secret(home, &rows),
+        outages: seen.outages.clone(),
+        sizes,
+        exit_code,
+        ..History::default()
+    }
+}
+
+fn did(kind: StepKind) -> Did {
+    match kind {
+        StepKind::Claim => Did::Claim,
+        StepKind::Start => Did::Start,
+        StepKind::Pid => Did::Pid,
+        StepKind::Log => Did::Log,
+        StepKind::Return => Did::Return,
+        StepKind::Reset => Did::Reset,
+        StepKind::Other => Did::Other,
+    }
+}
+
+/// Who lives of a run, by the number in the environment of its processes.
+pub fn alive(home: &Path, run: i64) -> Vec<i32> {
+    let mark = format!("JOB_RUNNER_RUN_ID={run}");
+    let home = [b"FIXTURE_HOME=", home.as_os_str().as_bytes()].concat();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |wanted: &[u8]| environment.split(|b| *b == 0).any(|variable| variable == wanted);
+        has(mark.as_bytes()) && has(&home)
+    })
+    .collect()
+}
+
+/// Processes, files, sockets and cgroups that are still there.
+fn left(home: &WorkerHome, shims: impl Iterator<Item = i32>) -> Vec<String> {
+    let mut left: Vec<String> =
+        home.processes().iter().map(|pid| format!("process {pid} ({})", command(*pid))).collect();
+    left.extend(home.run_files().iter().map(|path| path.display().to_string()));
+    let sockets = fs::read_dir(home.own_state_path().join("shims")).into_iter().flatten().flatten();
+    left.extend(sockets.map(|entry| entry.path().display().to_string()));
+    let groups = own_cgroup();
+    left.extend(
+        shims
+            .filter_map(|pid| groups.as_ref().map(|folder| folder.join(format!("job-runner.{pid}"))))
+            .filter(|path| path.exists())
+            .map(|path| format!("cgroup {}", path.display())),
+    );
+    left
+}
+
+fn command(pid: i32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ").chars().take(120).collect()
+}
+
+/// The directory of the cgroup of this process, in which the shims make theirs.
+fn own_cgroup() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::"))?.to_owned();
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let at = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let at = words.next()?;
+        (words.next()? == "cgroup2").then(|| at.to_owned())
+    })?;
+    Some(Path::new(&at).join(own.trim_start_matches('/')))
+}
+
+/// Where the worker's secret stands, other than in its ini file.
+fn secret(home: &WorkerHome, runs: &[RunRow]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path != home.ini_path() && contains(&fs::read(&path).unwrap_or_default(), SECRET.as_bytes()) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found.extend(
+        runs.iter().filter(|run| run.log_text().contains(SECRET)).map(|run| format!("the log of run {}", run.id)),
+    );
+    found
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
