@@ -18,6 +18,8 @@ pub mod office;
 pub mod operator;
 pub mod orders;
 pub mod page;
+pub mod schedule;
+
 pub mod script;
 mod settings;
 pub mod store;

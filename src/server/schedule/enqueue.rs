@@ -1,0 +1,188 @@
+//! Which runs that are due may run now, on whom, and why not.
+//!
+//! One schedule id of a job at a time, the earliest first, unless the job says otherwise; whoever was disabled
+//! gets nothing, except what somebody asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::run::RunId;
+use crate::server::model::{Concurrency, Job, PoolId, Run, WorkerId};
+
+#[cfg(test)]
+mod tests;
+
+/// Who is there to work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crew {
+    /// Who is in which pool.
+    pub pools: BTreeMap<PoolId, Vec<WorkerId>>,
+    /// Who is given new runs.
+    pub enabled: BTreeSet<WorkerId>,
+    /// Who has not answered for too long.
+    pub silent: BTreeSet<WorkerId>,
+}
+
+/// What is known of a job when its runs are looked at.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // one flag each for what can be disabled
+pub struct Standing<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Whether its project is enabled.
+    pub project_is_enabled: bool,
+    /// Whether its template is.
+    pub template_is_enabled: bool,
+    /// Whether its pool is.
+    pub pool_is_enabled: bool,
+    /// Its runs that are claimed and not over.
+    pub active: &'a [Run],
+    /// Its runs that are due and not claimed, the earliest first.
+    pub due: &'a [Run],
+    /// Who is there to work.
+    pub crew: &'a Crew,
+}
+
+/// What is decided about a run that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is announced: to this worker, or to whoever is best.
+    Announce(RunId, Option<WorkerId>),
+    /// It becomes a run of each of these workers; the others were left out, being silent.
+    Spread(RunId, Vec<WorkerId>, Vec<WorkerId>),
+    /// It waits.
+    Wait(RunId, Reason),
+    /// It does not happen.
+    Skip(RunId, Reason),
+    /// It waits until these are killed.
+    Replace(RunId, Vec<RunId>),
+}
+
+/// Why a run does not run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Its job is disabled.
+    #[error("the job is disabled")]
+    JobDisabled,
+    /// Its template is.
+    #[error("the job's template is disabled")]
+    TemplateDisabled,
+    /// Its project is.
+    #[error("the job's project is disabled")]
+    ProjectDisabled,
+    /// Its pool is.
+    #[error("the job's worker pool is disabled")]
+    PoolDisabled,
+    /// Another schedule id of the job is active.
+    #[error("run {0} of the job is not over yet")]
+    Active(RunId),
+    /// Another schedule id of the job is due and comes first.
+    #[error("run {0} of the job comes first")]
+    Behind(RunId),
+    /// Nobody is enabled in the pool.
+    #[error("no worker of the pool is enabled")]
+    NoWorker,
+    /// Nobody in the pool answers.
+    #[error("no worker of the pool answers")]
+    NobodyAnswers,
+    /// Everybody in the pool has enough to do.
+    #[error("no worker of the pool has a free seat")]
+    NoSeat,
+    /// Its worker is disabled.
+    #[error("its worker {0} is disabled")]
+    WorkerDisabled(WorkerId),
+    /// Its worker does not answer.
+    #[error("its worker {0} does not answer")]
+    WorkerSilent(WorkerId),
+}
+
+/// Decides about every run that is due.
+#[must_use]
+pub fn decide(standing: Standing<'_>) -> Vec<Verdict> {
+    let mut first = None::<&Run>;
+    let mut verdicts = Vec::new();
+    for run in standing.due {
+        let verdict = standing.one(run, first);
+        if matches!(verdict, Verdict::Announce(..) | Verdict::Spread(..)) {
+            first.get_or_insert(run);
+        }
+        verdicts.push(verdict);
+    }
+    verdicts
+}
+
+/// Whether a worker may claim a run now: only what it could have been told.
+#[must_use]
+pub fn may_claim(standing: Standing<'_>, run: RunId, worker: WorkerId) -> bool {
+    decide(standing).iter().any(|verdict| match verdict {
+        Verdict::Announce(announced, to) => *announced == run && to.is_none_or(|to| to == worker),
+        _ => false,
+    })
+}
+
+impl Standing<'_> {
+    fn one(&self, run: &Run, first: Option<&Run>) -> Verdict {
+        if let Some(reason) = self.disabled().filter(|_| !run.is_manual) {
+            return Verdict::Wait(run.id, reason);
+        }
+        let others = || self.active.iter().filter(|other| other.schedule_id != run.schedule_id);
+        if let Some(other) = others().next() {
+            match self.job.concurrency {
+                Concurrency::Allow => {}
+                Concurrency::Wait => return Verdict::Wait(run.id, Reason::Active(other.id)),
+                // What somebody asked for is not taken away.
+                Concurrency::Skip if run.is_manual => return Verdict::Wait(run.id, Reason::Active(other.id)),
+                Concurrency::Skip => return Verdict::Skip(run.id, Reason::Active(other.id)),
+                Concurrency::Replace => return Verdict::Replace(run.id, others().map(|other| other.id).collect()),
+            }
+        }
+        if let Some(first) = first.filter(|first| first.schedule_id != run.schedule_id)
+            && self.job.concurrency != Concurrency::Allow
+        {
+            return Verdict::Wait(run.id, Reason::Behind(first.id));
+        }
+        match run.worker {
+            Some(worker) => self.pinned(run, worker),
+            None if self.job.run_on_all_workers => self.spread(run),
+            None if self.enabled_workers().next().is_none() => Verdict::Wait(run.id, Reason::NoWorker),
+            None => Verdict::Announce(run.id, None),
+        }
+    }
+
+    fn disabled(&self) -> Option<Reason> {
+        [
+            (self.job.enqueue_is_enabled, Reason::JobDisabled),
+            (self.template_is_enabled, Reason::TemplateDisabled),
+            (self.project_is_enabled, Reason::ProjectDisabled),
+            (self.pool_is_enabled, Reason::PoolDisabled),
+        ]
+        .into_iter()
+        .find_map(|(enabled, reason)| (!enabled).then_some(reason))
+    }
+
+    /// A run that waits for its worker stands in nobody's way.
+    fn pinned(&self, run: &Run, worker: WorkerId) -> Verdict {
+        if !self.crew.enabled.contains(&worker) && !run.is_manual {
+            Verdict::Wait(run.id, Reason::WorkerDisabled(worker))
+        } else if self.crew.silent.contains(&worker) {
+            Verdict::Wait(run.id, Reason::WorkerSilent(worker))
+        } else {
+            Verdict::Announce(run.id, Some(worker))
+        }
+    }
+
+    /// A run for everybody. Who is silent now would hold up the jobs that come after it.
+    fn spread(&self, run: &Run) -> Verdict {
+        let (silent, there): (Vec<_>, Vec<_>) =
+            self.enabled_workers().partition(|worker| self.crew.silent.contains(worker));
+        match (there.is_empty(), silent.is_empty()) {
+            (true, true) => Verdict::Wait(run.id, Reason::NoWorker),
+            (true, false) => Verdict::Wait(run.id, Reason::NobodyAnswers),
+            (false, _) => Verdict::Spread(run.id, there, silent),
+        }
+    }
+
+    fn enabled_workers(&self) -> impl Iterator<Item = WorkerId> {
+        let pool = self.crew.pools.get(&self.job.pool).into_iter().flatten();
+        pool.copied().filter(|worker| self.crew.enabled.contains(worker))
+    }
+}

@@ -1,0 +1,29 @@
+//! Times of the day at which a job is not scheduled.
+
+use chrono::{NaiveTime, TimeDelta};
+use chrono_tz::Tz;
+
+use super::wall;
+use crate::server::model::{Exclude, Instant};
+
+/// The exclude that leaves an instant out, if one does. Both ends belong to it; one that begins later than it
+/// ends reaches over midnight.
+pub(super) fn covering(excludes: &[Exclude], at: Instant, zone: Tz) -> Option<&Exclude> {
+    let time = wall::shown(at, zone).time();
+    excludes.iter().find(|exclude| covers(exclude, time))
+}
+
+fn covers(exclude: &Exclude, time: NaiveTime) -> bool {
+    if exclude.start <= exclude.end {
+        exclude.start <= time && time <= exclude.end
+    } else {
+        exclude.start <= time || time <= exclude.end
+    }
+}
+
+/// The last instant of an exclude that covers this one.
+pub(super) fn end(exclude: &Exclude, at: Instant, zone: Tz) -> Option<Instant> {
+    let shown = wall::shown(at, zone);
+    let day = if shown.time() <= exclude.end { shown.date() } else { shown.date() + TimeDelta::days(1) };
+    Some(wall::moment(day.and_time(exclude.end), zone, at)?.at)
+}

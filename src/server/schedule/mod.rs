@@ -1,0 +1,15 @@
+//! When a job runs next, and whether a run that is due may run now. Pure: the clock and the zone are arguments.
+//!
+//! `next` has the rule (an interval, a cron expression, times of the day that are left out), `enqueue` decides
+//! about runs that are due, `ancestry` keeps chains of jobs free of loops.
+
+pub mod ancestry;
+mod cron;
+pub mod enqueue;
+mod excludes;
+mod interval;
+mod next;
+mod wall;
+
+pub use cron::{BadCron, check as check_cron};
+pub use next::{Last, LeftOut, Next, NoNext, Passed, Rule, next, preview};

@@ -1,0 +1,187 @@
+//! The next time of a job: past ones are passed over, those that are left out too.
+
+use chrono::{NaiveDateTime, TimeDelta, Timelike};
+use chrono_tz::Tz;
+
+use super::cron::{self, BadCron};
+use super::wall::{self, Moment};
+use super::{excludes, interval};
+use crate::server::model::{Exclude, Instant, Job, Schedule, Unit};
+
+#[cfg(test)]
+mod tests;
+
+/// For how long an interval may be left out before there is no next time.
+const LONGEST_EXCLUDE: TimeDelta = TimeDelta::days(1);
+/// How many stretches of excludes a cron expression may meet before there is no next time.
+const MOST_EXCLUDES: u32 = 100;
+/// How far times that were passed over are counted.
+const COUNTED: u32 = 100;
+
+/// When a job runs: its schedule, what is left out of it, and where both are reckoned.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a> {
+    /// When it runs again.
+    pub schedule: &'a Schedule,
+    /// At which times of the day it does not.
+    pub excludes: &'a [Exclude],
+    /// The server's zone: of intervals and of excludes.
+    pub zone: Tz,
+}
+
+/// The last time of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// When it was due.
+    pub at: Instant,
+    /// How much later that was than the time on the wall it stands for, because the clock left that out.
+    pub moved: TimeDelta,
+}
+
+/// The next time of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// When.
+    pub at: Instant,
+    /// How much later that is than the time on the wall it stands for.
+    pub moved: TimeDelta,
+    /// What was passed over because it was past already.
+    pub passed: Option<Passed>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Times that were past already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The first.
+    pub first: Instant,
+    /// How many, counted up to a hundred.
+    pub times: u32,
+}
+
+/// A time that an exclude left out; those after it that the same one left out are not listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// When it would have been.
+    pub at: Instant,
+    /// By what.
+    pub exclude: Exclude,
+}
+
+/// Why there is no next time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNext {
+    /// The job has no schedule.
+    #[error("the job has no schedule")]
+    NoSchedule,
+    /// The excludes leave out everything.
+    #[error("its excludes leave out every time for more than a day")]
+    AllLeftOut(Vec<LeftOut>),
+    /// The expression is none.
+    #[error(transparent)]
+    BadCron(#[from] BadCron),
+    /// There is no such time.
+    #[error("there is no such time any more")]
+    Never,
+}
+
+impl<'a> Rule<'a> {
+    /// The rule of a job.
+    #[must_use]
+    pub fn of(job: &'a Job, zone: Tz) -> Self {
+        Self { schedule: &job.schedule, excludes: &job.excludes, zone }
+    }
+
+    /// The rule in a line: two rules that say the same have the same times.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = match self.schedule {
+            Schedule::None => "never".to_owned(),
+            Schedule::Interval { every, unit } => format!("every {every} {unit:?} in {}", self.zone),
+            Schedule::Cron { expression, zone } => format!("{expression} in {zone}"),
+        };
+        for exclude in self.excludes {
+            text += &format!(", not {} to {}", exclude.start, exclude.end);
+        }
+        text
+    }
+}
+
+/// The next time after the last one that is not past. Without a last one, it is reckoned from now.
+///
+/// # Errors
+/// Why there is none.
+pub fn next(rule: Rule<'_>, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+    match rule.schedule {
+        Schedule::None => Err(NoNext::NoSchedule),
+        Schedule::Interval { every, unit } => by_interval(rule, *every, *unit, last, now),
+        Schedule::Cron { expression, zone } => by_cron(rule, &cron::parse(expression)?, *zone, last, now),
+    }
+}
+
+/// The next times, as far as there are any.
+#[must_use]
+pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Instant, count: usize) -> Vec<Next> {
+    let follow = |before: &Next| next(rule, Some(Last { at: before.at, moved: before.moved }), before.at).ok();
+    std::iter::successors(next(rule, last, now).ok(), follow).take(count).collect()
+}
+
+fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+    let zone = rule.zone;
+    let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
+    let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));
+    let Some(last) = last else { return Err(NoNext::Never) };
+    let mut base = Moment { wall: shown_at(last, zone), at: last.at };
+    let mut candidate = step(base)?;
+    let mut passed = None::<Passed>;
+    while candidate.at < now {
+        let Passed { first, times } = passed.unwrap_or(Passed { first: candidate.at, times: 0 });
+        passed = Some(Passed { first, times: (times + 1).min(COUNTED) });
+        base = if times >= COUNTED { interval::leap(candidate, every, unit, zone, now) } else { candidate };
+        candidate = step(base)?;
+    }
+    let mut left_out = Vec::new();
+    // As the original: what is found more than a day after the first time that was left out is no next time.
+    while let Some(exclude) = excludes::covering(rule.excludes, candidate.at, zone) {
+        leave_out(&mut left_out, candidate.at, exclude);
+        if candidate.at - base.at > LONGEST_EXCLUDE {
+            return Err(NoNext::AllLeftOut(left_out));
+        }
+        candidate = step(candidate)?;
+    }
+    Ok(Next { at: candidate.at, moved: wall::shown(candidate.at, zone) - candidate.wall, passed, left_out })
+}
+
+fn by_cron(rule: Rule<'_>, cron: &croner::Cron, zone: Tz, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+    let just_before = now - TimeDelta::microseconds(1);
+    let from = last.map_or(just_before, |last| last.at.max(just_before));
+    let passed = last.and_then(|last| {
+        let times = std::iter::successors(cron::after(cron, zone, last.at), |at| cron::after(cron, zone, *at));
+        let mut past = times.take_while(|at| *at < now).take(COUNTED as usize);
+        let first = past.next()?;
+        Some(Passed { first, times: u32::try_from(past.count()).unwrap_or(COUNTED).saturating_add(1).min(COUNTED) })
+    });
+    let mut at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
+    let mut left_out = Vec::new();
+    for _ in 0..MOST_EXCLUDES {
+        let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) else {
+            return Ok(Next { at, moved: TimeDelta::zero(), passed, left_out });
+        };
+        leave_out(&mut left_out, at, exclude);
+        let end = excludes::end(exclude, at, rule.zone).ok_or(NoNext::Never)?;
+        at = cron::after(cron, zone, end.max(at)).ok_or(NoNext::Never)?;
+    }
+    Err(NoNext::AllLeftOut(left_out))
+}
+
+/// What the wall was to show when a time was due.
+fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
+    wall::shown(last.at, zone) - last.moved
+}
+
+fn leave_out(left_out: &mut Vec<LeftOut>, at: Instant, exclude: &Exclude) {
+    if left_out.last().is_none_or(|before| before.exclude != *exclude) {
+        left_out.push(LeftOut { at, exclude: exclude.clone() });
+    }
+}
