@@ -7,7 +7,11 @@
 //!
 //! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
 
+mod due;
 mod fires;
+mod health;
+mod look;
+mod plan;
 mod rows;
 mod runs;
 mod schema;
@@ -19,6 +23,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
+pub use health::{Muster, TimeLimit};
+pub use look::{Look, Offer};
 pub use runs::{Changed, NewRun, RunChange};
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 

@@ -21,7 +21,8 @@ pub fn micros(at: Instant) -> i64 {
     at.timestamp_micros()
 }
 
-fn instant(micros: i64) -> Result<Instant, StoreError> {
+/// An instant from how it is stored.
+pub fn instant(micros: i64) -> Result<Instant, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| strange("a time"))
 }
 
@@ -278,7 +279,6 @@ pub fn fire_name(what: FireKind) -> &'static str {
 }
 
 /// Why a run is to be killed, as it is stored.
-#[allow(dead_code)] // TODO
 pub fn cause_name(cause: KillCause) -> &'static str {
     match cause {
         KillCause::Asked => "asked",

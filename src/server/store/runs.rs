@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::fires::record;
+use super::look::claimable;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
@@ -109,6 +110,12 @@ impl Store {
                 return Ok(RunChange::Refused(refusal));
             }
         };
+        if let Who::Worker(worker, _) = who
+            && step.facts.contains(&Fact::Claimed)
+            && !claimable(&mut writing, &before, worker, now).await?
+        {
+            return Ok(RunChange::Refused(Refusal::NotDue));
+        }
         let mut news = Vec::new();
         if step.facts.contains(&Fact::Returned) {
             if step.run.return_success == Some(false)

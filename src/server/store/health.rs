@@ -1,0 +1,200 @@
+//! Who is there, who was lost, what takes too long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::fires::record;
+use super::look::ask_kill;
+use super::rows::{self, instant};
+use super::runs::{find, follow, update};
+use super::things::find_job;
+use super::{Store, StoreError};
+use crate::run::{ApiKey, KillId, RunId};
+use crate::server::life;
+use crate::server::model::{Fire, FireKind, Instant, Job, KillCause, OnLost, PoolId, Run, State, Worker, WorkerId};
+use crate::server::news::Item;
+
+/// Everything that decides who is told what, except jobs and runs.
+#[derive(Clone, Debug)]
+pub struct Muster {
+    /// All workers.
+    pub workers: Vec<Worker>,
+    /// Who is in which pool.
+    pub pools: BTreeMap<PoolId, Vec<WorkerId>>,
+    /// What is disabled: the ids of projects, templates and pools.
+    pub disabled: [Vec<i64>; 3],
+}
+
+/// A run with a limit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit {
+    /// The run.
+    pub run: RunId,
+    /// When its script was started.
+    pub start: Instant,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+impl Store {
+    /// Who is there.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn muster(&self) -> Result<Muster, StoreError> {
+        let workers = sqlx::query("SELECT * FROM worker ORDER BY id").fetch_all(&self.readers).await?;
+        let members: Vec<(i64, i64)> = sqlx::query_as("SELECT pool, worker FROM pool_worker ORDER BY pool, worker")
+            .fetch_all(&self.readers)
+            .await?;
+        let mut pools = BTreeMap::<PoolId, Vec<WorkerId>>::new();
+        for (pool, worker) in members {
+            if let (Some(pool), Some(worker)) = (PoolId::new(pool), WorkerId::new(worker)) {
+                pools.entry(pool).or_default().push(worker);
+            }
+        }
+        let mut disabled = [const { Vec::new() }; 3];
+        let questions = [
+            "SELECT id FROM project WHERE NOT enqueue_is_enabled",
+            "SELECT id FROM job_template WHERE NOT enqueue_is_enabled",
+            "SELECT id FROM worker_pool WHERE NOT enqueue_is_enabled",
+        ];
+        for (ids, question) in disabled.iter_mut().zip(questions) {
+            *ids = sqlx::query_scalar(question).fetch_all(&self.readers).await?;
+        }
+        Ok(Muster { workers: workers.iter().map(rows::worker).collect::<Result<_, _>>()?, pools, disabled })
+    }
+
+    /// How many runs each worker has claimed that are not over.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn busy(&self) -> Result<BTreeMap<WorkerId, u32>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT worker, count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
+             AND worker IS NOT NULL GROUP BY worker",
+        );
+        let found: Vec<(i64, u32)> = query.fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
+    }
+
+    /// A worker was lost: each run that it claimed runs again or fails, as the job says. What it has not claimed
+    /// waits on.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn lose(&self, worker: WorkerId, max_losses: u32, now: Instant) -> Result<Vec<Run>, StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query(
+            "SELECT * FROM run WHERE worker = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id",
+        );
+        let found = query.bind(worker.get()).fetch_all(&mut *writing).await?;
+        let (mut news, mut lost) = (Vec::new(), Vec::new());
+        for row in &found {
+            let mut run = rows::run(row)?;
+            news.extend(lose_one(&mut writing, &mut run, worker, max_losses, now).await?);
+            lost.push(run);
+        }
+        writing.commit().await?;
+        news.into_iter().for_each(|item| self.news().tell(item));
+        Ok(lost)
+    }
+
+    /// The runs under way that have a limit of time; of one run, or of all.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn time_limits(&self, run: Option<RunId>) -> Result<Vec<TimeLimit>, StoreError> {
+        let query = sqlx::query(
+            "SELECT run.id, start_dts, run_timeout FROM run JOIN job ON job.id = run.job
+             WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL
+             AND run_timeout > 0 AND (?1 IS NULL OR run.id = ?1)",
+        );
+        let found = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
+        let limits = found.iter().map(|row| {
+            Ok(TimeLimit {
+                run: RunId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
+                start: instant(row.try_get("start_dts")?)?,
+                limit: Duration::from_secs(row.try_get::<u32, _>("run_timeout")?.into()),
+            })
+        });
+        limits.collect()
+    }
+
+    /// A run has taken too long: its end is asked for, if it is not over and nobody has asked.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn time_out(&self, run: RunId, now: Instant) -> Result<Option<KillId>, StoreError> {
+        let mut writing = self.write().await?;
+        let is_under_way = find(&mut writing, run).await?.is_some_and(|run| run.state() == State::Started);
+        let asked = if is_under_way { ask_kill(&mut writing, run, KillCause::TimedOut, now).await? } else { None };
+        writing.commit().await?;
+        if let Some(kill) = asked {
+            self.news().tell(Item::KillAsked(kill));
+        }
+        Ok(asked)
+    }
+
+    /// Whom to tell of a request that nobody has taken, while there is something to kill.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn kill_target(&self, kill: KillId) -> Result<Option<ApiKey>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
+             JOIN worker ON worker.id = run.worker WHERE kill_request.id = ? AND kill_request.enqueue_dts IS NULL
+             AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",
+        );
+        let found: Option<String> = query.bind(kill.get()).fetch_optional(&self.readers).await?;
+        Ok(found.and_then(|key| ApiKey::parse(&key).ok()))
+    }
+
+    /// The requests that nobody has taken, for runs that are claimed and not over; of one run, or of all.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn open_kills(&self, run: Option<RunId>) -> Result<Vec<KillId>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT kill_request.id FROM kill_request JOIN run ON run.id = kill_request.run
+             WHERE kill_request.enqueue_dts IS NULL AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL
+             AND (?1 IS NULL OR run.id = ?1)",
+        );
+        let found: Vec<i64> = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(KillId::new).collect())
+    }
+}
+
+async fn lose_one(
+    connection: &mut SqliteConnection,
+    run: &mut Run,
+    worker: WorkerId,
+    max_losses: u32,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let Some(job) = find_job(connection, run.job).await? else { return Ok(Vec::new()) };
+    let again = life::lost(run, job.on_lost == OnLost::Retry, max_losses, now);
+    update(connection, run).await?;
+    let reason = format!("worker {worker} was lost with attempt {} of run {}", run.attempt, run.id);
+    let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at: now };
+    record(connection, &fire).await?;
+    if again {
+        return Ok(vec![Item::RunGivenBack(run.id)]);
+    }
+    // Somebody's words are never written over.
+    let query = sqlx::query("INSERT OR IGNORE INTO run_log (run, content) VALUES (?, ?)");
+    query.bind(run.id.get()).bind(obituary(run, &job)).execute(&mut *connection).await?;
+    let mut news = follow(connection, run, now).await?;
+    news.extend([Item::RunLog(run.id), Item::RunReturned(run.id)]);
+    Ok(news)
+}
+
+/// What the original writes into the log of a run whose worker was lost.
+fn obituary(run: &Run, job: &Job) -> String {
+    format!(
+        "This run for Id: {} (\"{}\"({})) was marked as failed. Reason: Worker does not respond to ping requests.",
+        run.id, job.title, job.id
+    )
+}

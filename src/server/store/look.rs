@@ -1,0 +1,242 @@
+//! A job is looked at: what is due is decided about, written down, and the next run is made, all in one change.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::fires::record;
+use super::plan;
+use super::rows::{self, micros};
+use super::runs::{NewRun, insert};
+use super::things::find_job;
+use super::{Store, StoreError};
+use crate::run::{KillId, RunId};
+use crate::server::model::{Fire, FireKind, Instant, Job, JobId, KillCause, PoolId, Run, WorkerId};
+use crate::server::news::Item;
+use crate::server::schedule::enqueue::{Crew, Reason, Standing, Verdict, decide, may_claim};
+use chrono_tz::Tz;
+
+/// How many due runs of one job are looked at together.
+const BATCH: u32 = 200;
+
+/// What a look at a job found to announce.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The job's pool.
+    pub pool: PoolId,
+    /// What is to be announced.
+    pub offers: Vec<Offer>,
+}
+
+/// A run that may be claimed.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The run.
+    pub run: Run,
+    /// By whom, if not by whoever is best.
+    pub to: Option<WorkerId>,
+}
+
+/// What is known of a job in a change.
+struct Known {
+    job: Job,
+    project_is_enabled: bool,
+    template_is_enabled: bool,
+    pool_is_enabled: bool,
+    active: Vec<Run>,
+    due: Vec<Run>,
+}
+
+impl Known {
+    fn standing<'a>(&'a self, crew: &'a Crew) -> Standing<'a> {
+        Standing {
+            job: &self.job,
+            project_is_enabled: self.project_is_enabled,
+            template_is_enabled: self.template_is_enabled,
+            pool_is_enabled: self.pool_is_enabled,
+            active: &self.active,
+            due: &self.due,
+            crew,
+        }
+    }
+}
+
+impl Store {
+    /// Decides about the due runs of a job, writes down what does not run, and makes the next run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn look(&self, job: JobId, crew: &Crew, zone: Tz, now: Instant) -> Result<Option<Look>, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(known) = know(&mut writing, job, now).await? else { return Ok(None) };
+        let mut act = Act { connection: &mut writing, known: &known, zone, now, news: Vec::new(), offers: Vec::new() };
+        for verdict in decide(known.standing(crew)) {
+            act.on(verdict).await?;
+        }
+        let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
+        let Act { mut news, offers, .. } = act;
+        news.extend(plan::next(&mut writing, &known.job, &present, zone, now).await?);
+        writing.commit().await?;
+        news.into_iter().for_each(|item| self.news().tell(item));
+        Ok(Some(Look { pool: known.job.pool, offers }))
+    }
+
+    /// Writes down that a run waits for something that only the dispatcher knows.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn waits(&self, run: &Run, reason: Reason, now: Instant) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        record(&mut writing, &fact(run, FireKind::Delayed, &reason, now)).await?;
+        writing.commit().await?;
+        Ok(())
+    }
+}
+
+/// Whether a worker may claim a run that nobody has.
+pub(super) async fn claimable(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    worker: WorkerId,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    if run.schedule_dts > now {
+        return Ok(false);
+    }
+    let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
+    if !known.due.iter().any(|due| due.id == run.id) {
+        known.due.push(run.clone());
+    }
+    let query = sqlx::query_as(
+        "SELECT enqueue_is_enabled, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id)
+         FROM worker WHERE id = ?",
+    );
+    let found: Option<(bool, bool)> =
+        query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
+    let Some((is_enabled, is_in_pool)) = found else { return Ok(false) };
+    let mut crew = Crew::default();
+    crew.enabled.extend(is_enabled.then_some(worker));
+    crew.pools.insert(known.job.pool, is_in_pool.then_some(worker).into_iter().collect());
+    Ok(may_claim(known.standing(&crew), run.id, worker))
+}
+
+/// Asks for the end of a run, unless somebody has already.
+pub(super) async fn ask_kill(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    cause: KillCause,
+    now: Instant,
+) -> Result<Option<KillId>, StoreError> {
+    let query = sqlx::query_scalar(
+        "INSERT INTO kill_request (run, schedule_dts, cause) SELECT ?1, ?2, ?3
+         WHERE NOT EXISTS (SELECT 1 FROM kill_request WHERE run = ?1 AND execute_dts IS NULL) RETURNING id",
+    );
+    let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
+    let made: Option<i64> = query.fetch_optional(connection).await?;
+    Ok(made.and_then(KillId::new))
+}
+
+async fn know(connection: &mut SqliteConnection, id: JobId, now: Instant) -> Result<Option<Known>, StoreError> {
+    let Some(job) = find_job(connection, id).await? else { return Ok(None) };
+    let query = sqlx::query_as(
+        "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
+         FROM job_template JOIN project ON project.id = job_template.project, worker_pool
+         WHERE job_template.id = ? AND worker_pool.id = ?",
+    );
+    let (project_is_enabled, template_is_enabled, pool_is_enabled) =
+        query.bind(job.template.get()).bind(job.pool.get()).fetch_one(&mut *connection).await?;
+    let query = sqlx::query(
+        "SELECT * FROM run WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
+    );
+    let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
+    let query = sqlx::query(
+        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts <= ?
+         ORDER BY schedule_dts, id LIMIT ?",
+    );
+    let due = query.bind(id.get()).bind(micros(now)).bind(BATCH).fetch_all(connection).await?;
+    Ok(Some(Known {
+        job,
+        project_is_enabled,
+        template_is_enabled,
+        pool_is_enabled,
+        active: active.iter().map(rows::run).collect::<Result<_, _>>()?,
+        due: due.iter().map(rows::run).collect::<Result<_, _>>()?,
+    }))
+}
+
+/// What was decided, done.
+struct Act<'a> {
+    connection: &'a mut SqliteConnection,
+    known: &'a Known,
+    zone: Tz,
+    now: Instant,
+    news: Vec<Item>,
+    offers: Vec<Offer>,
+}
+
+impl<'a> Act<'a> {
+    async fn on(&mut self, verdict: Verdict) -> Result<(), StoreError> {
+        match verdict {
+            Verdict::Announce(run, to) => {
+                let offers = self.find(run).map(|run| Offer { run: run.clone(), to });
+                self.offers.extend(offers);
+            }
+            Verdict::Spread(run, there, silent) => self.spread(run, &there, &silent).await?,
+            Verdict::Wait(run, reason) => self.write_down(run, FireKind::Delayed, &reason).await?,
+            Verdict::Skip(run, reason) => {
+                self.write_down(run, FireKind::Skipped, &reason).await?;
+                let Some(run) = self.find(run) else { return Ok(()) };
+                self.news.extend(plan::skip(self.connection, &self.known.job, run, self.zone, self.now).await?);
+            }
+            Verdict::Replace(run, others) => {
+                for other in others {
+                    let asked = ask_kill(self.connection, other, KillCause::Replaced, self.now).await?;
+                    self.news.extend(asked.map(Item::KillAsked));
+                    self.write_down(run, FireKind::Delayed, &format!("run {other} is killed to make room")).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, run: RunId) -> Option<&'a Run> {
+        self.known.due.iter().find(|due| due.id == run)
+    }
+
+    async fn write_down(&mut self, run: RunId, what: FireKind, why: &impl ToString) -> Result<(), StoreError> {
+        let Some(run) = self.find(run) else { return Ok(()) };
+        let fact = fact(run, what, why, self.now);
+        record(self.connection, &fact).await
+    }
+
+    /// One run becomes a run of each worker, under the same schedule id.
+    async fn spread(&mut self, run: RunId, there: &[WorkerId], silent: &[WorkerId]) -> Result<(), StoreError> {
+        let Some(run) = self.find(run) else { return Ok(()) };
+        let query = sqlx::query("SELECT moved FROM run WHERE id = ?").bind(run.id.get());
+        let moved: Option<i64> = query.fetch_one(&mut *self.connection).await?.try_get("moved")?;
+        for worker in there {
+            let new = NewRun {
+                pinned: Some(*worker),
+                schedule_id: Some(run.schedule_id),
+                is_manual: run.is_manual,
+                schedule_children: run.schedule_children,
+                retry_of: run.retry_of,
+                ..NewRun::due(run.job, run.schedule_dts)
+            };
+            let made = insert(self.connection, &new).await?;
+            let query = sqlx::query("UPDATE run SET moved = ? WHERE id = ?").bind(moved).bind(made.id.get());
+            query.execute(&mut *self.connection).await?;
+            self.news.push(Item::RunScheduled(made.id));
+            self.offers.push(Offer { run: made, to: Some(*worker) });
+        }
+        sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *self.connection).await?;
+        for worker in silent {
+            let fact = fact(run, FireKind::Skipped, &format!("worker {worker} does not answer"), self.now);
+            record(self.connection, &fact).await?;
+        }
+        Ok(())
+    }
+}
+
+fn fact(run: &Run, what: FireKind, why: &impl ToString, at: Instant) -> Fire {
+    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what, reason: why.to_string(), at }
+}

@@ -1,0 +1,190 @@
+//! The next run of a job that has a schedule: made in advance, so that everybody can see it coming.
+//!
+//! A job has one such run at most. It is made when the one before is announced, and goes with the schedule
+//! when that is changed. A run that somebody made for a later time takes its place: the schedule goes on from it.
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use sqlx::sqlite::SqliteConnection;
+
+use super::StoreError;
+use super::fires::record;
+use super::rows::{instant, micros};
+use super::runs::{NewRun, insert};
+use crate::run::RunId;
+use crate::server::model::{Fire, FireKind, Instant, Job, Run, Schedule};
+use crate::server::news::Item;
+use crate::server::schedule::{self, Last, LeftOut, Next, NoNext, Rule};
+
+/// How many runs of a job that wait for their time are looked at.
+const BATCH: i64 = 200;
+
+/// A run that waits for its time or its turn.
+struct Pending {
+    id: RunId,
+    schedule_id: i64,
+    at: Instant,
+    /// The rule that made it, if one did.
+    plan: Option<String>,
+}
+
+/// Makes the next run of a job, if it is to have one and has none. What is announced now is `present`.
+pub(super) async fn next(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    present: &[i64],
+    zone: Tz,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let mut pending = pending(connection, job).await?;
+    pending.retain(|run| !present.contains(&run.schedule_id));
+    let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && run.at > now);
+    let rule = Rule::of(job, zone);
+    let Some(planned) = planned.first() else {
+        if !others.is_empty() || *rule.schedule == Schedule::None {
+            return Ok(Vec::new());
+        }
+        let last = last(connection, job, None).await?;
+        let Some(next) = reckon(connection, job, rule, last, now).await? else { return Ok(Vec::new()) };
+        let made = insert(connection, &NewRun::due(job.id, next.at)).await?;
+        set(connection, made.id, &next, &rule.text()).await?;
+        return Ok(vec![Item::RunScheduled(made.id)]);
+    };
+    if let Some(other) = others.iter().find(|run| run.plan.is_none() && run.at > now) {
+        return drop_planned(connection, job, planned, &format!("run {} takes its place", other.id), now).await;
+    }
+    if planned.plan.as_ref() == Some(&rule.text()) {
+        return Ok(Vec::new());
+    }
+    let last = last(connection, job, Some(planned.id)).await?;
+    match reckon(connection, job, rule, last, now).await? {
+        Some(next) => {
+            set(connection, planned.id, &next, &rule.text()).await?;
+            Ok(vec![Item::RunScheduled(planned.id)])
+        }
+        None => drop_planned(connection, job, planned, "the job is not scheduled like that any more", now).await,
+    }
+}
+
+/// A run that does not happen: one that the schedule made moves to its next time, any other goes.
+pub(super) async fn skip(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    run: &Run,
+    zone: Tz,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let rule = Rule::of(job, zone);
+    let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
+    let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut *connection).await?;
+    let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
+    if plan.is_some()
+        && let Some(next) = reckon(connection, job, rule, Some(last), now).await?
+    {
+        set(connection, run.id, &next, &rule.text()).await?;
+    } else {
+        sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(connection).await?;
+    }
+    Ok(vec![Item::RunScheduled(run.id)])
+}
+
+async fn pending(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Pending>, StoreError> {
+    let query = sqlx::query_as(
+        "SELECT id, schedule_id, schedule_dts, plan FROM run
+         WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
+         ORDER BY schedule_dts DESC, id LIMIT ?",
+    );
+    let found: Vec<(i64, i64, i64, Option<String>)> =
+        query.bind(job.id.get()).bind(BATCH).fetch_all(connection).await?;
+    let pending = found.into_iter().filter_map(|(id, schedule_id, at, plan)| {
+        let id = RunId::new(id)?;
+        Some(instant(at).map(|at| Pending { id, schedule_id, at, plan }))
+    });
+    pending.collect()
+}
+
+/// The last time of the job that its schedule goes on from: what somebody asked for, and what was tried again,
+/// does not count.
+async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId>) -> Result<Option<Last>, StoreError> {
+    let query = sqlx::query_as(
+        "SELECT schedule_dts, moved FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL AND id <> ?
+         ORDER BY id DESC LIMIT 1",
+    );
+    let found: Option<(i64, Option<i64>)> =
+        query.bind(job.id.get()).bind(except.map_or(0, RunId::get)).fetch_optional(connection).await?;
+    let last = found.map(|(at, moved)| {
+        let moved = TimeDelta::seconds(moved.unwrap_or(0));
+        instant(at).map(|at| Last { at, moved })
+    });
+    last.transpose()
+}
+
+async fn set(connection: &mut SqliteConnection, run: RunId, next: &Next, plan: &str) -> Result<(), StoreError> {
+    let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
+    let query = sqlx::query("UPDATE run SET schedule_dts = ?, moved = ?, plan = ? WHERE id = ?");
+    query.bind(micros(next.at)).bind(moved).bind(plan).bind(run.get()).execute(connection).await?;
+    Ok(())
+}
+
+async fn drop_planned(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    planned: &Pending,
+    reason: &str,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut *connection).await?;
+    write_down(connection, job, planned.at, FireKind::Skipped, reason.to_owned(), now).await?;
+    Ok(vec![Item::RunScheduled(planned.id)])
+}
+
+/// The next time, and everything about it that is to be remembered.
+async fn reckon(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    rule: Rule<'_>,
+    last: Option<Last>,
+    now: Instant,
+) -> Result<Option<Next>, StoreError> {
+    let (next, left_out) = match schedule::next(rule, last, now) {
+        Ok(next) => (Some(next.clone()), next.left_out),
+        Err(NoNext::NoSchedule) => (None, Vec::new()),
+        Err(why) => {
+            let due = last.map_or(now, |last| last.at);
+            write_down(connection, job, due, FireKind::Skipped, format!("there is no next run: {why}"), now).await?;
+            match why {
+                NoNext::AllLeftOut(left_out) => (None, left_out),
+                _ => (None, Vec::new()),
+            }
+        }
+    };
+    for LeftOut { at, exclude } in left_out {
+        let note = if exclude.note.is_empty() { String::new() } else { format!(" ({})", exclude.note) };
+        let reason = format!("the schedule leaves out {} to {}{note}", exclude.start, exclude.end);
+        write_down(connection, job, at, FireKind::Excluded, reason, now).await?;
+    }
+    if let Some(passed) = next.as_ref().and_then(|next| next.passed) {
+        let reason = format!("{} passed while the one before waited or nobody looked", times(passed.times));
+        write_down(connection, job, passed.first, FireKind::Missed, reason, now).await?;
+    }
+    Ok(next)
+}
+
+fn times(times: u32) -> String {
+    match times {
+        1 => "this time".to_owned(),
+        2..100 => format!("this and {} more times", times - 1),
+        _ => "this and at least 99 more times".to_owned(),
+    }
+}
+
+async fn write_down(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    due: Instant,
+    what: FireKind,
+    reason: String,
+    at: Instant,
+) -> Result<(), StoreError> {
+    record(connection, &Fire { job: job.id, due, run: None, what, reason, at }).await
+}
