@@ -9,7 +9,7 @@ use crate::support::{Fault, Latch, RunSpec, Server, State, StepKind, What, print
 use crate::up;
 
 /// A word that stands on the command line of whoever shall be found again.
-fn marker(name: &str) -> String {
+pub fn marker(name: &str) -> String {
     format!(
         "31{:05}.{}",
         std::process::id(),
@@ -18,7 +18,7 @@ fn marker(name: &str) -> String {
 }
 
 /// How many living processes carry the marker on their command line.
-fn alive(marker: &str) -> usize {
+pub fn alive(marker: &str) -> usize {
     let pids = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         line.split(|byte| *byte == 0).any(|word| word == marker.as_bytes())
@@ -27,7 +27,7 @@ fn alive(marker: &str) -> usize {
 }
 
 /// Until so many of them live. Nobody tells: the process table has to be asked.
-async fn until_alive(marker: &str, count: usize) {
+pub async fn until_alive(marker: &str, count: usize) {
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     let looking = async {
         while alive(marker) < count {

@@ -11,6 +11,7 @@ mod fixture_server;
 mod fixture_worker;
 mod house;
 mod kill;
+mod kill_trees;
 mod log;
 mod oracle;
 mod recovery;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ use super::server::Server;
 
 /// How long an exit may take before a wait for it fails.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Whom nothing belongs to.
-const NOBODY: Uid = Uid::from_raw(65534);
+/// Users of workers without rights: another one for each, so that none can do anything to another.
+static USERS: AtomicU32 = AtomicU32::new(0);
 /// How much of the worker's output a failed test prints.
 const DUMPED_LINES: usize = 80;
 /// Variables that would change what the worker does, wherever the tests run.
@@ -137,7 +138,7 @@ impl WorkerHome {
     pub fn new(server: &Server, options: &WorkerOptions) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("job-runner-test-").tempdir().expect("a temporary folder");
         let api_key = server.worker_spec(options.worker).api_key.clone();
-        let user = (options.unprivileged && Uid::effective().is_root()).then_some(NOBODY);
+        let user = (options.unprivileged && Uid::effective().is_root()).then(nobody_else);
         let mut home = Self { folder, api_key, options: options.clone(), user };
         home.give_away(home.path());
         for path in [home.scripts_path(), home.state_path()] {
@@ -306,6 +307,12 @@ impl Drop for WorkerHome {
     fn drop(&mut self) {
         end_everything_marked(self.path());
     }
+}
+
+/// A user that nobody is and that no other test takes.
+fn nobody_else() -> Uid {
+    let number = USERS.fetch_add(1, Ordering::Relaxed) % 256;
+    Uid::from_raw(100_000 + (std::process::id() % 4_000_000) * 256 + number)
 }
 
 /// A running worker, or one that has ended and may be started again.

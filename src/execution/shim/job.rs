@@ -30,7 +30,7 @@ const FIRST_SWEEP: Duration = Duration::from_millis(20);
 /// The longest such pause.
 const LAST_SWEEP: Duration = Duration::from_secs(5);
 /// After how many sweeps in vain somebody is said to be stuck.
-const STUCK_AFTER: u32 = 12;
+const STUCK_AFTER: u32 = 10;
 /// How many chunks a pipe may hold when nobody of the tree is left; somebody else may write on.
 const DRAIN: usize = 32;
 /// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
