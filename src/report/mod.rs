@@ -13,7 +13,7 @@ pub mod endpoint;
 mod entry;
 mod events;
 mod outbox;
-mod plan;
+pub mod plan;
 mod reporter;
 
 use std::io;

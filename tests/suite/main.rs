@@ -13,6 +13,7 @@ mod house;
 mod kill;
 mod kill_trees;
 mod log;
+mod model;
 mod oracle;
 mod recovery;
 mod reload;

@@ -1,0 +1,298 @@
+//! What the worker does, one step at a time, between which it may die. Decisions are those of the house:
+//! [`Phase::step`] and the report's plan; the hands are those of `intake::task`, `report::courier` and
+//! `source::leftover`, told as steps.
+
+use jobrunner::report::plan::{Knowledge, Next};
+use jobrunner::run::claim::{Effect, Input, Phase, Seen};
+use tokio::time::Instant;
+
+use super::world::{Courier, MAX_LOSSES, Record, Row, Server, Shim, Task, World};
+
+/// The decisions that the worker is built of. A test puts a wrong one in.
+#[derive(Clone, Copy)]
+pub struct Machines {
+    pub claim: fn(Phase, Input) -> (Phase, Effect),
+    pub plan: fn(&Knowledge, Instant) -> Next,
+    /// Whether a record whose lock is held is that of a run that goes on.
+    pub minds_lock: bool,
+}
+
+impl Machines {
+    /// Those of the worker.
+    pub fn ours() -> Self {
+        Self { claim: Phase::step, plan: |knowledge, now| knowledge.next(now, false), minds_lock: true }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Given,
+    /// It was done, and nobody heard so.
+    LostAfter,
+    /// It was not done.
+    LostBefore,
+}
+
+impl World {
+    /// The next step of the run's task. `None` where it waits.
+    pub fn task_step(&self, machines: &Machines, answer: Answer, now_late: bool) -> Option<Self> {
+        let worker = self.worker.as_ref()?;
+        let mut world = self.clone();
+        let next = match worker.task {
+            Task::Starting => world.take_up(),
+            Task::Waiting if !self.server.is_claimed && !self.server.is_returned => {
+                Task::Travelling(Phase::Hinted, Effect::Look)
+            }
+            Task::Waiting | Task::Over => return None,
+            Task::Travelling(phase, effect) => world.travel(machines, phase, effect, answer),
+            Task::Claiming => {
+                let heard = world.tell(answer, |server| server.is_claimed = true);
+                let input = match (heard, now_late) {
+                    (false, _) => Input::Ambiguous,
+                    (true, true) => Input::AcceptedLate,
+                    (true, false) => Input::Accepted,
+                };
+                let (phase, effect) = (machines.claim)(Phase::Claiming, input);
+                Task::Travelling(phase, effect)
+            }
+            Task::Ordering => {
+                let attempt = self.disk.row?.attempt;
+                world.shims[attempt] = Shim::Ordered;
+                Task::Watching
+            }
+            Task::Watching => world.watch()?,
+            Task::Looking { is_found } => world.look_at_remains(machines, is_found)?,
+            Task::Clearing => {
+                let attempt = self.disk.row?.attempt;
+                world.scripts[attempt].is_alive = false;
+                world.disk.files[attempt] = false;
+                Task::Counting { has_begun: true }
+            }
+            Task::Counting { has_begun } => world.count_loss(has_begun),
+        };
+        world.worker.as_mut()?.task = next;
+        Some(world)
+    }
+
+    /// `source::leftover`: what the last worker left behind.
+    fn take_up(&mut self) -> Task {
+        let Some(row) = self.disk.row else {
+            // What else no row accounts for would be taken up; here the row is always the last to go.
+            for attempt in (0..self.shims.len()).filter(|attempt| !self.shims[*attempt].holds_lock()) {
+                self.disk.records[attempt].take_if(|record| *record == Record::Empty);
+            }
+            if self.server.is_claimed && !self.server.is_returned {
+                self.server.is_claimed = false;
+            }
+            return Task::Waiting;
+        };
+        // Of an attempt that was written off.
+        for attempt in (0..row.attempt).filter(|attempt| !self.shims[*attempt].holds_lock()) {
+            if self.disk.records[attempt].take().is_some() {
+                self.scripts[attempt].is_alive = false;
+            }
+        }
+        if row.is_ended {
+            self.serve(row, true);
+            return Task::Over;
+        }
+        Task::Looking { is_found: true }
+    }
+
+    fn serve(&mut self, row: Row, is_in_doubt: bool) {
+        if let Some(worker) = &mut self.worker {
+            worker.courier.get_or_insert(Courier {
+                attempt: row.attempt,
+                is_in_doubt,
+                is_started: row.is_started,
+                is_ended: row.is_ended,
+                ..Courier::default()
+            });
+        }
+    }
+
+    fn travel(&mut self, machines: &Machines, phase: Phase, effect: Effect, answer: Answer) -> Task {
+        match effect {
+            Effect::Look => {
+                if !self.ask(answer) {
+                    return Task::Travelling(phase, effect);
+                }
+                let seen = match (self.server.is_returned, self.server.is_claimed) {
+                    (true, _) => Seen::Returned,
+                    (false, true) => Seen::Ours,
+                    (false, false) => Seen::Free,
+                };
+                let (phase, effect) = (machines.claim)(phase, Input::Seen(seen));
+                Task::Travelling(phase, effect)
+            }
+            Effect::Claim => {
+                let new = Row { attempt: 0, losses: 0, is_started: false, is_ended: false };
+                self.disk.row.get_or_insert(new);
+                Task::Claiming
+            }
+            Effect::Launch => {
+                if let Some(row) = self.disk.row {
+                    self.serve(row, false);
+                    self.disk.files[row.attempt] = true;
+                }
+                Task::Ordering
+            }
+            Effect::Forget => {
+                if let Some(row) = self.disk.row.take() {
+                    self.disk.records[row.attempt] = None;
+                }
+                if let Some(worker) = &mut self.worker {
+                    worker.courier = None;
+                }
+                Task::Waiting
+            }
+            Effect::Nothing => Task::Over,
+        }
+    }
+
+    /// What the shim says of the execution that is watched.
+    fn watch(&mut self) -> Option<Task> {
+        let row = self.disk.row.as_mut()?;
+        let courier = self.worker.as_mut()?.courier.as_mut()?;
+        match self.shims[row.attempt] {
+            Shim::Running | Shim::Exited | Shim::Done if !row.is_started => {
+                (row.is_started, courier.is_started) = (true, true);
+                Some(Task::Watching)
+            }
+            Shim::Done => {
+                (row.is_ended, courier.is_ended) = (true, true);
+                Some(Task::Over)
+            }
+            Shim::Dead | Shim::Refused => Some(Task::Looking { is_found: false }),
+            _ => None,
+        }
+    }
+
+    /// `execution::remains`, and what follows from it.
+    fn look_at_remains(&mut self, machines: &Machines, is_found: bool) -> Option<Task> {
+        let mut row = self.disk.row?;
+        let attempt = row.attempt;
+        let record = self.disk.records[attempt];
+        if machines.minds_lock && self.shims[attempt].holds_lock() {
+            // Nothing is said yet: whoever looks waits.
+            record.filter(|record| *record != Record::Empty)?;
+            self.serve(row, true);
+            return Some(Task::Watching);
+        }
+        match record {
+            Some(Record::Ended) => {
+                (row.is_started, row.is_ended) = (true, true);
+                self.disk.row = Some(row);
+                self.serve(row, true);
+                if let Some(courier) = self.worker.as_mut()?.courier.as_mut() {
+                    (courier.is_started, courier.is_ended) = (true, true);
+                }
+                Some(Task::Over)
+            }
+            Some(Record::Begun | Record::Spawned) => {
+                if is_found {
+                    self.serve(row, true);
+                }
+                Some(Task::Clearing)
+            }
+            None | Some(Record::Empty) => {
+                // The licence is taken away: a shim that comes later finds the script gone.
+                self.disk.files[attempt] = false;
+                self.disk.records[attempt] = None;
+                if is_found && !row.is_started {
+                    self.disk.row = Some(Row { attempt: attempt + 1, ..row });
+                    return Some(Task::Travelling(Phase::Claiming, Effect::Look));
+                }
+                if is_found {
+                    self.serve(row, true);
+                }
+                Some(Task::Counting { has_begun: row.is_started })
+            }
+        }
+    }
+
+    /// Another attempt, or the end. On disk before anything is done about it.
+    fn count_loss(&mut self, has_begun: bool) -> Task {
+        let Some(row) = &mut self.disk.row else { return Task::Over };
+        row.losses += u8::from(has_begun);
+        let Some(courier) = self.worker.as_mut().and_then(|worker| worker.courier.as_mut()) else { return Task::Over };
+        if row.losses >= MAX_LOSSES {
+            (row.is_ended, courier.is_ended) = (true, true);
+            return Task::Over;
+        }
+        self.disk.records[row.attempt] = None;
+        (row.attempt, row.is_started) = (row.attempt + 1, false);
+        *courier = Courier { attempt: row.attempt, is_in_doubt: courier.is_in_doubt, ..Courier::default() };
+        Task::Travelling(Phase::Claimed, Effect::Look)
+    }
+
+    /// The next step of the courier. `None` where it waits.
+    pub fn courier_step(&self, machines: &Machines, answer: Answer) -> Option<Self> {
+        let courier = self.worker.as_ref()?.courier?;
+        let mut world = self.clone();
+        let mut known = courier;
+        if courier.is_leaving {
+            // First the files, then the row.
+            if world.disk.records[courier.attempt].take().is_none() {
+                world.disk.row = None;
+                world.worker.as_mut()?.courier = None;
+                world.worker.as_mut()?.task = Task::Waiting;
+            }
+            return Some(world);
+        }
+        let call = (machines.plan)(&knowledge(&courier), Instant::now());
+        let heard = match call {
+            Next::Look => world.ask(answer),
+            Next::TellStart => world.tell(answer, |server| server.is_started = true),
+            Next::SendLive | Next::SendLog => world.tell(answer, |server| server.has_log = true),
+            Next::Return => world.tell(answer, |server| {
+                (server.is_started, server.is_returned) = (true, true);
+            }),
+            Next::Watch | Next::Wait(_) => return None,
+        };
+        match (heard, call) {
+            (false, Next::Look) => {}
+            (false, _) => known.is_in_doubt = true,
+            (true, Next::Look) => {
+                (known.is_in_doubt, known.has_looked) = (false, courier.is_ended);
+                known.is_leaving = self.server.is_returned && courier.is_ended;
+                known.is_start_told |= courier.is_started && courier.attempt == 0 && self.server.is_started;
+            }
+            (true, Next::TellStart) => known.is_start_told = true,
+            (true, Next::SendLog) => known.is_log_sent = true,
+            (true, _) => known.is_leaving = true,
+        }
+        world.worker.as_mut()?.courier = Some(known);
+        Some(world)
+    }
+
+    /// Sends a request that tells something. Whether its answer is heard.
+    fn tell(&mut self, answer: Answer, act: impl FnOnce(&mut Server)) -> bool {
+        if answer != Answer::LostBefore {
+            self.server.told_too_late += u8::from(self.server.is_returned);
+            act(&mut self.server);
+        }
+        self.ask(answer)
+    }
+
+    /// Sends a request that asks something. Whether its answer is heard.
+    fn ask(&mut self, answer: Answer) -> bool {
+        if answer != Answer::Given {
+            self.faults.unanswered -= 1;
+        }
+        answer == Answer::Given
+    }
+}
+
+fn knowledge(courier: &Courier) -> Knowledge {
+    Knowledge {
+        doubt: courier.is_in_doubt,
+        started: courier.is_started,
+        start_told: courier.is_start_told,
+        ended: courier.is_ended,
+        log_sent: courier.is_log_sent,
+        looked: courier.has_looked,
+        ..Knowledge::default()
+    }
+}
