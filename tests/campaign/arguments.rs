@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 /// What `--help` says.
 const USAGE: &str = "\
 ./campaign [--runs N] [--seed S]       our worker under faults; 150 runs and seed 1 if not said
+  --worker PATH                        another worker than the one that was just built
   --verbose                            print what the worker says
   --keep                               keep the folder with traces and logs
 A seed replays the same plan; how the processes run into each other is theirs.";
@@ -14,11 +17,12 @@ pub enum Mode {
 }
 
 /// The command line, read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Arguments {
     pub mode: Mode,
     pub runs: usize,
     pub seed: u64,
+    pub worker: PathBuf,
     pub verbose: bool,
     pub keep: bool,
 }
@@ -26,16 +30,16 @@ pub struct Arguments {
 impl Arguments {
     /// Reads the command line. `Err` is what to print and the exit code.
     pub fn read(words: impl Iterator<Item = String>) -> Result<Self, (String, u8)> {
-        let mut read = Self { mode: Mode::Ours, runs: 150, seed: 1, verbose: false, keep: false };
+        let worker = PathBuf::from(env!("CARGO_BIN_EXE_job_runner_worker"));
+        let mut read = Self { mode: Mode::Ours, runs: 150, seed: 1, worker, verbose: false, keep: false };
         let mut words = words;
         while let Some(word) = words.next() {
-            let mut number = || {
-                let said = words.next().and_then(|word| word.parse::<u64>().ok());
-                said.ok_or_else(|| (format!("{word} needs a number\n{USAGE}"), 2))
-            };
+            let mut value = || words.next().ok_or_else(|| (format!("{word} needs a value\n{USAGE}"), 2));
+            let mut number = || value()?.parse::<u64>().map_err(|_| (format!("{word} needs a number\n{USAGE}"), 2));
             match word.as_str() {
                 "--runs" => read.runs = usize::try_from(number()?).unwrap_or(usize::MAX),
                 "--seed" => read.seed = number()?,
+                "--worker" => read.worker = PathBuf::from(value()?),
                 "--verbose" => read.verbose = true,
                 "--keep" => read.keep = true,
                 "--help" => return Err((USAGE.to_owned(), 0)),

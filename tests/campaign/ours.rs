@@ -77,7 +77,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
 
 fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
     let api = format!("http://{}/", stage.server.api().address);
-    let options = WorkerOptions::new(env!("CARGO_BIN_EXE_job_runner_worker"))
+    let options = WorkerOptions::new(&arguments.worker)
         .set("api_base_url", api)
         .set("concurrent_jobs", SEATS)
         .set("max_attempts", MAX_ATTEMPTS)

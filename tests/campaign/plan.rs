@@ -119,14 +119,14 @@ impl Plan {
     /// The next act.
     pub fn turn(&mut self) -> Turn {
         let rng = &mut self.acts;
-        let after_calls = 1 + rng.usize(..10);
-        let at_most = Duration::from_millis(rng.u64(100..700));
+        let after_calls = 1 + rng.usize(..8);
+        let at_most = Duration::from_millis(rng.u64(100..500));
         let act = match rng.u32(..100) {
-            0..=39 => Act::KillWorker,
-            40..=62 => Act::Arm(Point::ALL[rng.usize(..Point::ALL.len())], 1 + rng.u32(..3).min(LAST_PASSING)),
-            63..=73 => Act::KillShim,
-            74..=77 => Act::KillBoth,
-            78..=87 => Act::HandOver,
+            0..=44 => Act::KillWorker,
+            45..=64 => Act::Arm(Point::ALL[rng.usize(..Point::ALL.len())], 1 + rng.u32(..3).min(LAST_PASSING)),
+            65..=75 => Act::KillShim,
+            76..=79 => Act::KillBoth,
+            80..=87 => Act::HandOver,
             88..=89 => Act::Freeze,
             90 => Act::Reload,
             91..=92 => Act::BroadcasterRestarts,
