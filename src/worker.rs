@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake};
-use crate::report::{Events, Outbox, OutboxError, Reporter};
+use crate::report::{DeadLetter, Events, Outbox, OutboxError, Place, Reporter};
 use crate::rest::{Client, ClientError, TlsError};
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
@@ -100,8 +100,29 @@ pub struct Status {
     pub intake: intake::Status,
     /// Runs of which the server does not know all yet.
     pub undelivered: usize,
-    /// Facts that were given up.
-    pub dead_letters: u64,
+    /// How many runs are over and wait for the server to take their results.
+    pub backlog: usize,
+    /// Facts that were given up, the last hundred of the last thirty days.
+    pub dead_letters: Vec<Letter>,
+}
+
+/// A fact that was given up.
+#[derive(Clone, Debug, Serialize)]
+pub struct Letter {
+    /// When, in UTC.
+    pub at: String,
+    /// The run.
+    pub run: i64,
+    /// Which fact of it: `start`, `log`, `result`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<DeadLetter> for Letter {
+    fn from(DeadLetter { at, run, what, reason }: DeadLetter) -> Self {
+        Self { at, run: run.get(), what, reason }
+    }
 }
 
 impl Worker {
@@ -115,10 +136,15 @@ impl Worker {
         let policy = settings.intake.incomplete_runs;
         let seats = settings.intake.concurrent_jobs as usize;
         let websocket = websocket(&settings)?;
-        let server = settings.rest.api_base_url.to_string();
 
         let zmq = zmq::Context::new();
-        let (outbox, found) = Outbox::open(&state.join("outbox.sqlite"), &server).await?;
+        let place = Place {
+            path: state.join("outbox.sqlite"),
+            server: settings.rest.api_base_url.to_string(),
+            durability: settings.report.durability,
+            reserve: settings.intake.min_free_bytes,
+        };
+        let (outbox, found) = Outbox::open(place).await?;
         let client = Client::new(settings.rest)?;
         let (events, publisher) = Events::start(&zmq, settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, seats)
@@ -220,7 +246,8 @@ impl Worker {
             supervision: self.execution.supervision(),
             intake: self.intake.status().await,
             undelivered: self.reporter.undelivered(),
-            dead_letters: self.reporter.dead_letters(),
+            backlog: *self.reporter.backlog().borrow(),
+            dead_letters: self.reporter.dead_letters().into_iter().map(Letter::from).collect(),
         }
     }
 }

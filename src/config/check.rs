@@ -13,6 +13,7 @@ use super::surroundings::Surroundings;
 use super::value::{self, Wrong};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
+use crate::report::Durability;
 use crate::run::{ApiKey, IncompleteRuns, Leftovers, Secret};
 use crate::{daemon, execution, intake, report, rest, source};
 
@@ -44,9 +45,9 @@ pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings
     let rest = check.rest();
     let source = check.source();
     let intake = check.intake();
-    let max_log_bytes = check.max_log_bytes();
-    let execution = check.execution(max_log_bytes);
-    let report = check.report(max_log_bytes);
+    let (max_log_bytes, durability) = (check.max_log_bytes(), check.durability());
+    let execution = check.execution(max_log_bytes, durability);
+    let report = check.report(max_log_bytes, durability);
     let daemon = check.daemon();
     Some(Settings {
         rest: rest?,
@@ -226,14 +227,16 @@ impl Check<'_> {
         let choices = [("reset", IncompleteRuns::Reset), ("fail", IncompleteRuns::Fail)];
         let incomplete_runs = self.take("incomplete_runs", |text| value::choice(text, &choices));
         let max_attempts = self.take("max_attempts", |text| value::integer(text, 1..=1000));
+        let min_free_bytes = self.take("min_free_bytes", |text| value::integer(text, 0..=i128::from(u64::MAX)));
         Some(intake::Settings {
             concurrent_jobs: concurrent_jobs?,
+            min_free_bytes: min_free_bytes?,
             incomplete_runs: incomplete_runs?,
             max_attempts: max_attempts?,
         })
     }
 
-    fn execution(&mut self, max_log_bytes: Option<u64>) -> Option<execution::Settings> {
+    fn execution(&mut self, max_log_bytes: Option<u64>, durability: Option<Durability>) -> Option<execution::Settings> {
         let script_temp_path = self.path("script_temp_path");
         let kill_grace = self.seconds("kill_grace", 0.0, DAY);
         let linger = self.seconds("linger", 0.0, DAY);
@@ -252,6 +255,7 @@ impl Check<'_> {
             environment: environment?,
             max_log_bytes: max_log_bytes?,
             redact: redact?,
+            durability: durability?,
         })
     }
 
@@ -289,11 +293,17 @@ impl Check<'_> {
         }
     }
 
-    fn report(&mut self, max_log_bytes: Option<u64>) -> Option<report::Settings> {
+    fn durability(&mut self) -> Option<Durability> {
+        let choices = [("process", Durability::Process), ("power", Durability::Power)];
+        self.take("durability", |text| value::choice(text, &choices))
+    }
+
+    fn report(&mut self, max_log_bytes: Option<u64>, durability: Option<Durability>) -> Option<report::Settings> {
         let log_update_interval = self.seconds("log_update_interval", 0.0, DAY);
         let ws_server_hostname = self.take("ws_server_hostname", address::host);
         let ws_server_port = self.port("ws_server_port");
         Some(report::Settings {
+            durability: durability?,
             max_log_bytes: max_log_bytes?,
             log_update_interval: log_update_interval?,
             ws_server_hostname: ws_server_hostname?,

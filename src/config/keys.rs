@@ -95,6 +95,8 @@ pub const KEYS: &[Key] = &[
     new("api_timeout", "30").live(),
     new("run_timeout", "none").live(),
     new("pid_file", "none"),
+    new("min_free_bytes", "67108864").live(),
+    new("durability", "process"),
 ];
 
 /// The key of that name.

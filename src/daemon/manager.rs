@@ -151,19 +151,21 @@ fn extension(left: Duration) -> Option<NotifyState<'static>> {
 
 /// What `systemctl status` shows.
 fn line(status: &Status, leaving: bool) -> String {
-    let runs = status.intake.runs.len();
-    let ended = status.undelivered.saturating_sub(runs);
+    let (runs, given_up) = (status.intake.runs.len(), status.dead_letters.len());
     let mut parts = Vec::new();
     if leaving {
         parts.push("draining".to_owned());
     }
     parts.push(format!("{runs} of {} runs", status.intake.concurrent_jobs));
     parts.push(format!("server {}", status.server));
-    if ended > 0 {
-        parts.push(format!("{ended} to report"));
+    if status.backlog > 0 {
+        parts.push(format!("{} to report", status.backlog));
     }
-    if status.dead_letters > 0 {
-        parts.push(format!("{} given up", status.dead_letters));
+    if given_up > 0 {
+        parts.push(format!("{given_up} given up"));
+    }
+    if !status.intake.held.is_empty() {
+        parts.push(format!("nothing new: {}", status.intake.held.join("; ")));
     }
     parts.join(", ")
 }

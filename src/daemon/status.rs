@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The service cannot be had: nobody answers (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
+/// The next line of a value in the table.
+const BELOW: &str = "\n                     ";
+
 /// Where we are asked.
 pub struct Listening {
     listener: UnixListener,
@@ -93,10 +96,28 @@ fn table(text: &str) -> String {
                 serde_json::Value::Null => "-".to_owned(),
                 serde_json::Value::String(text) => text.clone(),
                 serde_json::Value::Array(all) if all.is_empty() => "-".to_owned(),
-                serde_json::Value::Array(all) => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                serde_json::Value::Array(all) => list(all),
                 other => other.to_string(),
             };
             format!("{:<20} {value}\n", name.replace('_', " "))
         })
         .collect()
+}
+
+/// Numbers side by side; sentences and dead letters each on a line, the next below the first.
+fn list(all: &[serde_json::Value]) -> String {
+    let text = |value: &serde_json::Value, name: &str| match &value[name] {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let numbers = all.iter().all(serde_json::Value::is_number);
+    let lines = all.iter().map(|value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(_) => {
+            let [at, run, what, reason] = ["at", "run", "what", "reason"].map(|name| text(value, name));
+            format!("{at} run {run}, {what}: {reason}")
+        }
+        other => other.to_string(),
+    });
+    lines.collect::<Vec<_>>().join(if numbers { ", " } else { BELOW })
 }

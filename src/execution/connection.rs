@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::shim::{self, socket};
 use crate::report::End;
-use crate::run::{Cause, Outcome};
+use crate::run::{Cause, Outcome, shortage};
 use crate::wire::shim::{Execution, FromShim, ToShim};
 
 /// How much may wait in either direction. A shim says little, and only when it is asked to.
@@ -41,7 +41,12 @@ pub enum Progress {
     /// It is over, and the record says so.
     Ended(End),
     /// It was not executed: the licence was not given.
-    Refused(String),
+    Refused {
+        /// Why.
+        why: String,
+        /// Whether that passes by itself: the system has too little of something.
+        shortage: bool,
+    },
     /// Nobody supervises it any more.
     ShimDied,
 }
@@ -116,6 +121,9 @@ pub(super) struct Hello {
     pub(super) supervision: String,
 }
 
+/// What a shim says first, or why there is none.
+pub(super) type Greeting = io::Result<Hello>;
+
 /// Serves a connection. `idle` is given the shim each time it can take another run.
 pub(super) struct Connection {
     /// Of the kind `SOCK_SEQPACKET`, for which the runtime has no name: a datagram socket sends and receives alike.
@@ -125,13 +133,13 @@ pub(super) struct Connection {
     /// Weak, so that a shim nobody holds is let go.
     say: mpsc::WeakSender<Request>,
     progress: Option<mpsc::Sender<Progress>>,
-    hello: Option<oneshot::Sender<Hello>>,
+    hello: Option<oneshot::Sender<Greeting>>,
     /// The shim's process, once it greeted.
     process: Option<OwnedFd>,
 }
 
 impl Connection {
-    pub(super) fn new(fd: OwnedFd, hello: Option<oneshot::Sender<Hello>>) -> io::Result<(Self, Shim)> {
+    pub(super) fn new(fd: OwnedFd, hello: Option<oneshot::Sender<Greeting>>) -> io::Result<(Self, Shim)> {
         let (say, requests) = mpsc::channel(QUEUE);
         let connection = Self {
             socket: UnixDatagram::from_std(StdSocket::from(fd))?,
@@ -200,14 +208,24 @@ impl Connection {
             FromShim::Hello { supervision, shim, .. } => {
                 self.process = shim::process(shim).ok();
                 if let Some(hello) = self.hello.take() {
-                    let _ = hello.send(Hello { supervision });
+                    let _ = hello.send(Ok(Hello { supervision }));
                 }
                 return;
             }
             FromShim::Spawned { pid, at } => Progress::Spawned { pid, at },
             FromShim::Output { total } => Progress::Output(total),
             FromShim::Stuck { pids } => Progress::Stuck(pids),
-            FromShim::Refused { reason } => Progress::Refused(reason),
+            FromShim::Refused { reason, errno } if self.progress.is_none() => {
+                if let Some(hello) = self.hello.take() {
+                    let _ =
+                        hello.send(Err(errno.map_or_else(|| io::Error::other(reason), io::Error::from_raw_os_error)));
+                }
+                return;
+            }
+            FromShim::Refused { reason, errno } => Progress::Refused {
+                why: reason,
+                shortage: errno.is_some_and(|errno| shortage::of_errno(errno).is_some()),
+            },
             FromShim::Ended { how, output, at, free } => {
                 let ended = End { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
@@ -251,6 +269,6 @@ pub(super) async fn attach(path: &Path, state: &Path) -> io::Result<Running> {
     tokio::time::timeout(GREETING, greeted)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-        .map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
+        .map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))??;
     Ok(Running { progress: heard, control: Control { say: shim.say } })
 }

@@ -7,10 +7,12 @@
 mod connection;
 mod environment;
 mod logs;
+mod means;
 mod pool;
 mod remains;
 pub mod shim;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,11 +23,13 @@ use tokio::sync::watch;
 pub use connection::{Control, Progress, Running};
 pub use environment::{Environment, of_jobs};
 pub use logs::Logs;
+pub use means::{Means, Room};
 pub use pool::ShimProgram;
 pub use remains::{Remains, start as recorded_start};
 
+use crate::report::Durability;
 use crate::run::script::Script;
-use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt};
+use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use pool::Pool;
@@ -49,6 +53,8 @@ pub struct Settings {
     pub max_log_bytes: u64,
     /// What is taken out of the output of jobs before it is kept.
     pub redact: Vec<Secret>,
+    /// What records and outputs must survive.
+    pub durability: Durability,
 }
 
 /// What is to be executed.
@@ -82,10 +88,20 @@ pub enum LaunchError {
     Shim(#[source] io::Error),
 }
 
+impl LaunchError {
+    /// Whether it passes by itself: the system has too little of something.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        let (Self::Script { source, .. } | Self::Shim(source)) = self;
+        source.raw_os_error().is_some_and(|errno| shortage::of_errno(errno).is_some())
+    }
+}
+
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Execution {
     settings: watch::Sender<Arc<Settings>>,
+    state: PathBuf,
     logs: Logs,
     pool: Arc<Pool>,
 }
@@ -98,8 +114,11 @@ impl Execution {
     /// What the system says of the directories.
     pub fn new(settings: Settings, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
         let logs = Logs::new(&state.join("runs"))?;
+        if settings.durability == Durability::Power {
+            File::open(state)?.sync_all()?;
+        }
         let pool = Arc::new(Pool::new(shim, state, settings.environment, idle));
-        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), logs, pool })
+        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool })
     }
 
     /// Executes the next runs under other settings; those under way keep what they were started with. Where scripts
@@ -123,6 +142,12 @@ impl Execution {
     #[must_use]
     pub fn supervision(&self) -> Option<String> {
         self.pool.supervision()
+    }
+
+    /// What is left of the means for one more run.
+    #[must_use]
+    pub fn means(&self) -> Means {
+        means::left(&self.state, &self.settings().script_temp_path)
     }
 
     /// Between TERM and KILL.
@@ -173,6 +198,7 @@ impl Execution {
             stop_leftovers: settings.leftovers == Leftovers::Stop,
             grace_ms: millis(settings.kill_grace),
             timeout_ms: settings.run_timeout.map(millis),
+            durable: settings.durability == Durability::Power,
             environment,
             redact: settings.redact.clone(),
         }

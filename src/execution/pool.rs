@@ -111,7 +111,7 @@ impl Pool {
         let hello = tokio::time::timeout(GREETING, greeted)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-            .map_err(|_| io::Error::other("it ended before it greeted"))?;
+            .map_err(|_| io::Error::other("it ended before it greeted"))??;
         *self.supervision.lock().unwrap_or_else(PoisonError::into_inner) = Some(hello.supervision);
         Ok(shim)
     }

@@ -8,8 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Admission, Bounds, Change, Facts};
 use super::hints::{Hints, MAX_HINTS, Noted};
 use super::seats::{Seat, Seats};
+use super::shortage::Changes;
 use super::task::{Begin, Over, RunTask};
 use super::{Context, Settings, Status, kill, ping};
 use crate::report::{KillEntry, KillPhase};
@@ -22,6 +24,9 @@ const PING_PAUSE: Duration = Duration::from_secs(5);
 const MAX_KILLS: usize = 1000;
 /// How often a run that is said to be due is looked up in vain.
 const LOOKS: u32 = 20;
+
+/// How long until it is looked again whether there is enough of everything; of a disk nothing tells us.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What the keeper is told.
 #[derive(Debug)]
@@ -75,11 +80,33 @@ pub(super) struct Keeper {
     /// Runs whose last look was in vain, and whether the next is under way.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
+    admission: Admission,
+    relief: Relief,
+}
+
+/// What may end a shortage.
+struct Relief {
+    backlog: watch::Receiver<usize>,
+    outbox: watch::Receiver<Option<String>>,
+    shortage: Changes,
+}
+
+impl Relief {
+    async fn perhaps(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            Ok(()) = self.backlog.changed() => {}
+            Ok(()) = self.outbox.changed() => {}
+            () = self.shortage.next() => {}
+        }
+    }
 }
 
 impl Keeper {
     pub(super) fn new(context: Arc<Context>, inbox: mpsc::WeakSender<Message>, drained: CancellationToken) -> Self {
         let seats = Seats::new(context.settings().concurrent_jobs);
+        let (backlog, outbox) = (context.reporter.backlog(), context.reporter.outbox().wrong());
+        let relief = Relief { backlog, outbox, shortage: context.shortage.changes() };
         Self {
             context,
             inbox,
@@ -90,6 +117,8 @@ impl Keeper {
             kills: HashSet::new(),
             troubled: HashMap::new(),
             pinged: None,
+            admission: Admission::default(),
+            relief,
         }
     }
 
@@ -102,6 +131,7 @@ impl Keeper {
                     None => return,
                 },
                 () = seats.freed() => {}
+                () = self.relief.perhaps(), if !self.admission.is_open() => self.judge(),
             }
             self.seat_hints();
             if self.draining() && self.runs.is_empty() && self.kills.is_empty() {
@@ -175,12 +205,43 @@ impl Keeper {
     }
 
     fn seat_hints(&mut self) {
-        while !self.draining() && !self.hints.is_empty() {
+        while !self.draining() && !self.hints.is_empty() && self.seats.any_free() {
+            self.judge();
+            if !self.admission.is_open() {
+                return;
+            }
             let Some(seat) = self.seats.take() else { return };
             if let Some(run) = self.hints.next() {
                 self.begin(run, Begin::Hinted, seat);
             }
         }
+    }
+
+    /// Decides whether runs are claimed, and tells where that changes.
+    fn judge(&mut self) {
+        let settings = self.context.settings();
+        let facts = Facts {
+            backlog: *self.relief.backlog.borrow_and_update(),
+            outbox: self.relief.outbox.borrow_and_update().clone(),
+            shortage: self.context.shortage.why(),
+            means: self.context.execution.means(),
+        };
+        let bounds = Bounds { seats: settings.concurrent_jobs, min_free_bytes: settings.min_free_bytes };
+        match self.admission.judge(&facts, bounds) {
+            Change::None => {}
+            Change::Held => tracing::warn!(
+                target: "job_runner_worker.enqueuer",
+                "no runs are claimed for the time being: {}; what runs goes on",
+                self.lacks().join("; ")
+            ),
+            Change::Released => {
+                tracing::warn!(target: "job_runner_worker.enqueuer", "there is enough of everything; runs are claimed again");
+            }
+        }
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        self.admission.lacks().iter().map(ToString::to_string).collect()
     }
 
     fn begin(&mut self, run: RunId, begin: Begin, seat: Seat) {
@@ -261,13 +322,15 @@ impl Keeper {
         self.context.draining.is_cancelled()
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
+        self.judge();
         let mut runs: Vec<i64> = self.runs.keys().map(|run| run.get()).collect();
         let mut kills: Vec<i64> = self.kills.iter().map(|kill| kill.get()).collect();
         runs.sort_unstable();
         kills.sort_unstable();
         Status {
             draining: self.draining(),
+            held: self.lacks(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),
             hints: self.hints.len(),

@@ -4,11 +4,13 @@
 //! is known of hints, seats and runs under way. A run is claimed only with a free seat, and goes its way in a
 //! task of its own; a kill likewise.
 
+mod admission;
 mod hints;
 mod keeper;
 mod kill;
 mod ping;
 mod seats;
+mod shortage;
 mod task;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::report::{Entry, KillEntry, Reporter};
 use crate::rest::Client;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
 use keeper::{Keeper, Message};
+use shortage::Shortage;
 use task::Begin;
 
 /// What the intake needs to know.
@@ -33,6 +36,8 @@ pub struct Settings {
     pub incomplete_runs: IncompleteRuns,
     /// How many executions of one run may be lost before it fails.
     pub max_attempts: u32,
+    /// How many bytes must be free where state and scripts lie for a run to be claimed; 0: any number will do.
+    pub min_free_bytes: u64,
 }
 
 /// How many orders may wait for the keeper, who only sorts them.
@@ -66,6 +71,8 @@ pub(crate) struct Context {
     pub(crate) draining: CancellationToken,
     /// How many scripts run.
     pub(crate) executing: watch::Sender<usize>,
+    /// Who is claimed and waits to be launched.
+    pub(crate) shortage: Shortage,
 }
 
 impl Context {
@@ -79,6 +86,8 @@ impl Context {
 pub struct Status {
     /// Whether new runs are taken.
     pub draining: bool,
+    /// Why, for the time being, none are claimed: what there is too little of.
+    pub held: Vec<String>,
     /// How many runs at once.
     pub concurrent_jobs: u32,
     /// How many seats are taken.
@@ -100,7 +109,15 @@ impl Intake {
         let (executing, watched) = watch::channel(0);
         let draining = CancellationToken::new();
         let settings = watch::Sender::new(settings);
-        let context = Arc::new(Context { client, reporter, execution, settings, draining, executing });
+        let context = Arc::new(Context {
+            client,
+            reporter,
+            execution,
+            settings,
+            draining,
+            executing,
+            shortage: Shortage::default(),
+        });
         tokio::spawn(Keeper::new(context, inbox.downgrade(), drained.clone()).keep(messages));
         Self { inbox, drained, executing: watched }
     }

@@ -44,6 +44,12 @@ impl Seats {
         took.ok().map(|_| Seat { shared: Arc::clone(shared) })
     }
 
+    /// Whether one is free.
+    #[must_use]
+    pub fn any_free(&self) -> bool {
+        self.taken() < self.shared.all.load(Ordering::Acquire)
+    }
+
     /// From now on there are this many. Where there are fewer than are taken, the next is given when enough came back.
     pub fn resize(&self, all: u32) {
         self.shared.all.store(all, Ordering::Release);

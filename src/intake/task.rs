@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::seats::Seat;
+use super::shortage::Wait;
 use crate::execution::{Launch, LaunchError, Progress, Remains, Running, recorded_start};
 use crate::report::{Ask, End, Entry, RunReport, Start};
 use crate::rest::{Backoff, Failure, RunView};
@@ -58,6 +59,8 @@ enum Broken {
     Lost,
     /// It never began.
     NeverBegan,
+    /// It cannot begin yet: the system has too little of something.
+    Short(String),
 }
 
 /// How the task of a run ends.
@@ -89,6 +92,8 @@ pub(super) struct RunTask {
     /// What was seen then.
     view: Option<RunView>,
     enqueued_told: bool,
+    /// That it waits for the means to be launched.
+    short: Option<Wait>,
 }
 
 /// Why the way to the launch ends early.
@@ -115,6 +120,7 @@ impl RunTask {
             looked: Instant::now(),
             view: None,
             enqueued_told: false,
+            short: None,
         }
     }
 
@@ -360,7 +366,7 @@ impl RunTask {
             (None, None) => return None,
         };
         let launched = match self.script().await {
-            Err(stop) => Err(stop),
+            Err(outcome) => Err(outcome),
             Ok(script) => {
                 let entry = report.entry();
                 let launch = Launch {
@@ -370,11 +376,10 @@ impl RunTask {
                     script,
                     environment: self.scheduled_at(),
                 };
-                self.context
-                    .execution
-                    .launch(&launch)
-                    .await
-                    .map_err(|e: LaunchError| Outcome::Unstartable(e.to_string()))
+                match self.context.execution.launch(&launch).await {
+                    Err(e) if e.is_shortage() => return Some((report, seat, Broken::Short(e.to_string()))),
+                    launched => launched.map_err(|e: LaunchError| Outcome::Unstartable(e.to_string())),
+                }
             }
         };
         match launched {
@@ -449,7 +454,19 @@ impl RunTask {
                     Progress::Spawned { pid, at } => {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
                         crash_point!(SpawnedSeen);
-                        report.started(Start { pid, at }).await;
+                        self.short = None;
+                        // A disk that this run fills must not keep it from being stopped.
+                        let started = report.started(Start { pid, at });
+                        tokio::pin!(started);
+                        loop {
+                            tokio::select! {
+                                () = &mut started => break,
+                                cause = stop_asked(&mut self.stopped), if !stop_sent => {
+                                    stop_sent = true;
+                                    control.stop(cause, self.context.execution.kill_grace()).await;
+                                }
+                            }
+                        }
                     }
                     Progress::Output(total) => report.output(total).await,
                     Progress::Stuck(pids) => tracing::error!(
@@ -463,9 +480,12 @@ impl RunTask {
                         self.ended(report, ended, stop_sent).await;
                         return None;
                     }
-                    gone @ (Progress::Refused(_) | Progress::ShimDied) => {
+                    gone @ (Progress::Refused { .. } | Progress::ShimDied) => {
                         let fate = self.fate(report.entry()).await;
-                        if let (Progress::Refused(why), Fate::NeverBegan) = (&gone, &fate) {
+                        if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
+                            if *shortage {
+                                return Some((report, seat, Broken::Short(why.clone())));
+                            }
                             drop(seat);
                             report.ended(End::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
                             return None;
@@ -541,11 +561,41 @@ impl RunTask {
         }
     }
 
-    /// An execution was lost. The report, if there is to be another.
-    async fn account(&mut self, mut report: RunReport, how: Broken) -> Option<RunReport> {
+    /// An execution was lost, or could not begin. The report, if there is to be another.
+    async fn account(&mut self, report: RunReport, how: Broken) -> Option<RunReport> {
+        match how {
+            Broken::Short(why) => self.wait_for_means(report, &why).await,
+            Broken::Lost => self.lost(report, true).await,
+            Broken::NeverBegan => self.lost(report, false).await,
+        }
+    }
+
+    /// Waits for the end of a shortage, with the seat.
+    async fn wait_for_means(&mut self, report: RunReport, why: &str) -> Option<RunReport> {
+        let context = Arc::clone(&self.context);
+        let wait = self.short.get_or_insert_with(|| {
+            tracing::error!(
+                target: "job_runner_worker.worker",
+                "run {} is claimed and waits until it can be launched: {why}",
+                self.run
+            );
+            context.shortage.met(why)
+        });
+        tokio::select! {
+            () = tokio::time::sleep(wait.pause()) => Some(report),
+            cause = stop_asked(&mut self.stopped) => {
+                report.ended(End::now(Outcome::Cancelled(cause))).await;
+                None
+            }
+            // The next start launches it.
+            () = context.draining.cancelled() => None,
+        }
+    }
+
+    async fn lost(&mut self, mut report: RunReport, began: bool) -> Option<RunReport> {
         crash_point!(LossSeen);
         let mut entry = report.entry().clone();
-        let began = matches!(how, Broken::Lost) || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
+        let began = began || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
         entry.losses += u32::from(began);
         let settings = self.context.settings();
         let stopped = *self.stopped.borrow();

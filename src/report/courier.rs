@@ -4,13 +4,12 @@
 //! run or of the way there delays nobody else. After the accepted result nothing is sent any more.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::entry::{End, Entry, Start};
+use super::entry::{DeadLetter, End, Entry, Start};
 use super::plan::{self, Knowledge, Next};
 use super::reporter::{Ask, Desk, News};
 use crate::rest::{Backoff, Failure};
@@ -434,8 +433,8 @@ impl Courier {
 
     async fn dead_letter(&self, what: &'static str, reason: String) {
         tracing::error!(target: "job_runner_worker.models", "run {}: its {what} is given up: {reason}", self.run);
-        self.desk.dead_letters.fetch_add(1, Ordering::Relaxed);
-        self.desk.outbox.dead_letter(time::sent(chrono::Utc::now()), self.run, what, reason).await;
+        let at = time::sent(chrono::Utc::now());
+        self.desk.give_up(DeadLetter { at, run: self.run, what: what.to_owned(), reason }).await;
     }
 
     /// Waits, and listens meanwhile.

@@ -71,3 +71,16 @@ pub enum KillPhase {
     /// Nothing of the run is left alive.
     Dead,
 }
+
+/// A fact that could not be delivered and never will be, for people to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// When it was given up, in UTC.
+    pub at: String,
+    /// The run.
+    pub run: RunId,
+    /// Which fact of it: `start`, `log`, `result`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}

@@ -8,6 +8,7 @@
 //! The log itself stays where the execution keeps it: the outbox refers to it by run and attempt, and
 //! [`LogSource`] reads it.
 
+mod ballast;
 mod courier;
 pub mod endpoint;
 mod entry;
@@ -19,12 +20,21 @@ mod reporter;
 use std::io;
 use std::time::Duration;
 
-pub use entry::{End, Entry, KillEntry, KillPhase, Start};
+pub use entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
 pub use events::Events;
-pub use outbox::{Outbox, OutboxError};
+pub use outbox::{Outbox, OutboxError, Place};
 pub use reporter::{Ask, Reporter, RunReport};
 
 use crate::run::{Attempt, RunId};
+
+/// What must not lose a fact that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of any process.
+    Process,
+    /// Nor the loss of power.
+    Power,
+}
 
 /// What the report needs to know.
 #[derive(Clone, Debug)]
@@ -37,6 +47,8 @@ pub struct Settings {
     pub ws_server_hostname: String,
     /// Its port.
     pub ws_server_port: u16,
+    /// What the outbox must survive.
+    pub durability: Durability,
 }
 
 impl Settings {

@@ -1,42 +1,30 @@
 //! The store: one SQLite file, one writer, many changes a commit.
 //!
-//! Changes that arrive while a commit is under way share the next one. A change is answered when it is
-//! on disk as far as `synchronous = NORMAL` goes: no death of a process loses it.
+//! Changes that arrive while a commit is under way share the next one. A change is answered when it is on disk as far
+//! as [`Durability`] asks: no death of a process loses it, or no loss of power either.
 
-use std::path::Path;
-use std::time::Duration;
+mod rows;
+mod store;
+mod writer;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{Connection, Row};
-use tokio::sync::{mpsc, oneshot};
+use std::path::{Path, PathBuf};
 
-use super::entry::{End, Entry, KillEntry, KillPhase, Start};
-use crate::run::{Attempt, KillId, RunId};
-use crate::wire::disk::How;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Durability;
+use super::ballast::Ballast;
+use super::entry::{DeadLetter, Entry, KillEntry};
+use crate::run::{KillId, RunId};
+use store::{Store, Trouble};
+use writer::{Request, Writer};
+
+pub use rows::{LETTERS_KEPT, LETTERS_KEPT_FOR};
 
 #[cfg(test)]
 mod tests;
 
 /// How many changes may wait for the writer.
 const QUEUE: usize = 1024;
-/// How many changes one commit takes at most.
-const BATCH: usize = 256;
-/// How long a commit that failed waits to be tried again.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The schema, one step a version; a file of any earlier version is brought forward.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE binding (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE run (
-        run INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, losses INTEGER NOT NULL, token TEXT NOT NULL,
-        run_log TEXT, start_pid INTEGER, start_at TEXT,
-        end_how TEXT, end_output INTEGER, end_at TEXT
-    ) STRICT;
-    CREATE TABLE kill (kill INTEGER PRIMARY KEY, run INTEGER, phase TEXT NOT NULL) STRICT;
-    CREATE TABLE dead_letter (
-        id INTEGER PRIMARY KEY, at TEXT NOT NULL, run INTEGER NOT NULL, what TEXT NOT NULL, reason TEXT NOT NULL
-    ) STRICT;
-"];
 
 /// What can be wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +59,65 @@ pub enum OutboxError {
     /// It cannot be read.
     #[error("the outbox cannot be read")]
     Read(#[source] sqlx::Error),
-    /// It cannot be written, a full disk most likely.
-    #[error("the outbox cannot be written: {0}")]
-    Write(String),
+    /// Its file is not as SQLite wrote it.
+    #[error("the outbox is damaged: {0}")]
+    Damaged(String),
+    /// It cannot be written, for want of room most likely.
+    #[error("the outbox cannot be written")]
+    Write(#[source] sqlx::Error),
+    /// As the last change could not, neither can this one.
+    #[error("{0}")]
+    Unwritable(String),
     /// The writer is gone: we are leaving.
     #[error("the outbox is closed")]
     Closed,
+}
+
+impl OutboxError {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => store::trouble(source),
+            Self::Damaged(_) => Trouble::Damaged,
+            Self::Newer { .. } | Self::OtherServer { .. } | Self::Unwritable(_) | Self::Closed => Trouble::Other,
+        }
+    }
+
+    fn is_damage(&self) -> bool {
+        self.trouble() == Trouble::Damaged
+    }
+
+    /// What SQLite says.
+    fn cause(&self) -> String {
+        match self {
+            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => match source {
+                sqlx::Error::Database(error) => error.message().to_owned(),
+                other => other.to_string(),
+            },
+            Self::Damaged(what) => what.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// With its cause, in one line.
+    fn told(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(_) => format!("{self}: {}", self.cause()),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// Where a store is, whose it is, and what it must survive.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its file.
+    pub path: PathBuf,
+    /// The server's address.
+    pub server: String,
+    /// What must not lose a change that was answered.
+    pub durability: Durability,
+    /// How many bytes should be free on its disk.
+    pub reserve: u64,
 }
 
 /// A change.
@@ -87,20 +128,19 @@ enum Change {
     Kill(KillEntry),
     ForgetKill(KillId),
     Nothing,
-    DeadLetter { at: String, run: RunId, what: &'static str, reason: String },
-}
-
-struct Request {
-    change: Change,
-    /// Whether it is tried until it succeeds.
-    insist: bool,
-    done: oneshot::Sender<Result<(), OutboxError>>,
+    DeadLetter(DeadLetter),
+    /// Of the dead letters, only those since then are kept.
+    Letters {
+        since: String,
+    },
+    Probe,
 }
 
 /// The door to the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     writer: mpsc::Sender<Request>,
+    wrong: watch::Receiver<Option<String>>,
 }
 
 /// What a store held when it was opened.
@@ -110,8 +150,8 @@ pub struct Found {
     pub runs: Vec<Entry>,
     /// Kills.
     pub kills: Vec<KillEntry>,
-    /// How many facts could not be delivered by now.
-    pub dead_letters: u64,
+    /// Facts that could not be delivered, the oldest first.
+    pub dead_letters: Vec<DeadLetter>,
 }
 
 impl Outbox {
@@ -119,23 +159,31 @@ impl Outbox {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn open(path: &Path, server: &str) -> Result<(Self, Found), OutboxError> {
-        let shown = path.display().to_string();
-        let opened = |source| OutboxError::Open { path: shown.clone(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .pragma("cache_size", "-512")
-            .statement_cache_capacity(32);
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(opened)?;
-        migrate(&mut connection, &shown).await?;
-        bind(&mut connection, server).await?;
-        let found = read(&mut connection).await.map_err(OutboxError::Read)?;
+    pub async fn open(place: Place) -> Result<(Self, Found), OutboxError> {
+        let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
+        let (store, mut found) = match Store::open(place.clone()).await {
+            Err(error) if error.trouble() == Trouble::NoRoom => {
+                ballast.release();
+                Store::open(place).await?
+            }
+            opened => opened?,
+        };
+        let (wrong, watched) = watch::channel(None);
         let (writer, requests) = mpsc::channel(QUEUE);
-        tokio::spawn(write(connection, requests));
-        Ok((Self { writer }, found))
+        tokio::spawn(Writer::new(store, ballast, wrong).write(requests));
+        let outbox = Self { writer, wrong: watched };
+        let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);
+        if found.dead_letters.iter().any(|letter| letter.at < since) {
+            found.dead_letters.retain(|letter| letter.at >= since);
+            let _ = outbox.change(Change::Letters { since }, false).await;
+        }
+        Ok((outbox, found))
+    }
+
+    /// What keeps changes from being written, while something does.
+    #[must_use]
+    pub fn wrong(&self) -> watch::Receiver<Option<String>> {
+        self.wrong.clone()
     }
 
     /// Writes a run, once: a claim that cannot be remembered is not made.
@@ -169,8 +217,8 @@ impl Outbox {
     }
 
     /// Keeps what could not be delivered, with the reason, for people to see.
-    pub async fn dead_letter(&self, at: String, run: RunId, what: &'static str, reason: String) {
-        self.insist(Change::DeadLetter { at, run, what, reason }).await;
+    pub async fn dead_letter(&self, letter: DeadLetter) {
+        self.insist(Change::DeadLetter(letter)).await;
     }
 
     /// Waits until everything that was said before is on disk.
@@ -188,163 +236,5 @@ impl Outbox {
         let (done, answer) = oneshot::channel();
         self.writer.send(Request { change, insist, done }).await.map_err(|_| OutboxError::Closed)?;
         answer.await.map_err(|_| OutboxError::Closed)?
-    }
-}
-
-/// The writer: takes what is there, commits it, answers.
-async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Request>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while requests.recv_many(&mut batch, BATCH).await > 0 {
-        crash_point!(OutboxNext);
-        while let Err(e) = commit(&mut connection, &batch).await {
-            let (stay, go): (Vec<_>, Vec<_>) = batch.drain(..).partition(|request| request.insist);
-            for request in go {
-                let _ = request.done.send(Err(OutboxError::Write(e.to_string())));
-            }
-            batch = stay;
-            if batch.is_empty() {
-                break;
-            }
-            tracing::error!(target: "job_runner_worker.outbox", "the outbox cannot be written, trying again: {e}");
-            tokio::time::sleep(PAUSE).await;
-        }
-        crash_point!(OutboxCommitted);
-        for request in batch.drain(..) {
-            let _ = request.done.send(Ok(()));
-        }
-    }
-    let _ = connection.close().await;
-}
-
-async fn commit(connection: &mut SqliteConnection, batch: &[Request]) -> Result<(), sqlx::Error> {
-    if let [only] = batch {
-        return apply(connection, &only.change).await;
-    }
-    let mut transaction = connection.begin().await?;
-    for request in batch {
-        apply(&mut transaction, &request.change).await?;
-    }
-    transaction.commit().await
-}
-
-async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
-    let query = match change {
-        Change::Nothing => return Ok(()),
-        Change::Run(entry) => {
-            let end = entry.end.as_ref();
-            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-                .bind(entry.run.get())
-                .bind(i64::from(entry.attempt.0))
-                .bind(i64::from(entry.losses))
-                .bind(&entry.token)
-                .bind(&entry.run_log)
-                .bind(entry.start.as_ref().map(|start| i64::from(start.pid)))
-                .bind(entry.start.as_ref().map(|start| start.at.clone()))
-                .bind(end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()))
-                .bind(end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)))
-                .bind(end.map(|end| end.at.clone()))
-        }
-        Change::ForgetRun(run) => sqlx::query("DELETE FROM run WHERE run = ?").bind(run.get()),
-        Change::Kill(entry) => sqlx::query("INSERT OR REPLACE INTO kill VALUES (?, ?, ?)")
-            .bind(entry.kill.get())
-            .bind(entry.run.map(RunId::get))
-            .bind(kill_phase_name(entry.phase)),
-        Change::ForgetKill(kill) => sqlx::query("DELETE FROM kill WHERE kill = ?").bind(kill.get()),
-        Change::DeadLetter { at, run, what, reason } => {
-            sqlx::query("INSERT INTO dead_letter (at, run, what, reason) VALUES (?, ?, ?, ?)")
-                .bind(at)
-                .bind(run.get())
-                .bind(*what)
-                .bind(reason)
-        }
-    };
-    query.execute(connection).await.map(drop)
-}
-
-async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<(), OutboxError> {
-    let opened = |source| OutboxError::Open { path: path.to_owned(), source };
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(opened)?;
-    let from = usize::try_from(version).unwrap_or(usize::MAX);
-    if from > MIGRATIONS.len() {
-        return Err(OutboxError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
-    }
-    for (step, schema) in MIGRATIONS.iter().enumerate().skip(from) {
-        let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(&mut *connection).await.map_err(opened)?;
-    }
-    Ok(())
-}
-
-/// A state directory belongs to one server: run 12 of another is another run.
-async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(), OutboxError> {
-    let found: Option<String> = sqlx::query_scalar("SELECT value FROM binding WHERE name = 'api_base_url'")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(OutboxError::Read)?;
-    match found {
-        Some(found) if found != server => Err(OutboxError::OtherServer { found, wanted: server.to_owned() }),
-        Some(_) => Ok(()),
-        None => sqlx::query("INSERT INTO binding VALUES ('api_base_url', ?)")
-            .bind(server)
-            .execute(connection)
-            .await
-            .map(drop)
-            .map_err(OutboxError::Read),
-    }
-}
-
-async fn read(connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
-    let runs = sqlx::query("SELECT * FROM run ORDER BY run").fetch_all(&mut *connection).await?;
-    let kills = sqlx::query("SELECT * FROM kill ORDER BY kill").fetch_all(&mut *connection).await?;
-    let dead: i64 = sqlx::query_scalar("SELECT count(*) FROM dead_letter").fetch_one(&mut *connection).await?;
-    Ok(Found {
-        runs: runs.iter().filter_map(entry).collect(),
-        kills: kills.iter().filter_map(kill_entry).collect(),
-        dead_letters: u64::try_from(dead).unwrap_or_default(),
-    })
-}
-
-fn entry(row: &SqliteRow) -> Option<Entry> {
-    let start = match (row.get::<Option<i64>, _>("start_pid"), row.get::<Option<String>, _>("start_at")) {
-        (Some(pid), Some(at)) => Some(Start { pid: i32::try_from(pid).ok()?, at }),
-        _ => None,
-    };
-    let end = match (row.get::<Option<String>, _>("end_how"), row.get::<Option<String>, _>("end_at")) {
-        (Some(how), Some(at)) => Some(End {
-            outcome: serde_json::from_str::<How>(&how).ok()?.into(),
-            output: u64::try_from(row.get::<Option<i64>, _>("end_output").unwrap_or_default()).unwrap_or_default(),
-            at,
-        }),
-        _ => None,
-    };
-    Some(Entry {
-        run: RunId::new(row.get("run"))?,
-        attempt: Attempt(u32::try_from(row.get::<i64, _>("attempt")).ok()?),
-        losses: u32::try_from(row.get::<i64, _>("losses")).ok()?,
-        token: row.get("token"),
-        run_log: row.get("run_log"),
-        start,
-        end,
-    })
-}
-
-fn kill_entry(row: &SqliteRow) -> Option<KillEntry> {
-    Some(KillEntry {
-        kill: KillId::new(row.get("kill"))?,
-        run: row.get::<Option<i64>, _>("run").and_then(RunId::new),
-        phase: match row.get("phase") {
-            "received" => KillPhase::Received,
-            "taken" => KillPhase::Taken,
-            "dead" => KillPhase::Dead,
-            _ => return None,
-        },
-    })
-}
-
-fn kill_phase_name(phase: KillPhase) -> &'static str {
-    match phase {
-        KillPhase::Received => "received",
-        KillPhase::Taken => "taken",
-        KillPhase::Dead => "dead",
     }
 }

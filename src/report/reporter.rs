@@ -1,7 +1,6 @@
 //! The door of the report: one courier a run, and what is said between a run and its courier.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::courier::Courier;
-use super::entry::{End, Entry, Start};
+use super::entry::{DeadLetter, End, Entry, Start};
+use super::outbox::LETTERS_KEPT;
 use super::{Events, LogSource, Outbox, Settings};
 use crate::rest::Client;
 use crate::run::{Event, RunId};
@@ -31,13 +31,58 @@ pub(super) struct Desk {
     pub(super) settings: watch::Sender<Settings>,
     pub(super) talking: Semaphore,
     pub(super) leave: CancellationToken,
-    pub(super) dead_letters: AtomicU64,
-    pub(super) served: Mutex<HashSet<RunId>>,
+    dead_letters: Mutex<VecDeque<DeadLetter>>,
+    served: Mutex<HashMap<RunId, Stage>>,
+    /// How many runs are over and not delivered.
+    backlog: watch::Sender<usize>,
+}
+
+/// Where a run that has a courier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It goes on.
+    Open,
+    /// It is over, and the server does not know all of it.
+    Over,
 }
 
 impl Desk {
-    fn served(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
+    fn served(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Stage>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serves(&self, run: RunId, stage: Stage) {
+        self.served().insert(run, stage);
+        self.count();
+    }
+
+    /// Nothing, where its courier is gone already.
+    fn is_over(&self, run: RunId) {
+        if let Some(stage) = self.served().get_mut(&run) {
+            *stage = Stage::Over;
+        }
+        self.count();
+    }
+
+    fn is_done_with(&self, run: RunId) {
+        self.served().remove(&run);
+        self.count();
+    }
+
+    fn count(&self) {
+        let over = self.served().values().filter(|stage| **stage == Stage::Over).count();
+        self.backlog.send_if_modified(|backlog| std::mem::replace(backlog, over) != over);
+    }
+
+    /// Keeps what is given up, here and on disk.
+    pub(super) async fn give_up(&self, letter: DeadLetter) {
+        {
+            let mut letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+            letters.push_back(letter.clone());
+            let surplus = letters.len().saturating_sub(LETTERS_KEPT);
+            letters.drain(..surplus);
+        }
+        self.outbox.dead_letter(letter).await;
     }
 }
 
@@ -67,7 +112,7 @@ pub(super) enum News {
 }
 
 impl Reporter {
-    /// A report over a store. Dead letters of earlier times are counted on.
+    /// A report over a store, with the dead letters of earlier times.
     #[must_use]
     pub fn new(
         client: Client,
@@ -75,7 +120,7 @@ impl Reporter {
         events: Events,
         logs: Arc<dyn LogSource>,
         settings: Settings,
-        dead_letters: u64,
+        dead_letters: Vec<DeadLetter>,
     ) -> Self {
         let desk = Desk {
             client,
@@ -85,8 +130,9 @@ impl Reporter {
             settings: watch::Sender::new(settings),
             talking: Semaphore::new(TALKING),
             leave: CancellationToken::new(),
-            dead_letters: AtomicU64::new(dead_letters),
+            dead_letters: Mutex::new(dead_letters.into()),
             served: Mutex::default(),
+            backlog: watch::Sender::new(0),
         };
         Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
     }
@@ -107,12 +153,12 @@ impl Reporter {
         let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
         let desk = Arc::clone(&self.desk);
         let run = entry.run;
-        desk.served().insert(run);
+        desk.serves(run, if entry.end.is_some() { Stage::Over } else { Stage::Open });
         self.couriers.spawn(async move {
             courier.go().await;
-            desk.served().remove(&run);
+            desk.is_done_with(run);
         });
-        RunReport { entry, outbox: self.desk.outbox.clone(), news, asked }
+        RunReport { entry, desk: Arc::clone(&self.desk), news, asked }
     }
 
     /// The store.
@@ -137,10 +183,16 @@ impl Reporter {
         self.desk.events.close();
     }
 
-    /// How many facts could not be delivered and never will be.
+    /// The last facts that could not be delivered and never will be, the oldest first.
     #[must_use]
-    pub fn dead_letters(&self) -> u64 {
-        self.desk.dead_letters.load(Ordering::Relaxed)
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.desk.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// How many runs are over and not delivered.
+    #[must_use]
+    pub fn backlog(&self) -> watch::Receiver<usize> {
+        self.desk.backlog.subscribe()
     }
 
     /// How many runs have a courier under way.
@@ -152,7 +204,7 @@ impl Reporter {
     /// Whether a run has one: it is ours, whatever else is said of it.
     #[must_use]
     pub fn serves(&self, run: RunId) -> bool {
-        self.desk.served().contains(&run)
+        self.desk.served().contains_key(&run)
     }
 
     /// Waits until everything is delivered, or nothing more has been for as long as `bound`. The rest stays on
@@ -181,7 +233,7 @@ impl Reporter {
 /// A run's side of its report. It owns the run's entry: what it is told is written, then carried out.
 pub struct RunReport {
     entry: Entry,
-    outbox: Outbox,
+    desk: Arc<Desk>,
     news: mpsc::Sender<News>,
     asked: mpsc::Receiver<Ask>,
 }
@@ -199,7 +251,7 @@ impl RunReport {
             return;
         }
         self.entry.start = Some(start.clone());
-        self.outbox.run(&self.entry).await;
+        self.desk.outbox.run(&self.entry).await;
         let _ = self.news.send(News::Started(start)).await;
     }
 
@@ -211,14 +263,15 @@ impl RunReport {
     /// An execution was lost, and another one begins.
     pub async fn relaunched(&mut self, entry: Entry) {
         self.entry = entry;
-        self.outbox.run(&self.entry).await;
+        self.desk.outbox.run(&self.entry).await;
         let _ = self.news.send(News::Relaunched(Box::new(self.entry.clone()))).await;
     }
 
     /// The run is over.
     pub async fn ended(mut self, end: End) {
         self.entry.end = Some(end.clone());
-        self.outbox.run(&self.entry).await;
+        self.desk.is_over(self.entry.run);
+        self.desk.outbox.run(&self.entry).await;
         let _ = self.news.send(News::Ended(end)).await;
     }
 

@@ -10,6 +10,7 @@ mod order;
 mod outcome;
 mod policy;
 pub mod script;
+pub mod shortage;
 
 pub use event::Event;
 #[cfg(feature = "server")]

@@ -3,7 +3,9 @@
 //!
 //! One path, whether the last process was killed, upgraded or the machine rebooted.
 
-use std::collections::HashMap;
+mod survivor;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::execution::{Execution, Remains, recorded_start, shim};
@@ -12,6 +14,7 @@ use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
 use crate::rest::{Backoff, Client, Failure, Incomplete, RunState};
 use crate::run::claim::Seen;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
+use survivor::{Noted, Recorded, Survivor};
 
 /// How often the reset of a run is tried.
 const RESETS: u32 = 12;
@@ -36,20 +39,26 @@ impl Leftovers {
     pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
         // Before anybody is connected to: a shim takes the last to connect for its worker.
         shim::clear_away_dead(state);
-        let mut known: HashMap<RunId, Attempt> = HashMap::new();
-        for entry in runs {
-            known.insert(entry.run, entry.attempt);
-            if entry.end.is_some() {
-                tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
-                drop(self.reporter.serve(entry, true));
-            } else {
-                self.intake.take_up(entry).await;
-            }
-        }
+        let mut files: HashMap<RunId, Vec<Attempt>> = HashMap::new();
         for (run, attempt) in self.execution.logs().all() {
-            match known.get(&run) {
-                Some(of_entry) if *of_entry == attempt => {}
-                of_entry => self.take_up_stray(run, attempt, of_entry.is_some()).await,
+            files.entry(run).or_default().push(attempt);
+        }
+        for entry in runs {
+            let attempts = files.remove(&entry.run).unwrap_or_default();
+            let entry = if attempts.iter().all(|attempt| *attempt == entry.attempt) {
+                entry
+            } else {
+                match self.survivor(entry.run, Some(&entry), attempts).await {
+                    Some(survivor) => survivor,
+                    None => entry,
+                }
+            };
+            self.take_up_entry(entry).await;
+        }
+        for (run, attempts) in files {
+            if let Some(entry) = self.survivor(run, None, attempts).await {
+                tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
+                self.take_up_entry(entry).await;
             }
         }
         for kill in kills {
@@ -57,27 +66,67 @@ impl Leftovers {
         }
     }
 
-    /// Files that no entry accounts for: the store was lost, or the last step of a run or of an attempt was.
-    async fn take_up_stray(&self, run: RunId, attempt: Attempt, known: bool) {
-        match self.execution.remains(run, attempt, "").await {
-            Remains::Living(_) if known => {
-                tracing::error!(target: "job_runner_worker.cleanup", "run {run}: attempt {attempt} still runs, unasked");
+    async fn take_up_entry(&self, entry: Entry) {
+        if entry.end.is_some() {
+            tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
+            drop(self.reporter.serve(entry, true));
+        } else {
+            self.intake.take_up(entry).await;
+        }
+    }
+
+    /// The entry that counts, where files of a run are there that none accounts for. What does not count is removed, and
+    /// what does is in the outbox.
+    async fn survivor(&self, run: RunId, entry: Option<&Entry>, attempts: Vec<Attempt>) -> Option<Entry> {
+        let mut records = BTreeMap::new();
+        for attempt in attempts {
+            let token = entry.filter(|entry| entry.attempt == attempt).map_or("", |entry| &entry.token);
+            let found = match self.execution.remains(run, attempt, token).await {
+                Remains::Living(record) => (Recorded::Living, record),
+                Remains::Ended(record, _) => (Recorded::Ended, record),
+                Remains::Orphaned(record) => (Recorded::Orphaned, record),
+                Remains::Nothing => {
+                    self.execution.logs().forget(run, attempt);
+                    continue;
+                }
+            };
+            records.insert(attempt, found);
+        }
+        let listed: Vec<_> = records.iter().map(|(attempt, (is, _))| (*attempt, *is)).collect();
+        let noted = entry.map(|entry| Noted { attempt: entry.attempt, ended: entry.end.is_some() });
+        let chosen = match survivor::of(noted, &listed)? {
+            Survivor::Outbox => entry?.clone(),
+            Survivor::Record(attempt) => {
+                let (_, record) = records.get(&attempt)?;
+                let chosen = Entry {
+                    run,
+                    attempt,
+                    losses: attempt.0.saturating_sub(1),
+                    token: record.token.clone(),
+                    run_log: entry.and_then(|entry| entry.run_log.clone()),
+                    start: recorded_start(record),
+                    end: None,
+                };
+                if let Err(e) = self.reporter.outbox().try_run(&chosen).await {
+                    tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {e}; its record stays");
+                }
+                chosen
             }
-            Remains::Orphaned(record) if known => {
-                self.execution.clean_up(record).await;
-                self.execution.logs().forget(run, attempt);
-            }
-            Remains::Ended(..) if known => self.execution.logs().forget(run, attempt),
-            Remains::Nothing => self.execution.logs().forget(run, attempt),
-            Remains::Living(record) | Remains::Ended(record, _) | Remains::Orphaned(record) => {
-                tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
-                let start = recorded_start(&record);
-                let losses = attempt.0.saturating_sub(1);
-                let token = record.token;
-                let entry = Entry { run, attempt, losses, token, run_log: None, start, end: None };
-                self.intake.take_up(entry).await;
+        };
+        for (attempt, (is, record)) in records.into_iter().filter(|(attempt, _)| *attempt != chosen.attempt) {
+            match is {
+                Recorded::Living => tracing::error!(
+                    target: "job_runner_worker.cleanup",
+                    "run {run}: attempt {attempt} still runs, unasked"
+                ),
+                Recorded::Orphaned => {
+                    self.execution.clean_up(record).await;
+                    self.execution.logs().forget(run, attempt);
+                }
+                Recorded::Ended => self.execution.logs().forget(run, attempt),
             }
         }
+        Some(chosen)
     }
 
     /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.

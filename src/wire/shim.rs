@@ -63,6 +63,10 @@ pub struct Execution {
     /// Milliseconds that the run may take.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Whether record and output are forced to the disk where a loss of power would lose the result, or have the attempt
+    /// executed again.
+    #[serde(default)]
+    pub durable: bool,
     /// What the job's environment gets besides the shim's own.
     pub environment: Vec<(String, String)>,
     /// What is taken out of the output before it is kept.
@@ -129,10 +133,14 @@ pub enum FromShim {
         /// Whether the shim can take the next run at once.
         free: bool,
     },
-    /// The licence was not given: somebody else has it, or the script is gone.
+    /// The licence was not given: somebody else has it, the script is gone, or the system refuses what is needed. Of a
+    /// shim that cannot begin at all, it is the first and last word.
     Refused {
         /// One clear sentence.
         reason: String,
+        /// The error of the system, where it was one.
+        #[serde(default)]
+        errno: Option<i32>,
     },
 }
 

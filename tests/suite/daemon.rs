@@ -224,7 +224,9 @@ async fn the_running_worker_can_be_asked() {
         ("runs", vec![run].into()),
         ("kills", Value::Array(Vec::new())),
         ("undelivered", 1.into()),
-        ("dead_letters", 0.into()),
+        ("dead_letters", Value::Array(Vec::new())),
+        ("backlog", 0.into()),
+        ("held", Value::Array(Vec::new())),
     ] {
         assert_eq!(status[name], value, "{name} in {status}");
     }

@@ -174,6 +174,7 @@ fn all_mistakes_are_told_at_once() {
 fn numbers_out_of_bounds_are_mistakes() {
     for (key, texts) in [
         ("concurrent_jobs", &["0", "-1", "four", "1e3", "99999999999", "1025", ""][..]),
+        ("min_free_bytes", &["-1", "64 MB", "1e6", "18446744073709551616", ""]),
         ("max_log_bytes", &["-5", "800k", ""]),
         ("reconnect_after_inactivity", &["0", "-1", "soon"]),
         ("ws_server_port", &["0", "70000", "http"]),

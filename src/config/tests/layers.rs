@@ -112,6 +112,8 @@ fn every_key_is_listed_with_its_origin_and_the_secret_is_not_shown() {
     api_timeout = 30  (default)
     run_timeout = none  (default)
     pid_file = none  (default)
+    min_free_bytes = 67108864  (default)
+    durability = process  (default)
     ");
 }
 

@@ -34,6 +34,7 @@ fn who_the_worker_is_and_where_it_lives_needs_a_restart() {
     state_path
     environment
     pid_file
+    durability
     ");
 }
 
@@ -67,6 +68,7 @@ fn each_key_is_applied_or_kept_as_its_row_says() {
         ("environment", "clean"),
         ("pid_file", "/other"),
         ("redact_file", concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml")),
+        ("durability", "power"),
     ];
     for key in KEYS {
         let value = values.iter().find(|(name, _)| *name == key.name).map_or("77", |(_, value)| value);

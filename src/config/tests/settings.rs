@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{REQUIRED, assert_mentions, loaded, mistakes, warnings, with};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
+use crate::report::Durability;
 use crate::run::{IncompleteRuns, Leftovers};
 
 #[test]
@@ -28,6 +29,7 @@ fn the_required_keys_alone_give_the_documented_defaults() {
     assert_eq!(settings.intake.concurrent_jobs, 4);
     assert_eq!(settings.intake.incomplete_runs, IncompleteRuns::Reset);
     assert_eq!(settings.intake.max_attempts, 3);
+    assert_eq!(settings.intake.min_free_bytes, 64 * 1024 * 1024);
     assert_eq!(settings.execution.script_temp_path, Path::new("/tmp"));
     assert_eq!(settings.execution.kill_grace, Duration::ZERO);
     assert_eq!(settings.execution.linger, Duration::from_secs(10));
@@ -39,6 +41,7 @@ fn the_required_keys_alone_give_the_documented_defaults() {
     assert_eq!(settings.report.log_update_interval, Duration::from_secs(5));
     assert_eq!(settings.report.ws_server_hostname, "ws.example.com");
     assert_eq!(settings.report.ws_server_port, 5555);
+    assert_eq!(settings.report.durability, Durability::Process);
     assert_eq!(settings.daemon.drain_timeout, None);
     assert_eq!(settings.daemon.pid_file, None);
     assert_eq!(settings.daemon.log_level, LogLevel::Info);
@@ -81,6 +84,9 @@ fn words_are_read_in_any_case() {
     assert_eq!(settings.execution.environment, Environment::Clean);
     let settings = loaded(with("incomplete_runs", " fail ")).settings;
     assert_eq!(settings.intake.incomplete_runs, IncompleteRuns::Fail);
+    let settings = loaded(with("durability", "Power")).settings;
+    assert_eq!(settings.report.durability, Durability::Power);
+    assert_eq!(settings.execution.durability, Durability::Power);
     assert_eq!(loaded(with("log_level", "  INFO ")).settings.daemon.log_level, LogLevel::Info);
     assert_eq!(loaded(with("log_level", "warn")).settings.daemon.log_level, LogLevel::Warning);
 }
@@ -89,6 +95,8 @@ fn words_are_read_in_any_case() {
 fn an_unknown_word_is_answered_with_the_known_ones() {
     let mistakes = mistakes(with("log_level", "loud"));
     assert_mentions(&mistakes, &["log_level: \"loud\"", "debug, info, warning, error, critical"]);
+    let mistakes = super::mistakes(with("durability", "fsync"));
+    assert_mentions(&mistakes, &["durability: \"fsync\"", "allowed are process, power"]);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::intake;
+use crate::worker::Letter;
 
-fn status(runs: &[i64], undelivered: usize, dead_letters: u64) -> Status {
+fn status(runs: &[i64], backlog: usize, given_up: usize) -> Status {
+    let letter = Letter { at: String::new(), run: 1, what: String::new(), reason: String::new() };
     Status {
         version: "3.0.0",
         pid: 1,
@@ -13,16 +15,20 @@ fn status(runs: &[i64], undelivered: usize, dead_letters: u64) -> Status {
         seconds_since_ping: None,
         supervision: None,
         intake: intake::Status { concurrent_jobs: 4, runs: runs.to_vec(), ..intake::Status::default() },
-        undelivered,
-        dead_letters,
+        undelivered: runs.len() + backlog,
+        backlog,
+        dead_letters: vec![letter; given_up],
     }
 }
 
 #[test]
 fn a_line_says_how_we_are() {
     assert_eq!(line(&status(&[], 0, 0), false), "0 of 4 runs, server ok");
-    assert_eq!(line(&status(&[3, 5], 2, 0), false), "2 of 4 runs, server ok");
-    assert_eq!(line(&status(&[3], 4, 1), true), "draining, 1 of 4 runs, server ok, 3 to report, 1 given up");
+    assert_eq!(line(&status(&[3, 5], 0, 0), false), "2 of 4 runs, server ok");
+    assert_eq!(line(&status(&[3], 3, 1), true), "draining, 1 of 4 runs, server ok, 3 to report, 1 given up");
+    let mut held = status(&[], 0, 0);
+    held.intake.held = vec!["7 bytes are free where state_path is".to_owned()];
+    assert_eq!(line(&held, false), "0 of 4 runs, server ok, nothing new: 7 bytes are free where state_path is");
 }
 
 #[test]

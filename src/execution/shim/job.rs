@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
@@ -20,7 +21,7 @@ use super::spool::Spool;
 use super::syscall::{self, SpawnError};
 use super::tree;
 use crate::run::ending::{Company, Effect, Grace, Input, Phase};
-use crate::run::{Cause, Exit, Leftovers};
+use crate::run::{Cause, Exit, Leftovers, shortage};
 use crate::wire::disk::{self, How, Line};
 use crate::wire::shim::{Execution, FromShim};
 use crate::wire::time;
@@ -35,6 +36,8 @@ const STUCK_AFTER: u32 = 10;
 const DRAIN: usize = 32;
 /// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
 const PARTING: Duration = Duration::from_millis(20);
+/// How many bytes a record may have: three lines, of which the longest has a path or two.
+const RECORD: i64 = 4096;
 /// How much output is read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -59,6 +62,46 @@ pub struct Job {
     grace_length: Duration,
     watch: Option<u64>,
     told: bool,
+    /// Whether the last line of the record may be there in part.
+    torn: bool,
+}
+
+/// Why a licence was not given, or was given back before anything was started.
+pub struct Refusal {
+    reason: String,
+    /// The error of the system, where it was one.
+    errno: Option<i32>,
+}
+
+impl Refusal {
+    /// What the worker is told.
+    pub fn said(self) -> FromShim {
+        FromShim::Refused { reason: self.reason, errno: self.errno }
+    }
+}
+
+/// Why a script was not started.
+enum Unstarted {
+    /// It never will be.
+    Never(String),
+    /// The system has too little of something at the moment.
+    Short(String, i32),
+}
+
+impl From<String> for Unstarted {
+    fn from(reason: String) -> Self {
+        Self::Never(reason)
+    }
+}
+
+impl Unstarted {
+    fn from_system(what: &str, e: &io::Error) -> Self {
+        let reason = format!("{what}: {}.", plain(e));
+        match e.raw_os_error().filter(|errno| shortage::of_errno(*errno).is_some()) {
+            Some(errno) => Self::Short(reason, errno),
+            None => Self::Never(reason),
+        }
+    }
 }
 
 impl Job {
@@ -71,14 +114,16 @@ impl Job {
         socket: &Path,
         cgroup: Option<&Cgroup>,
         null: BorrowedFd<'_>,
-    ) -> Result<(Self, FromShim), String> {
-        let redactor = Redactor::new(&order.redact).map_err(|e| format!("its secrets could not be told apart: {e}"))?;
-        let record = licence(&order, socket, cgroup).map_err(|e| format!("the record could not be made: {e}"))?;
+    ) -> Result<(Self, FromShim), Refusal> {
+        let redactor = Redactor::new(&order.redact)
+            .map_err(|e| Refusal { reason: format!("its secrets could not be told apart: {e}"), errno: None })?;
+        let record = licence(&order, socket, cgroup)
+            .map_err(|e| Refusal { reason: format!("the record could not be made: {e}"), errno: e.raw_os_error() })?;
         // Who cleans up after a dead worker removes the script first and looks for a record then; so
         // either they see our record, or we see that the script is gone.
         if !order.script.exists() {
             let _ = std::fs::remove_file(&order.record);
-            return Err("the script is gone".to_owned());
+            return Err(Refusal { reason: "the script is gone".to_owned(), errno: None });
         }
         let mut job = Self {
             phase: Phase::Starting,
@@ -98,12 +143,18 @@ impl Job {
             grace_length: Duration::from_millis(order.grace_ms),
             watch: None,
             told: false,
+            torn: false,
             order,
         };
         crash_point!(ShimBegun);
         let said = match job.spawn(cgroup, null) {
             Ok((pid, pipe)) => job.started(pid, pipe, cgroup),
-            Err(reason) => {
+            Err(Unstarted::Short(reason, errno)) => {
+                // As if it had never been asked for: the worker asks again when there may be enough.
+                let _ = std::fs::remove_file(&job.order.record);
+                return Err(Refusal { reason, errno: Some(errno) });
+            }
+            Err(Unstarted::Never(reason)) => {
                 job.company = Company::Alone;
                 job.step(Input::Unstartable(reason), cgroup);
                 job.tell().unwrap_or(FromShim::Output { total: 0 })
@@ -112,16 +163,15 @@ impl Job {
         Ok((job, said))
     }
 
-    fn spawn(&self, cgroup: Option<&Cgroup>, null: BorrowedFd<'_>) -> Result<(Pid, OwnedFd), String> {
+    fn spawn(&self, cgroup: Option<&Cgroup>, null: BorrowedFd<'_>) -> Result<(Pid, OwnedFd), Unstarted> {
         let environment = environment(&self.order);
         let program = interpreter(&self.order.command, &environment)?;
         let argv = c_strings(self.order.command.iter().map(String::as_bytes))?;
         let envp = c_strings(environment.iter().map(Vec::as_slice))?;
         let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| nul())?;
-        let (output, write) =
-            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| format!("No pipe for its output: {e}."))?;
-        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-            .map_err(|e| format!("No pipe for its output: {e}."))?;
+        let no_pipe = |e: Errno| Unstarted::from_system("No pipe for its output", &e.into());
+        let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(no_pipe)?;
+        nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_pipe)?;
         let started = syscall::spawn(&syscall::Program {
             path: &path,
             argv: &argv,
@@ -132,9 +182,10 @@ impl Job {
         });
         match started {
             Ok(pid) => Ok((pid, output)),
-            Err(SpawnError::Clone(e)) => Err(format!("No process could be made for it: {}.", plain(&e))),
+            Err(SpawnError::Clone(e)) => Err(Unstarted::from_system("No process could be made for it", &e)),
             Err(SpawnError::Exec(e)) => {
-                Err(format!("The interpreter {:?} could not be executed: {}.", self.order.command[0], plain(&e)))
+                let what = format!("The interpreter {:?} could not be executed: {}.", self.order.command[0], plain(&e));
+                Err(Unstarted::Never(what))
             }
         }
     }
@@ -352,8 +403,15 @@ impl Job {
         crash_point!(ShimEnded);
         let _ = std::fs::remove_file(&self.order.script);
         crash_point!(ShimScriptRemoved);
+        let durable = self.order.durable;
+        if durable {
+            // The end vouches for the output, so it comes after it. A disk that fails to do this is not waited for.
+            let _ = self.spool.sync().and_then(|()| sync_directory(&self.order.output));
+        }
         self.write(&Line::Ended { how: how.clone(), output, at: at.clone() });
-        self.record = None;
+        if let Some(record) = self.record.take().filter(|_| durable) {
+            let _ = record.sync_all();
+        }
         crash_point!(ShimEndWritten);
         Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free() })
     }
@@ -361,7 +419,12 @@ impl Job {
     /// Appends to the record. A disk that is full must not end the run: the worker is told all the same.
     fn write(&mut self, line: &Line) {
         if let Some(record) = &mut self.record {
-            let _ = record.write_all(&disk::line(line));
+            let mut bytes = disk::line(line);
+            if self.torn {
+                // What is there of the last line is no line, and this one must not become a part of it.
+                bytes.insert(0, b'\n');
+            }
+            self.torn = record.write_all(&bytes).is_err();
         }
     }
 }
@@ -382,13 +445,37 @@ fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Res
         script: order.script.to_string_lossy().into_owned(),
         cgroup: cgroup.map(|cgroup| cgroup.path().to_string_lossy().into_owned()),
     };
-    match record.write_all(&disk::line(&begun)) {
+    let write = |record: &mut File| {
+        reserve(record)?;
+        record.write_all(&disk::line(&begun))?;
+        if order.durable {
+            // Without it, nobody would know after a loss of power that this attempt was begun.
+            record.sync_all()?;
+            sync_directory(&order.record)?;
+        }
+        Ok(())
+    };
+    match write(&mut record) {
         Ok(()) => Ok(record),
         Err(e) => {
             let _ = std::fs::remove_file(&order.record);
             Err(e)
         }
     }
+}
+
+/// Takes the room of the whole record now: the end of a run must find some on a disk that is full by then.
+fn reserve(record: &File) -> io::Result<()> {
+    match nix::fcntl::fallocate(record, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RECORD) {
+        // A file system that cannot do this does without.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        reserved => Ok(reserved?),
+    }
+}
+
+/// That a file is there survives a loss of power when its directory is on the disk.
+fn sync_directory(of: &Path) -> io::Result<()> {
+    File::open(of.parent().unwrap_or(of))?.sync_all()
 }
 
 /// Our own environment, which the worker chose, and what the order adds.

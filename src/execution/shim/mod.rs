@@ -119,6 +119,22 @@ impl Shim {
         nix::sys::prctl::set_dumpable(false)?;
         let worker = Peer::inherited()?;
         syscall::close_all_but(worker.as_fd());
+        match Self::alone(state, with_cgroup) {
+            Ok(mut shim) => {
+                worker.say(&shim.hello())?;
+                shim.worker = Some(worker);
+                Ok(shim)
+            }
+            Err(e) => {
+                let reason = format!("it cannot begin: {e}");
+                let _ = worker.say(&FromShim::Refused { reason, errno: e.raw_os_error() });
+                Err(e)
+            }
+        }
+    }
+
+    /// All but the worker.
+    fn alone(state: &Path, with_cgroup: bool) -> io::Result<Self> {
         syscall::default_child_signal();
         let _ = nix::sys::prctl::set_name(NAME);
         nix::sys::prctl::set_child_subreaper(true)?;
@@ -129,11 +145,7 @@ impl Shim {
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
         let cgroup = if with_cgroup { Cgroup::create(process::id()).ok() } else { None };
-        let shim = Self { listener, signals, null, cgroup, worker: Some(worker), job: None };
-        if let Some(worker) = &shim.worker {
-            worker.say(&shim.hello())?;
-        }
-        Ok(shim)
+        Ok(Self { listener, signals, null, cgroup, worker: None, job: None })
     }
 
     fn hello(&self) -> FromShim {
@@ -193,11 +205,11 @@ impl Shim {
                         self.job = Some(job);
                         self.say(&said);
                     }
-                    Err(reason) => self.say(&FromShim::Refused { reason }),
+                    Err(refusal) => self.say(&refusal.said()),
                 }
             }
             Ok(Some(ToShim::Execute(_))) => {
-                self.say(&FromShim::Refused { reason: "this shim has a run already".to_owned() });
+                self.say(&FromShim::Refused { reason: "this shim has a run already".to_owned(), errno: None });
             }
             Ok(Some(ToShim::Stop { cause, grace_ms })) => {
                 if let Some(job) = &mut self.job {

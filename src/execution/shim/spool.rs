@@ -51,6 +51,17 @@ impl Spool {
         }
     }
 
+    /// Forces what is kept to the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) => file.sync_all(),
+            None => Ok(()),
+        }
+    }
+
     fn store(&mut self, data: &[u8]) -> io::Result<()> {
         let (head, ring) = (self.head, self.ring);
         let offset = self.stored;

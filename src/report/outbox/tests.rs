@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
 use super::*;
-use crate::run::{Cause, Exit, Left, Outcome};
+use crate::report::{End, KillPhase, Start};
+use crate::run::{Attempt, Cause, Exit, Left, Outcome};
+use crate::wire::time;
 
 const SERVER: &str = "http://server/";
 
@@ -17,8 +22,12 @@ fn place(directory: &TempDir) -> PathBuf {
     directory.path().join("outbox.sqlite")
 }
 
+fn at(path: PathBuf, server: &str) -> Place {
+    Place { path, server: server.to_owned(), durability: Durability::Process, reserve: 0 }
+}
+
 async fn open(directory: &TempDir) -> (Outbox, Found) {
-    Outbox::open(&place(directory), SERVER).await.expect("an outbox")
+    Outbox::open(at(place(directory), SERVER)).await.expect("an outbox")
 }
 
 /// What is found after everything was written and the writer is gone.
@@ -71,7 +80,7 @@ fn with_end(id: i64, outcome: Outcome) -> Entry {
 async fn a_new_outbox_is_empty() {
     let (_, found) = open(&directory()).await;
     assert!(found.runs.is_empty() && found.kills.is_empty());
-    assert_eq!(found.dead_letters, 0);
+    assert_eq!(found.dead_letters, []);
 }
 
 #[tokio::test]
@@ -139,13 +148,41 @@ async fn what_is_forgotten_does_not_come_back() {
     assert_eq!(found.kills.len(), 2);
 }
 
+fn letter(id: i64, at: chrono::DateTime<chrono::Utc>, reason: &str) -> DeadLetter {
+    DeadLetter { at: time::sent(at), run: run(id), what: "log".to_owned(), reason: reason.to_owned() }
+}
+
 #[tokio::test]
-async fn dead_letters_are_kept_and_counted() {
+async fn dead_letters_are_kept_with_their_reason() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
-    outbox.dead_letter("at".to_owned(), run(1), "log", "the server rejects it: 400".to_owned()).await;
-    outbox.dead_letter("at".to_owned(), run(1), "result", "'); DROP TABLE run; --".to_owned()).await;
-    assert_eq!(reopened(&directory, outbox).await.dead_letters, 2);
+    let now = chrono::Utc::now();
+    let letters = [letter(1, now, "the server rejects it: 400"), letter(1, now, "'); DROP TABLE run; --")];
+    for letter in &letters {
+        outbox.dead_letter(letter.clone()).await;
+    }
+    assert_eq!(reopened(&directory, outbox).await.dead_letters, letters);
+}
+
+#[tokio::test]
+async fn the_last_dead_letters_are_kept_and_no_old_ones() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let now = chrono::Utc::now();
+    outbox.dead_letter(letter(1, now, "pushed out")).await;
+    outbox.dead_letter(letter(2, now - LETTERS_KEPT_FOR - chrono::TimeDelta::minutes(1), "too old")).await;
+    let count = i64::try_from(LETTERS_KEPT).expect("a number");
+    for id in 3..=count + 1 {
+        outbox.dead_letter(letter(id, now, "kept")).await;
+    }
+    let ids = |found: Found| found.dead_letters.iter().map(|letter| letter.run.get()).collect::<Vec<_>>();
+    assert_eq!(ids(reopened(&directory, outbox).await), (3..=count + 1).collect::<Vec<_>>());
+    // What is too old is gone from the disk too.
+    let options = SqliteConnectOptions::new().filename(place(&directory));
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM dead_letter").fetch_one(&mut connection).await.expect("a count");
+    assert_eq!(rows, count - 1);
 }
 
 #[tokio::test]
@@ -153,7 +190,7 @@ async fn the_directory_of_another_server_is_not_opened() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     outbox.run(&claimed(1)).await;
-    let refused = Outbox::open(&place(&directory), "http://other/").await.expect_err("another server's");
+    let refused = Outbox::open(at(place(&directory), "http://other/")).await.expect_err("another server's");
     assert_eq!(refused.to_string(), "the state directory belongs to http://server/, not to http://other/");
     assert_eq!(reopened(&directory, outbox).await.runs, [claimed(1)]);
 }
@@ -164,18 +201,78 @@ async fn a_file_of_a_later_version_is_not_opened() {
     let (outbox, _) = open(&directory).await;
     outbox.settle().await;
     behind_its_back(&directory, "PRAGMA user_version = 99").await;
-    let refused = Outbox::open(&place(&directory), SERVER).await.expect_err("a later version");
+    let refused = Outbox::open(at(place(&directory), SERVER)).await.expect_err("a later version");
     assert!(matches!(refused, OutboxError::Newer { found: 99, .. }), "{refused}");
 }
 
 #[tokio::test]
-async fn what_is_no_store_is_not_opened() {
+async fn where_no_file_can_be_nothing_is_opened() {
     let directory = directory();
-    std::fs::write(place(&directory), "no store at all, but long enough to be looked into\n".repeat(100))
-        .expect("a file");
-    assert!(Outbox::open(&place(&directory), SERVER).await.is_err());
-    assert!(Outbox::open(directory.path(), SERVER).await.is_err());
-    assert!(Outbox::open(&directory.path().join("no/such/directory"), SERVER).await.is_err());
+    assert!(Outbox::open(at(directory.path().to_owned(), SERVER)).await.is_err());
+    assert!(Outbox::open(at(directory.path().join("no/such/directory"), SERVER)).await.is_err());
+}
+
+/// The files of stores that were set aside.
+fn set_aside(directory: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(directory.path()).expect("a directory").flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| name.starts_with("outbox.sqlite.corrupt-"));
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        |bytes| bytes.fill(0),
+        |bytes| *bytes = b"no store at all, but long enough to be looked into\n".repeat(100),
+        |bytes| bytes.truncate(bytes.len() - 5000),
+        |bytes| {
+            let half = bytes.len() / 2;
+            bytes[half..half + 4096].fill(0x5a);
+        },
+        |bytes| bytes[100..108].fill(0xff),
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        let directory = directory();
+        let (outbox, _) = open(&directory).await;
+        for id in 1..200 {
+            outbox.run(&with_end(id, Outcome::Lost(1))).await;
+        }
+        outbox.settle().await;
+        behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let mut bytes = std::fs::read(place(&directory)).expect("a file");
+        drop(outbox);
+        damage(&mut bytes);
+        std::fs::write(place(&directory), &bytes).expect("a file");
+        let (outbox, found) = open(&directory).await;
+        assert_eq!(found.runs, [], "damage {n}");
+        assert!(!set_aside(&directory).is_empty(), "damage {n}");
+        outbox.run(&claimed(7)).await;
+        assert_eq!(reopened(&directory, outbox).await.runs, [claimed(7)], "damage {n}");
+        assert_eq!(
+            set_aside(&directory).iter().filter(|name| !name.contains("-wal") && !name.contains("-shm")).count(),
+            1
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_under_the_writer_is_replaced() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&claimed(1)).await;
+    behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let mut bytes = std::fs::read(place(&directory)).expect("a file");
+    bytes[4096..].fill(0x5a);
+    std::fs::write(place(&directory), &bytes).expect("a file");
+    // Whoever insists is heard, sooner or later: what SQLite has in its cache is not read again.
+    for id in 2..300 {
+        outbox.run(&claimed(id)).await;
+    }
+    assert_eq!(set_aside(&directory).len(), 1);
+    let found = reopened(&directory, outbox).await;
+    assert_eq!(found.runs.last(), Some(&claimed(299)));
 }
 
 #[tokio::test]
@@ -228,7 +325,7 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
     outbox.settle().await;
     behind_its_back(&directory, "ALTER TABLE run RENAME TO away").await;
     let refused = outbox.try_run(&claimed(1)).await.expect_err("nothing can be written");
-    assert!(matches!(refused, OutboxError::Write(_)), "{refused}");
+    assert!(matches!(refused, OutboxError::Unwritable(_)), "{refused}");
 
     let fact = tokio::spawn({
         let outbox = outbox.clone();
@@ -237,8 +334,10 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
     // A claim behind it fails too, and by then the fact has been tried and kept.
     outbox.try_run(&claimed(3)).await.expect_err("nothing can be written");
     assert!(!fact.is_finished());
+    assert!(outbox.wrong().borrow().is_some());
     behind_its_back(&directory, "ALTER TABLE away RENAME TO run").await;
     fact.await.expect("written");
+    assert!(outbox.wrong().borrow().is_none());
     assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
 }
 
@@ -246,7 +345,7 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
 async fn a_writer_that_is_gone_is_told() {
     let (writer, requests) = mpsc::channel(1);
     drop(requests);
-    let outbox = Outbox { writer };
+    let outbox = Outbox { writer, wrong: watch::channel(None).1 };
     assert!(matches!(outbox.try_run(&claimed(1)).await, Err(OutboxError::Closed)));
     outbox.run(&claimed(1)).await;
     outbox.settle().await;

@@ -17,6 +17,7 @@ fn order(redact: Vec<Secret>) -> ToShim {
         stop_leftovers: false,
         grace_ms: 0,
         timeout_ms: None,
+        durable: false,
         environment: Vec::new(),
         redact,
     }))

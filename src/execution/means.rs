@@ -1,0 +1,53 @@
+//! The means for one more run: room on the disks, and descriptors.
+//!
+//! What cannot be found out is taken for plenty: a run that meets a shortage all the same waits for its end.
+
+use std::path::Path;
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statvfs::statvfs;
+
+/// What is left of the means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// Of the disks: the state directory's, and that of the scripts.
+    pub rooms: Vec<Room>,
+    /// How many descriptors this process may still open.
+    pub descriptors: u64,
+}
+
+/// Room on the disk of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Which key names the directory.
+    pub key: &'static str,
+    /// Free bytes.
+    pub bytes: u64,
+    /// How many files can be made.
+    pub files: u64,
+}
+
+/// Looks.
+pub(super) fn left(state: &Path, scripts: &Path) -> Means {
+    Means { rooms: vec![room("state_path", state), room("script_temp_path", scripts)], descriptors: descriptors() }
+}
+
+fn room(key: &'static str, directory: &Path) -> Room {
+    let Ok(disk) = statvfs(directory) else { return Room { key, bytes: u64::MAX, files: u64::MAX } };
+    Room {
+        key,
+        bytes: disk.blocks_available().saturating_mul(disk.fragment_size()),
+        // Some file systems make room for files as they need it, and count none.
+        files: if disk.files() == 0 { u64::MAX } else { disk.files_available() },
+    }
+}
+
+fn descriptors() -> u64 {
+    let allowed = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    match std::fs::read_dir("/proc/self/fd") {
+        // One of them is the directory that is read.
+        Ok(open) => allowed.saturating_sub((open.count() as u64).saturating_sub(1)),
+        Err(e) if e.raw_os_error().is_some_and(|errno| crate::run::shortage::of_errno(errno).is_some()) => 0,
+        Err(_) => u64::MAX,
+    }
+}

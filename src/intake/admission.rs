@@ -1,0 +1,148 @@
+//! Whether new runs are claimed: not while there is too little for what is under way already. Pure.
+//!
+//! What runs is kept, kills and pings go on. Each bound that stops the claims is lower than the one that lets them go
+//! on, so that a state at the border is told once.
+
+use std::fmt;
+
+use crate::execution::Means;
+
+#[cfg(test)]
+mod tests;
+
+/// How many results may wait for each seat: a server that takes none of them should not give us more to do.
+const BACKLOG_A_SEAT: usize = 25;
+/// How many files must be left on a disk.
+const FILES: u64 = 64;
+/// How many descriptors must be left: for calls of the API, logs that are read, and connections that are made again.
+const DESCRIPTORS: u64 = 24;
+
+/// What is known when it is decided.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// How many results wait to be delivered.
+    pub backlog: usize,
+    /// Why the outbox cannot be written.
+    pub outbox: Option<String>,
+    /// Why a claimed run waits for its launch.
+    pub shortage: Option<String>,
+    /// What is left of disks and descriptors.
+    pub means: Means,
+}
+
+/// What the operator chose.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many runs at once.
+    pub seats: u32,
+    /// How many bytes must be free on a disk.
+    pub min_free_bytes: u64,
+}
+
+/// What there is too little of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Too many results wait.
+    Backlog(usize),
+    /// The outbox cannot be written.
+    Outbox(String),
+    /// Something could not be launched.
+    Launch(String),
+    /// Bytes on the disk that a key names.
+    Bytes(&'static str, u64),
+    /// Files there.
+    Files(&'static str, u64),
+    /// Descriptors.
+    Descriptors(u64),
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backlog(waiting) => write!(f, "{waiting} results wait to be taken by the server"),
+            Self::Outbox(why) => write!(f, "{why}"),
+            Self::Launch(why) => write!(f, "{why}"),
+            Self::Bytes(key, left) => write!(f, "{left} bytes are free where {key} is"),
+            Self::Files(key, left) => write!(f, "{left} more files can be made where {key} is"),
+            Self::Descriptors(left) => write!(f, "{left} more files can be opened"),
+        }
+    }
+}
+
+impl Lack {
+    /// Whether it is the same lack, be it larger or smaller.
+    fn is_kind_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bytes(key, _), Self::Bytes(other, _)) | (Self::Files(key, _), Self::Files(other, _)) => key == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+/// What changed with a decision, which is when it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// No runs are claimed, for other reasons than before.
+    Held,
+    /// Runs are claimed again.
+    Released,
+}
+
+/// The decision, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Admission {
+    lacks: Vec<Lack>,
+}
+
+impl Admission {
+    /// Whether runs are claimed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lacks.is_empty()
+    }
+
+    /// Why they are not.
+    #[must_use]
+    pub fn lacks(&self) -> &[Lack] {
+        &self.lacks
+    }
+
+    /// Decides anew.
+    pub fn judge(&mut self, facts: &Facts, bounds: Bounds) -> Change {
+        let before = std::mem::take(&mut self.lacks);
+        let held = |lack: &Lack| before.iter().any(|other| other.is_kind_of(lack));
+        self.lacks = lacks(facts, bounds, held);
+        let news = self.lacks.iter().any(|lack| !held(lack));
+        match (before.is_empty(), self.lacks.is_empty()) {
+            (false, true) => Change::Released,
+            _ if news => Change::Held,
+            _ => Change::None,
+        }
+    }
+}
+
+fn lacks(facts: &Facts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let mut least = |left: u64, needed: u64, lack: Lack| {
+        // Once there was too little, a quarter more is asked for.
+        let needed = if held(&lack) { needed.saturating_add(needed / 4) } else { needed };
+        if left < needed {
+            lacks.push(lack);
+        }
+    };
+    for room in &facts.means.rooms {
+        least(room.bytes, bounds.min_free_bytes, Lack::Bytes(room.key, room.bytes));
+        least(room.files, FILES, Lack::Files(room.key, room.files));
+    }
+    least(facts.means.descriptors, DESCRIPTORS, Lack::Descriptors(facts.means.descriptors));
+    let backlog = Lack::Backlog(facts.backlog);
+    let most = BACKLOG_A_SEAT.saturating_mul(bounds.seats as usize);
+    if facts.backlog >= if held(&backlog) { most.div_ceil(2) } else { most } {
+        lacks.push(backlog);
+    }
+    lacks.extend(facts.outbox.clone().map(Lack::Outbox));
+    lacks.extend(facts.shortage.clone().map(Lack::Launch));
+    lacks
+}

@@ -1,0 +1,94 @@
+//! When claims stop and when they go on.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::execution::Room;
+
+const BOUNDS: Bounds = Bounds { seats: 4, min_free_bytes: 1000 };
+
+fn plenty() -> Facts {
+    let room = |key| Room { key, bytes: u64::MAX, files: u64::MAX };
+    let rooms = vec![room("state_path"), room("script_temp_path")];
+    Facts { backlog: 0, outbox: None, shortage: None, means: Means { rooms, descriptors: u64::MAX } }
+}
+
+fn backlog(backlog: usize) -> Facts {
+    Facts { backlog, ..plenty() }
+}
+
+fn bytes(bytes: u64) -> Facts {
+    let mut facts = plenty();
+    facts.means.rooms[0].bytes = bytes;
+    facts
+}
+
+fn files(files: u64) -> Facts {
+    let mut facts = plenty();
+    facts.means.rooms[1].files = files;
+    facts
+}
+
+fn descriptors(descriptors: u64) -> Facts {
+    let mut facts = plenty();
+    facts.means.descriptors = descriptors;
+    facts
+}
+
+#[test]
+fn where_there_is_plenty_runs_are_claimed() {
+    let mut admission = Admission::default();
+    assert!(admission.is_open());
+    assert_eq!((admission.judge(&plenty(), BOUNDS), admission.is_open()), (Change::None, true));
+}
+
+#[test]
+fn each_bound_holds_and_lets_go_at_another_value() {
+    // The last that is enough, the first that is not, the last that is still not enough then, the first that is.
+    let rows = [
+        [backlog(99), backlog(100), backlog(50), backlog(49)],
+        [bytes(1000), bytes(999), bytes(1249), bytes(1250)],
+        [files(64), files(63), files(79), files(80)],
+        [descriptors(24), descriptors(23), descriptors(29), descriptors(30)],
+    ];
+    for [enough, too_little, still, again] in rows {
+        let mut admission = Admission::default();
+        let steps = [enough, too_little, still, again].map(|facts| admission.judge(&facts, BOUNDS));
+        assert_eq!(steps, [Change::None, Change::Held, Change::None, Change::Released]);
+    }
+}
+
+#[test]
+fn a_second_lack_is_told_and_the_end_of_one_of_two_is_not() {
+    let mut admission = Admission::default();
+    assert_eq!(admission.judge(&bytes(3), BOUNDS), Change::Held);
+    assert_eq!(admission.judge(&bytes(2), BOUNDS), Change::None);
+    let both = Facts { outbox: Some("the outbox cannot be written".to_owned()), ..bytes(2) };
+    assert_eq!(admission.judge(&both, BOUNDS), Change::Held);
+    let told: Vec<String> = admission.lacks().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["2 bytes are free where state_path is", "the outbox cannot be written"]);
+    assert_eq!((admission.judge(&bytes(2), BOUNDS), admission.is_open()), (Change::None, false));
+    assert_eq!(admission.judge(&plenty(), BOUNDS), Change::Released);
+}
+
+#[test]
+fn no_bound_on_free_bytes_never_holds() {
+    let mut admission = Admission::default();
+    admission.judge(&bytes(0), Bounds { min_free_bytes: 0, ..BOUNDS });
+    assert!(admission.is_open());
+}
+
+proptest! {
+    #[test]
+    fn it_is_told_exactly_when_it_changes(steps in proptest::collection::vec((0..200_usize, 0..2000_u64, any::<bool>()), 1..50)) {
+        let mut admission = Admission::default();
+        for (waiting, free, broken) in steps {
+            let before = admission.is_open();
+            let outbox = broken.then(|| "broken".to_owned());
+            let change = admission.judge(&Facts { backlog: waiting, outbox, ..bytes(free) }, BOUNDS);
+            prop_assert_eq!(change == Change::Released, !before && admission.is_open());
+            prop_assert!(change != Change::Held || !admission.is_open());
+            prop_assert!(!before || admission.is_open() || change == Change::Held);
+        }
+    }
+}

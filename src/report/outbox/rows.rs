@@ -1,0 +1,188 @@
+//! The rows of the store: their schema, how they are written, how they are read.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, Row};
+
+use super::{Change, Found, OutboxError};
+use crate::report::entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
+use crate::run::{Attempt, KillId, RunId};
+use crate::wire::disk::How;
+
+/// How many dead letters are kept at most; the oldest go first.
+pub const LETTERS_KEPT: usize = 100;
+/// How long a dead letter is kept.
+pub const LETTERS_KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(30);
+
+/// The schema, one step a version; a file of any earlier version is brought forward.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE binding (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE run (
+        run INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, losses INTEGER NOT NULL, token TEXT NOT NULL,
+        run_log TEXT, start_pid INTEGER, start_at TEXT,
+        end_how TEXT, end_output INTEGER, end_at TEXT
+    ) STRICT;
+    CREATE TABLE kill (kill INTEGER PRIMARY KEY, run INTEGER, phase TEXT NOT NULL) STRICT;
+    CREATE TABLE dead_letter (
+        id INTEGER PRIMARY KEY, at TEXT NOT NULL, run INTEGER NOT NULL, what TEXT NOT NULL, reason TEXT NOT NULL
+    ) STRICT;
+"];
+
+/// Brings the schema to our version.
+pub async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<(), OutboxError> {
+    let opened = |source| OutboxError::Open { path: path.to_owned(), source };
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(opened)?;
+    let from = usize::try_from(version).unwrap_or(usize::MAX);
+    if from > MIGRATIONS.len() {
+        return Err(OutboxError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
+    }
+    for (step, schema) in MIGRATIONS.iter().enumerate().skip(from) {
+        let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(&mut *connection).await.map_err(opened)?;
+    }
+    Ok(())
+}
+
+/// A state directory belongs to one server: run 12 of another is another run.
+pub async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(), OutboxError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT value FROM binding WHERE name = 'api_base_url'")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(OutboxError::Read)?;
+    match found {
+        Some(found) if found != server => Err(OutboxError::OtherServer { found, wanted: server.to_owned() }),
+        Some(_) => Ok(()),
+        None => sqlx::query("INSERT INTO binding VALUES ('api_base_url', ?)")
+            .bind(server)
+            .execute(connection)
+            .await
+            .map(drop)
+            .map_err(OutboxError::Read),
+    }
+}
+
+/// Everything in the store. A row that nobody understands is passed over: what it was about is in the record of its
+/// run, or the server knows it.
+pub async fn read(connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
+    let runs = sqlx::query("SELECT * FROM run ORDER BY run").fetch_all(&mut *connection).await?;
+    let kills = sqlx::query("SELECT * FROM kill ORDER BY kill").fetch_all(&mut *connection).await?;
+    let letters = sqlx::query("SELECT * FROM dead_letter ORDER BY id").fetch_all(&mut *connection).await?;
+    Ok(Found {
+        runs: runs.iter().filter_map(entry).collect(),
+        kills: kills.iter().filter_map(kill_entry).collect(),
+        dead_letters: letters.iter().filter_map(dead_letter).collect(),
+    })
+}
+
+/// Writes all changes or none.
+pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
+    if let [only] = changes
+        && !matches!(only, Change::DeadLetter(_))
+    {
+        return apply(connection, only).await;
+    }
+    let mut transaction = connection.begin().await?;
+    for change in changes {
+        apply(&mut transaction, change).await?;
+    }
+    transaction.commit().await
+}
+
+async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
+    let query = match change {
+        Change::Nothing => return Ok(()),
+        Change::Run(entry) => {
+            let end = entry.end.as_ref();
+            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                .bind(entry.run.get())
+                .bind(i64::from(entry.attempt.0))
+                .bind(i64::from(entry.losses))
+                .bind(&entry.token)
+                .bind(&entry.run_log)
+                .bind(entry.start.as_ref().map(|start| i64::from(start.pid)))
+                .bind(entry.start.as_ref().map(|start| start.at.clone()))
+                .bind(end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()))
+                .bind(end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)))
+                .bind(end.map(|end| end.at.clone()))
+        }
+        Change::ForgetRun(run) => sqlx::query("DELETE FROM run WHERE run = ?").bind(run.get()),
+        Change::Kill(entry) => sqlx::query("INSERT OR REPLACE INTO kill VALUES (?, ?, ?)")
+            .bind(entry.kill.get())
+            .bind(entry.run.map(RunId::get))
+            .bind(kill_phase_name(entry.phase)),
+        Change::ForgetKill(kill) => sqlx::query("DELETE FROM kill WHERE kill = ?").bind(kill.get()),
+        Change::DeadLetter(letter) => {
+            sqlx::query("INSERT INTO dead_letter (at, run, what, reason) VALUES (?, ?, ?, ?)")
+                .bind(&letter.at)
+                .bind(letter.run.get())
+                .bind(&letter.what)
+                .bind(&letter.reason)
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?")
+                .bind(i64::try_from(LETTERS_KEPT).unwrap_or(i64::MAX))
+        }
+        Change::Letters { since } => sqlx::query("DELETE FROM dead_letter WHERE at < ?").bind(since),
+        // Writes a page, and changes nothing.
+        Change::Probe => sqlx::query("UPDATE binding SET value = value"),
+    };
+    query.execute(connection).await.map(drop)
+}
+
+/// A column, or nothing where its bytes are not what they should be.
+fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(row: &'r SqliteRow, name: &str) -> Option<T> {
+    row.try_get(name).ok()
+}
+
+fn entry(row: &SqliteRow) -> Option<Entry> {
+    let start = match (get::<Option<i64>>(row, "start_pid")?, get::<Option<String>>(row, "start_at")?) {
+        (Some(pid), Some(at)) => Some(Start { pid: i32::try_from(pid).ok()?, at }),
+        _ => None,
+    };
+    let end = match (get::<Option<String>>(row, "end_how")?, get::<Option<String>>(row, "end_at")?) {
+        (Some(how), Some(at)) => Some(End {
+            outcome: serde_json::from_str::<How>(&how).ok()?.into(),
+            output: u64::try_from(get::<Option<i64>>(row, "end_output")?.unwrap_or_default()).unwrap_or_default(),
+            at,
+        }),
+        _ => None,
+    };
+    Some(Entry {
+        run: RunId::new(get(row, "run")?)?,
+        attempt: Attempt(u32::try_from(get::<i64>(row, "attempt")?).ok()?),
+        losses: u32::try_from(get::<i64>(row, "losses")?).ok()?,
+        token: get(row, "token")?,
+        run_log: get(row, "run_log")?,
+        start,
+        end,
+    })
+}
+
+fn kill_entry(row: &SqliteRow) -> Option<KillEntry> {
+    Some(KillEntry {
+        kill: KillId::new(get(row, "kill")?)?,
+        run: get::<Option<i64>>(row, "run")?.and_then(RunId::new),
+        phase: match get(row, "phase")? {
+            "received" => KillPhase::Received,
+            "taken" => KillPhase::Taken,
+            "dead" => KillPhase::Dead,
+            _ => return None,
+        },
+    })
+}
+
+fn kill_phase_name(phase: KillPhase) -> &'static str {
+    match phase {
+        KillPhase::Received => "received",
+        KillPhase::Taken => "taken",
+        KillPhase::Dead => "dead",
+    }
+}
+
+fn dead_letter(row: &SqliteRow) -> Option<DeadLetter> {
+    Some(DeadLetter {
+        at: get(row, "at")?,
+        run: RunId::new(get(row, "run")?)?,
+        what: get(row, "what")?,
+        reason: get(row, "reason")?,
+    })
+}

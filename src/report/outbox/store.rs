@@ -1,0 +1,169 @@
+//! The file of the store: opened and looked through, set aside where it is damaged, begun anew.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::{Change, Found, OutboxError, Place, rows};
+use crate::report::Durability;
+
+/// The longest the write-ahead log stays behind, in bytes, when its content is in the file.
+const LOG_BYTES: &str = "1048576";
+/// What the files of one store are called behind its name.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// What an error of the store means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no room on the disk, or it cannot be written for another reason of the system.
+    NoRoom,
+    /// The file is damaged, or is none of ours.
+    Damaged,
+    /// Something else.
+    Other,
+}
+
+/// What an error means.
+pub fn trouble(error: &sqlx::Error) -> Trouble {
+    // SQLite's primary result codes; the extended ones have more in their upper bytes.
+    const IOERR: i32 = 10;
+    const CORRUPT: i32 = 11;
+    const FULL: i32 = 13;
+    const NOTADB: i32 = 26;
+    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(FULL | IOERR) => Trouble::NoRoom,
+        Some(CORRUPT | NOTADB) => Trouble::Damaged,
+        _ => Trouble::Other,
+    }
+}
+
+/// An open store.
+pub struct Store {
+    place: Place,
+    /// Nothing where a damaged file was left and the next could not be begun.
+    connection: Option<SqliteConnection>,
+}
+
+impl Store {
+    /// Opens the store and reads it. A damaged file is set aside, and a new one begun.
+    pub async fn open(place: Place) -> Result<(Self, Found), OutboxError> {
+        let (connection, found) = match open(&place).await {
+            Err(error) if error.is_damage() => {
+                set_aside(&place.path, &error)?;
+                open(&place).await?
+            }
+            opened => opened?,
+        };
+        Ok((Self { place, connection: Some(connection) }, found))
+    }
+
+    /// Writes all changes or none.
+    pub async fn commit(&mut self, changes: &[&Change]) -> Result<(), OutboxError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(open(&self.place).await?.0),
+        };
+        rows::commit(connection, changes).await.map_err(OutboxError::Write)
+    }
+
+    /// Carries the write-ahead log into the file and gives its room back to the disk.
+    pub async fn shrink(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
+        }
+    }
+
+    /// Sets the file aside; the next commit begins a new one.
+    pub async fn begin_anew(&mut self, why: &OutboxError) -> Result<(), OutboxError> {
+        // Closed before anything new is there: it removes the log that goes by its name.
+        self.close().await;
+        set_aside(&self.place.path, why)
+    }
+
+    pub async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+async fn open(place: &Place) -> Result<(SqliteConnection, Found), OutboxError> {
+    let shown = place.path.display().to_string();
+    let opened = |source| OutboxError::Open { path: shown.clone(), source };
+    let synchronous = match place.durability {
+        Durability::Process => SqliteSynchronous::Normal,
+        Durability::Power => SqliteSynchronous::Full,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&place.path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .pragma("cache_size", "-512")
+        .pragma("journal_size_limit", LOG_BYTES)
+        .statement_cache_capacity(32)
+        .connect()
+        .await
+        .map_err(opened)?;
+    match look_through(&mut connection, place, &shown).await {
+        Ok(found) => Ok((connection, found)),
+        Err(error) => {
+            // Waited for, for the reason above.
+            let _ = connection.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn look_through(connection: &mut SqliteConnection, place: &Place, shown: &str) -> Result<Found, OutboxError> {
+    let sound: String =
+        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await.map_err(OutboxError::Read)?;
+    if sound != "ok" {
+        return Err(OutboxError::Damaged(sound.replace('\n', " ")));
+    }
+    rows::migrate(connection, shown).await?;
+    rows::bind(connection, &place.server).await?;
+    let found = rows::read(connection).await.map_err(OutboxError::Read)?;
+    if place.durability == Durability::Power {
+        sync_directory(&place.path).map_err(|e| OutboxError::Open { path: shown.to_owned(), source: e.into() })?;
+    }
+    Ok(found)
+}
+
+/// Moves the files of a damaged store out of the way, for somebody who wants to look at them.
+fn set_aside(path: &Path, why: &OutboxError) -> Result<(), OutboxError> {
+    let at = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
+    let aside = with_suffix(path, &format!(".corrupt-{at}"));
+    for part in PARTS {
+        match std::fs::rename(with_suffix(path, part), with_suffix(&aside, part)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(OutboxError::Open { path: path.display().to_string(), source: e.into() });
+            }
+            _ => {}
+        }
+    }
+    tracing::error!(
+        target: "job_runner_worker.outbox",
+        "the outbox is damaged ({}) and lies in {} now; a new one is made from the records of the runs. Kill requests that \
+         were under way have to be made again",
+        why.cause(),
+        aside.display()
+    );
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// That a file is there survives a power cut when its directory is written.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(path))?.sync_all()
+}
