@@ -24,6 +24,21 @@ impl Logs {
         Ok(Self { directory: directory.to_owned() })
     }
 
+    /// Makes the directory anew where a job has removed it.
+    pub(super) fn restore(&self) {
+        if self.directory.is_dir() {
+            return;
+        }
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.directory);
+        let path = self.directory.display();
+        match made {
+            Ok(()) => tracing::error!(target: "job_runner_worker.worker", "{path} was removed; it is made anew"),
+            Err(e) => {
+                tracing::error!(target: "job_runner_worker.worker", "{path} was removed, and cannot be made: {e}")
+            }
+        }
+    }
+
     /// Where the record of an execution is.
     #[must_use]
     pub fn record_path(&self, run: RunId, attempt: Attempt) -> PathBuf {

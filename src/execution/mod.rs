@@ -164,6 +164,7 @@ impl Execution {
         let path = self.script_path(launch.run, launch.attempt, &launch.token);
         logs::write_private(&path, launch.script.body().as_bytes())
             .map_err(|source| LaunchError::Script { path: path.clone(), source })?;
+        self.logs.restore();
         crash_point!(ScriptWritten);
         let order = self.order(launch, &path);
         self.pool.execute(order).await.map_err(|source| {
@@ -212,6 +213,7 @@ impl Execution {
                 Ok(Some(remains)) => return remains,
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(e) => {
+                    self.logs.restore();
                     tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {}: {e}", record.display());
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }

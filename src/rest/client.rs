@@ -24,8 +24,8 @@ use crate::wire::{hmac, resources};
 #[cfg(test)]
 mod tests;
 
-/// The longest answer that is read, in bytes.
-pub const MAX_BODY: usize = 16 * 1024 * 1024;
+/// The longest answer that is read, in bytes: a job with a script of 16 MB, which stands in it twice, and escapes.
+pub const MAX_BODY: usize = 48 * 1024 * 1024;
 /// The most redirects of a GET that are followed.
 const MAX_REDIRECTS: usize = 3;
 /// How far the server's clock may be from ours without a word.

@@ -28,7 +28,7 @@ pub enum Failure {
     /// 409: somebody else has it.
     #[error("the server says that it is another's (409)")]
     Conflict,
-    /// 413, or an answer of more than 16 MiB.
+    /// 413, or an answer of more than 48 MiB.
     #[error("it is too large")]
     TooLarge,
     /// Another 4xx.

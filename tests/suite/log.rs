@@ -27,7 +27,7 @@ fn as_the_original(text: &str, limit: usize) -> String {
 }
 
 /// The most memory that a process of this name ever had, among those of the worker, in kB.
-fn peak_memory(worker: &WorkerProcess, name: &str) -> u64 {
+pub fn peak_memory(worker: &WorkerProcess, name: &str) -> u64 {
     let peaks = worker.home().processes().into_iter().filter_map(|pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let field = |name: &str| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned());

@@ -11,6 +11,7 @@ mod durability;
 mod fixture_server;
 mod fixture_worker;
 mod house;
+mod job_scripts;
 mod kill;
 mod kill_trees;
 mod log;
