@@ -3,7 +3,7 @@
 use super::{KillId, RunId};
 
 /// One event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The run is ours.
     RunEnqueued(RunId),

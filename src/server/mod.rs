@@ -7,9 +7,11 @@
 //! who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 
 pub mod api;
+mod broadcast;
 pub mod chain;
 pub mod data;
 pub mod dispatch;
+pub mod events;
 pub mod feed;
 pub mod life;
 pub mod model;
@@ -33,7 +35,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use broadcast::Broadcaster;
 use data::{Data, DataError};
+use events::{Events, Inlet};
 use news::News;
 use office::Office;
 use orders::Orders;
@@ -53,6 +57,12 @@ pub enum ServerError {
     /// The operator's token.
     #[error("the operator's token {0} cannot be used")]
     Token(std::path::PathBuf, #[source] io::Error),
+    /// An address cannot be had for ZeroMQ.
+    #[error("cannot listen at {0} for ZeroMQ")]
+    Zmq(SocketAddr, #[source] zmq::Error),
+    /// The system's clock.
+    #[error("the clock cannot be waited for")]
+    Clock(#[source] io::Error),
     /// An address cannot be had.
     #[error("cannot listen at {0}")]
     Listen(SocketAddr, #[source] io::Error),
@@ -79,16 +89,33 @@ impl Server {
         let store = Store::open(&settings.data.join("job_runner.sqlite"), News::default()).await?;
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
         settings.http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
+        let context = zmq::Context::new();
+        let broadcaster =
+            Broadcaster::bind(&context, settings.broadcaster).map_err(|e| ServerError::Zmq(settings.broadcaster, e))?;
+        let inlet = Inlet::bind(&context, settings.events).map_err(|e| ServerError::Zmq(settings.events, e))?;
+        (settings.broadcaster, settings.events) = (broadcaster.address(), inlet.address());
         data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let office = Arc::new(Office { store, settings, token, orders: Orders::default(), stop: stop.clone() });
+        let office = Arc::new(Office {
+            store,
+            settings,
+            token,
+            orders: Orders::default(),
+            events: Events::default(),
+            stop: stop.clone(),
+        });
         let routes = api::routes().merge(operator::routes()).merge(page::routes()).merge(feed::routes());
         let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));
         let stopped = stop.clone();
         tasks.spawn(async move {
             let _ = service.with_graceful_shutdown(stopped.cancelled_owned()).await;
         });
-        tasks.spawn(dispatch::work(Arc::clone(&office), stop));
+        let address = office.settings.broadcaster;
+        tasks.spawn(broadcaster.start(&office).map_err(|e| ServerError::Zmq(address, e))?);
+        let address = office.settings.events;
+        tasks.spawn(inlet.start(&office).map_err(|e| ServerError::Zmq(address, e))?);
+        let wall = dispatch::Wall::new().map_err(ServerError::Clock)?;
+        tasks.spawn(dispatch::work(Arc::clone(&office), wall, stop));
         Ok(Self { office, tasks, _data: data })
     }
 
@@ -96,6 +123,18 @@ impl Server {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.office.settings.http
+    }
+
+    /// Where workers subscribe.
+    #[must_use]
+    pub fn broadcaster(&self) -> SocketAddr {
+        self.office.settings.broadcaster
+    }
+
+    /// Where workers' events come in.
+    #[must_use]
+    pub fn events(&self) -> SocketAddr {
+        self.office.settings.events
     }
 
     /// What everything in it works with.

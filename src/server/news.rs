@@ -82,6 +82,16 @@ impl News {
 }
 
 impl Listener {
+    /// What is next, if it is there already.
+    pub fn try_next(&mut self) -> Option<Heard> {
+        match self.receiver.try_recv() {
+            Ok(item) => Some(Heard::Item(item)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Heard::Missed),
+            Err(broadcast::error::TryRecvError::Closed) => Some(Heard::Closed),
+            Err(broadcast::error::TryRecvError::Empty) => None,
+        }
+    }
+
     /// Waits for what is next.
     pub async fn next(&mut self) -> Heard {
         match self.receiver.recv().await {

@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::events::Events;
 use super::news::News;
 use super::orders::Orders;
 use super::settings::Settings;
@@ -19,6 +20,8 @@ pub struct Office {
     pub token: OperatorToken,
     /// Where orders to workers are given.
     pub orders: Orders,
+    /// What workers tell onlookers, beyond the news.
+    pub events: Events,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }

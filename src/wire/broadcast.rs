@@ -4,7 +4,7 @@
 //! the JSON object alone. An order is a hint, so all that is taken from it is an action and an id.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::run::{ApiKey, KillId, Order, RunId};
 
@@ -50,7 +50,27 @@ struct Message {
 /// The topic of a worker.
 #[must_use]
 pub fn topic(key: &ApiKey) -> String {
-    format!("master.broadcast.{key}")
+    format!("{TOPICS}{key}")
+}
+
+/// What the topic of every worker begins with.
+pub const TOPICS: &str = "master.broadcast.";
+
+/// The JSON object of an order, as the original's broadcaster sends it.
+#[must_use]
+pub fn text(order: Order) -> String {
+    match order {
+        Order::Enqueue(run) => json!({"run_id": run.get(), "action": "enqueue"}),
+        Order::Kill(kill) => json!({"kill_request_id": kill.get(), "action": "kill"}),
+        Order::Ping => json!({"action": "ping"}),
+    }
+    .to_string()
+}
+
+/// The worker that a topic is for.
+#[must_use]
+pub fn key_of(topic: &[u8]) -> Option<ApiKey> {
+    ApiKey::parse(std::str::from_utf8(topic).ok()?.strip_prefix(TOPICS)?).ok()
 }
 
 /// Reads a ZeroMQ message.

@@ -1,11 +1,15 @@
 //! Events as the WebSocket server takes them: two frames, `worker.event` and a JSON object.
 
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::run::Event;
+use crate::run::{Event, KillId, RunId};
 
 /// The topic of every event.
 pub const TOPIC: &str = "worker.event";
+
+/// The longest object of an event that is read, in bytes.
+pub const MAX_OBJECT: usize = 4096;
 
 /// The JSON object of an event.
 #[must_use]
@@ -18,6 +22,62 @@ pub fn object(event: Event) -> String {
         Event::KillExecuted(id) => ("executed", "kill_request", "kill_request_id", id.get()),
     };
     json!({"event": name, key: id, "kind": kind}).to_string()
+}
+
+/// Why a message is no event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEvent {
+    /// Not two frames.
+    #[error("{0} frames instead of 2")]
+    Frames(usize),
+    /// Another topic.
+    #[error("another topic than {TOPIC}")]
+    Topic,
+    /// Too long.
+    #[error("{0} bytes, where {MAX_OBJECT} are allowed")]
+    TooLong(usize),
+    /// Not a JSON object of the keys `event`, `kind` and an id.
+    #[error("not the JSON object of an event: {0}")]
+    NotJson(String),
+    /// An event that there is not.
+    #[error("no event that is known")]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    event: String,
+    kind: String,
+    run_id: Option<i64>,
+    kill_request_id: Option<i64>,
+}
+
+/// Reads a ZeroMQ message.
+///
+/// # Errors
+/// Why it is no event.
+pub fn read(frames: &[impl AsRef<[u8]>]) -> Result<Event, NoEvent> {
+    let [topic, content] = frames else { return Err(NoEvent::Frames(frames.len())) };
+    let content = content.as_ref();
+    if topic.as_ref() != TOPIC.as_bytes() {
+        return Err(NoEvent::Topic);
+    }
+    if content.len() > MAX_OBJECT {
+        return Err(NoEvent::TooLong(content.len()));
+    }
+    let message: Message = serde_json::from_slice(content).map_err(|e| NoEvent::NotJson(e.to_string()))?;
+    let run = message.run_id.and_then(RunId::new);
+    let kill = message.kill_request_id.and_then(KillId::new);
+    let event = match (message.kind.as_str(), message.event.as_str(), run, kill) {
+        ("run", "enqueued", Some(run), None) => Event::RunEnqueued(run),
+        ("run", "started", Some(run), None) => Event::RunStarted(run),
+        ("run", "returned", Some(run), None) => Event::RunReturned(run),
+        ("kill_request", "enqueued", None, Some(kill)) => Event::KillEnqueued(kill),
+        ("kill_request", "executed", None, Some(kill)) => Event::KillExecuted(kill),
+        _ => return Err(NoEvent::Unknown),
+    };
+    Ok(event)
 }
 
 #[cfg(test)]

@@ -27,6 +27,22 @@ fn the_messages_of_the_original_are_orders() {
 }
 
 #[test]
+fn what_is_written_is_read_again() {
+    for wanted in [run(12), kill(3), Order::Ping] {
+        assert_eq!(order(&[TOPIC.as_bytes(), text(wanted).as_bytes()], TOPIC), Ok(wanted));
+    }
+}
+
+#[test]
+fn the_key_is_read_off_the_topic() {
+    assert_eq!(key_of(TOPIC.as_bytes()).map(|key| key.to_string()).as_deref(), Some("testworker"));
+    for other in ["", "master.broadcast.", "worker.event", "master.broadcast.a b", "master.broadcast.\n"] {
+        assert_eq!(key_of(other.as_bytes()), None, "{other:?}");
+    }
+    assert_eq!(key_of(b"master.broadcast.\xff"), None);
+}
+
+#[test]
 fn a_topic_is_made_of_the_key() {
     assert_eq!(topic(&ApiKey::parse("testworker").expect("a key")), TOPIC);
 }

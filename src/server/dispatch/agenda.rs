@@ -1,0 +1,80 @@
+//! What is to be looked at in the next pass: gathered from the news, each thing once. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::run::{ApiKey, KillId, RunId};
+use crate::server::model::JobId;
+use crate::server::news::{Heard, Item};
+
+#[cfg(test)]
+mod tests;
+
+/// What is to be looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Agenda {
+    /// Everything, news having been missed.
+    pub everything: bool,
+    /// Who is there.
+    pub roster: bool,
+    /// Whether somebody waits for a seat that is free now.
+    pub seats: bool,
+    /// Jobs, whatever of them is due.
+    pub jobs: BTreeSet<JobId>,
+    /// Runs, whatever job they are of.
+    pub runs: BTreeSet<RunId>,
+    /// Runs that were claimed.
+    pub claimed: BTreeSet<RunId>,
+    /// Runs that were started.
+    pub started: BTreeSet<RunId>,
+    /// Runs that nobody has, or that are over.
+    pub ended: BTreeSet<RunId>,
+    /// Requests to kill that were made.
+    pub asked: BTreeSet<KillId>,
+    /// Requests to kill that were taken.
+    pub taken: BTreeSet<KillId>,
+    /// Workers that hear from now on.
+    pub arrived: Vec<ApiKey>,
+}
+
+impl Agenda {
+    /// Takes note of news; `false` if there will be no more.
+    pub fn note(&mut self, heard: Heard) -> bool {
+        match heard {
+            Heard::Item(item) => self.note_item(item),
+            Heard::Missed => self.everything = true,
+            Heard::Closed => return false,
+        }
+        true
+    }
+
+    fn note_item(&mut self, item: Item) {
+        match item {
+            Item::RunScheduled(run) => {
+                self.runs.insert(run);
+            }
+            Item::RunEnqueued(run) => {
+                self.runs.insert(run);
+                self.claimed.insert(run);
+            }
+            Item::RunStarted(run) => {
+                self.started.insert(run);
+            }
+            Item::RunGivenBack(run) | Item::RunReturned(run) => {
+                self.seats = true;
+                self.runs.insert(run);
+                self.ended.insert(run);
+            }
+            Item::KillAsked(kill) => {
+                self.asked.insert(kill);
+            }
+            Item::KillEnqueued(kill) | Item::KillExecuted(kill) => {
+                self.taken.insert(kill);
+            }
+            Item::JobChanged(job) => {
+                self.jobs.insert(job);
+            }
+            Item::ThingsChanged => self.roster = true,
+            Item::RunLog(_) => {}
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The workers: who is there, who has a free seat, who has fallen silent. Pure.
+//!
+//! Whether a worker answers is told by the clock that nobody sets: what counts is when we heard of an answer,
+//! not what time the worker wrote into it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::timers::Timers;
+use crate::run::ApiKey;
+use crate::server::model::{PoolId, WorkerId};
+use crate::server::schedule::enqueue::Crew;
+use crate::server::store::Muster;
+
+#[cfg(test)]
+mod tests;
+
+/// All workers.
+#[derive(Debug)]
+pub(super) struct Roster {
+    members: BTreeMap<WorkerId, Member>,
+    keys: HashMap<ApiKey, WorkerId>,
+    crew: Crew,
+    disabled: [Vec<i64>; 3],
+    /// How long a worker may be silent.
+    patience: Duration,
+    silence: Timers<WorkerId>,
+}
+
+#[derive(Debug)]
+struct Member {
+    key: ApiKey,
+    /// How many runs it does at once, as far as it said.
+    seats: Option<u32>,
+    /// Its last answer, to see that there is another.
+    answer: Option<crate::server::model::Instant>,
+}
+
+/// Who is to be told of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// This one.
+    Tell(WorkerId),
+    /// This one, though it has not answered: nobody has.
+    TellSilent(WorkerId),
+    /// Everybody has enough to do.
+    NoSeat,
+    /// Nobody is there.
+    Nobody,
+}
+
+impl Roster {
+    /// Nobody yet.
+    pub fn new(patience: Duration) -> Self {
+        Self {
+            members: BTreeMap::new(),
+            keys: HashMap::new(),
+            crew: Crew::default(),
+            disabled: Default::default(),
+            patience,
+            silence: Timers::new(),
+        }
+    }
+
+    /// Takes over who is there; `true` if more has changed than that somebody answered as always.
+    pub fn update(&mut self, muster: Muster, now: Instant) -> bool {
+        let mut members = BTreeMap::new();
+        let mut enabled = BTreeSet::new();
+        let mut news = false;
+        for worker in muster.workers {
+            let before = self.members.remove(&worker.id);
+            let seats = worker.concurrent_jobs;
+            news |= before.as_ref().is_none_or(|before| before.seats != seats);
+            // Who is new to us has until the end of its patience, and so has everybody after our own start.
+            if before.is_none_or(|before| before.answer != worker.ping_response_dts) {
+                news |= self.hear(worker.id, now);
+            }
+            if worker.enqueue_is_enabled {
+                enabled.insert(worker.id);
+            }
+            members.insert(worker.id, Member { key: worker.api_key, seats, answer: worker.ping_response_dts });
+        }
+        for gone in self.members.keys() {
+            news = true;
+            self.silence.cancel(*gone);
+            self.crew.silent.remove(gone);
+        }
+        news |= self.crew.enabled != enabled || self.crew.pools != muster.pools || self.disabled != muster.disabled;
+        self.keys = members.iter().map(|(id, member)| (member.key.clone(), *id)).collect();
+        (self.members, self.crew.enabled, self.crew.pools) = (members, enabled, muster.pools);
+        self.disabled = muster.disabled;
+        news
+    }
+
+    /// A worker was heard of; `true` if it was silent.
+    pub fn hear(&mut self, worker: WorkerId, now: Instant) -> bool {
+        self.silence.set(worker, now + self.patience);
+        self.crew.silent.remove(&worker)
+    }
+
+    /// Who has been silent for too long since this was asked last.
+    pub fn fall_silent(&mut self, now: Instant) -> Vec<WorkerId> {
+        let silent = self.silence.due(now);
+        self.crew.silent.extend(&silent);
+        silent
+    }
+
+    /// When somebody falls silent next, if nothing is heard of it.
+    pub fn next_silence(&self) -> Option<Instant> {
+        self.silence.next()
+    }
+
+    /// Who is there to work.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
+    /// Everybody's key.
+    pub fn everybody(&self) -> impl Iterator<Item = &ApiKey> {
+        self.members.values().map(|member| &member.key)
+    }
+
+    /// The key of a worker.
+    pub fn key(&self, worker: WorkerId) -> Option<&ApiKey> {
+        self.members.get(&worker).map(|member| &member.key)
+    }
+
+    /// The worker of a key.
+    pub fn of_key(&self, key: &ApiKey) -> Option<WorkerId> {
+        self.keys.get(key).copied()
+    }
+
+    /// Who of a pool is to be told of a run: who has not been told yet, answers, and has the most free seats.
+    pub fn choose(&self, pool: PoolId, told: &BTreeSet<WorkerId>, load: impl Fn(WorkerId) -> u32) -> Choice {
+        let seated = self.enabled(pool).filter(|(_, member)| member.is_there()).collect::<Vec<_>>();
+        if seated.is_empty() {
+            return Choice::Nobody;
+        }
+        let free = |member: &Member, worker| i64::from(member.seats.unwrap_or(1)) - i64::from(load(worker));
+        let best = seated
+            .into_iter()
+            // One that has not said how many seats it has may have one.
+            .filter(|(worker, member)| member.seats.is_none() || free(member, *worker) > 0)
+            .max_by_key(|(worker, member)| {
+                let answers = !self.crew.silent.contains(worker);
+                let last = std::cmp::Reverse(*worker);
+                (answers, !told.contains(worker), free(member, *worker), last)
+            });
+        match best {
+            None => Choice::NoSeat,
+            Some((worker, _)) if self.crew.silent.contains(&worker) => Choice::TellSilent(worker),
+            Some((worker, _)) => Choice::Tell(worker),
+        }
+    }
+
+    /// How many runs a pool can take, as far as that is known.
+    pub fn free_seats(&self, pool: PoolId, load: impl Fn(WorkerId) -> u32) -> usize {
+        let free = self.enabled(pool).map(|(worker, member)| match member.seats {
+            Some(seats) => seats.saturating_sub(load(worker)) as usize,
+            None => 1,
+        });
+        free.sum()
+    }
+
+    fn enabled(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
+        let workers = self.crew.pools.get(&pool).into_iter().flatten();
+        let enabled = workers.filter(|worker| self.crew.enabled.contains(worker));
+        enabled.filter_map(|worker| Some((*worker, self.members.get(worker)?)))
+    }
+}
+
+impl Member {
+    /// One without any seats is a worker in name only.
+    fn is_there(&self) -> bool {
+        self.seats != Some(0)
+    }
+}

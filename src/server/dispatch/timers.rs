@@ -1,0 +1,55 @@
+//! Times at which something is to be done about something. Pure.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use tokio::time::Instant;
+
+#[cfg(test)]
+mod tests;
+
+/// At most one time for each key, on the clock that nobody sets.
+#[derive(Clone, Debug)]
+pub(super) struct Timers<K> {
+    by_time: BTreeSet<(Instant, K)>,
+    by_key: HashMap<K, Instant>,
+}
+
+impl<K: Copy + Eq + Hash + Ord> Timers<K> {
+    pub fn new() -> Self {
+        Self { by_time: BTreeSet::new(), by_key: HashMap::new() }
+    }
+
+    /// Sets the time of a key, in place of the one it had.
+    pub fn set(&mut self, key: K, at: Instant) {
+        self.cancel(key);
+        self.by_key.insert(key, at);
+        self.by_time.insert((at, key));
+    }
+
+    pub fn cancel(&mut self, key: K) {
+        if let Some(at) = self.by_key.remove(&key) {
+            self.by_time.remove(&(at, key));
+        }
+    }
+
+    pub fn has(&self, key: K) -> bool {
+        self.by_key.contains_key(&key)
+    }
+
+    /// The next time.
+    pub fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out what is due.
+    pub fn due(&mut self, now: Instant) -> Vec<K> {
+        let mut due = Vec::new();
+        while let Some((at, key)) = self.by_time.first().copied().filter(|(at, _)| *at <= now) {
+            self.by_time.remove(&(at, key));
+            self.by_key.remove(&key);
+            due.push(key);
+        }
+        due
+    }
+}
