@@ -24,7 +24,7 @@ fn every_event_is_worded_as_the_original_words_it() {
 #[test]
 fn anything_else_is_no_event() {
     let topic = TOPIC.as_bytes();
-    assert_eq!(read::<&[u8]>(&[]), Err(NoEvent::Frames(0)));
+    assert_eq!(read(&[] as &[&[u8]]), Err(NoEvent::Frames(0)));
     assert_eq!(read(&[topic]), Err(NoEvent::Frames(1)));
     assert_eq!(read(&[b"worker.events".as_slice(), b"{}"]), Err(NoEvent::Topic));
     assert_eq!(read(&[topic, &[b' '; 4097]]), Err(NoEvent::TooLong(4097)));

@@ -1,1 +1,50 @@
+use super::*;
 
+fn run(id: i64) -> RunId {
+    RunId::new(id).unwrap()
+}
+
+#[test]
+fn each_piece_of_news_is_something_to_look_at_once() {
+    let mut agenda = Agenda::default();
+    let kill = |id| KillId::new(id).unwrap();
+    let job = JobId::new(6).unwrap();
+    for item in [
+        Item::RunScheduled(run(1)),
+        Item::RunScheduled(run(1)),
+        Item::RunEnqueued(run(2)),
+        Item::RunStarted(run(2)),
+        Item::RunReturned(run(2)),
+        Item::RunGivenBack(run(3)),
+        Item::RunLog(run(4)),
+        Item::KillAsked(kill(5)),
+        Item::KillEnqueued(kill(5)),
+        Item::KillExecuted(kill(7)),
+        Item::JobChanged(job),
+        Item::ThingsChanged,
+    ] {
+        assert!(agenda.note(Heard::Item(item)));
+    }
+    let wanted = Agenda {
+        everything: false,
+        roster: true,
+        seats: true,
+        jobs: [job].into(),
+        runs: [run(1), run(2), run(3)].into(),
+        claimed: [run(2)].into(),
+        started: [run(2)].into(),
+        ended: [run(2), run(3)].into(),
+        asked: [kill(5)].into(),
+        taken: [kill(5), kill(7)].into(),
+        arrived: Vec::new(),
+    };
+    assert_eq!(agenda, wanted);
+}
+
+#[test]
+fn whoever_missed_something_looks_at_everything() {
+    let mut agenda = Agenda::default();
+    assert!(agenda.note(Heard::Missed));
+    assert_eq!(agenda, Agenda { everything: true, ..Agenda::default() });
+    assert!(!agenda.note(Heard::Closed));
+}

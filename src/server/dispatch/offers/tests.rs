@@ -1,1 +1,70 @@
+use chrono::DateTime;
 
+use super::*;
+
+fn run(id: i64) -> RunId {
+    RunId::new(id).unwrap()
+}
+
+fn job(id: i64) -> JobId {
+    JobId::new(id).unwrap()
+}
+
+fn worker(id: i64) -> WorkerId {
+    WorkerId::new(id).unwrap()
+}
+
+#[test]
+fn one_worker_after_another_is_told_and_keeps_a_seat_meanwhile() {
+    let mut offers = Offers::default();
+    offers.tell(run(1), job(1), worker(1));
+    assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (1, 0));
+    offers.tell(run(1), job(1), worker(2));
+    assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (0, 1));
+    assert_eq!(offers.told(run(1)), [worker(1), worker(2)].into());
+    assert_eq!((offers.of_worker(worker(1)), offers.of_worker(worker(2))), (vec![], vec![run(1)]));
+    // Everybody was told, so it begins again.
+    offers.tell(run(1), job(1), worker(1));
+    assert_eq!(offers.told(run(1)), [worker(1)].into());
+    assert_eq!(offers.end(run(1)), Some(job(1)));
+    assert_eq!((offers.end(run(1)), offers.promised(worker(1))), (None, 0));
+}
+
+#[test]
+fn a_run_that_nobody_takes_keeps_no_seat_for_ever() {
+    let mut offers = Offers::default();
+    for _ in 0..PROMISES {
+        offers.tell(run(1), job(1), worker(1));
+        assert_eq!(offers.promised(worker(1)), 1);
+    }
+    offers.tell(run(1), job(1), worker(1));
+    assert_eq!(offers.promised(worker(1)), 0);
+    offers.end(run(1));
+    assert_eq!(offers.promised(worker(1)), 0);
+}
+
+#[test]
+fn what_is_not_offered_any_more_is_over() {
+    let mut offers = Offers::default();
+    offers.tell(run(1), job(1), worker(1));
+    offers.tell(run(2), job(1), worker(1));
+    offers.tell(run(3), job(2), worker(1));
+    assert_eq!(offers.only(job(1), &[run(2)].into()), [run(1)]);
+    assert_eq!((offers.job(run(1)), offers.job(run(2)), offers.job(run(3))), (None, Some(job(1)), Some(job(2))));
+}
+
+#[test]
+fn who_waited_longest_has_the_next_seat() {
+    let mut offers = Offers::default();
+    let pool = PoolId::new(1).unwrap();
+    let due = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+    assert!(offers.wait_for_seat(pool, due(20), run(2), job(2)));
+    assert!(offers.wait_for_seat(pool, due(10), run(3), job(3)));
+    assert!(offers.wait_for_seat(pool, due(10), run(1), job(1)));
+    assert!(!offers.wait_for_seat(pool, due(10), run(1), job(1)), "it waits already");
+    assert_eq!(offers.seat(pool, 0), []);
+    assert_eq!(offers.seat(pool, 2), [job(1), job(3)]);
+    assert_eq!(offers.waiting_pools(), [pool]);
+    assert_eq!(offers.seat(pool, 2), [job(2)]);
+    assert_eq!(offers.waiting_pools(), []);
+}

@@ -1,1 +1,120 @@
+use chrono::DateTime;
 
+use super::*;
+use crate::run::Secret;
+use crate::server::model::Worker;
+
+const PATIENCE: Duration = Duration::from_secs(915);
+
+fn id(id: i64) -> WorkerId {
+    WorkerId::new(id).unwrap()
+}
+
+fn pool() -> PoolId {
+    PoolId::new(1).unwrap()
+}
+
+fn worker(number: i64, seats: Option<u32>) -> Worker {
+    Worker {
+        id: id(number),
+        title: String::new(),
+        description: String::new(),
+        api_key: ApiKey::parse(&format!("worker{number}")).unwrap(),
+        secret: Secret::new(b"secret".to_vec()),
+        enqueue_is_enabled: true,
+        ping_response_dts: None,
+        worker_version: None,
+        concurrent_jobs: seats,
+    }
+}
+
+fn muster(workers: Vec<Worker>) -> Muster {
+    let members = workers.iter().map(|worker| worker.id).collect();
+    Muster { workers, pools: [(pool(), members)].into(), disabled: Default::default() }
+}
+
+fn roster(seats: &[Option<u32>], now: Instant) -> Roster {
+    let mut roster = Roster::new(PATIENCE);
+    let workers = (1..).zip(seats).map(|(number, seats)| worker(number, *seats)).collect();
+    assert!(roster.update(muster(workers), now));
+    roster
+}
+
+fn choose(roster: &Roster, told: &[i64], load: &[(i64, u32)]) -> Choice {
+    let told = told.iter().copied().map(id).collect();
+    roster.choose(pool(), &told, |worker| load.iter().find(|(of, _)| id(*of) == worker).map_or(0, |(_, runs)| *runs))
+}
+
+#[test]
+fn the_one_with_most_free_seats_is_told_then_the_next_best() {
+    let roster = roster(&[Some(4), Some(8), Some(6)], Instant::now());
+    assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(2)));
+    assert_eq!(choose(&roster, &[], &[(2, 3)]), Choice::Tell(id(3)));
+    assert_eq!(choose(&roster, &[2], &[]), Choice::Tell(id(3)));
+    assert_eq!(choose(&roster, &[2, 3], &[]), Choice::Tell(id(1)));
+    assert_eq!(choose(&roster, &[1, 2, 3], &[]), Choice::Tell(id(2)));
+    // Equally free: always the same, and not by chance.
+    assert_eq!(choose(&roster, &[], &[(2, 4), (3, 2)]), Choice::Tell(id(1)));
+}
+
+#[test]
+fn a_run_waits_where_everybody_is_busy() {
+    let known = roster(&[Some(2), Some(1)], Instant::now());
+    assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), Choice::NoSeat);
+    assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), Choice::Tell(id(1)), "the only seat, told before or not");
+    // Who has not said how much it can do is asked.
+    let unknown = roster(&[Some(1), None], Instant::now());
+    assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), Choice::Tell(id(2)));
+    assert_eq!(choose(&roster(&[], Instant::now()), &[], &[]), Choice::Nobody);
+    assert_eq!(choose(&roster(&[Some(0)], Instant::now()), &[], &[]), Choice::Nobody);
+}
+
+#[test]
+fn the_silent_are_told_last() {
+    let start = Instant::now();
+    let mut roster = roster(&[Some(8), Some(1)], start);
+    roster.hear(id(2), start + PATIENCE);
+    assert_eq!(roster.fall_silent(start + PATIENCE), [id(1)]);
+    assert_eq!(roster.fall_silent(start + PATIENCE), [], "it is said once");
+    assert_eq!(choose(&roster, &[2], &[]), Choice::Tell(id(2)));
+    assert_eq!(roster.fall_silent(start + 2 * PATIENCE), [id(2)]);
+    assert_eq!(choose(&roster, &[], &[]), Choice::TellSilent(id(1)));
+    assert!(roster.hear(id(1), start + 2 * PATIENCE), "it is back");
+    assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(1)));
+}
+
+/// What a worker writes as the time of its answer is never compared with our clock.
+#[test]
+fn another_answer_is_an_answer_whatever_its_clock_says() {
+    let start = Instant::now();
+    let mut roster = roster(&[Some(1)], start);
+    let later = start + PATIENCE - Duration::from_secs(1);
+    let answer = |seconds| {
+        let at = DateTime::from_timestamp(seconds, 0);
+        muster(vec![Worker { ping_response_dts: at, ..worker(1, Some(1)) }])
+    };
+    assert!(!roster.update(answer(4_000_000_000), later), "it answers as always");
+    assert_eq!(roster.next_silence(), Some(later + PATIENCE));
+    assert!(!roster.update(answer(4_000_000_000), later + PATIENCE / 2), "that was the same answer");
+    assert_eq!(roster.next_silence(), Some(later + PATIENCE));
+    assert!(!roster.update(answer(1), later + PATIENCE / 2));
+    assert_eq!(roster.next_silence(), Some(later + PATIENCE / 2 + PATIENCE));
+}
+
+#[test]
+fn a_change_of_who_is_there_is_news() {
+    let now = Instant::now();
+    let mut roster = roster(&[Some(1), Some(1)], now);
+    let both = || muster(vec![worker(1, Some(1)), worker(2, Some(1))]);
+    assert!(!roster.update(both(), now));
+    let mut disabled = both();
+    disabled.workers[0].enqueue_is_enabled = false;
+    assert!(roster.update(disabled, now));
+    assert!(roster.update(both(), now));
+    let mut project = both();
+    project.disabled[0].push(1);
+    assert!(roster.update(project, now));
+    assert!(roster.update(muster(vec![worker(2, Some(1))]), now), "one is gone");
+    assert_eq!(roster.of_key(&ApiKey::parse("worker1").unwrap()), None);
+    assert!(roster.update(muster(vec![worker(2, Some(3))]), now), "it has other seats");
+}
