@@ -4,15 +4,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::shim::killed::Killed;
 use super::shim::{cgroup, tree};
 use crate::report::{End, Start};
 use crate::wire::disk::{self, Record};
+
+/// How long those who were killed are waited for, before they are killed again: at first, and doubled up to the last.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// What is left of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,23 +100,36 @@ pub(super) fn clean_up(record: &Record) {
         return;
     }
     let group = record.cgroup.as_deref().map(Path::new);
-    let mut pause = Duration::from_millis(1);
+    let (mut patience, mut told) = (FIRST_WAIT, false);
     loop {
-        if let Some(group) = group {
-            cgroup::kill(group);
-        }
-        if let Some(spawned) = &record.spawned {
-            let _ = tree::kill_recorded(spawned.pid, spawned.start_time);
-        }
-        tree::kill_token(&record.token);
-        if !group.is_some_and(cgroup::populated) && !tree::token_lives(&record.token) {
+        let mut killed = kill_all(record, group);
+        if killed.is_empty() && !group.is_some_and(cgroup::populated) {
             break;
         }
-        // Who was killed takes a moment to go, and no event tells of the end of a process that is not ours.
-        thread::park_timeout(pause);
-        pause = (pause * 2).min(Duration::from_secs(5));
+        let left = killed.wait(patience);
+        if !left.is_empty() && patience == LAST_WAIT && !std::mem::replace(&mut told, true) {
+            tracing::error!(
+                target: "job_runner_worker.cleanup",
+                "run {}: processes {left:?} of a lost attempt cannot be killed; uninterruptible, most likely",
+                record.run
+            );
+        }
+        patience = (patience * 2).min(LAST_WAIT);
     }
     if let Some(group) = group {
         let _ = fs::remove_dir(group);
     }
+}
+
+fn kill_all(record: &Record, group: Option<&Path>) -> Killed {
+    let mut killed = Killed::default();
+    if let Some(group) = group {
+        cgroup::members(group).into_iter().for_each(|pid| killed.add_by_number(pid));
+        cgroup::kill(group);
+    }
+    if let Some(spawned) = &record.spawned {
+        killed.join(tree::kill_recorded(spawned.pid, spawned.start_time));
+    }
+    killed.join(tree::kill_token(&record.token));
+    killed
 }

@@ -10,7 +10,9 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 use crate::kill::{alive, marker, until_alive};
 use crate::support::{Call, Fault, Options, RunSpec, Server, What, WorkerOptions, WorkerProcess, skip};
@@ -166,49 +168,101 @@ async fn p5_at_the_moment_the_server_hears_of_it_nobody_is_left() {
     }
 }
 
+/// A file system that never answers: who asks it cannot be killed while it lives.
+struct Hanging {
+    process: Child,
+    said: Lines<BufReader<ChildStdout>>,
+    folder: TempDir,
+}
+
+impl Hanging {
+    /// `None` where none may be had.
+    async fn mount() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("hanging_fuse.py");
+        fs::write(&path, include_str!("../fixtures/scripts/hanging_fuse.py")).unwrap();
+        let mut command = tokio::process::Command::new("python3");
+        command.arg(&path).arg(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+        if said.next_line().await.unwrap().as_deref() != Some("mounted") {
+            skip("no file system in user space may be mounted");
+            return None;
+        }
+        Some(Self { process, said, folder })
+    }
+
+    /// A command that asks it.
+    fn ask(&self) -> String {
+        format!("nsenter -t {} -m cat {}/file", self.process.id().unwrap(), self.folder.path().display())
+    }
+
+    async fn asked(&mut self) {
+        assert_eq!(self.said.next_line().await.unwrap().as_deref(), Some("asked"));
+    }
+}
+
+/// The processes that the worker said cannot be killed. Panics if they could.
+fn uninterruptible(worker: &WorkerProcess) -> Vec<i32> {
+    let log = worker.log();
+    let stuck = log.lines().find(|line| line.contains("cannot be killed")).expect("a line");
+    let pids = stuck.split(['[', ']']).nth(1).expect("a list").split(", ");
+    let pids: Vec<i32> = pids.map(|pid| pid.parse().expect("a number")).collect();
+    for pid in &pids {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        assert!(stat.contains(") D "), "{stat}");
+    }
+    pids
+}
+
 #[tokio::test]
 async fn p5_a_process_that_cannot_be_killed_is_reported_and_never_said_to_be_dead() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("hanging_fuse.py");
-    fs::write(&path, include_str!("../fixtures/scripts/hanging_fuse.py")).unwrap();
-    let mut fuse = tokio::process::Command::new("python3")
-        .arg(&path)
-        .arg(folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(fuse.stdout.take().unwrap()).lines();
-    if said.next_line().await.unwrap().as_deref() != Some("mounted") {
-        return skip("no file system in user space may be mounted");
-    }
+    let Some(mut hanging) = Hanging::mount().await else { return };
     let server = Server::start(Options::default()).await;
     let mut worker = WorkerProcess::start(&server, &worker());
     server.wait_up().await;
-    let place = folder.path().display();
-    let run = server.submit(format!("#!/bin/sh\necho up\nnsenter -t {} -m cat {place}/file\n", fuse.id().unwrap()));
+    let run = server.submit(format!("#!/bin/sh\necho up\n{}\n", hanging.ask()));
     server.wait_logged(run, "up\n").await;
-    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("asked"));
+    hanging.asked().await;
     let kill = server.kill(run);
     server.wait(move |state| state.kill(kill).enqueue_dts.is_some(), "the kill to be taken").await;
     worker.wait_log("cannot be killed").await;
     let row = server.kill_request(kill);
     assert_eq!((row.executed.len(), server.run(run).return_dts), (0, None));
-    let log = worker.log();
-    let stuck = log.lines().find(|line| line.contains("cannot be killed")).unwrap();
-    let pids: Vec<&str> = stuck.split(['[', ']']).nth(1).unwrap().split(", ").collect();
-    for pid in pids {
-        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        assert!(state.contains(") D "), "{state}");
-    }
+    assert_eq!(uninterruptible(&worker).len(), 1);
     // Others are not held up.
     let next = server.submit("#!/bin/sh\necho next\n");
     assert_eq!(server.wait_returned(next).await.log_text(), "next\n");
     // What it waited for ends, and so does it.
-    fuse.kill().await.unwrap();
+    hanging.process.kill().await.unwrap();
     server.wait_executed(kill).await;
     assert_eq!(server.wait_returned(run).await.return_success, Some(false));
+    worker.assert_clean_end().await;
+}
+
+#[tokio::test]
+async fn p5_neither_a_kill_nor_another_attempt_passes_over_a_lost_process_that_cannot_be_killed() {
+    let Some(mut hanging) = Hanging::mount().await else { return };
+    let server = Server::start(Options::default()).await;
+    let mut worker = WorkerProcess::start(&server, &worker());
+    server.wait_up().await;
+    let again = "[ $JOB_RUNNER_ATTEMPT -gt 1 ] && exec echo again";
+    let run = server.submit(format!("#!/bin/sh\n{again}\necho up\n{}\n", hanging.ask()));
+    server.wait_logged(run, "up\n").await;
+    hanging.asked().await;
+    let shim = worker.home().record(run, 1)[0]["shim"].as_i64().unwrap();
+    kill(Pid::from_raw(i32::try_from(shim).unwrap()), Signal::SIGKILL).unwrap();
+    worker.wait_log("of a lost attempt cannot be killed").await;
+    assert_eq!(uninterruptible(&worker).len(), 1);
+    let kill = server.kill(run);
+    server.wait(move |state| state.kill(kill).enqueue_dts.is_some(), "the kill to be taken").await;
+    assert_eq!((server.kill_request(kill).executed.len(), server.run(run).return_dts), (0, None));
+    assert!(!worker.home().record_path(run, 2).exists());
+    hanging.process.kill().await.unwrap();
+    server.wait_executed(kill).await;
+    let row = server.wait_returned(run).await;
+    assert_eq!(row.return_success, Some(false));
+    assert!(!row.log_text().contains("again"), "{}", row.log_text());
     worker.assert_clean_end().await;
 }
 

@@ -69,6 +69,13 @@ pub fn kill(path: &Path) {
     let _ = fs::write(path.join("cgroup.kill"), "1");
 }
 
+/// Who is in the group of a directory.
+#[must_use]
+pub fn members(path: &Path) -> Vec<i32> {
+    let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    listed.lines().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Whether somebody is in the group of a directory.
 #[must_use]
 pub fn populated(path: &Path) -> bool {

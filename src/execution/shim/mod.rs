@@ -12,6 +12,7 @@
 
 pub mod cgroup;
 mod job;
+pub mod killed;
 pub mod redact;
 pub mod socket;
 pub mod spool;

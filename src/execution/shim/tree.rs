@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::unistd::Pid;
 
+use super::killed::Killed;
 use super::syscall::{pidfd_open, pidfd_send_signal};
 
 /// How often the search for new descendants is repeated at most while they are stopped.
@@ -87,21 +87,14 @@ pub fn signal(root: Pid, signal: i32) {
 /// away, then kills them all. Only a process that is being born in the last round can be missed; the
 /// caller looks again.
 pub fn kill(root: Pid) {
-    kill_found(|| descendants(root));
+    let _ = kill_found(|| descendants(root));
 }
 
 /// Kills every process that carries `JOB_RUNNER_RUN_TOKEN=<token>` in its environment, and all
-/// descendants of such. For trees whose supervisor is dead.
-pub fn kill_token(token: &str) {
+/// descendants of such. For trees whose supervisor is dead. Who they were.
+pub fn kill_token(token: &str) -> Killed {
     let mark = format!("JOB_RUNNER_RUN_TOKEN={token}");
-    kill_found(|| bearers(mark.as_bytes()));
-}
-
-/// Whether somebody carries the token.
-#[must_use]
-pub fn token_lives(token: &str) -> bool {
-    let mark = format!("JOB_RUNNER_RUN_TOKEN={token}");
-    !bearers(mark.as_bytes()).is_empty()
+    kill_found(|| bearers(mark.as_bytes()))
 }
 
 fn bearers(mark: &[u8]) -> Vec<Process> {
@@ -117,7 +110,7 @@ fn bearers(mark: &[u8]) -> Vec<Process> {
     found.into_iter().collect()
 }
 
-fn kill_found(find: impl Fn() -> Vec<Process>) {
+fn kill_found(find: impl Fn() -> Vec<Process>) -> Killed {
     // A worker that a job started descends from it, and must not stop itself.
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     let mut stopped: HashMap<(i32, u64), OwnedFd> = HashMap::new();
@@ -139,9 +132,12 @@ fn kill_found(find: impl Fn() -> Vec<Process>) {
             break;
         }
     }
-    for pidfd in stopped.values() {
+    let mut killed = Killed::default();
+    for ((pid, _), pidfd) in stopped {
         let _ = pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+        killed.add(pid, pidfd);
     }
+    killed
 }
 
 /// A descriptor of just this process.
@@ -151,22 +147,14 @@ fn hold(found: Process) -> Option<OwnedFd> {
     (now.start_time == found.start_time).then_some(pidfd)
 }
 
-/// Kills a process that a record names, with its descendants, if it is still that process.
-///
-/// # Errors
-/// What the system says, other than that it is gone.
-pub fn kill_recorded(pid: i32, start_time: u64) -> io::Result<()> {
-    let Some(found) = process(pid).filter(|p| p.start_time == start_time && !p.zombie) else { return Ok(()) };
-    let Some(pidfd) = hold(found) else { return Ok(()) };
+/// Kills a process that a record names, with its descendants, if it is still that process. Who they were.
+pub fn kill_recorded(pid: i32, start_time: u64) -> Killed {
     kill_found(|| {
+        let Some(found) = process(pid).filter(|p| p.start_time == start_time && !p.zombie) else { return Vec::new() };
         let mut all = descendants(Pid::from_raw(pid));
-        all.extend(process(pid).filter(|p| p.start_time == start_time && !p.zombie));
+        all.push(found);
         all
-    });
-    match pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
-        Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(e),
-        _ => Ok(()),
-    }
+    })
 }
 
 /// The boot this is.

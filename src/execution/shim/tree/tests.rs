@@ -65,8 +65,21 @@ fn we_are_a_process_ourselves() {
 }
 
 #[test]
-fn a_token_that_nobody_carries_does_not_live() {
-    assert!(!token_lives("no-such-token-75b2f1"));
+fn a_token_that_nobody_carries_kills_nobody() {
+    assert!(kill_token("no-such-token-75b2f1").is_empty());
+}
+
+#[test]
+fn a_recorded_process_is_killed_if_it_is_still_that_one() {
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a process");
+    let pid = i32::try_from(child.id()).expect("a pid");
+    let start_time = process(pid).expect("a child").start_time;
+    assert!(kill_recorded(pid, start_time + 1).is_empty());
+    assert!(child.try_wait().expect("a child").is_none());
+    let mut killed = kill_recorded(pid, start_time);
+    assert!(!killed.is_empty() && killed.wait(std::time::Duration::from_secs(20)).is_empty());
+    child.wait().expect("a child");
+    assert!(kill_recorded(pid, start_time).is_empty());
 }
 
 proptest! {
