@@ -151,15 +151,16 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, office: &Office) {
 }
 
 /// The event that a piece of news is, if it is one.
-fn event_of(item: Item) -> Option<Event> {
+#[must_use]
+pub fn event_of(item: Item) -> Option<Event> {
     match item {
         Item::RunEnqueued(run) => Some(Event::RunEnqueued(run)),
         Item::RunStarted(run) => Some(Event::RunStarted(run)),
         Item::RunReturned(run) => Some(Event::RunReturned(run)),
         Item::KillEnqueued(kill) => Some(Event::KillEnqueued(kill)),
         Item::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
-        Item::RunScheduled(_) | Item::RunGivenBack(_) | Item::RunLog(_) => None,
-        Item::KillAsked(_) | Item::JobChanged(_) | Item::ThingsChanged => None,
+        Item::RunScheduled(_) | Item::RunGivenBack(_) | Item::RunLog(..) => None,
+        Item::KillAsked(_) | Item::JobChanged(_) | Item::WorkerChanged(_) | Item::ThingsChanged => None,
     }
 }
 

@@ -31,6 +31,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 use broadcast::Broadcaster;
 use data::{Data, DataError};
 use events::{Events, Inlet};
+use feed::Feed;
 use news::News;
 use office::Office;
 use orders::Orders;
@@ -95,8 +97,14 @@ impl Server {
         let inlet = Inlet::bind(&context, settings.events).map_err(|e| ServerError::Zmq(settings.events, e))?;
         (settings.broadcaster, settings.events) = (broadcaster.address(), inlet.address());
         data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
+        let original = match settings.websocket {
+            Some(at) => Some(feed::original::bind(at).await.map_err(|e| ServerError::Listen(at, e))?),
+            None => None,
+        };
+        settings.websocket = original.as_ref().map(|(_, at)| *at);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let office = Arc::new(Office {
+            feed: Feed::new(settings.listeners),
             store,
             settings,
             token,
@@ -105,11 +113,17 @@ impl Server {
             stop: stop.clone(),
         });
         let routes = api::routes().merge(operator::routes()).merge(page::routes()).merge(feed::routes());
+        // Small messages go out as they are said.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));
         let stopped = stop.clone();
         tasks.spawn(async move {
             let _ = service.with_graceful_shutdown(stopped.cancelled_owned()).await;
         });
+        tasks.spawn(feed::work(Arc::clone(&office)));
+        if let Some((listener, _)) = original {
+            tasks.spawn(feed::original::serve(Arc::clone(&office), listener));
+        }
         let address = office.settings.broadcaster;
         tasks.spawn(broadcaster.start(&office).map_err(|e| ServerError::Zmq(address, e))?);
         let address = office.settings.events;

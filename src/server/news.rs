@@ -6,7 +6,7 @@
 use tokio::sync::broadcast;
 
 use crate::run::{KillId, RunId};
-use crate::server::model::JobId;
+use crate::server::model::{JobId, WorkerId};
 
 /// How much news a listener may fall behind.
 const ROOM: usize = 4096;
@@ -24,8 +24,8 @@ pub enum Item {
     RunStarted(RunId),
     /// It is over.
     RunReturned(RunId),
-    /// Its log has changed.
-    RunLog(RunId),
+    /// Its log has changed, and is this many bytes long now.
+    RunLog(RunId, u64),
     /// Somebody wants a run killed.
     KillAsked(KillId),
     /// A worker took the request.
@@ -34,7 +34,9 @@ pub enum Item {
     KillExecuted(KillId),
     /// A job was made or changed.
     JobChanged(JobId),
-    /// A worker, pool, project or template was made or changed, or a worker answered.
+    /// A worker was made or changed, or it answered a ping.
+    WorkerChanged(WorkerId),
+    /// A pool, project or template was made or changed.
     ThingsChanged,
 }
 

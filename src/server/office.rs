@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::events::Events;
+use super::feed::Feed;
 use super::news::News;
 use super::orders::Orders;
 use super::settings::Settings;
@@ -22,6 +23,8 @@ pub struct Office {
     pub orders: Orders,
     /// What workers tell onlookers, beyond the news.
     pub events: Events,
+    /// Where it is told what happens, to whoever listens.
+    pub feed: Feed,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }

@@ -19,6 +19,12 @@ pub struct Settings {
     pub events: SocketAddr,
     /// Where the original's WebSocket server would be, if it is to be there.
     pub websocket: Option<SocketAddr>,
+    /// From which other origins pages may listen to what happens: `https://host:port` each, or `*`.
+    pub allowed_origins: Vec<String>,
+    /// How many may listen to what happens at once.
+    pub listeners: usize,
+    /// How often who listens is pinged; who does not answer three of these is gone.
+    pub listener_ping: Duration,
     /// In which zone times are shown and intervals reckoned.
     pub time_zone: Tz,
     /// How many objects a page of a list has, if nobody says.
@@ -48,6 +54,9 @@ impl Settings {
             broadcaster: loopback(5556),
             events: loopback(5555),
             websocket: None,
+            allowed_origins: Vec::new(),
+            listeners: 500,
+            listener_ping: Duration::from_secs(20),
             time_zone: Tz::Europe__Amsterdam,
             page_limit: 200,
             max_body: 32 * 1024 * 1024,

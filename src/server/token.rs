@@ -21,6 +21,8 @@ mod tests;
 
 /// The name of its file in the data directory.
 pub const FILE: &str = "operator.token";
+/// The name of the cookie that opens the pages to a browser.
+pub const PAGES_COOKIE: &str = "job_runner_pages";
 /// How many random bytes a token is made of.
 const BYTES: usize = 24;
 /// A shorter one could be guessed.

@@ -5,6 +5,7 @@
 pub mod broadcast;
 pub mod disk;
 pub mod event;
+pub mod feed;
 pub mod hmac;
 pub mod resources;
 pub mod shim;

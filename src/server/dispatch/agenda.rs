@@ -73,8 +73,8 @@ impl Agenda {
             Item::JobChanged(job) => {
                 self.jobs.insert(job);
             }
-            Item::ThingsChanged => self.roster = true,
-            Item::RunLog(_) => {}
+            Item::WorkerChanged(_) | Item::ThingsChanged => self.roster = true,
+            Item::RunLog(..) => {}
         }
     }
 }

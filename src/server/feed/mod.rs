@@ -1,12 +1,63 @@
-//! What happens, told over WebSockets.
+//! What happens, told over WebSockets: to people at `/events`, and to clients of the original at an address of its own.
+//!
+//! One task, the teller, hears the news, says each piece once as text and puts it into the queue of everybody who
+//! listens; it waits for nobody. Each listener has a task that sends what is in its queue, so one that is slow
+//! delays itself alone: its queue is bounded, it is told that it missed something, and shown the door in the end.
+
+mod listener;
+mod listeners;
+pub mod original;
+mod queue;
+mod teller;
+mod upgrade;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
 
 use super::office::Office;
+use super::token::PAGES_COOKIE;
+use listeners::{Language, Listeners};
+pub use teller::work;
+use upgrade::{Origins, Refusal};
+
+/// The door. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    listeners: Listeners,
+}
+
+impl Feed {
+    /// A feed for this many listeners at once.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { listeners: Listeners::new(most) }
+    }
+
+    /// How many listen.
+    #[must_use]
+    pub fn listening(&self) -> usize {
+        self.listeners.count()
+    }
+}
 
 /// What is served.
 pub fn routes() -> Router<Arc<Office>> {
-    Router::new()
+    Router::new().route("/events", any(events))
+}
+
+/// For people: whoever has the operator's token, or a browser with the cookie in its place.
+async fn events(State(office): State<Arc<Office>>, request: Request) -> Response {
+    let headers = request.headers();
+    let origins = Origins { allowed: &office.settings.allowed_origins, any_port: false };
+    let checked = upgrade::check(request.method(), headers)
+        .and_then(|()| origins.check(headers))
+        .and_then(|()| office.token.admits_reader(headers, PAGES_COOKIE).then_some(()).ok_or(Refusal::Unknown));
+    match checked {
+        Ok(()) => listener::welcome(&office, request, Language::Ours).await,
+        Err(refusal) => refusal.answer(),
+    }
 }

@@ -185,9 +185,11 @@ async fn lose_one(
     }
     // Somebody's words are never written over.
     let query = sqlx::query("INSERT OR IGNORE INTO run_log (run, content) VALUES (?, ?)");
-    query.bind(run.id.get()).bind(obituary(run, &job)).execute(&mut *connection).await?;
+    let obituary = obituary(run, &job);
+    let written = query.bind(run.id.get()).bind(&obituary).execute(&mut *connection).await?.rows_affected() > 0;
     let mut news = follow(connection, run, now).await?;
-    news.extend([Item::RunLog(run.id), Item::RunReturned(run.id)]);
+    news.extend(written.then_some(Item::RunLog(run.id, obituary.len() as u64)));
+    news.push(Item::RunReturned(run.id));
     Ok(news)
 }
 

@@ -128,7 +128,7 @@ impl Store {
         let row = query.fetch_one(&mut *writing).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
         let worker = rows::worker(&row)?;
         writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
+        self.news().tell(Item::WorkerChanged(worker.id));
         Ok(worker)
     }
 

@@ -16,7 +16,7 @@ fn each_piece_of_news_is_something_to_look_at_once() {
         Item::RunStarted(run(2)),
         Item::RunReturned(run(2)),
         Item::RunGivenBack(run(3)),
-        Item::RunLog(run(4)),
+        Item::RunLog(run(4), 70),
         Item::KillAsked(kill(5)),
         Item::KillEnqueued(kill(5)),
         Item::KillExecuted(kill(7)),

@@ -1,0 +1,147 @@
+//! Who listens, and what waits for each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::Utf8Bytes;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::queue::{Next, Queue};
+use crate::wire::feed::Told;
+
+/// What a listener understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// What the original says: the course of runs and kill requests.
+    Original,
+    /// That and more, numbered.
+    Ours,
+}
+
+/// Everybody who listens. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    register: Arc<Mutex<Register>>,
+    seats: Arc<Semaphore>,
+    /// Their tasks.
+    pub tasks: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Register {
+    /// The number of the last message.
+    seq: u64,
+    joined: u64,
+    letterboxes: HashMap<u64, Arc<Letterbox>>,
+}
+
+/// Where messages wait for a listener.
+#[derive(Debug)]
+pub struct Letterbox {
+    language: Language,
+    queue: Mutex<Queue<Utf8Bytes>>,
+    /// Notified when something waits.
+    pub filled: Notify,
+    /// Cancelled when the listener is too slow.
+    pub given_up: CancellationToken,
+}
+
+/// A listener's place; empty again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    listeners: Listeners,
+    number: u64,
+    /// What waits for it.
+    pub letterbox: Arc<Letterbox>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Listeners {
+    /// Room for this many.
+    pub fn new(most: usize) -> Self {
+        let seats = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Self { register: Arc::default(), seats, tasks: TaskTracker::new() }
+    }
+
+    /// A place, if there is one. What is told from now on waits there.
+    pub fn join(&self, language: Language) -> Option<Place> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+        let mut register = self.register();
+        let letterbox = Arc::new(Letterbox {
+            language,
+            queue: Mutex::default(),
+            filled: Notify::new(),
+            given_up: CancellationToken::new(),
+        });
+        if language == Language::Ours {
+            letterbox.put(register.seq, Told::resync(register.seq).text().into());
+        }
+        register.joined += 1;
+        let number = register.joined;
+        register.letterboxes.insert(number, Arc::clone(&letterbox));
+        Some(Place { listeners: self.clone(), number, letterbox, _seat: seat })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.register().letterboxes.len()
+    }
+
+    /// Tells everybody: in the original's words, if it has any for this, and in ours, if we have.
+    pub fn tell(&self, original: Option<String>, ours: Option<Told>) {
+        let mut register = self.register();
+        let original = original.map(Utf8Bytes::from);
+        let ours = ours.map(|told| {
+            register.seq += 1;
+            Utf8Bytes::from(Told { seq: register.seq, ..told }.text())
+        });
+        for letterbox in register.letterboxes.values() {
+            let text = match letterbox.language {
+                Language::Original => original.as_ref(),
+                Language::Ours => ours.as_ref(),
+            };
+            if let Some(text) = text {
+                letterbox.put(register.seq, text.clone());
+            }
+        }
+    }
+
+    fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Letterbox {
+    fn put(&self, seq: u64, text: Utf8Bytes) {
+        if self.queue().put(seq, text) {
+            self.filled.notify_one();
+        } else {
+            self.given_up.cancel();
+        }
+    }
+
+    /// What is to be sent next. Nothing when nothing waits, or nothing ever will.
+    pub fn next(&self) -> Option<Utf8Bytes> {
+        loop {
+            match (self.queue().next(), self.language) {
+                (Next::Message(text), _) => return Some(text),
+                (Next::Missed(seq), Language::Ours) => return Some(Told::resync(seq).text().into()),
+                // The original has no word for it.
+                (Next::Missed(_), Language::Original) => {}
+                (Next::Nothing | Next::TooSlow, _) => return None,
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<Utf8Bytes>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.listeners.register().letterboxes.remove(&self.number);
+    }
+}

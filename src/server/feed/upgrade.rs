@@ -1,0 +1,140 @@
+//! Whether a request for a WebSocket is one, and whether it may come from where it comes from. Pure.
+
+use axum::http::header::{
+    CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+#[cfg(test)]
+mod tests;
+
+/// The version that everybody speaks.
+const VERSION: &str = "13";
+
+/// Why there is no WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Plain HTTP.
+    Plain,
+    /// A version that nobody speaks, or a key that is none.
+    Malformed,
+    /// A page of somebody else asks.
+    Foreign,
+    /// We do not know who asks.
+    Unknown,
+    /// Enough are connected.
+    Full,
+}
+
+impl Refusal {
+    /// The answer.
+    pub fn answer(self) -> Response {
+        let (status, headers, text): (_, &[_], _) = match self {
+            Self::Plain => (
+                StatusCode::UPGRADE_REQUIRED,
+                &[(UPGRADE, "websocket"), (CONNECTION, "upgrade")],
+                "a WebSocket is served here",
+            ),
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                &[(SEC_WEBSOCKET_VERSION, VERSION)],
+                "the WebSocket version is 13, and the key is 16 bytes in base64",
+            ),
+            Self::Foreign => {
+                (StatusCode::FORBIDDEN, &[], "pages of this origin may not listen; allowed_origins says which may")
+            }
+            Self::Unknown => {
+                (StatusCode::UNAUTHORIZED, &[(WWW_AUTHENTICATE, "Bearer")], "the operator's token is missing")
+            }
+            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, &[(RETRY_AFTER, "10")], "too many listen already"),
+        };
+        let mut response = (status, format!("{text}\n")).into_response();
+        for (name, value) in headers {
+            response.headers_mut().insert(name.clone(), HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// Whether a request asks for a WebSocket, as RFC 6455 wants it.
+///
+/// # Errors
+/// Why not.
+pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    let has = |name, wanted: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
+    };
+    if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
+        return Err(Refusal::Plain);
+    }
+    let is_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version.as_bytes().trim_ascii() == b"13");
+    if is_13 && headers.get(SEC_WEBSOCKET_KEY).is_some_and(|key| is_key(key.as_bytes())) {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
+
+/// Sixteen bytes in base64 are 22 digits, of the last of which four bits are zero, and two signs of padding.
+fn is_key(key: &[u8]) -> bool {
+    let Some((digits, b"==")) = key.split_last_chunk::<2>() else { return false };
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    digits.len() == 22 && digits.iter().all(is_digit) && matches!(digits[21], b'A' | b'Q' | b'g' | b'w')
+}
+
+/// From where pages may ask. Who sends no `Origin` is no browser.
+#[derive(Clone, Copy, Debug)]
+pub struct Origins<'a> {
+    /// Which other origins are welcome; `*` is all of them.
+    pub allowed: &'a [String],
+    /// Whether another port of the same host is, when its name is an address or `localhost`. Any other name can be made to
+    /// lead here by whoever owns it.
+    pub any_port: bool,
+}
+
+impl Origins<'_> {
+    /// Whether a request comes from where it may.
+    ///
+    /// # Errors
+    /// [`Refusal::Foreign`].
+    pub fn check(self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let (Some(origin), None) = (origins.next(), origins.next()) else {
+            return if headers.contains_key(ORIGIN) { Err(Refusal::Foreign) } else { Ok(()) };
+        };
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
+        let host = headers.get(HOST).and_then(text).unwrap_or_default();
+        let welcome = text(origin).is_some_and(|origin| self.admits(&origin, &host));
+        if welcome { Ok(()) } else { Err(Refusal::Foreign) }
+    }
+
+    fn admits(self, origin: &str, host: &str) -> bool {
+        if self
+            .allowed
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.trim_end_matches('/').eq_ignore_ascii_case(origin))
+        {
+            return true;
+        }
+        let Some((scheme @ ("http" | "https"), from)) = origin.split_once("://") else { return false };
+        let port = if scheme == "https" { "443" } else { "80" };
+        let (from, host) = (split(from, port), split(host, port));
+        from == host || (self.any_port && from.0 == host.0 && is_fixed(from.0))
+    }
+}
+
+/// Name and port of an authority.
+fn split<'a>(authority: &'a str, default: &'a str) -> (&'a str, &'a str) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (authority, default),
+    }
+}
+
+/// Whether a name leads to the same place for everybody.
+fn is_fixed(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name == "localhost" || address.parse::<std::net::IpAddr>().is_ok()
+}

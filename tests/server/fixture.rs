@@ -1,0 +1,57 @@
+//! A server of its own for a test, with an empty store in a directory that goes with it.
+
+use std::net::SocketAddr;
+
+use jobrunner::server::news::Item;
+use jobrunner::server::office::Office;
+use jobrunner::server::{Server, Settings};
+
+pub struct Fixture {
+    pub server: Server,
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With settings that differ from those of every test.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary folder");
+        let mut settings = Settings::new(directory.path().join("data"));
+        for address in [&mut settings.http, &mut settings.broadcaster, &mut settings.events] {
+            address.set_port(0);
+        }
+        settings.websocket = Some("127.0.0.1:0".parse().expect("an address"));
+        change(&mut settings);
+        Self { server: Server::start(settings).await.expect("a server"), directory }
+    }
+
+    pub fn office(&self) -> &Office {
+        self.server.office()
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.server.http()
+    }
+
+    /// Where the original's clients listen.
+    pub fn websocket(&self) -> SocketAddr {
+        self.office().settings.websocket.expect("it was asked for")
+    }
+
+    /// The header line that an operator sends.
+    pub fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}", self.office().token.expose())
+    }
+
+    pub fn tell(&self, item: Item) {
+        self.office().news().tell(item);
+    }
+
+    pub async fn stop(self) {
+        self.server.stop().await;
+        drop(self.directory);
+    }
+}
