@@ -5,6 +5,9 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+#[cfg(test)]
+mod tests;
+
 /// Connects to a host over its IPv4 addresses or, where it has none, over IPv6. The name is resolved again with
 /// every connection that libzmq makes.
 ///
