@@ -188,10 +188,13 @@ impl Worker {
     /// that is away.
     pub async fn drain(&self) {
         self.intake.drain().await;
-        let begun = Instant::now();
+        let mut idle = Instant::now();
         loop {
-            self.intake.nothing_executes().await;
-            let silent = self.client.health().since_answer().map_or(begun.elapsed(), |s| s.min(begun.elapsed()));
+            if self.intake.nothing_executes().await {
+                // Who had nothing to ask for a long time has not been left without an answer.
+                idle = Instant::now();
+            }
+            let silent = self.client.health().since_answer().map_or(idle.elapsed(), |s| s.min(idle.elapsed()));
             let patience = LAST_ATTEMPT.saturating_sub(silent);
             if patience.is_zero() || tokio::time::timeout(patience, self.intake.drained()).await.is_ok() {
                 return;

@@ -166,9 +166,12 @@ impl Intake {
         self.executing.clone()
     }
 
-    /// Waits until no script runs.
-    pub async fn nothing_executes(&self) {
-        let _ = self.executing.clone().wait_for(|executing| *executing == 0).await;
+    /// Waits until no script runs. Whether one did.
+    pub async fn nothing_executes(&self) -> bool {
+        let mut executing = self.executing.clone();
+        let did = *executing.borrow() > 0;
+        let _ = executing.wait_for(|executing| *executing == 0).await;
+        did
     }
 
     /// Whether a run is under way here.

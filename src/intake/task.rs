@@ -100,6 +100,8 @@ pub(super) struct RunTask {
 enum Halt {
     Again(Trouble),
     Stopped(Cause),
+    /// We leave, and nobody claimed it yet.
+    LeftToOthers,
 }
 
 impl RunTask {
@@ -229,6 +231,7 @@ impl RunTask {
                 Ok(input) => input,
                 Err(Halt::Again(trouble)) => return Over::Again(trouble),
                 Err(Halt::Stopped(cause)) => return self.cancelled(phase, report, cause).await,
+                Err(Halt::LeftToOthers) => return Over::Done,
             };
             (phase, effect) = phase.step(input);
             if phase == Phase::Claimed {
@@ -271,7 +274,12 @@ impl RunTask {
         loop {
             self.check_stopped(phase)?;
             let failure = match self.try_look().await {
-                Ok(seen) => return Ok(seen),
+                Ok(seen) => {
+                    if phase == Phase::Hinted {
+                        self.tell_wrong_hint();
+                    }
+                    return Ok(seen);
+                }
                 Err(failure) => failure,
             };
             let pause = match failure {
@@ -303,11 +311,29 @@ impl RunTask {
         Ok(seen)
     }
 
+    /// Says of a run that was announced to us and is not for us to start why it is not.
+    fn tell_wrong_hint(&self) {
+        let Some(view) = self.view.as_ref().filter(|view| view.seen == Seen::NotForUs) else { return };
+        let why = match (view.pinned_elsewhere, &view.scheduled_at) {
+            (true, _) => "it is another worker's".to_owned(),
+            (false, at) => format!("it is due at {}", at.as_deref().unwrap_or("another time")),
+        };
+        tracing::warn!(
+            target: "job_runner_worker.enqueuer",
+            "run {} was announced and is left alone: {why}",
+            self.run
+        );
+    }
+
     /// Claims the run. That we are about to is on disk first.
     /// With a report, an earlier execution was lost and it is on disk already.
     async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
         self.check_stopped(Phase::Hinted)?;
         if self.entry.is_none() && !reported {
+            // The drain may have begun while we looked.
+            if self.context.draining.is_cancelled() {
+                return Err(Halt::LeftToOthers);
+            }
             let entry = Entry {
                 run: self.run,
                 attempt: Attempt::FIRST,

@@ -26,6 +26,8 @@ pub struct RunView {
     pub seen: Seen,
     /// Whether it is pinned to us, claimed or not.
     pub mine: bool,
+    /// Whether it is pinned to another worker, claimed or not.
+    pub pinned_elsewhere: bool,
     /// Whether the server knows of a start.
     pub started: bool,
     /// The path of its log, if there is one.
@@ -123,6 +125,7 @@ impl Client {
         Ok(RunView {
             seen: found.seen(me, Utc::now()),
             mine: found.worker.as_deref() == Some(me),
+            pinned_elsewhere: found.worker.as_deref().is_some_and(|worker| worker != me),
             started: found.start_dts.is_some(),
             run_log: found.run_log,
             job: found.job,

@@ -155,7 +155,7 @@ async fn a_worker_whose_key_begins_as_ours_gets_its_orders_alone() {
 #[tokio::test]
 async fn a_run_that_is_not_ours_to_start_is_not_touched() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("other", "secret2")];
-    let (server, _worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
+    let (server, worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let latch = Latch::new();
     let script = || latch.straight_script("forbidden");
     let untouchable: Vec<i64> = [
@@ -183,10 +183,15 @@ async fn a_run_that_is_not_ours_to_start_is_not_touched() {
         )
         .await;
     still_hears_more(&server, 5).await;
-    for id in untouchable {
-        assert_eq!(server.run(id).kinds(), [], "run {id}");
+    for id in &untouchable {
+        assert_eq!(server.run(*id).kinds(), [], "run {id}");
     }
     assert_eq!(latch.executions("forbidden"), 0);
+    // Whoever announces what is another's, or not due for long, is told of.
+    for (id, why) in [(untouchable[0], "it is another worker's"), (untouchable[7], "it is due at 2099-01-01T00:00:00")]
+    {
+        worker.wait_log(&format!("run {id} was announced and is left alone: {why}")).await;
+    }
 }
 
 /// So many runs one after the other: whatever was under way before is through.

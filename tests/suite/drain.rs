@@ -132,6 +132,39 @@ async fn a_claim_whose_answer_never_came_is_executed() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_only_looked_at_is_left_to_others() {
+    let (server, mut worker) = up(&worker()).await;
+    let run = server.add_run(prints("hello"));
+    let path = format!("/api/v1/run/{run}/");
+    server.inject(Fault::on("GET", &path, What::Delay(Duration::from_secs(1))).once());
+    server.announce(run);
+    server.wait(|state| state.calls_of("GET", &path).count() == 1, "a look at it").await;
+    worker.sigterm();
+    worker.wait_log("Draining 1 run(s)").await;
+    worker.assert_clean_exit().await;
+    assert_eq!(server.run(run).kinds(), []);
+}
+
+#[tokio::test]
+async fn a_kill_that_took_long_is_told_before_it_leaves() {
+    // Longer than a server may be silent, and nothing else to tell it meanwhile.
+    let (server, mut worker) = up(&worker().set("kill_grace", 11).set("log_update_interval", 0)).await;
+    let latch = Latch::new();
+    let run = server.submit(latch.script("a").replace("#!/bin/sh\n", "#!/bin/sh\ntrap '' TERM\n"));
+    server.wait_started(run).await;
+    wait_begun(&latch, 1).await;
+    worker.sigterm();
+    worker.wait_log("Draining 1 run(s)").await;
+    let kill = server.kill(run);
+    server.wait(|state| state.kills[&kill].enqueue_dts.is_some(), "the kill to be taken").await;
+    let late = What::Delay(Duration::from_secs(1));
+    server.inject(Fault::on("PATCH", "/api/v1/kill_request/", late).setting("execute_dts"));
+    assert_eq!(worker.wait_exit_within(Duration::from_secs(30)).await.code(), Some(0));
+    assert!(server.kill_request(kill).execute_dts.is_some());
+    server.assert_whole_life(run);
+}
+
+#[tokio::test]
 async fn the_second_signal_kills_and_reports() {
     for signal in [WorkerProcess::sigterm, WorkerProcess::sigint] {
         let (server, mut worker) = up(&worker()).await;
