@@ -45,6 +45,9 @@ pub struct Settings {
 /// How long a worker that hands over waits for the answer to a call that is under way.
 const LAST_CALL: Duration = Duration::from_millis(1500);
 
+/// How long ZeroMQ is waited for at the end: longer than events are flushed, shorter than a name server may take.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
+
 /// Why there is no worker.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -137,7 +140,6 @@ impl Worker {
         let seats = settings.intake.concurrent_jobs as usize;
         let websocket = websocket(&settings)?;
 
-        let zmq = zmq::Context::new();
         let place = Place {
             path: state.join("outbox.sqlite"),
             server: settings.rest.api_base_url.to_string(),
@@ -146,7 +148,7 @@ impl Worker {
         };
         let (outbox, found) = Outbox::open(place).await?;
         let client = Client::new(settings.rest)?;
-        let (events, publisher) = Events::start(&zmq, settings.report.ws_server())?;
+        let (events, publisher) = Events::start(settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, seats)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
@@ -164,7 +166,7 @@ impl Worker {
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
         let websocket = WebSocket::start(websocket, intake.clone(), stop.clone());
-        let broadcast = Broadcast::start(&zmq, settings.source, &key, intake.clone())?;
+        let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
         let begun = Instant::now();
         Ok(Self { client, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
     }
@@ -230,10 +232,13 @@ impl Worker {
     async fn part(self) {
         // A disk that is full keeps nobody here: what is under way is in the records of the runs.
         let _ = tokio::time::timeout(LAST_ATTEMPT, self.reporter.outbox().settle()).await;
-        self.broadcast.stop();
-        let publisher = self.publisher;
-        self.reporter.close_events();
-        let _ = tokio::task::spawn_blocking(move || publisher.join()).await;
+        let Self { reporter, publisher, broadcast, .. } = self;
+        let parting = tokio::task::spawn_blocking(move || {
+            reporter.close_events();
+            let _ = publisher.join();
+            broadcast.stop();
+        });
+        let _ = tokio::time::timeout(LAST_EVENTS, parting).await;
     }
 
     /// What is known.

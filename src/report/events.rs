@@ -34,16 +34,23 @@ enum Said {
 impl Events {
     /// Starts the publisher. It ends when it is closed or the last door is dropped.
     ///
+    /// It has a context, and so a thread of libzmq, of its own: that thread asks for names too, and a name server
+    /// that does not answer holds up nobody else.
+    ///
     /// # Errors
     /// What ZeroMQ or the system says.
-    pub fn start(context: &zmq::Context, (host, port): (&str, u16)) -> Result<(Self, JoinHandle<()>), zmq::Error> {
-        let socket = connected(context, host, port)?;
+    pub fn start((host, port): (&str, u16)) -> Result<(Self, JoinHandle<()>), zmq::Error> {
+        let context = zmq::Context::new();
+        let socket = unconnected(&context)?;
+        let host = host.to_owned();
         let (queue, said) = sync_channel(QUEUE);
-        let context = context.clone();
         let publisher = std::thread::Builder::new()
             .name("events".to_owned())
             .stack_size(256 * 1024)
-            .spawn(move || publish(&context, socket, &said))
+            .spawn(move || {
+                connect(&socket, &host, port);
+                publish(&context, socket, &said);
+            })
             .map_err(|_| zmq::Error::EAGAIN)?;
         Ok((Self { queue }, publisher))
     }
@@ -55,9 +62,9 @@ impl Events {
         }
     }
 
-    /// Ends the publisher when it has sent what waits.
+    /// Ends the publisher when it has sent what waits. Blocks while as much waits as there is room for.
     pub fn close(&self) {
-        let _ = self.queue.try_send(Said::Close);
+        let _ = self.queue.send(Said::Close);
     }
 
     /// Tells an event. Where thousands wait already, it is dropped: onlookers look again anyway.
@@ -68,15 +75,20 @@ impl Events {
     }
 }
 
-fn connected(context: &zmq::Context, host: &str, port: u16) -> Result<zmq::Socket, zmq::Error> {
+fn unconnected(context: &zmq::Context) -> Result<zmq::Socket, zmq::Error> {
     let socket = context.socket(zmq::PUB)?;
     socket.set_linger(LINGER_MS)?;
     socket.set_sndhwm(10_000)?;
     socket.set_tcp_keepalive(1)?;
     socket.set_reconnect_ivl(100)?;
     socket.set_reconnect_ivl_max(5000)?;
-    endpoint::connect(&socket, host, port)?;
     Ok(socket)
+}
+
+fn connect(socket: &zmq::Socket, host: &str, port: u16) {
+    if let Err(e) = endpoint::connect(socket, host, port) {
+        tracing::error!(target: "job_runner_worker.events", "events do not go to {host}:{port}: {e}");
+    }
 }
 
 fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said>) {
@@ -89,8 +101,11 @@ fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said
                     tracing::warn!(target: "job_runner_worker.events", "an event was not sent: {e}");
                 }
             }
-            Said::MoveTo(host, port) => match connected(context, &host, port) {
-                Ok(moved) => socket = moved,
+            Said::MoveTo(host, port) => match unconnected(context) {
+                Ok(moved) => {
+                    connect(&moved, &host, port);
+                    socket = moved;
+                }
                 Err(e) => {
                     tracing::error!(target: "job_runner_worker.events", "events do not go to {host}:{port}: {e}");
                 }

@@ -178,7 +178,7 @@ impl Reporter {
         self.desk.logs.forget(entry.run, entry.attempt);
     }
 
-    /// Sends the events that wait, and no more.
+    /// Sends the events that wait, and no more. May block.
     pub fn close_events(&self) {
         self.desk.events.close();
     }

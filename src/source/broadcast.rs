@@ -43,20 +43,22 @@ const LOOK: &[u8] = b"look";
 const STOP: &[u8] = b"stop";
 
 impl Broadcast {
-    /// Subscribes, and passes orders on from now on.
+    /// Subscribes, and passes orders on from then on. As a name server may take its time, nobody waits for that.
     ///
     /// # Errors
     /// What ZeroMQ or the system says.
-    pub fn start(context: &zmq::Context, settings: Settings, key: &ApiKey, intake: Intake) -> Result<Self, zmq::Error> {
+    pub fn start(settings: Settings, key: &ApiKey, intake: Intake) -> Result<Self, zmq::Error> {
+        let context = zmq::Context::new();
         let tell = context.socket(zmq::PAIR)?;
         tell.bind("inproc://broadcast-told")?;
         let told = context.socket(zmq::PAIR)?;
         told.connect("inproc://broadcast-told")?;
         let (news, fresh_settings) = sync_channel(SETTINGS);
+        let topic = topic(key);
         let mut listener = Listener {
-            context: context.clone(),
-            topic: topic(key),
-            current: subscribe(context, &settings, &topic(key), 0)?,
+            current: Subscription::new(&context, &topic, 0)?,
+            context,
+            topic,
             previous: None,
             lost: HashMap::new(),
             made: 0,
@@ -69,7 +71,7 @@ impl Broadcast {
             .name("broadcast".to_owned())
             .stack_size(256 * 1024)
             .spawn(move || {
-                if let Err(e) = listener.listen(&told) {
+                if let Err(e) = listener.current.connect(&listener.settings).and_then(|()| listener.listen(&told)) {
                     tracing::error!(target: "job_runner_worker.enqueuer", "the broadcaster is not listened to: {e}");
                 }
             })
@@ -96,6 +98,35 @@ impl Broadcast {
 struct Subscription {
     socket: zmq::Socket,
     watch: zmq::Socket,
+}
+
+impl Subscription {
+    /// Subscribed, and connected to nobody.
+    fn new(context: &zmq::Context, topic: &str, number: u64) -> Result<Self, zmq::Error> {
+        let socket = context.socket(zmq::SUB)?;
+        let place = format!("inproc://broadcast-watch-{number}");
+        socket.monitor(&place, i32::from(LOST | TRIED))?;
+        let watch = context.socket(zmq::PAIR)?;
+        watch.set_linger(0)?;
+        watch.connect(&place)?;
+        socket.set_linger(0)?;
+        socket.set_maxmsgsize(i64::try_from(MAX_FRAME).unwrap_or(i64::MAX))?;
+        socket.set_reconnect_ivl(RECONNECT_MS)?;
+        socket.set_reconnect_ivl_max(RECONNECT_MS * 10)?;
+        socket.set_handshake_ivl(10_000)?;
+        socket.set_tcp_keepalive(1)?;
+        socket.set_tcp_keepalive_idle(60)?;
+        socket.set_tcp_keepalive_intvl(15)?;
+        socket.set_tcp_keepalive_cnt(4)?;
+        socket.set_subscribe(topic.as_bytes())?;
+        Ok(Self { socket, watch })
+    }
+
+    /// Asks for a name, which may take its time.
+    fn connect(&self, settings: &Settings) -> Result<(), zmq::Error> {
+        let (host, port) = settings.broadcaster();
+        endpoint::connect_all(&self.socket, host, port)
+    }
 }
 
 struct Listener {
@@ -225,7 +256,9 @@ impl Listener {
     fn fresh(&mut self) -> Result<Subscription, zmq::Error> {
         self.lost.clear();
         self.made += 1;
-        subscribe(&self.context, &self.settings, &self.topic, self.made)
+        let fresh = Subscription::new(&self.context, &self.topic, self.made)?;
+        fresh.connect(&self.settings)?;
+        Ok(fresh)
     }
 
     /// Takes note of connections that were lost, and of those that are tried again.
@@ -251,32 +284,6 @@ impl Listener {
 
 fn no_socket(e: zmq::Error) {
     tracing::error!(target: "job_runner_worker.enqueuer", "no new connection to the publisher can be made: {e}");
-}
-
-fn subscribe(
-    context: &zmq::Context,
-    settings: &Settings,
-    topic: &str,
-    number: u64,
-) -> Result<Subscription, zmq::Error> {
-    let socket = context.socket(zmq::SUB)?;
-    let place = format!("inproc://broadcast-watch-{number}");
-    socket.monitor(&place, i32::from(LOST | TRIED))?;
-    let watch = context.socket(zmq::PAIR)?;
-    watch.set_linger(0)?;
-    watch.connect(&place)?;
-    socket.set_linger(0)?;
-    socket.set_maxmsgsize(i64::try_from(MAX_FRAME).unwrap_or(i64::MAX))?;
-    socket.set_reconnect_ivl(RECONNECT_MS)?;
-    socket.set_reconnect_ivl_max(RECONNECT_MS * 10)?;
-    socket.set_handshake_ivl(10_000)?;
-    socket.set_tcp_keepalive(1)?;
-    socket.set_tcp_keepalive_idle(60)?;
-    socket.set_tcp_keepalive_intvl(15)?;
-    socket.set_tcp_keepalive_cnt(4)?;
-    socket.set_subscribe(topic.as_bytes())?;
-    endpoint::connect_all(&socket, &settings.broadcaster_server_hostname, settings.broadcaster_server_port)?;
-    Ok(Subscription { socket, watch })
 }
 
 /// Rounded up, so that time has passed when we wake.

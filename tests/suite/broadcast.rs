@@ -397,6 +397,26 @@ async fn a_connection_on_which_nothing_comes_any_more_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_worker_out_of_descriptors_hears_on_and_connects_when_it_can() {
+    let (server, worker) = up(&[("reconnect_after_inactivity", "1")]).await;
+    let limit = |most: u32| {
+        let pid = worker.id().unwrap().to_string();
+        let limited =
+            std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={most}:")]).status();
+        assert!(limited.unwrap().success());
+    };
+    // Fewer than it has: it keeps those, and gets no other.
+    limit(8);
+    worker.wait_log("no new connection to the publisher").await;
+    limit(1024);
+    let before = server.look(|state| state.subscribed(KEY));
+    server.wait(|state| state.subscribed(KEY) > before, "another subscription").await;
+    let id = server.submit(prints("heard"));
+    server.wait_returned(id).await;
+    server.assert_whole_life(id);
+}
+
+#[tokio::test]
 async fn a_broadcaster_that_dies_and_comes_back_is_heard_again() {
     let (server, _worker) = up(&[]).await;
     for round in 2..4 {

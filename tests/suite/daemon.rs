@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -268,6 +271,61 @@ async fn the_pid_file_lasts_as_long_as_the_worker() {
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", worker.id().unwrap()));
     worker.assert_clean_end().await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn root_is_told_what_that_means_for_its_jobs_and_others_are_not() {
+    let (server, worker) = up(&worker()).await;
+    one_run(&server).await;
+    let told = worker.log().matches("the worker runs as root, and so does every job").count();
+    assert_eq!(told, usize::from(nix::unistd::geteuid().is_root()));
+}
+
+/// A worker that asks a name server which says nothing; `None` where nobody but root could have one.
+async fn up_without_names(folder: &Path, silent: &UdpSocket) -> Option<(Server, WorkerProcess)> {
+    let names = folder.join("resolv.conf");
+    fs::write(&names, format!("nameserver {}\n", silent.local_addr().unwrap().ip())).unwrap();
+    let program = folder.join("worker");
+    let mount = format!("mount --bind '{}' /etc/resolv.conf", names.display());
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nexec unshare -m sh -c \"{mount} && exec {BINARY} \\\"\\$@\\\"\" sh \"$@\"\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    if !std::process::Command::new(&program).arg("--version").status().is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let server = Server::start(Options::default()).await;
+    let options = WorkerOptions::new(&program)
+        .set("broadcaster_server_hostname", "broadcaster.example.org")
+        .set("ws_server_hostname", "events.example.org")
+        .with_websocket(&server);
+    let worker = WorkerProcess::start(&server, &options);
+    Some((server, worker))
+}
+
+#[tokio::test]
+async fn a_name_server_that_does_not_answer_holds_up_nothing() {
+    let folder = TempDir::new().unwrap();
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let up = match UdpSocket::bind((Ipv4Addr::new(127, 53, high, low), 53)) {
+        // Bound and never read from.
+        Ok(silent) => up_without_names(folder.path(), &silent).await.map(|up| (up, silent)),
+        Err(_) => None,
+    };
+    let Some(((server, mut worker), _silent)) = up else {
+        writeln!(std::io::stderr(), "SKIPPED: root alone can be a name server").unwrap();
+        return;
+    };
+    // A name is given up after ten seconds and more.
+    let begun = Instant::now();
+    server.wait_websockets(1).await;
+    let run = server.add_run(prints("hello"));
+    server.push_ws(&json!({"action": "enqueue", "run_id": run}));
+    server.wait_returned(run).await;
+    assert_eq!(worker.stop().await, 0);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
