@@ -3,6 +3,7 @@
 mod logging;
 mod manager;
 mod reload;
+mod runtime;
 mod signals;
 mod state;
 mod status;
@@ -129,7 +130,7 @@ fn work(loaded: Loaded, reloading: Reloading) -> u8 {
             return EXIT_CANNOT_CREATE;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(e) => {
             say(format_args!("the runtime cannot be started: {e}"));

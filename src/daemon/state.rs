@@ -1,13 +1,14 @@
 //! The state directory: one worker at a time, found out before anything else happens.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
+use crate::run::shortage;
 
 /// Why the state directory is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,10 @@ impl StateError {
     }
 }
 
+fn is_shortage(e: &io::Error) -> bool {
+    e.raw_os_error().and_then(shortage::of_errno).is_some()
+}
+
 /// Takes the directory for as long as the answer lives.
 ///
 /// # Errors
@@ -59,11 +64,14 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let written = lock
-                .set_len(0)
-                .and_then(|()| lock.rewind())
-                .and_then(|()| writeln!(lock, "pid {} on {host}", std::process::id()));
-            written.map_err(unusable)?;
+            let holder = format!("pid {} on {host}\n", std::process::id());
+            // Written over what is there, so that a disk that is full since then has room for it.
+            let written = lock.write_all(holder.as_bytes()).and_then(|()| lock.set_len(holder.len() as u64));
+            match written {
+                // The lock holds; that nobody can read whose it is must not keep a worker from coming back.
+                Err(e) if is_shortage(&e) => {}
+                written => written.map_err(unusable)?,
+            }
             Ok(lock)
         }
         Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -83,9 +91,15 @@ impl PidFile {
     /// # Errors
     /// One line that names the file and what is wrong.
     pub fn write(path: &Path) -> Result<Self, String> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(|e| format!("pid_file: {} cannot be written: {e}", path.display()))?;
-        Ok(Self(path.to_owned()))
+        match std::fs::write(path, format!("{}\n", std::process::id())) {
+            // A disk that is full keeps no worker from coming back.
+            Err(e) if !is_shortage(&e) => Err(format!("pid_file: {} cannot be written: {e}", path.display())),
+            Err(e) => {
+                tracing::warn!(target: "job_runner_worker.runner", "pid_file: {} is not written: {e}", path.display());
+                Ok(Self(path.to_owned()))
+            }
+            Ok(()) => Ok(Self(path.to_owned())),
+        }
     }
 }
 

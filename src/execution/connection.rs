@@ -222,10 +222,16 @@ impl Connection {
                 }
                 return;
             }
-            FromShim::Refused { reason, errno } => Progress::Refused {
-                why: reason,
-                shortage: errno.is_some_and(|errno| shortage::of_errno(errno).is_some()),
-            },
+            FromShim::Refused { reason, errno } => {
+                let shortage = errno.and_then(shortage::of_errno).is_some();
+                self.tell(Progress::Refused { why: reason, shortage }).await;
+                self.progress = None;
+                // It is as good as before; another would have to be made, of which there may be too few.
+                if shortage && let Some(say) = self.say.upgrade() {
+                    idle(Shim { say });
+                }
+                return;
+            }
             FromShim::Ended { how, output, at, free } => {
                 let ended = End { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;

@@ -208,13 +208,16 @@ impl Execution {
     /// What is left of an execution whose entry is in the outbox. Waits while that cannot be seen.
     pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
         let (record, script) = (self.logs.record_path(run, attempt), self.script_path(run, attempt, token));
+        let mut told = false;
         loop {
             match remains::of(&record, &script) {
                 Ok(Some(remains)) => return remains,
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(e) => {
                     self.logs.restore();
-                    tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {}: {e}", record.display());
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {}: {e}; trying again", record.display());
+                    }
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }

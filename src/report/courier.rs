@@ -14,13 +14,15 @@ use super::plan::{self, Knowledge, Next};
 use super::reporter::{Ask, Desk, News};
 use crate::rest::{Backoff, Failure};
 use crate::run::claim::Seen;
-use crate::run::{Attempt, Event, RunId, excerpt};
+use crate::run::{Attempt, Event, RunId, excerpt, shortage};
 use crate::wire::time;
 
 /// After how many rejections a fact is given up.
 const REJECTIONS: u32 = 3;
 /// How long a courier waits while our key is not accepted.
 const PARKED: Duration = Duration::from_secs(30);
+/// How long a courier waits where its log cannot be read for want of descriptors or memory.
+const SHORTAGE: Duration = Duration::from_secs(2);
 /// A log that is too large is halved down to this many bytes; then its marker alone is sent.
 const SMALLEST_LOG: usize = 4096;
 
@@ -45,6 +47,8 @@ pub(super) struct Courier {
 /// What a call leads to.
 enum Step {
     On,
+    /// The output cannot be read at the moment.
+    Later,
     /// The result is with the server.
     Delivered,
     /// The server ended the run without us, or does not know it any more: nothing more is sent.
@@ -107,6 +111,7 @@ impl Courier {
             };
             match step {
                 Step::On => {}
+                Step::Later => self.rest(SHORTAGE).await,
                 Step::Delivered => {
                     self.desk.events.tell(Event::RunReturned(self.run));
                     return self.forget().await;
@@ -250,7 +255,7 @@ impl Courier {
     }
 
     async fn send_live(&mut self) -> Result<Step, Failure> {
-        let (text, total) = self.read_log().await;
+        let Some((text, total)) = self.read_log().await else { return Ok(Step::Later) };
         self.put_log(&self.cut(text.clone())).await?;
         self.known.output_sent = Some(total);
         let interval = self.desk.settings.borrow().log_update_interval;
@@ -265,7 +270,7 @@ impl Courier {
             self.known.log_sent = true;
             return Ok(Step::On);
         }
-        let (mut text, total) = self.read_log().await;
+        let Some((mut text, total)) = self.read_log().await else { return Ok(Step::Later) };
         if !note.is_empty() {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
@@ -297,8 +302,9 @@ impl Courier {
         Ok(Step::Delivered)
     }
 
-    /// The output as text. A file that cannot be read is said in its place.
-    async fn read_log(&self) -> (String, u64) {
+    /// The output as text. Nothing where the system has too little to read it at the moment; of a file that cannot be read
+    /// at all, that is said in its place.
+    async fn read_log(&self) -> Option<(String, u64)> {
         let (logs, run, attempt) = (Arc::clone(&self.desk.logs), self.run, self.attempt);
         let limit = self.desk.settings.borrow().max_log_bytes;
         // A short log is read as fast as a thread is found for it.
@@ -307,10 +313,15 @@ impl Courier {
         } else {
             tokio::task::spawn_blocking(move || logs.text(run, attempt, limit)).await.unwrap_or_else(|e| Err(e.into()))
         };
-        read.unwrap_or_else(|e| {
-            tracing::error!(target: "job_runner_worker.worker", "the output of run {run} cannot be read: {e}");
-            (format!("[job runner worker] The output cannot be read: {e}\n"), 0)
-        })
+        let error = match read {
+            Ok(read) => return Some(read),
+            Err(error) => error,
+        };
+        tracing::error!(target: "job_runner_worker.worker", "the output of run {run} cannot be read: {error}");
+        match error.raw_os_error().and_then(shortage::of_errno) {
+            Some(_) => None,
+            None => Some((format!("[job runner worker] The output cannot be read: {error}\n"), 0)),
+        }
     }
 
     fn cut(&self, text: String) -> String {

@@ -14,6 +14,7 @@ mod house;
 mod job_scripts;
 mod kill;
 mod kill_trees;
+mod limits;
 mod log;
 mod model;
 mod oracle;

@@ -30,6 +30,7 @@ mod scripts;
 mod server;
 mod signature;
 mod skip;
+mod tmpfs;
 mod websocket;
 mod worker_process;
 
@@ -44,4 +45,5 @@ pub use scripts::{Latch, exits_with, prints};
 pub use server::{Options, Server, WorkerSpec};
 pub use signature::sign;
 pub use skip::skip;
+pub use tmpfs::Tmpfs;
 pub use worker_process::{WorkerHome, WorkerOptions, WorkerProcess};
