@@ -42,7 +42,7 @@
 //! | `source` | `run`, `wire`, `rest`, `intake`, `execution`, `report` |
 //! | `server` | `run`, `wire` |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
-//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon` |
+//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon`, `server` |
 //! | `command` | everything |
 //! | `daemon` | everything |
 //! | `cli` | everything |

@@ -40,6 +40,8 @@ pub struct Settings {
     pub report: report::Settings,
     /// The state directory, which is ours alone.
     pub state_path: PathBuf,
+    /// Whose runs the state is about. It is refused to anybody else.
+    pub belongs_to: String,
 }
 
 /// How long a worker that hands over waits for the answer to a call that is under way.
@@ -142,7 +144,7 @@ impl Worker {
 
         let place = Place {
             path: state.join("outbox.sqlite"),
-            server: settings.rest.api_base_url.to_string(),
+            server: settings.belongs_to,
             durability: settings.report.durability,
             reserve: settings.intake.min_free_bytes,
         };

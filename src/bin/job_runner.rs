@@ -1,3 +1,11 @@
 //! The server and the operator's command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Before anything else: a shim has no settings, no threads and no runtime.
+    jobrunner::execution::shim::enter_if_called();
+    ExitCode::from(jobrunner::command::main(jobrunner::command::Args::parse()))
+}

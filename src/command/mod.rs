@@ -1,1 +1,74 @@
 //! The operator's command: `job_runner`.
+//!
+//! `serve` is the server, `standalone` a server and a worker in one process, `run` runs a script and may bring both
+//! along. All others ask a server that works, over HTTP as anybody could: one file each, beside what they share.
+//!
+//! What is asked for goes to stdout, all else to stderr; an error is one line. Exit codes follow `sysexits.h`.
+
+mod args;
+mod client;
+mod disable;
+mod embedded;
+mod enable;
+mod exit;
+mod find;
+mod job;
+mod jobs;
+mod kill;
+mod logs;
+mod ports;
+mod reading;
+mod run;
+mod runs;
+mod schedule;
+mod scratch;
+mod serve;
+mod standalone;
+mod table;
+mod template;
+mod wake;
+mod watch;
+mod why;
+mod worker;
+mod workers;
+
+use std::future::Future;
+
+pub use args::Args;
+use args::Command;
+use exit::Failure;
+
+/// Does what the command line says, and answers with the exit code.
+#[must_use]
+pub fn main(args: Args) -> u8 {
+    let done = match args.command {
+        Command::Run(args) => on_runtime(run::run(args)),
+        Command::Standalone(args) => on_runtime(standalone::run(args)),
+        Command::Serve(args) => serve::run(&args),
+        Command::Jobs(args) => on_runtime(jobs::run(args)),
+        Command::Runs(args) => on_runtime(runs::run(args)),
+        Command::Workers(args) => on_runtime(workers::run(args)),
+        Command::Logs(args) => on_runtime(logs::run(args)),
+        Command::Kill(args) => on_runtime(kill::run(args)),
+        Command::Schedule(args) => on_runtime(schedule::run(args)),
+        Command::Enable(args) => on_runtime(enable::run(args)),
+        Command::Disable(args) => on_runtime(disable::run(args)),
+        Command::Why(args) => on_runtime(why::run(args)),
+        Command::Job(args) => on_runtime(job::run(args)),
+        Command::Template(args) => on_runtime(template::run(args)),
+        Command::Worker(args) => on_runtime(worker::run(args)),
+    };
+    done.unwrap_or_else(|failure| {
+        exit::say(&failure.message);
+        failure.code
+    })
+}
+
+/// Works on a runtime of its own, which nothing outlives.
+fn on_runtime(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(exit::FAILURE, format!("the runtime cannot be started: {e}")))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}

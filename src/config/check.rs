@@ -59,15 +59,15 @@ pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings
     })
 }
 
-struct Check<'a> {
-    given: &'a Texts,
-    surroundings: &'a Surroundings,
-    findings: &'a mut Findings,
+pub(super) struct Check<'a> {
+    pub given: &'a Texts,
+    pub surroundings: &'a Surroundings,
+    pub findings: &'a mut Findings,
 }
 
 impl Check<'_> {
     /// The parsed value of a key; a key without a usable text was told of before.
-    fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let given = self.given.get(key)?;
         match parse(&given.text) {
             Ok(value) => Some(value),
@@ -84,7 +84,7 @@ impl Check<'_> {
         }
     }
 
-    fn seconds(&mut self, key: &str, least: f64, most: f64) -> Option<Duration> {
+    pub fn seconds(&mut self, key: &str, least: f64, most: f64) -> Option<Duration> {
         self.take(key, |text| value::seconds(text, least..=most))
     }
 
@@ -92,13 +92,13 @@ impl Check<'_> {
         self.take(key, |text| value::optional(text, |text| value::seconds(text, TENTH..=EVER)))
     }
 
-    fn path(&mut self, key: &str) -> Option<PathBuf> {
+    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
         let directory = &self.surroundings.working_directory;
         self.warn_of_tilde(key);
         self.take(key, |text| value::path(text, directory))
     }
 
-    fn optional_path(&mut self, key: &str) -> Option<Option<PathBuf>> {
+    pub fn optional_path(&mut self, key: &str) -> Option<Option<PathBuf>> {
         let directory = &self.surroundings.working_directory;
         self.warn_of_tilde(key);
         self.take(key, |text| value::optional(text, |text| value::path(text, directory)))
@@ -108,6 +108,10 @@ impl Check<'_> {
         if self.given.get(key).is_some_and(|given| given.text.starts_with('~')) {
             self.warn(key, "`~` is taken as it stands, no home directory is put in its place");
         }
+    }
+
+    pub fn log_level(&mut self) -> Option<LogLevel> {
+        self.take("log_level", |text| value::choice(text, LOG_LEVELS))
     }
 
     fn port(&mut self, key: &str) -> Option<u16> {
@@ -325,7 +329,7 @@ impl Check<'_> {
         let own = self.own_state_directory();
         let drain_timeout = self.optional_seconds("drain_timeout");
         let pid_file = self.optional_path("pid_file");
-        let log_level = self.take("log_level", |text| value::choice(text, LOG_LEVELS));
+        let log_level = self.log_level();
         Some(daemon::Settings {
             state_path: base?.join(own?),
             drain_timeout: drain_timeout?,

@@ -33,7 +33,7 @@ const NAME: &str = "__name__";
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
     /// Python: `MissingSectionHeaderError`. Nothing after this line is read.
-    #[error("stands before the first section; the file must start with [job_runner_worker]")]
+    #[error("stands before the first section; every key stands in one")]
     BeforeSection,
     /// Python: `ParsingError`.
     #[error("is indented, but there is no key above it to continue; start it in the first column")]

@@ -1,13 +1,34 @@
-//! Every key there is, and what it is when nobody sets it.
+//! Every key of the worker, and what it is when nobody sets it.
 
-/// The section of the file that is ours.
-pub const SECTION: &str = "job_runner_worker";
+/// A program that is configured: what its file and its variables are called.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// The section of the file that is its own.
+    pub section: &'static str,
+    /// What the environment variables start with; the rest is the key in capitals.
+    pub prefix: &'static str,
+    /// The variables with that prefix that are not called after a key: names, or their beginnings with a `*`.
+    pub others: &'static [&'static str],
+    /// The one of them that says where the secret is read from, if the program has one.
+    pub secret_file: Option<&'static str>,
+    /// The last part of the directory where its state lies.
+    pub state: &'static str,
+    /// Its keys, in the order in which they are listed.
+    pub keys: &'static [Key],
+}
 
-/// What the environment variables start with; the rest is the key in capitals.
-pub const PREFIX: &str = "JOB_RUNNER_WORKER_";
+/// Where the worker's secret is read from.
+const SECRET_FILE: &str = "JOB_RUNNER_WORKER_SECRET_FILE";
 
-/// The one variable that is not called after a key: where the secret is read from.
-pub const SECRET_FILE: &str = "JOB_RUNNER_WORKER_SECRET_FILE";
+/// The worker.
+pub const WORKER: Program = Program {
+    section: "job_runner_worker",
+    prefix: "JOB_RUNNER_WORKER_",
+    others: &[SECRET_FILE],
+    secret_file: Some(SECRET_FILE),
+    state: "job-runner-worker",
+    keys: KEYS,
+};
 
 /// What a key is when neither the environment nor the file sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,25 +63,25 @@ pub struct Key {
     pub counts: Counts,
 }
 
-const fn required(name: &'static str) -> Key {
+pub(super) const fn required(name: &'static str) -> Key {
     Key { name, preset: Preset::Required, counts: Counts::OnRestart }
 }
 
-const fn original(name: &'static str, default: &'static str) -> Key {
+pub(super) const fn original(name: &'static str, default: &'static str) -> Key {
     Key { name, preset: Preset::Original(default), counts: Counts::OnRestart }
 }
 
-const fn new(name: &'static str, default: &'static str) -> Key {
+pub(super) const fn new(name: &'static str, default: &'static str) -> Key {
     Key { name, preset: Preset::New(default), counts: Counts::OnRestart }
 }
 
 impl Key {
-    const fn live(self) -> Self {
+    pub(super) const fn live(self) -> Self {
         Self { counts: Counts::OnReload, ..self }
     }
 }
 
-/// All of them, in the order in which they are listed.
+/// Those of the worker.
 pub const KEYS: &[Key] = &[
     required("api_base_url"),
     required("api_key"),
@@ -99,23 +120,35 @@ pub const KEYS: &[Key] = &[
     new("durability", "process"),
 ];
 
-/// The key of that name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
-/// What the original's defaults say, for `%(key)s`.
-#[must_use]
-pub fn original_default(name: &str) -> Option<&'static str> {
-    match find(name)?.preset {
-        Preset::Original(default) => Some(default),
-        _ => None,
+impl Program {
+    /// The key of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
     }
-}
 
-/// The environment variable that sets a key.
-#[must_use]
-pub fn variable(name: &str) -> String {
-    format!("{PREFIX}{}", name.to_ascii_uppercase())
+    /// What the original's defaults say, for `%(key)s`.
+    #[must_use]
+    pub fn original_default(&self, name: &str) -> Option<&'static str> {
+        match self.find(name)?.preset {
+            Preset::Original(default) => Some(default),
+            _ => None,
+        }
+    }
+
+    /// The environment variable that sets a key.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> String {
+        format!("{}{}", self.prefix, name.to_ascii_uppercase())
+    }
+
+    /// Whether a variable with the prefix sets something, here or elsewhere.
+    #[must_use]
+    pub fn knows_variable(&self, name: &str) -> bool {
+        let other = |other: &&str| match other.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *other,
+        };
+        self.keys.iter().any(|key| self.variable(key.name) == name) || self.others.iter().any(other)
+    }
 }

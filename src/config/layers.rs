@@ -7,11 +7,13 @@ use super::file;
 use super::findings::{Findings, Given, Origin, Texts};
 use super::ini::{Document, Value};
 use super::interpolate::{self, interpolate};
-use super::keys::{self, Key, Preset, SECRET_FILE, SECTION};
+use super::keys::{Key, Preset, Program};
 use super::surroundings::Surroundings;
 
 /// The places where a key may be set, the stronger ones first.
 pub struct Layers<'a> {
+    /// Whose keys they are.
+    pub program: &'a Program,
     /// The environment; what it sets is literal, nothing in it is interpolated.
     pub surroundings: &'a Surroundings,
     /// The file, read.
@@ -23,7 +25,7 @@ pub struct Layers<'a> {
 impl Layers<'_> {
     /// The texts that count, by key. What is missing or unusable is told by the findings.
     pub fn all(&self, findings: &mut Findings) -> Texts {
-        let given = keys::KEYS.iter().filter_map(|key| self.given(key, findings));
+        let given = self.program.keys.iter().filter_map(|key| self.given(key, findings));
         given.map(|given| (given.key, given)).collect()
     }
 
@@ -32,7 +34,7 @@ impl Layers<'_> {
         if let Some(from_environment) = self.environment(key, findings) {
             return from_environment;
         }
-        match self.document.value(SECTION, key.name) {
+        match self.document.value(self.program.section, key.name) {
             Some(value) => self.in_file(key, value, findings),
             None => self.preset(key, findings),
         }
@@ -45,14 +47,15 @@ impl Layers<'_> {
 
     /// The outer `None`: the environment says nothing. The inner one: nothing usable.
     fn environment(&self, key: &Key, findings: &mut Findings) -> Option<Option<Given>> {
-        let name = keys::variable(key.name);
+        let name = self.program.variable(key.name);
         let variable = self.surroundings.variable(&name);
-        let secret_file = self.surroundings.path(SECRET_FILE).filter(|_| key.name == "secret");
+        let secret_name = self.program.secret_file.filter(|_| key.name == "secret");
+        let secret_file = secret_name.and_then(|name| Some((name, self.surroundings.path(name)?)));
         let origin = Origin::Environment(name);
         match (variable, secret_file) {
             (None, None) => None,
-            (Some(_), Some(_)) => {
-                let what = format_args!("is set, and so is {SECRET_FILE}; set one of them");
+            (Some(_), Some((other, _))) => {
+                let what = format_args!("is set, and so is {other}; set one of them");
                 findings.mistake(&origin, key.name, what);
                 Some(None)
             }
@@ -63,13 +66,13 @@ impl Layers<'_> {
                 }
                 Some(given)
             }
-            (None, Some(path)) => Some(self.secret_file(key, path, findings)),
+            (None, Some((name, path))) => Some(self.secret_file(key, name, path, findings)),
         }
     }
 
     /// Editors and `echo` end a file with a newline; it is no part of the secret.
-    fn secret_file(&self, key: &Key, path: &Path, findings: &mut Findings) -> Option<Given> {
-        let origin = Origin::Environment(SECRET_FILE.to_owned());
+    fn secret_file(&self, key: &Key, name: &str, path: &Path, findings: &mut Findings) -> Option<Given> {
+        let origin = Origin::Environment(name.to_owned());
         let content = match file::read(&self.surroundings.absolute(path)) {
             Ok(content) => content,
             Err(error) => {
@@ -97,7 +100,10 @@ impl Layers<'_> {
 
     fn in_file(&self, key: &Key, value: &Value, findings: &mut Findings) -> Option<Given> {
         let origin = self.origin(value.line);
-        let lookup = |name: &str| self.document.reference(SECTION, name).or_else(|| keys::original_default(name));
+        let lookup = |name: &str| {
+            let found = self.document.reference(self.program.section, name);
+            found.or_else(|| self.program.original_default(name))
+        };
         match interpolate(&value.raw, lookup) {
             Ok(text) => Some(given(key, &text, origin)),
             Err(fault) => {
@@ -115,7 +121,7 @@ impl Layers<'_> {
                 None
             }
             Preset::Computed => {
-                let path = self.surroundings.state_path();
+                let path = self.surroundings.state_path(self.program.state);
                 let text = path.as_deref().and_then(Path::to_str);
                 if text.is_none() {
                     let what = "there is no home directory to keep state in; set it to a path";
@@ -139,12 +145,11 @@ fn masked(key: &Key, fault: interpolate::Fault) -> interpolate::Fault {
     }
 }
 
-/// The variables with our prefix that set nothing.
-pub fn unknown_variables(surroundings: &Surroundings) -> impl Iterator<Item = String> {
+/// The variables with the program's prefix that set nothing.
+pub fn unknown_variables(program: &Program, surroundings: &Surroundings) -> impl Iterator<Item = String> {
     surroundings.variables.keys().filter_map(|name| {
-        let key = name.as_bytes().strip_prefix(keys::PREFIX.as_bytes())?;
-        let known = |known: &Key| known.name.to_ascii_uppercase().as_bytes() == key;
-        let set = keys::KEYS.iter().any(known) || name == SECRET_FILE;
-        (!set).then(|| name.to_string_lossy().into_owned())
+        name.as_bytes().strip_prefix(program.prefix.as_bytes())?;
+        let name = name.to_string_lossy();
+        (!program.knows_variable(&name)).then(|| name.into_owned())
     })
 }

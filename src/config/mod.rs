@@ -22,6 +22,8 @@ mod layers;
 mod places;
 mod redact;
 mod reload;
+#[cfg(feature = "server")]
+mod server;
 mod show;
 mod spelling;
 mod surroundings;
@@ -36,12 +38,14 @@ use std::path::{Path, PathBuf};
 use crate::{daemon, execution, intake, report, rest, source};
 use findings::{Findings, Texts, one_line};
 use ini::Document;
-use keys::{KEYS, SECTION};
+use keys::{KEYS, Program, WORKER};
 use layers::Layers;
 
 pub use findings::Origin;
 pub use places::check_places;
 pub use reload::{Reloaded, reload};
+#[cfg(feature = "server")]
+pub use server::{LoadedServer, ServerSettings, load_server};
 pub use show::Entry;
 pub use surroundings::Surroundings;
 
@@ -125,20 +129,48 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
         findings.mistakes.push(what);
         return Err(failure(Exit::Usage, findings));
     };
-    let absolute = surroundings.absolute(path);
-    let content = match file::read(&absolute) {
-        Ok(content) => content,
-        Err(error) => {
-            findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
-            return Err(failure(Exit::NoInput, findings));
-        }
+    let (absolute, content) = match read(path, surroundings, &mut findings) {
+        Ok(read) => read,
+        Err(exit) => return Err(failure(exit, findings)),
     };
-    match understand(path, &content, surroundings, &mut findings) {
+    let given = understand(&WORKER, path, &content, surroundings, &mut findings);
+    let checked = given.and_then(|given| Some((check::check(&given, surroundings, &mut findings)?, given)));
+    match checked {
         Some((settings, given)) if findings.mistakes.is_empty() => {
-            let effective = show::effective(&given);
+            let effective = show::effective(KEYS, &given);
             Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute, given })
         }
         _ => Err(failure(Exit::Config, findings)),
+    }
+}
+
+/// The settings of a worker that somebody starts who knows them: texts by key, defaults for the rest, neither file nor
+/// environment.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Settings, Failure> {
+    let variables = texts.iter().map(|(key, text)| (WORKER.variable(key).into(), (*text).into()));
+    let alone = Surroundings { variables: variables.collect(), ..surroundings.clone() };
+    let mut findings = Findings::default();
+    let layers = Layers { program: &WORKER, surroundings: &alone, document: &Document::default(), path: Path::new("") };
+    let given = layers.all(&mut findings);
+    findings.mistakes.extend(findings.missing.iter().map(|key| format!("{key}: missing")));
+    match check::check(&given, &alone, &mut findings) {
+        Some(settings) if findings.mistakes.is_empty() => Ok(settings),
+        _ => Err(failure(Exit::Config, findings)),
+    }
+}
+
+/// The file, and where it is from the root.
+fn read(path: &Path, surroundings: &Surroundings, findings: &mut Findings) -> Result<(PathBuf, file::Content), Exit> {
+    let absolute = surroundings.absolute(path);
+    match file::read(&absolute) {
+        Ok(content) => Ok((absolute, content)),
+        Err(error) => {
+            findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
+            Err(Exit::NoInput)
+        }
     }
 }
 
@@ -160,31 +192,33 @@ fn choose<'a>(flag: Option<&'a Path>, surroundings: &'a Surroundings, findings: 
     Some(flag)
 }
 
+/// The texts that count, as far as there are any.
 fn understand(
+    program: &Program,
     path: &Path,
     content: &file::Content,
     surroundings: &Surroundings,
     findings: &mut Findings,
-) -> Option<(Settings, Texts)> {
-    let document = document(path, content, findings)?;
-    let layers = Layers { surroundings, document: &document, path };
+) -> Option<Texts> {
+    let document = document(program, path, content, findings)?;
+    let layers = Layers { program, surroundings, document: &document, path };
     traps::warn(&layers, findings);
-    for name in layers::unknown_variables(surroundings) {
-        findings.warnings.push(one_line(&format!("environment {name}: {}", unknown(&name))));
+    for name in layers::unknown_variables(program, surroundings) {
+        findings.warnings.push(one_line(&format!("environment {name}: {}", unknown(program, &name))));
     }
     let given = layers.all(findings);
     if !findings.missing.is_empty() {
         let missing = findings.missing.join(", ");
-        let what = format!("{}: {missing}: missing; set in [{SECTION}] or as {}<KEY>", path.display(), keys::PREFIX,);
+        let (section, prefix) = (program.section, program.prefix);
+        let what = format!("{}: {missing}: missing; set in [{section}] or as {prefix}<KEY>", path.display());
         findings.mistakes.push(one_line(&what));
     }
-    let settings = check::check(&given, surroundings, findings);
-    Some((settings?, given))
+    Some(given)
 }
 
-fn unknown(variable: &str) -> String {
-    let known: Vec<_> = KEYS.iter().map(|key| keys::variable(key.name)).collect();
-    let known = known.iter().map(String::as_str).chain([keys::SECRET_FILE]);
+fn unknown(program: &Program, variable: &str) -> String {
+    let known: Vec<_> = program.keys.iter().map(|key| program.variable(key.name)).collect();
+    let known = known.iter().map(String::as_str).chain(program.secret_file);
     match spelling::suggestion(variable, known) {
         Some(meant) => format!("sets nothing; did you mean {meant}?"),
         None => "sets nothing".to_owned(),
@@ -192,7 +226,7 @@ fn unknown(variable: &str) -> String {
 }
 
 /// The file as lines and sections; `None` if there is nothing in it to look at further.
-fn document(path: &Path, content: &file::Content, findings: &mut Findings) -> Option<Document> {
+fn document(program: &Program, path: &Path, content: &file::Content, findings: &mut Findings) -> Option<Document> {
     let shown = path.display();
     let (text, marked) = match file::text(&content.bytes) {
         Ok(text) => text,
@@ -209,30 +243,31 @@ fn document(path: &Path, content: &file::Content, findings: &mut Findings) -> Op
     for bad in &document.bad_lines {
         findings.mistakes.push(one_line(&format!("{shown}:{}: the line {}", bad.line, bad.fault)));
     }
-    if content.exposed && document.value(SECTION, "secret").is_some() {
+    if content.exposed && document.value(program.section, "secret").is_some() {
         let what = "holds a secret and can be read by others; chmod 600 it";
         findings.warnings.push(one_line(&format!("{shown}: {what}")));
     }
-    if document.has_section(SECTION) {
+    if document.has_section(program.section) {
         return Some(document);
     }
     // A file that was not read to its end may have the section further down.
     if document.bad_lines.iter().all(|bad| bad.fault != ini::Fault::BeforeSection) {
-        findings.mistakes.push(one_line(&missing_section(path, &document)));
+        findings.mistakes.push(one_line(&missing_section(program, path, &document)));
     }
     None
 }
 
-fn missing_section(path: &Path, document: &Document) -> String {
+fn missing_section(program: &Program, path: &Path, document: &Document) -> String {
+    let section = program.section;
     let plain = |name: &str| name.trim().to_lowercase().replace(['-', ' ', '.'], "_");
     let meant =
-        document.sections().find(|(name, _)| spelling::suggestion(&plain(name), std::iter::once(SECTION)).is_some());
+        document.sections().find(|(name, _)| spelling::suggestion(&plain(name), std::iter::once(section)).is_some());
     let path = path.display();
     match meant {
         Some((name, line)) => format!(
-            "{path}:{line}: [{name}]: section [{SECTION}] is missing; did you mean this one? \
+            "{path}:{line}: [{name}]: section [{section}] is missing; did you mean this one? \
              Every letter and space of the name counts"
         ),
-        None => format!("{path}: section [{SECTION}] is missing; all keys stand in it"),
+        None => format!("{path}: section [{section}] is missing; all keys stand in it"),
     }
 }

@@ -31,7 +31,7 @@ pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings
     let mut findings = Findings::default();
     match check::check(&plan.given, surroundings, &mut findings) {
         Some(settings) if findings.mistakes.is_empty() => {
-            let effective = show::effective(&plan.given);
+            let effective = show::effective(KEYS, &plan.given);
             let loaded = Loaded { settings, effective, given: plan.given, ..fresh };
             Ok(Reloaded { loaded, applied: plan.applied, on_restart: plan.on_restart })
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::findings::{Origin, Texts, one_line};
-use super::keys::KEYS;
+use super::keys::Key;
 
 /// One key, what it is, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ impl fmt::Display for Entry {
 }
 
 /// Every key, in the order of the documentation.
-pub fn effective(given: &Texts) -> Vec<Entry> {
-    let given = KEYS.iter().filter_map(|key| given.get(key.name));
+pub fn effective(keys: &[Key], given: &Texts) -> Vec<Entry> {
+    let given = keys.iter().filter_map(|key| given.get(key.name));
     given
         .map(|given| Entry {
             key: given.key,

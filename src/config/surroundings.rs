@@ -49,12 +49,12 @@ impl Surroundings {
     /// Where state is kept unless somebody says otherwise: what systemd made for us, else the
     /// user's own state, else the system's.
     #[must_use]
-    pub fn state_path(&self) -> Option<PathBuf> {
+    pub fn state_path(&self, program: &str) -> Option<PathBuf> {
         self.systemd_state().or_else(|| {
             if self.root {
-                Some(PathBuf::from("/var/lib/job-runner-worker"))
+                Some(Path::new("/var/lib").join(program))
             } else {
-                self.user_state().map(|state| state.join("job-runner-worker"))
+                self.user_state().map(|state| state.join(program))
             }
         })
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::findings::{Findings, Origin};
 use super::ini::{Oddity, Value};
-use super::keys::{self, KEYS, SECTION};
 use super::layers::Layers;
 use super::spelling;
 
@@ -21,8 +20,8 @@ pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
         };
         findings.warning(&layers.origin(line), &name, what);
     }
-    for key in KEYS {
-        if let Some(value) = layers.document.value(SECTION, key.name) {
+    for key in layers.program.keys {
+        if let Some(value) = layers.document.value(layers.program.section, key.name) {
             warn_of_value(key.name, value, &layers.origin(value.line), findings);
         }
     }
@@ -58,11 +57,11 @@ fn warn_of_value(key: &str, value: &Value, origin: &Origin, findings: &mut Findi
 /// Keys of `DEFAULT` are there to be referred to, whatever they are called; so are keys to which
 /// another one refers.
 fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
-    let own = || layers.document.own_values(SECTION);
+    let own = || layers.document.own_values(layers.program.section);
     let referred: BTreeSet<String> = own().flat_map(|(_, value)| references(&value.raw)).collect();
-    let unknown = own().filter(|(name, _)| keys::find(name).is_none() && !referred.contains(*name));
+    let unknown = own().filter(|(name, _)| layers.program.find(name).is_none() && !referred.contains(*name));
     for (name, value) in unknown {
-        let what = match spelling::suggestion(name, KEYS.iter().map(|key| key.name)) {
+        let what = match spelling::suggestion(name, layers.program.keys.iter().map(|key| key.name)) {
             Some(meant) => format!("is not known and does nothing; did you mean {meant}?"),
             None => "is not known and does nothing".to_owned(),
         };

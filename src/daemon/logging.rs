@@ -18,7 +18,7 @@ use super::LogLevel;
 use crate::cli::LogFormat;
 
 /// What the names of our own log lines begin with; those of libraries are only logged where they warn.
-const OURS: &str = "job_runner_worker";
+const OURS: &str = "job_runner";
 
 /// The level of a log that is written already. Cheap to clone.
 #[derive(Clone)]

@@ -16,9 +16,11 @@ use crate::cli::Args;
 use crate::config::{self, Exit, Loaded, Surroundings};
 use crate::execution::ShimProgram;
 use crate::worker::{self, Worker, WorkerError};
+pub use logging::{Level, start as start_log};
 use manager::Manager;
 use reload::Reloading;
-use signals::{Signals, Wish};
+pub use signals::{Signals, Wish};
+pub use state::{PidFile, StateError, take as take_state};
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ pub struct Settings {
 }
 
 /// The original's log levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
     /// Everything.
     Debug,
@@ -180,7 +182,8 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
 
 fn of_worker(settings: &config::Settings) -> worker::Settings {
     let config::Settings { rest, source, intake, execution, report, daemon } = settings.clone();
-    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path }
+    let belongs_to = rest.api_base_url.to_string();
+    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, belongs_to }
 }
 
 /// An error with its causes, in one line.

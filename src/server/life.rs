@@ -249,6 +249,15 @@ fn returned(step: &mut Step, at: Instant, success: bool, exit: Option<RunExit>) 
     Ok(())
 }
 
+/// Ends a run that nobody has claimed.
+pub fn cancel(run: &mut Run, now: Instant) {
+    run.enqueue_dts.get_or_insert(now);
+    run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
+    run.return_dts = Some(not_before(run.start_dts, now));
+    run.return_success = Some(false);
+    run.exit = Some(RunExit::Killed);
+}
+
 /// What becomes of a run whose worker was lost: `true` if it is to be executed again.
 #[must_use]
 pub fn lost(run: &mut Run, again: bool, max_losses: u32, now: Instant) -> bool {

@@ -1,5 +1,6 @@
 //! What everything in the server works with: the store, the settings, who is told of what.
 
+use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
 use super::events::Events;
@@ -8,7 +9,7 @@ use super::news::News;
 use super::orders::Orders;
 use super::settings::Settings;
 use super::store::Store;
-use super::token::OperatorToken;
+use super::token::{OperatorToken, pages_cookie};
 
 /// What everything in the server works with. Shared, never changed.
 #[derive(Debug)]
@@ -34,5 +35,11 @@ impl Office {
     #[must_use]
     pub fn news(&self) -> &News {
         self.store.news()
+    }
+
+    /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.
+    #[must_use]
+    pub fn admits_reader(&self, headers: &HeaderMap) -> bool {
+        self.token.admits_reader(headers, &pages_cookie(self.settings.http))
     }
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub listeners: usize,
     /// How often who listens is pinged; who does not answer three of these is gone.
     pub listener_ping: Duration,
+    /// By which names pages are asked for, beside this machine's own.
+    pub host_names: Vec<String>,
     /// In which zone times are shown and intervals reckoned.
     pub time_zone: Tz,
     /// How many objects a page of a list has, if nobody says.
@@ -57,6 +59,7 @@ impl Settings {
             allowed_origins: Vec::new(),
             listeners: 500,
             listener_ping: Duration::from_secs(20),
+            host_names: Vec::new(),
             time_zone: Tz::Europe__Amsterdam,
             page_limit: 200,
             max_body: 32 * 1024 * 1024,

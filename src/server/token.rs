@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -21,8 +22,6 @@ mod tests;
 
 /// The name of its file in the data directory.
 pub const FILE: &str = "operator.token";
-/// The name of the cookie that opens the pages to a browser.
-pub const PAGES_COOKIE: &str = "job_runner_pages";
 /// How many random bytes a token is made of.
 const BYTES: usize = 24;
 /// A shorter one could be guessed.
@@ -75,9 +74,7 @@ impl OperatorToken {
 
     /// Under another name first: a token that is there is whole.
     fn make(data: &Path, path: &Path) -> io::Result<Self> {
-        let mut bytes = [0; BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        let text = hex(&bytes);
+        let text = random()?;
         let fresh = data.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         writeln!(file, "{text}")?;
@@ -122,6 +119,23 @@ impl OperatorToken {
     fn is_pass(&self, text: &str) -> bool {
         unhex(text).is_some_and(|pass| mac(self.0.expose()).verify_slice(&pass).is_ok())
     }
+}
+
+/// The name of the cookie that opens the pages of a server to a browser, which keeps the cookies of all servers of a
+/// machine together.
+#[must_use]
+pub fn pages_cookie(http: SocketAddr) -> String {
+    format!("job_runner_pages_{}", http.port())
+}
+
+/// A text that nobody can guess: a token, or the secret of a worker.
+///
+/// # Errors
+/// What the system says.
+pub fn random() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(hex(&bytes))
 }
 
 /// # Panics

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod event;
 pub mod feed;
 pub mod hmac;
+pub mod operator;
 pub mod resources;
 pub mod shim;
 pub mod time;

@@ -31,7 +31,11 @@ async fn who_may_listen_and_who_is_told_why_not() {
     let fixture = Fixture::start().await;
     let (http, original) = (fixture.http(), fixture.websocket());
     let bearer = fixture.bearer();
-    let cookie = format!("Cookie: a=b; {}={}", jobrunner::server::token::PAGES_COOKIE, fixture.office().token.pass());
+    let cookie = format!(
+        "Cookie: a=b; {}={}",
+        jobrunner::server::token::pages_cookie(fixture.office().settings.http),
+        fixture.office().token.pass()
+    );
     let same = format!("Origin: http://{http}");
     let beside = "Origin: http://127.0.0.1:8000";
     let foreign = "Origin: https://evil.example";

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use super::super::ini::{Document, Fault};
 use super::super::interpolate::{self, interpolate};
-use super::super::keys::{self, KEYS, Preset, SECTION};
+use super::super::keys::{KEYS, Preset, WORKER};
 use super::super::value;
+
+const SECTION: &str = WORKER.section;
 
 fn recorded() -> Vec<(PathBuf, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ini");
@@ -78,9 +80,9 @@ fn names(document: &Document) -> Vec<String> {
 }
 
 fn get(document: &Document, key: &str) -> Result<String, &'static str> {
-    let lookup = |name: &str| document.reference(SECTION, name).or_else(|| keys::original_default(name));
+    let lookup = |name: &str| document.reference(SECTION, name).or_else(|| WORKER.original_default(name));
     let raw = document.value(SECTION, key).map(|value| value.raw.as_str());
-    let raw = raw.or_else(|| keys::original_default(key)).ok_or("NoOptionError")?;
+    let raw = raw.or_else(|| WORKER.original_default(key)).ok_or("NoOptionError")?;
     interpolate(raw, lookup).map_err(|fault| match fault {
         interpolate::Fault::Missing(_) => "InterpolationMissingOptionError",
         interpolate::Fault::TooDeep => "InterpolationDepthError",

@@ -8,7 +8,7 @@ use super::super::{Origin, Surroundings, load};
 use super::{Case, REQUIRED, assert_mentions, with, write_private};
 
 fn state_path(surroundings: &Surroundings) -> Option<PathBuf> {
-    surroundings.state_path()
+    surroundings.state_path("job-runner-worker")
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::ini::Document;
 use super::super::interpolate::interpolate;
-use super::super::keys::SECTION;
+use super::super::keys::WORKER;
 use super::super::spelling::suggestion;
 use super::super::{address, check, file, value};
 use super::{Case, REQUIRED};
@@ -25,8 +25,8 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in prop_oneof![ini_text(), ".*"]) {
         let document = Document::parse(&text);
-        for (_, value) in document.own_values(SECTION) {
-            let _ = interpolate(&value.raw, |name| document.reference(SECTION, name));
+        for (_, value) in document.own_values(WORKER.section) {
+            let _ = interpolate(&value.raw, |name| document.reference(WORKER.section, name));
         }
         let lines = text.split('\n').count();
         prop_assert!(document.bad_lines.iter().all(|bad| (1..=lines).contains(&bad.line)));

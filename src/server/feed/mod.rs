@@ -19,7 +19,6 @@ use axum::response::Response;
 use axum::routing::any;
 
 use super::office::Office;
-use super::token::PAGES_COOKIE;
 use listeners::{Language, Listeners};
 pub use teller::work;
 use upgrade::{Origins, Refusal};
@@ -55,7 +54,7 @@ async fn events(State(office): State<Arc<Office>>, request: Request) -> Response
     let origins = Origins { allowed: &office.settings.allowed_origins, any_port: false };
     let checked = upgrade::check(request.method(), headers)
         .and_then(|()| origins.check(headers))
-        .and_then(|()| office.token.admits_reader(headers, PAGES_COOKIE).then_some(()).ok_or(Refusal::Unknown));
+        .and_then(|()| office.admits_reader(headers).then_some(()).ok_or(Refusal::Unknown));
     match checked {
         Ok(()) => listener::welcome(&office, request, Language::Ours).await,
         Err(refusal) => refusal.answer(),

@@ -1,12 +1,52 @@
-//! What operators ask and do beyond the original's REST API.
+//! What an operator asks for: the command and the page see jobs, runs and workers, follow logs, and steer.
+//!
+//! It is all below `/operator/v1`, in the JSON of [`crate::wire::operator`]. Whoever changes something has the
+//! operator's token; reading is open to a browser that has logged in, too. Bodies, lists and the number of those
+//! who follow are bounded.
+
+mod answer;
+mod ask;
+mod follow;
+mod growth;
+mod guard;
+mod make;
+mod steer;
+mod views;
+mod why;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Extension, Router, middleware};
 
 use super::office::Office;
+use crate::wire::operator::BASE;
+use follow::Followers;
+
+pub use views::state;
+
+/// The longest body of a request, in bytes: a script with what belongs to it.
+const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// What is served.
-pub fn routes() -> Router<Arc<Office>> {
-    Router::new()
+pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
+    let routes = Router::new()
+        .route("/runs", get(ask::runs).post(make::run))
+        .route("/runs/{run}", get(ask::run))
+        .route("/runs/{run}/log", get(ask::log))
+        .route("/runs/{run}/follow", get(follow::follow))
+        .route("/runs/{run}/kill", post(steer::kill))
+        .route("/jobs", get(ask::jobs).post(make::job))
+        .route("/jobs/{job}/why", get(ask::why))
+        .route("/jobs/{job}/schedule", post(steer::schedule))
+        .route("/jobs/{job}/enable", post(steer::enable))
+        .route("/jobs/{job}/disable", post(steer::disable))
+        .route("/workers", get(ask::workers).post(make::worker))
+        .route("/templates", post(make::template))
+        .fallback(answer::nothing_here)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(office), guard::operators_only))
+        .layer(Extension(Followers::default()));
+    Router::new().nest(BASE, routes)
 }

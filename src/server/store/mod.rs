@@ -11,10 +11,13 @@ mod due;
 mod fires;
 mod health;
 mod look;
+mod overview;
 mod plan;
 mod rows;
 mod runs;
 mod schema;
+mod steer;
+mod submit;
 mod things;
 
 use std::path::Path;
@@ -25,7 +28,10 @@ use sqlx::{Sqlite, Transaction};
 
 pub use health::{Muster, TimeLimit};
 pub use look::{Look, Offer};
+pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
 pub use runs::{Changed, NewRun, RunChange};
+pub use steer::Ending;
+pub use submit::{Place, Submission};
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 
 use super::news::News;

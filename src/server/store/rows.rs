@@ -26,7 +26,7 @@ pub fn instant(micros: i64) -> Result<Instant, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| strange("a time"))
 }
 
-fn instant_of(row: &SqliteRow, name: &str) -> Result<Option<Instant>, StoreError> {
+pub fn instant_of(row: &SqliteRow, name: &str) -> Result<Option<Instant>, StoreError> {
     row.try_get::<Option<i64>, _>(name)?.map(instant).transpose()
 }
 

@@ -1,0 +1,417 @@
+//! The command line as types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::LogFormat;
+use crate::daemon::LogLevel;
+
+/// What `--help` looks like: what it is, how it is used, then everything.
+const HELP: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// What stands behind the options.
+const AFTER: &str = "\
+server:
+  --server URL or $JOB_RUNNER_SERVER, with the token in the file --token-file or $JOB_RUNNER_TOKEN_FILE;
+  else the server that works in the directory --data (default: ./job_runner_data)
+
+exit codes:
+  0 done   1 refused   2 usage   66 no such file   69 no server answers   73 a directory cannot be used
+  75 another server has the data directory   76 the answer is none of a Job-Runner server
+  77 the token is missing or wrong   78 configuration error
+  run: the script's own, 128+n by signal n, 124 timed out, 130 after Ctrl-C";
+
+/// Where data lies unless somebody says otherwise.
+pub const DATA: &str = "job_runner_data";
+
+/// The words of the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "job_runner",
+    about = concat!("Job Runner (v", env!("CARGO_PKG_VERSION"), "): scripts by schedule, on many machines, never twice"),
+    version,
+    help_template = HELP,
+    before_help = "\
+Examples:
+  job_runner run backup.sh             run a script now and watch it
+  job_runner standalone                a server and a worker on this machine
+  job_runner job add backup.sh --every '1 hour'
+  job_runner logs -f 12                the log of run 12 as it grows
+  job_runner why backup.sh             why it ran, or did not
+
+",
+    after_help = AFTER,
+    subcommand_required = true,
+    arg_required_else_help = true,
+)]
+pub struct Args {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a script now, print its log as it is written, and end as it ends
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner run backup.sh
+  job_runner run --timeout 60 --name nightly backup.sh
+  echo 'echo hello' | job_runner run -
+  job_runner run --detach backup.sh    print the run's id, and leave it to the server
+
+Without a server, one is brought along that lives for this command.
+
+")]
+    Run(Run),
+    /// A server and one worker in one process, for this machine alone
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner standalone                data in ./job_runner_data
+  job_runner standalone --data /srv/jobs --listen 127.0.0.1:9000
+
+")]
+    Standalone(Standalone),
+    /// The server
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner serve --config /etc/job-runner.ini --check-config
+  job_runner serve --config /etc/job-runner.ini
+
+")]
+    Serve(Serve),
+    /// List the jobs
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner jobs\n  job_runner jobs --json\n\n")]
+    Jobs(List),
+    /// List the runs, the latest first
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner runs
+  job_runner runs --job backup.sh --limit 10
+
+")]
+    Runs(Runs),
+    /// List the workers
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner workers\n  job_runner workers --json\n\n")]
+    Workers(List),
+    /// Print the log of a run
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner logs 12
+  job_runner logs -f 12                until the run is over
+  job_runner logs backup.sh            the latest run of that job
+
+")]
+    Logs(Logs),
+    /// End a run
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner kill 12\n\n")]
+    Kill(Kill),
+    /// Run a job now
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner schedule backup.sh\n  job_runner logs -f backup.sh\n\n")]
+    Schedule(OneJob),
+    /// Let a job run when it is due
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner enable backup.sh\n\n")]
+    Enable(OneJob),
+    /// Let a job not run when it is due
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner disable backup.sh --reason 'the disk is being replaced'
+
+")]
+    Disable(Disable),
+    /// Say why a job ran, or did not
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why 3 --json\n\n")]
+    Why(OneJob),
+    /// Make a job
+    #[command(subcommand)]
+    Job(Job),
+    /// Make a template
+    #[command(subcommand)]
+    Template(Template),
+    /// Make a worker
+    #[command(subcommand)]
+    Worker(Worker),
+}
+
+/// Which server.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub struct At {
+    /// Where the server is
+    #[arg(long, value_name = "URL", env = "JOB_RUNNER_SERVER")]
+    pub server: Option<String>,
+    /// The file with the operator's token
+    #[arg(long, value_name = "FILE", env = "JOB_RUNNER_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The directory of a server on this machine
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+}
+
+/// `run`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Run {
+    /// The script, with its shebang; `-` reads it from stdin
+    pub script: PathBuf,
+    /// What it is called [default: the name of the file]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// End it after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
+    /// Who runs it: a pool of workers
+    #[arg(long)]
+    pub pool: Option<String>,
+    /// Print the run's id and leave it to the server
+    #[arg(long)]
+    pub detach: bool,
+    /// Print the log alone
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `standalone`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Standalone {
+    /// Where its data lies
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Where it is reached
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// How many runs at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub concurrent_jobs: u32,
+    /// The least severe level that is logged
+    #[arg(long, value_enum, default_value_t = LogLevel::Warning, value_name = "LEVEL")]
+    pub log_level: LogLevel,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// `serve`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Serve {
+    /// The ini file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Show the effective settings and every mistake, and exit with 0 or 78
+    #[arg(long)]
+    pub check_config: bool,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// `jobs`, `workers`
+#[derive(Clone, Debug, clap::Args)]
+pub struct List {
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `runs`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Runs {
+    /// Those of this job: its id or title
+    #[arg(long)]
+    pub job: Option<String>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `logs`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Logs {
+    /// The run's id, or a job's title for its latest run
+    pub run: String,
+    /// Go on until the run is over
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `kill`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Kill {
+    /// The run's id
+    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    pub run: i64,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `schedule`, `enable`, `why`
+#[derive(Clone, Debug, clap::Args)]
+pub struct OneJob {
+    /// The job: its id or title
+    pub job: String,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `disable`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Disable {
+    /// The job: its id or title
+    pub job: String,
+    /// Why, for those who ask
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `job …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Job {
+    /// Make a job of a script
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner job add backup.sh --every '1 hour'
+  job_runner job add report.sh --cron '30 6 * * MON-FRI' --zone Europe/Amsterdam
+  job_runner job add clean.sh --after backup.sh --pool disks
+
+A project, template or pool that does not exist is made.
+
+")]
+    Add(JobAdd),
+}
+
+/// `job add`
+#[derive(Clone, Debug, clap::Args)]
+pub struct JobAdd {
+    /// The script; `-` reads it from stdin
+    pub script: PathBuf,
+    /// What it is called [default: the name of the file]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// When it runs again: '15 minutes', '1 hour', '2 days', '1 month'
+    #[arg(long, value_name = "INTERVAL", conflicts_with = "cron")]
+    pub every: Option<String>,
+    /// When it runs again: a cron expression
+    #[arg(long, value_name = "EXPRESSION")]
+    pub cron: Option<String>,
+    /// The time zone of --cron [default: the server's]
+    #[arg(long, requires = "cron")]
+    pub zone: Option<String>,
+    /// Run it after this job
+    #[arg(long, value_name = "JOB")]
+    pub after: Option<String>,
+    /// Its project
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Its template
+    #[arg(long)]
+    pub template: Option<String>,
+    /// The pool of workers that runs it
+    #[arg(long)]
+    pub pool: Option<String>,
+    /// End a run after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
+    /// How often a failed run is tried again
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// What becomes of a run that is due while another is active
+    #[arg(long, value_parser = ["wait", "skip", "allow", "replace"])]
+    pub concurrency: Option<String>,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `template …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Template {
+    /// Make a template of a file
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner template add bash bash.template
+  printf '#!/bin/bash\\nset -eu\\n{{ content|safe }}\\n' | job_runner template add bash -
+
+")]
+    Add(TemplateAdd),
+}
+
+/// `template add`
+#[derive(Clone, Debug, clap::Args)]
+pub struct TemplateAdd {
+    /// What it is called
+    pub name: String,
+    /// The text around the scripts of its jobs; `-` reads it from stdin
+    pub file: PathBuf,
+    /// Its project
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `worker …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Worker {
+    /// Make a worker, and print the ini file for its machine
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner worker add web1 > job-runner-worker.ini
+  job_runner worker add web1 --pool web
+
+")]
+    Add(WorkerAdd),
+}
+
+/// `worker add`
+#[derive(Clone, Debug, clap::Args)]
+pub struct WorkerAdd {
+    /// What it is called, and its key
+    pub name: String,
+    /// The pool it is in
+    #[arg(long)]
+    pub pool: Option<String>,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}

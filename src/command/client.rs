@@ -1,0 +1,176 @@
+//! The operator's side of the operator's API.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use super::exit::{FAILURE, Failure, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
+use crate::rest::tls_config;
+use crate::server::token::OperatorToken;
+use crate::wire::operator::{BASE, Line, Refused};
+
+/// How long a server may take to answer, and to take a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+/// The longest answer, and the longest line of one that goes on, in bytes.
+const MAX_BODY: usize = 128 * 1024 * 1024;
+
+/// Somebody who has the token. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: OperatorToken,
+}
+
+impl Client {
+    /// Speaks with the server there.
+    pub fn new(base: Url, token: OperatorToken) -> Result<Self, Failure> {
+        let tls = tls_config(base.scheme() == "https", true, None).map_err(|e| Failure::of(FAILURE, &e))?;
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("job_runner/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true);
+        if is_loopback(&base) {
+            // No proxy reaches what this machine keeps to itself.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|e| Failure::new(FAILURE, with_causes(&e)))?;
+        Ok(Self { http, base, token })
+    }
+
+    /// Where the server is.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Asks for something.
+    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
+        let mut request = self.request(Method::GET, path).timeout(PATIENCE);
+        if !query.is_empty() {
+            request = request.query(query);
+        }
+        self.read(self.send(request).await?).await
+    }
+
+    /// Asks for a text.
+    pub async fn text(&self, path: &[&str]) -> Result<Vec<u8>, Failure> {
+        let response = self.send(self.request(Method::GET, path).timeout(PATIENCE)).await?;
+        self.whole(response).await
+    }
+
+    /// Has something done.
+    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|e| Failure::of(FAILURE, &e))?;
+        let request = self.request(Method::POST, path).timeout(PATIENCE);
+        let request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+        self.read(self.send(request).await?).await
+    }
+
+    /// Follows a run.
+    pub async fn follow(&self, run: i64) -> Result<Lines, Failure> {
+        let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])).await?;
+        Ok(Lines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{BASE}", url.path().trim_end_matches('/')));
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        self.http.request(method, url).bearer_auth(self.token.expose())
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|e| unavailable(&self.base, &e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = self.whole(response).await.unwrap_or_default();
+        let said = serde_json::from_slice::<Refused>(&body).map(|refused| refused.error);
+        let base = &self.base;
+        Err(match (status, said) {
+            (StatusCode::UNAUTHORIZED, _) => Failure::new(NO_PERMISSION, format!("{base} does not accept the token")),
+            (status, Ok(said)) if status.is_client_error() => Failure::new(FAILURE, said),
+            (_, Ok(said)) => Failure::new(UNAVAILABLE, format!("{base}: {said}")),
+            (status, Err(_)) => Failure::new(PROTOCOL, format!("{base} answers with {status}: no Job-Runner server?")),
+        })
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
+        let body = self.whole(response).await?;
+        serde_json::from_slice(&body)
+            .map_err(|e| Failure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)))
+    }
+
+    async fn whole(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Failure::new(PROTOCOL, format!("{} answers with more than {MAX_BODY} bytes", self.base)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// The lines of a run that is followed.
+#[derive(Debug)]
+pub struct Lines {
+    response: Response,
+    buffer: Vec<u8>,
+    /// How much of the buffer has no end of a line in it.
+    scanned: usize,
+    base: Url,
+}
+
+impl Lines {
+    /// The next line; nothing if there are no more. May be dropped and asked again.
+    pub async fn next(&mut self) -> Result<Option<Line>, Failure> {
+        loop {
+            if let Some(end) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(self.scanned + end + 1);
+                let line = std::mem::replace(&mut self.buffer, rest);
+                self.scanned = 0;
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|e| Failure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)));
+            }
+            self.scanned = self.buffer.len();
+            if self.buffer.len() > MAX_BODY {
+                return Err(Failure::new(PROTOCOL, format!("{} sends a line that is too long", self.base)));
+            }
+            match self.response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn unavailable(base: &Url, error: &reqwest::Error) -> Failure {
+    // The innermost cause says what happened; those around it repeat the URL.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Failure::new(UNAVAILABLE, format!("{base} does not answer: {cause}"))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,18 @@
+//! `job_runner enable`
+
+use serde_json::json;
+
+use super::args::OneJob;
+use super::exit::{Failure, OK, print};
+use super::{find, table};
+use crate::wire::operator::Job;
+
+pub async fn run(args: OneJob) -> Result<u8, Failure> {
+    let job: Job = find::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
+    if args.json {
+        table::json(&job);
+    } else {
+        print(&format!("job {} ({}) runs when it is due\n", job.id, table::shown(&job.title)));
+    }
+    Ok(OK)
+}

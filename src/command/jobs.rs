@@ -1,0 +1,31 @@
+//! `job_runner jobs`
+
+use super::args::List;
+use super::exit::{Failure, OK, print};
+use super::find;
+use super::table::{json, local, or_dash, table};
+use crate::wire::operator::{Job, Jobs};
+
+pub async fn run(args: List) -> Result<u8, Failure> {
+    let answer: Jobs = find::server(&args.at)?.get(&["jobs"], &[]).await?;
+    if args.json {
+        json(&answer);
+    } else {
+        let rows: Vec<_> = answer.jobs.iter().map(row).collect();
+        print(&table(["ID", "TITLE", "POOL", "SCHEDULE", "ENABLED", "NEXT", "LAST RUN"], &rows));
+    }
+    Ok(OK)
+}
+
+fn row(job: &Job) -> [String; 7] {
+    let last = job.last_run.zip(job.last_state).map(|(run, state)| format!("{run} {}", state.word()));
+    [
+        job.id.to_string(),
+        job.title.clone(),
+        job.pool.clone(),
+        or_dash(job.schedule.clone()),
+        if job.enabled { "yes" } else { "no" }.to_owned(),
+        or_dash(job.next.as_deref().map(local)),
+        or_dash(last),
+    ]
+}

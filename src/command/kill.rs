@@ -1,0 +1,23 @@
+//! `job_runner kill`
+
+use serde_json::json;
+
+use super::args::Kill;
+use super::exit::{Failure, OK, print};
+use super::{find, table};
+use crate::wire::operator::Stopped;
+
+pub async fn run(args: Kill) -> Result<u8, Failure> {
+    let stopped: Stopped = find::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
+    if args.json {
+        table::json(&stopped);
+        return Ok(OK);
+    }
+    let said = match stopped.what.as_str() {
+        "kill" => "its worker is told to kill it",
+        "cancelled" => "cancelled: nobody had begun it",
+        _ => "was over already",
+    };
+    print(&format!("run {}: {said}\n", stopped.run));
+    Ok(OK)
+}

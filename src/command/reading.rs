@@ -1,0 +1,37 @@
+//! Scripts and templates that the command line names.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::exit::{Failure, NO_INPUT};
+
+/// The longest script, in bytes: a server takes no longer one.
+const LONGEST: u64 = 2 * 1024 * 1024;
+/// What a script from stdin is called.
+const STDIN: &str = "stdin";
+
+/// Reads a file, or stdin if it is `-`.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let unreadable = |e: std::io::Error| Failure::new(NO_INPUT, format!("{}: {e}", path.display()));
+    let wrong = |what: &str| Failure::new(NO_INPUT, format!("{}: {what}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if bytes.len() as u64 > LONGEST {
+        return Err(wrong("is longer than 2 MB"));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))
+}
+
+/// What it is called: as it was said, or as the file is.
+pub fn title(name: Option<&str>, path: &Path) -> String {
+    match (name, path.file_name()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(file)) if path != Path::new("-") => file.to_string_lossy().into_owned(),
+        _ => STDIN.to_owned(),
+    }
+}

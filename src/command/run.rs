@@ -1,0 +1,110 @@
+//! `job_runner run`: at the server that is configured, or at one that is brought along.
+
+use super::args::Run as Args;
+use super::client::Client;
+use super::embedded::{Embedded, Habits};
+use super::exit::{BY_SIGNAL, CANNOT_CREATE, FAILURE, Failure, OK, UNAVAILABLE, print, say};
+use super::scratch::Scratch;
+use super::table::{between, shown};
+use super::wake::Signals;
+use super::watch::{Seen, Watch, exit_code};
+use super::{find, ports, reading};
+use crate::server;
+use crate::wire::operator::{Run, State, Stopped, Submit};
+
+/// What the worker that is brought along does.
+const HABITS: Habits = Habits { concurrent_jobs: 1, log_update_interval: "0.1" };
+
+pub async fn run(args: Args) -> Result<u8, Failure> {
+    let title = reading::title(args.name.as_deref(), &args.script);
+    let submit = Submit { title, script: reading::read(&args.script)?, timeout: args.timeout, pool: args.pool.clone() };
+    let signals = Signals::listen().map_err(|e| Failure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    match find::configured(&args.at)? {
+        Some(client) => there(&client, &submit, &args, signals).await,
+        None if args.detach => {
+            let what = "--detach needs a server that stays: start one with `job_runner standalone`";
+            Err(Failure::new(UNAVAILABLE, what))
+        }
+        None => here(&submit, &args, signals).await,
+    }
+}
+
+/// At a server that is there.
+async fn there(client: &Client, submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, Failure> {
+    let run: Run = client.post(&["runs"], submit).await?;
+    if args.detach {
+        print(&format!("{}\n", run.id));
+        return Ok(OK);
+    }
+    if !args.quiet {
+        say(format_args!("run {} at {}", run.id, client.base()));
+    }
+    watch(client, run.id, args.quiet, &mut signals).await
+}
+
+/// At a server and a worker that live as long as this.
+async fn here(submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, Failure> {
+    let scratch =
+        Scratch::new().map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", std::env::temp_dir().display())))?;
+    let settings = server::Settings {
+        http: ports::FREE,
+        broadcaster: ports::FREE,
+        events: ports::FREE,
+        ..server::Settings::new(scratch.path().to_owned())
+    };
+    let embedded = Embedded::start(settings, HABITS).await?;
+    let client = embedded.client()?;
+    let done = async {
+        let run: Run = client.post(&["runs"], submit).await?;
+        watch(&client, run.id, args.quiet, &mut signals).await
+    };
+    let done = done.await;
+    // Whatever ended it: nothing goes on that this brought along.
+    embedded.worker().stop_runs().await;
+    embedded.worker().drain().await;
+    embedded.leave().await;
+    done
+}
+
+/// Prints its log until it is over. A signal kills it, a second one ends this at once.
+async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) -> Result<u8, Failure> {
+    let mut watch = Watch::new(client.clone(), run);
+    let mut asked = None;
+    loop {
+        let seen = tokio::select! {
+            seen = watch.next() => seen?,
+            signal = signals.next() => {
+                if let Some(first) = asked.replace(signal) {
+                    return Ok(BY_SIGNAL + first);
+                }
+                let _: Stopped = client.post(&["runs", &run.to_string(), "kill"], &serde_json::json!({})).await?;
+                continue;
+            }
+        };
+        let Seen::Run(run) = seen else { continue };
+        if !run.state.is_over() {
+            continue;
+        }
+        if !quiet {
+            say(verdict(&run));
+        }
+        return Ok(match asked {
+            Some(signal) if run.state == State::Killed => BY_SIGNAL + signal,
+            _ => exit_code(&run),
+        });
+    }
+}
+
+/// How it ended, in words.
+fn verdict(run: &Run) -> String {
+    let how = match (run.state, run.exit_code, run.exit_signal) {
+        (State::Failed, Some(code), _) => format!("failed with exit code {code}"),
+        (State::Failed, None, Some(signal)) => format!("was ended by signal {signal}"),
+        (State::TimedOut, ..) => "took too long and was killed".to_owned(),
+        (State::Killed, ..) => "was killed".to_owned(),
+        (State::Lost, ..) => "was lost with its worker".to_owned(),
+        (state, ..) => state.word().to_owned(),
+    };
+    let took = between(run.started.as_deref(), run.ended.as_deref()).map(|took| format!(" after {took}"));
+    format!("run {} ({}) {how}{}", run.id, shown(&run.title), took.unwrap_or_default())
+}

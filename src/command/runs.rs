@@ -1,0 +1,38 @@
+//! `job_runner runs`
+
+use super::args::Runs as Args;
+use super::exit::{Failure, OK, print};
+use super::find;
+use super::table::{between, json, local, or_dash, table};
+use crate::wire::operator::{Run, Runs};
+
+pub async fn run(args: Args) -> Result<u8, Failure> {
+    let limit = args.limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(args.job.as_deref().map(|job| ("job", job)));
+    let answer: Runs = find::server(&args.at)?.get(&["runs"], &query).await?;
+    if args.json {
+        json(&answer);
+    } else {
+        let rows: Vec<_> = answer.runs.iter().map(row).collect();
+        print(&table(["RUN", "JOB", "STATE", "DUE", "TOOK", "WORKER", "EXIT"], &rows));
+    }
+    Ok(OK)
+}
+
+fn row(run: &Run) -> [String; 7] {
+    let exit = match (run.exit_code, run.exit_signal) {
+        (Some(code), _) => Some(code.to_string()),
+        (None, Some(signal)) => Some(format!("signal {signal}")),
+        (None, None) => None,
+    };
+    [
+        run.id.to_string(),
+        run.title.clone(),
+        run.state.word().to_owned(),
+        local(&run.due),
+        or_dash(between(run.started.as_deref(), run.ended.as_deref())),
+        or_dash(run.worker.clone()),
+        or_dash(exit),
+    ]
+}

@@ -1,0 +1,18 @@
+//! `job_runner schedule`
+
+use serde_json::json;
+
+use super::args::OneJob;
+use super::exit::{Failure, OK, print};
+use super::{find, table};
+use crate::wire::operator::Run;
+
+pub async fn run(args: OneJob) -> Result<u8, Failure> {
+    let run: Run = find::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
+    if args.json {
+        table::json(&run);
+    } else {
+        print(&format!("run {} of {} is due now\n", run.id, table::shown(&run.title)));
+    }
+    Ok(OK)
+}

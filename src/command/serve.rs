@@ -1,0 +1,85 @@
+//! `job_runner serve`: the server, as a service.
+
+use std::path::Path;
+
+use super::args::Serve as Args;
+use super::embedded::failure;
+use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
+use crate::config::{self, LoadedServer, Surroundings, load_server};
+use crate::daemon::{Level, PidFile, Signals, Wish, start_log};
+use crate::server::Server;
+
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    // Before secrets are read: no core is written of us, and nobody of our user looks into our memory.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    let loaded = match load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            failure.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+            failure.mistakes.iter().for_each(say);
+            return Ok(failure.exit.code());
+        }
+    };
+    if args.check_config {
+        let lines: String = loaded.effective.iter().map(|entry| format!("{entry}\n")).collect();
+        print(&lines);
+        loaded.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+        return Ok(OK);
+    }
+    let level = start_log(args.log_format, loaded.settings.log_level);
+    for warning in &loaded.warnings {
+        tracing::warn!(target: "job_runner.config", "{warning}");
+    }
+    super::on_runtime(serve(loaded, args, level))
+}
+
+fn load(path: &Path) -> Result<LoadedServer, config::Failure> {
+    load_server(path, &Surroundings::of_process())
+}
+
+async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8, Failure> {
+    let mut signals =
+        Signals::listen().map_err(|e| Failure::new(super::exit::FAILURE, format!("signals cannot be heard: {e}")))?;
+    let pid_file = loaded.settings.pid_file.as_deref().map(PidFile::write).transpose();
+    let _pid_file = pid_file.map_err(|e| Failure::new(CANNOT_CREATE, e))?;
+    let server = Server::start(loaded.settings.server.clone()).await.map_err(|e| failure(&e))?;
+    tracing::info!(
+        target: "job_runner.server",
+        "Job Runner server {} serves http://{}/, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        server.http(),
+        loaded.settings.server.data.display()
+    );
+    loop {
+        match signals.next().await {
+            Wish::Terminate | Wish::HandOver => break,
+            Wish::Reload => loaded = reload(loaded, args, &level),
+            Wish::Dump => {}
+        }
+    }
+    server.stop().await;
+    tracing::info!(target: "job_runner.server", "Server terminated");
+    Ok(OK)
+}
+
+/// Reads the settings again. A mistake leaves everything as it was.
+fn reload(running: LoadedServer, args: &Args, level: &Level) -> LoadedServer {
+    let fresh = match load(&args.config) {
+        Ok(fresh) => fresh,
+        Err(failure) => {
+            for mistake in failure.mistakes {
+                tracing::error!(target: "job_runner.config", "{mistake}");
+            }
+            tracing::error!(target: "job_runner.config", "the settings stay as they were");
+            return running;
+        }
+    };
+    let later = running.on_restart(&fresh);
+    if !later.is_empty() {
+        tracing::warn!(target: "job_runner.config", "counts with the next start: {}", later.join(", "));
+    }
+    level.change(fresh.settings.log_level);
+    tracing::info!(target: "job_runner.config", "the settings were read again");
+    let log_level = fresh.settings.log_level;
+    LoadedServer { settings: config::ServerSettings { log_level, ..running.settings }, ..running }
+}

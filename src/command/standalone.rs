@@ -1,0 +1,118 @@
+//! `job_runner standalone`: a server and a worker for this machine alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use chrono::Utc;
+
+use super::args::Standalone as Args;
+use super::embedded::{Embedded, Habits, url};
+use super::exit::{FAILURE, Failure, OK, print, say};
+use super::ports;
+use super::wake::Signals;
+use crate::daemon::start_log;
+use crate::server::Server;
+use crate::server::model::{Schedule, Unit};
+use crate::server::store::{NewJob, NewRun, NewTemplate, StoreError};
+use crate::server::{self};
+
+/// What the first start brings along, so that there is something to see.
+const PROJECT: &str = "example";
+const TEMPLATE: &str = "shell";
+const BODY: &str = "#!/bin/sh\nset -eu\n{{ content|safe }}\n";
+const JOB: &str = "hello";
+const SCRIPT: &str = "\
+echo \"Hello from run $JOB_RUNNER_RUN_ID on $(uname -n)\"
+for n in 1 2 3; do
+    sleep 0.2
+    echo \"line $n\"
+done
+date
+";
+/// What is kept with the data once it was brought along: whoever removed it does not get it again.
+const SEEDED: &str = "example_seeded";
+
+pub async fn run(args: Args) -> Result<u8, Failure> {
+    if !args.listen.ip().is_loopback() {
+        let what = format!("--listen {}: standalone is for this machine alone; 127.0.0.1 is allowed", args.listen);
+        return Err(Failure::new(2, what));
+    }
+    start_log(args.log_format, args.log_level);
+    let mut signals = Signals::listen().map_err(|e| Failure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let settings = server::Settings {
+        http: port(args.listen)?,
+        broadcaster: port(loopback(5556))?,
+        events: port(loopback(5555))?,
+        ..server::Settings::new(args.data.clone())
+    };
+    let habits = Habits { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };
+    let embedded = Embedded::start(settings, habits).await?;
+    seed(embedded.server()).await.map_err(|e| Failure::of(FAILURE, &e))?;
+    announce(&args, embedded.server())?;
+    attend(embedded, &mut signals).await
+}
+
+/// The port that is wanted or, told of, a free one.
+fn port(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
+    let got =
+        ports::wanted_or_free(wanted).map_err(|e| Failure::new(FAILURE, format!("cannot listen at {wanted}: {e}")))?;
+    if got.port() != wanted.port() && wanted.port() != 0 {
+        say(format_args!("port {} is taken; port {} is used in its place", wanted.port(), got.port()));
+    }
+    Ok(got)
+}
+
+fn announce(args: &Args, server: &Server) -> Result<(), Failure> {
+    let (base, token) = (url(server)?, server.office().token.expose());
+    print(&format!(
+        "Job Runner works in {}. Its page:\n\n    {base}login?token={token}\n\n\
+         In another terminal here: job_runner jobs, runs, logs, run SCRIPT, job add SCRIPT. Ctrl-C ends it.\n",
+        args.data.display()
+    ));
+    Ok(())
+}
+
+/// An example that runs at once, and every hour.
+async fn seed(server: &Server) -> Result<(), StoreError> {
+    let store = &server.office().store;
+    if store.setting(SEEDED).await?.is_some() {
+        return Ok(());
+    }
+    let place = store.place(PROJECT, crate::wire::operator::DEFAULT, crate::wire::operator::DEFAULT).await?;
+    let template = NewTemplate { title: TEMPLATE.to_owned(), body: BODY.to_owned(), project: place.project };
+    let template = store.new_template(&template).await?;
+    let schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
+    let job = store.new_job(&NewJob { schedule, ..NewJob::new(JOB, template.id, place.pool, SCRIPT) }).await?;
+    store.new_run(&NewRun::due(job.id, Utc::now())).await?;
+    store.set_setting(SEEDED, "yes").await
+}
+
+/// Until signals let us leave: the first drains, the second ends the runs, the third leaves at once.
+async fn attend(embedded: Embedded, signals: &mut Signals) -> Result<u8, Failure> {
+    signals.next().await;
+    let runs = embedded.worker().status().await.intake.runs.len();
+    say(format_args!("waits for {runs} run(s) to end; once more kills them"));
+    let drained = {
+        let worker = embedded.worker();
+        let drain = worker.drain();
+        tokio::pin!(drain);
+        let mut wishes = 1;
+        loop {
+            tokio::select! {
+                () = &mut drain => break true,
+                _ = signals.next() => wishes += 1,
+            }
+            match wishes {
+                2 => worker.stop_runs().await,
+                3.. => break false,
+                _ => {}
+            }
+        }
+    };
+    if drained {
+        embedded.leave().await;
+        return Ok(OK);
+    }
+    embedded.hand_over().await;
+    Ok(FAILURE)
+}

@@ -1,0 +1,84 @@
+//! Tables for people, JSON for programs.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Local};
+use serde::Serialize;
+
+use super::exit::print;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest text of a cell, in characters; what is longer is cut.
+const CELL: usize = 60;
+
+/// Prints an answer as JSON.
+pub fn json(answer: &impl Serialize) {
+    print(&format!("{}\n", serde_json::to_string_pretty(answer).unwrap_or_default()));
+}
+
+/// Rows under their headings, as wide as they have to be.
+pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.clone().map(|cell| shown(&cell))).collect();
+    let mut widths = headings.map(|heading| heading.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut line = |cells: [&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    line(headings);
+    for row in &rows {
+        line(std::array::from_fn(|at| row[at].as_str()));
+    }
+    text
+}
+
+/// A text on one line that does nothing to a terminal.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == CELL {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// An instant as people of this machine read it.
+pub fn local(text: &str) -> String {
+    DateTime::parse_from_rfc3339(text)
+        .map_or_else(|_| text.to_owned(), |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// What may be missing.
+pub fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// The time between two instants, as far as both are known.
+pub fn between(from: Option<&str>, to: Option<&str>) -> Option<String> {
+    let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+    let millis = (parse(to?)? - parse(from?)?).num_milliseconds().max(0);
+    let seconds = millis / 1000;
+    Some(match seconds {
+        0..60 => format!("{seconds}.{} s", millis % 1000 / 100),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    })
+}

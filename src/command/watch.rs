@@ -1,0 +1,121 @@
+//! A run is watched: its log is printed as it grows, until it is over.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::client::{Client, Lines};
+use super::exit::{BY_SIGNAL, FAILURE, Failure, OK, TIMED_OUT, UNAVAILABLE};
+use crate::rest::Backoff;
+use crate::wire::operator::{Line, Run, State};
+
+#[cfg(test)]
+mod tests;
+
+/// How often a server that went away is looked for again before it is given up.
+const TRIES: u32 = 8;
+/// What stands where something of a log is left out.
+const GAP: &str = "\n[... left out ...]\n";
+
+/// Somebody who watches.
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+    run: i64,
+    lines: Option<Lines>,
+    backoff: Backoff,
+    /// How many bytes of log were printed, and how many of them come again on a new connection.
+    printed: usize,
+    again: usize,
+    /// Whether somebody still reads.
+    open: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Seen {
+    /// The run changed. One that is over is the last.
+    Run(Run),
+    /// Something was printed.
+    Log,
+    /// Nobody reads any more.
+    Closed,
+}
+
+impl Watch {
+    /// Watches a run from its beginning.
+    pub fn new(client: Client, run: i64) -> Self {
+        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, open: true }
+    }
+
+    /// What happens next. May be dropped and asked again.
+    pub async fn next(&mut self) -> Result<Seen, Failure> {
+        loop {
+            let lines = match &mut self.lines {
+                Some(lines) => lines,
+                None => self.lines.insert(self.client.follow(self.run).await?),
+            };
+            match lines.next().await {
+                Ok(Some(Line::Run(run))) => {
+                    self.backoff.reset();
+                    return Ok(Seen::Run(run));
+                }
+                Ok(Some(Line::Log(text))) => return Ok(self.print(&text)),
+                Ok(Some(Line::Gap)) => {
+                    // What was printed is no measure any more.
+                    self.again = 0;
+                    return Ok(self.print(GAP));
+                }
+                Ok(Some(Line::Bye) | None) => self.begin_again(None).await?,
+                Err(failure) if failure.code == UNAVAILABLE => self.begin_again(Some(failure)).await?,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// A server that restarts is back soon.
+    async fn begin_again(&mut self, failure: Option<Failure>) -> Result<(), Failure> {
+        self.lines = None;
+        self.again = self.printed;
+        let mut last = failure;
+        while self.backoff.tries() < TRIES {
+            tokio::time::sleep(self.backoff.next(Some(Duration::from_millis(100)))).await;
+            match self.client.follow(self.run).await {
+                Ok(lines) => {
+                    self.lines = Some(lines);
+                    return Ok(());
+                }
+                Err(failure) if failure.code == UNAVAILABLE => last = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::new(UNAVAILABLE, format!("{} went away", self.client.base()))))
+    }
+
+    fn print(&mut self, text: &str) -> Seen {
+        let known = self.again.min(text.len());
+        self.again -= known;
+        let new = &text.as_bytes()[known..];
+        self.printed += new.len();
+        let mut out = std::io::stdout().lock();
+        if self.open && out.write_all(new).and_then(|()| out.flush()).is_err() {
+            self.open = false;
+            return Seen::Closed;
+        }
+        Seen::Log
+    }
+}
+
+/// The exit code of a run that is over.
+pub fn exit_code(run: &Run) -> u8 {
+    let by_signal = |signal: i32| u8::try_from(signal).map_or(FAILURE, |signal| BY_SIGNAL.saturating_add(signal));
+    match run.state {
+        State::Succeeded => OK,
+        State::TimedOut => TIMED_OUT,
+        State::Killed => run.exit_signal.map_or_else(|| by_signal(9), by_signal),
+        _ => match (run.exit_code, run.exit_signal) {
+            (Some(code), _) => u8::try_from(code).ok().filter(|code| *code != OK).unwrap_or(FAILURE),
+            (None, Some(signal)) => by_signal(signal),
+            (None, None) => FAILURE,
+        },
+    }
+}

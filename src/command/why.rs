@@ -1,0 +1,41 @@
+//! `job_runner why`
+
+use std::fmt::Write as _;
+
+use super::args::OneJob;
+use super::exit::{Failure, OK, print};
+use super::find;
+use super::table::{json, local, or_dash, shown, table};
+use crate::wire::operator::{Fact, Why};
+
+pub async fn run(args: OneJob) -> Result<u8, Failure> {
+    let why: Why = find::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
+    if args.json {
+        json(&why);
+    } else {
+        print(&text(&why));
+    }
+    Ok(OK)
+}
+
+fn text(why: &Why) -> String {
+    let job = &why.job;
+    let mut text = format!("job {} ({})", job.id, shown(&job.title));
+    if let Some(schedule) = &job.schedule {
+        let _ = write!(text, ", {}", shown(schedule));
+    }
+    text.push('\n');
+    for line in &why.now {
+        let _ = writeln!(text, "  {}", shown(line));
+    }
+    if !why.facts.is_empty() {
+        text.push('\n');
+        let rows: Vec<_> = why.facts.iter().map(row).collect();
+        text.push_str(&table(["DUE", "WHAT", "RUN", "WHY"], &rows));
+    }
+    text
+}
+
+fn row(fact: &Fact) -> [String; 4] {
+    [local(&fact.due), fact.what.clone(), or_dash(fact.run.map(|run| run.to_string())), fact.reason.clone()]
+}

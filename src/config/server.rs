@@ -1,0 +1,218 @@
+//! The server's configuration: the same file format, the same layers, other keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use super::check::Check;
+use super::findings::{Findings, Texts};
+use super::keys::{Counts, Key, Preset, Program, new, original};
+use super::surroundings::Surroundings;
+use super::value::{self, Wrong, quoted};
+use super::{Entry, Exit, Failure, address, failure, read, show, understand};
+use crate::daemon::LogLevel;
+use crate::server;
+
+#[cfg(test)]
+mod tests;
+
+/// The server.
+const SERVER: Program = Program {
+    section: "job_runner",
+    prefix: "JOB_RUNNER_",
+    // Those of the worker, those of the command, and what jobs find in their environment.
+    others: &[
+        "JOB_RUNNER_WORKER_*",
+        "JOB_RUNNER_SERVER",
+        "JOB_RUNNER_TOKEN_FILE",
+        "JOB_RUNNER_RUN_*",
+        "JOB_RUNNER_ATTEMPT",
+        "JOB_RUNNER_SCHEDULED_AT",
+    ],
+    secret_file: None,
+    state: "job-runner",
+    keys: KEYS,
+};
+
+const KEYS: &[Key] = &[
+    Key { name: "data_path", preset: Preset::Computed, counts: Counts::OnRestart },
+    new("listen", "127.0.0.1:8000"),
+    new("broadcaster_listen", "127.0.0.1:5556"),
+    new("events_listen", "127.0.0.1:5555"),
+    new("websocket_listen", "none"),
+    new("public", "no"),
+    new("host_names", "none"),
+    new("allowed_origins", "none"),
+    new("listeners", "500"),
+    new("listener_ping", "20"),
+    original("time_zone", "Europe/Amsterdam"),
+    new("page_limit", "200"),
+    new("max_body_bytes", "33554432"),
+    new("ping_interval", "300"),
+    new("silent_intervals", "3"),
+    new("ping_margin", "15"),
+    new("announce_interval", "5"),
+    new("max_losses", "3"),
+    new("log_level", "info").live(),
+    new("pid_file", "none"),
+];
+
+/// The longest times that can be meant, in seconds.
+const DAY: f64 = 86_400.0;
+const HOUR: f64 = 3_600.0;
+const TENTH: f64 = 0.1;
+/// The shortest body that leaves room for a log as workers send it, and the longest that memory bears.
+const BODY: std::ops::RangeInclusive<i128> = 1_048_576..=1_073_741_824;
+/// How long a list may be.
+const MAX_ITEMS: usize = 100;
+
+/// What the server needs to know.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// The server itself.
+    pub server: server::Settings,
+    /// The least severe level that is logged.
+    pub log_level: LogLevel,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// A configuration of the server that can be used.
+#[derive(Clone, Debug)]
+pub struct LoadedServer {
+    /// What it needs to know.
+    pub settings: ServerSettings,
+    /// What should be looked at, a line each.
+    pub warnings: Vec<String>,
+    /// Every key with its value and where that comes from.
+    pub effective: Vec<Entry>,
+}
+
+impl LoadedServer {
+    /// The keys that another configuration has otherwise and that count with the next start only.
+    #[must_use]
+    pub fn on_restart(&self, other: &Self) -> Vec<&'static str> {
+        let keys = KEYS.iter().filter(|key| key.counts == Counts::OnRestart).map(|key| key.name);
+        let value = |loaded: &Self, name: &&str| {
+            let entry = loaded.effective.iter().find(|entry| entry.key == *name);
+            entry.map(|entry| entry.value_shown.clone())
+        };
+        keys.filter(|name| value(self, name) != value(other, name)).collect()
+    }
+}
+
+/// Reads the server's configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, all at once.
+pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedServer, Failure> {
+    let mut findings = Findings::default();
+    let (_, content) = match read(path, surroundings, &mut findings) {
+        Ok(read) => read,
+        Err(exit) => return Err(failure(exit, findings)),
+    };
+    let given = understand(&SERVER, path, &content, surroundings, &mut findings);
+    let checked = given.and_then(|given| Some((check(&given, surroundings, &mut findings)?, given)));
+    match checked {
+        Some((settings, given)) if findings.mistakes.is_empty() => {
+            let effective = show::effective(KEYS, &given);
+            Ok(LoadedServer { settings, warnings: findings.warnings, effective })
+        }
+        _ => Err(failure(Exit::Config, findings)),
+    }
+}
+
+fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<ServerSettings> {
+    let mut check = Check { given, surroundings, findings };
+    let data = check.path("data_path");
+    let public = check.take("public", value::boolean);
+    let http = check.listen("listen", public);
+    let broadcaster = check.listen("broadcaster_listen", public);
+    let events = check.listen("events_listen", public);
+    let websocket = check.optional_listen("websocket_listen", public);
+    let host_names = check.take("host_names", names);
+    let allowed_origins = check.take("allowed_origins", origins);
+    let listeners = check.take("listeners", |text| value::integer(text, 1..=100_000));
+    let listener_ping = check.seconds("listener_ping", 1.0, HOUR);
+    let time_zone = check.take("time_zone", zone);
+    let page_limit = check.take("page_limit", |text| value::integer(text, 1..=1000));
+    let max_body = check.take("max_body_bytes", |text| value::integer(text, BODY));
+    let ping_interval = check.seconds("ping_interval", 1.0, DAY);
+    let silent_intervals = check.take("silent_intervals", |text| value::integer(text, 1..=100));
+    let ping_margin = check.seconds("ping_margin", 0.0, HOUR);
+    let announce_interval = check.seconds("announce_interval", TENTH, HOUR);
+    let max_losses = check.take("max_losses", |text| value::integer(text, 1..=1000));
+    let log_level = check.log_level();
+    let pid_file = check.optional_path("pid_file");
+    let server = server::Settings {
+        http: http?,
+        broadcaster: broadcaster?,
+        events: events?,
+        websocket: websocket?,
+        host_names: host_names?,
+        allowed_origins: allowed_origins?,
+        listeners: listeners?,
+        listener_ping: listener_ping?,
+        time_zone: time_zone?,
+        page_limit: page_limit?,
+        max_body: max_body?,
+        ping_interval: ping_interval?,
+        silent_intervals: silent_intervals?,
+        ping_margin: ping_margin?,
+        announce_interval: announce_interval?,
+        max_losses: max_losses?,
+        ..server::Settings::new(data?)
+    };
+    Some(ServerSettings { server, log_level: log_level?, pid_file: pid_file? })
+}
+
+impl Check<'_> {
+    /// An address of which the operator knows who can reach it.
+    fn listen(&mut self, key: &str, public: Option<bool>) -> Option<SocketAddr> {
+        self.take(key, |text| listen(text, public))
+    }
+
+    fn optional_listen(&mut self, key: &str, public: Option<bool>) -> Option<Option<SocketAddr>> {
+        self.take(key, |text| value::optional(text, |text| listen(text, public)))
+    }
+}
+
+fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, Wrong> {
+    let allowed = "allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000";
+    let wrong = || Wrong::new(format!("{} is no address with a port", quoted(text)), allowed);
+    let address: SocketAddr = text.trim().parse().map_err(|_| wrong())?;
+    if public == Some(false) && !address.ip().is_loopback() {
+        let what = format!("{address} can be reached from other machines");
+        return Err(Wrong::new(what, "set public = yes if that is meant, or use 127.0.0.1"));
+    }
+    Ok(address)
+}
+
+fn names(text: &str) -> Result<Vec<String>, Wrong> {
+    list(text, |name| address::host(name).map(|name| name.to_lowercase()))
+}
+
+/// Origins as browsers say them: without a slash at the end.
+fn origins(text: &str) -> Result<Vec<String>, Wrong> {
+    list(text, |origin| match origin.trim() {
+        "*" => Ok("*".to_owned()),
+        origin => Ok(address::origin(&address::base_url(origin)?).origin().ascii_serialization()),
+    })
+}
+
+fn list(text: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Result<Vec<String>, Wrong> {
+    if value::is_none(text) {
+        return Ok(Vec::new());
+    }
+    let items: Vec<_> = text.split(',').map(parse).collect();
+    if items.len() > MAX_ITEMS {
+        return Err(Wrong::new("is too long a list", format!("allowed are {MAX_ITEMS}")));
+    }
+    items.into_iter().collect()
+}
+
+fn zone(text: &str) -> Result<Tz, Wrong> {
+    let allowed = "allowed is a name of the time zone database, such as Europe/Amsterdam or UTC";
+    text.trim().parse().map_err(|_| Wrong::new(format!("{} is no time zone", quoted(text)), allowed))
+}

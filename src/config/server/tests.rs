@@ -1,0 +1,146 @@
+use std::path::PathBuf;
+
+use super::{KEYS, load_server};
+use crate::config::keys::Preset;
+use crate::config::{Exit, Surroundings};
+
+fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
+    let home = [("HOME", "/home/operator")];
+    let variables = home.iter().chain(variables).map(|(name, value)| ((*name).into(), (*value).into()));
+    Surroundings { variables: variables.collect(), working_directory: PathBuf::from("/work"), root: false }
+}
+
+/// What is said of a file: its settings, or its mistakes, with the path cut off.
+fn said(content: &str, variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job_runner.ini");
+    std::fs::write(&path, content).unwrap();
+    let lines: Vec<String> = match load_server(&path, &surroundings(variables)) {
+        Ok(loaded) => {
+            let warnings = loaded.warnings.iter().map(|warning| format!("warning: {warning}"));
+            warnings.chain(loaded.effective.iter().map(ToString::to_string)).collect()
+        }
+        Err(failure) => {
+            assert_eq!(failure.exit, Exit::Config);
+            let warnings = failure.warnings.iter().map(|warning| format!("warning: {warning}"));
+            warnings.chain(failure.mistakes).collect()
+        }
+    };
+    lines.join("\n").replace(folder.path().to_str().unwrap(), "")
+}
+
+#[test]
+fn nothing_must_be_set() {
+    insta::assert_snapshot!(said("[job_runner]\n", &[]), @r"
+    data_path = /home/operator/.local/state/job-runner  (default)
+    listen = 127.0.0.1:8000  (default)
+    broadcaster_listen = 127.0.0.1:5556  (default)
+    events_listen = 127.0.0.1:5555  (default)
+    websocket_listen = none  (default)
+    public = no  (default)
+    host_names = none  (default)
+    allowed_origins = none  (default)
+    listeners = 500  (default)
+    listener_ping = 20  (default)
+    time_zone = Europe/Amsterdam  (default)
+    page_limit = 200  (default)
+    max_body_bytes = 33554432  (default)
+    ping_interval = 300  (default)
+    silent_intervals = 3  (default)
+    ping_margin = 15  (default)
+    announce_interval = 5  (default)
+    max_losses = 3  (default)
+    log_level = info  (default)
+    pid_file = none  (default)
+    ");
+}
+
+#[test]
+fn what_is_not_set_is_what_the_server_has_anyway() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job_runner.ini");
+    std::fs::write(&path, "[job_runner]\n").unwrap();
+    let loaded = load_server(&path, &surroundings(&[])).unwrap();
+    let plain = crate::server::Settings::new(loaded.settings.server.data.clone());
+    assert_eq!(format!("{:?}", loaded.settings.server), format!("{plain:?}"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place() {
+    let content = "[job_runner]\n\
+        listen = 0.0.0.0:8000\n\
+        broadcaster_listen = localhost:5556\n\
+        events_listen = 127.0.0.1\n\
+        websocket_listen = [::]:5000\n\
+        host_names = jobs.example.com, no host\n\
+        time_zone = Europe/Amsterdm\n\
+        page_limit = 0\n\
+        max_body_bytes = 10\n\
+        ping_interval = 0\n\
+        silent_intervals = many\n\
+        log_level = loud\n\
+        log_levle = info\n";
+    insta::assert_snapshot!(said(content, &[("JOB_RUNNER_MAX_LOSSES", "0"), ("JOB_RUNNER_PAGE_LIMT", "1")]), @r#"
+    warning: /job_runner.ini:13: log_levle: is not known and does nothing; did you mean log_level?
+    warning: environment JOB_RUNNER_PAGE_LIMT: sets nothing; did you mean JOB_RUNNER_PAGE_LIMIT?
+    /job_runner.ini:2: listen: 0.0.0.0:8000 can be reached from other machines; set public = yes if that is meant, or use 127.0.0.1
+    /job_runner.ini:3: broadcaster_listen: "localhost:5556" is no address with a port; allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000
+    /job_runner.ini:4: events_listen: "127.0.0.1" is no address with a port; allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000
+    /job_runner.ini:5: websocket_listen: [::]:5000 can be reached from other machines; set public = yes if that is meant, or use 127.0.0.1, or none
+    /job_runner.ini:6: host_names: "no host" is no host; allowed is a host name or an address alone, without scheme, port and path
+    /job_runner.ini:7: time_zone: "Europe/Amsterdm" is no time zone; allowed is a name of the time zone database, such as Europe/Amsterdam or UTC
+    /job_runner.ini:8: page_limit: "0" will not do; allowed is a whole number from 1 to 1000
+    /job_runner.ini:9: max_body_bytes: "10" will not do; allowed is a whole number from 1048576 to 1073741824
+    /job_runner.ini:10: ping_interval: "0" will not do; allowed are seconds from 1 to 86400, such as 30 or 0.5
+    /job_runner.ini:11: silent_intervals: "many" will not do; allowed is a whole number from 1 to 100
+    environment JOB_RUNNER_MAX_LOSSES: max_losses: "0" will not do; allowed is a whole number from 1 to 1000
+    /job_runner.ini:12: log_level: "loud" is not known; allowed are debug, info, warning, error, critical, warn, fatal, notset
+    "#);
+}
+
+#[test]
+fn who_means_it_may_be_public() {
+    let text = said("[job_runner]\npublic = yes\nlisten = 0.0.0.0:80\nwebsocket_listen = [::]:5000\n", &[]);
+    assert!(text.contains("listen = 0.0.0.0:80"), "{text}");
+}
+
+#[test]
+fn the_environment_is_stronger_and_other_variables_are_none_of_ours() {
+    let variables = [
+        ("JOB_RUNNER_LISTEN", "127.0.0.1:9000"),
+        ("JOB_RUNNER_WORKER_SECRET", "x"),
+        ("JOB_RUNNER_SERVER", "http://x"),
+        ("JOB_RUNNER_RUN_ID", "1"),
+    ];
+    let text = said("[job_runner]\nlisten = 127.0.0.1:1\n", &variables);
+    assert!(text.contains("listen = 127.0.0.1:9000  (environment JOB_RUNNER_LISTEN)"), "{text}");
+    assert!(!text.contains("warning"), "{text}");
+}
+
+#[test]
+fn the_example_shows_every_key_with_its_default() {
+    let example = include_str!("../../../job_runner.ini.example");
+    for key in KEYS {
+        let (Preset::New(default) | Preset::Original(default)) = key.preset else { continue };
+        let line = format!(";{} = {default}", key.name);
+        assert!(example.lines().any(|found| found == line), "{line}");
+    }
+    let shown: String =
+        example.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).map(|l| format!("{l}\n")).collect();
+    let text = said(&shown, &[]);
+    assert!(text.contains("data_path = /var/lib/job-runner"), "{text}");
+    assert!(!text.contains("warning"), "{text}");
+}
+
+#[test]
+fn only_the_log_level_counts_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |content: &str| {
+        let path = folder.path().join("job_runner.ini");
+        std::fs::write(&path, content).unwrap();
+        load_server(&path, &surroundings(&[])).unwrap()
+    };
+    let running = load("[job_runner]\n");
+    let fresh = load("[job_runner]\nlisten = 127.0.0.1:1\nlog_level = debug\nmax_losses = 9\n");
+    assert_eq!(running.on_restart(&fresh), ["listen", "max_losses"]);
+}

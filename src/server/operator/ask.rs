@@ -1,0 +1,123 @@
+//! What is asked: lists, a run, its log, why a job ran or did not.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use chrono::Utc;
+use serde::Deserialize;
+
+use super::answer::Refusal;
+use super::{views, why};
+use crate::run::RunId;
+use crate::server::model::JobId;
+use crate::server::office::Office;
+use crate::server::store::Which;
+use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
+
+/// How many are listed if nobody says.
+const LISTED: u32 = 50;
+/// How many are listed at most.
+const MOST: u32 = 1000;
+/// How many facts, open runs and workers are looked at to say why.
+const REASONS: u32 = 50;
+/// How many jobs of one title are named.
+const NAMESAKES: u32 = 10;
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RunsQuery {
+    job: Option<String>,
+    before: Option<i64>,
+    begun: bool,
+    limit: Option<u32>,
+}
+
+/// Runs, the latest first.
+pub(super) async fn runs(
+    State(office): State<Arc<Office>>,
+    query: Result<Query<RunsQuery>, QueryRejection>,
+) -> Result<Json<Runs>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+    let job = match &query.job {
+        Some(job) => Some(find_job(&office, job).await?),
+        None => None,
+    };
+    let limit = query.limit.unwrap_or(LISTED).clamp(1, MOST);
+    let which = Which { job, before: query.before.and_then(RunId::new), begun: query.begun, limit };
+    let found = office.store.overview_of_runs(which).await?;
+    Ok(Json(Runs { runs: found.iter().map(views::run).collect() }))
+}
+
+/// A run.
+pub(super) async fn run(State(office): State<Arc<Office>>, Path(run): Path<String>) -> Result<Json<Run>, Refusal> {
+    Ok(Json(find_run(&office, run_id(&run)?).await?))
+}
+
+pub(super) async fn find_run(office: &Office, run: RunId) -> Result<Run, Refusal> {
+    let found = office.store.overview_of_run(run).await?;
+    found.as_ref().map(views::run).ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))
+}
+
+/// The log of a run, as text.
+pub(super) async fn log(
+    State(office): State<Arc<Office>>,
+    Path(run): Path<String>,
+) -> Result<impl IntoResponse, Refusal> {
+    let run = run_id(&run)?;
+    find_run(&office, run).await?;
+    let text = office.store.log_text(run).await?.unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text))
+}
+
+/// Jobs.
+pub(super) async fn jobs(State(office): State<Arc<Office>>) -> Result<Json<Jobs>, Refusal> {
+    let found = office.store.overview_of_jobs(MOST).await?;
+    Ok(Json(Jobs { jobs: found.iter().map(views::job).collect() }))
+}
+
+/// Workers.
+pub(super) async fn workers(State(office): State<Arc<Office>>) -> Result<Json<Workers>, Refusal> {
+    let found = office.store.overview_of_workers(MOST).await?;
+    Ok(Json(Workers { workers: found.iter().map(views::worker).collect() }))
+}
+
+/// Why a job ran or did not.
+pub(super) async fn why(State(office): State<Arc<Office>>, Path(job): Path<String>) -> Result<Json<Why>, Refusal> {
+    let job = find_job(&office, &job).await?;
+    let gone = || Refusal::NotFound(format!("there is no job {job}"));
+    let overview = office.store.overview_of_job(job).await?.ok_or_else(gone)?;
+    let open = office.store.open_runs(job, REASONS).await?;
+    let workers = office.store.workers_of_job(job, REASONS).await?;
+    let facts = office.store.fires(job, REASONS).await?;
+    let now = why::now(&why::Present { job: &overview, open: &open, workers: &workers, facts: &facts }, Utc::now());
+    Ok(Json(Why { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
+}
+
+/// A run's id.
+pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {
+    let id = text.parse().ok().and_then(RunId::new);
+    id.ok_or_else(|| Refusal::Malformed(format!("{text:?} is no run; a number is needed")))
+}
+
+/// A job by its id, or by its title where there is only one of it.
+pub(super) async fn find_job(office: &Office, name: &str) -> Result<JobId, Refusal> {
+    if let Some(id) = name.parse().ok().and_then(JobId::new)
+        && office.store.job(id).await?.is_some()
+    {
+        return Ok(id);
+    }
+    let found = office.store.jobs_of_title(name, NAMESAKES).await?;
+    match found[..] {
+        [] => Err(Refusal::NotFound(format!("there is no job {name:?}"))),
+        [one] => Ok(one),
+        _ => {
+            let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
+            Err(Refusal::Conflict(format!("there are several jobs {name:?}: say which by its id, {}", ids.join(", "))))
+        }
+    }
+}

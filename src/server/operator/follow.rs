@@ -1,0 +1,171 @@
+//! A run is followed: how it stands and its log, told as they change, until it is over.
+//!
+//! Nothing is polled: who follows sleeps until there is news of the run. What is told is what the store has then,
+//! so that a follower who falls behind misses nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::response::{IntoResponse, Response};
+use futures_util::{FutureExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::Refusal;
+use super::ask::run_id;
+use super::growth::{Growth, growth};
+use super::views;
+use crate::run::RunId;
+use crate::server::news::{Heard, Item, Listener};
+use crate::server::office::Office;
+use crate::server::store::StoreError;
+use crate::wire::operator::{self, LINES, Line};
+
+/// How many may follow at once.
+const FOLLOWERS: usize = 256;
+
+/// The seats of those who follow.
+#[derive(Clone)]
+pub(super) struct Followers(Arc<Semaphore>);
+
+impl Default for Followers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(FOLLOWERS)))
+    }
+}
+
+/// Answers line by line.
+pub(super) async fn follow(
+    State(office): State<Arc<Office>>,
+    Extension(followers): Extension<Followers>,
+    Path(run): Path<String>,
+) -> Result<Response, Refusal> {
+    let seat = followers.0.try_acquire_owned().map_err(|_| Refusal::Busy(FOLLOWERS))?;
+    let run = run_id(&run)?;
+    // Before the first look, so that nothing happens in between.
+    let listener = office.news().listen();
+    let mut follow = Follow {
+        run,
+        listener,
+        told: None,
+        log: String::new(),
+        lines: VecDeque::new(),
+        over: false,
+        office,
+        _seat: seat,
+    };
+    follow.look().await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?;
+    let lines = stream::unfold(follow, |mut follow| async {
+        let line = follow.next().await?;
+        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+        bytes.push(b'\n');
+        Some((Ok::<_, std::convert::Infallible>(bytes), follow))
+    });
+    // Buffered on the way, it would not be live any more.
+    let headers =
+        [(CONTENT_TYPE, LINES), (CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// Somebody who follows.
+struct Follow {
+    office: Arc<Office>,
+    run: RunId,
+    listener: Listener,
+    /// What was told last.
+    told: Option<operator::Run>,
+    log: String,
+    lines: VecDeque<Line>,
+    over: bool,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Line> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(line);
+            }
+            if self.over {
+                return None;
+            }
+            let stop = self.office.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => self.bye(),
+                concerned = concerned(&mut self.listener, self.run) => {
+                    // A run that is gone, or a store that does not answer: whoever follows asks again.
+                    if !concerned || !matches!(self.look().await, Ok(Some(()))) {
+                        self.bye();
+                    }
+                }
+            }
+        }
+    }
+
+    fn bye(&mut self) {
+        self.over = true;
+        self.lines.push_back(Line::Bye);
+    }
+
+    /// Finds out what there is to tell. Nothing if there is no such run.
+    async fn look(&mut self) -> Result<Option<()>, StoreError> {
+        // The run first: the log of one that is over is not older than its end.
+        let Some(found) = self.office.store.overview_of_run(self.run).await? else { return Ok(None) };
+        let run = views::run(&found);
+        let log = self.office.store.log_text(self.run).await?.unwrap_or_default();
+        let over = run.state.is_over();
+        if !over {
+            self.tell(run.clone());
+        }
+        match growth(&self.log, &log) {
+            Growth::Same => {}
+            Growth::More(more) => self.lines.push_back(Line::Log(more.to_owned())),
+            Growth::Gap(more) => self.lines.extend([Line::Gap, Line::Log(more.to_owned())]),
+        }
+        self.log = log;
+        if over {
+            self.over = true;
+            self.tell(run);
+        }
+        Ok(Some(()))
+    }
+
+    fn tell(&mut self, run: operator::Run) {
+        if self.told.as_ref() != Some(&run) {
+            self.told = Some(run.clone());
+            self.lines.push_back(Line::Run(run));
+        }
+    }
+}
+
+/// Waits for news of the run; all that is there of it is one occasion to look. False when there will be none.
+async fn concerned(listener: &mut Listener, run: RunId) -> bool {
+    loop {
+        match listener.next().await {
+            Heard::Item(item) if !concerns(item, run) => {}
+            Heard::Closed => return false,
+            Heard::Item(_) | Heard::Missed => break,
+        }
+    }
+    while listener.next().now_or_never().is_some_and(|heard| heard != Heard::Closed) {}
+    true
+}
+
+fn concerns(item: Item, run: RunId) -> bool {
+    match item {
+        Item::RunScheduled(of)
+        | Item::RunEnqueued(of)
+        | Item::RunGivenBack(of)
+        | Item::RunStarted(of)
+        | Item::RunReturned(of)
+        | Item::RunLog(of, _) => of == run,
+        Item::KillAsked(_)
+        | Item::KillEnqueued(_)
+        | Item::KillExecuted(_)
+        | Item::JobChanged(_)
+        | Item::ThingsChanged => false,
+    }
+}

@@ -1,0 +1,127 @@
+//! Words to what operators are told. Pure.
+
+use chrono::SecondsFormat;
+
+use crate::server::model::{self, FireKind, Instant, RunExit, Schedule, Unit};
+use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
+use crate::wire::operator::{Fact, Job, Run, State, Worker};
+
+#[cfg(test)]
+mod tests;
+
+/// An instant.
+pub(super) fn time(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Where a run stands.
+#[must_use]
+pub fn state(run: &model::Run) -> State {
+    match (run.state(), run.exit, run.return_success) {
+        (model::State::Scheduled, ..) => State::Scheduled,
+        (model::State::InQueue, ..) => State::Claimed,
+        (model::State::Started, ..) => State::Running,
+        (model::State::Completed, Some(RunExit::TimedOut), _) => State::TimedOut,
+        (model::State::Completed, Some(RunExit::Killed), _) => State::Killed,
+        (model::State::Completed, Some(RunExit::Lost), _) => State::Lost,
+        (model::State::Completed, _, Some(true)) => State::Succeeded,
+        (model::State::Completed, ..) => State::Failed,
+    }
+}
+
+/// A run.
+pub(super) fn run(overview: &RunOverview) -> Run {
+    let RunOverview { run, title, worker } = overview;
+    let (exit_code, exit_signal) = match run.exit {
+        Some(RunExit::Code(code)) => (Some(code), None),
+        Some(RunExit::Signal(signal)) => (None, Some(signal)),
+        _ => (None, None),
+    };
+    Run {
+        id: run.id.get(),
+        job: run.job.get(),
+        title: title.clone(),
+        state: state(run),
+        due: time(run.schedule_dts),
+        claimed: run.enqueue_dts.map(time),
+        started: run.start_dts.map(time),
+        ended: run.return_dts.map(time),
+        worker: worker.clone(),
+        exit_code,
+        exit_signal,
+        attempt: run.attempt.0,
+        retry_of: run.retry_of.map(|(run, _)| run.get()),
+        manual: run.is_manual,
+    }
+}
+
+/// A job.
+pub(super) fn job(overview: &JobOverview) -> Job {
+    let JobOverview { job, around, next, last } = overview;
+    Job {
+        id: job.id.get(),
+        title: job.title.clone(),
+        project: around.project.title.clone(),
+        template: around.template.title.clone(),
+        pool: around.pool.title.clone(),
+        enabled: job.enqueue_is_enabled,
+        disabled_reason: Some(job.disabled_reason.clone()).filter(|reason| !reason.is_empty()),
+        schedule: schedule(job),
+        next: next.map(time),
+        last_run: last.as_ref().map(|run| run.id.get()),
+        last_state: last.as_ref().map(state),
+        fail_times: job.fail_times,
+    }
+}
+
+/// A schedule in words.
+fn schedule(job: &model::Job) -> Option<String> {
+    match &job.schedule {
+        Schedule::None => job.parent.map(|parent| format!("after job {parent}")),
+        Schedule::Interval { every: 1, unit } => Some(format!("every {}", unit_name(*unit))),
+        Schedule::Interval { every, unit } => Some(format!("every {every} {}s", unit_name(*unit))),
+        Schedule::Cron { expression, zone } => Some(format!("cron {expression} ({zone})")),
+    }
+}
+
+fn unit_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Minute => "minute",
+        Unit::Hour => "hour",
+        Unit::Day => "day",
+        Unit::Month => "month",
+    }
+}
+
+/// A worker.
+pub(super) fn worker(overview: &WorkerOverview) -> Worker {
+    let WorkerOverview { worker, pools, runs } = overview;
+    Worker {
+        id: worker.id.get(),
+        title: worker.title.clone(),
+        api_key: worker.api_key.to_string(),
+        enabled: worker.enqueue_is_enabled,
+        pools: pools.clone(),
+        answered: worker.ping_response_dts.map(time),
+        version: worker.worker_version.clone(),
+        seats: worker.concurrent_jobs,
+        runs: *runs,
+    }
+}
+
+/// A fact.
+pub(super) fn fact(fire: &model::Fire) -> Fact {
+    let what = match fire.what {
+        FireKind::Delayed => "delayed",
+        FireKind::Skipped => "skipped",
+        FireKind::Excluded => "excluded",
+        FireKind::Missed => "missed",
+    };
+    Fact {
+        due: time(fire.due),
+        what: what.to_owned(),
+        reason: fire.reason.clone(),
+        run: fire.run.map(crate::run::RunId::get),
+        at: time(fire.at),
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a job runs, does not, or will: what holds now, in sentences for people. Pure.
+
+use crate::server::model::{Fire, FireKind, Instant, Schedule, State, Worker};
+use crate::server::operator::views::time;
+use crate::server::store::{Frame, JobOverview, RunOverview};
+
+#[cfg(test)]
+mod tests;
+
+/// What is known of a job now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Present<'a> {
+    /// The job and what it lies in.
+    pub job: &'a JobOverview,
+    /// Its runs that are not over.
+    pub open: &'a [RunOverview],
+    /// The workers of its pool.
+    pub workers: &'a [Worker],
+    /// What became of the times at which it was due, the latest first.
+    pub facts: &'a [Fire],
+}
+
+/// What holds now.
+pub(super) fn now(present: &Present<'_>, now: Instant) -> Vec<String> {
+    let mut said = disabled(present.job);
+    said.extend(workers(present));
+    said.extend(present.open.iter().map(|run| open(run, present.facts, now)));
+    if present.open.is_empty() {
+        said.push(match (&present.job.job.schedule, present.job.job.parent) {
+            (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),
+            (Schedule::None, Some(parent)) => format!("it runs after job {parent}"),
+            _ => "its next run is not planned yet".to_owned(),
+        });
+    }
+    said
+}
+
+fn disabled(job: &JobOverview) -> Vec<String> {
+    let mut said = Vec::new();
+    if !job.job.enqueue_is_enabled {
+        said.push(match job.job.disabled_reason.as_str() {
+            "" => "the job is disabled".to_owned(),
+            reason => format!("the job is disabled: {reason}"),
+        });
+    }
+    let frames = [("template", &job.around.template), ("project", &job.around.project), ("pool", &job.around.pool)];
+    let off = frames.into_iter().filter(|(_, frame)| !frame.enabled);
+    said.extend(off.map(|(what, Frame { title, .. })| format!("its {what} {title} is disabled")));
+    said
+}
+
+fn workers(present: &Present<'_>) -> Option<String> {
+    let pool = &present.job.around.pool.title;
+    if present.workers.is_empty() {
+        Some(format!("no worker is in its pool {pool}"))
+    } else if present.workers.iter().all(|worker| !worker.enqueue_is_enabled) {
+        Some(format!("no worker of its pool {pool} is enabled"))
+    } else {
+        let never = present.workers.iter().all(|worker| worker.ping_response_dts.is_none());
+        never.then(|| format!("no worker of its pool {pool} has ever answered"))
+    }
+}
+
+fn open(overview: &RunOverview, facts: &[Fire], now: Instant) -> String {
+    let RunOverview { run, worker, .. } = overview;
+    let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
+    match run.state() {
+        State::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
+        State::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
+        State::Completed => format!("run {id} is over"),
+        State::Scheduled if run.schedule_dts > now => format!("run {id} is due at {}", time(run.schedule_dts)),
+        State::Scheduled => {
+            let due = time(run.schedule_dts);
+            let waits = |fact: &&Fire| fact.run == Some(run.id) && fact.what == FireKind::Delayed;
+            match facts.iter().find(waits) {
+                Some(fact) => format!("run {id} is due since {due} and waits: {}", fact.reason),
+                None => format!("run {id} is due since {due} and offered to the workers of its pool"),
+            }
+        }
+    }
+}
+
+fn shown(at: Option<Instant>) -> String {
+    at.map(time).unwrap_or_default()
+}

@@ -1,0 +1,155 @@
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Present, now};
+use crate::run::{ApiKey, Attempt, RunId, Secret};
+use crate::server::model::{
+    Concurrency, Fire, FireKind, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId, Unit, Worker, WorkerId,
+};
+use crate::server::store::{Around, Frame, JobOverview, RunOverview};
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_764_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn job() -> JobOverview {
+    let frame = |title: &str| Frame { title: title.to_owned(), enabled: true };
+    JobOverview {
+        job: Job {
+            id: JobId::new(1).unwrap(),
+            parent: None,
+            template: TemplateId::new(1).unwrap(),
+            pool: PoolId::new(1).unwrap(),
+            run_on_all_workers: false,
+            schedule_children_on_error: false,
+            title: "backup".to_owned(),
+            description: String::new(),
+            script_content_partial: String::new(),
+            script_content: String::new(),
+            enqueue_is_enabled: true,
+            disabled_reason: String::new(),
+            schedule: Schedule::None,
+            excludes: Vec::new(),
+            notification_addresses: String::new(),
+            fail_times: 0,
+            disable_enqueue_after_fails: None,
+            last_completed_schedule_id: None,
+            run_timeout: None,
+            retry: Retry::default(),
+            on_lost: OnLost::Retry,
+            concurrency: Concurrency::Wait,
+        },
+        around: Around { project: frame("example"), template: frame("shell"), pool: frame("web") },
+        next: None,
+        last: None,
+    }
+}
+
+fn run(id: i64, due: DateTime<Utc>) -> Run {
+    Run {
+        id: RunId::new(id).unwrap(),
+        job: JobId::new(1).unwrap(),
+        schedule_id: id,
+        worker: None,
+        pinned: false,
+        schedule_dts: due,
+        enqueue_dts: None,
+        start_dts: None,
+        return_dts: None,
+        return_success: None,
+        pid: None,
+        is_manual: false,
+        schedule_children: true,
+        attempt: Attempt(0),
+        losses: 0,
+        retry_of: None,
+        exit: None,
+    }
+}
+
+fn overview(run: Run, worker: Option<&str>) -> RunOverview {
+    RunOverview { run, title: "backup".to_owned(), worker: worker.map(str::to_owned) }
+}
+
+fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
+    Worker {
+        id: WorkerId::new(1).unwrap(),
+        title: "web1".to_owned(),
+        description: String::new(),
+        api_key: ApiKey::parse("web1").unwrap(),
+        secret: Secret::new(Vec::new()),
+        enqueue_is_enabled: enabled,
+        ping_response_dts: answered,
+        worker_version: None,
+        concurrent_jobs: None,
+    }
+}
+
+fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], facts: &[Fire]) -> String {
+    now(&Present { job, open, workers, facts }, at(10)).join("\n")
+}
+
+#[test]
+fn a_job_that_waits_for_somebody_to_ask() {
+    insta::assert_snapshot!(said(&job(), &[], &[worker(true, Some(at(0)))], &[]), @"it has no schedule: it runs when somebody asks for it");
+    let mut child = job();
+    child.job.parent = JobId::new(7);
+    insta::assert_snapshot!(said(&child, &[], &[worker(true, Some(at(0)))], &[]), @"it runs after job 7");
+    let mut hourly = job();
+    hourly.job.schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
+    insta::assert_snapshot!(said(&hourly, &[], &[worker(true, Some(at(0)))], &[]), @"its next run is not planned yet");
+}
+
+#[test]
+fn everything_that_keeps_it_from_running_is_told() {
+    let mut off = job();
+    off.job.enqueue_is_enabled = false;
+    off.job.disabled_reason = "the disk is full".to_owned();
+    off.around.template.enabled = false;
+    off.around.project.enabled = false;
+    off.around.pool.enabled = false;
+    insta::assert_snapshot!(said(&off, &[], &[], &[]), @r"
+    the job is disabled: the disk is full
+    its template shell is disabled
+    its project example is disabled
+    its pool web is disabled
+    no worker is in its pool web
+    it has no schedule: it runs when somebody asks for it
+    ");
+    insta::assert_snapshot!(said(&job(), &[], &[worker(false, None)], &[]), @r"
+    no worker of its pool web is enabled
+    it has no schedule: it runs when somebody asks for it
+    ");
+    insta::assert_snapshot!(said(&job(), &[], &[worker(true, None)], &[]), @r"
+    no worker of its pool web has ever answered
+    it has no schedule: it runs when somebody asks for it
+    ");
+}
+
+#[test]
+fn open_runs_say_where_they_stand_and_what_for_they_wait() {
+    let running = Run { enqueue_dts: Some(at(1)), start_dts: Some(at(2)), ..run(1, at(0)) };
+    let claimed = Run { enqueue_dts: Some(at(3)), ..run(2, at(0)) };
+    let open = [
+        overview(running, Some("web1")),
+        overview(claimed, Some("web2")),
+        overview(run(3, at(5)), None),
+        overview(run(4, at(6)), None),
+        overview(run(5, at(60)), None),
+    ];
+    let fact = |what, reason: &str| Fire {
+        job: JobId::new(1).unwrap(),
+        due: at(5),
+        run: RunId::new(3),
+        what,
+        reason: reason.to_owned(),
+        at: at(9),
+    };
+    let facts = [fact(FireKind::Delayed, "run 1 of the job is not over yet"), fact(FireKind::Delayed, "an older one")];
+    insta::assert_snapshot!(said(&job(), &open, &[worker(true, Some(at(0)))], &facts), @r"
+    run 1 is running on web1 since 2025-11-24T16:02:00.000Z
+    run 2 was claimed by web2 at 2025-11-24T16:03:00.000Z
+    run 3 is due since 2025-11-24T16:05:00.000Z and waits: run 1 of the job is not over yet
+    run 4 is due since 2025-11-24T16:06:00.000Z and offered to the workers of its pool
+    run 5 is due at 2025-11-24T17:00:00.000Z
+    ");
+}

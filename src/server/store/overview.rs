@@ -1,0 +1,227 @@
+//! What an operator sees: runs, jobs and workers with the titles of what they belong to.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows;
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::model::{Instant, Job, JobId, Run, Worker};
+
+/// A run with the titles that belong to it.
+#[derive(Clone, Debug)]
+pub struct RunOverview {
+    /// The run.
+    pub run: Run,
+    /// The title of its job.
+    pub title: String,
+    /// The title of its worker.
+    pub worker: Option<String>,
+}
+
+/// A job with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct JobOverview {
+    /// The job.
+    pub job: Job,
+    /// The titles of its project, template and pool, and whether each is enabled.
+    pub around: Around,
+    /// When its next run is due.
+    pub next: Option<Instant>,
+    /// Its latest run that somebody claimed or that is over.
+    pub last: Option<Run>,
+}
+
+/// What a job lies in.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// The project.
+    pub project: Frame,
+    /// The template.
+    pub template: Frame,
+    /// The pool.
+    pub pool: Frame,
+}
+
+/// One of the things that a job lies in.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its title.
+    pub title: String,
+    /// Whether jobs in it run when they are due.
+    pub enabled: bool,
+}
+
+/// A worker with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct WorkerOverview {
+    /// The worker.
+    pub worker: Worker,
+    /// The titles of its pools.
+    pub pools: Vec<String>,
+    /// How many runs it has.
+    pub runs: u32,
+}
+
+/// Which runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which {
+    /// Those of a job.
+    pub job: Option<JobId>,
+    /// Those before this one.
+    pub before: Option<RunId>,
+    /// Whether those are left out that nobody has claimed yet.
+    pub begun: bool,
+    /// At most this many.
+    pub limit: u32,
+}
+
+const RUNS: &str = "SELECT run.*, job.title AS job_title, worker.title AS worker_title
+    FROM run JOIN job ON job.id = run.job LEFT JOIN worker ON worker.id = run.worker";
+
+const JOBS: &str = "SELECT job.*,
+    job_template.title AS template_title, job_template.enqueue_is_enabled AS template_enabled,
+    project.title AS project_title, project.enqueue_is_enabled AS project_enabled,
+    worker_pool.title AS pool_title, worker_pool.enqueue_is_enabled AS pool_enabled,
+    (SELECT min(schedule_dts) FROM run WHERE run.job = job.id AND enqueue_dts IS NULL AND return_dts IS NULL)
+        AS next_due,
+    (SELECT max(id) FROM run WHERE run.job = job.id AND (enqueue_dts IS NOT NULL OR return_dts IS NOT NULL))
+        AS last_run
+    FROM job JOIN job_template ON job_template.id = job.job_template
+    JOIN project ON project.id = job_template.project JOIN worker_pool ON worker_pool.id = job.worker_pool";
+
+impl Store {
+    /// Runs, the latest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_runs(&self, which: Which) -> Result<Vec<RunOverview>, StoreError> {
+        let sql = format!(
+            "{RUNS} WHERE (?1 IS NULL OR run.job = ?1) AND (?2 IS NULL OR run.id < ?2)
+             AND (NOT ?3 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL) ORDER BY run.id DESC LIMIT ?4"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(which.job.map(JobId::get))
+            .bind(which.before.map(RunId::get))
+            .bind(which.begun)
+            .bind(which.limit);
+        query.fetch_all(&self.readers).await?.iter().map(run).collect()
+    }
+
+    /// A run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_run(&self, id: RunId) -> Result<Option<RunOverview>, StoreError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUNS} WHERE run.id = ?"))).bind(id.get());
+        query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
+    }
+
+    /// The log of a run, as far as it is known.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn log_text(&self, run: RunId) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT content FROM run_log WHERE run = ?").bind(run.get());
+        let found: Option<Option<String>> = query.fetch_optional(&self.readers).await?;
+        Ok(found.flatten())
+    }
+
+    /// Jobs, in the order of their titles.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_jobs(&self, limit: u32) -> Result<Vec<JobOverview>, StoreError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY job.title, job.id LIMIT ?"))).bind(limit);
+        let found = query.fetch_all(&self.readers).await?;
+        let mut jobs = Vec::with_capacity(found.len());
+        for row in &found {
+            jobs.push(self.job_overview(row).await?);
+        }
+        Ok(jobs)
+    }
+
+    /// A job.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_job(&self, id: JobId) -> Result<Option<JobOverview>, StoreError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE job.id = ?"))).bind(id.get());
+        match query.fetch_optional(&self.readers).await? {
+            Some(row) => Ok(Some(self.job_overview(&row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn job_overview(&self, row: &SqliteRow) -> Result<JobOverview, StoreError> {
+        let last = match row.try_get::<Option<i64>, _>("last_run")?.and_then(RunId::new) {
+            Some(last) => self.run(last).await?,
+            None => None,
+        };
+        let frame = |name: &str| -> Result<Frame, StoreError> {
+            let title = row.try_get(format!("{name}_title").as_str())?;
+            Ok(Frame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
+        };
+        let around = Around { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
+        Ok(JobOverview { job: rows::job(row)?, around, next: rows::instant_of(row, "next_due")?, last })
+    }
+
+    /// The jobs of a title. At most `limit`.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn jobs_of_title(&self, title: &str, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? ORDER BY id LIMIT ?");
+        let found: Vec<i64> = query.bind(title).bind(limit).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(JobId::new).collect())
+    }
+
+    /// Runs of a job that are not over, the oldest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn open_runs(&self, job: JobId, limit: u32) -> Result<Vec<RunOverview>, StoreError> {
+        let sql = format!("{RUNS} WHERE run.job = ? AND return_dts IS NULL ORDER BY schedule_dts, run.id LIMIT ?");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.get()).bind(limit);
+        query.fetch_all(&self.readers).await?.iter().map(run).collect()
+    }
+
+    /// Workers, in the order of their titles.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_workers(&self, limit: u32) -> Result<Vec<WorkerOverview>, StoreError> {
+        let query = sqlx::query(
+            "SELECT worker.*, (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL
+             AND enqueue_dts IS NOT NULL) AS runs FROM worker ORDER BY title, id LIMIT ?",
+        );
+        let found = query.bind(limit).fetch_all(&self.readers).await?;
+        let mut workers = Vec::with_capacity(found.len());
+        for row in &found {
+            let worker = rows::worker(row)?;
+            let query = sqlx::query_scalar(
+                "SELECT title FROM worker_pool JOIN pool_worker ON pool = id WHERE worker = ? ORDER BY title LIMIT ?",
+            );
+            let pools = query.bind(worker.id.get()).bind(limit).fetch_all(&self.readers).await?;
+            workers.push(WorkerOverview { worker, pools, runs: row.try_get("runs")? });
+        }
+        Ok(workers)
+    }
+
+    /// The workers of the pool of a job.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn workers_of_job(&self, job: JobId, limit: u32) -> Result<Vec<Worker>, StoreError> {
+        let query = sqlx::query(
+            "SELECT worker.* FROM worker JOIN pool_worker ON pool_worker.worker = worker.id
+             JOIN job ON job.worker_pool = pool_worker.pool WHERE job.id = ? ORDER BY worker.id LIMIT ?",
+        );
+        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
+        found.iter().map(rows::worker).collect()
+    }
+}
+
+fn run(row: &SqliteRow) -> Result<RunOverview, StoreError> {
+    Ok(RunOverview { run: rows::run(row)?, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? })
+}

@@ -1,0 +1,82 @@
+//! What an operator does to jobs and runs: runs them now, lets them run by themselves or not, ends them.
+
+use super::look::ask_kill;
+use super::runs::{NewRun, find, follow, insert, update};
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::life;
+use crate::server::model::{Instant, JobId, KillCause, Run, State};
+use crate::server::news::Item;
+
+/// What becomes of a run that is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its worker is asked to kill it.
+    Kill,
+    /// Nobody had it, and nobody will.
+    Cancelled,
+    /// It was over before.
+    Over,
+}
+
+impl Store {
+    /// Makes a run of a job that is due now because somebody asked for it.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such job.
+    pub async fn run_now(&self, job: JobId, now: Instant) -> Result<Run, StoreError> {
+        let mut writing = self.write().await?;
+        let new = NewRun { is_manual: true, ..NewRun::due(job, now) };
+        let run = insert(&mut writing, &new).await?;
+        writing.commit().await?;
+        self.news().tell(Item::RunScheduled(run.id));
+        Ok(run)
+    }
+
+    /// Lets a job run when it is due, or not. False if there is no such job.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn enable_job(&self, job: JobId, enabled: bool, reason: &str) -> Result<bool, StoreError> {
+        // Whoever enables a job that failed too often wants it to have as many tries as a new one.
+        let query = sqlx::query(
+            "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
+             fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3",
+        );
+        let query = query.bind(enabled).bind(reason).bind(job.get());
+        let found = query.execute(&self.writer).await?.rows_affected() > 0;
+        if found {
+            self.news().tell(Item::JobChanged(job));
+        }
+        Ok(found)
+    }
+
+    /// Ends a run, wherever it stands. Nothing if there is no such run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn end_run(&self, run: RunId, now: Instant) -> Result<Option<Ending>, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
+        match found.state() {
+            State::Completed => Ok(Some(Ending::Over)),
+            State::Scheduled => {
+                life::cancel(&mut found, now);
+                update(&mut writing, &found).await?;
+                let news = follow(&mut writing, &found, now).await?;
+                writing.commit().await?;
+                self.news().tell(Item::RunReturned(run));
+                news.into_iter().for_each(|item| self.news().tell(item));
+                Ok(Some(Ending::Cancelled))
+            }
+            State::InQueue | State::Started => {
+                let asked = ask_kill(&mut writing, run, KillCause::Asked, now).await?;
+                writing.commit().await?;
+                if let Some(kill) = asked {
+                    self.news().tell(Item::KillAsked(kill));
+                }
+                Ok(Some(Ending::Kill))
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What an operator asks the server and is told, as JSON: the command and the page read it, and so may anybody.
+//!
+//! Instants are RFC 3339 in UTC with milliseconds. A job is named by its id or, where there is only one of that
+//! title, by its title.
+
+use serde::{Deserialize, Serialize};
+
+/// Where it is all served.
+pub const BASE: &str = "/operator/v1";
+
+/// What the lines of a run that is followed are, as their media type.
+pub const LINES: &str = "application/x-ndjson";
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: i64,
+    /// Its job.
+    pub job: i64,
+    /// The job's title.
+    pub title: String,
+    /// Where it stands.
+    pub state: State,
+    /// When it is due.
+    pub due: String,
+    /// When a worker claimed it.
+    pub claimed: Option<String>,
+    /// When its script was started.
+    pub started: Option<String>,
+    /// When it was over.
+    pub ended: Option<String>,
+    /// The title of its worker.
+    pub worker: Option<String>,
+    /// The status with which it ended.
+    pub exit_code: Option<i32>,
+    /// The signal by which it ended.
+    pub exit_signal: Option<i32>,
+    /// How often it was claimed.
+    pub attempt: u32,
+    /// The run that it is a retry of.
+    pub retry_of: Option<i64>,
+    /// Whether somebody asked for it, rather than the schedule.
+    pub manual: bool,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nobody has it yet.
+    Scheduled,
+    /// A worker has it.
+    Claimed,
+    /// Its script runs.
+    Running,
+    /// Its script ended well.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// It ran too long.
+    TimedOut,
+    /// Somebody wanted it to end.
+    Killed,
+    /// Its worker was lost too often.
+    Lost,
+}
+
+impl State {
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Scheduled | Self::Claimed | Self::Running)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Claimed => "claimed",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Killed => "killed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Runs, the latest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    /// They.
+    pub runs: Vec<Run>,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: i64,
+    /// Its title.
+    pub title: String,
+    /// The title of its project.
+    pub project: String,
+    /// The title of its template.
+    pub template: String,
+    /// The title of its pool.
+    pub pool: String,
+    /// Whether it runs when it is due.
+    pub enabled: bool,
+    /// Why it does not, if somebody said.
+    pub disabled_reason: Option<String>,
+    /// When it runs again, in words.
+    pub schedule: Option<String>,
+    /// When its next run is due.
+    pub next: Option<String>,
+    /// Its latest run.
+    pub last_run: Option<i64>,
+    /// Where that stands.
+    pub last_state: Option<State>,
+    /// How often in a row it failed.
+    pub fail_times: u32,
+}
+
+/// Jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jobs {
+    /// They.
+    pub jobs: Vec<Job>,
+}
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its id.
+    pub id: i64,
+    /// Its title.
+    pub title: String,
+    /// Who it says it is.
+    pub api_key: String,
+    /// Whether it is given new runs.
+    pub enabled: bool,
+    /// The titles of its pools.
+    pub pools: Vec<String>,
+    /// When it last answered.
+    pub answered: Option<String>,
+    /// Its version, as it said.
+    pub version: Option<String>,
+    /// How many runs it does at once, as it said.
+    pub seats: Option<u32>,
+    /// How many it has now.
+    pub runs: u32,
+}
+
+/// Workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workers {
+    /// They.
+    pub workers: Vec<Worker>,
+}
+
+/// A script that is to run now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// What it is called. Scripts of the same title are one job.
+    pub title: String,
+    /// The whole script, with its shebang.
+    pub script: String,
+    /// How long it may run, in seconds.
+    #[serde(default)]
+    pub timeout: Option<u32>,
+    /// The pool that does it; if nobody says, [`DEFAULT`].
+    #[serde(default)]
+    pub pool: Option<String>,
+}
+
+/// The title of the project, pool and template that are meant where none is named, and made where they are missing.
+pub const DEFAULT: &str = "default";
+
+/// A job to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewJob {
+    /// Its title.
+    pub title: String,
+    /// Its script.
+    pub script: String,
+    /// When it runs again: `5 minutes`, `1 hour`, `2 days`, `1 month`.
+    #[serde(default)]
+    pub every: Option<String>,
+    /// When it runs again, as a cron expression.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// The time zone of that; the server's if nobody says.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// The job after which it runs.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// The title of its project.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// The title of its template.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// The title of its pool.
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// How long a run may take, in seconds.
+    #[serde(default)]
+    pub timeout: Option<u32>,
+    /// How often a failed run is tried again.
+    #[serde(default)]
+    pub retries: Option<u32>,
+    /// What becomes of a run that is due while another is active: `wait`, `skip`, `allow`, `replace`.
+    #[serde(default)]
+    pub concurrency: Option<String>,
+}
+
+/// A template to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTemplate {
+    /// Its title.
+    pub title: String,
+    /// The text around the scripts of its jobs, with `{{ content|safe }}` for them.
+    pub body: String,
+    /// The title of its project.
+    #[serde(default)]
+    pub project: Option<String>,
+}
+
+/// A worker to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorker {
+    /// Its title, and its key.
+    pub title: String,
+    /// The title of its pool.
+    #[serde(default)]
+    pub pool: Option<String>,
+}
+
+/// What a new worker must know. The secret is told this once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeWorker {
+    /// Its id.
+    pub id: i64,
+    /// Who it is.
+    pub api_key: String,
+    /// What it signs with.
+    pub secret: String,
+    /// The port of the broadcaster.
+    pub broadcaster_port: u16,
+    /// The port where its events go.
+    pub events_port: u16,
+}
+
+/// A thing that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its id.
+    pub id: i64,
+    /// Its title.
+    pub title: String,
+}
+
+/// Why a job is disabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// In words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What became of a run that was to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The run.
+    pub run: i64,
+    /// What happens: `kill` (its worker is told), `cancelled` (nobody had it), `over` (it was over already).
+    pub what: String,
+}
+
+/// Why a job ran or did not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The job.
+    pub job: Job,
+    /// What holds now, a sentence each.
+    pub now: Vec<String>,
+    /// What became of the times at which it was due, the latest first.
+    pub facts: Vec<Fact>,
+}
+
+/// What became of a time at which a job was due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// When it was due.
+    pub due: String,
+    /// What became of it: `delayed`, `skipped`, `excluded`, `missed`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+    /// The run, if there is one.
+    pub run: Option<i64>,
+    /// When this was found.
+    pub at: String,
+}
+
+/// A line of a run that is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The run has changed, or this is how it is at the beginning. One that is over is the last line.
+    Run(Run),
+    /// More of its log.
+    Log(String),
+    /// Something of its log is left out here.
+    Gap,
+    /// The server stops; who wants to know more asks again.
+    Bye,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// In a sentence fragment.
+    pub error: String,
+}
