@@ -166,6 +166,7 @@ fn concerns(item: Item, run: RunId) -> bool {
         | Item::KillEnqueued(_)
         | Item::KillExecuted(_)
         | Item::JobChanged(_)
+        | Item::WorkerChanged(_)
         | Item::ThingsChanged => false,
     }
 }
