@@ -68,6 +68,8 @@ pub struct Launch {
     pub token: String,
     /// The script.
     pub script: Script,
+    /// The longest it may run, besides what is set here.
+    pub run_timeout: Option<Duration>,
     /// More for the job's environment.
     pub environment: Vec<(String, String)>,
 }
@@ -198,7 +200,7 @@ impl Execution {
             linger_ms: millis(settings.linger),
             stop_leftovers: settings.leftovers == Leftovers::Stop,
             grace_ms: millis(settings.kill_grace),
-            timeout_ms: settings.run_timeout.map(millis),
+            timeout_ms: settings.run_timeout.into_iter().chain(launch.run_timeout).min().map(millis),
             durable: settings.durability == Durability::Power,
             environment,
             redact: settings.redact.clone(),

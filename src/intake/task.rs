@@ -91,6 +91,8 @@ pub(super) struct RunTask {
     looked: Instant,
     /// What was seen then.
     view: Option<RunView>,
+    /// Which attempt the server says this is.
+    claimed: Option<Attempt>,
     enqueued_told: bool,
     /// That it waits for the means to be launched.
     short: Option<Wait>,
@@ -121,6 +123,7 @@ impl RunTask {
             entry: None,
             looked: Instant::now(),
             view: None,
+            claimed: None,
             enqueued_told: false,
             short: None,
         }
@@ -257,7 +260,7 @@ impl RunTask {
         match (phase, report) {
             (Phase::Claimed, None) => {
                 if let Some(entry) = self.entry.take() {
-                    let report = self.context.reporter.serve(entry, false);
+                    let report = self.context.reporter.serve(Entry { claim: self.claimed, ..entry }, false);
                     report.ended(End::now(Outcome::Cancelled(cause))).await;
                 }
             }
@@ -306,6 +309,9 @@ impl RunTask {
         self.looked = Instant::now();
         let view = self.context.client.look(self.run).await?;
         let seen = view.seen;
+        if seen == Seen::Ours {
+            self.claimed = view.attempt;
+        }
         self.view = Some(view);
         tracing::debug!(target: "job_runner_worker.enqueuer", "run {}: {seen:?}", self.run);
         Ok(seen)
@@ -337,6 +343,7 @@ impl RunTask {
             let entry = Entry {
                 run: self.run,
                 attempt: Attempt::FIRST,
+                claim: None,
                 losses: 0,
                 token: token(),
                 run_log: self.view.as_ref().and_then(|view| view.run_log.clone()),
@@ -351,7 +358,8 @@ impl RunTask {
         }
         crash_point!(ClaimNext);
         match self.context.client.claim(self.run).await {
-            Ok(()) => {
+            Ok(attempt) => {
+                self.claimed = attempt;
                 crash_point!(ClaimSent);
                 let late = self.looked.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
@@ -387,19 +395,23 @@ impl RunTask {
     /// Reads the script, executes it, and watches it end. The report and the seat, if it has no end.
     async fn execute(&mut self, report: Option<RunReport>, seat: Seat) -> Option<(RunReport, Seat, Broken)> {
         let report = match (report, self.entry.take()) {
-            (Some(report), _) => report,
-            (None, Some(entry)) => self.context.reporter.serve(entry, false),
+            (Some(mut report), _) => {
+                report.claimed(self.claimed).await;
+                report
+            }
+            (None, Some(entry)) => self.context.reporter.serve(Entry { claim: self.claimed, ..entry }, false),
             (None, None) => return None,
         };
         let launched = match self.script().await {
             Err(outcome) => Err(outcome),
-            Ok(script) => {
+            Ok((script, run_timeout)) => {
                 let entry = report.entry();
                 let launch = Launch {
                     run: entry.run,
                     attempt: entry.attempt,
                     token: entry.token.clone(),
                     script,
+                    run_timeout,
                     environment: self.scheduled_at(),
                 };
                 match self.context.execution.launch(&launch).await {
@@ -430,20 +442,20 @@ impl RunTask {
         at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
-    /// The script of the run's job, or the outcome of a run without one.
-    async fn script(&mut self) -> Result<Script, Outcome> {
+    /// The script of the run's job and how long it may run, or the outcome of a run without one.
+    async fn script(&mut self) -> Result<(Script, Option<Duration>), Outcome> {
         let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else {
             return Err(unreadable("the run names no job".to_owned()));
         };
         let mut backoff = Backoff::default();
-        let content = loop {
+        let job = loop {
             let answer = tokio::select! {
                 cause = stop_asked(&mut self.stopped) => return Err(Outcome::Cancelled(cause)),
-                answer = self.context.client.script(&path) => answer,
+                answer = self.context.client.job(&path) => answer,
             };
             let pause = match answer {
-                Ok(content) => break content,
+                Ok(job) => break job,
                 // The server is there, and has nothing better to say of this job.
                 Err(failure) if failure.is_answer() && backoff.tries() >= ANSWERS => {
                     return Err(unreadable(failure.to_string()));
@@ -457,8 +469,10 @@ impl RunTask {
             };
             self.rest(pause).await;
         };
-        match content {
-            Some(content) => Script::parse(&content).map_err(|e| Outcome::Unstartable(e.to_string())),
+        match job.script {
+            Some(content) => Script::parse(&content)
+                .map(|script| (script, job.run_timeout))
+                .map_err(|e| Outcome::Unstartable(e.to_string())),
             None => Err(unreadable("the job's script_content is no text".to_owned())),
         }
     }
@@ -647,7 +661,7 @@ impl RunTask {
         crate::report::LogSource::forget(self.context.execution.logs(), entry.run, entry.attempt);
         entry.attempt = entry.attempt.next();
         entry.token = token();
-        entry.start = None;
+        (entry.start, entry.claim) = (None, None);
         report.relaunched(entry).await;
         // While we drain, the next start executes it.
         if self.context.draining.is_cancelled() { None } else { Some(report) }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::entry::{DeadLetter, End, Entry, Start};
 use super::plan::{self, Knowledge, Next};
 use super::reporter::{Ask, Desk, News};
-use crate::rest::{Backoff, Failure};
+use crate::rest::{Backoff, Claim, Failure};
 use crate::run::claim::Seen;
 use crate::run::{Attempt, Event, RunId, excerpt, shortage};
 use crate::wire::time;
@@ -30,6 +30,7 @@ pub(super) struct Courier {
     desk: Arc<Desk>,
     run: RunId,
     attempt: Attempt,
+    claim: Option<Attempt>,
     run_log: Option<String>,
     start: Option<Start>,
     end: Option<End>,
@@ -73,6 +74,7 @@ impl Courier {
             desk,
             run: entry.run,
             attempt: entry.attempt,
+            claim: entry.claim,
             run_log: entry.run_log.clone(),
             start: entry.start.clone(),
             end: entry.end.clone(),
@@ -136,6 +138,7 @@ impl Courier {
 
     fn learn(&mut self, news: News) {
         match news {
+            News::Claimed(claim) => self.claim = claim,
             News::Started(start) => {
                 self.known.started = true;
                 self.start = Some(start);
@@ -149,7 +152,7 @@ impl Courier {
                 self.end = Some(end);
             }
             News::Relaunched(entry) => {
-                self.attempt = entry.attempt;
+                (self.attempt, self.claim) = (entry.attempt, entry.claim);
                 self.start = None;
                 self.known = Knowledge { doubt: self.known.doubt, ..Knowledge::default() };
             }
@@ -237,7 +240,13 @@ impl Courier {
             Seen::Returned => Ok(Step::Moot("the server ended the run before its script did")),
             Seen::Theirs | Seen::NotForUs => Ok(Step::NotOurs),
             Seen::Gone => Ok(Step::Moot("the server does not know the run any more")),
+            Seen::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
+                Ok(Step::NotOurs)
+            }
             Seen::Ours | Seen::Free => {
+                if view.seen == Seen::Ours {
+                    self.claim = view.attempt;
+                }
                 self.known.start_told |= self.known.started && self.attempt == Attempt::FIRST && view.started;
                 Ok(Step::On)
             }
@@ -246,7 +255,7 @@ impl Courier {
 
     async fn tell_start(&mut self) -> Result<Step, Failure> {
         if let Some(start) = &self.start {
-            self.desk.client.tell_start(self.run, &start.at, start.pid).await?;
+            self.desk.client.tell_start(self.claimed(), &start.at, start.pid).await?;
             crash_point!(StartSent);
             self.desk.events.tell(Event::RunStarted(self.run));
         }
@@ -297,9 +306,13 @@ impl Courier {
             Some(_) => None,
         };
         crash_point!(ReturnNext);
-        self.desk.client.tell_result(self.run, at, end.outcome.success(), start).await?;
+        self.desk.client.tell_result(self.claimed(), at, &end.outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Step::Delivered)
+    }
+
+    fn claimed(&self) -> Claim {
+        Claim { run: self.run, attempt: self.claim }
     }
 
     /// The output as text. Nothing where the system has too little to read it at the moment; of a file that cannot be read
@@ -334,8 +347,8 @@ impl Courier {
 
     async fn put_log(&mut self, text: &str) -> Result<(), Failure> {
         let put = match &self.run_log {
-            Some(path) => self.desk.client.change_log(path, text).await,
-            None => match self.desk.client.new_log(self.run, text).await {
+            Some(path) => self.desk.client.change_log(self.claimed(), path, text).await,
+            None => match self.desk.client.new_log(self.claimed(), text).await {
                 Ok(Some(path)) => {
                     self.run_log = Some(path);
                     Ok(())

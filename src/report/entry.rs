@@ -10,6 +10,8 @@ pub struct Entry {
     pub run: RunId,
     /// Which execution this is.
     pub attempt: Attempt,
+    /// Which attempt of the run this is to the server, if it said so when it took the claim.
+    pub claim: Option<Attempt>,
     /// How many executions were lost.
     pub losses: u32,
     /// What the job's processes carry in their environment, and the script's file in its name.

@@ -13,7 +13,7 @@ use super::entry::{DeadLetter, End, Entry, Start};
 use super::outbox::LETTERS_KEPT;
 use super::{Events, LogSource, Outbox, Settings};
 use crate::rest::Client;
-use crate::run::{Event, RunId};
+use crate::run::{Attempt, Event, RunId};
 
 /// How many couriers may talk to the server at once.
 const TALKING: usize = 64;
@@ -105,6 +105,7 @@ pub enum Ask {
 /// What a run tells its courier.
 #[derive(Debug)]
 pub(super) enum News {
+    Claimed(Option<Attempt>),
     Started(Start),
     Output(u64),
     Ended(End),
@@ -243,6 +244,12 @@ impl RunReport {
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    /// This is the attempt that the server knows the run under. It is on disk with the next fact.
+    pub async fn claimed(&mut self, claim: Option<Attempt>) {
+        self.entry.claim = claim;
+        let _ = self.news.send(News::Claimed(claim)).await;
     }
 
     /// The script runs.

@@ -1,13 +1,15 @@
 //! What a worker reads from the server and tells it, in our own words.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, Written};
 use super::failure::Failure;
 use crate::run::claim::Seen;
-use crate::run::{KillId, RunId};
+use crate::run::{Attempt, KillId, Outcome, RunId};
 use crate::wire::resources::{
     Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, run_id_of,
 };
@@ -38,6 +40,26 @@ pub struct RunView {
     pub scheduled_at: Option<String>,
     /// When it was claimed, as the server says it.
     pub claimed_at: Option<Value>,
+    /// Which attempt is under way, if the server counts them.
+    pub attempt: Option<Attempt>,
+}
+
+/// A claim of ours: what is said of a run is said of this attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The run.
+    pub run: RunId,
+    /// The attempt, if the server counts them.
+    pub attempt: Option<Attempt>,
+}
+
+/// A job, as far as it is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// The script; nothing where the server has something else in its place.
+    pub script: Option<String>,
+    /// How long a run may take, if the server says.
+    pub run_timeout: Option<Duration>,
 }
 
 /// A kill request, as a look shows it.
@@ -110,7 +132,7 @@ impl Client {
             worker_version: env!("CARGO_PKG_VERSION"),
             concurrent_jobs,
         };
-        self.write(Method::PATCH, self.me().await?, &patch).await?;
+        self.write(Method::PATCH, self.me().await?, None, &patch).await?;
         self.health.pinged();
         Ok(())
     }
@@ -122,6 +144,7 @@ impl Client {
         if found.id != run.get() {
             return Err(Failure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
         }
+        let attempt = found.attempt();
         Ok(RunView {
             seen: found.seen(me, Utc::now()),
             mine: found.worker.as_deref() == Some(me),
@@ -129,61 +152,75 @@ impl Client {
             started: found.start_dts.is_some(),
             run_log: found.run_log,
             job: found.job,
+            attempt,
             scheduled_at: found.schedule_dts.and_then(|at| at.as_str().map(str::to_owned)),
             claimed_at: found.enqueue_dts,
         })
     }
 
-    /// Claims a run.
-    pub async fn claim(&self, run: RunId) -> Result<(), Failure> {
+    /// Claims a run. Which attempt of it that is, if the server counts them.
+    pub async fn claim(&self, run: RunId) -> Result<Option<Attempt>, Failure> {
         let me = self.me().await?;
-        self.patch_run(run, &RunPatch::claim(Utc::now(), me)).await
+        let unclaimed = Claim { run, attempt: None };
+        Ok(self.patch_run(unclaimed, &RunPatch::claim(Utc::now(), me)).await?.attempt)
     }
 
     /// Tells that a script was started.
-    pub async fn tell_start(&self, run: RunId, at: &str, pid: i32) -> Result<(), Failure> {
-        self.patch_run(run, &RunPatch::start(at, pid)).await
+    pub async fn tell_start(&self, claim: Claim, at: &str, pid: i32) -> Result<(), Failure> {
+        self.patch_run(claim, &RunPatch::start(at, pid)).await.map(drop)
     }
 
     /// Tells the result of a run. With a start for one that was never started. Nothing may be told of the run after it.
-    pub async fn tell_result(&self, run: RunId, at: &str, success: bool, start: Option<&str>) -> Result<(), Failure> {
-        self.patch_run(run, &RunPatch::result(at, success, start)).await
+    pub async fn tell_result(
+        &self,
+        claim: Claim,
+        at: &str,
+        outcome: &Outcome,
+        start: Option<&str>,
+    ) -> Result<(), Failure> {
+        let result = RunPatch::result(at, outcome.success(), start);
+        let patch = if claim.attempt.is_some() { result.with_exit(outcome) } else { result };
+        self.patch_run(claim, &patch).await.map(drop)
     }
 
     /// Makes an incomplete run due again.
     pub async fn reset(&self, run: RunId) -> Result<(), Failure> {
-        self.patch_run(run, &RunPatch::reset()).await
+        self.patch_run(Claim { run, attempt: None }, &RunPatch::reset()).await.map(drop)
     }
 
-    async fn patch_run(&self, run: RunId, patch: &RunPatch) -> Result<(), Failure> {
-        self.write(Method::PATCH, &self.run_path(run), patch).await.map(drop)
+    async fn patch_run(&self, claim: Claim, patch: &RunPatch) -> Result<Written, Failure> {
+        self.write(Method::PATCH, &self.run_path(claim.run), claim.attempt, patch).await
     }
 
     fn run_path(&self, run: RunId) -> String {
         format!("{}{run}/", self.line().settings.run_resource)
     }
 
-    /// The script of the job at a path that a run named; `None` where the server has something else in its place.
-    pub async fn script(&self, job: &str) -> Result<Option<String>, Failure> {
+    /// The job at a path that a run named.
+    pub async fn job(&self, job: &str) -> Result<JobView, Failure> {
         self.is_of_api(job)?;
         let job: Job = self.get(job).await?;
-        Ok(match job.script_content {
-            Some(Value::String(content)) => Some(content),
-            _ => None,
+        Ok(JobView {
+            script: match job.script_content {
+                Some(Value::String(content)) => Some(content),
+                _ => None,
+            },
+            run_timeout: job.run_timeout.and_then(|seconds| seconds.as_u64()).map(Duration::from_secs),
         })
     }
 
     /// Makes the log of a run; its path, where the server names it.
-    pub async fn new_log(&self, run: RunId, content: &str) -> Result<Option<String>, Failure> {
-        let log = NewLog { run: self.run_path(run), content };
-        let location = self.write(Method::POST, &self.line().settings.run_log_resource, &log).await?;
+    pub async fn new_log(&self, claim: Claim, content: &str) -> Result<Option<String>, Failure> {
+        let log = NewLog { run: self.run_path(claim.run), content };
+        let path = &self.line().settings.run_log_resource;
+        let location = self.write(Method::POST, path, claim.attempt, &log).await?.location;
         // The server names it with its own host; what counts is the path.
         Ok(location.and_then(|to| self.line().settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
     }
 
     /// Changes the log at a path.
-    pub async fn change_log(&self, path: &str, content: &str) -> Result<(), Failure> {
-        self.write(Method::PATCH, path, &LogPatch { content }).await.map(drop)
+    pub async fn change_log(&self, claim: Claim, path: &str, content: &str) -> Result<(), Failure> {
+        self.write(Method::PATCH, path, claim.attempt, &LogPatch { content }).await.map(drop)
     }
 
     /// Reads a kill request.
@@ -199,13 +236,13 @@ impl Client {
     /// Tells that we took a kill request.
     pub async fn tell_kill_taken(&self, kill: KillId) -> Result<(), Failure> {
         let patch = KillPatch { enqueue_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
-        self.write(Method::PATCH, &self.kill_path(kill), &patch).await.map(drop)
+        self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
     }
 
     /// Tells that nothing is left alive of what was to be killed.
     pub async fn tell_kill_executed(&self, kill: KillId) -> Result<(), Failure> {
         let patch = KillPatch { execute_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
-        self.write(Method::PATCH, &self.kill_path(kill), &patch).await.map(drop)
+        self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
     }
 
     fn kill_path(&self, kill: KillId) -> String {

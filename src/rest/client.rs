@@ -18,8 +18,9 @@ use super::Settings;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::tls::{self, TlsError};
-use crate::run::ApiKey;
-use crate::wire::{hmac, resources};
+use crate::run::{ApiKey, Attempt};
+use crate::wire::hmac;
+use crate::wire::resources::{self, ATTEMPT};
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,23 @@ pub struct Client {
     pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
+}
+
+/// An answer that is no refusal.
+struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    attempt: Option<Attempt>,
+    body: Vec<u8>,
+}
+
+/// What the server says of a write that it took.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Where that is which was made.
+    pub(super) location: Option<String>,
+    /// Which attempt of the run is under way, if the server counts them.
+    pub(super) attempt: Option<Attempt>,
 }
 
 /// The settings, and the connections that were made under them. A call keeps to those that it began with.
@@ -131,13 +149,12 @@ impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(Method::GET, &path, Vec::new()).await;
-            let (status, location, body) = answer?;
-            match (status.is_redirection(), location) {
+            let answer = self.send(Method::GET, &path, None, Vec::new()).await?;
+            match (answer.status.is_redirection(), answer.location) {
                 (true, Some(to)) => path = self.same_origin(&path, &to)?,
                 (true, None) => return Err(Failure::Redirected("nowhere".to_owned())),
                 (false, _) => {
-                    return resources::from_json(&body)
+                    return resources::from_json(&answer.body)
                         .map_err(|e| Failure::Nonsense(format!("GET {path} is no such resource: {e}")));
                 }
             }
@@ -150,25 +167,26 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        attempt: Option<Attempt>,
         body: &impl Serialize,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Written, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
-        match self.send(method, path, body).await? {
-            (status, location, _) if status.is_redirection() => {
-                Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())))
-            }
-            (_, location, _) => Ok(location),
+        let Answer { status, location, attempt, .. } = self.send(method, path, attempt, body).await?;
+        if status.is_redirection() {
+            return Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
         }
+        Ok(Written { location, attempt })
     }
 
     async fn send(
         &self,
         method: Method,
         path: &str,
+        attempt: Option<Attempt>,
         body: Vec<u8>,
-    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
+    ) -> Result<Answer, Failure> {
         self.health.turn().await;
-        let answer = self.send_once(&method, path, body).await;
+        let answer = self.send_once(&method, path, attempt, body).await;
         match &answer {
             Ok(_) => self.health.answered(),
             // It is there; that it is well is another matter.
@@ -185,8 +203,9 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
+        attempt: Option<Attempt>,
         body: Vec<u8>,
-    ) -> Result<(StatusCode, Option<String>, Vec<u8>), Failure> {
+    ) -> Result<Answer, Failure> {
         let line = self.line();
         let settings = &line.settings;
         let url = line.url(path)?;
@@ -198,25 +217,29 @@ impl Client {
             hmac::authorization(&settings.api_key, &settings.secret, method.as_str(), &signed_path, &body);
         // A long log takes its time.
         let whole = settings.api_timeout * 2 + Duration::from_secs(body.len() as u64 / 100_000);
-        let request = line
+        let mut request = line
             .http
             .request(method.clone(), url)
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             .timeout(whole)
             .body(body);
+        if let Some(attempt) = attempt {
+            request = request.header(ATTEMPT, attempt.0);
+        }
         let response = request.send().await.map_err(|e| from_transport(&e))?;
         self.look_at_clock(&response);
         let status = response.status();
-        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let (location, after) = (header(LOCATION), header(RETRY_AFTER));
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let (location, after) = (header(LOCATION.as_str()), header(RETRY_AFTER.as_str()));
         refusal(status, after.as_deref())?;
-        let read = match (status.is_success(), *method == Method::GET) {
+        let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok()).map(Attempt);
+        let body = match (status.is_success(), *method == Method::GET) {
             (true, true) => read(response).await?,
             (true, false) => no_page(response).await.map(|()| Vec::new())?,
             (false, _) => Vec::new(),
         };
-        Ok((status, location, read))
+        Ok(Answer { status, location, attempt, body })
     }
 
     /// Whether a path is the API's, which begins with the directory of the run resource.

@@ -8,7 +8,7 @@ use axum::body::{self, Body};
 use axum::extract::Request;
 use axum::http::Response as HttpResponse;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -16,6 +16,7 @@ use super::client::MAX_BODY;
 use super::{Client, Settings};
 use crate::run::{ApiKey, Secret};
 use crate::wire::hmac;
+use crate::wire::resources::ATTEMPT;
 
 pub(super) const RUN: &str = include_str!("../../tests/fixtures/wire/run.json");
 pub(super) const JOB: &str = include_str!("../../tests/fixtures/wire/job.json");
@@ -30,6 +31,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) authorization: String,
     pub(super) content_type: String,
+    /// The header of this name; nothing where there is none.
+    pub(super) attempt: String,
     pub(super) body: Vec<u8>,
 }
 
@@ -57,6 +60,7 @@ impl Server {
                     path: head.uri.to_string(),
                     authorization: header(AUTHORIZATION),
                     content_type: header(CONTENT_TYPE),
+                    attempt: header(HeaderName::from_static(ATTEMPT)),
                     body: body::to_bytes(content, MAX_BODY).await.expect("a body").to_vec(),
                 };
                 noted.lock().expect("the calls").push(call.clone());

@@ -101,6 +101,7 @@ impl Leftovers {
                 let chosen = Entry {
                     run,
                     attempt,
+                    claim: entry.and_then(|entry| entry.claim),
                     losses: attempt.0.saturating_sub(1),
                     token: record.token.clone(),
                     run_log: entry.and_then(|entry| entry.run_log.clone()),
@@ -189,6 +190,7 @@ impl Leftovers {
                 let entry = Entry {
                     run,
                     attempt: Attempt::FIRST,
+                    claim: fresh.attempt,
                     losses: 1,
                     token: String::new(),
                     run_log: fresh.run_log,

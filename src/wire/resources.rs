@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::time;
-use crate::run::RunId;
 use crate::run::claim::Seen;
+use crate::run::{Attempt, Cause, Exit, Outcome, RunId};
 
 #[cfg(test)]
 mod tests;
+
+/// The header in which the attempt of a run is told: in the answer to a claim, and with every later write of the worker that
+/// heard it there. An old server does not tell it, and an old worker does not ask.
+pub const ATTEMPT: &str = "job-runner-attempt";
 
 /// `GET /api/v1/run/{id}/`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -42,9 +46,19 @@ pub struct Run {
     /// When it was over.
     #[serde(default)]
     pub return_dts: Option<Value>,
+    /// Which attempt is under way. An old server does not say.
+    #[serde(default)]
+    pub attempt: Option<Value>,
 }
 
 impl Run {
+    /// Which attempt is under way, if the server counts them.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        let attempt = self.attempt.as_ref().and_then(Value::as_u64)?;
+        u32::try_from(attempt).ok().map(Attempt)
+    }
+
     /// What this says to the worker whose path is `me`.
     #[must_use]
     pub fn seen(&self, me: &str, now: DateTime<Utc>) -> Seen {
@@ -67,6 +81,9 @@ pub struct Job {
     /// The script, as text; anything else is no script.
     #[serde(default)]
     pub script_content: Option<Value>,
+    /// How many seconds a run may take. An old server does not say.
+    #[serde(default)]
+    pub run_timeout: Option<Value>,
 }
 
 /// `GET /api/v1/worker/`, one of its objects.
@@ -143,6 +160,15 @@ pub struct RunPatch {
     /// Whether it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_success: Option<bool>,
+    /// With which status the script ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// By which signal it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_signal: Option<i32>,
+    /// Why it was stopped, if it was: `killed` or `timed_out`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_cause: Option<&'static str>,
 }
 
 impl RunPatch {
@@ -168,6 +194,27 @@ impl RunPatch {
             start_dts: start.map(|at| Some(at.to_owned())),
             ..Self::default()
         }
+    }
+
+    /// With how it ended: for a server that counts attempts, and so knows these fields.
+    #[must_use]
+    pub fn with_exit(self, outcome: &Outcome) -> Self {
+        let (exit, cause) = match outcome {
+            Outcome::Ran { exit, cause, .. } => (Some(*exit), *cause),
+            Outcome::Cancelled(cause) => (None, Some(*cause)),
+            Outcome::Unstartable(_) | Outcome::Lost(_) => (None, None),
+        };
+        let (exit_code, exit_signal) = match exit {
+            Some(Exit::Code(code)) => (Some(code), None),
+            Some(Exit::Signal(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        let exit_cause = match cause {
+            Some(Cause::Killed) => Some("killed"),
+            Some(Cause::TimedOut) => Some("timed_out"),
+            Some(Cause::Interrupted | Cause::NotOurs) | None => None,
+        };
+        Self { exit_code, exit_signal, exit_cause, ..self }
     }
 
     /// Makes an incomplete run due again.

@@ -14,7 +14,8 @@ pub const LETTERS_KEPT: usize = 100;
 pub const LETTERS_KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
 /// The schema, one step a version; a file of any earlier version is brought forward.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE binding (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE run (
         run INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, losses INTEGER NOT NULL, token TEXT NOT NULL,
@@ -25,7 +26,11 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE dead_letter (
         id INTEGER PRIMARY KEY, at TEXT NOT NULL, run INTEGER NOT NULL, what TEXT NOT NULL, reason TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE run ADD COLUMN claim INTEGER;
+",
+];
 
 /// Brings the schema to our version.
 pub async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<(), OutboxError> {
@@ -92,7 +97,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::Nothing => return Ok(()),
         Change::Run(entry) => {
             let end = entry.end.as_ref();
-            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(entry.run.get())
                 .bind(i64::from(entry.attempt.0))
                 .bind(i64::from(entry.losses))
@@ -103,6 +108,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
                 .bind(end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()))
                 .bind(end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)))
                 .bind(end.map(|end| end.at.clone()))
+                .bind(entry.claim.map(|claim| i64::from(claim.0)))
         }
         Change::ForgetRun(run) => sqlx::query("DELETE FROM run WHERE run = ?").bind(run.get()),
         Change::Kill(entry) => sqlx::query("INSERT OR REPLACE INTO kill VALUES (?, ?, ?)")
@@ -149,6 +155,7 @@ fn entry(row: &SqliteRow) -> Option<Entry> {
     Some(Entry {
         run: RunId::new(get(row, "run")?)?,
         attempt: Attempt(u32::try_from(get::<i64>(row, "attempt")?).ok()?),
+        claim: get::<Option<i64>>(row, "claim")?.and_then(|claim| u32::try_from(claim).ok()).map(Attempt),
         losses: u32::try_from(get::<i64>(row, "losses")?).ok()?,
         token: get(row, "token")?,
         run_log: get(row, "run_log")?,

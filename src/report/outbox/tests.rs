@@ -57,6 +57,7 @@ fn claimed(id: i64) -> Entry {
     Entry {
         run: run(id),
         attempt: Attempt::FIRST,
+        claim: None,
         losses: 0,
         token: format!("token-{id}"),
         run_log: None,
@@ -68,6 +69,7 @@ fn claimed(id: i64) -> Entry {
 fn with_end(id: i64, outcome: Outcome) -> Entry {
     Entry {
         attempt: Attempt(3),
+        claim: Some(Attempt(2)),
         losses: 2,
         run_log: Some("/api/v1/run_log/7/".to_owned()),
         start: Some(Start { pid: 4712, at: "2026-11-23 17:02:02.101230+00:00".to_owned() }),

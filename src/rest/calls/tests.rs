@@ -12,10 +12,18 @@ use super::super::health::Verdict;
 use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, settings, signed};
 use super::*;
 use crate::rest::Settings;
-use crate::run::ApiKey;
+use crate::run::{ApiKey, Cause, Exit, Left};
 
 fn run_2() -> RunId {
     RunId::new(2).expect("a run")
+}
+
+fn old_claim() -> Claim {
+    Claim { run: run_2(), attempt: None }
+}
+
+fn failed() -> Outcome {
+    Outcome::Ran { exit: Exit::Code(3), cause: None, left: Left::Nobody }
 }
 
 fn kill_1() -> KillId {
@@ -37,18 +45,19 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
 
     let seen = client.look(run_2()).await.expect("a run");
     assert_eq!((seen.seen, seen.job.as_deref()), (Seen::Returned, Some("/api/v1/job/1/")));
-    let script = client.script("/api/v1/job/1/").await.expect("a job");
-    assert_eq!(script.as_deref(), Some("#!/usr/bin/env bash\necho hello\n"));
+    let job = client.job("/api/v1/job/1/").await.expect("a job");
+    assert_eq!(job.run_timeout, None);
+    assert_eq!(job.script.as_deref(), Some("#!/usr/bin/env bash\necho hello\n"));
     client.credentials().await.expect("accepted");
     let kill = client.kill_request(kill_1()).await.expect("a kill request");
     assert_eq!((kill.run, kill.taken, kill.executed), (Some(run_2()), false, false));
-    client.claim(run_2()).await.expect("accepted");
-    client.tell_start(run_2(), "at", 7).await.expect("accepted");
-    client.tell_result(run_2(), "later", false, None).await.expect("accepted");
+    assert_eq!(client.claim(run_2()).await, Ok(None), "an old server does not count");
+    client.tell_start(old_claim(), "at", 7).await.expect("accepted");
+    client.tell_result(old_claim(), "later", &failed(), None).await.expect("accepted");
     client.reset(run_2()).await.expect("accepted");
-    let log = client.new_log(run_2(), "héllo\n").await.expect("accepted");
+    let log = client.new_log(old_claim(), "héllo\n").await.expect("accepted");
     assert_eq!(log.as_deref(), Some("/api/v1/run_log/7/"));
-    client.change_log("/api/v1/run_log/7/", "x").await.expect("accepted");
+    client.change_log(old_claim(), "/api/v1/run_log/7/", "x").await.expect("accepted");
     client.tell_kill_taken(kill_1()).await.expect("accepted");
     client.tell_kill_executed(kill_1()).await.expect("accepted");
     client.pong(4).await.expect("accepted");
@@ -94,6 +103,40 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
 }
 
 #[tokio::test]
+async fn a_server_that_counts_attempts_is_told_which_one_and_how_it_ended() {
+    let server = Server::that(|call| match (call.method.as_str(), call.path.as_str()) {
+        ("GET", path) if path.starts_with("/api/v1/job/") => answer(200, &[], r#"{"run_timeout": 90}"#),
+        ("GET", _) => answer(200, &[], WORKERS),
+        ("POST", _) => answer(201, &[("location", "/api/v1/run_log/7/")], ""),
+        _ if call.attempt == "4" => answer(409, &[], ""),
+        _ => answer(202, &[("job-runner-attempt", "5")], ""),
+    })
+    .await;
+    let client = server.client();
+    let claim = Claim { run: run_2(), attempt: client.claim(run_2()).await.expect("accepted") };
+    assert_eq!(claim.attempt, Some(Attempt(5)));
+    client.tell_start(claim, "at", 7).await.expect("accepted");
+    client.new_log(claim, "x").await.expect("accepted");
+    client.change_log(claim, "/api/v1/run_log/7/", "x").await.expect("accepted");
+    client.tell_result(claim, "later", &failed(), None).await.expect("accepted");
+    let killed = Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody };
+    client.tell_result(claim, "later", &killed, None).await.expect("accepted");
+    let old = Claim { run: run_2(), attempt: Some(Attempt(4)) };
+    assert_eq!(client.tell_start(old, "at", 7).await, Err(Failure::Conflict));
+    assert_eq!(client.job("/api/v1/job/1/").await.expect("a job").run_timeout, Some(Duration::from_secs(90)));
+
+    let calls = server.calls();
+    let attempts: Vec<_> = calls.iter().map(|call| call.attempt.as_str()).collect();
+    assert_eq!(attempts, ["", "", "5", "5", "5", "5", "5", "4", ""]);
+    let told = |at: usize| -> Value { serde_json::from_slice(&calls[at].body).expect("JSON") };
+    assert_eq!(told(5), json!({"return_dts": "later", "return_success": false, "exit_code": 3}));
+    assert_eq!(
+        told(6),
+        json!({"return_dts": "later", "return_success": false, "exit_signal": 9, "exit_cause": "timed_out"})
+    );
+}
+
+#[tokio::test]
 async fn who_we_are_is_asked_once() {
     let server = Server::with(200, WORKERS).await;
     let client = server.client();
@@ -106,13 +149,13 @@ async fn who_we_are_is_asked_once() {
 #[tokio::test]
 async fn a_location_may_be_a_path() {
     let server = Server::that(|_| answer(201, &[("location", "/api/v1/run_log/7/")], "")).await;
-    assert_eq!(server.client().new_log(run_2(), "").await, Ok(Some("/api/v1/run_log/7/".to_owned())));
+    assert_eq!(server.client().new_log(old_claim(), "").await, Ok(Some("/api/v1/run_log/7/".to_owned())));
 }
 
 #[tokio::test]
 async fn a_log_that_the_server_does_not_name_has_no_path() {
     for status in [200, 201, 202, 204] {
-        assert_eq!(Server::with(status, "").await.client().new_log(run_2(), "").await, Ok(None), "{status}");
+        assert_eq!(Server::with(status, "").await.client().new_log(old_claim(), "").await, Ok(None), "{status}");
     }
 }
 
@@ -133,8 +176,8 @@ async fn a_run_that_is_not_the_one_asked_for_makes_no_sense() {
 #[tokio::test]
 async fn a_lone_surrogate_in_a_script_is_no_obstacle() {
     let at = Server::with(200, r##"{"script_content": "#!/bin/sh\necho \ud800\n"}"##).await;
-    let script = at.client().script("/api/v1/job/1/").await.expect("a job");
-    assert_eq!(script.as_deref(), Some("#!/bin/sh\necho \u{fffd}\n"));
+    let job = at.client().job("/api/v1/job/1/").await.expect("a job");
+    assert_eq!(job.script.as_deref(), Some("#!/bin/sh\necho \u{fffd}\n"));
 }
 
 #[tokio::test]

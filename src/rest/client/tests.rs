@@ -23,11 +23,12 @@ async fn run_numbered(client: &Client, number: i64) -> Result<Run, Failure> {
 }
 
 async fn patch(client: &Client) -> Result<(), Failure> {
-    client.write(Method::PATCH, "/api/v1/run/2/", &RunPatch::default()).await.map(drop)
+    client.write(Method::PATCH, "/api/v1/run/2/", None, &RunPatch::default()).await.map(drop)
 }
 
 async fn post(client: &Client) -> Result<Option<String>, Failure> {
-    client.write(Method::POST, "/api/v1/run_log/", &NewLog { run: "/api/v1/run/2/".to_owned(), content: "" }).await
+    let log = NewLog { run: "/api/v1/run/2/".to_owned(), content: "" };
+    Ok(client.write(Method::POST, "/api/v1/run_log/", None, &log).await?.location)
 }
 
 /// A client that soon loses patience.

@@ -17,8 +17,8 @@ async fn a_path_that_leads_away_is_not_followed() {
         "data:application/json,{}",
     ] {
         let refused = Failure::Elsewhere(path.to_owned());
-        assert_eq!(at.client().script(path).await, Err(refused.clone()));
-        assert_eq!(at.client().change_log(path, "").await, Err(refused));
+        assert_eq!(at.client().job(path).await, Err(refused.clone()));
+        assert_eq!(at.client().change_log(old_claim(), path, "").await, Err(refused));
     }
     assert!(elsewhere.calls().is_empty() && at.calls().is_empty());
 }
@@ -39,14 +39,14 @@ async fn a_job_outside_the_api_is_not_asked_for() {
         "/api/v1/..\\job/1/",
         "/login/?next=/api/v1/job/1/",
     ] {
-        let failure = at.client().script(path).await.expect_err("no job");
+        let failure = at.client().job(path).await.expect_err("no job");
         assert_eq!(failure, Failure::Elsewhere(path.to_owned()));
         assert!(!failure.is_passing());
         assert_eq!(failure.to_string(), format!("{path} is no path of the server's API"));
     }
     assert!(at.calls().is_empty());
     for path in ["/api/v1/job/1/", "/api/v1/other/../job/1/", &inside] {
-        assert!(at.client().script(path).await.is_ok_and(|script| script.is_some()), "{path}");
+        assert!(at.client().job(path).await.is_ok_and(|job| job.script.is_some()), "{path}");
     }
 }
 
@@ -60,6 +60,6 @@ async fn the_api_is_where_the_run_resource_says() {
     ] {
         let at = Server::with(200, JOB).await;
         let client = client(Settings { run_resource: run_resource.to_owned(), ..settings(&at.url) });
-        assert_eq!(client.script(job).await.is_ok(), of_api, "{run_resource} {job}");
+        assert_eq!(client.job(job).await.is_ok(), of_api, "{run_resource} {job}");
     }
 }
