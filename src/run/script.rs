@@ -10,6 +10,9 @@ mod tests;
 /// The longest first line that is taken for a command.
 pub const MAX_SHEBANG: usize = 4096;
 
+/// The longest script that is executed, in bytes.
+pub const MAX_SCRIPT: usize = 16 * 1024 * 1024;
+
 /// What can be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -23,6 +26,9 @@ pub enum Unreadable {
     /// The first line is none.
     #[error("The first line of the job to run needs to start with a shebang (#!). The current first line is: \"{0}\"")]
     NoShebang(String),
+    /// More than anybody writes.
+    #[error("The script is {0} bytes long; at most 16777216 are allowed.")]
+    TooMuch(usize),
     /// `#!` and nothing behind it.
     #[error("The first line names an empty interpreter.")]
     EmptyInterpreter,
@@ -44,6 +50,9 @@ impl Script {
     /// # Errors
     /// One clear sentence for the log of the failed run.
     pub fn parse(content: &str) -> Result<Self, Unreadable> {
+        if content.len() > MAX_SCRIPT {
+            return Err(Unreadable::TooMuch(content.len()));
+        }
         let content = content.strip_prefix('\u{feff}').unwrap_or(content);
         let body = content.replace("\r\n", "\n");
         let first = body.split('\n').next().unwrap_or_default().trim_end_matches('\r');

@@ -126,7 +126,7 @@ pub enum FromShim {
     Ended {
         /// How.
         how: How,
-        /// How many bytes the script wrote.
+        /// How many bytes of output there were, without what was taken out.
         output: u64,
         /// When, as it is sent.
         at: String,

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Fault, Latch, Options, Server, What, WorkerOptions, WorkerProcess, WorkerSpec, skip};
+use crate::support::{Fault, Latch, Options, Server, What, WorkerOptions, WorkerProcess, WorkerSpec, has_python, skip};
 use crate::worker;
 
 const CANARY: &str = "canary-7f3a91";
@@ -49,6 +49,9 @@ fn holders(folder: &Path, text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn p16_a_job_of_the_same_user_finds_the_secret_in_the_ini_file_and_nowhere_else() {
+    if !has_python() {
+        return;
+    }
     let (server, worker) = up(&worker().unprivileged()).await;
     // Trouble is what tempts to tell too much.
     server.inject(Fault::on("PATCH", "/api/v1/run/", What::status(401)).once());
@@ -66,6 +69,9 @@ async fn p16_a_job_of_the_same_user_finds_the_secret_in_the_ini_file_and_nowhere
 
 #[tokio::test]
 async fn p16_a_secret_from_the_environment_is_found_nowhere() {
+    if !has_python() {
+        return;
+    }
     let options = worker().unprivileged().unset("secret").env("JOB_RUNNER_WORKER_SECRET", CANARY);
     let (server, worker) = up(&options).await;
     let run = server.submit(seeker(&worker));

@@ -44,6 +44,6 @@ pub use rows::{KillRow, LogVersion, RunRow, RunSpec, Step, StepKind, WorkerRow};
 pub use scripts::{Latch, exits_with, prints};
 pub use server::{Options, Server, WorkerSpec};
 pub use signature::sign;
-pub use skip::skip;
+pub use skip::{has_python, skip};
 pub use tmpfs::Tmpfs;
 pub use worker_process::{WorkerHome, WorkerOptions, WorkerProcess};

@@ -309,10 +309,10 @@ impl Drop for WorkerHome {
     }
 }
 
-/// A user that nobody is and that no other test takes.
+/// A user that nobody is and that no other test takes. A container may have no more users than these.
 fn nobody_else() -> Uid {
-    let number = USERS.fetch_add(1, Ordering::Relaxed) % 256;
-    Uid::from_raw(100_000 + (std::process::id() % 4_000_000) * 256 + number)
+    let number = USERS.fetch_add(1, Ordering::Relaxed);
+    Uid::from_raw(20_000 + (std::process::id().wrapping_mul(61) + number) % 40_000)
 }
 
 /// A running worker, or one that has ended and may be started again.

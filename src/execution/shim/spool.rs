@@ -1,7 +1,7 @@
 //! The output of a run on disk: its head and the ring of its tail, bounded whatever the script prints.
 //!
-//! The file begins with [`MAGIC`], the sizes of head and ring and the number of bytes the script has
-//! written, each a little-endian `u64`; then the head; then the ring, in which the byte at output offset
+//! The file begins with [`MAGIC`], the sizes of head and ring and the number of bytes of output there
+//! have been, each a little-endian `u64`; then the head; then the ring, in which the byte at output offset
 //! `o` stands at `(o - head) % ring`. Data is written before the number, so that a reader of a living
 //! file sees no byte that is not there.
 

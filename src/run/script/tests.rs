@@ -218,3 +218,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_script_may_be_long_but_not_endless() {
+    let script = |length: usize| format!("#!/bin/sh\n{}", "x".repeat(length - 10));
+    assert!(Script::parse(&script(MAX_SCRIPT)).is_ok());
+    assert_eq!(Script::parse(&script(MAX_SCRIPT + 1)), Err(Unreadable::TooMuch(MAX_SCRIPT + 1)));
+}
