@@ -50,6 +50,13 @@ impl Fixture {
         self.office().news().tell(item);
     }
 
+    /// The server goes and comes back, with the same data and settings.
+    pub async fn restart(self) -> Self {
+        let settings = self.office().settings.clone();
+        self.server.stop().await;
+        Self { server: Server::start(settings).await.expect("a server"), directory: self.directory }
+    }
+
     pub async fn stop(self) {
         self.server.stop().await;
         drop(self.directory);

@@ -1,5 +1,13 @@
-//! The whole server: real HTTP, real WebSockets, on free ports of loopback.
+//! The whole server: real HTTP, real ZeroMQ, real WebSockets, on free ports of loopback.
 
+mod chains;
+mod claims;
+mod dispatch;
 mod feed;
 mod fixture;
+mod health;
+mod onlookers;
+mod planning;
 mod raw_socket;
+mod stage;
+mod subscriber;

@@ -37,6 +37,8 @@ pub use wall::Wall;
 const LOOKS: usize = 100;
 /// How many pieces of news are heard together.
 const HEARD: usize = 4096;
+/// How often in a pass who is there is read again, where that goes on changing.
+const MUSTERS: usize = 3;
 /// How long after a store that did not answer it is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -92,7 +94,10 @@ impl Dispatcher {
     async fn work(&mut self, wall: &Wall) {
         loop {
             let again = match self.pass().await {
-                Ok(true) => continue,
+                Ok(true) => {
+                    self.hear_all();
+                    continue;
+                }
                 Ok(false) => None,
                 Err(e) => {
                     tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
@@ -146,18 +151,21 @@ impl Dispatcher {
     /// Looks at what is to be looked at; `true` if that was not everything.
     async fn pass(&mut self) -> Result<bool, StoreError> {
         let now = Instant::now();
-        if self.agenda.everything || self.agenda.roster {
-            self.muster(now).await?;
-        }
-        self.lose_the_silent(now).await?;
         self.gather_due().await?;
         self.gather_runs(now).await?;
+        // Whoever made a run has told of its workers before: a run is looked at with those who are there for it.
+        for _ in 0..MUSTERS {
+            self.hear_all();
+            if self.agenda.everything || self.agenda.roster {
+                self.muster(now).await?;
+            }
+        }
+        self.lose_the_silent(now).await?;
         self.kill(now).await?;
         self.limit(now).await?;
         self.ping(now);
         let looked = self.look(now).await?;
         self.next_due = self.office.store.next_due(self.seen).await?;
-        self.hear_all();
         Ok(looked)
     }
 

@@ -1,9 +1,9 @@
 //! What is due, and when there is something to do next.
 
-use super::rows::{instant, micros};
+use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, JobId};
+use crate::server::model::{Instant, JobId, Run};
 
 impl Store {
     /// The jobs with runs that became due after one instant and until another, and that nobody has claimed.
@@ -30,6 +30,19 @@ impl Store {
         );
         let found: Option<i64> = query.bind(micros(after)).fetch_one(&self.readers).await?;
         found.map(instant).transpose()
+    }
+
+    /// The runs of a job that nobody has claimed, the earliest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn coming(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let query = sqlx::query(
+            "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+             ORDER BY schedule_dts, id LIMIT ?",
+        );
+        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
+        found.iter().map(rows::run).collect()
     }
 
     /// The jobs that have a schedule and no run that waits for its time.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
-pub use health::{Muster, TimeLimit};
+pub use health::{Answer, Muster, TimeLimit};
 pub use look::{Look, Offer};
 pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
 pub use runs::{Changed, NewRun, RunChange};

@@ -1,5 +1,6 @@
 //! Runs: made, read, changed one checked step at a time, and what follows from that.
 
+use chrono::SubsecRound;
 use sqlx::sqlite::SqliteConnection;
 
 use super::fires::record;
@@ -96,7 +97,7 @@ impl Store {
     pub async fn change_run(&self, run: RunId, patch: &Patch, who: Who, now: Instant) -> Result<RunChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(before) = find(&mut writing, run).await? else { return Ok(RunChange::Unknown) };
-        let mut step = match life::change(&before, patch, who) {
+        let mut step = match life::change(&before, &as_stored(patch), who) {
             Ok(step) => step,
             Err(refusal) => {
                 if let Who::Worker(worker, attempt) = who
@@ -139,6 +140,17 @@ impl Store {
         }
         news.into_iter().for_each(|item| self.news().tell(item));
         Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
+    }
+}
+
+/// Instants are stored to the microsecond: what is said again is compared with what was stored of it.
+fn as_stored(patch: &Patch) -> Patch {
+    let stored = |at: Option<Option<Instant>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
+    Patch {
+        enqueue_dts: stored(patch.enqueue_dts),
+        start_dts: stored(patch.start_dts),
+        return_dts: stored(patch.return_dts),
+        ..patch.clone()
     }
 }
 

@@ -1,0 +1,46 @@
+//! Children: when they run, and why not.
+
+use crate::stage::{Stage, made};
+
+#[tokio::test]
+async fn children_run_after_their_parent_and_say_why_not() {
+    let stage = Stage::start(1).await;
+    let parent = stage.job(|_| {}).await;
+    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
+    let disabled = stage.job(|new| (new.title, new.parent) = ("disabled".to_owned(), Some(parent.id))).await;
+    stage.disable(&disabled).await;
+    let failed = stage.due(&parent).await.id;
+    stage.execute(0, failed, false).await;
+    assert!(stage.coming(&child).await.is_empty());
+    let well = stage.due(&parent).await.id;
+    stage.execute(0, well, true).await;
+    assert_eq!(stage.coming(&child).await.len(), 1);
+    assert!(stage.coming(&disabled).await.is_empty());
+    assert_eq!(
+        stage.reasons(&child).await[0],
+        format!("Skipped: its parent failed: run {failed} of job {}", parent.id)
+    );
+    let reasons = stage.reasons(&disabled).await;
+    assert_eq!(reasons[1], format!("Skipped: the job is disabled: run {well} of job {}", parent.id));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn children_wait_for_all_workers() {
+    let stage = Stage::start(3).await;
+    let parent = stage.job(|job| job.run_on_all_workers = true).await;
+    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
+    stage.due(&parent).await;
+    let runs = stage
+        .until("a run of each", async |store| {
+            Some(store.coming(parent.id, 9).await.unwrap()).filter(|runs| runs.len() == 3)
+        })
+        .await;
+    for (index, run) in runs.iter().enumerate() {
+        assert!(stage.coming(&child).await.is_empty());
+        made(stage.claim(index, run.id).await);
+        made(stage.finish(index, run.id, true).await);
+    }
+    assert_eq!(stage.coming(&child).await.len(), 1);
+    stage.fixture.stop().await;
+}

@@ -1,0 +1,265 @@
+//! A server with a project, a pool, a template and workers; runs go on as workers would have them go.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use jobrunner::run::{ApiKey, Attempt, KillId, RunId, Secret};
+use jobrunner::server::Settings;
+use jobrunner::server::life::{Patch, Who};
+use jobrunner::server::model::{Job, Pool, Run, Template, Worker, WorkerId};
+use jobrunner::server::news::{Heard, Item};
+use jobrunner::server::store::{Answer, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::fixture::Fixture;
+use crate::subscriber::Subscriber;
+
+/// How long a change may take before a wait for it fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct Stage {
+    pub fixture: Fixture,
+    pub pool: Pool,
+    pub template: Template,
+    pub workers: Vec<Worker>,
+}
+
+impl Stage {
+    /// With so many workers, `worker1` and so on.
+    pub async fn start(workers: usize) -> Self {
+        Self::with(workers, |_| {}).await
+    }
+
+    /// With settings of its own. Repeats are quick everywhere.
+    pub async fn with(workers: usize, change: impl FnOnce(&mut Settings)) -> Self {
+        let fixture = Fixture::with(|settings| {
+            settings.announce_interval = Duration::from_millis(200);
+            change(settings);
+        })
+        .await;
+        let store = &fixture.office().store;
+        let mut made = Vec::new();
+        for number in 1..=workers {
+            made.push(new_worker(store, &format!("worker{number}")).await);
+        }
+        let pool = NewPool {
+            title: "pool".to_owned(),
+            workers: made.iter().map(|worker| worker.id).collect(),
+            ..NewPool::default()
+        };
+        let pool = store.new_pool(&pool).await.expect("a pool");
+        let project = NewProject { title: "project".to_owned(), pools: vec![pool.id], ..NewProject::default() };
+        let project = store.new_project(&project).await.expect("a project");
+        let template = NewTemplate {
+            title: "template".to_owned(),
+            body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(),
+            project: project.id,
+        };
+        let template = store.new_template(&template).await.expect("a template");
+        Self { fixture, pool, template, workers: made }
+    }
+
+    /// The server goes and comes back, with the same data.
+    pub async fn restart(self) -> Self {
+        Self { fixture: self.fixture.restart().await, ..self }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.fixture.office().store
+    }
+
+    pub fn worker(&self, index: usize) -> WorkerId {
+        self.workers[index].id
+    }
+
+    /// Makes a job.
+    pub async fn job(&self, change: impl FnOnce(&mut NewJob)) -> Job {
+        let mut new = NewJob::new("job", self.template.id, self.pool.id, "echo hello");
+        change(&mut new);
+        self.store().new_job(&new).await.expect("a job")
+    }
+
+    /// Makes a run that is due now.
+    pub async fn due(&self, job: &Job) -> Run {
+        self.run_at(job, Utc::now()).await
+    }
+
+    pub async fn run_at(&self, job: &Job, at: DateTime<Utc>) -> Run {
+        self.store().new_run(&NewRun::due(job.id, at)).await.expect("a run")
+    }
+
+    pub async fn subscribe(&self, index: usize) -> Subscriber {
+        Subscriber::of(&self.fixture, &self.workers[index].api_key).await
+    }
+
+    /// The run as it is now.
+    pub async fn run(&self, run: RunId) -> Run {
+        self.store().run(run).await.expect("an answer").expect("a run")
+    }
+
+    /// A worker changes a run.
+    pub async fn change(&self, worker: usize, run: RunId, patch: Patch) -> RunChange {
+        self.change_in(worker, run, None, patch).await
+    }
+
+    pub async fn change_in(&self, worker: usize, run: RunId, attempt: Option<Attempt>, patch: Patch) -> RunChange {
+        let who = Who::Worker(self.worker(worker), attempt);
+        self.store().change_run(run, &patch, who, Utc::now()).await.expect("an answer")
+    }
+
+    pub async fn claim(&self, worker: usize, run: RunId) -> RunChange {
+        let patch =
+            Patch { enqueue_dts: Some(Some(Utc::now())), worker: Some(self.worker(worker)), ..Patch::default() };
+        self.change(worker, run, patch).await
+    }
+
+    pub async fn begin(&self, worker: usize, run: RunId) {
+        let patch = Patch { start_dts: Some(Some(Utc::now())), ..Patch::default() };
+        made(self.change(worker, run, patch).await);
+    }
+
+    pub async fn finish(&self, worker: usize, run: RunId, success: bool) -> RunChange {
+        self.change(worker, run, returned(success)).await
+    }
+
+    /// Claimed, started and over.
+    pub async fn execute(&self, worker: usize, run: RunId, success: bool) {
+        made(self.claim(worker, run).await);
+        self.begin(worker, run).await;
+        made(self.finish(worker, run, success).await);
+    }
+
+    /// Waits until something that is looked up after each piece of news is there.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut(&Store) -> Option<T>) -> T {
+        let mut news = self.fixture.office().news().listen();
+        let wait = async {
+            loop {
+                if let Some(found) = look(self.store()).await {
+                    return found;
+                }
+                assert_ne!(news.next().await, Heard::Closed);
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what} in time"))
+    }
+
+    /// The runs of a job that nobody has claimed.
+    pub async fn coming(&self, job: &Job) -> Vec<Run> {
+        self.store().coming(job.id, 100).await.expect("an answer")
+    }
+
+    /// A worker answers a ping.
+    pub async fn answer(&self, worker: usize, seats: u32) {
+        let answer = Answer { at: Utc::now(), version: None, seats: Some(seats) };
+        self.store().answered(self.worker(worker), &answer).await.expect("an answer");
+    }
+
+    /// The reasons that are written down of a job, the oldest first.
+    pub async fn reasons(&self, job: &Job) -> Vec<String> {
+        let fires = self.store().fires(job.id, 100).await.expect("an answer");
+        fires.iter().rev().map(|fire| format!("{:?}: {}", fire.what, fire.reason)).collect()
+    }
+
+    /// Changes the data as some other part of the server does, which then tells it.
+    async fn sql(&self, change: &'static str, id: i64, news: Item) {
+        let mut connection = self.connect().await;
+        let changed = sqlx::query(change).bind(id).execute(&mut connection).await.expect("a change");
+        assert_eq!(changed.rows_affected(), 1, "{change}");
+        self.fixture.office().news().tell(news);
+    }
+
+    /// A worker takes a request to kill.
+    pub async fn take_kill(&self, kill: KillId) {
+        let take = "UPDATE kill_request SET enqueue_dts = 1 WHERE id = ?";
+        self.sql(take, kill.get(), Item::KillEnqueued(kill)).await;
+    }
+
+    /// What a request is for, and why.
+    pub async fn kill(&self, kill: KillId) -> (RunId, String) {
+        let mut connection = self.connect().await;
+        let query = sqlx::query_as("SELECT run, cause FROM kill_request WHERE id = ?").bind(kill.get());
+        let (run, cause): (i64, String) = query.fetch_one(&mut connection).await.expect("a request");
+        (RunId::new(run).expect("a run"), cause)
+    }
+
+    pub async fn disable(&self, job: &Job) {
+        self.sql("UPDATE job SET enqueue_is_enabled = 0 WHERE id = ?", job.id.get(), Item::JobChanged(job.id)).await;
+    }
+
+    pub async fn enable(&self, job: &Job) {
+        self.sql("UPDATE job SET enqueue_is_enabled = 1 WHERE id = ?", job.id.get(), Item::JobChanged(job.id)).await;
+    }
+
+    pub async fn disable_worker(&self, worker: usize) {
+        let disable = "UPDATE worker SET enqueue_is_enabled = 0 WHERE id = ?";
+        self.sql(disable, self.worker(worker).get(), Item::ThingsChanged).await;
+    }
+
+    /// A job is another from now on.
+    pub async fn change_job(&self, job: &Job, change: &'static str) {
+        self.sql(change, job.id.get(), Item::JobChanged(job.id)).await;
+    }
+
+    /// A run that waits for its time is due.
+    pub async fn make_due(&self, run: &Run) {
+        self.sql("UPDATE run SET schedule_dts = 1 WHERE id = ?", run.id.get(), Item::RunScheduled(run.id)).await;
+    }
+
+    /// How many results came too late.
+    pub async fn late_results(&self, run: RunId) -> i64 {
+        self.ask("SELECT count(*) FROM late_result WHERE run = ?", run).await
+    }
+
+    /// The log of a run.
+    pub async fn log(&self, run: RunId) -> String {
+        self.ask("SELECT content FROM run_log WHERE run = ?", run).await
+    }
+
+    pub async fn write_log(&self, run: RunId, content: &str) {
+        let mut connection = self.connect().await;
+        let query = sqlx::query("INSERT INTO run_log (run, content) VALUES (?, ?)").bind(run.get()).bind(content);
+        query.execute(&mut connection).await.expect("a log");
+    }
+
+    async fn ask<T>(&self, question: &'static str, run: RunId) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    {
+        let query = sqlx::query_scalar(question).bind(run.get());
+        query.fetch_one(&mut self.connect().await).await.expect("an answer")
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let file = self.fixture.office().settings.data.join("job_runner.sqlite");
+        SqliteConnectOptions::new().filename(file).connect().await.expect("the store")
+    }
+
+    /// Makes a run that somebody asked for.
+    pub async fn manual(&self, job: &Job) -> Run {
+        let new = NewRun { is_manual: true, ..NewRun::due(job.id, Utc::now()) };
+        self.store().new_run(&new).await.expect("a run")
+    }
+}
+
+pub async fn new_worker(store: &Store, key: &str) -> Worker {
+    let new = NewWorker {
+        title: key.to_owned(),
+        api_key: ApiKey::parse(key).expect("a key"),
+        secret: Secret::new(b"verysecret".to_vec()),
+    };
+    store.new_worker(&new).await.expect("a worker")
+}
+
+/// What a worker says when a run is over.
+pub fn returned(success: bool) -> Patch {
+    Patch { return_dts: Some(Some(Utc::now())), return_success: Some(Some(success)), ..Patch::default() }
+}
+
+/// The run after a change that must have been made.
+pub fn made(change: RunChange) -> Run {
+    match change {
+        RunChange::Made(changed) => changed.run,
+        other => panic!("{other:?}"),
+    }
+}
