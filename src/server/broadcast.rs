@@ -132,20 +132,28 @@ fn send(socket: &zmq::Socket, inlet: &zmq::Socket, orders: &Orders) -> Result<()
             polled => polled?,
         };
         let [subscribed, ordered] = items.map(|item| item.is_readable());
-        if ordered {
-            let frames = inlet.recv_multipart(zmq::DONTWAIT)?;
+        if ordered && let Some(frames) = there(inlet.recv_multipart(zmq::DONTWAIT))? {
             if frames.len() < 2 {
                 return Ok(());
             }
-            socket.send_multipart(frames, zmq::DONTWAIT)?;
+            // What nobody can take now is said again.
+            there(socket.send_multipart(frames, zmq::DONTWAIT))?;
         }
-        if subscribed {
-            let message = socket.recv_bytes(zmq::DONTWAIT)?;
-            if let Some((&SUBSCRIBED, topic)) = message.split_first()
-                && let Some(key) = key_of(topic)
-            {
-                orders.arrived(key);
-            }
+        if subscribed
+            && let Some(message) = there(socket.recv_bytes(zmq::DONTWAIT))?
+            && let Some((&SUBSCRIBED, topic)) = message.split_first()
+            && let Some(key) = key_of(topic)
+        {
+            orders.arrived(key);
         }
+    }
+}
+
+/// Nothing, where a socket that seemed ready is not.
+fn there<T>(result: Result<T, zmq::Error>) -> Result<Option<T>, zmq::Error> {
+    match result {
+        Ok(result) => Ok(Some(result)),
+        Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => Ok(None),
+        Err(e) => Err(e),
     }
 }
