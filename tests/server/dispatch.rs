@@ -87,7 +87,7 @@ async fn a_run_waits_for_a_free_seat() {
         .until("the reason", async |store| {
             let fires = store.fires(second_job.id, 1).await.unwrap();
             // It is written after the last piece of news, so this is another.
-            store.news().tell(jobrunner::server::news::Item::RunLog(first));
+            store.news().tell(jobrunner::server::news::Item::RunLog(first, 0));
             fires.first().map(|fire| assert_eq!(fire.reason, "no worker of the pool has a free seat"))
         })
         .await;

@@ -65,7 +65,7 @@ impl Store {
         .bind(answer.seats)
         .bind(worker.get());
         query.execute(&self.writer).await?;
-        self.news().tell(Item::ThingsChanged);
+        self.news().tell(Item::WorkerChanged(worker));
         Ok(())
     }
 
