@@ -17,6 +17,8 @@ use crate::wire::shim::Execution;
 
 /// How long shims without a run are kept.
 const IDLE: Duration = Duration::from_secs(60);
+/// How many new shims are started for a run, one after the other, until one lives to take it.
+const NEW_SHIMS: u32 = 3;
 
 /// How a shim is started.
 #[derive(Clone, Debug)]
@@ -90,8 +92,18 @@ impl Pool {
                 Err(back) => order = back,
             }
         }
-        let shim = self.start().await?;
-        shim.execute(order).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        // Nothing has begun yet: a shim that is killed here costs the run nothing.
+        let mut failed = io::Error::from(io::ErrorKind::BrokenPipe);
+        for _ in 0..NEW_SHIMS {
+            match self.start().await {
+                Ok(shim) => match shim.execute(order).await {
+                    Ok(running) => return Ok(running),
+                    Err(back) => order = back,
+                },
+                Err(e) => failed = e,
+            }
+        }
+        Err(failed)
     }
 
     fn take(&self) -> Option<Shim> {
@@ -167,3 +179,6 @@ async fn let_go(pool: Arc<Mutex<Idle>>) {
 fn lock(idle: &Mutex<Idle>) -> std::sync::MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,12 +18,20 @@ const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
 /// The living shims of a home, with a run or without.
 pub fn living(home: &WorkerHome) -> Vec<i32> {
     let state = home.own_state_path();
-    let is_shim = |pid: &i32| {
+    let looks_like_one = |pid: &i32| {
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = command.split(|b| *b == 0).collect();
         words.get(1) == Some(&&b"--shim"[..]) && words.get(2) == Some(&state.as_os_str().as_bytes())
     };
-    home.processes().into_iter().filter(is_shim).collect()
+    let found: Vec<i32> = home.processes().into_iter().filter(looks_like_one).collect();
+    // So does a script that is just being started: it is the child of one.
+    let is_script = |pid: &i32| parent(*pid).is_none_or(|parent| found.contains(&parent));
+    found.iter().copied().filter(|pid| !is_script(pid)).collect()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Kills a shim.
