@@ -117,12 +117,18 @@ async fn find(inbox: &mpsc::WeakSender<Message>, run: RunId, maybe: bool) -> Opt
 }
 
 async fn acknowledge(context: &Context, entry: &mut KillEntry) {
-    if entry.phase != KillPhase::Received {
-        return;
+    match entry.phase {
+        KillPhase::Dead => return,
+        // The last process wrote it down, and may not have come to say it. The server announces the kill until it
+        // is said.
+        KillPhase::Taken if context.client.kill_request(entry.kill).await.is_ok_and(|request| request.taken) => return,
+        KillPhase::Taken => {}
+        KillPhase::Received => {
+            entry.phase = KillPhase::Taken;
+            context.reporter.outbox().try_kill(*entry).await;
+            crash_point!(KillTaken);
+        }
     }
-    entry.phase = KillPhase::Taken;
-    context.reporter.outbox().try_kill(*entry).await;
-    crash_point!(KillTaken);
     if tell(context, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }

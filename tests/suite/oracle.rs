@@ -217,13 +217,14 @@ fn i6_told_in_another_order() {
 
 #[test]
 fn i7_a_kill_that_spares_or_strays() {
-    let kill = |is_executed, survivors: &[i32]| {
-        let kill = Kill { id: 4, run: 1, is_executed, survivors: survivors.to_owned() };
+    let kill = |is_taken, is_executed, survivors: &[i32]| {
+        let kill = Kill { id: 4, run: 1, is_taken, is_executed, survivors: survivors.to_owned() };
         move |h: &mut History| h.kills = vec![kill]
     };
-    assert_eq!(broken(kill(true, &[])), NONE);
-    assert_eq!(broken(kill(false, &[])), [7]);
-    assert_eq!(broken(kill(true, &[77])), [7]);
+    assert_eq!(broken(kill(true, true, &[])), NONE);
+    assert_eq!(broken(kill(true, false, &[])), [7]);
+    assert_eq!(broken(kill(false, true, &[])), [7]);
+    assert_eq!(broken(kill(true, true, &[77])), [7]);
     assert_eq!(broken(|h| h.bystanders_gone = vec![12]), [7]);
 }
 

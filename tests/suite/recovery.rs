@@ -467,6 +467,23 @@ async fn a_kill_survives_the_worker() {
 }
 
 #[tokio::test]
+async fn a_kill_that_was_taken_and_not_said_to_be_is_said_to_be_by_the_next_worker() {
+    let (server, mut worker) = up(&worker()).await;
+    let latch = Latch::new();
+    let run = waiting(&server, &latch, 1).await[0];
+    let unsaid = Fault::on("PATCH", "/api/v1/kill_request/", What::HangForever).setting("enqueue_dts").once();
+    let hanging = server.inject(unsaid);
+    let kill = server.kill(run);
+    server.wait(|_| hanging.hits() == 1, "the acknowledgement").await;
+    die(&mut worker).await;
+    worker.restart().await;
+    let row = server.wait_executed(kill).await;
+    assert_eq!((row.enqueued.len(), row.executed.len()), (1, 1));
+    assert!(row.enqueued[0] < row.executed[0]);
+    worker.assert_clean_end().await;
+}
+
+#[tokio::test]
 async fn a_script_of_a_dead_worker_is_removed() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
