@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use super::oracle::history::{Outage, ShimDeath, Size};
 use super::plan::{Act, Plan, Turn};
 use super::shims;
-use super::stage::{Stage, returned};
+use super::stage::{API_KEY, Stage, returned};
 use super::support::{Call, State, What, WorkerOptions, WorkerProcess};
 use super::weather::Weather;
 
@@ -238,7 +238,14 @@ impl Chaos {
         self.worker.restart().await;
     }
 
-    pub async fn hand_over(&mut self) {
+    /// A hand-over, and the next worker hears the broadcaster.
+    pub async fn hand_over_and_wait(&mut self) {
+        let before = self.stage.server.look(|state| state.subscribed(API_KEY));
+        self.hand_over().await;
+        self.stage.server.holds_within(HAND_OVER, |state| state.subscribed(API_KEY) > before).await;
+    }
+
+    async fn hand_over(&mut self) {
         self.stage.count("hand-over");
         let since = Instant::now();
         self.worker.signal(Signal::SIGUSR2);

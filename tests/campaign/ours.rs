@@ -48,7 +48,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     making_noise.abort();
     weather.calm();
     // What was rejected waits for the next start.
-    chaos.hand_over().await;
+    chaos.hand_over_and_wait().await;
     let settled = settle(&stage).await;
     feeding.abort();
     let _ = feeding.await;

@@ -41,6 +41,7 @@ pub fn history(
     let kill = |row: &KillRow| Kill {
         id: row.id,
         run: row.run,
+        is_taken: row.enqueue_dts.is_some(),
         is_executed: row.execute_dts.is_some(),
         survivors: seen.survivors.get(&row.id).cloned().unwrap_or_default(),
     };

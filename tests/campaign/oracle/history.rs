@@ -107,6 +107,8 @@ pub struct ShimDeath {
 pub struct Kill {
     pub id: i64,
     pub run: i64,
+    /// Whether the server knows that somebody has it: else it announces it for ever.
+    pub is_taken: bool,
     pub is_executed: bool,
     /// Processes of the run that lived when `execute_dts` arrived.
     pub survivors: Vec<i32>,

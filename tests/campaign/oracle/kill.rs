@@ -10,6 +10,9 @@ pub fn kills_are_complete(history: &History) -> Vec<Violation> {
     let excused: BTreeSet<i64> = history.runs.iter().filter(|run| run.was_disowned).map(|run| run.id).collect();
     let mut found = Vec::new();
     for kill in history.kills.iter().filter(|kill| !excused.contains(&kill.run)) {
+        if kill.is_executed && !kill.is_taken {
+            found.push(Violation::new(7, format!("kill {} of run {} was executed and never taken", kill.id, kill.run)));
+        }
         if !kill.is_executed {
             found.push(Violation::new(7, format!("kill {} of run {} was never executed", kill.id, kill.run)));
         }
