@@ -1,7 +1,7 @@
 //! Too little of something: disk, descriptors, processes. New claims stop, what runs goes on, and it passes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn held(home: &WorkerHome) -> Vec<String> {
 
 /// A worker with a small disk where its home says; `None` where none can be had.
 async fn up_on(
-    place: impl Fn(&WorkerHome) -> std::path::PathBuf,
+    place: impl Fn(&WorkerHome) -> PathBuf,
     disk: &str,
     options: WorkerOptions,
 ) -> Option<(Server, WorkerProcess, Tmpfs)> {
@@ -124,6 +124,29 @@ async fn p15_a_full_disk_loses_nothing_and_passes() {
     assert_eq!(fs::metadata(&ballast).unwrap().len(), 65_536);
     worker.assert_clean_end().await;
     assert_eq!(soundness(&home).await, "ok");
+}
+
+#[tokio::test]
+async fn p15_what_a_full_disk_has_no_room_for_is_counted() {
+    let options = worker().set("min_free_bytes", 1_000_000).set("log_update_interval", 0.1);
+    let Some((server, mut worker, disk)) = up_on(WorkerHome::state_path, "size=8m", options).await else { return };
+    let latch = Latch::new();
+    let script = latch.script("a").replace("echo through", "head -c 3000000 /dev/zero | tr '\\0' x");
+    let run = server.submit(script.replace("echo waiting", "echo waiting; head -c 10000 /dev/zero | tr '\\0' y"));
+    wait_begun(&latch).await;
+    server.wait(|state| state.run(run).log.as_ref().is_some_and(|log| log.len() > 10_000), "the first output").await;
+    disk.fill();
+    latch.let_through(1);
+    // The script itself is not held up.
+    let row = server.wait_returned(run).await;
+    assert_eq!(row.return_success, Some(true));
+    let log = row.log_text();
+    assert!(log.starts_with(&format!("waiting\n{}", "y".repeat(10_000))), "{}", log.len());
+    let (kept, note) = log.rsplit_once("\n[job runner worker] ").expect("a note");
+    let lost = note.strip_suffix(" bytes of output could not be kept.\n").expect("a number");
+    assert_eq!(kept.len() + lost.parse::<usize>().expect("a number"), "waiting\n".len() + 10_000 + 3_000_000);
+    disk.clear();
+    worker.assert_clean_end().await;
 }
 
 #[tokio::test]
@@ -237,6 +260,7 @@ async fn p15_without_descriptors_claims_stop_what_runs_goes_on_and_it_passes() {
     // None is left, and no connection: a result waits.
     server.refuse_connections(true).await;
     limit(pid, "nofile", 3).unwrap();
+    server.broadcaster().cut();
     latch.let_through(2);
     until("the scripts to end", || latch.trace().len() == 4).await;
     worker.wait_log_times(" ended: Ran", 2).await;
@@ -249,6 +273,10 @@ async fn p15_without_descriptors_claims_stop_what_runs_goes_on_and_it_passes() {
         assert_eq!(server.run(*run).log_text(), "waiting\nthrough\n");
     }
     all_returned(&server, &[next]).await;
+    // It hears again what is ordered.
+    server.wait(|state| state.subscribed("testworker") >= 2, "the next subscription").await;
+    let last = server.submit(prints("last"));
+    all_returned(&server, &[last]).await;
     worker.assert_clean_end().await;
 }
 
@@ -367,5 +395,54 @@ async fn the_time_of_a_run_is_up_also_where_no_worker_is_there() {
     worker.home().write_ini(&ini.replace("run_timeout = 1\n", "run_timeout = 1000\n"));
     worker.restart().await;
     assert!(server.wait_returned(run).await.log_text().ends_with(TOO_LONG));
+    worker.assert_clean_end().await;
+}
+
+/// A group with little memory for a process and its descendants, removed when it is dropped.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new(pid: i32, bytes: u64) -> Result<Self, String> {
+        let group = PathBuf::from(format!("/sys/fs/cgroup/memory/job-runner-test-{pid}"));
+        let told = |e: std::io::Error| format!("no memory cgroup: {e}");
+        fs::create_dir(&group).map_err(told)?;
+        let group = Self(group);
+        fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).map_err(told)?;
+        // Nothing is put away instead.
+        let _ = fs::write(group.0.join("memory.swappiness"), "0");
+        fs::write(group.0.join("cgroup.procs"), pid.to_string()).map_err(told)?;
+        Ok(group)
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        for pid in fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default().lines() {
+            let _ = fs::write("/sys/fs/cgroup/memory/cgroup.procs", pid);
+        }
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn p14_a_job_that_takes_all_memory_goes_before_anybody_else() {
+    let server = Server::start(Options::default()).await;
+    let mut worker = WorkerProcess::start(&server, &worker());
+    server.wait_up().await;
+    let _group = match MemoryGroup::new(worker.id().unwrap(), 96 << 20) {
+        Ok(group) => group,
+        Err(why) => return skip(&why),
+    };
+    let before = worker.id();
+    let latch = Latch::new();
+    let others: Vec<i64> = (0..2).map(|n| server.submit(latch.script(&n.to_string()))).collect();
+    until("two scripts", || latch.trace().len() == 2).await;
+    let greedy = server.submit("#!/bin/sh\nexec tail /dev/zero\n");
+    let row = server.wait_returned(greedy).await;
+    assert_eq!(row.return_success, Some(false));
+    assert_eq!(row.log_text(), "[job runner worker] The job was ended by signal 9 (SIGKILL).\n");
+    latch.let_through(2);
+    all_returned(&server, &others).await;
+    assert_eq!((worker.is_running(), worker.id()), (true, before));
     worker.assert_clean_end().await;
 }

@@ -16,6 +16,7 @@ use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
+use super::memory;
 use super::redact::Redactor;
 use super::spool::Spool;
 use super::syscall::{self, SpawnError};
@@ -181,7 +182,10 @@ impl Job {
             cgroup: cgroup.map(Cgroup::as_fd),
         });
         match started {
-            Ok(pid) => Ok((pid, output)),
+            Ok(pid) => {
+                memory::goes_first(pid);
+                Ok((pid, output))
+            }
             Err(SpawnError::Clone(e)) => Err(Unstarted::from_system("No process could be made for it", &e)),
             Err(SpawnError::Exec(e)) => {
                 let what = format!("The interpreter {:?} could not be executed: {}.", self.order.command[0], plain(&e));

@@ -13,6 +13,7 @@
 pub mod cgroup;
 mod job;
 pub mod killed;
+mod memory;
 pub mod redact;
 pub mod socket;
 pub mod spool;

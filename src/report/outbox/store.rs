@@ -33,10 +33,11 @@ pub fn trouble(error: &sqlx::Error) -> Trouble {
     const IOERR: i32 = 10;
     const CORRUPT: i32 = 11;
     const FULL: i32 = 13;
+    const CANTOPEN: i32 = 14;
     const NOTADB: i32 = 26;
     let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
     match code.map(|code| code & 0xff) {
-        Some(FULL | IOERR) => Trouble::NoRoom,
+        Some(FULL | IOERR | CANTOPEN) => Trouble::NoRoom,
         Some(CORRUPT | NOTADB) => Trouble::Damaged,
         _ => Trouble::Other,
     }
