@@ -40,7 +40,6 @@ Examples:
   job_runner job add backup.sh --every '1 hour'
   job_runner logs -f 12                the log of run 12 as it grows
   job_runner why backup.sh             why it ran, or did not
-
 ",
     after_help = AFTER,
     subcommand_required = true,
@@ -64,7 +63,6 @@ Examples:
   job_runner run --detach backup.sh    print the run's id, and leave it to the server
 
 Without a server, one is brought along that lives for this command.
-
 ")]
     Run(Run),
     /// A server and one worker in one process, for this machine alone
@@ -72,7 +70,6 @@ Without a server, one is brought along that lives for this command.
 Examples:
   job_runner standalone                data in ./job_runner_data
   job_runner standalone --data /srv/jobs --listen 127.0.0.1:9000
-
 ")]
     Standalone(Standalone),
     /// The server
@@ -80,22 +77,20 @@ Examples:
 Examples:
   job_runner serve --config /etc/job-runner.ini --check-config
   job_runner serve --config /etc/job-runner.ini
-
 ")]
     Serve(Serve),
     /// List the jobs
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner jobs\n  job_runner jobs --json\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner jobs\n  job_runner jobs --json\n")]
     Jobs(List),
     /// List the runs, the latest first
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner runs
   job_runner runs --job backup.sh --limit 10
-
 ")]
     Runs(Runs),
     /// List the workers
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner workers\n  job_runner workers --json\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner workers\n  job_runner workers --json\n")]
     Workers(List),
     /// Print the log of a run
     #[command(help_template = HELP, before_help = "\
@@ -103,27 +98,25 @@ Examples:
   job_runner logs 12
   job_runner logs -f 12                until the run is over
   job_runner logs backup.sh            the latest run of that job
-
 ")]
     Logs(Logs),
     /// End a run
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner kill 12\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner kill 12\n")]
     Kill(Kill),
     /// Run a job now
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner schedule backup.sh\n  job_runner logs -f backup.sh\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner schedule backup.sh\n  job_runner logs -f backup.sh\n")]
     Schedule(OneJob),
     /// Let a job run when it is due
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner enable backup.sh\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner enable backup.sh\n")]
     Enable(OneJob),
     /// Let a job not run when it is due
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner disable backup.sh --reason 'the disk is being replaced'
-
 ")]
     Disable(Disable),
     /// Say why a job ran, or did not
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why 3 --json\n\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why 3 --json\n")]
     Why(OneJob),
     /// Make a job
     #[command(subcommand)]
@@ -305,7 +298,6 @@ Examples:
   job_runner job add clean.sh --after backup.sh --pool disks
 
 A project, template or pool that does not exist is made.
-
 ")]
     Add(JobAdd),
 }
@@ -364,7 +356,6 @@ pub enum Template {
 Examples:
   job_runner template add bash bash.template
   printf '#!/bin/bash\\nset -eu\\n{{ content|safe }}\\n' | job_runner template add bash -
-
 ")]
     Add(TemplateAdd),
 }
@@ -395,7 +386,6 @@ pub enum Worker {
 Examples:
   job_runner worker add web1 > job-runner-worker.ini
   job_runner worker add web1 --pool web
-
 ")]
     Add(WorkerAdd),
 }

@@ -31,6 +31,7 @@ mod watch;
 mod why;
 mod worker;
 mod workers;
+mod zone;
 
 use std::future::Future;
 

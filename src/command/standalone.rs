@@ -7,8 +7,8 @@ use chrono::Utc;
 use super::args::Standalone as Args;
 use super::embedded::{Embedded, Habits, url};
 use super::exit::{FAILURE, Failure, OK, print, say};
-use super::ports;
 use super::wake::Signals;
+use super::{ports, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
 use crate::server::model::{Schedule, Unit};
@@ -43,6 +43,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
         http: port(args.listen)?,
         broadcaster: port(loopback(5556))?,
         events: port(loopback(5555))?,
+        time_zone: zone::of_machine(),
         ..server::Settings::new(args.data.clone())
     };
     let habits = Habits { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };

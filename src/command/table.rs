@@ -20,7 +20,7 @@ pub fn json(answer: &impl Serialize) {
 
 /// Rows under their headings, as wide as they have to be.
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.clone().map(|cell| shown(&cell))).collect();
+    let rows: Vec<[String; N]> = rows.iter().map(cells).collect();
     let mut widths = headings.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -43,14 +43,15 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
     text
 }
 
+/// The last cell may be as long as it is: nothing stands behind it.
+fn cells<const N: usize>(row: &[String; N]) -> [String; N] {
+    std::array::from_fn(|at| if at + 1 == N { shown(&row[at]) } else { cut(&shown(&row[at])) })
+}
+
 /// A text on one line that does nothing to a terminal.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == CELL {
-            shown.push('…');
-            break;
-        }
+    for c in text.chars() {
         if c.is_control() {
             shown.extend(c.escape_default());
         } else {
@@ -58,6 +59,14 @@ pub fn shown(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A text that is not too wide for a table.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(CELL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// An instant as people of this machine read it.

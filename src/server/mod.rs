@@ -112,7 +112,7 @@ impl Server {
             events: Events::default(),
             stop: stop.clone(),
         });
-        let routes = api::routes().merge(operator::routes(&office)).merge(page::routes()).merge(feed::routes());
+        let routes = api::routes().merge(operator::routes(&office)).merge(page::routes(&office)).merge(feed::routes());
         // Small messages go out as they are said.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));

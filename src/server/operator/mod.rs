@@ -47,6 +47,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .fallback(answer::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(office), guard::operators_only))
-        .layer(Extension(Followers::default()));
+        .layer(Extension(Followers::default()))
+        .layer(middleware::from_fn_with_state(Arc::clone(office), super::page::own_names_only));
     Router::new().nest(BASE, routes)
 }
