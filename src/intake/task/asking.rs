@@ -1,0 +1,183 @@
+//! What a run asks the server on its way to the launch: what it is, whether it is ours now, what to execute.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Halt, RunTask, Trouble, stop_asked, token};
+use crate::report::Entry;
+use crate::rest::{Backoff, Failure};
+use crate::run::claim::{Input, Phase, Seen};
+use crate::run::script::Script;
+use crate::run::{Attempt, Outcome};
+
+/// After this long between look and claim somebody else may have claimed it too: look again.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long a run waits while our key is not accepted.
+const PARKED: Duration = Duration::from_secs(30);
+/// How many answers that are no script are listened to before the run fails.
+const ANSWERS: u32 = 12;
+
+impl RunTask {
+    /// Reads the run. Before it is on disk, trouble lets it go; after, it is tried until it is known.
+    pub(super) async fn look(&mut self, phase: Phase) -> Result<Seen, Halt> {
+        let mut backoff = Backoff::default();
+        loop {
+            self.check_stopped(phase)?;
+            let failure = match self.try_look().await {
+                Ok(seen) => {
+                    if phase == Phase::Hinted {
+                        self.tell_wrong_hint();
+                    }
+                    return Ok(seen);
+                }
+                Err(failure) => failure,
+            };
+            let pause = match failure {
+                // A proxy says so too when the API behind it is away.
+                Failure::NotFound | Failure::Unauthorised(_) => match self.credentials().await {
+                    Ok(()) if failure == Failure::NotFound => return Ok(Seen::Gone),
+                    Ok(()) => return Ok(Seen::Theirs),
+                    Err(pause) if phase == Phase::Hinted => {
+                        return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after: Some(pause) }));
+                    }
+                    Err(pause) => pause,
+                },
+                failure if phase == Phase::Hinted => {
+                    let retry_after = failure.retry_after();
+                    return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after }));
+                }
+                failure => backoff.next(failure.retry_after()),
+            };
+            self.rest(pause).await;
+        }
+    }
+
+    pub(super) async fn try_look(&mut self) -> Result<Seen, Failure> {
+        self.looked = Instant::now();
+        let view = self.context.client.look(self.run).await?;
+        let seen = view.seen;
+        if seen == Seen::Ours {
+            self.claimed = view.attempt;
+        }
+        self.view = Some(view);
+        tracing::debug!(target: "job_runner_worker.enqueuer", "run {}: {seen:?}", self.run);
+        Ok(seen)
+    }
+
+    /// Says of a run that was announced to us and is not for us to start why it is not.
+    pub(super) fn tell_wrong_hint(&self) {
+        let Some(view) = self.view.as_ref().filter(|view| view.seen == Seen::NotForUs) else { return };
+        let why = match (view.pinned_elsewhere, &view.scheduled_at) {
+            (true, _) => "it is another worker's".to_owned(),
+            (false, at) => format!("it is due at {}", at.as_deref().unwrap_or("another time")),
+        };
+        tracing::warn!(
+            target: "job_runner_worker.enqueuer",
+            "run {} was announced and is left alone: {why}",
+            self.run
+        );
+    }
+
+    /// Claims the run. That we are about to is on disk first.
+    /// With a report, an earlier execution was lost and it is on disk already.
+    pub(super) async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
+        self.check_stopped(Phase::Hinted)?;
+        if self.entry.is_none() && !reported {
+            // The drain may have begun while we looked.
+            if self.context.draining.is_cancelled() {
+                return Err(Halt::LeftToOthers);
+            }
+            let entry = Entry {
+                run: self.run,
+                attempt: Attempt::FIRST,
+                claim: None,
+                losses: 0,
+                token: token(),
+                run_log: self.view.as_ref().and_then(|view| view.run_log.clone()),
+                start: None,
+                end: None,
+            };
+            if let Err(e) = self.context.reporter.outbox().try_run(&entry).await {
+                tracing::error!(target: "job_runner_worker.enqueuer", "run {} is not claimed: {e}", self.run);
+                return Err(Halt::Again(Trouble { why: e.to_string(), retry_after: None }));
+            }
+            self.entry = Some(entry);
+        }
+        crash_point!(ClaimNext);
+        match self.context.client.claim(self.run).await {
+            Ok(attempt) => {
+                self.claimed = attempt;
+                crash_point!(ClaimSent);
+                let late = self.looked.elapsed() > FRESH;
+                Ok(if late { Input::AcceptedLate } else { Input::Accepted })
+            }
+            Err(Failure::Unauthorised(_)) => match self.credentials().await {
+                Ok(()) => Ok(Input::Refused),
+                Err(pause) => {
+                    self.rest(pause).await;
+                    Ok(Input::Ambiguous)
+                }
+            },
+            Err(failure) if failure.is_passing() => {
+                tracing::warn!(target: "job_runner_worker.models", "run {}: the claim: {failure}", self.run);
+                self.rest(Backoff::default().next(failure.retry_after())).await;
+                Ok(Input::Ambiguous)
+            }
+            Err(_) => Ok(Input::Refused),
+        }
+    }
+
+    /// Whether we are who we say, when something of a run was refused; else how long to wait.
+    pub(super) async fn credentials(&self) -> Result<(), Duration> {
+        match self.context.client.credentials().await {
+            Ok(()) => Ok(()),
+            Err(Failure::Unauthorised(_)) => {
+                tracing::error!(target: "job_runner_worker.models", "the server refuses our api_key and secret");
+                Err(PARKED)
+            }
+            Err(failure) => Err(Backoff::default().next(failure.retry_after())),
+        }
+    }
+
+    pub(super) fn scheduled_at(&self) -> Vec<(String, String)> {
+        let at = self.view.as_ref().and_then(|view| view.scheduled_at.clone());
+        let at = at.map(|at| at.chars().take(64).collect());
+        at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
+    }
+
+    /// The script of the run's job and how long it may run, or the outcome of a run without one.
+    pub(super) async fn script(&mut self) -> Result<(Script, Option<Duration>), Outcome> {
+        let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
+        let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else {
+            return Err(unreadable("the run names no job".to_owned()));
+        };
+        let mut backoff = Backoff::default();
+        let job = loop {
+            let answer = tokio::select! {
+                cause = stop_asked(&mut self.stopped) => return Err(Outcome::Cancelled(cause)),
+                answer = self.context.client.job(&path) => answer,
+            };
+            let pause = match answer {
+                Ok(job) => break job,
+                // The server is there, and has nothing better to say of this job.
+                Err(failure) if failure.is_answer() && backoff.tries() >= ANSWERS => {
+                    return Err(unreadable(failure.to_string()));
+                }
+                Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
+                Err(failure @ (Failure::Unauthorised(_) | Failure::NotFound)) => match self.credentials().await {
+                    Ok(()) => return Err(unreadable(failure.to_string())),
+                    Err(pause) => pause,
+                },
+                Err(failure) => return Err(unreadable(failure.to_string())),
+            };
+            self.rest(pause).await;
+        };
+        match job.script {
+            Some(content) => Script::parse(&content)
+                .map(|script| (script, job.run_timeout))
+                .map_err(|e| Outcome::Unstartable(e.to_string())),
+            None => Err(unreadable("the job's script_content is no text".to_owned())),
+        }
+    }
+}

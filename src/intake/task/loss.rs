@@ -1,0 +1,97 @@
+//! Executions without an end: lost, never begun, or not to be begun yet.
+
+use std::sync::Arc;
+
+use super::{Over, RunTask, stop_asked, token};
+use crate::intake::seats::Seat;
+use crate::report::{End, LogSource, RunReport};
+use crate::run::claim::Phase;
+use crate::run::{IncompleteRuns, Outcome};
+
+/// After how many executions that never began a run is given up.
+const NEVER_BEGAN: u32 = 10;
+
+/// How an execution ends without an end.
+pub(super) enum Broken {
+    /// It began, and its supervisor died.
+    Lost,
+    /// It never began.
+    NeverBegan,
+    /// It cannot begin yet: the system has too little of something.
+    Short(String),
+}
+
+impl RunTask {
+    pub(super) async fn after_breach(&mut self, report: RunReport, seat: Seat, how: Broken) -> Over {
+        match self.account(report, how).await {
+            None => Over::Done,
+            Some(report) => self.travel(Phase::Claimed, seat, Some(report)).await,
+        }
+    }
+
+    /// An execution was lost, or could not begin. The report, if there is to be another.
+    pub(super) async fn account(&mut self, report: RunReport, how: Broken) -> Option<RunReport> {
+        match how {
+            Broken::Short(why) => self.wait_for_means(report, &why).await,
+            Broken::Lost => self.lost(report, true).await,
+            Broken::NeverBegan => self.lost(report, false).await,
+        }
+    }
+
+    /// Waits for the end of a shortage, with the seat.
+    pub(super) async fn wait_for_means(&mut self, report: RunReport, why: &str) -> Option<RunReport> {
+        let context = Arc::clone(&self.context);
+        let wait = self.short.get_or_insert_with(|| {
+            tracing::error!(
+                target: "job_runner_worker.worker",
+                "run {} is claimed and waits until it can be launched: {why}",
+                self.run
+            );
+            context.shortage.met(why)
+        });
+        tokio::select! {
+            () = tokio::time::sleep(wait.pause()) => Some(report),
+            cause = stop_asked(&mut self.stopped) => {
+                report.ended(End::now(Outcome::Cancelled(cause))).await;
+                None
+            }
+            // The next start launches it.
+            () = context.draining.cancelled() => None,
+        }
+    }
+
+    pub(super) async fn lost(&mut self, mut report: RunReport, began: bool) -> Option<RunReport> {
+        crash_point!(LossSeen);
+        let mut entry = report.entry().clone();
+        let began = began || entry.start.is_some() || entry.attempt.0 >= NEVER_BEGAN;
+        entry.losses += u32::from(began);
+        let settings = self.context.settings();
+        let stopped = *self.stopped.borrow();
+        let again = (!began || settings.incomplete_runs == IncompleteRuns::Reset)
+            && entry.losses < settings.max_attempts
+            && entry.attempt.0 < NEVER_BEGAN + settings.max_attempts
+            && stopped.is_none();
+        tracing::error!(
+            target: "job_runner_worker.worker",
+            "run {} was lost {} time(s): its supervising process died; {}",
+            self.run,
+            entry.losses,
+            if again { "it is executed again" } else { "it is reported as failed" }
+        );
+        if !again {
+            let outcome = match stopped {
+                Some(cause) if !began => Outcome::Cancelled(cause),
+                _ => Outcome::Lost(entry.losses.max(1)),
+            };
+            report.ended(End::now(outcome)).await;
+            return None;
+        }
+        self.context.execution.logs().forget(entry.run, entry.attempt);
+        entry.attempt = entry.attempt.next();
+        entry.token = token();
+        (entry.start, entry.claim) = (None, None);
+        report.relaunched(entry).await;
+        // While we drain, the next start executes it.
+        if self.context.draining.is_cancelled() { None } else { Some(report) }
+    }
+}

@@ -1,0 +1,191 @@
+//! An execution from its launch to its end.
+
+use std::sync::Arc;
+
+use super::loss::Broken;
+use super::remains::Fate;
+use super::{RunTask, stop_asked};
+use crate::execution::{Launch, LaunchError, Progress, Remains, Running};
+use crate::intake::Context;
+use crate::intake::seats::Seat;
+use crate::report::{Ask, End, Entry, RunReport, Start};
+use crate::run::{Cause, Left, Outcome};
+
+impl RunTask {
+    /// Reads the script, executes it, and watches it end. The report and the seat, if it has no end.
+    pub(super) async fn execute(&mut self, report: Option<RunReport>, seat: Seat) -> Option<(RunReport, Seat, Broken)> {
+        let report = match (report, self.entry.take()) {
+            (Some(mut report), _) => {
+                report.claimed(self.claimed).await;
+                report
+            }
+            (None, Some(entry)) => self.context.reporter.serve(Entry { claim: self.claimed, ..entry }, false),
+            (None, None) => return None,
+        };
+        let launched = match self.script().await {
+            Err(outcome) => Err(outcome),
+            Ok((script, run_timeout)) => {
+                let entry = report.entry();
+                let launch = Launch {
+                    run: entry.run,
+                    attempt: entry.attempt,
+                    token: entry.token.clone(),
+                    script,
+                    run_timeout,
+                    environment: self.scheduled_at(),
+                };
+                match self.context.execution.launch(&launch).await {
+                    Err(e) if e.is_shortage() => return Some((report, seat, Broken::Short(e.to_string()))),
+                    launched => launched.map_err(|e: LaunchError| Outcome::Unstartable(e.to_string())),
+                }
+            }
+        };
+        match launched {
+            Ok(running) => self.watch(running, report, seat).await,
+            Err(outcome) => {
+                tracing::error!(
+                    target: "job_runner_worker.worker",
+                    "run {} is not executed: {}",
+                    self.run,
+                    outcome.note().trim_end()
+                );
+                drop(seat);
+                report.ended(End::now(outcome)).await;
+                None
+            }
+        }
+    }
+
+    /// Watches a script end. The report and the seat, if it has no end.
+    pub(super) async fn watch(
+        &mut self,
+        mut running: Running,
+        mut report: RunReport,
+        mut seat: Seat,
+    ) -> Option<(RunReport, Seat, Broken)> {
+        let mut control = running.control();
+        let _executing = Executing::begin(&self.context);
+        let mut stop_sent = false;
+        let mut watched = None;
+        loop {
+            tokio::select! {
+                progress = running.next() => match progress {
+                    Progress::Spawned { pid, at } => {
+                        tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
+                        crash_point!(SpawnedSeen);
+                        self.short = None;
+                        // A disk that this run fills must not keep it from being stopped.
+                        let started = report.started(Start { pid, at });
+                        tokio::pin!(started);
+                        loop {
+                            tokio::select! {
+                                () = &mut started => break,
+                                cause = stop_asked(&mut self.stopped), if !stop_sent => {
+                                    stop_sent = true;
+                                    control.stop(cause, self.context.execution.kill_grace()).await;
+                                }
+                            }
+                        }
+                    }
+                    Progress::Output(total) => report.output(total).await,
+                    Progress::Stuck(pids) => tracing::error!(
+                        target: "job_runner_worker.worker",
+                        "run {}: processes {pids:?} cannot be killed; uninterruptible, most likely",
+                        self.run
+                    ),
+                    Progress::Ended(ended) => {
+                        crash_point!(EndedSeen);
+                        drop(seat);
+                        self.ended(report, ended, stop_sent).await;
+                        return None;
+                    }
+                    gone @ (Progress::Refused { .. } | Progress::ShimDied) => {
+                        let fate = self.fate(report.entry()).await;
+                        if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
+                            if *shortage {
+                                return Some((report, seat, Broken::Short(why.clone())));
+                            }
+                            drop(seat);
+                            report.ended(End::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
+                            return None;
+                        }
+                        match self.after(fate, report, seat, stop_sent).await {
+                            Ok((goes_on, back, kept)) => {
+                                (running, report, seat) = (goes_on, back, kept);
+                                // Another connection: what was asked for is asked for again.
+                                (control, stop_sent) = (running.control(), false);
+                                if let Some(beyond) = watched {
+                                    control.watch(beyond).await;
+                                }
+                            }
+                            Err(broken) => return broken,
+                        }
+                    }
+                },
+                cause = stop_asked(&mut self.stopped), if !stop_sent => {
+                    stop_sent = true;
+                    control.stop(cause, self.context.execution.kill_grace()).await;
+                }
+                ask = report.asked() => match ask {
+                    Ask::Watch(beyond) => {
+                        watched = Some(beyond);
+                        control.watch(beyond).await;
+                    }
+                    Ask::Stop => control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await,
+                },
+            }
+        }
+    }
+
+    pub(super) async fn ended(&mut self, report: RunReport, end: End, stop_sent: bool) {
+        let outcome = &end.outcome;
+        tracing::info!(target: "job_runner_worker.worker", "Run {} ended: {outcome:?}", self.run);
+        let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
+        if kept && stop_sent {
+            // The stop came as the run ended by itself: what it left behind goes all the same.
+            let entry = report.entry();
+            let remains = self.context.execution.remains(entry.run, entry.attempt, &entry.token).await;
+            if let Remains::Ended(record, _) = remains {
+                self.context.execution.clean_up(record).await;
+            }
+        }
+        report.ended(end).await;
+    }
+
+    /// The connection to the shim is gone, and this became of the run. Goes on, or the answer of [`Self::watch`].
+    #[allow(clippy::type_complexity)]
+    pub(super) async fn after(
+        &mut self,
+        fate: Fate,
+        report: RunReport,
+        seat: Seat,
+        stop_sent: bool,
+    ) -> Result<(Running, RunReport, Seat), Option<(RunReport, Seat, Broken)>> {
+        match fate {
+            Fate::GoesOn(running) => Ok((running, report, seat)),
+            Fate::Over(_, end) => {
+                drop(seat);
+                self.ended(report, end, stop_sent).await;
+                Err(None)
+            }
+            Fate::Lost => Err(Some((report, seat, Broken::Lost))),
+            Fate::NeverBegan => Err(Some((report, seat, Broken::NeverBegan))),
+        }
+    }
+}
+
+/// A script that runs, counted.
+struct Executing(Arc<Context>);
+
+impl Executing {
+    fn begin(context: &Arc<Context>) -> Self {
+        context.executing.send_modify(|executing| *executing += 1);
+        Self(Arc::clone(context))
+    }
+}
+
+impl Drop for Executing {
+    fn drop(&mut self) {
+        self.0.executing.send_modify(|executing| *executing -= 1);
+    }
+}
