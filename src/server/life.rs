@@ -249,6 +249,20 @@ fn returned(step: &mut Step, at: Instant, success: bool, exit: Option<RunExit>) 
     Ok(())
 }
 
+/// Whether somebody may write the log of a run: who executes it, while it lasts.
+///
+/// # Errors
+/// Why not.
+pub fn may_log(run: &Run, who: Who) -> Result<(), Refusal> {
+    check_owner(run, who)?;
+    check_attempt(run, who)?;
+    match (run.state(), who) {
+        (State::Completed, _) => Err(Refusal::Final),
+        (State::Scheduled, Who::Worker(..)) => Err(Refusal::NotClaimed),
+        _ => Ok(()),
+    }
+}
+
 /// Ends a run that nobody has claimed.
 pub fn cancel(run: &mut Run, now: Instant) {
     run.enqueue_dts.get_or_insert(now);

@@ -7,6 +7,7 @@
 //! who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 
 pub mod api;
+pub mod auth;
 mod broadcast;
 pub mod chain;
 pub mod data;
@@ -20,8 +21,8 @@ pub mod office;
 pub mod operator;
 pub mod orders;
 pub mod page;
+pub mod resource;
 pub mod schedule;
-
 pub mod script;
 mod settings;
 pub mod store;

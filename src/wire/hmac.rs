@@ -11,6 +11,29 @@ pub fn authorization(key: &ApiKey, secret: &Secret, method: &str, path_and_query
     format!("ApiKey {key}:{}", signature(secret.expose(), method, path_and_query, body))
 }
 
+/// The key and the signature of an `Authorization` header. Whose they are and whether they fit is another question.
+#[cfg(feature = "server")]
+#[must_use]
+pub fn claimed(header: &str) -> Option<(&str, &str)> {
+    header.strip_prefix("ApiKey ")?.split_once(':')
+}
+
+/// Whether a signature is the one that the secret makes, compared in constant time.
+#[cfg(feature = "server")]
+#[must_use]
+pub fn fits(signed: &str, secret: &Secret, method: &str, path_and_query: &str, body: &[u8]) -> bool {
+    let (pairs, []) = signed.as_bytes().as_chunks::<2>() else { return false };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()).collect();
+    let Some(bytes) = bytes else { return false };
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.expose()) else { return false };
+    mac.update(method.as_bytes());
+    mac.update(path_and_query.as_bytes());
+    mac.update(body);
+    mac.verify_slice(&bytes).is_ok()
+}
+
 /// # Panics
 /// Never: HMAC takes keys of any length.
 fn signature(secret: &[u8], method: &str, path_and_query: &str, body: &[u8]) -> String {

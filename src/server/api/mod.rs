@@ -1,12 +1,162 @@
-//! The REST API as the original speaks it.
+//! The REST API as the original speaks it: nine resources, each with a list, a schema and its details.
+//!
+//! A request is read in this order, as the original does: is there such a path, is the method allowed, who asks; only
+//! then is anything looked up. What is different from the original is that an identity was verified, that a run cannot
+//! be changed against its life, and that a body has a bound.
+
+pub mod answer;
+mod dress;
+mod filter;
+mod form;
+mod format;
+mod read;
+mod shape;
+mod target;
+mod time;
+mod write;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::any;
 
+use super::auth::{Claim, Identity, Signed};
+use super::life::Who;
 use super::office::Office;
+use super::store::StoreError;
+use super::store::lists::Scope;
+use crate::run::Attempt;
+use crate::wire::resources::ATTEMPT;
+use answer::Answer;
+use dress::Manner;
+use filter::Pairs;
+use target::Target;
 
 /// What is served.
 pub fn routes() -> Router<Arc<Office>> {
-    Router::new()
+    let here = any(serve);
+    Router::new().route("/api/v1", here.clone()).route("/api/v1/", here.clone()).route("/api/v1/{*path}", here)
+}
+
+/// A call, with everything that is known of it.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Who asks.
+    pub identity: &'a Identity,
+    /// Which attempt a worker speaks of, if it says.
+    pub attempt: Option<Attempt>,
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+    /// The type of the body, if it is told.
+    pub kind: Option<&'a str>,
+}
+
+impl Call<'_> {
+    fn scope(&self) -> Scope {
+        match self.identity {
+            Identity::Worker(worker) => Scope::Worker(worker.id),
+            Identity::Operator => Scope::All,
+        }
+    }
+
+    fn who(&self) -> Who {
+        match self.identity {
+            Identity::Worker(worker) => Who::Worker(worker.id, self.attempt),
+            Identity::Operator => Who::Operator,
+        }
+    }
+}
+
+async fn serve(State(office): State<Arc<Office>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut manner = Manner::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
+    let answer = take(&office, &parts, body, &mut manner).await;
+    manner.dress(answer)
+}
+
+async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner) -> Answer {
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let target = match Target::of(path, query) {
+        Ok(target) => target,
+        Err(answer) => return answer,
+    };
+    if let Some(refusal) = target.refuses(parts.method.as_str()) {
+        return refusal;
+    }
+    if target == Target::Top {
+        return read::top();
+    }
+    let (identity, body) = match identify(office, parts, body).await {
+        Ok(found) => found,
+        Err(answer) => return answer,
+    };
+    manner.is_operator = matches!(identity, Identity::Operator);
+    let attempt = match attempt(parts) {
+        Ok(attempt) => attempt,
+        Err(answer) => return answer,
+    };
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let call = Call { identity: &identity, attempt, method: parts.method.as_str(), path, query, body: &body, kind };
+    answer_to(office, &target, &call).await
+}
+
+/// Who asks, and what was sent. Strangers, and what is longer than we take, are refused unread.
+async fn identify(office: &Office, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), Answer> {
+    let claim = Claim::read(office, &parts.headers).await.map_err(|e| failed(&e))?;
+    let claim = claim.ok_or_else(Answer::unauthorised)?;
+    let most = office.settings.max_body;
+    if body.size_hint().lower() > most as u64 {
+        return Err(Answer::too_large(most));
+    }
+    let body = to_bytes(body, most).await.map_err(|_| Answer::too_large(most))?;
+    let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
+    let signed = Signed { method: parts.method.as_str(), path_and_query, body: &body };
+    Ok((claim.verify(signed).ok_or_else(Answer::unauthorised)?, body))
+}
+
+fn attempt(parts: &Parts) -> Result<Option<Attempt>, Answer> {
+    let Some(value) = parts.headers.get(ATTEMPT) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.map(|number| Some(Attempt(number))).ok_or_else(|| Answer::bad("an attempt is a number"))
+}
+
+/// Answers a call of somebody who was verified, over whatever it came.
+pub async fn answer(office: &Office, call: &Call<'_>) -> Answer {
+    match Target::of(call.path, call.query) {
+        Ok(target) => match target.refuses(call.method) {
+            Some(refusal) => refusal,
+            None => answer_to(office, &target, call).await,
+        },
+        Err(answer) => answer,
+    }
+}
+
+async fn answer_to(office: &Office, target: &Target, call: &Call<'_>) -> Answer {
+    let answered = match (call.method, target) {
+        ("GET", target) => read::read(office, target, call).await,
+        ("POST", Target::List(resource)) => write::create(office, *resource, call).await,
+        ("PATCH" | "PUT", Target::Detail(resource, id)) => write::change(office, *resource, id, call).await,
+        _ => Ok(Answer::no_path()),
+    };
+    answered.unwrap_or_else(|e| match e {
+        StoreError::Conflict(what) => Answer::bad(&what),
+        e => failed(&e),
+    })
+}
+
+fn failed(error: &StoreError) -> Answer {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    tracing::error!(target: "job_runner.api", "{error}{cause}");
+    Answer::failed()
 }

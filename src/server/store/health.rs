@@ -43,7 +43,7 @@ pub struct TimeLimit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// When, by its own clock.
-    pub at: Instant,
+    pub at: Option<Instant>,
     /// Its version.
     pub version: Option<String>,
     /// How many runs it does at once.
@@ -57,10 +57,10 @@ impl Store {
     /// That the store does not answer.
     pub async fn answered(&self, worker: WorkerId, answer: &Answer) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE worker SET ping_response_dts = ?, worker_version = coalesce(?, worker_version),
-             concurrent_jobs = coalesce(?, concurrent_jobs) WHERE id = ?",
+            "UPDATE worker SET ping_response_dts = coalesce(?, ping_response_dts),
+             worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs) WHERE id = ?",
         )
-        .bind(micros(answer.at))
+        .bind(answer.at.map(micros))
         .bind(&answer.version)
         .bind(answer.seats)
         .bind(worker.get());

@@ -10,6 +10,10 @@
 mod due;
 mod fires;
 mod health;
+mod jobs;
+mod kills;
+pub mod lists;
+mod logs;
 mod look;
 mod overview;
 mod plan;
@@ -27,6 +31,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Sqlite, Transaction};
 
 pub use health::{Answer, Muster, TimeLimit};
+pub use jobs::JobPatch;
+pub use kills::{KillChange, KillPatch};
+pub use logs::LogChange;
 pub use look::{Look, Offer};
 pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
 pub use runs::{Changed, NewRun, RunChange};

@@ -227,51 +227,9 @@ impl Store {
     /// That the store does not answer, has no such template, pool or parent, or that the title is taken.
     pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
-        let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
-            .bind(new.template.get())
-            .fetch_optional(&mut *writing)
-            .await?;
-        let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
-        let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
-        let (every, unit, cron, zone) = schedule_columns(&new.schedule);
-        let query = sqlx::query(
-            "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
-             script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
-             disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(new.parent.map(JobId::get))
-        .bind(new.template.get())
-        .bind(new.pool.get())
-        .bind(new.run_on_all_workers)
-        .bind(new.schedule_children_on_error)
-        .bind(&new.title)
-        .bind(&new.script)
-        .bind(whole)
-        .bind(every)
-        .bind(unit)
-        .bind(cron)
-        .bind(zone)
-        .bind(new.disable_enqueue_after_fails)
-        .bind(new.run_timeout)
-        .bind(new.retry.times)
-        .bind(new.retry.backoff)
-        .bind(rows::on_lost_name(new.on_lost))
-        .bind(rows::concurrency_name(new.concurrency));
-        let made = query.execute(&mut *writing).await.map_err(|e| conflict(e, "job", &new.title))?;
-        let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
-        for exclude in &new.excludes {
-            let query =
-                sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
-                    .bind(id.get())
-                    .bind(rows::seconds(exclude.start))
-                    .bind(rows::seconds(exclude.end))
-                    .bind(&exclude.note);
-            query.execute(&mut *writing).await?;
-        }
-        let job = find_job(&mut writing, id).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let job = insert_job(&mut writing, new).await?;
         writing.commit().await?;
-        self.news().tell(Item::JobChanged(id));
+        self.news().tell(Item::JobChanged(job.id));
         Ok(job)
     }
 
@@ -282,6 +240,52 @@ impl Store {
     pub async fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
         find_job(&mut *self.readers.acquire().await?, job).await
     }
+}
+
+/// Makes a job in a change.
+pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
+    let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
+        .bind(new.template.get())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
+    let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    let (every, unit, cron, zone) = schedule_columns(&new.schedule);
+    let query = sqlx::query(
+        "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
+         script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
+         disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.parent.map(JobId::get))
+    .bind(new.template.get())
+    .bind(new.pool.get())
+    .bind(new.run_on_all_workers)
+    .bind(new.schedule_children_on_error)
+    .bind(&new.title)
+    .bind(&new.script)
+    .bind(whole)
+    .bind(every)
+    .bind(unit)
+    .bind(cron)
+    .bind(zone)
+    .bind(new.disable_enqueue_after_fails)
+    .bind(new.run_timeout)
+    .bind(new.retry.times)
+    .bind(new.retry.backoff)
+    .bind(rows::on_lost_name(new.on_lost))
+    .bind(rows::concurrency_name(new.concurrency));
+    let made = query.execute(&mut *connection).await.map_err(|e| conflict(e, "job", &new.title))?;
+    let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
+    for exclude in &new.excludes {
+        let query = sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
+            .bind(id.get())
+            .bind(rows::seconds(exclude.start))
+            .bind(rows::seconds(exclude.end))
+            .bind(&exclude.note);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
 }
 
 /// Reads a job, in a change or not.

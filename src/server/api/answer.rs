@@ -1,0 +1,135 @@
+//! Answers: what became of a call, with the original's status codes. How they look on the wire is [`super::dress`]'s.
+
+use serde_json::{Value, json};
+
+use crate::run::Attempt;
+use crate::server::life::Refusal;
+
+/// How far a call came before it was answered. The original's caches are told more the further it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It did not matter who asks.
+    Door,
+    /// Who asks was refused.
+    Refused,
+    /// Who asks was given what there is.
+    Given,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// How far the call came.
+    pub stage: Stage,
+    /// The path of what was made, or of what was meant.
+    pub location: Option<String>,
+    /// The methods that are allowed.
+    pub allow: Option<String>,
+    /// The attempt that a claim began.
+    pub attempt: Option<Attempt>,
+    /// The body; without one it is an empty page.
+    pub body: Option<Value>,
+}
+
+impl Answer {
+    fn empty(status: u16, stage: Stage) -> Self {
+        Self { status, stage, location: None, allow: None, attempt: None, body: None }
+    }
+
+    fn refusal(status: u16, what: &str) -> Self {
+        Self { body: Some(json!({"error": what})), ..Self::empty(status, Stage::Refused) }
+    }
+
+    /// Here it is.
+    pub fn ok(body: Value) -> Self {
+        Self { body: Some(body), ..Self::empty(200, Stage::Given) }
+    }
+
+    /// Here it is, whoever asks.
+    pub fn open(body: Value) -> Self {
+        Self { stage: Stage::Door, ..Self::ok(body) }
+    }
+
+    /// It was made.
+    pub fn created(location: String) -> Self {
+        Self { location: Some(location), ..Self::empty(201, Stage::Given) }
+    }
+
+    /// It was changed.
+    pub fn accepted() -> Self {
+        Self::empty(202, Stage::Given)
+    }
+
+    /// It was replaced.
+    pub fn replaced() -> Self {
+        Self::empty(204, Stage::Given)
+    }
+
+    /// The path wants a slash at its end.
+    pub fn elsewhere(location: String) -> Self {
+        Self { location: Some(location), ..Self::empty(301, Stage::Door) }
+    }
+
+    /// We do not know who asks, or may not show it to who asks.
+    pub fn unauthorised() -> Self {
+        Self::empty(401, Stage::Refused)
+    }
+
+    /// There is no such path.
+    pub fn no_path() -> Self {
+        Self::empty(404, Stage::Door)
+    }
+
+    /// There is no such thing.
+    pub fn not_found() -> Self {
+        Self::empty(404, Stage::Given)
+    }
+
+    /// What is named cannot be the name of a thing.
+    pub fn no_name(what: &str) -> Self {
+        Self::refusal(404, what)
+    }
+
+    /// That cannot be done here.
+    pub fn not_allowed(methods: &[&str]) -> Self {
+        Self { allow: Some(methods.join(",")), ..Self::empty(405, Stage::Door) }
+    }
+
+    /// What can be done here.
+    pub fn options(methods: &[&str]) -> Self {
+        Self { status: 200, ..Self::not_allowed(methods) }
+    }
+
+    /// What was sent makes no sense.
+    pub fn bad(what: &str) -> Self {
+        Self::refusal(400, what)
+    }
+
+    /// What was sent cannot be read. A 500, because that is what clients of the original know for it.
+    pub fn unreadable(what: &str) -> Self {
+        Self { body: Some(json!({"error_message": what})), ..Self::empty(500, Stage::Refused) }
+    }
+
+    /// More than we take.
+    pub fn too_large(most: usize) -> Self {
+        Self::refusal(413, &format!("a body has {most} bytes at most"))
+    }
+
+    /// We could not do it.
+    pub fn failed() -> Self {
+        Self::unreadable("Sorry, this request could not be processed. Please try again later.")
+    }
+
+    /// A change that a run's life does not allow.
+    pub fn refused(refusal: Refusal) -> Self {
+        let status = match refusal {
+            // As the original, whose worker knows it for "not mine".
+            Refusal::Theirs => return Self::unauthorised(),
+            Refusal::Malformed(_) => 400,
+            Refusal::Claimed | Refusal::NotClaimed | Refusal::NotDue | Refusal::Final | Refusal::OldAttempt => 409,
+        };
+        Self::refusal(status, &refusal.to_string())
+    }
+}

@@ -1,0 +1,95 @@
+//! In which format a body is wanted, told by the query or the `Accept` header as the original reads them. Pure.
+
+use super::filter::Pairs;
+
+#[cfg(test)]
+mod tests;
+
+/// A format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// JSON as the argument of a function of this name.
+    Script(String),
+    /// A page, of which the original has just one, that says it is none.
+    Page,
+    /// One that the original offers and cannot make.
+    Unmade,
+}
+
+/// The formats by their types, from the least to the most welcome.
+const OFFERED: &[(&str, &str, Format)] = &[
+    ("application", "x-plist", Format::Unmade),
+    ("text", "html", Format::Page),
+    ("text", "yaml", Format::Unmade),
+    ("application", "xml", Format::Unmade),
+    ("application", "json", Format::Json),
+];
+
+/// Which format is wanted.
+///
+/// # Errors
+/// What cannot be read.
+pub fn wanted(pairs: &Pairs, accept: Option<&str>) -> Result<Format, &'static str> {
+    match pairs.last("format") {
+        Some("json") => return Ok(Format::Json),
+        Some("html") => return Ok(Format::Page),
+        Some("xml" | "yaml" | "plist") => return Ok(Format::Unmade),
+        _ => {}
+    }
+    if let Some(function) = pairs.last("callback") {
+        let is_name = |name: &str| {
+            let mut letters = name.chars();
+            letters.next().is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | '$'))
+                && letters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+        };
+        let is_function = function.split('.').all(is_name);
+        return is_function.then(|| Format::Script(function.to_owned())).ok_or("JSONP callback name is invalid.");
+    }
+    match accept {
+        None | Some("*/*") => Ok(Format::Json),
+        Some(accept) => best(accept),
+    }
+}
+
+/// A range of types, and how much it is wanted, in thousandths.
+struct Range<'a> {
+    main: &'a str,
+    sub: &'a str,
+    quality: u16,
+}
+
+/// The offered format that a header fits best: by how exactly, then by how much it is wanted.
+fn best(accept: &str) -> Result<Format, &'static str> {
+    let ranges = accept.split(',').map(range).collect::<Option<Vec<_>>>().ok_or("Invalid Accept header")?;
+    let fit = |main: &str, sub: &str| {
+        let fits = ranges.iter().filter(|range| matches(range.main, main) && matches(range.sub, sub));
+        let exact = |range: &Range<'_>| 100 * u16::from(range.main == main) + 10 * u16::from(range.sub == sub);
+        // The first of those that fit equally well counts.
+        fits.rev().max_by_key(|range| exact(range)).map(|range| (exact(range), range.quality))
+    };
+    let fitting = OFFERED.iter().map(|(main, sub, format)| (fit(main, sub), format));
+    Ok(match fitting.max_by_key(|(fit, _)| *fit) {
+        Some((Some((_, 1..)), format)) => format.clone(),
+        _ => Format::Json,
+    })
+}
+
+fn range(text: &str) -> Option<Range<'_>> {
+    let mut parts = text.split(';').map(str::trim);
+    let (main, sub) = match parts.next()? {
+        "*" => ("*", "*"),
+        kind => kind.split_once('/')?,
+    };
+    let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+    // Numbers that make no sense are taken for 1, as the original does.
+    let quality = quality.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+    let quality = (quality * 1000.0) as u16;
+    Some(Range { main: main.trim(), sub: sub.trim(), quality })
+}
+
+fn matches(range: &str, offered: &str) -> bool {
+    range == "*" || range == offered
+}

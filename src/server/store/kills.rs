@@ -1,0 +1,105 @@
+//! Requests to kill: asked, taken by the run's worker, done.
+
+use super::rows::{self, micros};
+use super::runs::{find, follow, update};
+use super::{Store, StoreError};
+use crate::run::{KillId, RunId};
+use crate::server::life::{self, Who};
+use crate::server::model::{Instant, KillCause, KillRequest, State};
+use crate::server::news::Item;
+
+/// What a worker tells of a request. `None`: not mentioned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KillPatch {
+    /// When it was taken.
+    pub enqueue_dts: Option<Instant>,
+    /// When nothing was left alive.
+    pub execute_dts: Option<Instant>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KillChange {
+    /// It is so.
+    Made,
+    /// The run is another worker's.
+    Theirs,
+    /// There is no such request.
+    Unknown,
+}
+
+impl Store {
+    /// Asks for a run to be killed. One that nobody has claimed is cancelled on the spot, and one that is over stays
+    /// as it is. Nothing if there is no such run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn ask_kill(&self, run: RunId, now: Instant) -> Result<Option<KillRequest>, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
+        let over = matches!(found.state(), State::Scheduled | State::Completed).then_some(micros(now));
+        let row = sqlx::query(
+            "INSERT INTO kill_request (run, schedule_dts, enqueue_dts, execute_dts, cause) VALUES (?1, ?2, ?3, ?3, ?4)
+             RETURNING *",
+        )
+        .bind(run.get())
+        .bind(micros(now))
+        .bind(over)
+        .bind(rows::cause_name(KillCause::Asked))
+        .fetch_one(&mut *writing)
+        .await?;
+        let kill = rows::kill(&row)?;
+        let mut news = vec![Item::KillAsked(kill.id)];
+        if found.state() == State::Scheduled {
+            life::cancel(&mut found, now);
+            update(&mut writing, &found).await?;
+            news.push(Item::RunReturned(run));
+            news.extend(follow(&mut writing, &found, now).await?);
+        }
+        writing.commit().await?;
+        news.into_iter().for_each(|item| self.news().tell(item));
+        Ok(Some(kill))
+    }
+
+    /// A request.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn kill(&self, kill: KillId) -> Result<Option<KillRequest>, StoreError> {
+        let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
+        row.fetch_optional(&self.readers).await?.as_ref().map(rows::kill).transpose()
+    }
+
+    /// Keeps what the run's worker tells of a request. What is known already stays as it is.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Who) -> Result<KillChange, StoreError> {
+        let mut writing = self.write().await?;
+        let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
+        let Some(row) = row.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };
+        let before = rows::kill(&row)?;
+        let run = find(&mut writing, before.run).await?;
+        if let (Who::Worker(me, _), Some(Some(worker))) = (who, run.map(|run| run.worker))
+            && me != worker
+        {
+            return Ok(KillChange::Theirs);
+        }
+        let enqueue = before.enqueue_dts.or(patch.enqueue_dts);
+        let execute = before.execute_dts.or(patch.execute_dts);
+        sqlx::query("UPDATE kill_request SET enqueue_dts = ?, execute_dts = ? WHERE id = ?")
+            .bind(enqueue.map(micros))
+            .bind(execute.map(micros))
+            .bind(kill.get())
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await?;
+        if before.enqueue_dts.is_none() && enqueue.is_some() {
+            self.news().tell(Item::KillEnqueued(kill));
+        }
+        if before.execute_dts.is_none() && execute.is_some() {
+            self.news().tell(Item::KillExecuted(kill));
+        }
+        Ok(KillChange::Made)
+    }
+}

@@ -1,0 +1,440 @@
+//! Lists of resources: who may see what, narrowed, in the original's order, a page at a time.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::model::{
+    Group, GroupId, Instant, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Template, Worker, WorkerId,
+};
+use crate::server::resource::Resource;
+
+/// Who asks, for what may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Somebody who may see everything.
+    All,
+    /// A worker: what its pools and their projects have.
+    Worker(WorkerId),
+}
+
+/// A list that is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// Who asks.
+    pub scope: Scope,
+    /// What each of the list must fulfil.
+    pub terms: Vec<Term>,
+    /// How many at most; `None`: all.
+    pub limit: Option<u32>,
+    /// How many are passed over.
+    pub offset: u64,
+}
+
+/// What each of a list must fulfil.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Term {
+    /// A field, reached over related resources.
+    Field {
+        /// The fields that lead to the last, each of the resource before it, and the resource it leads to.
+        over: Vec<(&'static str, Resource)>,
+        /// The field.
+        field: String,
+        /// What it must be.
+        test: Test,
+    },
+    /// It belongs to a project.
+    OfProject(i64),
+    /// It belongs to the last completed schedule of its job.
+    LastCompleted,
+}
+
+/// What a field must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// Null, or not.
+    IsNull(bool),
+    /// As a value, compared by an operator of SQL: `=`, `<`, `<=`, `>`, `>=`.
+    Compared(&'static str, Value),
+    /// One of these.
+    In(Vec<Value>),
+    /// Between two, both included.
+    Between(Value, Value),
+    /// Like a pattern of `LIKE`, escaped by a backslash.
+    Like(String),
+    /// A part of a time in UTC: a format of `strftime` and its number.
+    Part(&'static str, i64),
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A number, or truth.
+    Number(i64),
+    /// Text.
+    Text(String),
+    /// An instant.
+    Time(Instant),
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of the page.
+    pub things: Vec<T>,
+}
+
+/// A project and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct ProjectLinks {
+    /// Its pools.
+    pub pools: Vec<PoolId>,
+    /// The groups that may change it.
+    pub groups: Vec<GroupId>,
+}
+
+/// The log of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Its id.
+    pub id: LogId,
+    /// Of this run.
+    pub run: RunId,
+    /// The text.
+    pub content: Option<String>,
+}
+
+fn table(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Group => "auth_group",
+        _ => resource.name(),
+    }
+}
+
+/// What a worker may see of a resource: a condition with one parameter, the worker.
+fn visible(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Worker => "worker.id = ",
+        Resource::WorkerPool => "worker_pool.id IN (SELECT pool FROM pool_worker WHERE worker = ",
+        Resource::Project => {
+            "project.id IN (SELECT project FROM project_pool JOIN pool_worker USING (pool) WHERE worker = "
+        }
+        Resource::Group => {
+            "auth_group.id IN (SELECT auth_group FROM project_group JOIN project_pool USING (project)
+             JOIN pool_worker USING (pool) WHERE NOT admin AND worker = "
+        }
+        Resource::JobTemplate => {
+            "job_template.project IN (SELECT project FROM project_pool JOIN pool_worker USING (pool) WHERE worker = "
+        }
+        Resource::Job => {
+            "job.job_template IN (SELECT job_template.id FROM job_template JOIN project_pool USING (project)
+             JOIN pool_worker USING (pool) WHERE worker = "
+        }
+        Resource::Run => {
+            "run.job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
+             JOIN project_pool USING (project) JOIN pool_worker USING (pool) WHERE worker = "
+        }
+        Resource::RunLog => {
+            "run_log.run IN (SELECT run.id FROM run JOIN job ON job.id = run.job
+             JOIN pool_worker ON pool_worker.pool = job.worker_pool WHERE pool_worker.worker = "
+        }
+        Resource::KillRequest => {
+            "kill_request.run IN (SELECT run.id FROM run JOIN job ON job.id = run.job
+             JOIN pool_worker ON pool_worker.pool = job.worker_pool WHERE pool_worker.worker = "
+        }
+    }
+}
+
+/// What belongs to a project: a condition with one parameter, the project.
+fn of_project(resource: Resource) -> Option<&'static str> {
+    Some(match resource {
+        Resource::WorkerPool => "worker_pool.id IN (SELECT pool FROM project_pool WHERE project = ",
+        Resource::Worker => {
+            "worker.id IN (SELECT worker FROM pool_worker JOIN project_pool USING (pool) WHERE project = "
+        }
+        Resource::JobTemplate => "job_template.id IN (SELECT id FROM job_template WHERE project = ",
+        Resource::Job => "job.job_template IN (SELECT id FROM job_template WHERE project = ",
+        Resource::Run => {
+            "run.job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template WHERE project = "
+        }
+        Resource::Group | Resource::Project | Resource::RunLog | Resource::KillRequest => return None,
+    })
+}
+
+/// The original's order, made definite by the id.
+fn order(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Group => "auth_group.id",
+        Resource::KillRequest => "kill_request.id",
+        Resource::Project => "project.title, project.id",
+        Resource::Worker => "worker.title, worker.id",
+        Resource::WorkerPool => "worker_pool.title, worker_pool.id",
+        Resource::JobTemplate => {
+            "(SELECT title FROM project WHERE id = job_template.project), job_template.title, job_template.id"
+        }
+        Resource::Job => {
+            "(SELECT project.title FROM project JOIN job_template t ON t.project = project.id WHERE t.id = job.job_template),
+             (SELECT title FROM job_template WHERE id = job.job_template), job.title, job.id"
+        }
+        Resource::Run => "run.return_dts DESC, run.start_dts DESC, run.enqueue_dts DESC, run.schedule_dts, run.id",
+        Resource::RunLog => {
+            "(SELECT return_dts FROM run WHERE id = run_log.run), (SELECT start_dts FROM run WHERE id = run_log.run),
+             (SELECT enqueue_dts FROM run WHERE id = run_log.run),
+             (SELECT schedule_dts FROM run WHERE id = run_log.run) DESC, run_log.id"
+        }
+    }
+}
+
+fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &Ask) {
+    query.push(" WHERE 1");
+    if let Scope::Worker(worker) = ask.scope {
+        condition(query, visible(resource), worker.get());
+    }
+    for term in &ask.terms {
+        match term {
+            Term::OfProject(project) => {
+                if let Some(sql) = of_project(resource) {
+                    condition(query, sql, *project);
+                }
+            }
+            Term::LastCompleted => {
+                query.push(
+                    " AND run.schedule_id IN
+                     (SELECT last_completed_schedule_id FROM job WHERE last_completed_schedule_id IS NOT NULL)",
+                );
+            }
+            Term::Field { over, field, test } => {
+                query.push(" AND ");
+                let mut here = resource;
+                for (step, there) in over {
+                    // What leads nowhere has nothing at its end.
+                    let nowhere = if *test == Test::IsNull(true) { "IS NULL OR" } else { "IS NOT NULL AND" };
+                    let (from, to) = (table(here), table(*there));
+                    query.push(format!("({from}.{step} {nowhere} {from}.{step} IN (SELECT id FROM {to} WHERE "));
+                    here = *there;
+                }
+                tested(query, &format!("{}.{field}", table(here)), test);
+                query.push("))".repeat(over.len()));
+            }
+        }
+    }
+}
+
+/// A condition that ends with its parameter, and the parenthesis it opened.
+fn condition(query: &mut QueryBuilder<Sqlite>, sql: &'static str, parameter: i64) {
+    query.push(" AND ").push(sql).push_bind(parameter);
+    if sql.contains('(') {
+        query.push(")");
+    }
+}
+
+fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
+    match test {
+        Test::IsNull(true) => {
+            query.push(format!("{column} IS NULL"));
+        }
+        Test::IsNull(false) => {
+            query.push(format!("{column} IS NOT NULL"));
+        }
+        Test::Compared(operator, value) => {
+            query.push(format!("{column} {operator} "));
+            bind(query, value);
+        }
+        Test::In(values) => {
+            query.push(format!("{column} IN ("));
+            for (index, value) in values.iter().enumerate() {
+                if index > 0 {
+                    query.push(", ");
+                }
+                bind(query, value);
+            }
+            query.push(")");
+        }
+        Test::Between(from, to) => {
+            query.push(format!("{column} BETWEEN "));
+            bind(query, from);
+            query.push(" AND ");
+            bind(query, to);
+        }
+        Test::Like(pattern) => {
+            query.push(format!("{column} LIKE ")).push_bind(pattern.clone()).push(" ESCAPE '\\'");
+        }
+        Test::Part(format, number) => {
+            query
+                .push(format!("CAST(strftime('{format}', {column} / 1000000, 'unixepoch') AS INTEGER) = "))
+                .push_bind(*number);
+        }
+    }
+}
+
+fn bind(query: &mut QueryBuilder<Sqlite>, value: &Value) {
+    match value {
+        Value::Number(number) => query.push_bind(*number),
+        Value::Text(text) => query.push_bind(text.clone()),
+        Value::Time(at) => query.push_bind(micros(*at)),
+    };
+}
+
+impl Store {
+    async fn select(&self, resource: Resource, ask: &Ask) -> Result<Page<SqliteRow>, StoreError> {
+        let name = table(resource);
+        let mut count = QueryBuilder::new(format!("SELECT count(*) FROM {name}"));
+        narrow(&mut count, resource, ask);
+        let total: i64 = count.build_query_scalar().fetch_one(&self.readers).await?;
+        let besides = match resource {
+            Resource::Run => ", (SELECT run_log.id FROM run_log WHERE run_log.run = run.id) AS log",
+            _ => "",
+        };
+        let mut query = QueryBuilder::new(format!("SELECT {name}.*{besides} FROM {name}"));
+        narrow(&mut query, resource, ask);
+        query.push(" ORDER BY ").push(order(resource));
+        query.push(" LIMIT ").push_bind(ask.limit.map_or(-1, i64::from));
+        query.push(" OFFSET ").push_bind(i64::try_from(ask.offset).unwrap_or(i64::MAX));
+        let things = query.build().fetch_all(&self.readers).await?;
+        Ok(Page { total: u64::try_from(total).unwrap_or_default(), things })
+    }
+
+    /// Whether there is such a thing, and whether it may be seen.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
+        let name = table(resource);
+        let mut query = QueryBuilder::new("SELECT 1");
+        if let Scope::Worker(worker) = scope {
+            condition(&mut query, visible(resource), worker.get());
+        }
+        query.push(format!(" FROM {name} WHERE id = ")).push_bind(id);
+        Ok(query.build_query_scalar().fetch_optional(&self.readers).await?)
+    }
+
+    /// Groups.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn groups(&self, ask: &Ask) -> Result<Page<Group>, StoreError> {
+        let page = self.select(Resource::Group, ask).await?;
+        let group = |row: &SqliteRow| {
+            let id = GroupId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?;
+            Ok(Group { id, name: row.try_get("name")? })
+        };
+        page.map(group)
+    }
+
+    /// Projects.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn projects(&self, ask: &Ask) -> Result<Page<(Project, ProjectLinks)>, StoreError> {
+        let page = self.select(Resource::Project, ask).await?.map(rows::project)?;
+        let mut things = Vec::with_capacity(page.things.len());
+        for project in page.things {
+            let id = project.id.get();
+            let pools = "SELECT worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
+                         WHERE project = ? ORDER BY title, worker_pool.id";
+            let groups = "SELECT auth_group FROM project_group WHERE project = ? AND admin ORDER BY auth_group";
+            let pools = self.ids(pools, id).await?.into_iter().filter_map(PoolId::new).collect();
+            let groups = self.ids(groups, id).await?.into_iter().filter_map(GroupId::new).collect();
+            things.push((project, ProjectLinks { pools, groups }));
+        }
+        Ok(Page { total: page.total, things })
+    }
+
+    /// Pools, with their workers.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn pools(&self, ask: &Ask) -> Result<Page<(Pool, Vec<WorkerId>)>, StoreError> {
+        let page = self.select(Resource::WorkerPool, ask).await?.map(rows::pool)?;
+        let mut things = Vec::with_capacity(page.things.len());
+        for pool in page.things {
+            let workers = "SELECT worker.id FROM worker JOIN pool_worker ON worker = worker.id
+                           WHERE pool = ? ORDER BY title, worker.id";
+            let workers = self.ids(workers, pool.id.get()).await?.into_iter().filter_map(WorkerId::new).collect();
+            things.push((pool, workers));
+        }
+        Ok(Page { total: page.total, things })
+    }
+
+    /// Workers.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn workers(&self, ask: &Ask) -> Result<Page<Worker>, StoreError> {
+        self.select(Resource::Worker, ask).await?.map(rows::worker)
+    }
+
+    /// Templates.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn templates(&self, ask: &Ask) -> Result<Page<Template>, StoreError> {
+        self.select(Resource::JobTemplate, ask).await?.map(rows::template)
+    }
+
+    /// Jobs, with their children and without their excludes.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn jobs(&self, ask: &Ask) -> Result<Page<(Job, Vec<JobId>)>, StoreError> {
+        let page = self.select(Resource::Job, ask).await?.map(rows::job)?;
+        let mut things = Vec::with_capacity(page.things.len());
+        for job in page.things {
+            let children = "SELECT job.id FROM job JOIN job_template ON job_template.id = job_template
+                            JOIN project ON project.id = project
+                            WHERE parent = ? ORDER BY project.title, job_template.title, job.title, job.id";
+            let children = self.ids(children, job.id.get()).await?.into_iter().filter_map(JobId::new).collect();
+            things.push((job, children));
+        }
+        Ok(Page { total: page.total, things })
+    }
+
+    /// Runs, with their logs' ids.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn runs(&self, ask: &Ask) -> Result<Page<(Run, Option<LogId>)>, StoreError> {
+        let with_log =
+            |row: &SqliteRow| Ok((rows::run(row)?, row.try_get::<Option<i64>, _>("log")?.and_then(LogId::new)));
+        self.select(Resource::Run, ask).await?.map(with_log)
+    }
+
+    /// Logs of runs.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn logs(&self, ask: &Ask) -> Result<Page<Log>, StoreError> {
+        self.select(Resource::RunLog, ask).await?.map(rows::log)
+    }
+
+    /// Requests to kill.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn kills(&self, ask: &Ask) -> Result<Page<KillRequest>, StoreError> {
+        self.select(Resource::KillRequest, ask).await?.map(rows::kill)
+    }
+
+    async fn ids(&self, sql: &'static str, of: i64) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar(sql).bind(of).fetch_all(&self.readers).await?)
+    }
+}
+
+impl Page<SqliteRow> {
+    fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Page<T>, StoreError> {
+        let things = self.things.iter().map(word).collect::<Result<_, _>>()?;
+        Ok(Page { total: self.total, things })
+    }
+}
+
+/// The one with an id, whoever asks.
+#[must_use]
+pub fn only(id: i64) -> Ask {
+    let test = Test::Compared("=", Value::Number(id));
+    let term = Term::Field { over: Vec::new(), field: "id".to_owned(), test };
+    Ask { scope: Scope::All, terms: vec![term], limit: Some(1), offset: 0 }
+}
