@@ -2,12 +2,18 @@
 
 mod chains;
 mod claims;
+mod differences;
 mod dispatch;
 mod feed;
 mod fixture;
 mod health;
+mod http;
 mod onlookers;
 mod planning;
 mod raw_socket;
+mod replay;
+mod rest;
+mod seed;
+mod signature;
 mod stage;
 mod subscriber;

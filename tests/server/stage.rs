@@ -151,7 +151,7 @@ impl Stage {
 
     /// A worker answers a ping.
     pub async fn answer(&self, worker: usize, seats: u32) {
-        let answer = Answer { at: Utc::now(), version: None, seats: Some(seats) };
+        let answer = Answer { at: Some(Utc::now()), version: None, seats: Some(seats) };
         self.store().answered(self.worker(worker), &answer).await.expect("an answer");
     }
 

@@ -49,7 +49,6 @@ def reading():
     yield get('web1', '/api/v1/run?state=started')
     yield get('nobody', '/api/v1')
     yield get('web1', '/api/v1/nothing/')
-    yield get('web1', '/api/v2/')
 
 
 def listing():
@@ -160,12 +159,12 @@ def running():
     yield get('web1', run)
     yield post('web1', uri('run_log'), run=run, content=u'hello\ncaf\xe9\n')
     yield get('web1', run)
-    yield get('web1', uri('run_log', 11))
-    yield patch('web1', uri('run_log', 11), content='hello again\n')
-    yield get('web1', uri('run_log', 11))
-    yield get('db1', uri('run_log', 11))
+    yield get('web1', uri('run_log', 10))
+    yield patch('web1', uri('run_log', 10), content='hello again\n')
+    yield get('web1', uri('run_log', 10))
+    yield get('db1', uri('run_log', 10))
     yield post('web1', uri('run_log'), run=run, content='a second time')
-    yield patch('web1', uri('run_log', 11), content='hello again\n')
+    yield patch('web1', uri('run_log', 10), content='hello again\n')
     yield patch('web1', run, return_dts='2026-03-02 13:00:05+00:00', return_success=True)
     yield get('web1', run)
     yield get('web1', uri('run') + '?job=2&state=scheduled')
@@ -235,19 +234,19 @@ def answering():
 def scheduling():
     """What people do in the dashboard."""
     yield post('session', uri('run'), job=uri('job', 9), is_manual=True, schedule_children=False,
-               schedule_dts='2099-01-02 12:00:00+00:00')
+               schedule_dts='2036-01-02 12:00:00+00:00')
     yield get('session', uri('run', 22))
     yield post('session', uri('run'), job=uri('job', 9), is_manual=True, schedule_children=True,
-               schedule_dts='2099-07-02 12:00:00+02:00')
+               schedule_dts='2036-07-02 12:00:00+02:00')
     yield get('session', uri('run', 23))
-    yield post('web1', uri('run'), job=uri('job', 9), schedule_dts='2099-08-02 12:00:00+02:00')
+    yield post('web1', uri('run'), job=uri('job', 9), schedule_dts='2036-08-02 12:00:00+02:00')
     yield get('web1', uri('run', 24))
     yield get('session', uri('run') + '?job=9&state=scheduled')
-    yield post('session', uri('run'), job=uri('job', 99), schedule_dts='2099-01-02 12:00:00+00:00')
-    yield post('ops1', uri('run'), job=uri('job', 9), schedule_dts='2099-01-02 12:00:00+00:00')
-    yield post('nobody', uri('run'), job=uri('job', 9), schedule_dts='2099-01-02 12:00:00+00:00')
+    yield post('session', uri('run'), job=uri('job', 99), schedule_dts='2036-01-02 12:00:00+00:00')
+    yield post('ops1', uri('run'), job=uri('job', 9), schedule_dts='2036-01-02 12:00:00+00:00')
+    yield post('nobody', uri('run'), job=uri('job', 9), schedule_dts='2036-01-02 12:00:00+00:00')
     yield post('session', uri('run'), job=uri('job', 9), schedule_dts='nonsense')
-    yield post('session', uri('run'), schedule_dts='2099-01-02 12:00:00+00:00')
+    yield post('session', uri('run'), schedule_dts='2036-01-02 12:00:00+00:00')
     # The dashboard sends back the whole job that it was given.
     top = {
         'children': ['/api/v1/job/2/'], 'description': '*First* of a chain', 'disable_enqueue_after_fails': 3,
@@ -292,7 +291,7 @@ def scheduling():
 def trespassing():
     """What a person without rights tries with a header that only looks like a worker's."""
     yield patch('session junk', uri('job', 1), script_content_partial='echo owned')
-    yield post('session junk', uri('run'), job=uri('job', 1), schedule_dts='2099-01-02 12:00:00+00:00')
+    yield post('session junk', uri('run'), job=uri('job', 1), schedule_dts='2036-01-02 12:00:00+00:00')
     yield get('session junk', uri('run', 1))
     yield get('session basic', uri('run', 1))
     yield get('session basic', uri('worker'))

@@ -1,0 +1,307 @@
+//! The REST API, where it is to be better than the original.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use jobrunner::run::RunId;
+use jobrunner::server::model::RunExit;
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+use crate::http::{self, Answer};
+use crate::signature::sign;
+use crate::stage::Stage;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Who {
+    Worker(usize),
+    Operator,
+}
+
+impl Stage {
+    async fn call(&self, who: Who, method: &str, path: &str, body: Value) -> Answer {
+        self.call_in(who, None, method, path, body).await
+    }
+
+    /// With the attempt that a worker speaks of.
+    async fn call_in(&self, who: Who, attempt: Option<&str>, method: &str, path: &str, body: Value) -> Answer {
+        let body = body.to_string();
+        let authorization = match who {
+            Who::Worker(index) => {
+                let signature = sign("verysecret", method, path, body.as_bytes());
+                format!("ApiKey {}:{signature}", self.workers[index].api_key)
+            }
+            Who::Operator => format!("Bearer {}", self.fixture.office().token.expose()),
+        };
+        let mut headers = vec![line(JSON), line(("Authorization", &authorization))];
+        headers.extend(attempt.map(|attempt| line(("Job-Runner-Attempt", attempt))));
+        http::ask(self.fixture.http(), method, path, &headers, Some(body.as_bytes())).await
+    }
+
+    async fn get(&self, who: Who, path: &str) -> Value {
+        let authorization = match who {
+            Who::Worker(index) => {
+                format!("ApiKey {}:{}", self.workers[index].api_key, sign("verysecret", "GET", path, b""))
+            }
+            Who::Operator => format!("Bearer {}", self.fixture.office().token.expose()),
+        };
+        let answer = ask_as(&self.fixture, "GET", path, &[("Authorization", &authorization)], b"").await;
+        assert_eq!(answer.status, 200, "{path}");
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+
+    async fn patch_run(&self, worker: usize, run: RunId, body: Value) -> Answer {
+        self.call(Who::Worker(worker), "PATCH", &path("run", run.get()), body).await
+    }
+
+    fn claim_of(&self, worker: usize) -> Value {
+        json!({"enqueue_dts": "2026-03-02 12:00:00+00:00", "worker": path("worker", self.worker(worker).get())})
+    }
+}
+
+fn line((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn path(resource: &str, id: i64) -> String {
+    format!("/api/v1/{resource}/{id}/")
+}
+
+async fn ask_as(fixture: &Fixture, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let headers: Vec<_> = headers.iter().copied().map(line).collect();
+    http::ask(fixture.http(), method, path, &headers, (!body.is_empty()).then_some(body)).await
+}
+
+fn result(success: bool) -> Value {
+    json!({"start_dts": "2026-03-02 12:00:01+00:00", "return_dts": "2026-03-02 12:00:02+00:00", "return_success": success})
+}
+
+// H5
+#[tokio::test]
+async fn completion_follows_once_however_often_a_result_is_told() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let child = stage.job(|job| (job.title, job.parent) = ("child".to_owned(), Some(job_id(&stage)))).await;
+    assert_eq!(child.parent, Some(job.id));
+    let run = stage.due(&job).await.id;
+    assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 202);
+    for _ in 0..3 {
+        assert_eq!(stage.patch_run(0, run, result(true)).await.status, 202);
+    }
+    assert_eq!(stage.patch_run(0, run, json!({"pid": 7})).await.status, 409);
+    assert_eq!(
+        stage.patch_run(0, run, json!({"return_dts": "2026-03-02 13:00:00Z", "return_success": false})).await.status,
+        409
+    );
+    assert_eq!(stage.coming(&child).await.len(), 1);
+    let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
+    assert_eq!(after.fail_times, 0);
+    stage.fixture.stop().await;
+}
+
+/// The first job of a stage.
+fn job_id(_: &Stage) -> jobrunner::server::model::JobId {
+    jobrunner::server::model::JobId::new(1).expect("an id")
+}
+
+// H6
+#[tokio::test]
+async fn a_header_that_only_looks_like_a_worker_s_gives_no_rights() {
+    let stage = Stage::start(2).await;
+    let job = stage.job(|_| {}).await;
+    let job_path = path("job", job.id.get());
+    let body = json!({"script_content_partial": "echo owned"}).to_string();
+    let others = sign("not the secret", "PATCH", &job_path, body.as_bytes());
+    let moved = sign("verysecret", "PATCH", &path("job", 2), body.as_bytes());
+    let tries = ["ApiKey worker1:junk", "ApiKey worker1:", "ApiKey nobody:00", "Bearer junk", "Bearer "];
+    let tries = tries.map(str::to_owned).into_iter();
+    for authorization in tries.chain([format!("ApiKey worker1:{others}"), format!("ApiKey worker1:{moved}")]) {
+        let headers = [JSON, ("Authorization", authorization.as_str())];
+        let answer = ask_as(&stage.fixture, "PATCH", &job_path, &headers, body.as_bytes()).await;
+        assert_eq!(answer.status, 401, "{authorization}");
+    }
+    let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
+    assert_eq!(after.script_content_partial, "echo hello");
+    // A session beside it does not help: there is none.
+    let headers = [JSON, ("Cookie", "sessionid=1"), ("Authorization", "ApiKey worker1:junk")];
+    assert_eq!(ask_as(&stage.fixture, "PATCH", &job_path, &headers, body.as_bytes()).await.status, 401);
+    stage.fixture.stop().await;
+}
+
+// H44
+#[tokio::test]
+async fn credentials_of_another_kind_are_refused_not_failed_over() {
+    let stage = Stage::start(1).await;
+    for authorization in ["Basic eDp5", "ApiKey", "ApiKey nocolon", "", "\u{e9}", "Digest x:y"] {
+        let headers = [("Authorization", authorization), ("Cookie", "sessionid=1")];
+        let answer = ask_as(&stage.fixture, "GET", "/api/v1/run/", &headers, b"").await;
+        assert_eq!(answer.status, 401, "{authorization}");
+    }
+    stage.fixture.stop().await;
+}
+
+// H17, P9
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_claims_of_a_run_one_is_granted() {
+    let stage = Stage::start(4).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await.id;
+    let granted = AtomicU16::new(0);
+    let claims = (0..4).map(|worker| {
+        let (stage, granted) = (&stage, &granted);
+        async move {
+            let answer = stage.patch_run(worker, run, stage.claim_of(worker)).await;
+            match answer.status {
+                202 => {
+                    assert_eq!(answer.headers.get("job-runner-attempt").map(String::as_str), Some("1"));
+                    granted.fetch_add(1, Ordering::Relaxed);
+                }
+                status => assert_eq!(status, 401),
+            }
+        }
+    });
+    futures_util::future::join_all(claims).await;
+    assert_eq!(granted.into_inner(), 1);
+    stage.fixture.stop().await;
+}
+
+// H16
+#[tokio::test]
+async fn a_run_cannot_be_claimed_before_it_is_due_or_while_its_job_is_disabled() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let later = stage.run_at(&job, chrono::Utc::now() + chrono::TimeDelta::days(1)).await.id;
+    assert_eq!(stage.patch_run(0, later, stage.claim_of(0)).await.status, 409);
+    stage.disable(&job).await;
+    let due = stage.due(&job).await.id;
+    assert_eq!(stage.patch_run(0, due, stage.claim_of(0)).await.status, 409);
+    stage.enable(&job).await;
+    assert_eq!(stage.patch_run(0, due, stage.claim_of(0)).await.status, 202);
+    let other = stage.due(&job).await.id;
+    assert_eq!(stage.patch_run(0, other, stage.claim_of(0)).await.status, 409, "another run of the job is active");
+    stage.fixture.stop().await;
+}
+
+// P9
+#[tokio::test]
+async fn what_an_old_attempt_says_is_kept_and_changes_nothing() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await.id;
+    let run_path = path("run", run.get());
+    let patch = async |attempt, body| stage.call_in(Who::Worker(0), attempt, "PATCH", &run_path, body).await;
+    let claimed = patch(None, stage.claim_of(0)).await;
+    assert_eq!(claimed.headers.get("job-runner-attempt").map(String::as_str), Some("1"));
+    assert_eq!(patch(Some("1"), json!({"enqueue_dts": null, "start_dts": null})).await.status, 202);
+    let again = json!({"enqueue_dts": "2026-03-02 12:01:00Z", "worker": path("worker", stage.worker(0).get())});
+    let claimed = patch(None, again).await;
+    assert_eq!(claimed.headers.get("job-runner-attempt").map(String::as_str), Some("2"));
+    assert_eq!(patch(Some("1"), result(false)).await.status, 409);
+    assert_eq!(stage.late_results(run).await, 1);
+    let log = json!({"run": run_path, "content": "of the first"});
+    assert_eq!(stage.call_in(Who::Worker(0), Some("1"), "POST", "/api/v1/run_log/", log).await.status, 409);
+    assert_eq!(patch(Some("2"), result(true)).await.status, 202);
+    assert_eq!(patch(Some("two"), result(true)).await.status, 400);
+    let shown = stage.get(Who::Worker(0), &run_path).await;
+    assert_eq!((&shown["attempt"], &shown["return_success"]), (&json!(2), &json!(true)));
+    stage.fixture.stop().await;
+}
+
+// H9
+#[tokio::test]
+async fn a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
+    let stage = Stage::start(2).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await.id;
+    stage.patch_run(0, run, stage.claim_of(0)).await;
+    let post = async |worker, content: &str| {
+        let body = json!({"run": path("run", run.get()), "content": content});
+        stage.call(Who::Worker(worker), "POST", "/api/v1/run_log/", body).await
+    };
+    let first = post(0, "half").await;
+    let second = post(0, "whole").await;
+    assert_eq!((first.status, second.status), (201, 201));
+    let place = |answer: &Answer| answer.headers.get("location").cloned().expect("a place");
+    assert_eq!(place(&first), place(&second));
+    assert_eq!(post(1, "not mine").await.status, 401);
+    assert_eq!(stage.patch_run(0, run, result(true)).await.status, 202);
+    assert_eq!(post(0, "whole").await.status, 201, "the same again is known");
+    assert_eq!(post(0, "more").await.status, 409);
+    assert_eq!(stage.log(run).await, "whole");
+    stage.fixture.stop().await;
+}
+
+// H42
+#[tokio::test]
+async fn a_parent_is_refused_for_a_loop_and_for_nothing_else() {
+    let stage = Stage::start(1).await;
+    let mut jobs = Vec::new();
+    for title in ["a", "b", "c"] {
+        jobs.push(stage.job(|job| job.title = title.to_owned()).await.id.get());
+    }
+    let parent = async |job: usize, parent: usize| {
+        let body = json!({"parent": path("job", jobs[parent])});
+        stage.call(Who::Operator, "PATCH", &path("job", jobs[job]), body).await.status
+    };
+    // The original refuses the second time what it allowed the first.
+    for _ in 0..3 {
+        assert_eq!(parent(1, 0).await, 202);
+        assert_eq!(parent(2, 1).await, 202);
+    }
+    assert_eq!(parent(0, 0).await, 400, "itself");
+    assert_eq!(parent(0, 2).await, 400, "a grandchild");
+    assert_eq!(parent(2, 0).await, 202);
+    stage.fixture.stop().await;
+}
+
+// H45
+#[tokio::test]
+async fn a_body_has_a_bound_and_strangers_are_not_listened_to() {
+    let stage = Stage::with(1, |settings| settings.max_body = 1000).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await.id;
+    stage.patch_run(0, run, stage.claim_of(0)).await;
+    let log = |length: usize| json!({"run": path("run", run.get()), "content": "x".repeat(length)});
+    assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log(2000)).await.status, 413);
+    assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log(500)).await.status, 201);
+    // Nothing of the body is sent, and the answer comes all the same.
+    let headers = [JSON, ("Authorization", "ApiKey stranger:00"), ("Content-Length", "900")];
+    let answer = ask_as(&stage.fixture, "POST", "/api/v1/run_log/", &headers, b"").await;
+    assert_eq!(answer.status, 401);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_kill_of_a_run_that_nobody_has_claimed_cancels_it() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.run_at(&job, chrono::Utc::now() + chrono::TimeDelta::days(1)).await.id;
+    let body = json!({"run": path("run", run.get())});
+    let answer = stage.call(Who::Operator, "POST", "/api/v1/kill_request/", body).await;
+    assert_eq!(answer.status, 201);
+    let after = stage.run(run).await;
+    assert_eq!((after.return_success, after.exit), (Some(false), Some(RunExit::Killed)));
+    assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 409);
+    let kills = stage.get(Who::Operator, "/api/v1/kill_request/").await;
+    assert!(kills["objects"][0]["execute_dts"].is_string(), "{kills}");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
+    let stage = Stage::start(1).await;
+    let cron = jobrunner::server::model::Schedule::Cron {
+        expression: "0 3 * * *".to_owned(),
+        zone: chrono_tz::Europe::Amsterdam,
+    };
+    let job = stage.job(|job| job.schedule = cron.clone()).await;
+    let job_path = path("job", job.id.get());
+    let mut shown = stage.get(Who::Operator, &job_path).await;
+    shown["description"] = json!("changed");
+    assert_eq!(stage.call(Who::Operator, "PUT", &job_path, shown).await.status, 204);
+    let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
+    assert_eq!((after.schedule, after.description.as_str()), (cron, "changed"));
+    stage.fixture.stop().await;
+}
