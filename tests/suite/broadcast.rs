@@ -36,7 +36,7 @@ async fn still_hears(server: &Server) -> i64 {
 }
 
 #[tokio::test]
-async fn a_message_of_the_wrong_shape_is_dropped_and_the_next_one_heard() {
+async fn p7_a_message_of_the_wrong_shape_is_dropped_and_the_next_one_heard() {
     let (server, mut worker) = up(&[]).await;
     let frames = |count: usize| {
         let mut frames = vec![TOPIC.to_vec()];
@@ -153,7 +153,7 @@ async fn a_worker_whose_key_begins_as_ours_gets_its_orders_alone() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_ours_to_start_is_not_touched() {
+async fn p7_a_run_that_is_not_ours_to_start_is_not_touched() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("other", "secret2")];
     let (server, worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let latch = Latch::new();
@@ -221,7 +221,7 @@ async fn a_schedule_that_makes_no_sense_counts_as_due() {
 }
 
 #[tokio::test]
-async fn a_run_announced_a_thousand_times_is_looked_up_and_executed_once() {
+async fn p7_a_run_announced_a_thousand_times_is_looked_up_and_executed_once() {
     let (server, _worker) = up(&[]).await;
     let latch = Latch::new();
     let id = server.add_run(latch.script("once"));
@@ -382,7 +382,7 @@ async fn a_frame_of_64_megabytes_costs_the_connection_and_not_the_worker() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_nothing_comes_any_more_is_replaced() {
+async fn p18_a_connection_on_which_nothing_comes_any_more_is_replaced() {
     let (server, worker) = up(&[("reconnect_after_inactivity", "1")]).await;
     server.broadcaster().freeze();
     let connections = server.look(|state| state.broadcaster_link.opened);
@@ -417,7 +417,7 @@ async fn a_worker_out_of_descriptors_hears_on_and_connects_when_it_can() {
 }
 
 #[tokio::test]
-async fn a_broadcaster_that_dies_and_comes_back_is_heard_again() {
+async fn p18_a_broadcaster_that_dies_and_comes_back_is_heard_again() {
     let (server, _worker) = up(&[]).await;
     for round in 2..4 {
         server.broadcaster().close().await;

@@ -89,7 +89,7 @@ async fn what_waits_for_a_seat_is_left_to_others() {
 }
 
 #[tokio::test]
-async fn a_drain_at_any_moment_forgets_nothing_that_was_claimed() {
+async fn p13_a_drain_at_any_moment_forgets_nothing_that_was_claimed() {
     for claimed in 0..8 {
         let (server, mut worker) = up(&worker().set("concurrent_jobs", 2)).await;
         let latch = Latch::new();
@@ -107,7 +107,7 @@ async fn a_drain_at_any_moment_forgets_nothing_that_was_claimed() {
 }
 
 #[tokio::test]
-async fn a_claim_in_flight_is_executed() {
+async fn p13_a_claim_in_flight_is_executed() {
     for what in [What::Delay(Duration::from_millis(300)), What::DelayAfterCommit(Duration::from_millis(300))] {
         let (server, mut worker) = up(&worker()).await;
         server.inject(Fault::on("PATCH", "/api/v1/run/", what).setting("enqueue_dts").once());
@@ -219,7 +219,7 @@ async fn the_third_signal_leaves_at_once_and_the_next_start_reports() {
 }
 
 #[tokio::test]
-async fn a_drain_may_be_limited() {
+async fn p13_a_drain_may_be_limited() {
     let (server, mut worker) = up(&worker().set("drain_timeout", "0.3")).await;
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
@@ -234,7 +234,7 @@ async fn a_drain_may_be_limited() {
 const WITHOUT_API: Duration = Duration::from_secs(25);
 
 #[tokio::test]
-async fn with_the_api_down_it_leaves_and_the_next_start_reports() {
+async fn p13_with_the_api_down_it_leaves_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let runs = waiting(&server, &latch, 2).await;
@@ -276,7 +276,7 @@ async fn with_the_api_hanging_it_leaves_and_the_next_start_reports() {
 }
 
 #[tokio::test]
-async fn a_hand_over_disturbs_no_run() {
+async fn p3_a_hand_over_disturbs_no_run() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let runs = waiting(&server, &latch, 3).await;

@@ -515,7 +515,7 @@ fn drawn(state: &mut u64, below: u64) -> u64 {
 
 /// The worker is killed at moments that are counted in calls, so that each is another point of some run's way.
 #[tokio::test]
-async fn runs_survive_a_worker_that_is_killed_again_and_again() {
+async fn p1_runs_survive_a_worker_that_is_killed_again_and_again() {
     const RUNS: usize = 40;
     let server = Server::start(Options { reannounce: Some(Duration::from_millis(100)), ..Options::default() }).await;
     let folder = TempDir::new().unwrap();
@@ -584,5 +584,26 @@ async fn what_a_dead_shim_could_not_remove_is_cleared_away() {
         }
         until("the end of what is left", || left.iter().all(|path| !path.exists())).await;
     }
+    worker.assert_clean_end().await;
+}
+
+/// The clock is set back by a day between the start of a script and its end, as its record has them.
+#[tokio::test]
+async fn p20_a_clock_that_is_set_back_makes_no_run_that_ends_before_it_starts() {
+    let (server, mut worker) = up(&worker()).await;
+    let latch = Latch::new();
+    let run = waiting(&server, &latch, 1).await[0];
+    die(&mut worker).await;
+    latch.let_through(1);
+    let record = worker.home().record_path(run, 1);
+    let ends = || fs::read_to_string(&record).unwrap().contains(r#""is":"ended""#);
+    until("the end in the record", ends).await;
+    let mut lines = worker.home().record(run, 1);
+    lines[2]["at"] = json!("2001-01-01 00:00:00.000000+00:00");
+    fs::write(&record, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    worker.restart().await;
+    let row = server.wait_returned(run).await;
+    assert!(row.start_dts.is_some());
+    assert_eq!((row.return_dts, row.return_success), (row.start_dts, Some(true)));
     worker.assert_clean_end().await;
 }

@@ -160,7 +160,7 @@ async fn a_connection_reset_before_the_server_acted_costs_a_retry() {
 }
 
 #[tokio::test]
-async fn a_connection_reset_after_the_server_acted_doubles_nothing() {
+async fn p8_a_connection_reset_after_the_server_acted_doubles_nothing() {
     each_call_survives(What::ResetAfterCommit, 1, &[]).await.assert_no_overlapping_writes();
 }
 
@@ -190,7 +190,7 @@ async fn a_call_that_is_never_answered_is_given_up_and_retried() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_after_the_server_acted_doubles_nothing() {
+async fn p8_an_answer_that_never_comes_after_the_server_acted_doubles_nothing() {
     each_call_survives(What::HangAfterCommit, 1, &[("api_timeout", "1")]).await;
 }
 
@@ -430,7 +430,7 @@ async fn what_happens_while_the_server_is_away_is_told_later_and_in_order() {
 }
 
 #[tokio::test]
-async fn while_the_server_fails_it_is_not_pressed() {
+async fn p10_while_the_server_fails_it_is_not_pressed() {
     let (server, _worker) = up(&[("concurrent_jobs", "16")]).await;
     server.inject(Fault::on("*", "/", What::status(503)));
     let before = server.calls().len();
@@ -681,7 +681,7 @@ async fn where_only_the_smallest_log_is_taken_its_marker_is_sent() {
 }
 
 #[tokio::test]
-async fn what_is_rejected_three_times_is_given_up_and_the_rest_is_told() {
+async fn p10_what_is_rejected_three_times_is_given_up_and_the_rest_is_told() {
     for status in [400, 413, 422] {
         let (server, worker) = up(&[("concurrent_jobs", "2"), ("log_update_interval", "0")]).await;
         let runs = [Step::Start, Step::NewLog, Step::Return].map(|step| {

@@ -100,14 +100,14 @@ async fn refused(identity: &Identity, ca: Option<&NamedTempFile>) -> String {
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_authority_in_ca_file_is_accepted() {
+async fn p17_a_certificate_of_an_authority_in_ca_file_is_accepted() {
     let (pem, issuer) = authority();
     let (url, _) = serving(&signed_by(&params("localhost"), &issuer)).await;
     assert_eq!(ask(&url, Some(&ca_file(&pem))).await.expect("a run").id, 2);
 }
 
 #[tokio::test]
-async fn an_authority_of_nobody_is_refused() {
+async fn p17_an_authority_of_nobody_is_refused() {
     let (_, issuer) = authority();
     let (other, _) = authority();
     let identity = signed_by(&params("localhost"), &issuer);
@@ -117,7 +117,7 @@ async fn an_authority_of_nobody_is_refused() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_refused_unless_it_stands_in_ca_file() {
+async fn p17_a_self_signed_certificate_is_refused_unless_it_stands_in_ca_file() {
     let identity = self_signed(&params("localhost"));
     let reason = refused(&identity, None).await;
     assert!(reason.contains("UnknownIssuer"), "{reason}");
@@ -181,14 +181,14 @@ async fn any_certificate_is_accepted_where_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_host_is_refused() {
+async fn p17_a_certificate_of_another_host_is_refused() {
     let (pem, issuer) = authority();
     let reason = refused(&signed_by(&params("somebody.else"), &issuer), Some(&ca_file(&pem))).await;
     assert!(reason.contains("not valid for name"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_over_or_not_yet_valid_is_refused() {
+async fn p17_a_certificate_that_is_over_or_not_yet_valid_is_refused() {
     let (pem, issuer) = authority();
     let mut over = params("localhost");
     over.not_after = date_time_ymd(2020, 1, 1);
