@@ -10,10 +10,10 @@ use nix::sys::signal::Signal;
 
 use super::oracle::history::{Outage, ShimDeath, Size};
 use super::plan::{Act, Plan, Turn};
-use super::shims;
 use super::stage::{API_KEY, Stage, returned};
-use super::support::{Call, State, What, WorkerOptions, WorkerProcess};
+use super::support::{Call, State, What, WorkerHome, WorkerProcess};
 use super::weather::Weather;
+use super::{shims, small_disk};
 
 /// How long something stays frozen, closed or refused.
 const MOMENT: Duration = Duration::from_millis(700);
@@ -39,8 +39,8 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    pub fn begin(stage: Arc<Stage>, weather: Weather, options: &WorkerOptions, rng: Rng) -> Self {
-        let worker = WorkerProcess::start(&stage.server, options);
+    pub fn begin(stage: Arc<Stage>, weather: Weather, home: Arc<WorkerHome>, rng: Rng) -> Self {
+        let worker = WorkerProcess::start_in(home);
         Self { stage, weather, worker, rng, dead_read: 0, complaints: Vec::new() }
     }
 
@@ -61,6 +61,7 @@ impl Chaos {
 
     /// Lets the worker live, in whatever weather, until so many runs have returned; answers how large it was.
     pub async fn endure(&mut self, goal: usize) -> Vec<Size> {
+        self.stage.seen().is_unpaced = true;
         let over = |stage: &Stage| stage.returned() + stage.seen().disowned.len() >= goal;
         let mut sizes = Vec::new();
         while !over(&self.stage) {
@@ -161,7 +162,32 @@ impl Chaos {
                 stage.server.api().reopen().await;
             }
             Act::Outage => self.outage().await,
+            Act::FullDisk => self.full_disk().await,
+            Act::DamagedOutbox => self.damaged_outbox().await,
         }
+    }
+
+    /// Only where the state directory has a small disk of its own.
+    async fn full_disk(&mut self) {
+        let state = self.worker.home().state_path();
+        if !small_disk::is_one(&state) {
+            return self.kill_worker().await;
+        }
+        self.stage.count("full disk");
+        self.disarm();
+        small_disk::fill(&state);
+        self.stage.note_lack_of_room();
+        self.unless_dead(MOMENT, |_| false).await;
+        self.stage.note_lack_of_room();
+        small_disk::empty(&state);
+    }
+
+    async fn damaged_outbox(&mut self) {
+        self.end_worker().await;
+        self.stage.count("outbox damaged");
+        self.stage.forget_what_is_under_way();
+        small_disk::damage(&self.worker.home().own_state_path().join("outbox.sqlite"), &mut self.rng);
+        self.worker.restart().await;
     }
 
     async fn kill_worker(&mut self) {
@@ -251,8 +277,7 @@ impl Chaos {
         self.worker.signal(Signal::SIGUSR2);
         match tokio::time::timeout(HAND_OVER, self.worker.ended()).await {
             Ok(status) if status.code() == Some(HANDED_OVER) => {
-                let mut seen = self.stage.seen();
-                seen.longest_hand_over = seen.longest_hand_over.max(since.elapsed());
+                self.stage.seen().hand_overs.push(since.elapsed());
             }
             // It may have died of a named point on its way out, or have had no handler yet.
             Ok(status) if std::os::unix::process::ExitStatusExt::signal(&status).is_some() => {}

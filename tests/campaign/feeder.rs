@@ -11,6 +11,8 @@ use super::weather::Weather;
 
 /// How many runs are under way or waiting at once.
 const WINDOW: usize = 24;
+/// How many runs are made for ten workers that die.
+const RUNS_PER_TEN_DEATHS: usize = 14;
 /// How long [`KillTime::Later`] is.
 const LATER: Duration = Duration::from_millis(400);
 
@@ -19,7 +21,7 @@ pub async fn feed(stage: Arc<Stage>, runs: Vec<PlannedRun>, weather: Weather) {
     let mut late: Option<i64> = None;
     let mut kills = Vec::new();
     for (made, planned) in runs.into_iter().enumerate() {
-        let room = |state: &State| made < returned(state) + disowned(&stage) + WINDOW;
+        let room = |state: &State| made < returned(state) + disowned(&stage) + WINDOW && made < allowed(&stage);
         // The campaign ends by itself if the worker does nothing any more.
         while !stage.server.holds_within(Duration::from_secs(1), room).await {}
         let run = make(&stage, &planned, made, &weather);
@@ -31,6 +33,12 @@ pub async fn feed(stage: Arc<Stage>, runs: Vec<PlannedRun>, weather: Weather) {
     for kill in kills {
         let _ = kill.await;
     }
+}
+
+/// Runs are made no faster than workers die, as long as they do: so that a fast machine sees as many deaths.
+fn allowed(stage: &Stage) -> usize {
+    let seen = stage.seen();
+    if seen.is_unpaced { usize::MAX } else { WINDOW + seen.counted("worker SIGKILL") * RUNS_PER_TEN_DEATHS / 10 }
 }
 
 /// Those that may never return.

@@ -5,18 +5,25 @@
 //! themselves ([`script`]). What is going to happen is drawn from one seed ([`plan`]); what did happen is gathered
 //! ([`witness`]) and judged by pure functions ([`oracle`]).
 
+// Of the original's installation only the worker is needed.
+#[allow(dead_code)]
+#[path = "../interop/peer.rs"]
+mod peer;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod arguments;
 mod chaos;
 mod feeder;
+mod hand_overs;
 mod noise;
 mod oracle;
+mod original;
 mod ours;
 mod plan;
 mod script;
 mod shims;
+mod small_disk;
 mod stage;
 mod weather;
 mod witness;
@@ -38,6 +45,8 @@ fn main() -> ExitCode {
     let well = runtime.block_on(async {
         match arguments.mode {
             Mode::Ours => ours::campaign(&arguments).await,
+            Mode::Original => original::campaign(&arguments).await,
+            Mode::HandOvers(count) => hand_overs::campaign(&arguments, count).await,
         }
     });
     runtime.shutdown_background();

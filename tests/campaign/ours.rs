@@ -7,13 +7,16 @@ use super::arguments::Arguments;
 use super::chaos::Chaos;
 use super::oracle::{self, Verdict, Violation};
 use super::plan::Plan;
+use super::small_disk::SmallDisk;
 use super::stage::{Stage, returned};
-use super::support::{Call, State, WorkerOptions};
+use super::support::{Call, KillRow, State, WorkerHome, WorkerOptions, WorkerProcess};
 use super::weather::Weather;
 use super::{feeder, noise, witness};
 
 /// How many runs at once.
 const SEATS: usize = 8;
+/// How much room the state directory must have, in bytes.
+const MIN_FREE: u32 = 4 << 20;
 /// After how many lost executions a run is failed: the worker's default.
 const MAX_ATTEMPTS: u32 = 3;
 /// How long after the last fault every claimed run must have returned.
@@ -27,10 +30,11 @@ const ENDURED: usize = 5;
 pub async fn campaign(arguments: &Arguments) -> bool {
     let since = Instant::now();
     let mut plan = Plan::new(arguments.seed, arguments.runs);
-    let stage = Arc::new(Stage::new().await);
+    let stage = Arc::new(Stage::new(1).await);
     let weather = Weather::new(plan.weather.clone());
-    let mut chaos = Chaos::begin(Arc::clone(&stage), weather.clone(), &options(&stage, arguments), plan.noise.fork());
-    let home = Arc::clone(chaos.worker.home());
+    let home = WorkerHome::new(&stage.server, &options(&stage, arguments));
+    let disk = SmallDisk::mount(&home.state_path());
+    let mut chaos = Chaos::begin(Arc::clone(&stage), weather.clone(), Arc::clone(&home), plan.noise.fork());
     {
         let (stage, weather, home) = (Arc::downgrade(&stage), weather.clone(), home.path().to_owned());
         let on = move |call: &Call| {
@@ -67,6 +71,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     history.bystanders_gone = stage.bystanders_gone();
     let violations = oracle::judge(&history);
     report(&stage, arguments, &violations, &complaints, settled, since.elapsed());
+    drop(disk);
     if arguments.keep || !violations.is_empty() {
         let kept = stage.keep();
         let _ = std::fs::copy(home.log_path(), kept.join("worker.log"));
@@ -87,6 +92,7 @@ fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
         .set("linger", "0.3")
         .set("leftovers", "stop")
         .set("reconnect_after_inactivity", 3)
+        .set("min_free_bytes", MIN_FREE)
         .env(jobrunner::crash_point::VARIABLE, stage.crash_points());
     if arguments.verbose { options.echo() } else { options }
 }
@@ -102,17 +108,29 @@ fn note_survivors(stage: &Stage, home: &std::path::Path, call: &Call) {
 
 /// Waits until every run has returned and every kill is executed. Whether that came in time.
 async fn settle(stage: &Stage) -> bool {
-    let disowned = stage.seen().disowned.clone();
+    let (disowned, lost) = {
+        let seen = stage.seen();
+        (seen.disowned.clone(), seen.kills_forgotten.clone())
+    };
     let all = move |state: &State| {
         let runs = state.runs.values().all(|run| run.return_dts.is_some() || disowned.contains(&run.id));
-        let kills = state.kills.values().all(|kill| kill.execute_dts.is_some() || disowned.contains(&kill.run));
+        let is_over = |kill: &KillRow| kill.execute_dts.is_some() || lost.contains(&kill.id);
+        let kills = state.kills.values().all(|kill| is_over(kill) || disowned.contains(&kill.run));
         runs && kills
     };
     stage.server.holds_within(SETTLING, all).await
 }
 
+/// Waits until nobody but the worker itself is there.
+pub async fn gone_with(worker: &WorkerProcess) {
+    // There is nothing to wait on: they are nobody's children, or somebody else's.
+    while worker.home().processes().iter().any(|pid| Some(*pid) != worker.id()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Waits until nobody of the worker is there, no longer than it may take.
-async fn gone(home: &super::support::WorkerHome) {
+pub async fn gone(home: &WorkerHome) {
     let until = Instant::now() + Duration::from_secs(10);
     // There is nothing to wait on: they are nobody's children, or somebody else's.
     while !home.processes().is_empty() && Instant::now() < until {
@@ -152,7 +170,7 @@ fn report(
         seen.counted("worker SIGKILL"),
         seen.counted("shim SIGKILL"),
         seen.counted("hand-over"),
-        seen.longest_hand_over.as_secs_f64()
+        seen.hand_overs.iter().max().copied().unwrap_or_default().as_secs_f64()
     );
     let all: usize = seen.faults.values().sum();
     println!("faults injected {all}, runs {made}, {}", Verdict::of(violations));

@@ -90,6 +90,10 @@ pub enum Act {
     ApiRefuses,
     /// Every request fails, and nobody is killed.
     Outage,
+    /// The disk of the state directory is full for a moment.
+    FullDisk,
+    /// The worker dies, and its outbox is damaged.
+    DamagedOutbox,
 }
 
 /// An act, and what is waited for before it: so many further calls to the API, or this long.
@@ -116,6 +120,21 @@ impl Plan {
         Self { runs: (0..runs).map(|_| planned_run(&mut drawing)).collect(), acts, weather, noise }
     }
 
+    /// As new, with runs that an unprotected worker survives: they say lines, end by themselves, and nobody denies them.
+    pub fn plain(seed: u64, runs: usize) -> Self {
+        let mut plan = Self::new(seed, runs);
+        for run in &mut plan.runs {
+            let shape = Shape::Lines(3, plan.acts.u32(100..600));
+            *run = PlannedRun { shape, kill: None, disowned: None, false_pid: FalsePid::No, ..run.clone() };
+        }
+        plan
+    }
+
+    /// A number from its stream of acts.
+    pub fn number(&mut self, range: std::ops::Range<u64>) -> u64 {
+        self.acts.u64(range)
+    }
+
     /// The next act.
     pub fn turn(&mut self) -> Turn {
         let rng = &mut self.acts;
@@ -126,15 +145,17 @@ impl Plan {
             45..=64 => Act::Arm(Point::ALL[rng.usize(..Point::ALL.len())], 1 + rng.u32(..3).min(LAST_PASSING)),
             65..=75 => Act::KillShim,
             76..=79 => Act::KillBoth,
-            80..=87 => Act::HandOver,
-            88..=89 => Act::Freeze,
-            90 => Act::Reload,
-            91..=92 => Act::BroadcasterRestarts,
-            93 => Act::BroadcasterFreezes,
-            94 => Act::ApiFreezes,
-            95..=96 => Act::ApiConnectionsCut,
-            97 => Act::ApiRefuses,
-            98 => Act::Outage,
+            80..=86 => Act::HandOver,
+            87 => Act::Freeze,
+            88 => Act::Reload,
+            89..=90 => Act::BroadcasterRestarts,
+            91 => Act::BroadcasterFreezes,
+            92 => Act::ApiFreezes,
+            93..=94 => Act::ApiConnectionsCut,
+            95 => Act::ApiRefuses,
+            96 => Act::Outage,
+            97 => Act::FullDisk,
+            98 => Act::DamagedOutbox,
             _ => Act::Reboot,
         };
         Turn { after_calls, at_most, act }

@@ -19,6 +19,11 @@ const BYSTANDERS: usize = 20;
 const REANNOUNCED: Duration = Duration::from_millis(250);
 /// The key of the worker.
 pub const API_KEY: &str = "campaigner";
+/// The key of the nth worker, from 0.
+pub fn api_key(nth: usize) -> String {
+    if nth == 0 { API_KEY.to_owned() } else { format!("{nth}-{API_KEY}") }
+}
+
 /// The secret of the worker, found again wherever it should not be.
 pub const SECRET: &str = "canary-7f3a-of-the-campaign";
 
@@ -46,8 +51,15 @@ pub struct Seen {
     pub disowned: BTreeSet<i64>,
     /// Runs whose log the server refused for its size.
     pub logs_refused: BTreeSet<i64>,
-    /// The longest that a hand-over took.
-    pub longest_hand_over: Duration,
+    /// Runs that were under way when the outbox was lost, and kills.
+    pub forgotten: BTreeSet<i64>,
+    pub kills_forgotten: BTreeSet<i64>,
+    /// Runs that were under way while the disk was full.
+    pub without_room: BTreeSet<i64>,
+    /// Whether runs are made as fast as they return.
+    pub is_unpaced: bool,
+    /// How long each hand-over took.
+    pub hand_overs: Vec<Duration>,
     pub outages: Vec<Outage>,
 }
 
@@ -63,11 +75,12 @@ impl Seen {
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    /// A stage for so many workers; the first is meant where none is named.
+    pub async fn new(workers: usize) -> Self {
         let folder = TempDir::with_prefix("job-runner-campaign-").expect("a temporary folder");
         fs::create_dir(folder.path().join("crash-points")).expect("a new folder");
         let server = Server::start(Options {
-            workers: vec![WorkerSpec::new(API_KEY, SECRET)],
+            workers: (0..workers).map(|nth| WorkerSpec::new(&api_key(nth), SECRET)).collect(),
             reannounce: Some(REANNOUNCED),
             ..Options::default()
         })
@@ -114,6 +127,23 @@ impl Stage {
         self.seen().count(fault);
     }
 
+    /// The outbox is lost: what it held is not known any more.
+    pub fn forget_what_is_under_way(&self) {
+        let (runs, kills) = self.server.look(|state| {
+            let kills = state.kills.values().filter(|kill| kill.enqueue_dts.is_some() && kill.execute_dts.is_none());
+            (under_way(state), kills.map(|kill| kill.id).collect::<Vec<_>>())
+        });
+        let mut seen = self.seen();
+        seen.forgotten.extend(runs);
+        seen.kills_forgotten.extend(kills);
+    }
+
+    /// What runs has no room for its output.
+    pub fn note_lack_of_room(&self) {
+        let runs = self.server.look(under_way);
+        self.seen().without_room.extend(runs);
+    }
+
     /// How many runs have returned.
     pub fn returned(&self) -> usize {
         self.server.look(returned)
@@ -127,6 +157,12 @@ impl Drop for Stage {
             let _ = bystander.wait();
         }
     }
+}
+
+/// Runs that are claimed and have not returned.
+fn under_way(state: &State) -> Vec<i64> {
+    let is = |run: &&super::support::RunRow| run.claims() > 0 && run.return_dts.is_none();
+    state.runs.values().filter(is).map(|run| run.id).collect()
 }
 
 /// How many runs have returned.

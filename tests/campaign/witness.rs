@@ -1,5 +1,6 @@
 //! Gathers what a campaign has seen into a history.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -36,13 +37,15 @@ pub fn history(
         is_killed: killed.contains(&row.id),
         was_disowned: seen.disowned.contains(&row.id),
         log_was_refused: seen.logs_refused.contains(&row.id),
-        was_forgotten: false,
+        was_forgotten: seen.forgotten.contains(&row.id),
+        had_no_room: seen.without_room.contains(&row.id),
     };
     let kill = |row: &KillRow| Kill {
         id: row.id,
         run: row.run,
         is_taken: row.enqueue_dts.is_some(),
         is_executed: row.execute_dts.is_some(),
+        was_forgotten: seen.kills_forgotten.contains(&row.id),
         survivors: seen.survivors.get(&row.id).cloned().unwrap_or_default(),
     };
     History {
@@ -50,7 +53,7 @@ pub fn history(
         marks: script::marks(&trace),
         shim_deaths: seen.shim_deaths.clone(),
         kills: kills.iter().map(kill).collect(),
-        left: left(home, seen.shims.iter().copied()),
+        left: left(home, &seen.shims, &seen.forgotten),
         secret_found: secret(home, &rows),
         outages: seen.outages.clone(),
         sizes,
@@ -86,20 +89,30 @@ pub fn alive(home: &Path, run: i64) -> Vec<i32> {
 }
 
 /// Processes, files, sockets and cgroups that are still there.
-fn left(home: &WorkerHome, shims: impl Iterator<Item = i32>) -> Vec<String> {
+pub fn left(home: &WorkerHome, shims: &BTreeSet<i32>, forgotten: &BTreeSet<i64>) -> Vec<String> {
     let mut left: Vec<String> =
         home.processes().iter().map(|pid| format!("process {pid} ({})", command(*pid))).collect();
-    left.extend(home.run_files().iter().map(|path| path.display().to_string()));
+    // Nobody knows of a script any more that was written and not yet ordered when the outbox was lost.
+    let is_lost =
+        |path: &&PathBuf| path.parent() == Some(&home.scripts_path()) && forgotten.iter().any(|run| is_of(path, *run));
+    left.extend(home.run_files().iter().filter(|path| !is_lost(path)).map(|path| path.display().to_string()));
     let sockets = fs::read_dir(home.own_state_path().join("shims")).into_iter().flatten().flatten();
     left.extend(sockets.map(|entry| entry.path().display().to_string()));
     let groups = own_cgroup();
     left.extend(
         shims
+            .iter()
             .filter_map(|pid| groups.as_ref().map(|folder| folder.join(format!("job-runner.{pid}"))))
             .filter(|path| path.exists())
             .map(|path| format!("cgroup {}", path.display())),
     );
     left
+}
+
+/// Whether a script is one of this run.
+fn is_of(script: &Path, run: i64) -> bool {
+    let name = script.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(&format!("job-runner-{run}.")))
 }
 
 fn command(pid: i32) -> String {

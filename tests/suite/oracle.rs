@@ -87,6 +87,12 @@ fn i1_another_execution_alive() {
 fn i2_executed_again_without_need() {
     assert_eq!(broken(|h| h.marks.extend([begin(1, 1, 52, 4.0), end(1, 1, 1, 5.0)])), [2]);
     assert_eq!(broken(|h| h.marks.extend([begin(1, 2, 52, 4.0), end(1, 2, 1, 5.0)])), [2]);
+    let forgotten = |h: &mut History| {
+        h.runs[0].was_forgotten = true;
+        h.shim_deaths.push(ShimDeath { pid: 50, at: 1.5 });
+        h.marks.extend([begin(1, 1, 52, 4.0), end(1, 1, 1, 5.0)]);
+    };
+    assert_eq!(broken(forgotten), NONE, "its attempts are counted anew");
     let after_a_death = |pid, at| {
         move |h: &mut History| {
             h.shim_deaths.push(ShimDeath { pid, at });
@@ -218,7 +224,7 @@ fn i6_told_in_another_order() {
 #[test]
 fn i7_a_kill_that_spares_or_strays() {
     let kill = |is_taken, is_executed, survivors: &[i32]| {
-        let kill = Kill { id: 4, run: 1, is_taken, is_executed, survivors: survivors.to_owned() };
+        let kill = Kill { id: 4, run: 1, is_taken, is_executed, survivors: survivors.to_owned(), ..Kill::default() };
         move |h: &mut History| h.kills = vec![kill]
     };
     assert_eq!(broken(kill(true, true, &[])), NONE);

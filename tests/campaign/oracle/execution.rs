@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
-use super::history::{History, Mark, ORPHAN, Says, ShimDeath};
+use super::history::{History, Mark, ORPHAN, Run, Says, ShimDeath};
 
 /// One execution.
 struct Execution {
@@ -56,9 +56,11 @@ pub fn nothing_overlaps(history: &History) -> Vec<Violation> {
     found
 }
 
-/// I2. A run that the server disowned is another run afterwards.
+/// I2. A run that the server disowned is another run afterwards; one that was forgotten counts its attempts anew.
 pub fn attempts_are_executed_once(history: &History) -> Vec<Violation> {
-    let excused: BTreeSet<i64> = history.runs.iter().filter(|run| run.was_disowned).map(|run| run.id).collect();
+    let numbers = |is: fn(&Run) -> bool| history.runs.iter().filter(move |run| is(run)).map(|run| run.id);
+    let excused: BTreeSet<i64> = numbers(|run| run.was_disowned).collect();
+    let forgotten: BTreeSet<i64> = numbers(|run| run.was_forgotten).collect();
     let mut of_run: BTreeMap<i64, Vec<Execution>> = BTreeMap::new();
     for execution in executions(&history.marks).into_iter().filter(|e| !excused.contains(&e.run)) {
         of_run.entry(execution.run).or_default().push(execution);
@@ -66,7 +68,7 @@ pub fn attempts_are_executed_once(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     for (run, executions) in of_run {
         let attempts: BTreeSet<u32> = executions.iter().map(|execution| execution.attempt).collect();
-        if attempts.len() < executions.len() {
+        if attempts.len() < executions.len() && !forgotten.contains(&run) {
             let all: Vec<u32> = executions.iter().map(|execution| execution.attempt).collect();
             found.push(Violation::new(2, format!("run {run}: executed as attempts {all:?}")));
         }

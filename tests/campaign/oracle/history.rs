@@ -47,8 +47,11 @@ pub struct Run {
     pub was_disowned: bool,
     /// Whether the server refused its log for its size.
     pub log_was_refused: bool,
-    /// Whether it was claimed while the outbox was lost: it may be reset.
+    /// Whether it was claimed and not returned when the outbox was lost: it may be reset, and its attempts be
+    /// counted anew.
     pub was_forgotten: bool,
+    /// Whether it was under way while the disk was full: of its output something may be missing.
+    pub had_no_room: bool,
 }
 
 /// What a request did to a run; several in one request have the same `seq`.
@@ -110,6 +113,8 @@ pub struct Kill {
     /// Whether the server knows that somebody has it: else it announces it for ever.
     pub is_taken: bool,
     pub is_executed: bool,
+    /// Whether it was taken and not executed when the outbox was lost.
+    pub was_forgotten: bool,
     /// Processes of the run that lived when `execute_dts` arrived.
     pub survivors: Vec<i32>,
 }

@@ -72,7 +72,7 @@ pub fn results_are_true(history: &History) -> Vec<Violation> {
             let Last { begun, code, .. } = last.get(&run.id).copied().unwrap_or_default();
             let wrong = |what: &str| Some(Violation::new(4, format!("run {} {what}", run.id)));
             if run.log.contains(LOST) {
-                return match (success, begun <= history.max_attempts, killed_shims > 0) {
+                return match (success, begun <= history.max_attempts || run.was_forgotten, killed_shims > 0) {
                     (true, _, _) => wrong("was lost, and is said to have succeeded"),
                     (_, false, _) => wrong("was executed more often than it may be lost"),
                     (_, _, false) => wrong("is said to be lost, and no shim was killed"),
@@ -96,7 +96,7 @@ pub fn results_are_true(history: &History) -> Vec<Violation> {
 /// I5.
 pub fn logs_are_complete(history: &History) -> Vec<Violation> {
     owned(history)
-        .filter(|run| run.success.is_some() && !run.log_was_refused)
+        .filter(|run| run.success.is_some() && !run.log_was_refused && !run.had_no_room)
         .filter_map(|run| {
             let wrong = check_lines(run)?;
             Some(Violation::new(5, format!("run {}: {wrong}", run.id)))
