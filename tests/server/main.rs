@@ -13,7 +13,21 @@ mod planning;
 mod raw_socket;
 mod replay;
 mod rest;
+mod scale;
 mod seed;
 mod signature;
 mod stage;
 mod subscriber;
+mod workers;
+
+#[allow(dead_code, unreachable_pub)] // what the interop tests need beyond this
+#[path = "../interop/peer.rs"]
+mod peer;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../interop/process.rs"]
+mod process;
+#[allow(dead_code)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[path = "../interop/wait.rs"]
+mod wait;

@@ -206,6 +206,25 @@ impl Stage {
         self.sql("UPDATE run SET schedule_dts = 1 WHERE id = ?", run.id.get(), Item::RunScheduled(run.id)).await;
     }
 
+    /// Many workers with a seat each, and many jobs that run every day, some of them due now.
+    pub async fn fill(&self, workers: usize, jobs: usize, due: usize) {
+        let fill = format!(
+            "BEGIN;
+             CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {jobs}) SELECT i FROM n;
+             INSERT INTO worker (title, api_key, secret, concurrent_jobs) SELECT 'w' || i, 'w' || i, 'secret', 1 FROM n WHERE i <= {workers};
+             INSERT INTO pool_worker SELECT {pool}, id FROM worker;
+             INSERT INTO job (job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval, reschedule_interval_type)
+                 SELECT {template}, {pool}, 'job' || i, '', '', 1, 'DAY' FROM n;
+             INSERT INTO run (job, schedule_id, schedule_dts, plan)
+                 SELECT id, id, CASE WHEN id <= {due} THEN 1 ELSE 4000000000000000 END, 'every 1 Day in Europe/Amsterdam' FROM job;
+             COMMIT;",
+            pool = self.pool.id,
+            template = self.template.id,
+        );
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut connection).await.expect("many of everything");
+    }
+
     /// How many results came too late.
     pub async fn late_results(&self, run: RunId) -> i64 {
         self.ask("SELECT count(*) FROM late_result WHERE run = ?", run).await

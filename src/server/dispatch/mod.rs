@@ -229,7 +229,7 @@ impl Dispatcher {
             self.limits.cancel(run);
         }
         for run in std::mem::take(&mut self.agenda.runs) {
-            self.agenda.jobs.extend(self.office.store.job_of(run).await?);
+            self.agenda.jobs.extend(self.office.store.job_concerned(run, Utc::now()).await?);
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use tokio::net::unix::pipe;
 
 use crate::server::model::Instant;
 
+#[cfg(test)]
+mod tests;
+
 /// When it rings if nothing is due: it is set all the same, to hear that the clock was.
 const FAR: TimeDelta = TimeDelta::days(365);
 

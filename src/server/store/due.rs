@@ -59,12 +59,15 @@ impl Store {
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
-    /// The job of a run.
+    /// The job of a run of which there is news, unless the run is one that the schedule made for a later time: then
+    /// there is nothing to do for now.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn job_of(&self, run: RunId) -> Result<Option<JobId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT job FROM run WHERE id = ?").bind(run.get());
+    pub async fn job_concerned(&self, run: RunId, now: Instant) -> Result<Option<JobId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT job FROM run WHERE id = ? AND (plan IS NULL OR schedule_dts <= ?)")
+            .bind(run.get())
+            .bind(micros(now));
         let found: Option<i64> = query.fetch_optional(&self.readers).await?;
         Ok(found.and_then(JobId::new))
     }
