@@ -1,4 +1,4 @@
-//! Answers: what became of a call, with the original's status codes. How they look on the wire is [`super::dress`]'s.
+//! Answers: what became of a call, with the original's status codes. How they look on the wire, `dress` knows.
 
 use serde_json::{Value, json};
 

@@ -35,6 +35,27 @@ fn every_recorded_request_is_signed_as_the_original_signs_it() {
     }
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn a_signature_fits_what_was_signed_and_nothing_else() {
+    let (key, secret) = (ApiKey::parse("web1").expect("a key"), Secret::new(b"verysecret".to_vec()));
+    let header = authorization(&key, &secret, "PATCH", "/api/v1/run/1/", b"{}");
+    let (named, signed) = claimed(&header).expect("a claim");
+    assert_eq!(named, "web1");
+    assert!(fits(signed, &secret, "PATCH", "/api/v1/run/1/", b"{}"));
+    let other = Secret::new(b"verysecre".to_vec());
+    assert!(!fits(signed, &other, "PATCH", "/api/v1/run/1/", b"{}"), "another secret");
+    assert!(!fits(signed, &secret, "GET", "/api/v1/run/1/", b"{}"), "another method");
+    assert!(!fits(signed, &secret, "PATCH", "/api/v1/run/2/", b"{}"), "another path");
+    assert!(!fits(signed, &secret, "PATCH", "/api/v1/run/1/", b"{ }"), "another body");
+    for junk in ["", "0", &signed[..38], &signed.replace(|c: char| c.is_ascii_digit(), "g"), &format!("{signed}00")] {
+        assert!(!fits(junk, &secret, "PATCH", "/api/v1/run/1/", b"{}"), "{junk}");
+    }
+    for header in ["", "Basic x:y", "ApiKey", "ApiKey web1", "apikey web1:00"] {
+        assert_eq!(claimed(header), None, "{header}");
+    }
+}
+
 #[test]
 fn a_secret_shows_itself_to_nobody() {
     assert_eq!(format!("{:?}", Secret::new(b"verysecret".to_vec())), "Secret(…)");
