@@ -78,9 +78,8 @@ fn result(success: bool) -> Value {
     json!({"start_dts": "2026-03-02 12:00:01+00:00", "return_dts": "2026-03-02 12:00:02+00:00", "return_success": success})
 }
 
-// H5
 #[tokio::test]
-async fn completion_follows_once_however_often_a_result_is_told() {
+async fn h5_completion_follows_once_however_often_a_result_is_told() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let child = stage.job(|job| (job.title, job.parent) = ("child".to_owned(), Some(job_id(&stage)))).await;
@@ -106,9 +105,8 @@ fn job_id(_: &Stage) -> jobrunner::server::model::JobId {
     jobrunner::server::model::JobId::new(1).expect("an id")
 }
 
-// H6
 #[tokio::test]
-async fn a_header_that_only_looks_like_a_worker_s_gives_no_rights() {
+async fn h6_a_header_that_only_looks_like_a_worker_s_gives_no_rights() {
     let stage = Stage::start(2).await;
     let job = stage.job(|_| {}).await;
     let job_path = path("job", job.id.get());
@@ -130,9 +128,8 @@ async fn a_header_that_only_looks_like_a_worker_s_gives_no_rights() {
     stage.fixture.stop().await;
 }
 
-// H44
 #[tokio::test]
-async fn credentials_of_another_kind_are_refused_not_failed_over() {
+async fn h44_credentials_of_another_kind_are_refused_not_failed_over() {
     let stage = Stage::start(1).await;
     for authorization in ["Basic eDp5", "ApiKey", "ApiKey nocolon", "", "\u{e9}", "Digest x:y"] {
         let headers = [("Authorization", authorization), ("Cookie", "sessionid=1")];
@@ -142,9 +139,8 @@ async fn credentials_of_another_kind_are_refused_not_failed_over() {
     stage.fixture.stop().await;
 }
 
-// H17, P9
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_claims_of_a_run_one_is_granted() {
+async fn h17_p9_of_many_claims_of_a_run_one_is_granted() {
     let stage = Stage::start(4).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
@@ -167,9 +163,8 @@ async fn of_many_claims_of_a_run_one_is_granted() {
     stage.fixture.stop().await;
 }
 
-// H16
 #[tokio::test]
-async fn a_run_cannot_be_claimed_before_it_is_due_or_while_its_job_is_disabled() {
+async fn h16_a_run_cannot_be_claimed_before_it_is_due_or_while_its_job_is_disabled() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let later = stage.run_at(&job, chrono::Utc::now() + chrono::TimeDelta::days(1)).await.id;
@@ -184,9 +179,8 @@ async fn a_run_cannot_be_claimed_before_it_is_due_or_while_its_job_is_disabled()
     stage.fixture.stop().await;
 }
 
-// P9
 #[tokio::test]
-async fn what_an_old_attempt_says_is_kept_and_changes_nothing() {
+async fn p9_what_an_old_attempt_says_is_kept_and_changes_nothing() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
@@ -209,9 +203,8 @@ async fn what_an_old_attempt_says_is_kept_and_changes_nothing() {
     stage.fixture.stop().await;
 }
 
-// H9
 #[tokio::test]
-async fn a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
+async fn h9_a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
     let stage = Stage::start(2).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
@@ -233,9 +226,8 @@ async fn a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
     stage.fixture.stop().await;
 }
 
-// H42
 #[tokio::test]
-async fn a_parent_is_refused_for_a_loop_and_for_nothing_else() {
+async fn h42_a_parent_is_refused_for_a_loop_and_for_nothing_else() {
     let stage = Stage::start(1).await;
     let mut jobs = Vec::new();
     for title in ["a", "b", "c"] {
@@ -256,9 +248,8 @@ async fn a_parent_is_refused_for_a_loop_and_for_nothing_else() {
     stage.fixture.stop().await;
 }
 
-// H45
 #[tokio::test]
-async fn a_body_has_a_bound_and_strangers_are_not_listened_to() {
+async fn h45_a_body_has_a_bound_and_strangers_are_not_listened_to() {
     let stage = Stage::with(1, |settings| settings.max_body = 1000).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
