@@ -1,7 +1,7 @@
 //! Too little of something: disk, descriptors, processes. New claims stop, what runs goes on, and it passes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
