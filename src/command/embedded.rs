@@ -7,6 +7,7 @@ use url::Url;
 
 use super::client::Client;
 use super::exit::{CANNOT_CREATE, FAILURE, Failure, TEMPORARY, with_causes};
+use super::ports;
 use crate::config::{self, Surroundings};
 use crate::daemon;
 use crate::execution::ShimProgram;
@@ -39,13 +40,19 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts both.
-    pub async fn start(settings: server::Settings, habits: Habits) -> Result<Self, Failure> {
+    /// Starts both. Where an address is taken, any port of it is used in its place.
+    pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, Failure> {
         // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         let data = std::path::absolute(&settings.data)
             .map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
-        let server = Server::start(settings).await.map_err(|e| failure(&e))?;
+        let server = loop {
+            match Server::start(settings.clone()).await {
+                Ok(server) => break server,
+                Err(e) if ports::give_way(&mut settings, &e) => {}
+                Err(e) => return Err(failure(&e)),
+            }
+        };
         let row = own_worker(&server).await.map_err(|e| Failure::of(FAILURE, &e))?;
         let state = data.join("worker");
         let settings = settings_of(&server, &row, &state, habits)?;

@@ -1,20 +1,37 @@
-//! Addresses that can be had.
+//! Addresses that can be had. Pure.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::server::{ServerError, Settings};
+
+#[cfg(test)]
+mod tests;
 
 /// Any port of this machine that is free.
 pub const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The address that is wanted, or another port of it if that one is taken.
-///
-/// # Errors
-/// That no port of it can be had.
-pub fn wanted_or_free(wanted: SocketAddr) -> io::Result<SocketAddr> {
-    match TcpListener::bind(wanted) {
-        Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-            TcpListener::bind(SocketAddr::new(wanted.ip(), 0))?.local_addr()
+/// Whether a server could not start because an address is taken; the settings ask for any port of it then.
+pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
+    let taken = match error {
+        ServerError::Listen(address, e) if e.kind() == io::ErrorKind::AddrInUse => *address,
+        ServerError::Zmq(address, zmq::Error::EADDRINUSE) => *address,
+        _ => return false,
+    };
+    let mut addresses = [&mut settings.http, &mut settings.broadcaster, &mut settings.events].into_iter();
+    // A port that is chosen by the system is free: asked for once, it is never given up.
+    match addresses.find(|address| **address == taken && address.port() != 0) {
+        Some(address) => {
+            address.set_port(0);
+            true
         }
-        bound => bound?.local_addr(),
+        None => false,
     }
+}
+
+/// The ports that were wanted and are others now.
+pub fn moved(wanted: &Settings, got: &Settings) -> Vec<(u16, u16)> {
+    let pairs = [(wanted.http, got.http), (wanted.broadcaster, got.broadcaster), (wanted.events, got.events)];
+    let ports = pairs.map(|(wanted, got)| (wanted.port(), got.port()));
+    ports.into_iter().filter(|(wanted, got)| *wanted != 0 && wanted != got).collect()
 }

@@ -1,7 +1,5 @@
 //! `job_runner standalone`: a server and a worker for this machine alone.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use chrono::Utc;
 
 use super::args::Standalone as Args;
@@ -38,29 +36,19 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
     }
     start_log(args.log_format, args.log_level);
     let mut signals = Signals::listen().map_err(|e| Failure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
-    let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let settings = server::Settings {
-        http: port(args.listen)?,
-        broadcaster: port(loopback(5556))?,
-        events: port(loopback(5555))?,
+        http: args.listen,
         time_zone: zone::of_machine(),
         ..server::Settings::new(args.data.clone())
     };
     let habits = Habits { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };
-    let embedded = Embedded::start(settings, habits).await?;
+    let embedded = Embedded::start(settings.clone(), habits).await?;
+    for (wanted, got) in ports::moved(&settings, &embedded.server().office().settings) {
+        say(format_args!("port {wanted} is taken; port {got} is used in its place"));
+    }
     seed(embedded.server()).await.map_err(|e| Failure::of(FAILURE, &e))?;
     announce(&args, embedded.server())?;
     attend(embedded, &mut signals).await
-}
-
-/// The port that is wanted or, told of, a free one.
-fn port(wanted: SocketAddr) -> Result<SocketAddr, Failure> {
-    let got =
-        ports::wanted_or_free(wanted).map_err(|e| Failure::new(FAILURE, format!("cannot listen at {wanted}: {e}")))?;
-    if got.port() != wanted.port() && wanted.port() != 0 {
-        say(format_args!("port {} is taken; port {} is used in its place", wanted.port(), got.port()));
-    }
-    Ok(got)
 }
 
 fn announce(args: &Args, server: &Server) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod chains;
 mod claims;
+mod command;
 mod differences;
 mod dispatch;
 mod feed;
@@ -10,6 +11,7 @@ mod health;
 mod http;
 mod onlookers;
 mod planning;
+mod program;
 mod raw_socket;
 mod replay;
 mod rest;

@@ -1,4 +1,4 @@
-//! A Job-Runner server for tests and for the demo, and the worker as a child process.
+//! A Job-Runner server for tests, and the worker as a child process.
 //!
 //! [`Server`] speaks the wire of the original server on free loopback ports: the signed REST API,
 //! the broadcaster, the event intake and a WebSocket server that pushes orders. It remembers, in

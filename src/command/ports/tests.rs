@@ -1,0 +1,33 @@
+use std::io;
+use std::path::PathBuf;
+
+use super::{FREE, give_way, moved};
+use crate::server::{ServerError, Settings};
+
+#[test]
+fn who_finds_a_port_taken_asks_for_any_once() {
+    let wanted = Settings::new(PathBuf::new());
+    let mut settings = wanted.clone();
+    let in_use = || io::Error::from(io::ErrorKind::AddrInUse);
+    assert!(give_way(&mut settings, &ServerError::Listen(wanted.http, in_use())));
+    assert_eq!((settings.http, settings.broadcaster), (FREE, wanted.broadcaster));
+    assert!(!give_way(&mut settings, &ServerError::Listen(wanted.http, in_use())));
+    assert!(!give_way(&mut settings, &ServerError::Listen(FREE, in_use())));
+    assert!(give_way(&mut settings, &ServerError::Zmq(wanted.events, zmq::Error::EADDRINUSE)));
+    assert_eq!(settings.events, FREE);
+
+    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    assert!(!give_way(&mut settings, &ServerError::Listen(wanted.http, denied)));
+    assert!(!give_way(&mut settings, &ServerError::Zmq(wanted.broadcaster, zmq::Error::EACCES)));
+}
+
+#[test]
+fn what_has_moved_is_told() {
+    let wanted = Settings::new(PathBuf::new());
+    let mut got = wanted.clone();
+    assert!(moved(&wanted, &got).is_empty());
+    got.http.set_port(1234);
+    assert_eq!(moved(&wanted, &got), [(8000, 1234)]);
+    // Who wants any port gets what was wanted.
+    assert!(moved(&Settings { http: FREE, ..wanted }, &got).is_empty());
+}
