@@ -227,7 +227,7 @@ fn started(step: &mut Step, start: Option<Instant>) -> Result<(), Refusal> {
         }
         // The original worker resets and starts again under the same claim; the later time counts.
         (State::Started, Some(at)) => {
-            run.start_dts = Some(at);
+            run.start_dts = Some(not_before(run.enqueue_dts, at));
             Ok(())
         }
     }

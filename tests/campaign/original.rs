@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arguments::Arguments;
-use super::oracle::history::Says;
+use super::oracle::history::{Did, Says};
 use super::oracle::{self, Verdict};
 use super::peer::Peer;
 use super::plan::Plan;
@@ -26,18 +26,26 @@ const LIFE: std::ops::Range<u64> = 1000..6000;
 /// How long the last runs may take.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// Runs it. It is not expected to pass: what came of it is printed, and that is all.
+/// Runs it, and then ours through the same. The original is not expected to pass: what came of it is printed, and that
+/// is all.
 pub async fn campaign(arguments: &Arguments) -> bool {
     let Some(peer) = Peer::installed() else {
         eprintln!("there is no Python 2.7 for the original");
         return false;
     };
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    survive(arguments, "the original", &program(folder.path(), &peer.command("worker"))).await;
+    survive(arguments, "ours", &arguments.worker).await
+}
+
+/// Puts a worker through it. Whether all was well.
+async fn survive(arguments: &Arguments, name: &str, binary: &Path) -> bool {
     let since = Instant::now();
     let mut plan = Plan::plain(arguments.seed, arguments.runs);
     let stage = Arc::new(Stage::new(1).await);
     let weather = Weather::new(plan.weather.clone());
     weather.calm();
-    let options = WorkerOptions::new(program(&stage, &peer.command("worker"))).set("concurrent_jobs", SEATS);
+    let options = WorkerOptions::new(binary).set("concurrent_jobs", SEATS);
     let home = WorkerHome::new(&stage.server, &options);
     let mut worker = WorkerProcess::start_in(Arc::clone(&home));
     stage.seen().is_unpaced = true;
@@ -60,12 +68,16 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     let exit_code = tokio::time::timeout(SETTLING, worker.ended()).await.ok().and_then(|status| status.code());
     ours::gone(&home).await;
 
-    // It exits with 1 when all is well.
+    // The original exits with 1 when all is well.
     let exit_code = if exit_code == Some(1) { Some(0) } else { exit_code };
     let mut history = witness::history(&stage, &home, &plan.runs, Vec::new(), exit_code);
     (history.concurrent_jobs, history.max_attempts) = (SEATS, 1);
-    // It resets what it finds at its start, and says so; what is judged is what comes of that.
-    history.runs.iter_mut().for_each(|run| run.was_forgotten = true);
+    // The original resets what it finds at its start, and tells start and pid apart: what is judged is what comes of
+    // that.
+    for run in &mut history.runs {
+        run.was_forgotten = true;
+        run.steps.retain(|step| step.did != Did::Pid);
+    }
     let violations = oracle::judge(&history);
     if arguments.verbose {
         violations.iter().for_each(|violation| println!("{violation}"));
@@ -75,7 +87,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
         *executions.entry(mark.run).or_default() += 1;
     }
     println!(
-        "the original, seed {}: {} executions of {} runs, {} of them executed more than once; {:.0} s",
+        "{name}, seed {}: {} executions of {} runs, {} of them executed more than once; {:.0} s",
         arguments.seed,
         executions.values().sum::<usize>(),
         arguments.runs,
@@ -83,14 +95,15 @@ pub async fn campaign(arguments: &Arguments) -> bool {
         since.elapsed().as_secs_f64()
     );
     println!("worker SIGKILLs {deaths}");
+    drop(worker);
     let faults = deaths + stage.seen().counted("broadcast");
     println!("faults injected {faults}, runs {}, {}", arguments.runs, Verdict::of(&violations));
-    true
+    violations.is_empty()
 }
 
 /// The original's command line behind the one of our worker.
-fn program(stage: &Stage, command: &Command) -> PathBuf {
-    let path = stage.path().join("original");
+fn program(folder: &Path, command: &Command) -> PathBuf {
+    let path = folder.join("original");
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))

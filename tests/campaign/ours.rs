@@ -11,7 +11,7 @@ use super::small_disk::SmallDisk;
 use super::stage::{Stage, returned};
 use super::support::{Call, KillRow, State, WorkerHome, WorkerOptions, WorkerProcess};
 use super::weather::Weather;
-use super::{feeder, noise, witness};
+use super::{feeder, noise, shims, witness};
 
 /// How many runs at once.
 const SEATS: usize = 8;
@@ -121,10 +121,12 @@ async fn settle(stage: &Stage) -> bool {
     stage.server.holds_within(SETTLING, all).await
 }
 
-/// Waits until nobody but the worker itself is there.
+/// Waits until nobody but the worker itself and its shims is there.
 pub async fn gone_with(worker: &WorkerProcess) {
+    let home = worker.home();
+    let may_stay = |pid: i32| Some(pid) == worker.id() || shims::living(home).contains(&pid);
     // There is nothing to wait on: they are nobody's children, or somebody else's.
-    while worker.home().processes().iter().any(|pid| Some(*pid) != worker.id()) {
+    while home.processes().into_iter().any(|pid| !may_stay(pid)) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -124,7 +124,7 @@ impl Plan {
     pub fn plain(seed: u64, runs: usize) -> Self {
         let mut plan = Self::new(seed, runs);
         for run in &mut plan.runs {
-            let shape = Shape::Lines(3, plan.acts.u32(100..600));
+            let shape = Shape::Lines(3, plan.acts.u32(100..700));
             *run = PlannedRun { shape, kill: None, disowned: None, false_pid: FalsePid::No, ..run.clone() };
         }
         plan

@@ -329,6 +329,22 @@ async fn a_name_server_that_does_not_answer_holds_up_nothing() {
 }
 
 #[tokio::test]
+async fn events_go_on_when_their_receiver_comes_back() {
+    let (server, _worker) = up(&worker()).await;
+    for peers in 2..4 {
+        server.event_intake().close().await;
+        // Nobody hears of this one, and nothing waits for that.
+        one_run(&server).await;
+        server.event_intake().reopen().await;
+        server.wait(|state| state.event_peers == peers, "another connection").await;
+        let run = server.submit(prints("hello"));
+        for name in ["enqueued", "started", "returned"] {
+            server.wait_event(name, run).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_worker_on_a_state_directory_is_refused() {
     let folder = TempDir::new().unwrap();
     let pid_file = folder.path().join("worker.pid");

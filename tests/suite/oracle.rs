@@ -275,6 +275,12 @@ fn i12_a_failing_api_is_pressed() {
     };
     assert_eq!(broken(outage(20, 0.1, "/api/v1/worker/")), NONE);
     assert_eq!(broken(outage(200, 0.02, "/api/v1/worker/")), [12]);
+    let at_first = |h: &mut History| {
+        let all_at_once = (0..30).map(|_| (0.4, "/api/v1/worker/".to_owned()));
+        let later = (1..20_u32).map(|n| (0.4 + f64::from(n) / 10.0, "/api/v1/worker/".to_owned()));
+        h.outages = vec![Outage { requests: all_at_once.chain(later).collect() }];
+    };
+    assert_eq!(broken(at_first), NONE, "none of them had failed yet");
     assert_eq!(broken(outage(20, 0.1, "/api/v1/run/1/")), [12]);
     assert_eq!(broken(outage(20, 0.6, "/api/v1/run/1/")), NONE);
 }

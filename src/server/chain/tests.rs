@@ -1,1 +1,139 @@
+//! The whole table: how a run ended, how its siblings stand, what the job says; and what follows.
 
+use chrono::DateTime;
+
+use super::*;
+use crate::run::{Attempt, RunId};
+use crate::server::model::{Concurrency, OnLost, PoolId, Retry, Schedule, TemplateId};
+
+fn now() -> Instant {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+fn job() -> Job {
+    Job {
+        id: JobId::new(1).unwrap(),
+        parent: None,
+        template: TemplateId::new(1).unwrap(),
+        pool: PoolId::new(1).unwrap(),
+        run_on_all_workers: false,
+        schedule_children_on_error: false,
+        title: "job".to_owned(),
+        description: String::new(),
+        script_content_partial: String::new(),
+        script_content: String::new(),
+        enqueue_is_enabled: true,
+        disabled_reason: String::new(),
+        schedule: Schedule::None,
+        excludes: Vec::new(),
+        notification_addresses: String::new(),
+        fail_times: 0,
+        disable_enqueue_after_fails: None,
+        last_completed_schedule_id: None,
+        run_timeout: None,
+        retry: Retry::default(),
+        on_lost: OnLost::Retry,
+        concurrency: Concurrency::Wait,
+    }
+}
+
+/// A run that is over, or not.
+fn run(id: i64, success: Option<bool>) -> Run {
+    Run {
+        id: RunId::new(id).unwrap(),
+        job: JobId::new(1).unwrap(),
+        schedule_id: 7,
+        worker: None,
+        pinned: false,
+        schedule_dts: now(),
+        enqueue_dts: Some(now()),
+        start_dts: Some(now()),
+        return_dts: success.map(|_| now()),
+        return_success: success,
+        pid: None,
+        is_manual: false,
+        schedule_children: true,
+        attempt: Attempt(1),
+        losses: 0,
+        retry_of: None,
+        exit: None,
+    }
+}
+
+fn said(effect: &Effect) -> String {
+    match effect {
+        Effect::FailTimes(times) => format!("failed {times} times in a row"),
+        Effect::Disable => "disabled".to_owned(),
+        Effect::Completed(schedule_id) => format!("{schedule_id} is through"),
+        Effect::Retry(at, number) => format!("retry {number} in {} s", (*at - now()).num_seconds()),
+        Effect::Child(child) => format!("child {child}"),
+        Effect::NoChild(child, why) => format!("no child {child}: {why}"),
+    }
+}
+
+#[test]
+fn the_whole_table_is_this() {
+    let retries = |times, backoff| Job { retry: Retry { times, backoff }, ..job() };
+    let nth = |retry| Run { retry_of: Some((RunId::new(9).unwrap(), retry)), ..run(1, Some(false)) };
+    let killed = |exit| Run { exit: Some(exit), ..run(1, Some(false)) };
+    let cases = [
+        ("success", job(), run(1, Some(true)), vec![]),
+        ("success after failures", Job { fail_times: 4, ..job() }, run(1, Some(true)), vec![]),
+        ("failure", job(), run(1, Some(false)), vec![]),
+        (
+            "failure, children all the same",
+            Job { schedule_children_on_error: true, ..job() },
+            run(1, Some(false)),
+            vec![],
+        ),
+        ("success, without children", job(), Run { schedule_children: false, ..run(1, Some(true)) }, vec![]),
+        ("success, a sibling goes on", job(), run(1, Some(true)), vec![run(2, None)]),
+        ("success, a sibling succeeded", job(), run(1, Some(true)), vec![run(2, Some(true))]),
+        ("success, a sibling failed", job(), run(1, Some(true)), vec![run(2, Some(false))]),
+        (
+            "success, a sibling failed, children all the same",
+            Job { schedule_children_on_error: true, ..job() },
+            run(1, Some(true)),
+            vec![run(2, Some(false))],
+        ),
+        (
+            "failure as often as allowed",
+            Job { fail_times: 1, disable_enqueue_after_fails: Some(2), ..job() },
+            run(1, Some(false)),
+            vec![],
+        ),
+        (
+            "failure more often than allowed",
+            Job { fail_times: 2, disable_enqueue_after_fails: Some(2), ..job() },
+            run(1, Some(false)),
+            vec![],
+        ),
+        (
+            "failure, never disabled",
+            Job { fail_times: 9, disable_enqueue_after_fails: Some(0), ..job() },
+            run(1, Some(false)),
+            vec![],
+        ),
+        (
+            "failure, disabled already",
+            Job { enqueue_is_enabled: false, fail_times: 9, disable_enqueue_after_fails: Some(2), ..job() },
+            run(1, Some(false)),
+            vec![],
+        ),
+        ("failure, to be tried again", retries(2, 60), run(1, Some(false)), vec![]),
+        ("retry 1 failed", retries(2, 60), nth(1), vec![]),
+        ("the last retry failed", retries(2, 60), nth(2), vec![]),
+        ("retry 30 failed", retries(99, 60), nth(30), vec![]),
+        ("timed out, to be tried again", retries(2, 60), killed(RunExit::TimedOut), vec![]),
+        ("lost, to be tried again", retries(2, 0), killed(RunExit::Lost), vec![]),
+        ("killed, not tried again", retries(2, 60), killed(RunExit::Killed), vec![]),
+    ];
+    let child = |id, enabled| Child { job: JobId::new(id).unwrap(), enabled };
+    let children = [child(2, true), child(3, false)];
+    let mut text = String::new();
+    for (name, job, run, siblings) in cases {
+        let effects = after(&job, &run, &siblings, &children, now());
+        text += &format!("{name}\n    {}\n", effects.iter().map(said).collect::<Vec<_>>().join("; "));
+    }
+    insta::assert_snapshot!("the_whole_table", text);
+}

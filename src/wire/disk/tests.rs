@@ -141,6 +141,10 @@ fn files_of_version_1_always_open() {
     for (bytes, outcome) in outcomes {
         assert_eq!(read(bytes).ended.expect("an end").outcome, outcome);
     }
+    let written = read(include_bytes!("../../../tests/fixtures/disk/v1_written_by_an_earlier_build.record"));
+    assert_eq!((written.run.get(), written.shim, written.ended), (1, 18846, None));
+    assert_eq!(written.spawned.map(|spawned| spawned.pid), Some(18871));
+
     let cut = read(include_bytes!("../../../tests/fixtures/disk/v1_cut_short.record"));
     assert!(cut.spawned.is_some() && cut.ended.is_none());
 }

@@ -96,6 +96,37 @@ fn the_clocks_change_and_schedules_go_on() {
     insta::assert_snapshot!("two_years_in_three_zones", text);
 }
 
+/// The lines of the documentation between bars: a schedule, a zone, and times that follow one another.
+#[test]
+fn the_documentation_tells_the_truth() {
+    let text = include_str!("../../../../docs/scheduling.rst");
+    let mut examples = 0;
+    for line in text.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|')) {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [schedule, zone, times @ ..] = &cells[..] else { panic!("{line}") };
+        let zone: Tz = zone.parse().unwrap();
+        let schedule = match schedule.split_once(' ').unwrap() {
+            ("cron", expression) => cron(expression, zone),
+            (_, interval) => {
+                let (n, unit) = interval.split_once(' ').unwrap();
+                let unit = [("MINUTE", Unit::Minute), ("HOUR", Unit::Hour), ("DAY", Unit::Day), ("MONTH", Unit::Month)]
+                    .into_iter()
+                    .find_map(|(name, found)| (name == unit).then_some(found));
+                every(n.parse().unwrap(), unit.unwrap())
+            }
+        };
+        let times: Vec<_> = times.iter().map(|time| DateTime::parse_from_str(time, "%F %H:%M%:z").unwrap()).collect();
+        let first = Last { at: times[0].to_utc(), moved: TimeDelta::zero() };
+        let rule = Rule { schedule: &schedule, excludes: &[], zone };
+        let found = preview(rule, Some(first), first.at, times.len() - 1);
+        let found: Vec<_> = found.iter().map(|next| next.at.with_timezone(&zone).fixed_offset()).collect();
+        assert_eq!(found, times[1..], "{line}");
+        assert!(found.iter().zip(&times[1..]).all(|(found, told)| found.offset() == told.offset()), "{line}");
+        examples += 1;
+    }
+    assert_eq!(examples, 12);
+}
+
 #[test]
 fn what_is_daily_happens_once_on_every_day() {
     for zone in ZONES {
