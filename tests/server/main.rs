@@ -1,6 +1,8 @@
 //! The whole server: real HTTP, real ZeroMQ, real WebSockets, on free ports of loopback.
 
+mod browser;
 mod chains;
+mod chromium;
 mod claims;
 mod command;
 mod differences;

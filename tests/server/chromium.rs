@@ -1,0 +1,130 @@
+//! A real browser without a window, driven over its DevTools protocol.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Nothing in these tests takes this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PROGRAM: &str = "chromium";
+/// What keeps it to itself: no window, no calls home, no first-run questions.
+const FLAGS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+    "--window-size=1100,700",
+    "about:blank",
+];
+
+/// A browser with one page. It ends with this.
+pub struct Chromium {
+    /// The leader of its process group.
+    child: Child,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    session: Option<String>,
+    asked: u64,
+}
+
+impl Chromium {
+    /// Starts one; nothing where none is installed.
+    pub async fn start(profile: &Path) -> Option<Self> {
+        let mut command = Command::new(PROGRAM);
+        command.args(FLAGS).arg(format!("--user-data-dir={}", profile.display()));
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().ok()?;
+        let mut lines = BufReader::new(child.stderr.take().expect("what it says")).lines();
+        let address = async {
+            while let Some(line) = lines.next_line().await.expect("text") {
+                if let Some((_, address)) = line.split_once("DevTools listening on ") {
+                    return address.to_owned();
+                }
+            }
+            panic!("the browser does not say where it listens")
+        };
+        let address = tokio::time::timeout(PATIENCE, address).await.expect("an address in time");
+        // It may say what it likes from now on.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let (socket, _) = tokio_tungstenite::connect_async(address.trim()).await.expect("a connection");
+        let mut browser = Self { child, socket, session: None, asked: 0 };
+        let target = browser.ask("Target.createTarget", json!({"url": "about:blank"})).await;
+        let attached = json!({"targetId": target["targetId"], "flatten": true});
+        let session = browser.ask("Target.attachToTarget", attached).await;
+        browser.session = session["sessionId"].as_str().map(str::to_owned);
+        Some(browser)
+    }
+
+    /// Asks for something and waits for the answer.
+    async fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.asked += 1;
+        let mut question = json!({"id": self.asked, "method": method, "params": params});
+        if let Some(session) = &self.session {
+            question["sessionId"] = json!(session);
+        }
+        self.socket.send(Message::text(question.to_string())).await.expect("a connection");
+        let answer = async {
+            while let Some(message) = self.socket.next().await {
+                let Message::Text(text) = message.expect("a message") else { continue };
+                let answer: Value = serde_json::from_str(&text).expect("JSON");
+                if answer["id"] == self.asked {
+                    assert!(answer["error"].is_null(), "{method}: {answer}");
+                    return answer["result"].clone();
+                }
+            }
+            panic!("the browser is gone")
+        };
+        tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("no answer to {question}"))
+    }
+
+    /// Goes to a page, and answers when it is loaded.
+    pub async fn go(&mut self, url: &str) {
+        self.ask("Page.navigate", json!({"url": url})).await;
+        self.evaluate("new Promise((done) => document.readyState === 'complete' ? done(1) : addEventListener('load', () => done(1)))").await;
+    }
+
+    /// The value of an expression in the page.
+    pub async fn evaluate(&mut self, expression: &str) -> Value {
+        let question = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let answer = self.ask("Runtime.evaluate", question).await;
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        answer["result"]["value"].clone()
+    }
+
+    /// Waits until a condition holds in the page: it is looked at whenever the page changes.
+    pub async fn until(&mut self, condition: &str) {
+        let wait = format!(
+            "new Promise((done) => {{
+                const holds = () => {{ try {{ return {condition}; }} catch {{ return false; }} }};
+                const watch = new MutationObserver(() => holds() && (watch.disconnect(), done(true)));
+                watch.observe(document, {{subtree: true, childList: true, characterData: true, attributes: true}});
+                if (holds()) done(true);
+            }})"
+        );
+        let waited = tokio::time::timeout(PATIENCE, self.evaluate(&wait)).await;
+        waited.unwrap_or_else(|_| panic!("it never came to this: {condition}"));
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        if let Some(leader) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+}
