@@ -167,7 +167,7 @@ impl Worker {
         leftovers.take_up(found.runs, found.kills, &state).await;
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
-        let websocket = WebSocket::start(websocket, intake.clone(), stop.clone());
+        let websocket = WebSocket::start(websocket, client.clone(), intake.clone(), stop.clone());
         let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
         let begun = Instant::now();
         Ok(Self { client, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })

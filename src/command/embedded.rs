@@ -138,6 +138,7 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
         ("ws_server_port", &events),
         ("broadcaster_server_hostname", &set.broadcaster.ip().to_string()),
         ("broadcaster_server_port", &broadcaster),
+        ("ws_url", &format!("ws://{}/worker", set.http)),
         ("concurrent_jobs", &seats),
         ("state_path", text(state)?),
         ("script_temp_path", text(&scripts)?),

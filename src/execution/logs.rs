@@ -68,6 +68,10 @@ impl LogSource for Logs {
         Ok((excerpt::text(&kept.head, kept.between, &kept.tail, limit), kept.total))
     }
 
+    fn piece(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<Option<Vec<u8>>> {
+        spool::read_piece(&self.output_path(run, attempt), from, most)
+    }
+
     fn forget(&self, run: RunId, attempt: Attempt) {
         // The record goes last: while it is there, the output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));

@@ -12,6 +12,7 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use super::Context;
 use super::seats::Seat;
 use super::shortage::Wait;
 use crate::report::{End, Entry, RunReport};
-use crate::rest::RunView;
+use crate::rest::{JobView, RunView};
 use crate::run::claim::{Effect, Input, Phase};
 use crate::run::{Attempt, Cause, Event, Outcome, RunId};
 
@@ -61,6 +62,10 @@ pub(super) struct RunTask {
     looked: Instant,
     /// What was seen then.
     view: Option<RunView>,
+    /// Its job, if that came with the order.
+    job: Option<JobView>,
+    /// Since when we claim it.
+    since: DateTime<Utc>,
     /// Which attempt the server says this is.
     claimed: Option<Attempt>,
     enqueued_told: bool,
@@ -93,6 +98,8 @@ impl RunTask {
             entry: None,
             looked: Instant::now(),
             view: None,
+            job: None,
+            since: Utc::now(),
             claimed: None,
             enqueued_told: false,
             short: None,

@@ -41,8 +41,19 @@ pub(super) struct Courier {
     rejections: u32,
     /// Whether the server would not take the start.
     start_rejected: bool,
+    /// What was appended to the log at the server by now, while that is all that it has.
+    appended: Option<Appended>,
     /// The most bytes of log that the server takes, as far as we found out.
     log_cap: Option<usize>,
+}
+
+/// A log as the server has it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Appended {
+    /// How many bytes of output.
+    output: u64,
+    /// How many bytes of text that made.
+    text: u64,
 }
 
 /// What a call leads to.
@@ -84,6 +95,7 @@ impl Courier {
             backoff: Backoff::default(),
             rejections: 0,
             start_rejected: false,
+            appended: entry.run_log.is_none().then(Appended::default),
             log_cap: None,
         }
     }
@@ -152,7 +164,7 @@ impl Courier {
                 self.end = Some(end);
             }
             News::Relaunched(entry) => {
-                (self.attempt, self.claim) = (entry.attempt, entry.claim);
+                (self.attempt, self.claim, self.appended) = (entry.attempt, entry.claim, None);
                 self.start = None;
                 self.known = Knowledge { doubt: self.known.doubt, ..Knowledge::default() };
             }
@@ -264,6 +276,9 @@ impl Courier {
     }
 
     async fn send_live(&mut self) -> Result<Step, Failure> {
+        if self.append().await? {
+            return Ok(Step::On);
+        }
         let Some((text, total)) = self.read_log().await else { return Ok(Step::Later) };
         self.put_log(&self.cut(text.clone())).await?;
         self.known.output_sent = Some(total);
@@ -272,10 +287,36 @@ impl Courier {
         Ok(Step::On)
     }
 
+    /// Sends what is new in the log, where the server takes that. False where the log is to be sent whole.
+    async fn append(&mut self) -> Result<bool, Failure> {
+        // Not known any more until it was answered.
+        let Some(known) = self.appended.take().filter(|_| self.desk.client.has_uplink()) else { return Ok(false) };
+        let limit = self.desk.settings.borrow().max_log_bytes;
+        let piece = self.desk.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES);
+        let Ok(Some(piece)) = piece else { return Ok(false) };
+        let (text, whole) = excerpt::piece(&piece);
+        let after = Appended { output: known.output + whole as u64, text: known.text + text.len() as u64 };
+        if after.text > limit {
+            return Ok(false);
+        }
+        if whole > 0 {
+            match self.desk.client.append_log(self.claimed(), known.text, &text).await {
+                Ok(path) => self.run_log = path.or(self.run_log.take()),
+                Err(Failure::Rejected(_) | Failure::Unreachable(_)) => return Ok(false),
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.appended = Some(after);
+        // Of a character that is not complete no more is heard until there is more.
+        self.known.output_sent = Some(known.output + piece.len() as u64);
+        self.known.live_from = Some(Instant::now() + plan::APPEND_PAUSE);
+        Ok(true)
+    }
+
     async fn send_log(&mut self) -> Result<Step, Failure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
         let (note, expected) = (end.outcome.note(), end.output);
-        if self.known.output_sent == Some(expected) && note.is_empty() {
+        if self.known.output_sent == Some(expected) && note.is_empty() && self.appended.is_none() {
             self.known.log_sent = true;
             return Ok(Step::On);
         }

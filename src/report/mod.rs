@@ -67,6 +67,12 @@ pub trait LogSource: Send + Sync + 'static {
     /// That it cannot be read.
     fn text(&self, run: RunId, attempt: Attempt, limit: u64) -> io::Result<(String, u64)>;
 
+    /// At most `most` bytes of a run's output from a byte on; nothing where not everything is kept any more.
+    ///
+    /// # Errors
+    /// That it cannot be read.
+    fn piece(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<Option<Vec<u8>>>;
+
     /// Removes all that was kept of a run.
     fn forget(&self, run: RunId, attempt: Attempt);
 }

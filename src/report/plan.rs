@@ -9,6 +9,10 @@ mod tests;
 
 /// How many bytes of log a second one run may send while it lasts.
 const LIVE_RATE: f64 = 16.0 * 1024.0;
+/// How long a piece of a log waits for the next.
+pub const APPEND_PAUSE: Duration = Duration::from_millis(100);
+/// The most bytes of such a piece.
+pub const APPEND_BYTES: u64 = 64 * 1024;
 /// How long the server surely has not taken us for dead after it accepted the answer to a ping.
 pub const TRUSTED: Duration = Duration::from_secs(600);
 

@@ -1,11 +1,13 @@
 //! What a worker reads from the server and tells it, in our own words.
 
-use std::time::Duration;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::briefs::{Brief, Briefs};
 use super::client::{Client, Written};
 use super::failure::Failure;
 use crate::run::claim::Seen;
@@ -13,7 +15,7 @@ use crate::run::{Attempt, KillId, Outcome, RunId};
 use crate::wire::resources::{
     Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, run_id_of,
 };
-use crate::wire::time;
+use crate::wire::{resources, time};
 
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,36 @@ pub struct JobView {
     pub script: Option<String>,
     /// How long a run may take, if the server says.
     pub run_timeout: Option<Duration>,
+}
+
+impl RunView {
+    /// What a run means to the worker whose path is `me`.
+    fn of(found: Run, me: &str) -> Self {
+        let attempt = found.attempt();
+        Self {
+            seen: found.seen(me, Utc::now()),
+            mine: found.worker.as_deref() == Some(me),
+            pinned_elsewhere: found.worker.as_deref().is_some_and(|worker| worker != me),
+            started: found.start_dts.is_some(),
+            run_log: found.run_log,
+            job: found.job,
+            attempt,
+            scheduled_at: found.schedule_dts.and_then(|at| at.as_str().map(str::to_owned)),
+            claimed_at: found.enqueue_dts,
+        }
+    }
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        Self {
+            script: match job.script_content {
+                Some(Value::String(content)) => Some(content),
+                _ => None,
+            },
+            run_timeout: job.run_timeout.and_then(|seconds| seconds.as_u64()).map(Duration::from_secs),
+        }
+    }
 }
 
 /// A kill request, as a look shows it.
@@ -144,25 +176,35 @@ impl Client {
         if found.id != run.get() {
             return Err(Failure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
         }
-        let attempt = found.attempt();
-        Ok(RunView {
-            seen: found.seen(me, Utc::now()),
-            mine: found.worker.as_deref() == Some(me),
-            pinned_elsewhere: found.worker.as_deref().is_some_and(|worker| worker != me),
-            started: found.start_dts.is_some(),
-            run_log: found.run_log,
-            job: found.job,
-            attempt,
-            scheduled_at: found.schedule_dts.and_then(|at| at.as_str().map(str::to_owned)),
-            claimed_at: found.enqueue_dts,
-        })
+        Ok(RunView::of(found, me))
     }
 
-    /// Claims a run. Which attempt of it that is, if the server counts them.
-    pub async fn claim(&self, run: RunId) -> Result<Option<Attempt>, Failure> {
+    /// Keeps a run and its job that came with the order to execute it.
+    pub fn announce(&self, run: RunId, shown: &[u8], job: &[u8]) {
+        let read = resources::from_json::<Run>(shown).and_then(|run| Ok((run, resources::from_json::<Job>(job)?)));
+        if let Ok((found, job)) = read
+            && found.id == run.get()
+        {
+            self.briefs().put(run, Brief { run: found, job: job.into() }, Instant::now());
+        }
+    }
+
+    /// A run and its job that came with the order, if that was just now: as good as a look.
+    pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, Failure> {
+        let Some(brief) = self.briefs().take(run, Instant::now()) else { return Ok(None) };
+        Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
+    }
+
+    fn briefs(&self) -> MutexGuard<'_, Briefs> {
+        self.briefs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims a run, since an instant: said again, it is the same claim. Which attempt of it that is, if the server counts
+    /// them.
+    pub async fn claim(&self, run: RunId, since: DateTime<Utc>) -> Result<Option<Attempt>, Failure> {
         let me = self.me().await?;
         let unclaimed = Claim { run, attempt: None };
-        Ok(self.patch_run(unclaimed, &RunPatch::claim(Utc::now(), me)).await?.attempt)
+        Ok(self.patch_run(unclaimed, &RunPatch::claim(since, me)).await?.attempt)
     }
 
     /// Tells that a script was started.
@@ -199,14 +241,7 @@ impl Client {
     /// The job at a path that a run named.
     pub async fn job(&self, job: &str) -> Result<JobView, Failure> {
         self.is_of_api(job)?;
-        let job: Job = self.get(job).await?;
-        Ok(JobView {
-            script: match job.script_content {
-                Some(Value::String(content)) => Some(content),
-                _ => None,
-            },
-            run_timeout: job.run_timeout.and_then(|seconds| seconds.as_u64()).map(Duration::from_secs),
-        })
+        self.get::<Job>(job).await.map(JobView::from)
     }
 
     /// Makes the log of a run; its path, where the server names it.
@@ -221,6 +256,12 @@ impl Client {
     /// Changes the log at a path.
     pub async fn change_log(&self, claim: Claim, path: &str, content: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, path, claim.attempt, &LogPatch { content }).await.map(drop)
+    }
+
+    /// Appends to the log of a run that is `from` bytes long; the log's path. [`Failure::Unreachable`] where the server knows no
+    /// such thing, and a rejection where the log has another length.
+    pub async fn append_log(&self, claim: Claim, from: u64, text: &str) -> Result<Option<String>, Failure> {
+        self.append(&self.run_path(claim.run), claim.attempt, from, text).await
     }
 
     /// Reads a kill request.

@@ -3,8 +3,8 @@
 //! One call is one attempt: whether to try again is the caller's to know. What comes back is bounded,
 //! of our own origin, and of the shape that was asked for, or it is a [`Failure`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
@@ -15,12 +15,15 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::Settings;
+use super::briefs::Briefs;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::tls::{self, TlsError};
+use super::uplink::Uplink;
 use crate::run::{ApiKey, Attempt};
 use crate::wire::hmac;
 use crate::wire::resources::{self, ATTEMPT};
+use crate::wire::uplink::{APPEND, Call, OVER_HTTP};
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +54,15 @@ pub struct Client {
     pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
+    uplink: watch::Sender<Option<Uplink>>,
+    pub(super) briefs: Arc<Mutex<Briefs>>,
+}
+
+/// What is said beside the body of a call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    attempt: Option<Attempt>,
+    from: Option<u64>,
 }
 
 /// An answer that is no refusal.
@@ -96,6 +108,11 @@ impl Line {
         Ok(Self { http, settings })
     }
 
+    /// How long a call with such a body may take: a long log takes its time.
+    fn patience(&self, bytes: usize) -> Duration {
+        self.settings.api_timeout * 2 + Duration::from_secs(bytes as u64 / 100_000)
+    }
+
     /// Joins as `urljoin` does, and stays at our own origin.
     fn url(&self, path: &str) -> Result<Url, Failure> {
         let base = &self.settings.api_base_url;
@@ -117,6 +134,8 @@ impl Client {
             health: Arc::new(Health::default()),
             skew_told: Arc::default(),
             me: Arc::default(),
+            uplink: watch::Sender::new(None),
+            briefs: Arc::default(),
         })
     }
 
@@ -131,6 +150,26 @@ impl Client {
 
     pub(super) fn line(&self) -> Arc<Line> {
         Arc::clone(&self.line.borrow())
+    }
+
+    /// Calls over this from now on, or over HTTP alone.
+    pub fn set_uplink(&self, uplink: Option<Uplink>) {
+        self.uplink.send_replace(uplink);
+    }
+
+    /// Whether calls go over a WebSocket.
+    #[must_use]
+    pub fn has_uplink(&self) -> bool {
+        self.uplink.borrow().is_some()
+    }
+
+    /// The signature of a request without a body, if it goes to a host of our server; to others it is not shown.
+    #[must_use]
+    pub fn signature(&self, host: Option<&str>, method: &str, path_and_query: &str) -> Option<String> {
+        let line = self.line();
+        let settings = &line.settings;
+        (host.is_some() && host == settings.api_base_url.host_str())
+            .then(|| hmac::authorization(&settings.api_key, &settings.secret, method, path_and_query, &[]))
     }
 
     /// How the server has been lately.
@@ -149,7 +188,7 @@ impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(Method::GET, &path, None, Vec::new()).await?;
+            let answer = self.send(Method::GET, &path, Said::default(), Vec::new()).await?;
             match (answer.status.is_redirection(), answer.location) {
                 (true, Some(to)) => path = self.same_origin(&path, &to)?,
                 (true, None) => return Err(Failure::Redirected("nowhere".to_owned())),
@@ -171,22 +210,34 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<Written, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
-        let Answer { status, location, attempt, .. } = self.send(method, path, attempt, body).await?;
+        let Answer { status, location, attempt, .. } =
+            self.send(method, path, Said { attempt, from: None }, body).await?;
         if status.is_redirection() {
             return Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
         }
         Ok(Written { location, attempt })
     }
 
-    async fn send(
+    /// Appends to the log of a run; the path of the log. Over a WebSocket only: [`Failure::Unreachable`] without one.
+    pub(super) async fn append(
         &self,
-        method: Method,
         path: &str,
         attempt: Option<Attempt>,
-        body: Vec<u8>,
-    ) -> Result<Answer, Failure> {
+        from: u64,
+        text: &str,
+    ) -> Result<Option<String>, Failure> {
+        let said = Said { attempt, from: Some(from) };
         self.health.turn().await;
-        let answer = self.send_once(&method, path, attempt, body).await;
+        let url = self.line().url(path)?;
+        match self.send_up(APPEND, &url, said, text.as_bytes().to_vec()).await {
+            Ok(answer) => answer.map(|answer| answer.location),
+            Err(_) => Err(Failure::Unreachable("there is no WebSocket connection".to_owned())),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
+        self.health.turn().await;
+        let answer = self.send_once(&method, path, said, body).await;
         match &answer {
             Ok(_) => self.health.answered(),
             // It is there; that it is well is another matter.
@@ -199,24 +250,18 @@ impl Client {
         answer
     }
 
-    async fn send_once(
-        &self,
-        method: &Method,
-        path: &str,
-        attempt: Option<Attempt>,
-        body: Vec<u8>,
-    ) -> Result<Answer, Failure> {
+    async fn send_once(&self, method: &Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
         let line = self.line();
         let settings = &line.settings;
         let url = line.url(path)?;
-        let signed_path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
+        let body = match self.send_up(method.as_str(), &url, said, body).await {
+            Ok(answer) => return answer,
+            Err(body) => body,
         };
+        let signed_path = path_and_query(&url);
         let authorization =
             hmac::authorization(&settings.api_key, &settings.secret, method.as_str(), &signed_path, &body);
-        // A long log takes its time.
-        let whole = settings.api_timeout * 2 + Duration::from_secs(body.len() as u64 / 100_000);
+        let whole = line.patience(body.len());
         let mut request = line
             .http
             .request(method.clone(), url)
@@ -224,7 +269,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .timeout(whole)
             .body(body);
-        if let Some(attempt) = attempt {
+        if let Some(attempt) = said.attempt {
             request = request.header(ATTEMPT, attempt.0);
         }
         let response = request.send().await.map_err(|e| from_transport(&e))?;
@@ -240,6 +285,34 @@ impl Client {
             (false, _) => Vec::new(),
         };
         Ok(Answer { status, location, attempt, body })
+    }
+
+    /// Sends a call over the WebSocket. Gives the body back where there is none.
+    async fn send_up(
+        &self,
+        method: &str,
+        url: &Url,
+        said: Said,
+        body: Vec<u8>,
+    ) -> Result<Result<Answer, Failure>, Vec<u8>> {
+        let Some(uplink) = self.uplink.borrow().clone() else { return Err(body) };
+        let attempt = said.attempt.map(|attempt| attempt.0);
+        let call = Call { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
+        let patience = self.line().patience(body.len());
+        let Ok(answer) = tokio::time::timeout(patience, uplink.call(call, body)).await else {
+            return Ok(Err(Failure::NoAnswer("none came over the WebSocket in time".to_owned())));
+        };
+        Ok(match answer? {
+            Err(failure) => Err(failure),
+            // Only of a GET, whose body is nothing.
+            Ok((head, _)) if head.status == OVER_HTTP => return Err(Vec::new()),
+            Ok((head, body)) => StatusCode::from_u16(head.status)
+                .map_err(|_| Failure::Nonsense(format!("the status {}", head.status)))
+                .and_then(|status| {
+                    refusal(status, None)?;
+                    Ok(Answer { status, location: head.location, attempt: head.attempt.map(Attempt), body })
+                }),
+        })
     }
 
     /// Whether a path is the API's, which begins with the directory of the run resource.
@@ -272,6 +345,14 @@ impl Client {
                 skew.num_seconds()
             );
         }
+    }
+}
+
+/// What is signed of a URL.
+fn path_and_query(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
     }
 }
 

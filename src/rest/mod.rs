@@ -1,6 +1,7 @@
 //! The signed HTTP client: kept-alive connections, time-outs everywhere, bounded bodies, one origin.
 
 mod backoff;
+mod briefs;
 mod calls;
 mod client;
 mod failure;
@@ -8,6 +9,7 @@ mod health;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod uplink;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub use client::{Client, ClientError};
 pub use failure::Failure;
 pub use health::Health;
 pub use tls::{TlsError, config as tls_config};
+pub use uplink::{Calls, Outgoing, Uplink};
 
 /// What the REST client needs to know.
 #[derive(Clone, Debug)]

@@ -39,6 +39,13 @@ pub fn text(head: &[u8], between: u64, tail: &[u8], limit: u64) -> String {
     joined(first(&head, head_share), last(&tail, tail_share))
 }
 
+/// The text of a piece of a log, and how many of its bytes that is: a character that is not complete is left for the next.
+#[must_use]
+pub fn piece(bytes: &[u8]) -> (String, usize) {
+    let whole = bytes.len() - cut_at_end(bytes);
+    (String::from_utf8_lossy(&bytes[..whole]).into_owned(), whole)
+}
+
 /// Takes bytes out of the middle of a text until at most `limit` and the marker are left.
 #[must_use]
 pub fn shortened(text: &str, limit: usize) -> String {

@@ -27,6 +27,7 @@ pub mod script;
 mod settings;
 pub mod store;
 pub mod token;
+pub mod uplink;
 
 use std::io;
 use std::net::SocketAddr;
@@ -113,7 +114,11 @@ impl Server {
             events: Events::default(),
             stop: stop.clone(),
         });
-        let routes = api::routes().merge(operator::routes(&office)).merge(page::routes(&office)).merge(feed::routes());
+        let routes = api::routes()
+            .merge(operator::routes(&office))
+            .merge(page::routes(&office))
+            .merge(feed::routes())
+            .merge(uplink::routes());
         // Small messages go out as they are said.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));

@@ -2,6 +2,7 @@
 
 pub mod broadcast;
 pub mod leftover;
+mod uplink;
 pub mod websocket;
 
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::intake::{Intake, Receipt};
+use crate::rest::Client;
 use crate::run::Order;
 use crate::wire::broadcast::{NoOrder, shown};
 
@@ -37,6 +39,16 @@ struct Ear {
     /// When it last complained, and how often it has kept silent since.
     complained: Option<Instant>,
     swallowed: u64,
+}
+
+impl Ear {
+    /// An order came with its run and job.
+    fn hear_due(&mut self, client: &Client, order: Order, run: &[u8], job: &[u8]) {
+        if let Order::Enqueue(id) = order {
+            client.announce(id, run, job);
+        }
+        self.hear(Ok(order), &[]);
+    }
 }
 
 /// How often a transport complains at most.

@@ -15,15 +15,15 @@ use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::Ear;
+use super::{Ear, uplink};
 use crate::intake::Intake;
-use crate::rest::Backoff;
+use crate::rest::{Backoff, Client};
 use crate::wire::broadcast::{MAX_FRAME, object};
 
 /// How often we ping.
-const PING: Duration = Duration::from_secs(15);
+pub(super) const PING: Duration = Duration::from_secs(15);
 /// How long a connection may be silent: a ping must have been answered.
-const SILENCE: Duration = Duration::from_secs(25);
+pub(super) const SILENCE: Duration = Duration::from_secs(25);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one: the next is tried soon.
@@ -46,9 +46,9 @@ pub struct WebSocket {
 impl WebSocket {
     /// Listens to the target, if there is one, until it is stopped.
     #[must_use]
-    pub fn start(target: Option<Target>, intake: Intake, stop: CancellationToken) -> Self {
+    pub fn start(target: Option<Target>, client: Client, intake: Intake, stop: CancellationToken) -> Self {
         let (target, targets) = watch::channel(target);
-        tokio::spawn(stop.run_until_cancelled_owned(follow(targets, Ear::new(intake))));
+        tokio::spawn(stop.run_until_cancelled_owned(follow(targets, client, Ear::new(intake))));
         Self { target }
     }
 
@@ -59,12 +59,12 @@ impl WebSocket {
 }
 
 /// Listens to whatever the target is, until nobody can change it any more.
-async fn follow(mut targets: watch::Receiver<Option<Target>>, mut ear: Ear) {
+async fn follow(mut targets: watch::Receiver<Option<Target>>, client: Client, mut ear: Ear) {
     loop {
         let target = targets.borrow_and_update().clone();
         let listening = async {
             match target {
-                Some(target) => listen(&target, &mut ear).await,
+                Some(target) => listen(&target, &client, &mut ear).await,
                 None => std::future::pending().await,
             }
         };
@@ -75,12 +75,12 @@ async fn follow(mut targets: watch::Receiver<Option<Target>>, mut ear: Ear) {
     }
 }
 
-async fn listen(target: &Target, ear: &mut Ear) {
+async fn listen(target: &Target, client: &Client, ear: &mut Ear) {
     let Target { url, tls } = target;
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
-        let ended = listen_once(url, Arc::clone(tls), ear).await;
+        let ended = listen_once(url, Arc::clone(tls), client, ear).await;
         if begun.elapsed() > GOOD {
             backoff.reset();
         }
@@ -98,7 +98,7 @@ async fn listen(target: &Target, ear: &mut Ear) {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("{0}")]
     WebSocket(#[from] tungstenite::Error),
     #[error("it could not be made in {} s", CONNECT.as_secs())]
@@ -107,10 +107,15 @@ enum Ended {
     Silent,
 }
 
-async fn listen_once(url: &Url, tls: Arc<rustls::ClientConfig>, ear: &mut Ear) -> Result<(), Ended> {
+async fn listen_once(url: &Url, tls: Arc<rustls::ClientConfig>, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
-    let connecting = connect_async_tls_with_config(url.as_str(), Some(config), true, Some(Connector::Rustls(tls)));
-    let (mut socket, _) = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Ended::NotMade)??;
+    let request = uplink::request(url, client)?;
+    let connecting = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
+    let (mut socket, response) = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Ended::NotMade)??;
+    if uplink::granted(response.headers()) {
+        tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}, and calls go there too", shown(url));
+        return uplink::serve(socket, client, ear).await;
+    }
     tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}", shown(url));
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
     let mut heard = Instant::now();

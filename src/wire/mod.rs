@@ -11,3 +11,4 @@ pub mod operator;
 pub mod resources;
 pub mod shim;
 pub mod time;
+pub mod uplink;

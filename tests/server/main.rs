@@ -22,6 +22,7 @@ mod seed;
 mod signature;
 mod stage;
 mod subscriber;
+mod uplink;
 mod workers;
 
 #[allow(dead_code, unreachable_pub)] // what the interop tests need beyond this

@@ -155,6 +155,31 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     Ok(Kept { head, between: behind - ring, tail, total })
 }
 
+/// A piece of a spool that holds everything by now, from a byte on. Nothing where the spool holds the head and the tail only.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_piece(path: &Path, from: u64, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
+        file => file?,
+    };
+    let mut bytes = [0; HEADER as usize];
+    if let Err(e) = file.read_exact_at(&mut bytes, 0) {
+        return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(Some(Vec::new())) } else { Err(e) };
+    }
+    if &bytes[..8] != MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not an output file of ours"));
+    }
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
+    let total = number(24);
+    if total > number(8).saturating_add(number(16)) {
+        return Ok(None);
+    }
+    // Until the ring is full, what is in it follows the head.
+    piece(&file, HEADER.saturating_add(from), total.saturating_sub(from).min(most)).map(Some)
+}
+
 /// Bytes that the header promises; a damaged one may promise any number.
 fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {
     if len > file.metadata()?.len().saturating_sub(at) {

@@ -24,7 +24,7 @@ impl RunTask {
         let mut backoff = Backoff::default();
         loop {
             self.check_stopped(phase)?;
-            let failure = match self.try_look().await {
+            let failure = match self.try_look(phase).await {
                 Ok(seen) => {
                     if phase == Phase::Hinted {
                         self.tell_wrong_hint();
@@ -53,9 +53,19 @@ impl RunTask {
         }
     }
 
-    pub(super) async fn try_look(&mut self) -> Result<Seen, Failure> {
+    pub(super) async fn try_look(&mut self, phase: Phase) -> Result<Seen, Failure> {
         self.looked = Instant::now();
-        let view = self.context.client.look(self.run).await?;
+        let announced = match phase {
+            Phase::Hinted => self.context.client.announced(self.run).await?,
+            Phase::Claiming | Phase::Claimed | Phase::Dropped => None,
+        };
+        let view = match announced {
+            Some((view, job)) => {
+                self.job = Some(job);
+                view
+            }
+            None => self.context.client.look(self.run).await?,
+        };
         let seen = view.seen;
         if seen == Seen::Ours {
             self.claimed = view.attempt;
@@ -105,7 +115,7 @@ impl RunTask {
             self.entry = Some(entry);
         }
         crash_point!(ClaimNext);
-        match self.context.client.claim(self.run).await {
+        match self.context.client.claim(self.run, self.since).await {
             Ok(attempt) => {
                 self.claimed = attempt;
                 crash_point!(ClaimSent);
@@ -154,6 +164,9 @@ impl RunTask {
         };
         let mut backoff = Backoff::default();
         let job = loop {
+            if let Some(job) = self.job.take() {
+                break job;
+            }
             let answer = tokio::select! {
                 cause = stop_asked(&mut self.stopped) => return Err(Outcome::Cancelled(cause)),
                 answer = self.context.client.job(&path) => answer,

@@ -51,7 +51,7 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     client.credentials().await.expect("accepted");
     let kill = client.kill_request(kill_1()).await.expect("a kill request");
     assert_eq!((kill.run, kill.taken, kill.executed), (Some(run_2()), false, false));
-    assert_eq!(client.claim(run_2()).await, Ok(None), "an old server does not count");
+    assert_eq!(client.claim(run_2(), Utc::now()).await, Ok(None), "an old server does not count");
     client.tell_start(old_claim(), "at", 7).await.expect("accepted");
     client.tell_result(old_claim(), "later", &failed(), None).await.expect("accepted");
     client.reset(run_2()).await.expect("accepted");
@@ -113,7 +113,7 @@ async fn a_server_that_counts_attempts_is_told_which_one_and_how_it_ended() {
     })
     .await;
     let client = server.client();
-    let claim = Claim { run: run_2(), attempt: client.claim(run_2()).await.expect("accepted") };
+    let claim = Claim { run: run_2(), attempt: client.claim(run_2(), Utc::now()).await.expect("accepted") };
     assert_eq!(claim.attempt, Some(Attempt(5)));
     client.tell_start(claim, "at", 7).await.expect("accepted");
     client.new_log(claim, "x").await.expect("accepted");

@@ -9,7 +9,7 @@ mod listeners;
 pub mod original;
 mod queue;
 mod teller;
-mod upgrade;
+pub(super) mod upgrade;
 
 use std::sync::Arc;
 

@@ -1,0 +1,203 @@
+//! What is said with one worker: orders and answers down, calls up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::time::Instant;
+
+use crate::run::{Attempt, Order, RunId};
+use crate::server::api::{self, Call};
+use crate::server::auth::Identity;
+use crate::server::life::{Refusal, Who};
+use crate::server::model::Worker;
+use crate::server::office::Office;
+use crate::server::orders::Addressed;
+use crate::server::resource::Resource;
+use crate::server::store::Appended;
+use crate::wire::broadcast as orders;
+use crate::wire::resources::run_id_of;
+use crate::wire::uplink::{self, APPEND, Answer, Due, ELSEWHERE, MAX_DOWN, MAX_HEAD, OVER_HTTP};
+
+/// What the bodies of calls are.
+const JSON: &str = "application/json";
+/// How many calls of one worker are answered at once.
+const AT_ONCE: usize = 16;
+/// How many answers may wait to be sent.
+const ANSWERS: usize = 16;
+/// How often the worker is pinged.
+const PING: Duration = Duration::from_secs(20);
+/// How long a worker may be silent, and how long it may take to take what is sent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a worker that is to go may take to hear why.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// Talks with a worker until one side has enough. One that does not speak our language gets orders only.
+pub async fn hold(office: Arc<Office>, worker: Box<Worker>, socket: WebSocket, speaks: bool) {
+    let (mut sink, stream) = socket.split();
+    let (answers, answered) = mpsc::channel(ANSWERS);
+    // First the ear, then the word that it is there: what is given in between is heard.
+    let orders = office.orders.carry();
+    office.orders.arrived(worker.api_key.clone());
+    tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
+    let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks });
+    let code = tokio::select! {
+        code = listen(&line, stream, answers) => code,
+        () = speak(&line, &mut sink, orders, answered) => None,
+        () = office.stop.cancelled() => Some(close_code::AWAY),
+    };
+    if let Some(code) = code {
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+        let _ = tokio::time::timeout(PARTING, sink.send(Message::Close(Some(frame)))).await;
+    }
+    tracing::info!(target: "job_runner.uplink", "worker {} is gone", line.worker().api_key);
+}
+
+/// Whom we talk with.
+struct Line {
+    office: Arc<Office>,
+    identity: Identity,
+    speaks: bool,
+}
+
+/// Hears calls. The code to close with, if the worker is there still.
+async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: mpsc::Sender<Vec<u8>>) -> Option<u16> {
+    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let message = match tokio::time::timeout(SILENCE, stream.next()).await {
+            Ok(Some(Ok(Message::Binary(message)))) if line.speaks => message,
+            Ok(Some(Ok(Message::Text(_)))) if line.speaks => return Some(close_code::UNSUPPORTED),
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return None,
+            Ok(Some(Ok(_))) => continue,
+        };
+        let Ok(head) = serde_json::from_slice::<uplink::Call>(uplink::parts(&message).0) else {
+            return Some(close_code::POLICY);
+        };
+        // Who calls faster than is answered waits here.
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return None };
+        let (line, answers) = (Arc::clone(line), answers.clone());
+        tokio::spawn(async move {
+            let answer = line.answer(&head, uplink::parts(&message).1).await;
+            let _ = answers.send(answer).await;
+            drop(seat);
+        });
+    }
+}
+
+/// Says orders and answers, until the worker does not take them any more.
+async fn speak(
+    line: &Line,
+    sink: &mut SplitSink<WebSocket, Message>,
+    mut orders: broadcast::Receiver<Addressed>,
+    mut answers: mpsc::Receiver<Vec<u8>>,
+) {
+    let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
+    loop {
+        let message = tokio::select! {
+            answer = answers.recv() => match answer {
+                Some(answer) => Message::Binary(answer.into()),
+                None => return,
+            },
+            order = orders.recv() => match order {
+                Ok(addressed) if addressed.to == line.worker().api_key => line.order(addressed.order).await,
+                Ok(_) => continue,
+                // Something was missed: it is said again.
+                Err(RecvError::Lagged(_)) => {
+                    line.office.orders.arrived(line.worker().api_key.clone());
+                    continue;
+                }
+                Err(RecvError::Closed) => return,
+            },
+            _ = ping.tick() => Message::Ping(Bytes::new()),
+        };
+        if !matches!(tokio::time::timeout(SILENCE, sink.send(message)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+impl Line {
+    fn worker(&self) -> &Worker {
+        match &self.identity {
+            Identity::Worker(worker) => worker,
+            Identity::Operator => unreachable!("only workers are let in"),
+        }
+    }
+
+    /// An order; with the run and its job, where that fits and is understood.
+    async fn order(&self, order: Order) -> Message {
+        if let Order::Enqueue(run) = order
+            && self.speaks
+            && let Some(due) = self.due(run).await
+        {
+            return Message::Binary(due.into());
+        }
+        Message::Text(orders::text(order).into())
+    }
+
+    async fn due(&self, run: RunId) -> Option<Vec<u8>> {
+        let shown = self.get(&Resource::Run.path(run.get())).await?;
+        let job = self.get(shown.get("job")?.as_str()?).await?;
+        let (shown, job) = (shown.to_string(), job.to_string());
+        let due = Due { action: "enqueue".to_owned(), run_id: run.get(), run_bytes: shown.len() };
+        let message = uplink::message(&due, &[shown.as_bytes(), job.as_bytes()].concat());
+        (message.len() <= MAX_DOWN).then_some(message)
+    }
+
+    async fn get(&self, path: &str) -> Option<serde_json::Value> {
+        let call =
+            Call { identity: &self.identity, attempt: None, method: "GET", path, query: "", body: &[], kind: None };
+        api::answer(&self.office, &call).await.body
+    }
+
+    async fn answer(&self, head: &uplink::Call, body: &[u8]) -> Vec<u8> {
+        let attempt = head.attempt.map(Attempt);
+        let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
+        let answer = if head.method == APPEND {
+            self.append(path, attempt, head.from.unwrap_or(0), body).await
+        } else {
+            let call =
+                Call { identity: &self.identity, attempt, method: &head.method, path, query, body, kind: Some(JSON) };
+            let answer = api::answer(&self.office, &call).await;
+            let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
+            (answer.status, answer.location, answer.attempt, body)
+        };
+        let (status, location, attempt, body) = answer;
+        let attempt = attempt.map(|attempt| attempt.0);
+        let answer = Answer { answer: head.call, status, location, attempt };
+        if body.len() + MAX_HEAD > MAX_DOWN {
+            return uplink::message(&Answer { status: OVER_HTTP, ..answer }, &[]);
+        }
+        uplink::message(&answer, body.as_bytes())
+    }
+
+    async fn append(
+        &self,
+        path: &str,
+        attempt: Option<Attempt>,
+        from: u64,
+        body: &[u8],
+    ) -> (u16, Option<String>, Option<Attempt>, String) {
+        let status = |status: u16| (status, None, None, String::new());
+        let Some(run) = run_id_of(path) else { return status(404) };
+        let Ok(text) = str::from_utf8(body) else { return status(400) };
+        let who = Who::Worker(self.worker().id, attempt);
+        match self.office.store.append_log(run, from, text, who, self.office.settings.max_body).await {
+            Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
+            Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),
+            Ok(Appended::TooLong) => status(413),
+            Ok(Appended::Refused(Refusal::Theirs)) => status(401),
+            Ok(Appended::Refused(_)) => status(409),
+            Ok(Appended::Unknown) => status(404),
+            Err(e) => {
+                tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
+                status(500)
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A WebSocket to a server of our own: besides orders, calls go up and their answers come down.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderMap;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use url::Url;
+
+use super::Ear;
+use super::websocket::{Ended, PING, SILENCE};
+use crate::rest::{Calls, Client, Uplink};
+use crate::wire::uplink::{self, Answer, HEADER, Said, VERSION};
+
+/// How many unanswered calls are kept before those that nobody waits for any more are let go.
+const UNANSWERED: usize = 256;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The request of an upgrade: signed, and with the wish for more than orders, where it goes to a host of our server.
+pub(super) fn request(url: &Url, client: &Client) -> Result<Request, tungstenite::Error> {
+    let mut signed = url.clone();
+    let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let mine = uplink::query(chrono::Utc::now().timestamp(), &nonce);
+    signed.set_query(Some(&url.query().map_or(mine.clone(), |query| format!("{query}&{mine}"))));
+    let path_and_query = format!("{}?{}", signed.path(), signed.query().unwrap_or_default());
+    let Some(authorization) = client.signature(url.host_str(), "GET", &path_and_query) else {
+        return url.as_str().into_client_request();
+    };
+    let mut request = signed.as_str().into_client_request()?;
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&authorization).map_err(tungstenite::http::Error::from)?);
+    headers.insert(HEADER, HeaderValue::from_static(VERSION));
+    Ok(request)
+}
+
+/// Whether a server grants the wish.
+pub(super) fn granted(headers: &HeaderMap) -> bool {
+    headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes())
+}
+
+/// The calls that were sent, and who waits for their answers.
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(Answer, Vec<u8>)>>>>;
+
+/// Serves until the connection ends.
+pub(super) async fn serve(socket: Socket, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
+    let (uplink, calls) = Uplink::new();
+    let (sink, stream) = socket.split();
+    let waiting = Waiting::default();
+    client.set_uplink(Some(uplink));
+    let _gone = Gone(client);
+    tokio::select! {
+        ended = hear(stream, &waiting, client, ear) => ended,
+        ended = say(sink, calls, &waiting) => ended,
+    }
+}
+
+/// Calls go over HTTP again when this is dropped.
+struct Gone<'a>(&'a Client);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.set_uplink(None);
+    }
+}
+
+async fn hear(mut stream: SplitStream<Socket>, waiting: &Waiting, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
+    loop {
+        let heard = tokio::time::timeout(SILENCE, stream.next()).await.map_err(|_| Ended::Silent)?;
+        let message = match heard {
+            None | Some(Ok(Message::Close(_))) => return Ok(()),
+            Some(Ok(Message::Text(text))) => tungstenite::Bytes::from(text),
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Err(e)) => return Err(e.into()),
+        };
+        match uplink::said(&message) {
+            Ok(Said::Answer(answer, body)) => {
+                let caller = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&answer.answer);
+                if let Some(caller) = caller {
+                    let _ = caller.send((answer, body.to_vec()));
+                }
+            }
+            Ok(Said::Order(order)) => ear.hear(Ok(order), &message),
+            Ok(Said::Due(order, run, job)) => ear.hear_due(client, order, run, job),
+            Err(no_order) => ear.hear(Err(no_order), &message),
+        }
+    }
+}
+
+async fn say(mut sink: SplitSink<Socket, Message>, mut calls: Calls, waiting: &Waiting) -> Result<(), Ended> {
+    let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            outgoing = calls.next() => {
+                let Some(mut outgoing) = outgoing else { return Ok(()) };
+                number += 1;
+                outgoing.call.call = number;
+                {
+                    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                    if waiting.len() >= UNANSWERED {
+                        waiting.retain(|_, caller| !caller.is_closed());
+                    }
+                    waiting.insert(number, outgoing.answer);
+                }
+                sink.send(Message::binary(uplink::message(&outgoing.call, &outgoing.body))).await?;
+            }
+            _ = ping.tick() => sink.send(Message::Ping(tungstenite::Bytes::new())).await?,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use super::*;
+use crate::run::RunId;
+
+fn run(id: i64) -> RunId {
+    RunId::new(id).expect("an id")
+}
+
+#[test]
+fn a_message_is_a_line_and_a_body() {
+    let call = Call { call: 7, method: "GET".to_owned(), path: "/x/".to_owned(), attempt: None, from: None };
+    let bytes = message(&call, b"a\nb");
+    assert_eq!(bytes, b"{\"call\":7,\"method\":\"GET\",\"path\":\"/x/\"}\na\nb");
+    let (head, body) = parts(&bytes);
+    assert_eq!((serde_json::from_slice::<Call>(head).expect("a head"), body), (call, &b"a\nb"[..]));
+    assert_eq!(parts(b"{}"), (&b"{}"[..], &b""[..]));
+    let endless = vec![b'x'; MAX_HEAD + 10];
+    assert_eq!(parts(&endless).1, b"");
+}
+
+#[test]
+fn answers_and_orders_are_told_apart() {
+    let answer = Answer { answer: 7, status: 202, location: None, attempt: Some(2) };
+    assert_eq!(said(&message(&answer, b"x")), Ok(Said::Answer(answer, b"x")));
+    assert_eq!(said(br#"{"action":"ping"}"#), Ok(Said::Order(Order::Ping)));
+    assert_eq!(said(br#"{"action":"enqueue","run_id":3}"#), Ok(Said::Order(Order::Enqueue(run(3)))));
+    let due = Due { action: "enqueue".to_owned(), run_id: 3, run_bytes: 2 };
+    assert_eq!(said(&message(&due, b"rrjj")), Ok(Said::Due(Order::Enqueue(run(3)), b"rr", b"jj")));
+    assert_eq!(said(&message(&due, b"r")), Ok(Said::Order(Order::Enqueue(run(3)))), "cut short: a hint all the same");
+    assert!(said(b"\xff").is_err());
+    assert_eq!(said(b"{}"), Err(NoOrder::NoAction));
+}
+
+#[test]
+fn an_upgrade_has_a_time_and_a_nonce_once_each() {
+    let nonce = "0123456789abcdef";
+    assert_eq!(asked(&query(1_700_000_000, nonce)), Some((1_700_000_000, nonce)));
+    for bad in ["", "ts=1", "nonce=0123456789abcdef", "ts=x&nonce=0123456789abcdef", "ts=1&nonce=short"] {
+        assert_eq!(asked(bad), None, "{bad}");
+    }
+    assert_eq!(asked(&format!("ts=1&ts=2&nonce={nonce}")), None);
+    assert_eq!(asked(&format!("ts=1&nonce={}", "x".repeat(65))), None);
+    assert_eq!(asked(&format!("ts=1&nonce={nonce}%00")), None);
+}
