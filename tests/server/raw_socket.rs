@@ -30,6 +30,7 @@ pub struct Head {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
     Text(String),
+    Binary(Vec<u8>),
     Ping,
     Close(u16),
     /// The connection is gone.
@@ -94,6 +95,7 @@ impl RawSocket {
         let payload: Vec<u8> = self.buffer.drain(..from + length).skip(from).collect();
         Some(match first & 0x0f {
             1 => Frame::Text(String::from_utf8(payload).expect("UTF-8")),
+            2 => Frame::Binary(payload),
             8 => Frame::Close(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))),
             9 => Frame::Ping,
             code => panic!("an unexpected frame {code}"),
@@ -117,7 +119,7 @@ impl RawSocket {
             match self.frame().await {
                 Frame::Close(code) => return Some(code),
                 Frame::Gone => return None,
-                Frame::Text(_) | Frame::Ping => {}
+                Frame::Text(_) | Frame::Binary(_) | Frame::Ping => {}
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Workers that connect out: who is let in, and a worker that reaches nothing but the HTTP port.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate,
 use jobrunner::wire::{hmac, uplink};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 use crate::fixture::Fixture;
-use crate::raw_socket::{RawSocket, UPGRADE};
+use crate::raw_socket::{Frame, RawSocket, UPGRADE, masked};
 
 /// Nothing in these tests takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,12 +78,13 @@ struct Outbound {
 }
 
 impl Outbound {
-    fn start(fixture: &Fixture, worker: &Worker) -> Self {
+    /// With the WebSocket at an address, and everything else at the server's.
+    fn start(fixture: &Fixture, worker: &Worker, websocket: SocketAddr) -> Self {
         let directory = tempfile::tempdir().expect("a temporary folder");
         let (http, at) = (fixture.http(), directory.path());
         let ini = format!(
             "[job_runner_worker]\napi_base_url = http://{http}\napi_key = {}\nsecret = a secret\n\
-             ws_url = ws://{http}/worker\nws_server_hostname = 127.0.0.1\nws_server_port = 1\n\
+             ws_url = ws://{websocket}/worker\nws_server_hostname = 127.0.0.1\nws_server_port = 1\n\
              broadcaster_server_hostname = 127.0.0.1\nbroadcaster_server_port = 1\nlog_update_interval = 60\n\
              state_path = {}\nscript_temp_path = {}\nlog_level = debug\n",
             worker.api_key,
@@ -164,7 +169,7 @@ impl Stage {
 #[tokio::test]
 async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_written() {
     let mut stage = Stage::set().await;
-    let outbound = Outbound::start(&stage.fixture, &stage.worker);
+    let outbound = Outbound::start(&stage.fixture, &stage.worker, stage.fixture.http());
     let done = stage.submit("done", "#!/bin/sh\necho hällo\nexit 3\n", None).await;
     stage.hear(|item| item == Item::RunReturned(done)).await;
     let run = stage.run(done).await;
@@ -172,16 +177,13 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     assert_eq!(stage.log(done).await, "hällo\n");
 
     // It says the next word when we have read the last, long before its log would be sent whole.
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    let latch = directory.path().join("latch");
-    nix::unistd::mkfifo(&latch, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let script = format!("#!/bin/sh\nfor word in one two three; do echo $word; cat {}; done\n", latch.display());
+    let latch = Latch::new();
+    let script = format!("#!/bin/sh\nfor word in one two three; do echo $word; cat {}; done\n", latch.path.display());
     let live = stage.submit("live", &script, None).await;
     for expected in ["one\n", "one\ntwo\n", "one\ntwo\nthree\n"] {
         stage.hear(|item| item == Item::RunLog(live, expected.len() as u64)).await;
         assert_eq!(stage.log(live).await, expected);
-        let latch = latch.clone();
-        tokio::task::spawn_blocking(move || std::fs::write(latch, "")).await.expect("a thread").expect("it waits");
+        latch.open().await;
     }
     stage.hear(|item| item == Item::RunReturned(live)).await;
     assert_eq!(stage.log(live).await, "one\ntwo\nthree\n");
@@ -197,5 +199,125 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     stage.hear(|item| item == Item::RunReturned(late)).await;
     assert_eq!(stage.run(late).await.exit, Some(RunExit::TimedOut));
     outbound.stop().await;
+    stage.fixture.stop().await;
+}
+
+/// A pipe at which a script waits until it is opened.
+struct Latch {
+    path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Latch {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary folder");
+        let path = directory.path().join("latch");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        Self { path, _directory: directory }
+    }
+
+    /// Lets the script go on that waits, or will.
+    async fn open(&self) {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || std::fs::write(path, "")).await.expect("a thread").expect("it waits");
+    }
+}
+
+/// What stands between a worker and its WebSocket, and can be taken away.
+async fn relay(to: SocketAddr) -> (SocketAddr, CancellationToken) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let (address, cut) = (listener.local_addr().expect("an address"), CancellationToken::new());
+    let stop = cut.clone();
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            // One at a time: it has one client.
+            let Ok(mut far) = TcpStream::connect(to).await else { return };
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        }
+    }));
+    (address, cut)
+}
+
+#[tokio::test]
+async fn what_cannot_go_up_the_socket_goes_over_http_and_nothing_is_lost_or_doubled() {
+    let mut stage = Stage::set().await;
+    let (through, cut) = relay(stage.fixture.http()).await;
+    let outbound = Outbound::start(&stage.fixture, &stage.worker, through);
+    let latch = Latch::new();
+    let script = format!("#!/bin/sh\necho begun\ncat {}\necho done\n", latch.path.display());
+    let run = stage.submit("cut", &script, None).await;
+    stage.hear(|item| item == Item::RunLog(run, 6)).await;
+    cut.cancel();
+    latch.open().await;
+    let mut returned = 0;
+    stage
+        .hear(|item| {
+            returned += usize::from(item == Item::RunReturned(run));
+            returned > 0
+        })
+        .await;
+    let found = stage.run(run).await;
+    assert_eq!((found.attempt, found.exit), (Attempt(1), Some(RunExit::Code(0))));
+    assert_eq!(stage.log(run).await, "begun\ndone\n");
+    outbound.stop().await;
+    stage.fixture.stop().await;
+}
+
+/// The answer to a call over a socket.
+async fn call(socket: &mut RawSocket, head: uplink::Call, body: &[u8]) -> (u16, Vec<u8>) {
+    socket.send(&masked(0x82, &uplink::message(&head, body))).await;
+    loop {
+        let Frame::Binary(message) = socket.frame().await else { continue };
+        let (answer, body) = uplink::parts(&message);
+        // Orders come too.
+        let Ok(answer) = serde_json::from_slice::<uplink::Answer>(answer) else { continue };
+        assert_eq!(answer.answer, head.call);
+        return (answer.status, body.to_vec());
+    }
+}
+
+#[tokio::test]
+async fn who_is_connected_may_do_what_that_worker_may_and_no_more() {
+    let stage = Stage::set().await;
+    let store = &stage.fixture.office().store;
+    let api_key = ApiKey::parse("stranger").expect("a key");
+    let new = NewWorker { title: "stranger".to_owned(), api_key, secret: Secret::new(b"another secret".to_vec()) };
+    let stranger = store.new_worker(&new).await.expect("a worker");
+    let run = stage.submit("job", "#!/bin/sh\n", None).await;
+    let connect = async |worker: &Worker, nonce: &str| {
+        let path = format!("/worker?{}", uplink::query(Utc::now().timestamp(), nonce));
+        RawSocket::open(stage.fixture.http(), &path, &[&signed(worker, &path), "Job-Runner-Uplink: 1"]).await
+    };
+    let get = |path: &str| uplink::Call {
+        call: 1,
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        attempt: None,
+        from: None,
+    };
+    let path = format!("/api/v1/run/{run}/");
+    let (mut mine, mut theirs) =
+        (connect(&stage.worker, "0000000000000001").await, connect(&stranger, "0000000000000002").await);
+    let (status, body) = call(&mut mine, get(&path), &[]).await;
+    assert_eq!((status, body.first()), (200, Some(&b'{')));
+    assert_eq!(call(&mut theirs, get(&path), &[]).await.0, 401, "not of its pool");
+    let append = |from| uplink::Call { method: uplink::APPEND.to_owned(), from: Some(from), ..get(&path) };
+    assert_eq!(call(&mut theirs, append(0), b"x").await.0, 409, "nobody has claimed it");
+    let uri = format!("/api/v1/worker/{}/", stage.worker.id);
+    let claim = format!(r#"{{"enqueue_dts": "2026-11-24T10:00:00+00:00", "worker": "{uri}"}}"#);
+    let patch = uplink::Call { method: "PATCH".to_owned(), ..get(&path) };
+    assert_eq!(call(&mut mine, patch, claim.as_bytes()).await.0, 202);
+    assert_eq!(call(&mut theirs, append(0), b"x").await.0, 401, "it is another's");
+    assert_eq!(call(&mut mine, append(0), b"one").await.0, 200);
+    assert_eq!(call(&mut mine, append(0), b"one").await.0, uplink::ELSEWHERE, "said twice is kept once");
+    assert_eq!(call(&mut mine, append(3), b"\xff").await.0, 400);
+    assert_eq!(call(&mut mine, append(3), b" two").await.0, 200);
+    let old = uplink::Call { attempt: Some(9), ..append(7) };
+    assert_eq!(call(&mut mine, old, b" three").await.0, 409);
+    assert_eq!(stage.log(run).await, "one two");
+    mine.send(&masked(0x81, b"{}")).await;
+    assert_eq!(mine.closed().await, Some(1003));
+    theirs.send(&masked(0x82, b"{}")).await;
+    assert_eq!(theirs.closed().await, Some(1008));
     stage.fixture.stop().await;
 }
