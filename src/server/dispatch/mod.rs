@@ -98,6 +98,8 @@ impl Dispatcher {
                     self.hear_all();
                     continue;
                 }
+                // What was heard in the meantime is looked at before anything is waited for.
+                Ok(false) if self.agenda != Agenda::default() => continue,
                 Ok(false) => None,
                 Err(e) => {
                     tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
