@@ -103,10 +103,16 @@ pub fn left(home: &WorkerHome, shims: &BTreeSet<i32>, forgotten: &BTreeSet<i64>)
         shims
             .iter()
             .filter_map(|pid| groups.as_ref().map(|folder| folder.join(format!("job-runner.{pid}"))))
-            .filter(|path| path.exists())
+            .filter(|path| path.exists() && !is_of_another(path))
             .map(|path| format!("cgroup {}", path.display())),
     );
     left
+}
+
+/// Whether somebody else's living shim has come to have the pid.
+fn is_of_another(cgroup: &Path) -> bool {
+    let pid = cgroup.extension().and_then(|pid| pid.to_str()).unwrap_or_default();
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "jr-shim\n")
 }
 
 /// Whether a script is one of this run.

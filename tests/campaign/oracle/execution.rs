@@ -88,13 +88,15 @@ pub fn attempts_are_executed_once(history: &History) -> Vec<Violation> {
 
 /// How far a script's clock and the campaign's may be apart, in seconds.
 const CLOCKS: f64 = 0.01;
-/// How long before its script looked a shim may have died, in seconds.
+/// How long before its script looked a shim may have died, in seconds: what it started begins without it.
+const SURVIVED: f64 = 0.25;
+/// The same where the script found it dead.
 const ORPHANED: f64 = 2.0;
 
 /// Whether this death allows another execution from an instant on. Of the shims that bore its pid it is the one
 /// that lived then.
 fn is_end_of(death: &ShimDeath, execution: &Execution, next: f64) -> bool {
-    let earliest = if execution.shim == ORPHAN { execution.from - ORPHANED } else { execution.from - CLOCKS };
+    let earliest = execution.from - if execution.shim == ORPHAN { ORPHANED } else { SURVIVED };
     let is_its = execution.shim == ORPHAN || execution.shim == death.pid;
     is_its && death.at >= earliest && death.at <= next + CLOCKS
 }
