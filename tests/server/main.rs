@@ -12,6 +12,7 @@ mod fixture;
 mod health;
 mod http;
 mod onlookers;
+mod operator;
 mod planning;
 mod program;
 mod raw_socket;

@@ -1,0 +1,135 @@
+//! The operator's API and the page over plain HTTP: who may, who may not, and what is too much.
+
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+use crate::http::{Answer, ask};
+
+const BASE: &str = "/operator/v1";
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn bearer(server: &Fixture) -> (String, String) {
+    header("Authorization", &format!("Bearer {}", server.office().token.expose()))
+}
+
+async fn get(server: &Fixture, path: &str, headers: &[(String, String)]) -> Answer {
+    ask(server.http(), "GET", path, headers, None).await
+}
+
+async fn post(server: &Fixture, path: &str, headers: &[(String, String)], body: &Value) -> Answer {
+    let headers = [headers, &[header("Content-Type", "application/json")]].concat();
+    ask(server.http(), "POST", &format!("{BASE}{path}"), &headers, Some(body.to_string().as_bytes())).await
+}
+
+#[tokio::test]
+async fn only_who_has_the_token_may_and_a_cookie_reads_alone() {
+    let server = Fixture::start().await;
+    let script = json!({"title": "x", "script": "#!/bin/sh\n"});
+    let wrong = [header("Authorization", "Bearer 0123456789abcdef0123456789abcdef")];
+    for headers in [&[][..], &wrong, &[header("Authorization", "ApiKey worker:00")]] {
+        for path in ["/runs", "/jobs", "/workers", "/runs/1/log", "/runs/1/follow", "/nothing"] {
+            let answer = get(&server, &format!("{BASE}{path}"), headers).await;
+            assert_eq!(answer.status, 401, "{path}");
+        }
+        assert_eq!(post(&server, "/runs", headers, &script).await.status, 401);
+        assert_eq!(get(&server, "/", headers).await.status, 401);
+        assert_eq!(get(&server, "/parts/runs", headers).await.status, 401);
+    }
+    let operator = [bearer(&server)];
+    assert_eq!(get(&server, &format!("{BASE}/runs"), &operator).await.status, 200);
+    assert_eq!(post(&server, "/runs", &operator, &script).await.status, 201);
+
+    let login = format!("/login?token={}", server.office().token.expose());
+    let answer = get(&server, &login, &[]).await;
+    assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/"));
+    let cookie = &answer.headers["set-cookie"];
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    assert!(!cookie.contains(server.office().token.expose()), "{cookie}");
+    let reader = [header("Cookie", cookie.split(';').next().expect("a cookie"))];
+    let page = get(&server, "/", &reader).await;
+    assert_eq!(page.status, 200);
+    let policy = &page.headers["content-security-policy"];
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(get(&server, &format!("{BASE}/runs"), &reader).await.status, 200);
+    assert_eq!(post(&server, "/runs", &reader, &script).await.status, 401);
+    assert_eq!(post(&server, "/runs/1/kill", &reader, &json!({})).await.status, 401);
+    assert_eq!(get(&server, "/login?token=wrong", &[]).await.status, 401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_on_loopback_is_not_reached_under_a_name_of_somebody_else() {
+    let server = Fixture::with(|settings| settings.host_names = vec!["jobs.example.com".to_owned()]).await;
+    // The tests' client sends a Host of its own, so these requests are written out.
+    for (host, status) in [("evil.example.com", 421), ("jobs.example.com", 401), ("localhost:1", 401)] {
+        for path in ["/", "/login", "/operator/v1/runs"] {
+            let mut socket = tokio::net::TcpStream::connect(server.http()).await.expect("a connection");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.expect("a server that reads");
+            let mut answer = String::new();
+            tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.expect("an answer");
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {path}: {answer}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_with_a_reason() {
+    let server = Fixture::start().await;
+    let operator = [bearer(&server)];
+    let sh = "#!/bin/sh\n";
+    for (path, body, status, said) in [
+        ("/runs", json!({"title": "x", "script": "echo\n"}), 400, "shebang"),
+        ("/runs", json!({"title": "", "script": sh}), 400, "title"),
+        ("/runs", json!({"title": "x", "script": sh, "timeout": 0}), 400, "timeout"),
+        ("/runs", json!({"title": "x", "script": sh, "colour": 1}), 400, "colour"),
+        ("/runs", json!({"title": "x"}), 400, "script"),
+        ("/jobs", json!({"title": "x", "script": sh, "every": "5 weeks"}), 400, "interval"),
+        ("/jobs", json!({"title": "x", "script": sh, "cron": "at noon"}), 400, "cron"),
+        ("/jobs", json!({"title": "x", "script": sh, "after": "nobody"}), 404, "nobody"),
+        ("/jobs", json!({"title": "x", "script": sh, "retries": 1_000_000}), 400, "retries"),
+        ("/workers", json!({"title": "a:b"}), 400, "colon"),
+        ("/templates", json!({"title": "x", "body": "{{ content"}), 409, "template"),
+        ("/jobs/nobody/schedule", json!({}), 404, "nobody"),
+        ("/jobs/nobody/disable", json!({"reason": ""}), 404, "nobody"),
+        ("/runs/x/kill", json!({}), 400, "number"),
+        ("/runs/99/kill", json!({}), 404, "99"),
+    ] {
+        let answer = post(&server, path, &operator, &body).await;
+        let text = String::from_utf8(answer.body).expect("text");
+        assert_eq!(answer.status, status, "{path} {body}: {text}");
+        let error = serde_json::from_str::<Value>(&text).expect("JSON")["error"].as_str().map(str::to_owned);
+        assert!(error.is_some_and(|error| error.contains(said)), "{path} {body}: {text}");
+    }
+    let long = json!({"title": "x", "script": format!("#!/bin/sh\n{}", "#".repeat(5 * 1024 * 1024))});
+    let answer = post(&server, "/runs", &operator, &long).await;
+    assert!((400..500).contains(&answer.status), "{}", answer.status);
+    assert_eq!(get(&server, &format!("{BASE}/runs?limit=many"), &operator).await.status, 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn scripts_of_one_title_are_one_job_unless_they_are_under_way() {
+    let server = Fixture::start().await;
+    let operator = [bearer(&server)];
+    let submit = async |script: &str| {
+        let answer = post(&server, "/runs", &operator, &json!({"title": "x", "script": script})).await;
+        let run: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        (run["id"].clone(), run["title"].as_str().expect("a title").to_owned())
+    };
+    let (first, title) = submit("#!/bin/sh\n").await;
+    assert_eq!(title, "x");
+    assert_eq!(submit("#!/bin/sh\n").await.1, "x");
+    // Its script stays what it is while it waits: another one is a job beside it.
+    let (other, title) = submit("#!/bin/bash\n").await;
+    assert_eq!(title, "x (2)");
+    for run in [&first, &other, &json!(2)] {
+        assert_eq!(post(&server, &format!("/runs/{run}/kill"), &operator, &json!({})).await.status, 200);
+    }
+    assert_eq!(submit("#!/bin/bash\n").await.1, "x");
+    server.stop().await;
+}
