@@ -207,6 +207,12 @@ impl Chaos {
         for passing in 1..=nth {
             let _ = fs::write(self.stage.crash_points().join(format!("{point:?}.{passing}")), "");
         }
+        // Nobody comes there by himself.
+        match point {
+            Point::Attached => self.kill_worker().await,
+            Point::LossSeen => self.end_shim().await,
+            _ => {}
+        }
         let folder = self.stage.crash_points();
         let fired = move |_: &State| point.is_of_shim() && !folder.join(format!("{point:?}.1")).exists();
         if !self.unless_dead(PASSING, fired).await && !point.is_of_shim() {
