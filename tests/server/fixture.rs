@@ -57,6 +57,12 @@ impl Fixture {
         Self { server: Server::start(settings).await.expect("a server"), directory: self.directory }
     }
 
+    /// The server goes; its data stays, for another.
+    pub async fn leave(self) -> tempfile::TempDir {
+        self.server.stop().await;
+        self.directory
+    }
+
     pub async fn stop(self) {
         self.server.stop().await;
         drop(self.directory);

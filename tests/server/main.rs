@@ -5,11 +5,13 @@ mod chains;
 mod chromium;
 mod claims;
 mod command;
+mod crashes;
 mod differences;
 mod dispatch;
 mod feed;
 mod fixture;
 mod health;
+mod hired;
 mod http;
 mod onlookers;
 mod operator;
@@ -26,9 +28,14 @@ mod subscriber;
 mod uplink;
 mod workers;
 
+#[path = "../support/full_size.rs"]
+mod full_size;
 #[allow(dead_code, unreachable_pub)] // what the interop tests need beyond this
 #[path = "../interop/peer.rs"]
 mod peer;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../interop/port.rs"]
+mod port;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../interop/process.rs"]
 mod process;

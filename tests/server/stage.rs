@@ -230,9 +230,9 @@ impl Stage {
         self.ask("SELECT count(*) FROM late_result WHERE run = ?", run).await
     }
 
-    /// The log of a run.
+    /// The log of a run; empty if there is none.
     pub async fn log(&self, run: RunId) -> String {
-        self.ask("SELECT content FROM run_log WHERE run = ?", run).await
+        self.ask("SELECT coalesce((SELECT content FROM run_log WHERE run = ?), '')", run).await
     }
 
     pub async fn write_log(&self, run: RunId, content: &str) {

@@ -1,49 +1,15 @@
 //! Workers that execute what the server says: ours, and the original one.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::process::Command;
-
 use jobrunner::server::model::{Job, Run, State};
 use nix::sys::signal::Signal;
 
+use crate::hired::{Make, Place, hire};
 use crate::peer::Peer;
-use crate::process::Process;
 use crate::skip::skip;
 use crate::stage::Stage;
 
 /// How long a worker has to leave.
 const DRAIN_SECONDS: u64 = 60;
-
-/// A worker at work for the first worker of a stage.
-fn start(stage: &Stage, folder: &tempfile::TempDir, mut command: Command) -> Process {
-    let (http, server) = (stage.fixture.http(), &stage.fixture.server);
-    let folder = folder.path();
-    let mut ini = "[job_runner_worker]\n".to_owned();
-    for (key, value) in [
-        ("api_base_url", format!("http://{http}")),
-        ("api_key", "worker1".to_owned()),
-        ("secret", "verysecret".to_owned()),
-        ("concurrent_jobs", "2".to_owned()),
-        ("ws_server_hostname", "127.0.0.1".to_owned()),
-        ("ws_server_port", server.events().port().to_string()),
-        ("broadcaster_server_hostname", "127.0.0.1".to_owned()),
-        ("broadcaster_server_port", server.broadcaster().port().to_string()),
-        ("script_temp_path", folder.display().to_string()),
-        ("state_path", folder.join("state").display().to_string()),
-    ] {
-        writeln!(ini, "{key} = {value}").expect("a string");
-    }
-    let config = folder.join("worker.ini");
-    fs::write(&config, ini).expect("the configuration");
-    Process::start("worker", folder, command.arg(config))
-}
-
-fn ours() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_job_runner_worker"));
-    command.arg("--config-path");
-    command
-}
 
 async fn over(stage: &Stage, run: &Run) -> Run {
     let over = async |store: &jobrunner::server::store::Store| {
@@ -53,7 +19,7 @@ async fn over(stage: &Stage, run: &Run) -> Run {
 }
 
 /// Due runs, one after another and side by side, a failure, a child, a kill in mid-run, a ping, a drain.
-async fn work(command: Command) {
+async fn work(make: Make) {
     let stage = Stage::start(1).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let job = async |title: &str, script: &str, parent: Option<&Job>| {
@@ -66,7 +32,7 @@ async fn work(command: Command) {
     let child = job("child", "echo child", Some(&hello)).await;
     let fails = job("fails", "echo no; exit 3", None).await;
     let runs = [stage.due(&hello).await, stage.due(&hello).await, stage.due(&fails).await];
-    let mut worker = start(&stage, &folder, command);
+    let mut worker = hire(make, Place::of(&stage.fixture), "worker1", 2, folder.path());
     for (run, success, log) in [(&runs[0], true, "hello\n"), (&runs[1], true, "hello\n"), (&runs[2], false, "no\n")] {
         let over = over(&stage, run).await;
         assert_eq!((over.return_success, over.attempt.0), (Some(success), 1));
@@ -98,7 +64,7 @@ async fn work(command: Command) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_worker_executes_what_the_server_says() {
-    work(ours()).await;
+    work(Make::Ours).await;
 }
 
 /// As it was released, Python 2.7 and all.
@@ -107,5 +73,5 @@ async fn the_original_worker_executes_what_the_server_says() {
     let Some(peer) = tokio::task::spawn_blocking(Peer::installed).await.expect("an answer") else {
         return skip("no Python 2.7, so the original worker does nothing for our server");
     };
-    work(peer.command("worker")).await;
+    work(Make::Original(peer)).await;
 }

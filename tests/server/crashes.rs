@@ -1,0 +1,182 @@
+//! The server is killed again and again while its workers work.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{TimeDelta, Utc};
+use jobrunner::server::model::Concurrency;
+use nix::sys::signal::Signal;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::full_size::full_size;
+use crate::hired::{Make, Place, hire, without_settings};
+use crate::port;
+use crate::process::Process;
+use crate::stage::Stage;
+use crate::wait;
+
+/// How late a start or a result may be, the server's absence included.
+const LATE: Duration = Duration::from_secs(10);
+/// How long after the last run is due everything must be over.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a process has to leave that is asked to.
+const LEAVE_SECONDS: u64 = 30;
+
+/// How much happens.
+struct Size {
+    runs: u32,
+    /// From one due run to the next.
+    step: Duration,
+    /// From one kill to the next.
+    life: Duration,
+}
+
+impl Size {
+    fn wanted() -> Self {
+        if full_size() {
+            Self { runs: 500, step: Duration::from_millis(200), life: Duration::from_secs(10) }
+        } else {
+            Self { runs: 100, step: Duration::from_millis(100), life: Duration::from_secs(2) }
+        }
+    }
+}
+
+/// `job_runner serve`, at the same place in each of its lives.
+struct Service {
+    process: Process,
+    folder: std::path::PathBuf,
+    born: Instant,
+    killed: u32,
+}
+
+impl Service {
+    fn start(folder: &Path, place: Place) -> Self {
+        let mut ini = "[job_runner]\nwebsocket_listen = none\n".to_owned();
+        for (name, value) in [
+            ("data_path", folder.join("data").display().to_string()),
+            ("listen", place.http.to_string()),
+            ("broadcaster_listen", format!("127.0.0.1:{}", place.broadcaster)),
+            ("events_listen", format!("127.0.0.1:{}", place.events)),
+        ] {
+            writeln!(ini, "{name} = {value}").expect("a string");
+        }
+        fs::write(folder.join("server.ini"), ini).expect("the configuration");
+        Self { process: Self::spawn(folder), folder: folder.to_owned(), born: Instant::now(), killed: 0 }
+    }
+
+    fn spawn(folder: &Path) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_job_runner"));
+        without_settings(&mut command);
+        Process::start("server", folder, command.arg("serve").arg("--config").arg(folder.join("server.ini")))
+    }
+
+    /// Kills it when it has lived for long enough; the next one begins at once.
+    fn kill_after(&mut self, life: Duration) {
+        assert!(self.process.ended().is_none(), "the server left by itself");
+        if self.born.elapsed() >= life {
+            self.process.signal(Signal::SIGKILL);
+            self.process.end_within(LEAVE_SECONDS);
+            self.process = Self::spawn(&self.folder);
+            self.born = Instant::now();
+            self.killed += 1;
+        }
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970")
+}
+
+async fn returned(store: &mut SqliteConnection) -> Vec<i64> {
+    sqlx::query_scalar("SELECT id FROM run WHERE return_dts IS NOT NULL").fetch_all(store).await.expect("runs")
+}
+
+/// When the script of each run was executed, however often.
+fn executions(record: &Path) -> BTreeMap<i64, Vec<Duration>> {
+    let mut executions = BTreeMap::<i64, Vec<Duration>>::new();
+    for line in fs::read_to_string(record).expect("a record").lines() {
+        let (run, at) = line.split_once(' ').expect("a run and an instant");
+        let at = Duration::from_nanos(at.parse().expect("nanoseconds"));
+        executions.entry(run.parse().expect("a run")).or_default().push(at);
+    }
+    executions
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing() {
+    let size = Size::wanted();
+    let stage = Stage::start(2).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let record = folder.path().join("record");
+    let job = stage
+        .job(|new| {
+            // One short write at the end of the file, so that no two mix.
+            new.script = format!("echo $JOB_RUNNER_RUN_ID $(date +%s%N) >>{}", record.display());
+            new.concurrency = Concurrency::Allow;
+        })
+        .await;
+    let first = Utc::now() + TimeDelta::seconds(3);
+    let mut due = BTreeMap::new();
+    for number in 0..size.runs {
+        let at = first + TimeDelta::from_std(size.step * number).expect("soon");
+        due.insert(stage.run_at(&job, at).await.id.get(), Duration::from_micros(at.timestamp_micros().cast_unsigned()));
+    }
+    let data = stage.fixture.leave().await;
+
+    let place = Place {
+        http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),
+        events: port::free(),
+        broadcaster: port::free(),
+    };
+    let mut service = Service::start(data.path(), place);
+    let mut workers = ["worker1", "worker2"].map(|key| hire(Make::Ours, place, key, 4, folder.path()));
+    let file = data.path().join("data/job_runner.sqlite");
+    let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
+    let mut results = BTreeMap::new();
+    let end = Instant::now() + size.step * size.runs + PATIENCE;
+    while results.len() < due.len() {
+        service.kill_after(size.life);
+        for run in returned(&mut store).await {
+            results.entry(run).or_insert_with(now);
+        }
+        assert!(Instant::now() < end, "{} of {} results", results.len(), due.len());
+        tokio::task::block_in_place(wait::pause);
+    }
+    for worker in &mut workers {
+        worker.signal(Signal::SIGTERM);
+        tokio::task::block_in_place(|| worker.end_within(LEAVE_SECONDS));
+    }
+
+    let executions = executions(&record);
+    let count: usize = executions.values().map(Vec::len).sum();
+    let mut latest = (Duration::ZERO, Duration::ZERO);
+    for (run, due) in &due {
+        let [executed] = executions[run][..] else { panic!("run {run} was executed at {:?}", executions[run]) };
+        let (start, result) = (executed.saturating_sub(*due), results[run].saturating_sub(executed));
+        latest = (latest.0.max(start), latest.1.max(result));
+    }
+    let question = "SELECT count(*), coalesce(sum(return_success), 0), max(attempt) FROM run";
+    let (rows, successes, attempts): (u32, u32, u32) =
+        sqlx::query_as(question).fetch_one(&mut store).await.expect("an answer");
+    println!(
+        "{} runs, server killed {} times: {count} executions, {} results, the latest start {:?} and the latest result \
+         {:?} late",
+        size.runs,
+        service.killed,
+        results.len(),
+        latest.0,
+        latest.1
+    );
+    assert!(service.killed >= 4, "killed {} times", service.killed);
+    assert_eq!((count, executions.len()), (due.len(), due.len()));
+    assert_eq!((rows, successes, attempts), (size.runs, size.runs, 1));
+    assert!(latest.0 <= LATE && latest.1 <= LATE, "{latest:?}");
+    service.process.signal(Signal::SIGTERM);
+    tokio::task::block_in_place(|| service.process.end_within(LEAVE_SECONDS));
+}
