@@ -1,5 +1,6 @@
 //! The worker against the original Job-Runner: its REST API, broadcaster and WebSocket server run
 //! as they were released, on free loopback ports, and their database is the judge.
+//! `mixed` and `crowd` are the other way round: the original worker, as it was released, for our server.
 //!
 //! `peer/setup` installs the original into `target/interop-peer` (or `JOB_RUNNER_PEER_DIR`); the
 //! first test calls it. It needs a Python 2.7. Without one every test prints `SKIPPED` and passes,
@@ -20,6 +21,8 @@
 mod away;
 mod blocked;
 mod broadcaster;
+#[cfg(feature = "server")]
+mod crowd;
 mod database;
 mod drain;
 mod family;
@@ -27,13 +30,41 @@ mod feed;
 mod gateway;
 mod kinds;
 mod live_log;
+#[cfg(feature = "server")]
+mod mixed;
 mod orders;
 mod peer;
 mod port;
 mod process;
 mod relay;
+mod repertoire;
 mod restart;
+#[cfg(feature = "server")]
+mod slow_line;
 mod stage;
 mod twice;
 mod wait;
 mod worker;
+
+#[cfg(feature = "server")]
+#[allow(dead_code, unreachable_pub)] // what the server's tests need beyond this
+#[path = "../server/fixture.rs"]
+mod fixture;
+#[cfg(feature = "server")]
+#[path = "../support/full_size.rs"]
+mod full_size;
+#[cfg(feature = "server")]
+#[path = "../server/hired.rs"]
+mod hired;
+#[cfg(feature = "server")]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../server/stage.rs"]
+mod our_stage;
+#[cfg(feature = "server")]
+#[allow(dead_code)]
+#[path = "../support/skip.rs"]
+mod skip;
+#[cfg(feature = "server")]
+#[allow(dead_code, unreachable_pub)]
+#[path = "../server/subscriber.rs"]
+mod subscriber;
