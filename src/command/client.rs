@@ -5,10 +5,10 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use url::{Host, Url};
+use url::Url;
 
 use super::exit::{FAILURE, Failure, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
-use crate::rest::tls_config;
+use crate::rest::{is_loopback, tls_config};
 use crate::server::token::OperatorToken;
 use crate::wire::operator::{BASE, Line, Refused};
 
@@ -164,13 +164,4 @@ fn unavailable(base: &Url, error: &reqwest::Error) -> Failure {
         cause = inner;
     }
     Failure::new(UNAVAILABLE, format!("{base} does not answer: {cause}"))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }

@@ -92,17 +92,6 @@ pub fn has_more_than_origin(url: &Url) -> bool {
     *url != origin(url)
 }
 
-/// Whether the host can only be this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// The path that `urljoin` makes of the base and a resource URI, with a slash at its end: the run's
 /// id is put right after it. The requests are signed, so none may go to another server.
 pub fn resource(text: &str, base: &Url) -> Result<String, Wrong> {

@@ -166,7 +166,7 @@ impl Check<'_> {
     }
 
     fn warn_of_plain(&mut self, key: &str, url: &Url) {
-        if matches!(url.scheme(), "http" | "ws") && !address::is_loopback(url) {
+        if matches!(url.scheme(), "http" | "ws") && !crate::rest::is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
             let what = format_args!("what goes to and comes from {host} can be read on the way");
             self.warn(key, what);

@@ -18,6 +18,7 @@ use super::Settings;
 use super::briefs::Briefs;
 use super::failure::{Failure, retry_after};
 use super::health::Health;
+use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
 use super::uplink::Uplink;
 use crate::run::{ApiKey, Attempt};
@@ -91,7 +92,7 @@ pub(super) struct Line {
 
 impl Line {
     fn new(settings: Settings) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(
                 settings.api_base_url.scheme() == "https",
                 settings.tls_verify,
@@ -103,9 +104,12 @@ impl Line {
             .connect_timeout(settings.api_timeout.min(Duration::from_secs(5)))
             .read_timeout(settings.api_timeout)
             .pool_idle_timeout(Duration::from_secs(55))
-            .tcp_nodelay(true)
-            .build()?;
-        Ok(Self { http, settings })
+            .tcp_nodelay(true);
+        if is_loopback(&settings.api_base_url) {
+            // No proxy reaches what this machine keeps to itself.
+            http = http.no_proxy();
+        }
+        Ok(Self { http: http.build()?, settings })
     }
 
     /// How long a call with such a body may take: a long log takes its time.

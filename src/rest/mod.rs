@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod failure;
 mod health;
+mod loopback;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -23,6 +24,7 @@ pub use calls::{Claim, Incomplete, JobView, KillView, RunState, RunView};
 pub use client::{Client, ClientError};
 pub use failure::Failure;
 pub use health::Health;
+pub use loopback::is_loopback;
 pub use tls::{TlsError, config as tls_config};
 pub use uplink::{Calls, Outgoing, Uplink};
 
