@@ -194,7 +194,7 @@ async fn where_the_job_says_so_a_run_is_skipped_and_that_is_written_down() {
 
 /// Two broadcasters on the original's SQLite make every run of `run_on_all_workers` twice.
 #[tokio::test]
-async fn a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
+async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
     let stage = Stage::start(3).await;
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     let job = stage.job(|job| job.run_on_all_workers = true).await;

@@ -205,7 +205,7 @@ async fn hostile_words_are_bounded_and_cost_the_speaker_its_connection() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_delays_nobody_misses_something_and_is_shown_the_door() {
+async fn h33_who_does_not_read_delays_nobody_misses_something_and_is_shown_the_door() {
     let fixture = Fixture::start().await;
     let mut good = listener(&fixture).await;
     let slow = listener(&fixture).await;

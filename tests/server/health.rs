@@ -27,7 +27,7 @@ async fn until(stage: &Stage, run: &Run, wanted: impl Fn(&Run) -> bool) -> Run {
 /// With the original a run that its worker has lost stops its job until somebody looks, and what the partitioned
 /// worker says in the end goes over what was decided meanwhile.
 #[tokio::test]
-async fn the_run_of_a_silent_worker_runs_again_elsewhere_and_the_late_result_is_kept() {
+async fn p19_h41_the_run_of_a_silent_worker_runs_again_elsewhere_and_the_late_result_is_kept() {
     let stage = impatient(2).await;
     let mut second = stage.subscribe(1).await;
     let job = stage.job(|_| {}).await;
@@ -106,7 +106,7 @@ async fn a_run_that_is_lost_again_and_again_fails() {
 
 /// With the original the health check fails what a silent worker has not even claimed.
 #[tokio::test]
-async fn what_a_silent_worker_has_not_claimed_waits_for_it_and_holds_up_nobody() {
+async fn h31_what_a_silent_worker_has_not_claimed_waits_for_it_and_holds_up_nobody() {
     let stage = impatient(2).await;
     let job = stage.job(|job| job.run_on_all_workers = true).await;
     stage.due(&job).await;

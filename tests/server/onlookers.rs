@@ -54,7 +54,7 @@ fn started(id: i64) -> String {
 
 /// One message of a single frame ends the only reader of the original's WebSocket server for ever.
 #[tokio::test]
-async fn what_is_no_event_is_dropped_and_the_next_is_heard() {
+async fn h32_what_is_no_event_is_dropped_and_the_next_is_heard() {
     let fixture = Fixture::start().await;
     let mut worker = Publisher::of(&fixture).await;
     let long = format!(r#"{{"event": "started", "run_id": 1, "kind": "run"{}}}"#, " ".repeat(5000));
