@@ -206,6 +206,25 @@ pub enum Unit {
     Month,
 }
 
+impl Unit {
+    /// Its name in the original, on the wire and in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "MINUTE",
+            Self::Hour => "HOUR",
+            Self::Day => "DAY",
+            Self::Month => "MONTH",
+        }
+    }
+
+    /// The unit of such a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Minute, Self::Hour, Self::Day, Self::Month].into_iter().find(|unit| unit.name() == name)
+    }
+}
+
 /// A time of the day at which a job is not scheduled: both ends belong to it, in the server's zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclude {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::time;
 use crate::server::model::{
-    Group, GroupId, Instant, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Schedule, Template, Unit,
-    Worker, WorkerId,
+    Group, GroupId, Instant, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Schedule, Template, Worker,
+    WorkerId,
 };
 use crate::server::resource::Resource;
 use crate::server::store::lists::{Log, ProjectLinks};
@@ -20,22 +20,6 @@ pub struct Shape {
 
 fn all(resource: Resource, ids: impl Iterator<Item = i64>) -> Vec<String> {
     ids.map(|id| resource.path(id)).collect()
-}
-
-/// The name of a unit in the original.
-fn unit_name(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Minute => "MINUTE",
-        Unit::Hour => "HOUR",
-        Unit::Day => "DAY",
-        Unit::Month => "MONTH",
-    }
-}
-
-/// A unit by its name in the original.
-#[must_use]
-pub fn unit(name: &str) -> Option<Unit> {
-    [Unit::Minute, Unit::Hour, Unit::Day, Unit::Month].into_iter().find(|unit| unit_name(*unit) == name)
 }
 
 impl Shape {
@@ -94,7 +78,7 @@ impl Shape {
     pub fn job(self, job: &Job, children: &[JobId]) -> Value {
         let id = job.id.get();
         let (every, unit) = match &job.schedule {
-            Schedule::Interval { every, unit } => (Some(*every), unit_name(*unit)),
+            Schedule::Interval { every, unit } => (Some(*every), unit.name()),
             Schedule::None | Schedule::Cron { .. } => (None, ""),
         };
         let mut shown = json!({

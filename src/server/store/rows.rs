@@ -127,31 +127,10 @@ fn schedule(row: &SqliteRow) -> Result<Schedule, StoreError> {
         return Ok(Schedule::Cron { expression, zone: zone.parse().map_err(|_| strange("a time zone"))? });
     }
     let every = number(row, "reschedule_interval")?.filter(|every| *every > 0);
-    Ok(match (every, unit(row.try_get("reschedule_interval_type")?)) {
+    Ok(match (every, Unit::named(row.try_get("reschedule_interval_type")?)) {
         (Some(every), Some(unit)) => Schedule::Interval { every, unit },
         _ => Schedule::None,
     })
-}
-
-/// A unit by its name in the original.
-pub fn unit(name: &str) -> Option<Unit> {
-    match name {
-        "MINUTE" => Some(Unit::Minute),
-        "HOUR" => Some(Unit::Hour),
-        "DAY" => Some(Unit::Day),
-        "MONTH" => Some(Unit::Month),
-        _ => None,
-    }
-}
-
-/// The name of a unit in the original.
-pub fn unit_name(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Minute => "MINUTE",
-        Unit::Hour => "HOUR",
-        Unit::Day => "DAY",
-        Unit::Month => "MONTH",
-    }
 }
 
 pub fn on_lost_name(on_lost: OnLost) -> &'static str {

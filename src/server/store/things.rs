@@ -302,7 +302,7 @@ pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Re
 pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {
     match schedule {
         Schedule::None => (None, "", None, None),
-        Schedule::Interval { every, unit } => (Some(*every), rows::unit_name(*unit), None, None),
+        Schedule::Interval { every, unit } => (Some(*every), unit.name(), None, None),
         Schedule::Cron { expression, zone } => (None, "", Some(expression), Some(zone.name())),
     }
 }

@@ -1,9 +1,9 @@
 //! Jobs: made and changed by people.
 
 use super::{Stop, visible};
+use crate::server::api::Call;
 use crate::server::api::answer::Answer;
 use crate::server::api::form::{Form, Wrong};
-use crate::server::api::{Call, shape};
 use crate::server::model::{JobId, PoolId, TemplateId, Unit};
 use crate::server::office::Office;
 use crate::server::resource::Resource;
@@ -73,7 +73,7 @@ fn unit(form: &Form) -> Result<Option<Option<Unit>>, Wrong> {
     match name.as_deref() {
         None => Ok(None),
         Some("") => Ok(Some(None)),
-        Some(name) => match shape::unit(name) {
+        Some(name) => match Unit::named(name) {
             Some(unit) => Ok(Some(Some(unit))),
             None => Err(Wrong::Value("reschedule_interval_type is not MINUTE, HOUR, DAY or MONTH".to_owned())),
         },
