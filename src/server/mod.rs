@@ -24,6 +24,7 @@ pub mod page;
 pub mod resource;
 pub mod schedule;
 pub mod script;
+pub mod session;
 mod settings;
 pub mod store;
 pub mod token;

@@ -1,15 +1,17 @@
 //! What everything in the server works with: the store, the settings, who is told of what.
 
 use axum::http::HeaderMap;
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::events::Events;
 use super::feed::Feed;
 use super::news::News;
 use super::orders::Orders;
+use super::session::Session;
 use super::settings::Settings;
 use super::store::Store;
-use super::token::{OperatorToken, pages_cookie};
+use super::token::OperatorToken;
 
 /// What everything in the server works with. Shared, never changed.
 #[derive(Debug)]
@@ -37,9 +39,15 @@ impl Office {
         self.store.news()
     }
 
+    /// The browser that a request comes from, if it has logged in.
+    #[must_use]
+    pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        Session::of(&self.token, headers, self.settings.http.port(), Utc::now())
+    }
+
     /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.
     #[must_use]
     pub fn admits_reader(&self, headers: &HeaderMap) -> bool {
-        self.token.admits_reader(headers, &pages_cookie(self.settings.http))
+        self.token.admits(headers) || self.session(headers).is_some()
     }
 }

@@ -1,17 +1,16 @@
 //! The operator's token: whoever has it may do everything.
 //!
 //! It is made at the first start, kept beside the data where only our user can read it, and compared in constant
-//! time. Browsers get a cookie that is derived from it: it opens the pages for reading, and the token cannot be
-//! found out from it.
+//! time. What others are given in its place is sealed with it: the seal shows that it came from here, and the token
+//! cannot be found out from it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::header::AUTHORIZATION;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
@@ -28,8 +27,8 @@ const BYTES: usize = 24;
 const SHORTEST: usize = 16;
 /// A longer one is no token.
 const LONGEST: u64 = 1024;
-/// What a cookie is derived with.
-const PAGES: &[u8] = b"pages";
+/// What texts are sealed with to be compared.
+const COMPARED: &str = "compared";
 
 /// The token.
 #[derive(Clone, Debug)]
@@ -97,35 +96,24 @@ impl OperatorToken {
         scheme.eq_ignore_ascii_case("bearer") && self.is(token.trim())
     }
 
-    /// Whether a request may read what pages show: it has the token, or the cookie of this name.
-    #[must_use]
-    pub fn admits_reader(&self, headers: &HeaderMap, cookie: &str) -> bool {
-        self.admits(headers) || cookies(headers, cookie).any(|value| self.is_pass(value))
-    }
-
     /// Whether a text is the token.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        let theirs = mac(text.as_bytes()).finalize().into_bytes();
-        mac(self.0.expose()).verify_slice(&theirs).is_ok()
+        let theirs = mac(text.as_bytes(), COMPARED, "").finalize().into_bytes();
+        mac(self.0.expose(), COMPARED, "").verify_slice(&theirs).is_ok()
     }
 
-    /// What a browser is given in its place.
+    /// Seals a text, for a purpose: a seal is good for that purpose alone.
     #[must_use]
-    pub fn pass(&self) -> String {
-        hex(&mac(self.0.expose()).finalize().into_bytes())
+    pub fn seal(&self, purpose: &str, text: &str) -> String {
+        hex(&mac(self.0.expose(), purpose, text).finalize().into_bytes())
     }
 
-    fn is_pass(&self, text: &str) -> bool {
-        unhex(text).is_some_and(|pass| mac(self.0.expose()).verify_slice(&pass).is_ok())
+    /// Whether a text was sealed by us, for that purpose.
+    #[must_use]
+    pub fn is_sealed(&self, purpose: &str, text: &str, seal: &str) -> bool {
+        unhex(seal).is_some_and(|seal| mac(self.0.expose(), purpose, text).verify_slice(&seal).is_ok())
     }
-}
-
-/// The name of the cookie that opens the pages of a server to a browser, which keeps the cookies of all servers of a
-/// machine together.
-#[must_use]
-pub fn pages_cookie(http: SocketAddr) -> String {
-    format!("job_runner_pages_{}", http.port())
 }
 
 /// A text that nobody can guess: a token, or the secret of a worker.
@@ -140,17 +128,13 @@ pub fn random() -> io::Result<String> {
 
 /// # Panics
 /// Never: HMAC takes keys of any length.
-fn mac(key: &[u8]) -> Hmac<Sha1> {
+fn mac(key: &[u8], purpose: &str, text: &str) -> Hmac<Sha1> {
     let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(PAGES);
+    mac.update(purpose.as_bytes());
+    // No purpose has a zero in it, so no two pairs are the same bytes.
+    mac.update(&[0]);
+    mac.update(text.as_bytes());
     mac
-}
-
-/// The values of a cookie. A browser may send several, of several paths.
-fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use jobrunner::run::{Event, RunId};
 use jobrunner::server::model::JobId;
 use jobrunner::server::news::Item;
+use jobrunner::server::session::{Session, cookie_name};
 use jobrunner::wire::event::object;
 
 use crate::fixture::Fixture;
@@ -31,11 +33,8 @@ async fn who_may_listen_and_who_is_told_why_not() {
     let fixture = Fixture::start().await;
     let (http, original) = (fixture.http(), fixture.websocket());
     let bearer = fixture.bearer();
-    let cookie = format!(
-        "Cookie: a=b; {}={}",
-        jobrunner::server::token::pages_cookie(fixture.office().settings.http),
-        fixture.office().token.pass()
-    );
+    let (_, session) = Session::begin(&fixture.office().token, Utc::now()).expect("something random");
+    let cookie = format!("Cookie: a=b; {}={session}", cookie_name(http.port()));
     let same = format!("Origin: http://{http}");
     let beside = "Origin: http://127.0.0.1:8000";
     let foreign = "Origin: https://evil.example";

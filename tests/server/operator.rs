@@ -25,7 +25,7 @@ async fn post(server: &Fixture, path: &str, headers: &[(String, String)], body: 
 }
 
 #[tokio::test]
-async fn only_who_has_the_token_may_and_a_cookie_reads_alone() {
+async fn only_who_has_the_token_may_and_a_cookie_reads_alone_here() {
     let server = Fixture::start().await;
     let script = json!({"title": "x", "script": "#!/bin/sh\n"});
     let wrong = [header("Authorization", "Bearer 0123456789abcdef0123456789abcdef")];
@@ -36,7 +36,7 @@ async fn only_who_has_the_token_may_and_a_cookie_reads_alone() {
         }
         assert_eq!(post(&server, "/runs", headers, &script).await.status, 401);
         assert_eq!(get(&server, "/", headers).await.status, 401);
-        assert_eq!(get(&server, "/parts/runs", headers).await.status, 401);
+        assert_eq!(get(&server, "/parts/now", headers).await.status, 401);
     }
     let operator = [bearer(&server)];
     assert_eq!(get(&server, &format!("{BASE}/runs"), &operator).await.status, 200);

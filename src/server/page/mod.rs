@@ -1,25 +1,35 @@
-//! A plain live page: runs, how they stand, their logs as they grow.
+//! The dashboard: what runs, what failed, why something did not run, and what can be done about it.
 //!
-//! The server writes the HTML, everything in it escaped; one script fetches parts of it anew when `/events` says that
-//! something has changed. A browser logs in once with the operator's token and gets a cookie that can read only. A
-//! server on loopback answers to its own names alone, so that no page of another site can speak with it in disguise.
+//! The server writes the HTML, everything in it escaped; a view is a file with its template beside it, and what it shows
+//! is decided by pure functions. All of it works with plain links and forms; the scripts in `assets/` fetch parts of a page
+//! anew when `/events` says that something has changed. A browser logs in once with the operator's token and gets a cookie;
+//! what it then may read and send is decided in `form`. A server on loopback answers to its own names alone, so that no
+//! page of another site can speak with it in disguise.
 
+mod answer;
+mod assets;
+mod form;
+mod frame;
 mod host;
 mod login;
-mod look;
-mod view;
+mod notice;
+mod now;
+mod origin;
+mod run;
+mod shown;
+mod template;
+mod visit;
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, body::Body};
 
 use super::office::Office;
@@ -28,31 +38,23 @@ use super::settings::Settings;
 /// Nothing but what is ours, nothing inline, in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("live.js");
-const ICON: &str = include_str!("icon.svg");
 
 /// What is served.
 pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
     let pages = Router::new()
-        .route("/", get(look::runs))
-        .route("/runs/{run}", get(look::run))
-        .route("/parts/runs", get(look::runs_part))
-        .route("/parts/runs/{run}", get(look::run_part))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), login::readers_only));
+        .route("/", get(now::page))
+        .route("/parts/now", get(now::part))
+        .route("/runs/{run}", get(run::page))
+        .route("/runs/{run}/kill", post(run::kill))
+        .route("/parts/runs/{run}", get(run::part))
+        .route("/logout", post(login::log_out))
+        .layer(middleware::from_fn_with_state(Arc::clone(office), form::guard));
     Router::new()
-        .route("/login", get(login::login))
-        .route("/static/style.css", get(async || still("text/css; charset=utf-8", STYLE)))
-        .route("/static/live.js", get(async || still("text/javascript; charset=utf-8", SCRIPT)))
-        .route("/static/icon.svg", get(async || still("image/svg+xml", ICON)))
+        .route("/login", get(login::ask).post(login::log_in))
+        .merge(assets::routes())
         .merge(pages)
         .layer(middleware::from_fn(guarded))
         .layer(middleware::from_fn_with_state(Arc::clone(office), own_names_only))
-}
-
-/// What is the same for everybody until another version is installed.
-fn still(kind: &'static str, text: &'static str) -> Response {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
 /// Tells the browser what to keep to.
@@ -62,7 +64,8 @@ async fn guarded(request: Request, next: Next) -> Response {
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // With none at all, browsers would hide from us, too, where a form comes from.
+        (REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

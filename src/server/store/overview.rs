@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, Job, JobId, Run, Worker};
+use crate::server::model::{Instant, Job, JobId, ProjectId, Run, Worker};
 
 /// A run with the titles that belong to it.
 #[derive(Clone, Debug)]
@@ -174,6 +174,16 @@ impl Store {
         let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? ORDER BY id LIMIT ?");
         let found: Vec<i64> = query.bind(title).bind(limit).fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(JobId::new).collect())
+    }
+
+    /// Projects with their titles, in the order of these.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn project_titles(&self, limit: u32) -> Result<Vec<(ProjectId, String)>, StoreError> {
+        let query = sqlx::query_as("SELECT id, title FROM project ORDER BY title, id LIMIT ?").bind(limit);
+        let found: Vec<(i64, String)> = query.fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(|(id, title)| Some((ProjectId::new(id)?, title))).collect())
     }
 
     /// Runs of a job that are not over, the oldest first.

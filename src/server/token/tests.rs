@@ -54,22 +54,16 @@ fn who_says_the_token_is_admitted() {
 }
 
 #[test]
-fn a_cookie_reads_and_does_not_write() {
-    let pass = token().pass();
-    assert!(!pass.contains(token().expose()));
-    for (line, admitted) in [
-        (format!("jr={pass}"), true),
-        (format!("a=b; jr={pass}; c=d"), true),
-        (format!("jr=old; jr={pass}"), true),
-        (format!("xjr={pass}"), false),
-        (format!("jr={}", token().expose()), false),
-        ("jr=".to_owned(), false),
-        ("jr=zz".to_owned(), false),
-        (format!("jr={pass}0"), false),
-    ] {
-        let headers = with(header::COOKIE, &line);
-        assert_eq!(token().admits_reader(&headers, "jr"), admitted, "{line:?}");
-        assert!(!token().admits(&headers), "{line:?}");
+fn a_seal_is_good_for_one_text_one_purpose_and_one_token() {
+    let seal = token().seal("form", "text");
+    assert!(!seal.contains(token().expose()));
+    assert!(token().is_sealed("form", "text", &seal));
+    assert!(!token().is_sealed("form", "texts", &seal));
+    assert!(!token().is_sealed("for", "mtext", &seal));
+    assert!(!token().is_sealed("notice", "text", &seal));
+    assert!(!OperatorToken::parse("0123456789abcdef0124").unwrap().is_sealed("form", "text", &seal));
+    for wrong in ["", "zz", &seal[1..], &format!("{seal}0"), token().expose()] {
+        assert!(!token().is_sealed("form", "text", wrong), "{wrong:?}");
     }
 }
 

@@ -1,0 +1,44 @@
+//! What is answered where there is no page to show.
+
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::frame;
+use crate::server::store::StoreError;
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// What was sent does not come from a page of ours.
+    #[error("That did not come from a page of this server, or the page was too old. Load it again and try once more.")]
+    Stranger,
+    /// What is asked for is not there: what that is, in a sentence.
+    #[error("{0}")]
+    NotFound(String),
+    /// It is asked for in a way that cannot be.
+    #[error("{0}")]
+    Malformed(String),
+    /// The store does not answer.
+    #[error("The server cannot answer now.")]
+    Store(#[from] StoreError),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Stranger => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        if let Self::Store(error) = &self {
+            tracing::error!(target: "job_runner.page", "{error}: {:?}", std::error::Error::source(error));
+        }
+        (self.status(), Html(frame::message(&self.to_string()))).into_response()
+    }
+}

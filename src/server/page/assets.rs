@@ -1,0 +1,56 @@
+//! What pages are made of beside their HTML: a stylesheet and a few scripts, all in the binary.
+//!
+//! The scripts are modules of the browser's own kind, each with one job, as they stand in `assets/`.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha1::{Digest, Sha1};
+
+#[cfg(test)]
+mod tests;
+
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// Each with its name and kind.
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("style.css", CSS, include_str!("assets/style.css")),
+    ("icon.svg", SVG, include_str!("assets/icon.svg")),
+    ("link.js", JAVASCRIPT, include_str!("assets/link.js")),
+    ("log.js", JAVASCRIPT, include_str!("assets/log.js")),
+    ("now.js", JAVASCRIPT, include_str!("assets/now.js")),
+    ("page.js", JAVASCRIPT, include_str!("assets/page.js")),
+    ("parts.js", JAVASCRIPT, include_str!("assets/parts.js")),
+    ("run.js", JAVASCRIPT, include_str!("assets/run.js")),
+    ("times.js", JAVASCRIPT, include_str!("assets/times.js")),
+];
+
+/// What is served, to everybody: the login page needs it too.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route("/static/{name}", get(asset))
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let Some((_, kind, text)) = ASSETS.iter().find(|(known, ..)| *known == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let tag = tag(text);
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    // Asked for anew each time, and not sent again until another version is installed.
+    let caching = [(ETAG, tag), (CACHE_CONTROL, "no-cache".to_owned())];
+    if known {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    (caching, [(CONTENT_TYPE, *kind)], *text).into_response()
+}
+
+/// What a text is known by.
+fn tag(text: &str) -> String {
+    let digits: String = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}

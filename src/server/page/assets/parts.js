@@ -1,0 +1,88 @@
+// Parts of a page, read anew when something has changed. What is as it was stays in place, with its focus.
+
+import { localise } from "./times.js";
+
+// How long to wait between two readings, in milliseconds, so that a burst of news is one of them.
+const PAUSE = 100;
+
+const pause = (millis) => new Promise((done) => setTimeout(done, millis));
+
+// A function that reads parts, by their ids, from the address that `address` makes of these. One reading at a time;
+// what is asked for meanwhile is in the next. `dress` is called with each part before it is shown.
+export function reader(address, dress = () => {}) {
+  const wanted = new Set();
+  let busy = false;
+  return async function read(...ids) {
+    for (const id of ids) wanted.add(id);
+    if (busy) return;
+    busy = true;
+    try {
+      while (wanted.size > 0) {
+        const asked = [...wanted];
+        wanted.clear();
+        await readOnce(address(asked), dress);
+        await pause(PAUSE);
+      }
+    } catch {
+      // The server is away; the connection says so, and everything is read when it is back.
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+async function readOnce(address, dress) {
+  const answer = await fetch(address, { cache: "no-store" });
+  if (answer.status === 401) return location.reload();
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of [...fresh.body.children]) {
+    const old = document.getElementById(part.id);
+    if (!old) continue;
+    localise(part);
+    dress(part);
+    if (!old.isEqualNode(part)) become(old, part);
+  }
+}
+
+// Makes `old` what `fresh` is, piece by piece. Children with a `data-key` are known again wherever they stand.
+function become(old, fresh) {
+  attributes(old, fresh);
+  const keys = new Set([...fresh.children].map((child) => child.dataset.key));
+  const known = new Map();
+  for (const child of [...old.children].filter((child) => child.dataset.key)) {
+    if (keys.has(child.dataset.key)) known.set(child.dataset.key, child);
+    else child.remove();
+  }
+  let place = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const same = child.dataset?.key ? known.get(child.dataset.key) : alike(place, child) && place;
+    if (!same) {
+      old.insertBefore(child, place);
+      continue;
+    }
+    if (same === place) place = place.nextSibling;
+    else old.insertBefore(same, place);
+    if (same.nodeType !== Node.ELEMENT_NODE) same.nodeValue = child.nodeValue;
+    else if (!same.isEqualNode(child)) become(same, child);
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}
+
+function alike(old, fresh) {
+  return old && old.nodeName === fresh.nodeName && !old.dataset?.key;
+}
+
+// Whether something is unfolded is for who reads to say.
+function attributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+}

@@ -1,0 +1,29 @@
+// Times in the reader's zone. The server writes them in its own, with UTC behind them.
+
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const SECONDS = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const MINUTES = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DATE = new Intl.DateTimeFormat("sv-SE", { year: "numeric", month: "2-digit", day: "2-digit" });
+
+function written(at, short) {
+  if (!short) return `${DATE.format(at)} ${SECONDS.format(at)}`;
+  const today = DATE.format(at) === DATE.format(new Date());
+  return today ? SECONDS.format(at) : `${DAY.format(at)} ${MINUTES.format(at)}`;
+}
+
+// Rewrites the times in a part of a page.
+export function localise(part) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    const text = written(new Date(time.dateTime), "short" in time.dataset);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// How long something takes, as the server writes it.
+export function duration(millis) {
+  const seconds = Math.floor(Math.max(0, millis) / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+}

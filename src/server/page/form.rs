@@ -1,0 +1,100 @@
+//! Who may look, and who may act: the one guard of all views.
+//!
+//! Whoever looks has the cookie of a session. Whoever acts sends a form that a page of ours has made for that session,
+//! from a page of ours; the guard reads it, so a handler that asks for a [`Filled`] form has one that was let through.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::answer::Refusal;
+use super::{login, origin};
+use crate::server::office::Office;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest form, in bytes: a script with what belongs to it.
+const MAX_FORM: usize = 4 * 1024 * 1024;
+/// The most fields of a form: a pool with thousands of workers.
+const MAX_FIELDS: usize = 20_000;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What somebody has filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filled(Vec<(String, String)>);
+
+impl Filled {
+    /// What a field says, without the blanks around it; nothing where it is empty or missing.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.all(name).next().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// All that the fields of a name say.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    fn parse(body: &[u8]) -> Option<Self> {
+        let fields: Vec<_> = url::form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
+        (fields.len() <= MAX_FIELDS).then_some(Self(fields))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Filled {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        // Only the guard puts it there.
+        parts.extensions.remove::<Self>().ok_or(Refusal::Stranger)
+    }
+}
+
+/// Lets those pass who may.
+pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        let inside = office.admits_reader(request.headers());
+        return if inside { next.run(request).await } else { outside() };
+    }
+    let Some(session) = office.session(request.headers()) else { return outside() };
+    match read(request).await {
+        Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&office.token, said)) => {
+            Refusal::Stranger.into_response()
+        }
+        Ok((mut request, form)) => {
+            request.extensions_mut().insert(form);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn outside() -> Response {
+    (StatusCode::UNAUTHORIZED, Html(login::page(false))).into_response()
+}
+
+/// Reads a form that a page of ours sends.
+pub(super) async fn read(request: Request) -> Result<(Request, Filled), Refusal> {
+    if !origin::is_ours(request.headers()) {
+        return Err(Refusal::Stranger);
+    }
+    if !is_form(request.headers()) {
+        return Err(Refusal::Malformed("that is no form".to_owned()));
+    }
+    let (parts, body) = request.into_parts();
+    let too_much = || Refusal::Malformed(format!("a form has at most {MAX_FORM} bytes and {MAX_FIELDS} fields"));
+    let body = axum::body::to_bytes(body, MAX_FORM).await.map_err(|_| too_much())?;
+    let form = Filled::parse(&body).ok_or_else(too_much)?;
+    Ok((Request::from_parts(parts, Body::empty()), form))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+}

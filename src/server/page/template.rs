@@ -1,0 +1,31 @@
+//! The templates, which stand beside the views that fill them.
+
+use std::sync::LazyLock;
+
+use minijinja::{AutoEscape, Environment, Value};
+
+/// All of them are HTML, so whatever is put into them is escaped.
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, text) in [
+        ("frame", include_str!("frame.html")),
+        ("login", include_str!("login.html")),
+        ("message", include_str!("message.html")),
+        ("now", include_str!("now.html")),
+        ("run", include_str!("run.html")),
+        ("run_head", include_str!("run_head.html")),
+    ] {
+        environment.add_template(name, text).expect("the templates are ours");
+    }
+    environment
+});
+
+/// Fills a template. What comes out is HTML, and is not escaped again where it is put into another.
+///
+/// # Panics
+/// Never: the templates are ours, and are filled with what they need.
+pub(super) fn fill(name: &str, context: Value) -> Value {
+    let filled = TEMPLATES.get_template(name).and_then(|template| template.render(context));
+    Value::from_safe_string(filled.expect("the templates are ours"))
+}
