@@ -3,7 +3,7 @@
 //! It speaks the original's wire in every direction, so that the original worker works for it unchanged.
 //! The server and the worker know each other through [`crate::wire`] alone, also where they share a process.
 //!
-//! `model` has the words; `life`, `chain`, `schedule` and `script` decide and are pure; `store` keeps; `news` tells
+//! `model` has the words; `life`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps; `news` tells
 //! who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 
 pub mod api;
@@ -22,6 +22,7 @@ pub mod operator;
 pub mod orders;
 pub mod page;
 pub mod resource;
+pub mod rules;
 pub mod schedule;
 pub mod script;
 pub mod session;

@@ -254,6 +254,23 @@ pub enum OnLost {
     Fail,
 }
 
+impl OnLost {
+    /// Its name in the store and where it is chosen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The one of such a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Retry, Self::Fail].into_iter().find(|one| one.name() == name)
+    }
+}
+
 /// What becomes of a run that is due while another of the job is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
@@ -265,6 +282,25 @@ pub enum Concurrency {
     Allow,
     /// The other is killed, and it runs then.
     Replace,
+}
+
+impl Concurrency {
+    /// Its name in the store, on the wire and where it is chosen.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Skip => "skip",
+            Self::Allow => "allow",
+            Self::Replace => "replace",
+        }
+    }
+
+    /// The one of such a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Wait, Self::Skip, Self::Allow, Self::Replace].into_iter().find(|one| one.name() == name)
+    }
 }
 
 /// A run: one time that a job was, is or will be executed.

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use crate::server::rules::Broken;
 use crate::server::store::StoreError;
 use crate::wire::operator::Refused;
 
@@ -52,6 +53,12 @@ impl From<StoreError> for Refusal {
             StoreError::Conflict(what) => Self::Conflict(what),
             other => Self::Store(other),
         }
+    }
+}
+
+impl From<Broken> for Refusal {
+    fn from(broken: Broken) -> Self {
+        Self::Malformed(broken.to_string())
     }
 }
 

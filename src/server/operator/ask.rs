@@ -13,9 +13,9 @@ use serde::Deserialize;
 use super::answer::Refusal;
 use super::{views, why};
 use crate::run::RunId;
-use crate::server::model::JobId;
+use crate::server::model::{Fire, Instant, JobId};
 use crate::server::office::Office;
-use crate::server::store::Which;
+use crate::server::store::{JobOverview, StoreError, Which};
 use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
 
 /// How many are listed if nobody says.
@@ -91,11 +91,25 @@ pub(super) async fn why(State(office): State<Arc<Office>>, Path(job): Path<Strin
     let job = find_job(&office, &job).await?;
     let gone = || Refusal::NotFound(format!("there is no job {job}"));
     let overview = office.store.overview_of_job(job).await?.ok_or_else(gone)?;
+    let (now, facts) = reasons(&office, &overview, Utc::now()).await?;
+    Ok(Json(Why { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
+}
+
+/// Why a job runs, does not, or will, and what became of the times at which it was due.
+///
+/// # Errors
+/// That the store does not answer.
+pub async fn reasons(
+    office: &Office,
+    overview: &JobOverview,
+    now: Instant,
+) -> Result<(Vec<String>, Vec<Fire>), StoreError> {
+    let job = overview.job.id;
     let open = office.store.open_runs(job, REASONS).await?;
     let workers = office.store.workers_of_job(job, REASONS).await?;
     let facts = office.store.fires(job, REASONS).await?;
-    let now = why::now(&why::Present { job: &overview, open: &open, workers: &workers, facts: &facts }, Utc::now());
-    Ok(Json(Why { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
+    let present = why::Present { job: overview, open: &open, workers: &workers, facts: &facts };
+    Ok((why::now(&present, now), facts))
 }
 
 /// A run's id.

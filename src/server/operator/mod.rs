@@ -24,6 +24,7 @@ use super::office::Office;
 use crate::wire::operator::BASE;
 use follow::Followers;
 
+pub use ask::reasons;
 pub use views::state;
 
 /// The longest body of a request, in bytes: a script with what belongs to it.

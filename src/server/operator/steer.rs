@@ -12,11 +12,9 @@ use super::ask::{find_job, find_run, run_id};
 use super::views;
 use crate::server::model::JobId;
 use crate::server::office::Office;
+use crate::server::rules;
 use crate::server::store::Ending;
 use crate::wire::operator::{Job, Reason, Run, Stopped};
-
-/// The longest reason, in characters.
-const REASON: usize = 1000;
 
 /// Ends a run.
 pub(super) async fn kill(
@@ -56,10 +54,7 @@ pub(super) async fn disable(
     Body(said): Body<Reason>,
 ) -> Result<Json<Job>, Refusal> {
     let job = find_job(&office, &job).await?;
-    if said.reason.chars().count() > REASON {
-        return Err(Refusal::Malformed(format!("the reason is too long; {REASON} characters are allowed")));
-    }
-    set(&office, job, false, &said.reason).await
+    set(&office, job, false, rules::reason(&said.reason)?).await
 }
 
 async fn set(office: &Office, job: JobId, enabled: bool, reason: &str) -> Result<Json<Job>, Refusal> {

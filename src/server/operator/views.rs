@@ -2,7 +2,8 @@
 
 use chrono::SecondsFormat;
 
-use crate::server::model::{self, FireKind, Instant, RunExit, Schedule, Unit};
+use crate::server::model::{self, FireKind, Instant, RunExit};
+use crate::server::schedule::in_words;
 use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
 use crate::wire::operator::{Fact, Job, Run, State, Worker};
 
@@ -76,21 +77,7 @@ pub(super) fn job(overview: &JobOverview) -> Job {
 
 /// A schedule in words.
 fn schedule(job: &model::Job) -> Option<String> {
-    match &job.schedule {
-        Schedule::None => job.parent.map(|parent| format!("after job {parent}")),
-        Schedule::Interval { every: 1, unit } => Some(format!("every {}", unit_name(*unit))),
-        Schedule::Interval { every, unit } => Some(format!("every {every} {}s", unit_name(*unit))),
-        Schedule::Cron { expression, zone } => Some(format!("cron {expression} ({zone})")),
-    }
-}
-
-fn unit_name(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Minute => "minute",
-        Unit::Hour => "hour",
-        Unit::Day => "day",
-        Unit::Month => "month",
-    }
+    in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")))
 }
 
 /// A worker.

@@ -10,6 +10,8 @@ mod excludes;
 mod interval;
 mod next;
 mod wall;
+mod words;
 
 pub use cron::{BadCron, check as check_cron};
 pub use next::{Last, LeftOut, Next, NoNext, Passed, Rule, next, preview};
+pub use words::{exclude_in_words, in_words};

@@ -2,7 +2,7 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::things::{NewJob, conflict, find_job, insert_job, schedule_columns};
+use super::things::{NewJob, conflict, find_job, insert_excludes, insert_job, schedule_columns};
 use super::{Store, StoreError};
 use crate::server::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
 use crate::server::news::Item;
@@ -107,6 +107,26 @@ async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -
     let Some(mut job) = find_job(connection, id).await? else { return Ok(None) };
     let was_enabled = job.enqueue_is_enabled;
     patch.apply(&mut job);
+    put(connection, job, was_enabled).await?;
+    find_job(connection, id).await
+}
+
+/// Writes a job anew, as a whole. Nothing if there is none.
+pub(super) async fn rewrite(
+    connection: &mut SqliteConnection,
+    id: JobId,
+    new: &NewJob,
+) -> Result<Option<JobId>, StoreError> {
+    let Some(before) = find_job(connection, id).await? else { return Ok(None) };
+    let was_enabled = before.enqueue_is_enabled;
+    put(connection, new.onto(before), was_enabled).await?;
+    sqlx::query("DELETE FROM reschedule_exclude WHERE job = ?").bind(id.get()).execute(&mut *connection).await?;
+    insert_excludes(connection, id, &new.excludes).await?;
+    Ok(Some(id))
+}
+
+/// Puts a changed job in its place, if it may be so.
+async fn put(connection: &mut SqliteConnection, mut job: Job, was_enabled: bool) -> Result<(), StoreError> {
     check_chain(connection, &job).await?;
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
         .bind(job.template.get())
@@ -120,8 +140,7 @@ async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -
         job.disabled_reason.clear();
         job.fail_times = 0;
     }
-    update(connection, &job).await?;
-    find_job(connection, id).await
+    update(connection, &job).await
 }
 
 /// No job may run after itself, over however many others.
@@ -144,7 +163,8 @@ async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
          schedule_children_on_error = ?, title = ?, description = ?, script_content_partial = ?, script_content = ?,
          enqueue_is_enabled = ?, disabled_reason = ?, fail_times = ?, reschedule_interval = ?,
          reschedule_interval_type = ?, cron = ?, cron_zone = ?, notification_addresses = ?,
-         disable_enqueue_after_fails = ? WHERE id = ?",
+         disable_enqueue_after_fails = ?, run_timeout = ?, retry_times = ?, retry_backoff = ?, on_lost = ?,
+         concurrency = ? WHERE id = ?",
     )
     .bind(job.parent.map(JobId::get))
     .bind(job.template.get())
@@ -164,6 +184,11 @@ async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
     .bind(zone)
     .bind(&job.notification_addresses)
     .bind(job.disable_enqueue_after_fails)
+    .bind(job.run_timeout)
+    .bind(job.retry.times)
+    .bind(job.retry.backoff)
+    .bind(job.on_lost.name())
+    .bind(job.concurrency.name())
     .bind(job.id.get())
     .execute(connection)
     .await

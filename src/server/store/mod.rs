@@ -7,7 +7,9 @@
 //!
 //! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
 
+mod catalogue;
 mod due;
+mod edit;
 mod fires;
 mod health;
 mod jobs;
@@ -18,6 +20,8 @@ mod logs;
 mod look;
 mod overview;
 mod plan;
+mod portrait;
+mod remove;
 mod rows;
 mod runs;
 mod schema;
@@ -31,6 +35,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
+pub use catalogue::{Entry, Thing};
+pub use edit::{Sheet, WorkerSheet};
 pub use health::{Answer, Muster, TimeLimit};
 pub use jobs::JobPatch;
 pub use kills::{KillChange, KillPatch};
@@ -38,6 +44,8 @@ pub use live::Appended;
 pub use logs::LogChange;
 pub use look::{Look, Offer};
 pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
+pub use portrait::{Course, Kin};
+pub use remove::{Removal, Weight};
 pub use runs::{Changed, NewRun, RunChange};
 pub use steer::Ending;
 pub use submit::{Place, Submission};

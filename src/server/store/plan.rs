@@ -159,8 +159,7 @@ async fn reckon(
         }
     };
     for LeftOut { at, exclude } in left_out {
-        let note = if exclude.note.is_empty() { String::new() } else { format!(" ({})", exclude.note) };
-        let reason = format!("the schedule leaves out {} to {}{note}", exclude.start, exclude.end);
+        let reason = format!("the schedule leaves out {}", schedule::exclude_in_words(&exclude));
         write_down(connection, job, at, FireKind::Excluded, reason, now).await?;
     }
     if let Some(passed) = next.as_ref().and_then(|next| next.passed) {

@@ -108,16 +108,8 @@ pub fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         last_completed_schedule_id: row.try_get("last_completed_schedule_id")?,
         run_timeout: number(row, "run_timeout")?,
         retry: Retry { times: needed(row, "retry_times")?, backoff: needed(row, "retry_backoff")? },
-        on_lost: match row.try_get("on_lost")? {
-            "fail" => OnLost::Fail,
-            _ => OnLost::Retry,
-        },
-        concurrency: match row.try_get("concurrency")? {
-            "skip" => Concurrency::Skip,
-            "allow" => Concurrency::Allow,
-            "replace" => Concurrency::Replace,
-            _ => Concurrency::Wait,
-        },
+        on_lost: OnLost::named(row.try_get("on_lost")?).unwrap_or(OnLost::Retry),
+        concurrency: Concurrency::named(row.try_get("concurrency")?).unwrap_or(Concurrency::Wait),
     })
 }
 
@@ -131,22 +123,6 @@ fn schedule(row: &SqliteRow) -> Result<Schedule, StoreError> {
         (Some(every), Some(unit)) => Schedule::Interval { every, unit },
         _ => Schedule::None,
     })
-}
-
-pub fn on_lost_name(on_lost: OnLost) -> &'static str {
-    match on_lost {
-        OnLost::Retry => "retry",
-        OnLost::Fail => "fail",
-    }
-}
-
-pub fn concurrency_name(concurrency: Concurrency) -> &'static str {
-    match concurrency {
-        Concurrency::Wait => "wait",
-        Concurrency::Skip => "skip",
-        Concurrency::Allow => "allow",
-        Concurrency::Replace => "replace",
-    }
 }
 
 pub fn exclude(row: &SqliteRow) -> Result<Exclude, StoreError> {

@@ -87,6 +87,14 @@ pub struct NewJob {
     pub on_lost: OnLost,
     /// What becomes of a run that is due while another is active.
     pub concurrency: Concurrency,
+    /// What it is for.
+    pub description: String,
+    /// Whether it runs when it is due.
+    pub enabled: bool,
+    /// Why it does not.
+    pub disabled_reason: String,
+    /// Whom to tell of failures, an address a line.
+    pub notification_addresses: String,
 }
 
 impl NewJob {
@@ -108,6 +116,36 @@ impl NewJob {
             retry: Retry::default(),
             on_lost: OnLost::Retry,
             concurrency: Concurrency::Wait,
+            description: String::new(),
+            enabled: true,
+            disabled_reason: String::new(),
+            notification_addresses: String::new(),
+        }
+    }
+
+    /// A job that is there, written anew: what it did and its id stay, its whole script is yet to be made.
+    pub(super) fn onto(&self, before: Job) -> Job {
+        let new = self.clone();
+        Job {
+            parent: new.parent,
+            template: new.template,
+            pool: new.pool,
+            run_on_all_workers: new.run_on_all_workers,
+            schedule_children_on_error: new.schedule_children_on_error,
+            title: new.title,
+            description: new.description,
+            script_content_partial: new.script,
+            enqueue_is_enabled: new.enabled,
+            disabled_reason: if new.enabled { String::new() } else { new.disabled_reason },
+            schedule: new.schedule,
+            excludes: new.excludes,
+            notification_addresses: new.notification_addresses,
+            disable_enqueue_after_fails: new.disable_enqueue_after_fails,
+            run_timeout: new.run_timeout,
+            retry: new.retry,
+            on_lost: new.on_lost,
+            concurrency: new.concurrency,
+            ..before
         }
     }
 }
@@ -254,8 +292,9 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
     let query = sqlx::query(
         "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
          script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
-         disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency, description,
+         enqueue_is_enabled, disabled_reason, notification_addresses)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.parent.map(JobId::get))
     .bind(new.template.get())
@@ -273,19 +312,33 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
     .bind(new.run_timeout)
     .bind(new.retry.times)
     .bind(new.retry.backoff)
-    .bind(rows::on_lost_name(new.on_lost))
-    .bind(rows::concurrency_name(new.concurrency));
+    .bind(new.on_lost.name())
+    .bind(new.concurrency.name())
+    .bind(&new.description)
+    .bind(new.enabled)
+    .bind(&new.disabled_reason)
+    .bind(&new.notification_addresses);
     let made = query.execute(&mut *connection).await.map_err(|e| conflict(e, "job", &new.title))?;
     let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
-    for exclude in &new.excludes {
+    insert_excludes(connection, id, &new.excludes).await?;
+    Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
+}
+
+/// Writes down when a job does not run.
+pub(super) async fn insert_excludes(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    excludes: &[Exclude],
+) -> Result<(), StoreError> {
+    for exclude in excludes {
         let query = sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
-            .bind(id.get())
+            .bind(job.get())
             .bind(rows::seconds(exclude.start))
             .bind(rows::seconds(exclude.end))
             .bind(&exclude.note);
         query.execute(&mut *connection).await?;
     }
-    Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
+    Ok(())
 }
 
 /// Reads a job, in a change or not.

@@ -1,0 +1,101 @@
+//! What is set up by hand is taken away again, with all that hangs on it, unless somebody works on that.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::catalogue::Thing;
+use super::{Store, StoreError};
+use crate::server::news::Item;
+
+/// What goes with a thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Its title.
+    pub title: String,
+    /// Templates.
+    pub templates: u32,
+    /// Jobs, the thing itself left out.
+    pub jobs: u32,
+    /// Runs, with their logs.
+    pub runs: u32,
+    /// Jobs that stay, and run after one that goes: nothing starts them any more.
+    pub orphans: u32,
+    /// Runs that a worker has: while there are any, nothing goes.
+    pub active: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Gone(Weight),
+    /// It stays: somebody works on what hangs on it.
+    Busy(Weight),
+    /// There is no such thing.
+    Unknown,
+}
+
+/// Of each kind: its table, which jobs go with it, and which templates. `?1` is its id.
+fn parts(thing: Thing) -> (&'static str, &'static str, &'static str) {
+    match thing {
+        Thing::Project => (
+            "project",
+            "SELECT job.id FROM job JOIN job_template ON job_template.id = job_template WHERE project = ?1",
+            "SELECT id FROM job_template WHERE project = ?1",
+        ),
+        Thing::Template => ("job_template", "SELECT id FROM job WHERE job_template = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Thing::Job => ("job", "SELECT id FROM job WHERE id = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Thing::Pool => ("worker_pool", "SELECT id FROM job WHERE worker_pool = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Thing::Worker => ("worker", "SELECT 0 WHERE ?1 < 0", "SELECT 0 WHERE ?1 < 0"),
+    }
+}
+
+impl Store {
+    /// What goes with a thing, if it goes. Nothing if there is no such thing.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn weight(&self, thing: Thing, id: i64) -> Result<Option<Weight>, StoreError> {
+        weigh(&mut *self.readers.acquire().await?, thing, id).await
+    }
+
+    /// Takes a thing away, unless a worker has a run of it.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn remove(&self, thing: Thing, id: i64) -> Result<Removal, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(weight) = weigh(&mut writing, thing, id).await? else { return Ok(Removal::Unknown) };
+        if weight.active > 0 {
+            return Ok(Removal::Busy(weight));
+        }
+        if thing == Thing::Worker {
+            // A run for every worker has one of each: that of this one is nobody's any more.
+            let query = sqlx::query("DELETE FROM run WHERE worker = ? AND pinned AND return_dts IS NULL");
+            query.bind(id).execute(&mut *writing).await?;
+        }
+        let sql = format!("DELETE FROM {} WHERE id = ?", parts(thing).0);
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *writing).await?;
+        writing.commit().await?;
+        self.news().tell(Item::ThingsChanged);
+        Ok(Removal::Gone(weight))
+    }
+}
+
+async fn weigh(connection: &mut SqliteConnection, thing: Thing, id: i64) -> Result<Option<Weight>, StoreError> {
+    let (table, jobs, templates) = parts(thing);
+    let of_worker = if thing == Thing::Worker { "worker = ?1" } else { "FALSE" };
+    let sql = format!(
+        "WITH gone (id) AS MATERIALIZED ({jobs})
+         SELECT title, (SELECT count(*) FROM ({templates})), (SELECT count(*) FROM gone),
+         (SELECT count(*) FROM run WHERE job IN gone),
+         (SELECT count(*) FROM job WHERE parent IN gone AND id NOT IN gone),
+         (SELECT count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND (job IN gone OR {of_worker}))
+         FROM {table} WHERE id = ?1"
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id);
+    let found: Option<(String, u32, u32, u32, u32, u32)> = query.fetch_optional(connection).await?;
+    Ok(found.map(|(title, templates, jobs, runs, orphans, active)| {
+        let jobs = if thing == Thing::Job { 0 } else { jobs };
+        Weight { title, templates, jobs, runs, orphans, active }
+    }))
+}
