@@ -1,0 +1,64 @@
+//! What is wanted of which figure.
+
+/// What a figure is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+    LessThan(f64),
+    /// It is told, that is all.
+    None,
+}
+
+impl Goal {
+    pub fn is_met(self, value: f64) -> Option<bool> {
+        match self {
+            Self::AtLeast(goal) => Some(value >= goal),
+            Self::AtMost(goal) => Some(value <= goal),
+            Self::LessThan(goal) => Some(value < goal),
+            Self::None => None,
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Scenario and figure.
+    pub key: &'static str,
+    pub what: &'static str,
+    pub unit: &'static str,
+    pub goal: Goal,
+}
+
+const fn row(key: &'static str, what: &'static str, unit: &'static str, goal: Goal) -> Row {
+    Row { key, what, unit, goal }
+}
+
+use Goal::{AtLeast, AtMost, LessThan};
+
+/// All of them, in the order of the table.
+pub const ROWS: &[Row] = &[
+    row("throughput4.of_limit", "no-op runs, 4 at once: of the limit", "%", AtLeast(45.0)),
+    row("throughput4.runs", "", "runs/s", Goal::None),
+    row("throughput64.of_limit", "64 at once: of the limit", "%", AtLeast(45.0)),
+    row("throughput64.runs", "", "runs/s", Goal::None),
+    row("throughput256.of_limit", "256 at once: of the limit", "%", AtLeast(40.0)),
+    row("throughput256.runs", "", "runs/s", Goal::None),
+    row("throughput64.calls", "REST calls a run", "", AtMost(6.0)),
+    row("throughput64.connections", "connections a run", "", AtMost(0.1)),
+    row("latency.first_line_p50", "broadcast to the script's first line, p50", "ms", AtMost(6.0)),
+    row("latency.first_line_p99", "p99", "ms", AtMost(15.0)),
+    row("latency.returned_p50", "script's end to the return, p50", "ms", AtMost(1.0)),
+    row("latency.returned_p99", "p99", "ms", Goal::None),
+    row("slow_server.runs", "server with 10 ms a call, 8 at once", "runs/s", AtLeast(105.0)),
+    row("sleepers.wall", "64 scripts that sleep 2 s, all over after", "s", AtMost(2.3)),
+    row("output.peak", "200 MiB of output: peak memory of worker and shim", "MB", AtMost(14.0)),
+    row("output.returned", "script's end to the return", "ms", AtMost(5.0)),
+    row("output.of_piped", "script's time, of that before `cat`", "%", AtMost(100.0)),
+    row("kill.gone", "kill of a tree of 50: all gone after", "ms", AtMost(20.0)),
+    row("drain.left", "drain: exit after the last script's end", "ms", AtMost(20.0)),
+    row("start.answered", "start to answered ping", "ms", AtMost(80.0)),
+    row("idle.resident", "idle: resident memory", "MB", AtMost(10.0)),
+    row("idle.wake_ups", "idle: wake-ups", "1/s", LessThan(1.0)),
+];
