@@ -89,9 +89,15 @@ Examples:
   job_runner runs --job backup.sh --limit 10
 ")]
     Runs(Runs),
-    /// List the workers
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner workers\n  job_runner workers --json\n")]
-    Workers(List),
+    /// List the workers, or have them do something
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner workers
+  job_runner workers sleep web1 web2   no new runs; what runs goes on
+  job_runner workers wake web1 web2
+  job_runner workers restart --now web1
+")]
+    Workers(Workers),
     /// Print the log of a run
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -203,9 +209,70 @@ pub struct Serve {
     pub log_format: LogFormat,
 }
 
-/// `jobs`, `workers`
+/// `jobs`, and `workers` alone
 #[derive(Clone, Debug, clap::Args)]
 pub struct List {
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `workers`
+#[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Workers {
+    /// What workers are to do.
+    #[command(subcommand)]
+    pub act: Option<Act>,
+    /// The list.
+    #[command(flatten)]
+    pub list: List,
+}
+
+/// `workers …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Act {
+    /// Let workers leave, with exit code 0
+    Shutdown(ActOn),
+    /// Let workers leave with their `restart_exit_code`, so that they are started again
+    Restart(ActOn),
+    /// Let workers take no new runs
+    Sleep(ActOn),
+    /// Let workers take new runs
+    Wake(WakeUp),
+}
+
+/// `workers shutdown`, `restart`, `sleep`
+#[derive(Clone, Debug, clap::Args)]
+pub struct ActOn {
+    /// Stop their runs and give them back, for other workers to run them; else they finish first
+    #[arg(long)]
+    pub now: bool,
+    /// Which workers.
+    #[command(flatten)]
+    pub on: On,
+}
+
+/// `workers wake`
+#[derive(Clone, Debug, clap::Args)]
+pub struct WakeUp {
+    /// Which workers.
+    #[command(flatten)]
+    pub on: On,
+}
+
+/// Which workers, and why.
+#[derive(Clone, Debug, clap::Args)]
+pub struct On {
+    /// The workers: their titles, keys or ids
+    #[arg(required = true, value_name = "NAME")]
+    pub workers: Vec<String>,
+    /// Why, for those who ask
+    #[arg(long)]
+    pub reason: Option<String>,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,

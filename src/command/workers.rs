@@ -1,31 +1,98 @@
 //! `job_runner workers`
 
-use super::args::List;
-use super::exit::{Failure, OK, print};
+use super::args::{Act, ActOn, List, On, WakeUp, Workers as Args};
+use super::exit::{FAILURE, Failure, OK, print, say};
 use super::find;
-use super::table::{json, local, or_dash, table};
-use crate::wire::operator::{Worker, Workers};
+use super::table::{json, local, or_dash, shown, table};
+use crate::wire::operator::{self, Acted, Action, Worker, WorkerActed, WorkerRequest, Workers};
 
-pub async fn run(args: List) -> Result<u8, Failure> {
+pub async fn run(args: Args) -> Result<u8, Failure> {
+    match args.act {
+        None => list(args.list).await,
+        Some(Act::Shutdown(ActOn { now, on })) => act(Action::Shutdown, now, on).await,
+        Some(Act::Restart(ActOn { now, on })) => act(Action::Restart, now, on).await,
+        Some(Act::Sleep(ActOn { now, on })) => act(Action::Sleep, now, on).await,
+        Some(Act::Wake(WakeUp { on })) => act(Action::Wake, false, on).await,
+    }
+}
+
+async fn list(args: List) -> Result<u8, Failure> {
     let answer: Workers = find::server(&args.at)?.get(&["workers"], &[]).await?;
     if args.json {
         json(&answer);
     } else {
         let rows: Vec<_> = answer.workers.iter().map(row).collect();
-        print(&table(["ID", "TITLE", "POOLS", "ENABLED", "ANSWERED", "VERSION", "RUNS"], &rows));
+        let headings =
+            ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
+        print(&table(headings, &rows));
     }
     Ok(OK)
 }
 
-fn row(worker: &Worker) -> [String; 7] {
-    let seats = worker.seats.map_or_else(|| worker.runs.to_string(), |seats| format!("{} of {seats}", worker.runs));
+fn row(worker: &Worker) -> [String; 11] {
+    let request = worker.request.as_ref().filter(|request| request.is_open());
     [
         worker.id.to_string(),
         worker.title.clone(),
         worker.pools.join(", "),
         if worker.enabled { "yes" } else { "no" }.to_owned(),
+        worker.state.word().to_owned(),
         or_dash(worker.answered.as_deref().map(local)),
         or_dash(worker.version.clone()),
-        seats,
+        worker.runs.to_string(),
+        or_dash(seats(worker)),
+        or_dash(worker.outbox.map(|outbox| outbox.to_string())),
+        or_dash(request.map(requested)),
     ]
+}
+
+fn seats(worker: &Worker) -> Option<String> {
+    let seats = worker.seats?;
+    Some(worker.free.map_or_else(|| seats.to_string(), |free| format!("{free} of {seats} free")))
+}
+
+fn requested(request: &WorkerRequest) -> String {
+    format!("{} by {} at {}", wish(request.action, request.now), request.by, local(&request.at))
+}
+
+fn wish(action: Action, now: bool) -> String {
+    if now { format!("{} now", action.word()) } else { action.word().to_owned() }
+}
+
+async fn act(action: Action, now: bool, on: On) -> Result<u8, Failure> {
+    let act = operator::Act { workers: on.workers, action, now, by: Some(who()), reason: on.reason };
+    let acted: Acted = find::server(&on.at)?.post(&["workers", "act"], &act).await?;
+    if on.json {
+        json(&acted);
+    }
+    let mut code = OK;
+    for worker in acted.workers {
+        match (&worker.error, on.json) {
+            (Some(error), _) => {
+                code = FAILURE;
+                say(shown(error));
+            }
+            (None, true) => {}
+            (None, false) => print(&format!("{}\n", shown(&what(&worker, action, now)))),
+        }
+    }
+    Ok(code)
+}
+
+fn what(acted: &WorkerActed, action: Action, now: bool) -> String {
+    let title = acted.worker.as_ref().map_or(&acted.named, |worker| &worker.title);
+    let state = acted.worker.as_ref().map_or("", |worker| worker.state.word());
+    let wish = wish(action, now);
+    let open = acted.worker.as_ref().and_then(|worker| worker.request.as_ref()).filter(|request| request.is_open());
+    match (acted.what.as_str(), open) {
+        ("requested", _) => format!("worker {title} ({state}): {wish} is requested"),
+        ("cancelled", _) => format!("worker {title} is {state}: what was requested is taken back"),
+        (_, Some(_)) => format!("worker {title} ({state}): {wish} is requested already"),
+        (_, None) => format!("worker {title} is {state} already"),
+    }
+}
+
+/// Whoever types this, for those who see the request.
+fn who() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "job_runner workers".to_owned())
 }

@@ -146,7 +146,7 @@ impl Keeper {
             Message::Order(Order::Kill(kill)) => {
                 self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, false);
             }
-            Message::Order(Order::Ping) => self.ping(),
+            Message::Order(Order::Ping | Order::Attend) => self.ping(),
             Message::Begin(run, _) if self.runs.contains_key(&run) => {
                 tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
             }

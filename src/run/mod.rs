@@ -1,5 +1,6 @@
 //! The words of the house and their rules. Pure: no clock, no files, no runtime.
 
+mod action;
 pub mod claim;
 pub mod ending;
 mod event;
@@ -12,6 +13,7 @@ mod policy;
 pub mod script;
 pub mod shortage;
 
+pub use action::{Action, Duty, Pace, Request, RequestId};
 pub use event::Event;
 #[cfg(feature = "server")]
 pub(crate) use id::id;

@@ -11,4 +11,6 @@ pub enum Order {
     Kill(KillId),
     /// The server asks whether we are there.
     Ping,
+    /// Something is asked of us, which the answer to what we tell of ourselves says.
+    Attend,
 }

@@ -3,7 +3,7 @@
 //! It speaks the original's wire in every direction, so that the original worker works for it unchanged.
 //! The server and the worker know each other through [`crate::wire`] alone, also where they share a process.
 //!
-//! `model` has the words; `life`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps; `news` tells
+//! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps; `news` tells
 //! who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 
 pub mod api;
@@ -12,6 +12,7 @@ mod broadcast;
 pub mod chain;
 pub mod data;
 pub mod dispatch;
+pub mod duty;
 pub mod events;
 pub mod feed;
 pub mod life;
@@ -36,6 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt;
+use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -114,6 +116,7 @@ impl Server {
             token,
             orders: Orders::default(),
             events: Events::default(),
+            begun: Utc::now(),
             stop: stop.clone(),
         });
         let routes = api::routes()

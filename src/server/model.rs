@@ -7,6 +7,7 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
+use super::duty::{Asked, Report};
 use crate::run::{ApiKey, Attempt, RunId, Secret, id};
 
 id! {
@@ -101,6 +102,26 @@ pub struct Worker {
     pub worker_version: Option<String>,
     /// How many runs it does at once, as it said.
     pub concurrent_jobs: Option<u32>,
+    /// When it last told something of itself, by our clock. Ours.
+    pub heard_dts: Option<Instant>,
+    /// What it told, if it is not of the original kind. Ours.
+    pub report: Option<Report>,
+    /// The latest request to it. Ours.
+    pub asked: Option<Asked>,
+}
+
+impl Worker {
+    /// When it was last heard of.
+    #[must_use]
+    pub fn heard(&self) -> Option<Instant> {
+        self.heard_dts.or(self.ping_response_dts)
+    }
+
+    /// What it is asked to do and has not confirmed.
+    #[must_use]
+    pub fn open_request(&self) -> Option<&Asked> {
+        self.asked.as_ref().filter(|asked| asked.over.is_none())
+    }
 }
 
 /// A template: what stands around the scripts of its jobs.

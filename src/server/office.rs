@@ -1,11 +1,12 @@
 //! What everything in the server works with: the store, the settings, who is told of what.
 
 use axum::http::HeaderMap;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::events::Events;
 use super::feed::Feed;
+use super::model::Instant;
 use super::news::News;
 use super::orders::Orders;
 use super::session::Session;
@@ -28,6 +29,8 @@ pub struct Office {
     pub events: Events,
     /// Where it is told what happens, to whoever listens.
     pub feed: Feed,
+    /// Since when it works.
+    pub begun: Instant,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }
@@ -43,6 +46,15 @@ impl Office {
     #[must_use]
     pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
         Session::of(&self.token, headers, self.settings.http.port(), Utc::now())
+    }
+
+    /// Since when a worker must have been heard of to count as there. Who had no time to answer us is there.
+    #[must_use]
+    pub fn silent(&self, now: Instant) -> Instant {
+        let settings = &self.settings;
+        let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
+        let since = TimeDelta::from_std(patience).ok().and_then(|patience| now.checked_sub_signed(patience));
+        since.filter(|since| *since >= self.begun).unwrap_or(Instant::MIN_UTC)
     }
 
     /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.

@@ -30,7 +30,7 @@ pub enum NoOrder {
     #[error("no action")]
     NoAction,
     /// An action that we do not know.
-    #[error("unknown action {0:?}; enqueue, kill and ping are known")]
+    #[error("unknown action {0:?}; enqueue, kill, ping and attend are known")]
     UnknownAction(String),
     /// No id, or one that is no positive integer.
     #[error("{0} is not a positive integer")]
@@ -63,6 +63,7 @@ pub fn text(order: Order) -> String {
         Order::Enqueue(run) => json!({"run_id": run.get(), "action": "enqueue"}),
         Order::Kill(kill) => json!({"kill_request_id": kill.get(), "action": "kill"}),
         Order::Ping => json!({"action": "ping"}),
+        Order::Attend => json!({"action": "attend"}),
     }
     .to_string()
 }
@@ -104,6 +105,7 @@ pub fn object(content: &[u8]) -> Result<Order, NoOrder> {
                 .map(Order::Kill)
                 .ok_or(NoOrder::BadId("kill_request_id")),
             "ping" => Ok(Order::Ping),
+            "attend" => Ok(Order::Attend),
             other => Err(NoOrder::UnknownAction(other.chars().take(40).collect())),
         },
         other => Err(NoOrder::UnknownAction(other.to_string().chars().take(40).collect())),

@@ -2,6 +2,7 @@
 //!
 //! Nothing of `run` knows how it looks as bytes; every format stands here, with where it comes from.
 
+pub mod action;
 pub mod broadcast;
 pub mod disk;
 pub mod event;

@@ -153,6 +153,112 @@ pub struct Worker {
     pub seats: Option<u32>,
     /// How many it has now.
     pub runs: u32,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Since when it does what it says that it does.
+    pub since: Option<String>,
+    /// How many seats are free, as it said.
+    pub free: Option<u32>,
+    /// How many results wait in its outbox, as it said.
+    pub outbox: Option<u32>,
+    /// What may be asked of it now.
+    pub actions: Vec<Action>,
+    /// The latest request to it.
+    pub request: Option<WorkerRequest>,
+}
+
+/// Where a worker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It finds out what was left behind.
+    Starting,
+    /// It takes new runs.
+    Awake,
+    /// It takes no new runs, and has none.
+    Asleep,
+    /// It takes no new runs, and has some.
+    Draining,
+    /// It has left, or was never there.
+    Offline,
+    /// It does not answer, and has not said that it leaves.
+    Lost,
+}
+
+impl WorkerState {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Awake => "awake",
+            Self::Asleep => "asleep",
+            Self::Draining => "draining",
+            Self::Offline => "offline",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What can be asked of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// To leave.
+    Shutdown,
+    /// To leave in such a way that it is started again.
+    Restart,
+    /// To take no new runs.
+    Sleep,
+    /// To take new runs.
+    Wake,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Restart => "restart",
+            Self::Sleep => "sleep",
+            Self::Wake => "wake",
+        }
+    }
+}
+
+/// A request to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRequest {
+    /// Its number.
+    pub id: i64,
+    /// What was asked.
+    pub action: Action,
+    /// Whether its runs are stopped and given back, rather than waited for.
+    pub now: bool,
+    /// Who asked.
+    pub by: String,
+    /// Why, if somebody said.
+    pub reason: Option<String>,
+    /// When.
+    pub at: String,
+    /// When the worker began to follow it.
+    pub heard: Option<String>,
+    /// When it was over; until then it is *requested*.
+    pub over: Option<String>,
+    /// How it was over: `confirmed`, `cancelled`.
+    pub end: Option<String>,
+}
+
+impl WorkerRequest {
+    /// Whether the worker has not confirmed it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.over.is_none()
+    }
 }
 
 /// Workers.
@@ -258,6 +364,45 @@ pub struct MadeWorker {
     pub broadcaster_port: u16,
     /// The port where its events go.
     pub events_port: u16,
+}
+
+/// What workers are to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Act {
+    /// Which workers: their ids, titles or keys.
+    pub workers: Vec<String>,
+    /// What they are to do.
+    pub action: Action,
+    /// Whether their runs are stopped and given back, rather than waited for.
+    #[serde(default)]
+    pub now: bool,
+    /// Whose wish it is; if nobody says, `operator`.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What became of a wish, a worker each, in the order in which they were named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// They.
+    pub workers: Vec<WorkerActed>,
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerActed {
+    /// The worker, as it was named.
+    pub named: String,
+    /// `requested`; `cancelled` where an earlier request was taken back; `already` where it is so, or asked for; `refused`.
+    pub what: String,
+    /// Why it is refused, in a sentence.
+    pub error: Option<String>,
+    /// The worker afterwards, if there is one of that name.
+    pub worker: Option<Worker>,
 }
 
 /// A thing that was made.

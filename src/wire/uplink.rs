@@ -64,6 +64,9 @@ pub struct Answer {
     /// Which attempt a claim began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// What the worker is asked to do, in the words of [`super::action`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// The head of the order to execute a run.

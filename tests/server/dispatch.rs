@@ -203,6 +203,7 @@ async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
         pools: [(stage.pool.id, vec![stage.worker(0), stage.worker(1), stage.worker(2)])].into(),
         enabled: (0..3).map(|index| stage.worker(index)).collect(),
         silent: [].into(),
+        ..Default::default()
     };
     let look = || stage.store().look(job.id, &crew, chrono_tz::UTC, Utc::now());
     let looks = tokio::join!(look(), look(), look());

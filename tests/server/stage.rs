@@ -151,8 +151,8 @@ impl Stage {
 
     /// A worker answers a ping.
     pub async fn answer(&self, worker: usize, seats: u32) {
-        let answer = Answer { at: Some(Utc::now()), version: None, seats: Some(seats) };
-        self.store().answered(self.worker(worker), &answer).await.expect("an answer");
+        let answer = Answer { at: Some(Utc::now()), seats: Some(seats), ..Answer::default() };
+        self.store().answered(self.worker(worker), &answer, Utc::now()).await.expect("an answer");
     }
 
     /// The reasons that are written down of a job, the oldest first.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::run::Attempt;
+use crate::run::{Attempt, Request};
 use crate::server::life::Refusal;
 
 /// How far a call came before it was answered. The original's caches are told more the further it came.
@@ -29,13 +29,15 @@ pub struct Answer {
     pub allow: Option<String>,
     /// The attempt that a claim began.
     pub attempt: Option<Attempt>,
+    /// What a worker that knows of actions is asked to do, or that it is nothing.
+    pub request: Option<Option<Request>>,
     /// The body; without one it is an empty page.
     pub body: Option<Value>,
 }
 
 impl Answer {
     fn empty(status: u16, stage: Stage) -> Self {
-        Self { status, stage, location: None, allow: None, attempt: None, body: None }
+        Self { status, stage, location: None, allow: None, attempt: None, request: None, body: None }
     }
 
     fn refusal(status: u16, what: &str) -> Self {

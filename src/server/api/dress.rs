@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::answer::{Answer, Stage};
 use super::filter::Pairs;
 use super::format::{self, Format};
+use crate::wire::action;
 use crate::wire::resources::ATTEMPT;
 
 const JSON: &str = "application/json";
@@ -55,7 +56,13 @@ impl Manner {
         self.caching(&answer, headers);
         let location = answer.location.map(|path| self.absolute(&path));
         let attempt = answer.attempt.map(|attempt| attempt.to_string());
-        let rest = [(LOCATION, location), (ALLOW, answer.allow), (HeaderName::from_static(ATTEMPT), attempt)];
+        let request = answer.request.map(action::text);
+        let rest = [
+            (LOCATION, location),
+            (ALLOW, answer.allow),
+            (HeaderName::from_static(ATTEMPT), attempt),
+            (HeaderName::from_static(action::HEADER), request),
+        ];
         for (name, value) in rest {
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
                 headers.insert(name, value);

@@ -53,14 +53,14 @@ impl Shape {
         })
     }
 
-    /// A worker.
+    /// A worker; `actions` is ours, for workers that know it: that they are asked to do things here.
     pub fn worker(self, worker: &Worker) -> Value {
         let id = worker.id.get();
         json!({
             "id": id, "resource_uri": Resource::Worker.path(id), "title": worker.title,
             "api_key": worker.api_key.as_str(), "description": worker.description,
             "enqueue_is_enabled": worker.enqueue_is_enabled, "ping_response_dts": self.time(worker.ping_response_dts),
-            "worker_version": worker.worker_version, "concurrent_jobs": worker.concurrent_jobs,
+            "worker_version": worker.worker_version, "concurrent_jobs": worker.concurrent_jobs, "actions": true,
         })
     }
 

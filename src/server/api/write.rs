@@ -80,7 +80,7 @@ async fn changed(office: &Office, resource: Resource, id: &str, call: &Call<'_>)
         Resource::RunLog => log::change(office, id, &form, call).await,
         Resource::KillRequest => kill::change(office, id, &form, call).await,
         Resource::Job => job::change(office, id, &form, call).await,
-        Resource::Worker => worker::change(office, id, &form).await,
+        Resource::Worker => worker::change(office, id, &form, call).await,
         _ => Ok(Answer::not_allowed(resource.detail_methods())),
     }
 }

@@ -26,7 +26,7 @@ use super::news::Listener;
 use super::office::Office;
 use super::schedule::enqueue::Reason;
 use super::store::{Look, Offer, StoreError, TimeLimit};
-use crate::run::{ApiKey, KillId, Order, RunId};
+use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
 use agenda::Agenda;
 use offers::Offers;
 use roster::{Choice, Roster};
@@ -62,6 +62,8 @@ struct Dispatcher {
     repeats: Timers<RunId>,
     /// When requests to kill that nobody has taken are.
     kills: Timers<KillId>,
+    /// When workers that have not heard what is asked of them are told again.
+    attends: Timers<(WorkerId, RequestId)>,
     /// When runs have taken too long.
     limits: Timers<RunId>,
     next_ping: Instant,
@@ -83,6 +85,7 @@ impl Dispatcher {
             offers: Offers::default(),
             repeats: Timers::new(),
             kills: Timers::new(),
+            attends: Timers::new(),
             limits: Timers::new(),
             next_ping: Instant::now(),
             seen: Utc::now(),
@@ -115,8 +118,9 @@ impl Dispatcher {
 
     /// Waits for something to do; `false` if there will be nothing more.
     async fn wait(&mut self, wall: &Wall, again: Option<Instant>) -> bool {
-        let timers = [self.repeats.next(), self.kills.next(), self.limits.next(), self.roster.next_silence(), again];
-        let next = timers.into_iter().flatten().fold(self.next_ping, Instant::min);
+        let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next(), again];
+        let timers = timers.into_iter().chain([self.roster.next_silence()]);
+        let next = timers.flatten().fold(self.next_ping, Instant::min);
         tokio::select! {
             heard = self.news.next() => if !self.agenda.note(heard) { return false },
             arrived = self.arrivals.recv() => match arrived {
@@ -164,6 +168,7 @@ impl Dispatcher {
         }
         self.lose_the_silent(now).await?;
         self.kill(now).await?;
+        self.attend(now);
         self.limit(now).await?;
         self.ping(now);
         let looked = self.look(now).await?;
@@ -172,7 +177,16 @@ impl Dispatcher {
     }
 
     async fn muster(&mut self, now: Instant) -> Result<(), StoreError> {
-        let changed = self.roster.update(self.office.store.muster().await?, now);
+        let muster = self.office.store.muster().await?;
+        let mut attends = Timers::new();
+        for worker in &muster.workers {
+            if let Some(asked) = worker.open_request().filter(|asked| asked.heard.is_none()) {
+                let key = (worker.id, asked.request.id);
+                attends.set(key, self.attends.at(key).unwrap_or(now));
+            }
+        }
+        self.attends = attends;
+        let changed = self.roster.update(muster, now);
         self.agenda.roster = false;
         self.agenda.seats |= changed;
         if changed || self.agenda.everything {
@@ -261,6 +275,16 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Who is asked something and has not heard it is told to attend, again and again.
+    fn attend(&mut self, now: Instant) {
+        for (worker, request) in self.attends.due(now) {
+            if let Some(key) = self.roster.key(worker) {
+                self.office.orders.give(key.clone(), Order::Attend);
+                self.attends.set((worker, request), now + self.office.settings.announce_interval);
+            }
+        }
+    }
+
     async fn limit(&mut self, now: Instant) -> Result<(), StoreError> {
         for run in std::mem::take(&mut self.agenda.started) {
             let limits = self.office.store.time_limits(Some(run)).await?;
@@ -290,6 +314,9 @@ impl Dispatcher {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.roster.of_key(&key) else { continue };
             self.office.orders.give(key.clone(), Order::Ping);
+            if self.attends.keys().any(|(asked, _)| asked == worker) {
+                self.office.orders.give(key.clone(), Order::Attend);
+            }
             for run in self.offers.of_worker(worker) {
                 self.office.orders.give(key.clone(), Order::Enqueue(run));
             }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::timers::Timers;
 use crate::run::ApiKey;
+use crate::server::duty::takes_runs;
 use crate::server::model::{PoolId, WorkerId};
 use crate::server::schedule::enqueue::Crew;
 use crate::server::store::Muster;
@@ -67,7 +68,7 @@ impl Roster {
     /// Takes over who is there; `true` if more has changed than that somebody answered as always.
     pub fn update(&mut self, muster: Muster, now: Instant) -> bool {
         let mut members = BTreeMap::new();
-        let mut enabled = BTreeSet::new();
+        let (mut enabled, mut resting) = (BTreeSet::new(), BTreeSet::new());
         let mut news = false;
         for worker in muster.workers {
             let before = self.members.remove(&worker.id);
@@ -80,6 +81,9 @@ impl Roster {
             if worker.enqueue_is_enabled {
                 enabled.insert(worker.id);
             }
+            if !takes_runs(&worker) {
+                resting.insert(worker.id);
+            }
             members.insert(worker.id, Member { key: worker.api_key, seats, answer: worker.ping_response_dts });
         }
         for gone in self.members.keys() {
@@ -87,9 +91,11 @@ impl Roster {
             self.silence.cancel(*gone);
             self.crew.silent.remove(gone);
         }
-        news |= self.crew.enabled != enabled || self.crew.pools != muster.pools || self.disabled != muster.disabled;
+        news |= self.crew.enabled != enabled || self.crew.resting != resting || self.crew.pools != muster.pools;
+        news |= self.disabled != muster.disabled;
         self.keys = members.iter().map(|(id, member)| (member.key.clone(), *id)).collect();
         (self.members, self.crew.enabled, self.crew.pools) = (members, enabled, muster.pools);
+        self.crew.resting = resting;
         self.disabled = muster.disabled;
         news
     }
@@ -134,7 +140,7 @@ impl Roster {
 
     /// Who of a pool is to be told of a run: who has not been told yet, answers, and has the most free seats.
     pub fn choose(&self, pool: PoolId, told: &BTreeSet<WorkerId>, load: impl Fn(WorkerId) -> u32) -> Choice {
-        let seated = self.enabled(pool).filter(|(_, member)| member.is_there()).collect::<Vec<_>>();
+        let seated = self.on_duty(pool).filter(|(_, member)| member.is_there()).collect::<Vec<_>>();
         if seated.is_empty() {
             return Choice::Nobody;
         }
@@ -157,17 +163,20 @@ impl Roster {
 
     /// How many runs a pool can take, as far as that is known.
     pub fn free_seats(&self, pool: PoolId, load: impl Fn(WorkerId) -> u32) -> usize {
-        let free = self.enabled(pool).map(|(worker, member)| match member.seats {
+        let free = self.on_duty(pool).map(|(worker, member)| match member.seats {
             Some(seats) => seats.saturating_sub(load(worker)) as usize,
             None => 1,
         });
         free.sum()
     }
 
-    fn enabled(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
+    /// Who is given new runs.
+    fn on_duty(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
         let workers = self.crew.pools.get(&pool).into_iter().flatten();
         let enabled = workers.filter(|worker| self.crew.enabled.contains(worker));
-        enabled.filter_map(|worker| Some((*worker, self.members.get(worker)?)))
+        enabled
+            .filter(|worker| !self.crew.resting.contains(worker))
+            .filter_map(|worker| Some((*worker, self.members.get(worker)?)))
     }
 }
 

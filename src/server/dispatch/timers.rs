@@ -33,6 +33,16 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         }
     }
 
+    /// The time of a key.
+    pub fn at(&self, key: K) -> Option<Instant> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// Everything that has a time.
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.by_key.keys().copied()
+    }
+
     pub fn has(&self, key: K) -> bool {
         self.by_key.contains_key(&key)
     }

@@ -83,7 +83,8 @@ pub(super) async fn jobs(State(office): State<Arc<Office>>) -> Result<Json<Jobs>
 /// Workers.
 pub(super) async fn workers(State(office): State<Arc<Office>>) -> Result<Json<Workers>, Refusal> {
     let found = office.store.overview_of_workers(MOST).await?;
-    Ok(Json(Workers { workers: found.iter().map(views::worker).collect() }))
+    let silent = office.silent(Utc::now());
+    Ok(Json(Workers { workers: found.iter().map(|worker| views::worker(worker, silent)).collect() }))
 }
 
 /// Why a job ran or did not.

@@ -4,6 +4,7 @@
 //! operator's token; reading is open to a browser that has logged in, too. Bodies, lists and the number of those
 //! who follow are bounded.
 
+mod act;
 mod answer;
 mod ask;
 mod follow;
@@ -25,7 +26,7 @@ use crate::wire::operator::BASE;
 use follow::Followers;
 
 pub use ask::reasons;
-pub use views::state;
+pub use views::{state, worker};
 
 /// The longest body of a request, in bytes: a script with what belongs to it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -44,6 +45,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/jobs/{job}/enable", post(steer::enable))
         .route("/jobs/{job}/disable", post(steer::disable))
         .route("/workers", get(ask::workers).post(make::worker))
+        .route("/workers/act", post(act::act))
         .route("/templates", post(make::template))
         .fallback(answer::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))

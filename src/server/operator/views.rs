@@ -2,10 +2,12 @@
 
 use chrono::SecondsFormat;
 
+use crate::run::Pace;
+use crate::server::duty::{self, Asked, Shown};
 use crate::server::model::{self, FireKind, Instant, RunExit};
 use crate::server::schedule::in_words;
 use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
-use crate::wire::operator::{Fact, Job, Run, State, Worker};
+use crate::wire::operator::{Action, Fact, Job, Run, State, Worker, WorkerRequest, WorkerState};
 
 #[cfg(test)]
 mod tests;
@@ -80,9 +82,11 @@ fn schedule(job: &model::Job) -> Option<String> {
     in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")))
 }
 
-/// A worker.
-pub(super) fn worker(overview: &WorkerOverview) -> Worker {
+/// A worker. Who was not heard of since `silent` does not answer.
+#[must_use]
+pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
     let WorkerOverview { worker, pools, runs } = overview;
+    let report = worker.report.as_ref();
     Worker {
         id: worker.id.get(),
         title: worker.title.clone(),
@@ -93,6 +97,52 @@ pub(super) fn worker(overview: &WorkerOverview) -> Worker {
         version: worker.worker_version.clone(),
         seats: worker.concurrent_jobs,
         runs: *runs,
+        state: match duty::shown(worker, silent) {
+            Shown::Starting => WorkerState::Starting,
+            Shown::Awake => WorkerState::Awake,
+            Shown::Asleep => WorkerState::Asleep,
+            Shown::Draining => WorkerState::Draining,
+            Shown::Offline => WorkerState::Offline,
+            Shown::Lost => WorkerState::Lost,
+        },
+        since: report.map(|report| time(report.since)),
+        free: report.and_then(|report| Some(worker.concurrent_jobs?.saturating_sub(report.seats_taken))),
+        outbox: report.map(|report| report.outbox),
+        actions: Action::ALL
+            .into_iter()
+            .filter(|action| duty::ask(worker, asked(*action), Pace::Now).is_ok())
+            .collect(),
+        request: worker.asked.as_ref().map(request),
+    }
+}
+
+/// What is asked of a worker, in our words.
+pub(super) fn asked(action: Action) -> crate::run::Action {
+    match action {
+        Action::Shutdown => crate::run::Action::Shutdown,
+        Action::Restart => crate::run::Action::Restart,
+        Action::Sleep => crate::run::Action::Sleep,
+        Action::Wake => crate::run::Action::Wake,
+    }
+}
+
+fn request(asked: &Asked) -> WorkerRequest {
+    let Asked { request, by, reason, at, heard, over, .. } = asked;
+    WorkerRequest {
+        id: request.id.get(),
+        action: match request.action {
+            crate::run::Action::Shutdown => Action::Shutdown,
+            crate::run::Action::Restart => Action::Restart,
+            crate::run::Action::Sleep => Action::Sleep,
+            crate::run::Action::Wake => Action::Wake,
+        },
+        now: request.pace == Pace::Now,
+        by: by.clone(),
+        reason: Some(reason.clone()).filter(|reason| !reason.is_empty()),
+        at: time(*at),
+        heard: heard.map(time),
+        over: over.map(|(at, _)| time(at)),
+        end: over.map(|(_, end)| end.word().to_owned()),
     }
 }
 

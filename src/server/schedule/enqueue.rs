@@ -20,6 +20,8 @@ pub struct Crew {
     pub enabled: BTreeSet<WorkerId>,
     /// Who has not answered for too long.
     pub silent: BTreeSet<WorkerId>,
+    /// Who takes no new runs: it sleeps, or is about to, or to leave.
+    pub resting: BTreeSet<WorkerId>,
 }
 
 /// What is known of a job when its runs are looked at.
@@ -47,14 +49,25 @@ pub struct Standing<'a> {
 pub enum Verdict {
     /// It is announced: to this worker, or to whoever is best.
     Announce(RunId, Option<WorkerId>),
-    /// It becomes a run of each of these workers; the others were left out, being silent.
-    Spread(RunId, Vec<WorkerId>, Vec<WorkerId>),
+    /// It becomes a run of each of these workers; the others were left out.
+    Spread(RunId, Vec<WorkerId>, Vec<(WorkerId, Absence)>),
     /// It waits.
     Wait(RunId, Reason),
     /// It does not happen.
     Skip(RunId, Reason),
     /// It waits until these are killed.
     Replace(RunId, Vec<RunId>),
+}
+
+/// Why a worker is left out of a run for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Absence {
+    /// It does not answer.
+    #[error("does not answer")]
+    Silent,
+    /// It takes no new runs.
+    #[error("sleeps, leaves or has left")]
+    Rests,
 }
 
 /// Why a run does not run now.
@@ -93,6 +106,12 @@ pub enum Reason {
     /// Its worker does not answer.
     #[error("its worker {0} does not answer")]
     WorkerSilent(WorkerId),
+    /// Its worker takes no new runs.
+    #[error("its worker {0} takes no new runs: it sleeps, leaves or has left")]
+    WorkerRests(WorkerId),
+    /// Everybody who is enabled in the pool takes no new runs.
+    #[error("every worker of the pool sleeps, leaves or has left")]
+    EverybodyRests,
 }
 
 /// Decides about every run that is due.
@@ -144,6 +163,9 @@ impl Standing<'_> {
             Some(worker) => self.pinned(run, worker),
             None if self.job.run_on_all_workers => self.spread(run),
             None if self.enabled_workers().next().is_none() => Verdict::Wait(run.id, Reason::NoWorker),
+            None if self.enabled_workers().all(|worker| self.crew.resting.contains(&worker)) => {
+                Verdict::Wait(run.id, Reason::EverybodyRests)
+            }
             None => Verdict::Announce(run.id, None),
         }
     }
@@ -163,6 +185,8 @@ impl Standing<'_> {
     fn pinned(&self, run: &Run, worker: WorkerId) -> Verdict {
         if !self.crew.enabled.contains(&worker) && !run.is_manual {
             Verdict::Wait(run.id, Reason::WorkerDisabled(worker))
+        } else if self.crew.resting.contains(&worker) {
+            Verdict::Wait(run.id, Reason::WorkerRests(worker))
         } else if self.crew.silent.contains(&worker) {
             Verdict::Wait(run.id, Reason::WorkerSilent(worker))
         } else {
@@ -170,14 +194,24 @@ impl Standing<'_> {
         }
     }
 
-    /// A run for everybody. Who is silent now would hold up the jobs that come after it.
+    /// A run for everybody. Who is silent now, or rests, would hold up the jobs that come after it.
     fn spread(&self, run: &Run) -> Verdict {
-        let (silent, there): (Vec<_>, Vec<_>) =
-            self.enabled_workers().partition(|worker| self.crew.silent.contains(worker));
-        match (there.is_empty(), silent.is_empty()) {
+        let (mut there, mut absent) = (Vec::new(), Vec::new());
+        for worker in self.enabled_workers() {
+            if self.crew.resting.contains(&worker) {
+                absent.push((worker, Absence::Rests));
+            } else if self.crew.silent.contains(&worker) {
+                absent.push((worker, Absence::Silent));
+            } else {
+                there.push(worker);
+            }
+        }
+        let silent = absent.iter().any(|(_, why)| *why == Absence::Silent);
+        match (there.is_empty(), absent.is_empty()) {
             (true, true) => Verdict::Wait(run.id, Reason::NoWorker),
-            (true, false) => Verdict::Wait(run.id, Reason::NobodyAnswers),
-            (false, _) => Verdict::Spread(run.id, there, silent),
+            (true, false) if silent => Verdict::Wait(run.id, Reason::NobodyAnswers),
+            (true, false) => Verdict::Wait(run.id, Reason::EverybodyRests),
+            (false, _) => Verdict::Spread(run.id, there, absent),
         }
     }
 

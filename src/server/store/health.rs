@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::fires::record;
 use super::look::ask_kill;
-use super::rows::{self, instant, micros};
+use super::rows::{self, instant};
 use super::runs::{find, follow, update};
 use super::things::find_job;
 use super::{Store, StoreError};
@@ -39,36 +39,7 @@ pub struct TimeLimit {
     pub limit: Duration,
 }
 
-/// What a worker answers to a ping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// When, by its own clock.
-    pub at: Option<Instant>,
-    /// Its version.
-    pub version: Option<String>,
-    /// How many runs it does at once.
-    pub seats: Option<u32>,
-}
-
 impl Store {
-    /// A worker has answered. What it does not say stays as it was.
-    ///
-    /// # Errors
-    /// That the store does not answer.
-    pub async fn answered(&self, worker: WorkerId, answer: &Answer) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE worker SET ping_response_dts = coalesce(?, ping_response_dts),
-             worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs) WHERE id = ?",
-        )
-        .bind(answer.at.map(micros))
-        .bind(&answer.version)
-        .bind(answer.seats)
-        .bind(worker.get());
-        query.execute(&self.writer).await?;
-        self.news().tell(Item::WorkerChanged(worker));
-        Ok(())
-    }
-
     /// Who is there.
     ///
     /// # Errors

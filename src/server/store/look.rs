@@ -10,9 +10,10 @@ use super::runs::{NewRun, insert};
 use super::things::find_job;
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
+use crate::server::duty::takes_runs;
 use crate::server::model::{Fire, FireKind, Instant, Job, JobId, KillCause, PoolId, Run, WorkerId};
 use crate::server::news::Item;
-use crate::server::schedule::enqueue::{Crew, Reason, Standing, Verdict, decide, may_claim};
+use crate::server::schedule::enqueue::{Absence, Crew, Reason, Standing, Verdict, decide, may_claim};
 use chrono_tz::Tz;
 
 /// How many due runs of one job are looked at together.
@@ -106,16 +107,17 @@ pub(super) async fn claimable(
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
     }
-    let query = sqlx::query_as(
-        "SELECT enqueue_is_enabled, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id)
+    let query = sqlx::query(
+        "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
          FROM worker WHERE id = ?",
     );
-    let found: Option<(bool, bool)> =
-        query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
-    let Some((is_enabled, is_in_pool)) = found else { return Ok(false) };
+    let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
+    let Some(row) = found else { return Ok(false) };
+    let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
     let mut crew = Crew::default();
-    crew.enabled.extend(is_enabled.then_some(worker));
-    crew.pools.insert(known.job.pool, is_in_pool.then_some(worker).into_iter().collect());
+    crew.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
+    crew.resting.extend((!takes_runs(&claimant)).then_some(worker));
+    crew.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
     Ok(may_claim(known.standing(&crew), run.id, worker))
 }
 
@@ -180,7 +182,7 @@ impl<'a> Act<'a> {
                 let offers = self.find(run).map(|run| Offer { run: run.clone(), to });
                 self.offers.extend(offers);
             }
-            Verdict::Spread(run, there, silent) => self.spread(run, &there, &silent).await?,
+            Verdict::Spread(run, there, absent) => self.spread(run, &there, &absent).await?,
             Verdict::Wait(run, reason) => self.write_down(run, FireKind::Delayed, &reason).await?,
             Verdict::Skip(run, reason) => {
                 self.write_down(run, FireKind::Skipped, &reason).await?;
@@ -209,7 +211,12 @@ impl<'a> Act<'a> {
     }
 
     /// One run becomes a run of each worker, under the same schedule id.
-    async fn spread(&mut self, run: RunId, there: &[WorkerId], silent: &[WorkerId]) -> Result<(), StoreError> {
+    async fn spread(
+        &mut self,
+        run: RunId,
+        there: &[WorkerId],
+        absent: &[(WorkerId, Absence)],
+    ) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
         let query = sqlx::query("SELECT moved FROM run WHERE id = ?").bind(run.id.get());
         let moved: Option<i64> = query.fetch_one(&mut *self.connection).await?.try_get("moved")?;
@@ -229,8 +236,8 @@ impl<'a> Act<'a> {
             self.offers.push(Offer { run: made, to: Some(*worker) });
         }
         sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *self.connection).await?;
-        for worker in silent {
-            let fact = fact(run, FireKind::Skipped, &format!("worker {worker} does not answer"), self.now);
+        for (worker, why) in absent {
+            let fact = fact(run, FireKind::Skipped, &format!("worker {worker} {why}"), self.now);
             record(self.connection, &fact).await?;
         }
         Ok(())

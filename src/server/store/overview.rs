@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, Job, JobId, ProjectId, Run, Worker};
+use crate::server::model::{Instant, Job, JobId, ProjectId, Run, Worker, WorkerId};
 
 /// A run with the titles that belong to it.
 #[derive(Clone, Debug)]
@@ -89,6 +89,11 @@ const JOBS: &str = "SELECT job.*,
         AS last_run
     FROM job JOIN job_template ON job_template.id = job.job_template
     JOIN project ON project.id = job_template.project JOIN worker_pool ON worker_pool.id = job.worker_pool";
+
+const WORKERS: &str = "SELECT worker.*, (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL
+    AND enqueue_dts IS NOT NULL) AS runs FROM worker";
+/// How many pools of a worker are named.
+const POOLS: u32 = 1000;
 
 impl Store {
     /// Runs, the latest first.
@@ -201,21 +206,34 @@ impl Store {
     /// # Errors
     /// That the store does not answer.
     pub async fn overview_of_workers(&self, limit: u32) -> Result<Vec<WorkerOverview>, StoreError> {
-        let query = sqlx::query(
-            "SELECT worker.*, (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL
-             AND enqueue_dts IS NOT NULL) AS runs FROM worker ORDER BY title, id LIMIT ?",
-        );
-        let found = query.bind(limit).fetch_all(&self.readers).await?;
+        let sql = format!("{WORKERS} ORDER BY title, id LIMIT ?");
+        let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(&self.readers).await?;
         let mut workers = Vec::with_capacity(found.len());
         for row in &found {
-            let worker = rows::worker(row)?;
-            let query = sqlx::query_scalar(
-                "SELECT title FROM worker_pool JOIN pool_worker ON pool = id WHERE worker = ? ORDER BY title LIMIT ?",
-            );
-            let pools = query.bind(worker.id.get()).bind(limit).fetch_all(&self.readers).await?;
-            workers.push(WorkerOverview { worker, pools, runs: row.try_get("runs")? });
+            workers.push(self.worker_overview(row).await?);
         }
         Ok(workers)
+    }
+
+    /// A worker.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn overview_of_worker(&self, id: WorkerId) -> Result<Option<WorkerOverview>, StoreError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{WORKERS} WHERE worker.id = ?"))).bind(id.get());
+        match query.fetch_optional(&self.readers).await? {
+            Some(row) => Ok(Some(self.worker_overview(&row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn worker_overview(&self, row: &SqliteRow) -> Result<WorkerOverview, StoreError> {
+        let worker = rows::worker(row)?;
+        let query = sqlx::query_scalar(
+            "SELECT title FROM worker_pool JOIN pool_worker ON pool = id WHERE worker = ? ORDER BY title LIMIT ?",
+        );
+        let pools = query.bind(worker.id.get()).bind(POOLS).fetch_all(&self.readers).await?;
+        Ok(WorkerOverview { worker, pools, runs: row.try_get("runs")? })
     }
 
     /// The workers of the pool of a job.

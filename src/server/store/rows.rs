@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use super::lists::Log;
-use crate::run::{ApiKey, Attempt, KillId, RunId, Secret};
+use crate::run::{Action, ApiKey, Attempt, Duty, KillId, Pace, Request, RequestId, RunId, Secret};
+use crate::server::duty::{Asked, End, Report};
 use crate::server::model::{
     Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, LogId, OnLost, Pool, PoolId,
     Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
@@ -70,7 +71,48 @@ pub fn worker(row: &SqliteRow) -> Result<Worker, StoreError> {
         ping_response_dts: instant_of(row, "ping_response_dts")?,
         worker_version: row.try_get("worker_version")?,
         concurrent_jobs: number(row, "concurrent_jobs")?,
+        heard_dts: instant_of(row, "heard")?,
+        report: report(row)?,
+        asked: asked(row)?,
     })
+}
+
+/// What a worker told of itself.
+fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
+    let (Some(duty), Some(since)) = (row.try_get::<Option<String>, _>("duty")?, instant_of(row, "duty_since")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Report {
+        duty: Duty::named(&duty),
+        since,
+        seats_taken: needed(row, "seats_taken")?,
+        outbox: needed(row, "outbox")?,
+        restarts: row.try_get("restarts")?,
+    }))
+}
+
+/// The latest request to a worker.
+fn asked(row: &SqliteRow) -> Result<Option<Asked>, StoreError> {
+    let Some(id) = row.try_get::<Option<i64>, _>("request")?.and_then(RequestId::new) else { return Ok(None) };
+    let action = row.try_get::<Option<String>, _>("request_action")?.unwrap_or_default();
+    let request = Request {
+        id,
+        action: Action::named(&action).ok_or_else(|| strange("an action"))?,
+        pace: if row.try_get("request_now")? { Pace::Now } else { Pace::AfterRuns },
+    };
+    let end = match row.try_get::<Option<String>, _>("request_end")?.as_deref() {
+        Some("cancelled") => End::Cancelled,
+        _ => End::Confirmed,
+    };
+    Ok(Some(Asked {
+        request,
+        by: row.try_get("request_by")?,
+        reason: row.try_get("request_reason")?,
+        at: instant_of(row, "request_at")?.ok_or_else(|| strange("a time"))?,
+        sent: instant_of(row, "request_sent")?,
+        heard: instant_of(row, "request_heard")?,
+        over: instant_of(row, "request_over")?.map(|at| (at, end)),
+    }))
 }
 
 pub fn template(row: &SqliteRow) -> Result<Template, StoreError> {

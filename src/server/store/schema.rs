@@ -4,7 +4,8 @@
 //! since midnight, truth is 0 or 1.
 
 /// The steps. What was released is never changed, only added to.
-pub const MIGRATIONS: &[&str] = &["
+pub const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE auth_group (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;
     CREATE TABLE project (
         id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, description TEXT NOT NULL DEFAULT '',
@@ -105,4 +106,24 @@ pub const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE INDEX late_result_by_run ON late_result (run);
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"];
+",
+    // What workers tell of themselves, and what is asked of them.
+    "
+    ALTER TABLE worker ADD COLUMN heard INTEGER;
+    ALTER TABLE worker ADD COLUMN duty TEXT;
+    ALTER TABLE worker ADD COLUMN duty_since INTEGER;
+    ALTER TABLE worker ADD COLUMN seats_taken INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN outbox INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN request INTEGER;
+    ALTER TABLE worker ADD COLUMN request_action TEXT;
+    ALTER TABLE worker ADD COLUMN request_now INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN request_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE worker ADD COLUMN request_reason TEXT NOT NULL DEFAULT '';
+    ALTER TABLE worker ADD COLUMN request_at INTEGER;
+    ALTER TABLE worker ADD COLUMN request_sent INTEGER;
+    ALTER TABLE worker ADD COLUMN request_heard INTEGER;
+    ALTER TABLE worker ADD COLUMN request_over INTEGER;
+    ALTER TABLE worker ADD COLUMN request_end TEXT;
+",
+];

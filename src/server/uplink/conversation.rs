@@ -20,6 +20,7 @@ use crate::server::office::Office;
 use crate::server::orders::Addressed;
 use crate::server::resource::Resource;
 use crate::server::store::Appended;
+use crate::wire::action;
 use crate::wire::broadcast as orders;
 use crate::wire::resources::run_id_of;
 use crate::wire::uplink::{self, APPEND, Answer, Due, ELSEWHERE, MAX_DOWN, MAX_HEAD, OVER_HTTP};
@@ -158,6 +159,7 @@ impl Line {
     async fn answer(&self, head: &uplink::Call, body: &[u8]) -> Vec<u8> {
         let attempt = head.attempt.map(Attempt);
         let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
+        let mut request = None;
         let answer = if head.method == APPEND {
             self.append(path, attempt, head.from.unwrap_or(0), body).await
         } else {
@@ -165,11 +167,12 @@ impl Line {
                 Call { identity: &self.identity, attempt, method: &head.method, path, query, body, kind: Some(JSON) };
             let answer = api::answer(&self.office, &call).await;
             let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
+            request = answer.request.map(action::text);
             (answer.status, answer.location, answer.attempt, body)
         };
         let (status, location, attempt, body) = answer;
         let attempt = attempt.map(|attempt| attempt.0);
-        let answer = Answer { answer: head.call, status, location, attempt };
+        let answer = Answer { answer: head.call, status, location, attempt, request };
         if body.len() + MAX_HEAD > MAX_DOWN {
             return uplink::message(&Answer { status: OVER_HTTP, ..answer }, &[]);
         }

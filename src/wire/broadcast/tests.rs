@@ -97,6 +97,7 @@ fn nothing_may_stand_behind_the_object() {
         not_json(content);
     }
     assert_eq!(object(b" \r\n\t{\"action\":\"ping\"}\n "), Ok(Order::Ping));
+    assert_eq!(object(text(Order::Attend).as_bytes()), Ok(Order::Attend));
 }
 
 #[test]
@@ -282,7 +283,7 @@ proptest! {
         match object(&content) {
             Ok(Order::Enqueue(id)) => prop_assert!(id.get() > 0),
             Ok(Order::Kill(id)) => prop_assert!(id.get() > 0),
-            Ok(Order::Ping) => {}
+            Ok(Order::Ping | Order::Attend) => {}
             Err(why) => prop_assert!(!why.to_string().is_empty()),
         }
     }

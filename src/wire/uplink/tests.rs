@@ -19,7 +19,8 @@ fn a_message_is_a_line_and_a_body() {
 
 #[test]
 fn answers_and_orders_are_told_apart() {
-    let answer = Answer { answer: 7, status: 202, location: None, attempt: Some(2) };
+    let answer =
+        Answer { answer: 7, status: 202, location: None, attempt: Some(2), request: Some("7 sleep".to_owned()) };
     assert_eq!(said(&message(&answer, b"x")), Ok(Said::Answer(answer, b"x")));
     assert_eq!(said(br#"{"action":"ping"}"#), Ok(Said::Order(Order::Ping)));
     assert_eq!(said(br#"{"action":"enqueue","run_id":3}"#), Ok(Said::Order(Order::Enqueue(run(3)))));

@@ -25,6 +25,9 @@ fn worker(number: i64, seats: Option<u32>) -> Worker {
         ping_response_dts: None,
         worker_version: None,
         concurrent_jobs: seats,
+        heard_dts: None,
+        report: None,
+        asked: None,
     }
 }
 

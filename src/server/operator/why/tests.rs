@@ -81,6 +81,9 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
         ping_response_dts: answered,
         worker_version: None,
         concurrent_jobs: None,
+        heard_dts: None,
+        report: None,
+        asked: None,
     }
 }
 

@@ -78,6 +78,7 @@ fn crew() -> Crew {
         pools: [(PoolId::new(1).unwrap(), vec![worker(1), worker(2), worker(3)])].into(),
         enabled: [worker(1), worker(2)].into(),
         silent: BTreeSet::new(),
+        resting: BTreeSet::new(),
     }
 }
 
@@ -99,6 +100,7 @@ fn table() -> Vec<Case> {
     let on_all = || Job { run_on_all_workers: true, ..job() };
     let policy = |concurrency| Job { concurrency, ..job() };
     let silent = |ids: &[i64]| Crew { silent: ids.iter().copied().map(worker).collect(), ..crew() };
+    let resting = |ids: &[i64]| Crew { resting: ids.iter().copied().map(worker).collect(), ..crew() };
     let nobody = || Crew { enabled: BTreeSet::new(), ..crew() };
     let both = || vec![due(7), manual(8)];
     vec![
@@ -136,6 +138,17 @@ fn table() -> Vec<Case> {
         Case { job: on_all(), ..case("on all workers", both()) },
         Case { job: on_all(), crew: silent(&[2]), ..case("on all workers, one silent", vec![due(7)]) },
         Case { job: on_all(), crew: silent(&[1, 2]), ..case("on all workers, all silent", vec![due(7)]) },
+        Case { crew: resting(&[1]), ..case("one rests", vec![due(7)]) },
+        Case { crew: resting(&[1, 2]), ..case("everybody who is enabled rests", vec![due(7)]) },
+        Case {
+            crew: resting(&[2]),
+            ..case(
+                "manual, pinned to a resting worker, and what comes after it",
+                vec![Run { is_manual: true, ..pinned(7, 7, 2) }, due(8)],
+            )
+        },
+        Case { job: on_all(), crew: resting(&[2]), ..case("on all workers, one rests", vec![due(7)]) },
+        Case { job: on_all(), crew: resting(&[1, 2]), ..case("on all workers, all rest", vec![due(7)]) },
         Case { job: on_all(), crew: nobody(), ..case("on all workers, nobody enabled", vec![due(7)]) },
     ]
 }
@@ -160,7 +173,10 @@ fn said(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Announce(run, None) => format!("run {run} is announced"),
         Verdict::Announce(run, Some(to)) => format!("run {run} is announced to worker {to}"),
-        Verdict::Spread(run, on, without) => format!("run {run} for workers {}; without {}", ids(on), ids(without)),
+        Verdict::Spread(run, on, without) => {
+            let without: Vec<_> = without.iter().map(|(worker, why)| format!("{worker}, which {why}")).collect();
+            format!("run {run} for workers {}; without {}", ids(on), without.join(", "))
+        }
         Verdict::Wait(run, reason) => format!("run {run} waits: {reason}"),
         Verdict::Skip(run, reason) => format!("run {run} is skipped: {reason}"),
         Verdict::Replace(run, killed) => {

@@ -1,0 +1,165 @@
+//! What workers do as a whole: what is shown of it, what may be asked of it, and whether new runs are given. Pure.
+//!
+//! A request holds from the moment it was made until the worker has confirmed it: meanwhile nothing is given that it
+//! would have to refuse. A request that the worker may know of already is never dropped in silence; another takes its
+//! place.
+
+use super::model::{Instant, Worker};
+use crate::run::{Action, Duty, Pace, Request};
+
+#[cfg(test)]
+mod tests;
+
+/// What a worker told of itself. One of the original kind does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What it does.
+    pub duty: Duty,
+    /// Since when, by our clock.
+    pub since: Instant,
+    /// How many of its seats are taken.
+    pub seats_taken: u32,
+    /// How many results wait in its outbox.
+    pub outbox: u32,
+    /// Whether it can restart.
+    pub restarts: bool,
+}
+
+/// The latest request to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The request.
+    pub request: Request,
+    /// Who asked.
+    pub by: String,
+    /// Why, if somebody said.
+    pub reason: String,
+    /// When.
+    pub at: Instant,
+    /// When it was told to the worker first.
+    pub sent: Option<Instant>,
+    /// When the worker said that it follows it.
+    pub heard: Option<Instant>,
+    /// When and how it was over.
+    pub over: Option<(Instant, End)>,
+}
+
+/// How a request is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The worker has confirmed it.
+    Confirmed,
+    /// It was taken back before the worker knew of it.
+    Cancelled,
+}
+
+impl End {
+    /// Its name, in the store and to people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Where a worker stands, to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It finds out what was left behind.
+    Starting,
+    /// It takes new runs.
+    Awake,
+    /// It takes no new runs, and has some.
+    Draining,
+    /// It takes no new runs, and has none.
+    Asleep,
+    /// It has left, or was never there.
+    Offline,
+    /// It does not answer, and has not said that it leaves.
+    Lost,
+}
+
+/// Where a worker stands. Who was not heard of since `silent` does not answer.
+#[must_use]
+pub fn shown(worker: &Worker, silent: Instant) -> Shown {
+    let duty = worker.report.map(|report| report.duty);
+    match (duty, worker.heard()) {
+        (_, None) | (Some(Duty::Offline), _) => Shown::Offline,
+        (_, Some(heard)) if heard < silent => Shown::Lost,
+        (Some(Duty::Starting), _) => Shown::Starting,
+        (Some(Duty::Awake) | None, _) => Shown::Awake,
+        (Some(Duty::Draining), _) => Shown::Draining,
+        (Some(Duty::Asleep), _) => Shown::Asleep,
+    }
+}
+
+/// Whether a worker is given new runs, as far as it is not disabled.
+#[must_use]
+pub fn takes_runs(worker: &Worker) -> bool {
+    let rests = worker.open_request().is_some_and(|asked| asked.request.action != Action::Wake);
+    let duty = worker.report.map_or(Duty::Awake, |report| report.duty);
+    !rests && matches!(duty, Duty::Starting | Duty::Awake)
+}
+
+/// What becomes of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is so already, or asked for already.
+    Already,
+    /// What was asked for is taken back: the worker does not know of it.
+    Cancel,
+    /// It is asked of the worker, in place of whatever was asked before.
+    Ask,
+}
+
+/// Why a worker cannot do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cannot {
+    /// It does not know of actions.
+    #[error("is of the original kind or too old: it cannot {}", .0.word())]
+    OriginalKind(Action),
+    /// Nobody knows what it can.
+    #[error("has never answered: nobody knows whether it can {}", .0.word())]
+    Never(Action),
+    /// It was not told how.
+    #[error("cannot restart: restart_exit_code is not set there")]
+    NoRestart,
+    /// It has left.
+    #[error("is offline: it cannot {}", .0.word())]
+    Offline(Action),
+}
+
+/// What becomes of the wish that a worker does something.
+///
+/// # Errors
+/// Why it cannot.
+pub fn ask(worker: &Worker, action: Action, pace: Pace) -> Result<Verdict, Cannot> {
+    let Some(report) = worker.report else {
+        return Err(match worker.heard() {
+            Some(_) => Cannot::OriginalKind(action),
+            None => Cannot::Never(action),
+        });
+    };
+    match (action, report.duty) {
+        (Action::Restart, _) if !report.restarts => return Err(Cannot::NoRestart),
+        (Action::Restart, Duty::Offline) => return Err(Cannot::Offline(action)),
+        _ => {}
+    }
+    let is_so = match action {
+        Action::Wake => matches!(report.duty, Duty::Awake | Duty::Starting),
+        Action::Sleep => report.duty == Duty::Asleep,
+        Action::Shutdown => report.duty == Duty::Offline,
+        Action::Restart => false,
+    };
+    match worker.open_request() {
+        None if is_so => Ok(Verdict::Already),
+        None => Ok(Verdict::Ask),
+        Some(asked) if asked.request.action == action && (asked.request.pace == pace || pace == Pace::AfterRuns) => {
+            Ok(Verdict::Already)
+        }
+        Some(asked) if is_so && asked.sent.is_none() => Ok(Verdict::Cancel),
+        Some(_) => Ok(Verdict::Ask),
+    }
+}

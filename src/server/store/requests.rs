@@ -1,0 +1,207 @@
+//! What workers tell of themselves, and what is asked of them.
+//!
+//! An answer of a worker and what it is told in return are one change: whoever asks in between is told to it the next
+//! time, and a request that was told is known to be.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::{Action, Duty, Pace, Request, RequestId};
+use crate::server::duty::{self, Cannot, End, Verdict};
+use crate::server::model::{Instant, Worker, WorkerId};
+use crate::server::news::Item;
+
+/// What a worker tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// When, by its own clock.
+    pub at: Option<Instant>,
+    /// Its version.
+    pub version: Option<String>,
+    /// How many runs it does at once.
+    pub seats: Option<u32>,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// What kind of worker it is, as its own answer shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// It is not the worker itself that speaks.
+    #[default]
+    Unsaid,
+    /// It says nothing of what it does.
+    Original,
+    /// It knows of actions.
+    Ours(Tells),
+}
+
+/// What a worker tells that knows of actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tells {
+    /// What it does.
+    pub duty: Duty,
+    /// How many of its seats are taken.
+    pub seats_taken: u32,
+    /// How many results wait in its outbox.
+    pub outbox: u32,
+    /// Whether it can restart.
+    pub restarts: bool,
+    /// Which request it follows.
+    pub follows: Option<RequestId>,
+    /// Which request it has done last.
+    pub done: Option<RequestId>,
+}
+
+/// A wish that a worker does something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// What.
+    pub action: Action,
+    /// What becomes of its runs.
+    pub pace: Pace,
+    /// Whose wish it is.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Store {
+    /// A worker has answered. What it does not say stays as it was. Answers with what it is asked to do.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn answered(
+        &self,
+        worker: WorkerId,
+        answer: &Answer,
+        now: Instant,
+    ) -> Result<Option<Request>, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(before) = find(&mut writing, worker).await? else { return Ok(None) };
+        let query = sqlx::query(
+            "UPDATE worker SET heard = ?, ping_response_dts = coalesce(?, ping_response_dts),
+             worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs) WHERE id = ?",
+        )
+        .bind(micros(now))
+        .bind(answer.at.map(micros))
+        .bind(&answer.version)
+        .bind(answer.seats)
+        .bind(worker.get());
+        query.execute(&mut *writing).await?;
+        let told = take(&mut writing, &before, answer.kind, now).await?;
+        writing.commit().await?;
+        self.news().tell(Item::WorkerChanged(worker));
+        Ok(told)
+    }
+
+    /// Asks something of a worker, or takes back what was asked, as is right where it stands. Nothing if there is no such
+    /// worker.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn ask_worker(
+        &self,
+        worker: WorkerId,
+        wish: &Wish,
+        now: Instant,
+    ) -> Result<Option<Result<Verdict, Cannot>>, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(found) = find(&mut writing, worker).await? else { return Ok(None) };
+        let verdict = match duty::ask(&found, wish.action, wish.pace) {
+            Ok(verdict) => verdict,
+            Err(cannot) => return Ok(Some(Err(cannot))),
+        };
+        match verdict {
+            Verdict::Already => return Ok(Some(Ok(verdict))),
+            Verdict::Cancel => end(&mut writing, worker, End::Cancelled, now).await?,
+            Verdict::Ask => ask(&mut writing, &found, wish, now).await?,
+        }
+        writing.commit().await?;
+        self.news().tell(Item::WorkerChanged(worker));
+        Ok(Some(Ok(verdict)))
+    }
+
+    /// The workers of a title or a key.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn workers_named(&self, name: &str, limit: u32) -> Result<Vec<WorkerId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT id FROM worker WHERE title = ?1 OR api_key = ?1 ORDER BY id LIMIT ?2");
+        let found: Vec<i64> = query.bind(name).bind(limit).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(WorkerId::new).collect())
+    }
+}
+
+/// Reads a worker in a change.
+async fn find(connection: &mut SqliteConnection, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
+    let row = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get()).fetch_optional(connection).await?;
+    row.as_ref().map(rows::worker).transpose()
+}
+
+/// Takes what a worker tells of itself; what it is to be told.
+async fn take(
+    connection: &mut SqliteConnection,
+    before: &Worker,
+    kind: Kind,
+    now: Instant,
+) -> Result<Option<Request>, StoreError> {
+    let tells = match kind {
+        Kind::Unsaid => return Ok(None),
+        Kind::Original => {
+            // Whatever it was before.
+            let query = sqlx::query("UPDATE worker SET duty = NULL WHERE id = ? AND duty IS NOT NULL");
+            query.bind(before.id.get()).execute(connection).await?;
+            return Ok(None);
+        }
+        Kind::Ours(tells) => tells,
+    };
+    let query = sqlx::query(
+        "UPDATE worker SET duty_since = CASE WHEN duty IS ?1 THEN duty_since ELSE ?2 END, duty = ?1, seats_taken = ?3,
+         outbox = ?4, restarts = ?5 WHERE id = ?6",
+    )
+    .bind(tells.duty.word())
+    .bind(micros(now))
+    .bind(tells.seats_taken)
+    .bind(tells.outbox)
+    .bind(tells.restarts)
+    .bind(before.id.get());
+    query.execute(&mut *connection).await?;
+    let Some(asked) = before.open_request() else { return Ok(None) };
+    let request = asked.request;
+    if tells.done == Some(request.id) {
+        end(connection, before.id, End::Confirmed, now).await?;
+        return Ok(None);
+    }
+    let query = sqlx::query(
+        "UPDATE worker SET request_sent = coalesce(request_sent, ?1),
+         request_heard = CASE WHEN ?2 THEN coalesce(request_heard, ?1) END WHERE id = ?3",
+    );
+    query.bind(micros(now)).bind(tells.follows == Some(request.id)).bind(before.id.get()).execute(connection).await?;
+    Ok(Some(request))
+}
+
+async fn ask(connection: &mut SqliteConnection, worker: &Worker, wish: &Wish, now: Instant) -> Result<(), StoreError> {
+    // A number that the worker has never heard, also after the store was brought back from a copy.
+    let last = worker.asked.as_ref().map_or(0, |asked| asked.request.id.get());
+    let query = sqlx::query(
+        "UPDATE worker SET request = ?, request_action = ?, request_now = ?, request_by = ?, request_reason = ?,
+         request_at = ?, request_sent = NULL, request_heard = NULL, request_over = NULL, request_end = NULL WHERE id = ?",
+    )
+    .bind(micros(now).max(last + 1))
+    .bind(wish.action.word())
+    .bind(wish.pace == Pace::Now)
+    .bind(&wish.by)
+    .bind(&wish.reason)
+    .bind(micros(now))
+    .bind(worker.id.get());
+    query.execute(connection).await?;
+    Ok(())
+}
+
+async fn end(connection: &mut SqliteConnection, worker: WorkerId, end: End, now: Instant) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE worker SET request_over = ?, request_end = ? WHERE id = ?");
+    query.bind(micros(now)).bind(end.word()).bind(worker.get()).execute(connection).await?;
+    Ok(())
+}
