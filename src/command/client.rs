@@ -59,10 +59,19 @@ impl Client {
         self.read(self.send(request).await?).await
     }
 
-    /// Asks for a text.
-    pub async fn text(&self, path: &[&str]) -> Result<Vec<u8>, Failure> {
-        let response = self.send(self.request(Method::GET, path).timeout(PATIENCE)).await?;
-        self.whole(response).await
+    /// Asks for a text, and hands on what there is of it as it comes, until nobody wants more.
+    pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
+        let mut response = self.send(self.request(Method::GET, path)).await?;
+        let next = async |response: &mut Response| match tokio::time::timeout(PATIENCE, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|e| unavailable(&self.base, &e)),
+            Err(_) => Err(Failure::new(UNAVAILABLE, format!("{} does not go on", self.base))),
+        };
+        while let Some(chunk) = next(&mut response).await? {
+            if !take(&chunk) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Has something done.

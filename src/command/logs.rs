@@ -13,9 +13,9 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
     let client = find::server(&args.at)?;
     let run = which(&client, &args.run).await?;
     if !args.follow {
-        let log = client.text(&["runs", &run.to_string(), "log"]).await?;
         // Who has closed the other end has seen enough.
-        let _ = std::io::stdout().lock().write_all(&log);
+        let print = |piece: &[u8]| std::io::stdout().lock().write_all(piece).is_ok();
+        client.text(&["runs", &run.to_string(), "log"], print).await?;
         return Ok(OK);
     }
     let mut watch = Watch::new(client, run);

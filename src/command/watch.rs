@@ -60,7 +60,7 @@ impl Watch {
                     return Ok(Seen::Run(run));
                 }
                 Ok(Some(Line::Log(text))) => return Ok(self.print(&text)),
-                Ok(Some(Line::Gap)) => {
+                Ok(Some(Line::Gap | Line::Replaced(_))) => {
                     // What was printed is no measure any more.
                     self.again = 0;
                     return Ok(self.print(GAP));

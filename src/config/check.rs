@@ -18,7 +18,7 @@ use crate::run::{ApiKey, IncompleteRuns, Leftovers, Secret};
 use crate::{daemon, execution, intake, report, rest, source};
 
 /// More than this of a log would only be carried around; more is cut to it.
-const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
 
 /// The longest waits; beyond them a number is a slip of the finger. Python's worker took any
 /// number for `reconnect_after_inactivity`, so the bound for it is generous.

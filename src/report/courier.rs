@@ -48,12 +48,14 @@ pub(super) struct Courier {
 }
 
 /// A log as the server has it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Appended {
     /// How many bytes of output.
     output: u64,
     /// How many bytes of text that made.
     text: u64,
+    /// Whether that is nothing, or ends with a line.
+    ends_line: bool,
 }
 
 /// What a call leads to.
@@ -95,7 +97,7 @@ impl Courier {
             backoff: Backoff::default(),
             rejections: 0,
             start_rejected: false,
-            appended: entry.run_log.is_none().then(Appended::default),
+            appended: entry.run_log.is_none().then_some(Appended { output: 0, text: 0, ends_line: true }),
             log_cap: None,
         }
     }
@@ -295,7 +297,11 @@ impl Courier {
         let piece = self.desk.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES);
         let Ok(Some(piece)) = piece else { return Ok(false) };
         let (text, whole) = excerpt::piece(&piece);
-        let after = Appended { output: known.output + whole as u64, text: known.text + text.len() as u64 };
+        let after = Appended {
+            output: known.output + whole as u64,
+            text: known.text + text.len() as u64,
+            ends_line: if text.is_empty() { known.ends_line } else { text.ends_with('\n') },
+        };
         if after.text > limit {
             return Ok(false);
         }
@@ -313,10 +319,43 @@ impl Courier {
         Ok(true)
     }
 
+    /// Appends what the server does not have of a long log, and the note behind it: nobody then has to hold all of it at once.
+    /// False where the log is to be sent whole.
+    async fn append_rest(&mut self, expected: u64, note: &str) -> Result<bool, Failure> {
+        while let Some(known) = self.appended {
+            if known.output < expected {
+                if !self.append().await? || self.appended.is_some_and(|after| after.output == known.output) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let note = match (note, known.ends_line) {
+                ("", _) => return Ok(true),
+                (note, true) => note.to_owned(),
+                (note, false) => format!("\n{note}"),
+            };
+            self.appended = None;
+            if known.text + note.len() as u64 > self.desk.settings.borrow().max_log_bytes {
+                return Ok(false);
+            }
+            return match self.desk.client.append_log(self.claimed(), known.text, &note).await {
+                Ok(_) => Ok(true),
+                Err(Failure::Rejected(_) | Failure::Unreachable(_)) => Ok(false),
+                Err(failure) => Err(failure),
+            };
+        }
+        Ok(false)
+    }
+
     async fn send_log(&mut self) -> Result<Step, Failure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
         let (note, expected) = (end.outcome.note(), end.output);
         if self.known.output_sent == Some(expected) && note.is_empty() && self.appended.is_none() {
+            self.known.log_sent = true;
+            return Ok(Step::On);
+        }
+        if expected > plan::APPEND_BYTES && self.append_rest(expected, &note).await? {
+            crash_point!(LogSent);
             self.known.log_sent = true;
             return Ok(Step::On);
         }

@@ -31,8 +31,10 @@ pub struct Settings {
     pub time_zone: Tz,
     /// How many objects a page of a list has, if nobody says.
     pub page_limit: u32,
-    /// The longest body of a request, in bytes; a log is the longest there is.
+    /// The longest body of a request, in bytes; a log that is sent whole is the longest there is.
     pub max_body: usize,
+    /// The longest log that is sent in pieces, in bytes.
+    pub max_log: u64,
     /// How often workers are asked whether they are there.
     pub ping_interval: Duration,
     /// How many of these may go unanswered.
@@ -63,6 +65,7 @@ impl Settings {
             time_zone: Tz::Europe__Amsterdam,
             page_limit: 200,
             max_body: 32 * 1024 * 1024,
+            max_log: 128 * 1024 * 1024,
             ping_interval: Duration::from_secs(300),
             silent_intervals: 3,
             ping_margin: Duration::from_secs(15),

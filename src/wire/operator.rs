@@ -468,8 +468,41 @@ pub enum Line {
     Log(String),
     /// Something of its log is left out here.
     Gap,
+    /// Its log is another now, and this long. Told to who said from where on it follows, in place of what is new:
+    /// that stands anywhere in it.
+    Replaced(LogSize),
     /// The server stops; who wants to know more asks again.
     Bye,
+}
+
+/// How long a log is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSize {
+    /// In bytes.
+    pub bytes: u64,
+    /// In lines, with the last one whether it has an end or not.
+    pub lines: u64,
+    /// How often something of it was taken back. While this is the same, what was read of it still stands.
+    pub revision: u64,
+}
+
+/// Some lines of a log, and how long all of it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLines {
+    /// How long the log is, in bytes.
+    pub bytes: u64,
+    /// How many lines it has, with the last one whether it has an end or not.
+    pub lines: u64,
+    /// How often something of it was taken back. While this is the same, what was read of it still stands.
+    pub revision: u64,
+    /// The number of the first of these lines; the first of the log is 0.
+    pub first: u64,
+    /// At which byte of the log they begin.
+    pub from: u64,
+    /// Before which byte they end. That is within a line where the first of them is too long to be shown whole.
+    pub to: u64,
+    /// They, with their ends.
+    pub text: String,
 }
 
 /// Why a request is refused.

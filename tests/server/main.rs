@@ -14,6 +14,7 @@ mod fixture;
 mod health;
 mod hired;
 mod http;
+mod logs;
 mod onlookers;
 mod operator;
 mod planning;

@@ -5,6 +5,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::fixture::Fixture;
+use crate::stage::write_log;
 
 /// The tables, those first to which others refer.
 const TABLES: &[&str] = &[
@@ -33,7 +34,12 @@ pub async fn fill(fixture: &Fixture) {
     let mut change = connection.begin().await.expect("a change");
     for table in TABLES {
         for row in seed[table].as_array().expect("rows") {
-            insert(&mut change, table, row.as_object().expect("a row")).await;
+            let mut row = row.as_object().expect("a row").clone();
+            let content = if *table == "run_log" { row.remove("content") } else { None };
+            insert(&mut change, table, &row).await;
+            if let Some(content) = content.as_ref().and_then(Value::as_str) {
+                write_log(&mut change, row["run"].as_i64().expect("a run"), content).await;
+            }
         }
     }
     change.commit().await.expect("a commit");

@@ -232,13 +232,14 @@ impl Stage {
 
     /// The log of a run; empty if there is none.
     pub async fn log(&self, run: RunId) -> String {
-        self.ask("SELECT coalesce((SELECT content FROM run_log WHERE run = ?), '')", run).await
+        self.store().log_text(run).await.expect("an answer").unwrap_or_default()
     }
 
     pub async fn write_log(&self, run: RunId, content: &str) {
         let mut connection = self.connect().await;
-        let query = sqlx::query("INSERT INTO run_log (run, content) VALUES (?, ?)").bind(run.get()).bind(content);
+        let query = sqlx::query("INSERT INTO run_log (run) VALUES (?)").bind(run.get());
         query.execute(&mut connection).await.expect("a log");
+        write_log(&mut connection, run.get(), content).await;
     }
 
     async fn ask<T>(&self, question: &'static str, run: RunId) -> T
@@ -281,4 +282,19 @@ pub fn made(change: RunChange) -> Run {
         RunChange::Made(changed) => changed.run,
         other => panic!("{other:?}"),
     }
+}
+
+/// Writes the text of a log that has none.
+pub async fn write_log(connection: &mut SqliteConnection, run: i64, content: &str) {
+    let ends = content.matches('\n').count() as i64;
+    sqlx::query("UPDATE run_log SET bytes = ?, newlines = ?, unended = ? WHERE run = ?")
+        .bind(content.len() as i64)
+        .bind(ends)
+        .bind(!content.is_empty() && !content.ends_with('\n'))
+        .bind(run)
+        .execute(&mut *connection)
+        .await
+        .expect("its length");
+    let query = "INSERT INTO log_chunk (log, start, newlines, data) SELECT id, 0, 0, ? FROM run_log WHERE run = ?";
+    sqlx::query(query).bind(content.as_bytes()).bind(run).execute(connection).await.expect("its text");
 }

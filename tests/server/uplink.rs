@@ -85,7 +85,7 @@ impl Outbound {
         let ini = format!(
             "[job_runner_worker]\napi_base_url = http://{http}\napi_key = {}\nsecret = a secret\n\
              ws_url = ws://{websocket}/worker\nws_server_hostname = 127.0.0.1\nws_server_port = 1\n\
-             broadcaster_server_hostname = 127.0.0.1\nbroadcaster_server_port = 1\nlog_update_interval = 60\n\
+             broadcaster_server_hostname = 127.0.0.1\nbroadcaster_server_port = 1\nlog_update_interval = 60\nmax_log_bytes = 20000000\n\
              state_path = {}\nscript_temp_path = {}\nlog_level = debug\n",
             worker.api_key,
             at.join("state").display(),
@@ -198,6 +198,21 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     let late = stage.submit("late", "#!/bin/sh\nexec sleep 1000\n", Some(1)).await;
     stage.hear(|item| item == Item::RunReturned(late)).await;
     assert_eq!(stage.run(late).await.exit, Some(RunExit::TimedOut));
+
+    // Of a long log nothing is left out, and what the worker has to say stands behind it.
+    let script = "#!/bin/sh\nseq 400000\nprintf end\nexec sleep 1000\n";
+    let long = stage.submit("long", script, Some(2)).await;
+    stage.hear(|item| item == Item::RunReturned(long)).await;
+    let (log, expected) = (stage.log(long).await, (1..=400_000).map(|line| format!("{line}\n")).collect::<String>());
+    let note = log.strip_prefix(&format!("{expected}end\n"));
+    assert!(
+        note.is_some_and(|note| note.contains("The job was stopped")),
+        "{} bytes, then {:?}",
+        log.len(),
+        &log[log.len() - 200..]
+    );
+    let extent = stage.fixture.office().store.log_extent(long).await.expect("an answer").expect("a log");
+    assert_eq!(extent.revision, 0, "it was never sent a second time");
     outbound.stop().await;
     stage.fixture.stop().await;
 }

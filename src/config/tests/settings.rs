@@ -161,8 +161,8 @@ fn the_state_of_a_worker_is_below_the_base_under_a_safe_name() {
 
 #[test]
 fn logs_are_bounded_whatever_the_file_says() {
-    for (text, bytes) in [("0", 0), ("1", 1), ("10995116277760", 64 * 1024 * 1024)] {
+    for (text, bytes) in [("0", 0), ("1", 1), ("10995116277760", 128 * 1024 * 1024)] {
         assert_eq!(loaded(with("max_log_bytes", text)).settings.report.max_log_bytes, bytes);
     }
-    assert_mentions(&warnings(with("max_log_bytes", "67108865")), &["67108864 is used"]);
+    assert_mentions(&warnings(with("max_log_bytes", "134217729")), &["134217728 is used"]);
 }

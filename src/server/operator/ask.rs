@@ -5,8 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use chrono::Utc;
 use serde::Deserialize;
 
@@ -61,17 +59,6 @@ pub(super) async fn run(State(office): State<Arc<Office>>, Path(run): Path<Strin
 pub(super) async fn find_run(office: &Office, run: RunId) -> Result<Run, Refusal> {
     let found = office.store.overview_of_run(run).await?;
     found.as_ref().map(views::run).ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))
-}
-
-/// The log of a run, as text.
-pub(super) async fn log(
-    State(office): State<Arc<Office>>,
-    Path(run): Path<String>,
-) -> Result<impl IntoResponse, Refusal> {
-    let run = run_id(&run)?;
-    find_run(&office, run).await?;
-    let text = office.store.log_text(run).await?.unwrap_or_default();
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text))
 }
 
 /// Jobs.

@@ -1,22 +1,25 @@
 //! A run is followed: how it stands and its log, told as they change, until it is over.
 //!
 //! Nothing is polled: who follows sleeps until there is news of the run. What is told is what the store has then,
-//! so that a follower who falls behind misses nothing.
+//! so that a follower who falls behind misses nothing; and it is read when the last piece was taken, so that a slow
+//! one costs no more memory than a quick one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, stream};
+use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
 use super::ask::run_id;
-use super::growth::{Growth, growth};
+use super::reader::Reader;
 use super::views;
 use crate::run::RunId;
 use crate::server::news::{Heard, Item, Listener};
@@ -37,26 +40,31 @@ impl Default for Followers {
     }
 }
 
+/// From where on it is followed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FollowQuery {
+    /// The byte of the log from which on it is told: what is before is known.
+    from: Option<u64>,
+    /// The revision of the log of which that is known.
+    revision: Option<u64>,
+}
+
 /// Answers line by line.
 pub(super) async fn follow(
     State(office): State<Arc<Office>>,
     Extension(followers): Extension<Followers>,
     Path(run): Path<String>,
+    query: Result<Query<FollowQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
     let seat = followers.0.try_acquire_owned().map_err(|_| Refusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
     // Before the first look, so that nothing happens in between.
     let listener = office.news().listen();
-    let mut follow = Follow {
-        run,
-        listener,
-        told: None,
-        log: String::new(),
-        lines: VecDeque::new(),
-        over: false,
-        office,
-        _seat: seat,
-    };
+    let log = Reader::from(query.from, query.revision);
+    let mut follow =
+        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, office, _seat: seat };
     follow.look().await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?;
     let lines = stream::unfold(follow, |mut follow| async {
         let line = follow.next().await?;
@@ -77,10 +85,20 @@ struct Follow {
     listener: Listener,
     /// What was told last.
     told: Option<operator::Run>,
-    log: String,
+    log: Reader,
     lines: VecDeque<Line>,
-    over: bool,
+    end: End,
     _seat: OwnedSemaphorePermit,
+}
+
+/// Whether there is more to tell.
+enum End {
+    /// There may be.
+    Open,
+    /// The run is over: the rest of its log, and then that.
+    Near(Box<operator::Run>),
+    /// Nothing.
+    Here,
 }
 
 impl Follow {
@@ -89,24 +107,41 @@ impl Follow {
             if let Some(line) = self.lines.pop_front() {
                 return Some(line);
             }
-            if self.over {
+            if matches!(self.end, End::Here) {
                 return None;
             }
-            let stop = self.office.stop.clone();
-            tokio::select! {
-                () = stop.cancelled() => self.bye(),
-                concerned = concerned(&mut self.listener, self.run) => {
-                    // A run that is gone, or a store that does not answer: whoever follows asks again.
-                    if !concerned || !matches!(self.look().await, Ok(Some(()))) {
-                        self.bye();
-                    }
+            match self.log.read(&self.office.store, self.run).await {
+                Ok(Some(line)) => return Some(line),
+                Ok(None) => {}
+                Err(_) => self.bye(),
+            }
+            match std::mem::replace(&mut self.end, End::Here) {
+                End::Here => {}
+                End::Near(run) => self.tell(*run),
+                End::Open => {
+                    self.end = End::Open;
+                    self.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there may be more to tell.
+    async fn wait(&mut self) {
+        let stop = self.office.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => self.bye(),
+            concerned = concerned(&mut self.listener, self.run) => {
+                // A run that is gone, or a store that does not answer: whoever follows asks again.
+                if !concerned || !matches!(self.look().await, Ok(Some(()))) {
+                    self.bye();
                 }
             }
         }
     }
 
     fn bye(&mut self) {
-        self.over = true;
+        self.end = End::Here;
         self.lines.push_back(Line::Bye);
     }
 
@@ -115,21 +150,12 @@ impl Follow {
         // The run first: the log of one that is over is not older than its end.
         let Some(found) = self.office.store.overview_of_run(self.run).await? else { return Ok(None) };
         let run = views::run(&found);
-        let log = self.office.store.log_text(self.run).await?.unwrap_or_default();
-        let over = run.state.is_over();
-        if !over {
-            self.tell(run.clone());
-        }
-        match growth(&self.log, &log) {
-            Growth::Same => {}
-            Growth::More(more) => self.lines.push_back(Line::Log(more.to_owned())),
-            Growth::Gap(more) => self.lines.extend([Line::Gap, Line::Log(more.to_owned())]),
-        }
-        self.log = log;
-        if over {
-            self.over = true;
+        if run.state.is_over() {
+            self.end = End::Near(Box::new(run));
+        } else {
             self.tell(run);
         }
+        self.log.look(&self.office.store, self.run).await?;
         Ok(Some(()))
     }
 

@@ -1,45 +1,103 @@
-//! What is new in a log that was read before. Pure.
+//! What of a log was told, and what there is to tell when the log is another. Pure.
 //!
-//! A log mostly grows at its end. One that is too long loses its middle: then its end is looked for in the new
-//! text, to go on where it was left.
+//! A log mostly grows at its end. One that is too long loses its middle: then the end of what was told is looked for
+//! in the new text, to go on where it was left.
+
+use aho_corasick::AhoCorasick;
 
 #[cfg(test)]
 mod tests;
 
-/// How much of the old end is looked for, in bytes. Less would be found in the wrong place too easily.
+/// How much of the end of what was told is looked for, in bytes. Less would be found in the wrong place too easily.
 const NEEDLE: usize = 1024;
 
-/// What is new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Growth<'a> {
-    /// Nothing.
+/// What was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// How many bytes of the log.
+    pub bytes: u64,
+    /// The end of it.
+    end: Vec<u8>,
+}
+
+/// How it goes on with a log that is another.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// What was told stands in it still: what comes behind is new.
     Same,
-    /// This follows what was there.
-    More(&'a str),
-    /// Something is missing, then comes this.
-    Gap(&'a str),
+    /// Nothing is left of it behind what stands still.
+    Shorter,
+    /// From here on it is another, and what was told may be found again.
+    Seek(Box<Seek>),
 }
 
-/// What is new in a log.
-pub(super) fn growth<'a>(old: &str, new: &'a str) -> Growth<'a> {
-    if let Some(more) = new.strip_prefix(old) {
-        return if more.is_empty() { Growth::Same } else { Growth::More(more) };
+impl Told {
+    /// Nothing yet: it is to begin there.
+    pub fn from(bytes: u64) -> Self {
+        Self { bytes, end: Vec::new() }
     }
-    let rest = &new[common(old, new)..];
-    let needle = &old[old.ceil_char_boundary(old.len().saturating_sub(NEEDLE))..];
-    // The last place: output that repeats itself is rather told too little than twice.
-    match rest.rfind(needle) {
-        Some(at) if needle.len() >= NEEDLE / 2 => match &rest[at + needle.len()..] {
-            "" => Growth::Same,
-            more => Growth::More(more),
-        },
-        _ if rest.is_empty() => Growth::Same,
-        _ => Growth::Gap(rest),
+
+    /// This is told now.
+    pub fn tell(&mut self, piece: &[u8]) {
+        self.bytes += piece.len() as u64;
+        let stays = NEEDLE.saturating_sub(piece.len()).min(self.end.len());
+        self.end.drain(..self.end.len() - stays);
+        self.end.extend_from_slice(&piece[piece.len().saturating_sub(NEEDLE)..]);
+    }
+
+    /// The log is another from `kept` bytes on, and `bytes` long.
+    pub fn replaced(&self, kept: u64, bytes: u64) -> Next {
+        if self.bytes <= kept {
+            Next::Same
+        } else if kept >= bytes {
+            Next::Shorter
+        } else {
+            Next::Seek(Box::new(Seek::new(&self.end, kept)))
+        }
     }
 }
 
-/// How much of the beginning is the same, in bytes.
-fn common(old: &str, new: &str) -> usize {
-    let same = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
-    new.floor_char_boundary(same)
+/// Looks for the last place of what was told.
+#[derive(Debug)]
+pub(super) struct Seek {
+    /// Nothing where it is too short to be looked for.
+    needle: Option<AhoCorasick>,
+    length: usize,
+    /// Up to which byte it was looked for.
+    pub at: u64,
+    /// What there was last: what is looked for may begin in it.
+    before: Vec<u8>,
+    found: Option<u64>,
+}
+
+impl Seek {
+    fn new(needle: &[u8], from: u64) -> Self {
+        let length = needle.len();
+        let needle = Some(needle).filter(|_| length >= NEEDLE / 2).and_then(|needle| AhoCorasick::new([needle]).ok());
+        Self { needle, length, at: from, before: Vec::new(), found: None }
+    }
+
+    /// Whether there is something to look for.
+    pub fn is_of_use(&self) -> bool {
+        self.needle.is_some()
+    }
+
+    /// Looks on in what comes next.
+    pub fn look(&mut self, piece: &[u8]) {
+        let Some(needle) = &self.needle else { return };
+        let begin = self.at - self.before.len() as u64;
+        self.at += piece.len() as u64;
+        self.before.extend_from_slice(piece);
+        // The last place: output that repeats itself is rather told too little than twice.
+        if let Some(last) = needle.find_overlapping_iter(&self.before).last() {
+            self.found = Some(begin + last.end() as u64);
+        }
+        let passed = self.before.len() - (self.length - 1).min(self.before.len());
+        self.before.drain(..passed);
+    }
+
+    /// Behind which byte it was found.
+    pub fn found(&self) -> Option<u64> {
+        self.found
+    }
 }

@@ -10,7 +10,10 @@ mod ask;
 mod follow;
 mod growth;
 mod guard;
+mod log;
 mod make;
+mod range;
+mod reader;
 mod steer;
 mod views;
 mod why;
@@ -36,7 +39,8 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
     let routes = Router::new()
         .route("/runs", get(ask::runs).post(make::run))
         .route("/runs/{run}", get(ask::run))
-        .route("/runs/{run}/log", get(ask::log))
+        .route("/runs/{run}/log", get(log::file))
+        .route("/runs/{run}/log/lines", get(log::lines))
         .route("/runs/{run}/follow", get(follow::follow))
         .route("/runs/{run}/kill", post(steer::kill))
         .route("/jobs", get(ask::jobs).post(make::job))

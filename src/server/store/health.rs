@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
+use super::chunks;
 use super::fires::record;
 use super::look::ask_kill;
 use super::rows::{self, instant};
@@ -184,11 +185,12 @@ async fn lose_one(
         return Ok(vec![Item::RunGivenBack(run.id)]);
     }
     // Somebody's words are never written over.
-    let query = sqlx::query("INSERT OR IGNORE INTO run_log (run, content) VALUES (?, ?)");
-    let obituary = obituary(run, &job);
-    let written = query.bind(run.id.get()).bind(&obituary).execute(&mut *connection).await?.rows_affected() > 0;
+    let written = match chunks::of_run(connection, run.id).await? {
+        Some(_) => None,
+        None => Some(chunks::begin(connection, run.id, Some(&obituary(run, &job))).await?),
+    };
     let mut news = follow(connection, run, now).await?;
-    news.extend(written.then_some(Item::RunLog(run.id, obituary.len() as u64)));
+    news.extend(written.map(|log| Item::RunLog(run.id, log.len())));
     news.push(Item::RunReturned(run.id));
     Ok(news)
 }

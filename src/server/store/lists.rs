@@ -1,5 +1,8 @@
 //! Lists of resources: who may see what, narrowed, in the original's order, a page at a time.
 
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -408,7 +411,25 @@ impl Store {
     /// # Errors
     /// That the store does not answer.
     pub async fn logs(&self, ask: &Ask) -> Result<Page<Log>, StoreError> {
-        self.select(Resource::RunLog, ask).await?.map(rows::log)
+        let page = self.select(Resource::RunLog, ask).await?;
+        let mut logs = page.map(log)?;
+        let mut query = QueryBuilder::new("SELECT log, data FROM log_chunk WHERE log IN (");
+        let mut ids = query.separated(", ");
+        for log in &logs.things {
+            ids.push_bind(log.id.get());
+        }
+        query.push(") ORDER BY log, start");
+        let mut texts = BTreeMap::<i64, Vec<u8>>::new();
+        let mut chunks = query.build_query_as::<(i64, Vec<u8>)>().fetch(&self.readers);
+        while let Some((log, data)) = chunks.try_next().await? {
+            texts.entry(log).or_default().extend(data);
+        }
+        for log in &mut logs.things {
+            if let (Some(content), Some(text)) = (&mut log.content, texts.remove(&log.id.get())) {
+                *content = String::from_utf8(text).map_err(|e| sqlx::Error::Decode(e.into()))?;
+            }
+        }
+        Ok(logs)
     }
 
     /// Requests to kill.
@@ -422,6 +443,15 @@ impl Store {
     async fn ids(&self, sql: &'static str, of: i64) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar(sql).bind(of).fetch_all(&self.readers).await?)
     }
+}
+
+/// A log, without its text.
+fn log(row: &SqliteRow) -> Result<Log, StoreError> {
+    Ok(Log {
+        id: LogId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
+        run: RunId::new(row.try_get("run")?).ok_or(sqlx::Error::RowNotFound)?,
+        content: row.try_get::<Option<i64>, _>("bytes")?.map(|_| String::new()),
+    })
 }
 
 impl Page<SqliteRow> {

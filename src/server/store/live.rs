@@ -1,5 +1,6 @@
 //! The log of a run that goes on, piece by piece.
 
+use super::chunks::{self, Extent};
 use super::runs::find;
 use super::{Store, StoreError};
 use crate::run::RunId;
@@ -33,33 +34,30 @@ impl Store {
         from: u64,
         text: &str,
         who: Who,
-        most: usize,
+        most: u64,
     ) -> Result<Appended, StoreError> {
         let mut writing = self.write().await?;
         let Some(found) = find(&mut writing, run).await? else { return Ok(Appended::Unknown) };
         if let Err(refusal) = life::may_log(&found, who) {
             return Ok(Appended::Refused(refusal));
         }
-        let query = sqlx::query_scalar("SELECT length(CAST(content AS BLOB)) FROM run_log WHERE run = ?");
-        let length: Option<Option<i64>> = query.bind(run.get()).fetch_optional(&mut *writing).await?;
-        let length = u64::try_from(length.flatten().unwrap_or(0)).unwrap_or(0);
+        let before = chunks::of_run(&mut writing, run).await?;
+        let length = before.as_ref().map_or(0, Extent::len);
         if length != from {
             return Ok(Appended::Elsewhere(length));
         }
-        let after = length + text.len() as u64;
-        if after > most as u64 {
+        if length + text.len() as u64 > most {
             return Ok(Appended::TooLong);
         }
-        let id: i64 = sqlx::query_scalar(
-            "INSERT INTO run_log (run, content) VALUES (?, ?)
-             ON CONFLICT (run) DO UPDATE SET content = coalesce(content, '') || excluded.content RETURNING id",
-        )
-        .bind(run.get())
-        .bind(text)
-        .fetch_one(&mut *writing)
-        .await?;
+        let log = match before {
+            None => chunks::begin(&mut writing, run, Some(text)).await?,
+            Some(mut log) => {
+                chunks::append(&mut writing, &mut log, text.as_bytes()).await?;
+                log
+            }
+        };
         writing.commit().await?;
-        self.news().tell(Item::RunLog(run, after));
-        Ok(LogId::new(id).map_or(Appended::Unknown, Appended::Kept))
+        self.news().tell(Item::RunLog(run, log.len()));
+        Ok(Appended::Kept(log.log))
     }
 }

@@ -1,8 +1,9 @@
 //! Logs of runs: written by who executes the run, for as long as it lasts.
 
+use super::chunks::{self, Extent};
 use super::lists::Log;
 use super::runs::find;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::run::RunId;
 use crate::server::life::{self, Refusal, Who};
 use crate::server::model::LogId;
@@ -27,28 +28,29 @@ impl Store {
     pub async fn put_log(&self, run: RunId, content: Option<&str>, who: Who) -> Result<LogChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(found) = find(&mut writing, run).await? else { return Ok(LogChange::Unknown) };
-        let before = sqlx::query("SELECT * FROM run_log WHERE run = ?").bind(run.get()).fetch_optional(&mut *writing);
-        let before = before.await?.as_ref().map(super::rows::log).transpose()?;
+        let allowed = life::may_log(&found, who);
+        let before = chunks::of_run(&mut writing, run).await?;
+        let common = match (&before, content) {
+            (Some(before), Some(content)) => chunks::common(&mut writing, before, content).await?,
+            _ => 0,
+        };
         if let Some(before) = &before
-            && before.content.as_deref() == content
-            && life::may_log(&found, who) != Err(Refusal::Theirs)
+            && before.bytes == content.map(|content| content.len() as u64)
+            && before.len() == common
+            && allowed != Err(Refusal::Theirs)
         {
-            return Ok(LogChange::Kept(before.id));
+            return Ok(LogChange::Kept(before.log));
         }
-        if let Err(refusal) = life::may_log(&found, who) {
+        if let Err(refusal) = allowed {
             return Ok(LogChange::Refused(refusal));
         }
-        let id: i64 = sqlx::query_scalar(
-            "INSERT INTO run_log (run, content) VALUES (?, ?)
-             ON CONFLICT (run) DO UPDATE SET content = excluded.content RETURNING id",
-        )
-        .bind(run.get())
-        .bind(content)
-        .fetch_one(&mut *writing)
-        .await?;
+        let log = match before {
+            None => chunks::begin(&mut writing, run, content).await?,
+            Some(before) => replace(&mut writing, before, common, content).await?,
+        };
         writing.commit().await?;
-        self.news().tell(Item::RunLog(run, content.map_or(0, str::len) as u64));
-        Ok(LogId::new(id).map_or(LogChange::Unknown, LogChange::Kept))
+        self.news().tell(Item::RunLog(run, log.len()));
+        Ok(LogChange::Kept(log.log))
     }
 
     /// A log.
@@ -56,7 +58,36 @@ impl Store {
     /// # Errors
     /// That the store does not answer.
     pub async fn log(&self, log: LogId) -> Result<Option<Log>, StoreError> {
-        let row = sqlx::query("SELECT * FROM run_log WHERE id = ?").bind(log.get()).fetch_optional(&self.readers);
-        row.await?.as_ref().map(super::rows::log).transpose()
+        let ask = super::lists::only(log.get());
+        Ok(self.logs(&ask).await?.things.into_iter().next())
     }
+
+    /// The run of a log.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn run_of_log(&self, log: LogId) -> Result<Option<RunId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT run FROM run_log WHERE id = ?").bind(log.get());
+        Ok(query.fetch_optional(&self.readers).await?.and_then(RunId::new))
+    }
+}
+
+/// Writes what is other in a log: what the old one and the new one begin with stays as it is.
+async fn replace(
+    writing: &mut Writing,
+    mut log: Extent,
+    common: u64,
+    content: Option<&str>,
+) -> Result<Extent, StoreError> {
+    if common < log.len() {
+        chunks::cut(writing, &mut log, common).await?;
+    }
+    let Some(content) = content else {
+        log.bytes = None;
+        chunks::save(writing, &log).await?;
+        return Ok(log);
+    };
+    let rest = usize::try_from(common).unwrap_or(usize::MAX);
+    chunks::append(writing, &mut log, &content.as_bytes()[rest..]).await?;
+    Ok(log)
 }

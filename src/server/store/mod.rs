@@ -8,6 +8,7 @@
 //! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
 
 mod catalogue;
+mod chunks;
 mod due;
 mod edit;
 mod fires;
@@ -19,6 +20,7 @@ mod live;
 mod logs;
 mod look;
 mod overview;
+mod pieces;
 mod plan;
 mod portrait;
 mod remove;
@@ -37,6 +39,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Sqlite, Transaction};
 
 pub use catalogue::{Entry, Thing};
+pub use chunks::Extent;
 pub use edit::{Sheet, WorkerSheet};
 pub use health::{Muster, TimeLimit};
 pub use jobs::JobPatch;
@@ -45,6 +48,7 @@ pub use live::Appended;
 pub use logs::LogChange;
 pub use look::{Look, Offer};
 pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
+pub use pieces::Lines;
 pub use portrait::{Course, Kin};
 pub use remove::{Removal, Weight};
 pub use requests::{Answer, Kind, Tells, Wish};

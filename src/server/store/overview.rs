@@ -122,16 +122,6 @@ impl Store {
         query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
     }
 
-    /// The log of a run, as far as it is known.
-    ///
-    /// # Errors
-    /// That the store does not answer.
-    pub async fn log_text(&self, run: RunId) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT content FROM run_log WHERE run = ?").bind(run.get());
-        let found: Option<Option<String>> = query.fetch_optional(&self.readers).await?;
-        Ok(found.flatten())
-    }
-
     /// Jobs, in the order of their titles.
     ///
     /// # Errors

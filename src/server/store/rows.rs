@@ -5,12 +5,11 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
-use super::lists::Log;
 use crate::run::{Action, ApiKey, Attempt, Duty, KillId, Pace, Request, RequestId, RunId, Secret};
 use crate::server::duty::{Asked, End, Report};
 use crate::server::model::{
-    Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, LogId, OnLost, Pool, PoolId,
-    Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
+    Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
+    ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
 };
 
 /// A row that cannot be what we wrote.
@@ -274,15 +273,6 @@ pub fn fire_name(what: FireKind) -> &'static str {
         FireKind::Excluded => "excluded",
         FireKind::Missed => "missed",
     }
-}
-
-/// The log of a run.
-pub fn log(row: &SqliteRow) -> Result<Log, StoreError> {
-    Ok(Log {
-        id: LogId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
-        run: RunId::new(row.try_get("run")?).ok_or_else(|| strange("a run"))?,
-        content: row.try_get("content")?,
-    })
 }
 
 /// Why a run is to be killed, as it is stored.

@@ -3,6 +3,9 @@
 //! Names are the original's. Instants are microseconds since 1970 in UTC, times of a day are seconds
 //! since midnight, truth is 0 or 1.
 
+#[cfg(test)]
+mod tests;
+
 /// The steps. What was released is never changed, only added to.
 pub const MIGRATIONS: &[&str] = &[
     "
@@ -125,5 +128,40 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE worker ADD COLUMN request_heard INTEGER;
     ALTER TABLE worker ADD COLUMN request_over INTEGER;
     ALTER TABLE worker ADD COLUMN request_end TEXT;
+",
+    // A log lies in pieces: what is added to it costs no more the longer it is.
+    "
+    CREATE TABLE log_chunk (
+        id INTEGER PRIMARY KEY, log INTEGER NOT NULL REFERENCES run_log ON DELETE CASCADE,
+        start INTEGER NOT NULL, newlines INTEGER NOT NULL, data BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO log_chunk (log, start, newlines, data)
+    WITH RECURSIVE piece (log, start, newlines, stop) AS (
+        SELECT id, 0, 0, 0 FROM run_log WHERE octet_length(content) > 0
+        UNION ALL
+        SELECT piece.log, piece.stop,
+            newlines + (SELECT octet_length(data) - octet_length(replace(data, char(10), '')) FROM
+                (SELECT CAST(substr(whole, start + 1, stop - start) AS TEXT) AS data)),
+            -- No character is cut: what goes on with one has its upper bits so.
+            CASE WHEN NOT substr(whole, stop + 65537, 1) BETWEEN x'80' AND x'BF' THEN stop + 65536
+                WHEN NOT substr(whole, stop + 65536, 1) BETWEEN x'80' AND x'BF' THEN stop + 65535
+                WHEN NOT substr(whole, stop + 65535, 1) BETWEEN x'80' AND x'BF' THEN stop + 65534
+                ELSE stop + 65533 END
+        FROM piece JOIN (SELECT id, CAST(content AS BLOB) AS whole FROM run_log) AS old ON old.id = piece.log
+        WHERE piece.stop < octet_length(whole)
+    )
+    SELECT log, start, newlines, substr(CAST(content AS BLOB), start + 1, stop - start)
+    FROM piece JOIN run_log ON run_log.id = log WHERE stop > 0;
+    CREATE UNIQUE INDEX log_chunk_at ON log_chunk (log, start, newlines);
+    ALTER TABLE run_log ADD COLUMN bytes INTEGER;
+    ALTER TABLE run_log ADD COLUMN newlines INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run_log ADD COLUMN unended INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run_log ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run_log ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+    UPDATE run_log SET bytes = octet_length(content),
+        newlines = octet_length(content) - octet_length(replace(content, char(10), '')),
+        unended = octet_length(content) > 0 AND substr(CAST(content AS BLOB), -1) <> x'0A'
+    WHERE content IS NOT NULL;
+    ALTER TABLE run_log DROP COLUMN content;
 ",
 ];

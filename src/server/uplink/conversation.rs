@@ -190,7 +190,7 @@ impl Line {
         let Some(run) = run_id_of(path) else { return status(404) };
         let Ok(text) = str::from_utf8(body) else { return status(400) };
         let who = Who::Worker(self.worker().id, attempt);
-        match self.office.store.append_log(run, from, text, who, self.office.settings.max_body).await {
+        match self.office.store.append_log(run, from, text, who, self.office.settings.max_log).await {
             Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
             Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),
             Ok(Appended::TooLong) => status(413),

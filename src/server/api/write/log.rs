@@ -27,8 +27,8 @@ pub async fn change(office: &Office, id: i64, form: &Form, call: &Call<'_>) -> R
     // Nothing is mentioned, so nothing changes.
     let Some(content) = form.text("content")? else { return Ok(Answer::accepted()) };
     let Some(log) = LogId::new(id) else { return Ok(Answer::not_found()) };
-    let Some(log) = office.store.log(log).await? else { return Ok(Answer::not_found()) };
-    Ok(match office.store.put_log(log.run, content.as_deref(), call.who()).await? {
+    let Some(run) = office.store.run_of_log(log).await? else { return Ok(Answer::not_found()) };
+    Ok(match office.store.put_log(run, content.as_deref(), call.who()).await? {
         LogChange::Kept(_) => Answer::accepted(),
         LogChange::Refused(refusal) => Answer::refused(refusal),
         LogChange::Unknown => Answer::not_found(),

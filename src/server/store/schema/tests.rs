@@ -1,0 +1,53 @@
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use super::MIGRATIONS;
+use crate::run::RunId;
+use crate::server::news::News;
+use crate::server::store::Store;
+
+/// A file as the first version left it, with these logs.
+async fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
+    let mut connection: SqliteConnection = options.connect().await.expect("a file");
+    let schema = format!("{} PRAGMA user_version = 1;", MIGRATIONS[0]);
+    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the first version");
+    for (run, content) in (1_i64..).zip(logs) {
+        let query = "INSERT INTO run_log (run, content) VALUES (?, ?)";
+        sqlx::query(query).bind(run).bind(*content).execute(&mut connection).await.expect("a log");
+    }
+}
+
+#[tokio::test]
+async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let path = directory.path().join("job_runner.sqlite");
+    let long: String = (0..40_000).map(|line| format!("line {line} \u{e9}\u{20ac}\u{1f600}\0\n")).collect();
+    // Characters of every length stand across each place where it is cut.
+    let dense = "\u{1f600}".repeat(70_000);
+    let shifted = format!("a{}\u{20ac}", "\u{20ac}".repeat(50_000));
+    let logs = [Some("short\n"), Some(""), None, Some(&long), Some("no end"), Some(&dense), Some(&shifted)];
+    first_version(&path, &logs).await;
+    let store = Store::open(&path, News::default()).await.expect("brought forward");
+    for (run, content) in (1_i64..).zip(logs) {
+        let run = RunId::new(run).expect("an id");
+        assert_eq!(store.log_text(run).await.expect("an answer").as_deref(), content, "log {run}");
+        let extent = store.log_extent(run).await.expect("an answer").expect("a log");
+        let text = content.unwrap_or_default();
+        assert_eq!(extent.bytes, content.map(|content| content.len() as u64));
+        assert_eq!(extent.lines(), text.split_inclusive('\n').count() as u64, "log {run}");
+        let (mut at, mut pieces) = (0, 0);
+        while let Some(piece) = store.log_piece(&extent, at).await.expect("an answer") {
+            assert!(piece.len() <= 65_536 && std::str::from_utf8(&piece).is_ok(), "no character is cut");
+            (at, pieces) = (at + piece.len() as u64, pieces + 1);
+        }
+        assert_eq!((at, pieces), (text.len() as u64, text.len().div_ceil(65_536)), "log {run}");
+        for line in [1, 2, 9_999, 39_999] {
+            let lines = store.log_lines(&extent, line, 2, 1000).await.expect("an answer").expect("the same log");
+            let expected: String =
+                text.split_inclusive('\n').skip(usize::try_from(line).expect("small")).take(2).collect();
+            assert_eq!(String::from_utf8_lossy(&lines.text[..expected.len().min(lines.text.len())]), expected);
+        }
+    }
+    store.close().await;
+}
