@@ -421,6 +421,19 @@ pub struct KillRequest {
     pub cause: KillCause,
 }
 
+/// Who asked for a run, or for the end of one. Ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The operator, on the dashboard.
+    Dashboard,
+    /// The operator, by the command.
+    Command,
+    /// A client of the REST API with the operator's token.
+    Client,
+    /// A worker, over the REST API.
+    Worker(WorkerId),
+}
+
 /// Why a run is to be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillCause {

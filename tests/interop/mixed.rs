@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::{Concurrency, Job, Retry, Run, RunExit, State};
+use jobrunner::server::model::{Asker, Concurrency, Job, Retry, Run, RunExit, State};
 use jobrunner::server::store::{NewJob, NewTemplate, Store};
 use nix::sys::signal::Signal;
 use tokio::runtime::Handle;
@@ -109,7 +109,8 @@ async fn all_kills(work: &Work<'_>, folder: &Path) {
     for run in runs {
         let pid = work.look("a pid", async |store| store.run(run).await.unwrap()?.pid);
         work.look("it sleeps", async |_| folder.join(pid.to_string()).exists().then_some(()));
-        let kill = work.stage.store().ask_kill(run, Utc::now()).await.expect("an answer").expect("a run").id;
+        let kill =
+            work.stage.store().ask_kill(run, Asker::Client, Utc::now()).await.expect("an answer").expect("a run").id;
         let over = work
             .look("its end", async |store| store.run(run).await.unwrap().filter(|run| run.state() == State::Completed));
         assert_eq!((over.return_success, over.exit), (Some(false), Some(RunExit::Killed)));

@@ -52,9 +52,14 @@ impl Fixture {
 
     /// The server goes and comes back, with the same data and settings.
     pub async fn restart(self) -> Self {
+        self.pause().await.resume().await
+    }
+
+    /// The server goes, for a while.
+    pub async fn pause(self) -> Paused {
         let settings = self.office().settings.clone();
         self.server.stop().await;
-        Self { server: Server::start(settings).await.expect("a server"), directory: self.directory }
+        Paused { settings, directory: self.directory }
     }
 
     /// The server goes; its data stays, for another.
@@ -66,5 +71,17 @@ impl Fixture {
     pub async fn stop(self) {
         self.server.stop().await;
         drop(self.directory);
+    }
+}
+
+/// A server that is away, and comes back with the same data, settings and addresses.
+pub struct Paused {
+    settings: Settings,
+    directory: tempfile::TempDir,
+}
+
+impl Paused {
+    pub async fn resume(self) -> Fixture {
+        Fixture { server: Server::start(self.settings).await.expect("a server"), directory: self.directory }
     }
 }

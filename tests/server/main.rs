@@ -3,7 +3,6 @@
 mod acting;
 mod browser;
 mod chains;
-mod chromium;
 mod claims;
 mod command;
 mod crashes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret};
-use jobrunner::server::model::{Run, RunExit, Worker};
+use jobrunner::server::model::{Asker, Run, RunExit, Worker};
 use jobrunner::server::news::{Heard, Item, Listener};
 use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
 use jobrunner::wire::{hmac, uplink};
@@ -192,7 +192,14 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     // A kill reaches it; a job's own limit too.
     let killed = stage.submit("killed", "#!/bin/sh\nexec sleep 1000\n", None).await;
     stage.hear(|item| item == Item::RunStarted(killed)).await;
-    stage.fixture.office().store.ask_kill(killed, Utc::now()).await.expect("an answer").expect("a request");
+    stage
+        .fixture
+        .office()
+        .store
+        .ask_kill(killed, Asker::Client, Utc::now())
+        .await
+        .expect("an answer")
+        .expect("a request");
     stage.hear(|item| item == Item::RunReturned(killed)).await;
     assert_eq!(stage.run(killed).await.exit, Some(RunExit::Killed));
     let late = stage.submit("late", "#!/bin/sh\nexec sleep 1000\n", Some(1)).await;

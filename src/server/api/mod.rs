@@ -27,6 +27,7 @@ use axum::routing::any;
 
 use super::auth::{Claim, Identity, Signed};
 use super::life::Who;
+use super::model::Asker;
 use super::office::Office;
 use super::store::StoreError;
 use super::store::lists::Scope;
@@ -67,6 +68,14 @@ impl Call<'_> {
         match self.identity {
             Identity::Worker(worker) => Scope::Worker(worker.id),
             Identity::Operator => Scope::All,
+        }
+    }
+
+    /// Who asks, as it is remembered.
+    fn asker(&self) -> Asker {
+        match self.identity {
+            Identity::Worker(worker) => Asker::Worker(worker.id),
+            Identity::Operator => Asker::Client,
         }
     }
 

@@ -10,7 +10,7 @@ use chrono::Utc;
 use super::answer::{Body, Refusal};
 use super::ask::{find_job, find_run, run_id};
 use super::views;
-use crate::server::model::JobId;
+use crate::server::model::{Asker, JobId};
 use crate::server::office::Office;
 use crate::server::rules;
 use crate::server::store::Ending;
@@ -22,7 +22,7 @@ pub(super) async fn kill(
     Path(run): Path<String>,
 ) -> Result<(StatusCode, Json<Stopped>), Refusal> {
     let run = run_id(&run)?;
-    let (status, what) = match office.store.end_run(run, Utc::now()).await? {
+    let (status, what) = match office.store.end_run(run, Asker::Command, Utc::now()).await? {
         None => return Err(Refusal::NotFound(format!("there is no run {run}"))),
         Some(Ending::Kill) => (StatusCode::ACCEPTED, "kill"),
         Some(Ending::Cancelled) => (StatusCode::OK, "cancelled"),
@@ -37,7 +37,7 @@ pub(super) async fn schedule(
     Path(job): Path<String>,
 ) -> Result<(StatusCode, Json<Run>), Refusal> {
     let job = find_job(&office, &job).await?;
-    let run = office.store.run_now(job, Utc::now()).await?;
+    let run = office.store.run_now(job, true, Asker::Command, Utc::now()).await?;
     Ok((StatusCode::CREATED, Json(find_run(&office, run.id).await?)))
 }
 

@@ -16,6 +16,7 @@ use super::shown::{badge, duration, exit, time};
 use super::template::fill;
 use super::visit::{Actor, Visit};
 use crate::run::RunId;
+use crate::server::model::Asker;
 use crate::server::office::Office;
 use crate::server::operator;
 use crate::server::store::{Ending, RunOverview};
@@ -53,7 +54,7 @@ pub(super) async fn kill(
     _: Filled,
 ) -> Result<Response, Refusal> {
     let id = id(&run)?;
-    let notice = match office.store.end_run(id, Utc::now()).await? {
+    let notice = match office.store.end_run(id, Asker::Dashboard, Utc::now()).await? {
         None => return Err(unknown(&run)),
         Some(Ending::Kill) => Notice::done(format!("Run {id} is being killed.")),
         Some(Ending::Cancelled) => Notice::done(format!("Run {id} was cancelled.")),

@@ -10,6 +10,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     for (name, text) in [
         ("frame", include_str!("frame.html")),
+        ("lane", include_str!("now/lane.html")),
         ("login", include_str!("login.html")),
         ("message", include_str!("message.html")),
         ("now", include_str!("now.html")),

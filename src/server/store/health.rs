@@ -131,7 +131,8 @@ impl Store {
     pub async fn time_out(&self, run: RunId, now: Instant) -> Result<Option<KillId>, StoreError> {
         let mut writing = self.write().await?;
         let is_under_way = find(&mut writing, run).await?.is_some_and(|run| run.state() == State::Started);
-        let asked = if is_under_way { ask_kill(&mut writing, run, KillCause::TimedOut, now).await? } else { None };
+        let asked =
+            if is_under_way { ask_kill(&mut writing, run, KillCause::TimedOut, None, now).await? } else { None };
         writing.commit().await?;
         if let Some(kill) = asked {
             self.news().tell(Item::KillAsked(kill));

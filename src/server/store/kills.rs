@@ -1,11 +1,13 @@
 //! Requests to kill: asked, taken by the run's worker, done.
 
+use sqlx::sqlite::SqliteConnection;
+
 use super::rows::{self, micros};
 use super::runs::{find, follow, update};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
 use crate::server::life::{self, Who};
-use crate::server::model::{Instant, KillCause, KillRequest, State};
+use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
 use crate::server::news::Item;
 
 /// What a worker tells of a request. `None`: not mentioned.
@@ -34,21 +36,11 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn ask_kill(&self, run: RunId, now: Instant) -> Result<Option<KillRequest>, StoreError> {
+    pub async fn ask_kill(&self, run: RunId, by: Asker, now: Instant) -> Result<Option<KillRequest>, StoreError> {
         let mut writing = self.write().await?;
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
         let over = matches!(found.state(), State::Scheduled | State::Completed).then_some(micros(now));
-        let row = sqlx::query(
-            "INSERT INTO kill_request (run, schedule_dts, enqueue_dts, execute_dts, cause) VALUES (?1, ?2, ?3, ?3, ?4)
-             RETURNING *",
-        )
-        .bind(run.get())
-        .bind(micros(now))
-        .bind(over)
-        .bind(rows::cause_name(KillCause::Asked))
-        .fetch_one(&mut *writing)
-        .await?;
-        let kill = rows::kill(&row)?;
+        let kill = insert(&mut writing, run, over, by, now).await?;
         let mut news = vec![Item::KillAsked(kill.id)];
         if found.state() == State::Scheduled {
             life::cancel(&mut found, now);
@@ -102,4 +94,29 @@ impl Store {
         }
         Ok(KillChange::Made)
     }
+}
+
+/// Writes down that somebody ended a run that nobody had claimed: there is nothing to be done about it any more.
+pub(super) async fn note_kill(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    by: Asker,
+    now: Instant,
+) -> Result<(), StoreError> {
+    insert(connection, run, Some(micros(now)), by, now).await.map(drop)
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    done: Option<i64>,
+    by: Asker,
+    now: Instant,
+) -> Result<KillRequest, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO kill_request (run, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
+         VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING *",
+    );
+    let query = query.bind(run.get()).bind(micros(now)).bind(done).bind(rows::cause_name(KillCause::Asked));
+    rows::kill(&query.bind(rows::asker_text(by)).fetch_one(connection).await?)
 }

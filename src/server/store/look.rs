@@ -11,7 +11,7 @@ use super::things::find_job;
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
 use crate::server::duty::takes_runs;
-use crate::server::model::{Fire, FireKind, Instant, Job, JobId, KillCause, PoolId, Run, WorkerId};
+use crate::server::model::{Asker, Fire, FireKind, Instant, Job, JobId, KillCause, PoolId, Run, WorkerId};
 use crate::server::news::Item;
 use crate::server::schedule::enqueue::{Absence, Crew, Reason, Standing, Verdict, decide, may_claim};
 use chrono_tz::Tz;
@@ -126,13 +126,15 @@ pub(super) async fn ask_kill(
     connection: &mut SqliteConnection,
     run: RunId,
     cause: KillCause,
+    by: Option<Asker>,
     now: Instant,
 ) -> Result<Option<KillId>, StoreError> {
     let query = sqlx::query_scalar(
-        "INSERT INTO kill_request (run, schedule_dts, cause) SELECT ?1, ?2, ?3
+        "INSERT INTO kill_request (run, schedule_dts, cause, asked_by) SELECT ?1, ?2, ?3, ?4
          WHERE NOT EXISTS (SELECT 1 FROM kill_request WHERE run = ?1 AND execute_dts IS NULL) RETURNING id",
     );
     let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
+    let query = query.bind(by.map(rows::asker_text));
     let made: Option<i64> = query.fetch_optional(connection).await?;
     Ok(made.and_then(KillId::new))
 }
@@ -191,7 +193,7 @@ impl<'a> Act<'a> {
             }
             Verdict::Replace(run, others) => {
                 for other in others {
-                    let asked = ask_kill(self.connection, other, KillCause::Replaced, self.now).await?;
+                    let asked = ask_kill(self.connection, other, KillCause::Replaced, None, self.now).await?;
                     self.news.extend(asked.map(Item::KillAsked));
                     self.write_down(run, FireKind::Delayed, &format!("run {other} is killed to make room")).await?;
                 }

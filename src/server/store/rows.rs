@@ -8,8 +8,8 @@ use super::StoreError;
 use crate::run::{Action, ApiKey, Attempt, Duty, KillId, Pace, Request, RequestId, RunId, Secret};
 use crate::server::duty::{Asked, End, Report};
 use crate::server::model::{
-    Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
-    ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
+    Asker, Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId,
+    Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
 };
 
 /// A row that cannot be what we wrote.
@@ -219,6 +219,16 @@ fn exit(text: &str) -> Option<RunExit> {
         None if text == "killed" => Some(RunExit::Killed),
         None if text == "lost" => Some(RunExit::Lost),
         _ => None,
+    }
+}
+
+/// Who asked, as it is stored.
+pub fn asker_text(asker: Asker) -> String {
+    match asker {
+        Asker::Dashboard => "dashboard".to_owned(),
+        Asker::Command => "command".to_owned(),
+        Asker::Client => "client".to_owned(),
+        Asker::Worker(worker) => format!("worker {worker}"),
     }
 }
 

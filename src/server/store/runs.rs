@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::chain::{self, Child, Effect};
 use crate::server::life::{self, Fact, Patch, Refusal, Who};
-use crate::server::model::{Fire, FireKind, Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
+use crate::server::model::{Asker, Fire, FireKind, Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
 use crate::server::news::Item;
 
 /// A run to be made.
@@ -30,6 +30,10 @@ pub struct NewRun {
     pub schedule_children: bool,
     /// The run that it is a retry of, and which retry it is.
     pub retry_of: Option<(RunId, u32)>,
+    /// Who asked for it, if that is known.
+    pub asked_by: Option<Asker>,
+    /// The run of the job's parent after which it comes.
+    pub follows: Option<RunId>,
 }
 
 impl NewRun {
@@ -44,6 +48,8 @@ impl NewRun {
             is_manual: false,
             schedule_children: true,
             retry_of: None,
+            asked_by: None,
+            follows: None,
         }
     }
 }
@@ -163,8 +169,8 @@ pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Resul
 /// Makes a run in a change.
 pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, is_manual, schedule_children, retry_of, retry)
-         VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, is_manual, schedule_children, retry_of, retry,
+         asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.job.get())
     .bind(new.schedule_id)
@@ -174,7 +180,9 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
     .bind(new.is_manual)
     .bind(new.schedule_children)
     .bind(new.retry_of.map(|(run, _)| run.get()))
-    .bind(new.retry_of.map(|(_, retry)| retry));
+    .bind(new.retry_of.map(|(_, retry)| retry))
+    .bind(new.asked_by.map(rows::asker_text))
+    .bind(new.follows.map(RunId::get));
     let id = query.execute(&mut *connection).await?.last_insert_rowid();
     if new.schedule_id.is_none() {
         sqlx::query("UPDATE run SET schedule_id = id WHERE id = ?").bind(id).execute(&mut *connection).await?;
@@ -244,7 +252,8 @@ pub(super) async fn follow(
                 news.push(Item::RunScheduled(insert(connection, &retry).await?.id));
             }
             Effect::Child(child) => {
-                news.push(Item::RunScheduled(insert(connection, &NewRun::due(child, now)).await?.id));
+                let new = NewRun { follows: Some(run.id), ..NewRun::due(child, now) };
+                news.push(Item::RunScheduled(insert(connection, &new).await?.id));
             }
             Effect::NoChild(child, why) => {
                 let reason = format!("{why}: run {} of job {}", run.id, job.id);

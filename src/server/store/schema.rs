@@ -164,4 +164,13 @@ pub const MIGRATIONS: &[&str] = &[
     WHERE content IS NOT NULL;
     ALTER TABLE run_log DROP COLUMN content;
 ",
+    // Who asked for what, and runs that are over in the order in which they ended, with what they are sought by.
+    "
+    ALTER TABLE run ADD COLUMN asked_by TEXT;
+    ALTER TABLE run ADD COLUMN follows INTEGER;
+    ALTER TABLE kill_request ADD COLUMN asked_by TEXT;
+    CREATE INDEX run_over ON run (return_dts, id, job, return_success, exit) WHERE return_dts IS NOT NULL;
+    DROP INDEX run_by_return;
+    CREATE INDEX run_follows ON run (follows) WHERE follows IS NOT NULL;
+",
 ];

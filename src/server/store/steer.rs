@@ -1,11 +1,12 @@
 //! What an operator does to jobs and runs: runs them now, lets them run by themselves or not, ends them.
 
+use super::kills::note_kill;
 use super::look::ask_kill;
 use super::runs::{NewRun, find, follow, insert, update};
 use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::life;
-use crate::server::model::{Instant, JobId, KillCause, Run, State};
+use crate::server::model::{Asker, Instant, JobId, KillCause, Run, State};
 use crate::server::news::Item;
 
 /// What becomes of a run that is to end.
@@ -20,13 +21,19 @@ pub enum Ending {
 }
 
 impl Store {
-    /// Makes a run of a job that is due now because somebody asked for it.
+    /// Makes a run of a job that is due now because somebody asked for it; the job's children run after it, or not.
     ///
     /// # Errors
     /// That the store does not answer, or has no such job.
-    pub async fn run_now(&self, job: JobId, now: Instant) -> Result<Run, StoreError> {
+    pub async fn run_now(
+        &self,
+        job: JobId,
+        schedule_children: bool,
+        by: Asker,
+        now: Instant,
+    ) -> Result<Run, StoreError> {
         let mut writing = self.write().await?;
-        let new = NewRun { is_manual: true, ..NewRun::due(job, now) };
+        let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::due(job, now) };
         let run = insert(&mut writing, &new).await?;
         writing.commit().await?;
         self.news().tell(Item::RunScheduled(run.id));
@@ -55,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn end_run(&self, run: RunId, now: Instant) -> Result<Option<Ending>, StoreError> {
+    pub async fn end_run(&self, run: RunId, by: Asker, now: Instant) -> Result<Option<Ending>, StoreError> {
         let mut writing = self.write().await?;
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
         match found.state() {
@@ -63,6 +70,7 @@ impl Store {
             State::Scheduled => {
                 life::cancel(&mut found, now);
                 update(&mut writing, &found).await?;
+                note_kill(&mut writing, run, by, now).await?;
                 let news = follow(&mut writing, &found, now).await?;
                 writing.commit().await?;
                 self.news().tell(Item::RunReturned(run));
@@ -70,7 +78,7 @@ impl Store {
                 Ok(Some(Ending::Cancelled))
             }
             State::InQueue | State::Started => {
-                let asked = ask_kill(&mut writing, run, KillCause::Asked, now).await?;
+                let asked = ask_kill(&mut writing, run, KillCause::Asked, Some(by), now).await?;
                 writing.commit().await?;
                 if let Some(kill) = asked {
                     self.news().tell(Item::KillAsked(kill));

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows;
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
-use crate::server::model::{Instant, PoolId, ProjectId, Run, TemplateId};
+use crate::server::model::{Asker, Instant, PoolId, ProjectId, Run, TemplateId};
 use crate::server::news::Item;
 
 /// How many jobs of one title there are at most, for scripts of one title that run at the same time.
@@ -96,7 +96,9 @@ impl Store {
             twin += 1;
         };
         let job = crate::server::model::JobId::new(job).ok_or(sqlx::Error::RowNotFound)?;
-        let run = insert(&mut writing, &NewRun { is_manual: true, ..NewRun::due(job, now) }).await?;
+        let run =
+            insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::due(job, now) })
+                .await?;
         writing.commit().await?;
         self.news().tell(Item::JobChanged(job));
         self.news().tell(Item::RunScheduled(run.id));

@@ -15,7 +15,7 @@ pub async fn create(office: &Office, form: &Form, call: &Call<'_>) -> Result<Ans
     let run = form.needed_one("run", Resource::Run)?;
     visible(office, call, &[(Resource::Run, Some(run))]).await?;
     let Some(run) = RunId::new(run) else { return Ok(Answer::not_found()) };
-    let kill = office.store.ask_kill(run, Utc::now()).await?;
+    let kill = office.store.ask_kill(run, call.asker(), Utc::now()).await?;
     Ok(kill.map_or_else(Answer::not_found, |kill| Answer::created(Resource::KillRequest.path(kill.id.get()))))
 }
 

@@ -22,7 +22,8 @@ pub async fn create(office: &Office, form: &Form, call: &Call<'_>) -> Result<Ans
     let schedule_children = Form::not_null("schedule_children", form.truth("schedule_children")?)?.unwrap_or(true);
     let Some(job) = JobId::new(job) else { return Ok(Answer::not_found()) };
     let pinned = worker.and_then(WorkerId::new);
-    let new = NewRun { is_manual, schedule_children, pinned, ..NewRun::due(job, schedule_dts) };
+    let new =
+        NewRun { is_manual, schedule_children, pinned, asked_by: Some(call.asker()), ..NewRun::due(job, schedule_dts) };
     let run = office.store.new_run(&new).await?;
     Ok(Answer::created(Resource::Run.path(run.id.get())))
 }

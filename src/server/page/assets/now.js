@@ -1,10 +1,41 @@
-// What runs now, as it happens.
+// What runs now, as it happens: lanes are read anew when a run has come to them or left them.
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";
+import { duration } from "./times.js";
 
-const read = reader(() => `/parts/now${location.search}`);
+const ALL = ["scheduled", "claimed", "running", "completed"];
+const CHANGED = {
+  scheduled: ["scheduled"],
+  enqueued: ["scheduled", "claimed"],
+  given_back: ["scheduled", "claimed", "running"],
+  started: ["claimed", "running"],
+  returned: ALL,
+};
+
+function address(ids) {
+  const query = new URLSearchParams(location.search);
+  for (const id of ids) query.append("lane", id.replace("lane-", ""));
+  return `/parts/now?${query}`;
+}
+
+// How far those are that go on, by the reader's clock.
+function advance(part) {
+  for (const going of part.querySelectorAll("[data-since]")) {
+    const soFar = Math.max(0, Date.now() - new Date(going.dataset.since));
+    const bar = going.querySelector("progress");
+    going.querySelector(".far").textContent = duration(soFar);
+    if (!bar) continue;
+    bar.value = Math.min(soFar, bar.max);
+    going.classList.toggle("late", soFar > bar.max);
+  }
+}
+
+const read = reader(address, advance);
 
 listen((message) => {
-  if (message.event !== "log" && message.kind !== "worker") read("runs");
+  if (message.kind === "run" && message.event in CHANGED) read(...CHANGED[message.event].map((lane) => `lane-${lane}`));
+  else if (message.event === "resync" || message.kind === "job") read(...ALL.map((lane) => `lane-${lane}`));
 });
+advance(document);
+setInterval(() => advance(document), 1000);

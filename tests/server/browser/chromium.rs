@@ -40,6 +40,8 @@ pub struct Chromium {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     asked: u64,
+    /// How many pages were loaded.
+    loaded: u64,
 }
 
 impl Chromium {
@@ -62,11 +64,12 @@ impl Chromium {
         // It may say what it likes from now on.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let (socket, _) = tokio_tungstenite::connect_async(address.trim()).await.expect("a connection");
-        let mut browser = Self { child, socket, session: None, asked: 0 };
+        let mut browser = Self { child, socket, session: None, asked: 0, loaded: 0 };
         let target = browser.ask("Target.createTarget", json!({"url": "about:blank"})).await;
         let attached = json!({"targetId": target["targetId"], "flatten": true});
         let session = browser.ask("Target.attachToTarget", attached).await;
         browser.session = session["sessionId"].as_str().map(str::to_owned);
+        browser.ask("Page.enable", json!({})).await;
         Some(browser)
     }
 
@@ -78,24 +81,71 @@ impl Chromium {
             question["sessionId"] = json!(session);
         }
         self.socket.send(Message::text(question.to_string())).await.expect("a connection");
+        let id = self.asked;
         let answer = async {
-            while let Some(message) = self.socket.next().await {
-                let Message::Text(text) = message.expect("a message") else { continue };
-                let answer: Value = serde_json::from_str(&text).expect("JSON");
-                if answer["id"] == self.asked {
+            loop {
+                let answer = self.hear().await;
+                if answer["id"] == id {
                     assert!(answer["error"].is_null(), "{method}: {answer}");
                     return answer["result"].clone();
                 }
             }
-            panic!("the browser is gone")
         };
         tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("no answer to {question}"))
     }
 
+    async fn hear(&mut self) -> Value {
+        while let Some(message) = self.socket.next().await {
+            let Message::Text(text) = message.expect("a message") else { continue };
+            let said: Value = serde_json::from_str(&text).expect("JSON");
+            if said["method"] == "Page.loadEventFired" {
+                self.loaded += 1;
+            }
+            return said;
+        }
+        panic!("the browser is gone")
+    }
+
     /// Goes to a page, and answers when it is loaded.
     pub async fn go(&mut self, url: &str) {
+        let before = self.loaded;
         self.ask("Page.navigate", json!({"url": url})).await;
-        self.evaluate("new Promise((done) => document.readyState === 'complete' ? done(1) : addEventListener('load', () => done(1)))").await;
+        self.load_after(before).await;
+    }
+
+    /// Follows a link, and answers when its page is loaded.
+    pub async fn click(&mut self, link: &str) {
+        let before = self.loaded;
+        self.evaluate(&format!("document.querySelector('{link}').click()")).await;
+        self.load_after(before).await;
+    }
+
+    /// Fills in a form and sends it, as its own button would; answers when the next page is loaded.
+    pub async fn submit(&mut self, form: &str, fill: &str) {
+        let before = self.loaded;
+        self.evaluate(&format!("{fill}; document.querySelector('{form}').submit()")).await;
+        self.load_after(before).await;
+    }
+
+    async fn load_after(&mut self, before: u64) {
+        let load = async {
+            while self.loaded == before {
+                self.hear().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, load).await.expect("a page in time");
+    }
+
+    /// A cookie that scripts do not see.
+    pub async fn set_cookie(&mut self, url: &str, name: &str, value: &str) {
+        let cookie = json!({"url": url, "name": name, "value": value, "httpOnly": true, "sameSite": "Strict"});
+        let answer = self.ask("Network.setCookie", cookie).await;
+        assert_eq!(answer["success"], true, "{answer}");
+    }
+
+    /// From now on, pages are without scripts of theirs.
+    pub async fn without_scripts(&mut self) {
+        self.ask("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     }
 
     /// The value of an expression in the page.

@@ -1,0 +1,105 @@
+use std::collections::HashMap;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{Asked, Lane, median, part};
+use crate::run::{Attempt, RunId};
+use crate::server::model::{Instant, JobId, Run, RunExit, State};
+use crate::server::store::{LaneRun, RunOverview};
+
+fn now() -> Instant {
+    Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
+}
+
+fn job() -> JobId {
+    JobId::new(3).unwrap()
+}
+
+/// A run that began a minute ago.
+fn going() -> LaneRun {
+    let at = now() - TimeDelta::seconds(60);
+    let run = Run {
+        id: RunId::new(12).unwrap(),
+        job: job(),
+        schedule_id: 12,
+        worker: None,
+        pinned: false,
+        schedule_dts: at,
+        enqueue_dts: Some(at),
+        start_dts: Some(at),
+        return_dts: None,
+        return_success: None,
+        pid: None,
+        is_manual: true,
+        schedule_children: true,
+        attempt: Attempt(2),
+        losses: 0,
+        retry_of: Some((RunId::new(11).unwrap(), 1)),
+        exit: None,
+    };
+    let overview = RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) };
+    LaneRun { run: overview, project: "Backups".to_owned() }
+}
+
+fn over() -> LaneRun {
+    let LaneRun { run: overview, project } = going();
+    let run = Run {
+        return_dts: Some(now()),
+        return_success: Some(false),
+        exit: Some(RunExit::Code(3)),
+        is_manual: false,
+        retry_of: None,
+        attempt: Attempt(1),
+        ..overview.run
+    };
+    LaneRun { run: RunOverview { run, ..overview }, project }
+}
+
+fn lane(state: State, runs: Vec<LaneRun>) -> Lane {
+    Lane { state, runs, has_more: false, length: 1, usual: HashMap::from([(job(), TimeDelta::seconds(90))]) }
+}
+
+fn shown(lane: &Lane, query: &str) -> String {
+    part(lane, &Asked::parse(query, None), now(), Tz::UTC).to_string()
+}
+
+#[test]
+fn runs_that_go_on_look_like_this() {
+    insta::assert_snapshot!(shown(&lane(State::Started, vec![going()]), ""));
+}
+
+#[test]
+fn runs_that_are_over_look_like_this() {
+    let lane = Lane { has_more: true, length: 1000, ..lane(State::Completed, vec![over()]) };
+    insta::assert_snapshot!(shown(&lane, "state=failed&after=1.2"));
+}
+
+#[test]
+fn a_run_that_takes_longer_than_usual_is_marked() {
+    let mut late = lane(State::Started, vec![going()]);
+    assert!(!shown(&late, "").contains("late"));
+    late.usual.insert(job(), TimeDelta::seconds(59));
+    assert!(shown(&late, "").contains("late"));
+    late.usual.clear();
+    assert!(!shown(&late, "").contains("<progress"));
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let LaneRun { run, .. } = going();
+    let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..run };
+    let page = shown(&lane(State::Started, vec![LaneRun { run, project: evil.to_owned() }]), "q=%3Cscript%3E");
+    assert!(!page.contains("<script>"), "{page}");
+    assert_eq!(page.matches("&lt;script&gt;alert(1)").count(), 3, "{page}");
+}
+
+#[test]
+fn the_median_stands_in_the_middle() {
+    let seconds = |all: &[i64]| median(all.iter().copied().map(TimeDelta::seconds).collect());
+    assert_eq!(seconds(&[]), None);
+    assert_eq!(seconds(&[7]), Some(TimeDelta::seconds(7)));
+    assert_eq!(seconds(&[9, 1]), Some(TimeDelta::seconds(5)));
+    assert_eq!(seconds(&[100, 3, 1]), Some(TimeDelta::seconds(3)));
+}

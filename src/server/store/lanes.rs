@@ -1,0 +1,191 @@
+//! The lanes: runs by where they stand, page by page, and how long those of a job usually take.
+
+use chrono::TimeDelta;
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+
+use super::overview::RunOverview;
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::model::{Instant, JobId, ProjectId, State};
+
+/// How many of a job's latest runs are looked at to know how long they take.
+const LOOKED_AT: u32 = 60;
+/// How many of these that succeeded are enough.
+const ENOUGH: u32 = 9;
+
+/// Which runs are sought. What says nothing leaves none out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sought {
+    /// Those of a project.
+    pub project: Option<ProjectId>,
+    /// Those of a job.
+    pub job: Option<JobId>,
+    /// Those of jobs with this in their titles, or with this for their own number.
+    pub text: Option<String>,
+    /// Those that are over and ended so.
+    pub end: Option<End>,
+}
+
+/// How runs end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Succeeded,
+    /// Not.
+    Failed,
+    /// They ran too long.
+    TimedOut,
+    /// Somebody killed them.
+    Killed,
+    /// Their workers were lost too often.
+    Lost,
+}
+
+/// The run after which a page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The time by which it has its place in its lane.
+    pub at: Instant,
+    /// Which it is.
+    pub run: RunId,
+}
+
+/// A run in its lane.
+#[derive(Clone, Debug)]
+pub struct LaneRun {
+    /// The run.
+    pub run: RunOverview,
+    /// The title of its project.
+    pub project: String,
+}
+
+impl Store {
+    /// A page of a lane. Scheduled runs: the first due first; all others: the latest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn lane(
+        &self,
+        lane: State,
+        sought: &Sought,
+        after: Option<Mark>,
+        limit: u32,
+    ) -> Result<Vec<LaneRun>, StoreError> {
+        let (by, order, beyond) = match lane {
+            State::Scheduled => ("schedule_dts", "ASC", ">"),
+            State::InQueue => ("enqueue_dts", "DESC", "<"),
+            State::Started => ("start_dts", "DESC", "<"),
+            State::Completed => ("return_dts", "DESC", "<"),
+        };
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT run.*, job.title AS job_title, worker.title AS worker_title, project.title AS project_title
+             FROM (SELECT id FROM run WHERE ",
+        );
+        condition(&mut query, lane, sought);
+        if let Some(Mark { at, run }) = after {
+            query.push(format!(" AND ({by}, id) {beyond} (")).push_bind(micros(at)).push(", ");
+            query.push_bind(run.get()).push(")");
+        }
+        query.push(format!(" ORDER BY {by} {order}, id {order} LIMIT ")).push_bind(limit);
+        query.push(
+            ") AS picked JOIN run ON run.id = picked.id JOIN job ON job.id = run.job
+             JOIN job_template ON job_template.id = job.job_template JOIN project ON project.id = job_template.project
+             LEFT JOIN worker ON worker.id = run.worker",
+        );
+        query.push(format!(" ORDER BY run.{by} {order}, run.id {order}"));
+        query.build().fetch_all(&self.readers).await?.iter().map(lane_run).collect()
+    }
+
+    /// How many runs there are in a lane, of those that are over since then; `most` if there are more.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn lane_length(
+        &self,
+        lane: State,
+        sought: &Sought,
+        since: Instant,
+        most: u32,
+    ) -> Result<u32, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM run WHERE ");
+        condition(&mut query, lane, sought);
+        if lane == State::Completed {
+            query.push(" AND return_dts > ").push_bind(micros(since));
+        }
+        query.push(" LIMIT ").push_bind(most).push(")");
+        Ok(query.build_query_scalar().fetch_one(&self.readers).await?)
+    }
+
+    /// How long the latest runs of a job took that succeeded, the latest first; a few are enough.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn durations(&self, job: JobId) -> Result<Vec<TimeDelta>, StoreError> {
+        // However seldom one succeeds, no more than the latest are looked at.
+        let query = sqlx::query_scalar(
+            "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?)
+             WHERE return_success AND start_dts IS NOT NULL LIMIT ?",
+        );
+        let found: Vec<i64> = query.bind(job.get()).bind(LOOKED_AT).bind(ENOUGH).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().map(TimeDelta::microseconds).collect())
+    }
+}
+
+fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
+    query.push(match lane {
+        State::Scheduled => "enqueue_dts IS NULL AND return_dts IS NULL",
+        State::InQueue => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NULL",
+        State::Started => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL",
+        State::Completed => "return_dts IS NOT NULL",
+    });
+    if let Some(job) = sought.job {
+        query.push(" AND job = ").push_bind(job.get());
+    }
+    if let Some(project) = sought.project {
+        query.push(
+            " AND job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
+             WHERE job_template.project = ",
+        );
+        query.push_bind(project.get()).push(")");
+    }
+    if let Some(text) = &sought.text {
+        query.push(" AND (job IN (SELECT id FROM job WHERE title LIKE ").push_bind(pattern(text));
+        query.push(" ESCAPE '\\')");
+        if let Ok(id) = text.trim_start_matches('#').parse::<i64>() {
+            query.push(" OR id = ").push_bind(id);
+        }
+        query.push(")");
+    }
+    if let Some(end) = sought.end {
+        query.push(match end {
+            End::Succeeded => " AND return_success AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))",
+            End::Failed => {
+                " AND return_success IS NOT TRUE AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
+            }
+            End::TimedOut => " AND exit = 'timed_out'",
+            End::Killed => " AND exit = 'killed'",
+            End::Lost => " AND exit = 'lost'",
+        });
+    }
+}
+
+/// What has a text in it.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
+    let run =
+        RunOverview { run: rows::run(row)?, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? };
+    Ok(LaneRun { run, project: row.try_get("project_title")? })
+}
