@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Our worker; the one beside this program if not said.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_job_runner_worker"))]
     pub worker: PathBuf,
+    /// Our server.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_job_runner"))]
+    pub server: PathBuf,
     /// Writes all figures of all repeats here, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,

@@ -16,6 +16,7 @@ mod figures;
 mod limit;
 mod machine;
 mod moment;
+mod own;
 mod proc;
 mod rows;
 mod scenario;

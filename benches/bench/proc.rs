@@ -17,6 +17,22 @@ pub fn forget_peak(pid: i32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
+/// Memory that no other process has a part of, in KiB.
+pub fn private(pid: i32) -> Option<f64> {
+    let of = |name| number_of(&format!("/proc/{pid}/smaps_rollup"), name);
+    Some(of("Private_Clean:")? + of("Private_Dirty:")?)
+}
+
+/// Memory, with what is shared by several divided among them, in KiB.
+pub fn proportional(pid: i32) -> Option<f64> {
+    number_of(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// How many descriptors are open.
+pub fn descriptors(pid: i32) -> Option<f64> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as f64)
+}
+
 /// How often its threads have given up their core by themselves: each is a wake-up.
 pub fn wake_ups(pid: i32) -> Option<f64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
@@ -30,14 +46,13 @@ pub fn worked(pid: i32) -> Option<f64> {
     Some(ticks / ticks_a_second())
 }
 
-/// A process and all that descend from it, with when each began: a pid alone may be somebody else's later.
-pub fn tree(root: i32) -> Vec<(i32, u64)> {
-    let all: Vec<(i32, i32, u64)> = pids().filter_map(|pid| living(pid).map(|(up, began)| (pid, up, began))).collect();
-    let mut found: Vec<(i32, u64)> = all.iter().filter(|(pid, ..)| *pid == root).map(|of| (of.0, of.2)).collect();
+/// A process and all that descend from it.
+pub fn tree(root: i32) -> Vec<i32> {
+    let all: Vec<(i32, i32)> = pids().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![root];
     let mut next = 0;
-    while next < found.len() {
-        let parent = found[next].0;
-        found.extend(all.iter().filter(|(_, up, _)| *up == parent).map(|of| (of.0, of.2)));
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(all.iter().filter(|(_, up)| *up == parent).map(|(pid, _)| *pid));
         next += 1;
     }
     found
@@ -49,11 +64,11 @@ pub fn command(pid: i32) -> Vec<String> {
     words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// Its parent and when it began; nothing of what has ended, zombies included.
-fn living(pid: i32) -> Option<(i32, u64)> {
+/// Its parent; nothing of what has ended, zombies included.
+fn parent(pid: i32) -> Option<i32> {
     let fields = stat(pid)?;
     let is_there = !matches!(fields.first()?.as_str(), "Z" | "X");
-    is_there.then_some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
+    if is_there { fields.get(1)?.parse().ok() } else { None }
 }
 
 /// What is behind the name, from the state on.

@@ -56,7 +56,7 @@ async fn grown(root: i32) -> Result<Vec<OwnedFd>, Failure> {
         look.tick().await;
         let tree = proc::tree(root);
         if tree.len() >= script::TREE_SIZE {
-            return tree.into_iter().map(|(pid, _)| handle(pid)).collect();
+            return tree.into_iter().map(handle).collect();
         }
     }
 }

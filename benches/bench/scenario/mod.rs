@@ -1,15 +1,21 @@
 //! What is measured. Each file is one thing that a worker or a server does; each function does it once, checks that it was done
 //! right, and answers its figures.
 
+mod backlog;
+mod crowd;
 mod drain;
+mod endurance;
 mod idle;
 mod kill;
 mod latency;
 mod output;
+mod own_crowd;
+mod own_worker;
 mod sleepers;
 mod start;
 mod throughput;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::Arguments;
@@ -24,7 +30,9 @@ pub const NAMES: &[&str] = &[
     "throughput4",
     "throughput64",
     "throughput256",
+    "own_throughput",
     "latency",
+    "own_latency",
     "slow_server",
     "sleepers",
     "output",
@@ -32,18 +40,32 @@ pub const NAMES: &[&str] = &[
     "drain",
     "start",
     "idle",
+    "crowd",
+    "endurance",
+    "backlog",
+    "own_two_workers",
+    "own_crowd",
+    "own_workers1",
+    "own_workers10",
+    "own_workers100",
+    "own_workers1000",
+    "own_history3",
+    "own_history4",
+    "own_history5",
+    "own_history6",
 ];
 
 /// Who is measured, and how thoroughly.
 #[derive(Clone, Debug)]
 pub struct Subject {
     make: Make,
+    server: PathBuf,
     quick: bool,
 }
 
 impl Subject {
     pub fn new(make: Make, arguments: &Arguments) -> Self {
-        Self { make, quick: arguments.quick }
+        Self { make, server: arguments.server.clone(), quick: arguments.quick }
     }
 
     fn is_original(&self) -> bool {
@@ -69,7 +91,7 @@ impl Subject {
 
 /// Whether the original can be put through it in reasonable time.
 pub fn suits_original(name: &str) -> bool {
-    !name.contains("own_")
+    !name.starts_with("own_") && !["crowd", "endurance", "backlog"].contains(&name)
 }
 
 /// Does it once.
@@ -79,6 +101,18 @@ pub async fn measure(name: &str, subject: &Subject) -> Result<Sample, Failure> {
         "throughput4" => throughput::burst(subject, 4, None).await,
         "throughput64" => throughput::burst(subject, 64, None).await,
         "throughput256" => throughput::burst(subject, 256, None).await,
+        "own_throughput" => own_worker::burst(subject, 1, 64).await,
+        "own_latency" => own_worker::one_by_one(subject).await,
+        "own_two_workers" => own_worker::burst(subject, 2, 64).await,
+        "own_crowd" => own_crowd::due_among_many(subject).await,
+        "own_workers1" => own_crowd::paced_and_at_once(subject, 1, 0).await,
+        "own_workers10" => own_crowd::paced_and_at_once(subject, 10, 0).await,
+        "own_workers100" => own_crowd::paced_and_at_once(subject, 100, 0).await,
+        "own_workers1000" => own_crowd::paced_and_at_once(subject, 1000, 0).await,
+        "own_history3" => own_crowd::paced_and_at_once(subject, 10, 1000).await,
+        "own_history4" => own_crowd::paced_and_at_once(subject, 10, 10_000).await,
+        "own_history5" => own_crowd::paced_and_at_once(subject, 10, 100_000).await,
+        "own_history6" => own_crowd::paced_and_at_once(subject, 10, 1_000_000).await,
         "latency" => latency::one_by_one(subject).await,
         "slow_server" => throughput::burst(subject, 64, Some(SLOW)).await,
         "sleepers" => sleepers::side_by_side(subject).await,
@@ -86,6 +120,9 @@ pub async fn measure(name: &str, subject: &Subject) -> Result<Sample, Failure> {
         "kill" => kill::trees(subject).await,
         "drain" => drain::last_words(subject).await,
         "start" => start::answers(subject).await,
+        "crowd" => crowd::at_once(subject).await,
+        "endurance" => endurance::in_a_row(subject).await,
+        "backlog" => backlog::undelivered(subject).await,
         "idle" => idle::does_nothing(subject).await,
         _ => Err(Failure(format!("nothing is called {name}"))),
     }

@@ -105,6 +105,12 @@ impl Stub {
         (0..count).map(|_| ledger.add_run(&script)).collect()
     }
 
+    /// Runs that the worker has claimed already.
+    pub fn claim(&self, runs: &[usize]) {
+        let mut ledger = self.shared.ledger();
+        runs.iter().for_each(|run| ledger.runs[*run].claimed = moment::now());
+    }
+
     /// Announces runs.
     pub fn announce(&self, runs: &[usize]) -> Result<(), Failure> {
         for run in runs {

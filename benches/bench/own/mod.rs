@@ -1,0 +1,199 @@
+//! Our own server as a process, with data that was there before it: who works, what is due, what was.
+
+mod light;
+mod listener;
+mod seed;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::failure::Failure;
+use super::moment::Moment;
+use super::process_sweep::end_everything_marked;
+use super::worker::{Make, Worker};
+pub use light::{Crowd, Seen};
+pub use listener::Listener;
+pub use seed::{Data, Due, SECRET, key};
+
+/// How long a server may take to be there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How late the first claim may be: later, the workers were not there in time. In microseconds.
+const LATE: u64 = 1_000_000;
+
+/// The server. When it is dropped, it is gone.
+pub struct Own {
+    pub http: SocketAddr,
+    pub pid: i32,
+    /// When each lot of runs begins to be due.
+    pub due: Vec<Moment>,
+    onlookers: u16,
+    folder: TempDir,
+    _child: Child,
+}
+
+/// A run that is over, as the server knows it.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    pub due: i64,
+    pub success: Option<i64>,
+    pub attempt: i64,
+    pub losses: i64,
+    /// How its log begins.
+    pub log: String,
+}
+
+impl Own {
+    /// Starts it with this data, and waits until it serves.
+    pub async fn start(program: &Path, data: &Data) -> Result<Self, Failure> {
+        let folder = TempDir::with_prefix("job-runner-bench-own-")?;
+        let place = folder.path().join("data");
+        let due = seed::fill(&place, data).await?;
+        let (port, onlookers) = (free_port()?, free_port()?);
+        let http = SocketAddr::from(([127, 0, 0, 1], port));
+        let ini = format!(
+            "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = 127.0.0.1:0\nevents_listen = 127.0.0.1:0\n\
+             websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\n",
+            place.display()
+        );
+        let path = folder.path().join("server.ini");
+        fs::write(&path, ini)?;
+        let log = fs::File::create(folder.path().join("server.log"))?;
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("JOB_RUNNER_") {
+                command.env_remove(&name);
+            }
+        }
+        command.args(["serve", "--config"]).arg(&path).env("BENCH_FOLDER", folder.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let child = command.spawn()?;
+        let pid = child.id().and_then(|pid| pid.try_into().ok()).ok_or_else(|| Failure("no server".to_owned()))?;
+        let own = Self { http, pid, due, onlookers, folder, _child: child };
+        own.serves().await?;
+        Ok(own)
+    }
+
+    async fn serves(&self) -> Result<(), Failure> {
+        let knock = async {
+            // It says so in its log, which nobody can wait for.
+            let mut again = tokio::time::interval(Duration::from_millis(10));
+            for at in [self.http, SocketAddr::from(([127, 0, 0, 1], self.onlookers))] {
+                while TcpStream::connect(at).await.is_err() {
+                    again.tick().await;
+                }
+            }
+        };
+        let served = tokio::time::timeout(PATIENCE, knock).await;
+        served.map_err(|_| Failure(format!("the server does not serve{}", self.last_words())))
+    }
+
+    /// When the first run is due.
+    pub fn first_due(&self) -> Moment {
+        self.due.first().copied().unwrap_or(0)
+    }
+
+    /// Hears what happens from now on.
+    pub async fn listen(&self) -> Result<Listener, Failure> {
+        Listener::connect(self.onlookers).await
+    }
+
+    /// Hires one of our workers, who connects out to it; the first is 1.
+    pub async fn hire(&self, make: &Make, number: usize, seats: usize) -> Result<Worker, Failure> {
+        // Nobody is at these ports: all that such a worker needs is the one of HTTP.
+        let nowhere = free_port()?.to_string();
+        let settings = [
+            ("api_base_url", format!("http://{}/", self.http)),
+            ("api_key", key(number)),
+            ("secret", SECRET.to_owned()),
+            ("concurrent_jobs", seats.to_string()),
+            ("ws_url", format!("ws://{}/worker", self.http)),
+            ("ws_server_hostname", "127.0.0.1".to_owned()),
+            ("ws_server_port", nowhere.clone()),
+            ("broadcaster_server_hostname", "127.0.0.1".to_owned()),
+            ("broadcaster_server_port", nowhere),
+        ];
+        Worker::start(make, &settings, async |_| Ok(())).await
+    }
+
+    /// The runs that were to come and are over, in the order in which they were due.
+    async fn ran(&self) -> Result<Vec<Ran>, Failure> {
+        type Row = (i64, Option<i64>, i64, i64, Option<Vec<u8>>);
+        let query = sqlx::query_as(
+            "SELECT schedule_dts, return_success, attempt, losses,
+                 (SELECT data FROM log_chunk JOIN run_log ON run_log.id = log WHERE run_log.run = run.id ORDER BY start LIMIT 1)
+             FROM run WHERE schedule_dts >= ? AND is_manual AND return_dts IS NOT NULL ORDER BY schedule_dts, id",
+        );
+        let found: Vec<Row> =
+            query.bind(i64::try_from(self.first_due())?).fetch_all(&mut self.connect().await?).await?;
+        let ran = |(due, success, attempt, losses, log): Row| {
+            let log = log.map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
+            Ran { due, success, attempt, losses, log }
+        };
+        Ok(found.into_iter().map(ran).collect())
+    }
+
+    /// Checks that so many runs were executed once each, and well.
+    pub async fn judge(&self, count: usize) -> Result<Vec<Ran>, Failure> {
+        let ran = self.ran().await?;
+        let late: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM late_result").fetch_one(&mut self.connect().await?).await?;
+        let is_sound = |run: &&Ran| run.success == Some(1) && run.attempt == 1 && run.losses == 0;
+        let sound = ran.iter().filter(is_sound).count();
+        let why =
+            || format!("{sound} of {count} runs are as they should be, {late} results came late{}", self.last_words());
+        Failure::unless(sound == count && ran.len() == count && late == 0, why)?;
+        Ok(ran)
+    }
+
+    /// Checks that every worker was there in time.
+    pub async fn was_ready(&self) -> Result<(), Failure> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM worker WHERE worker_version IS NULL");
+        let absent: i64 = query.fetch_one(&mut self.connect().await?).await?;
+        let first: Option<i64> = sqlx::query_scalar("SELECT min(enqueue_dts) FROM run WHERE schedule_dts >= ?")
+            .bind(i64::try_from(self.first_due())?)
+            .fetch_one(&mut self.connect().await?)
+            .await?;
+        let begun = first.and_then(|first| u64::try_from(first).ok()).unwrap_or(0);
+        let is_ready = absent == 0 && begun < self.first_due() + LATE;
+        Failure::unless(is_ready, || format!("{absent} workers were not there when the first run was due"))
+    }
+
+    /// The runs that were to come, and when each was due.
+    pub async fn due_times(&self) -> Result<Vec<(i64, Moment)>, Failure> {
+        let query = sqlx::query_as("SELECT id, schedule_dts FROM run WHERE schedule_dts >= ? AND is_manual");
+        let found: Vec<(i64, i64)> =
+            query.bind(i64::try_from(self.first_due())?).fetch_all(&mut self.connect().await?).await?;
+        Ok(found.into_iter().filter_map(|(run, due)| Some((run, due.try_into().ok()?))).collect())
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, Failure> {
+        let file = seed::file(&self.folder.path().join("data"));
+        Ok(SqliteConnectOptions::new().filename(file).read_only(true).connect().await?)
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+        if log.is_empty() { log } else { format!(":\n{log}") }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        end_everything_marked(self.folder.path());
+    }
+}
+
+/// A port that nobody listened on a moment ago.
+fn free_port() -> Result<u16, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,108 @@
+//! The data that a server finds. It is written past the API: a million runs through it would be a measurement of its own.
+
+use std::path::{Path, PathBuf};
+
+use jobrunner::server::news::News;
+use jobrunner::server::store::Store;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::failure::Failure;
+use crate::moment::{self, Moment};
+
+/// The secret of every worker.
+pub const SECRET: &str = "verysecret";
+
+/// What there is.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    pub workers: usize,
+    /// How many runs each of them can have.
+    pub seats: usize,
+    /// Jobs that run every day, none of them soon.
+    pub jobs: usize,
+    /// Runs that are over.
+    pub history: usize,
+    /// Runs to come, one lot after another.
+    pub due: Vec<Due>,
+    /// What they do.
+    pub script: String,
+}
+
+/// Runs to come, each of a job of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Due {
+    pub count: usize,
+    /// How long after the data is complete the first is due, in microseconds.
+    pub after: u64,
+    /// How long after one the next is, in microseconds.
+    pub every: u64,
+}
+
+/// The key of a worker, from 1.
+pub fn key(number: usize) -> String {
+    format!("w{number}")
+}
+
+/// The database in a directory of data.
+pub fn file(place: &Path) -> PathBuf {
+    place.join("job_runner.sqlite")
+}
+
+/// Makes the directory and fills it. Answers when each lot begins to be due.
+pub async fn fill(place: &Path, data: &Data) -> Result<Vec<Moment>, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(place)?;
+    let file = file(place);
+    Store::open(&file, News::default()).await?.close().await;
+    let mut connection = SqliteConnectOptions::new().filename(file).pragma("cache_size", "-200000").connect().await?;
+    sqlx::raw_sql(AssertSqlSafe(things(data))).execute(&mut connection).await?;
+    let (now, mut jobs, mut begins) = (moment::now(), data.jobs, Vec::new());
+    for due in &data.due {
+        let begin = now + due.after;
+        sqlx::raw_sql(AssertSqlSafe(runs(due, jobs, begin))).execute(&mut connection).await?;
+        jobs += due.count;
+        begins.push(begin);
+    }
+    connection.close().await?;
+    Ok(begins)
+}
+
+/// A table of numbers from 1.
+fn numbers(most: usize) -> String {
+    format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {most})")
+}
+
+fn things(data: &Data) -> String {
+    let Data { workers, seats, jobs, history, due, script } = data;
+    let script = script.replace('\'', "''");
+    let all_jobs = jobs + due.iter().map(|due| due.count).sum::<usize>();
+    format!(
+        "BEGIN;
+         INSERT INTO worker_pool (id, title) VALUES (1, 'pool');
+         INSERT INTO project (id, title) VALUES (1, 'project');
+         INSERT INTO project_pool VALUES (1, 1);
+         INSERT INTO job_template (id, title, body, project) VALUES (1, 'template', '{{{{ content|safe }}}}', 1);
+         {} INSERT INTO worker (id, title, api_key, secret, concurrent_jobs) SELECT i, 'w' || i, 'w' || i, '{SECRET}', {seats} FROM n WHERE i <= {workers};
+         INSERT INTO pool_worker SELECT 1, id FROM worker;
+         {} INSERT INTO job (id, job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval, reschedule_interval_type)
+             SELECT i, 1, 1, 'job' || i, '{script}', '{script}', CASE WHEN i <= {jobs} THEN 1 END, CASE WHEN i <= {jobs} THEN 'DAY' ELSE '' END FROM n;
+         {} INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, return_dts, return_success, pid, attempt)
+             SELECT 1 + i % {all_jobs}, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {history};
+         INSERT INTO run (job, schedule_id, schedule_dts, plan)
+             SELECT id, id, 4000000000000000, 'every 1 Day in Europe/Amsterdam' FROM job WHERE id <= {jobs};
+         COMMIT;",
+        numbers((*workers).max(1)),
+        numbers(all_jobs),
+        numbers((*history).max(1)),
+    )
+}
+
+fn runs(due: &Due, jobs: usize, first: Moment) -> String {
+    let Due { count, every, .. } = due;
+    format!(
+        "{} INSERT INTO run (job, schedule_id, schedule_dts, is_manual)
+             SELECT {jobs} + i, {jobs} + i, {first} + (i - 1) * {every}, 1 FROM n WHERE i <= {count};",
+        numbers((*count).max(1)),
+    )
+}
