@@ -63,7 +63,7 @@ pub(super) async fn find_run(office: &Office, run: RunId) -> Result<Run, Refusal
 
 /// Jobs.
 pub(super) async fn jobs(State(office): State<Arc<Office>>) -> Result<Json<Jobs>, Refusal> {
-    let found = office.store.overview_of_jobs(MOST).await?;
+    let found = office.store.overview_of_jobs(None, MOST).await?;
     Ok(Json(Jobs { jobs: found.iter().map(views::job).collect() }))
 }
 

@@ -21,6 +21,8 @@ const SVG: &str = "image/svg+xml";
 const ASSETS: &[(&str, &str, &str)] = &[
     ("style.css", CSS, include_str!("assets/style.css")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),
+    ("job.js", JAVASCRIPT, include_str!("assets/job.js")),
+    ("jobs.js", JAVASCRIPT, include_str!("assets/jobs.js")),
     ("link.js", JAVASCRIPT, include_str!("assets/link.js")),
     ("log.js", JAVASCRIPT, include_str!("assets/log.js")),
     ("now.js", JAVASCRIPT, include_str!("assets/now.js")),

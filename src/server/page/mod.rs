@@ -11,11 +11,14 @@ mod assets;
 mod form;
 mod frame;
 mod host;
+mod job;
+mod jobs;
 mod login;
 mod notice;
 mod now;
 mod origin;
 mod run;
+mod sentence;
 mod shown;
 mod template;
 mod visit;
@@ -47,6 +50,13 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/runs/{run}", get(run::page))
         .route("/runs/{run}/kill", post(run::kill))
         .route("/parts/runs/{run}", get(run::part))
+        .route("/jobs", get(jobs::page))
+        .route("/parts/jobs", get(jobs::part))
+        .route("/jobs/{job}", get(job::page))
+        .route("/jobs/{job}/run", post(job::run))
+        .route("/jobs/{job}/enable", post(job::enable))
+        .route("/jobs/{job}/disable", post(job::disable))
+        .route("/parts/jobs/{job}", get(job::part))
         .route("/logout", post(login::log_out))
         .layer(middleware::from_fn_with_state(Arc::clone(office), form::guard));
     Router::new()

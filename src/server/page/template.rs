@@ -10,12 +10,20 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     for (name, text) in [
         ("frame", include_str!("frame.html")),
+        ("code", include_str!("job/code.html")),
+        ("job", include_str!("job/job.html")),
+        ("job_forecast", include_str!("job/forecast.html")),
+        ("job_history", include_str!("job/history.html")),
+        ("job_standing", include_str!("job/standing.html")),
+        ("jobs", include_str!("jobs.html")),
+        ("jobs_list", include_str!("jobs_list.html")),
         ("lane", include_str!("now/lane.html")),
         ("login", include_str!("login.html")),
         ("message", include_str!("message.html")),
         ("now", include_str!("now.html")),
         ("run", include_str!("run.html")),
         ("run_head", include_str!("run_head.html")),
+        ("sentence", include_str!("sentence.html")),
     ] {
         environment.add_template(name, text).expect("the templates are ours");
     }

@@ -1,5 +1,7 @@
 //! What an operator sees: runs, jobs and workers with the titles of what they belong to.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -122,18 +124,18 @@ impl Store {
         query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
     }
 
-    /// Jobs, in the order of their titles.
+    /// Jobs, of one project or of all, in the order of their titles.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn overview_of_jobs(&self, limit: u32) -> Result<Vec<JobOverview>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY job.title, job.id LIMIT ?"))).bind(limit);
-        let found = query.fetch_all(&self.readers).await?;
-        let mut jobs = Vec::with_capacity(found.len());
-        for row in &found {
-            jobs.push(self.job_overview(row).await?);
-        }
-        Ok(jobs)
+    pub async fn overview_of_jobs(
+        &self,
+        project: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<JobOverview>, StoreError> {
+        let sql = format!("{JOBS} WHERE ?1 IS NULL OR project.id = ?1 ORDER BY job.title, job.id LIMIT ?2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.map(ProjectId::get)).bind(limit);
+        self.job_overviews(&query.fetch_all(&self.readers).await?).await
     }
 
     /// A job.
@@ -142,23 +144,27 @@ impl Store {
     /// That the store does not answer.
     pub async fn overview_of_job(&self, id: JobId) -> Result<Option<JobOverview>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE job.id = ?"))).bind(id.get());
-        match query.fetch_optional(&self.readers).await? {
-            Some(row) => Ok(Some(self.job_overview(&row).await?)),
-            None => Ok(None),
-        }
+        Ok(self.job_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
     }
 
-    async fn job_overview(&self, row: &SqliteRow) -> Result<JobOverview, StoreError> {
-        let last = match row.try_get::<Option<i64>, _>("last_run")?.and_then(RunId::new) {
-            Some(last) => self.run(last).await?,
-            None => None,
-        };
-        let frame = |name: &str| -> Result<Frame, StoreError> {
-            let title = row.try_get(format!("{name}_title").as_str())?;
-            Ok(Frame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
-        };
-        let around = Around { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
-        Ok(JobOverview { job: rows::job(row)?, around, next: rows::instant_of(row, "next_due")?, last })
+    /// With their last runs, in one question.
+    async fn job_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<JobOverview>, StoreError> {
+        let ids = rows.iter().filter_map(|row| row.try_get::<Option<i64>, _>("last_run").transpose());
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let mut last = self.runs_of_ids(&ids).await?;
+        rows.iter()
+            .map(|row| {
+                let id = row.try_get::<Option<i64>, _>("last_run")?.and_then(RunId::new);
+                job_overview(row, id.and_then(|id| last.remove(&id)))
+            })
+            .collect()
+    }
+
+    async fn runs_of_ids(&self, ids: &[i64]) -> Result<BTreeMap<RunId, Run>, StoreError> {
+        let query = sqlx::query("SELECT run.* FROM json_each(?) JOIN run ON run.id = json_each.value");
+        let query = query.bind(serde_json::Value::from(ids).to_string());
+        let found = query.fetch_all(&self.readers).await?;
+        found.iter().map(|row| rows::run(row).map(|run| (run.id, run))).collect()
     }
 
     /// The jobs of a title. At most `limit`.
@@ -242,4 +248,13 @@ impl Store {
 
 fn run(row: &SqliteRow) -> Result<RunOverview, StoreError> {
     Ok(RunOverview { run: rows::run(row)?, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? })
+}
+
+fn job_overview(row: &SqliteRow, last: Option<Run>) -> Result<JobOverview, StoreError> {
+    let frame = |name: &str| -> Result<Frame, StoreError> {
+        let title = row.try_get(format!("{name}_title").as_str())?;
+        Ok(Frame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
+    };
+    let around = Around { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
+    Ok(JobOverview { job: rows::job(row)?, around, next: rows::instant_of(row, "next_due")?, last })
 }

@@ -1,0 +1,12 @@
+// A job as it stands: what changes is read anew.
+
+import { listen } from "./link.js";
+import { reader } from "./parts.js";
+
+const job = document.getElementById("standing").dataset.job;
+const read = reader(() => `/parts/jobs/${job}`);
+
+listen((message) => {
+  const another = message.kind === "job" && message.job_id !== Number(job);
+  if (message.event !== "log" && message.kind !== "worker" && !another) read("standing");
+});

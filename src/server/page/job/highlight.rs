@@ -1,0 +1,191 @@
+//! Scripts and templates in pieces that are shown in different colours. Pure.
+//!
+//! It knows what shells, Python and their like have in common: comments, strings, variables, some words – and the
+//! tags of templates. It need not be right everywhere, but the pieces put together are always the text.
+
+#[cfg(test)]
+mod tests;
+
+/// Over how many lines a string is believed: an apostrophe in a text must not colour all that follows.
+const STRING_LINES: usize = 12;
+
+/// What a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing special.
+    Plain,
+    /// The first line, that names the interpreter.
+    Shebang,
+    /// A comment.
+    Comment,
+    /// A string, with its quotes.
+    Quoted,
+    /// A variable of a shell.
+    Variable,
+    /// A word of the language.
+    Word,
+    /// A tag of a template.
+    Tag,
+}
+
+impl Kind {
+    /// Its name in the style sheet; nothing for what is plain.
+    #[must_use]
+    pub fn class(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Shebang => Some("shebang"),
+            Self::Comment => Some("comment"),
+            Self::Quoted => Some("quoted"),
+            Self::Variable => Some("variable"),
+            Self::Word => Some("word"),
+            Self::Tag => Some("tag"),
+        }
+    }
+}
+
+/// A piece of a text.
+pub type Piece<'a> = (Kind, &'a str);
+
+const WORDS: &[&str] = &[
+    "and", "as", "async", "await", "break", "case", "class", "continue", "def", "do", "done", "elif", "else", "esac",
+    "except", "exit", "export", "fi", "finally", "for", "from", "function", "if", "import", "in", "is", "lambda",
+    "local", "my", "not", "or", "pass", "raise", "return", "set", "sub", "then", "try", "until", "use", "while",
+    "with", "yield",
+];
+
+/// The pieces of a text, in order; together they are the text.
+#[must_use]
+pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut reader = Reader { text, at: 0, plain: 0, pieces: Vec::new() };
+    if text.starts_with("#!") {
+        reader.take(Kind::Shebang, line_end(text, 0));
+    }
+    while let Some(c) = reader.text[reader.at..].chars().next() {
+        reader.step(c);
+    }
+    reader.flush();
+    reader.pieces
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// Where the plain text before `at` begins.
+    plain: usize,
+    pieces: Vec<Piece<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn step(&mut self, c: char) {
+        let rest = &self.text[self.at..];
+        if let Some(length) = tag(rest) {
+            return self.take(Kind::Tag, self.at + length);
+        }
+        match c {
+            '#' if self.begins_word() => self.take_with_tags(Kind::Comment, line_end(self.text, self.at)),
+            '"' | '\'' => match string(rest, c) {
+                Some(length) => self.take_with_tags(Kind::Quoted, self.at + length),
+                None => self.at += 1,
+            },
+            '\\' => self.at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            '$' => match variable(rest) {
+                0 => self.at += 1,
+                length => self.take(Kind::Variable, self.at + length),
+            },
+            c if is_word(c) => {
+                let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+                if WORDS.contains(&&rest[..length]) && self.begins_word() {
+                    self.take(Kind::Word, self.at + length);
+                } else {
+                    self.at += length;
+                }
+            }
+            c => self.at += c.len_utf8(),
+        }
+    }
+
+    /// Whether a blank, or a sign that ends a command, stands before.
+    fn begins_word(&self) -> bool {
+        self.text[..self.at].chars().next_back().is_none_or(|c| c.is_whitespace() || ";|&(){}`".contains(c))
+    }
+
+    fn flush(&mut self) {
+        if self.plain < self.at {
+            self.pieces.push((Kind::Plain, &self.text[self.plain..self.at]));
+        }
+        self.plain = self.at;
+    }
+
+    fn take(&mut self, kind: Kind, end: usize) {
+        self.flush();
+        if self.at < end {
+            self.pieces.push((kind, &self.text[self.at..end]));
+        }
+        (self.at, self.plain) = (end, end);
+    }
+
+    /// Tags are filled in wherever they stand.
+    fn take_with_tags(&mut self, kind: Kind, end: usize) {
+        while self.at < end {
+            let inner = &self.text[self.at..end];
+            let found = inner.match_indices('{').find_map(|(at, _)| Some((at, tag(&inner[at..])?)));
+            let Some((before, length)) = found else { break };
+            let from = self.at + before;
+            self.take(kind, from);
+            self.take(Kind::Tag, from + length);
+        }
+        self.take(kind, end);
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn line_end(text: &str, from: usize) -> usize {
+    text[from..].find('\n').map_or(text.len(), |length| from + length)
+}
+
+/// How long the tag is that the text begins with.
+fn tag(text: &str) -> Option<usize> {
+    let close = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].into_iter().find(|(open, _)| text.starts_with(open))?.1;
+    // A tag stands on one line; what looks like its beginning alone is something else.
+    let line = &text[..line_end(text, 0)];
+    line.find(close).filter(|at| *at >= 2).map(|at| at + close.len())
+}
+
+/// How long the string is that the text begins with. In a shell's plain quotes a backslash means itself.
+fn string(text: &str, quote: char) -> Option<usize> {
+    let triple = [quote, quote, quote].iter().collect::<String>();
+    if text.starts_with(&triple) {
+        return text[3..].find(&triple).map(|at| at + 6);
+    }
+    let mut lines = 0;
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quote == '"',
+            '\n' => lines += 1,
+            c if c == quote => return Some(at + 1),
+            _ => {}
+        }
+        if lines >= STRING_LINES {
+            return None;
+        }
+    }
+    None
+}
+
+/// How long the variable is that the text begins with; 0 if it is none.
+fn variable(text: &str) -> usize {
+    let rest = &text[1..];
+    let name = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+    match rest.chars().next() {
+        Some('{') => rest[..line_end(rest, 0)].find('}').map_or(0, |at| at + 2),
+        Some(c) if is_word(c) => 1 + name,
+        Some('#' | '?' | '@' | '*' | '!' | '$') => 2,
+        _ => 0,
+    }
+}

@@ -1,0 +1,89 @@
+//! All jobs: when each ran, how that went, and when it runs again.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+use serde::Deserialize;
+
+use super::answer::Refusal;
+use super::frame::{Head, Section};
+use super::sentence::sentence;
+use super::shown::{badge, exit, short_time};
+use super::template::fill;
+use super::visit::Visit;
+use crate::server::model::Instant;
+use crate::server::office::Office;
+use crate::server::schedule::in_words;
+use crate::server::store::JobOverview;
+
+#[cfg(test)]
+mod tests;
+
+/// How many jobs are listed at most.
+const LISTED: u32 = 1000;
+
+/// Which jobs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// With this in their titles.
+    title: String,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(office): State<Arc<Office>>,
+    Query(wanted): Query<Wanted>,
+    visit: Visit,
+) -> Result<Response, Refusal> {
+    let found = find(&office, &visit, &wanted).await?;
+    let title = wanted.title.trim();
+    let body = fill(
+        "jobs",
+        context! {
+            list => list(&found, Utc::now(), visit.zone), title, project => visit.project.map(|id| id.get()),
+        },
+    );
+    Ok(visit
+        .show(Head { title: "Jobs", section: Section::Jobs, script: Some("jobs"), by_project: Some("/jobs") }, &body))
+}
+
+/// What of it changes.
+pub(super) async fn part(
+    State(office): State<Arc<Office>>,
+    Query(wanted): Query<Wanted>,
+    visit: Visit,
+) -> Result<Response, Refusal> {
+    let found = find(&office, &visit, &wanted).await?;
+    Ok(Html(list(&found, Utc::now(), visit.zone).to_string()).into_response())
+}
+
+async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Vec<JobOverview>, Refusal> {
+    let mut found = office.store.overview_of_jobs(visit.project, LISTED).await?;
+    let title = wanted.title.trim().to_lowercase();
+    found.retain(|overview| overview.job.title.to_lowercase().contains(&title));
+    Ok(found)
+}
+
+fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
+    let row = |JobOverview { job, around, next, last }: &JobOverview| {
+        let schedule = in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")));
+        let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
+        context! {
+            id => job.id.get(), title => &job.title, project => &around.project.title, template => &around.template.title,
+            pool => &around.pool.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
+            off => off.map(|frame| &frame.title),
+            schedule => schedule.map(|words| sentence(&words, zone)),
+            next => next.map(|at| short_time(at, now, zone)),
+            last => last.as_ref().map(|run| context! {
+                id => run.id.get(), badge => badge(run), exit => exit(run.exit),
+                at => short_time(run.return_dts.or(run.start_dts).unwrap_or(run.schedule_dts), now, zone),
+            }),
+        }
+    };
+    fill("jobs_list", context!(jobs => jobs.iter().map(row).collect::<Vec<_>>()))
+}

@@ -1,0 +1,28 @@
+use chrono::{TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::list;
+use crate::server::page::job::sample;
+use crate::server::store::JobOverview;
+
+#[test]
+fn a_list_of_jobs_looks_like_this() {
+    let mut off = sample::overview();
+    off.around.pool.enabled = false;
+    off.job.parent = crate::server::model::JobId::new(7);
+    let never = JobOverview { next: None, last: None, ..sample::overview() };
+    let now = Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap();
+    insta::assert_snapshot!(list(&[sample::disabled(), off, never], now, Tz::UTC));
+    assert!(list(&[], now, Tz::UTC).to_string().contains("no such jobs"));
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut job = sample::disabled();
+    for text in [&mut job.job.title, &mut job.job.disabled_reason, &mut job.around.project.title] {
+        evil.clone_into(text);
+    }
+    let page = list(&[job], Utc::now(), Tz::UTC).to_string();
+    assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert(1)"), "{page}");
+}
