@@ -13,6 +13,7 @@ pub mod chain;
 pub mod data;
 pub mod dispatch;
 pub mod duty;
+pub mod enrol;
 pub mod events;
 pub mod feed;
 pub mod life;

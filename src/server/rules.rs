@@ -5,7 +5,8 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 
 use super::model::{Concurrency, Exclude, OnLost, Schedule, Unit};
-use super::schedule::{BadCron, check_cron};
+use super::schedule::{BadCron, check_cron, clock};
+use super::script::{self, TemplateError};
 use crate::run::script::{Script, Unreadable};
 
 #[cfg(test)]
@@ -31,12 +32,18 @@ pub enum Broken {
     /// Of scripts.
     #[error("the script cannot be executed: {0}")]
     Script(Unreadable),
+    /// Of templates around scripts.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// Of limits of time.
     #[error("a timeout is 1 to {LONGEST} seconds")]
     Timeout,
     /// Of retries.
     #[error("{0} retries are too many; {RETRIES} are allowed")]
     Retries(u32),
+    /// Of pauses.
+    #[error("{0} seconds are too long a pause; {LONGEST} are allowed")]
+    Backoff(u32),
     /// Of what becomes of runs that meet.
     #[error("{0:?} is no concurrency; allowed are wait, skip, allow, replace")]
     Concurrency(String),
@@ -85,6 +92,14 @@ pub fn executable(script: &str) -> Result<(), Broken> {
     Script::parse(script).map(drop).map_err(Broken::Script)
 }
 
+/// What no worker could start with its template around it is refused.
+///
+/// # Errors
+/// Why it cannot be put into the template or be started.
+pub fn whole_script(template: &str, script: &str) -> Result<(), Broken> {
+    executable(&script::render(template, script)?)
+}
+
 /// How long a run may take, in seconds.
 ///
 /// # Errors
@@ -102,6 +117,14 @@ pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, Broken> {
 /// What is allowed.
 pub fn retries(times: u32) -> Result<u32, Broken> {
     if times > RETRIES { Err(Broken::Retries(times)) } else { Ok(times) }
+}
+
+/// How long after a failure the first retry comes, in seconds.
+///
+/// # Errors
+/// What is allowed.
+pub fn backoff(seconds: u32) -> Result<u32, Broken> {
+    if seconds > LONGEST { Err(Broken::Backoff(seconds)) } else { Ok(seconds) }
 }
 
 /// What becomes of a run that is due while another of the job is active.
@@ -203,13 +226,6 @@ pub fn excludes_text(excludes: &[Exclude]) -> String {
         format!("{} - {} {note}", clock(*start), clock(*end)).trim_end().to_owned()
     };
     excludes.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// A time of the day, without seconds where there are none.
-#[must_use]
-pub fn clock(time: NaiveTime) -> String {
-    let text = time.format("%H:%M:%S").to_string();
-    text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
 }
 
 fn exclude(line: &str) -> Option<Exclude> {

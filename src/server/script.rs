@@ -7,7 +7,7 @@ use minijinja::{AutoEscape, Environment, context};
 const FUEL: u64 = 100_000;
 
 /// Why a template cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the template cannot be rendered: {0}")]
 pub struct TemplateError(String);
 

@@ -15,7 +15,7 @@ use crate::server::model::{Concurrency, Schedule};
 use crate::server::office::Office;
 use crate::server::rules::{self, Broken};
 use crate::server::store::{self, Submission};
-use crate::server::{script, token};
+use crate::server::token;
 use crate::wire::operator::{DEFAULT, Made, MadeWorker, NewJob, NewTemplate, NewWorker, Run, Submit};
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ pub(super) async fn job(
     let place = office.store.place(names.0, names.1, names.2).await?;
     let gone = || Refusal::Conflict("its template is gone".to_owned());
     let template = office.store.template(place.template).await?.ok_or_else(gone)?;
-    rules::executable(&script::render(&template.body, &new.script).map_err(|e| Refusal::Malformed(e.to_string()))?)?;
+    rules::whole_script(&template.body, &new.script)?;
     let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
     job.retry.times = retries;
     let job = office.store.new_job(&store::NewJob { parent, schedule, run_timeout, concurrency, ..job }).await?;

@@ -41,6 +41,27 @@ impl Filled {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// What a field says, as it is, with line ends as they are here.
+    pub(super) fn script(&self, name: &str) -> String {
+        // Forms send the line ends of another system.
+        self.all(name).next().unwrap_or_default().replace("\r\n", "\n")
+    }
+
+    /// Whether a box is ticked.
+    pub(super) fn ticked(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// What stands in a form before anybody has filled it in.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// All fields with what they say, as it is.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn parse(body: &[u8]) -> Option<Self> {
         let fields: Vec<_> = url::form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
         (fields.len() <= MAX_FIELDS).then_some(Self(fields))

@@ -6,6 +6,7 @@
 //! what it then may read and send is decided in `form`. A server on loopback answers to its own names alone, so that no
 //! page of another site can speak with it in disguise.
 
+mod admin;
 mod answer;
 mod assets;
 mod form;
@@ -57,6 +58,11 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/jobs/{job}/enable", post(job::enable))
         .route("/jobs/{job}/disable", post(job::disable))
         .route("/parts/jobs/{job}", get(job::part))
+        .route("/admin", get(admin::entrance))
+        .route("/admin/{kind}", get(admin::list))
+        .route("/admin/{kind}/new", get(admin::fresh).post(admin::make))
+        .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
+        .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
         .route("/logout", post(login::log_out))
         .layer(middleware::from_fn_with_state(Arc::clone(office), form::guard));
     Router::new()

@@ -10,6 +10,11 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     for (name, text) in [
         ("frame", include_str!("frame.html")),
+        ("admin_delete", include_str!("admin/delete.html")),
+        ("admin_fields", include_str!("admin/fields.html")),
+        ("admin_form", include_str!("admin/form.html")),
+        ("admin_list", include_str!("admin/list.html")),
+        ("admin_made", include_str!("admin/made.html")),
         ("code", include_str!("job/code.html")),
         ("job", include_str!("job/job.html")),
         ("job_forecast", include_str!("job/forecast.html")),

@@ -14,4 +14,4 @@ mod words;
 
 pub use cron::{BadCron, check as check_cron};
 pub use next::{Last, LeftOut, Next, NoNext, Passed, Rule, next, preview};
-pub use words::{exclude_in_words, in_words};
+pub use words::{clock, exclude_in_words, in_words};

@@ -1,5 +1,7 @@
 //! A schedule in words, for people.
 
+use chrono::NaiveTime;
+
 use super::cron;
 use crate::server::model::{Exclude, Schedule, Unit};
 
@@ -24,7 +26,14 @@ pub fn in_words(schedule: &Schedule) -> Option<String> {
 #[must_use]
 pub fn exclude_in_words(exclude: &Exclude) -> String {
     let note = if exclude.note.is_empty() { String::new() } else { format!(" ({})", exclude.note) };
-    format!("{} to {}{note}", exclude.start, exclude.end)
+    format!("{} to {}{note}", clock(exclude.start), clock(exclude.end))
+}
+
+/// A time of the day, without seconds where there are none.
+#[must_use]
+pub fn clock(time: NaiveTime) -> String {
+    let text = time.format("%H:%M:%S").to_string();
+    text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
 }
 
 /// A sentence as a part of another.

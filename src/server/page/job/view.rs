@@ -169,7 +169,7 @@ fn links(portrait: &Portrait) -> Vec<Value> {
         let (depth, after) = (depths[place], depths.get(place + 1).copied().unwrap_or(0));
         // Each list but the outermost stands in an item, which ends with it.
         let ends = "</li>".repeat((after <= depth).into());
-        let closes: String = (after..depth).map(|left| if left == 0 { "</ul>" } else { "</ul></li>" }).collect();
+        let closes: String = (after..depth).rev().map(|left| if left == 0 { "</ul>" } else { "</ul></li>" }).collect();
         context! {
             id => link.kin.id.get(), title => &link.kin.title, enabled => link.kin.enabled, is_self => link.is_self,
             opens => depth > before, closes => Value::from_safe_string(ends + &closes),

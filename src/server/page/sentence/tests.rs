@@ -17,7 +17,7 @@ fn shown(text: &str) -> String {
 
 #[test]
 fn what_is_named_can_be_followed() {
-    insta::assert_snapshot!(shown("run 12 is due since 2026-11-24T09:00:00.000Z and waits: run 11 of the job is not over yet"), @"");
+    insta::assert_snapshot!(shown("run 12 is due since 2026-11-24T09:00:00.000Z and waits: run 11 of the job is not over yet"), @r#"run [runs 12] is due since [<time datetime="2026-11-24T09:00:00.000Z" title="2026-11-24 09:00:00 UTC">2026-11-24 09:00:00</time>] and waits: run [runs 11] of the job is not over yet"#);
     assert_eq!(shown("it runs after job 3, then job 4."), "it runs after job [jobs 3], then job [jobs 4].");
     for plain in ["the job is disabled: run -3, job +4, run 1x", "no worker 12 answers", "", "run"] {
         assert_eq!(shown(plain), plain);

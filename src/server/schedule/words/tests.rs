@@ -36,6 +36,6 @@ fn a_schedule_is_told_in_words() {
 fn a_stretch_of_the_day_says_why() {
     let at = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
     let exclude = |note: &str| Exclude { start: at(22), end: at(6), note: note.to_owned() };
-    assert_eq!(exclude_in_words(&exclude("")), "22:00:00 to 06:00:00");
-    assert_eq!(exclude_in_words(&exclude("the backup")), "22:00:00 to 06:00:00 (the backup)");
+    assert_eq!(exclude_in_words(&exclude("")), "22:00 to 06:00");
+    assert_eq!(exclude_in_words(&exclude("the backup")), "22:00 to 06:00 (the backup)");
 }

@@ -65,10 +65,10 @@ fn what_is_planned_comes_first_and_what_is_left_out_says_why() {
     insta::assert_snapshot!(shown(&forecast(&job, from, 5)), @r#"
     Tue 2026-11-24 10:00 +01:00 runs
     Tue 2026-11-24 16:00 +01:00 runs
-    Tue 2026-11-24 22:00 +01:00 does not left out from 22:00:00 to 06:00:00 (the backup)
+    Tue 2026-11-24 22:00 +01:00 does not left out from 22:00 to 06:00 (the backup)
     Wed 2026-11-25 10:00 +01:00 runs
     Wed 2026-11-25 16:00 +01:00 runs
-    Wed 2026-11-25 22:00 +01:00 does not left out from 22:00:00 to 06:00:00 (the backup)
+    Wed 2026-11-25 22:00 +01:00 does not left out from 22:00 to 06:00 (the backup)
     Thu 2026-11-26 10:00 +01:00 runs
     "#);
     let late = From { now: at("2026-11-24T09:30:00Z"), ..from };
@@ -93,7 +93,7 @@ fn why_there_is_nothing_is_told() {
     let always = vec![Exclude { start: clock(0), end: clock(0) - TimeDelta::seconds(1), note: String::new() }];
     let job = Job { excludes: always, ..daily(6) };
     insta::assert_snapshot!(shown(&forecast(&job, from("2026-11-24T08:00:00Z"), 3)), @r#"
-    Wed 2026-11-25 06:30 +01:00 does not left out from 00:00:00 to 23:59:59
+    Wed 2026-11-25 06:30 +01:00 does not left out from 00:00 to 23:59:59
     its excludes leave out every time for more than a day
     "#);
 }

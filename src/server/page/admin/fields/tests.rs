@@ -1,0 +1,36 @@
+use super::{Choice, Field, Group, Input, shown, told};
+use crate::server::page::form::Filled;
+
+fn groups() -> Vec<Group> {
+    let choices = vec![Choice::new(1, "One"), Choice::new(2, "<b>Two</b>")];
+    vec![Group {
+        title: "Things",
+        fields: vec![
+            Field::new("title", "Title", Input::Line).hint("What it is called."),
+            Field::new("number", "Number", Input::Number),
+            Field::new("text", "Text", Input::Text),
+            Field::new("script", "Script", Input::Script),
+            Field::new("tick", "Tick", Input::Tick),
+            Field::new("one", "One", Input::One(choices.clone())),
+            Field::new("some", "Some", Input::Some(choices)),
+        ],
+    }]
+}
+
+fn form(pairs: &[(&str, &str)]) -> Filled {
+    Filled::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+#[test]
+fn what_was_typed_stays_and_what_is_wrong_stands_beside_it() {
+    let evil = "</textarea><script>alert(1)</script>\"";
+    let typed =
+        form(&[("title", evil), ("text", evil), ("script", "\n  a"), ("tick", "yes"), ("one", "2"), ("some", "1")]);
+    let mistakes = vec![("title", "not <this>".to_owned()), ("", "nor that".to_owned())];
+    let page = shown(&groups(), &typed, &mistakes).to_string();
+    insta::assert_snapshot!(page);
+    assert!(!page.contains("<script>") && !page.contains("<b>"));
+    let told = told(&groups(), &mistakes);
+    assert_eq!(told[0].get_attr("label").unwrap().to_string(), "Title");
+    assert!(told[1].get_attr("label").unwrap().is_none());
+}

@@ -1,0 +1,211 @@
+//! Jobs. Pure.
+
+use chrono_tz::Tz;
+
+use super::fields::{Choice, Field, Group, Input, Mistakes};
+use super::reading::Reading;
+use crate::server::model::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Schedule, TemplateId};
+use crate::server::page::form::Filled;
+use crate::server::page::job::view::concurrency;
+use crate::server::rules;
+use crate::server::schedule::in_words;
+use crate::server::store::{Entry, NewJob};
+
+#[cfg(test)]
+mod tests;
+
+/// Seconds until the first retry, if nobody says.
+const BACKOFF: u32 = 60;
+/// What a script begins as.
+const SCRIPT: &str = "#!/bin/sh\n";
+
+/// What a job can be chosen to belong to.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// The templates.
+    pub templates: Vec<Entry>,
+    /// The pools.
+    pub pools: Vec<Entry>,
+    /// The jobs that it can run after.
+    pub jobs: Vec<Entry>,
+}
+
+/// The fields.
+pub fn fields(around: &Around) -> Vec<Group> {
+    let mut parents = vec![Choice::new("", "no other")];
+    parents.extend(Choice::of(&around.jobs));
+    let schedules = [("none", "not by itself"), ("interval", "every so often"), ("cron", "by a cron expression")];
+    let schedules = schedules.map(|(value, label)| Choice::new(value, label)).to_vec();
+    let meets = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace];
+    let meets = meets.map(|one| Choice::new(one.name(), concurrency(one))).to_vec();
+    let lost = [(OnLost::Retry, "runs again"), (OnLost::Fail, "fails")];
+    let lost = lost.map(|(one, label)| Choice::new(one.name(), label)).to_vec();
+    vec![
+        Group {
+            title: "Job",
+            fields: vec![
+                Field::new("title", "Title", Input::Line),
+                Field::new("template", "Template", Input::One(Choice::of(&around.templates))),
+                Field::new("pool", "Pool", Input::One(Choice::of(&around.pools))),
+                Field::new("run_on_all_workers", "It runs on every worker of the pool", Input::Tick),
+                Field::new("script", "Script", Input::Script)
+                    .hint("It is put into the template. What is executed begins with #! and an interpreter."),
+                Field::new("description", "Description", Input::Text),
+            ],
+        },
+        Group {
+            title: "When it runs",
+            fields: vec![
+                Field::new("schedule", "It runs", Input::One(schedules)),
+                Field::new("every", "Every so often", Input::Line).hint("Like 15 minutes, 1 hour, 2 days, 1 month."),
+                Field::new("cron", "Cron expression", Input::Line)
+                    .hint("Five fields: minute, hour, day, month, day of the week. Six with seconds first."),
+                Field::new("zone", "Time zone of the cron expression", Input::Line).hint("Like Europe/Amsterdam."),
+                Field::new("excludes", "Not at these times of the day", Input::Text)
+                    .hint("One stretch a line, in the server's zone, with a reason: 22:00 - 06:00 the backup runs."),
+                Field::new("parent", "It runs after", Input::One(parents)),
+                Field::new("schedule_children_on_error", "Jobs that run after it run even if it fails", Input::Tick),
+                Field::new("enabled", "It runs when it is due", Input::Tick),
+                Field::new("disabled_reason", "If not, why", Input::Line),
+            ],
+        },
+        Group {
+            title: "What becomes of its runs",
+            fields: vec![
+                Field::new("run_timeout", "A run may take, in seconds", Input::Number)
+                    .hint("Empty: as long as it takes."),
+                Field::new("concurrency", "While a run is active, the next", Input::One(meets)),
+                Field::new("retry_times", "A failed run is tried again, times", Input::Number).hint("Empty: never."),
+                Field::new("retry_backoff", "Seconds until the first retry", Input::Number)
+                    .hint("Twice as long before each one after it, up to a day."),
+                Field::new("on_lost", "A run whose worker is lost", Input::One(lost)),
+                Field::new(
+                    "disable_enqueue_after_fails",
+                    "It is disabled after failing more often in a row than",
+                    Input::Number,
+                )
+                .hint("Empty: never."),
+                Field::new("notification_addresses", "Told of failures", Input::Text).hint("An address a line."),
+            ],
+        },
+    ]
+}
+
+/// A job.
+///
+/// # Errors
+/// What is wrong.
+pub fn read(form: &Filled) -> Result<NewJob, Mistakes> {
+    let mut reading = Reading::of(form);
+    let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let template = reading.chosen("template", "a template", TemplateId::new);
+    let pool = reading.chosen("pool", "a pool", PoolId::new);
+    let description = reading.description();
+    let schedule = schedule(&mut reading);
+    let excludes = reading.take("excludes", rules::excludes(&form.script("excludes")));
+    let reason = reading.take("disabled_reason", rules::reason(form.text("disabled_reason").unwrap_or_default()));
+    let run_timeout = reading.count("run_timeout");
+    let run_timeout = reading.take("run_timeout", rules::timeout(run_timeout));
+    let times = reading.count("retry_times").unwrap_or(0);
+    let times = reading.take("retry_times", rules::retries(times));
+    let backoff = reading.count("retry_backoff").unwrap_or(BACKOFF);
+    let backoff = reading.take("retry_backoff", rules::backoff(backoff));
+    let on_lost = reading.take("on_lost", rules::on_lost(form.text("on_lost").unwrap_or_default()));
+    let concurrency = reading.take("concurrency", rules::concurrency(form.text("concurrency").unwrap_or_default()));
+    let disable_enqueue_after_fails = reading.count("disable_enqueue_after_fails");
+    let addresses = reading.take("notification_addresses", rules::addresses(&form.script("notification_addresses")));
+    let read = (|| {
+        Some(NewJob {
+            parent: form.text("parent").and_then(|id| id.parse().ok()).and_then(JobId::new),
+            schedule: schedule?,
+            excludes: excludes?,
+            run_on_all_workers: form.ticked("run_on_all_workers"),
+            schedule_children_on_error: form.ticked("schedule_children_on_error"),
+            disable_enqueue_after_fails,
+            run_timeout: run_timeout?,
+            retry: Retry { times: times?, backoff: backoff? },
+            on_lost: on_lost?,
+            concurrency: concurrency?,
+            description: description?,
+            enabled: form.ticked("enabled"),
+            disabled_reason: reason?.to_owned(),
+            notification_addresses: addresses?,
+            ..NewJob::new(title?, template?, pool?, &form.script("script"))
+        })
+    })();
+    reading.done(read)
+}
+
+fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
+    let form = reading.form;
+    match form.text("schedule") {
+        Some("interval") => reading.take("every", rules::interval(form.text("every").unwrap_or_default())),
+        Some("cron") => {
+            let zone = reading.take("zone", rules::zone(form.text("zone").unwrap_or_default()));
+            let expression = form.text("cron").unwrap_or_default();
+            // Both are looked at, whatever is wrong with the other.
+            let cron = reading.take("cron", rules::cron(expression, zone.unwrap_or_default()));
+            zone.and(cron)
+        }
+        _ => Some(Schedule::None),
+    }
+}
+
+/// A job as a form.
+pub fn typed(job: &Job, zone: Tz) -> Filled {
+    let mut pairs = Vec::new();
+    let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+    put("title", job.title.clone());
+    put("template", job.template.to_string());
+    put("pool", job.pool.to_string());
+    put("parent", job.parent.map(|id| id.to_string()).unwrap_or_default());
+    put("script", job.script_content_partial.clone());
+    put("description", job.description.clone());
+    let (kind, every, cron, zone) = match &job.schedule {
+        Schedule::None => ("none", String::new(), String::new(), zone),
+        interval @ Schedule::Interval { .. } => {
+            let words = in_words(interval).unwrap_or_default();
+            ("interval", words.trim_start_matches("every ").to_owned(), String::new(), zone)
+        }
+        Schedule::Cron { expression, zone } => ("cron", String::new(), expression.clone(), *zone),
+    };
+    put("schedule", kind.to_owned());
+    put("every", every);
+    put("cron", cron);
+    put("zone", zone.name().to_owned());
+    put("excludes", rules::excludes_text(&job.excludes));
+    put("disabled_reason", job.disabled_reason.clone());
+    put("run_timeout", number(job.run_timeout));
+    put("concurrency", job.concurrency.name().to_owned());
+    put("retry_times", job.retry.times.to_string());
+    put("retry_backoff", job.retry.backoff.to_string());
+    put("on_lost", job.on_lost.name().to_owned());
+    put("disable_enqueue_after_fails", number(job.disable_enqueue_after_fails));
+    put("notification_addresses", job.notification_addresses.clone());
+    for (name, ticked) in [
+        ("enabled", job.enqueue_is_enabled),
+        ("run_on_all_workers", job.run_on_all_workers),
+        ("schedule_children_on_error", job.schedule_children_on_error),
+    ] {
+        if ticked {
+            put(name, "yes".to_owned());
+        }
+    }
+    Filled::of(pairs)
+}
+
+/// A job that is not there yet, as a form.
+pub fn blank(zone: Tz) -> Filled {
+    let pairs = [
+        ("script", SCRIPT.to_owned()),
+        ("schedule", "none".to_owned()),
+        ("zone", zone.name().to_owned()),
+        ("enabled", "yes".to_owned()),
+        ("concurrency", Concurrency::Wait.name().to_owned()),
+        ("retry_times", "0".to_owned()),
+        ("retry_backoff", BACKOFF.to_string()),
+        ("on_lost", OnLost::Retry.name().to_owned()),
+    ];
+    Filled::of(pairs.map(|(name, value)| (name.to_owned(), value)).to_vec())
+}

@@ -1,0 +1,42 @@
+//! What is told before something is deleted. Pure.
+
+use crate::server::store::Weight;
+
+#[cfg(test)]
+mod tests;
+
+/// What goes with it, and what stays and misses it, in sentences.
+pub fn told(weight: &Weight) -> Vec<String> {
+    let Weight { templates, jobs, runs, orphans, active, .. } = weight;
+    if *active > 0 {
+        let runs = count(*active, "run");
+        return vec![format!("Not now: {runs} of it {} under way. Kill what is not to finish, or wait.", are(*active))];
+    }
+    let mut lines = Vec::new();
+    let parts = [(*templates, "template"), (*jobs, "job"), (*runs, "run")];
+    let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what)).collect();
+    if let Some((last, first)) = parts.split_last() {
+        let first = if first.is_empty() { String::new() } else { format!("{} and ", first.join(", ")) };
+        let logs = if *runs > 0 { ", with the logs" } else { "" };
+        lines.push(format!("With it {first}{last}{logs} are deleted for good."));
+    } else {
+        lines.push("Nothing else is deleted with it.".to_owned());
+    }
+    if *orphans > 0 {
+        let stay = if *orphans == 1 { "runs after it and stays" } else { "run after it and stay" };
+        lines.push(format!("{} {stay}: nothing starts {} any more.", count(*orphans, "job"), them(*orphans)));
+    }
+    lines
+}
+
+fn count(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn are(number: u32) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+fn them(number: u32) -> &'static str {
+    if number == 1 { "it" } else { "them" }
+}

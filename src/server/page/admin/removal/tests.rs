@@ -1,0 +1,22 @@
+use super::told;
+use crate::server::store::Weight;
+
+#[test]
+fn what_goes_with_a_thing_is_told_before() {
+    let weight = Weight { title: "backups".to_owned(), ..Weight::default() };
+    let lines = [
+        weight.clone(),
+        Weight { templates: 2, jobs: 1, runs: 120, ..weight.clone() },
+        Weight { runs: 1, orphans: 1, ..weight.clone() },
+        Weight { jobs: 3, orphans: 2, ..weight.clone() },
+        Weight { jobs: 3, runs: 9, active: 1, ..weight },
+    ]
+    .map(|weight| told(&weight).join(" "));
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    Nothing else is deleted with it.
+    With it 2 templates, 1 job and 120 runs, with the logs are deleted for good.
+    With it 1 run, with the logs are deleted for good. 1 job runs after it and stays: nothing starts it any more.
+    With it 3 jobs are deleted for good. 2 jobs run after it and stay: nothing starts them any more.
+    Not now: 1 run of it is under way. Kill what is not to finish, or wait.
+    "#);
+}

@@ -1,0 +1,225 @@
+//! Things as forms and forms as things: what the store has to do with it.
+
+use super::fields::{Group, Mistakes};
+use super::reading::typed as typed_sheet;
+use super::thing::unknown;
+use super::{LISTED, job, project, template, worker};
+use crate::server::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
+use crate::server::office::Office;
+use crate::server::page::answer::Refusal;
+use crate::server::page::form::Filled;
+use crate::server::store::lists::only;
+use crate::server::store::{Sheet, StoreError, Thing};
+use crate::server::{rules, token};
+use crate::wire::operator::MadeWorker;
+
+/// What was saved.
+#[derive(Debug)]
+pub struct Saved {
+    /// Its id.
+    pub id: i64,
+    /// Its title.
+    pub title: String,
+    /// What a worker was given that is told once.
+    pub secret: Option<MadeWorker>,
+}
+
+/// The fields, with what there is to choose from.
+pub async fn fields(office: &Office, thing: Thing, id: Option<i64>) -> Result<Vec<Group>, Refusal> {
+    let all = async |thing| office.store.catalogue(thing, LISTED).await;
+    Ok(match thing {
+        Thing::Project => project::of_project(&all(Thing::Pool).await?),
+        Thing::Pool => project::of_pool(&all(Thing::Worker).await?),
+        Thing::Template => template::fields(&all(Thing::Project).await?),
+        Thing::Worker => worker::fields(&all(Thing::Pool).await?, id.is_none()),
+        Thing::Job => {
+            let mut jobs = all(Thing::Job).await?;
+            jobs.retain(|entry| Some(entry.id) != id);
+            let (templates, pools) = (all(Thing::Template).await?, all(Thing::Pool).await?);
+            job::fields(&job::Around { templates, pools, jobs })
+        }
+    })
+}
+
+/// The form of one that is not there yet.
+pub fn blank(office: &Office, thing: Thing) -> Filled {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    match thing {
+        Thing::Job => job::blank(office.settings.time_zone),
+        Thing::Template => Filled::of(vec![pair("enabled", "yes"), pair("body", template::BODY)]),
+        Thing::Project | Thing::Pool | Thing::Worker => Filled::of(vec![pair("enabled", "yes")]),
+    }
+}
+
+/// A copy has another title, and a worker another key.
+pub fn copied(form: Filled) -> Filled {
+    let pairs = form.pairs().filter(|(name, _)| *name != "api_key").map(|(name, value)| match name {
+        "title" => (name.to_owned(), format!("{value} (copy)")),
+        _ => (name.to_owned(), value.to_owned()),
+    });
+    Filled::of(pairs.collect())
+}
+
+/// The form of one that is there.
+pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Refusal> {
+    let store = &office.store;
+    let gone = || unknown(thing, id);
+    let several =
+        |name: &str, ids: Vec<i64>| ids.into_iter().map(|id| (name.to_owned(), id.to_string())).collect::<Vec<_>>();
+    let pairs = match thing {
+        Thing::Project => {
+            let (project, links) = store.projects(&only(id)).await?.things.pop().ok_or_else(gone)?;
+            let mut pairs = typed_sheet(&Sheet {
+                title: project.title,
+                description: project.description,
+                enabled: project.enqueue_is_enabled,
+                notification_addresses: project.notification_addresses,
+            });
+            pairs.extend(several("pools", links.pools.into_iter().map(PoolId::get).collect()));
+            pairs
+        }
+        Thing::Pool => {
+            let (pool, workers) = store.pools(&only(id)).await?.things.pop().ok_or_else(gone)?;
+            let mut pairs = typed_sheet(&Sheet {
+                title: pool.title,
+                description: pool.description,
+                enabled: pool.enqueue_is_enabled,
+                notification_addresses: pool.notification_addresses,
+            });
+            pairs.extend(several("workers", workers.into_iter().map(WorkerId::get).collect()));
+            pairs
+        }
+        Thing::Template => {
+            let template = store.templates(&only(id)).await?.things.pop().ok_or_else(gone)?;
+            let mut pairs = typed_sheet(&Sheet {
+                title: template.title,
+                description: template.description,
+                enabled: template.enqueue_is_enabled,
+                notification_addresses: template.notification_addresses,
+            });
+            pairs.extend(several("project", vec![template.project.get()]));
+            pairs.push(("body".to_owned(), template.body));
+            pairs
+        }
+        Thing::Worker => {
+            let worker = store.worker(WorkerId::new(id).ok_or_else(gone)?).await?.ok_or_else(gone)?;
+            let mut pairs = typed_sheet(&Sheet {
+                title: worker.title,
+                description: worker.description,
+                enabled: worker.enqueue_is_enabled,
+                notification_addresses: String::new(),
+            });
+            pairs.push(("api_key".to_owned(), worker.api_key.to_string()));
+            let pools = store.pools_of_worker(worker.id).await?;
+            pairs.extend(several("pools", pools.into_iter().map(PoolId::get).collect()));
+            pairs
+        }
+        Thing::Job => {
+            let job = store.job(JobId::new(id).ok_or_else(gone)?).await?.ok_or_else(gone)?;
+            return Ok(job::typed(&job, office.settings.time_zone));
+        }
+    };
+    Ok(Filled::of(pairs))
+}
+
+/// Saves what was typed, if nothing is wrong with it.
+pub async fn save(
+    office: &Office,
+    thing: Thing,
+    id: Option<i64>,
+    form: &Filled,
+) -> Result<Result<Saved, Mistakes>, Refusal> {
+    if let Some(id) = id.filter(|id| *id <= 0) {
+        return Err(unknown(thing, id));
+    }
+    let saved = match thing {
+        Thing::Worker => save_worker(office, id, form).await,
+        _ => save_plain(office, thing, id, form).await,
+    };
+    match saved {
+        Ok(Some(saved)) => Ok(Ok(saved)),
+        Ok(None) => Err(unknown(thing, id.unwrap_or_default())),
+        Err(Stop::Mistakes(mistakes)) => Ok(Err(mistakes)),
+        Err(Stop::Store(StoreError::Conflict(what))) => Ok(Err(vec![(blamed(thing), what)])),
+        Err(Stop::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Why nothing is saved.
+enum Stop {
+    /// Something is wrong with what was typed.
+    Mistakes(Mistakes),
+    /// The store says so.
+    Store(StoreError),
+}
+
+impl From<Mistakes> for Stop {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Mistakes(mistakes)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The field that a rule of the data is mostly about.
+fn blamed(thing: Thing) -> &'static str {
+    match thing {
+        Thing::Worker => "api_key",
+        Thing::Template => "body",
+        Thing::Project | Thing::Pool | Thing::Job => "title",
+    }
+}
+
+async fn save_plain(office: &Office, thing: Thing, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let store = &office.store;
+    let (saved, title) = match thing {
+        Thing::Project => {
+            let (sheet, pools) = project::read_project(form)?;
+            let saved = store.save_project(id.and_then(ProjectId::new), &sheet, &pools).await?;
+            (saved.map(ProjectId::get), sheet.title)
+        }
+        Thing::Pool => {
+            let (sheet, workers) = project::read_pool(form)?;
+            let saved = store.save_pool(id.and_then(PoolId::new), &sheet, &workers).await?;
+            (saved.map(PoolId::get), sheet.title)
+        }
+        Thing::Template => {
+            let (sheet, project, body) = template::read(form)?;
+            let saved = store.save_template(id.and_then(TemplateId::new), &sheet, project, &body).await?;
+            (saved.map(TemplateId::get), sheet.title)
+        }
+        Thing::Job | Thing::Worker => {
+            let new = job::read(form)?;
+            let gone = || vec![("template", "this template is gone".to_owned())];
+            let template = store.template(new.template).await?.ok_or_else(gone)?;
+            rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
+            let saved = store.save_job(id.and_then(JobId::new), &new).await?;
+            (saved.map(JobId::get), new.title)
+        }
+    };
+    Ok(saved.map(|id| Saved { id, title, secret: None }))
+}
+
+async fn save_worker(office: &Office, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let secret = if id.is_none() || form.ticked("new_secret") {
+        let made = token::random().map_err(|e| vec![("", format!("no secret can be made: {e}"))])?;
+        Some(made)
+    } else {
+        None
+    };
+    let sheet = worker::read(form, secret.as_deref())?;
+    let Some(saved) = office.store.save_worker(id.and_then(WorkerId::new), &sheet).await? else { return Ok(None) };
+    let id = saved.get();
+    let secret = secret.map(|secret| MadeWorker {
+        id,
+        api_key: sheet.api_key.to_string(),
+        secret,
+        broadcaster_port: office.settings.broadcaster.port(),
+        events_port: office.settings.events.port(),
+    });
+    Ok(Some(Saved { id, title: sheet.title, secret }))
+}

@@ -1,0 +1,57 @@
+//! Workers. Pure.
+
+use super::fields::{Choice, Field, Group, Input, Mistakes};
+use super::reading::Reading;
+use crate::run::{ApiKey, Secret};
+use crate::server::model::PoolId;
+use crate::server::page::form::Filled;
+use crate::server::rules;
+use crate::server::store::{Entry, WorkerSheet};
+
+#[cfg(test)]
+mod tests;
+
+/// The fields. One that is there already can get a new secret.
+pub fn fields(pools: &[Entry], is_new: bool) -> Vec<Group> {
+    let mut fields = vec![
+        Field::new("title", "Title", Input::Line),
+        Field::new("api_key", "Key", Input::Line)
+            .hint("Who it says it is: api_key in its configuration. If you leave it empty, it is the title."),
+        Field::new("description", "Description", Input::Text),
+        Field::new("enabled", "It is given new runs", Input::Tick),
+        Field::new("pools", "Pools it is in", Input::Some(Choice::of(pools))),
+    ];
+    if !is_new {
+        let hint = "It is shown once. The old one is worth nothing from then on.";
+        fields.push(Field::new("new_secret", "It gets a new secret", Input::Tick).hint(hint));
+    }
+    vec![Group { title: "Worker", fields }]
+}
+
+/// A worker, with the secret that was made for it.
+///
+/// # Errors
+/// What is wrong.
+pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerSheet, Mistakes> {
+    let mut reading = Reading::of(form);
+    let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let description = reading.description();
+    let key = form.text("api_key").or(title).unwrap_or_default();
+    let api_key = match title.or(form.text("api_key")) {
+        Some(_) => reading.take("api_key", ApiKey::parse(key).map_err(|what| format!("{key:?} {what}"))),
+        // What is wrong with the title is told already.
+        None => None,
+    };
+    let pools = reading.all("pools", PoolId::new);
+    let sheet = (|| {
+        Some(WorkerSheet {
+            title: title?.to_owned(),
+            description: description?,
+            enabled: form.ticked("enabled"),
+            api_key: api_key?,
+            secret: secret.map(|secret| Secret::new(secret.as_bytes().to_vec())),
+            pools,
+        })
+    })();
+    reading.done(sheet)
+}
