@@ -30,6 +30,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("parts.js", JAVASCRIPT, include_str!("assets/parts.js")),
     ("run.js", JAVASCRIPT, include_str!("assets/run.js")),
     ("times.js", JAVASCRIPT, include_str!("assets/times.js")),
+    ("workers.js", JAVASCRIPT, include_str!("assets/workers.js")),
 ];
 
 /// What is served, to everybody: the login page needs it too.

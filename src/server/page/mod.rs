@@ -23,6 +23,7 @@ mod sentence;
 mod shown;
 mod template;
 mod visit;
+mod workers;
 
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/jobs/{job}/enable", post(job::enable))
         .route("/jobs/{job}/disable", post(job::disable))
         .route("/parts/jobs/{job}", get(job::part))
+        .route("/workers", get(workers::page).post(workers::act))
+        .route("/parts/workers", get(workers::part))
         .route("/admin", get(admin::entrance))
         .route("/admin/{kind}", get(admin::list))
         .route("/admin/{kind}/new", get(admin::fresh).post(admin::make))

@@ -26,9 +26,12 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("login", include_str!("login.html")),
         ("message", include_str!("message.html")),
         ("now", include_str!("now.html")),
+        ("pools_list", include_str!("workers/pools.html")),
         ("run", include_str!("run.html")),
         ("run_head", include_str!("run_head.html")),
         ("sentence", include_str!("sentence.html")),
+        ("workers", include_str!("workers/workers.html")),
+        ("workers_list", include_str!("workers/list.html")),
     ] {
         environment.add_template(name, text).expect("the templates are ours");
     }

@@ -1,8 +1,8 @@
 //! Lists of resources: who may see what, narrowed, in the original's order, a page at a time.
 
+use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 
-use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -334,17 +334,17 @@ impl Store {
     /// That the store does not answer.
     pub async fn projects(&self, ask: &Ask) -> Result<Page<(Project, ProjectLinks)>, StoreError> {
         let page = self.select(Resource::Project, ask).await?.map(rows::project)?;
-        let mut things = Vec::with_capacity(page.things.len());
-        for project in page.things {
-            let id = project.id.get();
-            let pools = "SELECT worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
-                         WHERE project = ? ORDER BY title, worker_pool.id";
-            let groups = "SELECT auth_group FROM project_group WHERE project = ? AND admin ORDER BY auth_group";
-            let pools = self.ids(pools, id).await?.into_iter().filter_map(PoolId::new).collect();
-            let groups = self.ids(groups, id).await?.into_iter().filter_map(GroupId::new).collect();
-            things.push((project, ProjectLinks { pools, groups }));
-        }
-        Ok(Page { total: page.total, things })
+        let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
+        let pools = "SELECT project, worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
+                     WHERE project IN (SELECT value FROM json_each(?)) ORDER BY title, worker_pool.id";
+        let groups = "SELECT project, auth_group FROM project_group
+                      WHERE project IN (SELECT value FROM json_each(?)) AND admin ORDER BY auth_group";
+        let (mut pools, mut groups) = (self.related(pools, &ids).await?, self.related(groups, &ids).await?);
+        Ok(page.with(|project| {
+            let pools = pools.remove(&project.id.get()).into_iter().flatten().filter_map(PoolId::new).collect();
+            let groups = groups.remove(&project.id.get()).into_iter().flatten().filter_map(GroupId::new).collect();
+            ProjectLinks { pools, groups }
+        }))
     }
 
     /// Pools, with their workers.
@@ -353,14 +353,11 @@ impl Store {
     /// That the store does not answer.
     pub async fn pools(&self, ask: &Ask) -> Result<Page<(Pool, Vec<WorkerId>)>, StoreError> {
         let page = self.select(Resource::WorkerPool, ask).await?.map(rows::pool)?;
-        let mut things = Vec::with_capacity(page.things.len());
-        for pool in page.things {
-            let workers = "SELECT worker.id FROM worker JOIN pool_worker ON worker = worker.id
-                           WHERE pool = ? ORDER BY title, worker.id";
-            let workers = self.ids(workers, pool.id.get()).await?.into_iter().filter_map(WorkerId::new).collect();
-            things.push((pool, workers));
-        }
-        Ok(Page { total: page.total, things })
+        let ids: Vec<i64> = page.things.iter().map(|pool| pool.id.get()).collect();
+        let workers = "SELECT pool, worker.id FROM worker JOIN pool_worker ON worker = worker.id
+                       WHERE pool IN (SELECT value FROM json_each(?)) ORDER BY title, worker.id";
+        let mut workers = self.related(workers, &ids).await?;
+        Ok(page.with(|pool| workers.remove(&pool.id.get()).into_iter().flatten().filter_map(WorkerId::new).collect()))
     }
 
     /// Workers.
@@ -385,15 +382,13 @@ impl Store {
     /// That the store does not answer.
     pub async fn jobs(&self, ask: &Ask) -> Result<Page<(Job, Vec<JobId>)>, StoreError> {
         let page = self.select(Resource::Job, ask).await?.map(rows::job)?;
-        let mut things = Vec::with_capacity(page.things.len());
-        for job in page.things {
-            let children = "SELECT job.id FROM job JOIN job_template ON job_template.id = job_template
-                            JOIN project ON project.id = project
-                            WHERE parent = ? ORDER BY project.title, job_template.title, job.title, job.id";
-            let children = self.ids(children, job.id.get()).await?.into_iter().filter_map(JobId::new).collect();
-            things.push((job, children));
-        }
-        Ok(Page { total: page.total, things })
+        let ids: Vec<i64> = page.things.iter().map(|job| job.id.get()).collect();
+        let children = "SELECT parent, job.id FROM job JOIN job_template ON job_template.id = job_template
+                        JOIN project ON project.id = project
+                        WHERE parent IN (SELECT value FROM json_each(?))
+                        ORDER BY project.title, job_template.title, job.title, job.id";
+        let mut children = self.related(children, &ids).await?;
+        Ok(page.with(|job| children.remove(&job.id.get()).into_iter().flatten().filter_map(JobId::new).collect()))
     }
 
     /// Runs, with their logs' ids.
@@ -440,8 +435,13 @@ impl Store {
         self.select(Resource::KillRequest, ask).await?.map(rows::kill)
     }
 
-    async fn ids(&self, sql: &'static str, of: i64) -> Result<Vec<i64>, StoreError> {
-        Ok(sqlx::query_scalar(sql).bind(of).fetch_all(&self.readers).await?)
+    /// What belongs to each of these, in the order of the question, which is asked once for all of them.
+    async fn related(&self, sql: &'static str, of: &[i64]) -> Result<BTreeMap<i64, Vec<i64>>, StoreError> {
+        let mut related = BTreeMap::<i64, Vec<i64>>::new();
+        for (of, id) in sqlx::query_as(sql).bind(rows::json(of)).fetch_all(&self.readers).await? {
+            related.entry(of).or_default().push(id);
+        }
+        Ok(related)
     }
 }
 
@@ -458,6 +458,17 @@ impl Page<SqliteRow> {
     fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Page<T>, StoreError> {
         let things = self.things.iter().map(word).collect::<Result<_, _>>()?;
         Ok(Page { total: self.total, things })
+    }
+}
+
+impl<T> Page<T> {
+    /// Each with what belongs to it.
+    fn with<U>(self, mut besides: impl FnMut(&T) -> U) -> Page<(T, U)> {
+        let with = |thing: T| {
+            let besides = besides(&thing);
+            (thing, besides)
+        };
+        Page { total: self.total, things: self.things.into_iter().map(with).collect() }
     }
 }
 

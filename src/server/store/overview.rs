@@ -94,8 +94,8 @@ const JOBS: &str = "SELECT job.*,
 
 const WORKERS: &str = "SELECT worker.*, (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL
     AND enqueue_dts IS NOT NULL) AS runs FROM worker";
-/// How many pools of a worker are named.
-const POOLS: u32 = 1000;
+/// How many pools of workers are named.
+const POOLS: u32 = 10_000;
 
 impl Store {
     /// Runs, the latest first.
@@ -162,7 +162,7 @@ impl Store {
 
     async fn runs_of_ids(&self, ids: &[i64]) -> Result<BTreeMap<RunId, Run>, StoreError> {
         let query = sqlx::query("SELECT run.* FROM json_each(?) JOIN run ON run.id = json_each.value");
-        let query = query.bind(serde_json::Value::from(ids).to_string());
+        let query = query.bind(rows::json(ids));
         let found = query.fetch_all(&self.readers).await?;
         found.iter().map(|row| rows::run(row).map(|run| (run.id, run))).collect()
     }
@@ -203,12 +203,8 @@ impl Store {
     /// That the store does not answer.
     pub async fn overview_of_workers(&self, limit: u32) -> Result<Vec<WorkerOverview>, StoreError> {
         let sql = format!("{WORKERS} ORDER BY title, id LIMIT ?");
-        let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(&self.readers).await?;
-        let mut workers = Vec::with_capacity(found.len());
-        for row in &found {
-            workers.push(self.worker_overview(row).await?);
-        }
-        Ok(workers)
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit);
+        self.worker_overviews(&query.fetch_all(&self.readers).await?).await
     }
 
     /// A worker.
@@ -217,19 +213,41 @@ impl Store {
     /// That the store does not answer.
     pub async fn overview_of_worker(&self, id: WorkerId) -> Result<Option<WorkerOverview>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{WORKERS} WHERE worker.id = ?"))).bind(id.get());
-        match query.fetch_optional(&self.readers).await? {
-            Some(row) => Ok(Some(self.worker_overview(&row).await?)),
-            None => Ok(None),
-        }
+        Ok(self.worker_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
     }
 
-    async fn worker_overview(&self, row: &SqliteRow) -> Result<WorkerOverview, StoreError> {
-        let worker = rows::worker(row)?;
-        let query = sqlx::query_scalar(
-            "SELECT title FROM worker_pool JOIN pool_worker ON pool = id WHERE worker = ? ORDER BY title LIMIT ?",
+    /// With their pools, in one question.
+    async fn worker_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<WorkerOverview>, StoreError> {
+        let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
+        let query = sqlx::query_as(
+            "SELECT worker, title FROM pool_worker JOIN worker_pool ON pool = id
+             WHERE worker IN (SELECT value FROM json_each(?)) ORDER BY title LIMIT ?",
         );
-        let pools = query.bind(worker.id.get()).bind(POOLS).fetch_all(&self.readers).await?;
-        Ok(WorkerOverview { worker, pools, runs: row.try_get("runs")? })
+        let query = query.bind(rows::json(&ids)).bind(POOLS);
+        let mut pools = BTreeMap::<i64, Vec<String>>::new();
+        for (worker, title) in query.fetch_all(&self.readers).await? {
+            pools.entry(worker).or_default().push(title);
+        }
+        rows.iter()
+            .map(|row| {
+                let worker = rows::worker(row)?;
+                let pools = pools.remove(&worker.id.get()).unwrap_or_default();
+                Ok(WorkerOverview { worker, pools, runs: row.try_get("runs")? })
+            })
+            .collect()
+    }
+
+    /// The runs that workers have, the oldest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn runs_under_way(&self, limit: u32) -> Result<Vec<RunOverview>, StoreError> {
+        let sql = format!(
+            "{RUNS} WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND run.worker IS NOT NULL
+             ORDER BY run.id LIMIT ?"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit);
+        query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }
 
     /// The workers of the pool of a job.

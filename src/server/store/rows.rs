@@ -180,6 +180,11 @@ pub fn exclude(row: &SqliteRow) -> Result<Exclude, StoreError> {
     })
 }
 
+/// Ids as one parameter, for `json_each`.
+pub fn json(ids: &[i64]) -> String {
+    serde_json::Value::from(ids).to_string()
+}
+
 /// A time of the day as it is stored.
 pub fn seconds(time: NaiveTime) -> i64 {
     i64::from(time.num_seconds_from_midnight())

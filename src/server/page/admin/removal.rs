@@ -17,7 +17,7 @@ pub fn told(weight: &Weight) -> Vec<String> {
     let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what)).collect();
     if let Some((last, first)) = parts.split_last() {
         let first = if first.is_empty() { String::new() } else { format!("{} and ", first.join(", ")) };
-        let logs = if *runs > 0 { ", with the logs" } else { "" };
+        let logs = if *runs > 0 { ", with the logs," } else { "" };
         lines.push(format!("With it {first}{last}{logs} are deleted for good."));
     } else {
         lines.push("Nothing else is deleted with it.".to_owned());

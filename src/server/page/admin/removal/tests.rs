@@ -14,8 +14,8 @@ fn what_goes_with_a_thing_is_told_before() {
     .map(|weight| told(&weight).join(" "));
     insta::assert_snapshot!(lines.join("\n"), @r#"
     Nothing else is deleted with it.
-    With it 2 templates, 1 job and 120 runs, with the logs are deleted for good.
-    With it 1 run, with the logs are deleted for good. 1 job runs after it and stays: nothing starts it any more.
+    With it 2 templates, 1 job and 120 runs, with the logs, are deleted for good.
+    With it 1 run, with the logs, are deleted for good. 1 job runs after it and stays: nothing starts it any more.
     With it 3 jobs are deleted for good. 2 jobs run after it and stay: nothing starts them any more.
     Not now: 1 run of it is under way. Kill what is not to finish, or wait.
     "#);

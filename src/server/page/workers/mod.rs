@@ -1,0 +1,94 @@
+//! Workers and pools: how each stands, what it does, and what may be asked of it.
+
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use minijinja::Value;
+
+use super::answer::Refusal;
+use super::form::Filled;
+use super::frame::{Head, Section};
+use super::notice::Notice;
+use super::visit::{Actor, Visit};
+use crate::run::{Action, Pace};
+use crate::server::model::WorkerId;
+use crate::server::office::Office;
+use crate::server::rules;
+use crate::server::store::Wish;
+use crate::server::store::lists::{Ask, Scope};
+use view::{Asked, Staff};
+
+/// How many workers, and pools, are listed at most.
+const LISTED: u32 = 1000;
+/// How many runs under way are told.
+const RUNS: u32 = 2000;
+/// Whose wish it is that comes from a page.
+const BY: &str = "operator";
+
+/// The page.
+pub(super) async fn page(State(office): State<Arc<Office>>, visit: Visit) -> Result<Response, Refusal> {
+    let body = view::body(&staff(&office).await?, &visit.form_token, visit.zone);
+    let head = Head { title: "Workers", section: Section::Workers, script: Some("workers"), by_project: None };
+    Ok(visit.show(head, &body))
+}
+
+/// What of it changes.
+pub(super) async fn part(State(office): State<Arc<Office>>, visit: Visit) -> Result<Response, Refusal> {
+    let parts: [Value; 2] = view::parts(&staff(&office).await?, visit.zone);
+    Ok(Html(parts.map(|part| part.to_string()).concat()).into_response())
+}
+
+/// Asks something of workers.
+pub(super) async fn act(
+    State(office): State<Arc<Office>>,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, Refusal> {
+    let notice = match wish(&form) {
+        Ok((workers, wish)) => ask(&office, &workers, &wish).await?,
+        Err(what) => Notice::refused(what),
+    };
+    Ok(notice.at(&office, &session, "/workers"))
+}
+
+/// Who is to do what.
+fn wish(form: &Filled) -> Result<(Vec<WorkerId>, Wish), String> {
+    let action = form.text("action").and_then(Action::named).ok_or("Choose an action.")?;
+    let workers: Vec<WorkerId> = form.all("worker").filter_map(|id| id.parse().ok().and_then(WorkerId::new)).collect();
+    if workers.is_empty() {
+        return Err("Choose a worker.".to_owned());
+    }
+    let reason =
+        rules::reason(form.text("reason").unwrap_or_default()).map_err(|e| format!("Nothing is asked: {e}."))?;
+    // Nothing is to be stopped for somebody to wake up.
+    let is_now = form.text("pace") == Some("now") && action != Action::Wake;
+    let pace = if is_now { Pace::Now } else { Pace::AfterRuns };
+    Ok((workers, Wish { action, pace, by: BY.to_owned(), reason: reason.to_owned() }))
+}
+
+async fn ask(office: &Office, workers: &[WorkerId], wish: &Wish) -> Result<Notice, Refusal> {
+    let mut asked = Vec::new();
+    for worker in workers.iter().take(LISTED as usize) {
+        let Some(found) = office.store.worker(*worker).await? else { continue };
+        if let Some(became) = office.store.ask_worker(*worker, wish, Utc::now()).await? {
+            asked.push(Asked { title: found.title, became });
+        }
+    }
+    Ok(view::told(&asked, wish.action))
+}
+
+async fn staff(office: &Office) -> Result<Staff, Refusal> {
+    let now = Utc::now();
+    let everything = Ask { scope: Scope::All, terms: Vec::new(), limit: Some(LISTED), offset: 0 };
+    Ok(Staff {
+        workers: office.store.overview_of_workers(LISTED).await?,
+        pools: office.store.pools(&everything).await?.things,
+        runs: office.store.runs_under_way(RUNS).await?,
+        silent: office.silent(now),
+        now,
+    })
+}

@@ -1,0 +1,184 @@
+//! Workers and pools, as HTML, and what became of a wish, in a sentence. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use crate::run::{Action, Pace};
+use crate::server::duty::{self, Cannot, Shown, Verdict};
+use crate::server::model::{Instant, Pool, WorkerId};
+use crate::server::page::notice::Notice;
+use crate::server::page::shown::short_time;
+use crate::server::page::template::fill;
+use crate::server::store::{RunOverview, WorkerOverview};
+
+#[cfg(test)]
+mod tests;
+
+/// How many runs of a worker are named.
+const NAMED: usize = 8;
+
+/// Who is there.
+#[derive(Clone, Debug)]
+pub struct Staff {
+    /// The workers.
+    pub workers: Vec<WorkerOverview>,
+    /// The pools, with who is in them.
+    pub pools: Vec<(Pool, Vec<WorkerId>)>,
+    /// The runs that they have.
+    pub runs: Vec<RunOverview>,
+    /// Who was not heard of since then does not answer.
+    pub silent: Instant,
+    /// What time it is.
+    pub now: Instant,
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Of this worker.
+    pub title: String,
+    /// What.
+    pub became: Result<Verdict, Cannot>,
+}
+
+/// The page, without its frame.
+pub fn body(staff: &Staff, form_token: &str, zone: Tz) -> Value {
+    let [workers, pools] = parts(staff, zone);
+    let actions = [
+        (Action::Sleep, "Send to sleep"),
+        (Action::Wake, "Wake up"),
+        (Action::Restart, "Restart"),
+        (Action::Shutdown, "Shut down"),
+    ];
+    let actions = actions.map(|(action, label)| context!(value => action.word(), label)).to_vec();
+    fill("workers", context!(workers, pools, actions, form_token, some => !staff.workers.is_empty()))
+}
+
+/// What of it changes by itself: the workers, the pools.
+pub fn parts(staff: &Staff, zone: Tz) -> [Value; 2] {
+    let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
+    for (worker, run) in staff.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
+        runs.entry(worker).or_default().push(run);
+    }
+    let workers: Vec<Value> = staff
+        .workers
+        .iter()
+        .map(|worker| row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), staff, zone))
+        .collect();
+    let pools: Vec<Value> = staff.pools.iter().map(|(pool, members)| of_pool(pool, members, staff)).collect();
+    [fill("workers_list", context!(workers)), fill("pools_list", context!(pools))]
+}
+
+fn row(overview: &WorkerOverview, runs: &[&RunOverview], staff: &Staff, zone: Tz) -> Value {
+    let WorkerOverview { worker, pools, runs: count } = overview;
+    let at = |at: Instant| short_time(at, staff.now, zone);
+    let report = worker.report.as_ref();
+    let state = duty::shown(worker, staff.silent);
+    let actions: Vec<&str> = Action::ALL
+        .into_iter()
+        .filter(|action| duty::ask(worker, *action, Pace::Now).is_ok())
+        .map(Action::word)
+        .collect();
+    let run = |run: &&RunOverview| context!(id => run.run.id.get(), title => &run.title);
+    context! {
+        id => worker.id.get(), title => &worker.title,
+        key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
+        enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
+        since => report.map(|report| at(report.since)), request => request(overview, staff, zone),
+        actions => actions.join(" "), can => !actions.is_empty(), is_original => report.is_none() && worker.heard().is_some(),
+        taken => report.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
+        runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
+        outbox => report.map(|report| report.outbox), version => worker.worker_version.as_deref(),
+        heard => worker.heard().map(at), pools => pools.join(", "),
+    }
+}
+
+/// What is asked of a worker until it has confirmed it.
+fn request(overview: &WorkerOverview, staff: &Staff, zone: Tz) -> Option<Value> {
+    let asked = overview.worker.open_request()?;
+    Some(context! {
+        words => wanted(asked.request.action, asked.request.pace), by => &asked.by, reason => &asked.reason,
+        at => short_time(asked.at, staff.now, zone), heard => asked.heard.is_some(),
+    })
+}
+
+/// A wish in words.
+fn wanted(action: Action, pace: Pace) -> String {
+    match (action, pace) {
+        (Action::Wake, _) => verb(action).to_owned(),
+        (_, Pace::AfterRuns) => format!("{} after its runs", verb(action)),
+        (_, Pace::Now) => format!("{} now", verb(action)),
+    }
+}
+
+fn of_pool(pool: &Pool, members: &[WorkerId], staff: &Staff) -> Value {
+    let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
+    let awake = there.clone().filter(|overview| {
+        let takes = overview.worker.enqueue_is_enabled && duty::takes_runs(&overview.worker);
+        takes && matches!(duty::shown(&overview.worker, staff.silent), Shown::Awake | Shown::Starting)
+    });
+    let seats: u32 = awake.clone().filter_map(|overview| overview.worker.concurrent_jobs).sum();
+    context! {
+        id => pool.id.get(), title => &pool.title, enabled => pool.enqueue_is_enabled, workers => members.len(),
+        awake => awake.count(), seats, runs => there.map(|overview| overview.runs).sum::<u32>(),
+    }
+}
+
+/// The word for where a worker stands.
+fn word(state: Shown) -> &'static str {
+    match state {
+        Shown::Starting => "starting",
+        Shown::Awake => "awake",
+        Shown::Draining => "draining",
+        Shown::Asleep => "asleep",
+        Shown::Offline => "offline",
+        Shown::Lost => "lost",
+    }
+}
+
+/// Where a worker stands: a word with a sign of its own shape beside it.
+fn badge(state: Shown) -> Value {
+    let shape = match state {
+        Shown::Starting => "<path d=\"M8 2v3M8 11v3M2 8h3M11 8h3\"/>",
+        Shown::Awake => "<circle class=\"solid\" cx=\"8\" cy=\"8\" r=\"4.5\"/>",
+        Shown::Draining => "<path d=\"M8 2.5v9M4 8l4 4 4-4M3 14.5h10\"/>",
+        Shown::Asleep => "<path class=\"solid\" d=\"M12.5 10.2A5.5 5.5 0 0 1 6 3.2a5.5 5.5 0 1 0 6.5 7z\"/>",
+        Shown::Offline => "<path d=\"M8 2v5.5M4.5 4.5a5 5 0 1 0 7 0\"/>",
+        Shown::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
+    };
+    let word = word(state);
+    Value::from_safe_string(format!(
+        "<span class=\"state {word}\"><svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>{word}</span>"
+    ))
+}
+
+/// What became of a wish.
+pub fn told(asked: &[Asked], action: Action) -> Notice {
+    let named = |wanted: Verdict| {
+        let titles = asked.iter().filter(|one| one.became == Ok(wanted)).map(|one| one.title.as_str());
+        let titles: Vec<&str> = titles.collect();
+        (!titles.is_empty()).then(|| titles.join(", "))
+    };
+    let mut said = Vec::new();
+    said.extend(named(Verdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
+    said.extend(named(Verdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
+    said.extend(named(Verdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
+    let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.became.err()?))).peekable();
+    let good = refused.peek().is_none() && !asked.is_empty();
+    said.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
+    if asked.is_empty() {
+        said.push("There are no such workers.".to_owned());
+    }
+    if good { Notice::done(said.join(" ")) } else { Notice::refused(said.join(" ")) }
+}
+
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Shutdown => "shut down",
+        Action::Restart => "restart",
+        Action::Sleep => "sleep",
+        Action::Wake => "wake up",
+    }
+}

@@ -1,0 +1,109 @@
+use chrono::{TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{Asked, Staff, body, parts, told};
+use crate::run::{Action, ApiKey, Duty, Pace, Request, RequestId, Secret};
+use crate::server::duty::{self, Cannot, Report, Verdict};
+use crate::server::model::{Instant, Pool, PoolId, Worker, WorkerId};
+use crate::server::page::job::sample;
+use crate::server::store::{RunOverview, WorkerOverview};
+
+fn now() -> Instant {
+    Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
+}
+
+fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
+    let report = Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true };
+    let mut worker = Worker {
+        id: WorkerId::new(id).unwrap(),
+        title: title.to_owned(),
+        description: String::new(),
+        api_key: ApiKey::parse(&format!("web{id}")).unwrap(),
+        secret: Secret::new(b"s3cr3t".to_vec()),
+        enqueue_is_enabled: true,
+        ping_response_dts: Some(now()),
+        worker_version: Some("3.0.0".to_owned()),
+        concurrent_jobs: Some(4),
+        heard_dts: Some(now()),
+        report: Some(report),
+        asked: None,
+    };
+    change(&mut worker);
+    WorkerOverview { worker, pools: vec!["default".to_owned()], runs: 1 }
+}
+
+fn asked(reason: &str) -> duty::Asked {
+    duty::Asked {
+        request: Request { id: RequestId::new(7).unwrap(), action: Action::Sleep, pace: Pace::AfterRuns },
+        by: "operator".to_owned(),
+        reason: reason.to_owned(),
+        at: now(),
+        sent: Some(now()),
+        heard: Some(now()),
+        over: None,
+    }
+}
+
+fn staff() -> Staff {
+    let run = crate::server::model::Run { worker: WorkerId::new(1), return_dts: None, ..sample::run() };
+    let pool = Pool {
+        id: PoolId::new(1).unwrap(),
+        title: "default".to_owned(),
+        description: String::new(),
+        enqueue_is_enabled: true,
+        notification_addresses: String::new(),
+    };
+    let original = |worker: &mut Worker| (worker.report, worker.heard_dts) = (None, None);
+    Staff {
+        workers: vec![
+            worker(1, "web1", |worker| worker.asked = Some(asked("a new disk"))),
+            worker(2, "The old one", original),
+            worker(3, "web3", |worker| worker.heard_dts = Some(now() - TimeDelta::hours(1))),
+        ],
+        pools: vec![(pool, [1, 2, 3].into_iter().filter_map(WorkerId::new).collect())],
+        runs: vec![RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }],
+        silent: now() - TimeDelta::minutes(15),
+        now: now(),
+    }
+}
+
+#[test]
+fn workers_look_like_this() {
+    insta::assert_snapshot!(body(&staff(), "F00", Tz::UTC));
+}
+
+#[test]
+fn where_there_is_nobody_there_is_nothing_to_ask() {
+    let nobody = Staff { workers: Vec::new(), pools: Vec::new(), runs: Vec::new(), ..staff() };
+    let page = body(&nobody, "F00", Tz::UTC).to_string();
+    assert!(page.contains("no workers yet") && page.contains("no pools yet") && !page.contains("Choose an action"));
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut staff = staff();
+    let first = &mut staff.workers[0];
+    (first.worker.title, first.worker.worker_version) = (evil.to_owned(), Some(evil.to_owned()));
+    first.worker.asked = Some(asked(evil));
+    first.pools = vec![evil.to_owned()];
+    staff.pools[0].0.title = evil.to_owned();
+    staff.runs[0].title = evil.to_owned();
+    let page = parts(&staff, Tz::UTC).map(|part| part.to_string()).concat();
+    assert!(!page.contains("<script>alert") && !page.contains("s3cr3t"), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 7, "{page}");
+}
+
+#[test]
+fn what_became_of_a_wish_is_told_of_each() {
+    let one = |title: &str, became| Asked { title: title.to_owned(), became };
+    let both = [one("web1", Ok(Verdict::Ask)), one("web2", Ok(Verdict::Ask))];
+    let done = told(&both, Action::Sleep);
+    assert_eq!((done.good, done.text.as_str()), (true, "Requested of web1, web2: sleep."));
+    let mixed =
+        [one("web1", Ok(Verdict::Already)), one("web2", Ok(Verdict::Cancel)), one("web3", Err(Cannot::NoRestart))];
+    let told_of = told(&mixed, Action::Restart);
+    assert!(!told_of.good);
+    insta::assert_snapshot!(told_of.text, @"Taken back, as web2 had not heard of it. So already, or asked for: web1. Worker web3 cannot restart: restart_exit_code is not set there.");
+    assert!(!told(&[], Action::Wake).good);
+}
