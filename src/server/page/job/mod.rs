@@ -19,7 +19,7 @@ use super::form::Filled;
 use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::visit::{Actor, Visit};
-use crate::server::model::JobId;
+use crate::server::model::{Asker, JobId};
 use crate::server::office::Office;
 use crate::server::{operator, rules};
 use view::{Portrait, Viewer};
@@ -54,10 +54,10 @@ pub(super) async fn run(
     State(office): State<Arc<Office>>,
     Path(job): Path<String>,
     Actor(session): Actor,
-    _: Filled,
+    form: Filled,
 ) -> Result<Response, Refusal> {
     let id = known(&office, &job).await?;
-    let run = office.store.run_now(id, Utc::now()).await?;
+    let run = office.store.run_now(id, form.ticked("children"), Asker::Dashboard, Utc::now()).await?;
     Ok(Notice::done(format!("Run {} is due now.", run.id)).at(&office, &session, &format!("/runs/{}", run.id)))
 }
 

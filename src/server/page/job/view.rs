@@ -89,6 +89,7 @@ fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         next => next.map(|at| time(at, zone)),
         last => last.as_ref().map(|run| context!(id => run.id.get(), badge => badge(run), exit => exit(run.exit))),
         fail_times => job.fail_times,
+        has_children => portrait.family.iter().any(|kin| kin.parent == Some(job.id)),
         reasons => portrait.reasons.iter().map(|reason| sentence(reason, zone)).collect::<Vec<_>>(),
         facts => facts.iter().take(FACTS).cloned().collect::<Vec<_>>(),
         more_facts => facts.iter().skip(FACTS).cloned().collect::<Vec<_>>(),
