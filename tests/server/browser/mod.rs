@@ -1,8 +1,11 @@
 //! The dashboard in a real browser: what happens is seen without a reload, and what is asked for is done.
 
+mod admin;
 mod chromium;
+mod job;
 mod lanes;
 mod run;
+mod workers;
 
 use chrono::Utc;
 use jobrunner::server::session::{Session, cookie_name};
@@ -45,5 +48,11 @@ impl Visitor {
     /// Fails if the page was loaded again since [`Visitor::go_live`].
     pub async fn is_the_same_page(&mut self) {
         assert_eq!(self.browser.evaluate("window.sameAsBefore").await, true, "the page was loaded again");
+    }
+
+    /// The text of an element.
+    pub async fn text(&mut self, element: &str) -> String {
+        let text = self.browser.evaluate(&format!("document.querySelector({element:?}).textContent")).await;
+        text.as_str().expect("text").to_owned()
     }
 }

@@ -108,7 +108,7 @@ impl Forecast {
         let before = self.times.last().map(|time| &time.offset).filter(|before| **before != offset);
         let changed = before.map(|before| format!("the clocks have changed from {before} to {offset}"));
         let note = [note, changed].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let clock = shown.format("%a %Y-%m-%d %H:%M:%S").to_string();
+        let clock = shown.format("%a %-d %b %Y %H:%M:%S").to_string();
         let clock = clock.strip_suffix(":00").map(str::to_owned).unwrap_or(clock);
         self.times.push(Time { at, clock, offset, runs, note: Some(note).filter(|note| !note.is_empty()) });
     }

@@ -14,6 +14,8 @@ pub const SIZE: (f64, f64) = (760.0, 160.0);
 /// Where its bars stand: the left edge and the ground.
 pub const LEFT: f64 = 56.0;
 pub const GROUND: f64 = 132.0;
+/// What is left free at the right edge.
+const RIGHT: f64 = 6.0;
 /// How high a bar is at most.
 const TALLEST: f64 = 116.0;
 /// How high it is at least, to be seen.
@@ -21,7 +23,7 @@ const LOWEST: f64 = 2.0;
 /// Fewer runs than this do not fill the width.
 const FEW: usize = 40;
 /// How much longer than usual the longest may take before the scale shows sizes in place of lengths.
-const SPREAD: f64 = 20.0;
+const SPREAD: f64 = 8.0;
 /// The shortest time that a scale of sizes begins with, in seconds.
 const SHORTEST: f64 = 0.1;
 /// What a scale may end with, in seconds: what people count in.
@@ -129,7 +131,7 @@ pub fn picture(runs: &[Run]) -> Picture {
     let mut lengths: Vec<f64> = runs.iter().filter_map(seconds).collect();
     lengths.sort_by(f64::total_cmp);
     let scale = Scale::of(&lengths);
-    let slot = (SIZE.0 - LEFT) / number(runs.len().max(FEW));
+    let slot = (SIZE.0 - LEFT - RIGHT) / number(runs.len().max(FEW));
     let bars = runs.iter().rev().enumerate().map(|(place, run)| {
         let height = seconds(run).map_or(0.0, |length| (scale.height(length) * TALLEST).max(LOWEST));
         let state = state(run);

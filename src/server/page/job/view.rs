@@ -9,7 +9,7 @@ use super::highlight::{Piece, pieces};
 use super::history::{self, Bar, Picture, picture};
 use crate::server::model::{Concurrency, Fire, FireKind, Instant, Job, OnLost, Run, Template};
 use crate::server::page::sentence::sentence;
-use crate::server::page::shown::{badge, duration, exit, time};
+use crate::server::page::shown::{badge, duration, exit, short_time, time};
 use crate::server::page::template::fill;
 use crate::server::schedule::{exclude_in_words, in_words};
 use crate::server::store::{Course, Frame, JobOverview, Kin};
@@ -20,7 +20,7 @@ mod tests;
 /// How many times to come are told.
 const TIMES: usize = 10;
 /// How many facts are told at once; the others are unfolded.
-const FACTS: usize = 5;
+const FACTS: usize = 3;
 /// How long a text may be, in bytes, to be shown in colours.
 const COLOURED: usize = 100_000;
 
@@ -154,7 +154,7 @@ fn coming(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         .iter()
         .map(|at| {
             context! {
-                clock => &at.clock, offset => &at.offset, runs => at.runs, note => at.note.as_deref(), at => time(at.at, viewer.zone),
+                clock => &at.clock, offset => &at.offset, runs => at.runs, note => at.note.as_deref(), at => short_time(at.at, viewer.now, viewer.zone),
             }
         })
         .collect();
