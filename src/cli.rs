@@ -1,9 +1,15 @@
 //! The command line of the worker, worded as the original's.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
+
+use crate::config::Surroundings;
+
+#[cfg(test)]
+mod tests;
 
 /// What stands behind the options: what a signal does, and what an exit code means.
 const AFTER: &str = "\
@@ -15,9 +21,9 @@ signals:
   USR2       hand over: exit 75 at once, the runs go on and the next start takes them up
 
 exit codes:
-  0 drained   1 left at once   2 usage   66 no config file   69 --status: no worker answers
+  0 drained, or shut down on request   1 left at once   2 usage   66 no config file   69 --status: no worker answers
   73 a directory cannot be used   75 another worker has the state directory, or handed over
-  78 configuration error";
+  78 configuration error   and restart_exit_code, where the server asked for a restart";
 
 /// The words of the command line.
 #[derive(Debug, Parser)]
@@ -45,16 +51,33 @@ pub struct Args {
     pub config_path: Option<PathBuf>,
 
     /// show the effective settings and every mistake, and exit with 0 or 78
-    #[arg(long, conflicts_with = "status")]
+    #[arg(long, conflicts_with_all = ["status", "sleep", "wake"])]
     pub check_config: bool,
 
     /// ask the running worker what it does
-    #[arg(long)]
+    #[arg(long, group = "question")]
     pub status: bool,
 
-    /// answer --status as JSON
-    #[arg(long, requires = "status")]
+    /// let the running worker take no new runs, until it is woken up
+    #[arg(long, group = "question")]
+    pub sleep: bool,
+
+    /// let the running worker take new runs again
+    #[arg(long, group = "question")]
+    pub wake: bool,
+
+    /// answer --status, --sleep or --wake as JSON
+    #[arg(long, requires = "question")]
     pub json: bool,
+
+    /// end with this code (1 to 255) when the server asks for a restart, and offer that
+    #[arg(
+        long,
+        visible_alias = "restart-exit-status",
+        value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..),
+    )]
+    pub restart_exit_code: Option<u8>,
 
     /// how log lines look
     #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
@@ -63,6 +86,37 @@ pub struct Args {
     /// show the version and exit
     #[arg(long, action = ArgAction::Version)]
     pub version: Option<bool>,
+}
+
+/// The options that may begin with one dash, as others that start workers write them.
+const ONE_DASH: [&str; 2] = ["-restart-exit-code", "-restart-exit-status"];
+/// The option of the key `restart_exit_code`.
+const RESTART: &str = "--restart-exit-code";
+
+impl Args {
+    /// Those of this process. Ends it where they cannot be understood, or when help was asked for.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse_from(std::env::args_os().map(two_dashes))
+    }
+
+    /// What the process was started with, for the configuration.
+    #[must_use]
+    pub fn surroundings(&self) -> Surroundings {
+        let restart = self.restart_exit_code.map(|code| ("restart_exit_code", (RESTART, code.to_string())));
+        Surroundings { options: restart.into_iter().collect(), ..Surroundings::of_process() }
+    }
+}
+
+/// The word of a command line, with a second dash where it may have one only.
+fn two_dashes(word: OsString) -> OsString {
+    let name = word.to_str().and_then(|word| word.split('=').next());
+    if name.is_some_and(|name| ONE_DASH.contains(&name)) {
+        let mut longer = OsString::from("-");
+        longer.push(word);
+        return longer;
+    }
+    word
 }
 
 /// How log lines look.

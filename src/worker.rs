@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
-use crate::intake::{self, Intake};
-use crate::report::{DeadLetter, Events, Outbox, OutboxError, Place, Reporter};
+use crate::intake::{self, Intake, Wakefulness};
+use crate::report::{DeadLetter, Events, Memory, Outbox, OutboxError, Place, Reporter};
 use crate::rest::{Client, ClientError, TlsError};
+use crate::run::conduct::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
 use crate::source::leftover::Leftovers;
@@ -40,12 +41,17 @@ pub struct Settings {
     pub report: report::Settings,
     /// The state directory, which is ours alone.
     pub state_path: PathBuf,
+    /// Whether whoever started us starts us again when we leave for that.
+    pub restarts: bool,
     /// Whose runs the state is about. It is refused to anybody else.
     pub belongs_to: String,
 }
 
 /// How long a worker that hands over waits for the answer to a call that is under way.
 const LAST_CALL: Duration = Duration::from_millis(1500);
+
+/// How long a worker that leaves tries to tell that it does.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long ZeroMQ is waited for at the end: longer than events are flushed, shorter than a name server may take.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
@@ -155,7 +161,9 @@ impl Worker {
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
-        let intake = Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake);
+        let (memory, restarts) = (Memory::of(&state), settings.restarts);
+        let intake =
+            Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake, memory, restarts);
 
         let leftovers = Leftovers {
             intake: intake.clone(),
@@ -166,7 +174,7 @@ impl Worker {
         };
         leftovers.take_up(found.runs, found.kills, &state).await;
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.reset_unknown()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.account_for_unknown()));
         let websocket = WebSocket::start(websocket, client.clone(), intake.clone(), stop.clone());
         let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
         let begun = Instant::now();
@@ -206,6 +214,20 @@ impl Worker {
         }
     }
 
+    /// Takes new runs or none from now on, also after the next start. False where it is about to leave.
+    pub async fn want(&self, wakefulness: Wakefulness) -> bool {
+        self.intake.want(wakefulness).await
+    }
+
+    /// Waits until it is to leave because it was asked to and nothing is under way any more.
+    pub async fn asked_to_leave(&self) -> Leave {
+        let mut posture = self.intake.posture();
+        match posture.wait_for(|posture| posture.leave.is_some()).await.map(|posture| posture.leave) {
+            Ok(Some(leave)) => leave,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// How many scripts run, from now on.
     #[must_use]
     pub fn executing(&self) -> watch::Receiver<usize> {
@@ -221,6 +243,7 @@ impl Worker {
     pub async fn leave(self) {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
+        self.intake.dismiss(FAREWELL).await;
         self.part().await;
     }
 

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     // Before anything else: a shim has no settings, no threads and no runtime.
     jobrunner::execution::shim::enter_if_called();
-    ExitCode::from(jobrunner::daemon::main(&jobrunner::cli::Args::parse()))
+    ExitCode::from(jobrunner::daemon::main(&jobrunner::cli::Args::of_process()))
 }

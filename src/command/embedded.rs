@@ -149,7 +149,17 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
     let config::Settings { rest, source, intake, execution, report, daemon } = built;
     // The state is the directory's, whatever port was free this time.
     let belongs_to = format!("the server of {}", row.id);
-    Ok(worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, belongs_to })
+    Ok(worker::Settings {
+        rest,
+        source,
+        intake,
+        execution,
+        report,
+        state_path: daemon.state_path,
+        // Nobody would start it again.
+        restarts: false,
+        belongs_to,
+    })
 }
 
 fn text(path: &Path) -> Result<&str, Failure> {

@@ -76,9 +76,17 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
     store.set_setting(SEEDED, "yes").await
 }
 
-/// Until signals let us leave: the first drains, the second ends the runs, the third leaves at once.
+/// Until the worker was shut down, or signals let us leave: the first drains, the second ends the runs, the third leaves
+/// at once.
 async fn attend(embedded: Embedded, signals: &mut Signals) -> Result<u8, Failure> {
-    signals.next().await;
+    tokio::select! {
+        _ = signals.next() => {}
+        _ = embedded.worker().asked_to_leave() => {
+            say("the worker was shut down, and the server goes with it");
+            embedded.leave().await;
+            return Ok(OK);
+        }
+    }
     let runs = embedded.worker().status().await.intake.runs.len();
     say(format_args!("waits for {runs} run(s) to end; once more kills them"));
     let drained = {

@@ -329,11 +329,14 @@ impl Check<'_> {
         let own = self.own_state_directory();
         let drain_timeout = self.optional_seconds("drain_timeout");
         let pid_file = self.optional_path("pid_file");
+        let restart_exit_code =
+            self.take("restart_exit_code", |text| value::optional(text, |text| value::integer(text, 1..=255)));
         let log_level = self.log_level();
         Some(daemon::Settings {
             state_path: base?.join(own?),
             drain_timeout: drain_timeout?,
             pid_file: pid_file?,
+            restart_exit_code: restart_exit_code?,
             log_level: log_level?,
         })
     }

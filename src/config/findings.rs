@@ -18,6 +18,8 @@ pub enum Origin {
     },
     /// An environment variable set it.
     Environment(String),
+    /// An option of the command line set it.
+    Option(&'static str),
 }
 
 impl fmt::Display for Origin {
@@ -26,6 +28,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Option(name) => write!(f, "option {name}"),
         }
     }
 }

@@ -118,6 +118,7 @@ pub const KEYS: &[Key] = &[
     new("pid_file", "none"),
     new("min_free_bytes", "67108864").live(),
     new("durability", "process"),
+    new("restart_exit_code", "none"),
 ];
 
 impl Program {

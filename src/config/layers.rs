@@ -1,4 +1,4 @@
-//! Environment over file over default: which text counts for a key, and where it comes from.
+//! Command line over environment over file over default: which text counts for a key, and where it comes from.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -31,6 +31,9 @@ impl Layers<'_> {
 
     /// The text that counts. `None` if there is none or it is unusable, which the findings tell.
     fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
+        if let Some((option, text)) = self.surroundings.options.get(key.name) {
+            return Some(given(key, text, Origin::Option(option)));
+        }
         if let Some(from_environment) = self.environment(key, findings) {
             return from_environment;
         }

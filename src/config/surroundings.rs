@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// The environment variables and what else a default depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
+    /// The keys that the command line sets: the option and the text of each. It wins over everything else.
+    pub options: BTreeMap<&'static str, (&'static str, String)>,
     /// All environment variables: unknown ones with our prefix are worth a warning.
     pub variables: BTreeMap<OsString, OsString>,
     /// What relative paths are relative to.
@@ -21,6 +23,7 @@ impl Surroundings {
     #[must_use]
     pub fn of_process() -> Self {
         Self {
+            options: BTreeMap::new(),
             variables: env::vars_os().collect(),
             // A working directory that was removed leaves relative paths relative.
             working_directory: env::current_dir().unwrap_or_default(),

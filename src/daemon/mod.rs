@@ -13,14 +13,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::Args;
-use crate::config::{self, Exit, Loaded, Surroundings};
+use crate::config::{self, Exit, Loaded};
 use crate::execution::ShimProgram;
+use crate::run::conduct::Leave;
 use crate::worker::{self, Worker, WorkerError};
 pub use logging::{Level, start as start_log};
 use manager::Manager;
 use reload::Reloading;
 pub use signals::{Signals, Wish};
 pub use state::{PidFile, StateError, take as take_state};
+use status::Question;
 
 /// What the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct Settings {
     pub drain_timeout: Option<Duration>,
     /// Where the process id is written.
     pub pid_file: Option<PathBuf>,
+    /// With which code the process ends to be started again; without one it does not.
+    pub restart_exit_code: Option<u8>,
     /// The least severe level that is logged.
     pub log_level: LogLevel,
 }
@@ -66,7 +70,7 @@ pub const EXIT_CONFIG: u8 = 78;
 pub fn main(args: &Args) -> u8 {
     // Before the secret is read: no core is written of us, and nobody of our user looks into our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
-    let loaded = match config::load(args.config_path.as_deref(), &Surroundings::of_process()) {
+    let loaded = match config::load(args.config_path.as_deref(), &args.surroundings()) {
         Ok(loaded) => loaded,
         Err(failure) => {
             say_lines("warning: ", &failure.warnings);
@@ -77,8 +81,8 @@ pub fn main(args: &Args) -> u8 {
     if args.check_config {
         return check_config(&loaded);
     }
-    if args.status {
-        return status::ask(&loaded.settings.daemon.state_path, args.json);
+    if let Some(question) = question(args) {
+        return status::ask(&loaded.settings.daemon.state_path, question, args.json);
     }
     let (warnings, mistakes) = config::check_places(&loaded.settings);
     if !mistakes.is_empty() {
@@ -89,7 +93,17 @@ pub fn main(args: &Args) -> u8 {
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(target: "job_runner_worker.config", "{warning}");
     }
-    work(loaded, Reloading::new(args.config_path.clone(), log))
+    work(loaded, Reloading::new(args.config_path.clone(), args.surroundings(), log))
+}
+
+/// What a worker that runs is asked.
+fn question(args: &Args) -> Option<Question> {
+    match args {
+        Args { status: true, .. } => Some(Question::Status),
+        Args { sleep: true, .. } => Some(Question::Sleep),
+        Args { wake: true, .. } => Some(Question::Wake),
+        _ => None,
+    }
 }
 
 fn check_config(loaded: &Loaded) -> u8 {
@@ -182,8 +196,8 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
 
 fn of_worker(settings: &config::Settings) -> worker::Settings {
     let config::Settings { rest, source, intake, execution, report, daemon } = settings.clone();
-    let belongs_to = rest.api_base_url.to_string();
-    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, belongs_to }
+    let (belongs_to, restarts) = (rest.api_base_url.to_string(), daemon.restart_exit_code.is_some());
+    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, restarts, belongs_to }
 }
 
 /// An error with its causes, in one line.
@@ -199,10 +213,10 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Until a wish or the end of the drain lets us leave.
 async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reloading: Reloading) -> u8 {
-    let answers = status::listen(&loaded.settings.daemon.state_path);
+    let mut answers = status::listen(&loaded.settings.daemon.state_path);
     let mut manager = Manager::of_process(worker.executing());
     let mut terms = 0;
-    let code = {
+    let ending = {
         let drain = async {
             worker.drain().await;
         };
@@ -212,14 +226,21 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
         loop {
             let wish = tokio::select! {
                 wish = signals.next() => wish,
-                () = &mut drain, if terms > 0 => break EXIT_DRAINED,
+                () = &mut drain, if terms > 0 => break Ending::Left(EXIT_DRAINED),
                 () = &mut patience, if terms == 1 => {
                     tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
                     Wish::Terminate
                 }
-                asked = status::asked(answers.as_ref()) => {
-                    status::answer(asked, &worker.status().await).await;
+                asked = status::asked(answers.as_mut()) => {
+                    asked.answer(&worker).await;
                     continue;
+                }
+                leave = worker.asked_to_leave(), if terms == 0 => {
+                    tracing::warn!(target: "job_runner_worker.runner", "{}", farewell(leave));
+                    break match (leave, loaded.settings.daemon.restart_exit_code) {
+                        (Leave::Restart, Some(code)) => Ending::Left(code),
+                        (Leave::Shutdown, _) | (Leave::Restart, None) => Ending::Left(EXIT_DRAINED),
+                    };
                 }
                 () = manager.due() => {
                     manager.tell(&worker.status().await);
@@ -248,10 +269,10 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
                             tracing::warn!(target: "job_runner_worker.runner", "the runs are stopped; once more leaves at once");
                             worker.stop_runs().await;
                         }
-                        _ => break EXIT_FAILURE,
+                        _ => break Ending::HandedOver(EXIT_FAILURE),
                     }
                 }
-                Wish::HandOver => break EXIT_TEMPORARY,
+                Wish::HandOver => break Ending::HandedOver(EXIT_TEMPORARY),
                 Wish::Dump => dump(&worker).await,
                 Wish::Reload => {
                     manager.reloading();
@@ -266,18 +287,39 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
     }
     manager.stopping(Some(Duration::ZERO));
     let leaving = async {
-        match code {
-            EXIT_DRAINED => worker.leave().await,
-            _ => worker.hand_over().await,
+        match ending {
+            Ending::Left(code) => {
+                worker.leave().await;
+                code
+            }
+            Ending::HandedOver(code) => {
+                worker.hand_over().await;
+                code
+            }
         }
     };
     let left = tokio::select! {
-        () = leaving => code,
+        code = leaving => code,
         () = third(&mut signals, terms) => EXIT_FAILURE,
         never = manager.hear_us_leave() => match never {},
     };
     tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
     left
+}
+
+/// How the work ends, and with which code.
+enum Ending {
+    /// Nothing is under way.
+    Left(u8),
+    /// The runs go on, for the next start to take up.
+    HandedOver(u8),
+}
+
+fn farewell(leave: Leave) -> &'static str {
+    match leave {
+        Leave::Shutdown => "Worker is going to terminate! The server asked for it",
+        Leave::Restart => "Worker is going to terminate, to be started again! The server asked for it",
+    }
 }
 
 /// The third wish to leave, which is not argued with.

@@ -10,19 +10,20 @@ use crate::worker::Worker;
 pub struct Reloading {
     /// As the command line said it.
     config_path: Option<PathBuf>,
+    /// As they were at the start, with what the command line added.
+    surroundings: Surroundings,
     log: logging::Level,
 }
 
 impl Reloading {
-    pub fn new(config_path: Option<PathBuf>, log: logging::Level) -> Self {
-        Self { config_path, log }
+    pub fn new(config_path: Option<PathBuf>, surroundings: Surroundings, log: logging::Level) -> Self {
+        Self { config_path, surroundings, log }
     }
 
     /// Reads them, works under them from now on, and answers with what holds. Where anything is wrong with them,
     /// everything stays as it was.
     pub async fn reload(&self, worker: &Worker, running: Loaded) -> Loaded {
-        let surroundings = Surroundings::of_process();
-        let fresh = match config::reload(&running, self.config_path.as_deref(), &surroundings) {
+        let fresh = match config::reload(&running, self.config_path.as_deref(), &self.surroundings) {
             Ok(fresh) => fresh,
             Err(failure) => {
                 warn(&failure.warnings);

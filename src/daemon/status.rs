@@ -1,33 +1,72 @@
 //! The status socket: whoever of our user connects is told what is known, as one JSON object.
+//!
+//! Who says `sleep` or `wake` first, in a line, has that done, and is told what is known then. Who says nothing and closes
+//! his side, or waits, asks.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 
 use super::{EXIT_FAILURE, say, socket_path};
-use crate::worker::Status;
+use crate::intake::Wakefulness;
+use crate::worker::Worker;
 
 /// How long somebody who asks may take to listen, and we to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The service cannot be had: nobody answers (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
+/// How long somebody who asks may keep silent before he is told what is known.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The longest wish, in bytes.
+const WISH: usize = 16;
+
+/// What the worker of a state directory is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// What it does.
+    Status,
+    /// To take no new runs.
+    Sleep,
+    /// To take new runs.
+    Wake,
+}
+
+impl Question {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Status => "",
+            Self::Sleep => "sleep\n",
+            Self::Wake => "wake\n",
+        }
+    }
+}
+
 /// The next line of a value in the table.
 const BELOW: &str = "\n                     ";
 
+/// How many may ask at once.
+const ASKERS: usize = 8;
+
 /// Where we are asked.
 pub struct Listening {
-    listener: UnixListener,
+    asks: mpsc::Receiver<Asked>,
+    accepting: AbortHandle,
     path: PathBuf,
 }
 
 impl Listening {
     /// Nobody can ask any more.
     pub fn close(self) {
+        self.accepting.abort();
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -41,7 +80,11 @@ pub fn listen(state: &Path) -> Option<Listening> {
         Ok(listener)
     });
     match bound {
-        Ok(listener) => Some(Listening { listener, path }),
+        Ok(listener) => {
+            let (asked, asks) = mpsc::channel(ASKERS);
+            let accepting = tokio::spawn(accept(listener, asked)).abort_handle();
+            Some(Listening { asks, accepting, path })
+        }
         Err(e) => {
             tracing::warn!(target: "job_runner_worker.runner", "--status will not work, {}: {e}", path.display());
             None
@@ -49,41 +92,113 @@ pub fn listen(state: &Path) -> Option<Listening> {
     }
 }
 
-/// Waits until somebody asks.
-pub async fn asked(listening: Option<&Listening>) -> UnixStream {
-    let Some(listening) = listening else { return std::future::pending().await };
+/// Takes in whoever asks, and hears what.
+async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {
+    let seats = Arc::new(Semaphore::new(ASKERS));
     loop {
-        if let Ok((stream, _)) = listening.listener.accept().await {
-            return stream;
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let asked = asked.clone();
+                tokio::spawn(async move {
+                    let _ = asked.send(hear(stream).await).await;
+                    drop(seat);
+                });
+            }
+            // Out of descriptors, most likely: nothing that a fast retry would change.
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
-        // Out of descriptors, most likely: nothing that a fast retry would change.
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Answers.
-pub async fn answer(mut asked: UnixStream, status: &Status) {
-    let mut line = serde_json::to_vec(status).unwrap_or_default();
-    line.push(b'\n');
-    let _ = tokio::time::timeout(PATIENCE, asked.write_all(&line)).await;
+async fn hear(mut stream: UnixStream) -> Asked {
+    let mut line = Vec::new();
+    let reading = async {
+        while line.len() < WISH && line.last() != Some(&b'\n') {
+            match stream.read_u8().await {
+                Ok(byte) => line.push(byte),
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(SILENCE, reading).await;
+    let wish = match line.as_slice() {
+        b"sleep\n" => Some(Wakefulness::Asleep),
+        b"wake\n" => Some(Wakefulness::Awake),
+        _ => None,
+    };
+    Asked { stream, wish }
+}
+
+/// Somebody who asks, and what.
+pub struct Asked {
+    stream: UnixStream,
+    wish: Option<Wakefulness>,
+}
+
+/// Waits until somebody asks.
+pub async fn asked(listening: Option<&mut Listening>) -> Asked {
+    match listening {
+        Some(listening) => match listening.asks.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+impl Asked {
+    /// Has done what is wished, and answers with what is known then; with nothing, where the worker is about to leave.
+    pub async fn answer(mut self, worker: &Worker) {
+        let obeyed = match self.wish {
+            Some(wish) => worker.want(wish).await,
+            None => true,
+        };
+        if obeyed {
+            let mut line = serde_json::to_vec(&worker.status().await).unwrap_or_default();
+            line.push(b'\n');
+            let _ = tokio::time::timeout(PATIENCE, self.stream.write_all(&line)).await;
+        }
+    }
 }
 
 /// Asks the worker of a state directory, and prints what it says.
-pub fn ask(state: &Path, json: bool) -> u8 {
+pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
     let path = socket_path(state);
     let mut text = String::new();
     let asked = std::os::unix::net::UnixStream::connect(&path).and_then(|mut stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(question.line().as_bytes())?;
+        stream.shutdown(Shutdown::Write)?;
         stream.read_to_string(&mut text)
     });
     if let Err(e) = asked {
         say(format_args!("no worker answers at {}: {e}", path.display()));
         return EXIT_UNAVAILABLE;
     }
-    let shown = if json { text } else { table(&text) };
+    if text.is_empty() {
+        say(format_args!("the worker at {} is about to leave", path.display()));
+        return EXIT_FAILURE;
+    }
+    let shown = match (question, json) {
+        (_, true) => text,
+        (Question::Status, false) => table(&text),
+        (Question::Sleep | Question::Wake, false) => obeyed(&text),
+    };
     match std::io::stdout().lock().write_all(shown.as_bytes()) {
         Ok(()) => 0,
         Err(_) => EXIT_FAILURE,
+    }
+}
+
+/// What a worker does that was put to sleep or woken up, in a line.
+fn obeyed(text: &str) -> String {
+    let status = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    let runs = status["runs"].as_array().map_or(0, Vec::len);
+    match status["duty"].as_str() {
+        Some("draining") => format!("the worker sleeps when its {runs} run(s) are over\n"),
+        Some(duty) => format!("the worker is {duty}\n"),
+        None => text.to_owned(),
     }
 }
 

@@ -9,14 +9,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Bounds, Change, Facts};
+use super::attendance::Bell;
 use super::hints::{Hints, MAX_HINTS, Noted};
+use super::posture::Posture;
 use super::seats::{Seat, Seats};
 use super::shortage::Changes;
 use super::task::{Begin, Over, RunTask};
-use super::{Context, Settings, Status, kill, ping};
+use super::{Context, Settings, Status, Wakefulness, kill};
+use crate::report::Memory;
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::Backoff;
-use crate::run::{Cause, KillId, Order, RunId};
+use crate::run::conduct::{Conduct, Effect, Input, Leave};
+use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
 
 /// Pings are answered this often at most.
 const PING_PAUSE: Duration = Duration::from_secs(5);
@@ -44,6 +48,14 @@ pub(super) enum Message {
     Settings(Settings),
     Drain,
     StopAll(Cause),
+    /// What the last process left behind is accounted for.
+    Begun,
+    /// What the server asks.
+    Asked(Request),
+    /// Somebody on this machine wants us to sleep or wake; `false` where we leave.
+    Wants(Wakefulness, oneshot::Sender<bool>),
+    /// We have left, as far as runs are concerned.
+    Left,
     Status(oneshot::Sender<Status>),
 }
 
@@ -80,6 +92,13 @@ pub(super) struct Keeper {
     /// Runs whose last look was in vain, and whether the next is under way.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
+    bell: Arc<Bell>,
+    conduct: Conduct,
+    memory: Memory,
+    posture: watch::Sender<Posture>,
+    begun: bool,
+    left: bool,
+    leave: Option<Leave>,
     admission: Admission,
     relief: Relief,
 }
@@ -103,7 +122,22 @@ impl Relief {
 }
 
 impl Keeper {
-    pub(super) fn new(context: Arc<Context>, inbox: mpsc::WeakSender<Message>, drained: CancellationToken) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        inbox: mpsc::WeakSender<Message>,
+        drained: CancellationToken,
+        memory: Memory,
+        bell: Arc<Bell>,
+    ) -> Self {
+        let conduct = Conduct::new(memory.read());
+        context.resting.send_replace(!conduct.takes_runs());
+        let posture = Posture {
+            duty: if conduct.takes_runs() { Duty::Starting } else { Duty::Asleep },
+            seats_taken: 0,
+            follows: None,
+            done: conduct.remembered().done,
+            leave: None,
+        };
         let seats = Seats::new(context.settings().concurrent_jobs);
         let (backlog, outbox) = (context.reporter.backlog(), context.reporter.outbox().wrong());
         let relief = Relief { backlog, outbox, shortage: context.shortage.changes() };
@@ -117,6 +151,13 @@ impl Keeper {
             kills: HashSet::new(),
             troubled: HashMap::new(),
             pinged: None,
+            bell,
+            conduct,
+            memory,
+            posture: watch::Sender::new(posture),
+            begun: false,
+            left: false,
+            leave: None,
             admission: Admission::default(),
             relief,
         }
@@ -134,10 +175,74 @@ impl Keeper {
                 () = self.relief.perhaps(), if !self.admission.is_open() => self.judge(),
             }
             self.seat_hints();
-            if self.draining() && self.runs.is_empty() && self.kills.is_empty() {
-                self.drained.cancel();
+            if self.idle() {
+                // What was left behind may have to be taken up yet.
+                if self.begun {
+                    self.conduct(Input::Idle);
+                }
+                if self.draining() {
+                    self.drained.cancel();
+                }
+            }
+            self.stand();
+        }
+    }
+
+    /// Where we stand, from now on.
+    pub(super) fn posture(&self) -> watch::Receiver<Posture> {
+        self.posture.subscribe()
+    }
+
+    fn idle(&self) -> bool {
+        self.runs.is_empty() && self.kills.is_empty()
+    }
+
+    fn conduct(&mut self, input: Input) {
+        for effect in self.conduct.step(input) {
+            match effect {
+                Effect::ForgetHints => self.hints.clear(),
+                Effect::Remember => {
+                    if let Err(e) = self.memory.write(self.conduct.remembered()) {
+                        tracing::error!(
+                            target: "job_runner_worker.runner",
+                            "whether the worker sleeps is not remembered for the next start: {e}"
+                        );
+                    }
+                }
+                Effect::GiveBack => self.runs.values().for_each(|run| run.stop(Cause::GivenBack)),
+                Effect::Leave(leave) => {
+                    self.context.draining.cancel();
+                    self.leave = Some(*leave);
+                }
             }
         }
+        let resting = !self.conduct.takes_runs();
+        if self.context.resting.send_replace(resting) != resting {
+            tracing::warn!(
+                target: "job_runner_worker.runner",
+                "{}",
+                if resting { "no new runs are taken from now on; what runs goes on" } else { "new runs are taken again" }
+            );
+        }
+    }
+
+    /// Tells where we stand, where that has changed.
+    fn stand(&self) {
+        let duty = match (self.left, self.draining() || !self.conduct.takes_runs()) {
+            (true, _) => Duty::Offline,
+            (false, true) if self.draining() || self.conduct.leaves() || !self.idle() => Duty::Draining,
+            (false, true) => Duty::Asleep,
+            (false, false) if self.begun => Duty::Awake,
+            (false, false) => Duty::Starting,
+        };
+        let posture = Posture {
+            duty,
+            seats_taken: self.seats.taken(),
+            follows: self.conduct.follows(),
+            done: self.conduct.remembered().done,
+            leave: self.leave,
+        };
+        self.posture.send_if_modified(|before| std::mem::replace(before, posture) != posture);
     }
 
     fn told(&mut self, message: Message) {
@@ -146,13 +251,19 @@ impl Keeper {
             Message::Order(Order::Kill(kill)) => {
                 self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, false);
             }
-            Message::Order(Order::Ping | Order::Attend) => self.ping(),
+            Message::Order(Order::Ping) => self.ping(),
+            Message::Order(Order::Attend) => self.bell.called.notify_one(),
             Message::Begin(run, _) if self.runs.contains_key(&run) => {
                 tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
             }
             Message::Begin(run, begin) => {
                 let seat = self.seats.take_anyway();
                 self.begin(run, *begin, seat);
+                if self.conduct.gives_back()
+                    && let Some(handle) = self.runs.get(&run)
+                {
+                    handle.stop(Cause::GivenBack);
+                }
             }
             Message::Kill(kill) => self.kill(kill, true),
             Message::Over(run, over) => self.over(run, over),
@@ -181,6 +292,27 @@ impl Keeper {
                 self.context.draining.cancel();
                 self.hints.clear();
             }
+            Message::Begun => self.begun = true,
+            Message::Asked(request) => {
+                let Request { id, action, pace } = request;
+                tracing::debug!(
+                    target: "job_runner_worker.runner",
+                    "the server asks for {} ({pace:?}, request {id})",
+                    action.word()
+                );
+                self.conduct(Input::Asked(request));
+            }
+            Message::Wants(wakefulness, answer) => {
+                let may = !self.conduct.leaves() && !self.draining();
+                if may {
+                    self.conduct(match wakefulness {
+                        Wakefulness::Asleep => Input::Sleep,
+                        Wakefulness::Awake => Input::Wake,
+                    });
+                }
+                let _ = answer.send(may);
+            }
+            Message::Left => self.left = true,
             Message::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
             Message::Status(answer) => {
                 let _ = answer.send(self.status());
@@ -190,7 +322,7 @@ impl Keeper {
 
     /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
     fn hint(&mut self, run: RunId) {
-        if self.draining() || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
+        if !self.takes_runs() || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
             return;
         }
         if self.troubled.get(&run).is_some_and(|(_, waits)| *waits) {
@@ -205,7 +337,7 @@ impl Keeper {
     }
 
     fn seat_hints(&mut self) {
-        while !self.draining() && !self.hints.is_empty() && self.seats.any_free() {
+        while self.takes_runs() && !self.hints.is_empty() && self.seats.any_free() {
             self.judge();
             if !self.admission.is_open() {
                 return;
@@ -315,7 +447,11 @@ impl Keeper {
             return;
         }
         self.pinged = Some(Instant::now());
-        tokio::spawn(ping::answer(Arc::clone(&self.context)));
+        self.bell.pinged.notify_one();
+    }
+
+    fn takes_runs(&self) -> bool {
+        !self.draining() && self.conduct.takes_runs()
     }
 
     fn draining(&self) -> bool {
@@ -330,6 +466,7 @@ impl Keeper {
         kills.sort_unstable();
         Status {
             draining: self.draining(),
+            duty: self.posture.borrow().duty.word(),
             held: self.lacks(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),

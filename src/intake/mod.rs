@@ -5,25 +5,29 @@
 //! task of its own; a kill likewise.
 
 mod admission;
+mod attendance;
 mod hints;
 mod keeper;
 mod kill;
-mod ping;
+mod posture;
 mod seats;
 mod shortage;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
-use crate::report::{Entry, KillEntry, Reporter};
+use crate::report::{Entry, KillEntry, Memory, Reporter};
 use crate::rest::Client;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
+use attendance::{Attendance, Bell};
 use keeper::{Keeper, Message};
+pub use posture::Posture;
 use shortage::Shortage;
 use task::Begin;
 
@@ -59,6 +63,18 @@ pub struct Intake {
     inbox: mpsc::Sender<Message>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
+    posture: watch::Receiver<Posture>,
+    /// Cancelled when the server was told that we have left.
+    dismissed: CancellationToken,
+}
+
+/// Whether new runs are taken, as somebody on this machine wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakefulness {
+    /// They are.
+    Awake,
+    /// They are not.
+    Asleep,
 }
 
 /// What runs and kills share.
@@ -69,6 +85,10 @@ pub(crate) struct Context {
     pub(crate) settings: watch::Sender<Settings>,
     /// Cancelled when no new runs are taken any more.
     pub(crate) draining: CancellationToken,
+    /// Whether new runs are not taken for the time being.
+    pub(crate) resting: watch::Sender<bool>,
+    /// Whether we can leave in such a way that we are started again.
+    pub(crate) restarts: bool,
     /// How many scripts run.
     pub(crate) executing: watch::Sender<usize>,
     /// Who is claimed and waits to be launched.
@@ -84,8 +104,10 @@ impl Context {
 /// What is under way, for people.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Status {
-    /// Whether new runs are taken.
+    /// Whether we are about to leave.
     pub draining: bool,
+    /// What the worker does: `starting`, `awake`, `draining`, `asleep`, `offline`.
+    pub duty: &'static str,
     /// Why, for the time being, none are claimed: what there is too little of.
     pub held: Vec<String>,
     /// How many runs at once.
@@ -103,7 +125,14 @@ pub struct Status {
 impl Intake {
     /// Opens the door.
     #[must_use]
-    pub fn open(client: Client, reporter: Reporter, execution: Execution, settings: Settings) -> Self {
+    pub fn open(
+        client: Client,
+        reporter: Reporter,
+        execution: Execution,
+        settings: Settings,
+        memory: Memory,
+        restarts: bool,
+    ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
         let drained = CancellationToken::new();
         let (executing, watched) = watch::channel(0);
@@ -115,11 +144,24 @@ impl Intake {
             execution,
             settings,
             draining,
+            resting: watch::Sender::new(false),
+            restarts,
             executing,
             shortage: Shortage::default(),
         });
-        tokio::spawn(Keeper::new(context, inbox.downgrade(), drained.clone()).keep(messages));
-        Self { inbox, drained, executing: watched }
+        let (bell, dismissed) = (Arc::new(Bell::default()), CancellationToken::new());
+        let keeper = Keeper::new(Arc::clone(&context), inbox.downgrade(), drained.clone(), memory, Arc::clone(&bell));
+        let posture = keeper.posture();
+        let attendance = Attendance {
+            context,
+            inbox: inbox.downgrade(),
+            bell,
+            posture: posture.clone(),
+            dismissed: dismissed.clone(),
+        };
+        tokio::spawn(keeper.keep(messages));
+        tokio::spawn(attendance.attend());
+        Self { inbox, drained, executing: watched, posture, dismissed }
     }
 
     /// Takes an order, at once.
@@ -138,6 +180,30 @@ impl Intake {
     /// Takes up a kill.
     pub async fn resume_kill(&self, kill: KillEntry) {
         self.send(Message::Kill(kill)).await;
+    }
+
+    /// What the last process left behind is accounted for.
+    pub async fn begun(&self) {
+        self.send(Message::Begun).await;
+    }
+
+    /// Takes new runs or none from now on, also after the next start. False where we are about to leave.
+    pub async fn want(&self, wakefulness: Wakefulness) -> bool {
+        let (answer, may) = oneshot::channel();
+        self.send(Message::Wants(wakefulness, answer)).await;
+        may.await.unwrap_or(false)
+    }
+
+    /// Where the worker stands, from now on.
+    #[must_use]
+    pub fn posture(&self) -> watch::Receiver<Posture> {
+        self.posture.clone()
+    }
+
+    /// Tells the server that we have left, if that is told in time.
+    pub async fn dismiss(&self, bound: Duration) {
+        self.send(Message::Left).await;
+        let _ = tokio::time::timeout(bound, self.dismissed.cancelled()).await;
     }
 
     /// Takes no new runs from now on. Kills and pings still pass.

@@ -65,6 +65,8 @@ enum Step {
     Later,
     /// The result is with the server.
     Delivered,
+    /// The server has the run back.
+    GivenBack,
     /// The server ended the run without us, or does not know it any more: nothing more is sent.
     Moot(&'static str),
     /// The run is not ours.
@@ -81,8 +83,11 @@ impl Courier {
         news: mpsc::Receiver<News>,
         asks: mpsc::Sender<Ask>,
     ) -> Self {
-        let known =
-            Knowledge { doubt, started: entry.start.is_some(), ended: entry.end.is_some(), ..Knowledge::default() };
+        let known = Knowledge { doubt, started: entry.start.is_some(), ..Knowledge::default() };
+        let known = match &entry.end {
+            Some(end) => Knowledge { ended: true, given_back: end.outcome.is_given_back(), ..known },
+            None => known,
+        };
         Self {
             desk,
             run: entry.run,
@@ -126,6 +131,11 @@ impl Courier {
                 call => self.call(call).await,
             };
             match step {
+                // It is somebody else's by now, or nobody's: that is what was wanted.
+                Step::GivenBack | Step::Moot(_) | Step::NotOurs if self.known.given_back => {
+                    tracing::info!(target: "job_runner_worker.models", "run {} is given back", self.run);
+                    return self.forget().await;
+                }
                 Step::On => {}
                 Step::Later => self.rest(SHORTAGE).await,
                 Step::Delivered => {
@@ -145,7 +155,7 @@ impl Courier {
                     return self.forget().await;
                 }
                 // It stays on disk: the next start tries once more, and nothing executes it again meanwhile.
-                Step::GivenUp => return,
+                Step::GivenUp | Step::GivenBack => return,
             }
         }
     }
@@ -162,7 +172,7 @@ impl Courier {
                 self.known.output = total;
             }
             News::Ended(end) => {
-                self.known.ended = true;
+                (self.known.ended, self.known.given_back) = (true, end.outcome.is_given_back());
                 self.end = Some(end);
             }
             News::Relaunched(entry) => {
@@ -240,6 +250,7 @@ impl Courier {
             Next::SendLive => self.send_live().await,
             Next::SendLog => self.send_log().await,
             Next::Return => self.tell_result().await,
+            Next::GiveBack => self.give_back().await,
             Next::Watch | Next::Wait(_) => Ok(Step::On),
         }
     }
@@ -250,6 +261,7 @@ impl Courier {
         self.known.looked = self.known.ended;
         self.run_log = view.run_log;
         match view.seen {
+            _ if self.known.given_back && view.seen != Seen::Ours => Ok(Step::GivenBack),
             Seen::Returned if self.known.ended => Ok(Step::Delivered),
             Seen::Returned => Ok(Step::Moot("the server ended the run before its script did")),
             Seen::Theirs | Seen::NotForUs => Ok(Step::NotOurs),
@@ -389,6 +401,13 @@ impl Courier {
         self.desk.client.tell_result(self.claimed(), at, &end.outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Step::Delivered)
+    }
+
+    async fn give_back(&mut self) -> Result<Step, Failure> {
+        crash_point!(ReturnNext);
+        self.desk.client.give_back(self.claimed()).await?;
+        crash_point!(ReturnSent);
+        Ok(Step::GivenBack)
     }
 
     fn claimed(&self) -> Claim {

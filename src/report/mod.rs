@@ -13,6 +13,7 @@ mod courier;
 pub mod endpoint;
 mod entry;
 mod events;
+mod memory;
 mod outbox;
 pub mod plan;
 mod reporter;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
 pub use events::Events;
+pub use memory::Memory;
 pub use outbox::{Outbox, OutboxError, Place};
 pub use reporter::{Ask, Reporter, RunReport};
 

@@ -35,6 +35,8 @@ pub struct Knowledge {
     pub live_from: Option<Instant>,
     /// Whether the run is over.
     pub ended: bool,
+    /// Whether it is given back unjudged.
+    pub given_back: bool,
     /// Whether the server has the whole log.
     pub log_sent: bool,
     /// Whether it is long ago that the server surely took us for alive.
@@ -56,6 +58,8 @@ pub enum Next {
     SendLog,
     /// Tell the result.
     Return,
+    /// Give the run back.
+    GiveBack,
     /// Ask to be told of output beyond what the server has.
     Watch,
     /// Wait for news, and until then.
@@ -68,6 +72,10 @@ impl Knowledge {
     pub fn next(&self, now: Instant, live: bool) -> Next {
         if self.doubt {
             return Next::Look;
+        }
+        if self.ended && self.given_back {
+            // Whoever executes it next tells start and log.
+            return Next::GiveBack;
         }
         if self.started && !self.start_told {
             return Next::TellStart;

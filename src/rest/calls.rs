@@ -1,5 +1,6 @@
 //! What a worker reads from the server and tells it, in our own words.
 
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,11 @@ use super::briefs::{Brief, Briefs};
 use super::client::{Client, Written};
 use super::failure::Failure;
 use crate::run::claim::Seen;
-use crate::run::{Attempt, KillId, Outcome, RunId};
+use crate::run::{Attempt, Duty, KillId, Outcome, Request, RequestId, RunId};
 use crate::wire::resources::{
-    Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, run_id_of,
+    Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, WorkerTells, run_id_of,
 };
-use crate::wire::{resources, time};
+use crate::wire::{action, resources, time};
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,25 @@ pub struct RunView {
     pub claimed_at: Option<Value>,
     /// Which attempt is under way, if the server counts them.
     pub attempt: Option<Attempt>,
+}
+
+/// What we tell of ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How many runs at once.
+    pub concurrent_jobs: u32,
+    /// What we do.
+    pub duty: Duty,
+    /// How many seats are taken.
+    pub seats_taken: u32,
+    /// How many results wait.
+    pub outbox: u32,
+    /// Whether we can restart.
+    pub restarts: bool,
+    /// The request that we follow.
+    pub follows: Option<RequestId>,
+    /// The request that we have done last.
+    pub done: Option<RequestId>,
 }
 
 /// A claim of ours: what is said of a run is said of this attempt.
@@ -145,28 +165,56 @@ impl Client {
             answer => answer?,
         };
         self.health.credentials(true);
+        let acts = |worker: Worker| {
+            self.acts.store(worker.actions == Some(Value::Bool(true)), Ordering::Relaxed);
+            worker
+        };
         let key = self.api_key().as_str();
         let mut workers = page.objects;
         match workers.len() {
             0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
-            1 => Ok(workers.remove(0)),
+            1 => Ok(acts(workers.remove(0))),
             n => {
                 let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
-                ours.ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
+                ours.map(acts).ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
             }
         }
     }
 
-    /// Answers a ping.
-    pub async fn pong(&self, concurrent_jobs: u32) -> Result<(), Failure> {
+    /// Whether the server asks workers to do things, as far as it said by now.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.acts.load(Ordering::Relaxed)
+    }
+
+    /// Answers a ping, or tells without one what we do; what is asked of us, if the server asks workers to do things. One
+    /// that does not is told no more than it knows, and without a ping nothing.
+    pub async fn tell(&self, facts: &Facts, pinged: bool) -> Result<Option<Request>, Failure> {
+        let me = self.me().await?;
+        if !pinged && !self.acts() {
+            return Ok(None);
+        }
         let patch = WorkerPatch {
             ping_response_dts: time::sent(Utc::now()),
             worker_version: env!("CARGO_PKG_VERSION"),
-            concurrent_jobs,
+            concurrent_jobs: facts.concurrent_jobs,
+            tells: self.acts().then_some(WorkerTells {
+                duty: facts.duty.word(),
+                seats_taken: facts.seats_taken,
+                outbox: facts.outbox,
+                restarts: facts.restarts,
+                request_followed: facts.follows.map(RequestId::get),
+                request_done: facts.done.map(RequestId::get),
+            }),
         };
-        self.write(Method::PATCH, self.me().await?, None, &patch).await?;
+        let written = self.write(Method::PATCH, me, None, &patch).await?;
         self.health.pinged();
-        Ok(())
+        Ok(written.request.as_deref().and_then(action::read))
+    }
+
+    /// Gives a run back, for another to claim it: nothing of it is judged.
+    pub async fn give_back(&self, claim: Claim) -> Result<(), Failure> {
+        self.patch_run(claim, &RunPatch::reset()).await.map(drop)
     }
 
     /// Reads a run.
@@ -227,7 +275,7 @@ impl Client {
 
     /// Makes an incomplete run due again.
     pub async fn reset(&self, run: RunId) -> Result<(), Failure> {
-        self.patch_run(Claim { run, attempt: None }, &RunPatch::reset()).await.map(drop)
+        self.give_back(Claim { run, attempt: None }).await
     }
 
     async fn patch_run(&self, claim: Claim, patch: &RunPatch) -> Result<Written, Failure> {

@@ -22,6 +22,7 @@ use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
 use super::uplink::Uplink;
 use crate::run::{ApiKey, Attempt};
+use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::resources::{self, ATTEMPT};
 use crate::wire::uplink::{APPEND, Call, OVER_HTTP};
@@ -57,6 +58,8 @@ pub struct Client {
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
     uplink: watch::Sender<Option<Uplink>>,
     pub(super) briefs: Arc<Mutex<Briefs>>,
+    /// Whether the server asks workers to do things, as far as it said.
+    pub(super) acts: Arc<AtomicBool>,
 }
 
 /// What is said beside the body of a call.
@@ -71,6 +74,7 @@ struct Answer {
     status: StatusCode,
     location: Option<String>,
     attempt: Option<Attempt>,
+    request: Option<String>,
     body: Vec<u8>,
 }
 
@@ -81,6 +85,8 @@ pub(super) struct Written {
     pub(super) location: Option<String>,
     /// Which attempt of the run is under way, if the server counts them.
     pub(super) attempt: Option<Attempt>,
+    /// What is asked of us, if the server asks workers to do things.
+    pub(super) request: Option<String>,
 }
 
 /// The settings, and the connections that were made under them. A call keeps to those that it began with.
@@ -140,6 +146,7 @@ impl Client {
             me: Arc::default(),
             uplink: watch::Sender::new(None),
             briefs: Arc::default(),
+            acts: Arc::default(),
         })
     }
 
@@ -214,12 +221,12 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<Written, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
-        let Answer { status, location, attempt, .. } =
+        let Answer { status, location, attempt, request, .. } =
             self.send(method, path, Said { attempt, from: None }, body).await?;
         if status.is_redirection() {
             return Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
         }
-        Ok(Written { location, attempt })
+        Ok(Written { location, attempt, request })
     }
 
     /// Appends to the log of a run; the path of the log. Over a WebSocket only: [`Failure::Unreachable`] without one.
@@ -282,13 +289,14 @@ impl Client {
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (location, after) = (header(LOCATION.as_str()), header(RETRY_AFTER.as_str()));
         refusal(status, after.as_deref())?;
+        let request = header(action::HEADER);
         let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok()).map(Attempt);
         let body = match (status.is_success(), *method == Method::GET) {
             (true, true) => read(response).await?,
             (true, false) => no_page(response).await.map(|()| Vec::new())?,
             (false, _) => Vec::new(),
         };
-        Ok(Answer { status, location, attempt, body })
+        Ok(Answer { status, location, attempt, request, body })
     }
 
     /// Sends a call over the WebSocket. Gives the body back where there is none.
@@ -314,7 +322,8 @@ impl Client {
                 .map_err(|_| Failure::Nonsense(format!("the status {}", head.status)))
                 .and_then(|status| {
                     refusal(status, None)?;
-                    Ok(Answer { status, location: head.location, attempt: head.attempt.map(Attempt), body })
+                    let attempt = head.attempt.map(Attempt);
+                    Ok(Answer { status, location: head.location, attempt, request: head.request, body })
                 }),
         })
     }

@@ -2,6 +2,7 @@
 
 mod action;
 pub mod claim;
+pub mod conduct;
 pub mod ending;
 mod event;
 pub mod excerpt;

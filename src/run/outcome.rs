@@ -22,6 +22,9 @@ pub enum Cause {
     Interrupted,
     /// The server says that the run is not ours (any more).
     NotOurs,
+    /// The worker was told to give its runs back: another executes it from the beginning, and of this execution nothing is
+    /// judged.
+    GivenBack,
 }
 
 /// What outlived the main process.
@@ -60,6 +63,12 @@ impl Outcome {
     #[must_use]
     pub fn success(&self) -> bool {
         matches!(self, Self::Ran { exit: Exit::Code(0), cause: None, .. })
+    }
+
+    /// Whether the run is given back unjudged: stopped for that, with nothing of it left alive.
+    #[must_use]
+    pub fn is_given_back(&self) -> bool {
+        matches!(self, Self::Ran { cause: Some(Cause::GivenBack), .. } | Self::Cancelled(Cause::GivenBack))
     }
 
     /// What the log says behind the script's output: nothing for a run that ended by itself and
@@ -109,6 +118,7 @@ fn why(cause: Cause) -> &'static str {
         Cause::TimedOut => "it ran longer than run_timeout allows",
         Cause::Interrupted => "the worker was told to stop without waiting",
         Cause::NotOurs => "the server says that the run belongs to another worker",
+        Cause::GivenBack => "it is given back, for another worker to run it",
     }
 }
 

@@ -130,9 +130,16 @@ impl Leftovers {
         Some(chosen)
     }
 
+    /// Accounts for the runs that only the server knows of; then the worker has begun.
+    pub async fn account_for_unknown(self) {
+        let intake = self.intake.clone();
+        self.reset_unknown().await;
+        intake.begun().await;
+    }
+
     /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.
     /// Once, at start-up; tried until the server answers.
-    pub async fn reset_unknown(self) {
+    async fn reset_unknown(self) {
         for state in [RunState::InQueue, RunState::Started] {
             for listed in self.incomplete(state).await {
                 let mut backoff = Backoff::default();

@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{Attempt, Cause, Exit, Left, Outcome, RunId};
+use crate::run::conduct::Remembered;
+use crate::run::{Attempt, Cause, Exit, Left, Outcome, RequestId, RunId};
 
 #[cfg(test)]
 mod tests;
@@ -116,6 +117,8 @@ pub enum Why {
     Interrupted,
     /// [`Cause::NotOurs`].
     NotOurs,
+    /// [`Cause::GivenBack`].
+    GivenBack,
 }
 
 /// What outlived a script.
@@ -176,6 +179,33 @@ pub struct Ended {
     pub output: u64,
     /// When, as it is sent.
     pub at: String,
+}
+
+/// What a worker remembers from one start to the next, in the file `conduct`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Conduct {
+    /// [`VERSION`] when it was written.
+    v: u32,
+    /// Whether it sleeps.
+    asleep: bool,
+    /// The number of the last request that was done.
+    #[serde(default)]
+    done: Option<i64>,
+}
+
+/// The text of what a worker remembers.
+#[must_use]
+pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
+    let Remembered { asleep, done } = remembered;
+    let conduct = Conduct { v: VERSION, asleep, done: done.map(RequestId::get) };
+    serde_json::to_vec(&conduct).unwrap_or_default()
+}
+
+/// Reads what a worker remembers; `None` where that cannot be told.
+#[must_use]
+pub fn conduct(text: &[u8]) -> Option<Remembered> {
+    let Conduct { v, asleep, done } = serde_json::from_slice(text).ok()?;
+    (v <= VERSION).then(|| Remembered { asleep, done: done.and_then(RequestId::new) })
 }
 
 /// The bytes of a line.
@@ -278,6 +308,7 @@ impl From<Cause> for Why {
             Cause::TimedOut => Self::TimedOut,
             Cause::Interrupted => Self::Interrupted,
             Cause::NotOurs => Self::NotOurs,
+            Cause::GivenBack => Self::GivenBack,
         }
     }
 }
@@ -289,6 +320,7 @@ impl From<Why> for Cause {
             Why::TimedOut => Self::TimedOut,
             Why::Interrupted => Self::Interrupted,
             Why::NotOurs => Self::NotOurs,
+            Why::GivenBack => Self::GivenBack,
         }
     }
 }

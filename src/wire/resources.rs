@@ -94,6 +94,9 @@ pub struct Worker {
     /// Its key.
     #[serde(default)]
     pub api_key: Option<String>,
+    /// Whether the server asks workers to do things. An old one does not say.
+    #[serde(default)]
+    pub actions: Option<Value>,
 }
 
 /// `GET /api/v1/kill_request/{id}/`.
@@ -212,7 +215,7 @@ impl RunPatch {
         let exit_cause = match cause {
             Some(Cause::Killed) => Some("killed"),
             Some(Cause::TimedOut) => Some("timed_out"),
-            Some(Cause::Interrupted | Cause::NotOurs) | None => None,
+            Some(Cause::Interrupted | Cause::NotOurs | Cause::GivenBack) | None => None,
         };
         Self { exit_code, exit_signal, exit_cause, ..self }
     }
@@ -225,7 +228,7 @@ impl RunPatch {
 }
 
 /// What is changed of a worker: the answer to a ping.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct WorkerPatch {
     /// When the ping was answered.
     pub ping_response_dts: String,
@@ -233,6 +236,28 @@ pub struct WorkerPatch {
     pub worker_version: &'static str,
     /// How many runs at once.
     pub concurrent_jobs: u32,
+    /// What a server is told that asks workers to do things.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub tells: Option<WorkerTells>,
+}
+
+/// What a worker tells of itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WorkerTells {
+    /// What it does: the word of a [`crate::run::Duty`].
+    pub duty: &'static str,
+    /// How many of its seats are taken.
+    pub seats_taken: u32,
+    /// How many results wait in its outbox.
+    pub outbox: u32,
+    /// Whether it can restart.
+    pub restarts: bool,
+    /// The request that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_followed: Option<i64>,
+    /// The request that it has done last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_done: Option<i64>,
 }
 
 /// What is changed of a kill request.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::fixture::Fixture;
@@ -48,6 +48,32 @@ impl Place {
 
 /// Starts it. Its configuration, log and state are in the folder, under its key.
 pub fn hire(make: Make, place: Place, key: &str, seats: u32, folder: &Path) -> Process {
+    hire_with(make, place, key, seats, folder, &[])
+}
+
+/// Starts it, with settings of its own, which are stronger.
+pub fn hire_with(
+    make: Make,
+    place: Place,
+    key: &str,
+    seats: u32,
+    folder: &Path,
+    settings: &[(&str, String)],
+) -> Process {
+    let config = configure(place, key, seats, folder, settings);
+    let mut command = make.command();
+    without_settings(&mut command);
+    Process::start(key, folder, command.arg(config))
+}
+
+/// Has the worker of our make that runs under a key do something, as somebody on its machine.
+pub fn tell(key: &str, folder: &Path, option: &str) -> std::process::Output {
+    let mut command = Make::Ours.command();
+    without_settings(&mut command);
+    command.arg(folder.join(format!("{key}.ini"))).arg(option).output().expect("an answer")
+}
+
+fn configure(place: Place, key: &str, seats: u32, folder: &Path, settings: &[(&str, String)]) -> PathBuf {
     let scripts = folder.join(format!("{key}.scripts"));
     fs::create_dir_all(&scripts).expect("a folder for scripts");
     let mut ini = "[job_runner_worker]\n".to_owned();
@@ -63,13 +89,16 @@ pub fn hire(make: Make, place: Place, key: &str, seats: u32, folder: &Path) -> P
         ("script_temp_path", scripts.display().to_string()),
         ("state_path", folder.join(format!("{key}.state")).display().to_string()),
     ] {
+        if !settings.iter().any(|(other, _)| *other == name) {
+            writeln!(ini, "{name} = {value}").expect("a string");
+        }
+    }
+    for (name, value) in settings {
         writeln!(ini, "{name} = {value}").expect("a string");
     }
     let config = folder.join(format!("{key}.ini"));
     fs::write(&config, ini).expect("the configuration");
-    let mut command = make.command();
-    without_settings(&mut command);
-    Process::start(key, folder, command.arg(config))
+    config
 }
 
 /// What is set for the tests is not meant for what they start.

@@ -1,6 +1,7 @@
 //! The whole server: real HTTP, real ZeroMQ, real WebSockets, on free ports of loopback.
 
 mod acting;
+mod actions;
 mod browser;
 mod chains;
 mod claims;

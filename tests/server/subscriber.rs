@@ -40,6 +40,7 @@ impl Subscriber {
             "enqueue" => Order::Enqueue(RunId::new(id("run_id")).expect("a run")),
             "kill" => Order::Kill(KillId::new(id("kill_request_id")).expect("a request")),
             "ping" => Order::Ping,
+            "attend" => Order::Attend,
             other => panic!("action {other}"),
         }
     }

@@ -7,7 +7,11 @@ use crate::config::{Exit, Surroundings};
 fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     let home = [("HOME", "/home/operator")];
     let variables = home.iter().chain(variables).map(|(name, value)| ((*name).into(), (*value).into()));
-    Surroundings { variables: variables.collect(), working_directory: PathBuf::from("/work"), root: false }
+    Surroundings {
+        variables: variables.collect(),
+        working_directory: PathBuf::from("/work"),
+        ..Surroundings::default()
+    }
 }
 
 /// What is said of a file: its settings, or its mistakes, with the path cut off.

@@ -114,6 +114,7 @@ fn every_key_is_listed_with_its_origin_and_the_secret_is_not_shown() {
     pid_file = none  (default)
     min_free_bytes = 67108864  (default)
     durability = process  (default)
+    restart_exit_code = none  (default)
     ");
 }
 
@@ -165,4 +166,18 @@ fn a_user_without_a_home_must_say_where_state_is_kept() {
     let failure = case.load(REQUIRED).expect_err("no place for state");
     assert_mentions(&failure.mistakes, &["default: state_path: there is no home directory"]);
     assert!(case.load(with("state_path", "/state")).is_ok());
+}
+
+#[test]
+fn the_command_line_is_stronger_than_everything_else() {
+    let mut case = Case::new().set("JOB_RUNNER_WORKER_RESTART_EXIT_CODE", "46");
+    let code = |case: &Case, text: &str| {
+        let loaded = case.load(text).expect("loaded");
+        let entry = loaded.effective.iter().find(|entry| entry.key == "restart_exit_code").expect("an entry");
+        (loaded.settings.daemon.restart_exit_code, entry.origin.to_string())
+    };
+    let text = super::with("restart_exit_code", "45");
+    assert_eq!(code(&case, &text), (Some(46), "environment JOB_RUNNER_WORKER_RESTART_EXIT_CODE".to_owned()));
+    case.surroundings.options.insert("restart_exit_code", ("--restart-exit-code", "47".to_owned()));
+    assert_eq!(code(&case, &text), (Some(47), "option --restart-exit-code".to_owned()));
 }

@@ -37,7 +37,7 @@ impl Case {
         let surroundings = Surroundings {
             variables: [("HOME".into(), "/home/worker".into())].into(),
             working_directory: PathBuf::from("/work"),
-            root: false,
+            ..Surroundings::default()
         };
         Self { folder: tempfile::tempdir().expect("a folder"), surroundings }
     }

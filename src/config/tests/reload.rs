@@ -35,6 +35,7 @@ fn who_the_worker_is_and_where_it_lives_needs_a_restart() {
     environment
     pid_file
     durability
+    restart_exit_code
     ");
 }
 

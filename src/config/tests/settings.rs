@@ -166,3 +166,13 @@ fn logs_are_bounded_whatever_the_file_says() {
     }
     assert_mentions(&warnings(with("max_log_bytes", "134217729")), &["134217728 is used"]);
 }
+
+#[test]
+fn a_code_to_be_started_again_with_is_one_of_255_or_none() {
+    let code = |text| loaded(with("restart_exit_code", text)).settings.daemon.restart_exit_code;
+    assert_eq!((code("none"), code("1"), code("47"), code("255")), (None, Some(1), Some(47), Some(255)));
+    for text in ["0", "256", "-1", "yes"] {
+        let mistakes = super::mistakes(with("restart_exit_code", text));
+        assert_mentions(&mistakes, &["restart_exit_code: ", "allowed is a whole number from 1 to 255"]);
+    }
+}

@@ -94,8 +94,8 @@ impl RunTask {
     pub(super) async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
         self.check_stopped(Phase::Hinted)?;
         if self.entry.is_none() && !reported {
-            // The drain may have begun while we looked.
-            if self.context.draining.is_cancelled() {
+            // The drain, or sleep, may have begun while we looked.
+            if self.context.draining.is_cancelled() || *self.context.resting.borrow() {
                 return Err(Halt::LeftToOthers);
             }
             let entry = Entry {

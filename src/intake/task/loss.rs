@@ -6,7 +6,7 @@ use super::{Over, RunTask, stop_asked, token};
 use crate::intake::seats::Seat;
 use crate::report::{End, LogSource, RunReport};
 use crate::run::claim::Phase;
-use crate::run::{IncompleteRuns, Outcome};
+use crate::run::{Cause, IncompleteRuns, Outcome};
 
 /// After how many executions that never began a run is given up.
 const NEVER_BEGAN: u32 = 10;
@@ -80,7 +80,8 @@ impl RunTask {
         );
         if !again {
             let outcome = match stopped {
-                Some(cause) if !began => Outcome::Cancelled(cause),
+                // Given back is given back, whatever became of its execution: nothing of it is left.
+                Some(cause) if !began || cause == Cause::GivenBack => Outcome::Cancelled(cause),
                 _ => Outcome::Lost(entry.losses.max(1)),
             };
             report.ended(End::now(outcome)).await;

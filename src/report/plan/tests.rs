@@ -56,6 +56,14 @@ fn after_the_end_comes_the_log_and_after_the_log_the_result() {
 }
 
 #[test]
+fn of_a_run_that_is_given_back_nothing_else_is_told() {
+    let given_back = Knowledge { given_back: true, start_told: false, ..ended() };
+    assert_eq!(next(&given_back), Next::GiveBack);
+    assert_eq!(next(&Knowledge { doubt: true, ..given_back.clone() }), Next::Look, "it may be given back already");
+    assert_eq!(next(&Knowledge { ended: false, ..given_back }), Next::TellStart);
+}
+
+#[test]
 fn who_was_silent_for_long_looks_before_the_result_and_once() {
     let silent = Knowledge { log_sent: true, long_silent: true, ..ended() };
     assert_eq!(next(&silent), Next::Look);
@@ -103,7 +111,7 @@ fn without_live_logs_a_lasting_run_says_nothing() {
 
 /// Everything that can be known, at an instant.
 fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
-    (0..1_u32 << 8).flat_map(move |bits| {
+    (0..1_u32 << 9).flat_map(move |bits| {
         let bit = move |at: u32| bits >> at & 1 == 1;
         let outputs = [(0, None), (10, None), (10, Some(5)), (10, Some(10))];
         let times = [None, Some(now - a_moment()), Some(now + a_moment())];
@@ -120,6 +128,7 @@ fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
                 log_sent: bit(5),
                 long_silent: bit(6),
                 looked: bit(7),
+                given_back: bit(8),
             },
         )
     })
@@ -144,7 +153,8 @@ fn whatever_is_known_the_order_of_facts_holds() {
                 Next::Look => assert!(knowledge.doubt || knowledge.long_silent && !knowledge.looked),
                 Next::TellStart => assert!(!told),
                 Next::SendLog => assert!(told && knowledge.ended && !knowledge.log_sent, "{knowledge:?}"),
-                Next::Return => assert!(told && knowledge.ended && knowledge.log_sent, "{knowledge:?}"),
+                Next::Return => assert!(told && knowledge.ended && knowledge.log_sent && !knowledge.given_back),
+                Next::GiveBack => assert!(knowledge.ended && knowledge.given_back, "{knowledge:?}"),
                 Next::SendLive => assert!(live && told && knowledge.started && !knowledge.ended, "{knowledge:?}"),
                 Next::Watch => assert!(live && !knowledge.watching && !knowledge.ended, "{knowledge:?}"),
                 Next::Wait(until) => {

@@ -60,7 +60,17 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     client.change_log(old_claim(), "/api/v1/run_log/7/", "x").await.expect("accepted");
     client.tell_kill_taken(kill_1()).await.expect("accepted");
     client.tell_kill_executed(kill_1()).await.expect("accepted");
-    client.pong(4).await.expect("accepted");
+    let facts = Facts {
+        concurrent_jobs: 4,
+        duty: Duty::Awake,
+        seats_taken: 1,
+        outbox: 0,
+        restarts: true,
+        follows: None,
+        done: None,
+    };
+    assert_eq!(client.tell(&facts, false).await, Ok(None), "an old server is told nothing that it has not asked for");
+    assert_eq!(client.tell(&facts, true).await, Ok(None), "and nothing that it does not know");
 
     let calls = server.calls();
     let made: Vec<_> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();

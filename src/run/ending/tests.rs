@@ -82,7 +82,13 @@ fn any_company() -> impl Strategy<Value = Company> {
 }
 
 fn any_cause() -> impl Strategy<Value = Cause> {
-    prop_oneof![Just(Cause::Killed), Just(Cause::TimedOut), Just(Cause::Interrupted), Just(Cause::NotOurs)]
+    prop_oneof![
+        Just(Cause::Killed),
+        Just(Cause::TimedOut),
+        Just(Cause::Interrupted),
+        Just(Cause::NotOurs),
+        Just(Cause::GivenBack)
+    ]
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

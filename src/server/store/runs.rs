@@ -9,7 +9,7 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::chain::{self, Child, Effect};
-use crate::server::life::{self, Fact, Patch, Refusal, Who};
+use crate::server::life::{self, Fact, Patch, Refusal, Step, Who};
 use crate::server::model::{Asker, Fire, FireKind, Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
 use crate::server::news::Item;
 
@@ -132,8 +132,20 @@ impl Store {
             }
             update(&mut writing, &step.run).await?;
             news = follow(&mut writing, &step.run, now).await?;
+        } else if step.facts.contains(&Fact::GivenBack)
+            && let Some(cause) = kill_cause(&mut writing, run).await?
+        {
+            // Somebody wanted it to end: given back, it would run again all the same.
+            step = Step { run: before, facts: vec![Fact::Returned] };
+            life::cancel(&mut step.run, now);
+            step.run.exit = Some(cause);
+            update(&mut writing, &step.run).await?;
+            news = follow(&mut writing, &step.run, now).await?;
         } else if step.run != before {
             update(&mut writing, &step.run).await?;
+            if let (true, Who::Worker(worker, Some(attempt))) = (step.facts.contains(&Fact::GivenBack), who) {
+                record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
+            }
         }
         writing.commit().await?;
         for fact in &step.facts {
@@ -147,6 +159,12 @@ impl Store {
         news.into_iter().for_each(|item| self.news().tell(item));
         Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
     }
+}
+
+/// What is written down of a run that is given back.
+fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Instant) -> Fire {
+    let reason = format!("worker {worker} gave back attempt {attempt} of run {}, unjudged", run.id);
+    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at }
 }
 
 /// Instants are stored to the microsecond: what is said again is compared with what was stored of it.

@@ -31,7 +31,7 @@ fn file(lines: &[Line]) -> Vec<u8> {
 }
 
 fn outcomes() -> Vec<Outcome> {
-    let causes = [Cause::Killed, Cause::TimedOut, Cause::Interrupted, Cause::NotOurs];
+    let causes = [Cause::Killed, Cause::TimedOut, Cause::Interrupted, Cause::NotOurs, Cause::GivenBack];
     let mut all = vec![Outcome::Unstartable("no such \"interpreter\"\n🦀".to_owned()), Outcome::Lost(3)];
     for exit in [Exit::Code(0), Exit::Code(255), Exit::Signal(9)] {
         for left in [Left::Nobody, Left::Kept, Left::Stopped] {
@@ -203,5 +203,21 @@ proptest! {
         let run = RunId::new(run).expect("a run");
         prop_assert_eq!(named(&record_name(run, Attempt(attempt))), Some((run, Attempt(attempt))));
         prop_assert_eq!(named(&output_name(run, Attempt(attempt))), Some((run, Attempt(attempt))));
+    }
+}
+
+#[test]
+fn what_a_worker_remembers_is_read_and_what_nobody_understands_is_told_apart() {
+    use crate::run::RequestId;
+    use crate::run::conduct::Remembered;
+    for asleep in [true, false] {
+        for done in [None, RequestId::new(1_764_000_000_000_000)] {
+            let remembered = Remembered { asleep, done };
+            assert_eq!(conduct(&conduct_text(remembered)), Some(remembered));
+        }
+    }
+    assert_eq!(conduct(br#"{"v":1,"asleep":true}"#), Some(Remembered { asleep: true, done: None }));
+    for strange in ["", "{", "null", r#"{"v":2,"asleep":false}"#, r#"{"asleep":false}"#, r#"{"v":1,"asleep":"no"}"#] {
+        assert_eq!(conduct(strange.as_bytes()), None, "{strange}");
     }
 }

@@ -250,7 +250,8 @@ fn kills_pings_and_logs_send_what_they_mean() {
     assert_eq!(serde_json::to_value(taken).expect("JSON"), json!({"enqueue_dts": "at"}));
     let done = KillPatch { execute_dts: Some("at".to_owned()), ..KillPatch::default() };
     assert_eq!(serde_json::to_value(done).expect("JSON"), json!({"execute_dts": "at"}));
-    let ping = WorkerPatch { ping_response_dts: "at".to_owned(), worker_version: "3.0.0", concurrent_jobs: 4 };
+    let ping =
+        WorkerPatch { ping_response_dts: "at".to_owned(), worker_version: "3.0.0", concurrent_jobs: 4, tells: None };
     assert_eq!(
         serde_json::to_value(ping).expect("JSON"),
         json!({"ping_response_dts": "at", "worker_version": "3.0.0", "concurrent_jobs": 4})

@@ -249,7 +249,8 @@ impl World {
             Next::Return => world.tell(answer, |server| {
                 (server.is_started, server.is_returned) = (true, true);
             }),
-            Next::Watch | Next::Wait(_) => return None,
+            // Nobody asks for anything to be given back here.
+            Next::Watch | Next::Wait(_) | Next::GiveBack => return None,
         };
         match (heard, call) {
             (false, Next::Look) => {}
