@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 
-use crate::hired::{Make, Place, hire_with, tell};
+use crate::hired::{Make, Place, hire_with, without_settings};
 use crate::http::ask;
 use crate::port;
 use crate::process::Process;
@@ -180,6 +180,13 @@ impl Gate {
 
 async fn end(mut worker: Process) -> Option<i32> {
     tokio::task::spawn_blocking(move || worker.end_within(END_SECONDS).code()).await.expect("the end of the worker")
+}
+
+/// Has the worker of a key do something, as somebody on its machine.
+fn tell(key: &str, folder: &Path, option: &str) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_job_runner_worker"));
+    without_settings(&mut command);
+    command.arg("--config-path").arg(folder.join(format!("{key}.ini"))).arg(option).output().expect("an answer")
 }
 
 /// Kills a worker, and waits until it is gone.

@@ -66,13 +66,6 @@ pub fn hire_with(
     Process::start(key, folder, command.arg(config))
 }
 
-/// Has the worker of our make that runs under a key do something, as somebody on its machine.
-pub fn tell(key: &str, folder: &Path, option: &str) -> std::process::Output {
-    let mut command = Make::Ours.command();
-    without_settings(&mut command);
-    command.arg(folder.join(format!("{key}.ini"))).arg(option).output().expect("an answer")
-}
-
 fn configure(place: Place, key: &str, seats: u32, folder: &Path, settings: &[(&str, String)]) -> PathBuf {
     let scripts = folder.join(format!("{key}.scripts"));
     fs::create_dir_all(&scripts).expect("a folder for scripts");

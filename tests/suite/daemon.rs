@@ -349,7 +349,7 @@ async fn a_second_worker_on_a_state_directory_is_refused() {
     let folder = TempDir::new().unwrap();
     let pid_file = folder.path().join("worker.pid");
     let (server, mut worker) = up(&worker().set("pid_file", pid_file.display())).await;
-    server.wait(|state| state.calls.len() >= 2, "both lists of incomplete runs").await;
+    server.wait(|state| state.calls.len() >= 3, "both lists of incomplete runs, and who it is").await;
     let calls = server.calls().len();
     let answer = worker.home().ask(&[]).await;
     let said = String::from_utf8(answer.stderr).unwrap();
