@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Once, with fewer runs and shorter waits: for a look, not for a record.
     #[arg(long)]
     pub quick: bool,
+    /// A few seconds, of any build: fails on a gross loss alone. For ./check.
+    #[arg(long, conflicts_with_all = ["scenarios", "repeat", "original"])]
+    pub smoke: bool,
     /// Measures the original worker too, where it can (it needs a Python 2.7).
     #[arg(long)]
     pub original: bool,
@@ -32,9 +35,9 @@ pub struct Arguments {
     /// Writes all figures of all repeats here, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Writes the table here, as reStructuredText.
+    /// Writes the table into PERFORMANCE.rst, and the drawings beside it into docs/performance.
     #[arg(long)]
-    pub rst: Option<PathBuf>,
+    pub record: bool,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,

@@ -13,20 +13,25 @@ mod process_sweep;
 mod arguments;
 mod failure;
 mod figures;
+mod growth;
 mod limit;
 mod machine;
 mod moment;
 mod own;
+mod plot;
 mod proc;
 mod rows;
 mod scenario;
 mod script;
+mod smoke;
 mod stage;
 mod stub;
 mod table;
 mod worker;
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -50,6 +55,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.smoke {
+        return smoke::test(&Subject::new(Make::Ours(arguments.worker.clone()), arguments)).await;
+    }
     let names = arguments.chosen()?;
     let ours = Subject::new(Make::Ours(arguments.worker.clone()), arguments);
     let original = if arguments.original { Some(Subject::new(original()?, arguments)) } else { None };
@@ -65,15 +73,37 @@ async fn measure(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     print!("{}", table::text(&figures));
     if let Some(path) = &arguments.json {
-        std::fs::write(path, table::json(&figures))?;
+        fs::write(path, table::json(&figures))?;
     }
-    if let Some(path) = &arguments.rst {
-        std::fs::write(path, table::rst(&figures))?;
+    if arguments.record {
+        record(arguments, &figures)?;
     }
     for failure in &figures.failures {
         println!("FAILED {failure}");
     }
     Ok(if figures.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes what was measured into the document about it.
+fn record(arguments: &Arguments, figures: &Figures) -> Result<(), Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (document, drawings) = (root.join("PERFORMANCE.rst"), root.join("docs/performance"));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let today = chrono::Utc::now().format("%Y-%m-%d");
+    let text = format!(
+        "{today}, ``./bench {}``, {} repeats: {}.\n\n{}",
+        words.join(" "),
+        arguments.repeats(),
+        machine::described(),
+        table::rst(figures)
+    );
+    let placed = table::placed(&fs::read_to_string(&document)?, &text);
+    fs::write(document, placed.ok_or_else(|| Failure("PERFORMANCE.rst has no place for figures".to_owned()))?)?;
+    fs::create_dir_all(&drawings)?;
+    for (name, plot) in growth::plots(figures) {
+        fs::write(drawings.join(name), plot::svg(&plot))?;
+    }
+    Ok(())
 }
 
 /// Measures once, and keeps what came of it.

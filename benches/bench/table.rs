@@ -7,8 +7,11 @@ use serde_json::json;
 use super::figures::{Figures, Summary};
 use super::rows::{Goal, ROWS, Row};
 
-/// The columns of a row: what, goal, ours, spread, original, verdict.
-fn columns(figures: &Figures, row: &Row) -> Option<[String; 6]> {
+/// How many columns a row has.
+const COLUMNS: usize = 7;
+const HEADS: [&str; COLUMNS] = ["figure", "goal", "median", "min .. max", "original", "ours to it", ""];
+
+fn columns(figures: &Figures, row: &Row) -> Option<[String; COLUMNS]> {
     let ours = figures.summary(row.key)?;
     let original = figures.summary(&format!("original.{}", row.key));
     let verdict = row.goal.is_met(ours.median).map_or("", |is_met| if is_met { "met" } else { "missed" });
@@ -17,14 +20,14 @@ fn columns(figures: &Figures, row: &Row) -> Option<[String; 6]> {
         goal(row),
         with_unit(ours.median, row.unit),
         spread(ours),
-        original.map_or_else(String::new, |original| number(original.median)),
+        original.map_or_else(String::new, |original| with_unit(original.median, row.unit)),
+        original.map_or_else(String::new, |original| ratio(ours.median, original.median)),
         verdict.to_owned(),
     ])
 }
 
-const HEADS: [&str; 6] = ["figure", "goal", "median", "min .. max", "original", ""];
-
-fn goal(row: &Row) -> String {
+/// What is asked of a row.
+pub fn goal(row: &Row) -> String {
     match row.goal {
         Goal::AtLeast(value) => format!("≥ {value}"),
         Goal::AtMost(value) => format!("≤ {value}"),
@@ -33,8 +36,14 @@ fn goal(row: &Row) -> String {
     }
 }
 
-fn with_unit(value: f64, unit: &str) -> String {
+/// A value as it is shown.
+pub fn with_unit(value: f64, unit: &str) -> String {
     format!("{} {unit}", number(value)).trim_end().to_owned()
+}
+
+/// How many times as much as the original's.
+fn ratio(ours: f64, original: f64) -> String {
+    if original > 0.0 { format!("× {}", number(ours / original)) } else { String::new() }
 }
 
 fn spread(of: Summary) -> String {
@@ -50,23 +59,23 @@ pub fn number(value: f64) -> String {
     }
 }
 
-fn lines(figures: &Figures) -> Vec<[String; 6]> {
+fn lines(figures: &Figures) -> Vec<[String; COLUMNS]> {
     ROWS.iter().filter_map(|row| columns(figures, row)).collect()
 }
 
-fn widths(lines: &[[String; 6]]) -> [usize; 6] {
+fn widths(lines: &[[String; COLUMNS]]) -> [usize; COLUMNS] {
     std::array::from_fn(|at| {
         let cells = lines.iter().map(|line| line[at].chars().count());
         cells.chain([HEADS[at].chars().count(), 1]).max().unwrap_or(1)
     })
 }
 
-fn line(cells: [&str; 6], widths: [usize; 6]) -> String {
+fn line(cells: [&str; COLUMNS], widths: [usize; COLUMNS]) -> String {
     let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
     padded.join("  ").trim_end().to_owned()
 }
 
-fn cells(line: &[String; 6]) -> [&str; 6] {
+fn cells(line: &[String; COLUMNS]) -> [&str; COLUMNS] {
     std::array::from_fn(|at| line[at].as_str())
 }
 
@@ -96,6 +105,17 @@ pub fn rst(figures: &Figures) -> String {
         let _ = writeln!(text, "{}", line(cells(&row), widths));
     }
     text + &rule + "\n"
+}
+
+/// The lines of a document between which a table stands.
+const BEGIN: &str = ".. The figures begin: written by ./bench --record";
+const END: &str = ".. The figures end";
+
+/// The document with this between the lines that are made for it; nothing where it has none.
+pub fn placed(document: &str, figures: &str) -> Option<String> {
+    let (before, rest) = document.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n\n{figures}\n{END}{after}"))
 }
 
 /// All figures of all repeats.

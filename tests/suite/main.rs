@@ -19,6 +19,7 @@ mod log;
 mod model;
 mod oracle;
 mod outbox;
+mod performance;
 mod recovery;
 mod reload;
 mod rest;

@@ -65,7 +65,7 @@ pub struct Subject {
 
 impl Subject {
     pub fn new(make: Make, arguments: &Arguments) -> Self {
-        Self { make, server: arguments.server.clone(), quick: arguments.quick }
+        Self { make, server: arguments.server.clone(), quick: arguments.quick || arguments.smoke }
     }
 
     fn is_original(&self) -> bool {
