@@ -1,5 +1,6 @@
 //! All jobs: when each ran, how that went, and when it runs again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -11,11 +12,10 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::frame::{Head, Section};
-use super::sentence::sentence;
 use super::shown::{badge, exit, short_time};
 use super::template::fill;
 use super::visit::Visit;
-use crate::server::model::Instant;
+use crate::server::model::{Instant, JobId};
 use crate::server::office::Office;
 use crate::server::schedule::in_words;
 use crate::server::store::JobOverview;
@@ -70,14 +70,16 @@ async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Vec<Job
 }
 
 fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
+    let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
     let row = |JobOverview { job, around, next, last }: &JobOverview| {
-        let schedule = in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")));
+        let after = job.parent.map(|id| (id, titles.get(&id).copied()));
         let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
         context! {
             id => job.id.get(), title => &job.title, project => &around.project.title, template => &around.template.title,
             pool => &around.pool.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
             off => off.map(|frame| &frame.title),
-            schedule => schedule.map(|words| sentence(&words, zone)),
+            schedule => in_words(&job.schedule),
+            after => after.map(|(id, title)| context!(id => id.get(), title => title.map_or_else(|| format!("job {id}"), str::to_owned))),
             next => next.map(|at| short_time(at, now, zone)),
             last => last.as_ref().map(|run| context! {
                 id => run.id.get(), badge => badge(run), exit => exit(run.exit),

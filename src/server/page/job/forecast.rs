@@ -1,7 +1,7 @@
 //! The next times of a job, reckoned as the schedule will: with the offset of the clock at each, and what is left out.
 //! Pure; nothing is made or changed.
 
-use chrono::TimeDelta;
+use chrono::{Datelike, TimeDelta};
 use chrono_tz::Tz;
 
 use crate::server::model::{Instant, Job, Schedule};
@@ -15,6 +15,8 @@ mod tests;
 pub struct Forecast {
     /// In which zone the clock is read.
     pub zone: String,
+    /// The year there now, which need not be told.
+    year: i32,
     /// In order.
     pub times: Vec<Time>,
     /// Why there are no more, if there are none.
@@ -56,7 +58,8 @@ pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
         Schedule::Cron { zone, .. } => *zone,
         Schedule::None | Schedule::Interval { .. } => from.zone,
     };
-    let mut forecast = Forecast { zone: zone.name().to_owned(), ..Forecast::default() };
+    let mut forecast =
+        Forecast { zone: zone.name().to_owned(), year: from.now.with_timezone(&zone).year(), ..Forecast::default() };
     if job.schedule == Schedule::None {
         return forecast;
     }
@@ -108,7 +111,8 @@ impl Forecast {
         let before = self.times.last().map(|time| &time.offset).filter(|before| **before != offset);
         let changed = before.map(|before| format!("the clocks have changed from {before} to {offset}"));
         let note = [note, changed].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let clock = shown.format("%a %-d %b %Y %H:%M:%S").to_string();
+        let format = if shown.year() == self.year { "%a %-d %b %H:%M:%S" } else { "%a %-d %b %Y %H:%M:%S" };
+        let clock = shown.format(format).to_string();
         let clock = clock.strip_suffix(":00").map(str::to_owned).unwrap_or(clock);
         self.times.push(Time { at, clock, offset, runs, note: Some(note).filter(|note| !note.is_empty()) });
     }

@@ -80,11 +80,11 @@ fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
     let JobOverview { job, around, next, last } = &portrait.overview;
     let frame = |Frame { title, enabled }: &Frame| context!(title, enabled);
     let facts: Vec<Value> = portrait.facts.iter().map(|fact| happened(fact, zone)).collect();
-    let schedule = in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")));
+    let after = portrait.family.iter().find(|kin| Some(kin.id) == job.parent);
     let standing = context! {
         title => &job.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
         project => frame(&around.project), template => frame(&around.template), pool => frame(&around.pool),
-        schedule => schedule.map(|words| sentence(&words, zone)),
+        schedule => in_words(&job.schedule), after => after.map(|kin| context!(id => kin.id.get(), title => &kin.title)),
         excludes => job.excludes.iter().map(exclude_in_words).collect::<Vec<_>>(),
         next => next.map(|at| time(at, zone)),
         last => last.as_ref().map(|run| context!(id => run.id.get(), badge => badge(run), exit => exit(run.exit))),

@@ -34,10 +34,10 @@ fn lengths_are_as_high_as_they_are_long() {
     insta::assert_snapshot!(shown(&picture(&runs(&[30, 15, 0, 45]))), @r#"
     line 30 s at 74
     line 1 min at 16
-    run 97 at 64.8: 87 high, succeeded, Some("45 s")
-    run 98 at 82.4: 2 high, failed, Some("0 s")
-    run 99 at 100: 29 high, succeeded, Some("15 s")
-    run 100 at 117.6: 58 high, succeeded, Some("30 s")
+    run 97 at 64.7: 87 high, succeeded, Some("45 s")
+    run 98 at 82.2: 2 high, failed, Some("0 s")
+    run 99 at 99.6: 29 high, succeeded, Some("15 s")
+    run 100 at 117.1: 58 high, succeeded, Some("30 s")
     by size false, rate Some(75), usual Some("30 s")
     "#);
 }
@@ -49,10 +49,10 @@ fn one_that_took_long_does_not_flatten_the_rest() {
     line 20 min at 41.4
     line 2 min at 74
     line 20 s at 99.4
-    run 97 at 64.8: 15.6 high, succeeded, Some("6 s")
-    run 98 at 82.4: 116 high, succeeded, Some("2 h")
-    run 99 at 100: 13 high, succeeded, Some("5 s")
-    run 100 at 117.6: 9.8 high, succeeded, Some("4 s")
+    run 97 at 64.7: 15.6 high, succeeded, Some("6 s")
+    run 98 at 82.2: 116 high, succeeded, Some("2 h")
+    run 99 at 99.6: 13 high, succeeded, Some("5 s")
+    run 100 at 117.1: 9.8 high, succeeded, Some("4 s")
     by size true, rate Some(100), usual Some("6 s")
     "#);
 }
