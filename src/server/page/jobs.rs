@@ -23,8 +23,10 @@ use crate::server::store::JobOverview;
 #[cfg(test)]
 mod tests;
 
-/// How many jobs are listed at most.
-const LISTED: u32 = 1000;
+/// How many jobs are looked through at most.
+const KNOWN: u32 = 10_000;
+/// How many are listed at once.
+const LISTED: usize = 100;
 
 /// Which jobs.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +34,14 @@ const LISTED: u32 = 1000;
 pub(super) struct Wanted {
     /// With this in their titles.
     title: String,
+    /// How many of these are passed over, in lists.
+    page: usize,
+}
+
+/// Those that are listed, and where.
+struct Found {
+    jobs: Vec<JobOverview>,
+    total: usize,
 }
 
 /// The page.
@@ -41,11 +51,12 @@ pub(super) async fn page(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let found = find(&office, &visit, &wanted).await?;
-    let title = wanted.title.trim();
+    let project = visit.project.map(|id| id.get());
     let body = fill(
         "jobs",
         context! {
-            list => list(&found, Utc::now(), visit.zone), title, project => visit.project.map(|id| id.get()),
+            list => list(&found.jobs, Utc::now(), visit.zone), title => wanted.title.trim(), project,
+            turns => turns(&wanted, project, found.total),
         },
     );
     Ok(visit
@@ -59,14 +70,39 @@ pub(super) async fn part(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let found = find(&office, &visit, &wanted).await?;
-    Ok(Html(list(&found, Utc::now(), visit.zone).to_string()).into_response())
+    Ok(Html(list(&found.jobs, Utc::now(), visit.zone).to_string()).into_response())
 }
 
-async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Vec<JobOverview>, Refusal> {
-    let mut found = office.store.overview_of_jobs(visit.project, LISTED).await?;
+async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Found, Refusal> {
+    let mut found = office.store.overview_of_jobs(visit.project, KNOWN).await?;
     let title = wanted.title.trim().to_lowercase();
     found.retain(|overview| overview.job.title.to_lowercase().contains(&title));
-    Ok(found)
+    let total = found.len();
+    let jobs = found.into_iter().skip(wanted.page.saturating_mul(LISTED)).take(LISTED).collect();
+    Ok(Found { jobs, total })
+}
+
+/// The ways to the other lists, if there are several.
+fn turns(wanted: &Wanted, project: Option<i64>, total: usize) -> Option<Value> {
+    let last = total.saturating_sub(1) / LISTED;
+    let address = |page: usize| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(project) = project {
+            query.append_pair("project", &project.to_string());
+        }
+        if !wanted.title.trim().is_empty() {
+            query.append_pair("title", wanted.title.trim());
+        }
+        format!("/jobs?{}", query.append_pair("page", &page.to_string()).finish())
+    };
+    let first = wanted.page.saturating_mul(LISTED).saturating_add(1).min(total);
+    (last > 0).then(|| {
+        context! {
+            first, last => first.saturating_add(LISTED - 1).min(total), total,
+            before => (wanted.page > 0).then(|| address(wanted.page.min(last + 1) - 1)),
+            after => (wanted.page < last).then(|| address(wanted.page + 1)),
+        }
+    })
 }
 
 fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {

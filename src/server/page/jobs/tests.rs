@@ -1,7 +1,7 @@
 use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::list;
+use super::{Wanted, list, turns};
 use crate::server::page::job::sample;
 use crate::server::store::JobOverview;
 
@@ -25,4 +25,19 @@ fn what_comes_from_outside_is_escaped() {
     }
     let page = list(&[job], Utc::now(), Tz::UTC).to_string();
     assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert(1)"), "{page}");
+}
+
+#[test]
+fn long_lists_are_turned_over() {
+    let turns = |page, total| {
+        let wanted = Wanted { title: "a b".to_owned(), page };
+        turns(&wanted, Some(3), total).map(|turns| turns.to_string())
+    };
+    assert_eq!(turns(0, 100), None);
+    assert_eq!(turns(0, 0), None);
+    for (page, total, said) in [(0, 101, "page=1"), (1, 101, "page=0"), (9, 101, "page=1"), (usize::MAX, 101, "page=1")]
+    {
+        let turns = turns(page, total).unwrap();
+        assert!(turns.contains(&format!("/jobs?project=3&title=a+b&{said}")), "{page}: {turns}");
+    }
 }
