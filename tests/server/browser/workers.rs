@@ -2,10 +2,17 @@
 
 use chrono::Utc;
 use jobrunner::run::{Duty, RequestId};
+use jobrunner::server::model::{Asker, State};
 use jobrunner::server::store::{Answer, Kind, Tells};
 
 use super::Visitor;
+use crate::hired::{Make, Place, hire_with};
 use crate::stage::Stage;
+
+/// What a worker ends with to be started again.
+const RESTART: i32 = 47;
+/// How long it has for that.
+const END_SECONDS: u64 = 60;
 
 /// A worker of ours tells of itself.
 async fn tells(stage: &Stage, worker: usize, duty: Duty, done: Option<RequestId>) {
@@ -67,5 +74,72 @@ async fn without_scripts_the_server_says_what_is_missing() {
     assert_eq!(visitor.text(".notice.bad").await, "Choose an action.");
     visitor.browser.submit("#act", "document.querySelector('#action').value = 'sleep'").await;
     assert_eq!(visitor.text(".notice.bad").await, "Choose a worker.");
+    stage.fixture.stop().await;
+}
+
+/// Chooses an action for a worker and applies it.
+async fn ask(visitor: &mut Visitor, worker: usize, action: &str, now: bool) {
+    visitor.go_live("/workers").await;
+    let choose = format!(
+        "{}.querySelector('input').click(); document.querySelector('[name=pace][value={}]').click();
+         action.value = '{action}'; action.dispatchEvent(new Event('change', {{bubbles: true}}))",
+        row(worker),
+        if now { "now" } else { "after" },
+    );
+    visitor.browser.evaluate(&choose).await;
+    visitor.browser.click("#apply").await;
+}
+
+/// Waits until a worker is in a state and nothing is asked of it, without a reload.
+async fn settles(visitor: &mut Visitor, worker: usize, state: &str) {
+    let settled = format!("{0}.dataset.state === '{state}' && !('requested' in {0}.dataset)", row(worker));
+    visitor.browser.until(&settled).await;
+}
+
+#[tokio::test]
+async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
+    let stage = Stage::start(2).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let hire = |key: &str| {
+        let settings = [("restart_exit_code", RESTART.to_string())];
+        hire_with(Make::Ours, Place::of(&stage.fixture), key, 2, folder.path(), &settings)
+    };
+    let mut first = hire("worker1");
+    visitor.go_live("/workers").await;
+    settles(&mut visitor, 1, "awake").await;
+    ask(&mut visitor, 1, "sleep", false).await;
+    settles(&mut visitor, 1, "asleep").await;
+    ask(&mut visitor, 1, "wake", false).await;
+    settles(&mut visitor, 1, "awake").await;
+
+    let job = stage.job(|new| new.script = "sleep 600".to_owned()).await;
+    let run = stage.due(&job).await.id;
+    let starts_on = async |worker: usize| {
+        let worker = Some(stage.worker(worker));
+        let look = async |store: &jobrunner::server::store::Store| {
+            let run = store.run(run).await.expect("an answer").expect("a run");
+            (run.state() == State::Started && run.worker == worker).then_some(())
+        };
+        stage.until("the start of the run", look).await;
+    };
+    starts_on(0).await;
+    let second = hire("worker2");
+    settles(&mut visitor, 2, "awake").await;
+    ask(&mut visitor, 1, "restart", true).await;
+    assert_eq!(first.end_within(END_SECONDS).code(), Some(RESTART), "{}", first.last_words());
+    // Another has taken the run over.
+    starts_on(1).await;
+    visitor.go_live(&format!("/runs/{run}")).await;
+    visitor.browser.until("document.querySelector('main').textContent.includes('worker2')").await;
+    visitor.go_live("/workers").await;
+    visitor.browser.until(&format!("{}.querySelector('a[href=\"/runs/{run}\"]')", row(2))).await;
+
+    stage.store().end_run(run, Asker::Dashboard, Utc::now()).await.expect("an answer");
+    let over = async |store: &jobrunner::server::store::Store| {
+        store.run(run).await.expect("an answer").filter(|run| run.state() == State::Completed)
+    };
+    stage.until("the end of the run", over).await;
+    drop(second);
     stage.fixture.stop().await;
 }
