@@ -155,6 +155,8 @@ fn line(status: &Status, leaving: bool) -> String {
     let mut parts = Vec::new();
     if leaving {
         parts.push("draining".to_owned());
+    } else if matches!(status.intake.duty, "draining" | "asleep") {
+        parts.push(format!("{}: no new runs", status.intake.duty));
     }
     parts.push(format!("{runs} of {} runs", status.intake.concurrent_jobs));
     parts.push(format!("server {}", status.server));

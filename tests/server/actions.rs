@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jobrunner::run::Order;
 use jobrunner::server::model::{Job, Run, RunExit, State};
 use jobrunner::server::operator;
 use jobrunner::server::store::{NewJob, Store};
@@ -13,8 +14,10 @@ use serde_json::{Value, json};
 
 use crate::hired::{Make, Place, hire_with, without_settings};
 use crate::http::ask;
+use crate::peer::Peer;
 use crate::port;
 use crate::process::Process;
+use crate::skip::skip;
 use crate::stage::Stage;
 
 /// How long a worker has to leave.
@@ -558,5 +561,34 @@ async fn asking_for_the_present_state_takes_a_request_back_that_nobody_heard() {
     assert_eq!(team.act("wake", false, &["worker1"]).await[0]["what"], "already");
     worker.signal(Signal::SIGTERM);
     assert_eq!(end(worker).await, Some(0));
+    team.stage.fixture.stop().await;
+}
+
+/// As it was released, Python 2.7 and all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_original_worker_is_told_nothing_that_it_does_not_know() {
+    let Some(peer) = tokio::task::spawn_blocking(Peer::installed).await.expect("an answer") else {
+        return skip("no Python 2.7, so the original worker is asked nothing");
+    };
+    let team = Team::of(1, Way::Broadcast).await;
+    let mut orders = team.stage.fixture.office().orders.carry();
+    let place = Place::of(&team.stage.fixture);
+    let worker = hire_with(Make::Original(peer), place, "worker1", 1, team.folder.path(), &[]);
+    let there = team.settled(0, WorkerState::Awake).await;
+    assert!(there.actions.is_empty() && there.version.is_some() && there.outbox.is_none(), "{there:?}");
+    for action in ["sleep", "wake", "shutdown", "restart"] {
+        let acted = team.act(action, true, &["worker1"]).await;
+        assert_eq!(acted[0]["what"], "refused");
+        let why = format!("worker worker1 is of the original kind or too old: it cannot {action}");
+        assert_eq!(acted[0]["error"], why);
+    }
+    let job = team.job("hello", "echo hello").await;
+    let run = team.stage.due(&job).await;
+    assert_eq!(team.over(&run).await.return_success, Some(true));
+    worker.signal(Signal::SIGTERM);
+    end(worker).await;
+    while let Ok(given) = orders.try_recv() {
+        assert!(!matches!(given.order, Order::Attend), "{given:?}");
+    }
     team.stage.fixture.stop().await;
 }

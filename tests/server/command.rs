@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::program::Place;
 
@@ -245,4 +246,53 @@ async fn a_worker_that_is_added_runs_jobs_with_the_file_that_is_printed() {
     let ended = serve.end().await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.err.contains("Server terminated"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn workers_are_asked_to_do_things_by_name() {
+    let place = Place::new();
+    let (standalone, _) = place.standalone().await;
+    let until = async |state: &str| {
+        let seen = async {
+            loop {
+                let workers = place.run(&["workers", "--json"]).await.json();
+                let local = &workers["workers"][0];
+                if local["state"] == state && (local["request"].is_null() || !local["request"]["over"].is_null()) {
+                    return local.clone();
+                }
+            }
+        };
+        timeout(Duration::from_secs(30), seen).await.unwrap_or_else(|_| panic!("a worker that is {state}"))
+    };
+    let local = until("awake").await;
+    assert_eq!(local["actions"], json!(["shutdown", "sleep", "wake"]), "nobody would start it again");
+    let asked = place.run(&["workers", "sleep", "local", "--reason", "a new disk"]).await;
+    assert_eq!((asked.code, asked.out.as_str()), (0, "worker local (awake): sleep is requested\n"), "{asked:?}");
+    let local = until("asleep").await;
+    assert_eq!((&local["request"]["action"], &local["request"]["reason"]), (&json!("sleep"), &json!("a new disk")));
+    let again = place.run(&["workers", "sleep", "--now", "local"]).await;
+    assert_eq!((again.code, again.out.as_str()), (0, "worker local is asleep already\n"), "{again:?}");
+    let list = place.run(&["workers"]).await;
+    let headings: Vec<_> = list.out.lines().next().unwrap_or_default().split_whitespace().collect();
+    let expected =
+        ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
+    assert_eq!(headings, expected);
+    assert!(list.out.contains(" asleep ") && list.out.contains("4 of 4 free"), "{list:?}");
+
+    for (args, said) in [
+        (&["workers", "restart", "local"][..], "worker local cannot restart: restart_exit_code is not set there"),
+        (&["workers", "wake", "nobody"], "there is no worker \"nobody\""),
+    ] {
+        let refused = place.run(args).await;
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
+        assert_eq!(refused.err, format!("job_runner: {said}\n"));
+    }
+    for args in [&["workers", "sleep"][..], &["workers", "wake", "--now", "local"], &["workers", "nap", "local"]] {
+        assert_eq!(place.run(args).await.code, 2, "{args:?}");
+    }
+    let woken = place.run(&["workers", "wake", "local", "--json"]).await.json();
+    assert_eq!(woken["workers"][0]["what"], "requested");
+    until("awake").await;
+    assert_eq!(place.run(&["workers", "shutdown", "local"]).await.code, 0);
+    assert_eq!(standalone.end().await.code, 0, "the only worker goes, and the server with it");
 }
