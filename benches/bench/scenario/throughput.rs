@@ -19,11 +19,11 @@ pub async fn burst(subject: &Subject, seats: usize, slowness: Option<Slowness>) 
     let stage = subject.stage(seats, slowness).await?;
     let limit_before = limit::measure(LIMIT, stage.worker.folder())?;
     let (calls, connections) = (stage.stub.look(|ledger| ledger.counts.calls), stage.stub.connections());
-    let worked = stage.worked();
+    let (worked, own) = (stage.worked(), own());
     proc::forget_peak(stage.worker.pid);
     let runs = stage.stub.make(script::NOTHING, count);
     stage.burst(&runs, PATIENCE).await?;
-    let worked = stage.worked() - worked;
+    let (worked, own) = (stage.worked() - worked, self::own() - own);
     let (calls, connections) =
         (stage.stub.look(|ledger| ledger.counts.calls) - calls, stage.stub.connections() - connections);
     let limit = f64::midpoint(limit_before, limit::measure(LIMIT, stage.worker.folder())?);
@@ -43,6 +43,13 @@ pub async fn burst(subject: &Subject, seats: usize, slowness: Option<Slowness>) 
         ("connections", connections as f64 / count),
         // Of the worker's own process; shims and scripts are nobody's children.
         ("worker_cpu", 1e3 * worked / count),
+        // Of the server and of this program: what the worker could not have.
+        ("stub_cpu", 1e6 * own / calls as f64),
         ("peak", proc::peak(stage.worker.pid).unwrap_or(0.0) * 1.024e-3),
     ])
+}
+
+/// Seconds that this program has worked.
+fn own() -> f64 {
+    i32::try_from(std::process::id()).ok().and_then(proc::worked).unwrap_or(0.0)
 }

@@ -41,7 +41,13 @@ impl Drop for Taker {
 
 fn take(socket: &zmq::Socket, stop: &zmq::Socket, shared: &Shared) {
     let mut awaited = [socket.as_poll_item(zmq::POLLIN), stop.as_poll_item(zmq::POLLIN)];
-    while zmq::poll(&mut awaited, -1).is_ok() && !awaited[1].is_readable() {
+    loop {
+        match zmq::poll(&mut awaited, -1) {
+            Ok(_) if awaited[1].is_readable() => return,
+            // A child of ours has ended.
+            Ok(_) | Err(zmq::Error::EINTR) => {}
+            Err(_) => return,
+        }
         while let Ok(frames) = socket.recv_multipart(zmq::DONTWAIT) {
             note(shared, &frames);
         }
