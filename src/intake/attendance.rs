@@ -122,9 +122,8 @@ impl Attendance {
     }
 
     fn facts(&self, posture: Posture) -> Facts {
-        let settings = self.context.settings();
         Facts {
-            concurrent_jobs: settings.concurrent_jobs,
+            concurrent_jobs: posture.concurrent_jobs,
             duty: posture.duty,
             seats_taken: posture.seats_taken,
             outbox: u32::try_from(*self.context.reporter.backlog().borrow()).unwrap_or(u32::MAX),

@@ -133,6 +133,7 @@ impl Keeper {
         context.resting.send_replace(!conduct.takes_runs());
         let posture = Posture {
             duty: if conduct.takes_runs() { Duty::Starting } else { Duty::Asleep },
+            concurrent_jobs: context.settings().concurrent_jobs,
             seats_taken: 0,
             follows: None,
             done: conduct.remembered().done,
@@ -237,6 +238,7 @@ impl Keeper {
         };
         let posture = Posture {
             duty,
+            concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),
             follows: self.conduct.follows(),
             done: self.conduct.remembered().done,

@@ -8,6 +8,8 @@ use crate::run::{Duty, RequestId};
 pub struct Posture {
     /// What it does.
     pub duty: Duty,
+    /// How many runs it does at once.
+    pub concurrent_jobs: u32,
     /// How many seats are taken.
     pub seats_taken: u32,
     /// The request that it follows.
@@ -22,12 +24,14 @@ pub struct Posture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stand {
     pub(super) duty: Duty,
+    concurrent_jobs: u32,
     follows: Option<RequestId>,
     done: Option<RequestId>,
 }
 
 impl Posture {
     pub(super) fn stand(&self) -> Stand {
-        Stand { duty: self.duty, follows: self.follows, done: self.done }
+        let Self { duty, concurrent_jobs, follows, done, .. } = *self;
+        Stand { duty, concurrent_jobs, follows, done }
     }
 }

@@ -130,8 +130,7 @@ impl Team {
         let pid = self.path(&format!("{title}.pid"));
         let shown = pid.display();
         let gate = Gate::new(self.path(&format!("{title}.gate")));
-        let script =
-            format!("[ -e {shown} ] && {{ echo again; exit 0; }}\necho $$ > {shown}\ncat {}", gate.0.display());
+        let script = format!("{}\necho $$ > {shown}\ncat {}", again(&pid), gate.0.display());
         (self.job(title, &script).await, pid)
     }
 
@@ -163,6 +162,12 @@ impl Team {
 /// Whether something is asked of a worker that it has not confirmed.
 fn is_asked(worker: &Worker) -> bool {
     worker.request.as_ref().is_some_and(jobrunner::wire::operator::WorkerRequest::is_open)
+}
+
+/// What a script does that was begun before: it says so, and whether the execution before it is alive.
+fn again(pid: &Path) -> String {
+    let pid = pid.display();
+    format!("[ -e {pid} ] && {{ kill -0 $(cat {pid}) 2> /dev/null && echo overlapping; echo again; exit 0; }}")
 }
 
 /// Holds a script back until it is opened.
@@ -216,6 +221,13 @@ async fn sleeps_and_wakes(way: Way) {
     let request = asleep.request.expect("what was asked is remembered");
     assert_eq!((request.by.as_str(), request.end.as_deref()), ("ann", Some("confirmed")));
     assert_eq!(team.act("sleep", false, &["worker1"]).await[0]["what"], "already");
+
+    // What else has changed is told at once, too.
+    let ini = team.path("worker1.ini");
+    let text = std::fs::read_to_string(&ini).expect("the configuration");
+    std::fs::write(&ini, text.replace("concurrent_jobs = 2", "concurrent_jobs = 3")).expect("the configuration");
+    worker.signal(Signal::SIGHUP);
+    team.see(0, "a worker with three seats", |worker| worker.seats == Some(3)).await;
 
     let job = team.job("hello", "echo hello").await;
     let run = team.stage.due(&job).await;
@@ -362,8 +374,9 @@ async fn what_is_to_be_given_back_is_though_the_worker_dies_before_it_is() {
     let (gate, shown) = (Gate::new(team.path("gate")), pid.display());
     // Told to end, it says so and takes its time.
     let script = format!(
-        "[ -e {shown} ] && {{ echo again; exit 0; }}\ntrap 'echo TERM > {}; cat {} > /dev/null; exit 0' TERM\necho $$ > {shown}\n\
+        "{}\ntrap 'echo TERM > {}; cat {} > /dev/null; exit 0' TERM\necho $$ > {shown}\n\
          while :; do read line < {}; done",
+        again(&pid),
         termed.0.display(),
         gate.0.display(),
         Gate::new(team.path("never")).0.display()
