@@ -9,6 +9,7 @@ mod command;
 mod crashes;
 mod differences;
 mod dispatch;
+mod editing;
 mod feed;
 mod fixture;
 mod health;

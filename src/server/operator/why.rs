@@ -1,5 +1,6 @@
 //! Why a job runs, does not, or will: what holds now, in sentences for people. Pure.
 
+use crate::server::duty::takes_runs;
 use crate::server::model::{Fire, FireKind, Instant, Schedule, State, Worker};
 use crate::server::operator::views::time;
 use crate::server::store::{Frame, JobOverview, RunOverview};
@@ -55,6 +56,8 @@ fn workers(present: &Present<'_>) -> Option<String> {
         Some(format!("no worker is in its pool {pool}"))
     } else if present.workers.iter().all(|worker| !worker.enqueue_is_enabled) {
         Some(format!("no worker of its pool {pool} is enabled"))
+    } else if present.workers.iter().filter(|worker| worker.enqueue_is_enabled).all(|worker| !takes_runs(worker)) {
+        Some(format!("every worker of its pool {pool} sleeps, leaves or has left"))
     } else {
         let never = present.workers.iter().all(|worker| worker.ping_response_dts.is_none());
         never.then(|| format!("no worker of its pool {pool} has ever answered"))

@@ -1,7 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Present, now};
-use crate::run::{ApiKey, Attempt, RunId, Secret};
+use crate::run::{ApiKey, Attempt, Duty, RunId, Secret};
+use crate::server::duty::Report;
 use crate::server::model::{
     Concurrency, Fire, FireKind, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId, Unit, Worker, WorkerId,
 };
@@ -124,6 +125,12 @@ fn everything_that_keeps_it_from_running_is_told() {
     ");
     insta::assert_snapshot!(said(&job(), &[], &[worker(true, None)], &[]), @r"
     no worker of its pool web has ever answered
+    it has no schedule: it runs when somebody asks for it
+    ");
+    let asleep = Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false };
+    let asleep = Worker { report: Some(asleep), ..worker(true, Some(at(0))) };
+    insta::assert_snapshot!(said(&job(), &[], &[asleep, worker(false, None)], &[]), @r"
+    every worker of its pool web sleeps, leaves or has left
     it has no schedule: it runs when somebody asks for it
     ");
 }
