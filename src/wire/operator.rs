@@ -486,6 +486,15 @@ pub struct LogSize {
     pub revision: u64,
 }
 
+/// In which lines of a log something was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFound {
+    /// Their numbers; the first line of the log is 0.
+    pub lines: Vec<u64>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
 /// Some lines of a log, and how long all of it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLines {

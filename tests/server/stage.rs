@@ -250,7 +250,7 @@ impl Stage {
         query.fetch_one(&mut self.connect().await).await.expect("an answer")
     }
 
-    async fn connect(&self) -> SqliteConnection {
+    pub async fn connect(&self) -> SqliteConnection {
         let file = self.fixture.office().settings.data.join("job_runner.sqlite");
         SqliteConnectOptions::new().filename(file).connect().await.expect("the store")
     }

@@ -1,4 +1,5 @@
-//! The log of a run: as a file, of which a part can be had, and line by line for who shows a part of a long one.
+//! The log of a run: as a file, of which a part can be had; line by line for who shows a part of a long one; and
+//! looked through.
 //!
 //! However long a log is, no more than a piece of it is in memory for each who reads it.
 
@@ -17,16 +18,19 @@ use serde::Deserialize;
 use super::answer::Refusal;
 use super::ask::{find_run, run_id};
 use super::range::{Asked, asked};
+use super::search::{self, Search};
 use crate::run::{RunId, excerpt};
 use crate::server::office::Office;
 use crate::server::store::{Extent, StoreError};
-use crate::wire::operator::LogLines;
+use crate::wire::operator::{LogFound, LogLines};
 
 /// How many lines are shown if nobody says, and how many at most.
 const LINES: u64 = 200;
 const MOST_LINES: u64 = 10_000;
 /// How many bytes of lines are shown at most.
 const MOST_BYTES: usize = 1024 * 1024;
+/// In how many lines something is found at most.
+const FOUND: usize = 1000;
 /// How often it is begun again where a log is replaced while its lines are looked for.
 const TRIES: u32 = 5;
 
@@ -150,4 +154,35 @@ async fn some_lines(office: &Office, run: RunId, first: u64, limit: u64) -> Resu
         to: found.from + whole as u64,
         text,
     }))
+}
+
+/// What is sought.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SearchQuery {
+    text: String,
+}
+
+/// The lines of the log that have a text in them.
+pub(super) async fn search(
+    State(office): State<Arc<Office>>,
+    Path(run): Path<String>,
+    query: Result<Query<SearchQuery>, QueryRejection>,
+) -> Result<Json<LogFound>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&office, run).await?;
+    let allowed = || Refusal::Malformed(format!("what is sought has 1 to {} bytes on one line", search::LONGEST));
+    let mut search = Search::new(&query.text, FOUND).ok_or_else(allowed)?;
+    if let Some(extent) = office.store.log_extent(run).await? {
+        let mut at = 0;
+        // A log that is replaced meanwhile is looked through as far as it was there.
+        while let Some(piece) = office.store.log_piece(&extent, at).await?
+            && search.look(&piece)
+        {
+            at += piece.len() as u64;
+        }
+    }
+    let (lines, more) = search.found();
+    Ok(Json(LogFound { lines, more }))
 }

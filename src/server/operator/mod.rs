@@ -14,6 +14,7 @@ mod log;
 mod make;
 mod range;
 mod reader;
+mod search;
 mod steer;
 mod views;
 mod why;
@@ -41,6 +42,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/runs/{run}", get(ask::run))
         .route("/runs/{run}/log", get(log::file))
         .route("/runs/{run}/log/lines", get(log::lines))
+        .route("/runs/{run}/log/search", get(log::search))
         .route("/runs/{run}/follow", get(follow::follow))
         .route("/runs/{run}/kill", post(steer::kill))
         .route("/jobs", get(ask::jobs).post(make::job))

@@ -21,14 +21,17 @@ const SVG: &str = "image/svg+xml";
 const ASSETS: &[(&str, &str, &str)] = &[
     ("style.css", CSS, include_str!("assets/style.css")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),
+    ("ansi.js", JAVASCRIPT, include_str!("assets/ansi.js")),
     ("job.js", JAVASCRIPT, include_str!("assets/job.js")),
     ("jobs.js", JAVASCRIPT, include_str!("assets/jobs.js")),
+    ("lines.js", JAVASCRIPT, include_str!("assets/lines.js")),
     ("link.js", JAVASCRIPT, include_str!("assets/link.js")),
     ("log.js", JAVASCRIPT, include_str!("assets/log.js")),
     ("now.js", JAVASCRIPT, include_str!("assets/now.js")),
     ("page.js", JAVASCRIPT, include_str!("assets/page.js")),
     ("parts.js", JAVASCRIPT, include_str!("assets/parts.js")),
     ("run.js", JAVASCRIPT, include_str!("assets/run.js")),
+    ("search.js", JAVASCRIPT, include_str!("assets/search.js")),
     ("times.js", JAVASCRIPT, include_str!("assets/times.js")),
     ("workers.js", JAVASCRIPT, include_str!("assets/workers.js")),
 ];

@@ -50,6 +50,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/", get(now::page))
         .route("/parts/now", get(now::part))
         .route("/runs/{run}", get(run::page))
+        .route("/runs/{run}/again", post(run::again))
         .route("/runs/{run}/kill", post(run::kill))
         .route("/parts/runs/{run}", get(run::part))
         .route("/jobs", get(jobs::page))

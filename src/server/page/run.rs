@@ -1,39 +1,48 @@
-//! A run: how it stands, its log as it grows, and what can be done about it.
+//! A run: how it stands and came to, its log as it grows, and what can be done about it.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
-use chrono_tz::Tz;
-use minijinja::{Value, context};
+use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::form::Filled;
 use super::frame::{Head, Section};
 use super::notice::Notice;
-use super::shown::{badge, duration, exit, time};
-use super::template::fill;
 use super::visit::{Actor, Visit};
 use crate::run::RunId;
 use crate::server::model::Asker;
 use crate::server::office::Office;
-use crate::server::operator;
-use crate::server::store::{Ending, RunOverview};
+use crate::server::store::{Ending, RunOverview, Story};
 
-#[cfg(test)]
-mod tests;
+mod log;
+mod summary;
+mod timeline;
+
+use summary::Summary;
+
+/// Which part of the log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    line: Option<u64>,
+}
 
 /// The page.
 pub(super) async fn page(
     State(office): State<Arc<Office>>,
     Path(run): Path<String>,
+    Query(asked): Query<Asked>,
     visit: Visit,
 ) -> Result<Response, Refusal> {
-    let run = find(&office, &run).await?;
+    let (run, story) = find(&office, &run).await?;
+    let log = log::excerpt(&office.store, run.run.id, asked.line).await?;
     let title = format!("Run {} of {}", run.run.id, run.title);
     let head = Head { title: &title, section: Section::Now, script: Some("run"), by_project: None };
-    Ok(visit.show(head, &body(&run, &visit.form_token, visit.zone)))
+    let summary = Summary { run: &run, story: &story, now: Utc::now() };
+    Ok(visit.show(head, &summary.page(&log, &visit.form_token, visit.zone)))
 }
 
 /// What of it changes, beside the log.
@@ -42,8 +51,9 @@ pub(super) async fn part(
     Path(run): Path<String>,
     visit: Visit,
 ) -> Result<Response, Refusal> {
-    let run = find(&office, &run).await?;
-    Ok(Html(summary(&run, &visit.form_token, visit.zone).to_string()).into_response())
+    let (run, story) = find(&office, &run).await?;
+    let summary = Summary { run: &run, story: &story, now: Utc::now() };
+    Ok(Html(summary.part(&visit.form_token, visit.zone).to_string()).into_response())
 }
 
 /// Ends it.
@@ -63,6 +73,21 @@ pub(super) async fn kill(
     Ok(notice.at(&office, &session, &format!("/runs/{id}")))
 }
 
+/// Runs its job again, at once, with the job's children after it or without them.
+pub(super) async fn again(
+    State(office): State<Arc<Office>>,
+    Path(run): Path<String>,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, Refusal> {
+    let job = office.store.job_of_run(id(&run)?).await?.ok_or_else(|| unknown(&run))?;
+    let children = form.text("children") != Some("without");
+    let made = office.store.run_now(job, children, Asker::Dashboard, Utc::now()).await?.id;
+    let without = if children { "" } else { ", without the job's children" };
+    let notice = Notice::done(format!("This is run {made}, made to run {run} again{without}."));
+    Ok(notice.at(&office, &session, &format!("/runs/{made}")))
+}
+
 fn id(text: &str) -> Result<RunId, Refusal> {
     text.parse().ok().and_then(RunId::new).ok_or_else(|| unknown(text))
 }
@@ -71,27 +96,8 @@ fn unknown(run: &str) -> Refusal {
     Refusal::NotFound(format!("There is no run {run}."))
 }
 
-async fn find(office: &Office, run: &str) -> Result<RunOverview, Refusal> {
-    office.store.overview_of_run(id(run)?).await?.ok_or_else(|| unknown(run))
-}
-
-fn body(run: &RunOverview, form_token: &str, zone: Tz) -> Value {
-    fill("run", context!(id => run.run.id.get(), head => summary(run, form_token, zone)))
-}
-
-fn summary(overview: &RunOverview, form_token: &str, zone: Tz) -> Value {
-    let RunOverview { run, title, worker } = overview;
-    let state = operator::state(run);
-    let run = context! {
-        id => run.id.get(), title, worker, state => state.word(), over => state.is_over(), badge => badge(run),
-        exit => exit(run.exit),
-        due => time(run.schedule_dts, zone),
-        started => run.start_dts.map(|at| time(at, zone)),
-        ended => run.return_dts.map(|at| time(at, zone)),
-        took => run.start_dts.zip(run.return_dts).map(|(start, end)| duration(end - start)),
-        attempt => run.attempt.0,
-        retry_of => run.retry_of.map(|(run, _)| run.get()),
-        manual => run.is_manual,
-    };
-    fill("run_head", context!(run, form_token))
+async fn find(office: &Office, run: &str) -> Result<(RunOverview, Story), Refusal> {
+    let found = office.store.overview_of_run(id(run)?).await?.ok_or_else(|| unknown(run))?;
+    let story = office.store.story(&found.run).await?.ok_or_else(|| unknown(run))?;
+    Ok((found, story))
 }

@@ -144,14 +144,15 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
         query.push(" AND job = ").push_bind(job.get());
     }
     if let Some(project) = sought.project {
+        // The plus keeps to the lane's own order: by their jobs, all runs of a project would be read and sorted.
         query.push(
-            " AND job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
+            " AND +job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
              WHERE job_template.project = ",
         );
         query.push_bind(project.get()).push(")");
     }
     if let Some(text) = &sought.text {
-        query.push(" AND (job IN (SELECT id FROM job WHERE title LIKE ").push_bind(pattern(text));
+        query.push(" AND (+job IN (SELECT id FROM job WHERE title LIKE ").push_bind(pattern(text));
         query.push(" ESCAPE '\\')");
         if let Ok(id) = text.trim_start_matches('#').parse::<i64>() {
             query.push(" OR id = ").push_bind(id);

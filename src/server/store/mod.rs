@@ -30,6 +30,7 @@ mod rows;
 mod runs;
 mod schema;
 mod steer;
+mod story;
 mod submit;
 mod things;
 
@@ -56,6 +57,7 @@ pub use remove::{Removal, Weight};
 pub use requests::{Answer, Kind, Tells, Wish};
 pub use runs::{Changed, NewRun, RunChange};
 pub use steer::Ending;
+pub use story::{Other, Somebody, Story};
 pub use submit::{Place, Submission};
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 

@@ -237,6 +237,17 @@ pub fn asker_text(asker: Asker) -> String {
     }
 }
 
+/// Who asked, if that is known.
+pub fn asker(row: &SqliteRow) -> Result<Option<Asker>, StoreError> {
+    Ok(match row.try_get::<Option<&str>, _>("asked_by")? {
+        Some("dashboard") => Some(Asker::Dashboard),
+        Some("command") => Some(Asker::Command),
+        Some("client") => Some(Asker::Client),
+        Some(text) => text.strip_prefix("worker ").and_then(|id| WorkerId::new(id.parse().ok()?)).map(Asker::Worker),
+        None => None,
+    })
+}
+
 /// How a run ended, as it is stored.
 pub fn exit_text(exit: RunExit) -> String {
     match exit {

@@ -22,6 +22,7 @@ const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-lcd-text",
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",
@@ -148,6 +149,26 @@ impl Chromium {
         self.ask("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
     }
 
+    /// Whether the reader's system is dark.
+    pub async fn dark(&mut self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let feature = json!({"name": "prefers-color-scheme", "value": value});
+        self.ask("Emulation.setEmulatedMedia", json!({"features": [feature]})).await;
+    }
+
+    /// How large the window is.
+    pub async fn size(&mut self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.ask("Emulation.setDeviceMetricsOverride", size).await;
+        self.ask("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
+    }
+
+    /// What is seen, as a PNG.
+    pub async fn picture(&mut self) -> Vec<u8> {
+        let answer = self.ask("Page.captureScreenshot", json!({"format": "png"})).await;
+        decode(answer["data"].as_str().expect("a picture"))
+    }
+
     /// The value of an expression in the page.
     pub async fn evaluate(&mut self, expression: &str) -> Value {
         let question = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
@@ -177,4 +198,21 @@ impl Drop for Chromium {
             let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
         }
     }
+}
+
+/// Bytes from base64.
+fn decode(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u32> = text.bytes().filter(|byte| *byte != b'=').map(|byte| u32::from(digit(byte))).collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
+        bits.to_be_bytes().into_iter().skip(1).take(four.len() - 1)
+    });
+    bytes.collect()
 }

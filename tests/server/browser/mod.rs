@@ -2,8 +2,10 @@
 
 mod admin;
 mod chromium;
+mod everybody;
 mod job;
 mod lanes;
+mod log;
 mod run;
 mod workers;
 

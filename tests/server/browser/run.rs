@@ -57,6 +57,19 @@ async fn a_browser_sees_runs_come_and_go_and_their_logs_grow() {
     // What a job prints is text, whatever it looks like.
     assert_eq!(browser.evaluate(&format!("{log}.querySelector('b')")).await, Value::Null);
 
+    // Again, by a button; and that one is killed by another.
+    browser.click("form[action$=\"/again\"] button").await;
+    browser.until("document.querySelector('#link.live')").await;
+    browser.until(&format!("{state} === 'running' && {log}.textContent.includes('<b>first</b>')")).await;
+    let again = browser.evaluate("location.pathname").await;
+    assert_ne!(again.as_str(), Some(&*format!("/runs/{run}")));
+    browser.evaluate("document.querySelector('details.ask summary').click()").await;
+    browser.click("form[action$=\"/kill\"] button").await;
+    browser.until(&format!("{state} === 'killed'")).await;
+    let facts = browser.evaluate("document.querySelector('.facts').textContent").await;
+    let facts = facts.as_str().expect("text");
+    assert!(facts.contains("the operator, on the dashboard") && facts.contains("Killed by"), "{facts}");
+
     // Without the cookie there is nothing to see.
     let status = browser.evaluate("fetch('/', {credentials: 'omit'}).then((answer) => answer.status)").await;
     assert_eq!(status, 401);

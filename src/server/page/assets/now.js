@@ -2,7 +2,7 @@
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";
-import { duration } from "./times.js";
+import { advance } from "./times.js";
 
 const ALL = ["scheduled", "claimed", "running", "completed"];
 const CHANGED = {
@@ -17,18 +17,6 @@ function address(ids) {
   const query = new URLSearchParams(location.search);
   for (const id of ids) query.append("lane", id.replace("lane-", ""));
   return `/parts/now?${query}`;
-}
-
-// How far those are that go on, by the reader's clock.
-function advance(part) {
-  for (const going of part.querySelectorAll("[data-since]")) {
-    const soFar = Math.max(0, Date.now() - new Date(going.dataset.since));
-    const bar = going.querySelector("progress");
-    going.querySelector(".far").textContent = duration(soFar);
-    if (!bar) continue;
-    bar.value = Math.min(soFar, bar.max);
-    going.classList.toggle("late", soFar > bar.max);
-  }
 }
 
 const read = reader(address, advance);

@@ -4,6 +4,8 @@ import { localise } from "./times.js";
 
 // How long to wait between two readings, in milliseconds, so that a burst of news is one of them.
 const PAUSE = 100;
+// How long to wait after one that was refused.
+const AGAIN = 1000;
 
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
 
@@ -20,8 +22,9 @@ export function reader(address, dress = () => {}) {
       while (wanted.size > 0) {
         const asked = [...wanted];
         wanted.clear();
-        await readOnce(address(asked), dress);
-        await pause(PAUSE);
+        const done = await readOnce(address(asked), dress);
+        if (!done) for (const id of asked) wanted.add(id);
+        await pause(done ? PAUSE : AGAIN);
       }
     } catch {
       // The server is away; the connection says so, and everything is read when it is back.
@@ -31,10 +34,11 @@ export function reader(address, dress = () => {}) {
   };
 }
 
+// False where the server cannot answer now.
 async function readOnce(address, dress) {
   const answer = await fetch(address, { cache: "no-store" });
-  if (answer.status === 401) return location.reload();
-  if (!answer.ok) return;
+  if (answer.status === 401) location.reload();
+  if (!answer.ok) return answer.status < 500;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of [...fresh.body.children]) {
     const old = document.getElementById(part.id);
@@ -43,6 +47,7 @@ async function readOnce(address, dress) {
     dress(part);
     if (!old.isEqualNode(part)) become(old, part);
   }
+  return true;
 }
 
 // Makes `old` what `fresh` is, piece by piece. Children with a `data-key` are known again wherever they stand.

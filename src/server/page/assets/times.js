@@ -20,10 +20,22 @@ export function localise(part) {
 }
 
 // How long something takes, as the server writes it.
-export function duration(millis) {
+function duration(millis) {
   const seconds = Math.floor(Math.max(0, millis) / 1000);
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+}
+
+// How far those things of a part are that go on, by the reader's clock.
+export function advance(part) {
+  for (const going of part.querySelectorAll("[data-since]")) {
+    const soFar = Math.max(0, Date.now() - new Date(going.dataset.since));
+    const bar = going.querySelector("progress");
+    going.querySelector(".far").textContent = duration(soFar);
+    if (!bar) continue;
+    bar.value = Math.min(soFar, bar.max);
+    going.classList.toggle("late", soFar > bar.max);
+  }
 }

@@ -1,0 +1,110 @@
+// The lines of a log, of which only those are here that somebody looks at: blocks of them are had from the server, and
+// those that were looked at longest ago are forgotten.
+
+import { pieces } from "./ansi.js";
+
+const BLOCK = 200;
+const BLOCKS = 20;
+// The most characters of a line that are shown; the file has them all.
+const LONGEST = 2000;
+const PAUSE = 100;
+
+const pause = (millis) => new Promise((done) => setTimeout(done, millis));
+
+export class Lines {
+  // `changed` is called whenever there is more to show.
+  constructor(run, changed) {
+    this.address = `/operator/v1/runs/${run}/log/lines`;
+    this.changed = changed;
+    this.blocks = new Map();
+    this.loading = new Set();
+    this.count = 0;
+    this.bytes = 0;
+    this.revision = 0;
+    this.wanted = false;
+    this.looking = false;
+  }
+
+  // The pieces of a line; nothing as long as it is not here.
+  line(number) {
+    const block = Math.floor(number / BLOCK);
+    const known = this.blocks.get(block);
+    if (known) {
+      this.blocks.delete(block);
+      this.blocks.set(block, known);
+    }
+    if (!known || known.old) this.load(block);
+    return known?.lines[number % BLOCK];
+  }
+
+  // Finds out how long it is by now. One question at a time; the next one answers all that came meanwhile.
+  async look() {
+    this.wanted = true;
+    if (this.looking) return;
+    this.looking = true;
+    while (this.wanted) {
+      this.wanted = false;
+      const answer = await this.ask(0, 0);
+      if (answer) this.take(answer);
+      await pause(PAUSE);
+    }
+    this.looking = false;
+  }
+
+  take({ lines, bytes, revision }) {
+    if (revision !== this.revision) this.blocks.forEach((block) => (block.old = true));
+    else if (bytes !== this.bytes) this.outdate(Math.floor(Math.max(0, this.count - 1) / BLOCK));
+    [this.count, this.bytes, this.revision] = [lines, bytes, revision];
+    this.changed();
+  }
+
+  outdate(number) {
+    const block = this.blocks.get(number);
+    if (block) block.old = true;
+  }
+
+  async load(number) {
+    if (this.loading.has(number)) return;
+    this.loading.add(number);
+    const texts = await this.read(number * BLOCK, BLOCK);
+    this.loading.delete(number);
+    if (!texts) return;
+    let look;
+    const lines = texts.map((text) => {
+      const cut = text.length > LONGEST ? `${text.slice(0, LONGEST)} … ${text.length - LONGEST} more characters` : text;
+      const line = pieces(cut, look);
+      look = line.look;
+      return line.found;
+    });
+    this.blocks.set(number, { lines, old: false });
+    for (const oldest of this.blocks.keys()) {
+      if (this.blocks.size <= BLOCKS) break;
+      this.blocks.delete(oldest);
+    }
+    this.changed();
+  }
+
+  // So many lines, in as many answers as they need: one has only so many bytes.
+  async read(first, limit) {
+    const found = [];
+    while (found.length < limit) {
+      const answer = await this.ask(first + found.length, limit - found.length);
+      if (!answer) return undefined;
+      const texts = answer.text.split("\n");
+      if (texts.at(-1) === "") texts.pop();
+      found.push(...texts);
+      if (texts.length === 0 || first + found.length >= answer.lines) break;
+    }
+    return found;
+  }
+
+  async ask(from, limit) {
+    try {
+      const answer = await fetch(`${this.address}?from=${from}&limit=${limit}`, { cache: "no-store" });
+      return answer.ok ? await answer.json() : undefined;
+    } catch {
+      // The server is away; the connection asks again when it is back.
+      return undefined;
+    }
+  }
+}

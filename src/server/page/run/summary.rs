@@ -1,0 +1,81 @@
+//! What is shown of a run beside its log. Pure.
+
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use super::log::{self, Excerpt};
+use super::timeline::timeline;
+use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
+use crate::server::operator;
+use crate::server::page::shown::{badge, exit, time};
+use crate::server::page::template::fill;
+use crate::server::store::{Other, RunOverview, Somebody, Story};
+
+#[cfg(test)]
+pub(super) mod tests;
+
+/// What is known of it.
+pub(super) struct Summary<'a> {
+    /// The run.
+    pub run: &'a RunOverview,
+    /// How it came about.
+    pub story: &'a Story,
+    /// When that is.
+    pub now: Instant,
+}
+
+impl Summary<'_> {
+    /// The whole view.
+    pub(super) fn page(&self, log: &Excerpt, form_token: &str, zone: Tz) -> Value {
+        let head = self.part(form_token, zone);
+        fill("run", context!(head, log => log::shown(self.run.run.id, log)))
+    }
+
+    /// What of it changes, beside the log.
+    pub(super) fn part(&self, form_token: &str, zone: Tz) -> Value {
+        let RunOverview { run, title, worker } = self.run;
+        let story = self.story;
+        let state = operator::state(run);
+        let kills: Vec<Value> = story.kills.iter().map(|(kill, by)| killed(kill, by.as_ref(), zone)).collect();
+        let is_killed = story.kills.iter().any(|(kill, _)| kill.execute_dts.is_none());
+        let context = context! {
+            id => run.id.get(), job => run.job.get(), title, worker, form_token,
+            state => state.word(), over => state.is_over(), badge => badge(run), exit => exit(run.exit),
+            scheduled => run.state() == State::Scheduled, is_killed => is_killed && !state.is_over(),
+            project => story.project.1.as_str(), project_id => story.project.0.get(), pool => story.pool.as_str(),
+            attempt => run.attempt.0, losses => run.losses, pid => run.pid.filter(|_| !state.is_over()),
+            retry_of => run.retry_of.map(|(run, number)| context!(id => run.get(), number)),
+            retried => story.retried.map(crate::run::RunId::get),
+            asked_by => story.asked_by.as_ref().map(asker), is_manual => run.is_manual,
+            follows => story.follows.as_ref().map(other),
+            followed => story.followed.iter().map(other).collect::<Vec<_>>(),
+            has_children => story.has_children, no_children => story.has_children && !run.schedule_children,
+            kills, timeline => timeline(run, self.now, zone),
+        };
+        fill("run_head", context)
+    }
+}
+
+fn other(other: &Other) -> Value {
+    context!(id => other.run.id.get(), title => other.title.as_str(), badge => badge(&other.run))
+}
+
+fn asker(by: &Somebody) -> String {
+    match (by.asker, &by.worker) {
+        (Asker::Dashboard, _) => "the operator, on the dashboard".to_owned(),
+        (Asker::Command, _) => "the operator, by the command".to_owned(),
+        (Asker::Client, _) => "a client of the REST API".to_owned(),
+        (Asker::Worker(_), Some(title)) => format!("worker {title}"),
+        (Asker::Worker(_), None) => "a worker that is gone".to_owned(),
+    }
+}
+
+fn killed(kill: &KillRequest, by: Option<&Somebody>, zone: Tz) -> Value {
+    let who = match (kill.cause, by) {
+        (KillCause::TimedOut, _) => "the server, because it ran too long".to_owned(),
+        (KillCause::Replaced, _) => "the server, to make room for a later run".to_owned(),
+        (KillCause::Asked, Some(by)) => asker(by),
+        (KillCause::Asked, None) => "somebody".to_owned(),
+    };
+    context!(who, at => time(kill.schedule_dts, zone), done => kill.execute_dts.map(|at| time(at, zone)))
+}
