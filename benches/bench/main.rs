@@ -35,6 +35,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::Arguments;
 use failure::Failure;
@@ -45,12 +46,22 @@ use worker::Make;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    match runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(measure(&arguments))) {
+    match runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(until_told(measure(&arguments)))) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("{failure}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Leaves nothing behind where it is told to end early.
+async fn until_told(measuring: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        measured = measuring => measured,
+        _ = terminated.recv() => Err(Failure("terminated".to_owned())),
+        _ = tokio::signal::ctrl_c() => Err(Failure("interrupted".to_owned())),
     }
 }
 
@@ -117,8 +128,10 @@ async fn note(figures: &mut Figures, key: &str, name: &str, subject: &Subject) {
             shown.join(", ")
         }
         Err(failure) => {
-            figures.failures.push(format!("{key}: {failure}"));
-            format!("FAILED: {failure}")
+            let why = failure.to_string();
+            figures.failures.push(format!("{key}: {why}"));
+            // The rest is told at the end.
+            format!("FAILED: {}", why.lines().next().unwrap_or_default())
         }
     };
     println!("{key} ({:.1} s): {shown}", began.elapsed().as_secs_f64());
