@@ -102,7 +102,7 @@ fn record(arguments: &Arguments, figures: &Figures) -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let today = chrono::Utc::now().format("%Y-%m-%d");
     let text = format!(
-        "{today}, ``./bench {}``, {} repeats: {}.\n\n{}",
+        "{today}, ``./bench {}``, the median of {}: {}.\n\n{}",
         words.join(" "),
         arguments.repeats(),
         machine::described(),

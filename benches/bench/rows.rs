@@ -79,6 +79,14 @@ pub const ROWS: &[Row] = &[
     row("own_crowd.idle", "our own server, 1,000 idle workers: resident memory", "MB", LessThan(150.0)),
     row("own_crowd.announced_p50", "1,000 workers, 10,000 jobs: due to announced, p50", "ms", Goal::None),
     row("own_crowd.announced_p99", "p99", "ms", AtMost(20.0)),
+    row("own_workers1.runs", "1 light worker", "runs/s", Goal::None),
+    row("own_workers1.announced_p99", "due to announced, p99", "ms", Goal::None),
+    row("own_workers1000.runs", "1,000 light workers", "runs/s", Goal::None),
+    row("own_workers1000.announced_p99", "due to announced, p99", "ms", Goal::None),
+    row("own_history3.runs", "after 1,000 runs", "runs/s", Goal::None),
+    row("own_history3.announced_p99", "due to announced, p99", "ms", Goal::None),
+    row("own_history6.runs", "after 1,000,000 runs", "runs/s", Goal::None),
+    row("own_history6.announced_p99", "due to announced, p99", "ms", Goal::None),
 ];
 
 /// What a build without optimization must reach: a third of what it reached on two cores when this was written. Less is no
