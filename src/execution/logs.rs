@@ -4,8 +4,10 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::shim::spool;
+use super::spares::Spares;
 use crate::report::LogSource;
 use crate::run::{Attempt, RunId, excerpt};
 use crate::wire::disk;
@@ -14,14 +16,23 @@ use crate::wire::disk;
 #[derive(Clone, Debug)]
 pub struct Logs {
     directory: PathBuf,
+    spares: Arc<Spares>,
 }
 
 impl Logs {
+    /// In the state directory.
+    ///
     /// # Errors
     /// What the system says.
-    pub fn new(directory: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        Ok(Self { directory: directory.to_owned() })
+    pub fn new(state: &Path) -> io::Result<Self> {
+        let directory = state.join("runs");
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        Ok(Self { directory, spares: Arc::new(Spares::new(state.join("spares"))) })
+    }
+
+    /// A file that may become the next record.
+    pub(super) fn spare(&self) -> Option<PathBuf> {
+        self.spares.take()
     }
 
     /// Makes the directory anew where a job has removed it.
@@ -76,7 +87,7 @@ impl LogSource for Logs {
         // The record goes last: while it is there, the output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));
         crash_point!(OutputRemoved);
-        let _ = fs::remove_file(self.record_path(run, attempt));
+        self.spares.put(&self.record_path(run, attempt));
     }
 }
 

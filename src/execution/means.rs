@@ -27,9 +27,9 @@ pub struct Room {
     pub files: u64,
 }
 
-/// Looks.
-pub(super) fn left(state: &Path, scripts: &Path) -> Means {
-    Means { rooms: vec![room("state_path", state), room("script_temp_path", scripts)], descriptors: descriptors() }
+/// Looks at the disks.
+pub(super) fn rooms(state: &Path, scripts: &Path) -> Vec<Room> {
+    vec![room("state_path", state), room("script_temp_path", scripts)]
 }
 
 fn room(key: &'static str, directory: &Path) -> Room {
@@ -42,7 +42,9 @@ fn room(key: &'static str, directory: &Path) -> Room {
     }
 }
 
-fn descriptors() -> u64 {
+/// Counts how many descriptors this process may still open.
+#[must_use]
+pub fn descriptors() -> u64 {
     let allowed = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     match std::fs::read_dir("/proc/self/fd") {
         // One of them is the directory that is read.

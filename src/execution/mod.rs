@@ -11,6 +11,7 @@ mod means;
 mod pool;
 mod remains;
 pub mod shim;
+mod spares;
 
 use std::fs::File;
 use std::io;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 pub use connection::{Control, Progress, Running};
 pub use environment::{Environment, of_jobs};
 pub use logs::Logs;
-pub use means::{Means, Room};
+pub use means::{Means, Room, descriptors};
 pub use pool::ShimProgram;
 pub use remains::{Remains, start as recorded_start};
 
@@ -105,7 +106,7 @@ pub struct Execution {
     settings: watch::Sender<Arc<Settings>>,
     state: PathBuf,
     logs: Logs,
-    pool: Arc<Pool>,
+    pool: Pool,
 }
 
 impl Execution {
@@ -115,11 +116,11 @@ impl Execution {
     /// # Errors
     /// What the system says of the directories.
     pub fn new(settings: Settings, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
-        let logs = Logs::new(&state.join("runs"))?;
+        let logs = Logs::new(state)?;
         if settings.durability == Durability::Power {
             File::open(state)?.sync_all()?;
         }
-        let pool = Arc::new(Pool::new(shim, state, settings.environment, idle));
+        let pool = Pool::new(shim, state, settings.environment, idle);
         Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool })
     }
 
@@ -146,10 +147,10 @@ impl Execution {
         self.pool.supervision()
     }
 
-    /// What is left of the means for one more run.
+    /// What is left of the disks for one more run.
     #[must_use]
-    pub fn means(&self) -> Means {
-        means::left(&self.state, &self.settings().script_temp_path)
+    pub fn rooms(&self) -> Vec<Room> {
+        means::rooms(&self.state, &self.settings().script_temp_path)
     }
 
     /// Between TERM and KILL.
@@ -177,6 +178,7 @@ impl Execution {
 
     fn order(&self, launch: &Launch, script: &Path) -> wire::Execution {
         let settings = self.settings();
+        let durable = settings.durability == Durability::Power;
         let (head, tail) = excerpt::shares(settings.max_log_bytes);
         let mut command = launch.script.interpreter().to_vec();
         command.push(script.to_string_lossy().into_owned());
@@ -193,6 +195,8 @@ impl Execution {
             command,
             script: script.to_owned(),
             record: self.logs.record_path(launch.run, launch.attempt),
+            // What must survive a loss of power is made anew: a name alone is not all that there is to it.
+            spare: if durable { None } else { self.logs.spare() },
             output: self.logs.output_path(launch.run, launch.attempt),
             head,
             // One byte more than is ever shown tells whether something is missing.
@@ -201,7 +205,7 @@ impl Execution {
             stop_leftovers: settings.leftovers == Leftovers::Stop,
             grace_ms: millis(settings.kill_grace),
             timeout_ms: settings.run_timeout.into_iter().chain(launch.run_timeout).min().map(millis),
-            durable: settings.durability == Durability::Power,
+            durable,
             environment,
             redact: settings.redact.clone(),
         }

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::connection::{Connection, GREETING, Running, Shim};
 use super::environment::{self, Environment};
@@ -19,6 +19,9 @@ use crate::wire::shim::Execution;
 const IDLE: Duration = Duration::from_secs(60);
 /// How many new shims are started for a run, one after the other, until one lives to take it.
 const NEW_SHIMS: u32 = 3;
+
+/// How many shims are started at once: to start one is dear beside a short run, so one that is given back may be sooner.
+const STARTING: usize = 4;
 
 /// How a shim is started.
 #[derive(Clone, Debug)]
@@ -35,13 +38,19 @@ impl Default for ShimProgram {
     }
 }
 
-/// All shims without a run.
+/// All shims without a run. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Pool(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Pool {
+struct Shared {
     program: ShimProgram,
     state: PathBuf,
     environment: Vec<(OsString, OsString)>,
-    idle: Arc<Mutex<Idle>>,
+    idle: Mutex<Idle>,
+    /// Somebody waits for a shim, and there is one.
+    returned: Notify,
+    starting: Arc<Semaphore>,
     supervision: Mutex<Option<String>>,
 }
 
@@ -58,59 +67,90 @@ struct Idle {
 
 impl Pool {
     pub(super) fn new(program: ShimProgram, state: &Path, policy: Environment, keep: usize) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             program,
             state: state.to_owned(),
             environment: environment::of_jobs(policy, std::env::vars_os()),
-            idle: Arc::new(Mutex::new(Idle { keep, ..Idle::default() })),
+            idle: Mutex::new(Idle { keep, ..Idle::default() }),
+            returned: Notify::new(),
+            starting: Arc::new(Semaphore::new(STARTING)),
             supervision: Mutex::default(),
-        }
+        }))
     }
 
     /// The state directory that its shims are told.
     pub(super) fn state(&self) -> &Path {
-        &self.state
+        &self.0.state
     }
 
     pub(super) fn supervision(&self) -> Option<String> {
-        self.supervision.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.supervision.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps up to this many from now on.
     pub(super) fn keep(&self, keep: usize) {
-        let mut idle = lock(&self.idle);
+        let mut idle = self.idle();
         idle.keep = keep;
         idle.shims.truncate(keep);
     }
 
-    /// Gives a run to a shim, a new one if none is idle.
+    /// Gives a run to a shim: to the first that is idle, be it a new one or one that is given back.
     pub(super) async fn execute(&self, order: Execution) -> io::Result<Running> {
         let mut order = Box::new(order);
-        while let Some(shim) = self.take() {
-            match shim.execute(order).await {
-                Ok(running) => return Ok(running),
-                Err(back) => order = back,
-            }
-        }
         // Nothing has begun yet: a shim that is killed here costs the run nothing.
-        let mut failed = io::Error::from(io::ErrorKind::BrokenPipe);
-        for _ in 0..NEW_SHIMS {
-            match self.start().await {
-                Ok(shim) => match shim.execute(order).await {
+        let mut failures = 0;
+        let another = self.start_another();
+        tokio::pin!(another);
+        loop {
+            while let Some(shim) = self.take() {
+                match shim.execute(order).await {
                     Ok(running) => return Ok(running),
                     Err(back) => order = back,
-                },
-                Err(e) => failed = e,
+                }
+            }
+            tokio::select! {
+                () = self.0.returned.notified() => {}
+                started = &mut another => {
+                    let failed = match started {
+                        Ok(shim) => match shim.execute(order).await {
+                            Ok(running) => return Ok(running),
+                            Err(back) => {
+                                order = back;
+                                io::Error::from(io::ErrorKind::BrokenPipe)
+                            }
+                        },
+                        Err(e) => e,
+                    };
+                    failures += 1;
+                    if failures == NEW_SHIMS {
+                        return Err(failed);
+                    }
+                    another.set(self.start_another());
+                }
             }
         }
-        Err(failed)
     }
 
     fn take(&self) -> Option<Shim> {
-        let mut idle = lock(&self.idle);
+        let mut idle = self.idle();
         let shim = idle.shims.pop();
         idle.unused = idle.unused.min(idle.shims.len());
         shim
+    }
+
+    /// Starts one more shim when it is its turn. Once begun it is finished: for another run, where nobody waits for it.
+    async fn start_another(&self) -> io::Result<Shim> {
+        let turn = Arc::clone(&self.0.starting).acquire_owned().await;
+        let (tell, told) = oneshot::channel();
+        let pool = self.clone();
+        tokio::spawn(async move {
+            let started = pool.start().await;
+            drop(turn);
+            if let Err(Ok(shim)) = tell.send(started) {
+                pool.give_back(shim);
+            }
+        });
+        told.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::BrokenPipe)))
     }
 
     async fn start(&self) -> io::Result<Shim> {
@@ -118,66 +158,67 @@ impl Pool {
         self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
         let (connection, shim) = Connection::new(ours, Some(greeting))?;
-        let (idle, state) = (Arc::clone(&self.idle), self.state.clone());
-        tokio::spawn(connection.serve_and_clear(state, move |shim| give_back(&idle, shim)));
+        let pool = self.clone();
+        tokio::spawn(connection.serve_and_clear(self.state().to_owned(), move |shim| pool.give_back(shim)));
         let hello = tokio::time::timeout(GREETING, greeted)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
             .map_err(|_| io::Error::other("it ended before it greeted"))??;
-        *self.supervision.lock().unwrap_or_else(PoisonError::into_inner) = Some(hello.supervision);
+        *self.0.supervision.lock().unwrap_or_else(PoisonError::into_inner) = Some(hello.supervision);
         Ok(shim)
     }
 
     /// Without a hook between fork and exec, so that a large worker is not copied for it.
     fn spawn(&self, socket: OwnedFd) -> io::Result<()> {
-        let mut command = tokio::process::Command::new(&self.program.path);
+        let mut command = tokio::process::Command::new(&self.0.program.path);
         command
             .arg0("job_runner_worker")
             .arg(shim::ARGUMENT)
-            .arg(&self.state)
+            .arg(self.state())
             .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.0.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(socket))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);
-        if !self.program.cgroup {
+        if !self.0.program.cgroup {
             command.arg(shim::WITHOUT_CGROUP);
         }
         // Whoever ends first: a dropped child is reaped by the runtime.
         command.spawn().map(drop)
     }
-}
 
-fn give_back(pool: &Arc<Mutex<Idle>>, shim: Shim) {
-    let mut idle = lock(pool);
-    if idle.shims.len() >= idle.keep {
-        return;
-    }
-    idle.shims.push(shim);
-    if !std::mem::replace(&mut idle.timed, true) {
-        idle.unused = idle.shims.len();
-        tokio::spawn(let_go(Arc::clone(pool)));
-    }
-}
-
-/// Lets those go that no run needed for a while, until none is left.
-async fn let_go(pool: Arc<Mutex<Idle>>) {
-    loop {
-        tokio::time::sleep(IDLE).await;
-        let mut idle = lock(&pool);
-        let unused = idle.unused.min(idle.shims.len());
-        idle.shims.drain(..unused);
-        idle.unused = idle.shims.len();
-        if idle.shims.is_empty() {
-            idle.timed = false;
+    fn give_back(&self, shim: Shim) {
+        let mut idle = self.idle();
+        if idle.shims.len() >= idle.keep {
             return;
         }
+        idle.shims.push(shim);
+        self.0.returned.notify_one();
+        if !std::mem::replace(&mut idle.timed, true) {
+            idle.unused = idle.shims.len();
+            tokio::spawn(self.clone().let_go());
+        }
     }
-}
 
-fn lock(idle: &Mutex<Idle>) -> std::sync::MutexGuard<'_, Idle> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets those go that no run needed for a while, until none is left.
+    async fn let_go(self) {
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let mut idle = self.idle();
+            let unused = idle.unused.min(idle.shims.len());
+            idle.shims.drain(..unused);
+            idle.unused = idle.shims.len();
+            if idle.shims.is_empty() {
+                idle.timed = false;
+                return;
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

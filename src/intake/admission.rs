@@ -90,6 +90,16 @@ pub enum Change {
     Released,
 }
 
+/// How many descriptors one more run takes at most until they are counted again: a shim's socket and process, a
+/// connection, and a file that is read or written.
+const DESCRIPTORS_A_RUN: u64 = 4;
+
+/// How many of the descriptors that were counted are left for sure after some claims.
+#[must_use]
+pub fn descriptors_left(counted: u64, claims: u64) -> u64 {
+    counted.saturating_sub(claims.saturating_mul(DESCRIPTORS_A_RUN))
+}
+
 /// The decision, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
@@ -107,6 +117,12 @@ impl Admission {
     #[must_use]
     pub fn lacks(&self) -> &[Lack] {
         &self.lacks
+    }
+
+    /// Whether there is enough of everything beyond doubt.
+    #[must_use]
+    pub fn is_certain(&self, facts: &Facts, bounds: Bounds) -> bool {
+        self.is_open() && lacks(facts, bounds, |_| false).is_empty()
     }
 
     /// Decides anew.

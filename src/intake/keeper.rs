@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Bounds, Change, Facts};
+use super::admission::{self, Admission, Bounds, Change, Facts};
 use super::attendance::Bell;
 use super::hints::{Hints, MAX_HINTS, Noted};
 use super::posture::Posture;
@@ -16,8 +16,8 @@ use super::seats::{Seat, Seats};
 use super::shortage::Changes;
 use super::task::{Begin, Over, RunTask};
 use super::{Context, Settings, Status, Wakefulness, kill};
-use crate::report::Memory;
-use crate::report::{KillEntry, KillPhase};
+use crate::execution::{self, Means};
+use crate::report::{KillEntry, KillPhase, Memory};
 use crate::rest::Backoff;
 use crate::run::conduct::{Conduct, Effect, Input, Leave};
 use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
@@ -31,6 +31,9 @@ const LOOKS: u32 = 20;
 
 /// How long until it is looked again whether there is enough of everything; of a disk nothing tells us.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// How long a count of descriptors is believed while there are plenty: to count them costs as much as half a claim.
+const COUNTED: Duration = Duration::from_millis(100);
 
 /// What the keeper is told.
 #[derive(Debug)]
@@ -101,6 +104,8 @@ pub(super) struct Keeper {
     leave: Option<Leave>,
     admission: Admission,
     relief: Relief,
+    /// How many descriptors were left, when they were counted, and how many runs were claimed since.
+    counted: Option<(u64, Instant, u64)>,
 }
 
 /// What may end a shortage.
@@ -161,6 +166,7 @@ impl Keeper {
             leave: None,
             admission: Admission::default(),
             relief,
+            counted: None,
         }
     }
 
@@ -346,6 +352,9 @@ impl Keeper {
             }
             let Some(seat) = self.seats.take() else { return };
             if let Some(run) = self.hints.next() {
+                if let Some((_, _, claims)) = &mut self.counted {
+                    *claims += 1;
+                }
                 self.begin(run, Begin::Hinted, seat);
             }
         }
@@ -354,13 +363,19 @@ impl Keeper {
     /// Decides whether runs are claimed, and tells where that changes.
     fn judge(&mut self) {
         let settings = self.context.settings();
-        let facts = Facts {
+        let bounds = Bounds { seats: settings.concurrent_jobs, min_free_bytes: settings.min_free_bytes };
+        let counted = self.counted.filter(|(_, at, _)| at.elapsed() < COUNTED);
+        let guess = counted.map(|(left, _, claims)| admission::descriptors_left(left, claims));
+        let mut facts = Facts {
             backlog: *self.relief.backlog.borrow_and_update(),
             outbox: self.relief.outbox.borrow_and_update().clone(),
             shortage: self.context.shortage.why(),
-            means: self.context.execution.means(),
+            means: Means { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
         };
-        let bounds = Bounds { seats: settings.concurrent_jobs, min_free_bytes: settings.min_free_bytes };
+        if !self.admission.is_certain(&facts, bounds) {
+            facts.means.descriptors = execution::descriptors();
+            self.counted = Some((facts.means.descriptors, Instant::now(), 0));
+        }
         match self.admission.judge(&facts, bounds) {
             Change::None => {}
             Change::Held => tracing::warn!(

@@ -48,6 +48,9 @@ pub struct Execution {
     pub script: PathBuf,
     /// Where the record is made.
     pub record: PathBuf,
+    /// A file that the record may be made of; it is the shim's from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<PathBuf>,
     /// Where the output is kept.
     pub output: PathBuf,
     /// How many bytes of the output's head are kept.

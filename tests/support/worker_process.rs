@@ -198,7 +198,11 @@ impl WorkerHome {
     /// The record of a run, as lines of JSON. Panics if there is none.
     pub fn record(&self, run: i64, attempt: u32) -> Vec<Value> {
         let text = fs::read_to_string(self.record_path(run, attempt)).expect("a record of the run");
-        text.lines().map(|line| serde_json::from_str(line).expect("lines of JSON")).collect()
+        // A record that was another's before has empty lines.
+        text.lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_str(line).expect("lines of JSON"))
+            .collect()
     }
 
     pub fn record_path(&self, run: i64, attempt: u32) -> PathBuf {

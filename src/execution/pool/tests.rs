@@ -6,11 +6,12 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A pool whose shims are shell scripts that greet, after this.
+/// A pool whose shims are shell scripts that greet, after this, and live for a moment.
 fn pool(folder: &TempDir, first: &str) -> Pool {
     let path = folder.path().join("shim");
     let greeting = r#"{"say":"hello","v":1,"shim":%d,"supervision":"none"}"#;
-    let script = format!("#!/bin/sh\ncd {}\n{first}\nprintf '{greeting}' $$ >&0\nexec cat\n", folder.path().display());
+    let script =
+        format!("#!/bin/sh\ncd {}\n{first}\nprintf '{greeting}' $$ >&0\nexec sleep 5\n", folder.path().display());
     fs::write(&path, script).expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("our own file");
     Pool::new(ShimProgram { path, cgroup: false }, folder.path(), Environment::Clean, 1)
@@ -34,6 +35,7 @@ fn order() -> Execution {
         environment: Vec::new(),
         redact: Vec::new(),
         durable: false,
+        spare: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! One run under a shim: the licence, the process, its output, its end. The decisions are
 //! [`crate::run::ending`]'s; this is their hands.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -12,14 +12,13 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, RenameFlags};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
-use super::memory;
-use super::redact::Redactor;
 use super::spool::Spool;
 use super::syscall::{self, SpawnError};
+use super::tools::Tools;
 use super::tree;
 use crate::run::ending::{Company, Effect, Grace, Input, Phase};
 use crate::run::{Cause, Exit, Leftovers, shortage};
@@ -38,18 +37,14 @@ const DRAIN: usize = 32;
 /// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
 const PARTING: Duration = Duration::from_millis(20);
 /// How many bytes a record may have: three lines, of which the longest has a path or two.
-const RECORD: i64 = 4096;
-/// How much output is read at once.
-const CHUNK: usize = 64 * 1024;
+const RECORD: u64 = 4096;
 
 /// A run that was given its licence.
 pub struct Job {
     order: Execution,
     phase: Phase,
     record: Option<Flock<File>>,
-    redactor: Option<Redactor>,
     spool: Spool,
-    chunk: Box<[u8]>,
     pipe: Option<OwnedFd>,
     main: Option<(Pid, String)>,
     company: Company,
@@ -65,6 +60,14 @@ pub struct Job {
     told: bool,
     /// Whether the last line of the record may be there in part.
     torn: bool,
+}
+
+/// A script that was started.
+struct Script {
+    pid: Pid,
+    /// In clock ticks since boot.
+    start_time: u64,
+    output: OwnedFd,
 }
 
 /// Why a licence was not given, or was given back before anything was started.
@@ -113,12 +116,13 @@ impl Job {
     pub fn begin(
         order: Execution,
         socket: &Path,
-        cgroup: Option<&Cgroup>,
+        tools: &mut Tools,
         null: BorrowedFd<'_>,
     ) -> Result<(Self, FromShim), Refusal> {
-        let redactor = Redactor::new(&order.redact)
+        tools
+            .redact(&order.redact)
             .map_err(|e| Refusal { reason: format!("its secrets could not be told apart: {e}"), errno: None })?;
-        let record = licence(&order, socket, cgroup)
+        let record = licence(&order, socket, tools)
             .map_err(|e| Refusal { reason: format!("the record could not be made: {e}"), errno: e.raw_os_error() })?;
         // Who cleans up after a dead worker removes the script first and looks for a record then; so
         // either they see our record, or we see that the script is gone.
@@ -129,9 +133,7 @@ impl Job {
         let mut job = Self {
             phase: Phase::Starting,
             record: Some(record),
-            redactor,
             spool: Spool::new(&order.output, order.head, order.tail),
-            chunk: Vec::new().into_boxed_slice(),
             pipe: None,
             main: None,
             company: Company::Others,
@@ -148,8 +150,8 @@ impl Job {
             order,
         };
         crash_point!(ShimBegun);
-        let said = match job.spawn(cgroup, null) {
-            Ok((pid, pipe)) => job.started(pid, pipe, cgroup),
+        let said = match job.spawn(tools, null) {
+            Ok(script) => job.started(script, tools),
             Err(Unstarted::Short(reason, errno)) => {
                 // As if it had never been asked for: the worker asks again when there may be enough.
                 let _ = std::fs::remove_file(&job.order.record);
@@ -157,34 +159,39 @@ impl Job {
             }
             Err(Unstarted::Never(reason)) => {
                 job.company = Company::Alone;
-                job.step(Input::Unstartable(reason), cgroup);
+                job.step(Input::Unstartable(reason), tools);
                 job.tell().unwrap_or(FromShim::Output { total: 0 })
             }
         };
         Ok((job, said))
     }
 
-    fn spawn(&self, cgroup: Option<&Cgroup>, null: BorrowedFd<'_>) -> Result<(Pid, OwnedFd), Unstarted> {
-        let environment = environment(&self.order);
-        let program = interpreter(&self.order.command, &environment)?;
-        let argv = c_strings(self.order.command.iter().map(String::as_bytes))?;
-        let envp = c_strings(environment.iter().map(Vec::as_slice))?;
+    fn spawn(&self, tools: &Tools, null: BorrowedFd<'_>) -> Result<Script, Unstarted> {
+        let pair = |(name, value): &(String, String)| CString::new(format!("{name}={value}")).map_err(|_| nul());
+        let added: Vec<CString> = self.order.environment.iter().map(pair).collect::<Result<_, _>>()?;
+        let added = added.iter().map(CString::as_c_str);
+        let envp: Vec<&CStr> = tools.environment(&self.order.environment).chain(added).collect();
+        let program = interpreter(&self.order.command, &envp)?;
+        let word = |word: &String| CString::new(word.as_str()).map_err(|_| nul());
+        let argv: Vec<CString> = self.order.command.iter().map(word).collect::<Result<_, _>>()?;
         let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| nul())?;
         let no_pipe = |e: Errno| Unstarted::from_system("No pipe for its output", &e.into());
         let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(no_pipe)?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_pipe)?;
+        let before = tree::Tick::now();
         let started = syscall::spawn(&syscall::Program {
             path: &path,
             argv: &argv,
             envp: &envp,
             stdin: null,
             output: write.as_fd(),
-            cgroup: cgroup.map(Cgroup::as_fd),
+            cgroup: tools.cgroup.as_ref().map(Cgroup::as_fd),
         });
         match started {
             Ok(pid) => {
-                memory::goes_first(pid);
-                Ok((pid, output))
+                let start_time = tree::start_time(pid.as_raw(), before, tree::Tick::now());
+                tools.score.give(pid);
+                Ok(Script { pid, start_time, output })
             }
             Err(SpawnError::Clone(e)) => Err(Unstarted::from_system("No process could be made for it", &e)),
             Err(SpawnError::Exec(e)) => {
@@ -194,16 +201,16 @@ impl Job {
         }
     }
 
-    fn started(&mut self, pid: Pid, pipe: OwnedFd, cgroup: Option<&Cgroup>) -> FromShim {
+    fn started(&mut self, script: Script, tools: &mut Tools) -> FromShim {
+        let Script { pid, start_time, output } = script;
         let at = now();
         crash_point!(ShimSpawned);
-        let start_time = tree::process(pid.as_raw()).map_or(0, |process| process.start_time);
         self.write(&Line::Spawned { pid: pid.as_raw(), start_time, at: at.clone() });
         crash_point!(ShimSpawnWritten);
-        self.pipe = Some(pipe);
+        self.pipe = Some(output);
         self.main = Some((pid, at.clone()));
         self.timeout = self.order.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-        self.step(Input::Started, cgroup);
+        self.step(Input::Started, tools);
         FromShim::Spawned { pid: pid.as_raw(), at }
     }
 
@@ -246,10 +253,10 @@ impl Job {
     }
 
     /// The run is to end.
-    pub fn stop(&mut self, cause: Cause, grace: Duration, cgroup: Option<&Cgroup>) {
+    pub fn stop(&mut self, cause: Cause, grace: Duration, tools: &mut Tools) {
         self.grace_length = grace;
         let grace = if grace.is_zero() { Grace::Without } else { Grace::With };
-        self.step(Input::Stop(cause, grace), cgroup);
+        self.step(Input::Stop(cause, grace), tools);
     }
 
     /// Tells output beyond a number of bytes, once: now if it is there, else when it comes.
@@ -264,57 +271,55 @@ impl Job {
     }
 
     /// Children were waited for.
-    pub fn reaped(&mut self, main: Option<Exit>, company: Company, cgroup: Option<&Cgroup>) {
+    pub fn reaped(&mut self, main: Option<Exit>, company: Company, tools: &mut Tools) {
         let before = std::mem::replace(&mut self.company, company);
         if let Some(exit) = main {
             if company == Company::Alone {
-                self.drain(cgroup);
+                self.drain(tools);
             }
-            self.step(Input::MainExited(exit, company), cgroup);
+            self.step(Input::MainExited(exit, company), tools);
         } else if company == Company::Alone && before == Company::Others {
-            self.drain(cgroup);
-            self.step(Input::NobodyLeft, cgroup);
+            self.drain(tools);
+            self.step(Input::NobodyLeft, tools);
         }
         if company == Company::Alone && self.parting.take().is_some() {
-            self.step(Input::OutputClosed(company), cgroup);
+            self.step(Input::OutputClosed(company), tools);
         }
     }
 
     /// Reads what is in the pipe: nobody of ours will write to it any more.
-    fn drain(&mut self, cgroup: Option<&Cgroup>) {
+    fn drain(&mut self, tools: &mut Tools) {
         for _ in 0..DRAIN {
-            if self.pipe.is_none() || !self.read_chunk(cgroup) {
+            if self.pipe.is_none() || !self.read_chunk(tools) {
                 return;
             }
         }
     }
 
     /// Reads some output.
-    pub fn read_output(&mut self, cgroup: Option<&Cgroup>) -> Option<FromShim> {
-        self.read_chunk(cgroup);
+    pub fn read_output(&mut self, tools: &mut Tools) -> Option<FromShim> {
+        self.read_chunk(tools);
         self.watched()
     }
 
     /// Whether there may be more at once.
-    fn read_chunk(&mut self, cgroup: Option<&Cgroup>) -> bool {
+    fn read_chunk(&mut self, tools: &mut Tools) -> bool {
         let Some(pipe) = &self.pipe else { return false };
-        if self.chunk.is_empty() {
-            self.chunk = vec![0; CHUNK].into_boxed_slice();
-        }
-        match nix::unistd::read(pipe, &mut self.chunk) {
+        let (chunk, redactor) = tools.reading();
+        match nix::unistd::read(pipe, chunk) {
             Ok(0) => {
                 self.pipe = None;
-                self.keep_rest();
+                self.keep_rest(tools);
                 match self.company {
-                    Company::Alone => self.step(Input::OutputClosed(Company::Alone), cgroup),
+                    Company::Alone => self.step(Input::OutputClosed(Company::Alone), tools),
                     Company::Others => self.parting = Some(Instant::now() + PARTING),
                 }
                 false
             }
             Ok(n) => {
                 if !matches!(self.phase, Phase::Finished(_)) {
-                    let output = &self.chunk[..n];
-                    self.spool.write(self.redactor.as_mut().map_or(output, |redactor| redactor.pass(output)));
+                    let output = &chunk[..n];
+                    self.spool.write(redactor.map_or(output, |redactor| redactor.pass(output)));
                 }
                 true
             }
@@ -324,28 +329,28 @@ impl Job {
     }
 
     /// Keeps what was held back of the output: no more of it counts.
-    fn keep_rest(&mut self) {
-        if let Some(redactor) = &mut self.redactor {
+    fn keep_rest(&mut self, tools: &mut Tools) {
+        if let (_, Some(redactor)) = tools.reading() {
             self.spool.write(redactor.finish());
         }
     }
 
     /// Looks at the timers.
-    pub fn tick(&mut self, now: Instant, cgroup: Option<&Cgroup>) -> Option<FromShim> {
+    pub fn tick(&mut self, now: Instant, tools: &mut Tools) -> Option<FromShim> {
         if self.timeout.take_if(|due| *due <= now).is_some() {
-            self.stop(Cause::TimedOut, Duration::from_millis(self.order.grace_ms), cgroup);
+            self.stop(Cause::TimedOut, Duration::from_millis(self.order.grace_ms), tools);
         }
         if self.grace.take_if(|due| *due <= now).is_some() {
-            self.step(Input::GraceOver, cgroup);
+            self.step(Input::GraceOver, tools);
         }
         if self.linger.take_if(|due| *due <= now).is_some() {
-            self.step(Input::LingerOver(self.company), cgroup);
+            self.step(Input::LingerOver(self.company), tools);
         }
         if self.parting.take_if(|due| *due <= now).is_some() {
-            self.step(Input::OutputClosed(self.company), cgroup);
+            self.step(Input::OutputClosed(self.company), tools);
         }
         if self.sweep.take_if(|due| *due <= now).is_some() {
-            self.step(Input::SweepOver, cgroup);
+            self.step(Input::SweepOver, tools);
             if self.sweeps == STUCK_AFTER {
                 let me = Pid::this();
                 let pids = tree::descendants(me).into_iter().map(|process| process.pid).collect();
@@ -355,28 +360,28 @@ impl Job {
         None
     }
 
-    fn step(&mut self, input: Input, cgroup: Option<&Cgroup>) {
+    fn step(&mut self, input: Input, tools: &mut Tools) {
         let leftovers = if self.order.stop_leftovers { Leftovers::Stop } else { Leftovers::Keep };
         let phase = std::mem::replace(&mut self.phase, Phase::Starting);
         let (phase, effects) = phase.step(input.clone(), leftovers);
         self.phase = phase;
         for effect in effects {
-            self.perform(*effect, cgroup);
+            self.perform(*effect, tools);
         }
         // Who waits for the last process to go may have come after that.
         let waits = matches!(self.phase, Phase::Stopping { main: Some(_), .. } | Phase::Killing { main: Some(_), .. });
         if waits && self.company == Company::Alone && input != Input::NobodyLeft {
-            self.step(Input::NobodyLeft, cgroup);
+            self.step(Input::NobodyLeft, tools);
         }
     }
 
-    fn perform(&mut self, effect: Effect, cgroup: Option<&Cgroup>) {
+    fn perform(&mut self, effect: Effect, tools: &mut Tools) {
         match effect {
             Effect::TermTree => tree::signal(Pid::this(), libc::SIGTERM),
-            Effect::KillTree => match cgroup {
+            Effect::KillTree => match &tools.cgroup {
                 Some(cgroup) if self.sweeps == 0 => cgroup.kill(),
                 cgroup => {
-                    cgroup.inspect(|cgroup| cgroup.kill());
+                    cgroup.as_ref().inspect(|cgroup| cgroup.kill());
                     tree::kill(Pid::this());
                 }
             },
@@ -392,7 +397,7 @@ impl Job {
             Effect::Finish => {
                 (self.timeout, self.grace, self.linger, self.sweep) = (None, None, None, None);
                 self.parting = None;
-                self.keep_rest();
+                self.keep_rest(tools);
             }
         }
     }
@@ -434,10 +439,7 @@ impl Job {
 }
 
 /// Makes the record: who succeeds, and nobody else, may execute this attempt.
-fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Result<Flock<File>> {
-    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&order.record)?;
-    let mut record = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))?;
-    crash_point!(ShimLicensed);
+fn licence(order: &Execution, socket: &Path, tools: &Tools) -> io::Result<Flock<File>> {
     let begun = Line::Begun {
         v: disk::VERSION,
         run: order.run,
@@ -445,13 +447,27 @@ fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Res
         token: order.token.clone(),
         shim: i32::try_from(process::id()).unwrap_or_default(),
         socket: socket.to_string_lossy().into_owned(),
-        boot_id: tree::boot_id(),
+        boot_id: tools.boot_id.clone(),
         script: order.script.to_string_lossy().into_owned(),
-        cgroup: cgroup.map(|cgroup| cgroup.path().to_string_lossy().into_owned()),
+        cgroup: tools.cgroup.as_ref().map(|cgroup| cgroup.path().to_string_lossy().into_owned()),
     };
+    let begun = disk::line(&begun);
+    if let Some(spare) = &order.spare {
+        match rename_spare(spare, order, &begun) {
+            Ok(record) => return Ok(record),
+            Err(e) => {
+                let _ = std::fs::remove_file(spare);
+                if e.kind() == io::ErrorKind::AlreadyExists {
+                    return Err(e);
+                }
+            }
+        }
+    }
+    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&order.record)?;
+    let mut record = lock(file)?;
+    crash_point!(ShimLicensed);
     let write = |record: &mut File| {
-        reserve(record)?;
-        record.write_all(&disk::line(&begun))?;
+        begin(record, &begun)?;
         if order.durable {
             // Without it, nobody would know after a loss of power that this attempt was begun.
             record.sync_all()?;
@@ -468,9 +484,39 @@ fn licence(order: &Execution, socket: &Path, cgroup: Option<&Cgroup>) -> io::Res
     }
 }
 
+/// Makes the record of a spare file: it has its lock and its first line before it has the name. Where that fails, there
+/// is no record of ours.
+fn rename_spare(spare: &Path, order: &Execution, begun: &[u8]) -> io::Result<Flock<File>> {
+    let mut record = lock(OpenOptions::new().write(true).open(spare)?)?;
+    let old = record.metadata()?.len();
+    if old <= RECORD {
+        // It has its room already. What it said before becomes lines without a word, which nobody reads.
+        let mut said = begun.to_vec();
+        said.resize(said.len().max(usize::try_from(old).unwrap_or(0)), b'\n');
+        record.write_all(&said)?;
+        record.seek(SeekFrom::Start(begun.len() as u64))?;
+    } else {
+        record.set_len(0)?;
+        begin(&mut record, begun)?;
+    }
+    let here = nix::fcntl::AT_FDCWD;
+    nix::fcntl::renameat2(here, spare, here, &order.record, RenameFlags::RENAME_NOREPLACE)?;
+    crash_point!(ShimLicensed);
+    Ok(record)
+}
+
+fn lock(file: File) -> io::Result<Flock<File>> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e))
+}
+
+fn begin(record: &mut File, begun: &[u8]) -> io::Result<()> {
+    reserve(record)?;
+    record.write_all(begun)
+}
+
 /// Takes the room of the whole record now: the end of a run must find some on a disk that is full by then.
 fn reserve(record: &File) -> io::Result<()> {
-    match nix::fcntl::fallocate(record, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RECORD) {
+    match nix::fcntl::fallocate(record, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RECORD.cast_signed()) {
         // A file system that cannot do this does without.
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         reserved => Ok(reserved?),
@@ -482,33 +528,19 @@ fn sync_directory(of: &Path) -> io::Result<()> {
     File::open(of.parent().unwrap_or(of))?.sync_all()
 }
 
-/// Our own environment, which the worker chose, and what the order adds.
-fn environment(order: &Execution) -> Vec<Vec<u8>> {
-    let added = |name: &OsStr| order.environment.iter().any(|(added, _)| OsStr::new(added) == name);
-    let pair = |name: &[u8], value: &[u8]| [name, b"=", value].concat();
-    let own = std::env::vars_os().filter(|(name, _)| !added(name));
-    own.map(|(name, value)| pair(name.as_bytes(), value.as_bytes()))
-        .chain(order.environment.iter().map(|(name, value)| pair(name.as_bytes(), value.as_bytes())))
-        .collect()
-}
-
 /// The file of the interpreter: as it is named where it is a path, else from the `PATH` of the job.
-fn interpreter(command: &[String], environment: &[Vec<u8>]) -> Result<PathBuf, String> {
+fn interpreter(command: &[String], environment: &[&CStr]) -> Result<PathBuf, String> {
     let name = command.first().ok_or("There is no interpreter.")?;
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }
-    let path = environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+    let path = environment.iter().find_map(|variable| variable.to_bytes().strip_prefix(b"PATH="));
     let path = path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
     let found = path
         .split(|b| *b == b':')
         .map(|dir| Path::new(OsStr::from_bytes(dir)).join(name))
         .find(|file| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0));
     found.ok_or_else(|| format!("The interpreter {name:?} was not found."))
-}
-
-fn c_strings<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Result<Vec<CString>, String> {
-    strings.map(|s| CString::new(s).map_err(|_| nul())).collect()
 }
 
 fn nul() -> String {

@@ -1,6 +1,7 @@
 //! Who goes first when the system has no memory left: the job that takes it, not the shim that must tell its end.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 
 use nix::unistd::Pid;
 
@@ -9,11 +10,23 @@ const MORE: i32 = 300;
 /// The most there is.
 const MOST: i32 = 1000;
 
-/// Puts a job in front of us. Its processes inherit that. Anybody may do this to a process of its own; where it does not
-/// work, the system chooses by size alone.
-pub fn goes_first(job: Pid) {
-    let ours = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
-    let _ = fs::write(format!("/proc/{job}/oom_score_adj"), before(ours.unwrap_or(0)).to_string());
+/// How soon jobs go.
+#[derive(Debug)]
+pub struct Score(String);
+
+impl Score {
+    /// Before us.
+    pub fn of_jobs() -> Self {
+        let ours = fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
+        Self(before(ours.unwrap_or(0)).to_string())
+    }
+
+    /// Gives it to a job, whose processes inherit it. Anybody may do this to a process of its own; where it does not work,
+    /// the system chooses by size alone.
+    pub fn give(&self, job: Pid) {
+        let to = OpenOptions::new().write(true).open(format!("/proc/{job}/oom_score_adj"));
+        let _ = to.and_then(|mut file| file.write_all(self.0.as_bytes()));
+    }
 }
 
 fn before(ours: i32) -> i32 {

@@ -18,6 +18,7 @@ pub mod redact;
 pub mod socket;
 pub mod spool;
 mod syscall;
+mod tools;
 pub mod tree;
 
 use std::ffi::{CStr, OsStr};
@@ -37,10 +38,11 @@ use nix::unistd::Pid;
 use crate::run::Exit;
 use crate::run::ending::Company;
 use crate::wire::disk;
-use crate::wire::shim::{FromShim, ToShim};
+use crate::wire::shim::{FromShim, MAX_PACKET, ToShim};
 use cgroup::Cgroup;
 use job::Job;
 use socket::Peer;
+use tools::Tools;
 
 /// The first argument of a shim; the second is the state directory.
 pub const ARGUMENT: &str = "--shim";
@@ -100,7 +102,9 @@ struct Shim {
     listener: socket::Listener,
     signals: SignalFd,
     null: OwnedFd,
-    cgroup: Option<Cgroup>,
+    tools: Tools,
+    /// Room for a packet of the worker's.
+    packet: Box<[u8]>,
     /// The worker, as far as we know.
     worker: Option<Peer>,
     job: Option<Job>,
@@ -137,21 +141,23 @@ impl Shim {
 
     /// All but the worker.
     fn alone(state: &Path, with_cgroup: bool) -> io::Result<Self> {
-        syscall::default_child_signal();
         let _ = nix::sys::prctl::set_name(NAME);
         nix::sys::prctl::set_child_subreaper(true)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
+        // The ends of children are told only so: who started us may have ignored them, and that is inherited.
+        syscall::default_signals();
         let mut child = SigSet::empty();
         child.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
         let cgroup = if with_cgroup { Cgroup::create(process::id()).ok() } else { None };
-        Ok(Self { listener, signals, null, cgroup, worker: None, job: None })
+        let packet = vec![0; MAX_PACKET].into_boxed_slice();
+        Ok(Self { listener, signals, null, tools: Tools::new(cgroup), packet, worker: None, job: None })
     }
 
     fn hello(&self) -> FromShim {
-        let supervision = if self.cgroup.is_some() { "cgroup" } else { "subreaper" };
+        let supervision = if self.tools.cgroup.is_some() { "cgroup" } else { "subreaper" };
         FromShim::Hello {
             v: disk::VERSION,
             shim: i32::try_from(process::id()).unwrap_or_default(),
@@ -199,10 +205,10 @@ impl Shim {
 
     fn hear(&mut self) {
         let Some(worker) = &self.worker else { return };
-        match worker.hear::<ToShim>() {
+        match worker.hear::<ToShim>(&mut self.packet) {
             Ok(Some(ToShim::Execute(order))) if self.job.is_none() => {
                 let socket = self.listener.path().to_owned();
-                match Job::begin(*order, &socket, self.cgroup.as_ref(), self.null.as_fd()) {
+                match Job::begin(*order, &socket, &mut self.tools, self.null.as_fd()) {
                     Ok((job, said)) => {
                         self.job = Some(job);
                         self.say(&said);
@@ -215,7 +221,7 @@ impl Shim {
             }
             Ok(Some(ToShim::Stop { cause, grace_ms })) => {
                 if let Some(job) = &mut self.job {
-                    job.stop(cause.into(), Duration::from_millis(grace_ms), self.cgroup.as_ref());
+                    job.stop(cause.into(), Duration::from_millis(grace_ms), &mut self.tools);
                 }
             }
             Ok(Some(ToShim::Watch { beyond })) => {
@@ -253,7 +259,8 @@ impl Shim {
     }
 
     fn reap(&mut self) {
-        while let Ok(Some(_)) = self.signals.read_signal() {}
+        // Of one kind no more than one is ever pending.
+        let _ = self.signals.read_signal();
         let mut main = None;
         let company = loop {
             match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
@@ -267,7 +274,7 @@ impl Shim {
             }
         };
         if let Some(job) = &mut self.job {
-            job.reaped(main, company, self.cgroup.as_ref());
+            job.reaped(main, company, &mut self.tools);
         }
     }
 
@@ -276,13 +283,13 @@ impl Shim {
     }
 
     fn read_output(&mut self) {
-        if let Some(said) = self.job.as_mut().and_then(|job| job.read_output(self.cgroup.as_ref())) {
+        if let Some(said) = self.job.as_mut().and_then(|job| job.read_output(&mut self.tools)) {
             self.say(&said);
         }
     }
 
     fn tick(&mut self) {
-        if let Some(said) = self.job.as_mut().and_then(|job| job.tick(Instant::now(), self.cgroup.as_ref())) {
+        if let Some(said) = self.job.as_mut().and_then(|job| job.tick(Instant::now(), &mut self.tools)) {
             self.say(&said);
         }
     }

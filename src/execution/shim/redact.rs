@@ -47,6 +47,18 @@ impl Redactor {
         Ok(Some(Self { search, secrets, begins, longest, held: Vec::new(), mask: None, out: Vec::new() }))
     }
 
+    /// Whether it is these secrets that it takes out.
+    #[must_use]
+    pub fn is_of(&self, secrets: &[Secret]) -> bool {
+        let given = secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        self.secrets.iter().map(Secret::expose).eq(given)
+    }
+
+    /// Begins another stream.
+    pub fn begin_anew(&mut self) {
+        (self.held, self.mask, self.out) = (Vec::new(), None, Vec::new());
+    }
+
     /// Takes a piece of the stream, and gives out what is certain by now.
     pub fn pass<'a>(&'a mut self, piece: &'a [u8]) -> &'a [u8] {
         if self.held.is_empty() && self.mask.is_none() && self.search.find(piece).is_none() {

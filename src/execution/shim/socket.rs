@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::syscall;
-use crate::wire::shim::MAX_PACKET;
 
 #[cfg(test)]
 mod tests;
@@ -166,12 +165,12 @@ impl Peer {
         say(&self.fd, said)
     }
 
-    /// Receives one packet; `None` for one that cannot be read, or that is not there yet.
+    /// Receives one packet into room for it; `None` for one that cannot be read, or that is not there yet.
     ///
     /// # Errors
     /// That nobody is there any more.
-    pub fn hear<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
-        match hear(&self.fd) {
+    pub fn hear<T: DeserializeOwned>(&self, packet: &mut [u8]) -> io::Result<Option<T>> {
+        match hear(&self.fd, packet) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             heard => heard,
         }
@@ -188,14 +187,13 @@ pub fn say(fd: &OwnedFd, said: &impl Serialize) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives one packet; `None` for one that cannot be read.
+/// Receives one packet into room for it; `None` for one that cannot be read.
 ///
 /// # Errors
 /// That nobody is there any more, or `WouldBlock`.
-pub fn hear<T: DeserializeOwned>(fd: &OwnedFd) -> io::Result<Option<T>> {
-    let mut packet = vec![0; MAX_PACKET];
+fn hear<T: DeserializeOwned>(fd: &OwnedFd, packet: &mut [u8]) -> io::Result<Option<T>> {
     loop {
-        return match socket::recv(fd.as_raw_fd(), &mut packet, MsgFlags::empty()) {
+        return match socket::recv(fd.as_raw_fd(), packet, MsgFlags::empty()) {
             Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             Ok(n) => Ok(serde_json::from_slice(&packet[..n]).ok()),
             Err(nix::errno::Errno::EINTR) => continue,

@@ -1,9 +1,11 @@
-//! The system calls for which no safe binding exists. All `unsafe` of the house stands here.
+//! The system calls for which no safe binding exists. All `unsafe` of the house stands here, but for what the daemon gives
+//! back of its memory.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::socket::SockFlag;
 use nix::unistd::Pid;
@@ -59,12 +61,6 @@ pub fn close_all_but(kept: BorrowedFd<'_>) {
     }
 }
 
-/// Makes sure that the ends of children are told: who started us may have ignored them, and that is inherited.
-pub fn default_child_signal() {
-    // SAFETY: the default disposition runs no code of ours.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-}
-
 /// All that a child needs, allocated before it exists.
 pub struct Program<'a> {
     /// The file to execute.
@@ -72,7 +68,7 @@ pub struct Program<'a> {
     /// Its arguments, with the name it is called by first.
     pub argv: &'a [CString],
     /// Its environment.
-    pub envp: &'a [CString],
+    pub envp: &'a [&'a CStr],
     /// Its standard input.
     pub stdin: BorrowedFd<'a>,
     /// Its standard output and error.
@@ -81,51 +77,57 @@ pub struct Program<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
-/// Starts a program in a session of its own, with default signal dispositions and nothing blocked.
+/// What the child reads, and the one word that it leaves in our memory.
+struct Birth {
+    path: *const libc::c_char,
+    argv: *const *const libc::c_char,
+    envp: *const *const libc::c_char,
+    stdin: RawFd,
+    output: RawFd,
+    /// Why it could not become the program; 0 while nothing is wrong.
+    errno: AtomicI32,
+}
+
+/// Makes sure that what we start is born with default signal dispositions. Only who has every signal blocked may call it:
+/// what was ignored until now is deadly from here on.
+pub fn default_signals() {
+    for signal in 1..=31 {
+        // SAFETY: the default disposition runs no code of ours. That two of them cannot be changed does no harm.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Starts a program in a session of its own, with nothing blocked. Signal dispositions are ours: [`default_signals`].
 ///
-/// The caller must have one thread only.
+/// The child borrows our memory until it is the program, so that nothing of it is copied; meanwhile we stand still.
+/// The caller must have one thread only, and every signal blocked.
 ///
 /// # Errors
 /// The error of `clone` or, as its own kind, that of `execve`.
 pub fn spawn(program: &Program<'_>) -> Result<Pid, SpawnError> {
-    let argv = pointers(program.argv);
-    let envp = pointers(program.envp);
-    let (failed, fails) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| SpawnError::Clone(e.into()))?;
-    // A group that does not take the child is no reason not to start it: the sweep finds it.
-    let child =
-        clone_into(program.cgroup).or_else(|e| if program.cgroup.is_some() { clone_into(None) } else { Err(e) });
-    let pid = match child {
-        Err(e) => return Err(SpawnError::Clone(e)),
-        // SAFETY: this is the child of a process with one thread, with a copy of its memory. From here on it makes
-        // plain system calls on what was allocated before, and ends in `execve` or `_exit`.
-        Ok(0) => unsafe {
-            libc::setsid();
-            for signal in 1..=31 {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-            if libc::dup2(program.stdin.as_raw_fd(), 0) == 0
-                && libc::dup2(program.output.as_raw_fd(), 1) == 1
-                && libc::dup2(program.output.as_raw_fd(), 2) == 2
-            {
-                libc::execve(program.path.as_ptr(), argv.as_ptr(), envp.as_ptr());
-            }
-            let errno = *libc::__errno_location();
-            libc::write(fails.as_raw_fd(), (&raw const errno).cast(), size_of::<libc::c_int>());
-            libc::_exit(127)
-        },
-        Ok(pid) => Pid::from_raw(pid),
+    let argv = pointers(program.argv.iter().map(CString::as_c_str));
+    let envp = pointers(program.envp.iter().copied());
+    let birth = Birth {
+        path: program.path.as_ptr(),
+        argv: argv.as_ptr(),
+        envp: envp.as_ptr(),
+        stdin: program.stdin.as_raw_fd(),
+        output: program.output.as_raw_fd(),
+        errno: AtomicI32::new(0),
     };
-    drop(fails);
-    let mut errno = [0; size_of::<libc::c_int>()];
-    match nix::unistd::read(&failed, &mut errno) {
-        Ok(n) if n == errno.len() => {
+    let mut stack: Vec<Frame> = Vec::with_capacity(FRAMES);
+    // A group that does not take the child is no reason not to start it: the sweep finds it.
+    let born = program.cgroup.and_then(|group| clone_into(group, &mut stack, &birth).ok());
+    let pid = match born {
+        Some(pid) => pid,
+        None => clone(&mut stack, &birth).map_err(SpawnError::Clone)?,
+    };
+    match birth.errno.load(Ordering::Acquire) {
+        0 => Ok(pid),
+        errno => {
             let _ = nix::sys::wait::waitpid(pid, None);
-            Err(SpawnError::Exec(io::Error::from_raw_os_error(libc::c_int::from_ne_bytes(errno))))
+            Err(SpawnError::Exec(io::Error::from_raw_os_error(errno)))
         }
-        _ => Ok(pid),
     }
 }
 
@@ -138,29 +140,108 @@ pub enum SpawnError {
     Exec(io::Error),
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect()
+fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const libc::c_char> {
+    strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
-/// As `fork`, with the child in a cgroup from its first moment. 0 in the child.
-fn clone_into(cgroup: Option<BorrowedFd<'_>>) -> io::Result<libc::pid_t> {
-    if let Some(cgroup) = cgroup {
-        // SAFETY: all zeros is a valid `clone_args`; without CLONE_VM this is a fork.
-        let pid = unsafe {
-            let mut args: libc::clone_args = std::mem::zeroed();
-            args.flags = CLONE_INTO_CGROUP;
-            args.exit_signal = libc::SIGCHLD as u64;
-            args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
-            libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
-        };
-        return match libc::pid_t::try_from(pid) {
-            Ok(pid) if pid >= 0 => Ok(pid),
-            _ => Err(io::Error::last_os_error()),
-        };
-    }
-    // SAFETY: the process has one thread.
-    match unsafe { libc::fork() } {
-        pid if pid >= 0 => Ok(pid),
-        _ => Err(io::Error::last_os_error()),
+/// Stacks are aligned to this.
+#[repr(C, align(16))]
+struct Frame([u8; 16]);
+
+/// How large the stack is on which a child makes its system calls: 16 KiB.
+const FRAMES: usize = 1024;
+
+/// The whole life of a child before it is the program.
+extern "C" fn be_born(birth: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: a `Birth` of the parent, which stands still until we are gone from its memory. What follows are plain system
+    // calls on what was allocated before, and it ends in `execve` or `_exit`.
+    unsafe {
+        let birth = &*birth.cast::<Birth>();
+        libc::setsid();
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        if libc::dup2(birth.stdin, 0) == 0 && libc::dup2(birth.output, 1) == 1 && libc::dup2(birth.output, 2) == 2 {
+            libc::execve(birth.path, birth.argv, birth.envp);
+        }
+        birth.errno.store(*libc::__errno_location(), Ordering::Release);
+        libc::_exit(127)
     }
 }
+
+/// A child that borrows our memory.
+fn clone(stack: &mut Vec<Frame>, birth: &Birth) -> io::Result<Pid> {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is the child's alone, its end is one past what was allocated, and we stand still while it lives
+    // in our memory.
+    let pid = unsafe {
+        let end = stack.as_mut_ptr().add(stack.capacity());
+        libc::clone(be_born, end.cast(), flags, ptr::from_ref(birth).cast_mut().cast())
+    };
+    if pid > 0 { Ok(Pid::from_raw(pid)) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The same in a cgroup from its first moment, for which the C library has no name.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn clone_into(cgroup: BorrowedFd<'_>, stack: &mut Vec<Frame>, birth: &Birth) -> io::Result<Pid> {
+    // SAFETY: all zeros is a valid `clone_args`.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP | (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.stack = stack.as_mut_ptr() as u64;
+    args.stack_size = (stack.capacity() * size_of::<Frame>()) as u64;
+    args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
+    let answer: isize;
+    // SAFETY: the parent returns from the call as from any other. The child has the registers of the parent and an empty
+    // stack of its own, from which it calls a function that does not return.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov rdi, {birth}",
+            "call {be_born}",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => answer,
+            in("rdi") &raw const args,
+            in("rsi") size_of::<libc::clone_args>(),
+            birth = in(reg) ptr::from_ref(birth),
+            be_born = in(reg) be_born as extern "C" fn(*mut libc::c_void) -> libc::c_int,
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x0, {birth}",
+            "blr {be_born}",
+            "brk 1",
+            "2:",
+            inlateout("x0") &raw const args => answer,
+            in("x1") size_of::<libc::clone_args>(),
+            in("x8") libc::SYS_clone3,
+            birth = in(reg) ptr::from_ref(birth),
+            be_born = in(reg) be_born as extern "C" fn(*mut libc::c_void) -> libc::c_int,
+        );
+    }
+    match i32::try_from(answer) {
+        Ok(pid) if pid > 0 => Ok(Pid::from_raw(pid)),
+        Ok(errno) => Err(io::Error::from_raw_os_error(-errno)),
+        Err(_) => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+    }
+}
+
+/// On other machines the sweep finds who has no group.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn clone_into(_: BorrowedFd<'_>, _: &mut Vec<Frame>, _: &Birth) -> io::Result<Pid> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+#[cfg(test)]
+mod tests;

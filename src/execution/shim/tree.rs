@@ -4,9 +4,11 @@
 //! descriptor is opened, then it is checked that the process is still the one that was found.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use super::killed::Killed;
@@ -28,10 +30,37 @@ pub struct Process {
     pub zombie: bool,
 }
 
+/// Longer than any line of `/proc/<pid>/stat`.
+const STAT: usize = 2048;
+
 /// Reads `/proc/<pid>/stat`.
 #[must_use]
 pub fn process(pid: i32) -> Option<Process> {
-    stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let mut line = [0; STAT];
+    let len = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)).ok()?;
+    stat(pid, &line[..len])
+}
+
+/// An instant since boot, as the system counts the starts of processes: in hundredths of a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick(Option<u64>);
+
+impl Tick {
+    /// Now.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok();
+        Self(now.and_then(|now| u64::try_from(now.tv_sec() * 100 + now.tv_nsec() / 10_000_000).ok()))
+    }
+}
+
+/// When a process was started that was made between two instants, in ticks. Most often they are the same tick, and nobody
+/// has to be asked. 0 where nobody knows.
+#[must_use]
+pub fn start_time(pid: i32, before: Tick, after: Tick) -> u64 {
+    match (before, after) {
+        (Tick(Some(before)), Tick(Some(after))) if before == after => before,
+        _ => process(pid).map_or(0, |process| process.start_time),
+    }
 }
 
 /// The second field is the name, in parentheses, and may contain anything: what counts begins

@@ -92,3 +92,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_counted_is_good_for_some_claims() {
+    assert_eq!([0, 5, 12, 13].map(|claims| descriptors_left(50, claims)), [50, 30, 2, 0]);
+    assert_eq!(descriptors_left(u64::MAX, u64::MAX), 0);
+}
+
+#[test]
+fn only_an_open_door_is_certain_to_stay_open() {
+    let mut admission = Admission::default();
+    assert!(admission.is_certain(&plenty(), BOUNDS));
+    assert!(!admission.is_certain(&descriptors(23), BOUNDS));
+    admission.judge(&descriptors(23), BOUNDS);
+    assert!(!admission.is_certain(&plenty(), BOUNDS));
+}

@@ -10,6 +10,7 @@ fn order(redact: Vec<Secret>) -> ToShim {
         command: vec!["/bin/sh".to_owned(), "/tmp/script".to_owned()],
         script: "/tmp/script".into(),
         record: "/state/1.1.record".into(),
+        spare: None,
         output: "/state/1.1.output".into(),
         head: 20,
         tail: 80,

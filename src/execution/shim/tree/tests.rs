@@ -93,3 +93,15 @@ proptest! {
         let _ = stat(1, &bytes);
     }
 }
+
+#[test]
+fn between_two_instants_of_one_tick_the_start_is_known() {
+    for _ in 0..20 {
+        let before = Tick::now();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a child");
+        let (pid, after) = (i32::try_from(child.id()).expect("a pid"), Tick::now());
+        assert_eq!(Some(start_time(pid, before, after)), process(pid).map(|process| process.start_time));
+        child.kill().expect("killed");
+        child.wait().expect("waited for");
+    }
+}
