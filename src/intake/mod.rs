@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
@@ -46,6 +46,10 @@ pub struct Settings {
 
 /// How many orders may wait for the keeper, who only sorts them.
 const INBOX: usize = 10_000;
+
+/// How many runs are looked up and claimed at once, as many as tell at once what became of them: what is under way is told
+/// before more is begun.
+const CLAIMING: usize = 64;
 
 /// What became of an order.
 #[must_use]
@@ -89,6 +93,8 @@ pub(crate) struct Context {
     pub(crate) resting: watch::Sender<bool>,
     /// Whether we can leave in such a way that we are started again.
     pub(crate) restarts: bool,
+    /// Turns to look a run up and to claim it.
+    pub(crate) claiming: Arc<Semaphore>,
     /// How many scripts run.
     pub(crate) executing: watch::Sender<usize>,
     /// Who is claimed and waits to be launched.
@@ -146,6 +152,7 @@ impl Intake {
             draining,
             resting: watch::Sender::new(false),
             restarts,
+            claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
             shortage: Shortage::default(),
         });

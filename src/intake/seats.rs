@@ -25,6 +25,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Seat {
     shared: Arc<Shared>,
+    left: bool,
 }
 
 impl Seats {
@@ -41,7 +42,7 @@ impl Seats {
         let all = shared.all.load(Ordering::Acquire);
         let took =
             shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < all).then_some(taken + 1));
-        took.ok().map(|_| Seat { shared: Arc::clone(shared) })
+        took.ok().map(|_| Seat { shared: Arc::clone(shared), left: false })
     }
 
     /// Whether one is free.
@@ -61,7 +62,7 @@ impl Seats {
     #[must_use]
     pub fn take_anyway(&self) -> Seat {
         self.shared.taken.fetch_add(1, Ordering::AcqRel);
-        Seat { shared: Arc::clone(&self.shared) }
+        Seat { shared: Arc::clone(&self.shared), left: false }
     }
 
     /// How many are taken.
@@ -76,9 +77,18 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Frees it before it is dropped: nothing of its run is executed any more.
+    pub fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.shared.taken.fetch_sub(1, Ordering::AcqRel);
+            self.shared.freed.notify_one();
+        }
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.shared.taken.fetch_sub(1, Ordering::AcqRel);
-        self.shared.freed.notify_one();
+        self.leave();
     }
 }

@@ -13,15 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
 use super::seats::Seat;
 use super::shortage::Wait;
 use crate::report::{End, Entry, RunReport};
-use crate::rest::{JobView, RunView};
+use crate::rest::{Failure, JobView, RunView};
 use crate::run::claim::{Effect, Input, Phase};
 use crate::run::{Attempt, Cause, Event, Outcome, RunId};
 
@@ -64,6 +65,8 @@ pub(super) struct RunTask {
     view: Option<RunView>,
     /// Its job, if that came with the order.
     job: Option<JobView>,
+    /// Its job, while it is asked for.
+    asked: Option<AbortOnDropHandle<Result<JobView, Failure>>>,
     /// Since when we claim it.
     since: DateTime<Utc>,
     /// Which attempt the server says this is.
@@ -71,6 +74,8 @@ pub(super) struct RunTask {
     enqueued_told: bool,
     /// That it waits for the means to be launched.
     short: Option<Wait>,
+    /// Its turn to be looked up and claimed, while that goes well.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Why the way to the launch ends early.
@@ -99,10 +104,12 @@ impl RunTask {
             looked: Instant::now(),
             view: None,
             job: None,
+            asked: None,
             since: Utc::now(),
             claimed: None,
             enqueued_told: false,
             short: None,
+            turn: None,
         }
     }
 
@@ -117,7 +124,13 @@ impl RunTask {
 
     async fn begin(&mut self, begin: Begin, seat: Seat) -> Over {
         match begin {
-            Begin::Hinted => self.travel(Phase::Hinted, seat, None).await,
+            Begin::Hinted => {
+                self.turn = tokio::select! {
+                    turn = Arc::clone(&self.context.claiming).acquire_owned() => turn.ok(),
+                    () = self.context.draining.cancelled() => return Over::Done,
+                };
+                self.travel(Phase::Hinted, seat, None).await
+            }
             Begin::Found(entry) => self.found(entry, seat).await,
         }
     }
@@ -151,6 +164,7 @@ impl RunTask {
             };
             (phase, effect) = phase.step(input);
             if phase == Phase::Claimed {
+                self.turn = None;
                 self.ours.cancel();
                 if !std::mem::replace(&mut self.enqueued_told, true) {
                     self.context.reporter.event(Event::RunEnqueued(self.run));
@@ -193,6 +207,7 @@ impl RunTask {
 
     /// Waits, no longer than until it is stopped.
     async fn rest(&mut self, pause: Duration) {
+        self.turn = None;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stop_asked(&mut self.stopped), if self.stopped.borrow().is_none() => {}

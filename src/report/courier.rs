@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::entry::{DeadLetter, End, Entry, Start};
@@ -45,6 +45,8 @@ pub(super) struct Courier {
     appended: Option<Appended>,
     /// The most bytes of log that the server takes, as far as we found out.
     log_cap: Option<usize>,
+    /// Its turn among those that are delivered at once, as long as all goes well.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A log as the server has it.
@@ -104,7 +106,13 @@ impl Courier {
             start_rejected: false,
             appended: entry.run_log.is_none().then_some(Appended { output: 0, text: 0, ends_line: true }),
             log_cap: None,
+            turn: None,
         }
+    }
+
+    /// Gives the turn up when something goes wrong.
+    pub(super) fn in_turn(self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { turn, ..self }
     }
 
     /// Until all is told, or nobody will tell us more.
@@ -562,6 +570,7 @@ impl Courier {
 
     /// Waits, and listens meanwhile.
     async fn rest(&mut self, pause: Duration) {
+        self.turn = None;
         let over = tokio::time::sleep(pause);
         tokio::pin!(over);
         loop {

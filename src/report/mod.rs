@@ -25,7 +25,7 @@ pub use entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
 pub use events::Events;
 pub use memory::Memory;
 pub use outbox::{Outbox, OutboxError, Place};
-pub use reporter::{Ask, Reporter, RunReport};
+pub use reporter::{Ask, Ending, Reporter, RunReport};
 
 use crate::run::{Attempt, RunId};
 

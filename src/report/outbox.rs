@@ -3,6 +3,7 @@
 //! Changes that arrive while a commit is under way share the next one. A change is answered when it is on disk as far
 //! as [`Durability`] asks: no death of a process loses it, or no loss of power either.
 
+mod batch;
 mod rows;
 mod store;
 mod writer;

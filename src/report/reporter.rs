@@ -17,6 +17,9 @@ use crate::run::{Attempt, Event, RunId};
 
 /// How many couriers may talk to the server at once.
 const TALKING: usize = 64;
+/// How many couriers of runs that were over when we came are under way at once, while nothing goes wrong with them: what
+/// many of them need at once is memory.
+const DELIVERING: usize = 128;
 /// How long, at the end of a flush, a call that is under way is waited for once more.
 const PARTING: Duration = Duration::from_millis(1500);
 /// How much news may wait for a courier. A run has few: start, output when it was asked for, end.
@@ -30,10 +33,11 @@ pub(super) struct Desk {
     pub(super) logs: Arc<dyn LogSource>,
     pub(super) settings: watch::Sender<Settings>,
     pub(super) talking: Semaphore,
+    delivering: Arc<Semaphore>,
     pub(super) leave: CancellationToken,
     dead_letters: Mutex<VecDeque<DeadLetter>>,
     served: Mutex<HashMap<RunId, Stage>>,
-    /// How many runs are over and not delivered.
+    /// How many runs are over and not delivered. Counted as they come and go: there may be very many.
     backlog: watch::Sender<usize>,
 }
 
@@ -52,26 +56,27 @@ impl Desk {
     }
 
     fn serves(&self, run: RunId, stage: Stage) {
-        self.served().insert(run, stage);
-        self.count();
+        let before = self.served().insert(run, stage);
+        self.count(before, Some(stage));
     }
 
     /// Nothing, where its courier is gone already.
     fn is_over(&self, run: RunId) {
-        if let Some(stage) = self.served().get_mut(&run) {
-            *stage = Stage::Over;
-        }
-        self.count();
+        let before = self.served().get_mut(&run).map(|stage| std::mem::replace(stage, Stage::Over));
+        self.count(before, before.map(|_| Stage::Over));
     }
 
     fn is_done_with(&self, run: RunId) {
-        self.served().remove(&run);
-        self.count();
+        let before = self.served().remove(&run);
+        self.count(before, None);
     }
 
-    fn count(&self) {
-        let over = self.served().values().filter(|stage| **stage == Stage::Over).count();
-        self.backlog.send_if_modified(|backlog| std::mem::replace(backlog, over) != over);
+    fn count(&self, before: Option<Stage>, now: Option<Stage>) {
+        let over = |stage: Option<Stage>| usize::from(stage == Some(Stage::Over));
+        let (less, more) = (over(before), over(now));
+        if less != more {
+            self.backlog.send_modify(|backlog| *backlog = *backlog + more - less);
+        }
     }
 
     /// Keeps what is given up, here and on disk.
@@ -130,6 +135,7 @@ impl Reporter {
             logs,
             settings: watch::Sender::new(settings),
             talking: Semaphore::new(TALKING),
+            delivering: Arc::new(Semaphore::new(DELIVERING)),
             leave: CancellationToken::new(),
             dead_letters: Mutex::new(dead_letters.into()),
             served: Mutex::default(),
@@ -160,6 +166,27 @@ impl Reporter {
             desk.is_done_with(run);
         });
         RunReport { entry, desk: Arc::clone(&self.desk), news, asked }
+    }
+
+    /// Delivers what is left to tell of a run that was over when we came. Of very many, some at a time; one that the server
+    /// does not take holds up nobody.
+    pub fn deliver(&self, entry: Entry) {
+        let desk = Arc::clone(&self.desk);
+        desk.serves(entry.run, Stage::Over);
+        self.couriers.spawn(async move {
+            let run = entry.run;
+            let turn = tokio::select! {
+                turn = Arc::clone(&desk.delivering).acquire_owned() => turn.ok(),
+                () = desk.leave.cancelled() => None,
+            };
+            if turn.is_some() {
+                let (_, heard) = mpsc::channel(1);
+                let (asks, _) = mpsc::channel(1);
+                let courier = Courier::new(Arc::clone(&desk), &entry, true, heard, asks).in_turn(turn);
+                Box::pin(courier.go()).await;
+            }
+            desk.is_done_with(run);
+        });
     }
 
     /// The store.
@@ -231,6 +258,19 @@ impl Reporter {
     }
 }
 
+/// The end of a run, known and not yet written.
+pub struct Ending {
+    desk: Arc<Desk>,
+    run: RunId,
+}
+
+impl Ending {
+    /// It counts among those that wait to be delivered from now on.
+    pub fn came(&self) {
+        self.desk.is_over(self.run);
+    }
+}
+
 /// A run's side of its report. It owns the run's entry: what it is told is written, then carried out.
 pub struct RunReport {
     entry: Entry,
@@ -250,6 +290,12 @@ impl RunReport {
     pub async fn claimed(&mut self, claim: Option<Attempt>) {
         self.entry.claim = claim;
         let _ = self.news.send(News::Claimed(claim)).await;
+    }
+
+    /// For who learns that the run is over before that can be written.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        Ending { desk: Arc::clone(&self.desk), run: self.entry.run }
     }
 
     /// The script runs.

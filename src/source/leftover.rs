@@ -69,7 +69,7 @@ impl Leftovers {
     async fn take_up_entry(&self, entry: Entry) {
         if entry.end.is_some() {
             tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
-            drop(self.reporter.serve(entry, true));
+            self.reporter.deliver(entry);
         } else {
             self.intake.take_up(entry).await;
         }

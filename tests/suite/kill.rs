@@ -206,7 +206,7 @@ async fn a_run_killed_between_its_claim_and_its_start_is_never_started() {
     let held = server.inject(Fault::on("GET", &format!("/api/v1/job/{id}/"), What::HangForever));
     server.announce(id);
     let hits = held.clone();
-    server.wait(move |_| hits.hits() == 1, "the script to be asked for").await;
+    server.wait(move |state| hits.hits() == 1 && state.run(id).claims() == 1, "the script to be asked for").await;
     let kill = server.kill(id);
     server.wait_executed(kill).await;
     let run = server.wait_returned(id).await;

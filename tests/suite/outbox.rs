@@ -110,7 +110,9 @@ async fn survives(damage: impl Fn(&WorkerHome), set_aside: bool) {
     server.wait(|_| down.hits() > 0, "a refused result").await;
     let hanging = server.inject(Fault::on("GET", "/api/v1/job/", What::HangForever).once());
     let claimed = server.submit(latches[0].straight_script("claimed"));
-    server.wait(|_| hanging.hits() == 1, "the look at the job").await;
+    server
+        .wait(|state| hanging.hits() == 1 && state.run(claimed).claims() == 1, "the claim and the look at the job")
+        .await;
     let shims = [ends, is_lost].map(|run| shim(&home, run));
     worker.sigkill();
     worker.wait_exit().await;

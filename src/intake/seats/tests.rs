@@ -101,3 +101,15 @@ async fn seats_that_are_added_can_be_taken_and_those_taken_away_are_not_given_ag
     drop(second);
     assert!(seats.take().is_some());
 }
+
+#[tokio::test]
+async fn a_seat_that_was_left_is_free_once() {
+    let seats = Seats::new(2);
+    let (mut left, _kept) = (seats.take().expect("a seat"), seats.take().expect("a seat"));
+    left.leave();
+    left.leave();
+    seats.freed().await;
+    assert_eq!(seats.taken(), 1);
+    drop(left);
+    assert_eq!(seats.taken(), 1);
+}

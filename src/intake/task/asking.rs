@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Halt, RunTask, Trouble, stop_asked, token};
 use crate::report::Entry;
-use crate::rest::{Backoff, Failure};
+use crate::rest::{Backoff, Failure, JobView};
 use crate::run::claim::{Input, Phase, Seen};
 use crate::run::script::Script;
 use crate::run::{Attempt, Outcome};
@@ -108,6 +109,7 @@ impl RunTask {
                 start: None,
                 end: None,
             };
+            self.ask_for_job();
             if let Err(e) = self.context.reporter.outbox().try_run(&entry).await {
                 tracing::error!(target: "job_runner_worker.enqueuer", "run {} is not claimed: {e}", self.run);
                 return Err(Halt::Again(Trouble { why: e.to_string(), retry_after: None }));
@@ -156,6 +158,26 @@ impl RunTask {
         at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
+    /// Asks for the job while we claim: most claims are accepted, and then the answer is there.
+    fn ask_for_job(&mut self) {
+        let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else { return };
+        if self.job.is_none() {
+            let client = self.context.client.clone();
+            self.asked = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.job(&path).await })));
+        }
+    }
+
+    /// What came of it, if it was asked for.
+    async fn asked_job(&mut self, path: &str) -> Result<JobView, Failure> {
+        match self.asked.take() {
+            Some(asked) => match asked.await {
+                Ok(answer) => answer,
+                Err(_) => self.context.client.job(path).await,
+            },
+            None => self.context.client.job(path).await,
+        }
+    }
+
     /// The script of the run's job and how long it may run, or the outcome of a run without one.
     pub(super) async fn script(&mut self) -> Result<(Script, Option<Duration>), Outcome> {
         let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
@@ -167,9 +189,10 @@ impl RunTask {
             if let Some(job) = self.job.take() {
                 break job;
             }
+            let mut stopped = self.stopped.clone();
             let answer = tokio::select! {
-                cause = stop_asked(&mut self.stopped) => return Err(Outcome::Cancelled(cause)),
-                answer = self.context.client.job(&path) => answer,
+                cause = stop_asked(&mut stopped) => return Err(Outcome::Cancelled(cause)),
+                answer = self.asked_job(&path) => answer,
             };
             let pause = match answer {
                 Ok(job) => break job,

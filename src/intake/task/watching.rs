@@ -67,19 +67,36 @@ impl RunTask {
         let _executing = Executing::begin(&self.context);
         let mut stop_sent = false;
         let mut watched = None;
+        // What was heard while the start was written.
+        let mut heard: Option<Progress> = None;
         loop {
+            let next = async {
+                match heard.take() {
+                    Some(heard) => heard,
+                    None => running.next().await,
+                }
+            };
             tokio::select! {
-                progress = running.next() => match progress {
+                progress = next => match progress {
                     Progress::Spawned { pid, at } => {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
                         crash_point!(SpawnedSeen);
                         self.short = None;
                         // A disk that this run fills must not keep it from being stopped.
+                        let ending = report.ending();
                         let started = report.started(Start { pid, at });
                         tokio::pin!(started);
                         loop {
                             tokio::select! {
                                 () = &mut started => break,
+                                progress = running.next(), if heard.is_none() => {
+                                    if matches!(progress, Progress::Ended(_)) {
+                                        // In this order: who takes the seat sees that one more waits to be told.
+                                        ending.came();
+                                        seat.leave();
+                                    }
+                                    heard = Some(progress);
+                                }
                                 cause = stop_asked(&mut self.stopped), if !stop_sent => {
                                     stop_sent = true;
                                     control.stop(cause, self.context.execution.kill_grace()).await;

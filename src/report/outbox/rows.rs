@@ -3,6 +3,7 @@
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
+use super::batch::Batch;
 use super::{Change, Found, OutboxError};
 use crate::report::entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
 use crate::run::{Attempt, KillId, RunId};
@@ -78,8 +79,68 @@ pub async fn read(connection: &mut SqliteConnection) -> Result<Found, sqlx::Erro
     })
 }
 
-/// Writes all changes or none.
+/// Writes runs: each row an array, in the order of its columns.
+const WRITE: &str = "
+    INSERT OR REPLACE INTO run
+        (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
+    FROM json_each(?1);
+";
+/// Removes runs.
+const FORGET: &str = "DELETE FROM run WHERE run IN (SELECT value FROM json_each(?1));";
+/// Both.
+const WRITE_AND_FORGET: &str = "
+    BEGIN;
+    INSERT OR REPLACE INTO run
+        (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
+    FROM json_each(?1);
+    DELETE FROM run WHERE run IN (SELECT value FROM json_each(?2));
+    COMMIT;
+";
+
+/// Writes all changes or none. SQLite has a thread of its own: what is asked of it at once costs one way there and back.
 pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
+    let Some(Batch { written, gone }) = Batch::of(changes) else { return commit_each(connection, changes).await };
+    let gone: Vec<i64> = gone.into_iter().map(RunId::get).collect();
+    let (rows, runs) = (json(&written.into_iter().map(row).collect::<Vec<_>>()), json(&gone));
+    let query = match (&rows, &runs) {
+        (None, None) => return Ok(()),
+        (Some(rows), None) => sqlx::query(WRITE).bind(rows),
+        (None, Some(runs)) => sqlx::query(FORGET).bind(runs),
+        (Some(rows), Some(runs)) => sqlx::query(WRITE_AND_FORGET).bind(rows).bind(runs),
+    };
+    let done = query.execute(&mut *connection).await.map(drop);
+    if done.is_err() && rows.is_some() && runs.is_some() {
+        // Nothing, where the transaction did not begin or is over.
+        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    }
+    done
+}
+
+fn json<T: serde::Serialize>(rows: &[T]) -> Option<String> {
+    (!rows.is_empty()).then(|| serde_json::to_string(rows).unwrap_or_default())
+}
+
+/// The columns of a run.
+fn row(entry: &Entry) -> impl serde::Serialize {
+    let (start, end) = (entry.start.as_ref(), entry.end.as_ref());
+    (
+        entry.run.get(),
+        entry.attempt.0,
+        entry.losses,
+        entry.token.clone(),
+        entry.run_log.clone(),
+        start.map(|start| start.pid),
+        start.map(|start| start.at.clone()),
+        end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()),
+        end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)),
+        end.map(|end| end.at.clone()),
+        entry.claim.map(|claim| claim.0),
+    )
+}
+
+async fn commit_each(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
     if let [only] = changes
         && !matches!(only, Change::DeadLetter(_))
     {
@@ -95,21 +156,7 @@ pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> R
 async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
     let query = match change {
         Change::Nothing => return Ok(()),
-        Change::Run(entry) => {
-            let end = entry.end.as_ref();
-            sqlx::query("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-                .bind(entry.run.get())
-                .bind(i64::from(entry.attempt.0))
-                .bind(i64::from(entry.losses))
-                .bind(&entry.token)
-                .bind(&entry.run_log)
-                .bind(entry.start.as_ref().map(|start| i64::from(start.pid)))
-                .bind(entry.start.as_ref().map(|start| start.at.clone()))
-                .bind(end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()))
-                .bind(end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)))
-                .bind(end.map(|end| end.at.clone()))
-                .bind(entry.claim.map(|claim| i64::from(claim.0)))
-        }
+        Change::Run(entry) => sqlx::query(WRITE).bind(json(&[row(entry)])),
         Change::ForgetRun(run) => sqlx::query("DELETE FROM run WHERE run = ?").bind(run.get()),
         Change::Kill(entry) => sqlx::query("INSERT OR REPLACE INTO kill VALUES (?, ?, ?)")
             .bind(entry.kill.get())
