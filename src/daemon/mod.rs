@@ -2,6 +2,7 @@
 
 mod logging;
 mod manager;
+mod memory;
 mod reload;
 mod runtime;
 mod signals;
@@ -53,6 +54,9 @@ pub enum LogLevel {
     /// What stops the worker.
     Critical,
 }
+
+/// How long after the start its last calls are over most likely.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Drained.
 pub const EXIT_DRAINED: u8 = 0;
@@ -191,6 +195,10 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
     if nix::unistd::geteuid().is_root() {
         tracing::warn!(target: "job_runner_worker.runner", "the worker runs as root, and so does every job");
     }
+    tokio::spawn(async {
+        tokio::time::sleep(SETTLED).await;
+        memory::give_back();
+    });
     attend(worker, signals, loaded, reloading).await
 }
 
