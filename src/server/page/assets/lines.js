@@ -66,6 +66,7 @@ export class Lines {
   async load(number) {
     if (this.loading.has(number)) return;
     this.loading.add(number);
+    const { count, bytes } = this;
     const texts = await this.read(number * BLOCK, BLOCK);
     this.loading.delete(number);
     if (!texts) return;
@@ -76,7 +77,9 @@ export class Lines {
       look = line.look;
       return line.found;
     });
-    this.blocks.set(number, { lines, old: false });
+    // The last one may have grown while it was on its way.
+    const isLast = number >= Math.floor(Math.max(0, count - 1) / BLOCK);
+    this.blocks.set(number, { lines, old: isLast && bytes !== this.bytes });
     for (const oldest of this.blocks.keys()) {
       if (this.blocks.size <= BLOCKS) break;
       this.blocks.delete(oldest);
