@@ -12,7 +12,9 @@ use crate::server::page::template::fill;
 use crate::server::store::{Other, RunOverview, Somebody, Story};
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
+#[cfg(test)]
+pub(super) use tests::sample;
 
 /// What is known of it.
 pub(super) struct Summary<'a> {

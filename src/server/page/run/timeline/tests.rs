@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 
 use super::{WIDTH, phases, timeline, widths};
 use crate::server::model::{Instant, Run};
-use crate::server::page::run::summary::tests::sample;
+use crate::server::page::run::summary::sample;
 
 fn at(seconds: i64) -> Instant {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap() + TimeDelta::seconds(seconds)
