@@ -3,8 +3,8 @@
 //! It speaks the original's wire in every direction, so that the original worker works for it unchanged.
 //! The server and the worker know each other through [`crate::wire`] alone, also where they share a process.
 //!
-//! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps; `news` tells
-//! who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
+//! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps;
+//! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 
 pub mod api;
 pub mod auth;

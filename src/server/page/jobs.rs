@@ -108,14 +108,16 @@ fn turns(wanted: &Wanted, project: Option<i64>, total: usize) -> Option<Value> {
 fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
     let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
     let row = |JobOverview { job, around, next, last }: &JobOverview| {
-        let after = job.parent.map(|id| (id, titles.get(&id).copied()));
+        let title = |id| titles.get(&id).map_or_else(|| format!("job {id}"), |title| (*title).to_owned());
+        let after = job.parent.map(|id| (id, title(id)));
         let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
         context! {
-            id => job.id.get(), title => &job.title, project => &around.project.title, template => &around.template.title,
+            id => job.id.get(), title => &job.title, project => &around.project.title,
+            template => &around.template.title,
             pool => &around.pool.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
             off => off.map(|frame| &frame.title),
             schedule => in_words(&job.schedule),
-            after => after.map(|(id, title)| context!(id => id.get(), title => title.map_or_else(|| format!("job {id}"), str::to_owned))),
+            after => after.map(|(id, title)| context!(id => id.get(), title)),
             next => next.map(|at| short_time(at, now, zone)),
             last => last.as_ref().map(|run| context! {
                 id => run.id.get(), badge => badge(run), exit => exit(run.exit),

@@ -1,7 +1,7 @@
 //! What is set up by hand: projects, templates, jobs, pools and workers are made, changed, copied and deleted.
 //!
-//! A form is read into values by the rules that the operator's API keeps, too; whatever is wrong is told beside its field,
-//! and nothing that was typed is lost.
+//! A form is read into values by the rules that the operator's API keeps, too; whatever is wrong is told beside its
+//! field, and nothing that was typed is lost.
 
 mod fields;
 mod job;
@@ -31,7 +31,7 @@ use super::template::fill;
 use super::visit::{Actor, Visit};
 use crate::server::enrol;
 use crate::server::office::Office;
-use crate::server::store::{Removal, Thing};
+use crate::server::store::{Entry, Removal, Thing};
 use fields::Mistakes;
 use save::Saved;
 
@@ -58,14 +58,20 @@ pub(super) async fn list(
 ) -> Result<Response, Refusal> {
     let thing = thing::named(&kind)?;
     let entries = office.store.catalogue(thing, LISTED).await?;
-    let entry = |entry: &crate::server::store::Entry| context!(id => entry.id, title => &entry.title, enabled => entry.enabled, within => &entry.within, holds => entry.holds);
+    let entry = |entry: &Entry| {
+        context! {
+            id => entry.id, title => &entry.title, enabled => entry.enabled, within => &entry.within,
+            holds => entry.holds,
+        }
+    };
     let tab = |one: &Thing| context!(path => thing::path(*one), title => thing::title(*one), here => *one == thing);
     let (within, holds) = thing::columns(thing);
     let body = fill(
         "admin_list",
         context! {
             kind, noun => thing::noun(thing), title => thing::title(thing), within, holds,
-            tabs => thing::ALL.iter().map(tab).collect::<Vec<_>>(), entries => entries.iter().map(entry).collect::<Vec<_>>(),
+            tabs => thing::ALL.iter().map(tab).collect::<Vec<_>>(),
+            entries => entries.iter().map(entry).collect::<Vec<_>>(),
         },
     );
     Ok(visit.show(head(thing::title(thing)), &body))

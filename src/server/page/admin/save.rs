@@ -9,7 +9,7 @@ use crate::server::office::Office;
 use crate::server::page::answer::Refusal;
 use crate::server::page::form::Filled;
 use crate::server::store::lists::only;
-use crate::server::store::{Sheet, StoreError, Thing};
+use crate::server::store::{Sheet, Store, StoreError, Thing};
 use crate::server::{rules, token};
 use crate::wire::operator::MadeWorker;
 
@@ -133,8 +133,11 @@ pub async fn save(
         return Err(unknown(thing, id));
     }
     let saved = match thing {
+        Thing::Project => save_project(&office.store, id, form).await,
+        Thing::Pool => save_pool(&office.store, id, form).await,
+        Thing::Template => save_template(&office.store, id, form).await,
+        Thing::Job => save_job(&office.store, id, form).await,
         Thing::Worker => save_worker(office, id, form).await,
-        _ => save_plain(office, thing, id, form).await,
     };
     match saved {
         Ok(Some(saved)) => Ok(Ok(saved)),
@@ -174,34 +177,35 @@ fn blamed(thing: Thing) -> &'static str {
     }
 }
 
-async fn save_plain(office: &Office, thing: Thing, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
-    let store = &office.store;
-    let (saved, title) = match thing {
-        Thing::Project => {
-            let (sheet, pools) = project::read_project(form)?;
-            let saved = store.save_project(id.and_then(ProjectId::new), &sheet, &pools).await?;
-            (saved.map(ProjectId::get), sheet.title)
-        }
-        Thing::Pool => {
-            let (sheet, workers) = project::read_pool(form)?;
-            let saved = store.save_pool(id.and_then(PoolId::new), &sheet, &workers).await?;
-            (saved.map(PoolId::get), sheet.title)
-        }
-        Thing::Template => {
-            let (sheet, project, body) = template::read(form)?;
-            let saved = store.save_template(id.and_then(TemplateId::new), &sheet, project, &body).await?;
-            (saved.map(TemplateId::get), sheet.title)
-        }
-        Thing::Job | Thing::Worker => {
-            let new = job::read(form)?;
-            let gone = || vec![("template", "this template is gone".to_owned())];
-            let template = store.template(new.template).await?.ok_or_else(gone)?;
-            rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
-            let saved = store.save_job(id.and_then(JobId::new), &new).await?;
-            (saved.map(JobId::get), new.title)
-        }
-    };
-    Ok(saved.map(|id| Saved { id, title, secret: None }))
+async fn save_project(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let (sheet, pools) = project::read_project(form)?;
+    let saved = store.save_project(id.and_then(ProjectId::new), &sheet, &pools).await?;
+    Ok(saved.map(|id| plain(id.get(), sheet.title)))
+}
+
+async fn save_pool(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let (sheet, workers) = project::read_pool(form)?;
+    let saved = store.save_pool(id.and_then(PoolId::new), &sheet, &workers).await?;
+    Ok(saved.map(|id| plain(id.get(), sheet.title)))
+}
+
+async fn save_template(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let (sheet, project, body) = template::read(form)?;
+    let saved = store.save_template(id.and_then(TemplateId::new), &sheet, project, &body).await?;
+    Ok(saved.map(|id| plain(id.get(), sheet.title)))
+}
+
+async fn save_job(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    let new = job::read(form)?;
+    let gone = || vec![("template", "this template is gone".to_owned())];
+    let template = store.template(new.template).await?.ok_or_else(gone)?;
+    rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
+    let saved = store.save_job(id.and_then(JobId::new), &new).await?;
+    Ok(saved.map(|id| plain(id.get(), new.title)))
+}
+
+fn plain(id: i64, title: String) -> Saved {
+    Saved { id, title, secret: None }
 }
 
 async fn save_worker(office: &Office, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {

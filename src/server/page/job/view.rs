@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 use super::chain::chain;
 use super::forecast::{From, forecast};
 use super::highlight::{Piece, pieces};
-use super::history::{self, Bar, Picture, picture};
+use super::history::{self, Bar, End, Picture, picture};
 use crate::server::model::{Concurrency, Fire, FireKind, Instant, Job, OnLost, Run, Template};
 use crate::server::page::sentence::sentence;
 use crate::server::page::shown::{badge, duration, exit, short_time, time};
@@ -61,7 +61,8 @@ pub fn body(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
     fill(
         "job",
         context! {
-            standing => standing(portrait, viewer), history => past(portrait, viewer), forecast => coming(portrait, viewer),
+            standing => standing(portrait, viewer), history => past(portrait, viewer),
+            forecast => coming(portrait, viewer),
             chain => links(portrait), description => &job.description, settings => settings(job),
             script => coloured(&job.script_content_partial), whole,
             template => context!(id => portrait.template.id.get(), title => &portrait.template.title),
@@ -84,7 +85,8 @@ fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
     let standing = context! {
         title => &job.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
         project => frame(&around.project), template => frame(&around.template), pool => frame(&around.pool),
-        schedule => in_words(&job.schedule), after => after.map(|kin| context!(id => kin.id.get(), title => &kin.title)),
+        schedule => in_words(&job.schedule),
+        after => after.map(|kin| context!(id => kin.id.get(), title => &kin.title)),
         excludes => job.excludes.iter().map(exclude_in_words).collect::<Vec<_>>(),
         next => next.map(|at| time(at, zone)),
         last => last.as_ref().map(|run| context!(id => run.id.get(), badge => badge(run), exit => exit(run.exit))),
@@ -137,10 +139,11 @@ fn drawn(picture: &Picture) -> Value {
             left => bar.x - bar.width / 2.0,
         }
     };
+    let ended = |end: &End| context!(state => end.state, shown => &end.shown, count => end.count);
     context! {
         bars => picture.bars.iter().map(bar).collect::<Vec<_>>(),
         lines => picture.lines.iter().map(|line| context!(y => line.y, label => &line.label)).collect::<Vec<_>>(),
-        ends => picture.ends.iter().map(|end| context!(state => end.state, shown => &end.shown, count => end.count)).collect::<Vec<_>>(),
+        ends => picture.ends.iter().map(ended).collect::<Vec<_>>(),
         by_size => picture.by_size, rate => picture.rate, usual => picture.usual.as_deref(),
     }
 }
@@ -154,7 +157,8 @@ fn coming(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         .iter()
         .map(|at| {
             context! {
-                clock => &at.clock, offset => &at.offset, runs => at.runs, note => at.note.as_deref(), at => short_time(at.at, viewer.now, viewer.zone),
+                clock => &at.clock, offset => &at.offset, runs => at.runs, note => at.note.as_deref(),
+                at => short_time(at.at, viewer.now, viewer.zone),
             }
         })
         .collect();

@@ -87,7 +87,8 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], staff: &Staff, zone: Tz
         key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
         enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
         since => report.map(|report| at(report.since)), request => request(overview, staff, zone),
-        actions => actions.join(" "), can => !actions.is_empty(), is_original => report.is_none() && worker.heard().is_some(),
+        actions => actions.join(" "), can => !actions.is_empty(),
+        is_original => report.is_none() && worker.heard().is_some(),
         taken => report.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
         outbox => report.map(|report| report.outbox), version => worker.worker_version.as_deref(),
@@ -149,9 +150,8 @@ fn badge(state: Shown) -> Value {
         Shown::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
     };
     let word = word(state);
-    Value::from_safe_string(format!(
-        "<span class=\"state {word}\"><svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>{word}</span>"
-    ))
+    let sign = format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>");
+    Value::from_safe_string(format!("<span class=\"state {word}\">{sign}{word}</span>"))
 }
 
 /// What became of a wish.
