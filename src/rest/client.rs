@@ -247,12 +247,13 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
-        self.health.turn().await;
+        let at_once = self.health.turn().await;
         let answer = self.send_once(&method, path, said, body).await;
         match &answer {
             Ok(_) => self.health.answered(),
             // It is there; that it is well is another matter.
             Err(failure) if failure.is_of_the_call() => self.health.reached(),
+            Err(_) if at_once => self.health.failed_at_once(),
             Err(_) => self.health.failed(),
         }
         if let Err(failure) = &answer {

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 /// Calls to a failing server are this far apart, whoever makes them.
 const PACE: Duration = Duration::from_millis(100);
+/// What calls that were under way when it began to fail make the next wait at most.
+const MOST: Duration = Duration::from_secs(5);
 
 /// Shared by all who call.
 #[derive(Debug, Default)]
@@ -55,18 +57,19 @@ impl Verdict {
 }
 
 impl Health {
-    /// Takes a turn: at once while all is well, else when it is ours.
-    pub async fn turn(&self) {
+    /// Takes a turn: at once while all is well, else when it is ours. Whether it was at once.
+    pub async fn turn(&self) -> bool {
         let at = {
             let mut state = self.lock();
             if state.failing == 0 {
-                return;
+                return true;
             }
             let at = state.next.unwrap_or_else(Instant::now).max(Instant::now());
             state.next = Some(at + PACE);
             at
         };
         tokio::time::sleep_until(at).await;
+        false
     }
 
     /// The server is there, and refused what was asked.
@@ -85,6 +88,17 @@ impl Health {
     /// A call failed, and not by what was asked.
     pub fn failed(&self) {
         let mut state = self.lock();
+        state.failing = state.failing.saturating_add(1);
+    }
+
+    /// A call failed as others did meanwhile, and had not waited for its turn: the next waits the longer.
+    pub fn failed_at_once(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.failing > 0 {
+            let next = state.next.unwrap_or(now).max(now);
+            state.next = Some(if next < now + MOST { next + PACE } else { next });
+        }
         state.failing = state.failing.saturating_add(1);
     }
 

@@ -82,3 +82,16 @@ async fn how_long_ago_a_ping_was_accepted_is_known() {
     assert_eq!(health.since_ping(), Some(Duration::from_secs(600)));
     assert_eq!(health.since_answer(), Some(Duration::from_secs(600)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_when_it_began_to_fail_counts() {
+    let health = Health::default();
+    for _ in 0..16 {
+        health.failed_at_once();
+    }
+    assert_eq!(waited(&health).await.as_millis() / 100, 15);
+    for _ in 0..1000 {
+        health.failed_at_once();
+    }
+    assert!(waited(&health).await <= MOST + PACE);
+}
