@@ -1,13 +1,22 @@
 //! Orders to workers: said once here, carried by every transport that has somebody to carry them to.
 //!
-//! An order is a hint and is said again while nobody follows it, so one that is lost loses nothing.
+//! An order is a hint and is said again while nobody follows it, so one that is lost loses nothing. What is said to one
+//! worker wakes nobody but whoever carries for it.
 
-use tokio::sync::broadcast;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{broadcast, mpsc};
 
 use crate::run::{ApiKey, Order};
 
-/// How many orders a transport may fall behind.
+#[cfg(test)]
+mod tests;
+
+/// How many orders a transport that carries for everybody may fall behind.
 const ROOM: usize = 16 * 1024;
+/// How many orders may wait for one worker.
+const ROOM_OF_ONE: usize = 1024;
 
 /// An order and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +27,62 @@ pub struct Addressed {
     pub order: Order,
 }
 
+/// Who carries to one worker, each by its number.
+type Carriers = HashMap<ApiKey, Vec<(u64, mpsc::Sender<Order>)>>;
+
 /// Where orders are given and taken. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    sender: broadcast::Sender<Addressed>,
+    everybody: broadcast::Sender<Addressed>,
     arrivals: broadcast::Sender<ApiKey>,
+    carriers: Arc<Mutex<Carriers>>,
+}
+
+/// Takes the orders to one worker.
+#[derive(Debug)]
+pub struct Carrier {
+    key: ApiKey,
+    number: u64,
+    taken: mpsc::Receiver<Order>,
+    orders: Orders,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { sender: broadcast::channel(ROOM).0, arrivals: broadcast::channel(ROOM).0 }
+        let (everybody, arrivals) = (broadcast::channel(ROOM).0, broadcast::channel(ROOM).0);
+        Self { everybody, arrivals, carriers: Arc::default() }
     }
 }
 
 impl Orders {
-    /// Gives an order.
+    /// Gives an order. That nobody carries it, or nobody can take it now, is no error: it is said again.
     pub fn give(&self, to: ApiKey, order: Order) {
-        // That nobody carries it is no error: it is said again.
-        let _ = self.sender.send(Addressed { to, order });
+        for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
+            let _ = carrier.try_send(order);
+        }
+        let _ = self.everybody.send(Addressed { to, order });
     }
 
-    /// Takes orders from now on, to carry them.
+    /// Takes orders to everybody from now on, to carry them.
     #[must_use]
     pub fn carry(&self) -> broadcast::Receiver<Addressed> {
-        self.sender.subscribe()
+        self.everybody.subscribe()
+    }
+
+    /// Takes orders to one worker from now on.
+    #[must_use]
+    pub fn carry_to(&self, key: ApiKey) -> Carrier {
+        let (sender, taken) = mpsc::channel(ROOM_OF_ONE);
+        let mut carriers = self.carriers();
+        let of_one = carriers.entry(key.clone()).or_default();
+        let number = of_one.last().map_or(0, |(number, _)| number + 1);
+        of_one.push((number, sender));
+        drop(carriers);
+        Carrier { key, number, taken, orders: self.clone() }
+    }
+
+    fn carriers(&self) -> std::sync::MutexGuard<'_, Carriers> {
+        self.carriers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A transport tells that a worker hears from now on: what it is to do is said to it at once.
@@ -53,5 +94,24 @@ impl Orders {
     #[must_use]
     pub fn arrivals(&self) -> broadcast::Receiver<ApiKey> {
         self.arrivals.subscribe()
+    }
+}
+
+impl Carrier {
+    /// The next order; nothing if there will be none.
+    pub async fn next(&mut self) -> Option<Order> {
+        self.taken.recv().await
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        let mut carriers = self.orders.carriers();
+        if let Some(of_one) = carriers.get_mut(&self.key) {
+            of_one.retain(|(number, _)| *number != self.number);
+            if of_one.is_empty() {
+                carriers.remove(&self.key);
+            }
+        }
     }
 }

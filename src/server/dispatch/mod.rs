@@ -39,6 +39,8 @@ const LOOKS: usize = 100;
 const HEARD: usize = 4096;
 /// How often in a pass who is there is read again, where that goes on changing.
 const MUSTERS: usize = 3;
+/// In how many shares workers are pinged, one after the other in an interval: a thousand do not answer all at once.
+const SHARES: u32 = 20;
 /// How long after a store that did not answer it is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -67,6 +69,8 @@ struct Dispatcher {
     /// When runs have taken too long.
     limits: Timers<RunId>,
     next_ping: Instant,
+    /// Which share of the workers was pinged last.
+    share: u32,
     /// Up to when due runs were looked at.
     seen: model::Instant,
     /// When the next run is due.
@@ -88,6 +92,7 @@ impl Dispatcher {
             attends: Timers::new(),
             limits: Timers::new(),
             next_ping: Instant::now(),
+            share: 0,
             seen: Utc::now(),
             next_due: None,
             office,
@@ -308,8 +313,10 @@ impl Dispatcher {
 
     fn ping(&mut self, now: Instant) {
         if self.next_ping <= now {
-            self.next_ping = now + self.office.settings.ping_interval;
-            self.roster.everybody().for_each(|key| self.office.orders.give(key.clone(), Order::Ping));
+            self.next_ping = now + self.office.settings.ping_interval / SHARES;
+            self.share = (self.share + 1) % SHARES;
+            let share = self.roster.share(self.share, SHARES);
+            share.for_each(|key| self.office.orders.give(key.clone(), Order::Ping));
         }
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.roster.of_key(&key) else { continue };

@@ -123,9 +123,11 @@ impl Roster {
         &self.crew
     }
 
-    /// Everybody's key.
-    pub fn everybody(&self) -> impl Iterator<Item = &ApiKey> {
-        self.members.values().map(|member| &member.key)
+    /// The keys of one of so many shares of all workers.
+    pub fn share(&self, share: u32, shares: u32) -> impl Iterator<Item = &ApiKey> {
+        let members =
+            self.members.iter().filter(move |(worker, _)| worker.get() % i64::from(shares) == i64::from(share));
+        members.map(|(_, member)| &member.key)
     }
 
     /// The key of a worker.

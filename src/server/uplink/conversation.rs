@@ -7,8 +7,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::run::{Attempt, Order, RunId};
@@ -17,7 +16,7 @@ use crate::server::auth::Identity;
 use crate::server::life::{Refusal, Who};
 use crate::server::model::Worker;
 use crate::server::office::Office;
-use crate::server::orders::Addressed;
+use crate::server::orders::Carrier;
 use crate::server::resource::Resource;
 use crate::server::store::Appended;
 use crate::wire::action;
@@ -43,7 +42,7 @@ pub async fn hold(office: Arc<Office>, worker: Box<Worker>, socket: WebSocket, s
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
     // First the ear, then the word that it is there: what is given in between is heard.
-    let orders = office.orders.carry();
+    let orders = office.orders.carry_to(worker.api_key.clone());
     office.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
     let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks });
@@ -94,7 +93,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
 async fn speak(
     line: &Line,
     sink: &mut SplitSink<WebSocket, Message>,
-    mut orders: broadcast::Receiver<Addressed>,
+    mut orders: Carrier,
     mut answers: mpsc::Receiver<Vec<u8>>,
 ) {
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
@@ -104,15 +103,9 @@ async fn speak(
                 Some(answer) => Message::Binary(answer.into()),
                 None => return,
             },
-            order = orders.recv() => match order {
-                Ok(addressed) if addressed.to == line.worker().api_key => line.order(addressed.order).await,
-                Ok(_) => continue,
-                // Something was missed: it is said again.
-                Err(RecvError::Lagged(_)) => {
-                    line.office.orders.arrived(line.worker().api_key.clone());
-                    continue;
-                }
-                Err(RecvError::Closed) => return,
+            order = orders.next() => match order {
+                Some(order) => line.order(order).await,
+                None => return,
             },
             _ = ping.tick() => Message::Ping(Bytes::new()),
         };

@@ -27,9 +27,9 @@ use crate::wire::uplink::{self, HEADER, MAX_HEAD, VERSION};
 use nonces::Nonces;
 
 /// How many workers may be connected.
-const WORKERS: usize = 500;
+const WORKERS: usize = 10_000;
 /// How much is read at once.
-const READ: usize = 16 * 1024;
+const READ: usize = 4 * 1024;
 
 /// Who may come in.
 #[derive(Clone)]
