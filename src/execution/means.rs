@@ -42,14 +42,19 @@ fn room(key: &'static str, directory: &Path) -> Room {
     }
 }
 
-/// Counts how many descriptors this process may still open.
+/// How many descriptors this process may have.
 #[must_use]
-pub fn descriptors() -> u64 {
-    let allowed = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+pub fn descriptors_allowed() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// Counts how many descriptors this process has: all there can be where it has too many to count them.
+#[must_use]
+pub fn descriptors_open() -> u64 {
     match std::fs::read_dir("/proc/self/fd") {
         // One of them is the directory that is read.
-        Ok(open) => allowed.saturating_sub((open.count() as u64).saturating_sub(1)),
-        Err(e) if e.raw_os_error().is_some_and(|errno| crate::run::shortage::of_errno(errno).is_some()) => 0,
-        Err(_) => u64::MAX,
+        Ok(open) => (open.count() as u64).saturating_sub(1),
+        Err(e) if e.raw_os_error().is_some_and(|errno| crate::run::shortage::of_errno(errno).is_some()) => u64::MAX,
+        Err(_) => 0,
     }
 }

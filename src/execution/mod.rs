@@ -24,7 +24,7 @@ use tokio::sync::watch;
 pub use connection::{Control, Progress, Running};
 pub use environment::{Environment, of_jobs};
 pub use logs::Logs;
-pub use means::{Means, Room, descriptors};
+pub use means::{Means, Room, descriptors_allowed, descriptors_open};
 pub use pool::ShimProgram;
 pub use remains::{Remains, start as recorded_start};
 

@@ -104,7 +104,7 @@ pub(super) struct Keeper {
     leave: Option<Leave>,
     admission: Admission,
     relief: Relief,
-    /// How many descriptors were left, when they were counted, and how many runs were claimed since.
+    /// How many descriptors were open, when they were counted, and how many runs were claimed since.
     counted: Option<(u64, Instant, u64)>,
 }
 
@@ -365,7 +365,8 @@ impl Keeper {
         let settings = self.context.settings();
         let bounds = Bounds { seats: settings.concurrent_jobs, min_free_bytes: settings.min_free_bytes };
         let counted = self.counted.filter(|(_, at, _)| at.elapsed() < COUNTED);
-        let guess = counted.map(|(left, _, claims)| admission::descriptors_left(left, claims));
+        let allowed = execution::descriptors_allowed();
+        let guess = counted.map(|(open, _, claims)| admission::descriptors_left(allowed.saturating_sub(open), claims));
         let mut facts = Facts {
             backlog: *self.relief.backlog.borrow_and_update(),
             outbox: self.relief.outbox.borrow_and_update().clone(),
@@ -373,8 +374,9 @@ impl Keeper {
             means: Means { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
         };
         if !self.admission.is_certain(&facts, bounds) {
-            facts.means.descriptors = execution::descriptors();
-            self.counted = Some((facts.means.descriptors, Instant::now(), 0));
+            let open = execution::descriptors_open();
+            facts.means.descriptors = allowed.saturating_sub(open);
+            self.counted = Some((open, Instant::now(), 0));
         }
         match self.admission.judge(&facts, bounds) {
             Change::None => {}

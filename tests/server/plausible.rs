@@ -73,7 +73,7 @@ pub async fn fill(stage: &Stage, extent: Extent) -> (RunId, RunId) {
              SELECT 1 + i * 7 % {jobs}, i, 1 + i % {workers}, due, due + 1200000, due + 1900000, due + 1900000 + took, well, 1,
                  CASE WHEN well THEN 'code 0' WHEN i % 3 = 0 THEN 'killed' WHEN i % 7 = 0 THEN 'timed_out' ELSE 'code ' || (1 + i % 3) END
              FROM (SELECT i, i % 17 <> 4 AS well, {now} - ({runs} - i) * 21000000 - took - 9000000 AS due, took
-                 FROM (SELECT i, 4000000 + (i * 7 % {jobs}) % 23 * 11000000 + i % 5 * 900000 AS took FROM n WHERE i <= {runs}));
+                 FROM (SELECT i, (4000000 + (i * 7 % {jobs}) % 23 * 11000000) * (79 + i % 7 * 6) / 100 AS took FROM n WHERE i <= {runs}));
          -- Those that go on, those that wait at workers, and those that are to come.
          INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, attempt, is_manual)
              SELECT 3 + i * 5, 0, 1 + i * 3 % {workers}, {now} - i * 19000000, {now} - i * 18000000, {now} - i * 17000000, 1, i = 2 FROM n WHERE i <= 7;

@@ -125,10 +125,12 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
             .statement_cache_capacity(128);
-        let one = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
+        // A file of ours does not go away: to ask a connection first whether it lives is one more way to its thread and back.
+        let pool = || SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
+        let one = pool().max_connections(1);
         let writer = one.connect_with(options.clone()).await.map_err(opened)?;
         migrate(&writer, &shown).await?;
-        let many = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(PATIENCE);
+        let many = pool().max_connections(READERS);
         let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
         Ok(Self { writer, readers, news })
     }
