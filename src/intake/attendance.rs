@@ -41,22 +41,26 @@ pub(super) struct Attendance {
     pub(super) dismissed: CancellationToken,
 }
 
-/// What there is to tell.
+/// Why there is something to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
+    /// Somebody asks whether we are there.
     Ping,
-    Other,
+    /// Somebody calls for us.
+    Call,
+    /// We stand otherwise than the server knows, or rest and ask whether we should.
+    Ours,
 }
 
 impl Attendance {
     /// Until nobody needs us any more, or the server was told that we have left.
     pub(super) async fn attend(mut self) {
         let mut told = None;
-        loop {
-            let reason = match self.wait(told).await {
-                Some(reason) => reason,
-                None => return,
-            };
+        let mut listens = Instant::now();
+        while let Some(reason) = self.wait(told, listens).await {
+            if reason == Reason::Call {
+                listens = Instant::now() + PAUSE;
+            }
             let stand = self.tell(reason).await;
             told = stand.or(told);
             if stand.is_some_and(|stand| stand.duty == Duty::Offline) {
@@ -66,23 +70,27 @@ impl Attendance {
         }
     }
 
-    /// Waits until there is something to tell; nothing when there never will be.
-    async fn wait(&mut self, told: Option<Stand>) -> Option<Reason> {
+    /// Waits until there is something to tell; nothing when there never will be. Calls are heard from an instant on.
+    async fn wait(&mut self, told: Option<Stand>, listens: Instant) -> Option<Reason> {
         let now = self.posture.borrow_and_update().stand();
         let rests = !matches!(now.duty, Duty::Starting | Duty::Awake);
         let news = async {
             if told == Some(now) {
                 let other = self.posture.wait_for(|posture| posture.stand() != now).await;
-                return other.is_ok().then_some(Reason::Other);
+                return other.is_ok().then_some(Reason::Ours);
             }
-            Some(Reason::Other)
+            Some(Reason::Ours)
+        };
+        let called = async {
+            tokio::time::sleep_until(listens).await;
+            self.bell.called.notified().await;
         };
         tokio::select! {
             biased;
             news = news => news,
             () = self.bell.pinged.notified() => Some(Reason::Ping),
-            () = self.bell.called.notified() => Some(Reason::Other),
-            () = tokio::time::sleep(ASK), if rests => Some(Reason::Other),
+            () = called => Some(Reason::Call),
+            () = tokio::time::sleep(ASK), if rests => Some(Reason::Ours),
         }
     }
 
@@ -92,16 +100,12 @@ impl Attendance {
         let pinged = reason == Reason::Ping;
         loop {
             let posture = *self.posture.borrow_and_update();
-            let began = Instant::now();
             match self.context.client.tell(&self.facts(posture), pinged).await {
                 Ok(request) => {
                     if let Some(request) = request
                         && let Some(inbox) = self.inbox.upgrade()
                     {
                         let _ = inbox.send(Message::Asked(request)).await;
-                    }
-                    if reason == Reason::Other {
-                        tokio::time::sleep_until(began + PAUSE).await;
                     }
                     return Some(posture.stand());
                 }

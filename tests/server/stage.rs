@@ -17,6 +17,8 @@ use crate::subscriber::Subscriber;
 
 /// How long a change may take before a wait for it fails.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// How often is looked without news.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub struct Stage {
     pub fixture: Fixture,
@@ -130,7 +132,8 @@ impl Stage {
         made(self.finish(worker, run, success).await);
     }
 
-    /// Waits until something that is looked up after each piece of news is there.
+    /// Waits until something is there that is looked up after each piece of news, and every so often: not all that is
+    /// written down is news.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut(&Store) -> Option<T>) -> T {
         let mut news = self.fixture.office().news().listen();
         let wait = async {
@@ -138,7 +141,9 @@ impl Stage {
                 if let Some(found) = look(self.store()).await {
                     return found;
                 }
-                assert_ne!(news.next().await, Heard::Closed);
+                if let Ok(heard) = tokio::time::timeout(LOOK_AGAIN, news.next()).await {
+                    assert_ne!(heard, Heard::Closed);
+                }
             }
         };
         tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what} in time"))
