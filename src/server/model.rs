@@ -10,6 +10,9 @@ use chrono_tz::Tz;
 use super::duty::{Asked, Report};
 use crate::run::{ApiKey, Attempt, RunId, Secret, id};
 
+#[cfg(test)]
+pub mod sample;
+
 id! {
     /// A group of people.
     GroupId

@@ -4,59 +4,24 @@ use chrono::DateTime;
 
 use super::*;
 use crate::run::{Attempt, RunId};
-use crate::server::model::{Concurrency, OnLost, PoolId, Retry, Schedule, TemplateId};
+use crate::server::model::Retry;
+use crate::server::model::sample::{self, job};
 
 fn now() -> Instant {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
 }
 
-fn job() -> Job {
-    Job {
-        id: JobId::new(1).unwrap(),
-        parent: None,
-        template: TemplateId::new(1).unwrap(),
-        pool: PoolId::new(1).unwrap(),
-        run_on_all_workers: false,
-        schedule_children_on_error: false,
-        title: "job".to_owned(),
-        description: String::new(),
-        script_content_partial: String::new(),
-        script_content: String::new(),
-        enqueue_is_enabled: true,
-        disabled_reason: String::new(),
-        schedule: Schedule::None,
-        excludes: Vec::new(),
-        notification_addresses: String::new(),
-        fail_times: 0,
-        disable_enqueue_after_fails: None,
-        last_completed_schedule_id: None,
-        run_timeout: None,
-        retry: Retry::default(),
-        on_lost: OnLost::Retry,
-        concurrency: Concurrency::Wait,
-    }
-}
-
 /// A run that is over, or not.
 fn run(id: i64, success: Option<bool>) -> Run {
     Run {
-        id: RunId::new(id).unwrap(),
-        job: JobId::new(1).unwrap(),
         schedule_id: 7,
-        worker: None,
-        pinned: false,
         schedule_dts: now(),
         enqueue_dts: Some(now()),
         start_dts: Some(now()),
         return_dts: success.map(|_| now()),
         return_success: success,
-        pid: None,
-        is_manual: false,
-        schedule_children: true,
         attempt: Attempt(1),
-        losses: 0,
-        retry_of: None,
-        exit: None,
+        ..sample::run(id)
     }
 }
 

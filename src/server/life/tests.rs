@@ -4,8 +4,7 @@ use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
 use super::*;
-use crate::run::RunId;
-use crate::server::model::JobId;
+use crate::server::model::sample;
 
 fn at(seconds: i64) -> Instant {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
@@ -24,25 +23,7 @@ fn other() -> Who {
 }
 
 fn scheduled() -> Run {
-    Run {
-        id: RunId::new(1).unwrap(),
-        job: JobId::new(1).unwrap(),
-        schedule_id: 1,
-        worker: None,
-        pinned: false,
-        schedule_dts: at(0),
-        enqueue_dts: None,
-        start_dts: None,
-        return_dts: None,
-        return_success: None,
-        pid: None,
-        is_manual: false,
-        schedule_children: true,
-        attempt: Attempt(0),
-        losses: 0,
-        retry_of: None,
-        exit: None,
-    }
+    sample::run(1)
 }
 
 fn claimed_run() -> Run {

@@ -1,11 +1,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Present, now};
-use crate::run::{ApiKey, Attempt, Duty, RunId, Secret};
+use crate::run::{ApiKey, Duty, RunId, Secret};
 use crate::server::duty::Report;
-use crate::server::model::{
-    Concurrency, Fire, FireKind, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId, Unit, Worker, WorkerId,
-};
+use crate::server::model::sample;
+use crate::server::model::{Fire, FireKind, Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
 use crate::server::store::{Around, Frame, JobOverview, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -15,30 +14,7 @@ fn at(minutes: i64) -> DateTime<Utc> {
 fn job() -> JobOverview {
     let frame = |title: &str| Frame { title: title.to_owned(), enabled: true };
     JobOverview {
-        job: Job {
-            id: JobId::new(1).unwrap(),
-            parent: None,
-            template: TemplateId::new(1).unwrap(),
-            pool: PoolId::new(1).unwrap(),
-            run_on_all_workers: false,
-            schedule_children_on_error: false,
-            title: "backup".to_owned(),
-            description: String::new(),
-            script_content_partial: String::new(),
-            script_content: String::new(),
-            enqueue_is_enabled: true,
-            disabled_reason: String::new(),
-            schedule: Schedule::None,
-            excludes: Vec::new(),
-            notification_addresses: String::new(),
-            fail_times: 0,
-            disable_enqueue_after_fails: None,
-            last_completed_schedule_id: None,
-            run_timeout: None,
-            retry: Retry::default(),
-            on_lost: OnLost::Retry,
-            concurrency: Concurrency::Wait,
-        },
+        job: Job { title: "backup".to_owned(), ..sample::job() },
         around: Around { project: frame("example"), template: frame("shell"), pool: frame("web") },
         next: None,
         last: None,
@@ -46,25 +22,7 @@ fn job() -> JobOverview {
 }
 
 fn run(id: i64, due: DateTime<Utc>) -> Run {
-    Run {
-        id: RunId::new(id).unwrap(),
-        job: JobId::new(1).unwrap(),
-        schedule_id: id,
-        worker: None,
-        pinned: false,
-        schedule_dts: due,
-        enqueue_dts: None,
-        start_dts: None,
-        return_dts: None,
-        return_success: None,
-        pid: None,
-        is_manual: false,
-        schedule_children: true,
-        attempt: Attempt(0),
-        losses: 0,
-        retry_of: None,
-        exit: None,
-    }
+    Run { schedule_dts: due, ..sample::run(id) }
 }
 
 fn overview(run: Run, worker: Option<&str>) -> RunOverview {

@@ -3,61 +3,15 @@
 use chrono::{DateTime, TimeDelta};
 
 use super::*;
-use crate::run::Attempt;
-use crate::server::model::{JobId, OnLost, Retry, Schedule, TemplateId};
+use crate::server::model::sample::{self, job};
 
 fn worker(id: i64) -> WorkerId {
     WorkerId::new(id).unwrap()
 }
 
-fn job() -> Job {
-    Job {
-        id: JobId::new(1).unwrap(),
-        parent: None,
-        template: TemplateId::new(1).unwrap(),
-        pool: PoolId::new(1).unwrap(),
-        run_on_all_workers: false,
-        schedule_children_on_error: false,
-        title: "job".to_owned(),
-        description: String::new(),
-        script_content_partial: String::new(),
-        script_content: String::new(),
-        enqueue_is_enabled: true,
-        disabled_reason: String::new(),
-        schedule: Schedule::None,
-        excludes: Vec::new(),
-        notification_addresses: String::new(),
-        fail_times: 0,
-        disable_enqueue_after_fails: None,
-        last_completed_schedule_id: None,
-        run_timeout: None,
-        retry: Retry::default(),
-        on_lost: OnLost::Retry,
-        concurrency: Concurrency::Wait,
-    }
-}
-
 /// A run that is due, with a schedule id of its own.
 fn due(id: i64) -> Run {
-    Run {
-        id: RunId::new(id).unwrap(),
-        job: JobId::new(1).unwrap(),
-        schedule_id: id,
-        worker: None,
-        pinned: false,
-        schedule_dts: DateTime::UNIX_EPOCH + TimeDelta::seconds(id),
-        enqueue_dts: None,
-        start_dts: None,
-        return_dts: None,
-        return_success: None,
-        pid: None,
-        is_manual: false,
-        schedule_children: true,
-        attempt: Attempt(0),
-        losses: 0,
-        retry_of: None,
-        exit: None,
-    }
+    Run { schedule_dts: DateTime::UNIX_EPOCH + TimeDelta::seconds(id), ..sample::run(id) }
 }
 
 fn manual(id: i64) -> Run {

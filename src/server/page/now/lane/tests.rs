@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 
 use super::{Asked, Lane, median, part};
 use crate::run::{Attempt, RunId};
+use crate::server::model::sample;
 use crate::server::model::{Instant, JobId, Run, RunExit, State};
 use crate::server::store::{LaneRun, RunOverview};
 
@@ -20,23 +21,14 @@ fn job() -> JobId {
 fn going() -> LaneRun {
     let at = now() - TimeDelta::seconds(60);
     let run = Run {
-        id: RunId::new(12).unwrap(),
         job: job(),
-        schedule_id: 12,
-        worker: None,
-        pinned: false,
         schedule_dts: at,
         enqueue_dts: Some(at),
         start_dts: Some(at),
-        return_dts: None,
-        return_success: None,
-        pid: None,
         is_manual: true,
-        schedule_children: true,
         attempt: Attempt(2),
-        losses: 0,
         retry_of: Some((RunId::new(11).unwrap(), 1)),
-        exit: None,
+        ..sample::run(12)
     };
     let overview = RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) };
     LaneRun { run: overview, project: "Backups".to_owned() }

@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 
 use super::{Excerpt, Summary};
 use crate::run::{Attempt, KillId, RunId};
-use crate::server::model::{Asker, Instant, JobId, KillCause, KillRequest, ProjectId, Run, RunExit};
+use crate::server::model::{self, Asker, Instant, JobId, KillCause, KillRequest, ProjectId, Run, RunExit};
 use crate::server::store::{Other, RunOverview, Somebody, Story};
 
 fn now() -> Instant {
@@ -12,11 +12,7 @@ fn now() -> Instant {
 
 pub(crate) fn sample() -> RunOverview {
     let run = Run {
-        id: RunId::new(12).unwrap(),
         job: JobId::new(3).unwrap(),
-        schedule_id: 12,
-        worker: None,
-        pinned: false,
         schedule_dts: now(),
         enqueue_dts: Some(now()),
         start_dts: Some(now()),
@@ -27,8 +23,8 @@ pub(crate) fn sample() -> RunOverview {
         schedule_children: false,
         attempt: Attempt(2),
         losses: 1,
-        retry_of: None,
         exit: Some(RunExit::Code(3)),
+        ..model::sample::run(12)
     };
     RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }
 }

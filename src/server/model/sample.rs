@@ -1,0 +1,57 @@
+//! A job and a run as plain as they can be, for tests that change what matters to them.
+
+use chrono::DateTime;
+
+use super::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId};
+use crate::run::{Attempt, RunId};
+
+/// A job that is enabled, and runs when somebody asks for it.
+pub fn job() -> Job {
+    Job {
+        id: JobId::new(1).unwrap(),
+        parent: None,
+        template: TemplateId::new(1).unwrap(),
+        pool: PoolId::new(1).unwrap(),
+        run_on_all_workers: false,
+        schedule_children_on_error: false,
+        title: "job".to_owned(),
+        description: String::new(),
+        script_content_partial: String::new(),
+        script_content: String::new(),
+        enqueue_is_enabled: true,
+        disabled_reason: String::new(),
+        schedule: Schedule::None,
+        excludes: Vec::new(),
+        notification_addresses: String::new(),
+        fail_times: 0,
+        disable_enqueue_after_fails: None,
+        last_completed_schedule_id: None,
+        run_timeout: None,
+        retry: Retry::default(),
+        on_lost: OnLost::Retry,
+        concurrency: Concurrency::Wait,
+    }
+}
+
+/// A run of that job that nobody has claimed, due since 1970, with a schedule id of its own.
+pub fn run(id: i64) -> Run {
+    Run {
+        id: RunId::new(id).unwrap(),
+        job: JobId::new(1).unwrap(),
+        schedule_id: id,
+        worker: None,
+        pinned: false,
+        schedule_dts: DateTime::UNIX_EPOCH,
+        enqueue_dts: None,
+        start_dts: None,
+        return_dts: None,
+        return_success: None,
+        pid: None,
+        is_manual: false,
+        schedule_children: true,
+        attempt: Attempt(0),
+        losses: 0,
+        retry_of: None,
+        exit: None,
+    }
+}
