@@ -19,7 +19,7 @@
 //!    source ──▶ intake ──▶ execution ──▶ report           server
 //!    broadcast  door       launch        outbox           api · operator · page · feed
 //!    websocket  hints      pool, shim    courier          schedule · dispatch
-//!    leftover   seats      spool, tree   events           life · chain · store
+//!    leftover   seats      spool, tree   events           life · chain · duty · store
 //!         └──── worker.rs wires left to right ────┘
 //!                daemon/: settings, signals, drain, status, exit code
 //!                command/: `job_runner`, the server's program and the operator's

@@ -3,10 +3,10 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
-use super::runs::{find, follow, update};
+use super::runs::{cancel, find};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
-use crate::server::life::{self, Who};
+use crate::server::life::Who;
 use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
 use crate::server::news::Item;
 
@@ -43,10 +43,7 @@ impl Store {
         let kill = insert(&mut writing, run, over, by, now).await?;
         let mut news = vec![Item::KillAsked(kill.id)];
         if found.state() == State::Scheduled {
-            life::cancel(&mut found, now);
-            update(&mut writing, &found).await?;
-            news.push(Item::RunReturned(run));
-            news.extend(follow(&mut writing, &found, now).await?);
+            news.extend(cancel(&mut writing, &mut found, now).await?);
         }
         writing.commit().await?;
         news.into_iter().for_each(|item| self.news().tell(item));

@@ -231,6 +231,19 @@ pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Resu
     Ok(())
 }
 
+/// Ends a run that nobody has claimed. What there is to tell of it after the commit.
+pub(super) async fn cancel(
+    connection: &mut SqliteConnection,
+    run: &mut Run,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    life::cancel(run, now);
+    update(connection, run).await?;
+    let mut news = vec![Item::RunReturned(run.id)];
+    news.extend(follow(connection, run, now).await?);
+    Ok(news)
+}
+
 /// Does what follows from a run that has just returned. Answers with what there is to tell.
 pub(super) async fn follow(
     connection: &mut SqliteConnection,

@@ -2,10 +2,9 @@
 
 use super::kills::note_kill;
 use super::look::ask_kill;
-use super::runs::{NewRun, find, follow, insert, update};
+use super::runs::{NewRun, cancel, find, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::life;
 use crate::server::model::{Asker, Instant, JobId, KillCause, Run, State};
 use crate::server::news::Item;
 
@@ -68,12 +67,9 @@ impl Store {
         match found.state() {
             State::Completed => Ok(Some(Ending::Over)),
             State::Scheduled => {
-                life::cancel(&mut found, now);
-                update(&mut writing, &found).await?;
                 note_kill(&mut writing, run, by, now).await?;
-                let news = follow(&mut writing, &found, now).await?;
+                let news = cancel(&mut writing, &mut found, now).await?;
                 writing.commit().await?;
-                self.news().tell(Item::RunReturned(run));
                 news.into_iter().for_each(|item| self.news().tell(item));
                 Ok(Some(Ending::Cancelled))
             }
