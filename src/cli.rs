@@ -22,8 +22,8 @@ signals:
 
 exit codes:
   0 drained, or shut down on request   1 left at once   2 usage   66 no config file   69 --status: no worker answers
-  73 a directory cannot be used   75 another worker has the state directory, or handed over
-  78 configuration error   and restart_exit_code, where the server asked for a restart";
+  73 a directory cannot be used   74 the output cannot be written   75 another worker has the state directory,
+  or handed over   78 configuration error   and restart_exit_code, where the server asked for a restart";
 
 /// The words of the command line.
 #[derive(Debug, Parser)]
@@ -94,10 +94,12 @@ const ONE_DASH: [&str; 2] = ["-restart-exit-code", "-restart-exit-status"];
 const RESTART: &str = "--restart-exit-code";
 
 impl Args {
-    /// Those of this process. Ends it where they cannot be understood, or when help was asked for.
-    #[must_use]
-    pub fn of_process() -> Self {
-        Self::parse_from(std::env::args_os().map(two_dashes))
+    /// Those of this process.
+    ///
+    /// # Errors
+    /// That they cannot be understood, or that help or version was asked for.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        Self::try_parse_from(std::env::args_os().map(two_dashes))
     }
 
     /// What the process was started with, for the configuration.

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     // Before anything else: a shim has no settings, no threads and no runtime.
     jobrunner::execution::shim::enter_if_called();
-    ExitCode::from(jobrunner::command::main(jobrunner::command::Args::parse()))
+    ExitCode::from(jobrunner::command::main())
 }

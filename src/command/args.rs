@@ -14,13 +14,15 @@ const HELP: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args
 /// What stands behind the options.
 const AFTER: &str = "\
 server:
-  --server URL or $JOB_RUNNER_SERVER, with the token in the file --token-file or $JOB_RUNNER_TOKEN_FILE;
-  else the server that works in the directory --data (default: ./job_runner_data)
+  --server URL, with the token in the file --token-file; else the server that works in the directory --data;
+  else $JOB_RUNNER_SERVER, with the token in the file $JOB_RUNNER_TOKEN_FILE; else the one in ./job_runner_data.
+  The token goes over https://, or to this machine; over http:// to another one only with --plain-http.
 
 exit codes:
-  0 done   1 refused   2 usage   66 no such file   69 no server answers   73 a directory cannot be used
-  75 another server has the data directory   76 the answer is none of a Job-Runner server
-  77 the token is missing or wrong   78 configuration error
+  0 done   1 refused   2 usage   66 no such file   69 no server answers   73 a directory or file cannot be made
+  74 the output cannot be written   75 another server has the data directory
+  76 the answer is none of a Job-Runner server   77 the token is missing, wrong or not to be sent there
+  78 configuration error
   run: the script's own, 128+n by signal n, 124 timed out, 130 after Ctrl-C";
 
 /// Where data lies unless somebody says otherwise.
@@ -59,7 +61,7 @@ pub enum Command {
 Examples:
   job_runner run backup.sh
   job_runner run --timeout 60 --name nightly backup.sh
-  echo 'echo hello' | job_runner run -
+  printf '#!/bin/sh\\necho hello\\n' | job_runner run -
   job_runner run --detach backup.sh    print the run's id, and leave it to the server
 
 Without a server, one is brought along that lives for this command.
@@ -135,19 +137,22 @@ Examples:
     Worker(Worker),
 }
 
-/// Which server.
+/// Which server. The environment is read where the server is looked for: clap would show its values in the help.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct At {
-    /// Where the server is
-    #[arg(long, value_name = "URL", env = "JOB_RUNNER_SERVER")]
+    /// The address of the server [env: JOB_RUNNER_SERVER]
+    #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// The file with the operator's token
-    #[arg(long, value_name = "FILE", env = "JOB_RUNNER_TOKEN_FILE")]
+    /// The file with the operator's token [env: JOB_RUNNER_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The directory of a server on this machine
-    #[arg(long, value_name = "DIR", default_value = DATA)]
-    pub data: PathBuf,
+    /// The directory of a server on this machine [default: ./job_runner_data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Send the token in clear to another machine
+    #[arg(long)]
+    pub plain_http: bool,
 }
 
 /// `run`
@@ -422,7 +427,7 @@ pub enum Template {
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner template add bash bash.template
-  printf '#!/bin/bash\\nset -eu\\n{{ content|safe }}\\n' | job_runner template add bash -
+  printf '#!/bin/bash\\nset -eu\\n{{ content|safe }}\\n' | job_runner template add strict-bash -
 ")]
     Add(TemplateAdd),
 }
@@ -451,8 +456,8 @@ pub enum Worker {
     /// Make a worker, and print the ini file for its machine
     #[command(help_template = HELP, before_help = "\
 Examples:
-  job_runner worker add web1 > job-runner-worker.ini
-  job_runner worker add web1 --pool web
+  job_runner worker add web1 --output job-runner-worker.ini
+  job_runner worker add web2 --pool web --output web2.ini
 ")]
     Add(WorkerAdd),
 }
@@ -465,6 +470,9 @@ pub struct WorkerAdd {
     /// The pool it is in
     #[arg(long)]
     pub pool: Option<String>,
+    /// Write the ini file there, for this user alone (0600); a file that exists stays
+    #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
+    pub output: Option<PathBuf>,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,

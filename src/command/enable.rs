@@ -10,9 +10,9 @@ use crate::wire::operator::Job;
 pub async fn run(args: OneJob) -> Result<u8, Failure> {
     let job: Job = find::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
     if args.json {
-        table::json(&job);
+        table::json(&job)?;
     } else {
-        print(&format!("job {} ({}) runs when it is due\n", job.id, table::shown(&job.title)));
+        print(&format!("job {} ({}) runs when it is due\n", job.id, table::shown(&job.title)))?;
     }
     Ok(OK)
 }

@@ -2,18 +2,22 @@
 
 use std::error::Error;
 use std::fmt::{Display, Write as _};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 /// Done.
 pub const OK: u8 = 0;
 /// The server refuses it, or the system what every program needs.
 pub const FAILURE: u8 = 1;
+/// The command line cannot be understood.
+pub const USAGE: u8 = 2;
 /// A script or file that is named cannot be read (`EX_NOINPUT`).
 pub const NO_INPUT: u8 = 66;
 /// There is no server, or it does not answer (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;
-/// A directory cannot be used (`EX_CANTCREAT`).
+/// A directory or file cannot be made or used (`EX_CANTCREAT`).
 pub const CANNOT_CREATE: u8 = 73;
+/// What was asked for cannot be written to stdout (`EX_IOERR`).
+pub const OUTPUT: u8 = 74;
 /// Another server has the data directory (`EX_TEMPFAIL`).
 pub const TEMPORARY: u8 = 75;
 /// The answer is not one of a Job-Runner server (`EX_PROTOCOL`).
@@ -62,8 +66,24 @@ pub fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "job_runner: {line}");
 }
 
-/// Prints what was asked for. Who has closed the other end has seen enough.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+/// Prints the answer to a command on stdout. A reader that has closed the other end has seen enough.
+///
+/// # Errors
+/// Any other reason why it cannot be written: a full disk, a closed stdout.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Judges a write to stdout.
+///
+/// # Errors
+/// That it failed, unless nobody reads any more.
+pub fn written(write: io::Result<()>) -> Result<(), Failure> {
+    match write {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(OUTPUT, format!("the output cannot be written: {e}")))
+        }
+        _ => Ok(()),
+    }
 }

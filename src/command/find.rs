@@ -1,56 +1,149 @@
-//! Which server is meant, and how it is spoken to.
+//! Finds the server that a command is for, and the token that belongs to it.
+//!
+//! The command line is stronger than the environment. A token goes to the server it belongs to and to no other: the one
+//! in a data directory to the server that works there, the one of the environment to the server of the environment.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::args::At;
+use super::args::{At, DATA};
 use super::client::Client;
-use super::exit::{CANNOT_CREATE, Failure, NO_PERMISSION, UNAVAILABLE};
+use super::exit::{CANNOT_CREATE, Failure, NO_PERMISSION, UNAVAILABLE, USAGE};
+use crate::rest::is_loopback;
 use crate::server::data;
 use crate::server::token::{self, OperatorToken};
 
-/// The server that the command line or the environment names, or that works in the data directory; nothing if there
-/// is none.
-pub fn configured(at: &At) -> Result<Option<Client>, Failure> {
-    if let Some(server) = at.server.as_deref().filter(|server| !server.is_empty()) {
-        return named(server, at).map(Some);
-    }
-    let unreadable = |e: io::Error| Failure::new(CANNOT_CREATE, format!("{}: {e}", at.data.display()));
-    let Some(http) = data::at_work(&at.data).map_err(unreadable)? else { return Ok(None) };
-    let url = format!("http://{http}/");
-    let url = Url::parse(&url).map_err(|e| Failure::new(UNAVAILABLE, format!("{url}: {e}")))?;
-    Client::new(url, read(&at.data.join(token::FILE))?).map(Some)
+#[cfg(test)]
+mod tests;
+
+/// The variables that name a server, where they are set and not empty.
+#[derive(Clone, Debug, Default)]
+struct Environment {
+    server: Option<String>,
+    token_file: Option<PathBuf>,
+    plain_http: bool,
 }
 
-/// The server that is meant; there must be one.
+impl Environment {
+    fn of_process() -> Self {
+        let text = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_yes = |value: &str| matches!(value, "1" | "yes" | "true" | "on");
+        Self {
+            server: text("JOB_RUNNER_SERVER").map(|server| server.to_string_lossy().into_owned()),
+            token_file: text("JOB_RUNNER_TOKEN_FILE").map(PathBuf::from),
+            plain_http: text("JOB_RUNNER_PLAIN_HTTP")
+                .and_then(|value| value.into_string().ok())
+                .is_some_and(|v| is_yes(&v)),
+        }
+    }
+}
+
+/// The server that a command is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    /// The one at this address, which was given under this name.
+    Named { address: String, by: &'static str },
+    /// The one that works in this directory.
+    InDirectory(PathBuf),
+}
+
+/// The server that the command line or the environment names, or that works in the data directory; `None` where none
+/// works there.
+pub fn configured(at: &At) -> Result<Option<Client>, Failure> {
+    let environment = Environment::of_process();
+    match target(at, &environment) {
+        Target::Named { address, by } => named(&address, by, at, &environment).map(Some),
+        Target::InDirectory(data) => in_directory(&data, at),
+    }
+}
+
+/// The server that a command is for; there must be one.
 pub fn server(at: &At) -> Result<Client, Failure> {
     configured(at)?.ok_or_else(|| {
-        let data = at.data.display();
+        let data = directory(at).display();
         let what =
             format!("no server works in {data}: start one with `job_runner standalone`, or name one with --server");
         Failure::new(UNAVAILABLE, what)
     })
 }
 
-fn named(server: &str, at: &At) -> Result<Client, Failure> {
-    let wrong =
-        |what: &str| Failure::new(2, format!("--server {server}: {what}; allowed is http:// or https:// and a host"));
-    let url = Url::parse(server).map_err(|e| wrong(&e.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(wrong("is no such URL"));
+fn target(at: &At, environment: &Environment) -> Target {
+    let named = |address: &String, by| Target::Named { address: address.clone(), by };
+    match (at.server.as_ref().filter(|server| !server.is_empty()), &at.data, &environment.server) {
+        (Some(server), _, _) => named(server, "--server"),
+        (None, Some(data), _) => Target::InDirectory(data.clone()),
+        (None, None, Some(server)) => named(server, "JOB_RUNNER_SERVER"),
+        (None, None, None) => Target::InDirectory(PathBuf::from(DATA)),
     }
-    let own = at.data.join(token::FILE);
-    let file = match &at.token_file {
-        Some(file) => file,
-        None if own.exists() => &own,
-        None => {
-            let what = "the operator's token is needed: give --token-file or set JOB_RUNNER_TOKEN_FILE";
-            return Err(Failure::new(NO_PERMISSION, what));
-        }
+}
+
+fn directory(at: &At) -> &Path {
+    at.data.as_deref().unwrap_or(Path::new(DATA))
+}
+
+fn in_directory(data: &Path, at: &At) -> Result<Option<Client>, Failure> {
+    let Some(url) = url_at_work(data)? else { return Ok(None) };
+    let own = data.join(token::FILE);
+    Client::new(url, read(at.token_file.as_deref().unwrap_or(&own))?).map(Some)
+}
+
+/// The address of the server that works in a directory.
+fn url_at_work(data: &Path) -> Result<Option<Url>, Failure> {
+    let unreadable = |e: io::Error| Failure::new(CANNOT_CREATE, format!("{}: {e}", data.display()));
+    let Some(http) = data::at_work(data).map_err(unreadable)? else { return Ok(None) };
+    let url = format!("http://{http}/");
+    Url::parse(&url).map(Some).map_err(|e| Failure::new(UNAVAILABLE, format!("{url}: {e}")))
+}
+
+fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<Client, Failure> {
+    let url = parse(address).map_err(|what| Failure::new(USAGE, format!("{by}: {what}")))?;
+    let Some(file) = token_file(&url, at, environment)? else {
+        let what = format!("the operator's token for {url} is needed: give --token-file or set JOB_RUNNER_TOKEN_FILE");
+        return Err(Failure::new(NO_PERMISSION, what));
     };
-    Client::new(url, read(file)?)
+    if url.scheme() == "http" && !is_loopback(&url) && !at.plain_http && !environment.plain_http {
+        let what = format!(
+            "the token would go to {url} unencrypted: use https://, or --plain-http (JOB_RUNNER_PLAIN_HTTP=yes) in a \
+             network you trust"
+        );
+        return Err(Failure::new(NO_PERMISSION, what));
+    }
+    Client::new(url, read(&file)?)
+}
+
+/// An address of a server. What is wrong is said without the address, which may hold a password.
+fn parse(address: &str) -> Result<Url, String> {
+    let url = Url::parse(address).map_err(|e| format!("{e}; allowed is http:// or https:// and a host"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("the URL is not http:// or https:// and a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user or password in the URL is not used; name the token with --token-file".to_owned());
+    }
+    Ok(url)
+}
+
+/// The file with the token that belongs to the server at this address.
+fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+    if at.token_file.is_some() {
+        return Ok(at.token_file.clone());
+    }
+    let is_meant =
+        environment.server.as_deref().is_none_or(|server| Url::parse(server).is_ok_and(|other| other == *url));
+    if let Some(file) = environment.token_file.clone().filter(|_| is_meant) {
+        return Ok(Some(file));
+    }
+    let data = directory(at);
+    let works_there = url_at_work(data)?.is_some_and(|own| is_same_server(&own, url));
+    Ok(works_there.then(|| data.join(token::FILE)))
+}
+
+/// Whether an address is that of the server of this machine at `own`, under its name or another one of loopback.
+fn is_same_server(own: &Url, url: &Url) -> bool {
+    let is_it = own.host() == url.host() || (is_loopback(own) && is_loopback(url));
+    is_it && own.scheme() == url.scheme() && own.port_or_known_default() == url.port_or_known_default()
 }
 
 fn read(file: &Path) -> Result<OperatorToken, Failure> {

@@ -16,9 +16,9 @@ pub async fn run(args: Job) -> Result<u8, Failure> {
         NewJob { title, script, every, cron, zone, after, project, template, pool, timeout, retries, concurrency };
     let made: Made = find::server(&args.at)?.post(&["jobs"], &new).await?;
     if args.json {
-        table::json(&made);
+        table::json(&made)?;
     } else {
-        print(&format!("job {} ({}) is made\n", made.id, table::shown(&made.title)));
+        print(&format!("job {} ({}) is made\n", made.id, table::shown(&made.title)))?;
     }
     Ok(OK)
 }

@@ -9,10 +9,10 @@ use crate::wire::operator::{Job, Jobs};
 pub async fn run(args: List) -> Result<u8, Failure> {
     let answer: Jobs = find::server(&args.at)?.get(&["jobs"], &[]).await?;
     if args.json {
-        json(&answer);
+        json(&answer)?;
     } else {
         let rows: Vec<_> = answer.jobs.iter().map(row).collect();
-        print(&table(["ID", "TITLE", "POOL", "SCHEDULE", "ENABLED", "NEXT", "LAST RUN"], &rows));
+        print(&table(["ID", "TITLE", "POOL", "SCHEDULE", "ENABLED", "NEXT", "LAST RUN"], &rows))?;
     }
     Ok(OK)
 }

@@ -10,7 +10,7 @@ use crate::wire::operator::Stopped;
 pub async fn run(args: Kill) -> Result<u8, Failure> {
     let stopped: Stopped = find::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
     if args.json {
-        table::json(&stopped);
+        table::json(&stopped)?;
         return Ok(OK);
     }
     let said = match stopped.what.as_str() {
@@ -18,6 +18,6 @@ pub async fn run(args: Kill) -> Result<u8, Failure> {
         "cancelled" => "cancelled: nobody had begun it",
         _ => "was over already",
     };
-    print(&format!("run {}: {said}\n", stopped.run));
+    print(&format!("run {}: {said}\n", stopped.run))?;
     Ok(OK)
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::args::Logs;
 use super::client::Client;
-use super::exit::{FAILURE, Failure, OK};
+use super::exit::{FAILURE, Failure, OK, written};
 use super::find;
 use super::watch::{Seen, Watch};
 use crate::wire::operator::Runs;
@@ -13,17 +13,21 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
     let client = find::server(&args.at)?;
     let run = which(&client, &args.run).await?;
     if !args.follow {
-        // Who has closed the other end has seen enough.
-        let print = |piece: &[u8]| std::io::stdout().lock().write_all(piece).is_ok();
+        let mut printed = Ok(());
+        let print = |piece: &[u8]| {
+            let mut out = std::io::stdout().lock();
+            printed = out.write_all(piece).and_then(|()| out.flush());
+            printed.is_ok()
+        };
         client.text(&["runs", &run.to_string(), "log"], print).await?;
-        return Ok(OK);
+        return written(printed).map(|()| OK);
     }
     let mut watch = Watch::new(client, run);
     loop {
         match watch.next().await? {
-            Seen::Run(run) if run.state.is_over() => return Ok(OK),
-            Seen::Closed => return Ok(OK),
-            Seen::Run(_) | Seen::Log => {}
+            Seen::Run(run) if !run.state.is_over() => {}
+            Seen::Log => {}
+            Seen::Run(_) | Seen::Closed => return watch.conclude(OK),
         }
     }
 }

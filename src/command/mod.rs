@@ -35,14 +35,36 @@ mod zone;
 
 use std::future::Future;
 
-pub use args::Args;
-use args::Command;
+use args::{Args, Command};
+use clap::Parser;
 use exit::Failure;
 
-/// Does what the command line says, and answers with the exit code.
+/// Does what the command line of this process says, and answers with the exit code.
 #[must_use]
-pub fn main(args: Args) -> u8 {
-    let done = match args.command {
+pub fn main() -> u8 {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => return help_or_usage(&e),
+    };
+    carry_out(args).unwrap_or_else(|failure| {
+        exit::say(&failure.message);
+        failure.code
+    })
+}
+
+/// Prints the help that was asked for, or what is wrong with the command line.
+fn help_or_usage(said: &clap::Error) -> u8 {
+    match exit::written(said.print()) {
+        Ok(()) => u8::try_from(said.exit_code()).unwrap_or(exit::USAGE),
+        Err(failure) => {
+            exit::say(&failure.message);
+            failure.code
+        }
+    }
+}
+
+fn carry_out(args: Args) -> Result<u8, Failure> {
+    match args.command {
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Standalone(args) => on_runtime(standalone::run(args)),
         Command::Serve(args) => serve::run(&args),
@@ -58,11 +80,7 @@ pub fn main(args: Args) -> u8 {
         Command::Job(args) => on_runtime(job::run(args)),
         Command::Template(args) => on_runtime(template::run(args)),
         Command::Worker(args) => on_runtime(worker::run(args)),
-    };
-    done.unwrap_or_else(|failure| {
-        exit::say(&failure.message);
-        failure.code
-    })
+    }
 }
 
 /// Works on a runtime of its own, which nothing outlives.

@@ -33,7 +33,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
 async fn there(client: &Client, submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, Failure> {
     let run: Run = client.post(&["runs"], submit).await?;
     if args.detach {
-        print(&format!("{}\n", run.id));
+        print(&format!("{}\n", run.id))?;
         return Ok(OK);
     }
     if !args.quiet {
@@ -88,7 +88,7 @@ async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) ->
         if !quiet {
             say(verdict(&run));
         }
-        return Ok(match asked {
+        return watch.conclude(match asked {
             Some(signal) if run.state == State::Killed => BY_SIGNAL + signal,
             _ => exit_code(&run),
         });

@@ -12,10 +12,10 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
     query.extend(args.job.as_deref().map(|job| ("job", job)));
     let answer: Runs = find::server(&args.at)?.get(&["runs"], &query).await?;
     if args.json {
-        json(&answer);
+        json(&answer)?;
     } else {
         let rows: Vec<_> = answer.runs.iter().map(row).collect();
-        print(&table(["RUN", "JOB", "STATE", "DUE", "TOOK", "WORKER", "EXIT"], &rows));
+        print(&table(["RUN", "JOB", "STATE", "DUE", "TOOK", "WORKER", "EXIT"], &rows))?;
     }
     Ok(OK)
 }

@@ -10,9 +10,9 @@ use crate::wire::operator::Run;
 pub async fn run(args: OneJob) -> Result<u8, Failure> {
     let run: Run = find::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
     if args.json {
-        table::json(&run);
+        table::json(&run)?;
     } else {
-        print(&format!("run {} of {} is due now\n", run.id, table::shown(&run.title)));
+        print(&format!("run {} of {} is due now\n", run.id, table::shown(&run.title)))?;
     }
     Ok(OK)
 }

@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     };
     if args.check_config {
         let lines: String = loaded.effective.iter().map(|entry| format!("{entry}\n")).collect();
-        print(&lines);
+        print(&lines)?;
         loaded.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
         return Ok(OK);
     }

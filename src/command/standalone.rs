@@ -57,8 +57,7 @@ fn announce(args: &Args, server: &Server) -> Result<(), Failure> {
         "Job Runner works in {}. Its page:\n\n    {base}login?token={token}\n\n\
          In another terminal here: job_runner jobs, runs, logs, run SCRIPT, job add SCRIPT. Ctrl-C ends it.\n",
         args.data.display()
-    ));
-    Ok(())
+    ))
 }
 
 /// An example that runs at once, and every hour.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Local};
 use serde::Serialize;
 
-use super::exit::print;
+use super::exit::{FAILURE, Failure, print};
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +14,12 @@ mod tests;
 const CELL: usize = 60;
 
 /// Prints an answer as JSON.
-pub fn json(answer: &impl Serialize) {
-    print(&format!("{}\n", serde_json::to_string_pretty(answer).unwrap_or_default()));
+///
+/// # Errors
+/// That it cannot be written.
+pub fn json(answer: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(answer).map_err(|e| Failure::of(FAILURE, &e))?;
+    print(&format!("{text}\n"))
 }
 
 /// Rows under their headings, as wide as they have to be.

@@ -10,9 +10,9 @@ pub async fn run(args: Template) -> Result<u8, Failure> {
     let new = NewTemplate { title: name, body: reading::read(&file)?, project };
     let made: Made = find::server(&at)?.post(&["templates"], &new).await?;
     if json {
-        table::json(&made);
+        table::json(&made)?;
     } else {
-        print(&format!("template {} ({}) is made\n", made.id, table::shown(&made.title)));
+        print(&format!("template {} ({}) is made\n", made.id, table::shown(&made.title)))?;
     }
     Ok(OK)
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::client::{Client, Lines};
-use super::exit::{BY_SIGNAL, FAILURE, Failure, OK, TIMED_OUT, UNAVAILABLE};
+use super::exit::{BY_SIGNAL, FAILURE, Failure, OK, TIMED_OUT, UNAVAILABLE, say, written};
 use crate::rest::Backoff;
 use crate::wire::operator::{Line, Run, State};
 
@@ -26,8 +26,18 @@ pub struct Watch {
     /// How many bytes of log were printed, and how many of them come again on a new connection.
     printed: usize,
     again: usize,
-    /// Whether somebody still reads.
-    open: bool,
+    out: Output,
+}
+
+/// What became of the output so far.
+#[derive(Debug)]
+enum Output {
+    /// Somebody reads it.
+    Open,
+    /// Nobody reads any more: what follows is not printed.
+    Closed,
+    /// It could not be written: what follows is not printed.
+    Failed(Failure),
 }
 
 /// What happened.
@@ -37,14 +47,14 @@ pub enum Seen {
     Run(Run),
     /// Something was printed.
     Log,
-    /// Nobody reads any more.
+    /// What was printed did not arrive, and nothing more is printed.
     Closed,
 }
 
 impl Watch {
     /// Watches a run from its beginning.
     pub fn new(client: Client, run: i64) -> Self {
-        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, open: true }
+        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, out: Output::Open }
     }
 
     /// What happens next. May be dropped and asked again.
@@ -96,12 +106,29 @@ impl Watch {
         self.again -= known;
         let new = &text.as_bytes()[known..];
         self.printed += new.len();
-        let mut out = std::io::stdout().lock();
-        if self.open && out.write_all(new).and_then(|()| out.flush()).is_err() {
-            self.open = false;
-            return Seen::Closed;
+        if !matches!(self.out, Output::Open) {
+            return Seen::Log;
         }
-        Seen::Log
+        let mut out = std::io::stdout().lock();
+        let Err(error) = out.write_all(new).and_then(|()| out.flush()) else { return Seen::Log };
+        self.out = written(Err(error)).map_or_else(Output::Failed, |()| Output::Closed);
+        Seen::Closed
+    }
+
+    /// The exit code of a command that watched to the end and would exit with `code`: output that was lost is an
+    /// error, but says less than a script's own.
+    ///
+    /// # Errors
+    /// That the output could not be written.
+    pub fn conclude(self, code: u8) -> Result<u8, Failure> {
+        match self.out {
+            Output::Failed(failure) if code == OK => Err(failure),
+            Output::Failed(failure) => {
+                say(&failure.message);
+                Ok(code)
+            }
+            Output::Open | Output::Closed => Ok(code),
+        }
     }
 }
 

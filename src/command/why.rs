@@ -11,9 +11,9 @@ use crate::wire::operator::{Fact, Why};
 pub async fn run(args: OneJob) -> Result<u8, Failure> {
     let why: Why = find::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
     if args.json {
-        json(&why);
+        json(&why)?;
     } else {
-        print(&text(&why));
+        print(&text(&why))?;
     }
     Ok(OK)
 }

@@ -1,20 +1,72 @@
 //! `job_runner worker add`
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use nix::sys::stat::{Mode, SFlag, fstat};
+
 use super::args::{Worker, WorkerAdd};
-use super::exit::{Failure, OK, print, say};
+use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
 use super::{find, table};
 use crate::server::enrol;
 use crate::wire::operator::{MadeWorker, NewWorker};
 
 pub async fn run(args: Worker) -> Result<u8, Failure> {
-    let Worker::Add(WorkerAdd { name, pool, json, at }) = args;
+    let Worker::Add(WorkerAdd { name, pool, output, json, at }) = args;
     let client = find::server(&at)?;
+    // Before there is a worker: its secret is told once.
+    let file = output.map(SecretFile::create).transpose()?;
     let made: MadeWorker = client.post(&["workers"], &NewWorker { title: name, pool }).await?;
-    if json {
-        table::json(&made);
-    } else {
-        print(&enrol::ini(&made, client.base()));
-        say(format_args!("worker {} is made; the secret is told this once", made.api_key));
+    let ini = enrol::ini(&made, client.base());
+    match file {
+        _ if json => table::json(&made)?,
+        Some(file) => file.keep(&ini)?,
+        None => print(&ini)?,
+    }
+    say(format_args!("worker {} is made; the secret is told this once", made.api_key));
+    if is_readable_by_others() {
+        say("the file that this was written to can be read by others: use --output FILE, or chmod 600 it");
     }
     Ok(OK)
+}
+
+/// A new file for this user alone, which goes again unless it is kept.
+struct SecretFile {
+    path: PathBuf,
+    file: File,
+    is_kept: bool,
+}
+
+impl SecretFile {
+    fn create(path: PathBuf) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", path.display())))?;
+        Ok(Self { path, file, is_kept: false })
+    }
+
+    fn keep(mut self, text: &str) -> Result<(), Failure> {
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
+        written.map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", self.path.display())))?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether stdout is a file that other users may read.
+fn is_readable_by_others() -> bool {
+    let others = Mode::S_IRGRP | Mode::S_IROTH;
+    fstat(std::io::stdout()).is_ok_and(|stat| {
+        SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
+            && Mode::from_bits_truncate(stat.st_mode).intersects(others)
+    })
 }

@@ -19,12 +19,12 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
 async fn list(args: List) -> Result<u8, Failure> {
     let answer: Workers = find::server(&args.at)?.get(&["workers"], &[]).await?;
     if args.json {
-        json(&answer);
+        json(&answer)?;
     } else {
         let rows: Vec<_> = answer.workers.iter().map(row).collect();
         let headings =
             ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
-        print(&table(headings, &rows));
+        print(&table(headings, &rows))?;
     }
     Ok(OK)
 }
@@ -63,7 +63,7 @@ async fn act(action: Action, now: bool, on: On) -> Result<u8, Failure> {
     let act = operator::Act { workers: on.workers, action, now, by: Some(who()), reason: on.reason };
     let acted: Acted = find::server(&on.at)?.post(&["workers", "act"], &act).await?;
     if on.json {
-        json(&acted);
+        json(&acted)?;
     }
     let mut code = OK;
     for worker in acted.workers {
@@ -73,7 +73,7 @@ async fn act(action: Action, now: bool, on: On) -> Result<u8, Failure> {
                 say(shown(error));
             }
             (None, true) => {}
-            (None, false) => print(&format!("{}\n", shown(&what(&worker, action, now)))),
+            (None, false) => print(&format!("{}\n", shown(&what(&worker, action, now))))?,
         }
     }
     Ok(code)

@@ -64,6 +64,8 @@ pub const EXIT_DRAINED: u8 = 0;
 pub const EXIT_FAILURE: u8 = 1;
 /// A place that is needed cannot be used.
 pub const EXIT_CANNOT_CREATE: u8 = 73;
+/// What was asked for cannot be written to stdout.
+pub const EXIT_OUTPUT: u8 = 74;
 /// Another worker has the state directory, or this one handed over.
 pub const EXIT_TEMPORARY: u8 = 75;
 /// The configuration is wrong.
@@ -71,7 +73,18 @@ pub const EXIT_CONFIG: u8 = 78;
 
 /// Does what the command line says, and answers with the exit code.
 #[must_use]
-pub fn main(args: &Args) -> u8 {
+pub fn main(args: Result<Args, clap::Error>) -> u8 {
+    match args {
+        Ok(args) => carry_out(&args),
+        // Help and version go to stdout with 0, complaints to stderr with 2.
+        Err(said) => match written(said.print()) {
+            0 => u8::try_from(said.exit_code()).unwrap_or(EXIT_FAILURE),
+            code => code,
+        },
+    }
+}
+
+fn carry_out(args: &Args) -> u8 {
     // Before the secret is read: no core is written of us, and nobody of our user looks into our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
     let loaded = match config::load(args.config_path.as_deref(), &args.surroundings()) {
@@ -112,14 +125,28 @@ fn question(args: &Args) -> Option<Question> {
 
 fn check_config(loaded: &Loaded) -> u8 {
     let (warnings, mistakes) = config::check_places(&loaded.settings);
-    let mut out = std::io::stdout().lock();
-    for entry in &loaded.effective {
-        let _ = writeln!(out, "{entry}");
-    }
-    let _ = out.flush();
+    let entries: String = loaded.effective.iter().map(|entry| format!("{entry}\n")).collect();
+    let printed = print(&entries);
     say_lines("warning: ", loaded.warnings.iter().chain(&warnings));
     say_lines("", &mistakes);
-    if mistakes.is_empty() { 0 } else { EXIT_CONFIG }
+    if mistakes.is_empty() { printed } else { EXIT_CONFIG }
+}
+
+/// Prints what was asked for on stdout, and answers with the exit code.
+fn print(text: &str) -> u8 {
+    let mut out = std::io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// The exit code after a write to stdout. A reader that has closed the other end has seen enough.
+fn written(write: std::io::Result<()>) -> u8 {
+    match write {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(format_args!("the output cannot be written: {e}"));
+            EXIT_OUTPUT
+        }
+        _ => 0,
+    }
 }
 
 /// Says something on stderr; where nobody listens, nothing is lost.

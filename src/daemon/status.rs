@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::{EXIT_FAILURE, say, socket_path};
+use super::{EXIT_FAILURE, print, say, socket_path};
 use crate::intake::Wakefulness;
 use crate::worker::Worker;
 
@@ -185,10 +185,7 @@ pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
         (Question::Status, false) => table(&text),
         (Question::Sleep | Question::Wake, false) => obeyed(&text),
     };
-    match std::io::stdout().lock().write_all(shown.as_bytes()) {
-        Ok(()) => 0,
-        Err(_) => EXIT_FAILURE,
-    }
+    print(&shown)
 }
 
 /// What a worker does that was put to sleep or woken up, in a line.

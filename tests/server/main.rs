@@ -6,6 +6,8 @@ mod browser;
 mod chains;
 mod claims;
 mod command;
+mod command_output;
+mod command_tokens;
 mod crashes;
 mod differences;
 mod dispatch;

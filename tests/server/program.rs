@@ -51,7 +51,11 @@ impl Place {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(JOB_RUNNER);
+        self.command_of(JOB_RUNNER, args)
+    }
+
+    fn command_of(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JOB_RUNNER_") {
                 command.env_remove(name);
@@ -69,7 +73,12 @@ impl Place {
 
     /// Starts a command that lasts.
     pub fn start(&self, args: &[&str]) -> Lasting {
-        let mut child = self.command(args).spawn().expect("the command");
+        self.start_by(JOB_RUNNER, args)
+    }
+
+    /// Starts another program in this directory, which becomes a command that lasts.
+    pub fn start_by(&self, program: &str, args: &[&str]) -> Lasting {
+        let mut child = self.command_of(program, args).spawn().expect("the command");
         let out = BufReader::new(child.stdout.take().expect("its output"));
         Lasting { child, out }
     }
@@ -135,7 +144,8 @@ async fn rest(from: &mut (impl AsyncRead + Unpin), into: &mut String) {
     from.read_to_string(into).await.expect("text");
 }
 
-async fn finish(child: Child) -> Done {
+/// Waits for the end of a command.
+pub async fn finish(child: Child) -> Done {
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("an end in time");
     let output = output.expect("an end");
     let text = |bytes| String::from_utf8(bytes).expect("text");

@@ -272,3 +272,15 @@ fn nobody_to_listen_is_no_reason_to_panic() {
         assert!(code.is_some_and(|code| code != 101), "{argument}: {code:?}");
     }
 }
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let home = Home::new(INI);
+    for words in [&["--help"][..], &["--version"], &["--config-path", "worker.ini", "--check-config"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = home.command().args(words).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let said = Said::from(child.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(74), "{words:?}: {}", said.err);
+        assert!(said.err.contains("output cannot be written: No space left"), "{words:?}: {}", said.err);
+    }
+}
