@@ -87,6 +87,28 @@ pub const ROWS: &[Row] = &[
     row("own_history3.announced_p99", "due to announced, p99", "ms", Goal::None),
     row("own_history6.runs", "after 1,000,000 runs", "runs/s", Goal::None),
     row("own_history6.announced_p99", "due to announced, p99", "ms", Goal::None),
+    row("abuse_silence.peak", "1,000 connections that say nothing: peak memory of the server", "MB", LessThan(150.0)),
+    row("abuse_silence.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row("abuse_heads.peak", "1,000 heads of 60 kB that do not end: peak memory of the server", "MB", LessThan(150.0)),
+    row("abuse_heads.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row("abuse_login.peak", "100 forms of 4 MB that do not end: peak memory of the server", "MB", LessThan(150.0)),
+    row("abuse_login.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row(
+        "abuse_unsigned.peak",
+        "20 calls of 32 MB that nobody signed: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
+    row("abuse_unsigned.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row(
+        "abuse_pages.peak",
+        "all logs of 240 MB read four times at once: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
+    row("abuse_pages.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row("abuse_uplink.peak", "12 messages of 20 MB that do not end: peak memory of the server", "MB", LessThan(150.0)),
+    row("abuse_uplink.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
 ];
 
 /// What a build without optimization must reach: a third of what it reached on two cores when this was written. Less is no

@@ -68,7 +68,14 @@ impl Own {
         let path = folder.path().join("server.ini");
         fs::write(&path, ini)?;
         let log = fs::File::create(folder.path().join("server.log"))?;
-        let mut command = Command::new(program);
+        let mut command = match data.descriptors {
+            None => Command::new(program),
+            Some(descriptors) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(program);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JOB_RUNNER_") {
                 command.env_remove(&name);

@@ -27,6 +27,10 @@ pub struct Data {
     pub due: Vec<Due>,
     /// What they do.
     pub script: String,
+    /// How many runs that are over have a log, and how long each is, in bytes.
+    pub logs: (usize, usize),
+    /// How many descriptors the server may have, if that is not left as it is.
+    pub descriptors: Option<u32>,
 }
 
 /// Runs to come, each of a job of its own.
@@ -57,6 +61,7 @@ pub async fn fill(place: &Path, data: &Data) -> Result<Vec<Moment>, Failure> {
     Store::open(&file, News::default()).await?.close().await;
     let mut connection = SqliteConnectOptions::new().filename(file).pragma("cache_size", "-200000").connect().await?;
     sqlx::raw_sql(AssertSqlSafe(things(data))).execute(&mut connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(logs(data.logs))).execute(&mut connection).await?;
     let (now, mut jobs, mut begins) = (moment::now(), data.jobs, Vec::new());
     for due in &data.due {
         let begin = now + due.after;
@@ -74,7 +79,7 @@ fn numbers(most: usize) -> String {
 }
 
 fn things(data: &Data) -> String {
-    let Data { workers, seats, jobs, history, due, script } = data;
+    let Data { workers, seats, jobs, history, due, script, .. } = data;
     let script = script.replace('\'', "''");
     let all_jobs = jobs + due.iter().map(|due| due.count).sum::<usize>();
     format!(
@@ -104,5 +109,22 @@ fn runs(due: &Due, jobs: usize, first: Moment) -> String {
         "{} INSERT INTO run (job, schedule_id, schedule_dts, is_manual)
              SELECT {jobs} + i, {jobs} + i, {first} + (i - 1) * {every}, 1 FROM n WHERE i <= {count};",
         numbers((*count).max(1)),
+    )
+}
+
+/// Logs of runs that were over long ago, in chunks as the server writes them.
+fn logs((count, bytes): (usize, usize)) -> String {
+    const CHUNK: usize = 65_536;
+    let chunks = bytes.div_ceil(CHUNK).max(1);
+    format!(
+        "BEGIN;
+         {} INSERT INTO run (id, job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, return_dts, return_success, pid, attempt)
+             SELECT 1000000 + i, 1, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {count};
+         INSERT INTO run_log (run, bytes, newlines, unended) SELECT id, {chunks} * {CHUNK}, 0, 1 FROM run WHERE id > 1000000;
+         {} INSERT INTO log_chunk (log, start, newlines, data)
+             SELECT run_log.id, (i - 1) * {CHUNK}, 0, CAST(printf('%.*c', {CHUNK}, 'x') AS BLOB) FROM run_log, n;
+         COMMIT;",
+        numbers(count.max(1)),
+        numbers(chunks),
     )
 }

@@ -1,6 +1,7 @@
 //! What is measured. Each file is one thing that a worker or a server does; each function does it once, checks that it was done
 //! right, and answers its figures.
 
+mod abuse;
 mod backlog;
 mod crowd;
 mod drain;
@@ -53,6 +54,12 @@ pub const NAMES: &[&str] = &[
     "own_history4",
     "own_history5",
     "own_history6",
+    "abuse_silence",
+    "abuse_heads",
+    "abuse_login",
+    "abuse_unsigned",
+    "abuse_pages",
+    "abuse_uplink",
 ];
 
 /// Who is measured, and how thoroughly.
@@ -91,7 +98,7 @@ impl Subject {
 
 /// Whether the original can be put through it in reasonable time.
 pub fn suits_original(name: &str) -> bool {
-    !name.starts_with("own_") && !["crowd", "endurance", "backlog"].contains(&name)
+    !name.starts_with("own_") && !name.starts_with("abuse_") && !["crowd", "endurance", "backlog"].contains(&name)
 }
 
 /// Does it once.
@@ -124,6 +131,7 @@ pub async fn measure(name: &str, subject: &Subject) -> Result<Sample, Failure> {
         "endurance" => endurance::in_a_row(subject).await,
         "backlog" => backlog::undelivered(subject).await,
         "idle" => idle::does_nothing(subject).await,
+        case if abuse::CASES.contains(&case) => abuse::of(case, subject).await,
         _ => Err(Failure(format!("nothing is called {name}"))),
     }
 }
