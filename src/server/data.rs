@@ -1,16 +1,21 @@
 //! The data directory: one server at a time, and where to find the one that works.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::token;
+
 #[cfg(test)]
 mod tests;
+
+/// The database, in the data directory.
+pub const DATABASE: &str = "job_runner.sqlite";
 
 /// The file that is locked while a server works. It holds the address of the server.
 const LOCK: &str = "server.lock";
@@ -23,6 +28,9 @@ pub enum DataError {
     /// It cannot be made or written.
     #[error("the data directory {0} cannot be used")]
     Unusable(PathBuf, #[source] io::Error),
+    /// Anybody could put files into it.
+    #[error("other users may write into the data directory {0}; chmod 700 it")]
+    Writable(PathBuf),
     /// Another server has it.
     #[error("another server works in the data directory {0}; one at a time is allowed")]
     Taken(PathBuf),
@@ -42,9 +50,10 @@ impl Data {
     pub fn take(path: &Path) -> Result<Self, DataError> {
         let unusable = |source| DataError::Unusable(path.to_owned(), source);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(path.join(LOCK)).map_err(unusable)?;
+        if std::fs::metadata(path).map_err(unusable)?.permissions().mode() & 0o002 != 0 {
+            return Err(DataError::Writable(path.to_owned()));
+        }
+        let file = private_file(&path.join(LOCK)).map_err(unusable)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
                 lock.set_len(0).map_err(unusable)?;
@@ -64,6 +73,49 @@ impl Data {
         self.lock.rewind()?;
         writeln!(self.lock, "{http}")
     }
+}
+
+/// Keeps the files of a data directory from other users, whatever the umask and whoever made the directory: makes the
+/// database's file before SQLite does, and takes the rights of others from what is there. Answers with what others may
+/// have read or may still see, a sentence each.
+///
+/// # Errors
+/// What the system says.
+pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
+    let mut exposed = Vec::new();
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if mode & 0o020 != 0 {
+        exposed.push(format!("the group may write into the data directory {}; chmod 700 it", path.display()));
+    } else if mode & 0o055 != 0 {
+        exposed.push(format!("other users may list the data directory {}; chmod 700 it", path.display()));
+    }
+    for name in [DATABASE, "job_runner.sqlite-wal", "job_runner.sqlite-shm", token::FILE] {
+        let file = path.join(name);
+        match std::fs::metadata(&file) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                let mode = found.permissions().mode() & 0o777;
+                std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+                exposed
+                    .push(format!("{} could be read by other users (mode {mode:o}); it is 0600 now", file.display()));
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    // SQLite gives its other files the rights of this one.
+    drop(private_file(&path.join(DATABASE))?);
+    Ok(exposed)
+}
+
+/// Opens a file that is made for this user alone where it is missing, whatever the umask.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o777 != 0o600 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Where the server is reached that works in a directory; nothing if none does.

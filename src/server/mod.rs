@@ -93,9 +93,13 @@ impl Server {
     /// What is wrong with the data directory or the addresses.
     pub async fn start(mut settings: Settings) -> Result<Self, ServerError> {
         let mut data = Data::take(&settings.data)?;
+        let exposed = data::keep_private(&settings.data);
+        for what in exposed.map_err(|e| DataError::Unusable(settings.data.clone(), e))? {
+            tracing::warn!(target: "job_runner.server", "{what}");
+        }
         let token =
             OperatorToken::of(&settings.data).map_err(|e| ServerError::Token(settings.data.join(token::FILE), e))?;
-        let store = Store::open(&settings.data.join("job_runner.sqlite"), News::default()).await?;
+        let store = Store::open(&settings.data.join(data::DATABASE), News::default()).await?;
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
         settings.http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
         let context = zmq::Context::new();

@@ -4,9 +4,9 @@
 //! time. What others are given in its place is sealed with it: the seal shows that it came from here, and the token
 //! cannot be found out from it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use axum::http::HeaderMap;
@@ -76,6 +76,8 @@ impl OperatorToken {
         let text = random()?;
         let fresh = data.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        // Whatever the umask.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
         std::fs::rename(&fresh, path)?;

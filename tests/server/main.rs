@@ -9,6 +9,7 @@ mod command;
 mod command_output;
 mod command_tokens;
 mod crashes;
+mod data_files;
 mod differences;
 mod dispatch;
 mod editing;
