@@ -12,7 +12,7 @@ use super::surroundings::Surroundings;
 use super::value::{self, Wrong, quoted};
 use super::{Entry, Exit, Failure, address, failure, read, show, understand};
 use crate::daemon::LogLevel;
-use crate::server;
+use crate::server::{self, WorkerWrites};
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +26,7 @@ const SERVER: Program = Program {
         "JOB_RUNNER_WORKER_*",
         "JOB_RUNNER_SERVER",
         "JOB_RUNNER_TOKEN_FILE",
+        "JOB_RUNNER_PLAIN_HTTP",
         "JOB_RUNNER_RUN_*",
         "JOB_RUNNER_ATTEMPT",
         "JOB_RUNNER_SCHEDULED_AT",
@@ -54,6 +55,7 @@ const KEYS: &[Key] = &[
     new("ping_margin", "15"),
     new("announce_interval", "5"),
     new("max_losses", "3"),
+    new("worker_writes", "none"),
     new("log_level", "info").live(),
     new("pid_file", "none"),
 ];
@@ -143,6 +145,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
     let ping_margin = check.seconds("ping_margin", 0.0, HOUR);
     let announce_interval = check.seconds("announce_interval", TENTH, HOUR);
     let max_losses = check.take("max_losses", |text| value::integer(text, 1..=1000));
+    let worker_writes = check.take("worker_writes", |text| value::optional(text, worker_writes));
     let log_level = check.log_level();
     let pid_file = check.optional_path("pid_file");
     let server = server::Settings {
@@ -162,6 +165,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
         ping_margin: ping_margin?,
         announce_interval: announce_interval?,
         max_losses: max_losses?,
+        worker_writes: worker_writes?,
         ..server::Settings::new(data?)
     };
     Some(ServerSettings { server, log_level: log_level?, pid_file: pid_file? })
@@ -210,6 +214,11 @@ fn list(text: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Result<Vec
         return Err(Wrong::new("is too long a list", format!("allowed are {MAX_ITEMS}")));
     }
     items.into_iter().collect()
+}
+
+fn worker_writes(text: &str) -> Result<WorkerWrites, Wrong> {
+    let wrong = || Wrong::new(format!("{} is not known", quoted(text)), "allowed are own and original");
+    WorkerWrites::named(text.trim()).ok_or_else(wrong)
 }
 
 fn zone(text: &str) -> Result<Tz, Wrong> {

@@ -50,7 +50,7 @@ use feed::Feed;
 use news::News;
 use office::Office;
 use orders::Orders;
-pub use settings::Settings;
+pub use settings::{Settings, WorkerWrites};
 use store::{Store, StoreError};
 use token::OperatorToken;
 
@@ -100,6 +100,16 @@ impl Server {
         let token =
             OperatorToken::of(&settings.data).map_err(|e| ServerError::Token(settings.data.join(token::FILE), e))?;
         let store = Store::open(&settings.data.join(data::DATABASE), News::default()).await?;
+        if settings.worker_writes.is_none() {
+            settings.worker_writes =
+                store.setting(WorkerWrites::SETTING).await?.as_deref().and_then(WorkerWrites::named);
+        }
+        if settings.worker_writes() == WorkerWrites::Original {
+            tracing::info!(
+                target: "job_runner.server",
+                "workers may write jobs and scripts (worker_writes = original); own confines them to their runs"
+            );
+        }
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
         settings.http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
         let context = zmq::Context::new();

@@ -45,6 +45,34 @@ pub struct Settings {
     pub announce_interval: Duration,
     /// How many executions of a run may be lost before it fails.
     pub max_losses: u32,
+    /// What workers may write through the REST API; `None`: as the store was begun ([`WorkerWrites::SETTING`]).
+    pub worker_writes: Option<WorkerWrites>,
+}
+
+/// What a worker's secret is good for in the REST API, beside reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkerWrites {
+    /// The runs that it executes, their logs and kill requests, and its own state.
+    #[default]
+    Own,
+    /// Everything the original allows: also jobs, scripts, runs and kill requests of its pools.
+    Original,
+}
+
+impl WorkerWrites {
+    /// The name under which a store keeps what counts where the configuration says nothing: `original` in a store of a
+    /// version that had no such setting, whose workers may have been used so.
+    pub const SETTING: &'static str = "worker_writes";
+
+    /// The word of the configuration: `own`, `original`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "own" => Some(Self::Own),
+            "original" => Some(Self::Original),
+            _ => None,
+        }
+    }
 }
 
 impl Settings {
@@ -71,6 +99,13 @@ impl Settings {
             ping_margin: Duration::from_secs(15),
             announce_interval: Duration::from_secs(5),
             max_losses: 3,
+            worker_writes: None,
         }
+    }
+
+    /// What workers may write.
+    #[must_use]
+    pub fn worker_writes(&self) -> WorkerWrites {
+        self.worker_writes.unwrap_or_default()
     }
 }

@@ -46,6 +46,7 @@ const fn differs(
 }
 
 const RUNNING: &str = "4-running";
+const SCHEDULING: &str = "6-scheduling";
 const TRESPASSING: &str = "7-trespassing";
 
 const ONCE: &str = "completion follows once: a result that is said again has no second child";
@@ -53,6 +54,7 @@ const FINAL: &str = "a run that is over does not change";
 const VERIFIED: &str = "who one is was verified, not read from a header";
 const OURS: &str = "a log that was lost on the way back is said again, and replaces itself";
 const ONE: &str = "one worker executes a run: the second claim is refused";
+const RULES: &str = "a script that no worker could start is refused at every door";
 const NONSENSE: &str = "no credentials are no failure of the server";
 
 use Instead::{Field, Objects, Status};
@@ -60,6 +62,15 @@ use Instead::{Field, Objects, Status};
 pub const DIFFERENCES: &[Difference] = &[
     differs(RUNNING, "web1", "POST /api/v1/run_log/", "a second time", Status(201), OURS),
     differs(RUNNING, "web1", "GET /api/v1/run/?job=2&state=scheduled", "", Objects(&[22]), ONCE),
+    differs(SCHEDULING, "session", "PATCH /api/v1/job/6/", "a < b", Status(400), RULES),
+    differs(
+        SCHEDULING,
+        "session",
+        "GET /api/v1/job/6/",
+        "",
+        Field("script_content_partial", r#""a < b && c > \"d\"""#),
+        RULES,
+    ),
     differs(TRESPASSING, "session junk", "PATCH /api/v1/job/1/", "", Status(401), VERIFIED),
     differs(TRESPASSING, "session junk", "POST /api/v1/run/", "", Status(401), VERIFIED),
     differs(TRESPASSING, "session junk", "GET /api/v1/run/1/", "", Status(401), VERIFIED),

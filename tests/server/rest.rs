@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use jobrunner::run::RunId;
+use jobrunner::server::WorkerWrites;
 use jobrunner::server::model::RunExit;
+use jobrunner::server::store::NewTemplate;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -294,5 +296,88 @@ async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
     assert_eq!(stage.call(Who::Operator, "PUT", &job_path, shown).await.status, 204);
     let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
     assert_eq!((after.schedule, after.description.as_str()), (cron, "changed"));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
+    for (writes, status) in [(None, 403), (Some(WorkerWrites::Own), 403), (Some(WorkerWrites::Original), 0)] {
+        let stage = Stage::with(2, |settings| settings.worker_writes = writes).await;
+        let job = stage.job(|_| {}).await;
+        let job_path = path("job", job.id.get());
+        let new_job = json!({"title": "mine", "job_template": path("job_template", stage.template.id.get()),
+            "worker_pool": path("worker_pool", stage.pool.id.get()), "script_content_partial": "echo owned"});
+        let run = stage.due(&job).await.id;
+        let calls = [
+            ("POST", "/api/v1/job/".to_owned(), new_job),
+            ("PATCH", job_path.clone(), json!({"script_content_partial": "echo owned"})),
+            ("POST", "/api/v1/run/".to_owned(), json!({"job": job_path, "schedule_dts": "2026-03-02 12:00:00+00:00"})),
+            ("POST", "/api/v1/kill_request/".to_owned(), json!({"run": path("run", run.get())})),
+        ];
+        for (method, path, body) in calls {
+            let answer = stage.call(Who::Worker(0), method, &path, body.clone()).await;
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            match status {
+                403 => assert!(answer.status == 403 && said.contains("worker_writes"), "{method} {path}: {said}"),
+                _ => assert!((200..300).contains(&answer.status), "{method} {path}: {} {said}", answer.status),
+            }
+        }
+        let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
+        assert_eq!(after.script_content_partial == "echo hello", status == 403);
+        // What a worker needs.
+        let me = path("worker", stage.worker(0).get());
+        let ping =
+            json!({"ping_response_dts": "2026-03-02 12:00:00+00:00", "worker_version": "2.1.2", "concurrent_jobs": 4});
+        assert_eq!(stage.call(Who::Worker(0), "PATCH", &me, ping).await.status, 202);
+        if status == 403 {
+            assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 202);
+            let log = json!({"run": path("run", run.get()), "content": "hello"});
+            assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log).await.status, 201);
+            assert_eq!(stage.patch_run(0, run, result(true)).await.status, 202);
+        }
+        stage.fixture.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_held_to_the_same_rules_whichever_door_it_comes_through() {
+    let stage = Stage::start(1).await;
+    let bare = NewTemplate {
+        title: "bare".to_owned(),
+        body: "{{ content|safe }}".to_owned(),
+        project: stage.template.project,
+    };
+    let bare = stage.store().new_template(&bare).await.expect("a template");
+    let job = |title: &str, template: i64, script: &str| {
+        json!({"title": title, "job_template": path("job_template", template),
+            "worker_pool": path("worker_pool", stage.pool.id.get()), "script_content_partial": script})
+    };
+    let (plain, bare) = (stage.template.id.get(), bare.id.get());
+    let long = "x".repeat(100_000);
+    for (title, template, script, said) in [
+        ("", plain, "echo", "1 to 255 characters"),
+        ("two\nlines", plain, "echo", "one line"),
+        (&long, plain, "echo", "1 to 255 characters"),
+        ("no shebang", bare, "echo", "shebang"),
+        ("no interpreter", bare, "#!\necho", "cannot be executed"),
+    ] {
+        let answer = stage.call(Who::Operator, "POST", "/api/v1/job/", job(title, template, script)).await;
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(answer.status == 400 && body.contains(said), "{} {body:.300}", answer.status);
+    }
+    assert_eq!(
+        stage.call(Who::Operator, "POST", "/api/v1/job/", job(" sound ", bare, "#!/bin/sh\n")).await.status,
+        201
+    );
+    let sound = path("job", 1);
+    assert_eq!(stage.get(Who::Operator, &sound).await["title"], "sound");
+    for change in [
+        json!({"title": "a\tb"}),
+        json!({"script_content_partial": "echo"}),
+        json!({"notification_addresses": "nobody"}),
+    ] {
+        assert_eq!(stage.call(Who::Operator, "PATCH", &sound, change.clone()).await.status, 400, "{change}");
+    }
+    assert_eq!(stage.call(Who::Operator, "PATCH", &sound, json!({"enqueue_is_enabled": false})).await.status, 202);
     stage.fixture.stop().await;
 }

@@ -54,6 +54,7 @@ fn nothing_must_be_set() {
     ping_margin = 15  (default)
     announce_interval = 5  (default)
     max_losses = 3  (default)
+    worker_writes = none  (default)
     log_level = info  (default)
     pid_file = none  (default)
     ");

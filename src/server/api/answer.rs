@@ -79,6 +79,11 @@ impl Answer {
         Self::empty(401, Stage::Refused)
     }
 
+    /// The caller may not do it, whatever it is done to.
+    pub fn forbidden(what: &str) -> Self {
+        Self::refusal(403, what)
+    }
+
     /// There is no such path.
     pub fn no_path() -> Self {
         Self::empty(404, Stage::Door)

@@ -9,6 +9,7 @@ mod dress;
 mod filter;
 mod form;
 mod format;
+mod permission;
 mod read;
 mod shape;
 mod target;

@@ -10,6 +10,7 @@ mod worker;
 use super::Call;
 use super::answer::Answer;
 use super::form::{Form, Wrong};
+use super::permission::check_write;
 use super::read::may_see;
 use crate::server::office::Office;
 use crate::server::resource::Resource;
@@ -57,6 +58,7 @@ pub async fn create(office: &Office, resource: Resource, call: &Call<'_>) -> Res
 }
 
 async fn created(office: &Office, resource: Resource, call: &Call<'_>) -> Result<Answer, Stop> {
+    check_write(call, office.settings.worker_writes(), resource, None)?;
     let form = Form::read(call.body, call.kind, office.settings.time_zone)?;
     match resource {
         Resource::Run => run::create(office, &form, call).await,
@@ -74,6 +76,7 @@ pub async fn change(office: &Office, resource: Resource, id: &str, call: &Call<'
 
 async fn changed(office: &Office, resource: Resource, id: &str, call: &Call<'_>) -> Result<Answer, Stop> {
     let id = may_see(office, resource, id, call).await??;
+    check_write(call, office.settings.worker_writes(), resource, Some(id))?;
     let form = Form::read(call.body, call.kind, office.settings.time_zone)?;
     match resource {
         Resource::Run => run::change(office, id, &form, call).await,

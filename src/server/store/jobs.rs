@@ -2,11 +2,11 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::things::{NewJob, conflict, find_job, insert_excludes, insert_job, schedule_columns};
+use super::things::{NewJob, conflict, find_job, insert_excludes, insert_job, refused, schedule_columns};
 use super::{Store, StoreError};
 use crate::server::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
 use crate::server::news::Item;
-use crate::server::script;
+use crate::server::{rules, script};
 
 /// What somebody wants changed of a job. `None`: not mentioned.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,9 +105,9 @@ impl Store {
 
 async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
     let Some(mut job) = find_job(connection, id).await? else { return Ok(None) };
-    let was_enabled = job.enqueue_is_enabled;
+    let before = job.clone();
     patch.apply(&mut job);
-    put(connection, job, was_enabled).await?;
+    put(connection, job, &before).await?;
     find_job(connection, id).await
 }
 
@@ -118,15 +118,15 @@ pub(super) async fn rewrite(
     new: &NewJob,
 ) -> Result<Option<JobId>, StoreError> {
     let Some(before) = find_job(connection, id).await? else { return Ok(None) };
-    let was_enabled = before.enqueue_is_enabled;
-    put(connection, new.onto(before), was_enabled).await?;
+    put(connection, new.onto(before.clone()), &before).await?;
     sqlx::query("DELETE FROM reschedule_exclude WHERE job = ?").bind(id.get()).execute(&mut *connection).await?;
     insert_excludes(connection, id, &new.excludes).await?;
     Ok(Some(id))
 }
 
-/// Puts a changed job in its place, if it may be so.
-async fn put(connection: &mut SqliteConnection, mut job: Job, was_enabled: bool) -> Result<(), StoreError> {
+/// Puts a changed job in its place, if it may be so. What was there already, from an earlier version or the original's
+/// database, may stay against the rules.
+async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> Result<(), StoreError> {
     check_chain(connection, &job).await?;
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
         .bind(job.template.get())
@@ -135,7 +135,16 @@ async fn put(connection: &mut SqliteConnection, mut job: Job, was_enabled: bool)
     let body = body.ok_or_else(|| StoreError::Conflict(format!("job_template {} does not exist", job.template)))?;
     job.script_content =
         script::render(&body, &job.script_content_partial).map_err(|e| StoreError::Conflict(e.to_string()))?;
-    if job.enqueue_is_enabled && !was_enabled {
+    if job.title != before.title {
+        job.title = rules::title(&job.title).map_err(refused)?.to_owned();
+    }
+    if job.script_content != before.script_content {
+        rules::executable(&job.script_content).map_err(refused)?;
+    }
+    if job.notification_addresses != before.notification_addresses {
+        job.notification_addresses = rules::addresses(&job.notification_addresses).map_err(refused)?;
+    }
+    if job.enqueue_is_enabled && !before.enqueue_is_enabled {
         // Whoever enables a job that failed too often wants it to have as many tries as a new one.
         job.disabled_reason.clear();
         job.fail_times = 0;

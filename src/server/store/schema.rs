@@ -173,4 +173,8 @@ pub const MIGRATIONS: &[&str] = &[
     DROP INDEX run_by_return;
     CREATE INDEX run_follows ON run (follows) WHERE follows IS NOT NULL;
 ",
+    // Workers of a store that was made before `worker_writes` may be used as the original allows.
+    "
+    INSERT INTO setting (name, value) SELECT 'worker_writes', 'original' WHERE EXISTS (SELECT 1 FROM worker);
+",
 ];

@@ -10,6 +10,7 @@ use crate::server::model::{
     Worker, WorkerId,
 };
 use crate::server::news::Item;
+use crate::server::rules::{self, Broken};
 use crate::server::script;
 
 /// A project to be made.
@@ -280,6 +281,11 @@ impl Store {
     }
 }
 
+/// A rule that what is written breaks, as the answer to whoever wrote it.
+pub(super) fn refused(broken: Broken) -> StoreError {
+    StoreError::Conflict(broken.to_string())
+}
+
 /// Makes a job in a change.
 pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
@@ -287,7 +293,10 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
         .fetch_optional(&mut *connection)
         .await?;
     let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
+    // Whichever door it came through.
+    let title = rules::title(&new.title).map_err(refused)?;
     let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    rules::executable(&whole).map_err(refused)?;
     let (every, unit, cron, zone) = schedule_columns(&new.schedule);
     let query = sqlx::query(
         "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
@@ -301,7 +310,7 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
     .bind(new.pool.get())
     .bind(new.run_on_all_workers)
     .bind(new.schedule_children_on_error)
-    .bind(&new.title)
+    .bind(title)
     .bind(&new.script)
     .bind(whole)
     .bind(every)
