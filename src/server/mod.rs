@@ -23,6 +23,7 @@ pub mod office;
 pub mod operator;
 pub mod orders;
 pub mod page;
+mod readiness;
 pub mod resource;
 pub mod rules;
 pub mod schedule;
@@ -138,6 +139,7 @@ impl Server {
             .merge(operator::routes(&office))
             .merge(page::routes(&office))
             .merge(feed::routes())
+            .merge(readiness::routes())
             .merge(uplink::routes());
         // Small messages go out as they are said.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
@@ -147,6 +149,9 @@ impl Server {
             let _ = service.with_graceful_shutdown(stopped.cancelled_owned()).await;
         });
         tasks.spawn(feed::work(Arc::clone(&office)));
+        let (watched, stopped) = (Arc::clone(&office), stop.clone());
+        tasks
+            .spawn(async move { stopped.run_until_cancelled(watched.store.watch_outages()).await.unwrap_or_default() });
         if let Some((listener, _)) = original {
             tasks.spawn(feed::original::serve(Arc::clone(&office), listener));
         }

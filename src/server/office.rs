@@ -48,13 +48,14 @@ impl Office {
         Session::of(&self.token, headers, self.settings.http.port(), Utc::now())
     }
 
-    /// Since when a worker must have been heard of to count as there. Who had no time to answer us is there.
+    /// Since when a worker must have been heard of to count as there. Who had no time to answer us is there, and so is whose
+    /// answer could not be recorded.
     #[must_use]
     pub fn silent(&self, now: Instant) -> Instant {
         let settings = &self.settings;
         let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
         let since = TimeDelta::from_std(patience).ok().and_then(|patience| now.checked_sub_signed(patience));
-        since.filter(|since| *since >= self.begun).unwrap_or(Instant::MIN_UTC)
+        since.filter(|since| *since >= self.begun.max(self.store.writable_since())).unwrap_or(Instant::MIN_UTC)
     }
 
     /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.

@@ -1,11 +1,9 @@
 //! The server is killed again and again while its workers work.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{TimeDelta, Utc};
@@ -15,9 +13,9 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::full_size::full_size;
-use crate::hired::{Make, Place, hire, without_settings};
+use crate::hired::{Make, Place, hire};
 use crate::port;
-use crate::process::Process;
+use crate::service::Service;
 use crate::stage::Stage;
 use crate::wait;
 
@@ -43,48 +41,6 @@ impl Size {
             Self { runs: 500, step: Duration::from_millis(200), life: Duration::from_secs(10) }
         } else {
             Self { runs: 100, step: Duration::from_millis(100), life: Duration::from_secs(2) }
-        }
-    }
-}
-
-/// `job_runner serve`, at the same place in each of its lives.
-struct Service {
-    process: Process,
-    folder: std::path::PathBuf,
-    born: Instant,
-    killed: u32,
-}
-
-impl Service {
-    fn start(folder: &Path, place: Place) -> Self {
-        let mut ini = "[job_runner]\nwebsocket_listen = none\n".to_owned();
-        for (name, value) in [
-            ("data_path", folder.join("data").display().to_string()),
-            ("listen", place.http.to_string()),
-            ("broadcaster_listen", format!("127.0.0.1:{}", place.broadcaster)),
-            ("events_listen", format!("127.0.0.1:{}", place.events)),
-        ] {
-            writeln!(ini, "{name} = {value}").expect("a string");
-        }
-        fs::write(folder.join("server.ini"), ini).expect("the configuration");
-        Self { process: Self::spawn(folder), folder: folder.to_owned(), born: Instant::now(), killed: 0 }
-    }
-
-    fn spawn(folder: &Path) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_job_runner"));
-        without_settings(&mut command);
-        Process::start("server", folder, command.arg("serve").arg("--config").arg(folder.join("server.ini")))
-    }
-
-    /// Kills it when it has lived for long enough; the next one begins at once.
-    fn kill_after(&mut self, life: Duration) {
-        assert!(self.process.ended().is_none(), "the server left by itself");
-        if self.born.elapsed() >= life {
-            self.process.signal(Signal::SIGKILL);
-            self.process.end_within(LEAVE_SECONDS);
-            self.process = Self::spawn(&self.folder);
-            self.born = Instant::now();
-            self.killed += 1;
         }
     }
 }
@@ -134,14 +90,18 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing() {
         events: port::free(),
         broadcaster: port::free(),
     };
-    let mut service = Service::start(data.path(), place);
+    let mut service = Service::start(data.path(), &data.path().join("data"), place);
+    let (mut born, mut killed) = (Instant::now(), 0);
     let mut workers = ["worker1", "worker2"].map(|key| hire(Make::Ours, place, key, 4, folder.path()));
     let file = data.path().join("data/job_runner.sqlite");
     let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
     let mut results = BTreeMap::new();
     let end = Instant::now() + size.step * size.runs + PATIENCE;
     while results.len() < due.len() {
-        service.kill_after(size.life);
+        if born.elapsed() >= size.life {
+            service.kill();
+            (born, killed) = (Instant::now(), killed + 1);
+        }
         for run in returned(&mut store).await {
             results.entry(run).or_insert_with(now);
         }
@@ -165,18 +125,16 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     let (rows, successes, attempts): (u32, u32, u32) =
         sqlx::query_as(question).fetch_one(&mut store).await.expect("an answer");
     println!(
-        "{} runs, server killed {} times: {count} executions, {} results, the latest start {:?} and the latest result \
+        "{} runs, server killed {killed} times: {count} executions, {} results, the latest start {:?} and the latest result \
          {:?} late",
         size.runs,
-        service.killed,
         results.len(),
         latest.0,
         latest.1
     );
-    assert!(service.killed >= 4, "killed {} times", service.killed);
+    assert!(killed >= 4, "killed {} times", killed);
     assert_eq!((count, executions.len()), (due.len(), due.len()));
     assert_eq!((rows, successes, attempts), (size.runs, size.runs, 1));
     assert!(latest.0 <= LATE && latest.1 <= LATE, "{latest:?}");
-    service.process.signal(Signal::SIGTERM);
-    tokio::task::block_in_place(|| service.process.end_within(LEAVE_SECONDS));
+    tokio::task::block_in_place(|| service.leave());
 }

@@ -21,6 +21,7 @@ mod http;
 mod logs;
 mod onlookers;
 mod operator;
+mod outage;
 mod planning;
 mod plausible;
 mod program;
@@ -29,6 +30,7 @@ mod replay;
 mod rest;
 mod scale;
 mod seed;
+mod service;
 mod signature;
 mod speed;
 mod stage;
@@ -50,5 +52,8 @@ mod process;
 #[allow(dead_code)]
 #[path = "../support/skip.rs"]
 mod skip;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../support/tmpfs.rs"]
+mod tmpfs;
 #[path = "../interop/wait.rs"]
 mod wait;

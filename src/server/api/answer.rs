@@ -129,6 +129,11 @@ impl Answer {
         Self::unreadable("Sorry, this request could not be processed. Please try again later.")
     }
 
+    /// We cannot do it for now. Said as what cannot be read is, and to be tried again.
+    pub fn unavailable(what: &str) -> Self {
+        Self { body: Some(json!({"error_message": what})), ..Self::empty(503, Stage::Refused) }
+    }
+
     /// A change that a run's life does not allow.
     pub fn refused(refusal: Refusal) -> Self {
         let status = match refusal {

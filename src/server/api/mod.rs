@@ -166,6 +166,9 @@ async fn answer_to(office: &Office, target: &Target, call: &Call<'_>) -> Answer 
 }
 
 fn failed(error: &StoreError) -> Answer {
+    if error.is_outage() {
+        return Answer::unavailable(&error.to_string());
+    }
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     tracing::error!(target: "job_runner.api", "{error}{cause}");
     Answer::failed()

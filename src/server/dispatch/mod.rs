@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::broadcast;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::model::{self, JobId, WorkerId};
@@ -101,29 +101,45 @@ impl Dispatcher {
 
     async fn work(&mut self, wall: &Wall) {
         loop {
-            let again = match self.pass().await {
+            self.await_store().await;
+            match self.pass().await {
                 Ok(true) => {
                     self.hear_all();
                     continue;
                 }
                 // What was heard in the meantime is looked at before anything is waited for.
                 Ok(false) if self.agenda != Agenda::default() => continue,
-                Ok(false) => None,
+                Ok(false) => {}
                 Err(e) => {
-                    tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
+                    if !e.is_outage() {
+                        tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
+                    }
                     self.agenda.everything = true;
-                    Some(Instant::now() + AGAIN)
+                    self.office.store.doubt();
+                    // Whatever happens meanwhile: what fails at once would fail thousands of times a second.
+                    sleep(AGAIN).await;
+                    continue;
                 }
-            };
-            if !self.wait(wall, again).await {
+            }
+            if !self.wait(wall).await {
                 return;
             }
         }
     }
 
+    /// While nothing can be recorded, nothing is announced. Workers' answers could not be recorded either: everybody has
+    /// as long to answer as after our own start.
+    async fn await_store(&mut self) {
+        if self.office.store.outage().is_some() {
+            self.office.store.writable().await;
+            self.roster.hear_everybody(Instant::now());
+            self.agenda.everything = true;
+        }
+    }
+
     /// Waits for something to do; `false` if there will be nothing more.
-    async fn wait(&mut self, wall: &Wall, again: Option<Instant>) -> bool {
-        let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next(), again];
+    async fn wait(&mut self, wall: &Wall) -> bool {
+        let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next()];
         let timers = timers.into_iter().chain([self.roster.next_silence()]);
         let next = timers.flatten().fold(self.next_ping, Instant::min);
         tokio::select! {

@@ -106,6 +106,15 @@ impl Roster {
         self.crew.silent.remove(&worker)
     }
 
+    /// Everybody has patience anew who is not silent yet: nobody's answers could be recorded.
+    pub fn hear_everybody(&mut self, now: Instant) {
+        for worker in self.members.keys() {
+            if !self.crew.silent.contains(worker) {
+                self.silence.set(*worker, now + self.patience);
+            }
+        }
+    }
+
     /// Who has been silent for too long since this was asked last.
     pub fn fall_silent(&mut self, now: Instant) -> Vec<WorkerId> {
         let silent = self.silence.due(now);

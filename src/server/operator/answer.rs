@@ -29,6 +29,9 @@ pub(super) enum Refusal {
     /// Too many ask for it at once.
     #[error("too many follow runs already; {0} at once are allowed")]
     Busy(usize),
+    /// Nothing can be written for now.
+    #[error(transparent)]
+    Outage(StoreError),
     /// The store does not answer.
     #[error("the server cannot answer now")]
     Store(#[source] StoreError),
@@ -41,7 +44,7 @@ impl Refusal {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -51,6 +54,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(what) => Self::Conflict(what),
+            outage if outage.is_outage() => Self::Outage(outage),
             other => Self::Store(other),
         }
     }

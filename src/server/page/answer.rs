@@ -29,6 +29,7 @@ impl Refusal {
             Self::Stranger => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Store(error) if error.is_outage() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -36,7 +37,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        if let Self::Store(error) = &self {
+        if let Self::Store(error @ StoreError::Unwritable(_)) = &self {
+            return (self.status(), Html(frame::message(&format!("Nothing was changed: {error}.")))).into_response();
+        }
+        if let Self::Store(error) = &self
+            && !error.is_outage()
+        {
             tracing::error!(target: "job_runner.page", "{error}: {:?}", std::error::Error::source(error));
         }
         (self.status(), Html(frame::message(&self.to_string()))).into_response()

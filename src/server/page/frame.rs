@@ -60,7 +60,7 @@ pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
     let notice = visit.notice.as_ref().map(|notice| context!(good => notice.good, text => notice.text.as_str()));
     let context = context! {
         title => head.title, script => head.script, by_project => head.by_project,
-        sections, projects, notice, body, form_token => visit.form_token.as_str(),
+        sections, projects, notice, body, lacking => visit.lacking.as_deref(), form_token => visit.form_token.as_str(),
         zone => visit.zone.name(), version => env!("CARGO_PKG_VERSION"), inside => true,
     };
     fill("frame", context).to_string()

@@ -32,6 +32,8 @@ pub(super) struct Visit {
     pub projects: Vec<(ProjectId, String)>,
     /// Where times are shown until the browser knows better.
     pub zone: Tz,
+    /// Why nothing can be changed, if nothing can.
+    pub lacking: Option<String>,
     /// What makes the browser forget the notice that is shown.
     pub forget: Option<String>,
 }
@@ -53,6 +55,7 @@ impl Visit {
         Self {
             form_token: "F00".to_owned(),
             notice: None,
+            lacking: None,
             project: None,
             projects: vec![project(1, "Backups"), project(2, "<script>alert(1)</script>")],
             zone: Tz::UTC,
@@ -75,6 +78,7 @@ impl FromRequestParts<Arc<Office>> for Visit {
             form_token: session.map(|session| session.form_token(&office.token)).unwrap_or_default(),
             forget: notice.is_some().then(|| Notice::forget(office)),
             notice,
+            lacking: office.store.outage().map(|outage| outage.to_string()),
             project: named.filter(|id| projects.iter().any(|(known, _)| known == id)),
             projects,
             zone: office.settings.time_zone,

@@ -20,6 +20,7 @@ pub mod lists;
 mod live;
 mod logs;
 mod look;
+mod outage;
 mod overview;
 mod pieces;
 mod plan;
@@ -50,6 +51,7 @@ pub use lanes::{End, LaneRun, Mark, Sought};
 pub use live::Appended;
 pub use logs::LogChange;
 pub use look::{Look, Offer};
+pub use outage::Outage;
 pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
 pub use pieces::Lines;
 pub use portrait::{Course, Kin};
@@ -62,6 +64,7 @@ pub use submit::{Place, Submission};
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 
 use super::news::News;
+use outage::Watchdog;
 
 /// How many readers at once.
 const READERS: u32 = 4;
@@ -93,9 +96,24 @@ pub enum StoreError {
     /// A question was not answered.
     #[error("the store does not answer")]
     Ask(#[from] sqlx::Error),
+    /// Nothing can be written for now.
+    #[error(transparent)]
+    Unwritable(#[from] Outage),
     /// What is asked for breaks a rule of the data: a title twice, a thing that is not there.
     #[error("{0}")]
     Conflict(String),
+}
+
+impl StoreError {
+    /// Whether the store cannot be used for now, which is told once by the store itself, and not by everybody who meets it.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unwritable(_) => true,
+            Self::Ask(error) => outage::is_outage(error),
+            Self::Open { .. } | Self::Newer { .. } | Self::Conflict(_) => false,
+        }
+    }
 }
 
 /// The door to the store. Cheap to clone.
@@ -104,6 +122,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     news: News,
+    watchdog: Watchdog,
 }
 
 /// A change under way. Dropped without [`Writing::commit`], nothing happened.
@@ -125,14 +144,29 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
             .statement_cache_capacity(128);
+        let watchdog = Watchdog::new(path);
         // A file of ours does not go away: to ask a connection first whether it lives is one more way to its thread and back.
-        let pool = || SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
-        let one = pool().max_connections(1);
+        // Nor is a connection ever too old: on a full disk there may be no room to open another.
+        let pool = || {
+            let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
+            pool.max_lifetime(None).idle_timeout(None)
+        };
+        let doubt = watchdog.clone();
+        let one = pool().max_connections(1).after_release(move |connection, _| {
+            let doubt = doubt.clone();
+            Box::pin(async move {
+                let sound = outage::is_sound(connection).await;
+                if !matches!(sound, Ok(true)) {
+                    doubt.doubt();
+                }
+                sound
+            })
+        });
         let writer = one.connect_with(options.clone()).await.map_err(opened)?;
         migrate(&writer, &shown).await?;
         let many = pool().max_connections(READERS);
         let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
-        Ok(Self { writer, readers, news })
+        Ok(Self { writer, readers, news, watchdog })
     }
 
     /// What has changed, for those who want to know.
@@ -141,9 +175,15 @@ impl Store {
         &self.news
     }
 
-    /// Begins a change. Nobody else changes anything until it is over.
+    /// Begins a change. Nobody else changes anything until it is over. Refused where it could not be written.
     pub(super) async fn write(&self) -> Result<Writing, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        self.watchdog.check()?;
+        self.begin().await
+    }
+
+    async fn begin(&self) -> Result<Writing, StoreError> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        Ok(begun.inspect_err(|_| self.watchdog.doubt())?)
     }
 
     /// Writes what waits and closes the file.
@@ -166,12 +206,10 @@ impl Store {
     /// # Errors
     /// That the store does not answer.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)")
-            .bind(name)
-            .bind(value)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        let mut writing = self.write().await?;
+        let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(name).bind(value);
+        query.execute(&mut *writing).await?;
+        Ok(writing.commit().await?)
     }
 }
 

@@ -50,7 +50,9 @@ impl Store {
              fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3",
         );
         let query = query.bind(enabled).bind(reason).bind(job.get());
-        let found = query.execute(&self.writer).await?.rows_affected() > 0;
+        let mut writing = self.write().await?;
+        let found = query.execute(&mut *writing).await?.rows_affected() > 0;
+        writing.commit().await?;
         if found {
             self.news().tell(Item::JobChanged(job));
         }

@@ -213,7 +213,9 @@ impl Store {
     /// That the store does not answer, or has no such pool or worker.
     pub async fn join_pool(&self, pool: PoolId, worker: WorkerId) -> Result<(), StoreError> {
         let query = sqlx::query("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.get());
-        query.execute(&self.writer).await.map_err(|e| conflict(e, "pool or worker", pool))?;
+        let mut writing = self.write().await?;
+        query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool or worker", pool))?;
+        writing.commit().await?;
         self.news().tell(Item::ThingsChanged);
         Ok(())
     }
@@ -246,7 +248,9 @@ impl Store {
             .bind(&new.title)
             .bind(&new.body)
             .bind(new.project.get());
-        let row = query.fetch_one(&self.writer).await.map_err(|e| conflict(e, "project", new.project))?;
+        let mut writing = self.write().await?;
+        let row = query.fetch_one(&mut *writing).await.map_err(|e| conflict(e, "project", new.project))?;
+        writing.commit().await?;
         self.news().tell(Item::ThingsChanged);
         rows::template(&row)
     }

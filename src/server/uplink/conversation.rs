@@ -190,6 +190,7 @@ impl Line {
             Ok(Appended::Refused(Refusal::Theirs)) => status(401),
             Ok(Appended::Refused(_)) => status(409),
             Ok(Appended::Unknown) => status(404),
+            Err(e) if e.is_outage() => status(503),
             Err(e) => {
                 tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
                 status(500)

@@ -89,6 +89,7 @@ async fn admit(office: &Office, doorkeeper: &Doorkeeper, parts: &Parts) -> Resul
             Some(Identity::Worker(worker)) => worker,
             Some(Identity::Operator) | None => return Err(stranger()),
         },
+        Err(e) if e.is_outage() => return Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
         Err(e) => {
             tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
             return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
