@@ -23,6 +23,16 @@ const PASSING: Duration = Duration::from_millis(1500);
 const OUTAGE: Duration = Duration::from_secs(6);
 /// How long a hand-over may take; the promise is measured apart, without faults.
 const HAND_OVER: Duration = Duration::from_secs(30);
+/// How long the lists of runs cannot be read.
+const NO_LISTS: Duration = Duration::from_secs(4);
+/// How long a worker may take to be up, and to go on while nobody listens to it.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How many further calls show that it goes on.
+const FURTHER: usize = 20;
+/// A run that there is not.
+const NO_RUN: &str = "900001.1.record";
+/// How long a campaign goes on in which no run returns.
+const STALLED: Duration = Duration::from_secs(60);
 /// The exit code of a worker that handed over.
 const HANDED_OVER: i32 = 75;
 
@@ -50,7 +60,8 @@ impl Chaos {
 
     /// Acts until so many runs have returned.
     pub async fn rage(&mut self, plan: &mut Plan, goal: usize) {
-        while self.stage.returned() + self.stage.seen().disowned.len() < goal {
+        let mut last = (0, Instant::now());
+        while self.stage.returned() + self.stage.seen().disowned.len() < goal && !self.stalls(&mut last) {
             let turn = plan.turn();
             self.wait(turn, goal).await;
             self.act(turn.act).await;
@@ -64,7 +75,8 @@ impl Chaos {
         self.stage.seen().is_unpaced = true;
         let over = |stage: &Stage| stage.returned() + stage.seen().disowned.len() >= goal;
         let mut sizes = Vec::new();
-        while !over(&self.stage) {
+        let mut last = (0, Instant::now());
+        while !over(&self.stage) && !self.stalls(&mut last) {
             let before = self.stage.returned();
             let further = |state: &State| returned(state) > before + 4;
             self.stage.server.holds_within(Duration::from_secs(1), further).await;
@@ -76,6 +88,19 @@ impl Chaos {
             }
         }
         sizes
+    }
+
+    /// Whether no run has returned for a long time.
+    fn stalls(&mut self, last: &mut (usize, Instant)) -> bool {
+        let returned = self.stage.returned();
+        if returned > last.0 {
+            *last = (returned, Instant::now());
+        }
+        let stalls = last.1.elapsed() > STALLED;
+        if stalls {
+            self.complaints.push(format!("no run has returned for {} s", STALLED.as_secs()));
+        }
+        stalls
     }
 
     fn size(&self) -> Option<Size> {
@@ -164,7 +189,66 @@ impl Chaos {
             Act::Outage => self.outage().await,
             Act::FullDisk => self.full_disk().await,
             Act::DamagedOutbox => self.damaged_outbox().await,
+            Act::ListsFail => self.lists_fail().await,
+            Act::PidUsedAgain => self.pid_used_again().await,
+            Act::UnreadableRecord => self.unreadable_record().await,
+            Act::StderrUnread => self.stderr_unread().await,
         }
+    }
+
+    async fn lists_fail(&mut self) {
+        self.end_worker().await;
+        self.stage.count("lists of runs fail");
+        self.disarm();
+        self.weather.fail_lists(NO_LISTS);
+        self.worker.restart().await;
+        self.unless_dead(NO_LISTS + MOMENT, |_| false).await;
+    }
+
+    /// Whether another shim gets the pid of a dead one is the kernel's to say. So what a record names by its pid is made to
+    /// name that of a living shim.
+    async fn pid_used_again(&mut self) {
+        self.disarm();
+        let home = Arc::clone(self.worker.home());
+        self.unless_dead(PASSING, |_| shims::busy(&home).len() > 1).await;
+        self.end_worker().await;
+        let busy = shims::busy(&home);
+        if let [dead, living, ..] = &busy[..] {
+            self.stage.count("pid used again");
+            shims::end(&self.stage, dead.pid);
+            shims::take_for(dead, living.pid);
+        }
+        self.worker.restart().await;
+    }
+
+    async fn unreadable_record(&mut self) {
+        self.disarm();
+        self.end_worker().await;
+        self.stage.count("unreadable record");
+        let path = self.worker.home().own_state_path().join("runs").join(NO_RUN);
+        let _ = fs::create_dir(&path);
+        let before = self.stage.server.look(|state| state.subscribed(API_KEY));
+        self.worker.restart().await;
+        let up = move |state: &State| state.subscribed(API_KEY) > before;
+        let stage = Arc::clone(&self.stage);
+        if !stage.server.holds_within(PATIENCE, up).await {
+            self.complaints.push(format!("a worker is not up within {PATIENCE:?} beside a record that cannot be read"));
+        }
+        let _ = fs::remove_dir(&path);
+    }
+
+    async fn stderr_unread(&mut self) {
+        self.stage.count("stderr unread");
+        self.disarm();
+        self.worker.leave_unread(true);
+        // What fits into the pipe is written before anything can stand still.
+        self.unless_dead(MOMENT, |_| false).await;
+        let calls = self.stage.server.look(|state| state.calls.len()) + FURTHER;
+        let stage = Arc::clone(&self.stage);
+        if !stage.server.holds_within(PATIENCE, move |state| state.calls.len() >= calls).await {
+            self.complaints.push(format!("a worker stands still for {PATIENCE:?} while nobody reads its stderr"));
+        }
+        self.worker.leave_unread(false);
     }
 
     /// Only where the state directory has a small disk of its own.
@@ -268,13 +352,6 @@ impl Chaos {
         super::support::end_everything_marked(self.worker.home().path());
         shims::reboot_records(self.worker.home());
         self.worker.restart().await;
-    }
-
-    /// A hand-over, and the next worker hears the broadcaster.
-    pub async fn hand_over_and_wait(&mut self) {
-        let before = self.stage.server.look(|state| state.subscribed(API_KEY));
-        self.hand_over().await;
-        self.stage.server.holds_within(HAND_OVER, |state| state.subscribed(API_KEY) > before).await;
     }
 
     async fn hand_over(&mut self) {

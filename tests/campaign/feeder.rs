@@ -66,6 +66,9 @@ fn make(stage: &Stage, planned: &PlannedRun, nth: usize, weather: &Weather) -> i
     if let Some(status) = planned.disowned {
         weather.disown(run, status);
     }
+    if let Some(refused) = planned.refused {
+        weather.refuse(run, refused, script::lines(planned.shape));
+    }
     run
 }
 
@@ -89,7 +92,11 @@ fn deliver(stage: &Stage, run: i64, delivery: Delivery, late: &mut Option<i64>) 
 }
 
 async fn ask_for_kill(stage: Arc<Stage>, run: i64, time: KillTime) {
-    if time != KillTime::Early {
+    if time == KillTime::Refused {
+        let refused =
+            |state: &State| state.run(run).return_dts.is_some() || stage.seen().results_refused.contains(&run);
+        while !stage.server.holds_within(Duration::from_secs(1), refused).await {}
+    } else if time != KillTime::Early {
         let begun = |state: &State| state.run(run).start_dts.is_some();
         while !stage.server.holds_within(Duration::from_secs(1), begun).await {}
     }

@@ -29,8 +29,14 @@ const DEADLINE: Duration = Duration::from_secs(180);
 pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
     let stage = Arc::new(Stage::new(WORKERS).await);
     let mut workers: Vec<(WorkerProcess, PathBuf)> = (0..WORKERS).map(|nth| start(&stage, arguments, nth)).collect();
-    let planned =
-        PlannedRun { shape: SHAPE, kill: None, delivery: Delivery::Once, disowned: None, false_pid: FalsePid::No };
+    let planned = PlannedRun {
+        shape: SHAPE,
+        kill: None,
+        delivery: Delivery::Once,
+        disowned: None,
+        false_pid: FalsePid::No,
+        refused: None,
+    };
     for id in 1..=i64::try_from(WORKERS * SEATS).expect("few runs") {
         let key = api_key(usize::try_from(id).expect("few runs") % WORKERS);
         stage.server.submit(RunSpec::new(script::text(id, SHAPE, &stage.path())).worker(&key));

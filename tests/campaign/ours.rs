@@ -51,8 +51,6 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     let sizes = chaos.endure(arguments.runs).await;
     making_noise.abort();
     weather.calm();
-    // What was rejected waits for the next start.
-    chaos.hand_over_and_wait().await;
     let settled = settle(&stage).await;
     feeding.abort();
     let _ = feeding.await;
@@ -90,7 +88,7 @@ fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
         .set("log_update_interval", "0.2")
         .set("api_timeout", 2)
         .set("linger", "0.3")
-        .set("leftovers", "stop")
+        .set("leftovers", if arguments.seed % 2 == 0 { "keep" } else { "stop" })
         .set("reconnect_after_inactivity", 3)
         .set("min_free_bytes", MIN_FREE)
         .env(jobrunner::crash_point::VARIABLE, stage.crash_points());
@@ -133,7 +131,8 @@ pub async fn gone_with(worker: &WorkerProcess) {
 
 /// Waits until nobody of the worker is there, no longer than it may take.
 pub async fn gone(home: &WorkerHome) {
-    let until = Instant::now() + Duration::from_secs(10);
+    // As long as a daemon that may be left behind.
+    let until = Instant::now() + Duration::from_secs(35);
     // There is nothing to wait on: they are nobody's children, or somebody else's.
     while !home.processes().is_empty() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(50)).await;

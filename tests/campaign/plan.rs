@@ -15,6 +15,19 @@ pub struct PlannedRun {
     pub disowned: Option<u16>,
     /// What the API says is its pid, though nobody should care.
     pub false_pid: FalsePid,
+    /// What is told of it is rejected, again and again.
+    pub refused: Option<Refused>,
+}
+
+/// What of a run is answered with 400, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Its log, until the last line is in it.
+    LiveLog,
+    /// Its result, so many times.
+    Result(u32),
+    /// Everything but the claim, for so many milliseconds.
+    Everything(u64),
 }
 
 /// What its script does, beside the marks and the flock.
@@ -41,6 +54,8 @@ pub enum KillTime {
     Begun,
     /// When it has run for some time.
     Later,
+    /// When its result was refused.
+    Refused,
 }
 
 /// How a run is announced, beside the periodic announcement of what is due.
@@ -94,6 +109,14 @@ pub enum Act {
     FullDisk,
     /// The worker dies, and its outbox is damaged.
     DamagedOutbox,
+    /// The worker dies, and the next cannot read the lists of its runs for some time.
+    ListsFail,
+    /// Worker and a shim die, and another shim has the pid of the dead one when the next worker comes.
+    PidUsedAgain,
+    /// The worker dies, and among the records lies something that cannot be read.
+    UnreadableRecord,
+    /// Nobody reads what the worker says.
+    StderrUnread,
 }
 
 /// An act, and what is waited for before it: so many further calls to the API, or this long.
@@ -125,7 +148,8 @@ impl Plan {
         let mut plan = Self::new(seed, runs);
         for run in &mut plan.runs {
             let shape = Shape::Lines(3, plan.acts.u32(100..700));
-            *run = PlannedRun { shape, kill: None, disowned: None, false_pid: FalsePid::No, ..run.clone() };
+            let plain = PlannedRun { shape, kill: None, disowned: None, refused: None, ..run.clone() };
+            *run = PlannedRun { false_pid: FalsePid::No, ..plain };
         }
         plan
     }
@@ -141,7 +165,11 @@ impl Plan {
         let after_calls = 1 + rng.usize(..8);
         let at_most = Duration::from_millis(rng.u64(100..500));
         let act = match rng.u32(..100) {
-            0..=44 => Act::KillWorker,
+            0..=35 => Act::KillWorker,
+            36..=38 => Act::ListsFail,
+            39..=42 => Act::PidUsedAgain,
+            43 => Act::UnreadableRecord,
+            44 => Act::StderrUnread,
             45..=64 => Act::Arm(Point::ALL[rng.usize(..Point::ALL.len())], 1 + rng.u32(..3).min(LAST_PASSING)),
             65..=75 => Act::KillShim,
             76..=79 => Act::KillBoth,
@@ -190,5 +218,22 @@ fn planned_run(rng: &mut Rng) -> PlannedRun {
         3 => FalsePid::MinusOne,
         _ => FalsePid::No,
     };
-    PlannedRun { shape, kill, delivery, disowned, false_pid }
+    let run = PlannedRun { shape, kill, delivery, disowned, false_pid, refused: None };
+    if disowned.is_some() { run } else { perhaps_refused(rng, run) }
+}
+
+fn perhaps_refused(rng: &mut Rng, run: PlannedRun) -> PlannedRun {
+    let times = 4 + rng.u32(..4);
+    match (rng.u32(..100), run.shape) {
+        // Long enough for more than one update.
+        (0..=4, Shape::Lines(..)) if run.kill.is_none() => {
+            PlannedRun { shape: Shape::Lines(12, 250), refused: Some(Refused::LiveLog), ..run }
+        }
+        (5..=10, Shape::Lines(..)) => PlannedRun { refused: Some(Refused::Result(times)), ..run },
+        (11..=14, Shape::Lines(..)) => PlannedRun { refused: Some(Refused::Everything(u64::from(times) * 700)), ..run },
+        (0..=29, Shape::Daemon) => {
+            PlannedRun { kill: Some(KillTime::Refused), refused: Some(Refused::Result(times)), ..run }
+        }
+        _ => run,
+    }
 }

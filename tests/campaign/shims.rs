@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -58,6 +59,53 @@ pub fn reboot_records(home: &WorkerHome) {
             reboot_record(&entry.path());
         }
     }
+}
+
+/// A shim that executes something, and its record.
+pub struct Busy {
+    pub pid: i32,
+    record: PathBuf,
+}
+
+/// Those whose script runs.
+pub fn busy(home: &WorkerHome) -> Vec<Busy> {
+    let living = living(home);
+    let records = fs::read_dir(home.own_state_path().join("runs")).into_iter().flatten().flatten();
+    let busy = records.filter_map(|entry| {
+        let record = entry.path();
+        let text = fs::read_to_string(&record).ok()?;
+        let mut lines = text.lines().filter(|line| !line.is_empty());
+        let begun: Value = serde_json::from_str(lines.next()?).ok()?;
+        let pid = i32::try_from(begun["shim"].as_i64()?).ok()?;
+        // Started, and not ended.
+        (lines.count() == 1 && living.contains(&pid)).then_some(Busy { pid, record })
+    });
+    busy.collect()
+}
+
+/// Ends what a dead shim left alive, and makes everything that its record names by its pid name that of a living one.
+pub fn take_for(dead: &Busy, living: i32) {
+    let Ok(text) = fs::read_to_string(&dead.record) else { return };
+    let Some((first, rest)) = text.trim_start_matches('\n').split_once('\n') else { return };
+    let Ok(mut begun) = serde_json::from_str::<Value>(first) else { return };
+    if let Some(group) = begun["cgroup"].as_str() {
+        let group = Path::new(group);
+        let until = Instant::now() + Duration::from_secs(5);
+        // There is nothing to wait on: they are nobody's children.
+        while group.exists() && fs::remove_dir(group).is_err() && Instant::now() < until {
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let (old, new) = (dead.pid.to_string(), living.to_string());
+    for name in ["cgroup", "socket"] {
+        let Some(path) = begun[name].as_str().map(PathBuf::from) else { continue };
+        let _ = fs::remove_file(&path);
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        begun[name] = path.with_file_name(file.replacen(&old, &new, 1)).display().to_string().into();
+    }
+    begun["shim"] = living.into();
+    let _ = fs::write(&dead.record, format!("{begun}\n{rest}"));
 }
 
 fn reboot_record(path: &Path) {

@@ -49,6 +49,10 @@ pub struct Seen {
     pub killed: BTreeMap<i64, i64>,
     /// Runs that the server once denied.
     pub disowned: BTreeSet<i64>,
+    /// Runs whose result was refused.
+    pub results_refused: BTreeSet<i64>,
+    /// Runs of which everything was refused for a time: their start may be told late.
+    pub refused: BTreeSet<i64>,
     /// Runs whose log the server refused for its size.
     pub logs_refused: BTreeSet<i64>,
     /// Runs that were under way when the outbox was lost, and kills.

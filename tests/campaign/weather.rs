@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::plan::Refused;
 use super::stage::Stage;
 use super::support::{Call, What};
 
@@ -27,8 +28,24 @@ struct State {
     outage: Option<(Instant, Vec<(f64, String)>)>,
     /// Runs that are still to be denied, with the status.
     to_disown: BTreeMap<i64, u16>,
-    /// Runs of which one write was rejected: never two, so that nothing is given up.
+    /// Runs of which one write was rejected.
     rejected: BTreeSet<i64>,
+    /// What is rejected again and again.
+    refused: BTreeMap<i64, Refusal>,
+    /// Until when the lists of runs cannot be read.
+    no_lists: Option<Instant>,
+}
+
+/// What of one run is rejected.
+struct Refusal {
+    what: Refused,
+    /// How many lines its log comes to.
+    lines: u32,
+    /// Since when, and how often.
+    since: Option<Instant>,
+    times: u32,
+    /// Whether the last thing that was rejected is its log: it is told before the result, or not at all.
+    log_is_due: bool,
 }
 
 impl Weather {
@@ -40,12 +57,25 @@ impl Weather {
             outage: None,
             to_disown: BTreeMap::new(),
             rejected: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            no_lists: None,
         })))
     }
 
     /// The run with this number is to be denied once.
     pub fn disown(&self, run: i64, status: u16) {
         self.state().to_disown.insert(run, status);
+    }
+
+    /// What is told of the run with this number, whose log comes to so many lines, is to be rejected.
+    pub fn refuse(&self, run: i64, what: Refused, lines: u32) {
+        let refusal = Refusal { what, lines, since: None, times: 0, log_is_due: false };
+        self.state().refused.insert(run, refusal);
+    }
+
+    /// The lists of runs cannot be read for so long.
+    pub fn fail_lists(&self, time: Duration) {
+        self.state().no_lists = Some(Instant::now() + time);
     }
 
     /// No faults from now on.
@@ -98,6 +128,21 @@ impl State {
             stage.seen().disowned.insert(run);
             return Some(("run disowned", What::status(status)));
         }
+        if self.no_lists.is_some_and(|until| Instant::now() < until) && is_list_of_runs(call) {
+            return Some(("list that cannot be read", What::status(500)));
+        }
+        if let Some(run) = told_run(stage, call)
+            && let Some(refusal) = self.refused.get_mut(&run)
+            && refusal.catches(call, run)
+        {
+            if call.sets("return_dts") {
+                stage.seen().results_refused.insert(run);
+            }
+            if matches!(refusal.what, Refused::Everything(_)) {
+                stage.seen().refused.insert(run);
+            }
+            return Some(("400, again and again", What::status(400)));
+        }
         match self.burst {
             Some((until, kind)) if Instant::now() < until => return Some(passing(kind, &mut self.rng)),
             Some(_) => self.burst = None,
@@ -113,7 +158,7 @@ impl State {
         if self.rng.u32(..3) == 0 {
             match (call.method.as_str(), run_of(call)) {
                 ("GET", _) => return Some(misread(call, self.rng.usize(..MISREAD))),
-                // Never two of one run. What is told of a kill is told once, and given up when it is rejected.
+                // What is told of a kill is told once, and given up when it is rejected.
                 (_, Some(run)) if self.rejected.insert(run) => return Some(self.rejection(stage, call, run)),
                 _ => {}
             }
@@ -139,6 +184,44 @@ impl State {
 fn run_of(call: &Call) -> Option<i64> {
     let id = |path: &str| path.strip_prefix("/api/v1/run/")?.strip_suffix('/')?.parse().ok();
     id(&call.path).or_else(|| id(call.body.get("run")?.as_str()?))
+}
+
+/// Which run a write tells something of.
+fn told_run(stage: &Stage, call: &Call) -> Option<i64> {
+    if call.method == "GET" {
+        return None;
+    }
+    let log = || {
+        let log: i64 = call.path.strip_prefix("/api/v1/run_log/")?.strip_suffix('/')?.parse().ok()?;
+        stage.server.look(|state| state.log_runs.get(&log).copied())
+    };
+    run_of(call).or_else(log)
+}
+
+fn is_list_of_runs(call: &Call) -> bool {
+    call.method == "GET" && call.path == "/api/v1/run/"
+}
+
+impl Refusal {
+    /// Whether a write of its run is rejected.
+    fn catches(&mut self, call: &Call, run: i64) -> bool {
+        let is_log = call.path.starts_with("/api/v1/run_log/");
+        let catches = match self.what {
+            Refused::LiveLog => {
+                let last = format!("line {} of {run}\n", self.lines);
+                is_log && call.body["content"].as_str().is_some_and(|text| !text.contains(&last))
+            }
+            Refused::Result(times) => call.sets("return_dts") && self.times < times,
+            Refused::Everything(_) if call.sets("enqueue_dts") => false,
+            Refused::Everything(millis) => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                since.elapsed() < Duration::from_millis(millis) || (self.log_is_due && call.sets("return_dts"))
+            }
+        };
+        self.times += u32::from(catches);
+        self.log_is_due = if is_log { catches } else { self.log_is_due };
+        catches
+    }
 }
 
 /// How many kinds [`passing`] knows.

@@ -36,6 +36,7 @@ pub fn history(
         success: row.return_success,
         is_killed: killed.contains(&row.id),
         was_disowned: seen.disowned.contains(&row.id),
+        start_was_refused: seen.refused.contains(&row.id),
         log_was_refused: seen.logs_refused.contains(&row.id),
         was_forgotten: seen.forgotten.contains(&row.id),
         had_no_room: seen.without_room.contains(&row.id),

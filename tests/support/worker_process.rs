@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -331,7 +332,14 @@ pub struct WorkerProcess {
 struct Output {
     text: Mutex<Vec<u8>>,
     grown: watch::Sender<()>,
+    /// Whether nobody reads for the time being.
+    unread: watch::Sender<bool>,
+    /// The pipe of the process that runs now.
+    pipe: AtomicI32,
 }
+
+/// The smallest pipe that there is, in bytes.
+const SMALL_PIPE: libc::c_int = 4096;
 
 impl WorkerProcess {
     /// Starts a worker in a new home. It need not be up yet when this returns.
@@ -341,7 +349,12 @@ impl WorkerProcess {
 
     /// Starts a (perhaps second) worker in a home that is there already.
     pub fn start_in(home: Arc<WorkerHome>) -> Self {
-        let output = Arc::new(Output { text: Mutex::default(), grown: watch::Sender::new(()) });
+        let output = Arc::new(Output {
+            text: Mutex::default(),
+            grown: watch::Sender::new(()),
+            unread: watch::Sender::new(false),
+            pipe: AtomicI32::new(-1),
+        });
         let child = spawn(&home, &output);
         Self { home, child, output }
     }
@@ -358,6 +371,16 @@ impl WorkerProcess {
 
     pub fn home(&self) -> &Arc<WorkerHome> {
         &self.home
+    }
+
+    /// Leaves what it says to stderr in a pipe of 4 KiB from now on, or reads it again.
+    pub fn leave_unread(&self, unread: bool) {
+        self.output.unread.send_replace(unread);
+        let pipe = self.output.pipe.load(Ordering::SeqCst);
+        if unread && pipe >= 0 {
+            // SAFETY: it changes how much the pipe takes, and nothing in this process; one that is closed is refused.
+            unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, SMALL_PIPE) };
+        }
     }
 
     /// Process id; `None` once the exit was waited for.
@@ -502,6 +525,7 @@ fn spawn(home: &WorkerHome, output: &Arc<Output>) -> Child {
         .spawn()
         .expect("the worker's binary starts");
     let stderr = child.stderr.take().expect("stderr is piped");
+    output.pipe.store(stderr.as_raw_fd(), Ordering::SeqCst);
     tokio::spawn(collect(stderr, output.clone(), home.log_path(), home.options.echo));
     child
 }
@@ -509,7 +533,10 @@ fn spawn(home: &WorkerHome, output: &Arc<Output>) -> Child {
 async fn collect(mut from: impl AsyncRead + Unpin, output: Arc<Output>, path: PathBuf, echo: bool) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).ok();
     let mut buffer = vec![0; 1 << 16];
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+    let mut unread = output.unread.subscribe();
+    while unread.wait_for(|unread| !*unread).await.is_ok()
+        && let Ok(length @ 1..) = from.read(&mut buffer).await
+    {
         let bytes = &buffer[..length];
         output.text.lock().unwrap().extend_from_slice(bytes);
         output.grown.send_replace(());

@@ -45,6 +45,8 @@ pub struct Run {
     /// Whether the server once denied that there is such a run, or that it is this worker's. What becomes of it
     /// then is for the server to say: it may execute again, or never return.
     pub was_disowned: bool,
+    /// Whether its start was refused for a time, and may be told behind its log.
+    pub start_was_refused: bool,
     /// Whether the server refused its log for its size.
     pub log_was_refused: bool,
     /// Whether it was claimed and not returned when the outbox was lost: it may be reset, and its attempts be

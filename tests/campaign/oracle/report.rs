@@ -175,7 +175,9 @@ pub fn facts_come_in_order(history: &History) -> Vec<Violation> {
             match (run.first(Did::Start), run.first(Did::Log)) {
                 (None, _) => wrong("it returned without a start"),
                 // What never ran starts as it returns, behind its log.
-                (Some(start), Some(log)) if log < start && run.count(Did::Pid) > 0 => wrong("log before the start"),
+                (Some(start), Some(log)) if log < start && run.count(Did::Pid) > 0 && !run.start_was_refused => {
+                    wrong("log before the start")
+                }
                 (_, None) => wrong("it returned without a log"),
                 _ => None,
             }

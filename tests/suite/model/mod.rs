@@ -16,7 +16,7 @@ use jobrunner::run::claim::{Effect, Input, Phase};
 
 use shim::ShimRules;
 use worker::{Answer, Machines};
-use world::{Faults, Shim, Task, Worker, World};
+use world::{Faults, Neighbour, Shim, Task, Worker, World};
 
 /// Within how many steps a run that is left in peace must have returned.
 const PEACE: usize = 200;
@@ -26,11 +26,13 @@ const PEACE: usize = 200;
 struct House {
     machines: Machines,
     shim: ShimRules,
+    /// Whether a result that is on disk may wait for the next start.
+    rests_untold: bool,
 }
 
 impl House {
     fn ours() -> Self {
-        Self { machines: Machines::ours(), shim: ShimRules::default() }
+        Self { machines: Machines::ours(), shim: ShimRules::default(), rests_untold: false }
     }
 
     /// Everything that may happen next, with its name.
@@ -39,15 +41,15 @@ impl House {
         match &world.worker {
             None => next.push(("the worker is started", started(world))),
             Some(_) => {
-                let unanswered = if world.faults.unanswered > 0 { &Answer::ALL[..] } else { &Answer::ALL[..1] };
-                for answer in unanswered {
-                    // Only what asks the server can be without an answer.
-                    let counts =
-                        |after: &World| *answer == Answer::Given || after.faults.unanswered < world.faults.unanswered;
+                for answer in &answers(world) {
+                    // Only what asks the server can be answered badly.
+                    let counts = |after: &World| *answer == Answer::Given || after.faults != world.faults;
                     let task = world.task_step(&self.machines, *answer, false);
                     next.extend(task.filter(counts).map(|after| (answer.of_the_task(), after)));
                     let courier = world.courier_step(&self.machines, *answer);
                     next.extend(courier.filter(counts).map(|after| (answer.of_the_courier(), after)));
+                    let list = world.list_step(&self.machines, *answer);
+                    next.extend(list.filter(counts).map(|after| (answer.of_the_list(), after)));
                 }
                 if world.worker.as_ref().is_some_and(|worker| worker.task == Task::Claiming) {
                     let late = world.task_step(&self.machines, Answer::Given, true);
@@ -70,6 +72,7 @@ impl House {
         (0..world.shims.len())
             .find_map(|attempt| world.shim_step(attempt, self.shim))
             .or_else(|| world.courier_step(&self.machines, Answer::Given))
+            .or_else(|| world.list_step(&self.machines, Answer::Given))
             .or_else(|| world.task_step(&self.machines, Answer::Given, false))
     }
 
@@ -81,7 +84,8 @@ impl House {
             disk: world::Disk::default(),
             shims: [Shim::None; world::ATTEMPTS],
             scripts: [world::Script::default(); world::ATTEMPTS],
-            worker: Some(Worker { task: Task::Waiting, courier: None }),
+            worker: Some(Worker { task: Task::Waiting, courier: None, has_entry: false, list_is_due: false }),
+            neighbour: Neighbour::Runs,
             shim_deaths: 0,
             faults,
         };
@@ -122,6 +126,7 @@ impl House {
                 None if now.server.is_returned && now.disk == world::Disk::default() => break,
                 // Of an attempt that was taken away from a shim that died just then; the next start removes it.
                 None if now.server.is_returned && now.disk.is_only_empty_records() => now = started(&now),
+                None if self.rests_untold && now.disk.row.is_some_and(|row| row.is_ended) => now = started(&now),
                 None => return Some(format!("it rests as {now:?}")),
             }
         }
@@ -131,13 +136,12 @@ impl House {
 }
 
 impl Answer {
-    const ALL: [Self; 3] = [Self::Given, Self::LostAfter, Self::LostBefore];
-
     fn of_the_task(self) -> &'static str {
         match self {
             Self::Given => "the task goes on",
             Self::LostAfter => "the task's request is done, and not answered",
             Self::LostBefore => "the task's request is lost",
+            Self::Rejected => "the task's request is rejected",
         }
     }
 
@@ -146,12 +150,33 @@ impl Answer {
             Self::Given => "the courier goes on",
             Self::LostAfter => "the courier's request is done, and not answered",
             Self::LostBefore => "the courier's request is lost",
+            Self::Rejected => "what the courier tells is rejected",
+        }
+    }
+
+    fn of_the_list(self) -> &'static str {
+        match self {
+            Self::Given => "the list is read",
+            Self::LostAfter | Self::LostBefore | Self::Rejected => "the list cannot be read",
         }
     }
 }
 
+/// What a request may come to.
+fn answers(world: &World) -> Vec<Answer> {
+    let mut answers = vec![Answer::Given];
+    if world.faults.unanswered > 0 {
+        answers.extend([Answer::LostAfter, Answer::LostBefore]);
+    }
+    if world.faults.rejected > 0 {
+        answers.push(Answer::Rejected);
+    }
+    answers
+}
+
 fn started(world: &World) -> World {
-    World { worker: Some(Worker { task: Task::Starting, courier: None }), ..world.clone() }
+    let worker = Worker { task: Task::Starting, courier: None, has_entry: false, list_is_due: true };
+    World { worker: Some(worker), ..world.clone() }
 }
 
 /// Who may die now.
@@ -172,6 +197,13 @@ fn deaths(world: &World) -> Vec<(&'static str, World)> {
             next.push(("the shim dies", after));
         }
     }
+    for attempt in (0..world.shims.len()).filter(|attempt| world.shims[*attempt] == Shim::Dead) {
+        if world.faults.pids_used_again > 0 && world.neighbour == Neighbour::Runs {
+            let mut after = World { neighbour: Neighbour::RunsUnderPidOf(attempt), ..world.clone() };
+            after.faults.pids_used_again -= 1;
+            next.push(("another shim gets the pid of a dead one", after));
+        }
+    }
     next
 }
 
@@ -186,6 +218,22 @@ fn wrong(world: &World) -> Option<String> {
     }
     if alive > 1 {
         return Some("two scripts of the run at once".to_owned());
+    }
+    if world.neighbour == Neighbour::Killed {
+        return Some("the script of another run is ended".to_owned());
+    }
+    let executions = world.scripts.iter().map(|script| script.executions).sum::<u8>();
+    if let Some(worker) = &world.worker
+        && let (Task::Ordering, Some(row)) = (worker.task, world.disk.row)
+        && (row.losses + 1..=world.shim_deaths).contains(&executions)
+    {
+        return Some("an execution was lost and is not counted".to_owned());
+    }
+    if world.worker.as_ref().is_some_and(|worker| worker.task == Task::Waiting && !worker.list_is_due)
+        && world.disk.row.is_some_and(|row| row.is_ended)
+        && !world.server.is_claimed
+    {
+        return Some("a run whose end is on disk is made due again".to_owned());
     }
     if alive > 0 && !world.server.is_claimed {
         return Some("it runs and is not claimed".to_owned());
@@ -205,12 +253,18 @@ fn way_to(world: &World, from: &HashMap<World, Option<(World, &'static str)>>) -
 }
 
 fn faults(worker_crashes: u8, shim_crashes: u8, unanswered: u8) -> Faults {
-    Faults { worker_crashes, shim_crashes, unanswered }
+    Faults { worker_crashes, shim_crashes, unanswered, rejected: 0, pids_used_again: 0 }
+}
+
+fn with_rejections(worker_crashes: u8, shim_crashes: u8, rejected: u8) -> Faults {
+    Faults { rejected, ..faults(worker_crashes, shim_crashes, 0) }
 }
 
 #[test]
 fn no_order_of_crashes_and_lost_answers_does_harm() {
-    for faults in [faults(2, 1, 1), faults(1, 2, 1), faults(1, 1, 2), faults(0, 3, 0)] {
+    let pids = Faults { pids_used_again: 1, ..faults(1, 1, 0) };
+    let rejections = with_rejections(1, 1, 4);
+    for faults in [faults(2, 1, 1), faults(1, 2, 1), faults(1, 1, 2), faults(0, 3, 0), rejections, pids] {
         match House::ours().explore(faults) {
             Ok((worlds, depth)) => {
                 eprintln!("{faults:?}: {worlds} worlds, all within {depth} steps");
@@ -223,9 +277,15 @@ fn no_order_of_crashes_and_lost_answers_does_harm() {
 
 /// What the model finds in a house that is built wrong.
 fn harm(change: impl FnOnce(&mut House)) -> String {
+    harm_within(faults(1, 1, 1), change)
+}
+
+fn harm_within(faults: Faults, change: impl FnOnce(&mut House)) -> String {
     let mut house = House::ours();
     change(&mut house);
-    house.explore(faults(1, 1, 1)).expect_err("a house that is built wrong")
+    let harm = house.explore(faults).expect_err("a house that is built wrong");
+    eprintln!("{harm}");
+    harm
 }
 
 #[test]
@@ -268,4 +328,32 @@ fn a_result_that_is_sent_again_unseen_is_found_out() {
     };
     let harm = harm(|house| house.machines.plan = blind);
     assert!(harm.contains("after the return"), "{harm}");
+}
+
+#[test]
+fn a_result_that_is_given_up_is_found_out() {
+    let in_one_life = harm_within(with_rejections(0, 0, 3), |house| house.machines.gives_up_after = Some(3));
+    assert!(in_one_life.contains("it rests as"), "{in_one_life}");
+}
+
+#[test]
+fn a_run_that_is_not_known_because_its_result_was_given_up_is_found_out() {
+    let harm = harm_within(with_rejections(1, 0, 3), |house| {
+        house.machines.gives_up_after = Some(3);
+        house.rests_untold = true;
+    });
+    assert!(harm.contains("made due again"), "{harm}");
+}
+
+#[test]
+fn a_loss_that_is_counted_behind_the_removal_of_its_record_is_found_out() {
+    let harm = harm(|house| house.machines.counts_first = false);
+    assert!(harm.contains("lost and is not counted"), "{harm}");
+}
+
+#[test]
+fn a_clean_up_by_pid_is_found_out() {
+    let pids = Faults { pids_used_again: 1, ..faults(1, 1, 0) };
+    let harm = harm_within(pids, |house| house.machines.cleans_by_pid = true);
+    assert!(harm.contains("another run is ended"), "{harm}");
 }

@@ -6,7 +6,10 @@ use jobrunner::report::plan::{Knowledge, Next};
 use jobrunner::run::claim::{Effect, Input, Phase, Seen};
 use tokio::time::Instant;
 
-use super::world::{Courier, MAX_LOSSES, Record, Row, Server, Shim, Task, World};
+use super::world::{Courier, MAX_LOSSES, Neighbour, Record, Row, Server, Shim, Task, Worker, World};
+
+/// After how many rejections the parts of a report are left out that may be.
+const GIVEN_UP: u8 = 3;
 
 /// The decisions that the worker is built of. A test puts a wrong one in.
 #[derive(Clone, Copy)]
@@ -15,12 +18,25 @@ pub struct Machines {
     pub plan: fn(&Knowledge, Instant) -> Next,
     /// Whether a record whose lock is held is that of a run that goes on.
     pub minds_lock: bool,
+    /// How often a result is rejected before nobody tells it any more until the next start.
+    pub gives_up_after: Option<u8>,
+    /// Whether the entry of the next attempt is written before the files of the lost one are removed.
+    pub counts_first: bool,
+    /// Whether what a dead shim has left is found by what its pid names.
+    pub cleans_by_pid: bool,
 }
 
 impl Machines {
     /// Those of the worker.
     pub fn ours() -> Self {
-        Self { claim: Phase::step, plan: |knowledge, now| knowledge.next(now, false), minds_lock: true }
+        Self {
+            claim: Phase::step,
+            plan: |knowledge, now| knowledge.next(now, false),
+            minds_lock: true,
+            gives_up_after: None,
+            counts_first: true,
+            cleans_by_pid: false,
+        }
     }
 }
 
@@ -32,6 +48,8 @@ pub enum Answer {
     LostAfter,
     /// It was not done.
     LostBefore,
+    /// It was not done, and is rejected.
+    Rejected,
 }
 
 impl World {
@@ -42,6 +60,7 @@ impl World {
         let next = match worker.task {
             Task::Starting => world.take_up(),
             Task::Waiting if !self.server.is_claimed && !self.server.is_returned => {
+                world.worker.as_mut()?.has_entry = false;
                 Task::Travelling(Phase::Hinted, Effect::Look)
             }
             Task::Waiting | Task::Over => return None,
@@ -66,10 +85,14 @@ impl World {
             Task::Clearing => {
                 let attempt = self.disk.row?.attempt;
                 world.scripts[attempt].is_alive = false;
+                if machines.cleans_by_pid && world.neighbour == Neighbour::RunsUnderPidOf(attempt) {
+                    world.neighbour = Neighbour::Killed;
+                }
                 world.disk.files[attempt] = false;
                 Task::Counting { has_begun: true }
             }
-            Task::Counting { has_begun } => world.count_loss(has_begun),
+            Task::Counting { has_begun } => world.count_loss(machines, has_begun),
+            Task::Relaunching { losses } => world.relaunch(machines, losses),
         };
         world.worker.as_mut()?.task = next;
         Some(world)
@@ -82,11 +105,11 @@ impl World {
             for attempt in (0..self.shims.len()).filter(|attempt| !self.shims[*attempt].holds_lock()) {
                 self.disk.records[attempt].take_if(|record| *record == Record::Empty);
             }
-            if self.server.is_claimed && !self.server.is_returned {
-                self.server.is_claimed = false;
-            }
             return Task::Waiting;
         };
+        if let Some(worker) = &mut self.worker {
+            worker.has_entry = true;
+        }
         // Of an attempt that was written off.
         for attempt in (0..row.attempt).filter(|attempt| !self.shims[*attempt].holds_lock()) {
             if self.disk.records[attempt].take().is_some() {
@@ -127,8 +150,11 @@ impl World {
                 Task::Travelling(phase, effect)
             }
             Effect::Claim => {
-                let new = Row { attempt: 0, losses: 0, is_started: false, is_ended: false };
-                self.disk.row.get_or_insert(new);
+                if let Some(worker) = &mut self.worker
+                    && !std::mem::replace(&mut worker.has_entry, true)
+                {
+                    self.disk.row = Some(Row { attempt: 0, losses: 0, is_started: false, is_ended: false });
+                }
                 Task::Claiming
             }
             Effect::Launch => {
@@ -213,18 +239,63 @@ impl World {
     }
 
     /// Another attempt, or the end. On disk before anything is done about it.
-    fn count_loss(&mut self, has_begun: bool) -> Task {
+    fn count_loss(&mut self, machines: &Machines, has_begun: bool) -> Task {
         let Some(row) = &mut self.disk.row else { return Task::Over };
-        row.losses += u8::from(has_begun);
+        let losses = row.losses + u8::from(has_begun);
         let Some(courier) = self.worker.as_mut().and_then(|worker| worker.courier.as_mut()) else { return Task::Over };
-        if row.losses >= MAX_LOSSES {
+        if losses >= MAX_LOSSES {
             (row.is_ended, courier.is_ended) = (true, true);
+            row.losses = losses;
             return Task::Over;
         }
-        self.disk.records[row.attempt] = None;
-        (row.attempt, row.is_started) = (row.attempt + 1, false);
-        *courier = Courier { attempt: row.attempt, is_in_doubt: courier.is_in_doubt, ..Courier::default() };
+        if machines.counts_first {
+            self.count(losses);
+        } else {
+            self.disk.records[row.attempt] = None;
+        }
+        Task::Relaunching { losses }
+    }
+
+    /// Another step later: the other half of what a loss leads to.
+    fn relaunch(&mut self, machines: &Machines, losses: u8) -> Task {
+        let Some(row) = self.disk.row else { return Task::Over };
+        if machines.counts_first {
+            self.disk.records[row.attempt - 1] = None;
+        } else {
+            self.count(losses);
+        }
         Task::Travelling(Phase::Claimed, Effect::Look)
+    }
+
+    /// The next attempt, on disk.
+    fn count(&mut self, losses: u8) {
+        let (Some(row), Some(worker)) = (&mut self.disk.row, &mut self.worker) else { return };
+        *row = Row { attempt: row.attempt + 1, losses, is_started: false, is_ended: false };
+        if let Some(courier) = &mut worker.courier {
+            *courier = Courier { attempt: row.attempt, is_in_doubt: courier.is_in_doubt, ..Courier::default() };
+        }
+    }
+
+    /// The list of the runs that only the server knows of is read: who is not known here is made due again.
+    pub fn list_step(&self, machines: &Machines, answer: Answer) -> Option<Self> {
+        let worker = self.worker.as_ref().filter(|worker| worker.list_is_due && worker.task != Task::Starting)?;
+        let mut world = self.clone();
+        if !world.ask(answer) {
+            return Some(world);
+        }
+        world.worker.as_mut()?.list_is_due = false;
+        let is_listed = self.server.is_claimed && !self.server.is_returned;
+        if is_listed && !self.knows(machines, worker) {
+            world.server.is_claimed = false;
+            world.worker.as_mut()?.task = Task::Waiting;
+        }
+        Some(world)
+    }
+
+    /// Whether the worker takes the run for one that it has to do with.
+    fn knows(&self, machines: &Machines, worker: &Worker) -> bool {
+        let is_under_way = !matches!(worker.task, Task::Waiting | Task::Over);
+        is_under_way || worker.courier.is_some() || (machines.gives_up_after.is_none() && self.disk.row.is_some())
     }
 
     /// The next step of the courier. `None` where it waits.
@@ -252,6 +323,13 @@ impl World {
             // Nobody asks for anything to be given back here.
             Next::Watch | Next::Wait(_) | Next::GiveBack => return None,
         };
+        if answer == Answer::Rejected {
+            if call == Next::Look {
+                return None;
+            }
+            return world.rejected(machines, call, known);
+        }
+        known.rejections = 0;
         match (heard, call) {
             (false, Next::Look) => {}
             (false, _) => known.is_in_doubt = true,
@@ -268,9 +346,29 @@ impl World {
         Some(world)
     }
 
+    /// What was told is rejected.
+    fn rejected(mut self, machines: &Machines, call: Next, mut known: Courier) -> Option<Self> {
+        known.rejections += 1;
+        let given_up = known.rejections >= machines.gives_up_after.unwrap_or(GIVEN_UP);
+        let worker = self.worker.as_mut()?;
+        match call {
+            // Told with the result.
+            Next::TellStart if given_up => (known.is_start_told, known.rejections) = (true, 0),
+            Next::SendLog if given_up => (known.is_log_sent, known.rejections) = (true, 0),
+            Next::Return if given_up && machines.gives_up_after.is_some() => {
+                worker.courier = None;
+                return Some(self);
+            }
+            _ => {}
+        }
+        known.rejections = known.rejections.min(GIVEN_UP);
+        worker.courier = Some(known);
+        Some(self)
+    }
+
     /// Sends a request that tells something. Whether its answer is heard.
     fn tell(&mut self, answer: Answer, act: impl FnOnce(&mut Server)) -> bool {
-        if answer != Answer::LostBefore {
+        if !matches!(answer, Answer::LostBefore | Answer::Rejected) {
             self.server.told_too_late += u8::from(self.server.is_returned);
             act(&mut self.server);
         }
@@ -279,8 +377,10 @@ impl World {
 
     /// Sends a request that asks something. Whether its answer is heard.
     fn ask(&mut self, answer: Answer) -> bool {
-        if answer != Answer::Given {
-            self.faults.unanswered -= 1;
+        match answer {
+            Answer::Given => {}
+            Answer::Rejected => self.faults.rejected -= 1,
+            Answer::LostAfter | Answer::LostBefore => self.faults.unanswered -= 1,
         }
         answer == Answer::Given
     }

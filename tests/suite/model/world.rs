@@ -16,6 +16,7 @@ pub struct World {
     /// Scripts that run, by attempt; they outlive their shims.
     pub scripts: [Script; ATTEMPTS],
     pub worker: Option<Worker>,
+    pub neighbour: Neighbour,
     /// How many shims died with a run.
     pub shim_deaths: u8,
     pub faults: Faults,
@@ -28,6 +29,19 @@ pub struct Faults {
     pub shim_crashes: u8,
     /// Requests without an answer, done or not.
     pub unanswered: u8,
+    /// Writes that are answered with a rejection.
+    pub rejected: u8,
+    /// Pids of dead shims that another shim gets.
+    pub pids_used_again: u8,
+}
+
+/// The script of another run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Neighbour {
+    Runs,
+    /// Under a shim that has the pid of this attempt's dead one.
+    RunsUnderPidOf(usize),
+    Killed,
 }
 
 /// The run, as the server has it.
@@ -123,6 +137,10 @@ pub struct Script {
 pub struct Worker {
     pub task: Task,
     pub courier: Option<Courier>,
+    /// Whether the task has the run's entry, on disk already.
+    pub has_entry: bool,
+    /// Whether the runs are still to be asked for that only the server knows of.
+    pub list_is_due: bool,
 }
 
 /// What the task of the run does next.
@@ -146,6 +164,8 @@ pub enum Task {
     Clearing,
     /// An execution is written off.
     Counting { has_begun: bool },
+    /// The second half of that.
+    Relaunching { losses: u8 },
     /// Nothing more to do here.
     Over,
 }
@@ -159,6 +179,8 @@ pub struct Courier {
     pub is_start_told: bool,
     pub is_ended: bool,
     pub is_log_sent: bool,
+    /// How often in a row what is told was rejected.
+    pub rejections: u8,
     pub has_looked: bool,
     /// All is told: the files go, then the row.
     pub is_leaving: bool,
