@@ -51,7 +51,7 @@ pub struct Args {
     pub config_path: Option<PathBuf>,
 
     /// show the effective settings and every mistake, and exit with 0 or 78
-    #[arg(long, conflicts_with_all = ["status", "sleep", "wake"])]
+    #[arg(long, conflicts_with_all = ["status", "sleep", "wake", "retry_dead_letters"])]
     pub check_config: bool,
 
     /// ask the running worker what it does
@@ -66,7 +66,11 @@ pub struct Args {
     #[arg(long, group = "question")]
     pub wake: bool,
 
-    /// answer --status, --sleep or --wake as JSON
+    /// let the running worker tell the server again at once what that rejected
+    #[arg(long, group = "question")]
+    pub retry_dead_letters: bool,
+
+    /// answer --status, --sleep, --wake or --retry-dead-letters as JSON
     #[arg(long, requires = "question")]
     pub json: bool,
 

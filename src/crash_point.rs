@@ -71,6 +71,8 @@ points! {
     RowRemoved,
     /// A lost execution is about to be counted.
     LossSeen,
+    /// A lost execution is counted on disk, and its files are not removed.
+    LossCounted,
     /// A living shim was found again.
     Attached,
     /// A kill is on disk as taken, and the server does not know.

@@ -219,6 +219,11 @@ impl Worker {
         self.intake.want(wakefulness).await
     }
 
+    /// Tells the server at once what waits to be told, rejected or not.
+    pub fn retry(&self) {
+        self.reporter.retry();
+    }
+
     /// Waits until it is to leave because it was asked to and nothing is under way any more.
     pub async fn asked_to_leave(&self) -> Leave {
         let mut posture = self.intake.posture();

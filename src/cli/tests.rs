@@ -28,6 +28,7 @@ fn a_restart_has_its_code_by_whatever_name() {
 fn a_running_worker_is_asked_one_thing_at_a_time() {
     assert!(parsed(&["--sleep", "--json"]).unwrap().sleep);
     assert!(parsed(&["--wake"]).unwrap().wake);
+    assert!(parsed(&["--retry-dead-letters", "--json"]).unwrap().retry_dead_letters);
     for bad in [&["--sleep", "--wake"][..], &["--status", "--sleep"], &["--check-config", "--wake"], &["--json"]] {
         assert!(parsed(bad).is_err(), "{bad:?}");
     }

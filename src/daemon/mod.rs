@@ -119,6 +119,7 @@ fn question(args: &Args) -> Option<Question> {
         Args { status: true, .. } => Some(Question::Status),
         Args { sleep: true, .. } => Some(Question::Sleep),
         Args { wake: true, .. } => Some(Question::Wake),
+        Args { retry_dead_letters: true, .. } => Some(Question::RetryDeadLetters),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The status socket: whoever of our user connects is told what is known, as one JSON object.
 //!
-//! Who says `sleep` or `wake` first, in a line, has that done, and is told what is known then. Who says nothing and closes
+//! Who says `sleep`, `wake` or `retry` first, in a line, has that done, and is told what is known then. Who says nothing and closes
 //! his side, or waits, asks.
 
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ const EXIT_UNAVAILABLE: u8 = 69;
 /// How long somebody who asks may keep silent before he is told what is known.
 const SILENCE: Duration = Duration::from_secs(1);
 /// The longest wish, in bytes.
-const WISH: usize = 16;
+const LONGEST_WISH: usize = 16;
 
 /// What the worker of a state directory is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Question {
     Sleep,
     /// To take new runs.
     Wake,
+    /// To tell the server at once what it rejected.
+    RetryDeadLetters,
 }
 
 impl Question {
@@ -46,6 +48,7 @@ impl Question {
             Self::Status => "",
             Self::Sleep => "sleep\n",
             Self::Wake => "wake\n",
+            Self::RetryDeadLetters => "retry\n",
         }
     }
 }
@@ -114,7 +117,7 @@ async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {
 async fn hear(mut stream: UnixStream) -> Asked {
     let mut line = Vec::new();
     let reading = async {
-        while line.len() < WISH && line.last() != Some(&b'\n') {
+        while line.len() < LONGEST_WISH && line.last() != Some(&b'\n') {
             match stream.read_u8().await {
                 Ok(byte) => line.push(byte),
                 Err(_) => return,
@@ -123,8 +126,9 @@ async fn hear(mut stream: UnixStream) -> Asked {
     };
     let _ = tokio::time::timeout(SILENCE, reading).await;
     let wish = match line.as_slice() {
-        b"sleep\n" => Some(Wakefulness::Asleep),
-        b"wake\n" => Some(Wakefulness::Awake),
+        b"sleep\n" => Some(Wish::Be(Wakefulness::Asleep)),
+        b"wake\n" => Some(Wish::Be(Wakefulness::Awake)),
+        b"retry\n" => Some(Wish::Retry),
         _ => None,
     };
     Asked { stream, wish }
@@ -133,7 +137,15 @@ async fn hear(mut stream: UnixStream) -> Asked {
 /// Somebody who asks, and what.
 pub struct Asked {
     stream: UnixStream,
-    wish: Option<Wakefulness>,
+    wish: Option<Wish>,
+}
+
+/// What is to be done before the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Be(Wakefulness),
+    /// What was rejected is told again.
+    Retry,
 }
 
 /// Waits until somebody asks.
@@ -151,7 +163,11 @@ impl Asked {
     /// Has done what is wished, and answers with what is known then; with nothing, where the worker is about to leave.
     pub async fn answer(mut self, worker: &Worker) {
         let obeyed = match self.wish {
-            Some(wish) => worker.want(wish).await,
+            Some(Wish::Be(wakefulness)) => worker.want(wakefulness).await,
+            Some(Wish::Retry) => {
+                worker.retry();
+                true
+            }
             None => true,
         };
         if obeyed {
@@ -184,6 +200,7 @@ pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
         (_, true) => text,
         (Question::Status, false) => table(&text),
         (Question::Sleep | Question::Wake, false) => obeyed(&text),
+        (Question::RetryDeadLetters, false) => retried(&text),
     };
     print(&shown)
 }
@@ -195,6 +212,16 @@ fn obeyed(text: &str) -> String {
     match status["duty"].as_str() {
         Some("draining") => format!("the worker sleeps when its {runs} run(s) are over\n"),
         Some(duty) => format!("the worker is {duty}\n"),
+        None => text.to_owned(),
+    }
+}
+
+/// What is told again, in a line.
+fn retried(text: &str) -> String {
+    let status = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    match status["backlog"].as_u64() {
+        Some(0) => "no result waits to be told\n".to_owned(),
+        Some(waiting) => format!("{waiting} result(s) are told again now; --status says what becomes of them\n"),
         None => text.to_owned(),
     }
 }

@@ -48,6 +48,8 @@ pub(super) enum Message {
     /// A run that is ours, or, for a kill that we took before, one that may be.
     Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
+    /// A run that was left behind cannot be taken up yet, or there is nothing of it to be taken up.
+    SetAside(RunId, bool),
     Settings(Settings),
     Drain,
     StopAll(Cause),
@@ -92,6 +94,8 @@ pub(super) struct Keeper {
     seats: Seats,
     runs: HashMap<RunId, Handle>,
     kills: HashSet<KillId>,
+    /// Runs that were left behind and cannot be taken up yet.
+    set_aside: HashSet<RunId>,
     /// Runs whose last look was in vain, and whether the next is under way.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
@@ -155,6 +159,7 @@ impl Keeper {
             seats,
             runs: HashMap::new(),
             kills: HashSet::new(),
+            set_aside: HashSet::new(),
             troubled: HashMap::new(),
             pinged: None,
             bell,
@@ -264,7 +269,14 @@ impl Keeper {
             Message::Begin(run, _) if self.runs.contains_key(&run) => {
                 tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
             }
+            Message::SetAside(run, true) => {
+                self.set_aside.insert(run);
+            }
+            Message::SetAside(run, false) => {
+                self.set_aside.remove(&run);
+            }
             Message::Begin(run, begin) => {
+                self.set_aside.remove(&run);
                 let seat = self.seats.take_anyway();
                 self.begin(run, *begin, seat);
                 if self.conduct.gives_back()
@@ -289,7 +301,10 @@ impl Keeper {
                 let _ = answer.send(found.cloned());
             }
             Message::Knows(run, answer) => {
-                let known = self.runs.contains_key(&run) || self.context.reporter.serves(run);
+                let known = self.runs.contains_key(&run)
+                    || self.context.reporter.serves(run)
+                    || self.context.reporter.outbox().holds(run)
+                    || self.set_aside.contains(&run);
                 let _ = answer.send(known);
             }
             Message::Settings(settings) => {
@@ -330,7 +345,8 @@ impl Keeper {
 
     /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
     fn hint(&mut self, run: RunId) {
-        if !self.takes_runs() || self.runs.contains_key(&run) || self.context.reporter.serves(run) {
+        let known = self.runs.contains_key(&run) || self.context.reporter.serves(run) || self.set_aside.contains(&run);
+        if known || !self.takes_runs() {
             return;
         }
         if self.troubled.get(&run).is_some_and(|(_, waits)| *waits) {

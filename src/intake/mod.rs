@@ -184,6 +184,16 @@ impl Intake {
         self.send(Message::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
     }
 
+    /// A run that was left behind cannot be taken up yet: it is known, and nothing is done with it meanwhile.
+    pub async fn set_aside(&self, run: RunId) {
+        self.send(Message::SetAside(run, true)).await;
+    }
+
+    /// There is nothing to take up of a run that was set aside, or it is delivered.
+    pub async fn dismiss_run(&self, run: RunId) {
+        self.send(Message::SetAside(run, false)).await;
+    }
+
     /// Takes up a kill.
     pub async fn resume_kill(&self, kill: KillEntry) {
         self.send(Message::Kill(kill)).await;

@@ -10,15 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::entry::{DeadLetter, End, Entry, Start};
-use super::plan::{self, Knowledge, Next};
+use super::plan::{self, Knowledge, Next, Parts, REJECTIONS};
 use super::reporter::{Ask, Desk, News};
-use crate::rest::{Backoff, Claim, Failure};
+use crate::rest::{Backoff, Claim, Failure, Told};
 use crate::run::claim::Seen;
 use crate::run::{Attempt, Event, RunId, excerpt, shortage};
 use crate::wire::time;
 
-/// After how many rejections a fact is given up.
-const REJECTIONS: u32 = 3;
 /// How long a courier waits while our key is not accepted.
 const PARKED: Duration = Duration::from_secs(30);
 /// How long a courier waits where its log cannot be read for want of descriptors or memory.
@@ -38,9 +36,10 @@ pub(super) struct Courier {
     news: mpsc::Receiver<News>,
     asks: mpsc::Sender<Ask>,
     backoff: Backoff,
-    rejections: u32,
-    /// Whether the server would not take the start.
-    start_rejected: bool,
+    /// Why the server would not take the log last.
+    log_refusal: Option<String>,
+    /// Whether some of the output that was heard of could not be kept.
+    is_short: bool,
     /// What was appended to the log at the server by now, while that is all that it has.
     appended: Option<Appended>,
     /// The most bytes of log that the server takes, as far as we found out.
@@ -73,8 +72,6 @@ enum Step {
     Moot(&'static str),
     /// The run is not ours.
     NotOurs,
-    /// The result was rejected for good.
-    GivenUp,
 }
 
 impl Courier {
@@ -102,8 +99,8 @@ impl Courier {
             news,
             asks,
             backoff: Backoff::default(),
-            rejections: 0,
-            start_rejected: false,
+            log_refusal: None,
+            is_short: false,
             appended: entry.run_log.is_none().then_some(Appended { output: 0, text: 0, ends_line: true }),
             log_cap: None,
             turn: None,
@@ -147,6 +144,7 @@ impl Courier {
                 Step::On => {}
                 Step::Later => self.rest(SHORTAGE).await,
                 Step::Delivered => {
+                    self.settle_letters().await;
                     self.desk.events.tell(Event::RunReturned(self.run));
                     return self.forget().await;
                 }
@@ -162,8 +160,7 @@ impl Courier {
                     self.last_news().await;
                     return self.forget().await;
                 }
-                // It stays on disk: the next start tries once more, and nothing executes it again meanwhile.
-                Step::GivenUp | Step::GivenBack => return,
+                Step::GivenBack => return,
             }
         }
     }
@@ -243,7 +240,7 @@ impl Courier {
                 // A look in between does not make the write that keeps failing a new one.
                 if call != Next::Look {
                     self.backoff.reset();
-                    self.rejections = 0;
+                    self.known.accept(call);
                 }
                 step
             }
@@ -289,7 +286,8 @@ impl Courier {
 
     async fn tell_start(&mut self) -> Result<Step, Failure> {
         if let Some(start) = &self.start {
-            self.desk.client.tell_start(self.claimed(), &start.at, start.pid).await?;
+            let pid = (self.known.parts_of_start() == Parts::All).then_some(start.pid);
+            self.desk.client.tell_start(self.claimed(), &start.at, pid).await?;
             crash_point!(StartSent);
             self.desk.events.tell(Event::RunStarted(self.run));
         }
@@ -303,7 +301,9 @@ impl Courier {
         }
         let Some((text, total)) = self.read_log().await else { return Ok(Step::Later) };
         self.put_log(&self.cut(text.clone())).await?;
-        self.known.output_sent = Some(total);
+        // What could not be kept is not waited for: it will not come.
+        self.is_short = total < self.known.output;
+        self.known.output_sent = Some(total.max(self.known.output));
         let interval = self.desk.settings.borrow().log_update_interval;
         self.known.live_from = Some(Instant::now() + plan::pause(interval, text.len()));
         Ok(Step::On)
@@ -333,8 +333,9 @@ impl Courier {
             }
         }
         self.appended = Some(after);
-        // Of a character that is not complete no more is heard until there is more.
-        self.known.output_sent = Some(known.output + piece.len() as u64);
+        // Of a character that is not complete no more is heard until there is more, nor of what could not be kept.
+        let heard = if piece.is_empty() { self.known.output } else { 0 };
+        self.known.output_sent = Some(heard.max(known.output + piece.len() as u64));
         self.known.live_from = Some(Instant::now() + plan::APPEND_PAUSE);
         Ok(true)
     }
@@ -370,7 +371,7 @@ impl Courier {
     async fn send_log(&mut self) -> Result<Step, Failure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
         let (note, expected) = (end.outcome.note(), end.output);
-        if self.known.output_sent == Some(expected) && note.is_empty() && self.appended.is_none() {
+        if self.known.output_sent == Some(expected) && note.is_empty() && self.appended.is_none() && !self.is_short {
             self.known.log_sent = true;
             return Ok(Step::On);
         }
@@ -399,14 +400,16 @@ impl Courier {
         let Some(end) = &self.end else { return Ok(Step::On) };
         // Clocks jump; a run that returns before it starts helps nobody.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
+        let parts = self.known.parts_of_result();
         // Without a start the server would take it for one that still waits.
         let start = match &self.start {
             None => Some(end.at.as_str()),
-            Some(start) if self.start_rejected => Some(start.at.as_str()),
+            Some(start) if !self.known.start_told && parts != Parts::ResultAlone => Some(start.at.as_str()),
             Some(_) => None,
         };
+        let outcome = if parts == Parts::All { Told::Exit(&end.outcome) } else { Told::Success(end.outcome.success()) };
         crash_point!(ReturnNext);
-        self.desk.client.tell_result(self.claimed(), at, &end.outcome, start).await?;
+        self.desk.client.tell_result(self.claimed(), at, outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Step::Delivered)
     }
@@ -487,8 +490,7 @@ impl Courier {
             Failure::NotFound if matches!(call, Next::SendLive | Next::SendLog) && !self.known.doubt => {
                 // The log may have been deleted, or the whole run.
                 (self.known.doubt, self.run_log) = (true, None);
-                self.rejections += 1;
-                return if self.rejections < REJECTIONS { Step::On } else { self.give_up(call, &failure).await };
+                return self.rejected(call, &failure).await;
             }
             // A proxy says so too when the API behind it is away.
             Failure::NotFound if self.desk.client.credentials().await.is_ok() => {
@@ -496,10 +498,7 @@ impl Courier {
             }
             Failure::TooLarge if call == Next::Look => {}
             Failure::Rejected(_) | Failure::TooLarge | Failure::Elsewhere(_) => {
-                self.rejections += 1;
-                if self.rejections >= REJECTIONS {
-                    return self.give_up(call, &failure).await;
-                }
+                return self.rejected(call, &failure).await;
             }
             _ if failure.is_ambiguous() && call != Next::Look => self.known.doubt = true,
             _ => {}
@@ -540,30 +539,61 @@ impl Courier {
         }
     }
 
-    async fn give_up(&mut self, call: Next, failure: &Failure) -> Step {
-        self.rejections = 0;
+    /// The server is there and rejects what is told: it is told again, for as long as it takes, and what may be left out
+    /// holds up nothing.
+    async fn rejected(&mut self, call: Next, failure: &Failure) -> Step {
+        if self.known.times_rejected(call) == 0 {
+            // Another part of the report, which may fare better.
+            self.backoff.reset();
+        }
+        let pause = self.backoff.next(None);
+        let waits = self.known.reject(call, Instant::now() + pause);
+        self.known.looked &= call != Next::Return;
         match call {
-            Next::TellStart => {
-                self.known.start_told = true;
-                self.start_rejected = true;
-                self.dead_letter("start", failure.to_string()).await;
-                Step::On
+            Next::TellStart if self.known.rejected.start == REJECTIONS => self.say_kept("start", failure),
+            Next::SendLog => {
+                // Whatever is at the server, it is not all of it.
+                (self.known.output_sent, self.log_refusal) = (None, Some(failure.to_string()));
+                if self.known.rejected.log == REJECTIONS && self.known.rejected.result == 0 {
+                    self.say_kept("log", failure);
+                }
             }
-            Next::SendLive | Next::SendLog => {
-                self.known.output_sent = Some(u64::MAX);
-                self.known.log_sent = true;
-                self.dead_letter("log", failure.to_string()).await;
-                Step::On
+            Next::Return | Next::GiveBack if self.known.rejected.result == REJECTIONS => {
+                self.say_kept("result", failure);
+                self.keep_letter("result", failure.to_string()).await;
             }
-            _ => {
-                self.dead_letter("result", failure.to_string()).await;
-                if self.known.ended { Step::GivenUp } else { Step::Moot("the server rejects what is said of the run") }
-            }
+            Next::SendLive if self.known.rejected.live == REJECTIONS => self.say_kept("live log", failure),
+            _ => tracing::debug!(target: "job_runner_worker.models", "run {}: {call:?}: {failure}", self.run),
+        }
+        if waits {
+            self.rest(pause).await;
+            self.desk.turn_to_retry().await;
+        }
+        Step::On
+    }
+
+    fn say_kept(&self, what: &str, failure: &Failure) {
+        let run = self.run;
+        tracing::error!(
+            target: "job_runner_worker.models",
+            "run {run}: its {what} is rejected: {failure}; it is kept and told again"
+        );
+    }
+
+    /// The result is told: what of the report is with the server now, and what never will be.
+    async fn settle_letters(&mut self) {
+        self.desk.delivered(self.run).await;
+        if let Some(reason) = self.log_refusal.take().filter(|_| !self.known.log_sent) {
+            self.dead_letter("log", reason).await;
         }
     }
 
     async fn dead_letter(&self, what: &'static str, reason: String) {
         tracing::error!(target: "job_runner_worker.models", "run {}: its {what} is given up: {reason}", self.run);
+        self.keep_letter(what, reason).await;
+    }
+
+    async fn keep_letter(&self, what: &'static str, reason: String) {
         let at = time::sent(chrono::Utc::now());
         self.desk.give_up(DeadLetter { at, run: self.run, what: what.to_owned(), reason }).await;
     }
@@ -571,12 +601,14 @@ impl Courier {
     /// Waits, and listens meanwhile.
     async fn rest(&mut self, pause: Duration) {
         self.turn = None;
+        let mut retries = self.desk.retries.subscribe();
         let over = tokio::time::sleep(pause);
         tokio::pin!(over);
         loop {
             tokio::select! {
                 () = &mut over => return,
                 Some(news) = self.news.recv() => self.learn(news),
+                Ok(()) = retries.changed() => return,
                 () = self.desk.leave.cancelled() => return,
             }
         }

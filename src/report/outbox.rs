@@ -8,7 +8,9 @@ mod rows;
 mod store;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -130,6 +132,8 @@ enum Change {
     ForgetKill(KillId),
     Nothing,
     DeadLetter(DeadLetter),
+    /// Nothing of this run is a dead letter any more.
+    ForgetLetters(RunId),
     /// Of the dead letters, only those since then are kept.
     Letters {
         since: String,
@@ -141,6 +145,8 @@ enum Change {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     writer: mpsc::Sender<Request>,
+    /// The runs that are in it, or about to be.
+    held: Arc<Mutex<HashSet<RunId>>>,
     wrong: watch::Receiver<Option<String>>,
 }
 
@@ -172,7 +178,8 @@ impl Outbox {
         let (wrong, watched) = watch::channel(None);
         let (writer, requests) = mpsc::channel(QUEUE);
         tokio::spawn(Writer::new(store, ballast, wrong).write(requests));
-        let outbox = Self { writer, wrong: watched };
+        let held = found.runs.iter().map(|entry| entry.run).collect();
+        let outbox = Self { writer, held: Arc::new(Mutex::new(held)), wrong: watched };
         let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);
         if found.dead_letters.iter().any(|letter| letter.at < since) {
             found.dead_letters.retain(|letter| letter.at >= since);
@@ -187,22 +194,39 @@ impl Outbox {
         self.wrong.clone()
     }
 
+    /// Whether a run is in it: what is on disk is known, whatever became of its telling.
+    #[must_use]
+    pub fn holds(&self, run: RunId) -> bool {
+        self.held().contains(&run)
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes a run, once: a claim that cannot be remembered is not made.
     ///
     /// # Errors
     /// Why it was not written.
     pub async fn try_run(&self, entry: &Entry) -> Result<(), OutboxError> {
-        self.change(Change::Run(Box::new(entry.clone())), false).await
+        let is_new = self.held().insert(entry.run);
+        let written = self.change(Change::Run(Box::new(entry.clone())), false).await;
+        if written.is_err() && is_new {
+            self.held().remove(&entry.run);
+        }
+        written
     }
 
     /// Writes a run, for as long as it takes.
     pub async fn run(&self, entry: &Entry) {
+        self.held().insert(entry.run);
         self.insist(Change::Run(Box::new(entry.clone()))).await;
     }
 
     /// Removes a run.
     pub async fn forget_run(&self, run: RunId) {
         self.insist(Change::ForgetRun(run)).await;
+        self.held().remove(&run);
     }
 
     /// Writes a kill, once: it is followed all the same where it cannot be written.
@@ -220,6 +244,11 @@ impl Outbox {
     /// Keeps what could not be delivered, with the reason, for people to see.
     pub async fn dead_letter(&self, letter: DeadLetter) {
         self.insist(Change::DeadLetter(letter)).await;
+    }
+
+    /// Removes the dead letters of a run.
+    pub async fn forget_letters(&self, run: RunId) {
+        self.insist(Change::ForgetLetters(run)).await;
     }
 
     /// Waits until everything that was said before is on disk.

@@ -13,6 +13,8 @@ const LIVE_RATE: f64 = 16.0 * 1024.0;
 pub const APPEND_PAUSE: Duration = Duration::from_millis(100);
 /// The most bytes of such a piece.
 pub const APPEND_BYTES: u64 = 64 * 1024;
+/// After how many rejections in a row a part of the report that may be left out does not hold up the rest.
+pub const REJECTIONS: u32 = 3;
 /// How long the server surely has not taken us for dead after it accepted the answer to a ping.
 pub const TRUSTED: Duration = Duration::from_secs(600);
 
@@ -43,6 +45,48 @@ pub struct Knowledge {
     pub long_silent: bool,
     /// Whether the server was asked since the run ended.
     pub looked: bool,
+    /// How often in a row it rejected what.
+    pub rejected: Rejected,
+    /// When a start that was rejected may be told again.
+    pub start_from: Option<Instant>,
+}
+
+/// How often in a row the server rejected which part of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    /// The start.
+    pub start: u32,
+    /// The log of a lasting run.
+    pub live: u32,
+    /// The whole log, since the result was rejected last.
+    pub log: u32,
+    /// The result.
+    pub result: u32,
+}
+
+impl Rejected {
+    /// Whether the result takes the start along, or goes without it.
+    #[must_use]
+    pub fn start_is_late(&self) -> bool {
+        self.start >= REJECTIONS
+    }
+
+    /// Whether the result is told without the log, if the server takes it so.
+    #[must_use]
+    pub fn log_is_left_out(&self) -> bool {
+        self.log >= REJECTIONS
+    }
+}
+
+/// What of a report is told when it was rejected whole: it may be one part that the server does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// All of it.
+    All,
+    /// What the server can do without is left out: the pid of a start, the exit of a result.
+    Needed,
+    /// The start too is left out of the result.
+    ResultAlone,
 }
 
 /// What to do.
@@ -77,25 +121,99 @@ impl Knowledge {
             // Whoever executes it next tells start and log.
             return Next::GiveBack;
         }
-        if self.started && !self.start_told {
+        // A start that is rejected again and again holds up nothing, and goes with the result.
+        let start_waits =
+            self.rejected.start_is_late() && (self.ended || self.start_from.is_some_and(|from| from > now));
+        if self.started && !self.start_told && !start_waits {
             return Next::TellStart;
         }
         if self.ended {
-            return match (self.log_sent, self.long_silent && !self.looked) {
+            return match (self.log_sent || self.rejected.log_is_left_out(), self.long_silent && !self.looked) {
                 (false, _) => Next::SendLog,
                 (true, true) => Next::Look,
                 (true, false) => Next::Return,
             };
         }
+        let start = self.start_from.filter(|_| self.started && !self.start_told);
         if !self.started || !live {
-            return Next::Wait(None);
+            return Next::Wait(start);
         }
         if self.output <= self.output_sent.unwrap_or(0) {
-            return if self.watching { Next::Wait(None) } else { Next::Watch };
+            return if self.watching { Next::Wait(start) } else { Next::Watch };
         }
         match self.live_from {
-            Some(from) if from > now => Next::Wait(Some(from)),
+            Some(from) if from > now => Next::Wait(start.map_or(Some(from), |start| Some(start.min(from)))),
             _ => Next::SendLive,
+        }
+    }
+
+    /// The server rejected a call; the next of its kind is due at an instant. Whether everything waits until then.
+    ///
+    /// A log that is left out goes with no pause before its result: if the server takes nothing at all, both are rejected,
+    /// and both are told again.
+    pub fn reject(&mut self, call: Next, due: Instant) -> bool {
+        match call {
+            Next::TellStart => {
+                self.rejected.start += 1;
+                self.start_from = Some(due);
+                !self.rejected.start_is_late()
+            }
+            Next::SendLive => {
+                self.rejected.live += 1;
+                self.live_from = Some(due);
+                false
+            }
+            Next::SendLog => {
+                self.rejected.log += 1;
+                !self.rejected.log_is_left_out()
+            }
+            Next::Return | Next::GiveBack => {
+                self.rejected.result += 1;
+                // Of those before, the last is tried again.
+                self.rejected.log = self.rejected.log.min(REJECTIONS - 1);
+                true
+            }
+            Next::Look | Next::Watch | Next::Wait(_) => true,
+        }
+    }
+
+    /// How often in a row a call of this kind was rejected.
+    #[must_use]
+    pub fn times_rejected(&self, call: Next) -> u32 {
+        match call {
+            Next::TellStart => self.rejected.start,
+            Next::SendLive => self.rejected.live,
+            Next::SendLog => self.rejected.log,
+            Next::Return | Next::GiveBack => self.rejected.result,
+            Next::Look | Next::Watch | Next::Wait(_) => REJECTIONS,
+        }
+    }
+
+    /// The server took a call.
+    pub fn accept(&mut self, call: Next) {
+        match call {
+            Next::TellStart => self.rejected.start = 0,
+            Next::SendLive => self.rejected.live = 0,
+            Next::SendLog => self.rejected.log = 0,
+            Next::Return | Next::GiveBack | Next::Look | Next::Watch | Next::Wait(_) => {}
+        }
+    }
+
+    /// What of the start is told now.
+    #[must_use]
+    pub fn parts_of_start(&self) -> Parts {
+        if self.rejected.start % 2 == 0 { Parts::All } else { Parts::Needed }
+    }
+
+    /// What of the result is told now.
+    #[must_use]
+    pub fn parts_of_result(&self) -> Parts {
+        match self.rejected.result % 3 {
+            0 => Parts::All,
+            1 => Parts::Needed,
+            // A run that was never started needs one, or the server takes it for one that still waits.
+            _ if self.started => Parts::ResultAlone,
+            _ => Parts::Needed,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,8 @@ const TALKING: usize = 64;
 const DELIVERING: usize = 128;
 /// How long, at the end of a flush, a call that is under way is waited for once more.
 const PARTING: Duration = Duration::from_millis(1500);
+/// How far apart calls are that were rejected before: a server that takes nothing is not pressed by all who wait for it.
+const RETRY_PACE: Duration = Duration::from_millis(200);
 /// How much news may wait for a courier. A run has few: start, output when it was asked for, end.
 const NEWS: usize = 16;
 
@@ -35,6 +38,10 @@ pub(super) struct Desk {
     pub(super) talking: Semaphore,
     delivering: Arc<Semaphore>,
     pub(super) leave: CancellationToken,
+    /// Changes when somebody wants everything that waits to be told at once.
+    pub(super) retries: watch::Sender<()>,
+    /// When the next may be told that was rejected before.
+    next_retry: Mutex<Option<Instant>>,
     dead_letters: Mutex<VecDeque<DeadLetter>>,
     served: Mutex<HashMap<RunId, Stage>>,
     /// How many runs are over and not delivered. Counted as they come and go: there may be very many.
@@ -79,10 +86,43 @@ impl Desk {
         }
     }
 
+    fn letters(&self) -> std::sync::MutexGuard<'_, VecDeque<DeadLetter>> {
+        self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn to tell something that was rejected before.
+    pub(super) async fn turn_to_retry(&self) {
+        let at = {
+            let mut next = self.next_retry.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = next.unwrap_or_else(Instant::now).max(Instant::now());
+            *next = Some(at + RETRY_PACE);
+            at
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => {}
+            () = self.leave.cancelled() => {}
+        }
+    }
+
+    /// The server has the result of a run: it is no dead letter any more.
+    pub(super) async fn delivered(&self, run: RunId) {
+        let was_kept = {
+            let mut letters = self.letters();
+            let before = letters.len();
+            letters.retain(|letter| letter.run != run);
+            letters.len() < before
+        };
+        if was_kept {
+            tracing::warn!(target: "job_runner_worker.models", "run {run}: its result is taken now");
+            self.outbox.forget_letters(run).await;
+        }
+    }
+
     /// Keeps what is given up, here and on disk.
     pub(super) async fn give_up(&self, letter: DeadLetter) {
         {
-            let mut letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut letters = self.letters();
+            letters.retain(|known| (known.run, &known.what) != (letter.run, &letter.what));
             letters.push_back(letter.clone());
             let surplus = letters.len().saturating_sub(LETTERS_KEPT);
             letters.drain(..surplus);
@@ -137,6 +177,8 @@ impl Reporter {
             talking: Semaphore::new(TALKING),
             delivering: Arc::new(Semaphore::new(DELIVERING)),
             leave: CancellationToken::new(),
+            retries: watch::Sender::new(()),
+            next_retry: Mutex::default(),
             dead_letters: Mutex::new(dead_letters.into()),
             served: Mutex::default(),
             backlog: watch::Sender::new(0),
@@ -214,7 +256,12 @@ impl Reporter {
     /// The last facts that could not be delivered and never will be, the oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.desk.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.desk.letters().iter().cloned().collect()
+    }
+
+    /// Tells at once what waits to be told again, rejected or not.
+    pub fn retry(&self) {
+        self.desk.retries.send_replace(());
     }
 
     /// How many runs are over and not delivered.

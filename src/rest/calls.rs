@@ -75,6 +75,15 @@ pub struct Claim {
     pub attempt: Option<Attempt>,
 }
 
+/// What is told of how a run ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// Whether it succeeded and, to a server that counts attempts, how it exited.
+    Exit(&'a Outcome),
+    /// Whether it succeeded.
+    Success(bool),
+}
+
 /// A job, as far as it is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
@@ -256,7 +265,7 @@ impl Client {
     }
 
     /// Tells that a script was started.
-    pub async fn tell_start(&self, claim: Claim, at: &str, pid: i32) -> Result<(), Failure> {
+    pub async fn tell_start(&self, claim: Claim, at: &str, pid: Option<i32>) -> Result<(), Failure> {
         self.patch_run(claim, &RunPatch::start(at, pid)).await.map(drop)
     }
 
@@ -265,11 +274,16 @@ impl Client {
         &self,
         claim: Claim,
         at: &str,
-        outcome: &Outcome,
+        told: Told<'_>,
         start: Option<&str>,
     ) -> Result<(), Failure> {
-        let result = RunPatch::result(at, outcome.success(), start);
-        let patch = if claim.attempt.is_some() { result.with_exit(outcome) } else { result };
+        let patch = match told {
+            Told::Exit(outcome) if claim.attempt.is_some() => {
+                RunPatch::result(at, outcome.success(), start).with_exit(outcome)
+            }
+            Told::Exit(outcome) => RunPatch::result(at, outcome.success(), start),
+            Told::Success(success) => RunPatch::result(at, success, start),
+        };
         self.patch_run(claim, &patch).await.map(drop)
     }
 

@@ -183,8 +183,8 @@ impl RunPatch {
 
     /// The start of the script.
     #[must_use]
-    pub fn start(at: &str, pid: i32) -> Self {
-        Self { start_dts: Some(Some(at.to_owned())), pid: Some(Some(pid)), ..Self::default() }
+    pub fn start(at: &str, pid: Option<i32>) -> Self {
+        Self { start_dts: Some(Some(at.to_owned())), pid: pid.map(Some), ..Self::default() }
     }
 
     /// The result; with a start for a run that never started, because without one the server takes

@@ -216,7 +216,7 @@ impl Chaos {
         if let [dead, living, ..] = &busy[..] {
             self.stage.count("pid used again");
             shims::end(&self.stage, dead.pid);
-            shims::take_for(dead, living.pid);
+            shims::take_for(dead, living.pid).await;
         }
         self.worker.restart().await;
     }

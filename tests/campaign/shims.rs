@@ -84,7 +84,7 @@ pub fn busy(home: &WorkerHome) -> Vec<Busy> {
 }
 
 /// Ends what a dead shim left alive, and makes everything that its record names by its pid name that of a living one.
-pub fn take_for(dead: &Busy, living: i32) {
+pub async fn take_for(dead: &Busy, living: i32) {
     let Ok(text) = fs::read_to_string(&dead.record) else { return };
     let Some((first, rest)) = text.trim_start_matches('\n').split_once('\n') else { return };
     let Ok(mut begun) = serde_json::from_str::<Value>(first) else { return };
@@ -94,7 +94,7 @@ pub fn take_for(dead: &Busy, living: i32) {
         // There is nothing to wait on: they are nobody's children.
         while group.exists() && fs::remove_dir(group).is_err() && Instant::now() < until {
             let _ = fs::write(group.join("cgroup.kill"), "1");
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     let (old, new) = (dead.pid.to_string(), living.to_string());

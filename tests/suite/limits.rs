@@ -150,6 +150,41 @@ async fn p15_what_a_full_disk_has_no_room_for_is_counted() {
 }
 
 #[tokio::test]
+async fn p15_a_live_log_that_lost_something_is_not_sent_again_unchanged() {
+    let options =
+        worker().set("min_free_bytes", 1_000_000).set("log_update_interval", 0.1).set("max_log_bytes", 100_000);
+    let Some((server, mut worker, disk)) = up_on(WorkerHome::state_path, "size=8m", options).await else { return };
+    let latch = Latch::new();
+    let full = latch.trace_path().with_file_name("full");
+    let script = latch.script("a").replace(
+        "echo waiting\n",
+        &format!(
+            "echo first\nwhile [ ! -e {} ]; do sleep 0.02; done\nhead -c 20000 /dev/zero | tr '\\0' x\necho passed >> {}\necho waiting\n",
+            full.display(),
+            latch.trace_path().display()
+        ),
+    );
+    let run = server.submit(script);
+    server.wait_logged(run, "first\n").await;
+    disk.fill();
+    fs::write(&full, "").expect("a mark");
+    until("the output to be written", || latch.trace().iter().any(|line| line == "passed")).await;
+    disk.clear();
+    // What was kept may be sent once more.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let sent = |state: &crate::support::State| {
+        state.calls.iter().filter(|call| call.path.starts_with("/api/v1/run_log/")).count()
+    };
+    let before = server.look(sent);
+    let again = move |state: &crate::support::State| sent(state) > before + 1;
+    server.never_within(std::time::Duration::from_secs(3), again, "the same log again and again").await;
+    latch.let_through(1);
+    let row = server.wait_returned(run).await;
+    assert!(row.log_text().contains("bytes of output could not be kept"), "{}", row.log_text());
+    worker.assert_clean_end().await;
+}
+
+#[tokio::test]
 async fn p15_a_full_disk_of_the_scripts_holds_claims_back() {
     let options = worker().set("min_free_bytes", 500_000);
     let Some((server, mut worker, disk)) = up_on(WorkerHome::scripts_path, "size=2m", options).await else { return };

@@ -407,6 +407,51 @@ async fn the_reset_waits_for_the_api() {
     worker.assert_clean_end().await;
 }
 
+/// A run whose first shim is killed, and whose result is rejected as often as it is told. The next worker cannot read the
+/// lists of its runs until that has happened to it too.
+async fn rejected_and_taken_up(policy: &str) {
+    let (server, mut worker) = up(&worker().set("incomplete_runs", policy)).await;
+    let latch = Latch::new();
+    let run = waiting(&server, &latch, 1).await[0];
+    if policy == "reset" {
+        signal(shim(&worker, run, 1), Signal::SIGKILL);
+        wait_begun(&latch, 2).await;
+    }
+    let path = format!("/api/v1/run/{run}/");
+    let rejecting = server.inject(Fault::on("PATCH", &path, What::status(400)).setting("return_dts"));
+    latch.let_through(1);
+    worker.wait_log("its result is ").await;
+    die(&mut worker).await;
+    let is_list = |call: &crate::support::Call| call.query.contains("state=");
+    let listing = server.inject(Fault::when(is_list, What::status(500)));
+    worker.restart().await;
+    let told = |state: &crate::support::State| state.calls.iter().filter(|call| call.sets("return_dts")).count();
+    server.wait(move |state| told(state) >= 6, "six rejections").await;
+    let lists = server.look(|state| state.calls.len());
+    listing.lift();
+    let both = |state: &crate::support::State| state.calls[lists..].iter().filter(|call| is_list(call)).count() >= 2;
+    server.wait(both, "both lists").await;
+    let again =
+        move |state: &crate::support::State| state.run(run).count(StepKind::Reset) > 0 || state.run(run).returns() > 0;
+    server.never_within(Duration::from_millis(500), again, "another fate of the run").await;
+    rejecting.lift();
+    let row = server.wait_returned(run).await;
+    assert_eq!((row.return_success, row.completions, row.count(StepKind::Reset)), (Some(true), 1, 0), "{policy}");
+    assert!(row.log_text().ends_with("through\n"), "{}", row.log_text());
+    assert_eq!(latch.executions("0"), if policy == "reset" { 2 } else { 1 });
+    worker.assert_clean_end().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_end_is_on_disk_is_not_executed_again_though_its_result_is_rejected() {
+    rejected_and_taken_up("reset").await;
+}
+
+#[tokio::test]
+async fn a_true_result_that_is_rejected_is_not_replaced_by_a_loss() {
+    rejected_and_taken_up("fail").await;
+}
+
 #[tokio::test]
 async fn a_list_that_is_out_of_date_resets_nothing() {
     let server = Server::start(Options::default()).await;

@@ -681,29 +681,117 @@ async fn where_only_the_smallest_log_is_taken_its_marker_is_sent() {
 }
 
 #[tokio::test]
-async fn p10_what_is_rejected_three_times_is_given_up_and_the_rest_is_told() {
+async fn p10_what_is_rejected_is_told_again_and_holds_up_nobody() {
     for status in [400, 413, 422] {
         let (server, worker) = up(&[("concurrent_jobs", "2"), ("log_update_interval", "0")]).await;
-        let runs = [Step::Start, Step::NewLog, Step::Return].map(|step| {
+        let [start, log, result] = [Step::Start, Step::NewLog, Step::Return].map(|step| {
             let id = server.add_run(prints("rejected"));
-            (step, id, server.inject(step.fault(id, 0, What::status(status))))
+            let rejected = server.inject(step.fault(id, 0, What::status(status)));
+            server.announce(id);
+            (id, rejected)
         });
-        for (step, id, rejected) in &runs {
-            server.announce(*id);
-            worker.wait_log(&format!("run {id}: its ")).await;
-            let tries = if (status, *step) == (413, Step::NewLog) { 3..=12 } else { 3..=3 };
-            assert!(tries.contains(&rejected.hits()), "{step:?}, {status}: {} tries", rejected.hits());
-            next_run_goes_on(&server).await;
-        }
-        let [start, log, result] = runs.map(|(_, id, _)| id);
-        // Without a start the server would take it for one that still waits.
-        let run = server.wait_returned(start).await;
+        // The pid is what is rejected, so it is left out.
+        let run = server.wait_returned(start.0).await;
         assert_eq!((run.completions, run.start_dts.is_some(), run.log_text()), (1, true, "rejected\n"));
-        let run = server.wait_returned(log).await;
+        assert_eq!((start.1.hits(), run.count(StepKind::Pid)), (1, 0));
+        // The log alone is, so the result goes without it.
+        let run = server.wait_returned(log.0).await;
         assert_eq!((run.completions, run.log), (1, None));
-        assert_eq!((server.run(result).returns(), server.run(result).log_text()), (0, "rejected\n"));
-        assert_eq!(dead_letters(&worker).await, 3, "after {status}");
+        worker.wait_log(&format!("run {}: its log is given up", log.0)).await;
+        worker.wait_log(&format!("run {}: its result is rejected", result.0)).await;
+        next_run_goes_on(&server).await;
+        assert_eq!((server.run(result.0).returns(), server.run(result.0).log_text()), (0, "rejected\n"));
+        assert_eq!(dead_letters(&worker).await, 2, "after {status}");
+        result.1.lift();
+        let run = server.wait_returned(result.0).await;
+        assert_eq!((run.completions, run.return_success), (1, Some(true)));
+        worker.wait_log(&format!("run {}: its result is taken now", result.0)).await;
+        assert_eq!(dead_letters(&worker).await, 1, "after {status}");
     }
+}
+
+#[tokio::test]
+async fn an_api_that_rejects_everything_for_a_time_costs_nothing_but_the_time() {
+    let (server, worker) = up(&[("concurrent_jobs", "4"), ("log_update_interval", "0.2")]).await;
+    let rejecting = server.inject(
+        Fault::on("*", "/api/v1/run", What::status(400)).and(|call| call.method != "GET" && !call.sets("enqueue_dts")),
+    );
+    let runs: Vec<i64> = (0..4).map(|n| server.submit(prints(&format!("run {n}")))).collect();
+    for run in &runs {
+        worker.wait_log(&format!("run {run}: its result is rejected")).await;
+    }
+    assert!(rejecting.hits() >= 4 * 6, "{}", rejecting.hits());
+    rejecting.lift();
+    for (n, run) in runs.iter().enumerate() {
+        let row = server.wait_returned(*run).await;
+        assert_eq!((row.completions, row.log_text()), (1, format!("run {n}\n").as_str()));
+        server.assert_whole_life(*run);
+    }
+    until_no_letter(&worker).await;
+    server.assert_no_overlapping_writes();
+}
+
+async fn until_no_letter(worker: &WorkerProcess) {
+    while dead_letters(worker).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_live_log_that_is_rejected_costs_the_whole_one_nothing() {
+    let (server, worker) = up(&[("log_update_interval", "0.1")]).await;
+    let latch = Latch::new();
+    let id = server.submit(latch.script("a"));
+    let rejected = server.inject(Step::NewLog.fault(id, 0, What::status(400)));
+    worker.wait_log(&format!("run {id}: its live log is rejected")).await;
+    let hits = rejected.clone();
+    server.wait(move |_| hits.hits() >= 4, "one more try").await;
+    rejected.lift();
+    latch.let_through(1);
+    assert_eq!(server.wait_returned(id).await.log_text(), "waiting\nthrough\n");
+    server.assert_whole_life(id);
+    assert_eq!(dead_letters(&worker).await, 0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_told_again_on_request_and_at_the_next_start() {
+    let (server, mut worker) = up(&[]).await;
+    let id = server.add_run(prints("later"));
+    let rejected = server.inject(Step::Return.fault(id, 0, What::status(400)));
+    server.announce(id);
+    worker.wait_log(&format!("run {id}: its result is rejected")).await;
+    let told = async |worker: &WorkerProcess| {
+        let before = rejected.hits();
+        let said = worker.home().ask(&["--retry-dead-letters"]).await;
+        assert_eq!(
+            String::from_utf8_lossy(&said.stdout),
+            "1 result(s) are told again now; --status says what becomes of them\n"
+        );
+        let hits = rejected.clone();
+        server.wait_within(Duration::from_secs(1), move |_| hits.hits() > before, "a try on request").await;
+    };
+    // Each try makes the next pause longer: none of these is due by itself.
+    for _ in 0..4 {
+        told(&worker).await;
+    }
+    worker.sigkill();
+    worker.wait_exit().await;
+    let before = rejected.hits();
+    worker.restart().await;
+    let hits = rejected.clone();
+    server.wait(move |_| hits.hits() > before, "a try of the next start").await;
+    assert_eq!(dead_letters(&worker).await, 1);
+    rejected.lift();
+    told_and_taken(&server, &worker, id).await;
+}
+
+async fn told_and_taken(server: &Server, worker: &WorkerProcess, id: i64) {
+    assert!(worker.home().ask(&["--retry-dead-letters"]).await.status.success());
+    assert_eq!(server.wait_returned(id).await.completions, 1);
+    server.assert_whole_life(id);
+    until_no_letter(worker).await;
+    let said = worker.home().ask(&["--retry-dead-letters"]).await;
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "no result waits to be told\n");
 }
 
 #[tokio::test]

@@ -87,11 +87,14 @@ impl RunTask {
             report.ended(End::now(outcome)).await;
             return None;
         }
-        self.context.execution.logs().forget(entry.run, entry.attempt);
+        let lost = entry.attempt;
         entry.attempt = entry.attempt.next();
         entry.token = token();
         (entry.start, entry.claim) = (None, None);
+        // In this order: a record that is gone while nobody counted its loss would be that of an execution that never began.
         report.relaunched(entry).await;
+        crash_point!(LossCounted);
+        self.context.execution.logs().forget(self.run, lost);
         // While we drain, the next start executes it.
         if self.context.draining.is_cancelled() { None } else { Some(report) }
     }

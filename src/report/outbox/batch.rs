@@ -32,6 +32,7 @@ impl<'a> Batch<'a> {
                 Change::Kill(_)
                 | Change::ForgetKill(_)
                 | Change::DeadLetter(_)
+                | Change::ForgetLetters(_)
                 | Change::Letters { .. }
                 | Change::Probe => {
                     return None;

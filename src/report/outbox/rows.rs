@@ -163,7 +163,13 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
             .bind(entry.run.map(RunId::get))
             .bind(kill_phase_name(entry.phase)),
         Change::ForgetKill(kill) => sqlx::query("DELETE FROM kill WHERE kill = ?").bind(kill.get()),
+        Change::ForgetLetters(run) => sqlx::query("DELETE FROM dead_letter WHERE run = ?").bind(run.get()),
         Change::DeadLetter(letter) => {
+            sqlx::query("DELETE FROM dead_letter WHERE run = ? AND what = ?")
+                .bind(letter.run.get())
+                .bind(&letter.what)
+                .execute(&mut *connection)
+                .await?;
             sqlx::query("INSERT INTO dead_letter (at, run, what, reason) VALUES (?, ?, ?, ?)")
                 .bind(&letter.at)
                 .bind(letter.run.get())

@@ -347,7 +347,7 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
 async fn a_writer_that_is_gone_is_told() {
     let (writer, requests) = mpsc::channel(1);
     drop(requests);
-    let outbox = Outbox { writer, wrong: watch::channel(None).1 };
+    let outbox = Outbox { writer, held: Arc::default(), wrong: watch::channel(None).1 };
     assert!(matches!(outbox.try_run(&claimed(1)).await, Err(OutboxError::Closed)));
     outbox.run(&claimed(1)).await;
     outbox.settle().await;

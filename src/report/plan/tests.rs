@@ -129,6 +129,8 @@ fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
                 long_silent: bit(6),
                 looked: bit(7),
                 given_back: bit(8),
+                rejected: Rejected::default(),
+                start_from: None,
             },
         )
     })
@@ -173,4 +175,69 @@ fn a_larger_log_is_sent_less_often() {
     assert_eq!(pause(a_moment(), 160 * 1024), Duration::from_secs(10));
     assert_eq!(pause(a_moment(), 819_200), Duration::from_secs(50));
     assert_eq!(pause(Duration::ZERO, 16 * 1024), Duration::from_secs(1));
+}
+
+#[test]
+fn a_result_that_is_rejected_is_told_again_however_often() {
+    let (now, mut knowledge) = (Instant::now(), Knowledge { log_sent: true, ..ended() });
+    for _ in 0..1000 {
+        assert_eq!(next(&knowledge), Next::Return);
+        assert!(knowledge.reject(Next::Return, now), "it waits");
+    }
+}
+
+#[test]
+fn what_the_server_can_do_without_is_left_out_in_turns() {
+    let mut knowledge = Knowledge { log_sent: true, ..ended() };
+    let told = [0, 1, 2, 3].map(|_| {
+        let parts = knowledge.parts_of_result();
+        knowledge.reject(Next::Return, Instant::now());
+        parts
+    });
+    assert_eq!(told, [Parts::All, Parts::Needed, Parts::ResultAlone, Parts::All]);
+    let mut never_started = Knowledge { started: false, ..knowledge };
+    never_started.rejected.result = 2;
+    assert_eq!(never_started.parts_of_result(), Parts::Needed);
+    let mut started = Knowledge { start_told: false, ..running() };
+    assert_eq!(started.parts_of_start(), Parts::All);
+    started.reject(Next::TellStart, Instant::now());
+    assert_eq!(started.parts_of_start(), Parts::Needed);
+}
+
+#[test]
+fn a_start_that_is_rejected_holds_up_neither_log_nor_result() {
+    let (now, mut knowledge) = (Instant::now(), Knowledge { start_told: false, output: 99, ..running() });
+    let due = now + a_moment();
+    assert_eq!([0, 1, 2].map(|_| knowledge.reject(Next::TellStart, due)), [true, true, false]);
+    assert_eq!(knowledge.next(now, LIVE), Next::SendLive);
+    assert_eq!(knowledge.next(due, LIVE), Next::TellStart);
+    let quiet = Knowledge { output: 10, ..knowledge.clone() };
+    assert_eq!(quiet.next(now, LIVE), Next::Wait(Some(due)));
+    assert_eq!(quiet.next(now, AT_THE_END), Next::Wait(Some(due)));
+    let ended = Knowledge { ended: true, ..knowledge };
+    assert_eq!(ended.next(due, LIVE), Next::SendLog);
+    assert_eq!(Knowledge { log_sent: true, ..ended }.next(due, LIVE), Next::Return);
+}
+
+#[test]
+fn a_live_log_that_is_rejected_costs_the_whole_log_nothing() {
+    let (now, mut knowledge) = (Instant::now(), Knowledge { output: 99, ..running() });
+    for _ in 0..100 {
+        assert!(!knowledge.reject(Next::SendLive, now + a_moment()), "what comes meanwhile is heard");
+        assert_eq!(knowledge.next(now, LIVE), Next::Wait(Some(now + a_moment())));
+    }
+    assert_eq!(Knowledge { ended: true, ..knowledge }.next(now, LIVE), Next::SendLog);
+}
+
+#[test]
+fn a_log_that_is_rejected_is_left_out_unless_the_result_is_rejected_too() {
+    let (now, mut knowledge) = (Instant::now(), ended());
+    assert_eq!([0, 1, 2].map(|_| knowledge.reject(Next::SendLog, now)), [true, true, false]);
+    for _ in 0..10 {
+        assert_eq!(next(&knowledge), Next::Return);
+        assert!(knowledge.reject(Next::Return, now));
+        assert_eq!(next(&knowledge), Next::SendLog);
+        assert!(!knowledge.reject(Next::SendLog, now), "the result follows at once");
+    }
+    assert_eq!(next(&Knowledge { log_sent: true, ..knowledge }), Next::Return);
 }

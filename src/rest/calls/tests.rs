@@ -52,8 +52,8 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     let kill = client.kill_request(kill_1()).await.expect("a kill request");
     assert_eq!((kill.run, kill.taken, kill.executed), (Some(run_2()), false, false));
     assert_eq!(client.claim(run_2(), Utc::now()).await, Ok(None), "an old server does not count");
-    client.tell_start(old_claim(), "at", 7).await.expect("accepted");
-    client.tell_result(old_claim(), "later", &failed(), None).await.expect("accepted");
+    client.tell_start(old_claim(), "at", Some(7)).await.expect("accepted");
+    client.tell_result(old_claim(), "later", Told::Exit(&failed()), None).await.expect("accepted");
     client.reset(run_2()).await.expect("accepted");
     let log = client.new_log(old_claim(), "héllo\n").await.expect("accepted");
     assert_eq!(log.as_deref(), Some("/api/v1/run_log/7/"));
@@ -125,14 +125,14 @@ async fn a_server_that_counts_attempts_is_told_which_one_and_how_it_ended() {
     let client = server.client();
     let claim = Claim { run: run_2(), attempt: client.claim(run_2(), Utc::now()).await.expect("accepted") };
     assert_eq!(claim.attempt, Some(Attempt(5)));
-    client.tell_start(claim, "at", 7).await.expect("accepted");
+    client.tell_start(claim, "at", Some(7)).await.expect("accepted");
     client.new_log(claim, "x").await.expect("accepted");
     client.change_log(claim, "/api/v1/run_log/7/", "x").await.expect("accepted");
-    client.tell_result(claim, "later", &failed(), None).await.expect("accepted");
+    client.tell_result(claim, "later", Told::Exit(&failed()), None).await.expect("accepted");
     let killed = Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody };
-    client.tell_result(claim, "later", &killed, None).await.expect("accepted");
+    client.tell_result(claim, "later", Told::Exit(&killed), None).await.expect("accepted");
     let old = Claim { run: run_2(), attempt: Some(Attempt(4)) };
-    assert_eq!(client.tell_start(old, "at", 7).await, Err(Failure::Conflict));
+    assert_eq!(client.tell_start(old, "at", Some(7)).await, Err(Failure::Conflict));
     assert_eq!(client.job("/api/v1/job/1/").await.expect("a job").run_timeout, Some(Duration::from_secs(90)));
 
     let calls = server.calls();

@@ -234,7 +234,7 @@ fn a_patch_sends_the_fields_that_change_and_no_others() {
         sent(RunPatch::claim(now(), ME)),
         json!({"enqueue_dts": "2026-11-23 17:02:00.000000+00:00", "worker": ME})
     );
-    assert_eq!(sent(RunPatch::start("at", 3573)), json!({"start_dts": "at", "pid": 3573}));
+    assert_eq!(sent(RunPatch::start("at", Some(3573))), json!({"start_dts": "at", "pid": 3573}));
     assert_eq!(sent(RunPatch::result("at", true, None)), json!({"return_dts": "at", "return_success": true}));
     assert_eq!(
         sent(RunPatch::result("end", false, Some("start"))),

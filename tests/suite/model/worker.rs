@@ -2,14 +2,14 @@
 //! [`Phase::step`] and the report's plan; the hands are those of `intake::task`, `report::courier` and
 //! `source::leftover`, told as steps.
 
-use jobrunner::report::plan::{Knowledge, Next};
+use jobrunner::report::plan::{Knowledge, Next, Rejected};
 use jobrunner::run::claim::{Effect, Input, Phase, Seen};
 use tokio::time::Instant;
 
 use super::world::{Courier, MAX_LOSSES, Neighbour, Record, Row, Server, Shim, Task, Worker, World};
 
-/// After how many rejections the parts of a report are left out that may be.
-const GIVEN_UP: u8 = 3;
+/// From how many rejections on they are not counted any more here.
+const ENOUGH: u8 = 3;
 
 /// The decisions that the worker is built of. A test puts a wrong one in.
 #[derive(Clone, Copy)]
@@ -329,7 +329,6 @@ impl World {
             }
             return world.rejected(machines, call, known);
         }
-        known.rejections = 0;
         match (heard, call) {
             (false, Next::Look) => {}
             (false, _) => known.is_in_doubt = true,
@@ -339,7 +338,7 @@ impl World {
                 known.is_start_told |= courier.is_started && courier.attempt == 0 && self.server.is_started;
             }
             (true, Next::TellStart) => known.is_start_told = true,
-            (true, Next::SendLog) => known.is_log_sent = true,
+            (true, Next::SendLog) => (known.is_log_sent, known.logs_rejected) = (true, 0),
             (true, _) => known.is_leaving = true,
         }
         world.worker.as_mut()?.courier = Some(known);
@@ -348,21 +347,14 @@ impl World {
 
     /// What was told is rejected.
     fn rejected(mut self, machines: &Machines, call: Next, mut known: Courier) -> Option<Self> {
-        known.rejections += 1;
-        let given_up = known.rejections >= machines.gives_up_after.unwrap_or(GIVEN_UP);
-        let worker = self.worker.as_mut()?;
-        match call {
-            // Told with the result.
-            Next::TellStart if given_up => (known.is_start_told, known.rejections) = (true, 0),
-            Next::SendLog if given_up => (known.is_log_sent, known.rejections) = (true, 0),
-            Next::Return if given_up && machines.gives_up_after.is_some() => {
-                worker.courier = None;
-                return Some(self);
-            }
-            _ => {}
-        }
-        known.rejections = known.rejections.min(GIVEN_UP);
-        worker.courier = Some(known);
+        let mut knowledge = knowledge(&known);
+        knowledge.reject(call, Instant::now());
+        let few = |times: u32| u8::try_from(times).unwrap_or(u8::MAX).min(ENOUGH);
+        known.starts_rejected = few(knowledge.rejected.start);
+        known.logs_rejected = few(knowledge.rejected.log);
+        known.results_rejected = few(knowledge.rejected.result);
+        let given_up = machines.gives_up_after.is_some_and(|most| known.results_rejected >= most);
+        self.worker.as_mut()?.courier = Some(known).filter(|_| !given_up);
         Some(self)
     }
 
@@ -393,6 +385,12 @@ fn knowledge(courier: &Courier) -> Knowledge {
         start_told: courier.is_start_told,
         ended: courier.is_ended,
         log_sent: courier.is_log_sent,
+        rejected: Rejected {
+            start: courier.starts_rejected.into(),
+            log: courier.logs_rejected.into(),
+            result: courier.results_rejected.into(),
+            ..Rejected::default()
+        },
         looked: courier.has_looked,
         ..Knowledge::default()
     }

@@ -179,8 +179,10 @@ pub struct Courier {
     pub is_start_told: bool,
     pub is_ended: bool,
     pub is_log_sent: bool,
-    /// How often in a row what is told was rejected.
-    pub rejections: u8,
+    /// How often in a row what was rejected.
+    pub starts_rejected: u8,
+    pub logs_rejected: u8,
+    pub results_rejected: u8,
     pub has_looked: bool,
     /// All is told: the files go, then the row.
     pub is_leaving: bool,
