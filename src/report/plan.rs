@@ -202,7 +202,7 @@ impl Knowledge {
     /// What of the start is told now.
     #[must_use]
     pub fn parts_of_start(&self) -> Parts {
-        if self.rejected.start % 2 == 0 { Parts::All } else { Parts::Needed }
+        if self.rejected.start.is_multiple_of(2) { Parts::All } else { Parts::Needed }
     }
 
     /// What of the result is told now.

@@ -88,7 +88,7 @@ fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
         .set("log_update_interval", "0.2")
         .set("api_timeout", 2)
         .set("linger", "0.3")
-        .set("leftovers", if arguments.seed % 2 == 0 { "keep" } else { "stop" })
+        .set("leftovers", if arguments.seed.is_multiple_of(2) { "keep" } else { "stop" })
         .set("reconnect_after_inactivity", 3)
         .set("min_free_bytes", MIN_FREE)
         .env(jobrunner::crash_point::VARIABLE, stage.crash_points());
