@@ -5,6 +5,7 @@ use std::path::PathBuf;
 /// What `--help` says.
 const USAGE: &str = "\
 ./campaign [--runs N] [--seed S]       our worker under faults; 150 runs and seed 1 if not said
+./campaign --server [--runs N] ...     our server and two workers under faults, with hostile scripts, by hand and on schedules
 ./campaign --original [--runs N] ...   the original worker under SIGKILLs and repeated announcements
 ./campaign --hand-overs N              so many hand-overs beneath scripts that last a minute
   --previous PATH                      ... from the worker of an earlier build
@@ -18,6 +19,7 @@ A seed replays the same plan; how the processes run into each other is theirs.";
 pub enum Mode {
     Ours,
     Original,
+    Server,
     HandOvers(usize),
 }
 
@@ -46,6 +48,7 @@ impl Arguments {
             match word.as_str() {
                 "--runs" => read.runs = usize::try_from(number()?).unwrap_or(usize::MAX),
                 "--seed" => read.seed = number()?,
+                "--server" => read.mode = Mode::Server,
                 "--original" => read.mode = Mode::Original,
                 "--hand-overs" => read.mode = Mode::HandOvers(usize::try_from(number()?).unwrap_or(usize::MAX)),
                 "--previous" => read.previous = Some(PathBuf::from(value()?)),

@@ -3,7 +3,7 @@
 //! A server that misbehaves ([`weather`]), broadcasts that are repeated, reordered and forged ([`feeder`],
 //! [`noise`]), a worker and shims that are killed at random and at named points ([`chaos`]), and scripts that check
 //! themselves ([`script`]). What is going to happen is drawn from one seed ([`plan`]); what did happen is gathered
-//! ([`witness`]) and judged by pure functions ([`oracle`]).
+//! ([`witness`]) and judged by pure functions ([`oracle`]). The server and its workers together are put to the test in [`server`].
 
 // Of the original's installation only the worker is needed.
 #[allow(dead_code)]
@@ -22,6 +22,7 @@ mod original;
 mod ours;
 mod plan;
 mod script;
+mod server;
 mod shims;
 mod small_disk;
 mod stage;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         match arguments.mode {
             Mode::Ours => ours::campaign(&arguments).await,
             Mode::Original => original::campaign(&arguments).await,
+            Mode::Server => server::campaign(&arguments).await,
             Mode::HandOvers(count) => hand_overs::campaign(&arguments, count).await,
         }
     });

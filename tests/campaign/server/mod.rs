@@ -1,0 +1,403 @@
+//! The server's campaign: the server and workers as processes under faults, hostile scripts on schedules and by hand, and
+//! an oracle that goes by what the scripts say of themselves.
+
+mod corpus;
+mod oracle;
+mod plan;
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::arguments::Arguments;
+use crate::script::{TRACE, marks};
+use crate::small_disk::{self, SmallDisk};
+use crate::support::{end_everything_marked, marked_processes};
+use corpus::Expected;
+use oracle::{History, Job, Row};
+use plan::{Act, Plan};
+use stage::{LOOK, Lives, Operator, Place, fake_time};
+
+/// How many workers.
+const WORKERS: usize = 2;
+/// How many runs each executes at once.
+const SLOTS: usize = 4;
+/// How many jobs are due by themselves.
+const JOBS: usize = 6;
+/// From one run that is handed over to the next.
+const PACE: Duration = Duration::from_millis(250);
+/// How many runs that were handed over may wait to begin at once.
+const OPEN: usize = 12;
+/// How long something stays frozen, full, or held.
+const MOMENT: Duration = Duration::from_millis(1200);
+/// How long after the last fault everything must be over.
+const SETTLING: Duration = Duration::from_secs(60);
+/// How long a process has to leave that is asked to.
+const LEAVING: Duration = Duration::from_secs(30);
+/// How much memory the server may hold, in KiB.
+const MEMORY: u64 = 150 * 1024;
+
+/// Everybody on the stage.
+struct Campaign {
+    plan: Plan,
+    folder: PathBuf,
+    data: PathBuf,
+    operator: Operator,
+    server: Lives,
+    workers: Vec<Lives>,
+    faults: BTreeMap<String, usize>,
+    accepted: BTreeMap<i64, Expected>,
+    jobs: Vec<Job>,
+    refused: usize,
+    largest: u64,
+    complaints: Vec<String>,
+}
+
+/// Runs it, prints what came of it, and answers whether all was well.
+pub async fn campaign(arguments: &Arguments) -> bool {
+    let since = Instant::now();
+    let mut folder = tempfile::TempDir::with_prefix("job-runner-campaign-").expect("a temporary folder");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("a folder");
+    let disk = SmallDisk::mount(&data);
+    if fake_time().is_none() {
+        println!("no clock is set wrong: libfaketime is not installed");
+    }
+    let mut campaign = Campaign::begin(arguments, folder.path(), &data).await;
+    campaign.make_jobs().await;
+    campaign.rage().await;
+    let history = campaign.end().await;
+    let breaches = oracle::judge(&history);
+    campaign.report(arguments, &history, &breaches, since.elapsed());
+    let well = breaches.is_empty() && campaign.complaints.is_empty();
+    drop(campaign);
+    end_everything_marked(folder.path());
+    if arguments.keep || !well {
+        folder.disable_cleanup(true);
+        for name in ["job_runner.sqlite", "job_runner.sqlite-wal"] {
+            let _ = fs::copy(data.join(name), folder.path().join(name));
+        }
+        println!("traces, logs and the database: {}", folder.path().display());
+    }
+    drop(disk);
+    well
+}
+
+impl Campaign {
+    async fn begin(arguments: &Arguments, folder: &Path, data: &Path) -> Self {
+        let mut plan = Plan::new(arguments.seed, arguments.runs, JOBS, folder);
+        let place = Place::free();
+        place.configure(folder, data);
+        let server = Lives::server(Path::new(env!("CARGO_BIN_EXE_job_runner")), folder);
+        let mut operator = Operator { to: place.http, token: String::new() };
+        let until = Instant::now() + LEAVING;
+        while operator.ask("GET", "/readyz", None).is_none_or(|(status, _)| status != 200) {
+            assert!(Instant::now() < until, "the server does not begin");
+            tokio::time::sleep(LOOK).await;
+        }
+        operator.token = fs::read_to_string(data.join("operator.token")).expect("a token").trim().to_owned();
+        let mut workers = Vec::new();
+        for number in 0..WORKERS {
+            let key = format!("worker{number}");
+            let made = operator.insist("/operator/v1/workers", &json!({"title": key})).await.expect("a worker");
+            place.configure_worker(folder, &key, made["secret"].as_str().expect("a secret"), SLOTS);
+            workers.push(Lives::worker(&arguments.worker, folder, &key, plan.skew()));
+        }
+        let (folder, data) = (folder.to_owned(), data.to_owned());
+        Self {
+            plan,
+            folder,
+            data,
+            operator,
+            server,
+            workers,
+            faults: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            jobs: Vec::new(),
+            refused: 0,
+            largest: 0,
+            complaints: Vec::new(),
+        }
+    }
+
+    async fn make_jobs(&mut self) {
+        // The scripts are whole.
+        let whole = json!({"title": "whole", "body": "{{ content|safe }}"});
+        let made = self.operator.insist("/operator/v1/templates", &whole).await.is_some();
+        for (number, job) in self.plan.jobs.clone().into_iter().enumerate() {
+            let mut new = json!({
+                "title": format!("job{number}"), "script": job.script.text, "cron": format!("*/{} * * * * *", job.step),
+                "zone": "UTC", "concurrency": job.concurrency,
+            });
+            if made {
+                new["template"] = "whole".into();
+            }
+            match self.operator.insist("/operator/v1/jobs", &new).await.and_then(|made| made["id"].as_i64()) {
+                Some(id) => {
+                    // The second in which it was made may be one of its times or not.
+                    let from = Utc::now().timestamp() + 1;
+                    let (step, expected) = (i64::from(job.step), job.script.expected);
+                    self.jobs.push(Job { id, expected, step, from, to: i64::MAX });
+                }
+                None => self.complaints.push(format!("job{number} of {:?} was refused", job.script.kind)),
+            }
+        }
+    }
+
+    /// Hands scripts over and does what the plan says, until all were handed over and have come to an end.
+    async fn rage(&mut self) {
+        let mut scripts = std::mem::take(&mut self.plan.scripts).into_iter().enumerate();
+        let mut more = true;
+        while more {
+            let (pause, act) = self.plan.turn(WORKERS);
+            let until = Instant::now() + pause;
+            while more && Instant::now() < until {
+                if self.waiting() < OPEN {
+                    match scripts.next() {
+                        Some((number, script)) => self.hand_over(number, &script),
+                        None => more = false,
+                    }
+                }
+                tokio::time::sleep(PACE).await;
+            }
+            self.act(act).await;
+            self.largest = self.largest.max(self.server.resident_kib().unwrap_or(0));
+            self.revive();
+        }
+    }
+
+    /// How many runs that were handed over have not said that they begin.
+    fn waiting(&self) -> usize {
+        let trace = fs::read(self.folder.join(TRACE)).unwrap_or_default();
+        let begun: BTreeSet<i64> = marks(&String::from_utf8_lossy(&trace)).iter().map(|mark| mark.run).collect();
+        let silent = |expected: &Expected| *expected == Expected::NoExecution;
+        self.accepted.iter().filter(|(run, expected)| !begun.contains(run) && !silent(expected)).count()
+    }
+
+    fn hand_over(&mut self, number: usize, script: &corpus::Hostile) {
+        let new = json!({
+            "title": format!("{:?} {number}", script.kind), "script": script.text, "timeout": script.timeout,
+        });
+        match self.operator.ask("POST", "/operator/v1/runs", Some(&new)) {
+            Some((201, run)) => {
+                if let Some(id) = run["id"].as_i64() {
+                    self.accepted.insert(id, script.expected);
+                }
+            }
+            // The server is away, its disk is full, or it does not take such scripts.
+            _ => self.refused += 1,
+        }
+    }
+
+    fn count(&mut self, fault: &str) {
+        *self.faults.entry(fault.to_owned()).or_default() += 1;
+    }
+
+    async fn act(&mut self, act: Act) {
+        match act {
+            Act::KillServer => {
+                self.count("server SIGKILL");
+                self.server.kill();
+            }
+            Act::KillWorker(nth) => {
+                self.count("worker SIGKILL");
+                self.workers[nth].kill();
+            }
+            Act::KillEverybody => {
+                self.count("everybody SIGKILL");
+                self.server.kill();
+                self.workers.iter_mut().for_each(Lives::kill);
+            }
+            Act::RestartServer => {
+                self.count("server SIGTERM");
+                if self.server.leave(Signal::SIGTERM, LEAVING).await.is_none_or(|status| !status.success()) {
+                    self.complaints.push("the server does not leave in order".to_owned());
+                    self.server.kill();
+                }
+            }
+            Act::HandOver(nth) => {
+                self.count("hand-over");
+                if self.workers[nth].leave(Signal::SIGUSR2, LEAVING).await.is_none() {
+                    self.complaints.push(format!("worker{nth} does not hand over"));
+                    self.workers[nth].kill();
+                }
+            }
+            Act::Freeze(nth) => {
+                self.count("worker SIGSTOP");
+                self.workers[nth].signal(Signal::SIGSTOP);
+                tokio::time::sleep(MOMENT).await;
+                self.workers[nth].signal(Signal::SIGCONT);
+            }
+            Act::FullDisk if small_disk::is_one(&self.data) => {
+                self.count("disk of the server full");
+                small_disk::fill(&self.data);
+                tokio::time::sleep(MOMENT).await;
+                small_disk::empty(&self.data);
+            }
+            Act::FullDisk => {}
+            Act::HoldConnections(count) => {
+                self.count("connections held");
+                let held: Vec<TcpStream> = (0..count).filter_map(|_| self.hold()).collect();
+                tokio::time::sleep(MOMENT).await;
+                drop(held);
+            }
+        }
+    }
+
+    /// A connection on which half a request was said.
+    fn hold(&self) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect_timeout(&self.operator.to, LOOK).ok()?;
+        stream.write_all(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n").ok()?;
+        Some(stream)
+    }
+
+    /// Whoever is gone lives again.
+    fn revive(&mut self) {
+        if self.server.ended().is_some() {
+            self.server.again(0);
+        }
+        for worker in &mut self.workers {
+            if worker.ended().is_some() {
+                worker.again(self.plan.skew());
+            }
+        }
+    }
+
+    /// No more faults: waits until all is over, lets everybody leave, and gathers what was seen.
+    async fn end(&mut self) -> History {
+        for job in 0..self.jobs.len() {
+            let path = format!("/operator/v1/jobs/{}/disable", self.jobs[job].id);
+            self.jobs[job].to = Utc::now().timestamp();
+            while self.operator.ask("POST", &path, Some(&json!({}))).is_none_or(|(status, _)| status >= 500) {
+                self.revive();
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        let until = Instant::now() + SETTLING;
+        let mut rows = self.rows().await;
+        while rows.iter().any(|row| !row.is_over && !row.is_on_hold) && Instant::now() < until {
+            self.revive();
+            tokio::time::sleep(LOOK * 10).await;
+            rows = self.rows().await;
+        }
+        let survivors = self.survivors();
+        let leaked = self.leave().await;
+        let trace = fs::read(self.folder.join(TRACE)).unwrap_or_default();
+        History {
+            rows: self.rows().await,
+            jobs: self.jobs.clone(),
+            accepted: self.accepted.clone(),
+            marks: marks(&String::from_utf8_lossy(&trace)),
+            reasons: self.reasons().await,
+            survivors,
+            leaked,
+        }
+    }
+
+    async fn store(&self) -> Option<SqliteConnection> {
+        SqliteConnectOptions::new().filename(self.data.join("job_runner.sqlite")).connect().await.ok()
+    }
+
+    async fn rows(&self) -> Vec<Row> {
+        type Columns = (i64, i64, i64, Option<i64>, Option<bool>, i64, bool);
+        let question = "SELECT run.id, job, schedule_dts, return_dts, return_success, losses,
+             run.enqueue_dts IS NULL AND NOT job.enqueue_is_enabled AND NOT is_manual
+             FROM run JOIN job ON job.id = run.job";
+        let Some(mut store) = self.store().await else { return Vec::new() };
+        let rows: Vec<Columns> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
+        let row = |(id, job, due, over, success, losses, is_on_hold): Columns| Row {
+            id,
+            job,
+            due: due.div_euclid(1_000_000),
+            is_over: over.is_some(),
+            success,
+            losses,
+            is_on_hold,
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// Times with a recorded reason; where several are one record, all of them.
+    async fn reasons(&self) -> BTreeSet<(i64, i64)> {
+        let Some(mut store) = self.store().await else { return BTreeSet::new() };
+        let question = "SELECT job, due, reason FROM fire";
+        let fires: Vec<(i64, i64, String)> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
+        let mut reasons = BTreeSet::new();
+        for (job, due, reason) in fires {
+            let further =
+                reason.strip_prefix("this and ").and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+            let step = self.jobs.iter().find(|known| known.id == job).map_or(1, |known| known.step);
+            let times = (due.div_euclid(1_000_000)..).filter(|second| second.rem_euclid(60) % step == 0);
+            reasons.extend(times.take(1 + further.unwrap_or(0)).map(|due| (job, due)));
+        }
+        reasons
+    }
+
+    /// Who lives of runs that are over.
+    fn survivors(&self) -> Vec<String> {
+        let of_a_run = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"JOB_RUNNER_RUN_ID="))
+        };
+        let command = |pid: i32| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            format!("process {pid} {:?}", String::from_utf8_lossy(&command).replace('\0', " "))
+        };
+        marked_processes(&self.folder).into_iter().filter(of_a_run).map(command).collect()
+    }
+
+    /// Everybody leaves; answers what is left of them.
+    async fn leave(&mut self) -> Vec<String> {
+        let mut leaked = Vec::new();
+        if self.largest > MEMORY {
+            leaked.push(format!("the server held {} KiB", self.largest));
+        }
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            match worker.leave(Signal::SIGTERM, LEAVING).await {
+                Some(status) if status.success() => {}
+                other => leaked.push(format!("worker{number} left with {other:?}")),
+            }
+            let home = self.folder.join(format!("worker{number}"));
+            let state = home.join("state").join(format!("worker{number}"));
+            for part in [home.join("scripts"), state.join("runs"), state.join("shims")] {
+                let entries = fs::read_dir(part).into_iter().flatten().flatten();
+                leaked.extend(entries.map(|entry| format!("{} is left", entry.path().display())));
+            }
+        }
+        match self.server.leave(Signal::SIGTERM, LEAVING).await {
+            Some(status) if status.success() => {}
+            other => leaked.push(format!("the server left with {other:?}")),
+        }
+        leaked
+    }
+
+    fn report(&self, arguments: &Arguments, history: &History, breaches: &[oracle::Breach], took: Duration) {
+        for (name, count) in &self.faults {
+            println!("{count:7} {name}");
+        }
+        println!(
+            "seed {}, {} runs accepted, {} not taken, {} runs of {} jobs by schedule, {} executions, {:.0} s; the server held {} KiB",
+            arguments.seed,
+            self.accepted.len(),
+            self.refused,
+            history.rows.iter().filter(|row| !self.accepted.contains_key(&row.id) && row.is_over).count(),
+            self.jobs.len(),
+            history.marks.len(),
+            took.as_secs_f64(),
+            self.largest
+        );
+        self.complaints.iter().for_each(|complaint| println!("{complaint}"));
+        breaches.iter().for_each(|breach| println!("{breach}"));
+        println!("faults injected {}, {}", self.faults.values().sum::<usize>(), oracle::sum(breaches));
+    }
+}
