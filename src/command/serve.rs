@@ -8,6 +8,7 @@ use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
 use crate::config::{self, LoadedServer, Surroundings, load_server};
 use crate::daemon::{Level, PidFile, Signals, Wish, start_log};
 use crate::server::Server;
+use crate::server::http::raise_descriptor_limit;
 
 pub fn run(args: &Args) -> Result<u8, Failure> {
     // Before secrets are read: no core is written of us, and nobody of our user looks into our memory.
@@ -30,6 +31,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!(target: "job_runner.config", "{warning}");
     }
+    // A server starts no jobs, so nobody inherits it.
+    raise_descriptor_limit();
     super::on_runtime(serve(loaded, args, level))
 }
 

@@ -47,6 +47,13 @@ const KEYS: &[Key] = &[
     new("allowed_origins", "none"),
     new("listeners", "500"),
     new("listener_ping", "20"),
+    new("websocket_listeners", "500"),
+    new("connections", "4000"),
+    new("strangers_of_address", "200"),
+    new("request_memory_bytes", "50331648"),
+    new("request_timeout", "20"),
+    new("idle_timeout", "120"),
+    new("stop_grace", "5"),
     original("time_zone", "Europe/Amsterdam"),
     new("page_limit", "200"),
     new("max_body_bytes", "33554432"),
@@ -137,6 +144,13 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
     let allowed_origins = check.take("allowed_origins", origins);
     let listeners = check.take("listeners", |text| value::integer(text, 1..=100_000));
     let listener_ping = check.seconds("listener_ping", 1.0, HOUR);
+    let websocket_listeners = check.take("websocket_listeners", |text| value::integer(text, 1..=100_000));
+    let connections = check.take("connections", |text| value::integer(text, 16..=1_000_000));
+    let strangers_of_address = check.take("strangers_of_address", |text| value::integer(text, 1..=1_000_000));
+    let request_memory = check.take("request_memory_bytes", |text| value::integer(text, BODY));
+    let request_timeout = check.seconds("request_timeout", 1.0, HOUR);
+    let idle_timeout = check.seconds("idle_timeout", 1.0, DAY);
+    let stop_grace = check.seconds("stop_grace", 0.0, HOUR);
     let time_zone = check.take("time_zone", zone);
     let page_limit = check.take("page_limit", |text| value::integer(text, 1..=1000));
     let max_body = check.take("max_body_bytes", |text| value::integer(text, BODY));
@@ -157,6 +171,13 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
         allowed_origins: allowed_origins?,
         listeners: listeners?,
         listener_ping: listener_ping?,
+        websocket_listeners: websocket_listeners?,
+        connections: connections?,
+        strangers_of_address: strangers_of_address?,
+        request_memory: request_memory?,
+        request_timeout: request_timeout?,
+        idle_timeout: idle_timeout?,
+        stop_grace: stop_grace?,
         time_zone: time_zone?,
         page_limit: page_limit?,
         max_body: max_body?,

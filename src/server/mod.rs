@@ -16,6 +16,7 @@ pub mod duty;
 pub mod enrol;
 pub mod events;
 pub mod feed;
+pub mod http;
 pub mod life;
 pub mod model;
 pub mod news;
@@ -37,8 +38,8 @@ pub mod uplink;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,9 @@ use orders::Orders;
 pub use settings::{Settings, WorkerWrites};
 use store::{Store, StoreError};
 use token::OperatorToken;
+
+/// How long the parts of a server may take to end beyond what requests are given, and its store to be closed.
+const STOP: Duration = Duration::from_secs(10);
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +130,8 @@ impl Server {
         settings.websocket = original.as_ref().map(|(_, at)| *at);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let office = Arc::new(Office {
-            feed: Feed::new(settings.listeners),
+            feed: Feed::new(settings.listeners, settings.websocket_listeners),
+            reading: api::Turns::default(),
             store,
             settings,
             token,
@@ -141,13 +146,9 @@ impl Server {
             .merge(feed::routes())
             .merge(readiness::routes())
             .merge(uplink::routes());
-        // Small messages go out as they are said.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let service = axum::serve(listener, routes.with_state(Arc::clone(&office)));
-        let stopped = stop.clone();
-        tasks.spawn(async move {
-            let _ = service.with_graceful_shutdown(stopped.cancelled_owned()).await;
-        });
+        let routes = routes.with_state(Arc::clone(&office));
+        let (connections, grace) = (http::Connections::new(office.settings.limits()), office.settings.stop_grace);
+        tasks.spawn(http::serve(listener, routes, connections, stop.clone(), grace));
         tasks.spawn(feed::work(Arc::clone(&office)));
         let (watched, stopped) = (Arc::clone(&office), stop.clone());
         tasks
@@ -188,11 +189,14 @@ impl Server {
         &self.office
     }
 
-    /// Stops, and answers when everything is written.
+    /// Stops, and answers when everything is written; or, where something does not end, after a bounded time.
     pub async fn stop(self) {
         self.office.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.office.store.close().await;
+        let patience = self.office.settings.stop_grace + STOP;
+        if !http::end_within(&self.tasks, patience).await {
+            tracing::warn!(target: "job_runner.server", "something did not end in {} s, and is left", patience.as_secs());
+        }
+        // What was committed is safe without this, too.
+        let _ = tokio::time::timeout(STOP, self.office.store.close()).await;
     }
 }

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use chrono::{TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::api::Turns;
 use super::events::Events;
 use super::feed::Feed;
 use super::model::Instant;
@@ -29,6 +30,8 @@ pub struct Office {
     pub events: Events,
     /// Where it is told what happens, to whoever listens.
     pub feed: Feed,
+    /// Whose turn it is to read much.
+    pub reading: Turns,
     /// Since when it works.
     pub begun: Instant,
     /// Is cancelled when the server stops: no answer may last longer.

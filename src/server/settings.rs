@@ -6,6 +6,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::http::{Limits, usable_connections};
+
+/// Room for the head of a request beside the longest body, in bytes.
+const MAX_HEAD: usize = 128 * 1024;
+/// How many bytes of heads may be in memory at the address of the original's clients.
+const LISTENERS_MEMORY: usize = 4 * 1024 * 1024;
+
 /// What the server needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -25,6 +32,20 @@ pub struct Settings {
     pub listeners: usize,
     /// How often who listens is pinged; who does not answer three of these is gone.
     pub listener_ping: Duration,
+    /// How many of the original's clients may listen at an address of their own.
+    pub websocket_listeners: usize,
+    /// How many connections there may be at `http`.
+    pub connections: usize,
+    /// How many connections of one address may be there that have not shown who they are, before the longest silent goes.
+    pub strangers_of_address: usize,
+    /// How many bytes of requests, and of messages of workers, may be in memory that are not answered yet.
+    pub request_memory: usize,
+    /// How long the head of a request may take, and how long a body may stand still.
+    pub request_timeout: Duration,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// How long requests may go on when the server stops.
+    pub stop_grace: Duration,
     /// By which names pages are asked for, beside this machine's own.
     pub host_names: Vec<String>,
     /// In which zone times are shown and intervals reckoned.
@@ -89,6 +110,13 @@ impl Settings {
             allowed_origins: Vec::new(),
             listeners: 500,
             listener_ping: Duration::from_secs(20),
+            websocket_listeners: 500,
+            connections: 4000,
+            strangers_of_address: 200,
+            request_memory: 48 * 1024 * 1024,
+            request_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(120),
+            stop_grace: Duration::from_secs(5),
             host_names: Vec::new(),
             time_zone: Tz::Europe__Amsterdam,
             page_limit: 200,
@@ -107,5 +135,26 @@ impl Settings {
     #[must_use]
     pub fn worker_writes(&self) -> WorkerWrites {
         self.worker_writes.unwrap_or_default()
+    }
+}
+
+impl Settings {
+    /// What peers may take at `http`: no more than the descriptors of this process allow, and room for the longest body.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections: usable_connections(self.connections),
+            strangers_of_address: self.strangers_of_address,
+            bytes: self.request_memory.max(self.max_body.saturating_add(MAX_HEAD)),
+            request_timeout: self.request_timeout,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// What clients of the original may take at their own address, where only heads are read.
+    #[must_use]
+    pub fn websocket_limits(&self) -> Limits {
+        let connections = self.websocket_listeners.saturating_add(self.strangers_of_address);
+        Limits { connections: usable_connections(connections), bytes: LISTENERS_MEMORY, ..self.limits() }
     }
 }

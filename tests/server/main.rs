@@ -1,5 +1,6 @@
 //! The whole server: real HTTP, real ZeroMQ, real WebSockets, on free ports of loopback.
 
+mod abuse;
 mod acting;
 mod actions;
 mod browser;

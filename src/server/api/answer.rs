@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::content::Content;
 use crate::run::{Attempt, Request};
 use crate::server::life::Refusal;
 
@@ -32,7 +33,7 @@ pub struct Answer {
     /// What a worker that knows of actions is asked to do, or that it is nothing.
     pub request: Option<Option<Request>>,
     /// The body; without one it is an empty page.
-    pub body: Option<Value>,
+    pub body: Option<Content>,
 }
 
 impl Answer {
@@ -41,11 +42,16 @@ impl Answer {
     }
 
     fn refusal(status: u16, what: &str) -> Self {
-        Self { body: Some(json!({"error": what})), ..Self::empty(status, Stage::Refused) }
+        Self { body: Some(Content::Value(json!({"error": what}))), ..Self::empty(status, Stage::Refused) }
     }
 
     /// Here it is.
     pub fn ok(body: Value) -> Self {
+        Self::content(Content::Value(body))
+    }
+
+    /// Here it is, also where it is long.
+    pub fn content(body: Content) -> Self {
         Self { body: Some(body), ..Self::empty(200, Stage::Given) }
     }
 
@@ -116,7 +122,7 @@ impl Answer {
 
     /// What was sent cannot be read. A 500, because that is what clients of the original know for it.
     pub fn unreadable(what: &str) -> Self {
-        Self { body: Some(json!({"error_message": what})), ..Self::empty(500, Stage::Refused) }
+        Self { body: Some(Content::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
     }
 
     /// More than we take.
@@ -131,7 +137,7 @@ impl Answer {
 
     /// We cannot do it for now. Said as what cannot be read is, and to be tried again.
     pub fn unavailable(what: &str) -> Self {
-        Self { body: Some(json!({"error_message": what})), ..Self::empty(503, Stage::Refused) }
+        Self { body: Some(Content::Value(json!({"error_message": what}))), ..Self::empty(503, Stage::Refused) }
     }
 
     /// A change that a run's life does not allow.

@@ -1,15 +1,20 @@
 //! An answer as it goes out: format, and the headers that the original's clients and caches read.
 
-use axum::body::Body;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::answer::{Answer, Stage};
+use super::content::Content;
 use super::filter::Pairs;
 use super::format::{self, Format};
+use crate::server::office::Office;
+use crate::server::store::lists::Scope;
 use crate::wire::action;
 use crate::wire::resources::ATTEMPT;
 
@@ -46,9 +51,10 @@ impl Manner {
     }
 
     /// The answer as it goes out.
-    pub fn dress(&self, answer: Answer) -> Response {
-        let answer = self.formatted(answer);
-        let (kind, body) = self.body(&answer);
+    pub fn dress(&self, answer: Answer, office: &Arc<Office>, scope: Scope) -> Response {
+        let mut answer = self.formatted(answer);
+        let content = answer.body.take();
+        let (kind, body) = self.body(&answer, content, office, scope);
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -82,14 +88,27 @@ impl Manner {
         }
     }
 
-    fn body(&self, answer: &Answer) -> (&'static str, Body) {
-        let Some(body) = &answer.body else {
+    fn body(
+        &self,
+        answer: &Answer,
+        content: Option<Content>,
+        office: &Arc<Office>,
+        scope: Scope,
+    ) -> (&'static str, Body) {
+        let Some(content) = content else {
             return (PAGE, Body::from(answer.allow.clone().unwrap_or_default()));
         };
         match (&self.format, answer.stage) {
             (Ok(Format::Page), _) => (PAGE, Body::from(NO_PAGE)),
-            (Ok(Format::Script(function)), Stage::Given) => (SCRIPT, Body::from(call(function, body))),
-            _ => (JSON, Body::from(body.to_string())),
+            (Ok(Format::Script(function)), Stage::Given) => {
+                let ends = |text: String| stream::iter([Ok(Bytes::from(text))]);
+                let parts = content.parts(Arc::clone(office), scope).map_ok(|part| scripted(&part));
+                (SCRIPT, Body::from_stream(ends(format!("{function}(")).chain(parts).chain(ends(")".to_owned()))))
+            }
+            _ => match content.at_hand() {
+                Some(text) => (JSON, Body::from(text)),
+                None => (JSON, Body::from_stream(content.parts(Arc::clone(office), scope))),
+            },
         }
     }
 
@@ -115,7 +134,7 @@ impl Manner {
 }
 
 /// JSON is not quite a script: two characters that end lines there do not here.
-fn call(function: &str, body: &Value) -> String {
-    let text = body.to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-    format!("{function}({text})")
+fn scripted(part: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(part).replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+    Bytes::from(text)
 }

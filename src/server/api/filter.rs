@@ -36,6 +36,14 @@ const LOOKUPS: &[&str] = &[
     "isnull",
 ];
 
+/// How many filters a list has at most.
+const MAX_TERMS: usize = 100;
+/// How many values a filter has at most. All filters together stay below the 32,766 that SQLite takes: there is no room
+/// for more in the head of a request.
+const MAX_VALUES: usize = 10_000;
+/// The longest pattern, in bytes: what SQLite takes.
+const MAX_PATTERN: usize = 50_000;
+
 /// The name and value pairs of a query, decoded.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs(Vec<(String, String)>);
@@ -95,7 +103,11 @@ pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), Refused>
 /// Which filter is refused, and why.
 pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, Refused> {
     let mut terms = Vec::new();
-    for name in pairs.names() {
+    let names = pairs.names();
+    if names.len() > MAX_TERMS {
+        return Err(format!("A list is narrowed by {MAX_TERMS} filters at most."));
+    }
+    for name in names {
         let values = pairs.values(name);
         match (name, values.last()) {
             ("order_by" | "sort_by", Some(field)) => {
@@ -189,21 +201,33 @@ fn test(kind: Kind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, Ref
     let one = |text: &str| value(kind, text, zone).ok_or_else(mismatched);
     let several = || {
         let parts = values.iter().flat_map(|value| value.split(','));
-        parts.map(one).collect::<Result<Vec<_>, _>>()
+        let values = parts.take(MAX_VALUES + 1).map(one).collect::<Result<Vec<_>, _>>()?;
+        if values.len() > MAX_VALUES {
+            return Err(format!("A filter has {MAX_VALUES} values at most."));
+        }
+        Ok(values)
     };
-    let like = |before: &str, after: &str| Test::Like(format!("{before}{}{after}", escaped(last)));
+    let like = |before: &str, after: &str| {
+        let pattern = format!("{before}{}{after}", escaped(last));
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!(
+                "The text of a filter has {MAX_PATTERN} bytes at most, of which %, _ and \\ take two."
+            ));
+        }
+        Ok(Test::Like(pattern))
+    };
     Ok(match lookup {
         "isnull" => Test::IsNull(!matches!(last, "false" | "False" | "" | "0")),
         "exact" | "iexact" if matches!(last, "nil" | "none" | "None") => Test::IsNull(true),
         "exact" => Test::Compared("=", one(last)?),
-        "iexact" => like("", ""),
+        "iexact" => like("", "")?,
         "gt" => Test::Compared(">", one(last)?),
         "gte" => Test::Compared(">=", one(last)?),
         "lt" => Test::Compared("<", one(last)?),
         "lte" => Test::Compared("<=", one(last)?),
-        "contains" | "icontains" => like("%", "%"),
-        "startswith" | "istartswith" => like("", "%"),
-        "endswith" | "iendswith" => like("%", ""),
+        "contains" | "icontains" => like("%", "%")?,
+        "startswith" | "istartswith" => like("", "%")?,
+        "endswith" | "iendswith" => like("%", "")?,
         "in" => Test::In(several()?),
         "range" => match <[Value; 2]>::try_from(several()?) {
             Ok([from, to]) => Test::Between(from, to),
@@ -216,7 +240,7 @@ fn test(kind: Kind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, Ref
                 "month" => Test::Part("%m", number),
                 "day" => Test::Part("%d", number),
                 // The original counts from Sunday, 1; SQLite from Sunday, 0.
-                _ => Test::Part("%w", number - 1),
+                _ => Test::Part("%w", number.checked_sub(1).ok_or_else(mismatched)?),
             }
         }
     })

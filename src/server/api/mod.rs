@@ -5,6 +5,7 @@
 //! be changed against its life, and that a body has a bound.
 
 pub mod answer;
+mod content;
 mod dress;
 mod filter;
 mod form;
@@ -14,6 +15,7 @@ mod read;
 mod shape;
 mod target;
 mod time;
+mod turns;
 mod write;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use axum::response::Response;
 use axum::routing::any;
 
 use super::auth::{Claim, Identity, Signed};
+use super::http;
 use super::life::Who;
 use super::model::Asker;
 use super::office::Office;
@@ -35,9 +38,11 @@ use super::store::lists::Scope;
 use crate::run::Attempt;
 use crate::wire::resources::ATTEMPT;
 use answer::Answer;
+pub use content::Content;
 use dress::Manner;
 use filter::Pairs;
 use target::Target;
+pub use turns::Turns;
 
 /// What is served.
 pub fn routes() -> Router<Arc<Office>> {
@@ -65,7 +70,9 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn scope(&self) -> Scope {
+    /// What who asks may see.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
         match self.identity {
             Identity::Worker(worker) => Scope::Worker(worker.id),
             Identity::Operator => Scope::All,
@@ -91,11 +98,12 @@ impl Call<'_> {
 async fn serve(State(office): State<Arc<Office>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut manner = Manner::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
-    let answer = take(&office, &parts, body, &mut manner).await;
-    manner.dress(answer)
+    let mut scope = Scope::All;
+    let answer = take(&office, &parts, body, &mut manner, &mut scope).await;
+    manner.dress(answer, &office, scope)
 }
 
-async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner) -> Answer {
+async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner, scope: &mut Scope) -> Answer {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let target = match Target::of(path, query) {
         Ok(target) => target,
@@ -118,6 +126,7 @@ async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner) -
     };
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let call = Call { identity: &identity, attempt, method: parts.method.as_str(), path, query, body: &body, kind };
+    *scope = call.scope();
     answer_to(office, &target, &call).await
 }
 
@@ -132,7 +141,9 @@ async fn identify(office: &Office, parts: &Parts, body: Body) -> Result<(Identit
     let body = to_bytes(body, most).await.map_err(|_| Answer::too_large(most))?;
     let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
     let signed = Signed { method: parts.method.as_str(), path_and_query, body: &body };
-    Ok((claim.verify(signed).ok_or_else(Answer::unauthorised)?, body))
+    let identity = claim.verify(signed).ok_or_else(Answer::unauthorised)?;
+    http::mark_known(&parts.extensions);
+    Ok((identity, body))
 }
 
 fn attempt(parts: &Parts) -> Result<Option<Attempt>, Answer> {

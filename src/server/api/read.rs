@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Stage};
+use super::content::{self, Object, plain};
 use super::filter::Pairs;
 use super::shape::Shape;
 use super::target::Target;
@@ -14,17 +15,20 @@ use crate::server::store::lists::{Ask, Page, only};
 
 /// The most objects of one page, whatever is asked for.
 const MOST: u32 = 1000;
+/// How many bytes of a set are in memory at most, beside the texts of logs.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How many of a set are looked up.
 const SET: usize = 1000;
 
 pub async fn read(office: &Office, target: &Target, call: &Call<'_>) -> Result<Answer, StoreError> {
+    let _turn = office.reading.take(call.scope()).await;
     match target {
         Target::Top => Ok(top()),
         Target::Schema(resource) => Ok(schema(*resource, office.settings.page_limit)),
         Target::List(resource) => list(office, *resource, call).await,
         Target::Set(resource, ids) => set(office, *resource, ids, call).await,
         Target::Detail(resource, id) => Ok(match seen(office, *resource, id, call).await? {
-            Ok(found) => Answer::ok(found),
+            Ok(found) => Answer::content(content::list(String::new(), vec![found], String::new())),
             Err(answer) => answer,
         }),
     }
@@ -70,34 +74,39 @@ async fn list(office: &Office, resource: Resource, call: &Call<'_>) -> Result<An
     let ask = Ask { scope: call.scope(), terms, limit: Some(limit), offset };
     let page = objects(office, resource, &ask).await?;
     let another = |offset| filter::page_path(resource, &pairs, limit, offset);
-    let next = offset.saturating_add(limit.into());
+    // A page that is full is shorter than what was asked for; the next begins where it ends.
+    let shown = if page.full { page.things.len() as u64 } else { limit.into() };
+    let next = offset.saturating_add(shown);
     let meta = json!({
         "limit": limit, "offset": offset, "total_count": page.total,
         "next": (next < page.total).then(|| another(next)),
         "previous": offset.checked_sub(limit.into()).map(another),
     });
-    Ok(Answer::ok(json!({"meta": meta, "objects": page.things})))
+    let before = format!("{{\"meta\":{meta},\"objects\":[");
+    Ok(Answer::content(content::list(before, page.things, "]}".to_owned())))
 }
 
 /// The objects of a list in the original's shape.
-async fn objects(office: &Office, resource: Resource, ask: &Ask) -> Result<Page<Value>, StoreError> {
+async fn objects(office: &Office, resource: Resource, ask: &Ask) -> Result<Page<Object>, StoreError> {
     let (store, shape) = (&office.store, Shape { zone: office.settings.time_zone });
     Ok(match resource {
-        Resource::Group => store.groups(ask).await?.shaped(|group| shape.group(group)),
-        Resource::Job => store.jobs(ask).await?.shaped(|(job, children)| shape.job(job, children)),
-        Resource::JobTemplate => store.templates(ask).await?.shaped(|template| shape.template(template)),
-        Resource::KillRequest => store.kills(ask).await?.shaped(|kill| shape.kill(kill)),
-        Resource::Project => store.projects(ask).await?.shaped(|(project, links)| shape.project(project, links)),
-        Resource::Run => store.runs(ask).await?.shaped(|(run, log)| shape.run(run, *log)),
-        Resource::RunLog => store.logs(ask).await?.shaped(|log| shape.log(log)),
-        Resource::Worker => store.workers(ask).await?.shaped(|worker| shape.worker(worker)),
-        Resource::WorkerPool => store.pools(ask).await?.shaped(|(pool, workers)| shape.pool(pool, workers)),
+        Resource::Group => store.groups(ask).await?.shaped(|group| plain(&shape.group(group))),
+        Resource::Job => store.jobs(ask).await?.shaped(|(job, children)| plain(&shape.job(job, children))),
+        Resource::JobTemplate => store.templates(ask).await?.shaped(|template| plain(&shape.template(template))),
+        Resource::KillRequest => store.kills(ask).await?.shaped(|kill| plain(&shape.kill(kill))),
+        Resource::Project => {
+            store.projects(ask).await?.shaped(|(project, links)| plain(&shape.project(project, links)))
+        }
+        Resource::Run => store.runs(ask).await?.shaped(|(run, log)| plain(&shape.run(run, *log))),
+        Resource::RunLog => store.logs(ask).await?.shaped(content::log),
+        Resource::Worker => store.workers(ask).await?.shaped(|worker| plain(&shape.worker(worker))),
+        Resource::WorkerPool => store.pools(ask).await?.shaped(|(pool, workers)| plain(&shape.pool(pool, workers))),
     })
 }
 
 impl<T> Page<T> {
-    fn shaped(self, shape: impl Fn(&T) -> Value) -> Page<Value> {
-        Page { total: self.total, things: self.things.iter().map(shape).collect() }
+    fn shaped(self, shape: impl Fn(&T) -> Object) -> Page<Object> {
+        Page { total: self.total, things: self.things.iter().map(shape).collect(), full: self.full }
     }
 }
 
@@ -121,7 +130,7 @@ async fn seen(
     resource: Resource,
     id: &str,
     call: &Call<'_>,
-) -> Result<Result<Value, Answer>, StoreError> {
+) -> Result<Result<Object, Answer>, StoreError> {
     let id = match may_see(office, resource, id, call).await? {
         Ok(id) => id,
         Err(answer) => return Ok(Err(answer)),
@@ -131,17 +140,20 @@ async fn seen(
 }
 
 async fn set(office: &Office, resource: Resource, ids: &[String], call: &Call<'_>) -> Result<Answer, StoreError> {
-    let (mut objects, mut not_found) = (Vec::new(), Vec::new());
+    let (mut objects, mut not_found, mut bytes) = (Vec::new(), Vec::new(), 0);
     for id in ids.iter().take(SET) {
         match seen(office, resource, id, call).await? {
-            Ok(found) => objects.push(found),
+            Ok(found) => {
+                bytes += content::in_memory(&found);
+                objects.push(found);
+            }
             Err(answer) if answer.stage == Stage::Given => not_found.push(id.clone()),
             Err(answer) => return Ok(answer),
         }
+        if bytes > MOST_BYTES {
+            return Ok(Answer::bad(&format!("these are more than {MOST_BYTES} bytes; ask for fewer at once")));
+        }
     }
-    let mut all = json!({"objects": objects});
-    if !not_found.is_empty() {
-        all["not_found"] = not_found.into();
-    }
-    Ok(Answer::ok(all))
+    let not_found = if not_found.is_empty() { String::new() } else { format!("\"not_found\":{},", json!(not_found)) };
+    Ok(Answer::content(content::list(format!("{{{not_found}\"objects\":["), objects, "]}".to_owned())))
 }

@@ -9,7 +9,7 @@ use crate::server::model::{
     WorkerId,
 };
 use crate::server::resource::Resource;
-use crate::server::store::lists::{Log, ProjectLinks};
+use crate::server::store::lists::ProjectLinks;
 
 /// Shows things to people of a zone.
 #[derive(Clone, Copy, Debug)]
@@ -111,15 +111,6 @@ impl Shape {
             "return_success": run.return_success, "pid": run.pid, "is_manual": run.is_manual,
             "schedule_children": run.schedule_children,
             "run_log": log.map(|log| Resource::RunLog.path(log.get())), "attempt": run.attempt.0,
-        })
-    }
-
-    /// A log.
-    pub fn log(self, log: &Log) -> Value {
-        let id = log.id.get();
-        json!({
-            "id": id, "resource_uri": Resource::RunLog.path(id), "run": Resource::Run.path(log.run.get()),
-            "content": log.content,
         })
     }
 

@@ -1,12 +1,15 @@
 //! Times as the original writes and reads them: naive ones are in the server's zone.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use crate::server::model::Instant;
 
 #[cfg(test)]
 mod tests;
+
+/// The years that can be written, as in the original; in every zone they can be shown.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// The text of a time: naive, with microseconds where there are some.
 #[must_use]
@@ -21,17 +24,19 @@ pub fn shown(at: Instant, zone: Tz) -> String {
 pub fn read(text: &str, zone: Tz) -> Option<Instant> {
     let text = text.trim().replacen(' ', "T", 1);
     if let Ok(exact) = DateTime::parse_from_rfc3339(&text) {
-        return whole(exact.to_utc());
+        return YEARS.contains(&exact.year()).then(|| whole(exact.to_utc())).flatten();
     }
     let naive = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f")
         .or_else(|_| NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M"))
         .or_else(|_| NaiveDate::parse_from_str(&text, "%Y-%m-%d").map(|date| date.and_time(chrono::NaiveTime::MIN)))
-        .ok()?;
+        .ok()
+        .filter(|naive| YEARS.contains(&naive.year()))?;
     match zone.from_local_datetime(&naive) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => whole(at.to_utc()),
         // In the hour that a change of the clocks leaves out.
         LocalResult::None => {
-            zone.from_local_datetime(&(naive + chrono::TimeDelta::hours(1))).earliest().map(|at| at.to_utc())
+            let later = naive.checked_add_signed(chrono::TimeDelta::hours(1))?;
+            zone.from_local_datetime(&later).earliest().map(|at| at.to_utc())
         }
     }
 }

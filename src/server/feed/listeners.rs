@@ -24,7 +24,9 @@ pub enum Language {
 #[derive(Clone, Debug)]
 pub struct Listeners {
     register: Arc<Mutex<Register>>,
-    seats: Arc<Semaphore>,
+    /// Those of each language have places of their own: who is unknown takes none from who has logged in.
+    ours: Arc<Semaphore>,
+    original: Arc<Semaphore>,
     /// Their tasks.
     pub tasks: TaskTracker,
 }
@@ -59,15 +61,20 @@ pub struct Place {
 }
 
 impl Listeners {
-    /// Room for this many.
-    pub fn new(most: usize) -> Self {
-        let seats = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { register: Arc::default(), seats, tasks: TaskTracker::new() }
+    /// Room for this many of each language.
+    pub fn new(ours: usize, original: usize) -> Self {
+        let places = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        let (ours, original) = (places(ours), places(original));
+        Self { register: Arc::default(), ours, original, tasks: TaskTracker::new() }
     }
 
     /// A place, if there is one. What is told from now on waits there.
     pub fn join(&self, language: Language) -> Option<Place> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+        let places = match language {
+            Language::Ours => &self.ours,
+            Language::Original => &self.original,
+        };
+        let seat = Arc::clone(places).try_acquire_owned().ok()?;
         let mut register = self.register();
         let letterbox = Arc::new(Letterbox {
             language,

@@ -18,6 +18,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 
+use super::http;
 use super::office::Office;
 use listeners::{Language, Listeners};
 pub use teller::work;
@@ -30,10 +31,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed for this many listeners at once.
+    /// A feed for this many listeners of ours at once, and so many of the original's clients.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { listeners: Listeners::new(most) }
+    pub fn new(ours: usize, original: usize) -> Self {
+        Self { listeners: Listeners::new(ours, original) }
     }
 
     /// How many listen.
@@ -56,7 +57,10 @@ async fn events(State(office): State<Arc<Office>>, request: Request) -> Response
         .and_then(|()| origins.check(headers))
         .and_then(|()| office.admits_reader(headers).then_some(()).ok_or(Refusal::Unknown));
     match checked {
-        Ok(()) => listener::welcome(&office, request, Language::Ours).await,
+        Ok(()) => {
+            http::mark_known(request.extensions());
+            listener::welcome(&office, request, Language::Ours).await
+        }
         Err(refusal) => refusal.answer(),
     }
 }

@@ -9,15 +9,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::listener;
 use super::listeners::Language;
 use super::upgrade::{self, Origins, Refusal};
+use crate::server::http;
 use crate::server::office::Office;
+use crate::server::page::is_own_name;
 
 /// Takes an address, and tells which it is.
 ///
@@ -31,18 +33,31 @@ pub async fn bind(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 
 /// Serves until the server stops.
 pub async fn serve(office: Arc<Office>, listener: TcpListener) {
-    let stopped = office.stop.clone().cancelled_owned();
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let routes = Router::new().fallback(listen).with_state(office);
-    let _ = axum::serve(listener, routes).with_graceful_shutdown(stopped).await;
+    let (stop, grace) = (office.stop.clone(), office.settings.stop_grace);
+    let connections = http::Connections::new(office.settings.websocket_limits());
+    http::serve(listener, Router::new().fallback(listen).with_state(office), connections, stop, grace).await;
 }
 
 async fn listen(State(office): State<Arc<Office>>, request: Request) -> Response {
     let headers = request.headers();
     let origins = Origins { allowed: &office.settings.allowed_origins, any_port: true };
-    match upgrade::check(request.method(), headers).and_then(|()| origins.check(headers)) {
+    let checked = upgrade::check(request.method(), headers)
+        .and_then(|()| own_name(&office, headers))
+        .and_then(|()| origins.check(headers));
+    match checked {
         Ok(()) => listener::welcome(&office, request, Language::Original).await,
         Err(Refusal::Plain) => (StatusCode::BAD_REQUEST, "WebSocket connection is expected.").into_response(),
         Err(refusal) => refusal.answer(),
     }
+}
+
+/// Refuses a name that somebody else has made to lead here. On loopback nobody has reason to use another name than this
+/// machine's; elsewhere only a browser can be led by one.
+fn own_name(office: &Office, headers: &HeaderMap) -> Result<(), Refusal> {
+    let settings = &office.settings;
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_loopback = settings.websocket.is_some_and(|at| at.ip().is_loopback());
+    let may_be_led = is_loopback || headers.contains_key(ORIGIN);
+    let is_welcome = !may_be_led || is_own_name(host, settings) || !is_loopback && upgrade::is_address(host);
+    if is_welcome { Ok(()) } else { Err(Refusal::OtherName) }
 }

@@ -21,6 +21,8 @@ pub enum Refusal {
     Malformed,
     /// A page of somebody else asks.
     Foreign,
+    /// It is asked for under a name that is not this machine's.
+    OtherName,
     /// We do not know who asks.
     Unknown,
     /// Enough are connected.
@@ -44,6 +46,11 @@ impl Refusal {
             Self::Foreign => {
                 (StatusCode::FORBIDDEN, &[], "pages of this origin may not listen; allowed_origins says which may")
             }
+            Self::OtherName => (
+                StatusCode::MISDIRECTED_REQUEST,
+                &[],
+                "this server is not known by that name; see host_names in its settings",
+            ),
             Self::Unknown => {
                 (StatusCode::UNAUTHORIZED, &[(WWW_AUTHENTICATE, "Bearer")], "the operator's token is missing")
             }
@@ -131,6 +138,12 @@ fn split<'a>(authority: &'a str, default: &'a str) -> (&'a str, &'a str) {
         Some((name, port)) if !port.ends_with(']') => (name, port),
         _ => (authority, default),
     }
+}
+
+/// Whether an authority names an address, or this machine: nobody can make that lead elsewhere.
+#[must_use]
+pub fn is_address(host: &str) -> bool {
+    is_fixed(&split(host, "80").0.to_ascii_lowercase())
 }
 
 /// Whether a name leads to the same place for everybody.

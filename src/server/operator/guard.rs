@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
+use crate::server::http;
 use crate::server::office::Office;
 
 /// Lets operators pass; a browser that has logged in may read.
@@ -14,5 +15,9 @@ pub(super) async fn operators_only(State(office): State<Arc<Office>>, request: R
     let headers = request.headers();
     let admitted =
         if request.method().is_safe() { office.admits_reader(headers) } else { office.token.admits(headers) };
-    if admitted { next.run(request).await } else { Refusal::Stranger.into_response() }
+    if !admitted {
+        return Refusal::Stranger.into_response();
+    }
+    http::mark_known(request.extensions());
+    next.run(request).await
 }

@@ -18,6 +18,9 @@ pub(super) enum Refusal {
     /// It is asked for in a way that cannot be.
     #[error("{0}")]
     Malformed(String),
+    /// It is longer than anything that is meant here.
+    #[error("{0}")]
+    TooLong(String),
     /// The store does not answer.
     #[error("The server cannot answer now.")]
     Store(#[from] StoreError),
@@ -30,6 +33,7 @@ impl Refusal {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Store(error) if error.is_outage() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -15,6 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::Refusal;
 use super::{login, origin};
+use crate::server::http;
 use crate::server::office::Office;
 
 #[cfg(test)]
@@ -81,10 +82,15 @@ impl<S: Sync> FromRequestParts<S> for Filled {
 pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         let inside = office.admits_reader(request.headers());
-        return if inside { next.run(request).await } else { outside() };
+        if inside {
+            http::mark_known(request.extensions());
+            return next.run(request).await;
+        }
+        return outside();
     }
     let Some(session) = office.session(request.headers()) else { return outside() };
-    match read(request).await {
+    http::mark_known(request.extensions());
+    match read(request, MAX_FORM).await {
         Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&office.token, said)) => {
             Refusal::Stranger.into_response()
         }
@@ -100,17 +106,20 @@ fn outside() -> Response {
     (StatusCode::UNAUTHORIZED, Html(login::page(false))).into_response()
 }
 
-/// Reads a form that a page of ours sends.
-pub(super) async fn read(request: Request) -> Result<(Request, Filled), Refusal> {
+/// Reads a form that a page of ours sends, with so many bytes at most.
+pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Filled), Refusal> {
     if !origin::is_ours(request.headers()) {
         return Err(Refusal::Stranger);
     }
     if !is_form(request.headers()) {
         return Err(Refusal::Malformed("that is no form".to_owned()));
     }
+    let too_much = || Refusal::TooLong(format!("a form has at most {most} bytes and {MAX_FIELDS} fields"));
     let (parts, body) = request.into_parts();
-    let too_much = || Refusal::Malformed(format!("a form has at most {MAX_FORM} bytes and {MAX_FIELDS} fields"));
-    let body = axum::body::to_bytes(body, MAX_FORM).await.map_err(|_| too_much())?;
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_much());
+    }
+    let body = axum::body::to_bytes(body, most).await.map_err(|_| too_much())?;
     let form = Filled::parse(&body).ok_or_else(too_much)?;
     Ok((Request::from_parts(parts, Body::empty()), form))
 }

@@ -19,6 +19,9 @@ use crate::server::session::{LASTS, Session, cookie_name};
 #[cfg(test)]
 mod tests;
 
+/// The longest form of somebody who has not logged in, in bytes: a token, and room for what a browser adds.
+const MAX_LOGIN: usize = 4096;
+
 /// What an address says that logs in.
 #[derive(Debug, Deserialize)]
 pub(super) struct Address {
@@ -35,7 +38,7 @@ pub(super) async fn ask(State(office): State<Arc<Office>>, Query(address): Query
 
 /// The form is sent.
 pub(super) async fn log_in(State(office): State<Arc<Office>>, request: Request) -> Result<Response, Refusal> {
-    let (_, form) = form::read(request).await?;
+    let (_, form) = form::read(request, MAX_LOGIN).await?;
     Ok(enter(&office, form.text("token").unwrap_or_default()))
 }
 

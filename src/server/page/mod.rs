@@ -104,6 +104,12 @@ pub(super) async fn own_names_only(State(office): State<Arc<Office>>, request: R
     (StatusCode::MISDIRECTED_REQUEST, Body::from(said)).into_response()
 }
 
+/// Whether the `Host` of a request is this machine, or a name that the settings give it.
+#[must_use]
+pub fn is_own_name(host: &str, settings: &Settings) -> bool {
+    host::is_ours(host, &settings.host_names)
+}
+
 fn is_ours(headers: &HeaderMap, settings: &Settings) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     !settings.http.ip().is_loopback() || host.is_some_and(|host| host::is_ours(host, &settings.host_names))

@@ -172,10 +172,14 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
     }
 }
 
+/// As much of what is sought is looked for, in bytes.
+const LONGEST_SOUGHT: usize = 10_000;
+
 /// What has a text in it.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for character in text.chars() {
+    // No title is so long, and SQLite takes no pattern of more than 50,000 bytes.
+    for character in text[..text.floor_char_boundary(LONGEST_SOUGHT)].chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }

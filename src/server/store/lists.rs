@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::chunks::{Extent, extent};
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
@@ -15,7 +16,7 @@ use crate::server::model::{
 use crate::server::resource::Resource;
 
 /// Who asks, for what may be seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Somebody who may see everything.
     All,
@@ -89,6 +90,26 @@ pub struct Page<T> {
     pub total: u64,
     /// Those of the page.
     pub things: Vec<T>,
+    /// Whether there is no room on the page for more, though more was asked for.
+    pub full: bool,
+}
+
+/// How many bytes of text a page has, but for one thing that is longer by itself.
+pub const PAGE_BYTES: i64 = 4 * 1024 * 1024;
+
+/// How much one of a resource weighs on a page, in bytes.
+fn weight(resource: Resource) -> &'static str {
+    match resource {
+        Resource::RunLog => "coalesce(run_log.bytes, 0)",
+        Resource::Job => {
+            "octet_length(script_content) + octet_length(script_content_partial) + octet_length(description)
+             + octet_length(notification_addresses)"
+        }
+        // What is not shown is read all the same.
+        Resource::JobTemplate => "octet_length(description) + octet_length(body)",
+        Resource::Project | Resource::Worker | Resource::WorkerPool => "octet_length(description)",
+        Resource::Group | Resource::Run | Resource::KillRequest => "0",
+    }
 }
 
 /// A project and what belongs to it.
@@ -100,15 +121,13 @@ pub struct ProjectLinks {
     pub groups: Vec<GroupId>,
 }
 
-/// The log of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// Its id.
-    pub id: LogId,
+/// The log of a run, without its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEntry {
     /// Of this run.
     pub run: RunId,
-    /// The text.
-    pub content: Option<String>,
+    /// How long it is.
+    pub extent: Extent,
 }
 
 fn table(resource: Resource) -> &'static str {
@@ -292,13 +311,23 @@ impl Store {
             Resource::Run => ", (SELECT run_log.id FROM run_log WHERE run_log.run = run.id) AS log",
             _ => "",
         };
-        let mut query = QueryBuilder::new(format!("SELECT {name}.*{besides} FROM {name}"));
+        let mut query =
+            QueryBuilder::new(format!("SELECT {name}.*{besides}, {} AS weight FROM {name}", weight(resource)));
         narrow(&mut query, resource, ask);
         query.push(" ORDER BY ").push(order(resource));
         query.push(" LIMIT ").push_bind(ask.limit.map_or(-1, i64::from));
         query.push(" OFFSET ").push_bind(i64::try_from(ask.offset).unwrap_or(i64::MAX));
-        let things = query.build().fetch_all(&self.readers).await?;
-        Ok(Page { total: u64::try_from(total).unwrap_or_default(), things })
+        let mut rows = query.build().fetch(&self.readers);
+        let (mut things, mut bytes, mut full) = (Vec::new(), 0_i64, false);
+        while let Some(row) = rows.try_next().await? {
+            bytes = bytes.saturating_add(row.try_get::<Option<i64>, _>("weight")?.unwrap_or(0));
+            full = bytes > PAGE_BYTES && !things.is_empty();
+            if full {
+                break;
+            }
+            things.push(row);
+        }
+        Ok(Page { total: u64::try_from(total).unwrap_or_default(), things, full })
     }
 
     /// Whether there is such a thing, and whether it may be seen.
@@ -401,30 +430,12 @@ impl Store {
         self.select(Resource::Run, ask).await?.map(with_log)
     }
 
-    /// Logs of runs.
+    /// Logs of runs, without their texts.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn logs(&self, ask: &Ask) -> Result<Page<Log>, StoreError> {
-        let page = self.select(Resource::RunLog, ask).await?;
-        let mut logs = page.map(log)?;
-        let mut query = QueryBuilder::new("SELECT log, data FROM log_chunk WHERE log IN (");
-        let mut ids = query.separated(", ");
-        for log in &logs.things {
-            ids.push_bind(log.id.get());
-        }
-        query.push(") ORDER BY log, start");
-        let mut texts = BTreeMap::<i64, Vec<u8>>::new();
-        let mut chunks = query.build_query_as::<(i64, Vec<u8>)>().fetch(&self.readers);
-        while let Some((log, data)) = chunks.try_next().await? {
-            texts.entry(log).or_default().extend(data);
-        }
-        for log in &mut logs.things {
-            if let (Some(content), Some(text)) = (&mut log.content, texts.remove(&log.id.get())) {
-                *content = String::from_utf8(text).map_err(|e| sqlx::Error::Decode(e.into()))?;
-            }
-        }
-        Ok(logs)
+    pub async fn logs(&self, ask: &Ask) -> Result<Page<LogEntry>, StoreError> {
+        self.select(Resource::RunLog, ask).await?.map(log)
     }
 
     /// Requests to kill.
@@ -446,18 +457,15 @@ impl Store {
 }
 
 /// A log, without its text.
-fn log(row: &SqliteRow) -> Result<Log, StoreError> {
-    Ok(Log {
-        id: LogId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
-        run: RunId::new(row.try_get("run")?).ok_or(sqlx::Error::RowNotFound)?,
-        content: row.try_get::<Option<i64>, _>("bytes")?.map(|_| String::new()),
-    })
+fn log(row: &SqliteRow) -> Result<LogEntry, StoreError> {
+    let run = RunId::new(row.try_get("run")?).ok_or(sqlx::Error::RowNotFound)?;
+    Ok(LogEntry { run, extent: extent(row)? })
 }
 
 impl Page<SqliteRow> {
     fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Page<T>, StoreError> {
         let things = self.things.iter().map(word).collect::<Result<_, _>>()?;
-        Ok(Page { total: self.total, things })
+        Ok(Page { total: self.total, things, full: self.full })
     }
 }
 
@@ -468,7 +476,7 @@ impl<T> Page<T> {
             let besides = besides(&thing);
             (thing, besides)
         };
-        Page { total: self.total, things: self.things.into_iter().map(with).collect() }
+        Page { total: self.total, things: self.things.into_iter().map(with).collect(), full: self.full }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Logs of runs: written by who executes the run, for as long as it lasts.
 
 use super::chunks::{self, Extent};
-use super::lists::Log;
 use super::runs::find;
 use super::{Store, StoreError, Writing};
 use crate::run::RunId;
@@ -51,15 +50,6 @@ impl Store {
         writing.commit().await?;
         self.news().tell(Item::RunLog(run, log.len()));
         Ok(LogChange::Kept(log.log))
-    }
-
-    /// A log.
-    ///
-    /// # Errors
-    /// That the store does not answer.
-    pub async fn log(&self, log: LogId) -> Result<Option<Log>, StoreError> {
-        let ask = super::lists::only(log.get());
-        Ok(self.logs(&ask).await?.things.into_iter().next())
     }
 
     /// The run of a log.

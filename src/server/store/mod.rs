@@ -20,6 +20,7 @@ pub mod lists;
 mod live;
 mod logs;
 mod look;
+mod nonces;
 mod outage;
 mod overview;
 mod pieces;
@@ -67,7 +68,7 @@ use super::news::News;
 use outage::Watchdog;
 
 /// How many readers at once.
-const READERS: u32 = 4;
+pub const READERS: u32 = 4;
 /// How long somebody waits for the writer before it is an error.
 const PATIENCE: Duration = Duration::from_secs(30);
 

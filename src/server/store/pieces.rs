@@ -28,7 +28,11 @@ impl Store {
     /// That the store does not answer.
     pub async fn log_text(&self, run: RunId) -> Result<Option<String>, StoreError> {
         let Some(extent) = self.log_extent(run).await?.filter(|extent| extent.bytes.is_some()) else { return Ok(None) };
-        Ok(self.log(extent.log).await?.and_then(|log| log.content))
+        let mut text = Vec::new();
+        while let Some(piece) = self.log_piece(&extent, text.len() as u64).await? {
+            text.extend(piece);
+        }
+        Ok(Some(String::from_utf8(text).map_err(|e| sqlx::Error::Decode(e.into()))?))
     }
 
     /// What a log has from a byte on, as far as it is at hand: nothing at its end, and nothing if something of the log was

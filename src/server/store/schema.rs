@@ -177,4 +177,11 @@ pub const MIGRATIONS: &[&str] = &[
     "
     INSERT INTO setting (name, value) SELECT 'worker_writes', 'original' WHERE EXISTS (SELECT 1 FROM worker);
 ",
+    // The nonces of workers' handshakes, which outlive a restart.
+    "
+    CREATE TABLE uplink_nonce (
+        worker INTEGER NOT NULL REFERENCES worker ON DELETE CASCADE, nonce TEXT NOT NULL, used INTEGER NOT NULL,
+        PRIMARY KEY (worker, nonce)
+    ) STRICT, WITHOUT ROWID;
+",
 ];

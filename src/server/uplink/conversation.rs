@@ -9,10 +9,12 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::run::{Attempt, Order, RunId};
-use crate::server::api::{self, Call};
+use crate::server::api::{self, Call, Content};
 use crate::server::auth::Identity;
+use crate::server::http::Peer;
 use crate::server::life::{Refusal, Who};
 use crate::server::model::Worker;
 use crate::server::office::Office;
@@ -38,17 +40,28 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PARTING: Duration = Duration::from_secs(2);
 
 /// Talks with a worker until one side has enough. One that does not speak our language gets orders only.
-pub async fn hold(office: Arc<Office>, worker: Box<Worker>, socket: WebSocket, speaks: bool) {
+pub async fn hold(
+    office: Arc<Office>,
+    worker: Box<Worker>,
+    socket: WebSocket,
+    speaks: bool,
+    peer: Option<Peer>,
+    superseded: CancellationToken,
+) {
+    if let Some(peer) = &peer {
+        peer.count_messages();
+    }
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
     // First the ear, then the word that it is there: what is given in between is heard.
     let orders = office.orders.carry_to(worker.api_key.clone());
     office.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
-    let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks });
+    let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks, peer });
     let code = tokio::select! {
         code = listen(&line, stream, answers) => code,
         () = speak(&line, &mut sink, orders, answered) => None,
+        () = superseded.cancelled() => Some(close_code::POLICY),
         () = office.stop.cancelled() => Some(close_code::AWAY),
     };
     if let Some(code) = code {
@@ -63,13 +76,17 @@ struct Line {
     office: Arc<Office>,
     identity: Identity,
     speaks: bool,
+    /// Its connection, where the bytes of its messages are counted.
+    peer: Option<Peer>,
 }
 
 /// Hears calls. The code to close with, if the worker is there still.
 async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: mpsc::Sender<Vec<u8>>) -> Option<u16> {
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let message = match tokio::time::timeout(SILENCE, stream.next()).await {
+        let heard = tokio::time::timeout(SILENCE, stream.next()).await;
+        let receipt = line.peer.as_ref().map(Peer::take_message);
+        let message = match heard {
             Ok(Some(Ok(Message::Binary(message)))) if line.speaks => message,
             Ok(Some(Ok(Message::Text(_)))) if line.speaks => return Some(close_code::UNSUPPORTED),
             Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return None,
@@ -83,6 +100,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         let (line, answers) = (Arc::clone(line), answers.clone());
         tokio::spawn(async move {
             let answer = line.answer(&head, uplink::parts(&message).1).await;
+            drop((message, receipt));
             let _ = answers.send(answer).await;
             drop(seat);
         });
@@ -146,7 +164,13 @@ impl Line {
     async fn get(&self, path: &str) -> Option<serde_json::Value> {
         let call =
             Call { identity: &self.identity, attempt: None, method: "GET", path, query: "", body: &[], kind: None };
-        api::answer(&self.office, &call).await.body
+        match api::answer(&self.office, &call).await.body? {
+            Content::Value(value) => Some(value),
+            content @ Content::Pieces(_) => {
+                let whole = content.whole(Arc::clone(&self.office), call.scope(), MAX_DOWN).await.ok()?;
+                serde_json::from_str(&whole).ok()
+            }
+        }
     }
 
     async fn answer(&self, head: &uplink::Call, body: &[u8]) -> Vec<u8> {
@@ -159,9 +183,16 @@ impl Line {
             let call =
                 Call { identity: &self.identity, attempt, method: &head.method, path, query, body, kind: Some(JSON) };
             let answer = api::answer(&self.office, &call).await;
-            let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
             request = answer.request.map(action::text);
-            (answer.status, answer.location, answer.attempt, body)
+            let body = match answer.body {
+                Some(body) => body.whole(Arc::clone(&self.office), call.scope(), MAX_DOWN).await,
+                None => Ok(String::new()),
+            };
+            match body {
+                Ok(body) => (answer.status, answer.location, answer.attempt, body),
+                // Over HTTP it is sent as it is read, however long it is.
+                Err(_) => (OVER_HTTP, None, None, String::new()),
+            }
         };
         let (status, location, attempt, body) = answer;
         let attempt = attempt.map(|attempt| attempt.0);

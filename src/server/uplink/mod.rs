@@ -4,9 +4,9 @@
 //! worker and answered as over HTTP, by the same code.
 
 mod conversation;
-mod nonces;
+mod lines;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request, State};
@@ -21,10 +21,12 @@ use tokio::sync::Semaphore;
 
 use super::auth::{Claim, Identity, Signed};
 use super::feed::upgrade::{self, Refusal};
+use super::http::{Peer, mark_known};
 use super::model::Worker;
 use super::office::Office;
-use crate::wire::uplink::{self, HEADER, MAX_HEAD, VERSION};
-use nonces::Nonces;
+use super::store::StoreError;
+use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
+use lines::Lines;
 
 /// How many workers may be connected.
 const WORKERS: usize = 10_000;
@@ -34,13 +36,13 @@ const READ: usize = 4 * 1024;
 /// Who may come in.
 #[derive(Clone)]
 struct Doorkeeper {
-    nonces: Arc<Mutex<Nonces>>,
     seats: Arc<Semaphore>,
+    lines: Lines,
 }
 
 /// What is served.
 pub fn routes() -> Router<Arc<Office>> {
-    let doorkeeper = Doorkeeper { nonces: Arc::default(), seats: Arc::new(Semaphore::new(WORKERS)) };
+    let doorkeeper = Doorkeeper { seats: Arc::new(Semaphore::new(WORKERS)), lines: Lines::default() };
     Router::new().route("/worker", any(connect)).layer(Extension(doorkeeper))
 }
 
@@ -50,10 +52,12 @@ async fn connect(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let worker = match admit(&office, &doorkeeper, &parts).await {
+    let worker = match admit(&office, &parts).await {
         Ok(worker) => worker,
         Err(answer) => return answer,
     };
+    mark_known(&parts.extensions);
+    let peer = parts.extensions.get::<Peer>().cloned();
     let Ok(seat) = doorkeeper.seats.try_acquire_owned() else { return Refusal::Full.answer() };
     let speaks = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
@@ -63,7 +67,8 @@ async fn connect(
     let longest = office.settings.max_body + MAX_HEAD;
     let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
         async move |socket| {
-            conversation::hold(office, worker, socket, speaks).await;
+            let line = doorkeeper.lines.join(worker.id);
+            conversation::hold(office, worker, socket, speaks, peer, line.superseded()).await;
             drop(seat);
         },
     );
@@ -74,7 +79,7 @@ async fn connect(
 }
 
 /// The worker that signed; or the answer to somebody else.
-async fn admit(office: &Office, doorkeeper: &Doorkeeper, parts: &Parts) -> Result<Box<Worker>, Response> {
+async fn admit(office: &Office, parts: &Parts) -> Result<Box<Worker>, Response> {
     let (headers, uri) = (&parts.headers, &parts.uri);
     upgrade::check(&parts.method, headers).map_err(Refusal::answer)?;
     // No page has any business here.
@@ -84,21 +89,23 @@ async fn admit(office: &Office, doorkeeper: &Doorkeeper, parts: &Parts) -> Resul
     let path_and_query = uri.path_and_query().map_or("/worker", |both| both.as_str());
     let signed = Signed { method: "GET", path_and_query, body: &[] };
     let stranger = || StatusCode::UNAUTHORIZED.into_response();
-    let worker = match Claim::read(office, headers).await {
-        Ok(claim) => match claim.and_then(|claim| claim.verify(signed)) {
-            Some(Identity::Worker(worker)) => worker,
-            Some(Identity::Operator) | None => return Err(stranger()),
-        },
-        Err(e) if e.is_outage() => return Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
-        Err(e) => {
-            tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
-            return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    let failed = |e: StoreError| {
+        // Said once, by the store.
+        if e.is_outage() {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
+        tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
     };
-    // Looked at last: only who can sign uses up room for nonces.
-    let fresh = uri.query().and_then(uplink::asked).is_some_and(|(ts, nonce)| {
-        let mut nonces = doorkeeper.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.note(worker.id, nonce, ts, Utc::now().timestamp())
-    });
+    let claim = Claim::read(office, headers).await.map_err(failed)?;
+    let Some(Identity::Worker(worker)) = claim.and_then(|claim| claim.verify(signed)) else { return Err(stranger()) };
+    let Some((ts, nonce)) = uri.query().and_then(uplink::asked) else { return Err(stranger()) };
+    let now = Utc::now().timestamp();
+    if ts.abs_diff(now) > MAX_SKEW.unsigned_abs() {
+        return Err(stranger());
+    }
+    // Looked at last: only who can sign uses up room for nonces. They are kept with the data, so that what was heard on
+    // the way before a restart cannot be said again after it, whatever the clocks say.
+    let fresh = office.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
     if fresh { Ok(worker) } else { Err(stranger()) }
 }

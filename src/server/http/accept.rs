@@ -1,0 +1,155 @@
+//! Accepts connections and drives each until it ends, has had its time, or has to leave.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::HttpBody;
+use axum::http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::body::{Answered, Paced};
+use super::metered::Metered;
+use super::peer::{Connections, Peer};
+
+/// The longest head of a request, and how much of a body is read ahead, in bytes. A path with its query may have 64 kB.
+const MAX_HEAD: usize = 100 * 1024;
+/// How long nobody is accepted when the system has no descriptors or no memory for a connection.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often that is said.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+/// After how long a silent connection is asked by the system whether it is there, how often, and how many times: that of a
+/// machine that lost its power goes after two minutes.
+const KEEPALIVE_SECONDS: u32 = 60;
+const KEEPALIVE_EVERY_SECONDS: u32 = 20;
+const KEEPALIVE_TIMES: u32 = 3;
+
+/// Serves until it is to stop; then for as long as `grace`, what was asked before.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    connections: Connections,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    let (tasks, over) = (TaskTracker::new(), CancellationToken::new());
+    let mut said: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                // Who finds no place is gone with its stream.
+                let Some(peer) = connections.arrive(from.ip()) else { continue };
+                keep_alive(&stream);
+                let driven = drive(stream, peer, routes.clone(), connections.limits().request_timeout, stop.clone());
+                tasks.spawn(over.clone().run_until_cancelled_owned(driven));
+            }
+            Err(e) if is_shortage(&e) => {
+                if said.is_none_or(|said| said.elapsed() > SAID_EVERY) {
+                    said = Some(Instant::now());
+                    tracing::error!(target: "job_runner.http", "no connection can be accepted: {e}; idle ones are closed");
+                }
+                connections.spare_one();
+                tokio::time::sleep(PAUSE).await;
+            }
+            // It was gone before it was accepted.
+            Err(_) => {}
+        }
+    }
+    drop(listener);
+    end_within(&tasks, grace).await;
+    over.cancel();
+    tasks.wait().await;
+}
+
+/// Waits for tasks to end, but no longer than this. Answers whether all have.
+pub async fn end_within(tasks: &TaskTracker, grace: Duration) -> bool {
+    tasks.close();
+    tokio::time::timeout(grace, tasks.wait()).await.is_ok()
+}
+
+/// Whether the system has no room for one more connection.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| shortages.contains(&Errno::from_raw(errno)))
+}
+
+fn keep_alive(stream: &TcpStream) {
+    // Small messages go out as they are said. What the system does not grant here, it can be without.
+    let _ = stream.set_nodelay(true);
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS);
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &KEEPALIVE_EVERY_SECONDS);
+    let _ = setsockopt(stream, sockopt::TcpKeepCount, &KEEPALIVE_TIMES);
+}
+
+async fn drive(stream: TcpStream, peer: Peer, routes: Router, patience: Duration, stop: CancellationToken) {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request| answer(&routes, request, &peer, patience));
+    let io = TokioIo::new(Metered::new(stream, peer.clone()));
+    let mut builder = http1::Builder::new();
+    // Time-outs are ours: hyper has one for idle connections and heads alike.
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+    let mut alarm = pin!(tokio::time::sleep(patience));
+    let (mut leave, mut stopped) = (pin!(peer.leave().cancelled()), pin!(stop.cancelled()));
+    let mut stops = false;
+    std::future::poll_fn(|cx| {
+        if leave.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !stops && stopped.as_mut().poll(cx).is_ready() {
+            if peer.is_quiet() {
+                return Poll::Ready(());
+            }
+            stops = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // What a connection is at changes in its own task alone, so that this is always the next deadline.
+        let Some(deadline) = peer.deadline() else { return Poll::Pending };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        if alarm.deadline() != deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        alarm.as_mut().poll(cx)
+    })
+    .await;
+}
+
+fn answer(
+    routes: &TowerToHyperService<Router>,
+    request: Request<Incoming>,
+    peer: &Peer,
+    patience: Duration,
+) -> impl Future<Output = Result<Response<Answered>, Infallible>> + use<> {
+    peer.begin_request(!request.body().is_end_stream());
+    let mut request = request.map(|body| Paced::new(body, peer.clone(), patience));
+    request.extensions_mut().insert(peer.clone());
+    let (answer, peer) = (routes.call(request), peer.clone());
+    async move {
+        let response = answer.await?;
+        let upgrades = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if upgrades {
+            peer.upgrade();
+        }
+        Ok(response.map(|body| Answered::new(body, &peer, upgrades)))
+    }
+}

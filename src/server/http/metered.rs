@@ -1,0 +1,75 @@
+//! A connection's stream, whose bytes are counted as they are read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::peer::Peer;
+
+/// A stream. It reads when there is room for more, and notes when the other side does not take what is sent.
+#[derive(Debug)]
+pub(super) struct Metered {
+    stream: TcpStream,
+    peer: Peer,
+    stalls: bool,
+}
+
+impl Metered {
+    pub(super) fn new(stream: TcpStream, peer: Peer) -> Self {
+        Self { stream, peer, stalls: false }
+    }
+
+    fn note<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() != self.stalls {
+            self.stalls = written.is_pending();
+            self.peer.stall(self.stalls);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Err(e) = ready!(self.peer.poll_room(cx)) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, e)));
+        }
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.peer.hold(bytes);
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,208 @@
+//! Handles to the table: one for the listener, one for each connection.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use axum::http::Extensions;
+use tokio_util::sync::CancellationToken;
+
+use super::table::{Arrival, Limits, Number, Phase, Room, Source, Table};
+
+/// All connections of an address that is listened at. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connections(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    table: Table,
+    /// Cancelled for those who have to leave.
+    leaves: HashMap<Number, CancellationToken>,
+    /// Those who wait for room.
+    waiting: Vec<Waker>,
+}
+
+/// A peer must leave: it holds more than others, and there is no room for all.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("there is no room for what it sends")]
+pub struct NoRoomError;
+
+impl Connections {
+    /// None, within these limits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let state = State { table: Table::new(limits), leaves: HashMap::new(), waiting: Vec::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// A place for who has just connected, if there is one; somebody else may have to leave for it.
+    pub(super) fn arrive(&self, from: IpAddr) -> Option<Peer> {
+        let mut state = self.state();
+        let Arrival::Admitted(number, leaves) = state.table.arrive(Source::of(from), Instant::now()) else {
+            return None;
+        };
+        if let Some(number) = leaves {
+            state.dismiss(number);
+        }
+        let leave = CancellationToken::new();
+        state.leaves.insert(number, leave.clone());
+        drop(state);
+        Some(Peer(Arc::new(Place { number, connections: self.clone(), leave })))
+    }
+
+    /// Somebody leaves who can be spared, because the system has no descriptor or no memory left.
+    pub(super) fn spare_one(&self) {
+        let mut state = self.state();
+        if let Some(number) = state.table.dispensable() {
+            state.dismiss(number);
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        *self.state().table.limits()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn dismiss(&mut self, number: Number) {
+        self.table.leave(number);
+        if let Some(leave) = self.leaves.remove(&number) {
+            leave.cancel();
+        }
+    }
+
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// A connection, as requests on it know it. Its place is free again when all clones are gone.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    number: Number,
+    connections: Connections,
+    leave: CancellationToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.connections.state();
+        state.dismiss(self.number);
+        state.wake();
+    }
+}
+
+/// Notes that whoever sent a request has shown who it is.
+pub fn mark_known(extensions: &Extensions) {
+    if let Some(peer) = extensions.get::<Peer>() {
+        peer.change(|table, number, _| table.know(number));
+    }
+}
+
+impl Peer {
+    /// Cancelled when it has to leave.
+    pub(super) fn leave(&self) -> &CancellationToken {
+        &self.0.leave
+    }
+
+    /// Ready when it may read more.
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), NoRoomError>> {
+        let mut state = self.0.connections.state();
+        loop {
+            match state.table.room(self.0.number, Instant::now()) {
+                Room::Free => return Poll::Ready(Ok(())),
+                Room::After(number) => state.dismiss(number),
+                Room::Leave => return Poll::Ready(Err(NoRoomError)),
+                Room::Later => {
+                    if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
+                        state.waiting.push(context.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// It has sent so many bytes.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.change(|table, number, now| table.hold(number, bytes, now));
+    }
+
+    /// The head of a request has arrived.
+    pub(super) fn begin_request(&self, with_body: bool) {
+        self.turn(if with_body { Phase::Body } else { Phase::Answering });
+    }
+
+    /// The body has arrived.
+    pub(super) fn read_whole(&self) {
+        self.change(|table, number, _| table.read_whole(number));
+    }
+
+    /// The request was answered to its end.
+    pub(super) fn rest(&self) {
+        self.turn(Phase::Idle(Instant::now()));
+    }
+
+    /// It is a WebSocket now.
+    pub(super) fn upgrade(&self) {
+        self.turn(Phase::Listening);
+    }
+
+    /// From now on, what a WebSocket sends counts until it is a complete message.
+    pub fn count_messages(&self) {
+        self.turn(Phase::Talking);
+    }
+
+    /// A message is complete. It counts until the receipt is dropped.
+    #[must_use]
+    pub fn take_message(&self) -> Receipt {
+        let bytes = self.0.connections.state().table.take(self.0.number);
+        Receipt { bytes, connections: self.0.connections.clone() }
+    }
+
+    /// It takes what it is sent, or does not.
+    pub(super) fn stall(&self, stalls: bool) {
+        self.change(|table, number, now| table.stall(number, stalls.then_some(now)));
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.connections.state().table.is_quiet(self.0.number)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.connections.state().table.deadline(self.0.number)
+    }
+
+    fn turn(&self, phase: Phase) {
+        self.change(|table, number, now| table.turn(number, phase, now));
+        self.0.connections.state().wake();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table, Number, Instant)) {
+        change(&mut self.0.connections.state().table, self.0.number, Instant::now());
+    }
+}
+
+/// The bytes of a message that is being answered.
+#[derive(Debug)]
+pub struct Receipt {
+    bytes: usize,
+    connections: Connections,
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let mut state = self.connections.state();
+        state.table.give_back(self.bytes);
+        state.wake();
+    }
+}
