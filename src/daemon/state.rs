@@ -1,8 +1,8 @@
 //! The state directory: one worker at a time, found out before anything else happens.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -21,6 +21,14 @@ pub enum StateError {
         /// Why not.
         source: io::Error,
     },
+    /// What is in it is somebody else's.
+    #[error("state_path: {path} {fault}; nobody but the worker's user and root may put anything there")]
+    Foreign {
+        /// What.
+        path: PathBuf,
+        /// Whose, or why it cannot be seen.
+        fault: String,
+    },
     /// Somebody else has it.
     #[error("state_path: another worker ({holder}) works in {path}; one worker at a time is allowed")]
     Taken {
@@ -36,7 +44,7 @@ impl StateError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unusable { .. } => EXIT_CANNOT_CREATE,
+            Self::Unusable { .. } | Self::Foreign { .. } => EXIT_CANNOT_CREATE,
             Self::Taken { .. } => EXIT_TEMPORARY,
         }
     }
@@ -53,12 +61,14 @@ fn is_shortage(e: &io::Error) -> bool {
 pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
     let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+    close_to_others(path)?;
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(path.join("worker.lock"))
         .map_err(unusable)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -84,6 +94,47 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
     }
 }
 
+/// Makes sure that nobody else can put anything into the directory, and that nobody did: what is there is written and
+/// removed with all rights that we have.
+fn close_to_others(path: &Path) -> Result<(), StateError> {
+    let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
+    let directory = fs::metadata(path).map_err(unusable)?;
+    owned(path, &directory)?;
+    let (mode, others) = (directory.permissions().mode(), 0o022);
+    if mode & others != 0 {
+        match fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 & !others)) {
+            Ok(()) => tracing::warn!(
+                target: "job_runner_worker.runner",
+                "state_path: {} could be written by others, mode {:03o}; it is closed to them",
+                path.display(),
+                mode & 0o777
+            ),
+            // Root's, who lets us in by a group.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && mode & 0o002 == 0 => {}
+            Err(e) => return Err(unusable(e)),
+        }
+    }
+    for entry in fs::read_dir(path).map_err(unusable)? {
+        let entry = entry.map_err(unusable)?;
+        // Not followed: whose a link is, is whose word it is.
+        match entry.metadata() {
+            Ok(metadata) => owned(&entry.path(), &metadata)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(unusable(e)),
+        }
+    }
+    Ok(())
+}
+
+fn owned(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
+    let (owner, us) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+    if owner == us || owner == 0 {
+        return Ok(());
+    }
+    let fault = format!("belongs to the user with number {owner}, and the worker runs as {us}");
+    Err(StateError::Foreign { path: path.to_owned(), fault })
+}
+
 /// A file with our process id, removed when we leave.
 pub struct PidFile(PathBuf);
 
@@ -91,7 +142,8 @@ impl PidFile {
     /// # Errors
     /// One line that names the file and what is wrong.
     pub fn write(path: &Path) -> Result<Self, String> {
-        match std::fs::write(path, format!("{}\n", std::process::id())) {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).open(path);
+        match file.and_then(|mut file| writeln!(file, "{}", std::process::id())) {
             // A disk that is full keeps no worker from coming back.
             Err(e) if !is_shortage(&e) => Err(format!("pid_file: {} cannot be written: {e}", path.display())),
             Err(e) => {

@@ -4,14 +4,19 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdSocket;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal as Kind;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixDatagram;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use super::shim::{self, socket};
+use super::patience::{DEAD, Patience, Verdict};
+use super::shim::{self, socket, tree};
 use crate::report::End;
 use crate::run::{Cause, Outcome, shortage};
+use crate::wire::disk::Record;
 use crate::wire::shim::{Execution, FromShim, ToShim};
 
 /// How much may wait in either direction. A shim says little, and only when it is asked to.
@@ -134,8 +139,31 @@ pub(super) struct Connection {
     say: mpsc::WeakSender<Request>,
     progress: Option<mpsc::Sender<Progress>>,
     hello: Option<oneshot::Sender<Greeting>>,
-    /// The shim's process, once it greeted.
-    process: Option<OwnedFd>,
+    /// The shim's process, where it is known.
+    process: Option<Process>,
+    patience: Patience,
+    /// Tells that a child of ours was stopped, among much else. A shim of another worker's is none.
+    children: Option<Signal>,
+    /// The script of a shim that is no child of ours: with its end, the shim has something to say.
+    script: Option<AsyncFd<OwnedFd>>,
+    is_child: bool,
+}
+
+/// A shim's process: its number, and what cannot come to mean another.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: i32,
+    descriptor: OwnedFd,
+}
+
+impl Process {
+    pub(super) fn new(pid: i32) -> Option<Self> {
+        shim::process(pid).ok().map(|descriptor| Self { pid, descriptor })
+    }
+
+    pub(super) fn kill(&self) {
+        shim::signal(&self.descriptor, Kind::SIGKILL);
+    }
 }
 
 impl Connection {
@@ -149,8 +177,19 @@ impl Connection {
             progress: None,
             hello,
             process: None,
+            patience: Patience::default(),
+            children: None,
+            script: None,
+            is_child: false,
         };
         Ok((connection, Shim { say }))
+    }
+
+    /// Of a shim that is a child of ours.
+    pub(super) fn of_child(mut self, process: Option<Process>) -> Self {
+        (self.process, self.is_child) = (process, true);
+        self.children = signal(SignalKind::child()).ok();
+        self
     }
 
     /// Until either side is gone. Clears away what a shim that died could not remove itself.
@@ -161,7 +200,7 @@ impl Connection {
         drop(self);
         // The socket of who dies closes a moment before the process is gone.
         let clearing = move || {
-            if process.is_some_and(|process| shim::is_gone_within(&process, PARTING)) {
+            if process.is_some_and(|process| shim::is_gone_within(&process.descriptor, PARTING)) {
                 shim::clear_away_dead(&state);
             }
         };
@@ -169,7 +208,13 @@ impl Connection {
     }
 
     async fn serve(&mut self, idle: impl Fn(Shim)) {
+        let mut asked = true;
         loop {
+            // Nobody can ask anything of this run any more, but its end is still awaited.
+            if !asked && self.progress.is_none() {
+                break;
+            }
+            let due = self.patience.due();
             tokio::select! {
                 biased;
                 heard = hear(&self.socket, &mut self.packet) => match heard {
@@ -177,25 +222,65 @@ impl Connection {
                     Ok(None) => {}
                     Err(_) => break,
                 },
-                request = self.requests.recv() => match request {
+                request = self.requests.recv(), if asked => match request {
                     Some(request) => if self.request(request).await.is_err() { break },
-                    None if self.progress.is_none() => break,
-                    // Nobody can ask anything of this run any more, but its end is still awaited.
-                    None => match hear(&self.socket, &mut self.packet).await {
-                        Ok(Some(said)) => self.heard(said, &idle).await,
-                        Ok(None) => {}
-                        Err(_) => break,
-                    },
+                    None => asked = false,
                 },
+                () = changed(self.children.as_mut()) => {
+                    if self.is_stopped() {
+                        self.patience.seen_stopped(Instant::now());
+                    }
+                }
+                () = ended(self.script.as_ref()) => {
+                    self.script = None;
+                    self.patience.owes_end(Instant::now(), Duration::ZERO);
+                }
+                () = until(due) => self.look(),
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| tree::is_stopped(process.pid))
+    }
+
+    /// Looks at a shim that owes an answer, or was stopped.
+    fn look(&mut self) {
+        let verdict = self.patience.look(Instant::now(), self.is_stopped());
+        let Some(process) = &self.process else { return };
+        match verdict {
+            Verdict::Wait => {}
+            Verdict::Continue => {
+                tracing::warn!(
+                    target: "job_runner_worker.worker",
+                    "the supervising process {} was stopped by somebody; it is continued",
+                    process.pid
+                );
+                shim::signal(&process.descriptor, Kind::SIGCONT);
+            }
+            Verdict::Kill => {
+                tracing::error!(
+                    target: "job_runner_worker.worker",
+                    "the supervising process {} does not answer, and is stopped again whenever it is continued; it is \
+                     killed",
+                    process.pid
+                );
+                process.kill();
             }
         }
     }
 
     async fn request(&mut self, request: Request) -> io::Result<()> {
         match request {
-            Request::Say(said) => say(&self.socket, &said).await,
+            Request::Say(said) => {
+                if let ToShim::Stop { grace_ms, .. } = said {
+                    self.patience.owes_end(Instant::now(), Duration::from_millis(grace_ms));
+                }
+                say(&self.socket, &said).await
+            }
             Request::Execute(order, progress) => {
                 self.progress = Some(progress);
+                self.patience.owes_begin(Instant::now());
                 let said = say(&self.socket, &ToShim::Execute(order)).await;
                 crash_point!(OrderGiven);
                 said
@@ -206,13 +291,23 @@ impl Connection {
     async fn heard(&mut self, said: FromShim, idle: &impl Fn(Shim)) {
         let progress = match said {
             FromShim::Hello { supervision, shim, .. } => {
-                self.process = shim::process(shim).ok();
+                self.process = self.process.take().or_else(|| Process::new(shim));
+                self.patience.began();
                 if let Some(hello) = self.hello.take() {
                     let _ = hello.send(Ok(Hello { supervision }));
                 }
                 return;
             }
-            FromShim::Spawned { pid, at } => Progress::Spawned { pid, at },
+            FromShim::Spawned { pid, at, left_ms } => {
+                self.patience.began();
+                if let Some(left) = left_ms {
+                    self.patience.owes_end(Instant::now(), Duration::from_millis(left));
+                }
+                if !self.is_child {
+                    self.script = shim::watch(pid).ok();
+                }
+                Progress::Spawned { pid, at }
+            }
             FromShim::Output { total } => Progress::Output(total),
             FromShim::Stuck { pids } => Progress::Stuck(pids),
             FromShim::Refused { reason, errno } if self.progress.is_none() => {
@@ -226,6 +321,7 @@ impl Connection {
                 let shortage = errno.and_then(shortage::of_errno).is_some();
                 self.tell(Progress::Refused { why: reason, shortage }).await;
                 self.progress = None;
+                self.patience.ended();
                 // It is as good as before; another would have to be made, of which there may be too few.
                 if shortage && let Some(say) = self.say.upgrade() {
                     idle(Shim { say });
@@ -236,6 +332,8 @@ impl Connection {
                 let ended = End { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
                 self.progress = None;
+                self.script = None;
+                self.patience.ended();
                 if free && let Some(say) = self.say.upgrade() {
                     idle(Shim { say });
                 }
@@ -252,6 +350,32 @@ impl Connection {
     }
 }
 
+/// Until a child of ours may have been stopped.
+async fn changed(children: Option<&mut Signal>) {
+    let told = match children {
+        Some(children) => children.recv().await,
+        None => None,
+    };
+    if told.is_none() {
+        std::future::pending().await
+    }
+}
+
+/// Until a process has ended.
+async fn ended(process: Option<&AsyncFd<OwnedFd>>) {
+    match process {
+        Some(process) if process.readable().await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn hear(socket: &UnixDatagram, packet: &mut [u8]) -> io::Result<Option<FromShim>> {
     match socket.recv(packet).await? {
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
@@ -263,18 +387,32 @@ async fn say(socket: &UnixDatagram, said: &ToShim) -> io::Result<()> {
     socket.send(&serde_json::to_vec(said)?).await.map(drop)
 }
 
-/// Connects to the shim of a run that another worker process began.
-pub(super) async fn attach(path: &Path, state: &Path) -> io::Result<Running> {
-    let fd = socket::connect(path)?;
+/// Connects to the shim of a run that another worker process began. Its socket is where our state directory is by now; a
+/// shim whose socket was removed is asked to make it anew.
+pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running> {
+    let fd = connect(record, state)?;
+    let process = socket::peer(&fd).and_then(Process::new);
     let (greeting, greeted) = oneshot::channel();
     let (mut connection, shim) = Connection::new(fd, Some(greeting))?;
     let (progress, heard) = mpsc::channel(QUEUE);
-    connection.progress = Some(progress);
+    (connection.progress, connection.process) = (Some(progress), process);
+    connection.patience.owes_begin(Instant::now());
     // It finishes its run and is then let go: it may be of another version.
     tokio::spawn(connection.serve_and_clear(state.to_owned(), drop));
-    tokio::time::timeout(GREETING, greeted)
+    tokio::time::timeout(DEAD, greeted)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         .map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))??;
     Ok(Running { progress: heard, control: Control { say: shim.say } })
+}
+
+fn connect(record: &Record, state: &Path) -> io::Result<OwnedFd> {
+    let recorded = Path::new(&record.socket);
+    let here = recorded.file_name().map(|name| socket::directory(state).join(name));
+    let connected = here.as_deref().map_or_else(|| socket::connect(recorded), socket::connect);
+    connected.or_else(|_| socket::connect(recorded)).inspect_err(|e| {
+        if e.kind() == io::ErrorKind::NotFound {
+            shim::ask_for_socket(record.shim);
+        }
+    })
 }

@@ -8,6 +8,8 @@ mod connection;
 mod environment;
 mod logs;
 mod means;
+mod patience;
+mod places;
 mod pool;
 mod remains;
 pub mod shim;
@@ -34,6 +36,7 @@ use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use pool::Pool;
+use remains::LeftBy;
 
 /// What the execution needs to know.
 #[derive(Clone, Debug)]
@@ -107,6 +110,8 @@ pub struct Execution {
     state: PathBuf,
     logs: Logs,
     pool: Pool,
+    /// Where scripts lie, and where they lay when an earlier worker wrote them.
+    places: Arc<[PathBuf]>,
 }
 
 impl Execution {
@@ -121,7 +126,8 @@ impl Execution {
             File::open(state)?.sync_all()?;
         }
         let pool = Pool::new(shim, state, settings.environment, idle);
-        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool })
+        let places = places::with_present(state, &settings.script_temp_path).into();
+        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool, places })
     }
 
     /// Executes the next runs under other settings; those under way keep what they were started with. Where scripts
@@ -213,10 +219,12 @@ impl Execution {
 
     /// What is left of an execution whose entry is in the outbox. Waits while that cannot be seen.
     pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
-        let (record, script) = (self.logs.record_path(run, attempt), self.script_path(run, attempt, token));
+        let record = self.logs.record_path(run, attempt);
+        let name = script_name(run, attempt, token);
+        let scripts: Vec<PathBuf> = self.places.iter().map(|place| place.join(&name)).collect();
         let mut told = false;
         loop {
-            match remains::of(&record, &script) {
+            match remains::of(&record, &scripts) {
                 Ok(Some(remains)) => return remains,
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(e) => {
@@ -235,19 +243,38 @@ impl Execution {
     /// # Errors
     /// That the shim is gone meanwhile: ask for what is left once more.
     pub async fn attach(&self, record: &Record) -> io::Result<Running> {
-        connection::attach(Path::new(&record.socket), self.pool.state()).await
+        connection::attach(record, self.pool.state()).await
     }
 
     /// Ends what a dead shim has left alive, and answers when nobody is left.
     pub async fn clean_up(&self, record: Box<Record>) {
-        let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record)).await;
+        let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record, LeftBy::DeadShim)).await;
     }
 
-    /// Where the script of an execution is while it runs. The token makes the name one that nobody can guess.
-    fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
-        let token = token.get(..16).unwrap_or(token);
-        self.settings().script_temp_path.join(format!("job-runner-{run}.{attempt}-{token}"))
+    /// Ends what scripts of a run left running that ended by themselves, and answers when nobody is left. Nothing, where no
+    /// record of the run is there any more.
+    pub async fn end_leftovers(&self, run: RunId) {
+        let logs = self.logs.clone();
+        let end = move || {
+            for (_, attempt) in logs.all().into_iter().filter(|(listed, _)| *listed == run) {
+                if let Some(record) = remains::with_leftovers(&logs.record_path(run, attempt)) {
+                    remains::clean_up(&record, LeftBy::Script);
+                }
+            }
+        };
+        let _ = tokio::task::spawn_blocking(end).await;
     }
+
+    /// Where the script of an execution is while it runs.
+    fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
+        self.settings().script_temp_path.join(script_name(run, attempt, token))
+    }
+}
+
+/// The token makes the name one that nobody can guess.
+fn script_name(run: RunId, attempt: Attempt, token: &str) -> String {
+    let token = token.get(..16).unwrap_or(token);
+    format!("job-runner-{run}.{attempt}-{token}")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::connection::{Connection, GREETING, Running, Shim};
+use super::connection::{Connection, GREETING, Process, Running, Shim};
 use super::environment::{self, Environment};
 use super::shim::{self, socket};
 use crate::wire::shim::Execution;
@@ -155,9 +155,10 @@ impl Pool {
 
     async fn start(&self) -> io::Result<Shim> {
         let (ours, theirs) = socket::pair()?;
-        self.spawn(theirs)?;
+        let process = self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
         let (connection, shim) = Connection::new(ours, Some(greeting))?;
+        let connection = connection.of_child(process);
         let pool = self.clone();
         tokio::spawn(connection.serve_and_clear(self.state().to_owned(), move |shim| pool.give_back(shim)));
         let hello = tokio::time::timeout(GREETING, greeted)
@@ -169,7 +170,7 @@ impl Pool {
     }
 
     /// Without a hook between fork and exec, so that a large worker is not copied for it.
-    fn spawn(&self, socket: OwnedFd) -> io::Result<()> {
+    fn spawn(&self, socket: OwnedFd) -> io::Result<Option<Process>> {
         let mut command = tokio::process::Command::new(&self.0.program.path);
         command
             .arg0("job_runner_worker")
@@ -185,7 +186,8 @@ impl Pool {
             command.arg(shim::WITHOUT_CGROUP);
         }
         // Whoever ends first: a dropped child is reaped by the runtime.
-        command.spawn().map(drop)
+        let child = command.spawn()?;
+        Ok(child.id().and_then(|pid| Process::new(i32::try_from(pid).ok()?)))
     }
 
     fn give_back(&self, shim: Shim) {

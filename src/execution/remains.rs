@@ -1,22 +1,25 @@
 //! What is left of an execution when nobody can be asked: the record, its lock, and living processes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::killed::Killed;
-use super::shim::{cgroup, tree};
+use super::shim::{self, cgroup, tree};
 use crate::report::{End, Start};
+use crate::run::{Left, Outcome};
 use crate::wire::disk::{self, Record};
 
 /// How long those who were killed are waited for, before they are killed again: at first, and doubled up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(5);
+/// How long a shim that has let go of its record is waited for.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// What is left of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,25 +42,25 @@ pub fn start(record: &Record) -> Option<Start> {
 
 /// Looks. `None` where a shim is at this moment about to say what it does.
 ///
-/// Where there is no record, the licence is taken away by taking it: whoever makes the record may execute, and
+/// The script may be in any of several places. Where there is no record, the licence is taken away by taking it: whoever makes the record may execute, and
 /// nobody else. A shim that comes later finds the record, or the script gone.
 ///
 /// # Errors
 /// What the system says. That something cannot be seen is never taken for its not being there.
-pub(super) fn of(record: &Path, script: &Path) -> io::Result<Option<Remains>> {
+pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(record) {
         Ok(_) => {
-            remove(script)?;
+            scripts.iter().try_for_each(|script| remove(script))?;
             remove(record)?;
             Ok(Some(Remains::Nothing))
         }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => look(record, script),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => look(record, scripts),
         Err(e) => Err(e),
     }
 }
 
-fn look(path: &Path, script: &Path) -> io::Result<Option<Remains>> {
-    let file = match File::open(path) {
+fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -73,7 +76,7 @@ fn look(path: &Path, script: &Path) -> io::Result<Option<Remains>> {
         (None, Some(record)) => Some(Remains::Living(Box::new(record))),
         // Made, and nothing was said: nothing was started.
         (Some(_lock), None) => {
-            remove(script)?;
+            scripts.iter().try_for_each(|script| remove(script))?;
             remove(path)?;
             Some(Remains::Nothing)
         }
@@ -84,22 +87,44 @@ fn look(path: &Path, script: &Path) -> io::Result<Option<Remains>> {
     })
 }
 
+/// The record of a script that ended and left somebody running.
+pub(super) fn with_leftovers(record: &Path) -> Option<Record> {
+    let record = disk::record(&fs::read(record).ok()?)?;
+    let outcome = record.ended.as_ref().map(|ended| &ended.outcome);
+    matches!(outcome, Some(Outcome::Ran { left: Left::Kept, .. })).then_some(record)
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        // A place that scripts were once written to may be none any more.
+        Err(e) if fs::symlink_metadata(path).is_ok() => Err(e),
         _ => Ok(()),
     }
 }
 
-/// Ends what a dead shim has left alive: by its cgroup, by the recorded process, by the token; and
-/// answers when nobody is left.
-pub(super) fn clean_up(record: &Record) {
+/// Who left what is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftBy {
+    /// A shim that died before the end.
+    DeadShim,
+    /// A script that ended, whose shim stays for what it left and takes no other run.
+    Script,
+}
+
+/// Ends what is left alive: by its cgroup, by the recorded process, by the token; and answers when nobody is left.
+/// Nobody is ended who carries the token of another run.
+pub(super) fn clean_up(record: &Record, by: LeftBy) {
     let _ = fs::remove_file(&record.script);
-    let _ = fs::remove_file(&record.socket);
+    let socket = Path::new(&record.socket);
+    let shim_is_gone = by == LeftBy::DeadShim && is_gone(record, socket);
+    if shim_is_gone {
+        let _ = fs::remove_file(socket);
+    }
     if record.boot_id != tree::boot_id() {
         return;
     }
     let group = record.cgroup.as_deref().map(Path::new);
+    let group = group.filter(|group| (shim_is_gone || by == LeftBy::Script) && is_ours(group, record, by));
     let (mut patience, mut told) = (FIRST_WAIT, false);
     loop {
         let mut killed = kill_all(record, group);
@@ -117,8 +142,28 @@ pub(super) fn clean_up(record: &Record) {
         patience = (patience * 2).min(LAST_WAIT);
     }
     if let Some(group) = group {
-        let _ = fs::remove_dir(group);
+        cgroup::remove(group);
     }
+}
+
+/// Whether nobody listens at the socket of a shim. One that has let go of its record may be about to go, or be at work for
+/// another run, whose socket and group it then is.
+fn is_gone(record: &Record, socket: &Path) -> bool {
+    if socket.exists() && !shim::socket::is_dead(socket) {
+        if let Ok(process) = shim::process(record.shim) {
+            let _ = shim::is_gone_within(&process, PARTING);
+        }
+        return shim::socket::is_dead(socket);
+    }
+    true
+}
+
+/// Whether a group is that of the run's own shim: its name says so, or, where an earlier build named it by a pid that may be
+/// another's by now, nobody in it does not.
+fn is_ours(group: &Path, record: &Record, by: LeftBy) -> bool {
+    cgroup::is_named_for_good(group)
+        || !((by == LeftBy::DeadShim && shim::is_alive(record.shim))
+            || cgroup::members(group).into_iter().any(|pid| tree::is_of_another(pid, &record.token)))
 }
 
 fn kill_all(record: &Record, group: Option<&Path>) -> Killed {
@@ -133,3 +178,6 @@ fn kill_all(record: &Record, group: Option<&Path>) -> Killed {
     killed.join(tree::kill_token(&record.token));
     killed
 }
+
+#[cfg(test)]
+mod tests;

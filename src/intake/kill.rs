@@ -47,14 +47,16 @@ pub(super) async fn follow(context: &Context, inbox: &mpsc::WeakSender<Message>,
         Request::Over(run) => {
             tracing::info!(target: "job_runner_worker.worker", "kill request {kill}: run {run} has already ended");
             entry.run = Some(run);
-            acknowledge(context, &mut entry).await;
+            // While its result waits to be told, its record says what it left running.
+            tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
             executed(context, &mut entry).await;
         }
         Request::Ours(run, handle) => {
             tracing::warn!(target: "job_runner_worker.worker", "kill request {kill}: run {run} is being killed");
             entry.run = Some(run);
             handle.stop(Cause::Killed);
-            acknowledge(context, &mut entry).await;
+            // Its end may be on its way already, and what it left running with it.
+            tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
             handle.over.cancelled().await;
             executed(context, &mut entry).await;
         }

@@ -34,7 +34,7 @@ impl Ballast {
     pub fn new(directory: &Path, reserve: u64) -> Self {
         let path = directory.join("ballast");
         let size = (reserve / SHARE).clamp(SMALLEST, LARGEST);
-        let there = fs::metadata(&path).is_ok_and(|file| file.len() == size);
+        let there = fs::symlink_metadata(&path).is_ok_and(|file| file.len() == size);
         let mut ballast = Self { path, size, reserve, there };
         ballast.restore();
         ballast
@@ -62,7 +62,13 @@ impl Ballast {
     }
 
     fn take(&self) -> std::io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&self.path)?;
         // Room that is really taken, which a length alone is not.
         posix_fallocate(&file, 0, self.size.try_into().unwrap_or(i64::MAX))?;
         Ok(())

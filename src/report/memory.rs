@@ -53,7 +53,13 @@ impl Memory {
     /// What the system says.
     pub fn write(&self, remembered: Remembered) -> io::Result<()> {
         let next = self.directory.join(format!("{FILE}.next"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&next)?;
         file.write_all(&disk::conduct_text(remembered))?;
         file.sync_all()?;
         fs::rename(&next, self.directory.join(FILE))?;

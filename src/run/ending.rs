@@ -17,8 +17,8 @@ pub enum Phase {
     Running(Output),
     /// TERM was sent to the tree and grace runs.
     Stopping {
-        /// Why.
-        cause: Cause,
+        /// Why the run was stopped; `None` where it had ended by itself.
+        cause: Option<Cause>,
         /// How the main process ended, if it did.
         main: Option<Exit>,
     },
@@ -115,21 +115,16 @@ impl Phase {
             (P::Running(_), I::OutputClosed(_)) => (P::Running(Output::Closed), &[]),
             (P::Running(Output::Open), I::MainExited(exit, _)) => (P::Closing(exit), &[Effect::StartLinger]),
             (P::Running(Output::Closed), I::MainExited(exit, company)) => over(exit, company, leftovers),
-            (P::Running(_), I::Stop(cause, Grace::With)) => {
-                (P::Stopping { cause, main: None }, &[Effect::TermTree, Effect::StartGrace])
-            }
+            (P::Running(_), I::Stop(cause, Grace::With)) => stopping(Some(cause), None),
             (P::Running(_), I::Stop(cause, Grace::Without)) => killing(Some(cause), None),
 
             (P::Stopping { cause, .. }, I::MainExited(exit, Company::Alone)) => {
-                finished(Outcome::Ran { exit, cause: Some(cause), left: Left::Nobody })
+                finished(Outcome::Ran { exit, cause, left: Left::Nobody })
             }
             (P::Stopping { cause, .. }, I::MainExited(exit, Company::Others)) => {
                 (P::Stopping { cause, main: Some(exit) }, &[])
             }
-            (P::Stopping { cause, main: Some(exit) }, I::NobodyLeft) => {
-                finished(Outcome::Ran { exit, cause: Some(cause), left: Left::Nobody })
-            }
-            (P::Stopping { cause, main }, I::GraceOver | I::Stop(_, Grace::Without)) => killing(Some(cause), main),
+            (P::Stopping { cause, main }, I::GraceOver | I::Stop(_, Grace::Without)) => killing(cause, main),
 
             (P::Killing { cause, .. }, I::MainExited(exit, Company::Alone)) => {
                 finished(Outcome::Ran { exit, cause, left: Left::Nobody })
@@ -137,14 +132,19 @@ impl Phase {
             (P::Killing { cause, .. }, I::MainExited(exit, Company::Others)) => {
                 (P::Killing { cause, main: Some(exit) }, &[])
             }
-            (P::Killing { cause, main: Some(exit) }, I::NobodyLeft) => {
+            (P::Stopping { cause, main: Some(exit) } | P::Killing { cause, main: Some(exit) }, I::NobodyLeft) => {
                 let left = if cause.is_none() { Left::Stopped } else { Left::Nobody };
                 finished(Outcome::Ran { exit, cause, left })
             }
             (phase @ P::Killing { .. }, I::SweepOver) => (phase, &[Effect::KillTree, Effect::StartSweep]),
 
             (P::Closing(exit), I::OutputClosed(company) | I::LingerOver(company)) => over(exit, company, leftovers),
-            (P::Closing(exit), I::Stop(..)) => killing(None, Some(exit)),
+            // The script ended in time; what it may leave behind may stay.
+            (P::Closing(exit), I::Stop(Cause::TimedOut, _)) if leftovers == Leftovers::Keep => {
+                over(exit, Company::Others, leftovers)
+            }
+            (P::Closing(exit), I::Stop(_, Grace::With)) => stopping(None, Some(exit)),
+            (P::Closing(exit), I::Stop(_, Grace::Without)) => killing(None, Some(exit)),
 
             // What is late, repeated or of no concern here.
             (
@@ -197,6 +197,10 @@ impl Phase {
 
 fn finished(outcome: Outcome) -> (Phase, &'static [Effect]) {
     (Phase::Finished(outcome), &[Effect::Finish])
+}
+
+fn stopping(cause: Option<Cause>, main: Option<Exit>) -> (Phase, &'static [Effect]) {
+    (Phase::Stopping { cause, main }, &[Effect::TermTree, Effect::StartGrace])
 }
 
 fn killing(cause: Option<Cause>, main: Option<Exit>) -> (Phase, &'static [Effect]) {

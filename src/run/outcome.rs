@@ -122,28 +122,23 @@ fn why(cause: Cause) -> &'static str {
     }
 }
 
-/// The name of a signal as Linux numbers them.
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => "unnamed",
+/// The names of the signals as Linux numbers them, from 1.
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+    "PWR", "SYS",
+];
+/// The first real-time signal that a program may use, and the last: they have a distance in the place of a name.
+const REAL_TIME: (i32, i32) = (34, 64);
+
+/// The name of a signal.
+fn signal_name(signal: i32) -> String {
+    let index = usize::try_from(signal).ok().and_then(|number| number.checked_sub(1));
+    match (index.and_then(|index| SIGNALS.get(index)), REAL_TIME) {
+        (Some(name), _) => format!("SIG{name}"),
+        (None, (first, _)) if signal == first => "SIGRTMIN".to_owned(),
+        (None, (first, last)) if (first..=last).contains(&signal) => format!("SIGRTMIN+{}", signal - first),
+        _ => "unnamed".to_owned(),
     }
 }
 

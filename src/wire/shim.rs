@@ -114,6 +114,9 @@ pub enum FromShim {
         pid: i32,
         /// When, as it is sent.
         at: String,
+        /// In how many milliseconds its time is up and grace over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_ms: Option<u64>,
     },
     /// There is output, as it was asked for.
     Output {

@@ -100,19 +100,21 @@ pub fn left(home: &WorkerHome, shims: &BTreeSet<i32>, forgotten: &BTreeSet<i64>)
     let sockets = fs::read_dir(home.own_state_path().join("shims")).into_iter().flatten().flatten();
     left.extend(sockets.map(|entry| entry.path().display().to_string()));
     let groups = own_cgroup();
-    left.extend(
-        shims
-            .iter()
-            .filter_map(|pid| groups.as_ref().map(|folder| folder.join(format!("job-runner.{pid}"))))
-            .filter(|path| path.exists() && !is_of_another(path))
-            .map(|path| format!("cgroup {}", path.display())),
-    );
+    let groups = groups.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let is_ours = |path: &PathBuf| shim_of(path).is_some_and(|pid| shims.contains(&pid)) && !is_of_another(path);
+    left.extend(groups.map(|entry| entry.path()).filter(is_ours).map(|path| format!("cgroup {}", path.display())));
     left
+}
+
+/// The pid in the name of a shim's group.
+fn shim_of(cgroup: &Path) -> Option<i32> {
+    let name = cgroup.file_name()?.to_str()?.strip_prefix("job-runner.")?;
+    name.split('-').next()?.parse().ok()
 }
 
 /// Whether somebody else's living shim has come to have the pid.
 fn is_of_another(cgroup: &Path) -> bool {
-    let pid = cgroup.extension().and_then(|pid| pid.to_str()).unwrap_or_default();
+    let pid = shim_of(cgroup).unwrap_or_default();
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "jr-shim\n")
 }
 

@@ -35,17 +35,17 @@ const DEAF: &str = TREES[6].1;
 
 /// A worker, with a way to make sure of kills that it was seen to have: by cgroup as root, who may make one, and by
 /// adoption alone as nobody, who may not.
-struct Mode {
-    name: &'static str,
+pub struct Mode {
+    pub name: &'static str,
     options: WorkerOptions,
 }
 
-fn modes() -> [Mode; 2] {
+pub fn modes() -> [Mode; 2] {
     [Mode { name: "cgroup", options: worker() }, Mode { name: "subreaper", options: worker().unprivileged() }]
 }
 
 /// `None` where this machine does not have the mode.
-async fn up(mode: &Mode, settings: &[(&str, &str)]) -> Option<(Server, WorkerProcess)> {
+pub async fn up(mode: &Mode, settings: &[(&str, &str)]) -> Option<(Server, WorkerProcess)> {
     let server = Server::start(Options::default()).await;
     let options = settings.iter().fold(mode.options.clone(), |options, (key, value)| options.set(key, value));
     let worker = WorkerProcess::start(&server, &options);
@@ -348,7 +348,7 @@ async fn what_a_dead_shim_left_is_found_by_cgroup_recorded_process_and_token() {
 }
 
 /// Ends who carries the marker.
-fn end(marker: &str) {
+pub fn end(marker: &str) {
     let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     for pid in pids.filter(|pid| carries(*pid, marker)) {
         if pid != i32::try_from(std::process::id()).unwrap() {

@@ -26,6 +26,7 @@ mod rest;
 mod run;
 mod secrets;
 mod service;
+mod supervision;
 
 use std::time::Duration;
 

@@ -9,14 +9,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-/// How the groups of shims begin; the pid of the shim follows.
+use nix::fcntl::{Flock, FlockArg};
+
+/// How the groups of shims begin; the name of the shim follows.
 const PREFIX: &str = "job-runner.";
+/// How many groups below one another or beside one another a job may leave for us to remove.
+const GROUPS: usize = 10_000;
 
 /// A directory of the hierarchy. It is removed on drop, if nobody is in it.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
-    dir: File,
+    /// Locked for as long as the shim lives.
+    dir: Flock<File>,
 }
 
 impl Cgroup {
@@ -24,12 +29,11 @@ impl Cgroup {
     ///
     /// # Errors
     /// Why none can be had.
-    pub fn create(shim: u32) -> io::Result<Self> {
+    pub fn create(shim: &str) -> io::Result<Self> {
         let path = ours()?.join(format!("{PREFIX}{shim}"));
-        // A dead shim had the same pid; what it left, if nobody is in it.
-        let _ = fs::remove_dir(&path);
         fs::create_dir(&path)?;
-        let made = File::open(&path).map(|dir| Self { path: path.clone(), dir });
+        let locked = |dir| Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e));
+        let made = File::open(&path).and_then(locked).map(|dir| Self { path: path.clone(), dir });
         match made {
             Ok(group) if fs::OpenOptions::new().write(true).open(group.path.join("cgroup.kill")).is_ok() => Ok(group),
             Ok(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
@@ -60,8 +64,32 @@ impl AsFd for Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.path);
+        remove(&self.path);
     }
+}
+
+/// Removes the group of a directory and what a job made below it, where nobody is in it.
+pub fn remove(path: &Path) {
+    if fs::remove_dir(path).is_ok() {
+        return;
+    }
+    // Those below come last in the list, and go first.
+    for group in tree(path).iter().rev() {
+        let _ = fs::remove_dir(group);
+    }
+}
+
+/// The group of a directory and those below it.
+fn tree(path: &Path) -> Vec<PathBuf> {
+    let mut groups = vec![path.to_owned()];
+    let mut looked = 0;
+    while looked < groups.len() && groups.len() < GROUPS {
+        let entries = fs::read_dir(&groups[looked]).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
+        groups.extend(below);
+        looked += 1;
+    }
+    groups
 }
 
 /// Kills everybody in the group of a directory.
@@ -69,11 +97,19 @@ pub fn kill(path: &Path) {
     let _ = fs::write(path.join("cgroup.kill"), "1");
 }
 
-/// Who is in the group of a directory.
+/// Who is in the group of a directory, and in those that were made below it.
 #[must_use]
 pub fn members(path: &Path) -> Vec<i32> {
-    let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-    listed.lines().filter_map(|pid| pid.parse().ok()).collect()
+    let listed = |group: &PathBuf| fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let pids = |listed: String| listed.lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
+    tree(path).iter().map(listed).flat_map(pids).collect()
+}
+
+/// Whether a group has the name of one shim and no other ever: those of earlier builds were named by pid alone, which
+/// comes to mean another.
+#[must_use]
+pub fn is_named_for_good(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()?.strip_prefix(PREFIX)).is_some_and(|shim| shim.contains('-'))
 }
 
 /// Whether somebody is in the group of a directory.
@@ -89,12 +125,21 @@ fn ours() -> io::Result<PathBuf> {
 }
 
 /// Removes the groups of shims that died and left nobody in them. A group in which somebody is, the kernel keeps.
+///
+/// A living shim holds the lock of its group. One of an earlier build has none and is known by its pid.
 pub fn remove_deserted(is_shim: impl Fn(i32) -> bool) {
     let Ok(entries) = ours().and_then(fs::read_dir) else { return };
     for entry in entries.flatten() {
-        let of = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
-        if of.is_some_and(|shim| !is_shim(shim)) {
-            let _ = fs::remove_dir(entry.path());
+        let name = entry.file_name();
+        let Some(shim) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        let deserted = match shim.parse() {
+            Ok(pid) => !is_shim(pid),
+            Err(_) => {
+                File::open(entry.path()).is_ok_and(|group| Flock::lock(group, FlockArg::LockExclusiveNonblock).is_ok())
+            }
+        };
+        if deserted {
+            remove(&entry.path());
         }
     }
 }

@@ -179,24 +179,24 @@ impl Job {
         let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(no_pipe)?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_pipe)?;
         let before = tree::Tick::now();
-        let started = syscall::spawn(&syscall::Program {
+        let script = syscall::Program {
             path: &path,
             argv: &argv,
             envp: &envp,
             stdin: null,
             output: write.as_fd(),
             cgroup: tools.cgroup.as_ref().map(Cgroup::as_fd),
-        });
+        };
+        let started = tools.score.as_job(|| syscall::spawn(&script));
         match started {
             Ok(pid) => {
                 let start_time = tree::start_time(pid.as_raw(), before, tree::Tick::now());
-                tools.score.give(pid);
                 Ok(Script { pid, start_time, output })
             }
             Err(SpawnError::Clone(e)) => Err(Unstarted::from_system("No process could be made for it", &e)),
             Err(SpawnError::Exec(e)) => {
-                let what = format!("The interpreter {:?} could not be executed: {}.", self.order.command[0], plain(&e));
-                Err(Unstarted::Never(what))
+                let what = format!("The interpreter {:?} could not be executed", self.order.command[0]);
+                Err(Unstarted::from_system(&what, &e))
             }
         }
     }
@@ -211,7 +211,7 @@ impl Job {
         self.main = Some((pid, at.clone()));
         self.timeout = self.order.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
         self.step(Input::Started, tools);
-        FromShim::Spawned { pid: pid.as_raw(), at }
+        FromShim::Spawned { pid: pid.as_raw(), at, left_ms: self.left_ms() }
     }
 
     /// The pipe, as long as it is open.
@@ -226,7 +226,18 @@ impl Job {
 
     /// What a worker that comes later has to know.
     pub fn spawned(&self) -> Option<FromShim> {
-        self.main.as_ref().map(|(pid, at)| FromShim::Spawned { pid: pid.as_raw(), at: at.clone() })
+        let said = |(pid, at): &(Pid, String)| FromShim::Spawned {
+            pid: pid.as_raw(),
+            at: at.clone(),
+            left_ms: self.left_ms(),
+        };
+        self.main.as_ref().map(said)
+    }
+
+    /// Until its time is up and grace over.
+    fn left_ms(&self) -> Option<u64> {
+        let left = self.timeout?.saturating_duration_since(Instant::now());
+        u64::try_from(left.as_millis()).ok().map(|ms| ms.saturating_add(self.order.grace_ms))
     }
 
     /// When the next timer is due.
@@ -487,7 +498,7 @@ fn licence(order: &Execution, socket: &Path, tools: &Tools) -> io::Result<Flock<
 /// Makes the record of a spare file: it has its lock and its first line before it has the name. Where that fails, there
 /// is no record of ours.
 fn rename_spare(spare: &Path, order: &Execution, begun: &[u8]) -> io::Result<Flock<File>> {
-    let mut record = lock(OpenOptions::new().write(true).open(spare)?)?;
+    let mut record = lock(OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(spare)?)?;
     let old = record.metadata()?.len();
     if old <= RECORD {
         // It has its room already. What it said before becomes lines without a word, which nobody reads.

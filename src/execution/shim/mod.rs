@@ -32,16 +32,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
 
-use crate::run::Exit;
 use crate::run::ending::Company;
 use crate::wire::disk;
 use crate::wire::shim::{FromShim, MAX_PACKET, ToShim};
 use cgroup::Cgroup;
 use job::Job;
+use memory::Score;
 use socket::Peer;
+use syscall::Waited;
 use tools::Tools;
 
 /// The first argument of a shim; the second is the state directory.
@@ -62,12 +63,32 @@ pub fn clear_away_dead(state: &Path) {
     cgroup::remove_deserted(is_alive);
 }
 
-/// A descriptor of a shim's process.
+/// A descriptor of a shim's process, or of the script's.
 ///
 /// # Errors
 /// That it is gone.
 pub fn process(pid: i32) -> io::Result<OwnedFd> {
     syscall::pidfd_open(Pid::from_raw(pid))
+}
+
+/// The script of a shim that is not our child, to be awaited.
+///
+/// # Errors
+/// That it is gone.
+pub fn watch(script: i32) -> io::Result<AsyncFd<OwnedFd>> {
+    syscall::pidfd_await(Pid::from_raw(script))
+}
+
+/// Asks a shim to make its socket anew, which somebody has removed. One of an earlier build does not hear it.
+pub fn ask_for_socket(pid: i32) {
+    if let (true, Ok(process)) = (is_alive(pid), process(pid)) {
+        signal(&process, Signal::SIGUSR1);
+    }
+}
+
+/// Sends a signal to a shim's process; nothing, where it is gone.
+pub fn signal(process: &OwnedFd, signal: Signal) {
+    let _ = syscall::pidfd_send_signal(process.as_fd(), signal as i32);
 }
 
 /// Waits for the end of a process, no longer than so long. Whether it came.
@@ -78,7 +99,8 @@ pub fn is_gone_within(process: &OwnedFd, at_most: Duration) -> bool {
 }
 
 /// Whether a pid is that of a living shim, of whichever worker.
-fn is_alive(pid: i32) -> bool {
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
     let named = std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_ascii_end() == NAME.to_bytes());
     named && tree::process(pid).is_some_and(|process| !process.zombie)
 }
@@ -95,6 +117,13 @@ pub fn enter_if_called() {
         Ok(()) => 0,
         Err(_) => 70,
     });
+}
+
+/// What a shim's socket and its group are called: a pid for people, and what makes it nobody else's, ever.
+fn name() -> String {
+    let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().replace('-', "");
+    let unique = unique.get(..16).map_or_else(|| format!("{:016x}", fastrand::u64(..)), ToOwned::to_owned);
+    format!("{}-{unique}", process::id())
 }
 
 /// Who is there.
@@ -115,17 +144,19 @@ struct Shim {
 enum Wake {
     Worker,
     Listener,
-    Child,
+    Signal,
     Output,
 }
 
 impl Shim {
     fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
-        // Orders bring secrets: no core of ours, and no look into our memory. A job gets its own by `execve`.
-        nix::sys::prctl::set_dumpable(false)?;
         let worker = Peer::inherited()?;
         syscall::close_all_but(worker.as_fd());
-        match Self::alone(state, with_cgroup) {
+        // Before we cannot be looked into: then nobody but root could open it.
+        let score = Score::open();
+        // Orders bring secrets: no core of ours, and no look into our memory. A job gets its own by `execve`.
+        nix::sys::prctl::set_dumpable(false)?;
+        match Self::alone(state, with_cgroup, score) {
             Ok(mut shim) => {
                 worker.say(&shim.hello())?;
                 shim.worker = Some(worker);
@@ -140,20 +171,22 @@ impl Shim {
     }
 
     /// All but the worker.
-    fn alone(state: &Path, with_cgroup: bool) -> io::Result<Self> {
+    fn alone(state: &Path, with_cgroup: bool, score: Score) -> io::Result<Self> {
         let _ = nix::sys::prctl::set_name(NAME);
         nix::sys::prctl::set_child_subreaper(true)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
         // The ends of children are told only so: who started us may have ignored them, and that is inherited.
         syscall::default_signals();
-        let mut child = SigSet::empty();
-        child.add(Signal::SIGCHLD);
-        let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let mut heard = SigSet::empty();
+        heard.add(Signal::SIGCHLD);
+        heard.add(Signal::SIGUSR1);
+        let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
-        let listener = socket::Listener::bind(&socket::directory(state), process::id())?;
-        let cgroup = if with_cgroup { Cgroup::create(process::id()).ok() } else { None };
+        let name = name();
+        let listener = socket::Listener::bind(&socket::directory(state), &name)?;
+        let cgroup = if with_cgroup { Cgroup::create(&name).ok() } else { None };
         let packet = vec![0; MAX_PACKET].into_boxed_slice();
-        Ok(Self { listener, signals, null, tools: Tools::new(cgroup), packet, worker: None, job: None })
+        Ok(Self { listener, signals, null, tools: Tools::new(cgroup, score), packet, worker: None, job: None })
     }
 
     fn hello(&self) -> FromShim {
@@ -171,7 +204,7 @@ impl Shim {
                 match wake {
                     Wake::Worker => self.hear(),
                     Wake::Listener => self.accept(),
-                    Wake::Child => self.reap(),
+                    Wake::Signal => self.hear_signals(),
                     Wake::Output => self.read_output(),
                 }
             }
@@ -183,7 +216,7 @@ impl Shim {
 
     /// Sleeps until something happens or a timer of the job is due.
     fn wait(&self) -> io::Result<Vec<Wake>> {
-        let mut who = vec![(Wake::Listener, self.listener.as_fd()), (Wake::Child, self.signals.as_fd())];
+        let mut who = vec![(Wake::Listener, self.listener.as_fd()), (Wake::Signal, self.signals.as_fd())];
         who.extend(self.worker.as_ref().map(|worker| (Wake::Worker, worker.as_fd())));
         who.extend(self.job.as_ref().and_then(Job::output).map(|pipe| (Wake::Output, pipe)));
         let mut fds: Vec<PollFd<'_>> =
@@ -258,19 +291,34 @@ impl Shim {
         }
     }
 
-    fn reap(&mut self) {
+    fn hear_signals(&mut self) {
         // Of one kind no more than one is ever pending.
-        let _ = self.signals.read_signal();
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo == Signal::SIGUSR1 as u32 {
+                self.listen_again();
+            }
+        }
+        self.reap();
+    }
+
+    /// Makes our socket anew where it was removed.
+    fn listen_again(&mut self) {
+        if !self.listener.path().exists()
+            && let Ok(listener) = self.listener.anew()
+        {
+            self.listener = listener;
+        }
+    }
+
+    fn reap(&mut self) {
         let mut main = None;
         let company = loop {
-            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => break Company::Others,
-                Ok(WaitStatus::Exited(pid, code)) if self.is_main(pid) => main = Some(Exit::Code(code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if self.is_main(pid) => {
-                    main = Some(Exit::Signal(signal as i32));
-                }
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => break Company::Alone,
+            match syscall::wait_for_any() {
+                Waited::Ended(pid, exit) if self.is_main(pid) => main = Some(exit),
+                Waited::Ended(..) => {}
+                Waited::Traced(pid, signal) => syscall::stop_tracing(pid, signal),
+                Waited::Nothing => break Company::Others,
+                Waited::Nobody => break Company::Alone,
             }
         };
         if let Some(job) = &mut self.job {

@@ -31,18 +31,33 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `<directory>/<pid>.sock`.
+    /// Listens at `<directory>/<shim>.sock`.
     ///
     /// # Errors
     /// What the system says.
-    pub fn bind(directory: &Path, pid: u32) -> io::Result<Self> {
+    pub fn bind(directory: &Path, shim: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let name = format!("{pid}.sock");
-        let path = directory.join(&name);
-        let _ = std::fs::remove_file(&path);
+        Self::at(directory.join(format!("{shim}.sock")))
+    }
+
+    /// One at the same place, where nothing is any more.
+    ///
+    /// # Errors
+    /// What the system says: that the state directory is somewhere else, for one.
+    pub fn anew(&self) -> io::Result<Self> {
+        let directory = self.path.parent().unwrap_or(&self.path);
+        match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        Self::at(self.path.clone())
+    }
+
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let (directory, name) = parts(&path)?;
         let fd = new()?;
         let dir = open_directory(directory)?;
-        socket::bind(fd.as_raw_fd(), &short(&dir, &name)?)?;
+        socket::bind(fd.as_raw_fd(), &short(&dir, name)?)?;
         socket::listen(&fd, Backlog::new(4)?)?;
         Ok(Self { fd, path })
     }
@@ -75,9 +90,7 @@ impl AsFd for Listener {
 /// # Errors
 /// That nobody listens, or somebody else's process does.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
+    let (directory, name) = parts(path)?;
     let fd = new()?;
     let dir = open_directory(directory)?;
     socket::connect(fd.as_raw_fd(), &short(&dir, name)?)?;
@@ -89,9 +102,7 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
 /// there too, only in other words: a connection that is made would take the place of the worker's.
 #[must_use]
 pub fn is_dead(path: &Path) -> bool {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-        return false;
-    };
+    let Ok((directory, name)) = parts(path) else { return false };
     let ask = || -> io::Result<()> {
         let fd = socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
         let dir = open_directory(directory)?;
@@ -118,6 +129,12 @@ fn new() -> io::Result<OwnedFd> {
     Ok(socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?)
 }
 
+/// A socket's directory and its name there.
+fn parts(path: &Path) -> io::Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    path.parent().zip(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path)?.into())
 }
@@ -125,6 +142,12 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 /// A socket's path has room for 107 bytes, a state directory may need more: this way it is short.
 fn short(dir: &OwnedFd, name: &str) -> io::Result<UnixAddr> {
     Ok(UnixAddr::new(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()).as_str())?)
+}
+
+/// The process at the other end of a connection: who listens there. `None` where it cannot be seen from here.
+#[must_use]
+pub fn peer(fd: &OwnedFd) -> Option<i32> {
+    socket::getsockopt(fd, PeerCredentials).ok().map(|peer| peer.pid()).filter(|pid| *pid > 0)
 }
 
 fn same_user(fd: &OwnedFd) -> io::Result<()> {

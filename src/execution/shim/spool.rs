@@ -68,9 +68,15 @@ impl Spool {
         let total = offset + data.len() as u64;
         let file = match &mut self.file {
             Some(file) => file,
-            none => {
-                none.insert(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.path)?)
-            }
+            none => none.insert(
+                OpenOptions::new()
+                    .create(true)
+                    .truncate(true)
+                    .write(true)
+                    .mode(0o600)
+                    .custom_flags(libc::O_NOFOLLOW)
+                    .open(&self.path)?,
+            ),
         };
         let for_head = usize::try_from(head.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
         let (to_head, to_ring) = data.split_at(for_head);
@@ -129,7 +135,7 @@ pub struct Kept {
 /// # Errors
 /// What the system says, or that it is none of ours.
 pub fn read(path: &Path) -> io::Result<Kept> {
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
         file => file?,
     };
@@ -160,7 +166,7 @@ pub fn read(path: &Path) -> io::Result<Kept> {
 /// # Errors
 /// As [`read`].
 pub fn read_piece(path: &Path, from: u64, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
         file => file?,
     };

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::socket::SockFlag;
 use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+
+use crate::run::Exit;
 
 /// From the kernel's `sched.h`; the constant of `libc` is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -26,6 +29,15 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     }
     // SAFETY: as above.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The same, to be awaited by the worker: it is readable when the process has ended.
+///
+/// # Errors
+/// As [`pidfd_open`], and what the runtime says.
+pub fn pidfd_await(pid: Pid) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by what registers it, and is closed by nobody before it is taken off again.
+    Ok(unsafe { AsyncFd::register(pidfd_open(pid)?) }?)
 }
 
 /// Sends a signal to the process of a [`pidfd_open`].
@@ -61,6 +73,63 @@ pub fn close_all_but(kept: BorrowedFd<'_>) {
     }
 }
 
+/// What `waitpid` tells of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It ended by itself or by a signal, whichever: real-time signals have numbers and no names.
+    Ended(Pid, Exit),
+    /// It wants to be traced by us and stopped before this signal.
+    Traced(Pid, i32),
+    /// Nobody has changed, and somebody is there.
+    Nothing,
+    /// There are no children.
+    Nobody,
+}
+
+/// Asks for the next child that has changed, and does not wait for one.
+pub fn wait_for_any() -> Waited {
+    loop {
+        let mut status = 0;
+        // SAFETY: the status is ours to write.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        match pid {
+            0 => return Waited::Nothing,
+            pid if pid > 0 => {
+                if let Some(waited) = decode(Pid::from_raw(pid), status) {
+                    return waited;
+                }
+            }
+            _ => match io::Error::last_os_error().raw_os_error() {
+                Some(libc::ECHILD) => return Waited::Nobody,
+                Some(libc::EINTR) => {}
+                // Somebody may be there, whom nobody must be told to be gone.
+                _ => return Waited::Nothing,
+            },
+        }
+    }
+}
+
+/// `None` for one that was continued.
+fn decode(pid: Pid, status: i32) -> Option<Waited> {
+    if libc::WIFEXITED(status) {
+        Some(Waited::Ended(pid, Exit::Code(libc::WEXITSTATUS(status))))
+    } else if libc::WIFSIGNALED(status) {
+        Some(Waited::Ended(pid, Exit::Signal(libc::WTERMSIG(status))))
+    } else if libc::WIFSTOPPED(status) {
+        Some(Waited::Traced(pid, libc::WSTOPSIG(status)))
+    } else {
+        None
+    }
+}
+
+/// Lets a process go on that made us its tracer, with the signal that it was stopped before.
+pub fn stop_tracing(pid: Pid, signal: i32) {
+    // The system's word for "a program was executed", which nobody else gets.
+    let signal = if signal == libc::SIGTRAP { 0 } else { signal };
+    // SAFETY: no memory is passed; who is not traced by us is not touched.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), ptr::null_mut::<libc::c_void>(), signal) };
+}
+
 /// All that a child needs, allocated before it exists.
 pub struct Program<'a> {
     /// The file to execute.
@@ -91,8 +160,8 @@ struct Birth {
 /// Makes sure that what we start is born with default signal dispositions. Only who has every signal blocked may call it:
 /// what was ignored until now is deadly from here on.
 pub fn default_signals() {
-    for signal in 1..=31 {
-        // SAFETY: the default disposition runs no code of ours. That two of them cannot be changed does no harm.
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default disposition runs no code of ours. That some of them cannot be changed does no harm.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

@@ -32,11 +32,11 @@ pub struct Tools {
 
 impl Tools {
     /// Lays them out.
-    pub fn new(cgroup: Option<Cgroup>) -> Self {
+    pub fn new(cgroup: Option<Cgroup>, score: Score) -> Self {
         Self {
             cgroup,
             boot_id: tree::boot_id(),
-            score: Score::of_jobs(),
+            score,
             environment: environment(),
             redactor: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),

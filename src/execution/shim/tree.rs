@@ -17,6 +17,9 @@ use super::syscall::{pidfd_open, pidfd_send_signal};
 /// How often the search for new descendants is repeated at most while they are stopped.
 const MAX_ROUNDS: usize = 1000;
 
+/// What the processes of a run carry in their environment, in front of its token.
+const MARK: &str = "JOB_RUNNER_RUN_TOKEN=";
+
 /// A process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -39,6 +42,14 @@ pub fn process(pid: i32) -> Option<Process> {
     let mut line = [0; STAT];
     let len = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)).ok()?;
     stat(pid, &line[..len])
+}
+
+/// Whether a process stands still, by a signal or by who traces it.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = line.iter().rposition(|b| *b == b')').and_then(|close| line.get(close + 2));
+    matches!(state, Some(b'T' | b't'))
 }
 
 /// An instant since boot, as the system counts the starts of processes: in hundredths of a second.
@@ -122,8 +133,19 @@ pub fn kill(root: Pid) {
 /// Kills every process that carries `JOB_RUNNER_RUN_TOKEN=<token>` in its environment, and all
 /// descendants of such. For trees whose supervisor is dead. Who they were.
 pub fn kill_token(token: &str) -> Killed {
-    let mark = format!("JOB_RUNNER_RUN_TOKEN={token}");
+    if token.is_empty() {
+        return Killed::default();
+    }
+    let mark = format!("{MARK}{token}");
     kill_found(|| bearers(mark.as_bytes()))
+}
+
+/// Whether a process carries the token of another run.
+#[must_use]
+pub fn is_of_another(pid: i32, token: &str) -> bool {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let carried = environ.split(|b| *b == 0).filter_map(|variable| variable.strip_prefix(MARK.as_bytes()));
+    carried.into_iter().any(|carried| carried != token.as_bytes())
 }
 
 fn bearers(mark: &[u8]) -> Vec<Process> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::loss::Broken;
 use super::remains::Fate;
 use super::{RunTask, stop_asked};
-use crate::execution::{Launch, LaunchError, Progress, Remains, Running};
+use crate::execution::{Launch, LaunchError, Progress, Running};
 use crate::intake::Context;
 use crate::intake::seats::Seat;
 use crate::report::{Ask, End, Entry, RunReport, Start};
@@ -158,13 +158,10 @@ impl RunTask {
         let outcome = &end.outcome;
         tracing::info!(target: "job_runner_worker.worker", "Run {} ended: {outcome:?}", self.run);
         let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
-        if kept && stop_sent {
+        let cause = *self.stopped.borrow();
+        if kept && (stop_sent || cause.is_some()) {
             // The stop came as the run ended by itself: what it left behind goes all the same.
-            let entry = report.entry();
-            let remains = self.context.execution.remains(entry.run, entry.attempt, &entry.token).await;
-            if let Remains::Ended(record, _) = remains {
-                self.context.execution.clean_up(record).await;
-            }
+            self.context.execution.end_leftovers(self.run).await;
         }
         report.ended(end).await;
     }

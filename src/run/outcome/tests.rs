@@ -61,3 +61,13 @@ fn what_could_not_be_executed_begins_as_in_the_original() {
         assert!(outcome.note().starts_with("[job runner worker] Could not execute job: "));
     }
 }
+
+#[test]
+fn every_signal_has_a_name() {
+    let names = [(1, "SIGHUP"), (17, "SIGCHLD"), (27, "SIGPROF"), (31, "SIGSYS"), (33, "unnamed"), (34, "SIGRTMIN")];
+    for (signal, name) in
+        names.into_iter().chain([(37, "SIGRTMIN+3"), (64, "SIGRTMIN+30"), (65, "unnamed"), (0, "unnamed")])
+    {
+        assert_eq!(signal_name(signal), name, "{signal}");
+    }
+}

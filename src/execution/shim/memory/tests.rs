@@ -10,13 +10,13 @@ fn a_job_goes_before_us_as_far_as_there_is_a_before() {
 }
 
 #[test]
-fn the_score_of_a_child_is_set() {
-    let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("a child");
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-    let score = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
-    Score::of_jobs().give(pid);
-    let ours: i32 = score(Pid::this()).trim().parse().expect("a number");
-    assert_eq!(score(pid), format!("{}\n", before(ours)));
+fn a_process_that_is_born_meanwhile_has_the_score_and_we_have_ours_again() {
+    let score = |pid: &str| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
+    let ours = score("self");
+    let mut child = Score::open().as_job(|| std::process::Command::new("sleep").arg("1000").spawn().expect("a child"));
+    let of_child = score(&child.id().to_string());
     child.kill().expect("killed");
     child.wait().expect("waited for");
+    assert_eq!(of_child, format!("{}\n", before(ours.trim().parse().expect("a number"))));
+    assert_eq!(score("self"), ours);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn tools() -> Tools {
-    Tools::new(None)
+    Tools::new(None, super::super::memory::Score::open())
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! Whose group is whose.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use super::*;
+use crate::run::{Attempt, RunId};
+
+fn record(token: &str, shim: i32) -> Record {
+    Record {
+        run: RunId::new(1).expect("a run"),
+        attempt: Attempt::FIRST,
+        token: token.to_owned(),
+        shim,
+        socket: "/no/such.sock".to_owned(),
+        boot_id: tree::boot_id(),
+        script: "/no/such".to_owned(),
+        cgroup: None,
+        spawned: None,
+        ended: None,
+    }
+}
+
+/// A process that carries a token.
+fn bearer(token: &str) -> Child {
+    Command::new("sleep").arg("1000").env("JOB_RUNNER_RUN_TOKEN", token).process_group(0).spawn().expect("a child")
+}
+
+#[test]
+fn a_group_that_an_earlier_build_named_by_pid_is_ours_while_nobody_in_it_is_anothers() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [old, new] = ["job-runner.123", "job-runner.123-0a"].map(|name| folder.path().join(name));
+    let (mut ours, mut theirs) = (bearer("ours"), bearer("theirs"));
+    let record = record("ours", i32::MAX);
+    for (members, wanted) in [(vec![&ours], true), (vec![&ours, &theirs], false), (vec![], true)] {
+        for group in [&old, &new] {
+            let listed: String = members.iter().map(|child| format!("{}\n", child.id())).collect();
+            fs::create_dir_all(group).expect("a directory");
+            fs::write(group.join("cgroup.procs"), listed).expect("a file");
+            let named_for_good = group == &new;
+            assert_eq!(is_ours(group, &record, LeftBy::DeadShim), wanted || named_for_good, "{}", group.display());
+        }
+    }
+    for child in [&mut ours, &mut theirs] {
+        child.kill().expect("killed");
+        child.wait().expect("waited for");
+    }
+}
+
+#[test]
+fn nobody_is_ended_for_a_record_without_a_token() {
+    let mut child = bearer("");
+    assert!(kill_all(&record("", i32::MAX), None).is_empty());
+    child.kill().expect("killed");
+    child.wait().expect("waited for");
+}
