@@ -26,17 +26,16 @@ fn is_deadly(signal: i32) -> bool {
     !matches!(signal, 17..=23 | 28 | 32 | 33)
 }
 
-/// The worker is killed, and the next one is up: what is said to the last one nobody hears.
-async fn die_and_come_back(server: &Server, worker: &mut WorkerProcess) {
-    die(server, worker).await;
-    worker.restart().await;
-    server.wait_up().await;
-}
-
-async fn die(server: &Server, worker: &mut WorkerProcess) {
+async fn die(worker: &mut WorkerProcess) {
     worker.sigkill();
     worker.wait_exit().await;
-    server.wait(|state| state.subscribed("testworker") == 0, "nobody to listen").await;
+}
+
+/// The next worker is up: what is announced before it listens nobody hears.
+async fn come_back(server: &Server, worker: &mut WorkerProcess) {
+    let before = server.look(|state| state.subscribed("testworker"));
+    worker.restart().await;
+    server.wait(move |state| state.subscribed("testworker") > before, "the next worker to listen").await;
 }
 
 fn pid_of(record: &[Value], field: &str) -> Pid {
@@ -160,7 +159,7 @@ async fn what_a_dead_supervisor_left_is_ended_and_not_the_job_of_who_has_its_pid
             server.wait_started(run).await;
             until_alive(marker, 1).await;
         }
-        die(&server, &mut worker).await;
+        die(&mut worker).await;
         let (gone, lives) = (shim(&worker, run), shim(&worker, bystander));
         kill(gone, Signal::SIGKILL).unwrap();
         until("its death", || !Path::new(&format!("/proc/{gone}/fd/0")).exists()).await;
@@ -169,7 +168,8 @@ async fn what_a_dead_supervisor_left_is_ended_and_not_the_job_of_who_has_its_pid
         assert_eq!(server.wait_returned(run).await.log_text(), "again\n");
         assert_eq!((alive(&lost), alive(&other)), (0, 1), "{}", mode.name);
         // Its supervisor can be found by another worker still.
-        die_and_come_back(&server, &mut worker).await;
+        die(&mut worker).await;
+        come_back(&server, &mut worker).await;
         let kill = server.kill(bystander);
         server.wait_executed(kill).await;
         assert_eq!(alive(&other), 0, "{}", mode.name);
@@ -210,7 +210,8 @@ async fn a_kill_ends_what_a_script_left_running_also_while_its_result_waits_to_b
             server.wait(move |_| hits.hits() > 0, "the return to be refused").await;
             until_alive(&marker, 1).await;
             if dies {
-                die_and_come_back(&server, &mut worker).await;
+                die(&mut worker).await;
+                come_back(&server, &mut worker).await;
             }
             assert_eq!(left_by_kill(&server, run, &marker).await, 0, "{} {dies}", mode.name);
             refused.lift();
@@ -270,7 +271,7 @@ async fn a_supervisor_that_a_job_stopped_keeps_neither_a_drain_nor_the_next_work
         let marker = marker(&format!("drained {}", mode.name));
         let run = server.submit(format!("#!/bin/sh\nkill -STOP $PPID\nsleep {marker}\nexit 0\n"));
         until_alive(&marker, 1).await;
-        die(&server, &mut worker).await;
+        die(&mut worker).await;
         let supervisor = shim(&worker, run);
         if !is_stopped(supervisor) {
             kill(supervisor, Signal::SIGSTOP).unwrap();
@@ -339,7 +340,7 @@ async fn a_run_is_taken_up_again_whose_socket_was_removed_or_whose_state_directo
     until("the script", || latch.trace().len() == 1).await;
     let (state, own) = (worker.home().state_path(), worker.home().own_state_path());
     for removed in [true, false] {
-        die(&server, &mut worker).await;
+        die(&mut worker).await;
         if removed {
             fs::remove_dir_all(own.join("shims")).unwrap();
         } else {
@@ -348,10 +349,9 @@ async fn a_run_is_taken_up_again_whose_socket_was_removed_or_whose_state_directo
             let ini = fs::read_to_string(worker.home().ini_path()).unwrap();
             worker.home().write_ini(&ini.replace(state.to_str().unwrap(), moved.to_str().unwrap()));
         }
-        worker.restart().await;
+        come_back(&server, &mut worker).await;
         worker.wait_log_times("goes on, taken up again", if removed { 1 } else { 2 }).await;
     }
-    server.wait_up().await;
     let kill = server.kill(run);
     server.wait_executed(kill).await;
     let row = server.wait_returned(run).await;
@@ -367,7 +367,7 @@ async fn a_script_is_removed_from_where_it_was_written_when_that_is_another_plac
     let run = server.submit(latch.script("held"));
     server.wait_started(run).await;
     until("the script", || latch.trace().len() == 1).await;
-    die(&server, &mut worker).await;
+    die(&mut worker).await;
     // As if the order had never reached a supervisor: nothing of the attempt is there but its script.
     let supervisor = shim(&worker, run);
     let script = fs::read_dir(&scripts).unwrap().flatten().next().expect("a script").path();
