@@ -179,16 +179,19 @@ async fn what_a_dead_supervisor_left_is_ended_and_not_the_job_of_who_has_its_pid
     }
 }
 
+/// How often the server may be told of a kill until that is looked at.
+const TOLD: usize = 16;
+
 /// Asks for a kill and tells how many lived when the server was told that nobody does.
 async fn left_by_kill(server: &Server, run: i64, marker: &str) -> usize {
     let request = server.add_kill(run);
     let path = format!("/api/v1/kill_request/{request}/");
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(TOLD);
     let carried = marker.to_owned();
     // A fault that befalls nobody: it is considered before the request is answered.
     let consider = move |call: &Call| {
         if call.is("PATCH", &path) && call.sets("execute_dts") {
-            let _ = tell.send(alive(&carried));
+            let _ = tell.try_send(alive(&carried));
         }
         false
     };
