@@ -58,8 +58,14 @@ pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: In
     if let Some(retry) = retry(job, run, success, now) {
         return vec![retry];
     }
+    settled(job, run, siblings, children)
+}
+
+/// What follows from a run that is over and not tried again.
+#[must_use]
+pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if success {
+    if run.return_success == Some(true) {
         if job.fail_times > 0 {
             effects.push(Effect::FailTimes(0));
         }
@@ -72,17 +78,26 @@ pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: In
         }
     }
     effects.push(Effect::Completed(run.schedule_id));
-    let unfinished = siblings.iter().any(|sibling| sibling.return_dts.is_none());
-    let all_well = success && siblings.iter().all(|sibling| sibling.return_success != Some(false));
-    if run.schedule_children && !unfinished {
-        let goes_on = all_well || job.schedule_children_on_error;
-        effects.extend(children.iter().map(|child| match (goes_on, child.enabled) {
-            (true, true) => Effect::Child(child.job),
-            (true, false) => Effect::NoChild(child.job, NoChild::Disabled),
-            (false, _) => Effect::NoChild(child.job, NoChild::ParentFailed),
-        }));
-    }
+    effects.extend(children(job, run, siblings, children_of_job));
     effects
+}
+
+/// What becomes of the children after a run, if none of its siblings is still to come.
+#[must_use]
+pub fn children(job: &Job, run: &Run, siblings: &[Run], children: &[Child]) -> Vec<Effect> {
+    let unfinished = siblings.iter().any(|sibling| sibling.return_dts.is_none());
+    let all_well =
+        run.return_success == Some(true) && siblings.iter().all(|sibling| sibling.return_success != Some(false));
+    if !run.schedule_children || unfinished {
+        return Vec::new();
+    }
+    let goes_on = all_well || job.schedule_children_on_error;
+    let effects = children.iter().map(|child| match (goes_on, child.enabled) {
+        (true, true) => Effect::Child(child.job),
+        (true, false) => Effect::NoChild(child.job, NoChild::Disabled),
+        (false, _) => Effect::NoChild(child.job, NoChild::ParentFailed),
+    });
+    effects.collect()
 }
 
 /// A failed run is tried again, unless somebody wanted it to end.

@@ -272,11 +272,11 @@ pub fn cancel(run: &mut Run, now: Instant) {
     run.exit = Some(RunExit::Killed);
 }
 
-/// What becomes of a run whose worker was lost: `true` if it is to be executed again.
+/// What becomes of a run whose worker was lost: `true` if it is to be executed again. Never one that was to be killed.
 #[must_use]
-pub fn lost(run: &mut Run, again: bool, max_losses: u32, now: Instant) -> bool {
+pub fn lost(run: &mut Run, kill: Option<RunExit>, again: bool, max_losses: u32, now: Instant) -> bool {
     run.losses += 1;
-    if again && run.losses < max_losses {
+    if kill.is_none() && again && run.losses < max_losses {
         give_back(run);
         return true;
     }
@@ -284,6 +284,6 @@ pub fn lost(run: &mut Run, again: bool, max_losses: u32, now: Instant) -> bool {
     run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
     run.return_dts = Some(not_before(run.start_dts, now));
     run.return_success = Some(false);
-    run.exit = Some(RunExit::Lost);
+    run.exit = Some(kill.unwrap_or(RunExit::Lost));
     false
 }

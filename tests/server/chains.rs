@@ -1,5 +1,7 @@
 //! Children: when they run, and why not.
 
+use jobrunner::server::model::Concurrency;
+
 use crate::stage::{Stage, made};
 
 #[tokio::test]
@@ -42,5 +44,29 @@ async fn children_wait_for_all_workers() {
         made(stage.finish(index, run.id, true).await);
     }
     assert_eq!(stage.coming(&child).await.len(), 1);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_retry_is_decided_when_the_retry_is_skipped() {
+    let stage = Stage::start(1).await;
+    let parent = stage
+        .job(|job| {
+            job.concurrency = Concurrency::Skip;
+            (job.retry.times, job.retry.backoff) = (1, 3600);
+        })
+        .await;
+    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
+    let failed = stage.due(&parent).await.id;
+    stage.execute(0, failed, false).await;
+    let retry = stage.coming(&parent).await.remove(0);
+    let active = stage.due(&parent).await.id;
+    made(stage.claim(0, active).await);
+    stage.make_due(&retry).await;
+    let reason = stage.until("the child's reason", async |_| stage.reasons(&child).await.pop()).await;
+    assert_eq!(reason, format!("Skipped: its parent failed: run {failed} of job {}", parent.id));
+    assert_eq!(stage.store().job(parent.id).await.unwrap().unwrap().fail_times, 1);
+    let reasons = stage.reasons(&parent).await;
+    assert!(reasons.contains(&format!("Skipped: run {active} of the job is not over yet")), "{reasons:?}");
     stage.fixture.stop().await;
 }

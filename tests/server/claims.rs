@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
 use jobrunner::server::life::{Patch, Refusal};
 use jobrunner::server::model::Concurrency;
-use jobrunner::server::store::RunChange;
+use jobrunner::server::store::{NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};
 
@@ -107,5 +107,18 @@ async fn a_word_of_an_earlier_attempt_is_kept_and_changes_nothing() {
     assert_eq!(late, RunChange::Refused(Refusal::OldAttempt));
     assert_eq!(stage.late_results(run).await, 1);
     assert_eq!(made(stage.change_in(0, run, Some(second), returned(true)).await).return_success, Some(true));
+    stage.fixture.stop().await;
+}
+
+/// It waits for its worker, which may be away for long.
+#[tokio::test]
+async fn a_run_that_is_meant_for_another_worker_is_in_the_way_of_no_claim() {
+    let stage = Stage::start(2).await;
+    let job = stage.job(|_| {}).await;
+    let new = NewRun { is_manual: true, pinned: Some(stage.worker(0)), ..NewRun::due(job.id, Utc::now()) };
+    let pinned = stage.store().new_run(&new).await.unwrap().id;
+    let run = stage.due(&job).await.id;
+    made(stage.claim(1, run).await);
+    assert_eq!(stage.claim(0, pinned).await, RunChange::Refused(Refusal::NotDue), "the job is active");
     stage.fixture.stop().await;
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Order;
-use jobrunner::server::model::{Concurrency, RunExit, State};
+use jobrunner::server::model::{Asker, Concurrency, RunExit, State};
+use jobrunner::server::store::{JobPatch, NewPool};
 
 use crate::stage::{Stage, made, returned};
 
@@ -236,4 +237,60 @@ async fn whoever_is_disabled_gets_nothing_but_what_somebody_asked_for() {
     while worker.run().await != scheduled {}
     assert_eq!(stage.reasons(&job).await[0], "Delayed: the job is disabled");
     stage.fixture.stop().await;
+}
+
+/// Workers that answer pings and claim nothing: what is announced to them takes no slot for ever.
+#[tokio::test]
+async fn what_nobody_claims_is_announced_again_and_takes_nobodys_place() {
+    let stage = Stage::start(1).await;
+    let mut worker = stage.subscribe(0).await;
+    stage.answer(0, 2).await;
+    let mut runs = std::collections::BTreeSet::new();
+    for number in 0..3 {
+        let job = stage.job(|job| job.title = format!("job {number}")).await;
+        runs.insert(stage.due(&job).await.id);
+    }
+    for _ in 0..4 {
+        let mut heard = std::collections::BTreeSet::new();
+        while heard != runs {
+            heard.insert(worker.run().await);
+        }
+    }
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_slot_gets_it_although_the_one_before_it_is_gone() {
+    for gone in ["killed", "disabled", "moved"] {
+        let stage = Stage::start(1).await;
+        let mut worker = stage.subscribe(0).await;
+        stage.answer(0, 1).await;
+        let mut jobs = Vec::new();
+        let mut runs = Vec::new();
+        for title in ["long", "first", "second"] {
+            let job = stage.job(|job| job.title = title.to_owned()).await;
+            let run = stage.due(&job).await.id;
+            if title == "long" {
+                assert_eq!(worker.run().await, run);
+                made(stage.claim(0, run).await);
+            } else {
+                stage.until("a reason to wait", async |store| store.fires(job.id, 1).await.unwrap().pop()).await;
+            }
+            runs.push(run);
+            jobs.push(job);
+        }
+        match gone {
+            "killed" => drop(stage.store().end_run(runs[1], Asker::Command, Utc::now()).await.unwrap()),
+            "disabled" => stage.disable(&jobs[1]).await,
+            _ => {
+                let pool = stage.store().new_pool(&NewPool { title: "other".to_owned(), ..NewPool::default() }).await;
+                let patch = JobPatch { pool: Some(pool.unwrap().id), ..JobPatch::default() };
+                stage.store().change_job(jobs[1].id, &patch).await.unwrap();
+            }
+        }
+        made(stage.finish(0, runs[0], true).await);
+        let told = tokio::time::timeout(Duration::from_secs(10), async { while worker.run().await != runs[2] {} });
+        assert!(told.await.is_ok(), "the first is {gone}, the second is never announced");
+        stage.fixture.stop().await;
+    }
 }

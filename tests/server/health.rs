@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use jobrunner::run::Attempt;
-use jobrunner::server::life::Refusal;
-use jobrunner::server::model::{OnLost, Run, RunExit, State};
+use jobrunner::server::life::{Patch, Refusal};
+use jobrunner::server::model::{Asker, Concurrency, OnLost, Run, RunExit, State};
 use jobrunner::server::store::RunChange;
 
 use crate::stage::{Stage, made, returned};
@@ -186,5 +187,44 @@ async fn a_failed_run_is_tried_again_as_often_as_the_job_says() {
     assert_eq!(stage.coming(&child).await.len(), 1);
     assert_eq!(stage.store().job(job.id).await.unwrap().unwrap().fail_times, 0);
     assert_eq!(stage.change(0, first.id, returned(true)).await, RunChange::Refused(Refusal::Final));
+    stage.fixture.stop().await;
+}
+
+/// Killed is killed, whoever is left to say so.
+#[tokio::test]
+async fn a_run_that_was_to_end_when_its_worker_was_lost_is_not_executed_again() {
+    let stage = impatient(1).await;
+    let (killed, timed) = (
+        stage.job(|job| job.concurrency = Concurrency::Allow).await,
+        stage.job(|job| (job.title, job.run_timeout) = ("timed".to_owned(), Some(1))).await,
+    );
+    let (asked, taken, timed) = (stage.due(&killed).await, stage.due(&killed).await, stage.due(&timed).await);
+    for run in [&asked, &taken, &timed] {
+        made(stage.claim(0, run.id).await);
+        stage.begin(0, run.id).await;
+    }
+    for run in [&asked, &taken] {
+        stage.store().end_run(run.id, Asker::Command, Utc::now()).await.unwrap();
+    }
+    let kill = stage.store().open_kills(Some(taken.id)).await.unwrap()[0];
+    stage.take_kill(kill).await;
+    for (run, exit) in [(&asked, RunExit::Killed), (&taken, RunExit::Killed), (&timed, RunExit::TimedOut)] {
+        let over = until(&stage, run, |run| run.losses == 1).await;
+        assert_eq!((over.state(), over.exit, over.attempt), (State::Completed, Some(exit), Attempt(1)));
+    }
+    stage.fixture.stop().await;
+}
+
+/// Whoever gives back what is to be killed has not killed it: another would execute it.
+#[tokio::test]
+async fn a_run_that_is_given_back_before_its_kill_was_taken_is_not_executed_again() {
+    let stage = Stage::start(2).await;
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await;
+    made(stage.claim(0, run.id).await);
+    stage.store().end_run(run.id, Asker::Command, Utc::now()).await.unwrap();
+    let back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
+    let over = made(stage.change(0, run.id, back).await);
+    assert_eq!((over.state(), over.exit), (State::Completed, Some(RunExit::Killed)));
     stage.fixture.stop().await;
 }

@@ -1,8 +1,11 @@
 //! The next run of a job is there before its time.
 
 use chrono::{TimeDelta, Utc};
-use jobrunner::server::model::{Concurrency, Exclude, Job, Run, Schedule, Unit};
+use jobrunner::run::RunId;
+use jobrunner::server::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
+use jobrunner::server::news::Item;
 use jobrunner::server::schedule::enqueue::Crew;
+use jobrunner::server::store::Store;
 
 use crate::stage::{Stage, made};
 
@@ -119,5 +122,104 @@ async fn a_skipped_run_moves_to_its_next_time() {
         .await;
     assert!(moved.schedule_dts < Utc::now() + TimeDelta::hours(1));
     assert_eq!(stage.reasons(&job).await[0], format!("Skipped: run {active} of the job is not over yet"));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_scheduled_run_that_is_cancelled_keeps_its_schedule() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|job| job.schedule = Schedule::Interval { every: 2, unit: Unit::Hour }).await;
+    let planned = next(&stage, &job).await;
+    stage.store().end_run(planned.id, Asker::Command, Utc::now()).await.unwrap();
+    let after = next(&stage, &job).await;
+    assert_eq!(after.schedule_dts - planned.schedule_dts, TimeDelta::hours(2));
+    assert_eq!(stage.reasons(&job).await, ["Skipped: cancelled by the command"]);
+    // Over the REST API as well.
+    stage.store().ask_kill(after.id, Asker::Client, Utc::now()).await.unwrap();
+    let last = next(&stage, &job).await;
+    assert_eq!(last.schedule_dts - after.schedule_dts, TimeDelta::hours(2));
+    assert_eq!(stage.reasons(&job).await[1], "Skipped: cancelled over the REST API");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn one_worker_that_is_gone_does_not_end_a_schedule_on_all_workers() {
+    let stage = Stage::start(2).await;
+    let job = stage
+        .job(|job| {
+            job.schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
+            job.run_on_all_workers = true;
+        })
+        .await;
+    let planned = next(&stage, &job).await;
+    stage.make_due(&planned).await;
+    let spread = stage
+        .until("a run of each", async |store| {
+            let runs = store.coming(job.id, 9).await.unwrap();
+            Some(runs.into_iter().filter(|run| run.pinned).collect::<Vec<_>>()).filter(|runs| runs.len() == 2)
+        })
+        .await;
+    stage.disable_worker(0).await;
+    stage.execute(1, spread[1].id, true).await;
+    let all = async || stage.coming(&job).await.into_iter().filter(|run| !run.pinned).collect::<Vec<_>>();
+    let after = stage.until("the next run", async |_| all().await.pop()).await;
+    assert!(after.schedule_dts > Utc::now());
+    // Nor does it at the time after that.
+    stage.make_due(&after).await;
+    let next = stage.until("the one after", async |_| all().await.pop().filter(|run| run.id != after.id)).await;
+    assert!(next.schedule_dts > Utc::now());
+    stage.fixture.stop().await;
+}
+
+/// The process dies after a change was committed, or the news of the change was missed: nobody has looked at it.
+#[tokio::test]
+async fn a_changed_schedule_that_nobody_looked_at_is_found_after_a_restart_and_when_news_was_missed() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|job| job.schedule = Schedule::Interval { every: 365, unit: Unit::Day }).await;
+    next(&stage, &job).await;
+    let change = async |stage: &Stage, change: &'static str| {
+        sqlx::query(change).execute(&mut stage.connect().await).await.unwrap();
+    };
+    let within = async |stage: &Stage, minutes| {
+        let limit = Utc::now() + TimeDelta::minutes(minutes);
+        let found =
+            async |store: &Store| store.coming(job.id, 9).await.unwrap().pop().filter(|run| run.schedule_dts < limit);
+        stage.until("the change", found).await
+    };
+    change(&stage, "UPDATE job SET reschedule_interval = 20, reschedule_interval_type = 'MINUTE'").await;
+    let stage = stage.restart().await;
+    within(&stage, 20).await;
+    change(&stage, "UPDATE job SET reschedule_interval = 1").await;
+    let log = |bytes| Item::RunLog(RunId::new(1).unwrap(), bytes);
+    (0..5000).for_each(|bytes| stage.store().news().tell(log(bytes)));
+    within(&stage, 1).await;
+    change(&stage, "UPDATE job SET reschedule_interval = NULL").await;
+    let stage = stage.restart().await;
+    stage.until("the end", async |store| store.coming(job.id, 9).await.unwrap().is_empty().then_some(())).await;
+    stage.fixture.stop().await;
+}
+
+/// It was offered when the next one was planned, and is skipped only then.
+#[tokio::test]
+async fn a_job_has_one_next_time_although_the_one_before_is_skipped_late() {
+    let stage = Stage::start(1).await;
+    let mut worker = stage.subscribe(0).await;
+    let job = stage
+        .job(|job| {
+            job.schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
+            job.concurrency = Concurrency::Skip;
+        })
+        .await;
+    let first = next(&stage, &job).await;
+    stage.make_due(&first).await;
+    assert_eq!(worker.run().await, first.id);
+    stage.until("the second", async |store| store.coming(job.id, 9).await.unwrap().get(1).cloned()).await;
+    stage.disable(&job).await;
+    let asked = stage.manual(&job).await.id;
+    made(stage.claim(0, asked).await);
+    stage.enable(&job).await;
+    let skipped = format!("Skipped: run {asked} of the job is not over yet");
+    stage.until("the skip", async |_| stage.reasons(&job).await.contains(&skipped).then_some(())).await;
+    assert_eq!(stage.coming(&job).await.len(), 1);
     stage.fixture.stop().await;
 }

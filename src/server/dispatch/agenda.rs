@@ -16,6 +16,10 @@ pub(super) struct Agenda {
     pub everything: bool,
     /// Who is there.
     pub roster: bool,
+    /// Every run that is due.
+    pub due: bool,
+    /// Whether every job's next run is what its schedule says.
+    pub plans: bool,
     /// Whether somebody waits for a seat that is free now.
     pub seats: bool,
     /// Jobs, whatever of them is due.
@@ -73,7 +77,9 @@ impl Agenda {
             Item::JobChanged(job) => {
                 self.jobs.insert(job);
             }
-            Item::WorkerChanged(_) | Item::ThingsChanged => self.roster = true,
+            Item::WorkerChanged(_) => self.roster = true,
+            // What was taken away took runs with it.
+            Item::ThingsChanged => (self.roster, self.plans) = (true, true),
             Item::RunLog(..) => {}
         }
     }

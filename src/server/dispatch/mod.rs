@@ -25,7 +25,7 @@ use super::model::{self, JobId, WorkerId};
 use super::news::Listener;
 use super::office::Office;
 use super::schedule::enqueue::Reason;
-use super::store::{Look, Offer, StoreError, TimeLimit};
+use super::store::{Look, Offer, Store, StoreError, TimeLimit};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
 use agenda::Agenda;
 use offers::Offers;
@@ -46,7 +46,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Works until it is stopped.
 pub async fn work(office: Arc<Office>, wall: Wall, stop: CancellationToken) {
-    let mut dispatcher = Dispatcher::new(office);
+    let mut dispatcher = Dispatcher::new(office, Utc::now, Instant::now());
     tokio::select! {
         () = stop.cancelled() => {}
         () = dispatcher.work(&wall) => {}
@@ -55,6 +55,8 @@ pub async fn work(office: Arc<Office>, wall: Wall, stop: CancellationToken) {
 
 struct Dispatcher {
     office: Arc<Office>,
+    /// The clock on the wall.
+    clock: fn() -> model::Instant,
     news: Listener,
     arrivals: broadcast::Receiver<ApiKey>,
     agenda: Agenda,
@@ -78,7 +80,7 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    fn new(office: Arc<Office>) -> Self {
+    fn new(office: Arc<Office>, clock: fn() -> model::Instant, now: Instant) -> Self {
         let settings = &office.settings;
         let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
         Self {
@@ -91,9 +93,10 @@ impl Dispatcher {
             kills: Timers::new(),
             attends: Timers::new(),
             limits: Timers::new(),
-            next_ping: Instant::now(),
+            next_ping: now,
             share: 0,
-            seen: Utc::now(),
+            seen: clock(),
+            clock,
             next_due: None,
             office,
         }
@@ -102,7 +105,7 @@ impl Dispatcher {
     async fn work(&mut self, wall: &Wall) {
         loop {
             self.await_store().await;
-            match self.pass().await {
+            match self.pass(Instant::now()).await {
                 Ok(true) => {
                     self.hear_all();
                     continue;
@@ -139,9 +142,7 @@ impl Dispatcher {
 
     /// Waits for something to do; `false` if there will be nothing more.
     async fn wait(&mut self, wall: &Wall) -> bool {
-        let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next()];
-        let timers = timers.into_iter().chain([self.roster.next_silence()]);
-        let next = timers.flatten().fold(self.next_ping, Instant::min);
+        let next = self.next_timer().into_iter().fold(self.next_ping, Instant::min);
         tokio::select! {
             heard = self.news.next() => if !self.agenda.note(heard) { return false },
             arrived = self.arrivals.recv() => match arrived {
@@ -150,13 +151,25 @@ impl Dispatcher {
                 Err(broadcast::error::RecvError::Closed) => return false,
             },
             () = sleep_until(next) => {}
-            rung = wall.rings(self.next_due, Utc::now()) => if let Err(e) = rung {
+            rung = wall.rings(self.next_due, (self.clock)()) => if let Err(e) = rung {
                 tracing::error!(target: "job_runner.dispatch", "the clock does not ring: {e}");
                 sleep_until(next).await;
             },
         }
         self.hear_all();
         true
+    }
+
+    /// When something is to be done though nothing is heard, beside pings.
+    fn next_timer(&self) -> Option<Instant> {
+        let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next()];
+        timers.into_iter().chain([self.roster.next_silence()]).flatten().min()
+    }
+
+    /// The store, to be asked something.
+    #[allow(clippy::unnecessary_wraps)] // every question may fail, and each does so here where a test wants it
+    fn store(&self) -> Result<&Store, StoreError> {
+        Ok(&self.office.store)
     }
 
     /// Hears what else there is, so that one pass does for all of it.
@@ -176,8 +189,9 @@ impl Dispatcher {
     }
 
     /// Looks at what is to be looked at; `true` if that was not everything.
-    async fn pass(&mut self) -> Result<bool, StoreError> {
-        let now = Instant::now();
+    ///
+    /// A pass may fail anywhere: nothing leaves a list before what it stands for is done.
+    async fn pass(&mut self, now: Instant) -> Result<bool, StoreError> {
         self.gather_due().await?;
         self.gather_runs(now).await?;
         // Whoever made a run has told of its workers before: a run is looked at with those who are there for it.
@@ -188,17 +202,21 @@ impl Dispatcher {
             }
         }
         self.lose_the_silent(now).await?;
+        self.gather_everything(now).await?;
         self.kill(now).await?;
         self.attend(now);
         self.limit(now).await?;
         self.ping(now);
         let looked = self.look(now).await?;
-        self.next_due = self.office.store.next_due(self.seen).await?;
+        if !looked {
+            self.greet();
+        }
+        self.next_due = self.store()?.next_due(self.seen).await?;
         Ok(looked)
     }
 
     async fn muster(&mut self, now: Instant) -> Result<(), StoreError> {
-        let muster = self.office.store.muster().await?;
+        let muster = self.store()?.muster().await?;
         let mut attends = Timers::new();
         for worker in &muster.workers {
             if let Some(asked) = worker.open_request().filter(|asked| asked.heard.is_none()) {
@@ -210,63 +228,73 @@ impl Dispatcher {
         let changed = self.roster.update(muster, now);
         self.agenda.roster = false;
         self.agenda.seats |= changed;
-        if changed || self.agenda.everything {
-            self.look_at_all_due().await?;
-        }
-        if std::mem::take(&mut self.agenda.everything) {
-            let store = &self.office.store;
-            self.agenda.jobs.extend(store.jobs_without_next().await?);
-            self.agenda.asked.extend(store.open_kills(None).await?);
-            let limits = store.time_limits(None).await?;
-            self.set_limits(&limits, now);
-        }
+        self.agenda.due |= changed;
         Ok(())
     }
 
-    async fn look_at_all_due(&mut self) -> Result<(), StoreError> {
-        self.agenda.jobs.extend(self.office.store.jobs_due(None, Utc::now()).await?);
+    /// What is to be looked at where nobody has told what has changed.
+    async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
+        let (zone, wall) = (self.office.settings.time_zone, (self.clock)());
+        if self.agenda.everything || self.agenda.due {
+            self.agenda.jobs.extend(self.store()?.jobs_due(None, wall).await?);
+            self.agenda.due = false;
+        }
+        if self.agenda.everything || self.agenda.plans {
+            self.agenda.jobs.extend(self.store()?.jobs_off_plan(zone, wall).await?);
+            self.agenda.plans = false;
+        }
+        if self.agenda.everything {
+            self.agenda.asked.extend(self.store()?.open_kills(None).await?);
+            let limits = self.store()?.time_limits(None).await?;
+            self.set_limits(&limits, now);
+            self.agenda.everything = false;
+        }
         Ok(())
     }
 
     async fn lose_the_silent(&mut self, now: Instant) -> Result<(), StoreError> {
-        let silent = self.roster.fall_silent(now);
-        for worker in &silent {
-            let lost = self.office.store.lose(*worker, self.office.settings.max_losses, Utc::now()).await?;
+        while let Some(worker) = self.roster.falls_silent(now) {
+            let max_losses = self.office.settings.max_losses;
+            let lost = self.store()?.lose(worker, max_losses, (self.clock)()).await?;
+            self.roster.fell_silent(worker);
+            // What waits for it waits for another reason now.
+            self.agenda.due = true;
             let runs = lost.iter().map(|run| run.id.to_string()).collect::<Vec<_>>().join(", ");
             if !lost.is_empty() {
                 tracing::warn!(target: "job_runner.health", "worker {worker} does not answer; its runs {runs} are lost");
             }
         }
-        if !silent.is_empty() {
-            // What waits for them waits for another reason now.
-            self.look_at_all_due().await?;
-        }
         Ok(())
     }
 
     async fn gather_due(&mut self) -> Result<(), StoreError> {
-        let now = Utc::now();
-        self.agenda.jobs.extend(self.office.store.jobs_due(Some(self.seen), now).await?);
+        let now = (self.clock)();
+        // Where the clock was set back, what is due from now on is due once more for us.
+        let seen = self.seen.min(now);
+        self.agenda.jobs.extend(self.store()?.jobs_due(Some(seen), now).await?);
         self.seen = now;
         Ok(())
     }
 
     async fn gather_runs(&mut self, now: Instant) -> Result<(), StoreError> {
-        for run in self.repeats.due(now) {
+        while let Some(run) = self.repeats.due(now) {
+            self.repeats.cancel(run);
+            self.offers.release(run);
             self.agenda.jobs.extend(self.offers.job(run));
-            self.agenda.seats = true;
         }
-        for run in std::mem::take(&mut self.agenda.claimed) {
+        while let Some(run) = self.agenda.claimed.first().copied() {
             self.repeats.cancel(run);
             self.agenda.jobs.extend(self.offers.end(run));
-            self.agenda.asked.extend(self.office.store.open_kills(Some(run)).await?);
+            self.agenda.asked.extend(self.store()?.open_kills(Some(run)).await?);
             self.hear_of_claim(run, now).await?;
+            self.agenda.claimed.remove(&run);
         }
-        for run in std::mem::take(&mut self.agenda.ended) {
+        while let Some(run) = self.agenda.ended.pop_first() {
             self.limits.cancel(run);
         }
-        for run in std::mem::take(&mut self.agenda.runs) {
-            self.agenda.jobs.extend(self.office.store.job_concerned(run, Utc::now()).await?);
+        while let Some(run) = self.agenda.runs.first().copied() {
+            self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clock)()).await?);
+            self.agenda.runs.remove(&run);
         }
         Ok(())
     }
@@ -274,31 +302,36 @@ impl Dispatcher {
     /// Who claims is there, whatever it says to pings.
     async fn hear_of_claim(&mut self, run: RunId, now: Instant) -> Result<(), StoreError> {
         if !self.roster.crew().silent.is_empty()
-            && let Some(worker) = self.office.store.run(run).await?.and_then(|run| run.worker)
+            && let Some(worker) = self.store()?.run(run).await?.and_then(|run| run.worker)
             && self.roster.hear(worker, now)
         {
-            self.look_at_all_due().await?;
+            self.agenda.due = true;
         }
         Ok(())
     }
 
     async fn kill(&mut self, now: Instant) -> Result<(), StoreError> {
-        for kill in std::mem::take(&mut self.agenda.taken) {
+        while let Some(kill) = self.agenda.taken.pop_first() {
             self.kills.cancel(kill);
         }
-        self.agenda.asked.extend(self.kills.due(now));
-        for kill in std::mem::take(&mut self.agenda.asked) {
-            if let Some(key) = self.office.store.kill_target(kill).await? {
+        while let Some(kill) = self.kills.due(now) {
+            self.kills.cancel(kill);
+            self.agenda.asked.insert(kill);
+        }
+        while let Some(kill) = self.agenda.asked.first().copied() {
+            if let Some(key) = self.store()?.kill_target(kill).await? {
                 self.office.orders.give(key, Order::Kill(kill));
                 self.kills.set(kill, now + self.office.settings.announce_interval);
             }
+            self.agenda.asked.remove(&kill);
         }
         Ok(())
     }
 
     /// Who is asked something and has not heard it is told to attend, again and again.
     fn attend(&mut self, now: Instant) {
-        for (worker, request) in self.attends.due(now) {
+        while let Some((worker, request)) = self.attends.due(now) {
+            self.attends.cancel((worker, request));
             if let Some(key) = self.roster.key(worker) {
                 self.office.orders.give(key.clone(), Order::Attend);
                 self.attends.set((worker, request), now + self.office.settings.announce_interval);
@@ -307,14 +340,16 @@ impl Dispatcher {
     }
 
     async fn limit(&mut self, now: Instant) -> Result<(), StoreError> {
-        for run in std::mem::take(&mut self.agenda.started) {
-            let limits = self.office.store.time_limits(Some(run)).await?;
+        while let Some(run) = self.agenda.started.first().copied() {
+            let limits = self.store()?.time_limits(Some(run)).await?;
             self.set_limits(&limits, now);
+            self.agenda.started.remove(&run);
         }
-        for run in self.limits.due(now) {
-            if let Some(kill) = self.office.store.time_out(run, Utc::now()).await? {
+        while let Some(run) = self.limits.due(now) {
+            if let Some(kill) = self.store()?.time_out(run, (self.clock)()).await? {
                 tracing::warn!(target: "job_runner.dispatch", "run {run} takes too long; kill request {kill}");
             }
+            self.limits.cancel(run);
         }
         Ok(())
     }
@@ -322,7 +357,7 @@ impl Dispatcher {
     /// How long a run has taken before we knew of it is read off the clock on the wall, within reason.
     fn set_limits(&mut self, limits: &[TimeLimit], now: Instant) {
         for TimeLimit { run, start, limit } in limits {
-            let taken = (Utc::now() - *start).to_std().unwrap_or_default().min(*limit);
+            let taken = ((self.clock)() - *start).to_std().unwrap_or_default().min(*limit);
             self.limits.set(*run, now + (*limit - taken));
         }
     }
@@ -334,6 +369,10 @@ impl Dispatcher {
             let share = self.roster.share(self.share, SHARES);
             share.for_each(|key| self.office.orders.give(key.clone(), Order::Ping));
         }
+    }
+
+    /// Who arrives is told at once what it is to do, as far as all of that may still be done.
+    fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.roster.of_key(&key) else { continue };
             self.office.orders.give(key.clone(), Order::Ping);
@@ -348,26 +387,43 @@ impl Dispatcher {
 
     /// Looks at some of the jobs; `true` if others are left.
     async fn look(&mut self, now: Instant) -> Result<bool, StoreError> {
-        if self.agenda.jobs.is_empty() && !self.agenda.seats {
+        if self.agenda.jobs.is_empty() && !self.agenda.seats && !self.offers.has_freed() {
             return Ok(false);
         }
-        let busy = self.office.store.busy().await?;
-        if std::mem::take(&mut self.agenda.seats) {
-            for pool in self.offers.waiting_pools() {
-                let free = self.roster.free_seats(pool, load(&busy, &self.offers));
-                self.agenda.jobs.extend(self.offers.seat(pool, free));
-            }
-        }
+        let busy = self.store()?.busy().await?;
+        let mut seated = BTreeSet::new();
         for _ in 0..LOOKS {
-            let Some(job) = self.agenda.jobs.pop_first() else { return Ok(false) };
+            if self.agenda.jobs.is_empty() {
+                self.seat(&busy, &mut seated);
+            }
+            let Some(job) = self.agenda.jobs.first().copied() else { return Ok(false) };
             self.look_at(job, &busy, now).await?;
+            self.agenda.jobs.remove(&job);
         }
         Ok(true)
     }
 
+    /// Where there are free slots, those who have waited longest are looked at, each once: one that may not run any more
+    /// leaves its slot to the next.
+    fn seat(&mut self, busy: &BTreeMap<WorkerId, u32>, seated: &mut BTreeSet<RunId>) {
+        self.agenda.seats |= self.offers.take_freed();
+        if !self.agenda.seats {
+            return;
+        }
+        for pool in self.offers.waiting_pools() {
+            let free = self.roster.free_seats(pool, load(busy, &self.offers));
+            for (run, job) in self.offers.longest_waiting(pool, free) {
+                if seated.insert(run) {
+                    self.agenda.jobs.insert(job);
+                }
+            }
+        }
+        self.agenda.seats = !self.agenda.jobs.is_empty();
+    }
+
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
-        let Office { store, settings, .. } = &*self.office;
-        let look = store.look(job, self.roster.crew(), settings.time_zone, Utc::now()).await?;
+        let zone = self.office.settings.time_zone;
+        let look = self.store()?.look(job, self.roster.crew(), zone, (self.clock)()).await?;
         let (pool, offers) = look.map_or((None, Vec::new()), |Look { pool, offers }| (Some(pool), offers));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
         for over in self.offers.only(job, &offered) {
@@ -380,20 +436,24 @@ impl Dispatcher {
             }
             let choice = match to {
                 Some(worker) => Choice::Tell(worker),
+                // What is told again competes for what is really free: others' slots that are kept do not count.
+                None if self.offers.is_repeated(run.id) => {
+                    self.roster.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
+                }
                 None => self.roster.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
             };
             match choice {
                 Choice::Tell(worker) => self.tell(run.id, job, worker, now),
                 Choice::TellSilent(worker) => {
-                    self.office.store.waits(&run, Reason::NobodyAnswers, Utc::now()).await?;
+                    self.store()?.waits(&run, Reason::NobodyAnswers, (self.clock)()).await?;
                     self.tell(run.id, job, worker, now);
                 }
                 Choice::NoSeat => {
-                    if self.offers.wait_for_seat(pool, run.schedule_dts, run.id, job) {
-                        self.office.store.waits(&run, Reason::NoSeat, Utc::now()).await?;
+                    if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, job) {
+                        self.store()?.waits(&run, Reason::NoSeat, (self.clock)()).await?;
                     }
                 }
-                Choice::Nobody => self.office.store.waits(&run, Reason::NoWorker, Utc::now()).await?,
+                Choice::Nobody => self.store()?.waits(&run, Reason::NoWorker, (self.clock)()).await?,
             }
         }
         Ok(())
@@ -410,7 +470,12 @@ impl Dispatcher {
 
 /// How much a worker has to do: what it has claimed, and what it was told of and may claim.
 fn load<'a>(busy: &'a BTreeMap<WorkerId, u32>, offers: &'a Offers) -> impl Fn(WorkerId) -> u32 + 'a {
-    |worker| busy.get(&worker).copied().unwrap_or(0) + offers.promised(worker)
+    |worker| claimed(busy, worker) + offers.promised(worker)
+}
+
+/// How many runs a worker has claimed.
+fn claimed(busy: &BTreeMap<WorkerId, u32>, worker: WorkerId) -> u32 {
+    busy.get(&worker).copied().unwrap_or(0)
 }
 
 /// An error with everything behind it, in a line.

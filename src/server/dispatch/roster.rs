@@ -115,11 +115,15 @@ impl Roster {
         }
     }
 
-    /// Who has been silent for too long since this was asked last.
-    pub fn fall_silent(&mut self, now: Instant) -> Vec<WorkerId> {
-        let silent = self.silence.due(now);
-        self.crew.silent.extend(&silent);
-        silent
+    /// Somebody who has been silent for too long, and was not before.
+    pub fn falls_silent(&self, now: Instant) -> Option<WorkerId> {
+        self.silence.due(now)
+    }
+
+    /// What follows from its silence is done: a worker is silent from now on.
+    pub fn fell_silent(&mut self, worker: WorkerId) {
+        self.silence.cancel(worker);
+        self.crew.silent.insert(worker);
     }
 
     /// When somebody falls silent next, if nothing is heard of it.
@@ -151,19 +155,18 @@ impl Roster {
 
     /// Who of a pool is to be told of a run: who has not been told yet, answers, and has the most free seats.
     pub fn choose(&self, pool: PoolId, told: &BTreeSet<WorkerId>, load: impl Fn(WorkerId) -> u32) -> Choice {
-        let seated = self.on_duty(pool).filter(|(_, member)| member.is_there()).collect::<Vec<_>>();
-        if seated.is_empty() {
+        let there = self.there(pool);
+        if there.is_empty() {
             return Choice::Nobody;
         }
         let free = |member: &Member, worker| i64::from(member.seats.unwrap_or(1)) - i64::from(load(worker));
-        let best = seated
+        let best = there
             .into_iter()
             // One that has not said how many seats it has may have one.
             .filter(|(worker, member)| member.seats.is_none() || free(member, *worker) > 0)
             .max_by_key(|(worker, member)| {
-                let answers = !self.crew.silent.contains(worker);
                 let last = std::cmp::Reverse(*worker);
-                (answers, !told.contains(worker), free(member, *worker), last)
+                (!told.contains(worker), free(member, *worker), last)
             });
         match best {
             None => Choice::NoSeat,
@@ -174,11 +177,20 @@ impl Roster {
 
     /// How many runs a pool can take, as far as that is known.
     pub fn free_seats(&self, pool: PoolId, load: impl Fn(WorkerId) -> u32) -> usize {
-        let free = self.on_duty(pool).map(|(worker, member)| match member.seats {
+        let free = self.there(pool).into_iter().map(|(worker, member)| match member.seats {
             Some(seats) => seats.saturating_sub(load(worker)) as usize,
             None => 1,
         });
         free.sum()
+    }
+
+    /// Who is given new runs and answers; everybody who is given new runs, if nobody answers.
+    fn there(&self, pool: PoolId) -> Vec<(WorkerId, &Member)> {
+        let (answering, silent): (Vec<_>, Vec<_>) = self
+            .on_duty(pool)
+            .filter(|(_, member)| member.is_there())
+            .partition(|(worker, _)| !self.crew.silent.contains(worker));
+        if answering.is_empty() { silent } else { answering }
     }
 
     /// Who is given new runs.

@@ -52,14 +52,8 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes out what is due.
-    pub fn due(&mut self, now: Instant) -> Vec<K> {
-        let mut due = Vec::new();
-        while let Some((at, key)) = self.by_time.first().copied().filter(|(at, _)| *at <= now) {
-            self.by_time.remove(&(at, key));
-            self.by_key.remove(&key);
-            due.push(key);
-        }
-        due
+    /// What is due first. It stays until it is cancelled or set anew: what could not be done is due still.
+    pub fn due(&self, now: Instant) -> Option<K> {
+        self.by_time.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
     }
 }

@@ -143,17 +143,26 @@ fn clocks_that_step_back_make_no_negative_times() {
 #[test]
 fn a_lost_run_runs_again_until_it_was_lost_too_often() {
     let mut run = started_run();
-    assert!(lost(&mut run, true, 2, at(40)));
+    assert!(lost(&mut run, None, true, 2, at(40)));
     assert_eq!((run.state(), run.worker, run.losses, run.attempt), (State::Scheduled, None, 1, Attempt(1)));
     let mut run = Run { losses: 1, ..started_run() };
-    assert!(!lost(&mut run, true, 2, at(40)));
+    assert!(!lost(&mut run, None, true, 2, at(40)));
     assert_eq!((run.state(), run.exit, run.return_dts), (State::Completed, Some(RunExit::Lost), Some(at(40))));
     let mut run = claimed_run();
-    assert!(!lost(&mut run, false, 9, at(5)));
+    assert!(!lost(&mut run, None, false, 9, at(5)));
     assert_eq!((run.start_dts, run.return_dts, run.return_success), (Some(at(10)), Some(at(10)), Some(false)));
     let mut run = Run { pinned: true, ..started_run() };
-    assert!(lost(&mut run, true, 2, at(40)));
+    assert!(lost(&mut run, None, true, 2, at(40)));
     assert_eq!(run.worker, Some(worker(1)), "it was chosen for its worker");
+}
+
+#[test]
+fn a_lost_run_that_was_to_be_killed_is_over_and_was_killed() {
+    for kill in [RunExit::Killed, RunExit::TimedOut] {
+        let mut run = started_run();
+        assert!(!lost(&mut run, Some(kill), true, 9, at(40)));
+        assert_eq!((run.state(), run.exit, run.return_success), (State::Completed, Some(kill), Some(false)));
+    }
 }
 
 fn any_change() -> impl Strategy<Value = (Patch, Who)> {

@@ -1,9 +1,15 @@
 //! What is due, and when there is something to do next.
 
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use sqlx::Row;
+
 use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, JobId, Run};
+use crate::server::model::{Exclude, Instant, JobId, Run};
+use crate::server::schedule::Rule;
 
 impl Store {
     /// The jobs with runs that became due after one instant and until another, and that nobody has claimed.
@@ -45,29 +51,48 @@ impl Store {
         found.iter().map(rows::run).collect()
     }
 
-    /// The jobs that have a schedule and no run that waits for its time.
+    /// The jobs whose next run is not what their schedule says: it is missing, or was planned by another schedule.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs_without_next(&self) -> Result<Vec<JobId>, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT id FROM job WHERE (cron IS NOT NULL OR reschedule_interval > 0) AND NOT EXISTS (
-                 SELECT 1 FROM run WHERE run.job = job.id AND enqueue_dts IS NULL AND return_dts IS NULL
-                 AND is_manual = 0 AND retry_of IS NULL)",
+    pub async fn jobs_off_plan(&self, zone: Tz, now: Instant) -> Result<Vec<JobId>, StoreError> {
+        let mut excludes = BTreeMap::<i64, Vec<Exclude>>::new();
+        for row in sqlx::query("SELECT * FROM reschedule_exclude ORDER BY id").fetch_all(&self.readers).await? {
+            excludes.entry(row.try_get("job")?).or_default().push(rows::exclude(&row)?);
+        }
+        // As `plan::pending` has them: what waits for one worker does not count once it is due.
+        let query = sqlx::query(
+            "WITH waiting AS (SELECT job, plan, schedule_dts FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
+                 AND is_manual = 0 AND retry_of IS NULL AND NOT (pinned AND schedule_dts <= ?1))
+             SELECT job.*, EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id) AS waits,
+             (SELECT plan FROM waiting WHERE waiting.job = job.id AND schedule_dts > ?1 AND plan IS NOT NULL
+                 ORDER BY schedule_dts DESC LIMIT 1) AS planned
+             FROM job WHERE cron IS NOT NULL OR reschedule_interval > 0
+             OR EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id AND schedule_dts > ?1 AND plan IS NOT NULL)",
         );
-        let found: Vec<i64> = query.fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(JobId::new).collect())
+        let mut off = Vec::new();
+        for row in query.bind(micros(now)).fetch_all(&self.readers).await? {
+            let mut job = rows::job(&row)?;
+            job.excludes = excludes.remove(&job.id.get()).unwrap_or_default();
+            let planned: Option<&str> = row.try_get("planned")?;
+            let waits: bool = row.try_get("waits")?;
+            if planned.map_or(!waits, |plan| plan != Rule::of(&job, zone).text()) {
+                off.push(job.id);
+            }
+        }
+        Ok(off)
     }
 
-    /// The job of a run of which there is news, unless the run is one that the schedule made for a later time: then
-    /// there is nothing to do for now.
+    /// The job of a run of which there is news, unless the run is one that the schedule made for a later time and that
+    /// waits for it: then there is nothing to do for now.
     ///
     /// # Errors
     /// That the store does not answer.
     pub async fn job_concerned(&self, run: RunId, now: Instant) -> Result<Option<JobId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT job FROM run WHERE id = ? AND (plan IS NULL OR schedule_dts <= ?)")
-            .bind(run.get())
-            .bind(micros(now));
+        let query = sqlx::query_scalar(
+            "SELECT job FROM run WHERE id = ? AND (plan IS NULL OR schedule_dts <= ? OR return_dts IS NOT NULL)",
+        );
+        let query = query.bind(run.get()).bind(micros(now));
         let found: Option<i64> = query.fetch_optional(&self.readers).await?;
         Ok(found.and_then(JobId::new))
     }

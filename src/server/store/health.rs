@@ -10,7 +10,7 @@ use super::chunks;
 use super::fires::record;
 use super::look::ask_kill;
 use super::rows::{self, instant};
-use super::runs::{find, follow, update};
+use super::runs::{Asked, find, follow, kill_cause, update};
 use super::things::find_job;
 use super::{Store, StoreError};
 use crate::run::{ApiKey, KillId, RunId};
@@ -81,8 +81,8 @@ impl Store {
         Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
     }
 
-    /// A worker was lost: each run that it claimed runs again or fails, as the job says. What it has not claimed
-    /// waits on.
+    /// A worker was lost: each run that it claimed runs again or fails, as the job says; one that was to be killed is
+    /// over. What it has not claimed waits on.
     ///
     /// # Errors
     /// That the store does not answer.
@@ -148,7 +148,7 @@ impl Store {
         let query = sqlx::query_scalar(
             "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
              JOIN worker ON worker.id = run.worker WHERE kill_request.id = ? AND kill_request.enqueue_dts IS NULL
-             AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",
+             AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",
         );
         let found: Option<String> = query.bind(kill.get()).fetch_optional(&self.readers).await?;
         Ok(found.and_then(|key| ApiKey::parse(&key).ok()))
@@ -161,7 +161,7 @@ impl Store {
     pub async fn open_kills(&self, run: Option<RunId>) -> Result<Vec<KillId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT kill_request.id FROM kill_request JOIN run ON run.id = kill_request.run
-             WHERE kill_request.enqueue_dts IS NULL AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL
+             WHERE kill_request.enqueue_dts IS NULL AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL
              AND (?1 IS NULL OR run.id = ?1)",
         );
         let found: Vec<i64> = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
@@ -177,7 +177,8 @@ async fn lose_one(
     now: Instant,
 ) -> Result<Vec<Item>, StoreError> {
     let Some(job) = find_job(connection, run.job).await? else { return Ok(Vec::new()) };
-    let again = life::lost(run, job.on_lost == OnLost::Retry, max_losses, now);
+    let kill = kill_cause(connection, run, Asked::AtAll).await?;
+    let again = life::lost(run, kill, job.on_lost == OnLost::Retry, max_losses, now);
     update(connection, run).await?;
     let reason = format!("worker {worker} was lost with attempt {} of run {}", run.attempt, run.id);
     let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at: now };

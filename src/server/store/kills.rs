@@ -43,7 +43,7 @@ impl Store {
         let kill = insert(&mut writing, run, over, by, now).await?;
         let mut news = vec![Item::KillAsked(kill.id)];
         if found.state() == State::Scheduled {
-            news.extend(cancel(&mut writing, &mut found, now).await?);
+            news.extend(cancel(&mut writing, &mut found, by, now).await?);
         }
         writing.commit().await?;
         news.into_iter().for_each(|item| self.news().tell(item));
@@ -111,8 +111,8 @@ async fn insert(
     now: Instant,
 ) -> Result<KillRequest, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO kill_request (run, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
-         VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING *",
+        "INSERT INTO kill_request (run, attempt, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
+         VALUES (?1, (SELECT attempt FROM run WHERE id = ?1), ?2, ?3, ?3, ?4, ?5) RETURNING *",
     );
     let query = query.bind(run.get()).bind(micros(now)).bind(done).bind(rows::cause_name(KillCause::Asked));
     rows::kill(&query.bind(rows::asker_text(by)).fetch_one(connection).await?)

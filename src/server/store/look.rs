@@ -104,6 +104,8 @@ pub(super) async fn claimable(
         return Ok(false);
     }
     let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
+    // What waits for another worker, which may be away for long, is in nobody's way; once it is claimed, it is.
+    known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
     }
@@ -121,7 +123,7 @@ pub(super) async fn claimable(
     Ok(may_claim(known.standing(&crew), run.id, worker))
 }
 
-/// Asks for the end of a run, unless somebody has already.
+/// Asks for the end of the attempt of a run that is under way, unless somebody has already.
 pub(super) async fn ask_kill(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -130,8 +132,9 @@ pub(super) async fn ask_kill(
     now: Instant,
 ) -> Result<Option<KillId>, StoreError> {
     let query = sqlx::query_scalar(
-        "INSERT INTO kill_request (run, schedule_dts, cause, asked_by) SELECT ?1, ?2, ?3, ?4
-         WHERE NOT EXISTS (SELECT 1 FROM kill_request WHERE run = ?1 AND execute_dts IS NULL) RETURNING id",
+        "INSERT INTO kill_request (run, attempt, schedule_dts, cause, asked_by) SELECT id, attempt, ?2, ?3, ?4
+         FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM kill_request AS asked
+         WHERE asked.run = run.id AND asked.attempt = run.attempt AND asked.execute_dts IS NULL) RETURNING id",
     );
     let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
     let query = query.bind(by.map(rows::asker_text));

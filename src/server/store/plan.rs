@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::StoreError;
 use super::fires::record;
 use super::rows::{instant, micros};
-use super::runs::{NewRun, insert};
+use super::runs::{NewRun, insert, withdraw};
 use crate::run::RunId;
 use crate::server::model::{Fire, FireKind, Instant, Job, Run, Schedule};
 use crate::server::news::Item;
@@ -24,6 +24,8 @@ struct Pending {
     id: RunId,
     schedule_id: i64,
     at: Instant,
+    /// Whether it waits for one worker.
+    pinned: bool,
     /// The rule that made it, if one did.
     plan: Option<String>,
 }
@@ -36,7 +38,7 @@ pub(super) async fn next(
     zone: Tz,
     now: Instant,
 ) -> Result<Vec<Item>, StoreError> {
-    let mut pending = pending(connection, job).await?;
+    let mut pending = pending(connection, job, now).await?;
     pending.retain(|run| !present.contains(&run.schedule_id));
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && run.at > now);
     let rule = Rule::of(job, zone);
@@ -66,7 +68,8 @@ pub(super) async fn next(
     }
 }
 
-/// A run that does not happen: one that the schedule made moves to its next time, any other goes.
+/// A run that does not happen: one that the schedule made moves to its next time, if the job has no other; any other
+/// goes, and what has waited for it is done.
 pub(super) async fn skip(
     connection: &mut SqliteConnection,
     job: &Job,
@@ -78,29 +81,33 @@ pub(super) async fn skip(
     let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
     let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut *connection).await?;
     let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
+    let has_next = pending(connection, job, now).await?.iter().any(|other| other.id != run.id && other.at > now);
     if plan.is_some()
+        && !has_next
         && let Some(next) = reckon(connection, job, rule, Some(last), now).await?
     {
         set(connection, run.id, &next, &rule.text()).await?;
-    } else {
-        sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(connection).await?;
+        return Ok(vec![Item::RunScheduled(run.id)]);
     }
-    Ok(vec![Item::RunScheduled(run.id)])
+    withdraw(connection, run, now).await
 }
 
-async fn pending(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Pending>, StoreError> {
+/// The runs of a job that wait for their time or their turn, and that its schedule waits for. What waits for one worker
+/// holds up nobody.
+async fn pending(connection: &mut SqliteConnection, job: &Job, now: Instant) -> Result<Vec<Pending>, StoreError> {
     let query = sqlx::query_as(
-        "SELECT id, schedule_id, schedule_dts, plan FROM run
+        "SELECT id, schedule_id, schedule_dts, pinned, plan FROM run
          WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
          ORDER BY schedule_dts DESC, id LIMIT ?",
     );
-    let found: Vec<(i64, i64, i64, Option<String>)> =
+    let found: Vec<(i64, i64, i64, bool, Option<String>)> =
         query.bind(job.id.get()).bind(BATCH).fetch_all(connection).await?;
-    let pending = found.into_iter().filter_map(|(id, schedule_id, at, plan)| {
+    let pending = found.into_iter().filter_map(|(id, schedule_id, at, pinned, plan)| {
         let id = RunId::new(id)?;
-        Some(instant(at).map(|at| Pending { id, schedule_id, at, plan }))
+        Some(instant(at).map(|at| Pending { id, schedule_id, at, pinned, plan }))
     });
-    pending.collect()
+    let pending = pending.collect::<Result<Vec<_>, _>>()?;
+    Ok(pending.into_iter().filter(|run| !run.pinned || run.at > now).collect())
 }
 
 /// The last time of the job that its schedule goes on from: what somebody asked for, and what was tried again,

@@ -126,14 +126,14 @@ impl Store {
         let mut news = Vec::new();
         if step.facts.contains(&Fact::Returned) {
             if step.run.return_success == Some(false)
-                && let Some(cause) = kill_cause(&mut writing, run).await?
+                && let Some(cause) = kill_cause(&mut writing, &step.run, Asked::AndTaken).await?
             {
                 step.run.exit = Some(cause);
             }
             update(&mut writing, &step.run).await?;
             news = follow(&mut writing, &step.run, now).await?;
         } else if step.facts.contains(&Fact::GivenBack)
-            && let Some(cause) = kill_cause(&mut writing, run).await?
+            && let Some(cause) = kill_cause(&mut writing, &before, Asked::AtAll).await?
         {
             // Somebody wanted it to end: given back, it would run again all the same.
             step = Step { run: before, facts: vec![Fact::Returned] };
@@ -231,12 +231,22 @@ pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Resu
     Ok(())
 }
 
-/// Ends a run that nobody has claimed. What there is to tell of it after the commit.
+/// Ends a run that nobody has claimed, and writes down who did. What there is to tell of it after the commit.
 pub(super) async fn cancel(
     connection: &mut SqliteConnection,
     run: &mut Run,
+    by: Asker,
     now: Instant,
 ) -> Result<Vec<Item>, StoreError> {
+    let reason = match by {
+        Asker::Dashboard => "cancelled on the dashboard".to_owned(),
+        Asker::Command => "cancelled by the command".to_owned(),
+        Asker::Client => "cancelled over the REST API".to_owned(),
+        Asker::Worker(worker) => format!("cancelled by worker {worker}"),
+    };
+    let fire =
+        Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Skipped, reason, at: now };
+    record(connection, &fire).await?;
     life::cancel(run, now);
     update(connection, run).await?;
     let mut news = vec![Item::RunReturned(run.id)];
@@ -253,8 +263,45 @@ pub(super) async fn follow(
     let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
     let siblings = siblings(connection, run).await?;
     let children = children(connection, &job).await?;
+    let effects = chain::after(&job, run, &siblings, &children, now);
+    apply(connection, &job, run, effects, now).await
+}
+
+/// Takes away a run that nobody has claimed and nobody will, and does what has waited for it: the failure that it was to
+/// make good counts, and the children of its schedule id are decided about.
+pub(super) async fn withdraw(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let mut news = vec![Item::RunScheduled(run.id)];
+    sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *connection).await?;
+    let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(news) };
+    let mut left = siblings(connection, run).await?;
+    let last = match run.retry_of {
+        Some((failed, _)) => left.iter().position(|other| other.id == failed),
+        None => (0..left.len()).filter(|at| left[*at].return_dts.is_some()).max_by_key(|at| left[*at].return_dts),
+    };
+    let Some(last) = last.map(|at| left.swap_remove(at)) else { return Ok(news) };
+    let children = children(connection, &job).await?;
+    let effects = match run.retry_of {
+        Some(_) => chain::settled(&job, &last, &left, &children),
+        None => chain::children(&job, &last, &left, &children),
+    };
+    news.extend(apply(connection, &job, &last, effects, now).await?);
+    Ok(news)
+}
+
+/// Does what follows from a run. Answers with what there is to tell.
+async fn apply(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    run: &Run,
+    effects: Vec<Effect>,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
     let mut news = Vec::new();
-    for effect in chain::after(&job, run, &siblings, &children, now) {
+    for effect in effects {
         match effect {
             Effect::FailTimes(times) => {
                 let query = sqlx::query("UPDATE job SET fail_times = ? WHERE id = ?").bind(times).bind(job.id.get());
@@ -312,10 +359,27 @@ async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Ch
     Ok(found.into_iter().filter_map(|(id, enabled)| Some(Child { job: JobId::new(id)?, enabled })).collect())
 }
 
-/// Whether a run that failed did so because somebody wanted it to.
-async fn kill_cause(connection: &mut SqliteConnection, run: RunId) -> Result<Option<RunExit>, StoreError> {
-    let query = sqlx::query("SELECT * FROM kill_request WHERE run = ? AND enqueue_dts IS NOT NULL ORDER BY id LIMIT 1");
-    let row = query.bind(run.get()).fetch_optional(connection).await?;
+/// Which requests to kill count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Every one: whoever had the run can end it no more.
+    AtAll,
+    /// Those that its worker took: what it did not know of did not end the run.
+    AndTaken,
+}
+
+/// How the attempt of a run that is under way was to end, if somebody wanted it to.
+pub(super) async fn kill_cause(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    asked: Asked,
+) -> Result<Option<RunExit>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM kill_request WHERE run = ? AND attempt = ? AND (? OR enqueue_dts IS NOT NULL)
+         ORDER BY id LIMIT 1",
+    );
+    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0)).bind(asked == Asked::AtAll);
+    let row = query.fetch_optional(connection).await?;
     Ok(row.as_ref().map(rows::kill).transpose()?.map(|kill| match kill.cause {
         KillCause::TimedOut => RunExit::TimedOut,
         KillCause::Asked | KillCause::Replaced => RunExit::Killed,

@@ -184,4 +184,9 @@ pub const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (worker, nonce)
     ) STRICT, WITHOUT ROWID;
 ",
+    // A request to kill is for the attempt that is under way when it is made.
+    "
+    ALTER TABLE kill_request ADD COLUMN attempt INTEGER;
+    UPDATE kill_request SET attempt = (SELECT attempt FROM run WHERE run.id = kill_request.run);
+",
 ];

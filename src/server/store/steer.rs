@@ -70,7 +70,7 @@ impl Store {
             State::Completed => Ok(Some(Ending::Over)),
             State::Scheduled => {
                 note_kill(&mut writing, run, by, now).await?;
-                let news = cancel(&mut writing, &mut found, now).await?;
+                let news = cancel(&mut writing, &mut found, by, now).await?;
                 writing.commit().await?;
                 news.into_iter().for_each(|item| self.news().tell(item));
                 Ok(Some(Ending::Cancelled))

@@ -28,6 +28,8 @@ fn each_piece_of_news_is_something_to_look_at_once() {
     let wanted = Agenda {
         everything: false,
         roster: true,
+        due: false,
+        plans: true,
         seats: true,
         jobs: [job].into(),
         runs: [run(1), run(2), run(3)].into(),

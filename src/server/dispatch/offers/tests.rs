@@ -15,12 +15,12 @@ fn worker(id: i64) -> WorkerId {
 }
 
 #[test]
-fn one_worker_after_another_is_told_and_keeps_a_seat_meanwhile() {
+fn one_worker_after_another_is_told_and_the_first_keeps_a_slot_meanwhile() {
     let mut offers = Offers::default();
     offers.tell(run(1), job(1), worker(1));
     assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (1, 0));
     offers.tell(run(1), job(1), worker(2));
-    assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (0, 1));
+    assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (0, 0));
     assert_eq!(offers.told(run(1)), [worker(1), worker(2)].into());
     assert_eq!((offers.of_worker(worker(1)), offers.of_worker(worker(2))), (vec![], vec![run(1)]));
     // Everybody was told, so it begins again.
@@ -31,16 +31,29 @@ fn one_worker_after_another_is_told_and_keeps_a_seat_meanwhile() {
 }
 
 #[test]
-fn a_run_that_nobody_takes_keeps_no_seat_for_ever() {
+fn a_run_that_nobody_takes_keeps_no_slot_for_ever() {
     let mut offers = Offers::default();
-    for _ in 0..PROMISES {
-        offers.tell(run(1), job(1), worker(1));
-        assert_eq!(offers.promised(worker(1)), 1);
-    }
     offers.tell(run(1), job(1), worker(1));
-    assert_eq!(offers.promised(worker(1)), 0);
+    assert_eq!((offers.promised(worker(1)), offers.is_repeated(run(1)), offers.take_freed()), (1, true, false));
+    offers.release(run(1));
+    assert_eq!((offers.promised(worker(1)), offers.take_freed(), offers.take_freed()), (0, true, false));
+    offers.tell(run(1), job(1), worker(1));
+    assert_eq!(offers.promised(worker(1)), 0, "told again, it keeps none");
+    assert_eq!(offers.of_worker(worker(1)), [run(1)]);
+}
+
+#[test]
+fn a_slot_that_was_kept_for_what_is_over_is_free() {
+    let mut offers = Offers::default();
+    offers.tell(run(1), job(1), worker(1));
     offers.end(run(1));
-    assert_eq!(offers.promised(worker(1)), 0);
+    assert!(offers.take_freed());
+    offers.tell(run(1), job(1), worker(1));
+    offers.only(job(1), &[].into());
+    assert!(offers.take_freed());
+    offers.tell(run(1), job(1), worker(1));
+    offers.wait_for_slot(PoolId::new(1).unwrap(), DateTime::UNIX_EPOCH, run(1), job(1));
+    assert!(offers.take_freed());
 }
 
 #[test]
@@ -54,17 +67,20 @@ fn what_is_not_offered_any_more_is_over() {
 }
 
 #[test]
-fn who_waited_longest_has_the_next_seat() {
+fn who_waited_longest_has_the_next_slot_and_waits_until_it_has_it() {
     let mut offers = Offers::default();
     let pool = PoolId::new(1).unwrap();
     let due = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-    assert!(offers.wait_for_seat(pool, due(20), run(2), job(2)));
-    assert!(offers.wait_for_seat(pool, due(10), run(3), job(3)));
-    assert!(offers.wait_for_seat(pool, due(10), run(1), job(1)));
-    assert!(!offers.wait_for_seat(pool, due(10), run(1), job(1)), "it waits already");
-    assert_eq!(offers.seat(pool, 0), []);
-    assert_eq!(offers.seat(pool, 2), [job(1), job(3)]);
-    assert_eq!(offers.waiting_pools(), [pool]);
-    assert_eq!(offers.seat(pool, 2), [job(2)]);
-    assert_eq!(offers.waiting_pools(), []);
+    assert!(offers.wait_for_slot(pool, due(20), run(2), job(2)));
+    assert!(offers.wait_for_slot(pool, due(10), run(3), job(3)));
+    assert!(offers.wait_for_slot(pool, due(10), run(1), job(1)));
+    assert!(!offers.wait_for_slot(pool, due(10), run(1), job(1)), "it waits already");
+    assert_eq!(offers.longest_waiting(pool, 0), []);
+    assert_eq!(offers.longest_waiting(pool, 2), [(run(1), job(1)), (run(3), job(3))]);
+    offers.tell(run(1), job(1), worker(1));
+    assert_eq!(offers.only(job(3), &[].into()), [run(3)], "what is not to run any more does not wait");
+    assert_eq!(offers.longest_waiting(pool, 2), [(run(2), job(2))]);
+    let other = PoolId::new(2).unwrap();
+    assert!(offers.wait_for_slot(other, due(20), run(2), job(2)), "its job has moved");
+    assert_eq!(offers.waiting_pools(), [other]);
 }

@@ -77,10 +77,14 @@ fn the_silent_are_told_last() {
     let start = Instant::now();
     let mut roster = roster(&[Some(8), Some(1)], start);
     roster.hear(id(2), start + PATIENCE);
-    assert_eq!(roster.fall_silent(start + PATIENCE), [id(1)]);
-    assert_eq!(roster.fall_silent(start + PATIENCE), [], "it is said once");
+    assert_eq!(roster.falls_silent(start + PATIENCE), Some(id(1)));
+    assert_eq!(roster.falls_silent(start + PATIENCE), Some(id(1)), "it is said until what follows is done");
+    roster.fell_silent(id(1));
+    assert_eq!(roster.falls_silent(start + PATIENCE), None);
     assert_eq!(choose(&roster, &[2], &[]), Choice::Tell(id(2)));
-    assert_eq!(roster.fall_silent(start + 2 * PATIENCE), [id(2)]);
+    assert_eq!(choose(&roster, &[], &[(2, 1)]), Choice::NoSeat, "somebody answers, and will have a free slot");
+    assert_eq!(roster.falls_silent(start + 2 * PATIENCE), Some(id(2)));
+    roster.fell_silent(id(2));
     assert_eq!(choose(&roster, &[], &[]), Choice::TellSilent(id(1)));
     assert!(roster.hear(id(1), start + 2 * PATIENCE), "it is back");
     assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(1)));

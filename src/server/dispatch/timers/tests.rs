@@ -14,8 +14,12 @@ fn each_key_has_the_last_time_that_was_set() {
     timers.cancel('c');
     timers.cancel('d');
     assert_eq!(timers.next(), Some(after(1)));
-    assert!(timers.due(start).is_empty());
-    assert_eq!(timers.due(after(4)), ['a', 'b']);
+    assert_eq!(timers.due(start), None);
+    assert_eq!(timers.due(after(4)), Some('a'));
+    assert_eq!(timers.due(after(4)), Some('a'), "it is due until it is done");
+    timers.cancel('a');
+    assert_eq!(timers.due(after(4)), Some('b'));
+    timers.cancel('b');
     assert!(!timers.has('a'));
     assert_eq!(timers.next(), None);
 }
