@@ -114,8 +114,8 @@ impl Outcome {
 
 fn why(cause: Cause) -> &'static str {
     match cause {
-        Cause::Killed => "it was killed on request",
-        Cause::TimedOut => "it ran longer than run_timeout allows",
+        Cause::Killed => "it was killed at the server's request",
+        Cause::TimedOut => "it ran longer than its time limit allows",
         Cause::Interrupted => "the worker was told to stop without waiting",
         Cause::NotOurs => "the server says that the run belongs to another worker",
         Cause::GivenBack => "it is given back, for another worker to run it",

@@ -56,7 +56,7 @@ fn never_starts(name: &'static str, script: &str) -> Kind {
 fn killed(name: &'static str, script: String, log: &str) -> Kind {
     Kind {
         killed: true,
-        note: "[job runner worker] The job was stopped: it was killed on request.\n",
+        note: "[job runner worker] The job was stopped: it was killed at the server's request.\n",
         ..fails(name, script, log)
     }
 }

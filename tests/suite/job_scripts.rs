@@ -193,7 +193,7 @@ async fn a_script_that_runs_too_long_is_stopped_and_the_log_says_so() {
     let marker = marker("too long");
     let id = server.submit(deaf.replace("@MARK@", &marker));
     let run = server.wait_returned(id).await;
-    let note = "[job runner worker] The job was stopped: it ran longer than run_timeout allows.\n";
+    let note = "[job runner worker] The job was stopped: it ran longer than its time limit allows.\n";
     assert_eq!((run.log_text(), run.return_success), (format!("up\n{note}").as_str(), Some(false)));
     assert_eq!(alive(&marker), 0);
     worker.assert_clean_end().await;

@@ -57,7 +57,7 @@ async fn a_killed_run_ends_failed_and_keeps_what_it_said() {
     assert_eq!(run.return_success, Some(false));
     assert_eq!(
         run.log_text(),
-        "begun\nhalf a line\n[job runner worker] The job was stopped: it was killed on request.\n"
+        "begun\nhalf a line\n[job runner worker] The job was stopped: it was killed at the server's request.\n"
     );
     server.assert_whole_life(id);
     server.wait_kill_event("enqueued", kill).await;
@@ -213,7 +213,7 @@ async fn a_run_killed_between_its_claim_and_its_start_is_never_started() {
     assert_eq!((run.return_success, run.start_dts.is_some(), run.pid), (Some(false), true, None));
     assert_eq!(
         run.log_text(),
-        "[job runner worker] Could not execute job: it was stopped before its start: it was killed on request."
+        "[job runner worker] Could not execute job: it was stopped before its start: it was killed at the server's request."
     );
     assert_eq!(run.kinds(), [StepKind::Claim, StepKind::Log, StepKind::Start, StepKind::Return]);
     assert_eq!((latch.executions("never"), run.completions), (0, 1));

@@ -218,7 +218,7 @@ async fn p15_a_claimed_run_without_room_for_its_script_waits_for_it() {
     server.wait_executed(kill).await;
     let row = server.wait_returned(first).await;
     assert!(
-        row.log_text().ends_with("it was stopped before its start: it was killed on request."),
+        row.log_text().ends_with("it was stopped before its start: it was killed at the server's request."),
         "{}",
         row.log_text()
     );
@@ -385,7 +385,7 @@ async fn p14_a_job_that_takes_its_supervisor_down_fails_in_the_end_and_disturbs_
     worker.assert_clean_end().await;
 }
 
-const TOO_LONG: &str = "[job runner worker] The job was stopped: it ran longer than run_timeout allows.\n";
+const TOO_LONG: &str = "[job runner worker] The job was stopped: it ran longer than its time limit allows.\n";
 
 #[tokio::test]
 async fn a_run_that_takes_too_long_gets_term_grace_and_kill_and_its_log_says_so() {

@@ -82,7 +82,7 @@ async fn a_run_keeps_what_it_was_started_with_and_the_next_has_the_news() {
     changed(&worker, &[("run_timeout", "0.2"), ("max_log_bytes", "50")]).await;
     let second = server.submit(latch.script("second"));
     let row = server.wait_returned(second).await;
-    assert!(row.log_text().ends_with("it ran longer than run_timeout allows.\n"), "{}", row.log_text());
+    assert!(row.log_text().ends_with("it ran longer than its time limit allows.\n"), "{}", row.log_text());
     latch.let_through(1);
     let row = server.wait_returned(first).await;
     assert_eq!((row.log_text(), row.return_success), ("waiting\nthrough\n", Some(true)));
