@@ -16,8 +16,10 @@ pub mod duty;
 pub mod enrol;
 pub mod events;
 pub mod feed;
+mod fold;
 pub mod http;
 pub mod life;
+pub mod logouts;
 pub mod model;
 pub mod news;
 pub mod office;
@@ -49,6 +51,7 @@ use broadcast::Broadcaster;
 use data::{Data, DataError};
 use events::{Events, Inlet};
 use feed::Feed;
+use logouts::Logouts;
 use news::News;
 use office::Office;
 use orders::Orders;
@@ -129,7 +132,9 @@ impl Server {
         };
         settings.websocket = original.as_ref().map(|(_, at)| *at);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let logouts = Logouts::load(&store).await?;
         let office = Arc::new(Office {
+            logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
             reading: api::Turns::default(),
             store,

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::Turns;
 use super::events::Events;
 use super::feed::Feed;
+use super::logouts::Logouts;
 use super::model::Instant;
 use super::news::News;
 use super::orders::Orders;
@@ -24,6 +25,8 @@ pub struct Office {
     pub settings: Settings,
     /// What an operator must have.
     pub token: OperatorToken,
+    /// Which sessions were logged out.
+    pub logouts: Logouts,
     /// Where orders to workers are given.
     pub orders: Orders,
     /// What workers tell onlookers, beyond the news.
@@ -48,7 +51,8 @@ impl Office {
     /// The browser that a request comes from, if it has logged in.
     #[must_use]
     pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
-        Session::of(&self.token, headers, self.settings.http.port(), Utc::now())
+        let session = Session::of(&self.token, headers, self.settings.http.port(), Utc::now())?;
+        (!self.logouts.has(&session)).then_some(session)
     }
 
     /// Since when a worker must have been heard of to count as there. Who had no time to answer us is there, and so is whose

@@ -29,6 +29,9 @@ pub enum Broken {
     /// Of titles.
     #[error("a title has 1 to {TITLE} characters on one line")]
     Title,
+    /// Of characters in titles.
+    #[error("a title has no character that controls the direction of others, such as U+{0:04X}")]
+    Direction(u32),
     /// Of scripts.
     #[error("the script cannot be executed: {0}")]
     Script(Unreadable),
@@ -80,8 +83,18 @@ pub enum Broken {
 pub fn title(text: &str) -> Result<&str, Broken> {
     let text = text.trim();
     let length = text.chars().count();
+    if let Some(character) = text.chars().find(|c| controls_direction(*c)) {
+        return Err(Broken::Direction(character.into()));
+    }
     let is_one = (1..=TITLE).contains(&length) && !text.chars().any(char::is_control);
     if is_one { Ok(text) } else { Err(Broken::Title) }
+}
+
+/// Whether a character is there to change the direction of others, so that a text is read as what it is not.
+#[must_use]
+pub fn controls_direction(character: char) -> bool {
+    // Unicode's property `Bidi_Control`.
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What no worker could start is refused while somebody looks. The script is the whole one, with its template.

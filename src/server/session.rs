@@ -1,7 +1,7 @@
 //! A browser that has logged in.
 //!
-//! It has a cookie that was sealed with the operator's token: nothing is kept of it here, so it survives a restart, and
-//! another token ends it. What a form of ours must say and what is told after an action are sealed for the one session
+//! It has a cookie that was sealed with the operator's token: nothing is kept of it here until it is logged out, so it
+//! survives a restart, and another token ends it. What a form of ours must say and what is told after an action are sealed for the one session
 //! they belong to, so that no other browser and no other site can make use of them.
 
 use axum::http::HeaderMap;
@@ -47,6 +47,12 @@ impl Session {
         let (id, seal) = cookie.rsplit_once('.')?;
         let until: i64 = id.split_once('.')?.0.parse().ok()?;
         (token.is_sealed("session", id, seal) && until > now.timestamp()).then(|| Self { id: id.to_owned() })
+    }
+
+    /// What it is known by. It begins with the second at which the session is over by itself.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// What the forms of its pages say, which nobody else can know.

@@ -18,7 +18,7 @@ fn sheet(title: &str) -> Sheet {
 
 async fn template(stage: &Stage, body: &str) -> Result<Option<TemplateId>, StoreError> {
     let template = &stage.template;
-    stage.store().save_template(Some(template.id), &sheet("shell"), template.project, body).await
+    stage.store().save_template(Some(template.id), None, &sheet("shell"), template.project, body).await
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_job_is_written_anew_as_a_whole_and_its_next_run_moves() {
     let mut new = jobrunner::server::store::NewJob::new("other", job.template, job.pool, "echo other");
     new.schedule = Schedule::Interval { every: 3, unit: Unit::Hour };
     new.excludes = vec![Exclude { start: time(1), end: time(2), note: "the backup".to_owned() }];
-    assert_eq!(stage.store().save_job(Some(job.id), &new).await.expect("an answer"), Some(job.id));
+    assert_eq!(stage.store().save_job(Some(job.id), None, &new).await.expect("an answer"), Some(job.id));
     let saved = stage.store().job(job.id).await.expect("an answer").expect("a job");
     assert_eq!((saved.title.as_str(), saved.excludes.as_slice()), ("other", new.excludes.as_slice()));
     assert_eq!(saved.script_content, "#!/bin/sh\necho other\n");
@@ -57,7 +57,7 @@ async fn a_job_is_written_anew_as_a_whole_and_its_next_run_moves() {
     stage.until("the planned run at its new time", moved).await;
     // It runs after nothing that runs after it.
     new.parent = Some(job.id);
-    assert!(stage.store().save_job(Some(job.id), &new).await.is_err());
+    assert!(stage.store().save_job(Some(job.id), None, &new).await.is_err());
     stage.fixture.stop().await;
 }
 

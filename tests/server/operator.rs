@@ -133,3 +133,122 @@ async fn scripts_of_one_title_are_one_job_unless_they_are_under_way() {
     assert_eq!(submit("#!/bin/bash\n").await.1, "x");
     server.stop().await;
 }
+
+fn form(server: &Fixture) -> Vec<(String, String)> {
+    let origin = format!("http://{}", server.http());
+    vec![header("Origin", &origin), header("Content-Type", "application/x-www-form-urlencoded")]
+}
+
+async fn log_in(server: &Fixture, next: &str, headers: &[(String, String)]) -> Answer {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let body = format!("token={}&next={next}", server.office().token.expose());
+    ask(server.http(), "POST", "/login", headers, Some(body.as_bytes())).await
+}
+
+/// The header of whoever was answered so.
+fn cookie_of(answer: &Answer) -> Vec<(String, String)> {
+    vec![header("Cookie", answer.headers["set-cookie"].split(';').next().expect("a cookie"))]
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).replace("&#x2f;", "/")
+}
+
+#[tokio::test]
+async fn a_login_leads_to_the_page_that_was_asked_for_and_never_to_another_site() {
+    let server = Fixture::start().await;
+    let asked = get(&server, "/runs/5?line=3", &[]).await;
+    assert_eq!(asked.status, 401);
+    assert!(text(&asked).contains(r#"name="next" value="/runs/5?line=3""#), "{}", text(&asked));
+    let answer = log_in(&server, "/runs/5?line=3", &form(&server)).await;
+    assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/runs/5?line=3"));
+    for other in ["//evil.example/", "https://evil.example/", r"/\evil.example", "/\t/evil.example", "/logout"] {
+        assert_eq!(log_in(&server, other, &form(&server)).await.headers["location"], "/", "{other:?}");
+    }
+    // Whoever mistypes the token still comes to his page.
+    let wrong = ask(server.http(), "POST", "/login", &form(&server), Some(b"token=no&next=%2Fjobs")).await;
+    assert!(wrong.status == 401 && text(&wrong).contains(r#"value="/jobs""#), "{}", text(&wrong));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_logout_also_for_who_has_a_copy_of_its_cookie() {
+    let server = Fixture::start().await;
+    let (mine, other) = (log_in(&server, "/", &form(&server)).await, log_in(&server, "/", &form(&server)).await);
+    let (mine, other) = (cookie_of(&mine), cookie_of(&other));
+    let page = text(&get(&server, "/", &mine).await);
+    let form_token =
+        page.split_once("name=\"form_token\" value=\"").expect("a form").1.split('"').next().expect("a token");
+    let body = format!("form_token={form_token}");
+    let headers = [form(&server), mine.clone()].concat();
+    let answer = ask(server.http(), "POST", "/logout", &headers, Some(body.as_bytes())).await;
+    assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/login"));
+    // The port belongs to the name of the cookie, so what is asked after the restart is asked of the same port.
+    let server = server.pause().await.resume().await;
+    for (cookie, status) in [(&mine, 401), (&other, 200)] {
+        for path in ["/", "/parts/now", "/operator/v1/runs"] {
+            assert_eq!(get(&server, path, cookie).await.status, status, "{path}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_was_given_over_tls_is_sent_over_tls_alone() {
+    let server = Fixture::start().await;
+    let is_secure = |answer: &Answer| answer.headers["set-cookie"].ends_with("; Secure");
+    assert!(!is_secure(&log_in(&server, "/", &form(&server)).await));
+    let behind_a_proxy = [form(&server), vec![header("X-Forwarded-Proto", "https")]].concat();
+    assert!(is_secure(&log_in(&server, "/", &behind_a_proxy).await));
+    let origin = format!("https://{}", server.http());
+    let as_browsers_say = [header("Origin", &origin), header("Content-Type", "application/x-www-form-urlencoded")];
+    assert!(is_secure(&log_in(&server, "/", &as_browsers_say).await));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_nowhere_is_a_page_with_a_way_back() {
+    let server = Fixture::start().await;
+    let cookie = cookie_of(&log_in(&server, "/", &form(&server)).await);
+    for (path, status) in [
+        ("/nothing", 404),
+        ("/admin/nothing", 404),
+        ("/admin/jobs/abc", 400),
+        ("/admin/jobs?page=abc", 400),
+        ("/jobs/abc", 404),
+        ("/logout", 405),
+        ("/runs/1/kill", 405),
+        ("//evil.example/", 404),
+    ] {
+        let answer = get(&server, path, &cookie).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.headers["content-type"].starts_with("text/html"), "{path}");
+        assert!(text(&answer).contains(r#"<a href="/">"#), "{path}: {}", text(&answer));
+    }
+    for (path, to) in [("/workers/", "/workers"), ("/jobs//", "/jobs"), ("/jobs/?title=a", "/jobs?title=a")] {
+        let answer = get(&server, path, &cookie).await;
+        assert_eq!((answer.status, answer.headers["location"].as_str()), (308, to), "{path}");
+    }
+    // Programs are answered as before.
+    let answer = get(&server, "/operator/v1/nothing", &cookie).await;
+    assert_eq!((answer.status, answer.headers["content-type"].as_str()), (404, "application/json"));
+    assert!(!text(&get(&server, "/api/nothing", &cookie).await).contains('<'));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_to_operators_are_what_they_say_they_are() {
+    let server = Fixture::start().await;
+    let operator = [bearer(&server)];
+    for (path, headers) in
+        [("/runs", &operator[..]), ("/runs/1/log", &operator), ("/nothing", &operator), ("/runs", &[])]
+    {
+        let answer = get(&server, &format!("{BASE}{path}"), headers).await;
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+    }
+    let turned = json!({"title": "invoice\u{202e}fdp", "script": "#!/bin/sh\n"});
+    for path in ["/runs", "/jobs"] {
+        assert_eq!(post(&server, path, &operator, &turned).await.status, 400, "{path}");
+    }
+    server.stop().await;
+}

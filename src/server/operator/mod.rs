@@ -22,6 +22,8 @@ mod why;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 
@@ -34,6 +36,12 @@ pub use views::{state, worker};
 
 /// The longest body of a request, in bytes: a script with what belongs to it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// A log is text and an answer is JSON, whatever a browser may find in it.
+async fn as_told(mut response: Response) -> Response {
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
 
 /// What is served.
 pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
@@ -57,6 +65,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(office), guard::operators_only))
         .layer(Extension(Followers::default()))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), super::page::own_names_only));
+        .layer(middleware::from_fn_with_state(Arc::clone(office), super::page::own_names_only))
+        .layer(middleware::map_response(as_told));
     Router::new().nest(BASE, routes)
 }

@@ -87,6 +87,7 @@ fn schedule(job: &model::Job) -> Option<String> {
 pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
     let WorkerOverview { worker, pools, runs } = overview;
     let report = worker.report.as_ref();
+    let shown = duty::shown(worker, silent);
     Worker {
         id: worker.id.get(),
         title: worker.title.clone(),
@@ -97,7 +98,7 @@ pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
         version: worker.worker_version.clone(),
         seats: worker.concurrent_jobs,
         runs: *runs,
-        state: match duty::shown(worker, silent) {
+        state: match shown {
             Shown::Starting => WorkerState::Starting,
             Shown::Awake => WorkerState::Awake,
             Shown::Asleep => WorkerState::Asleep,
@@ -105,7 +106,8 @@ pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
             Shown::Offline => WorkerState::Offline,
             Shown::Lost => WorkerState::Lost,
         },
-        since: report.map(|report| time(report.since)),
+        // One that is lost was heard of last then.
+        since: if shown == Shown::Lost { worker.heard().map(time) } else { report.map(|report| time(report.since)) },
         free: report.and_then(|report| Some(worker.concurrent_jobs?.saturating_sub(report.seats_taken))),
         outbox: report.map(|report| report.outbox),
         actions: Action::ALL

@@ -30,9 +30,11 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("now.js", JAVASCRIPT, include_str!("assets/now.js")),
     ("page.js", JAVASCRIPT, include_str!("assets/page.js")),
     ("parts.js", JAVASCRIPT, include_str!("assets/parts.js")),
+    ("popovers.js", JAVASCRIPT, include_str!("assets/popovers.js")),
     ("run.js", JAVASCRIPT, include_str!("assets/run.js")),
     ("search.js", JAVASCRIPT, include_str!("assets/search.js")),
     ("times.js", JAVASCRIPT, include_str!("assets/times.js")),
+    ("titles.js", JAVASCRIPT, include_str!("assets/titles.js")),
     ("workers.js", JAVASCRIPT, include_str!("assets/workers.js")),
 ];
 

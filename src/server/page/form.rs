@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::Refusal;
-use super::{login, origin};
+use super::{login, origin, way};
 use crate::server::http;
 use crate::server::office::Office;
 
@@ -58,6 +58,12 @@ impl Filled {
         Self(pairs)
     }
 
+    /// The form with one more field.
+    pub(super) fn with(mut self, name: &str, value: String) -> Self {
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
     /// All fields with what they say, as it is.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -86,9 +92,9 @@ pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, n
             http::mark_known(request.extensions());
             return next.run(request).await;
         }
-        return outside();
+        return outside(&request);
     }
-    let Some(session) = office.session(request.headers()) else { return outside() };
+    let Some(session) = office.session(request.headers()) else { return outside(&request) };
     http::mark_known(request.extensions());
     match read(request, MAX_FORM).await {
         Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&office.token, said)) => {
@@ -102,8 +108,9 @@ pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, n
     }
 }
 
-fn outside() -> Response {
-    (StatusCode::UNAUTHORIZED, Html(login::page(false))).into_response()
+fn outside(request: &Request) -> Response {
+    let next = way::back(request.method(), request.uri(), request.headers());
+    (StatusCode::UNAUTHORIZED, Html(login::page(false, &next))).into_response()
 }
 
 /// Reads a form that a page of ours sends, with so many bytes at most.

@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::frame::{Head, Section};
-use super::shown::{badge, exit, short_time};
+use super::shown::{badge, due, exit, short_time, turns};
 use super::template::fill;
 use super::visit::Visit;
+use crate::server::fold::Needle;
 use crate::server::model::{Instant, JobId};
 use crate::server::office::Office;
 use crate::server::schedule::in_words;
@@ -56,7 +57,7 @@ pub(super) async fn page(
         "jobs",
         context! {
             list => list(&found.jobs, Utc::now(), visit.zone), title => wanted.title.trim(), project,
-            turns => turns(&wanted, project, found.total),
+            turns => found.turns(&wanted, project),
         },
     );
     Ok(visit
@@ -75,34 +76,21 @@ pub(super) async fn part(
 
 async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Found, Refusal> {
     let mut found = office.store.overview_of_jobs(visit.project, KNOWN).await?;
-    let title = wanted.title.trim().to_lowercase();
-    found.retain(|overview| overview.job.title.to_lowercase().contains(&title));
+    let needle = Needle::new(&wanted.title);
+    found.retain(|overview| needle.is_in(&overview.job.title));
     let total = found.len();
     let jobs = found.into_iter().skip(wanted.page.saturating_mul(LISTED)).take(LISTED).collect();
     Ok(Found { jobs, total })
 }
 
-/// The ways to the other lists, if there are several.
-fn turns(wanted: &Wanted, project: Option<i64>, total: usize) -> Option<Value> {
-    let last = total.saturating_sub(1) / LISTED;
-    let address = |page: usize| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(project) = project {
-            query.append_pair("project", &project.to_string());
-        }
-        if !wanted.title.trim().is_empty() {
-            query.append_pair("title", wanted.title.trim());
-        }
-        format!("/jobs?{}", query.append_pair("page", &page.to_string()).finish())
-    };
-    let first = wanted.page.saturating_mul(LISTED).saturating_add(1).min(total);
-    (last > 0).then(|| {
-        context! {
-            first, last => first.saturating_add(LISTED - 1).min(total), total,
-            before => (wanted.page > 0).then(|| address(wanted.page.min(last + 1) - 1)),
-            after => (wanted.page < last).then(|| address(wanted.page + 1)),
-        }
-    })
+impl Found {
+    /// The ways to the other lists, if there are several.
+    fn turns(&self, wanted: &Wanted, project: Option<i64>) -> Option<Value> {
+        let project = project.map(|project| project.to_string()).unwrap_or_default();
+        let query = [("project", project.as_str()), ("title", wanted.title.trim())];
+        let page = u32::try_from(wanted.page).unwrap_or(u32::MAX);
+        turns("/jobs", &query, page, LISTED as u32, self.total as u64)
+    }
 }
 
 fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
@@ -118,7 +106,7 @@ fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
             off => off.map(|frame| &frame.title),
             schedule => in_words(&job.schedule),
             after => after.map(|(id, title)| context!(id => id.get(), title)),
-            next => next.map(|at| short_time(at, now, zone)),
+            next => next.map(|at| context!(at => short_time(at, now, zone), due => due(at, now))),
             last => last.as_ref().map(|run| context! {
                 id => run.id.get(), badge => badge(run), exit => exit(run.exit),
                 at => short_time(run.return_dts.or(run.start_dts).unwrap_or(run.schedule_dts), now, zone),

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 use minijinja::context;
 use serde::Deserialize;
 
 use super::answer::Refusal;
+use super::form::Filled;
 use super::template::fill;
-use super::{form, frame};
+use super::visit::Actor;
+use super::{form, frame, way};
 use crate::server::office::Office;
 use crate::server::session::{LASTS, Session, cookie_name};
 
@@ -26,31 +28,53 @@ const MAX_LOGIN: usize = 4096;
 #[derive(Debug, Deserialize)]
 pub(super) struct Address {
     token: Option<String>,
+    next: Option<String>,
 }
 
 /// The form; or an address with the token in it, which leads on to where the address tells nothing any more.
-pub(super) async fn ask(State(office): State<Arc<Office>>, Query(address): Query<Address>) -> Response {
+pub(super) async fn ask(
+    State(office): State<Arc<Office>>,
+    Query(address): Query<Address>,
+    headers: HeaderMap,
+) -> Response {
+    let next = address.next.as_deref().map_or(way::FRONT, way::own);
     match address.token.filter(|token| !token.is_empty()) {
-        Some(token) => enter(&office, &token),
-        None => (StatusCode::UNAUTHORIZED, Html(page(false))).into_response(),
+        Some(token) => enter(&office, &token, next, is_over_tls(&headers)),
+        None => (StatusCode::UNAUTHORIZED, Html(page(false, next))).into_response(),
     }
 }
 
 /// The form is sent.
 pub(super) async fn log_in(State(office): State<Arc<Office>>, request: Request) -> Result<Response, Refusal> {
-    let (_, form) = form::read(request, MAX_LOGIN).await?;
-    Ok(enter(&office, form.text("token").unwrap_or_default()))
+    let (request, form) = form::read(request, MAX_LOGIN).await?;
+    let next = way::own(form.text("next").unwrap_or_default());
+    Ok(enter(&office, form.text("token").unwrap_or_default(), next, is_over_tls(request.headers())))
 }
 
-/// The cookie is taken away.
-pub(super) async fn log_out(State(office): State<Arc<Office>>) -> Response {
+/// The session ends, here and in the browser: its cookie is good for nothing from now on, whoever has a copy of it.
+pub(super) async fn log_out(
+    State(office): State<Arc<Office>>,
+    Actor(session): Actor,
+    _: Filled,
+) -> Result<Response, Refusal> {
+    office.logouts.end(&office.store, &session, Utc::now()).await?;
     let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(office.settings.http.port()));
-    (StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response()
+    Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
 }
 
-fn enter(office: &Office, token: &str) -> Response {
+/// Whether the browser speaks TLS, to us or to a proxy before us: it says so in the origin of a form, and proxies say so.
+/// Who lies makes the one cookie that is given to him less useful, and nobody else's more, so either is believed.
+fn is_over_tls(headers: &HeaderMap) -> bool {
+    let says = |name: &str, what: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.get(..what.len()).is_some_and(|start| start.eq_ignore_ascii_case(what))
+    };
+    says("origin", "https://") || says("x-forwarded-proto", "https")
+}
+
+fn enter(office: &Office, token: &str, next: &str, is_over_tls: bool) -> Response {
     if !office.token.is(token.trim()) {
-        return (StatusCode::UNAUTHORIZED, Html(page(true))).into_response();
+        return (StatusCode::UNAUTHORIZED, Html(page(true, next))).into_response();
     }
     let cookie = match Session::begin(&office.token, Utc::now()) {
         Ok((_, cookie)) => cookie,
@@ -60,11 +84,12 @@ fn enter(office: &Office, token: &str) -> Response {
         }
     };
     let (name, seconds) = (cookie_name(office.settings.http.port()), LASTS.num_seconds());
-    let cookie = format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict");
-    (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())]).into_response()
+    let secure = if is_over_tls { "; Secure" } else { "" };
+    let cookie = format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, next.to_owned())]).into_response()
 }
 
-/// The page for who has not logged in.
-pub(super) fn page(wrong: bool) -> String {
-    frame::bare("Log in", &fill("login", context!(wrong)))
+/// The page for who has not logged in, and where it leads.
+pub(super) fn page(wrong: bool, next: &str) -> String {
+    frame::bare("Log in", &fill("login", context!(wrong, next)))
 }

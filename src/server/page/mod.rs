@@ -17,12 +17,14 @@ mod jobs;
 mod login;
 mod notice;
 mod now;
+mod nowhere;
 mod origin;
 mod run;
 mod sentence;
 mod shown;
 mod template;
 mod visit;
+mod way;
 mod workers;
 
 use std::sync::Arc;
@@ -62,17 +64,20 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/parts/jobs/{job}", get(job::part))
         .route("/workers", get(workers::page).post(workers::act))
         .route("/parts/workers", get(workers::part))
+        .route("/parts/titles", get(admin::titles))
         .route("/admin", get(admin::entrance))
         .route("/admin/{kind}", get(admin::list))
         .route("/admin/{kind}/new", get(admin::fresh).post(admin::make))
         .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
         .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
         .route("/logout", post(login::log_out))
+        .layer(middleware::from_fn(nowhere::as_page))
         .layer(middleware::from_fn_with_state(Arc::clone(office), form::guard));
     Router::new()
         .route("/login", get(login::ask).post(login::log_in))
         .merge(assets::routes())
         .merge(pages)
+        .fallback(nowhere::fallback)
         .layer(middleware::from_fn(guarded))
         .layer(middleware::from_fn_with_state(Arc::clone(office), own_names_only))
 }

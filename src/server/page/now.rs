@@ -37,7 +37,7 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
     visit: Visit,
 ) -> Result<Response, Refusal> {
-    let asked = Asked::parse(&query.unwrap_or_default(), visit.project);
+    let asked = asked(&office, query, &visit).await?;
     let lanes = lanes(&office, &asked, &asked.lanes()).await?;
     let job = match asked.sought.job {
         Some(job) => office.store.job(job).await?.map(|job| job.title),
@@ -53,11 +53,20 @@ pub(super) async fn part(
     RawQuery(query): RawQuery,
     visit: Visit,
 ) -> Result<Response, Refusal> {
-    let asked = Asked::parse(&query.unwrap_or_default(), visit.project);
+    let asked = asked(&office, query, &visit).await?;
     let lanes = lanes(&office, &asked, &asked.changed()).await?;
     let now = Utc::now();
     let parts: String = lanes.iter().map(|lane| lane::part(lane, &asked, now, visit.zone).to_string()).collect();
     Ok(Html(parts).into_response())
+}
+
+/// What an address asks for, with the jobs whose titles are sought.
+async fn asked(office: &Office, query: Option<String>, visit: &Visit) -> Result<Asked, Refusal> {
+    let mut asked = Asked::parse(&query.unwrap_or_default(), visit.project);
+    if let Some(text) = &asked.sought.text {
+        asked.sought.titled = office.store.jobs_with(text).await?;
+    }
+    Ok(asked)
 }
 
 /// What is in these lanes.

@@ -66,7 +66,7 @@ pub(super) async fn kill(
     let id = id(&run)?;
     let notice = match office.store.end_run(id, Asker::Dashboard, Utc::now()).await? {
         None => return Err(unknown(&run)),
-        Some(Ending::Kill) => Notice::done(format!("Run {id} is being killed.")),
+        Some(Ending::Kill) => Notice::done(format!("The end of run {id} was asked for.")),
         Some(Ending::Cancelled) => Notice::done(format!("Run {id} was cancelled.")),
         Some(Ending::Over) => Notice::refused(format!("Run {id} was over already.")),
     };

@@ -4,8 +4,9 @@
 
 use chrono::{SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
-use minijinja::Value;
+use minijinja::{Value, context};
 
+use super::template::fill;
 use crate::server::model::{Instant, Run, RunExit};
 use crate::server::operator;
 use crate::wire::operator::State;
@@ -31,6 +32,31 @@ fn marked(at: Instant, mark: &str, text: &str) -> Value {
     Value::from_safe_string(format!("<time datetime=\"{exact}\"{mark} title=\"{utc}\">{text}</time>"))
 }
 
+/// How long until something is due, or how long it has been: what is overdue does not look like what is to come. The
+/// browser goes on with it.
+pub(super) fn due(at: Instant, now: Instant) -> Value {
+    let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let (class, words) =
+        if at > now { ("due", format!("due in {}", duration(at - now))) } else { ("due overdue", overdue(now - at)) };
+    Value::from_safe_string(format!("<span class=\"{class}\" data-due=\"{exact}\">{words}</span>"))
+}
+
+fn overdue(by: TimeDelta) -> String {
+    format!("overdue by {}", duration(by))
+}
+
+/// Whether a run was ended before anybody had begun it. The store has the time of its end for all that did not happen.
+pub(super) fn was_cancelled(run: &Run) -> bool {
+    let at = run.return_dts;
+    run.exit == Some(RunExit::Killed) && at.is_some() && run.enqueue_dts == at && run.start_dts == at
+}
+
+/// How long the script of a run took that is over; nothing if it never began.
+pub(super) fn took(run: &Run) -> Option<TimeDelta> {
+    let times = run.start_dts.zip(run.return_dts).filter(|_| !was_cancelled(run));
+    times.map(|(start, end)| end - start)
+}
+
 /// How long something takes or took. Nothing takes less than nothing, whatever clocks say.
 pub(super) fn duration(span: TimeDelta) -> String {
     let millis = span.num_milliseconds().max(0);
@@ -42,6 +68,28 @@ pub(super) fn duration(span: TimeDelta) -> String {
         3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{} d {} h", seconds / 86400, seconds % 86400 / 3600),
     }
+}
+
+/// The ways from one list to those before and after it, where there are several. Fields of the query that say nothing
+/// are left out of the addresses.
+pub(super) fn turns(path: &str, query: &[(&str, &str)], page: u32, size: u32, total: u64) -> Option<Value> {
+    let (page, size) = (u64::from(page), u64::from(size));
+    let last = total.saturating_sub(1) / size.max(1);
+    let address = |page: u64| {
+        let said = query.iter().filter(|(_, value)| !value.is_empty());
+        let mut address = url::form_urlencoded::Serializer::new(String::new());
+        let address = address.extend_pairs(said).append_pair("page", &page.to_string()).finish();
+        format!("{path}?{address}")
+    };
+    let first = (page * size + 1).min(total);
+    (last > 0).then(|| {
+        let context = context! {
+            first, last => (first + size - 1).min(total), total,
+            before => (page > 0).then(|| address(page.min(last + 1) - 1)),
+            after => (page < last).then(|| address(page + 1)),
+        };
+        fill("turns", context)
+    })
 }
 
 /// The word for a state, as people read it.

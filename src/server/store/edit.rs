@@ -3,8 +3,10 @@
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::catalogue::Thing;
 use super::jobs::rewrite;
 use super::things::{NewJob, conflict, insert_job};
+use super::version::{self, Version};
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Secret};
 use crate::server::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
@@ -45,14 +47,16 @@ impl Store {
     /// Makes a project, or writes one anew. Nothing if there is no such project.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such pool.
+    /// That the store does not answer, has no such pool, or that it is not what was `seen` any more.
     pub async fn save_project(
         &self,
         id: Option<ProjectId>,
+        seen: Option<&Version>,
         sheet: &Sheet,
         pools: &[PoolId],
     ) -> Result<Option<ProjectId>, StoreError> {
         let mut writing = self.write().await?;
+        version::check(&mut writing, Thing::Project, id.map(ProjectId::get), seen).await?;
         let Some(id) = save_sheet(&mut writing, "project", id.map(ProjectId::get), sheet).await? else {
             return Ok(None);
         };
@@ -73,10 +77,12 @@ impl Store {
     pub async fn save_pool(
         &self,
         id: Option<PoolId>,
+        seen: Option<&Version>,
         sheet: &Sheet,
         workers: &[WorkerId],
     ) -> Result<Option<PoolId>, StoreError> {
         let mut writing = self.write().await?;
+        version::check(&mut writing, Thing::Pool, id.map(PoolId::get), seen).await?;
         let Some(id) = save_sheet(&mut writing, "worker_pool", id.map(PoolId::get), sheet).await? else {
             return Ok(None);
         };
@@ -96,12 +102,14 @@ impl Store {
     pub async fn save_template(
         &self,
         id: Option<TemplateId>,
+        seen: Option<&Version>,
         sheet: &Sheet,
         project: ProjectId,
         body: &str,
     ) -> Result<Option<TemplateId>, StoreError> {
         script::check(body).map_err(|e| StoreError::Conflict(e.to_string()))?;
         let mut writing = self.write().await?;
+        version::check(&mut writing, Thing::Template, id.map(TemplateId::get), seen).await?;
         let id = match id {
             Some(id) => save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?,
             None => {
@@ -126,9 +134,15 @@ impl Store {
     /// # Errors
     /// That the store does not answer, has no such pool, that the key is taken, or that a worker that is made has no
     /// secret.
-    pub async fn save_worker(&self, id: Option<WorkerId>, sheet: &WorkerSheet) -> Result<Option<WorkerId>, StoreError> {
+    pub async fn save_worker(
+        &self,
+        id: Option<WorkerId>,
+        seen: Option<&Version>,
+        sheet: &WorkerSheet,
+    ) -> Result<Option<WorkerId>, StoreError> {
         let secret = sheet.secret.as_ref().map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
         let mut writing = self.write().await?;
+        version::check(&mut writing, Thing::Worker, id.map(WorkerId::get), seen).await?;
         let query = match (id, &secret) {
             (Some(_), _) => {
                 "UPDATE worker SET title = ?1, description = ?2, enqueue_is_enabled = ?3, api_key = ?4,
@@ -164,8 +178,14 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer, or that the job breaks a rule of the data.
-    pub async fn save_job(&self, id: Option<JobId>, new: &NewJob) -> Result<Option<JobId>, StoreError> {
+    pub async fn save_job(
+        &self,
+        id: Option<JobId>,
+        seen: Option<&Version>,
+        new: &NewJob,
+    ) -> Result<Option<JobId>, StoreError> {
         let mut writing = self.write().await?;
+        version::check(&mut writing, Thing::Job, id.map(JobId::get), seen).await?;
         let saved = match id {
             Some(id) => rewrite(&mut writing, id, new).await?,
             None => Some(insert_job(&mut writing, new).await?.id),

@@ -24,6 +24,8 @@ pub struct Sought {
     pub job: Option<JobId>,
     /// Those of jobs with this in their titles, or with this for their own number.
     pub text: Option<String>,
+    /// Which jobs those are: [`Store::jobs_with`] knows.
+    pub titled: Vec<JobId>,
     /// Those that are over and ended so.
     pub end: Option<End>,
 }
@@ -152,8 +154,8 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
         query.push_bind(project.get()).push(")");
     }
     if let Some(text) = &sought.text {
-        query.push(" AND (+job IN (SELECT id FROM job WHERE title LIKE ").push_bind(pattern(text));
-        query.push(" ESCAPE '\\')");
+        let titled: Vec<i64> = sought.titled.iter().map(|job| job.get()).collect();
+        query.push(" AND (+job IN (SELECT value FROM json_each(").push_bind(rows::json(&titled)).push("))");
         if let Ok(id) = text.trim_start_matches('#').parse::<i64>() {
             query.push(" OR id = ").push_bind(id);
         }
@@ -170,23 +172,6 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
             End::Lost => " AND exit = 'lost'",
         });
     }
-}
-
-/// As much of what is sought is looked for, in bytes.
-const LONGEST_SOUGHT: usize = 10_000;
-
-/// What has a text in it.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    // No title is so long, and SQLite takes no pattern of more than 50,000 bytes.
-    for character in text[..text.floor_char_boundary(LONGEST_SOUGHT)].chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {

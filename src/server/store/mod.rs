@@ -35,6 +35,7 @@ mod steer;
 mod story;
 mod submit;
 mod things;
+mod version;
 
 use std::path::Path;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub use steer::Ending;
 pub use story::{Other, Somebody, Story};
 pub use submit::{Place, Submission};
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
+pub use version::Version;
 
 use super::news::News;
 use outage::Watchdog;
@@ -103,6 +105,9 @@ pub enum StoreError {
     /// What is asked for breaks a rule of the data: a title twice, a thing that is not there.
     #[error("{0}")]
     Conflict(String),
+    /// What is to be changed is not any more what whoever changes it saw.
+    #[error("it was changed meanwhile")]
+    Changed,
 }
 
 impl StoreError {

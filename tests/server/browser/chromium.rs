@@ -177,6 +177,18 @@ impl Chromium {
         answer["result"]["value"].clone()
     }
 
+    /// Waits until an element has the focus: that goes from one to another without a change of the page.
+    pub async fn until_focus(&mut self, element: &str) {
+        let wait = format!(
+            "new Promise((done) => {{
+                const look = () => document.activeElement === document.querySelector('{element}') ? done(true) : requestAnimationFrame(look);
+                look();
+            }})"
+        );
+        let waited = tokio::time::timeout(PATIENCE, self.evaluate(&wait)).await;
+        waited.unwrap_or_else(|_| panic!("it never came to {element}"));
+    }
+
     /// Waits until a condition holds in the page: it is looked at whenever the page changes.
     pub async fn until(&mut self, condition: &str) {
         let wait = format!(

@@ -61,3 +61,34 @@ async fn a_title_is_text_whatever_it_looks_like() {
     assert!(visitor.browser.evaluate(bar).await.as_str().expect("a link").starts_with("/runs/"));
     stage.fixture.stop().await;
 }
+
+#[tokio::test]
+async fn what_unfolds_takes_the_focus_and_escape_gives_it_back_with_what_was_typed() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    visitor.go_live(&format!("/jobs/{}", job.id)).await;
+    let browser = &mut visitor.browser;
+    let escape = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', bubbles: true, cancelable: true}))";
+    browser.evaluate("document.querySelector('details.ask summary').click()").await;
+    browser.until_focus("#reason").await;
+    browser.evaluate("document.activeElement.value = 'a new disk'").await;
+    // News change the page around it.
+    let run = stage.due(&job).await.id;
+    browser.until(&format!("document.querySelector('.why').textContent.includes('run {run}')")).await;
+    browser.until_focus("#reason").await;
+    browser.evaluate(escape).await;
+    browser.until_focus("details.ask summary").await;
+    assert_eq!(browser.evaluate("document.querySelector('details.ask').open").await, false);
+    browser.evaluate("document.querySelector('details.ask summary').click()").await;
+    browser.until_focus("#reason").await;
+    assert_eq!(browser.evaluate("document.activeElement.value").await, "a new disk");
+
+    // What has no field is not acted upon by the next key: the panel itself has the focus.
+    visitor.go_live(&format!("/runs/{run}")).await;
+    visitor.browser.evaluate("document.querySelector('details.ask summary').click()").await;
+    visitor.browser.until_focus("details.ask > div").await;
+    visitor.browser.evaluate(escape).await;
+    visitor.browser.until_focus("details.ask summary").await;
+    stage.fixture.stop().await;
+}

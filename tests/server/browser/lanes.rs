@@ -153,3 +153,63 @@ async fn what_is_sought_is_found_page_by_page_without_scripts() {
     assert_eq!(visitor.browser.evaluate("document.querySelector('#q').value").await, "NIGHT");
     stage.fixture.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_overdue_does_not_look_like_what_is_to_come_and_becomes_so_before_our_eyes() {
+    // Nobody is there to run anything.
+    let stage = Stage::start(0).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    let job = stage.job(|_| {}).await;
+    let late = stage.run_at(&job, Utc::now() - TimeDelta::minutes(5)).await.id;
+    let soon = stage.run_at(&job, Utc::now() + TimeDelta::seconds(4)).await.id;
+    let far = stage.run_at(&job, Utc::now() + TimeDelta::hours(3)).await.id;
+    visitor.go_live("/").await;
+    let due = |run: RunId| format!("document.querySelector('[data-run=\"{run}\"] [data-due]').textContent");
+    for (run, said) in [(late, "overdue by 5 min"), (far, "due in 2 h 59 min"), (soon, "overdue by")] {
+        visitor.browser.until(&format!("{}.startsWith('{said}')", due(run))).await;
+    }
+    visitor.is_the_same_page().await;
+    visitor.browser.without_scripts().await;
+    visitor.go(&format!("/jobs/{}", job.id)).await;
+    assert!(visitor.text("#standing").await.contains("overdue by 5 min"));
+    visitor.go(&format!("/runs/{late}")).await;
+    assert!(visitor.text("#head").await.contains("overdue by 5 min"));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_over_says_what_became_of_it_and_nothing_that_did_not() {
+    let stage = Stage::start(1).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    let job = stage.job(|_| {}).await;
+    let quiet = stage.due(&job).await.id;
+    visitor.go_live(&format!("/runs/{quiet}")).await;
+    let empty = "getComputedStyle(document.querySelector('.screen .lines, .screen pre'), '::before').content";
+    assert_ne!(visitor.browser.evaluate(empty).await, "\"There is no output.\"");
+    stage.execute(0, quiet, true).await;
+    visitor.browser.until("document.querySelector('#head[data-state=succeeded]')").await;
+    visitor.browser.until(&format!("{empty} === '\"There is no output.\"'")).await;
+
+    // Its end is asked for while it runs: what was said about that stays true when it is over.
+    let run = stage.due(&job).await.id;
+    made(stage.claim(0, run).await);
+    stage.begin(0, run).await;
+    visitor.go(&format!("/runs/{run}")).await;
+    visitor.browser.submit("form[action$=\"/kill\"]", "").await;
+    visitor.browser.until("document.querySelector('#link.live')").await;
+    assert!(visitor.text("#head").await.contains("asked to kill it, and has not answered yet"));
+    made(stage.finish(0, run, false).await);
+    visitor.browser.until("!document.querySelector('#head details.ask')").await;
+    assert!(
+        !visitor.text("main").await.contains("being killed")
+            && !visitor.text("#head").await.contains("has not answered")
+    );
+
+    // Nobody began this one.
+    let cancelled = stage.run_at(&job, Utc::now() + TimeDelta::hours(1)).await.id;
+    visitor.go(&format!("/runs/{cancelled}")).await;
+    visitor.browser.submit("form[action$=\"/kill\"]", "").await;
+    let steps = visitor.text(".steps").await;
+    assert!(steps.contains("Cancelled") && !steps.contains("In queue") && !steps.contains("Started"), "{steps}");
+    stage.fixture.stop().await;
+}

@@ -146,3 +146,70 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
     drop(second);
     stage.fixture.stop().await;
 }
+
+#[tokio::test]
+async fn all_workers_are_shut_down_at_once_by_words_alone() {
+    let stage = Stage::start(2).await;
+    for worker in 0..2 {
+        tells(&stage, worker, Duty::Awake, None).await;
+    }
+    let asked = async || {
+        let mut asked = 0;
+        for worker in 0..2 {
+            let worker = stage.store().worker(stage.worker(worker)).await.expect("an answer").expect("a worker");
+            asked += usize::from(worker.open_request().is_some());
+        }
+        asked
+    };
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    visitor.browser.without_scripts().await;
+    visitor.go("/workers").await;
+    let all = "for (const box of document.querySelectorAll('[name=worker]')) box.checked = true;
+        document.querySelector('#action').value = 'shutdown'; document.querySelector('[name=pace][value=now]').checked = true;
+        document.querySelector('#reason').value = 'the <b>move</b>'";
+    visitor.browser.submit("#act", all).await;
+    for typed in ["", "shut down"] {
+        visitor.browser.submit(".sole form", &format!("document.querySelector('#words').value = {typed:?}")).await;
+        assert_eq!(asked().await, 0, "{typed:?}");
+    }
+    visitor.browser.submit(".sole form", "document.querySelector('#words').value = 'shut down 2 workers'").await;
+    assert_eq!(asked().await, 2);
+    let worker = stage.store().worker(stage.worker(0)).await.expect("an answer").expect("a worker");
+    assert_eq!(worker.open_request().expect("a request").reason, "the <b>move</b>");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_typed_is_there_when_something_is_missing() {
+    let stage = Stage::start(1).await;
+    tells(&stage, 0, Duty::Awake, None).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    visitor.go("/workers").await;
+    let fill =
+        "document.querySelector('#reason').value = 'a new disk'; document.querySelector('#action').value = 'sleep'";
+    visitor.browser.submit("#act", fill).await;
+    assert_eq!(visitor.text(".notice.bad").await, "Choose a worker.");
+    let kept = "[document.querySelector('#reason').value, document.querySelector('#action').value].join()";
+    assert_eq!(visitor.browser.evaluate(kept).await, "a new disk,sleep");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn why_a_worker_sleeps_is_told_as_long_as_it_does() {
+    let stage = Stage::start(1).await;
+    tells(&stage, 0, Duty::Awake, None).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    visitor.go("/workers").await;
+    let fill = "document.querySelector('[name=worker]').checked = true; document.querySelector('#reason').value = 'a new disk';
+        document.querySelector('#action').value = 'sleep'";
+    visitor.browser.submit("#act", fill).await;
+    let worker = stage.store().worker(stage.worker(0)).await.expect("an answer").expect("a worker");
+    let request = worker.open_request().expect("a request").request.id;
+    tells(&stage, 0, Duty::Asleep, Some(request)).await;
+    visitor.go("/workers").await;
+    assert!(visitor.text("#workers").await.contains("a new disk"));
+    tells(&stage, 0, Duty::Awake, None).await;
+    visitor.go("/workers").await;
+    assert!(!visitor.text("#workers").await.contains("a new disk"));
+    stage.fixture.stop().await;
+}

@@ -48,6 +48,8 @@ pub enum Input {
     One(Vec<Choice>),
     /// With some of these.
     Some(Vec<Choice>),
+    /// With one of those that the server finds, at this address, while it is typed.
+    Found(&'static str),
 }
 
 /// What can be chosen.
@@ -117,10 +119,15 @@ fn one(field: &Field, form: &Filled, mistakes: &Mistakes) -> Value {
         Input::Tick => ("tick", Vec::new()),
         Input::One(all) => ("one", choices(all)),
         Input::Some(all) => ("some", choices(all)),
+        Input::Found(_) => ("found", Vec::new()),
+    };
+    let found_at = match field.input {
+        Input::Found(address) => Some(address),
+        _ => None,
     };
     let wrong = mistakes.iter().find(|(name, _)| *name == field.name).map(|(_, what)| what.as_str());
     context! {
-        name => field.name, label => field.label, hint => field.hint, kind, choices, wrong,
+        name => field.name, label => field.label, hint => field.hint, kind, choices, wrong, found_at,
         value => typed.first().copied().unwrap_or_default(), ticked => form.ticked(field.name),
     }
 }

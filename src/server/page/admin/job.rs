@@ -3,6 +3,8 @@
 use chrono_tz::Tz;
 
 use super::fields::{Choice, Field, Group, Input, Mistakes};
+use super::meanwhile::Seen;
+use super::project::ADDRESSES;
 use super::reading::Reading;
 use crate::server::model::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Schedule, TemplateId};
 use crate::server::page::form::Filled;
@@ -26,14 +28,10 @@ pub struct Around {
     pub templates: Vec<Entry>,
     /// The pools.
     pub pools: Vec<Entry>,
-    /// The jobs that it can run after.
-    pub jobs: Vec<Entry>,
 }
 
 /// The fields.
 pub fn fields(around: &Around) -> Vec<Group> {
-    let mut parents = vec![Choice::new("", "no other")];
-    parents.extend(Choice::of(&around.jobs));
     let schedules = [("none", "not by itself"), ("interval", "every so often"), ("cron", "by a cron expression")];
     let schedules = schedules.map(|(value, label)| Choice::new(value, label)).to_vec();
     let meets = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace];
@@ -63,7 +61,8 @@ pub fn fields(around: &Around) -> Vec<Group> {
                 Field::new("zone", "Time zone of the cron expression", Input::Line).hint("Like Europe/Amsterdam."),
                 Field::new("excludes", "Not at these times of the day", Input::Text)
                     .hint("One stretch a line, in the server's zone, with a reason: 22:00 - 06:00 the backup runs."),
-                Field::new("parent", "It runs after", Input::One(parents)),
+                Field::new("parent", "It runs after", Input::Found("/parts/titles"))
+                    .hint("The title of another job, or its number, like #12. Empty: no other."),
                 Field::new("schedule_children_on_error", "Jobs that run after it run even if it fails", Input::Tick),
                 Field::new("enabled", "It runs when it is due", Input::Tick),
                 Field::new("disabled_reason", "If not, why", Input::Line),
@@ -85,25 +84,27 @@ pub fn fields(around: &Around) -> Vec<Group> {
                     Input::Number,
                 )
                 .hint("Empty: never."),
-                Field::new("notification_addresses", "Told of failures", Input::Text).hint("An address a line."),
+                Field::new("notification_addresses", "Told of failures", Input::Text).hint(ADDRESSES),
             ],
         },
     ]
 }
 
-/// A job.
+/// A job, whose parent was looked for.
 ///
 /// # Errors
 /// What is wrong.
-pub fn read(form: &Filled) -> Result<NewJob, Mistakes> {
+pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJob, Mistakes> {
     let mut reading = Reading::of(form);
     let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
     let template = reading.chosen("template", "a template", TemplateId::new);
     let pool = reading.chosen("pool", "a pool", PoolId::new);
     let description = reading.description();
+    let parent = reading.take("parent", parent);
     let schedule = schedule(&mut reading);
     let excludes = reading.take("excludes", rules::excludes(&form.script("excludes")));
     let reason = reading.take("disabled_reason", rules::reason(form.text("disabled_reason").unwrap_or_default()));
+    unused(&mut reading);
     let run_timeout = reading.count("run_timeout");
     let run_timeout = reading.take("run_timeout", rules::timeout(run_timeout));
     let times = reading.count("retry_times").unwrap_or(0);
@@ -116,7 +117,7 @@ pub fn read(form: &Filled) -> Result<NewJob, Mistakes> {
     let addresses = reading.take("notification_addresses", rules::addresses(&form.script("notification_addresses")));
     let read = (|| {
         Some(NewJob {
-            parent: form.text("parent").and_then(|id| id.parse().ok()).and_then(JobId::new),
+            parent: parent?,
             schedule: schedule?,
             excludes: excludes?,
             run_on_all_workers: form.ticked("run_on_all_workers"),
@@ -151,15 +152,48 @@ fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
     }
 }
 
-/// A job as a form.
-pub fn typed(job: &Job, zone: Tz) -> Filled {
+/// What was typed and would be dropped, as another field says that it does not count.
+fn unused(reading: &mut Reading<'_>) {
+    let form = reading.form;
+    let kind = form.text("schedule").unwrap_or_default();
+    let of_cron = "it counts only if the job runs by a cron expression: choose that, or take this back";
+    let dropped = [
+        ("every", kind != "interval", "it counts only if the job runs every so often: choose that, or take this back"),
+        ("cron", kind != "cron", of_cron),
+        ("zone", kind != "cron", of_cron),
+        ("disabled_reason", form.ticked("enabled"), "the job is enabled: it has no reason not to run"),
+    ];
+    let seen = Seen::read(form);
+    for (name, is_dropped, what) in dropped {
+        // What stood there when the form was opened is what the other field has just switched off. The zone always does.
+        let is_typed =
+            form.text(name).is_some() && seen.differs(form, name) && (name != "zone" || seen != Seen::default());
+        if is_dropped && is_typed {
+            reading.wrong(name, what);
+        }
+    }
+}
+
+/// A job as people choose it in a form.
+pub fn choice(id: JobId, title: &str) -> String {
+    format!("{title} #{id}")
+}
+
+/// What somebody typed to choose a job: a title, a number, or both.
+pub fn chosen(text: &str) -> (&str, Option<JobId>) {
+    let number = text.rsplit_once('#').and_then(|(title, id)| Some((title.trim(), JobId::new(id.parse().ok()?)?)));
+    number.map_or((text, None), |(title, id)| (title, Some(id)))
+}
+
+/// A job as a form, with the title of its parent.
+pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
     let mut pairs = Vec::new();
     let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
     let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
     put("title", job.title.clone());
     put("template", job.template.to_string());
     put("pool", job.pool.to_string());
-    put("parent", job.parent.map(|id| id.to_string()).unwrap_or_default());
+    put("parent", job.parent.map(|id| choice(id, parent.unwrap_or_default())).unwrap_or_default());
     put("script", job.script_content_partial.clone());
     put("description", job.description.clone());
     let (kind, every, cron, zone) = match &job.schedule {

@@ -5,6 +5,7 @@
 
 mod fields;
 mod job;
+mod meanwhile;
 mod project;
 mod reading;
 mod removal;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use minijinja::{Value, context};
 use serde::Deserialize;
 use url::Url;
@@ -27,16 +28,35 @@ use super::answer::Refusal;
 use super::form::Filled;
 use super::frame::{Head, Section};
 use super::notice::Notice;
+use super::shown::turns;
 use super::template::fill;
 use super::visit::{Actor, Visit};
 use crate::server::enrol;
+use crate::server::model::JobId;
 use crate::server::office::Office;
-use crate::server::store::{Entry, Removal, Thing};
-use fields::Mistakes;
-use save::Saved;
+use crate::server::store::{Entry, Removal, Thing, Version};
+use fields::{Group, Mistakes};
+use meanwhile::{Meanwhile, SEEN, Seen, VERSION};
+use save::{Saved, Unsaved};
 
-/// How many of a kind are listed at most.
+/// How many of a kind there are to choose from in a form at most.
 const LISTED: u32 = 5000;
+/// How many are listed at once.
+const PAGE: u32 = 100;
+/// What somebody else wrote is shown on its line up to this many bytes, else unfolded.
+const SHORT: usize = 80;
+/// How many titles are offered while one is typed.
+const OFFERED: u32 = 20;
+
+/// Which of a kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// With this in their titles.
+    text: String,
+    /// How many lists are passed over.
+    page: u32,
+}
 
 /// What is copied.
 #[derive(Debug, Default, Deserialize)]
@@ -54,10 +74,14 @@ pub(super) async fn entrance() -> Redirect {
 pub(super) async fn list(
     State(office): State<Arc<Office>>,
     Path(kind): Path<String>,
+    Query(wanted): Query<Wanted>,
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let thing = thing::named(&kind)?;
-    let entries = office.store.catalogue(thing, LISTED).await?;
+    let text = wanted.text.trim();
+    let past = u64::from(wanted.page) * u64::from(PAGE);
+    let (entries, total) = office.store.catalogue_page(thing, text, past, PAGE).await?;
+    let turns = turns(&format!("/admin/{kind}"), &[("text", text)], wanted.page, PAGE, total);
     let entry = |entry: &Entry| {
         context! {
             id => entry.id, title => &entry.title, enabled => entry.enabled, within => &entry.within,
@@ -69,7 +93,7 @@ pub(super) async fn list(
     let body = fill(
         "admin_list",
         context! {
-            kind, noun => thing::noun(thing), title => thing::title(thing), within, holds,
+            kind, noun => thing::noun(thing), title => thing::title(thing), within, holds, text, turns,
             tabs => thing::ALL.iter().map(tab).collect::<Vec<_>>(),
             entries => entries.iter().map(entry).collect::<Vec<_>>(),
         },
@@ -89,7 +113,9 @@ pub(super) async fn fresh(
         Some(id) => save::copied(save::typed(&office, thing, id).await?),
         None => save::blank(&office, thing),
     };
-    Ok(visit.show(head("New"), &shown(&office, &visit, thing, None, &form, &Vec::new()).await?))
+    let groups = save::fields(&office, thing, None).await?;
+    let form = marked(form, &groups, None);
+    Ok(visit.show(head("New"), &shown(&visit, thing, None, &Sheet::plain(&groups, &form))))
 }
 
 /// A form for one that is there.
@@ -99,8 +125,22 @@ pub(super) async fn edit(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let thing = thing::named(&kind)?;
-    let form = save::typed(&office, thing, id).await?;
-    Ok(visit.show(head("Edit"), &shown(&office, &visit, thing, Some(id), &form, &Vec::new()).await?))
+    let (groups, form) = stored(&office, thing, id).await?;
+    Ok(visit.show(head("Edit"), &shown(&visit, thing, Some(id), &Sheet::plain(&groups, &form))))
+}
+
+/// Titles of jobs like the one that is being typed, to choose from.
+pub(super) async fn titles(
+    State(office): State<Arc<Office>>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Refusal> {
+    let (found, _) = office.store.catalogue_page(Thing::Job, &wanted.text, 0, OFFERED).await?;
+    let title = |entry: &Entry| {
+        let value = JobId::new(entry.id).map(|id| job::choice(id, &entry.title));
+        context!(value, within => &entry.within)
+    };
+    let titles: Vec<Value> = found.iter().map(title).collect();
+    Ok(Html(fill("admin_titles", context!(titles)).to_string()).into_response())
 }
 
 /// A new one.
@@ -139,8 +179,8 @@ async fn write(
     let thing = thing::named(kind)?;
     let Saved { id: saved, title, secret } = match save::save(office, thing, id, form).await? {
         Ok(saved) => saved,
-        Err(mistakes) => {
-            let body = shown(office, visit, thing, id, form, &mistakes).await?;
+        Err(unsaved) => {
+            let body = again(office, visit, thing, id, form, unsaved).await?;
             let page = visit.show(head("Not saved"), &body);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
@@ -151,8 +191,55 @@ async fn write(
         return Ok(visit.show(head("The worker's file"), &body));
     }
     let done = if id.is_some() { "changed" } else { "made" };
-    let said = format!("{} {title} is {done}.", thing::capital(thing));
+    let said = format!("{} {title} was {done}.", thing::capital(thing));
     Ok(Notice::done(said).at(office, session, &thing::home(thing, saved)))
+}
+
+/// The form again that was not saved, with why.
+async fn again(
+    office: &Office,
+    visit: &Visit,
+    thing: Thing,
+    id: Option<i64>,
+    form: &Filled,
+    unsaved: Unsaved,
+) -> Result<Value, Refusal> {
+    match (unsaved, id) {
+        (Unsaved::Changed, Some(id)) => {
+            let (groups, now) = stored(office, thing, id).await?;
+            let (merged, meanwhile) = meanwhile::merge(&groups, form, &now);
+            // From here on, what is there now counts as seen.
+            let marks = now.pairs().filter(|(name, _)| [VERSION, SEEN].contains(name));
+            let form = marks.fold(merged, |form, (name, value)| form.with(name, value.to_owned()));
+            let sheet = Sheet { meanwhile, was_changed: true, ..Sheet::plain(&groups, &form) };
+            Ok(shown(visit, thing, Some(id), &sheet))
+        }
+        (Unsaved::Changed, None) => Err(Refusal::Malformed("What is new cannot have been changed.".to_owned())),
+        (Unsaved::Mistakes(mistakes), id) => {
+            let groups = save::fields(office, thing, id).await?;
+            Ok(shown(visit, thing, id, &Sheet { mistakes, ..Sheet::plain(&groups, form) }))
+        }
+    }
+}
+
+/// The fields of one that is there, and its form with the marks of what is there.
+async fn stored(office: &Office, thing: Thing, id: i64) -> Result<(Vec<Group>, Filled), Refusal> {
+    // The version first: what is changed between the two is refused, and not taken for seen.
+    let version = office.store.version(thing, id).await?;
+    let groups = save::fields(office, thing, Some(id)).await?;
+    let form = save::typed(office, thing, id).await?;
+    let form = marked(form, &groups, version);
+    Ok((groups, form))
+}
+
+/// A form with the marks of what stands in it.
+fn marked(form: Filled, groups: &[Group], version: Option<Version>) -> Filled {
+    let seen = Seen::of(groups, &form).text();
+    let form = form.with(SEEN, seen);
+    match version {
+        Some(version) => form.with(VERSION, version.text().to_owned()),
+        None => form,
+    }
 }
 
 /// Asks whether one is to be deleted.
@@ -161,13 +248,23 @@ pub(super) async fn doubt(
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
 ) -> Result<Response, Refusal> {
-    let thing = thing::named(&kind)?;
+    doubted(&office, &visit, &kind, id, None).await
+}
+
+async fn doubted(
+    office: &Office,
+    visit: &Visit,
+    kind: &str,
+    id: i64,
+    wrong: Option<String>,
+) -> Result<Response, Refusal> {
+    let thing = thing::named(kind)?;
     let weight = office.store.weight(thing, id).await?.ok_or_else(|| thing::unknown(thing, id))?;
     let body = fill(
         "admin_delete",
         context! {
             kind, id, noun => thing::noun(thing), title => &weight.title, lines => removal::told(&weight),
-            can => weight.active == 0, form_token => &visit.form_token,
+            can => weight.active == 0, by_name => removal::is_large(&weight), wrong, form_token => &visit.form_token,
         },
     );
     Ok(visit.show(head("Delete"), &body))
@@ -177,13 +274,20 @@ pub(super) async fn doubt(
 pub(super) async fn delete(
     State(office): State<Arc<Office>>,
     Path((kind, id)): Path<(String, i64)>,
+    visit: Visit,
     Actor(session): Actor,
-    _: Filled,
+    form: Filled,
 ) -> Result<Response, Refusal> {
     let thing = thing::named(&kind)?;
+    let weight = office.store.weight(thing, id).await?.ok_or_else(|| thing::unknown(thing, id))?;
+    if removal::is_large(&weight) && form.text("name") != Some(weight.title.trim()) {
+        let wrong = format!("Nothing is deleted: type the title, {}.", weight.title);
+        let page = doubted(&office, &visit, &kind, id, Some(wrong)).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
     let (notice, path) = match office.store.remove(thing, id).await? {
         Removal::Gone(weight) => {
-            let said = format!("{} {} is deleted.", thing::capital(thing), weight.title);
+            let said = format!("{} {} was deleted.", thing::capital(thing), weight.title);
             (Notice::done(said), format!("/admin/{kind}"))
         }
         Removal::Busy(weight) => {
@@ -204,15 +308,26 @@ fn head(title: &str) -> Head<'_> {
     Head { title, section: Section::Admin, script: None, by_project: None }
 }
 
-async fn shown(
-    office: &Office,
-    visit: &Visit,
-    thing: Thing,
-    id: Option<i64>,
-    form: &Filled,
-    mistakes: &Mistakes,
-) -> Result<Value, Refusal> {
-    let groups = save::fields(office, thing, id).await?;
+/// A form as it is shown.
+#[derive(Debug)]
+struct Sheet<'a> {
+    groups: &'a [Group],
+    form: &'a Filled,
+    /// What is wrong with what was typed.
+    mistakes: Mistakes,
+    /// Whether somebody else saved meanwhile, and which fields that changed.
+    was_changed: bool,
+    meanwhile: Vec<Meanwhile>,
+}
+
+impl<'a> Sheet<'a> {
+    fn plain(groups: &'a [Group], form: &'a Filled) -> Self {
+        Self { groups, form, mistakes: Vec::new(), was_changed: false, meanwhile: Vec::new() }
+    }
+}
+
+fn shown(visit: &Visit, thing: Thing, id: Option<i64>, sheet: &Sheet<'_>) -> Value {
+    let Sheet { groups, form, mistakes, was_changed, meanwhile } = sheet;
     let noun = thing::noun(thing);
     let title = match (id, form.text("title")) {
         (Some(_), Some(title)) => title.to_owned(),
@@ -221,12 +336,18 @@ async fn shown(
     };
     let kind = thing::path(thing);
     let action = id.map_or_else(|| format!("/admin/{kind}/new"), |id| format!("/admin/{kind}/{id}"));
-    Ok(fill(
+    let meanwhile = meanwhile.iter().map(|one| {
+        let is_long = one.now.len() > SHORT || one.now.contains('\n');
+        context!(name => one.name, label => one.label, now => &one.now, is_in_both => one.is_in_both, is_long)
+    });
+    fill(
         "admin_form",
         context! {
+            version => form.text(VERSION), seen => form.text(SEEN),
+            was_changed, meanwhile => meanwhile.collect::<Vec<_>>(),
             title, kind, id, action, view => id.and_then(|id| thing::view(thing, id)),
             back => format!("/admin/{kind}"), back_to => format!("All {kind}"), form_token => &visit.form_token,
-            mistakes => fields::told(&groups, mistakes), fields => fields::shown(&groups, form, mistakes),
+            mistakes => fields::told(groups, mistakes), fields => fields::shown(groups, form, mistakes),
         },
-    ))
+    )
 }

@@ -9,13 +9,17 @@ use crate::server::store::{Entry, Sheet};
 #[cfg(test)]
 mod tests;
 
+/// What is to be known of the addresses that are to be told of failures.
+pub const ADDRESSES: &str =
+    "An address a line. Nobody is told yet: this version sends nothing, and keeps the addresses.";
+
 /// Fields that things have alike.
 pub fn sheet(enabled: &'static str) -> Vec<Field> {
     vec![
         Field::new("title", "Title", Input::Line),
         Field::new("description", "Description", Input::Text),
         Field::new("enabled", enabled, Input::Tick),
-        Field::new("notification_addresses", "Told of failures", Input::Text).hint("An address a line."),
+        Field::new("notification_addresses", "Told of failures", Input::Text).hint(ADDRESSES),
     ]
 }
 

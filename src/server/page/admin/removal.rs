@@ -5,6 +5,15 @@ use crate::server::store::Weight;
 #[cfg(test)]
 mod tests;
 
+/// So many templates and jobs, or so many runs, are not deleted by a click alone.
+const MANY: u32 = 10;
+const MANY_RUNS: u32 = 100;
+
+/// Whether so much goes that its name is asked for.
+pub fn is_large(weight: &Weight) -> bool {
+    weight.templates + weight.jobs >= MANY || weight.runs >= MANY_RUNS
+}
+
 /// What goes with it, and what stays and misses it, in sentences.
 pub fn told(weight: &Weight) -> Vec<String> {
     let Weight { templates, jobs, runs, orphans, active, .. } = weight;

@@ -1,6 +1,7 @@
 //! Things as forms and forms as things: what the store has to do with it.
 
 use super::fields::{Group, Mistakes};
+use super::meanwhile::VERSION;
 use super::reading::typed as typed_sheet;
 use super::thing::unknown;
 use super::{LISTED, job, project, template, worker};
@@ -9,9 +10,12 @@ use crate::server::office::Office;
 use crate::server::page::answer::Refusal;
 use crate::server::page::form::Filled;
 use crate::server::store::lists::only;
-use crate::server::store::{Sheet, Store, StoreError, Thing};
+use crate::server::store::{Sheet, Store, StoreError, Thing, Version};
 use crate::server::{rules, token};
 use crate::wire::operator::MadeWorker;
+
+/// How many jobs are offered in place of one that there is not.
+const OFFERED: u32 = 5;
 
 /// What was saved.
 #[derive(Debug)]
@@ -33,10 +37,8 @@ pub async fn fields(office: &Office, thing: Thing, id: Option<i64>) -> Result<Ve
         Thing::Template => template::fields(&all(Thing::Project).await?),
         Thing::Worker => worker::fields(&all(Thing::Pool).await?, id.is_none()),
         Thing::Job => {
-            let mut jobs = all(Thing::Job).await?;
-            jobs.retain(|entry| Some(entry.id) != id);
             let (templates, pools) = (all(Thing::Template).await?, all(Thing::Pool).await?);
-            job::fields(&job::Around { templates, pools, jobs })
+            job::fields(&job::Around { templates, pools })
         }
     })
 }
@@ -116,19 +118,32 @@ pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Ref
         }
         Thing::Job => {
             let job = store.job(JobId::new(id).ok_or_else(gone)?).await?.ok_or_else(gone)?;
-            return Ok(job::typed(&job, office.settings.time_zone));
+            let parent = match job.parent {
+                Some(parent) => store.job(parent).await?.map(|parent| parent.title),
+                None => None,
+            };
+            return Ok(job::typed(&job, parent.as_deref(), office.settings.time_zone));
         }
     };
     Ok(Filled::of(pairs))
 }
 
-/// Saves what was typed, if nothing is wrong with it.
+/// Why nothing is saved.
+#[derive(Debug)]
+pub enum Unsaved {
+    /// Something is wrong with what was typed.
+    Mistakes(Mistakes),
+    /// It is not any more what the form was made of.
+    Changed,
+}
+
+/// Saves what was typed, if nothing is wrong with it and nobody else has saved since the form was made.
 pub async fn save(
     office: &Office,
     thing: Thing,
     id: Option<i64>,
     form: &Filled,
-) -> Result<Result<Saved, Mistakes>, Refusal> {
+) -> Result<Result<Saved, Unsaved>, Refusal> {
     if let Some(id) = id.filter(|id| *id <= 0) {
         return Err(unknown(thing, id));
     }
@@ -142,13 +157,19 @@ pub async fn save(
     match saved {
         Ok(Some(saved)) => Ok(Ok(saved)),
         Ok(None) => Err(unknown(thing, id.unwrap_or_default())),
-        Err(Stop::Mistakes(mistakes)) => Ok(Err(mistakes)),
-        Err(Stop::Store(StoreError::Conflict(what))) => Ok(Err(vec![(blamed(thing), what)])),
+        Err(Stop::Mistakes(mistakes)) => Ok(Err(Unsaved::Mistakes(mistakes))),
+        Err(Stop::Store(StoreError::Conflict(what))) => Ok(Err(Unsaved::Mistakes(vec![(blamed(thing), what)]))),
+        Err(Stop::Store(StoreError::Changed)) => Ok(Err(Unsaved::Changed)),
         Err(Stop::Store(error)) => Err(error.into()),
     }
 }
 
-/// Why nothing is saved.
+/// The version that a form was made of. One that brings none was made of none that is there.
+fn seen(form: &Filled) -> Version {
+    Version::read(form.text(VERSION).unwrap_or_default())
+}
+
+/// Why a save stops.
 enum Stop {
     /// Something is wrong with what was typed.
     Mistakes(Mistakes),
@@ -179,29 +200,54 @@ fn blamed(thing: Thing) -> &'static str {
 
 async fn save_project(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
     let (sheet, pools) = project::read_project(form)?;
-    let saved = store.save_project(id.and_then(ProjectId::new), &sheet, &pools).await?;
+    let saved = store.save_project(id.and_then(ProjectId::new), Some(&seen(form)), &sheet, &pools).await?;
     Ok(saved.map(|id| plain(id.get(), sheet.title)))
 }
 
 async fn save_pool(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
     let (sheet, workers) = project::read_pool(form)?;
-    let saved = store.save_pool(id.and_then(PoolId::new), &sheet, &workers).await?;
+    let saved = store.save_pool(id.and_then(PoolId::new), Some(&seen(form)), &sheet, &workers).await?;
     Ok(saved.map(|id| plain(id.get(), sheet.title)))
 }
 
 async fn save_template(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
     let (sheet, project, body) = template::read(form)?;
-    let saved = store.save_template(id.and_then(TemplateId::new), &sheet, project, &body).await?;
+    let (id, seen) = (id.and_then(TemplateId::new), seen(form));
+    let saved = store.save_template(id, Some(&seen), &sheet, project, &body).await?;
     Ok(saved.map(|id| plain(id.get(), sheet.title)))
 }
 
 async fn save_job(store: &Store, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
-    let new = job::read(form)?;
+    let parent = parent(store, form.text("parent").unwrap_or_default()).await?;
+    let new = job::read(form, parent)?;
     let gone = || vec![("template", "this template is gone".to_owned())];
     let template = store.template(new.template).await?.ok_or_else(gone)?;
     rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
-    let saved = store.save_job(id.and_then(JobId::new), &new).await?;
+    let saved = store.save_job(id.and_then(JobId::new), Some(&seen(form)), &new).await?;
     Ok(saved.map(|id| plain(id.get(), new.title)))
+}
+
+/// The job that somebody chose by its title, its number or both; or why there is no one such job.
+async fn parent(store: &Store, text: &str) -> Result<Result<Option<JobId>, String>, StoreError> {
+    if text.is_empty() {
+        return Ok(Ok(None));
+    }
+    // A title may look as if a number stood at its end.
+    if let [one] = store.jobs_of_title(text, 2).await?[..] {
+        return Ok(Ok(Some(one)));
+    }
+    let (title, number) = job::chosen(text);
+    if let Some(id) = number
+        && let Some(found) = store.job(id).await?
+        && (title.is_empty() || title == found.title)
+    {
+        return Ok(Ok(Some(id)));
+    }
+    let (like, _) = store.catalogue_page(Thing::Job, title, 0, OFFERED).await?;
+    let offered: Vec<String> =
+        like.iter().filter_map(|one| Some(job::choice(JobId::new(one.id)?, &one.title))).collect();
+    let offered = if offered.is_empty() { String::new() } else { format!("; is it {}?", offered.join(", or ")) };
+    Ok(Err(format!("{text:?} is no one job{offered}")))
 }
 
 fn plain(id: i64, title: String) -> Saved {
@@ -216,7 +262,8 @@ async fn save_worker(office: &Office, id: Option<i64>, form: &Filled) -> Result<
         None
     };
     let sheet = worker::read(form, secret.as_deref())?;
-    let Some(saved) = office.store.save_worker(id.and_then(WorkerId::new), &sheet).await? else { return Ok(None) };
+    let (id, seen) = (id.and_then(WorkerId::new), seen(form));
+    let Some(saved) = office.store.save_worker(id, Some(&seen), &sheet).await? else { return Ok(None) };
     let id = saved.get();
     let secret = secret.map(|secret| MadeWorker {
         id,

@@ -2,11 +2,14 @@
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";
+import { advance } from "./times.js";
 
 const job = document.getElementById("standing").dataset.job;
-const read = reader(() => `/parts/jobs/${job}`);
+const read = reader(() => `/parts/jobs/${job}`, advance);
 
 listen((message) => {
   const another = message.kind === "job" && message.job_id !== Number(job);
   if (message.event !== "log" && message.kind !== "worker" && !another) read("standing");
 });
+advance(document);
+setInterval(() => advance(document), 1000);

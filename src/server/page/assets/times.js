@@ -28,8 +28,13 @@ function duration(millis) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
 }
 
-// How far those things of a part are that go on, by the reader's clock.
+// How far those things of a part are that go on or come, by the reader's clock.
 export function advance(part) {
+  for (const coming of part.querySelectorAll("[data-due]")) {
+    const left = new Date(coming.dataset.due) - Date.now();
+    coming.textContent = left > 0 ? `due in ${duration(left)}` : `overdue by ${duration(-left)}`;
+    coming.classList.toggle("overdue", left <= 0);
+  }
   for (const going of part.querySelectorAll("[data-since]")) {
     const soFar = Math.max(0, Date.now() - new Date(going.dataset.since));
     const bar = going.querySelector("progress");

@@ -1,9 +1,8 @@
 //! The last runs of a job as a picture: how long each took, by its height, and how it ended, by colour and shape. Pure.
 
-use chrono::TimeDelta;
-
 use crate::server::model::Run;
 use crate::server::operator::state;
+use crate::server::page::shown::took;
 use crate::wire::operator::State;
 
 #[cfg(test)]
@@ -170,8 +169,7 @@ fn shown(state: State) -> String {
 
 /// How long its script ran.
 fn seconds(run: &Run) -> Option<f64> {
-    let length: TimeDelta = run.return_dts? - run.start_dts?;
-    Some(length.as_seconds_f64().max(0.0))
+    Some(took(run)?.as_seconds_f64().max(0.0))
 }
 
 impl Scale {

@@ -11,6 +11,7 @@ pub(super) mod view;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 
@@ -34,9 +35,7 @@ pub(super) async fn page(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let portrait = portrait(&office, &job).await?;
-    let head =
-        Head { title: &portrait.overview.job.title, section: Section::Jobs, script: Some("job"), by_project: None };
-    Ok(visit.show(head, &view::body(&portrait, viewer(&visit))))
+    Ok(shown(&visit, &portrait, ""))
 }
 
 /// What of it changes by itself.
@@ -46,7 +45,7 @@ pub(super) async fn part(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let portrait = portrait(&office, &job).await?;
-    Ok(Html(view::parts(&portrait, viewer(&visit))).into_response())
+    Ok(Html(view::parts(&portrait, viewer(&visit, ""))).into_response())
 }
 
 /// Makes a run that is due now.
@@ -58,7 +57,7 @@ pub(super) async fn run(
 ) -> Result<Response, Refusal> {
     let id = known(&office, &job).await?;
     let run = office.store.run_now(id, form.ticked("children"), Asker::Dashboard, Utc::now()).await?;
-    Ok(Notice::done(format!("Run {} is due now.", run.id)).at(&office, &session, &format!("/runs/{}", run.id)))
+    Ok(Notice::done(format!("Run {} was asked for.", run.id)).at(&office, &session, &format!("/runs/{}", run.id)))
 }
 
 /// Lets it run when it is due.
@@ -70,29 +69,41 @@ pub(super) async fn enable(
 ) -> Result<Response, Refusal> {
     let id = known(&office, &job).await?;
     office.store.enable_job(id, true, "").await?;
-    Ok(Notice::done("The job is enabled.").at(&office, &session, &format!("/jobs/{id}")))
+    Ok(Notice::done("The job was enabled.").at(&office, &session, &format!("/jobs/{id}")))
 }
 
 /// Lets it not, for a reason.
 pub(super) async fn disable(
     State(office): State<Arc<Office>>,
     Path(job): Path<String>,
+    mut visit: Visit,
     Actor(session): Actor,
     form: Filled,
 ) -> Result<Response, Refusal> {
     let id = known(&office, &job).await?;
-    let notice = match rules::reason(form.text("reason").unwrap_or_default()) {
+    let typed = form.text("reason").unwrap_or_default();
+    match rules::reason(typed) {
         Ok(reason) => {
             office.store.enable_job(id, false, reason).await?;
-            Notice::done("The job is disabled.")
+            Ok(Notice::done("The job was disabled.").at(&office, &session, &format!("/jobs/{id}")))
         }
-        Err(broken) => Notice::refused(format!("Not disabled: {broken}.")),
-    };
-    Ok(notice.at(&office, &session, &format!("/jobs/{id}")))
+        Err(broken) => {
+            // With what was typed, so that it can be made shorter.
+            visit.notice = Some(Notice::refused(format!("Not disabled: {broken}.")));
+            let page = shown(&visit, &portrait(&office, &job).await?, typed);
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+    }
 }
 
-fn viewer(visit: &Visit) -> Viewer<'_> {
-    Viewer { form_token: &visit.form_token, zone: visit.zone, now: Utc::now() }
+fn viewer<'a>(visit: &'a Visit, typed: &'a str) -> Viewer<'a> {
+    Viewer { form_token: &visit.form_token, zone: visit.zone, now: Utc::now(), typed }
+}
+
+fn shown(visit: &Visit, portrait: &Portrait, typed: &str) -> Response {
+    let title = &portrait.overview.job.title;
+    let head = Head { title, section: Section::Jobs, script: Some("job"), by_project: None };
+    visit.show(head, &view::body(portrait, viewer(visit, typed)))
 }
 
 fn id(text: &str) -> Result<JobId, Refusal> {

@@ -9,7 +9,7 @@ use super::highlight::{Piece, pieces};
 use super::history::{self, Bar, End, Picture, picture};
 use crate::server::model::{Concurrency, Fire, FireKind, Instant, Job, OnLost, Run, Template};
 use crate::server::page::sentence::sentence;
-use crate::server::page::shown::{badge, duration, exit, short_time, time};
+use crate::server::page::shown::{badge, due, duration, exit, short_time, time, took};
 use crate::server::page::template::fill;
 use crate::server::schedule::{exclude_in_words, in_words};
 use crate::server::store::{Course, Frame, JobOverview, Kin};
@@ -52,6 +52,8 @@ pub struct Viewer<'a> {
     pub zone: Tz,
     /// What time it is.
     pub now: Instant,
+    /// The reason that was typed and not taken.
+    pub typed: &'a str,
 }
 
 /// The page, without its frame.
@@ -88,7 +90,8 @@ fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         schedule => in_words(&job.schedule),
         after => after.map(|kin| context!(id => kin.id.get(), title => &kin.title)),
         excludes => job.excludes.iter().map(exclude_in_words).collect::<Vec<_>>(),
-        next => next.map(|at| time(at, zone)),
+        next => next.map(|at| context!(at => time(at, zone), due => due(at, viewer.now))),
+        off => [&around.project, &around.template, &around.pool].iter().any(|frame| !frame.enabled),
         last => last.as_ref().map(|run| context!(id => run.id.get(), badge => badge(run), exit => exit(run.exit))),
         fail_times => job.fail_times,
         has_children => portrait.family.iter().any(|kin| kin.parent == Some(job.id)),
@@ -96,7 +99,10 @@ fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         facts => facts.iter().take(FACTS).cloned().collect::<Vec<_>>(),
         more_facts => facts.iter().skip(FACTS).cloned().collect::<Vec<_>>(),
     };
-    fill("job_standing", context!(job => standing, id => job.id.get(), form_token => viewer.form_token))
+    fill(
+        "job_standing",
+        context!(job => standing, id => job.id.get(), form_token => viewer.form_token, typed => viewer.typed),
+    )
 }
 
 fn happened(fact: &Fire, zone: Tz) -> Value {
@@ -119,7 +125,7 @@ fn past(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
         .map(|run| {
             context! {
                 id => run.id.get(), badge => badge(run), exit => exit(run.exit), due => time(run.schedule_dts, zone),
-                took => run.start_dts.zip(run.return_dts).map(|(start, end)| duration(end - start)),
+                took => took(run).map(duration),
             }
         })
         .collect();
@@ -222,7 +228,8 @@ fn settings(job: &Job) -> Vec<Value> {
         settings.push(setting("It is disabled", format!("after failing more than {times} times in a row")));
     }
     if !job.notification_addresses.is_empty() {
-        settings.push(setting("Told of failures", job.notification_addresses.replace('\n', ", ")));
+        let addresses = job.notification_addresses.replace('\n', ", ");
+        settings.push(setting("To be told of failures", format!("{addresses} (this version sends nothing yet)")));
     }
     settings
 }

@@ -93,6 +93,11 @@ impl Asked {
         self.sought == Sought::default() && self.word.is_none()
     }
 
+    /// Whether runs of the lanes that are shown are left out.
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.sought != Sought::default() || self.after.is_some()
+    }
+
     /// The address of a lane alone, after a run or from its beginning.
     pub(super) fn address(&self, lane: State, after: Option<Mark>) -> String {
         let mut address = url::form_urlencoded::Serializer::new(String::new());

@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use super::asked::{Asked, lane_word};
 use crate::server::model::{Instant, JobId, Run, State};
 use crate::server::operator;
-use crate::server::page::shown::{badge, duration, exit, short_time};
+use crate::server::page::shown::{badge, due, duration, exit, short_time, took};
 use crate::server::page::template::fill;
 use crate::server::store::{LaneRun, Mark, RunOverview};
 
@@ -40,6 +40,8 @@ pub(super) fn part(lane: &Lane, asked: &Asked, now: Instant, zone: Tz) -> Value 
         State::Started => ("Started", "Nothing runs."),
         State::Completed => ("Completed", "Nothing has ended."),
     };
+    // There may be others that are not asked for.
+    let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
     let more = lane.has_more.then(|| {
         let after = lane.runs.last().map(|LaneRun { run, .. }| Mark { at: place(&run.run), run: run.run.id });
         asked.address(lane.state, after.filter(|_| asked.is_alone()))
@@ -66,13 +68,14 @@ fn place(run: &Run) -> Instant {
 
 fn card(run: &LaneRun, lane: &Lane, now: Instant, zone: Tz) -> Value {
     let LaneRun { run: RunOverview { run, title, worker }, project } = run;
-    let took = run.start_dts.zip(run.return_dts).map(|(start, end)| duration(end - start));
+    let took = took(run).map(duration);
+    let due = (lane.state == State::Scheduled).then(|| due(run.schedule_dts, now));
     let going = run.start_dts.filter(|_| lane.state == State::Started);
     let usual = lane.usual.get(&run.job).copied();
     context! {
         id => run.id.get(), title, worker, project, took, exit => exit(run.exit),
         state => operator::state(run).word(), badge => badge(run),
-        at => short_time(place(run), now, zone),
+        at => short_time(place(run), now, zone), due,
         going => going.map(|since| progress(since, usual, now)),
         retry => run.retry_of.is_some(), manual => run.is_manual, attempt => run.attempt.0,
     }

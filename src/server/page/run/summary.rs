@@ -7,7 +7,7 @@ use super::log::{self, Excerpt};
 use super::timeline::timeline;
 use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
 use crate::server::operator;
-use crate::server::page::shown::{badge, exit, time};
+use crate::server::page::shown::{badge, exit, time, was_cancelled};
 use crate::server::page::template::fill;
 use crate::server::store::{Other, RunOverview, Somebody, Story};
 
@@ -39,11 +39,12 @@ impl Summary<'_> {
         let story = self.story;
         let state = operator::state(run);
         let kills: Vec<Value> = story.kills.iter().map(|(kill, by)| killed(kill, by.as_ref(), zone)).collect();
-        let is_killed = story.kills.iter().any(|(kill, _)| kill.execute_dts.is_none());
+        let open = story.kills.iter().map(|(kill, _)| kill).filter(|kill| kill.execute_dts.is_none());
+        let ending = (!state.is_over()).then(|| open.map(ending).last()).flatten();
         let context = context! {
             id => run.id.get(), job => run.job.get(), title, worker, form_token,
             state => state.word(), over => state.is_over(), badge => badge(run), exit => exit(run.exit),
-            scheduled => run.state() == State::Scheduled, is_killed => is_killed && !state.is_over(),
+            scheduled => run.state() == State::Scheduled, ending, cancelled => was_cancelled(run),
             project => story.project.1.as_str(), project_id => story.project.0.get(), pool => story.pool.as_str(),
             attempt => run.attempt.0, losses => run.losses, pid => run.pid.filter(|_| !state.is_over()),
             retry_of => run.retry_of.map(|(run, number)| context!(id => run.get(), number)),
@@ -69,6 +70,14 @@ fn asker(by: &Somebody) -> String {
         (Asker::Client, _) => "a client of the REST API".to_owned(),
         (Asker::Worker(_), Some(title)) => format!("worker {title}"),
         (Asker::Worker(_), None) => "a worker that is gone".to_owned(),
+    }
+}
+
+/// How far a request is that a run ends.
+fn ending(kill: &KillRequest) -> &'static str {
+    match kill.enqueue_dts {
+        Some(_) => "It is being killed: its worker has taken the request.",
+        None => "Its worker is asked to kill it, and has not answered yet.",
     }
 }
 

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use crate::server::model::{Instant, Run};
-use crate::server::page::shown::{duration, time};
+use crate::server::page::shown::{due, duration, time, was_cancelled};
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +29,9 @@ struct Phase {
 /// The phases that a run has passed or is in.
 fn phases(run: &Run) -> Vec<Phase> {
     let Run { schedule_dts, enqueue_dts, start_dts, return_dts, .. } = run;
+    if was_cancelled(run) {
+        return vec![Phase { word: "waited", from: *schedule_dts, to: *return_dts }];
+    }
     let mut phases = vec![Phase { word: "waited", from: *schedule_dts, to: enqueue_dts.or(*return_dts) }];
     if let Some(from) = *enqueue_dts {
         phases.push(Phase { word: "in queue", from, to: start_dts.or(*return_dts) });
@@ -56,16 +59,20 @@ pub(super) fn timeline(run: &Run, now: Instant, zone: Tz) -> Value {
     });
     let bars: Vec<Value> = shown.collect();
     let step = |word, at: Option<Instant>| context!(word, at => at.map(|at| time(at, zone)));
-    let steps = [
-        step("Scheduled", Some(run.schedule_dts)),
-        step("In queue", run.enqueue_dts),
-        step("Started", run.start_dts),
-        step("Returned", run.return_dts),
-    ];
+    let steps = if was_cancelled(run) {
+        vec![step("Scheduled", Some(run.schedule_dts)), step("Cancelled", run.return_dts)]
+    } else {
+        vec![
+            step("Scheduled", Some(run.schedule_dts)),
+            step("In queue", run.enqueue_dts),
+            step("Started", run.start_dts),
+            step("Returned", run.return_dts),
+        ]
+    };
     let told: Vec<String> = phases.iter().zip(&spans).map(|(phase, span)| told(phase, *span)).collect();
-    let coming = (run.schedule_dts > now && run.enqueue_dts.is_none() && run.return_dts.is_none())
-        .then(|| duration(run.schedule_dts - now));
-    context!(bars, steps => steps.to_vec(), told => told.join(", "), coming)
+    let waits = run.enqueue_dts.is_none() && run.return_dts.is_none();
+    let coming = waits.then(|| due(run.schedule_dts, now));
+    context!(bars, steps, told => told.join(", "), coming)
 }
 
 fn told(phase: &Phase, span: TimeDelta) -> String {

@@ -1,10 +1,12 @@
 //! Workers and pools: how each stands, what it does, and what may be asked of it.
 
+mod grave;
 mod view;
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 use minijinja::Value;
@@ -20,6 +22,7 @@ use crate::server::office::Office;
 use crate::server::rules;
 use crate::server::store::Wish;
 use crate::server::store::lists::{Ask, Scope};
+use grave::Grave;
 use view::{Asked, Staff};
 
 /// How many workers, and pools, are listed at most.
@@ -29,30 +32,45 @@ const RUNS: u32 = 2000;
 /// Whose wish it is that comes from a page.
 const BY: &str = "operator";
 
+/// What stands around it. A page that is an answer to a form is not read anew.
+const HEAD: Head<'_> = Head { title: "Workers", section: Section::Workers, script: None, by_project: None };
+
 /// The page.
 pub(super) async fn page(State(office): State<Arc<Office>>, visit: Visit) -> Result<Response, Refusal> {
-    let body = view::body(&staff(&office).await?, &visit.form_token, visit.zone);
-    let head = Head { title: "Workers", section: Section::Workers, script: Some("workers"), by_project: None };
+    let body = view::body(&staff(&office).await?, &Filled::default(), &visit.form_token, visit.zone);
+    let head = Head { script: Some("workers"), ..HEAD };
     Ok(visit.show(head, &body))
 }
 
 /// What of it changes.
 pub(super) async fn part(State(office): State<Arc<Office>>, visit: Visit) -> Result<Response, Refusal> {
-    let parts: [Value; 2] = view::parts(&staff(&office).await?, visit.zone);
+    let parts: [Value; 2] = view::parts(&staff(&office).await?, &Filled::default(), visit.zone);
     Ok(Html(parts.map(|part| part.to_string()).concat()).into_response())
 }
 
 /// Asks something of workers.
 pub(super) async fn act(
     State(office): State<Arc<Office>>,
+    mut visit: Visit,
     Actor(session): Actor,
     form: Filled,
 ) -> Result<Response, Refusal> {
-    let notice = match wish(&form) {
-        Ok((workers, wish)) => ask(&office, &workers, &wish).await?,
-        Err(what) => Notice::refused(what),
+    let (workers, wish) = match wish(&form) {
+        Ok(wanted) => wanted,
+        Err(what) => {
+            // With what was chosen and typed.
+            visit.notice = Some(Notice::refused(what));
+            let body = view::body(&staff(&office).await?, &form, &visit.form_token, visit.zone);
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
+        }
     };
-    Ok(notice.at(&office, &session, "/workers"))
+    let staff = staff(&office).await?;
+    let grave = Grave::of(&staff, &workers, &wish);
+    if let Some(grave) = grave.filter(|grave| form.text("words") != Some(grave.words.as_str())) {
+        let body = grave.body(&workers, &wish, &form, &visit.form_token);
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
+    }
+    Ok(ask(&office, &workers, &wish).await?.at(&office, &session, "/workers"))
 }
 
 /// Who is to do what.

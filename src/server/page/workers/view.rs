@@ -7,14 +7,15 @@ use minijinja::{Value, context};
 
 use crate::run::{Action, Pace};
 use crate::server::duty::{self, Cannot, Shown, Verdict};
-use crate::server::model::{Instant, Pool, WorkerId};
+use crate::server::model::{Instant, Pool, Worker, WorkerId};
+use crate::server::page::form::Filled;
 use crate::server::page::notice::Notice;
 use crate::server::page::shown::short_time;
 use crate::server::page::template::fill;
 use crate::server::store::{RunOverview, WorkerOverview};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// How many runs of a worker are named.
 const NAMED: usize = 8;
@@ -43,21 +44,29 @@ pub struct Asked {
     pub became: Result<Verdict, Cannot>,
 }
 
-/// The page, without its frame.
-pub fn body(staff: &Staff, form_token: &str, zone: Tz) -> Value {
-    let [workers, pools] = parts(staff, zone);
+/// The page, without its frame, and with what was chosen and typed already.
+pub fn body(staff: &Staff, typed: &Filled, form_token: &str, zone: Tz) -> Value {
+    let [workers, pools] = parts(staff, typed, zone);
     let actions = [
         (Action::Sleep, "Send to sleep"),
         (Action::Wake, "Wake up"),
         (Action::Restart, "Restart"),
         (Action::Shutdown, "Shut down"),
     ];
-    let actions = actions.map(|(action, label)| context!(value => action.word(), label)).to_vec();
-    fill("workers", context!(workers, pools, actions, form_token, some => !staff.workers.is_empty()))
+    let actions = actions.map(|(action, label)| {
+        let value = action.word();
+        context!(value, label, chosen => typed.text("action") == Some(value))
+    });
+    let context = context! {
+        workers, pools, actions => actions.to_vec(), form_token, some => !staff.workers.is_empty(),
+        now => typed.text("pace") == Some("now"), reason => typed.text("reason"),
+    };
+    fill("workers", context)
 }
 
 /// What of it changes by itself: the workers, the pools.
-pub fn parts(staff: &Staff, zone: Tz) -> [Value; 2] {
+pub fn parts(staff: &Staff, typed: &Filled, zone: Tz) -> [Value; 2] {
+    let chosen: Vec<&str> = typed.all("worker").collect();
     let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
     for (worker, run) in staff.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
         runs.entry(worker).or_default().push(run);
@@ -65,17 +74,21 @@ pub fn parts(staff: &Staff, zone: Tz) -> [Value; 2] {
     let workers: Vec<Value> = staff
         .workers
         .iter()
-        .map(|worker| row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), staff, zone))
+        .map(|worker| {
+            let is_chosen = chosen.contains(&worker.worker.id.to_string().as_str());
+            row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), is_chosen, staff, zone)
+        })
         .collect();
     let pools: Vec<Value> = staff.pools.iter().map(|(pool, members)| of_pool(pool, members, staff)).collect();
     [fill("workers_list", context!(workers)), fill("pools_list", context!(pools))]
 }
 
-fn row(overview: &WorkerOverview, runs: &[&RunOverview], staff: &Staff, zone: Tz) -> Value {
+fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &Staff, zone: Tz) -> Value {
     let WorkerOverview { worker, pools, runs: count } = overview;
     let at = |at: Instant| short_time(at, staff.now, zone);
     let report = worker.report.as_ref();
     let state = duty::shown(worker, staff.silent);
+    let told = report.filter(|_| !matches!(state, Shown::Lost | Shown::Offline));
     let actions: Vec<&str> = Action::ALL
         .into_iter()
         .filter(|action| duty::ask(worker, *action, Pace::Now).is_ok())
@@ -86,14 +99,40 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], staff: &Staff, zone: Tz
         id => worker.id.get(), title => &worker.title,
         key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
         enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
-        since => report.map(|report| at(report.since)), request => request(overview, staff, zone),
-        actions => actions.join(" "), can => !actions.is_empty(),
+        since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
+        followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
+        is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
         is_original => report.is_none() && worker.heard().is_some(),
-        taken => report.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
+        // What it told last says nothing any more of one that is silent or gone.
+        taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
-        outbox => report.map(|report| report.outbox), version => worker.worker_version.as_deref(),
+        outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
         heard => worker.heard().map(at), pools => pools.join(", "),
     }
+}
+
+/// Since when a worker is in its state, and how that is said: one that is lost was heard of last then.
+fn since(worker: &Worker, state: Shown) -> Option<(&'static str, Instant)> {
+    match state {
+        Shown::Lost => Some(("silent since", worker.heard()?)),
+        _ => Some(("since", worker.report?.since)),
+    }
+}
+
+/// Who asked a worker to be as it is, and why, if somebody did.
+fn followed(overview: &WorkerOverview, state: Shown, staff: &Staff, zone: Tz) -> Option<Value> {
+    let worker = &overview.worker;
+    let asked = worker.asked.as_ref()?;
+    let (confirmed, _) = asked.over.filter(|(_, end)| *end == duty::End::Confirmed)?;
+    let is_so = match asked.request.action {
+        Action::Sleep => state == Shown::Asleep,
+        Action::Shutdown => state == Shown::Offline,
+        Action::Restart | Action::Wake => false,
+    };
+    // Whatever it did since then, nobody asked for here.
+    let is_still = worker.report.is_some_and(|report| report.since <= confirmed);
+    (is_so && is_still)
+        .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
 }
 
 /// What is asked of a worker until it has confirmed it.
@@ -174,7 +213,8 @@ pub fn told(asked: &[Asked], action: Action) -> Notice {
     if good { Notice::done(said.join(" ")) } else { Notice::refused(said.join(" ")) }
 }
 
-fn verb(action: Action) -> &'static str {
+/// An action as a verb, to people.
+pub(super) fn verb(action: Action) -> &'static str {
     match action {
         Action::Shutdown => "shut down",
         Action::Restart => "restart",

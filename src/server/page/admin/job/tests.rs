@@ -1,7 +1,7 @@
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 
-use super::{blank, read, typed};
+use super::{blank, choice, chosen, read, typed};
 use crate::server::model::{Concurrency, Exclude, Job, JobId, OnLost, Retry, Schedule, Unit};
 use crate::server::page::form::Filled;
 use crate::server::page::job::sample;
@@ -38,7 +38,7 @@ fn every_field_of_a_job_can_be_read_as_it_was_written() {
     };
     let every = |every, unit| Job { schedule: Schedule::Interval { every, unit }, ..plain.clone() };
     for job in [plain.clone(), full, every(1, Unit::Hour), every(15, Unit::Minute), every(2, Unit::Month)] {
-        let new = read(&typed(&job, Tz::UTC)).unwrap();
+        let new = read(&typed(&job, Some("before"), Tz::UTC), Ok(job.parent)).unwrap();
         let parts = (new.title, new.template, new.pool, new.script, new.parent, new.description);
         let expected = job.clone();
         assert_eq!(
@@ -67,7 +67,7 @@ fn every_field_of_a_job_can_be_read_as_it_was_written() {
 #[test]
 fn all_that_is_wrong_is_told() {
     let form = with(
-        &typed(&sample::job(), Tz::UTC),
+        &typed(&sample::job(), None, Tz::UTC),
         &[
             ("title", ""),
             ("template", "none"),
@@ -83,7 +83,8 @@ fn all_that_is_wrong_is_told() {
             ("notification_addresses", "me"),
         ],
     );
-    let told: Vec<String> = read(&form).unwrap_err().iter().map(|(name, what)| format!("{name}: {what}")).collect();
+    let told: Vec<String> =
+        read(&form, Ok(None)).unwrap_err().iter().map(|(name, what)| format!("{name}: {what}")).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     title: a title has 1 to 255 characters on one line
     template: choose a template
@@ -101,6 +102,22 @@ fn all_that_is_wrong_is_told() {
 
 #[test]
 fn a_new_job_lacks_what_nobody_can_know_for_it() {
-    let missing: Vec<&str> = read(&blank(Tz::UTC)).unwrap_err().into_iter().map(|(name, _)| name).collect();
+    let missing: Vec<&str> = read(&blank(Tz::UTC), Ok(None)).unwrap_err().into_iter().map(|(name, _)| name).collect();
     assert_eq!(missing, ["title", "template", "pool"]);
+}
+
+#[test]
+fn a_parent_is_chosen_by_its_title_or_number_or_both() {
+    let id = JobId::new(12);
+    for (text, title, number) in [
+        ("nightly", "nightly", None),
+        ("#12", "", id),
+        ("nightly #12", "nightly", id),
+        ("a # b #12", "a # b", id),
+        ("12", "12", None),
+        ("nightly #x", "nightly #x", None),
+    ] {
+        assert_eq!(chosen(text), (title, number), "{text}");
+    }
+    assert_eq!(chosen(&choice(id.unwrap(), "a # b")), ("a # b", id));
 }

@@ -1,4 +1,4 @@
-use super::told;
+use super::{is_large, told};
 use crate::server::store::Weight;
 
 #[test]
@@ -19,4 +19,11 @@ fn what_goes_with_a_thing_is_told_before() {
     With it 3 jobs are deleted for good. 2 jobs run after it and stay: nothing starts them any more.
     Not now: 1 run of it is under way. Kill what is not to finish, or wait.
     "#);
+}
+
+#[test]
+fn what_is_large_asks_for_its_name() {
+    let weight = |templates, jobs, runs| is_large(&Weight { templates, jobs, runs, ..Weight::default() });
+    assert!(!weight(0, 0, 0) && !weight(4, 5, 99));
+    assert!(weight(5, 5, 0) && weight(0, 1_250, 26_250) && weight(0, 0, 100));
 }

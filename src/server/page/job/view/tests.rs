@@ -54,7 +54,7 @@ fn portrait() -> Portrait {
 
 fn viewer() -> Viewer<'static> {
     let now = Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap();
-    Viewer { form_token: "F00", zone: Tz::Europe__Amsterdam, now }
+    Viewer { form_token: "F00", zone: Tz::Europe__Amsterdam, now, typed: "" }
 }
 
 #[test]

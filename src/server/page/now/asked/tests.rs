@@ -15,6 +15,7 @@ fn an_address_says_what_is_sought() {
         project: ProjectId::new(2),
         job: JobId::new(3),
         text: Some("back %up".to_owned()),
+        titled: Vec::new(),
         end: Some(End::Failed),
     };
     assert_eq!((&asked.sought, asked.lanes()), (&sought, vec![State::Completed]));

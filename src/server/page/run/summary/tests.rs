@@ -73,7 +73,11 @@ fn what_can_be_done_about_a_run_depends_on_where_it_stands() {
     let scheduled = |run: &mut Run| {
         (run.enqueue_dts, run.start_dts, run.return_dts, run.return_success, run.exit) = (None, None, None, None, None);
     };
-    assert!(has(going, "Kill run 12") && has(going, "It is being killed") && has(going, "process 4711"));
+    assert!(
+        has(going, "Kill run 12")
+            && has(going, "Its worker is asked to kill it, and has not answered yet")
+            && has(going, "process 4711")
+    );
     assert!(has(scheduled, "Cancel run 12"));
     assert!(!has(|_| {}, "/kill") && !has(|_| {}, "process 4711"));
     for change in [going, scheduled, |_: &mut Run| {}] {

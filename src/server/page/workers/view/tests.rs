@@ -5,14 +5,15 @@ use super::{Asked, Staff, body, parts, told};
 use crate::run::{Action, ApiKey, Duty, Pace, Request, RequestId, Secret};
 use crate::server::duty::{self, Cannot, Report, Verdict};
 use crate::server::model::{Instant, Pool, PoolId, Worker, WorkerId};
+use crate::server::page::form::Filled;
 use crate::server::page::job::sample;
 use crate::server::store::{RunOverview, WorkerOverview};
 
-fn now() -> Instant {
+pub fn now() -> Instant {
     Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
 }
 
-fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
+pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
     let report = Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true };
     let mut worker = Worker {
         id: WorkerId::new(id).unwrap(),
@@ -69,13 +70,13 @@ fn staff() -> Staff {
 
 #[test]
 fn workers_look_like_this() {
-    insta::assert_snapshot!(body(&staff(), "F00", Tz::UTC));
+    insta::assert_snapshot!(body(&staff(), &Filled::default(), "F00", Tz::UTC));
 }
 
 #[test]
 fn where_there_is_nobody_there_is_nothing_to_ask() {
     let nobody = Staff { workers: Vec::new(), pools: Vec::new(), runs: Vec::new(), ..staff() };
-    let page = body(&nobody, "F00", Tz::UTC).to_string();
+    let page = body(&nobody, &Filled::default(), "F00", Tz::UTC).to_string();
     assert!(page.contains("no workers yet") && page.contains("no pools yet") && !page.contains("Choose an action"));
 }
 
@@ -89,7 +90,7 @@ fn what_comes_from_outside_is_escaped() {
     first.pools = vec![evil.to_owned()];
     staff.pools[0].0.title = evil.to_owned();
     staff.runs[0].title = evil.to_owned();
-    let page = parts(&staff, Tz::UTC).map(|part| part.to_string()).concat();
+    let page = parts(&staff, &Filled::default(), Tz::UTC).map(|part| part.to_string()).concat();
     assert!(!page.contains("<script>alert") && !page.contains("s3cr3t"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 7, "{page}");
 }
