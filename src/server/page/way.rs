@@ -8,8 +8,8 @@ mod tests;
 
 /// The front page.
 pub(super) const FRONT: &str = "/";
-/// A longer address is none of ours.
-const LONGEST: usize = 2000;
+/// A longer address, in bytes, would leave no room for the token in the form of the login.
+const LONGEST: usize = 900;
 
 /// An address on this server; the front page in place of anything that a browser could take for another site, and of
 /// what is no page to come back to.

@@ -117,7 +117,7 @@ impl StoreError {
         match self {
             Self::Unwritable(_) => true,
             Self::Ask(error) => outage::is_outage(error),
-            Self::Open { .. } | Self::Newer { .. } | Self::Conflict(_) => false,
+            Self::Open { .. } | Self::Newer { .. } | Self::Conflict(_) | Self::Changed => false,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Summary<'_> {
         let state = operator::state(run);
         let kills: Vec<Value> = story.kills.iter().map(|(kill, by)| killed(kill, by.as_ref(), zone)).collect();
         let open = story.kills.iter().map(|(kill, _)| kill).filter(|kill| kill.execute_dts.is_none());
-        let ending = (!state.is_over()).then(|| open.map(ending).last()).flatten();
+        let ending = (!state.is_over()).then(|| open.map(ending).next_back()).flatten();
         let context = context! {
             id => run.id.get(), job => run.job.get(), title, worker, form_token,
             state => state.word(), over => state.is_over(), badge => badge(run), exit => exit(run.exit),

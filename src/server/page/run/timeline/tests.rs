@@ -37,7 +37,10 @@ fn a_course_is_told_as_far_as_it_has_come() {
 #[test]
 fn a_run_that_is_not_due_yet_says_when() {
     let run = Run { schedule_dts: at(200), ..run(None, None, None) };
-    assert_eq!(timeline(&run, at(100), Tz::UTC).get_attr("coming").unwrap().to_string().split_once('>').unwrap().1, "due in 1 min 40 s</span>");
+    assert_eq!(
+        timeline(&run, at(100), Tz::UTC).get_attr("coming").unwrap().to_string().split_once('>').unwrap().1,
+        "due in 1 min 40 s</span>"
+    );
     assert_eq!(phases(&run).len(), 1);
 }
 
