@@ -14,8 +14,9 @@ pub const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 /// Whether a server could not start because an address is taken; the settings ask for any port of it then.
 pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
     let taken = match error {
-        ServerError::Listen(address, e) if e.kind() == io::ErrorKind::AddrInUse => *address,
-        ServerError::Zmq(address, zmq::Error::EADDRINUSE) => *address,
+        ServerError::Listen(address, e) | ServerError::Zmq(address, e) if e.kind() == io::ErrorKind::AddrInUse => {
+            *address
+        }
         _ => return false,
     };
     let mut addresses = [&mut settings.http, &mut settings.broadcaster, &mut settings.events].into_iter();

@@ -1,159 +1,136 @@
 //! The broadcaster: orders over ZeroMQ, as the original's PUB socket sends them.
 //!
-//! The socket is an XPUB, which is a PUB to every subscriber and tells us who subscribes: a worker that has just
-//! connected is told at once what it would otherwise hear at the next repeat. It lives in a thread of its own,
-//! which sleeps until somebody subscribes or there is something to send.
+//! Each connection is a task that is told of the orders to the workers it has subscribed to, and of no others: a peer that is slow
+//! or floods costs the others nothing. A worker that has just subscribed is told at once what it would otherwise hear at the
+//! next repeat.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::office::Office;
-use super::orders::{Addressed, Orders};
+use super::orders::{Addressed, Orders, Route};
+use super::zmtp::{Connection, Limits, Port};
 use crate::wire::broadcast::{key_of, text, topic};
+use crate::wire::zmtp::{Role, Said, ZmtpError, message, pong, said};
 
-/// How many orders may wait for a worker that is slow, and for the thread.
-const ROOM: i32 = 10_000;
-/// The longest subscription that is read, in bytes: a topic is shorter.
-const MAX_SUBSCRIPTION: i64 = 4096;
-/// What a subscription begins with.
-const SUBSCRIBED: u8 = 1;
+/// How many orders may wait for a connection that is slow.
+const ROOM: usize = 1024;
+/// How many orders are sent together.
+const TOGETHER: usize = 64;
+/// What a subscriber says is short: a topic is.
+const LIMITS: Limits = Limits { frame: 512, frames: 1 };
+/// How many workers a connection may hear for.
+const SUBSCRIPTIONS: usize = 4;
+/// How many frames a subscriber may send in a minute: one subscription, and a ping a second if it wants.
+const FRAMES: u32 = 300;
+/// That minute.
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// A bound socket that nothing is sent through yet.
-pub struct Broadcaster {
-    socket: zmq::Socket,
-    address: SocketAddr,
-    context: zmq::Context,
-}
+/// A bound port that nothing is sent through yet.
+#[derive(Debug)]
+pub struct Broadcaster(Port);
 
 impl Broadcaster {
     /// Binds at an address.
     ///
     /// # Errors
-    /// What ZeroMQ says.
-    pub fn bind(context: &zmq::Context, address: SocketAddr) -> Result<Self, zmq::Error> {
-        let socket = context.socket(zmq::XPUB)?;
-        socket.set_linger(0)?;
-        socket.set_sndhwm(ROOM)?;
-        socket.set_maxmsgsize(MAX_SUBSCRIPTION)?;
-        socket.set_tcp_keepalive(1)?;
-        // Also of a worker that comes back before its old connection was missed.
-        socket.set_xpub_verbose(true)?;
-        let address = bind(&socket, address)?;
-        Ok(Self { socket, address, context: context.clone() })
+    /// What the system says.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Port::bind(address).await.map(Self)
     }
 
     /// Where it is bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Carries orders until the server stops.
-    ///
-    /// # Errors
-    /// What ZeroMQ or the system says.
-    pub fn start(self, office: &Arc<Office>) -> Result<impl Future<Output = ()> + use<>, zmq::Error> {
-        let (outlet, inlet) = pair(&self.context, "inproc://orders")?;
-        let (socket, orders) = (self.socket, office.orders.clone());
-        let thread = spawn("broadcaster", move || {
-            if let Err(e) = send(&socket, &inlet, &orders) {
-                tracing::error!(target: "job_runner.broadcaster", "nothing is broadcast any more: {e}");
-            }
-        })?;
-        let (mut carried, stop) = (office.orders.carry(), office.stop.clone());
-        Ok(async move {
-            while let Some(order) = next(&mut carried, &stop).await {
-                let sent =
-                    outlet.send_multipart([topic(&order.to), text(order.order)].map(String::into_bytes), zmq::DONTWAIT);
-                if let Err(e) = sent {
-                    tracing::warn!(target: "job_runner.broadcaster", "an order waits for its repeat: {e}");
+    pub async fn carry(self, office: Arc<Office>) {
+        let stop = office.stop.clone();
+        self.0.serve(&stop, |stream| serve(stream, office.orders.clone())).await;
+    }
+}
+
+async fn serve(stream: TcpStream, orders: Orders) {
+    let ended = match Connection::shake(stream, Role::Publisher, LIMITS).await {
+        Ok(connection) => Subscriber::new(connection, orders).work().await,
+        Err(end) => Err(end),
+    };
+    if let Err(end) = ended {
+        tracing::debug!(target: "job_runner.broadcaster", "a connection is closed: {end}");
+    }
+}
+
+/// A peer that hears orders.
+struct Subscriber {
+    connection: Connection,
+    orders: Orders,
+    sender: mpsc::Sender<Addressed>,
+    carried: mpsc::Receiver<Addressed>,
+    routes: Vec<Route>,
+    /// How many frames it may send still in this minute, and since when it is one.
+    frames: u32,
+    minute: Instant,
+}
+
+impl Subscriber {
+    fn new(connection: Connection, orders: Orders) -> Self {
+        let (sender, carried) = mpsc::channel(ROOM);
+        Self { connection, orders, sender, carried, routes: Vec::new(), frames: FRAMES, minute: Instant::now() }
+    }
+
+    async fn work(mut self) -> Result<(), super::zmtp::End> {
+        let mut together = Vec::new();
+        loop {
+            tokio::select! {
+                frame = self.connection.reader.frame() => {
+                    let frame = frame?;
+                    self.count()?;
+                    match said(&frame) {
+                        Said::Subscribe(topic) => self.subscribe(topic)?,
+                        Said::Cancel(topic) => self.routes.retain(|route| key_of(topic).as_ref() != Some(route.key())),
+                        Said::Ping(context) => self.connection.writer.write(&pong(context)).await?,
+                        Said::Nothing => {}
+                    }
+                }
+                _ = self.carried.recv_many(&mut together, TOGETHER) => {
+                    let bytes: Vec<u8> = together.drain(..).flat_map(|carried| encode(&carried)).collect();
+                    self.connection.writer.write(&bytes).await?;
                 }
             }
-            // An empty message is the end.
-            if outlet.send("", zmq::DONTWAIT).is_ok() {
-                let _ = tokio::task::spawn_blocking(|| thread.join()).await;
-            }
-        })
-    }
-}
-
-/// Binds a socket; answers with the address it got.
-pub(super) fn bind(socket: &zmq::Socket, address: SocketAddr) -> Result<SocketAddr, zmq::Error> {
-    socket.set_ipv6(address.is_ipv6())?;
-    socket.bind(&format!("tcp://{address}"))?;
-    let bound = socket.get_last_endpoint()?.unwrap_or_default();
-    Ok(bound.strip_prefix("tcp://").and_then(|bound| bound.parse().ok()).unwrap_or(address))
-}
-
-/// Two ends of a queue in this process.
-pub(super) fn pair(context: &zmq::Context, name: &str) -> Result<(zmq::Socket, zmq::Socket), zmq::Error> {
-    let (here, there) = (context.socket(zmq::PAIR)?, context.socket(zmq::PAIR)?);
-    for end in [&here, &there] {
-        end.set_linger(0)?;
-        end.set_sndhwm(ROOM)?;
-        end.set_rcvhwm(ROOM)?;
-    }
-    there.bind(name)?;
-    here.connect(name)?;
-    Ok((here, there))
-}
-
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, zmq::Error> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
-    thread.spawn(work).map_err(|_| zmq::Error::EAGAIN)
-}
-
-/// The next order to be carried, until the server stops.
-async fn next(orders: &mut broadcast::Receiver<Addressed>, stop: &CancellationToken) -> Option<Addressed> {
-    loop {
-        let order = tokio::select! {
-            () = stop.cancelled() => return None,
-            order = orders.recv() => order,
-        };
-        match order {
-            Ok(order) => return Some(order),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                tracing::warn!(target: "job_runner.broadcaster", "{missed} orders wait for their repeat");
-            }
-            Err(broadcast::error::RecvError::Closed) => return None,
         }
     }
-}
 
-fn send(socket: &zmq::Socket, inlet: &zmq::Socket, orders: &Orders) -> Result<(), zmq::Error> {
-    loop {
-        let mut items = [socket.as_poll_item(zmq::POLLIN), inlet.as_poll_item(zmq::POLLIN)];
-        match zmq::poll(&mut items, -1) {
-            Err(zmq::Error::EINTR) => continue,
-            polled => polled?,
-        };
-        let [subscribed, ordered] = items.map(|item| item.is_readable());
-        if ordered && let Some(frames) = there(inlet.recv_multipart(zmq::DONTWAIT))? {
-            if frames.len() < 2 {
-                return Ok(());
-            }
-            // What nobody can take now is said again.
-            there(socket.send_multipart(frames, zmq::DONTWAIT))?;
+    fn count(&mut self) -> Result<(), ZmtpError> {
+        if self.minute.elapsed() >= MINUTE {
+            (self.frames, self.minute) = (FRAMES, Instant::now());
         }
-        if subscribed
-            && let Some(message) = there(socket.recv_bytes(zmq::DONTWAIT))?
-            && let Some((&SUBSCRIBED, topic)) = message.split_first()
-            && let Some(key) = key_of(topic)
-        {
-            orders.arrived(key);
+        self.frames = self.frames.checked_sub(1).ok_or(ZmtpError::TooMany(FRAMES))?;
+        Ok(())
+    }
+
+    /// Hears for a worker from now on. What is no worker's topic is nobody's, and remembered by nobody.
+    fn subscribe(&mut self, topic: &[u8]) -> Result<(), ZmtpError> {
+        let Some(key) = key_of(topic) else { return Ok(()) };
+        if self.routes.iter().any(|route| *route.key() == key) {
+            return Ok(());
         }
+        if self.routes.len() >= SUBSCRIPTIONS {
+            return Err(ZmtpError::TooManySubscriptions(SUBSCRIPTIONS));
+        }
+        self.routes.push(self.orders.route(key.clone(), self.sender.clone()));
+        self.orders.arrived(key);
+        Ok(())
     }
 }
 
-/// Nothing, where a socket that seemed ready is not.
-fn there<T>(result: Result<T, zmq::Error>) -> Result<Option<T>, zmq::Error> {
-    match result {
-        Ok(result) => Ok(Some(result)),
-        Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => Ok(None),
-        Err(e) => Err(e),
-    }
+fn encode(carried: &Addressed) -> Vec<u8> {
+    message(&[topic(&carried.to).as_bytes(), text(carried.order).as_bytes()])
 }

@@ -5,26 +5,33 @@
 //! what the news has not told.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep_until};
 
-use super::broadcast::{bind, pair, spawn};
 use super::news::{Heard, Item};
 use super::office::Office;
+use super::zmtp::{Connection, End, Limits, Port};
 use crate::run::Event;
-use crate::wire::event::{TOPIC, read};
+use crate::wire::event::{MAX_OBJECT, TOPIC, read};
+use crate::wire::zmtp::{Role, Said, pong, said, subscription};
 
 #[cfg(test)]
 mod tests;
 
 /// How many events a listener may fall behind, and how many may wait to be read.
 const ROOM: usize = 10_000;
-/// The longest message that is taken off the line, in bytes.
-const MAX_MESSAGE: i64 = 64 * 1024;
-/// How many events are read together, each being told once.
-const TOGETHER: usize = 1000;
+/// What is taken off the line: an event has two frames, and is short. Whoever sends more is closed.
+const LIMITS: Limits = Limits { frame: 2 * MAX_OBJECT, frames: 4 };
+/// How many messages of one peer are read in a second.
+const IN_A_SECOND: usize = 5000;
+/// That second.
+const SECOND: Duration = Duration::from_secs(1);
 /// How many events of the past are remembered.
 const REMEMBERED: usize = 4096;
 
@@ -48,84 +55,67 @@ impl Events {
     }
 }
 
-/// A bound socket that nothing is read from yet.
-pub struct Inlet {
-    socket: zmq::Socket,
-    address: SocketAddr,
-    context: zmq::Context,
-}
+/// A bound port that nothing is read from yet.
+#[derive(Debug)]
+pub struct Inlet(Port);
 
 impl Inlet {
     /// Binds at an address.
     ///
     /// # Errors
-    /// What ZeroMQ says.
-    pub fn bind(context: &zmq::Context, address: SocketAddr) -> Result<Self, zmq::Error> {
-        let socket = context.socket(zmq::SUB)?;
-        socket.set_linger(0)?;
-        socket.set_rcvhwm(i32::try_from(ROOM).unwrap_or(i32::MAX))?;
-        socket.set_maxmsgsize(MAX_MESSAGE)?;
-        socket.set_tcp_keepalive(1)?;
-        socket.set_subscribe(TOPIC.as_bytes())?;
-        let address = bind(&socket, address)?;
-        Ok(Self { socket, address, context: context.clone() })
+    /// What the system says.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Port::bind(address).await.map(Self)
     }
 
     /// Where it is bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Reads events until the server stops.
-    ///
-    /// # Errors
-    /// What ZeroMQ or the system says.
-    pub fn start(self, office: &Arc<Office>) -> Result<impl Future<Output = ()> + use<>, zmq::Error> {
-        let (stopper, stopped) = pair(&self.context, "inproc://events")?;
-        let socket = self.socket;
+    pub async fn read(self, office: Arc<Office>) {
         let (sender, received) = broadcast::channel(ROOM);
-        let thread = spawn("events", move || {
-            if let Err(e) = receive(&socket, &stopped, &sender) {
-                tracing::error!(target: "job_runner.events", "events are not read any more: {e}");
-            }
-        })?;
-        let office = Arc::clone(office);
-        Ok(async move {
-            tokio::select! {
-                () = office.stop.cancelled() => {}
-                () = pass_on(received, &office) => {}
-            }
-            if stopper.send("", zmq::DONTWAIT).is_ok() {
-                let _ = tokio::task::spawn_blocking(|| thread.join()).await;
-            }
-        })
+        let stop = office.stop.clone();
+        tokio::select! {
+            () = self.0.serve(&stop, |stream| serve(stream, sender.clone())) => {}
+            () = pass_on(received, &office) => {}
+        }
     }
 }
 
-fn receive(socket: &zmq::Socket, stopped: &zmq::Socket, sender: &broadcast::Sender<Event>) -> Result<(), zmq::Error> {
+async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
+    let ended = match Connection::shake(stream, Role::Subscriber, LIMITS).await {
+        Ok(connection) => receive(connection, &sender).await,
+        Err(end) => Err(end),
+    };
+    if let Err(end) = ended {
+        tracing::debug!(target: "job_runner.events", "a connection is closed: {end}");
+    }
+}
+
+/// Reads events of a peer, no more of them in a second than any worker has to tell: what it sends beyond waits at its side.
+async fn receive(mut connection: Connection, sender: &broadcast::Sender<Event>) -> Result<(), End> {
+    connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
     loop {
-        let mut items = [socket.as_poll_item(zmq::POLLIN), stopped.as_poll_item(zmq::POLLIN)];
-        match zmq::poll(&mut items, -1) {
-            Err(zmq::Error::EINTR) => continue,
-            polled => polled?,
-        };
-        if items[1].is_readable() {
-            return Ok(());
-        }
-        let mut told = HashSet::new();
-        for _ in 0..TOGETHER {
-            let frames = match socket.recv_multipart(zmq::DONTWAIT) {
-                Ok(frames) => frames,
-                Err(zmq::Error::EAGAIN | zmq::Error::EINTR) => break,
-                Err(e) => return Err(e),
-            };
-            match read(&frames) {
-                Ok(event) if told.insert(event) => drop(sender.send(event)),
-                Ok(_) => {}
+        let until = Instant::now() + SECOND;
+        for _ in 0..IN_A_SECOND {
+            let frames = connection.reader.message().await?;
+            if let [frame] = &frames[..]
+                && frame.is_command
+            {
+                if let Said::Ping(context) = said(frame) {
+                    connection.writer.write(&pong(context)).await?;
+                }
+                continue;
+            }
+            match read(&frames.iter().map(|frame| frame.body.as_slice()).collect::<Vec<_>>()) {
+                Ok(event) => drop(sender.send(event)),
                 Err(e) => tracing::debug!(target: "job_runner.events", "a message is no event and was dropped: {e}"),
             }
         }
+        sleep_until(until).await;
     }
 }
 

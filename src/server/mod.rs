@@ -36,6 +36,7 @@ mod settings;
 pub mod store;
 pub mod token;
 pub mod uplink;
+mod zmtp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -76,7 +77,7 @@ pub enum ServerError {
     Token(std::path::PathBuf, #[source] io::Error),
     /// An address cannot be had for ZeroMQ.
     #[error("cannot listen at {0} for ZeroMQ")]
-    Zmq(SocketAddr, #[source] zmq::Error),
+    Zmq(SocketAddr, #[source] io::Error),
     /// The system's clock.
     #[error("the clock cannot be waited for")]
     Clock(#[source] io::Error),
@@ -120,10 +121,9 @@ impl Server {
         }
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
         settings.http = listener.local_addr().map_err(|e| ServerError::Listen(settings.http, e))?;
-        let context = zmq::Context::new();
         let broadcaster =
-            Broadcaster::bind(&context, settings.broadcaster).map_err(|e| ServerError::Zmq(settings.broadcaster, e))?;
-        let inlet = Inlet::bind(&context, settings.events).map_err(|e| ServerError::Zmq(settings.events, e))?;
+            Broadcaster::bind(settings.broadcaster).await.map_err(|e| ServerError::Zmq(settings.broadcaster, e))?;
+        let inlet = Inlet::bind(settings.events).await.map_err(|e| ServerError::Zmq(settings.events, e))?;
         (settings.broadcaster, settings.events) = (broadcaster.address(), inlet.address());
         data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
         let original = match settings.websocket {
@@ -161,10 +161,8 @@ impl Server {
         if let Some((listener, _)) = original {
             tasks.spawn(feed::original::serve(Arc::clone(&office), listener));
         }
-        let address = office.settings.broadcaster;
-        tasks.spawn(broadcaster.start(&office).map_err(|e| ServerError::Zmq(address, e))?);
-        let address = office.settings.events;
-        tasks.spawn(inlet.start(&office).map_err(|e| ServerError::Zmq(address, e))?);
+        tasks.spawn(broadcaster.carry(Arc::clone(&office)));
+        tasks.spawn(inlet.read(Arc::clone(&office)));
         let wall = dispatch::Wall::new().map_err(ServerError::Clock)?;
         tasks.spawn(dispatch::work(Arc::clone(&office), wall, stop));
         Ok(Self { office, tasks, _data: data })

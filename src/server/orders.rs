@@ -28,7 +28,7 @@ pub struct Addressed {
 }
 
 /// Who carries to one worker, each by its number.
-type Carriers = HashMap<ApiKey, Vec<(u64, mpsc::Sender<Order>)>>;
+type Carriers = HashMap<ApiKey, Vec<(u64, mpsc::Sender<Addressed>)>>;
 
 /// Where orders are given and taken. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,9 +41,15 @@ pub struct Orders {
 /// Takes the orders to one worker.
 #[derive(Debug)]
 pub struct Carrier {
+    taken: mpsc::Receiver<Addressed>,
+    _route: Route,
+}
+
+/// The way of the orders to one worker into somebody's queue, until it is dropped.
+#[derive(Debug)]
+pub struct Route {
     key: ApiKey,
     number: u64,
-    taken: mpsc::Receiver<Order>,
     orders: Orders,
 }
 
@@ -58,7 +64,7 @@ impl Orders {
     /// Gives an order. That nobody carries it, or nobody can take it now, is no error: it is said again.
     pub fn give(&self, to: ApiKey, order: Order) {
         for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
-            let _ = carrier.try_send(order);
+            let _ = carrier.try_send(Addressed { to: to.clone(), order });
         }
         let _ = self.everybody.send(Addressed { to, order });
     }
@@ -73,12 +79,18 @@ impl Orders {
     #[must_use]
     pub fn carry_to(&self, key: ApiKey) -> Carrier {
         let (sender, taken) = mpsc::channel(ROOM_OF_ONE);
+        Carrier { taken, _route: self.route(key, sender) }
+    }
+
+    /// Has the orders to one worker put into a queue from now on; those that it has no room for are said again.
+    #[must_use]
+    pub fn route(&self, key: ApiKey, into: mpsc::Sender<Addressed>) -> Route {
         let mut carriers = self.carriers();
         let of_one = carriers.entry(key.clone()).or_default();
         let number = of_one.last().map_or(0, |(number, _)| number + 1);
-        of_one.push((number, sender));
+        of_one.push((number, into));
         drop(carriers);
-        Carrier { key, number, taken, orders: self.clone() }
+        Route { key, number, orders: self.clone() }
     }
 
     fn carriers(&self) -> std::sync::MutexGuard<'_, Carriers> {
@@ -100,11 +112,19 @@ impl Orders {
 impl Carrier {
     /// The next order; nothing if there will be none.
     pub async fn next(&mut self) -> Option<Order> {
-        self.taken.recv().await
+        self.taken.recv().await.map(|carried| carried.order)
     }
 }
 
-impl Drop for Carrier {
+impl Route {
+    /// The worker.
+    #[must_use]
+    pub fn key(&self) -> &ApiKey {
+        &self.key
+    }
+}
+
+impl Drop for Route {
     fn drop(&mut self) {
         let mut carriers = self.orders.carriers();
         if let Some(of_one) = carriers.get_mut(&self.key) {

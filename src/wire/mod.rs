@@ -13,3 +13,4 @@ pub mod resources;
 pub mod shim;
 pub mod time;
 pub mod uplink;
+pub mod zmtp;

@@ -38,6 +38,7 @@ mod stage;
 mod subscriber;
 mod uplink;
 mod workers;
+mod zmq_ports;
 
 #[path = "../support/full_size.rs"]
 mod full_size;

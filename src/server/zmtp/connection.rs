@@ -1,0 +1,162 @@
+//! A connection: the handshake, then frames, each of a bounded length.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt::KeepAlive};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+use crate::wire::zmtp::{self, Frame, GREETING, REST, Role, Version, ZmtpError};
+
+/// How long the handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The longest frame of the handshake, in bytes.
+const LONGEST_OF_HANDSHAKE: usize = 1024;
+/// How much is read at once, in bytes.
+const PIECE: usize = 4096;
+/// How long a peer may leave unread what is sent to it.
+const UNREAD: Duration = Duration::from_secs(60);
+
+/// What is read of a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest frame, in bytes.
+    pub frame: usize,
+    /// How many frames a message has at most.
+    pub frames: usize,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// The peer is gone, or does not read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It says what cannot be.
+    #[error(transparent)]
+    Zmtp(#[from] ZmtpError),
+}
+
+/// A connection after its handshake.
+pub struct Connection {
+    pub reader: Reader,
+    pub writer: Writer,
+}
+
+/// What the peer says.
+pub struct Reader {
+    stream: OwnedReadHalf,
+    /// What was read and not taken: a frame and a piece at most.
+    buffer: Vec<u8>,
+    limits: Limits,
+}
+
+/// What is said to the peer.
+pub struct Writer(OwnedWriteHalf);
+
+impl Connection {
+    /// Shakes hands with a peer of the other kind.
+    pub async fn shake(stream: TcpStream, role: Role, limits: Limits) -> Result<Self, End> {
+        let _ = setsockopt(&stream.as_fd(), KeepAlive, &true);
+        let (reader, writer) = stream.into_split();
+        let reader = Reader { stream: reader, buffer: Vec::new(), limits };
+        let mut connection = Self { reader, writer: Writer(writer) };
+        timeout(HANDSHAKE, connection.greet(role)).await.map_err(|_| too_slow())??;
+        Ok(connection)
+    }
+
+    async fn greet(&mut self, role: Role) -> Result<(), End> {
+        self.writer.write(&GREETING).await?;
+        match zmtp::version(self.reader.bytes().await?)? {
+            Version::Three => {
+                self.writer.write(&zmtp::rest()).await?;
+                zmtp::check_rest(&self.reader.bytes::<REST>().await?)?;
+                self.writer.write(&zmtp::ready(role)).await?;
+                let ready = self.reader.frame_of(LONGEST_OF_HANDSHAKE).await?;
+                Ok(zmtp::check_ready(&ready, role)?)
+            }
+            Version::Two => {
+                // Our kind, and an identity that is empty.
+                self.writer.write(&[role.number(), 0, 0]).await?;
+                let [peer] = self.reader.bytes().await?;
+                if !role.fits_number(peer) {
+                    return Err(ZmtpError::SocketType.into());
+                }
+                self.reader.frame_of(LONGEST_OF_HANDSHAKE).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// The next frame. Dropped before it is there, nothing is lost.
+    pub async fn frame(&mut self) -> Result<Frame, End> {
+        self.frame_of(self.limits.frame).await
+    }
+
+    /// The frames of the next message; a command that comes before it is a message of its own.
+    pub async fn message(&mut self) -> Result<Vec<Frame>, End> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.frame().await?;
+            let more = frame.more;
+            frames.push(frame);
+            if !more {
+                return Ok(frames);
+            }
+            if frames.len() >= self.limits.frames {
+                return Err(ZmtpError::TooManyFrames(self.limits.frames).into());
+            }
+        }
+    }
+
+    async fn frame_of(&mut self, longest: usize) -> Result<Frame, End> {
+        loop {
+            if let Some(frame) = zmtp::take(&mut self.buffer, longest)? {
+                return Ok(frame);
+            }
+            self.fill().await?;
+        }
+    }
+
+    async fn bytes<const N: usize>(&mut self) -> Result<[u8; N], End> {
+        while self.buffer.len() < N {
+            self.fill().await?;
+        }
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.buffer[..N]);
+        self.buffer.drain(..N);
+        Ok(bytes)
+    }
+
+    async fn fill(&mut self) -> io::Result<()> {
+        // Who says nothing holds no buffer.
+        self.stream.readable().await?;
+        let mut piece = [0; PIECE];
+        match self.stream.try_read(&mut piece) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                self.buffer.extend_from_slice(&piece[..read]);
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Writer {
+    /// Sends bytes, unless the peer leaves too much unread for too long.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        timeout(UNREAD, self.0.write_all(bytes)).await.map_err(|_| too_slow())?
+    }
+}
+
+fn too_slow() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}

@@ -1,0 +1,193 @@
+//! What strangers can do at the two ZeroMQ ports, and what it costs the server and others: byte by byte, in the program itself.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use jobrunner::server::model::Concurrency;
+use jobrunner::wire::zmtp::{GREETING, Role, message, ready, rest, subscription};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::fixture::Fixture;
+use crate::hired::{Make, Place, hire};
+use crate::port;
+use crate::process::Process;
+use crate::service::Service;
+use crate::stage::Stage;
+use crate::wait;
+
+/// How long anything here may take to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How much memory the server may hold, in KiB.
+const MEMORY: u64 = 150 * 1024;
+
+/// The program, and a worker whose job is due each second.
+struct Scene {
+    service: Service,
+    worker: Process,
+    place: Place,
+    folder: TempDir,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let stage = Stage::with(1, |settings| settings.data = data.clone()).await;
+        let record = folder.path().join("record");
+        stage
+            .job(|new| {
+                new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
+                new.schedule = jobrunner::server::model::Schedule::Cron {
+                    expression: "* * * * * *".to_owned(),
+                    zone: chrono_tz::Tz::UTC,
+                };
+                new.concurrency = Concurrency::Allow;
+            })
+            .await;
+        stage.fixture.stop().await;
+        let place = Place {
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),
+            events: port::free(),
+            broadcaster: port::free(),
+        };
+        let service = Service::start(folder.path(), &data, place);
+        let worker = hire(Make::Ours, place, "worker1", 4, folder.path());
+        let scene = Self { service, worker, place, folder };
+        scene.executes(1).await;
+        scene
+    }
+
+    fn executed(&self) -> usize {
+        fs::read_to_string(self.folder.path().join("record")).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until so many more runs were executed.
+    async fn executes(&self, more: usize) {
+        let wanted = self.executed() + more;
+        let wait = async {
+            while self.executed() < wanted {
+                tokio::task::block_in_place(wait::pause);
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("the runs of somebody else");
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.service.process.pid())).expect("it lives");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    async fn leave(mut self) {
+        assert!(self.resident_kib() < MEMORY, "{} KiB", self.resident_kib());
+        self.executes(1).await;
+        tokio::task::block_in_place(|| self.service.leave());
+        self.worker.signal(nix::sys::signal::Signal::SIGTERM);
+        tokio::task::block_in_place(|| self.worker.end_within(30));
+    }
+}
+
+/// A peer that has shaken hands.
+async fn peer(port: u16, role: Role) -> TcpStream {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("a connection");
+    let hello = [&GREETING[..], &rest(), &ready(role)].concat();
+    stream.write_all(&hello).await.expect("it reads");
+    let mut theirs = vec![0; 64 + ready(role).len()];
+    stream.read_exact(&mut theirs).await.expect("its part of the handshake");
+    stream
+}
+
+/// Writes over and over; how many bytes it took before it closed.
+async fn flood(mut stream: TcpStream, piece: &[u8], most: usize) -> usize {
+    let mut written = 0;
+    while written < most {
+        if stream.write_all(piece).await.is_err() {
+            break;
+        }
+        written += piece.len();
+    }
+    written
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_many_frames_is_not_taken_in() {
+    let scene = Scene::start().await;
+    // A thousand frames of a kilobyte; another one follows always.
+    let frame = [&[3, 0, 0, 0, 0, 0, 0, 4, 0][..], &[b'x'; 1024]].concat();
+    let taken = flood(peer(scene.place.events, Role::Publisher).await, &frame.repeat(1000), 900 << 20).await;
+    assert!(taken < 32 << 20, "{taken} bytes were taken");
+    scene.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_to_nobody_are_not_kept_and_a_flooder_is_closed() {
+    let scene = Scene::start().await;
+    let random: Vec<u8> = (0..100_000)
+        .flat_map(|_| subscription(format!("master.broadcast.{:032x}", fastrand::u128(..)).as_bytes()))
+        .collect();
+    for _ in 0..4 {
+        let taken = flood(peer(scene.place.broadcaster, Role::Subscriber).await, &random, 64 << 20).await;
+        assert!(taken < 32 << 20, "{taken} bytes were taken");
+    }
+    scene.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_are_repeated_close_the_flooder_and_others_hear_their_orders() {
+    let scene = Scene::start().await;
+    let place = scene.place;
+    let again = subscription(b"master.broadcast.worker1").repeat(10_000);
+    let flooding = tokio::spawn(async move {
+        loop {
+            flood(peer(place.broadcaster, Role::Subscriber).await, &again, 64 << 20).await;
+        }
+    });
+    scene.executes(5).await;
+    flooding.abort();
+    let _ = flooding.await;
+    scene.leave().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_speaks_as_libzmq_3_did_hears_its_orders() {
+    let stage = Stage::start(1).await;
+    let mut arrivals = stage.fixture.office().orders.arrivals();
+    let mut stream = TcpStream::connect(stage.fixture.server.broadcaster()).await.expect("a connection");
+    // Its signature and version 2.0; then what it is, and that it has no identity; then what it wants.
+    let mut hello = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 2, 0, 0].to_vec();
+    hello.extend(subscription(b"master.broadcast.worker1"));
+    stream.write_all(&hello).await.expect("it reads");
+    let mut theirs = [0; 14];
+    stream.read_exact(&mut theirs).await.expect("its greeting");
+    assert_eq!(theirs[10..], [3, 1, 0, 0], "a PUB without an identity, that knows of version 3");
+    arrivals.recv().await.expect("an arrival");
+    let wanted = message(&[b"master.broadcast.worker1", br#"{"action":"ping"}"#]);
+    let mut heard = vec![0; wanted.len()];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut heard)).await.expect("in time").expect("an order");
+    assert_eq!(heard, wanted);
+    stage.fixture.stop().await;
+}
+
+/// Whether a connection was closed, without another word.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.is_ok()
+}
+
+#[tokio::test]
+async fn who_speaks_something_else_is_closed_at_once() {
+    let fixture = Fixture::start().await;
+    for to in [fixture.server.broadcaster(), fixture.server.events()] {
+        let mut stream = TcpStream::connect(to).await.expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.expect("it reads");
+        assert!(is_closed(&mut stream).await);
+        let mut stream = TcpStream::connect(to).await.expect("a connection");
+        let role = if to == fixture.server.broadcaster() { Role::Publisher } else { Role::Subscriber };
+        stream.write_all(&[&GREETING[..], &rest(), &ready(role)].concat()).await.expect("it reads");
+        assert!(is_closed(&mut stream).await, "of the same kind as ours");
+    }
+    fixture.stop().await;
+}
