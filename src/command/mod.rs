@@ -46,10 +46,12 @@ pub fn main() -> u8 {
         Ok(args) => args,
         Err(e) => return help_or_usage(&e),
     };
-    carry_out(args).unwrap_or_else(|failure| {
+    let code = carry_out(args).unwrap_or_else(|failure| {
         exit::say(&failure.message);
         failure.code
-    })
+    });
+    crate::daemon::flush_log();
+    code
 }
 
 /// Prints the help that was asked for, or what is wrong with the command line.

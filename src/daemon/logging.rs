@@ -1,7 +1,11 @@
 //! Log lines on stderr. `classic` is the original's form, to the letter, in local time.
 
+mod sink;
+
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use chrono::{Local, SecondsFormat, Utc};
 use tracing::field::{Field, Visit};
@@ -32,8 +36,29 @@ impl Level {
     }
 }
 
+/// How long an exit waits for lines to be written.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Where all lines go, once there is a log.
+static SINK: OnceLock<sink::Sink> = OnceLock::new();
+
+/// Waits until all lines are written, if somebody reads them.
+pub fn flush() {
+    if let Some(sink) = SINK.get() {
+        sink.flush(PARTING);
+    }
+}
+
+/// Says a line on stderr that is no log line. Nobody waits for it either once there is a log.
+pub fn say(line: &str) {
+    Stderr.line(format!("{line}\n").as_bytes());
+}
+
 /// Logs from now on.
 pub fn start(format: LogFormat, level: LogLevel) -> Level {
+    if let Ok(sink) = sink::Sink::start(sink::Stderr) {
+        let _ = SINK.set(sink);
+    }
     let (filter, handle) = reload::Layer::new(targets(level));
     let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_writer(|| Stderr).with_ansi(false);
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
@@ -53,9 +78,20 @@ fn targets(level: LogLevel) -> Targets {
 /// Stderr that may be closed or full: a log line that cannot be written must not hurt.
 struct Stderr;
 
+impl Stderr {
+    fn line(&self, line: &[u8]) {
+        match SINK.get() {
+            Some(sink) => sink.push(line),
+            None => {
+                let _ = io::stderr().lock().write_all(line);
+            }
+        }
+    }
+}
+
 impl io::Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = io::Write::write_all(&mut io::stderr().lock(), line);
+        self.line(line);
         Ok(line.len())
     }
 

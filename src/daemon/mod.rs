@@ -18,7 +18,7 @@ use crate::config::{self, Exit, Loaded};
 use crate::execution::ShimProgram;
 use crate::run::conduct::Leave;
 use crate::worker::{self, Worker, WorkerError};
-pub use logging::{Level, start as start_log};
+pub use logging::{Level, flush as flush_log, start as start_log};
 use manager::Manager;
 use reload::Reloading;
 pub use signals::{Signals, Wish};
@@ -55,6 +55,8 @@ pub enum LogLevel {
     Critical,
 }
 
+/// How long a worker that is to leave goes on with its start: it drains what it takes up.
+const UNSTARTED: Duration = Duration::from_secs(10);
 /// How long after the start its last calls are over most likely.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -110,7 +112,9 @@ fn carry_out(args: &Args) -> u8 {
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(target: "job_runner_worker.config", "{warning}");
     }
-    work(loaded, Reloading::new(args.config_path.clone(), args.surroundings(), log))
+    let code = work(loaded, Reloading::new(args.config_path.clone(), args.surroundings(), log));
+    logging::flush();
+    code
 }
 
 /// What a worker that runs is asked.
@@ -159,7 +163,7 @@ fn say_lines<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a String>) {
 }
 
 fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    logging::say(&line.to_string());
 }
 
 fn work(loaded: Loaded, reloading: Reloading) -> u8 {
@@ -192,7 +196,7 @@ fn work(loaded: Loaded, reloading: Reloading) -> u8 {
 }
 
 async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
-    let signals = match Signals::listen() {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(e) => {
             say(format_args!("signals cannot be listened to: {e}"));
@@ -200,7 +204,11 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
         }
     };
     let settings = &loaded.settings;
-    let worker = match Worker::start(of_worker(settings), ShimProgram::default()).await {
+    let (started, wish) = match start(settings, &mut signals).await {
+        Start::Done(started, wish) => (started, wish),
+        Start::Left(code) => return code,
+    };
+    let worker = match *started {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(target: "job_runner_worker.runner", "{}", with_causes(&error));
@@ -227,7 +235,40 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
         tokio::time::sleep(SETTLED).await;
         memory::give_back();
     });
-    attend(worker, signals, loaded, reloading).await
+    attend(worker, signals, wish, loaded, reloading).await
+}
+
+/// What became of a start.
+enum Start {
+    /// It is over; with what somebody wished meanwhile.
+    Done(Box<Result<Worker, WorkerError>>, Option<Wish>),
+    /// Somebody wished us to leave before it was: what runs goes on, for the next start to take up.
+    Left(u8),
+}
+
+/// Starts the worker, and hears signals meanwhile.
+async fn start(settings: &config::Settings, signals: &mut Signals) -> Start {
+    let starting = Worker::start(of_worker(settings), ShimProgram::default());
+    tokio::pin!(starting);
+    let mut wish = None;
+    let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            started = &mut starting => return Start::Done(Box::new(started), wish),
+            () = &mut patience => return Start::Left(EXIT_FAILURE),
+            heard = signals.next() => match heard {
+                Wish::Terminate if wish.is_none() => {
+                    patience.as_mut().reset(tokio::time::Instant::now() + UNSTARTED);
+                    wish = Some(Wish::Terminate);
+                }
+                Wish::Terminate => return Start::Left(EXIT_FAILURE),
+                Wish::HandOver => return Start::Left(EXIT_TEMPORARY),
+                // There is nothing to tell yet, and the settings were read just now.
+                Wish::Dump | Wish::Reload => {}
+            },
+        }
+    }
 }
 
 fn of_worker(settings: &config::Settings) -> worker::Settings {
@@ -248,7 +289,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Until a wish or the end of the drain lets us leave.
-async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reloading: Reloading) -> u8 {
+async fn attend(
+    worker: Worker,
+    mut signals: Signals,
+    mut heard: Option<Wish>,
+    mut loaded: Loaded,
+    reloading: Reloading,
+) -> u8 {
     let mut answers = status::listen(&loaded.settings.daemon.state_path);
     let mut manager = Manager::of_process(worker.executing());
     let mut terms = 0;
@@ -261,7 +308,7 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
         tokio::pin!(patience);
         loop {
             let wish = tokio::select! {
-                wish = signals.next() => wish,
+                wish = wished(&mut heard, &mut signals) => wish,
                 () = &mut drain, if terms > 0 => break Ending::Left(EXIT_DRAINED),
                 () = &mut patience, if terms == 1 => {
                     tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
@@ -341,6 +388,14 @@ async fn attend(worker: Worker, mut signals: Signals, mut loaded: Loaded, reload
     };
     tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
     left
+}
+
+/// What was wished already, or is next.
+async fn wished(heard: &mut Option<Wish>, signals: &mut Signals) -> Wish {
+    match heard.take() {
+        Some(wish) => wish,
+        None => signals.next().await,
+    }
 }
 
 /// How the work ends, and with which code.

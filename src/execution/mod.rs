@@ -38,6 +38,10 @@ use crate::wire::shim as wire;
 use pool::Pool;
 use remains::LeftBy;
 
+/// How long until it is looked again whether a record can be read; doubled up to the last.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LAST_LOOK: Duration = Duration::from_secs(60);
+
 /// What the execution needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -214,6 +218,23 @@ impl Execution {
             durable,
             environment,
             redact: settings.redact.clone(),
+        }
+    }
+
+    /// Waits until the record of an execution can be read, or is not there; says once that it cannot.
+    pub async fn readable(&self, run: RunId, attempt: Attempt) {
+        let path = self.logs.record_path(run, attempt);
+        let (mut pause, mut told) = (FIRST_LOOK, false);
+        while let Err(e) = remains::readable(&path) {
+            if !std::mem::replace(&mut told, true) {
+                let path = path.display();
+                tracing::error!(
+                    target: "job_runner_worker.cleanup",
+                    "run {run} is left alone: {path}: {e}; as soon as it can be read, or is removed, the run is taken up"
+                );
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
         }
     }
 

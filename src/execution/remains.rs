@@ -59,8 +59,25 @@ pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remain
     }
 }
 
+/// Opens a record; who waits at a pipe in its place would wait for ever.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
+/// Whether a record can be read, or is not there.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn readable(path: &Path) -> io::Result<()> {
+    match open(path).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
 fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+    let file = match open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };

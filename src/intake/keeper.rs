@@ -12,13 +12,14 @@ use super::admission::{self, Admission, Bounds, Change, Facts};
 use super::attendance::Bell;
 use super::hints::{Hints, MAX_HINTS, Noted};
 use super::posture::Posture;
+use super::rarely::Rarely;
 use super::seats::{Seat, Seats};
 use super::shortage::Changes;
 use super::task::{Begin, Over, RunTask};
 use super::{Context, Settings, Status, Wakefulness, kill};
 use crate::execution::{self, Means};
 use crate::report::{KillEntry, KillPhase, Memory};
-use crate::rest::Backoff;
+use crate::rest::{Backoff, Open};
 use crate::run::conduct::{Conduct, Effect, Input, Leave};
 use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
 
@@ -26,6 +27,8 @@ use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
 const PING_PAUSE: Duration = Duration::from_secs(5);
 /// How many kill requests are followed at once.
 const MAX_KILLS: usize = 1000;
+/// How often the server is asked at most what waits, while hints are in vain.
+const ASK_PAUSE: Duration = Duration::from_secs(5);
 /// How often a run that is said to be due is looked up in vain.
 const LOOKS: u32 = 20;
 
@@ -48,6 +51,8 @@ pub(super) enum Message {
     /// A run that is ours, or, for a kill that we took before, one that may be.
     Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
+    /// What the server says that waits.
+    Waits(Open),
     /// A run that was left behind cannot be taken up yet, or there is nothing of it to be taken up.
     SetAside(RunId, bool),
     Settings(Settings),
@@ -96,6 +101,11 @@ pub(super) struct Keeper {
     kills: HashSet<KillId>,
     /// Runs that were left behind and cannot be taken up yet.
     set_aside: HashSet<RunId>,
+    /// Whether the next hint waits until it may be looked up.
+    waits_for_look: bool,
+    /// When the server was asked last what waits.
+    asked: Option<Instant>,
+    said: Said,
     /// Runs whose last look was in vain, and whether the next is under way.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
@@ -110,6 +120,24 @@ pub(super) struct Keeper {
     relief: Relief,
     /// How many descriptors were open, when they were counted, and how many runs were claimed since.
     counted: Option<(u64, Instant, u64)>,
+}
+
+/// Where a kill request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KillOrigin {
+    /// Somebody said that it is there.
+    Heard,
+    /// The server listed it.
+    Listed,
+    /// The last process took it.
+    Resumed,
+}
+
+/// Lines that a flood of hints would say without end.
+struct Said {
+    too_many: Rarely,
+    vain: Rarely,
+    unclaimed: Rarely,
 }
 
 /// What may end a shortage.
@@ -160,6 +188,9 @@ impl Keeper {
             runs: HashMap::new(),
             kills: HashSet::new(),
             set_aside: HashSet::new(),
+            waits_for_look: false,
+            asked: None,
+            said: Said { too_many: Rarely::new(1), vain: Rarely::new(1), unclaimed: Rarely::new(5) },
             troubled: HashMap::new(),
             pinged: None,
             bell,
@@ -176,7 +207,7 @@ impl Keeper {
     }
 
     pub(super) async fn keep(mut self, mut messages: mpsc::Receiver<Message>) {
-        let seats = self.seats.clone();
+        let (seats, looks) = (self.seats.clone(), self.context.looks.clone());
         loop {
             tokio::select! {
                 message = messages.recv() => match message {
@@ -185,7 +216,9 @@ impl Keeper {
                 },
                 () = seats.freed() => {}
                 () = self.relief.perhaps(), if !self.admission.is_open() => self.judge(),
+                () = looks.perhaps(), if self.waits_for_look => {}
             }
+            self.waits_for_look = false;
             self.seat_hints();
             if self.idle() {
                 // What was left behind may have to be taken up yet.
@@ -262,7 +295,7 @@ impl Keeper {
         match message {
             Message::Order(Order::Enqueue(run)) => self.hint(run),
             Message::Order(Order::Kill(kill)) => {
-                self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, false);
+                self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, KillOrigin::Heard);
             }
             Message::Order(Order::Ping) => self.ping(),
             Message::Order(Order::Attend) => self.bell.called.notify_one(),
@@ -285,7 +318,8 @@ impl Keeper {
                     handle.stop(Cause::GivenBack);
                 }
             }
-            Message::Kill(kill) => self.kill(kill, true),
+            Message::Kill(kill) => self.kill(kill, KillOrigin::Resumed),
+            Message::Waits(open) => self.waits(open),
             Message::Over(run, over) => self.over(run, over),
             Message::Rested(run) => {
                 if let Some((_, waits)) = self.troubled.get_mut(&run) {
@@ -352,11 +386,56 @@ impl Keeper {
         if self.troubled.get(&run).is_some_and(|(_, waits)| *waits) {
             return;
         }
-        if let Noted::InsteadOf(oldest) = self.hints.note(run) {
+        if self.context.looks.are_vain() && self.context.client.is_announced(run) {
+            return self.hints.note_ahead(run);
+        }
+        if let Noted::InsteadOf(oldest) = self.hints.note(run)
+            && let Some(more) = self.said.too_many.due(Instant::now().into_std())
+        {
             tracing::warn!(
                 target: "job_runner_worker.enqueuer",
-                "more than {MAX_HINTS} runs wait for a seat; run {oldest} is left to be announced again"
+                "more than {MAX_HINTS} runs wait for a seat; run {oldest} is left to be announced again{more}"
             );
+        }
+    }
+
+    /// Hints are in vain, many of them: the server is asked what waits for us, so that nothing true is lost among them.
+    fn ask_what_waits(&mut self) {
+        if self.asked.is_some_and(|at| at.elapsed() < ASK_PAUSE) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        if let Some(more) = self.said.vain.due(Instant::now().into_std()) {
+            tracing::warn!(
+                target: "job_runner_worker.enqueuer",
+                "many announcements are of nothing that there is; the server is asked every {} s what waits, and few of them \
+                 are looked up{more}",
+                ASK_PAUSE.as_secs()
+            );
+        }
+        let (client, inbox) = (self.context.client.clone(), self.inbox.clone());
+        tokio::spawn(async move {
+            if let Ok(open) = client.open().await
+                && let Some(inbox) = inbox.upgrade()
+            {
+                let _ = inbox.send(Message::Waits(open)).await;
+            }
+        });
+    }
+
+    fn waits(&mut self, open: Open) {
+        if open.is_all {
+            self.hints.forget_rumours();
+        }
+        for run in open.runs {
+            let is_known =
+                self.runs.contains_key(&run) || self.context.reporter.serves(run) || self.set_aside.contains(&run);
+            if self.takes_runs() && !is_known {
+                self.hints.note_ahead(run);
+            }
+        }
+        for kill in open.kills {
+            self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, KillOrigin::Listed);
         }
     }
 
@@ -366,12 +445,22 @@ impl Keeper {
             if !self.admission.is_open() {
                 return;
             }
+            let Some(hint) = self.hints.first() else { return };
+            let look = if hint.is_sure || self.context.client.is_announced(hint.run) {
+                None
+            } else {
+                let Some(look) = self.context.looks.begin() else {
+                    self.waits_for_look = true;
+                    return self.ask_what_waits();
+                };
+                Some(look)
+            };
             let Some(seat) = self.seats.take() else { return };
             if let Some(run) = self.hints.next() {
                 if let Some((_, _, claims)) = &mut self.counted {
                     *claims += 1;
                 }
-                self.begin(run, Begin::Hinted, seat);
+                self.begin(run, Begin::Hinted(look), seat);
             }
         }
     }
@@ -435,21 +524,20 @@ impl Keeper {
                 let (backoff, waits) = self.troubled.entry(run).or_default();
                 *waits = true;
                 let pause = backoff.next(trouble.retry_after);
-                if backoff.tries() > LOOKS {
-                    self.troubled.remove(&run);
+                let gives_up = backoff.tries() > LOOKS;
+                if (gives_up || backoff.tries() == 1)
+                    && let Some(more) = self.said.unclaimed.due(Instant::now().into_std())
+                {
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
-                        "run {run} could not be claimed: {}; it is left to be announced again",
-                        trouble.why
+                        "run {run} could not be claimed: {}; it is {}{more}",
+                        trouble.why,
+                        if gives_up { "left to be announced again" } else { "tried again" }
                     );
-                    return;
                 }
-                if backoff.tries() == 1 {
-                    tracing::warn!(
-                        target: "job_runner_worker.enqueuer",
-                        "run {run} could not be claimed: {}; it is tried again",
-                        trouble.why
-                    );
+                if gives_up {
+                    self.troubled.remove(&run);
+                    return;
                 }
                 let inbox = self.inbox.clone();
                 tokio::spawn(async move {
@@ -462,15 +550,24 @@ impl Keeper {
         }
     }
 
-    fn kill(&mut self, entry: KillEntry, resumed: bool) {
+    fn kill(&mut self, entry: KillEntry, origin: KillOrigin) {
+        let resumed = origin == KillOrigin::Resumed;
         // Who forges orders could fill the store with them; the server says it again.
         let full = !resumed && self.kills.len() >= MAX_KILLS;
-        if full || !self.kills.insert(entry.kill) {
+        if full || self.kills.contains(&entry.kill) {
             return;
         }
+        let look = match origin {
+            KillOrigin::Heard => match self.context.kill_looks.begin() {
+                None => return self.ask_what_waits(),
+                look => look,
+            },
+            KillOrigin::Listed | KillOrigin::Resumed => None,
+        };
+        self.kills.insert(entry.kill);
         let (context, inbox) = (Arc::clone(&self.context), self.inbox.clone());
         tokio::spawn(async move {
-            kill::follow(&context, &inbox, entry, resumed).await;
+            kill::follow(&context, &inbox, entry, resumed, look).await;
             if let Some(inbox) = inbox.upgrade() {
                 let _ = inbox.send(Message::KillOver(entry.kill)).await;
             }

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Context;
 use super::keeper::{Handle, Message};
+use super::looks::{Look, Vain};
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::{Backoff, Failure};
 use crate::run::claim::Seen;
@@ -26,7 +27,13 @@ enum Request {
 }
 
 /// Follows a request. `resumed`: from the store, so an acknowledgement the server has may be our own.
-pub(super) async fn follow(context: &Context, inbox: &mpsc::WeakSender<Message>, mut entry: KillEntry, resumed: bool) {
+pub(super) async fn follow(
+    context: &Context,
+    inbox: &mpsc::WeakSender<Message>,
+    mut entry: KillEntry,
+    resumed: bool,
+    look: Option<Look>,
+) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
         // A full disk must not keep the job from being killed that fills it.
@@ -36,13 +43,25 @@ pub(super) async fn follow(context: &Context, inbox: &mpsc::WeakSender<Message>,
         find(inbox, run, true).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
     } else {
         match look_up(context, inbox, kill, resumed).await {
-            Some(request) => request,
-            None => return outbox.forget_kill(kill).await,
+            Some(request) => {
+                if let (Request::NotOurs(_), Some(look)) = (&request, look) {
+                    look.vain(Vain::Done);
+                }
+                request
+            }
+            None => {
+                if let Some(look) = look {
+                    look.vain(Vain::Unknown);
+                }
+                return outbox.forget_kill(kill).await;
+            }
         }
     };
     match request {
         Request::NotOurs(why) => {
-            tracing::info!(target: "job_runner_worker.enqueuer", "kill request {kill} is not followed: {why}");
+            if let Some(more) = context.may_say() {
+                tracing::info!(target: "job_runner_worker.enqueuer", "kill request {kill} is not followed: {why}{more}");
+            }
         }
         Request::Over(run) => {
             tracing::info!(target: "job_runner_worker.worker", "kill request {kill}: run {run} has already ended");
@@ -74,7 +93,12 @@ async fn look_up(context: &Context, inbox: &mpsc::WeakSender<Message>, kill: Kil
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
             Err(failure) => {
-                tracing::warn!(target: "job_runner_worker.enqueuer", "kill request {kill} could not be read: {failure}");
+                if let Some(more) = context.may_say() {
+                    tracing::warn!(
+                        target: "job_runner_worker.enqueuer",
+                        "kill request {kill} could not be read: {failure}{more}"
+                    );
+                }
                 return None;
             }
         }

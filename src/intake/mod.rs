@@ -9,13 +9,15 @@ mod attendance;
 mod hints;
 mod keeper;
 mod kill;
+mod looks;
 mod posture;
+mod rarely;
 mod seats;
 mod shortage;
 mod task;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -27,7 +29,9 @@ use crate::rest::Client;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
 use attendance::{Attendance, Bell};
 use keeper::{Keeper, Message};
+use looks::Looks;
 pub use posture::Posture;
+pub use rarely::Rarely;
 use shortage::Shortage;
 use task::Begin;
 
@@ -50,6 +54,9 @@ const INBOX: usize = 10_000;
 /// How many runs are looked up and claimed at once, as many as tell at once what became of them: what is under way is told
 /// before more is begun.
 const CLAIMING: usize = 64;
+
+/// How many hints that are not followed are told of at once.
+const UNFOLLOWED: u32 = 5;
 
 /// What became of an order.
 #[must_use]
@@ -99,6 +106,18 @@ pub(crate) struct Context {
     pub(crate) executing: watch::Sender<usize>,
     /// Who is claimed and waits to be launched.
     pub(crate) shortage: Shortage,
+    /// How many runs and how many kills that somebody says are there are looked up.
+    pub(crate) looks: Looks,
+    pub(crate) kill_looks: Looks,
+    /// What is said of hints that are not followed.
+    pub(crate) unfollowed: Mutex<Rarely>,
+}
+
+impl Context {
+    /// What is to stand behind a line that says why a hint is not followed, if one is to be said now.
+    pub(crate) fn may_say(&self) -> Option<String> {
+        self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now())
+    }
 }
 
 impl Context {
@@ -155,6 +174,9 @@ impl Intake {
             claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
             shortage: Shortage::default(),
+            looks: Looks::default(),
+            kill_looks: Looks::default(),
+            unfollowed: Mutex::new(Rarely::new(UNFOLLOWED)),
         });
         let (bell, dismissed) = (Arc::new(Bell::default()), CancellationToken::new());
         let keeper = Keeper::new(Arc::clone(&context), inbox.downgrade(), drained.clone(), memory, Arc::clone(&bell));
@@ -189,8 +211,8 @@ impl Intake {
         self.send(Message::SetAside(run, true)).await;
     }
 
-    /// There is nothing to take up of a run that was set aside, or it is delivered.
-    pub async fn dismiss_run(&self, run: RunId) {
+    /// A run that was set aside is taken up, or there is nothing of it.
+    pub async fn no_more_aside(&self, run: RunId) {
         self.send(Message::SetAside(run, false)).await;
     }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
+use super::looks::{Look, Vain};
 use super::seats::Seat;
 use super::shortage::Wait;
 use crate::report::{End, Entry, RunReport};
@@ -29,8 +30,8 @@ use crate::run::{Attempt, Cause, Event, Outcome, RunId};
 /// How a run comes to us.
 #[derive(Debug)]
 pub(super) enum Begin {
-    /// Somebody said that it is due.
-    Hinted,
+    /// Somebody said that it is due; the look, if such looks are counted.
+    Hinted(Option<Look>),
     /// It was left behind: claimed or about to be, perhaps executed, perhaps over.
     Found(Entry),
 }
@@ -76,6 +77,8 @@ pub(super) struct RunTask {
     short: Option<Wait>,
     /// Its turn to be looked up and claimed, while that goes well.
     turn: Option<OwnedSemaphorePermit>,
+    /// The look at what may be no run at all.
+    hinted: Option<Look>,
 }
 
 /// Why the way to the launch ends early.
@@ -110,6 +113,7 @@ impl RunTask {
             enqueued_told: false,
             short: None,
             turn: None,
+            hinted: None,
         }
     }
 
@@ -124,7 +128,8 @@ impl RunTask {
 
     async fn begin(&mut self, begin: Begin, seat: Seat) -> Over {
         match begin {
-            Begin::Hinted => {
+            Begin::Hinted(look) => {
+                self.hinted = look;
                 self.turn = tokio::select! {
                     turn = Arc::clone(&self.context.claiming).acquire_owned() => turn.ok(),
                     () = self.context.draining.cancelled() => return Over::Done,
@@ -163,7 +168,13 @@ impl RunTask {
                 Err(Halt::LeftToOthers) => return Over::Done,
             };
             (phase, effect) = phase.step(input);
+            if phase == Phase::Dropped
+                && let Some(look) = self.hinted.take()
+            {
+                look.vain(if self.view.is_some() { Vain::Done } else { Vain::Unknown });
+            }
             if phase == Phase::Claimed {
+                self.hinted = None;
                 self.turn = None;
                 self.ours.cancel();
                 if !std::mem::replace(&mut self.enqueued_told, true) {

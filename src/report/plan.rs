@@ -149,8 +149,8 @@ impl Knowledge {
 
     /// The server rejected a call; the next of its kind is due at an instant. Whether everything waits until then.
     ///
-    /// A log that is left out goes with no pause before its result: if the server takes nothing at all, both are rejected,
-    /// and both are told again.
+    /// What is left out goes with no pause before the result: if the server takes nothing at all, all of it is rejected, and
+    /// all of it is told again.
     pub fn reject(&mut self, call: Next, due: Instant) -> bool {
         match call {
             Next::TellStart => {
@@ -169,7 +169,8 @@ impl Knowledge {
             }
             Next::Return | Next::GiveBack => {
                 self.rejected.result += 1;
-                // Of those before, the last is tried again.
+                // Of those before, the last is tried again: once the server takes things, it takes all of them, in their order.
+                self.rejected.start = self.rejected.start.min(REJECTIONS - 1);
                 self.rejected.log = self.rejected.log.min(REJECTIONS - 1);
                 true
             }

@@ -53,6 +53,12 @@ impl Briefs {
         }
     }
 
+    /// Whether there is one of a run.
+    #[must_use]
+    pub fn has(&self, run: RunId) -> bool {
+        self.kept.iter().any(|(of, ..)| *of == run)
+    }
+
     /// Takes the one of a run, if it can be believed still.
     pub fn take(&mut self, run: RunId, now: Instant) -> Option<Brief> {
         let at = self.kept.iter().position(|(of, ..)| *of == run)?;

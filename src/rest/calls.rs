@@ -21,6 +21,8 @@ use crate::wire::{action, resources, time};
 #[cfg(test)]
 mod tests;
 
+/// How many runs and kills that wait are listed at once.
+const LISTED: u64 = 100;
 /// The most pages of a list that are read.
 const MAX_PAGES: usize = 1000;
 
@@ -64,6 +66,17 @@ pub struct Facts {
     pub follows: Option<RequestId>,
     /// The request that we have done last.
     pub done: Option<RequestId>,
+}
+
+/// What waits for a worker.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// Runs.
+    pub runs: Vec<RunId>,
+    /// Whether these are all.
+    pub is_all: bool,
+    /// Kill requests.
+    pub kills: Vec<KillId>,
 }
 
 /// A claim of ours: what is said of a run is said of this attempt.
@@ -250,6 +263,34 @@ impl Client {
     pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, Failure> {
         let Some(brief) = self.briefs().take(run, Instant::now()) else { return Ok(None) };
         Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
+    }
+
+    /// Whether a run came with its order, over a connection that the server had us sign for.
+    #[must_use]
+    pub fn is_announced(&self, run: RunId) -> bool {
+        self.briefs().has(run)
+    }
+
+    /// What waits for a worker, as the server lists it: the first runs that nobody has claimed and that may be ours, whether
+    /// that is all of them, and the last kills that nobody has taken.
+    pub async fn open(&self) -> Result<Open, Failure> {
+        let me = self.me().await?;
+        let line = self.line();
+        // A worker whose clock is behind finds out at the look that it is not due yet.
+        let until = time::sent(Utc::now() + chrono::TimeDelta::minutes(1));
+        let until: String = url::form_urlencoded::byte_serialize(until.as_bytes()).collect();
+        let runs = &line.settings.run_resource;
+        let page: Page<Run> =
+            self.get(&format!("{runs}?state=scheduled&schedule_dts__lte={until}&limit={LISTED}")).await?;
+        let is_all = page.meta.next.is_none();
+        let mine = |run: &Run| run.worker.as_deref().is_none_or(|worker| worker == me);
+        let runs = page.objects.into_iter().filter(mine).filter_map(|run| RunId::new(run.id)).collect();
+        let kills = &line.settings.kill_request_resource;
+        let page: Page<KillRequest> = self.get(&format!("{kills}?limit=1")).await?;
+        let from = page.meta.total_count.unwrap_or(0).saturating_sub(LISTED);
+        let page: Page<KillRequest> = self.get(&format!("{kills}?limit={LISTED}&offset={from}")).await?;
+        let open = page.objects.into_iter().filter(|kill| kill.enqueue_dts.is_none());
+        Ok(Open { runs, is_all, kills: open.filter_map(|kill| kill.id.and_then(KillId::new)).collect() })
     }
 
     fn briefs(&self) -> MutexGuard<'_, Briefs> {

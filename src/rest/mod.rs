@@ -20,7 +20,7 @@ use url::Url;
 use crate::run::{ApiKey, Secret};
 
 pub use backoff::Backoff;
-pub use calls::{Claim, Facts, Incomplete, JobView, KillView, RunState, RunView, Told};
+pub use calls::{Claim, Facts, Incomplete, JobView, KillView, Open, RunState, RunView, Told};
 pub use client::{Client, ClientError};
 pub use failure::Failure;
 pub use health::Health;

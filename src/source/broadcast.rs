@@ -16,6 +16,9 @@ use crate::report::endpoint;
 use crate::run::ApiKey;
 use crate::wire::broadcast::{MAX_FRAME, order, topic};
 
+#[cfg(test)]
+mod tests;
+
 /// How long libzmq waits before it connects again; then up to ten times as long.
 const RECONNECT_MS: i32 = 200;
 /// After a lost connection libzmq says within this time that it connects again, or it never will: it gives a peer
@@ -174,6 +177,8 @@ impl Listener {
                 self.watch()?;
             }
             if readable[1] {
+                // First what the other has, which is closed behind it.
+                self.receive_all(true)?;
                 self.receive_all(false)?;
                 if let Some(previous) = self.previous.take() {
                     drop(previous);

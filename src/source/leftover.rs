@@ -5,8 +5,11 @@
 
 mod survivor;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
 
 use crate::execution::{Execution, Remains, recorded_start, shim};
 use crate::intake::{Intake, Receipt};
@@ -16,6 +19,9 @@ use crate::run::claim::Seen;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
 use survivor::{Noted, Recorded, Survivor};
 
+/// How long a start waits for what was left behind to be taken up. What takes longer goes on behind it: a record that cannot
+/// be read, a process that cannot be killed.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How often the reset of a run is tried.
 const RESETS: u32 = 12;
 
@@ -34,33 +40,66 @@ pub struct Leftovers {
     pub policy: IncompleteRuns,
 }
 
+/// What is left of a run.
+#[derive(Default)]
+struct Left {
+    entry: Option<Entry>,
+    attempts: Vec<Attempt>,
+    kills: Vec<KillEntry>,
+}
+
 impl Leftovers {
-    /// Takes up what the store and the state directory know. To be done before any order is followed.
+    /// Takes up what the store and the state directory know. To be done before any order is followed. All of it is known
+    /// then; what cannot be taken up yet holds up nothing else.
     pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
         // Before anybody is connected to: a shim takes the last to connect for its worker.
         shim::clear_away_dead(state);
-        let mut files: HashMap<RunId, Vec<Attempt>> = HashMap::new();
+        let mut left: BTreeMap<RunId, Left> = BTreeMap::new();
         for (run, attempt) in self.execution.logs().all() {
-            files.entry(run).or_default().push(attempt);
+            left.entry(run).or_default().attempts.push(attempt);
         }
         for entry in runs {
-            let attempts = files.remove(&entry.run).unwrap_or_default();
-            let entry = if attempts.iter().all(|attempt| *attempt == entry.attempt) {
-                entry
-            } else {
-                match self.survivor(entry.run, Some(&entry), attempts).await {
-                    Some(survivor) => survivor,
-                    None => entry,
-                }
-            };
-            self.take_up_entry(entry).await;
+            let run = entry.run;
+            left.entry(run).or_default().entry = Some(entry);
         }
-        for (run, attempts) in files {
-            if let Some(entry) = self.survivor(run, None, attempts).await {
-                tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
-                self.take_up_entry(entry).await;
+        for kill in kills {
+            // Of a run that is nowhere, or of none, it waits for nobody.
+            match kill.run.and_then(|run| left.get_mut(&run)) {
+                Some(left) => left.kills.push(kill),
+                None => self.intake.resume_kill(kill).await,
             }
         }
+        for run in left.keys() {
+            self.intake.set_aside(*run).await;
+        }
+        let mut taking_up: JoinSet<()> =
+            left.into_iter().map(|(run, left)| self.clone().take_up_run(run, left)).collect();
+        let all = async { while taking_up.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(AT_ONCE, all).await;
+        taking_up.detach_all();
+    }
+
+    async fn take_up_run(self, run: RunId, left: Left) {
+        let Left { entry, attempts, kills } = left;
+        for attempt in &attempts {
+            self.execution.readable(run, *attempt).await;
+        }
+        let accounts = |entry: &Entry| attempts.iter().all(|attempt| *attempt == entry.attempt);
+        let survivor = match entry {
+            Some(entry) if accounts(&entry) => Some(entry),
+            Some(entry) => self.survivor(run, Some(&entry), attempts).await.or(Some(entry)),
+            None => {
+                let survivor = self.survivor(run, None, attempts).await;
+                if survivor.is_some() {
+                    tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
+                }
+                survivor
+            }
+        };
+        if let Some(entry) = survivor {
+            self.take_up_entry(entry).await;
+        }
+        self.intake.no_more_aside(run).await;
         for kill in kills {
             self.intake.resume_kill(kill).await;
         }

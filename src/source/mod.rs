@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::intake::{Intake, Receipt};
+use crate::intake::{Intake, Rarely, Receipt};
 use crate::rest::Client;
 use crate::run::Order;
 use crate::wire::broadcast::{NoOrder, shown};
@@ -35,10 +35,8 @@ impl Settings {
 
 /// Passes on what a transport receives, and says of what is no order that it is none – not too often.
 struct Ear {
-    intake: Intake,
-    /// When it last complained, and how often it has kept silent since.
-    complained: Option<Instant>,
-    swallowed: u64,
+    offer: Box<dyn Fn(Order) -> Receipt + Send>,
+    complaints: Rarely,
 }
 
 impl Ear {
@@ -51,23 +49,25 @@ impl Ear {
     }
 }
 
-/// How often a transport complains at most.
-const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
-
 impl Ear {
     fn new(intake: Intake) -> Self {
-        Self { intake, complained: None, swallowed: 0 }
+        Self { offer: Box::new(move |order| intake.offer(order)), complaints: Rarely::new(1) }
+    }
+
+    #[cfg(test)]
+    fn to(offer: impl Fn(Order) -> Receipt + Send + 'static) -> Self {
+        Self { offer: Box::new(offer), complaints: Rarely::new(1) }
     }
 
     fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
         match read {
             Ok(order) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "Received: {order:?}");
-                if self.intake.offer(order) == Receipt::Full {
-                    self.complain(|swallowed| {
+                if (self.offer)(order) == Receipt::Full {
+                    self.complain(|more| {
                         tracing::warn!(
                             target: "job_runner_worker.enqueuer",
-                            "too many orders wait, {order:?} is left to be announced again ({swallowed} more like this)"
+                            "too many orders wait, {order:?} is left to be announced again{more}"
                         );
                     });
                 }
@@ -77,22 +77,19 @@ impl Ear {
             Err(why @ NoOrder::UnknownAction(_)) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "{why}; a newer server, perhaps");
             }
-            Err(why) => self.complain(|swallowed| {
+            Err(why) => self.complain(|more| {
                 tracing::warn!(
                     target: "job_runner_worker.enqueuer",
-                    "a message is no order, {why}: {} ({swallowed} more since the last time)",
+                    "a message is no order, {why}: {}{more}",
                     shown(content)
                 );
             }),
         }
     }
 
-    fn complain(&mut self, say: impl FnOnce(u64)) {
-        if self.complained.is_some_and(|at| at.elapsed() < COMPLAINT_PAUSE) {
-            self.swallowed += 1;
-            return;
+    fn complain(&mut self, say: impl FnOnce(&str)) {
+        if let Some(more) = self.complaints.due(Instant::now()) {
+            say(&more);
         }
-        self.complained = Some(Instant::now());
-        say(std::mem::take(&mut self.swallowed));
     }
 }

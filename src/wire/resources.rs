@@ -102,6 +102,9 @@ pub struct Worker {
 /// `GET /api/v1/kill_request/{id}/`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct KillRequest {
+    /// Its number.
+    #[serde(default)]
+    pub id: Option<i64>,
     /// The path of the run.
     #[serde(default)]
     pub run: Option<String>,
@@ -128,6 +131,9 @@ pub struct Meta {
     /// The path of the next page.
     #[serde(default)]
     pub next: Option<String>,
+    /// How many there are on all pages.
+    #[serde(default)]
+    pub total_count: Option<u64>,
 }
 
 /// The number at the end of a resource's path.

@@ -267,6 +267,47 @@ async fn a_flood_of_announcements_is_bounded_and_kills_and_pings_pass() {
     assert_eq!(server.look(|state| state.subscribed(KEY)), 1);
 }
 
+#[tokio::test]
+async fn forged_hints_cost_few_lines_and_few_calls_and_true_ones_get_through() {
+    let (server, worker) = up(&[("concurrent_jobs", "8"), ("log_level", "info")]).await;
+    let latch = Latch::new();
+    let killed = server.submit(latch.script("killed"));
+    server.wait_started(killed).await;
+    let begun = std::time::Instant::now();
+    let calls = server.look(|state| state.calls.len());
+    let flood = async {
+        for id in 1_000_000_i64.. {
+            server.announce_to(KEY, id);
+            server.tell(KEY, format!(r#"{{"action": "kill", "kill_request_id": {id}}}"#));
+            if id % 100 == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    };
+    let honest = async {
+        // Long enough for every look in vain that is allowed at once to be made.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        for _ in 0..2 {
+            server.wait_returned(server.submit(prints("true"))).await;
+        }
+        let kill = server.kill(killed);
+        server.wait_executed(kill).await;
+        server.wait_returned(killed).await;
+    };
+    tokio::select! {
+        () = flood => {}
+        () = honest => {}
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let made = server.look(|state| state.calls.len()) - calls;
+    // 64 looks in vain at once and 5 a second, each with a second call to make sure; for runs and for kills; what waits; and
+    // the three runs.
+    let allowed = 2.0 * (64.0 + 5.0 * seconds) * 2.0 + 5.0 * seconds + 100.0;
+    assert!((made as f64) < allowed, "{made} calls in {seconds:.1} s");
+    let lines = worker.log().lines().filter(|line| line.starts_with("WARN") || line.starts_with("ERROR")).count();
+    assert!(lines <= 15, "{lines} lines:\n{}", worker.log());
+}
+
 /// The most resident memory that the worker ever had, in kB.
 fn peak_memory(worker: &WorkerProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id().unwrap())).unwrap();

@@ -206,6 +206,21 @@ async fn nobody_to_read_the_log_is_no_reason_to_stop() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_never_read_holds_up_neither_runs_nor_signals() {
+    let server = Server::start(Options::default()).await;
+    let mut worker = WorkerProcess::start(&server, &worker().set("log_level", "debug"));
+    worker.leave_unread(true);
+    server.wait_up().await;
+    let runs: Vec<i64> = (0..60).map(|n| server.submit(prints(&format!("run {n}")))).collect();
+    for run in runs {
+        assert_eq!(server.wait_returned(run).await.return_success, Some(true));
+    }
+    worker.sigterm();
+    let status = worker.wait_exit_within(std::time::Duration::from_secs(20)).await;
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn the_running_worker_can_be_asked() {
     let (server, mut worker) = up(&worker().set("concurrent_jobs", 1)).await;
     let latch = Latch::new();

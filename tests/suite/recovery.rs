@@ -652,3 +652,65 @@ async fn p20_a_clock_that_is_set_back_makes_no_run_that_ends_before_it_starts() 
     assert_eq!((row.return_dts, row.return_success), (row.start_dts, Some(true)));
     worker.assert_clean_end().await;
 }
+
+/// The lines in which it is said that a run is left alone.
+fn left_alone(worker: &WorkerProcess) -> Vec<String> {
+    worker.log().lines().filter(|line| line.contains(" is left alone: ")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_holds_up_nothing_else() {
+    let (server, mut worker) = up(&worker().unprivileged()).await;
+    let latch = Latch::new();
+    // Whoever the worker is.
+    Command::new("chmod").args(["-R", "a+rwX"]).arg(latch.trace_path().parent().unwrap()).status().unwrap();
+    let run = waiting(&server, &latch, 1).await[0];
+    die(&mut worker).await;
+    let runs = worker.home().own_state_path().join("runs");
+    fs::create_dir(runs.join("999.1.record")).unwrap();
+    nix::unistd::mkfifo(&runs.join("998.1.record"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(runs.join("997.1.record"), "").unwrap();
+    fs::set_permissions(runs.join("997.1.record"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    worker.restart().await;
+    worker.wait_log("goes on, taken up again").await;
+    server.wait(|state| state.subscribed(KEY) == 2, "the next worker").await;
+    let next = server.submit(prints("next"));
+    assert_eq!(server.wait_returned(next).await.return_success, Some(true));
+    latch.let_through(1);
+    assert_eq!(server.wait_returned(run).await.log_text(), "waiting\nthrough\n");
+    let said = left_alone(&worker);
+    assert_eq!(said.len(), 3, "{said:?}");
+    for record in [997, 998, 999] {
+        assert!(said.iter().any(|line| line.contains(&format!("{record}.1.record: "))), "{said:?}");
+    }
+    assert_eq!(worker.stop().await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_ended_holds_up_neither_the_start_nor_the_end() {
+    let (server, mut worker) = up(&worker()).await;
+    let latch = Latch::new();
+    let run = waiting(&server, &latch, 1).await[0];
+    die(&mut worker).await;
+    signal(shim(&worker, run, 1), Signal::SIGKILL);
+    // A group in which somebody always is, and a later attempt, so that this one is to be cleared away.
+    let group = TempDir::with_prefix("populated-").unwrap();
+    let path = worker.home().record_path(run, 1);
+    let text = fs::read_to_string(&path).unwrap();
+    let (first, rest) = text.trim_start_matches('\n').split_once('\n').unwrap();
+    let mut begun: Value = serde_json::from_str(first).unwrap();
+    fs::write(worker.home().record_path(run, 2), &text).unwrap();
+    let name = begun["cgroup"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or("job-runner.1").to_owned();
+    let populated = group.path().join(name);
+    fs::create_dir(&populated).unwrap();
+    fs::write(populated.join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+    begun["cgroup"] = json!(populated);
+    fs::write(&path, format!("{begun}\n{rest}")).unwrap();
+    worker.restart().await;
+    server.wait(|state| state.subscribed(KEY) == 2, "the next worker").await;
+    let next = server.submit(prints("next"));
+    assert_eq!(server.wait_returned(next).await.return_success, Some(true));
+    let row = server.run(run);
+    assert_eq!((row.returns(), row.count(StepKind::Reset)), (0, 0), "it is known, and left alone");
+    assert_eq!(worker.stop().await, 0);
+}

@@ -83,11 +83,13 @@ impl RunTask {
             (true, _) => "it is another worker's".to_owned(),
             (false, at) => format!("it is due at {}", at.as_deref().unwrap_or("another time")),
         };
-        tracing::warn!(
-            target: "job_runner_worker.enqueuer",
-            "run {} was announced and is left alone: {why}",
-            self.run
-        );
+        if let Some(more) = self.context.may_say() {
+            tracing::warn!(
+                target: "job_runner_worker.enqueuer",
+                "run {} was announced and is left alone: {why}{more}",
+                self.run
+            );
+        }
     }
 
     /// Claims the run. That we are about to is on disk first.

@@ -10,6 +10,8 @@ use crate::report::{End, Entry, Start};
 use crate::rest::Backoff;
 use crate::run::claim::Phase;
 
+/// How long a drain waits for processes of a lost execution to be gone that were killed: some cannot be.
+const UNKILLABLE: Duration = Duration::from_secs(10);
 /// How long a shim that lives and does not answer is left alone at most.
 const UNANSWERED: Duration = Duration::from_secs(5);
 
@@ -23,6 +25,8 @@ pub(super) enum Fate {
     Lost,
     /// It never began, and never will.
     NeverBegan,
+    /// Something of it is left alive and cannot be ended, and we leave: the next start goes on.
+    LeftBehind,
 }
 
 impl RunTask {
@@ -58,6 +62,7 @@ impl RunTask {
                 let report = self.context.reporter.serve(entry, true);
                 self.after_breach(report, seat, Broken::Lost).await
             }
+            Fate::LeftBehind => Over::Done,
             Fate::NeverBegan => {
                 tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", self.run);
                 // On disk before anything can be started under it.
@@ -82,8 +87,14 @@ impl RunTask {
                 },
                 Remains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),
                 Remains::Orphaned(record) => {
-                    execution.clean_up(record).await;
-                    return Fate::Lost;
+                    let leaving = async {
+                        self.context.draining.cancelled().await;
+                        tokio::time::sleep(UNKILLABLE).await;
+                    };
+                    return tokio::select! {
+                        () = execution.clean_up(record) => Fate::Lost,
+                        () = leaving => Fate::LeftBehind,
+                    };
                 }
                 Remains::Nothing => return Fate::NeverBegan,
             }

@@ -184,6 +184,7 @@ impl RunTask {
             }
             Fate::Lost => Err(Some((report, seat, Broken::Lost))),
             Fate::NeverBegan => Err(Some((report, seat, Broken::NeverBegan))),
+            Fate::LeftBehind => Err(None),
         }
     }
 }

@@ -216,7 +216,10 @@ fn a_start_that_is_rejected_holds_up_neither_log_nor_result() {
     assert_eq!(quiet.next(now, AT_THE_END), Next::Wait(Some(due)));
     let ended = Knowledge { ended: true, ..knowledge };
     assert_eq!(ended.next(due, LIVE), Next::SendLog);
-    assert_eq!(Knowledge { log_sent: true, ..ended }.next(due, LIVE), Next::Return);
+    let mut logged = Knowledge { log_sent: true, ..ended };
+    assert_eq!(logged.next(due, LIVE), Next::Return);
+    logged.reject(Next::Return, due);
+    assert_eq!(logged.next(due, LIVE), Next::TellStart, "the server may take everything now");
 }
 
 #[test]
