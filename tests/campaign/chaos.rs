@@ -294,7 +294,7 @@ impl Chaos {
         // Nobody comes there by himself.
         match point {
             Point::Attached => self.kill_worker().await,
-            Point::LossSeen => self.end_shim().await,
+            Point::LossSeen | Point::LossCounted => self.end_shim().await,
             _ => {}
         }
         let folder = self.stage.crash_points();
