@@ -1,7 +1,5 @@
 //! Two connections at once.
 
-use std::sync::mpsc;
-
 use super::*;
 use crate::intake::Receipt;
 use crate::run::{Order, RunId};
@@ -47,7 +45,7 @@ fn what_waits_on_the_old_connection_is_heard_before_it_is_closed() {
         let readable = zmq::poll(&mut [subscription.socket.as_poll_item(zmq::POLLIN)], 10_000);
         assert_eq!(readable, Ok(1));
     }
-    let (heard, orders) = mpsc::channel();
+    let (heard, orders) = sync_channel(4);
     let (_keep, fresh_settings) = sync_channel(1);
     let tell = context.socket(zmq::PAIR).unwrap();
     tell.bind("inproc://tell").unwrap();
@@ -62,7 +60,7 @@ fn what_waits_on_the_old_connection_is_heard_before_it_is_closed() {
         previous: Some(previous),
         lost: HashMap::new(),
         made: 2,
-        ear: Ear::to(move |order| heard.send(order).map_or(Receipt::Full, |()| Receipt::Taken)),
+        ear: Ear::to(move |order| heard.try_send(order).map_or(Receipt::Full, |()| Receipt::Taken)),
         heard: Instant::now(),
     };
     let listening = std::thread::spawn(move || listener.listen(&told));
