@@ -1,6 +1,6 @@
 //! What is left of an execution when nobody can be asked: the record, its lock, and living processes.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
