@@ -58,8 +58,17 @@ struct Stage {
     token: String,
     secret: Secret,
     asked: u32,
-    _server: Server,
+    server: Option<Server>,
     _data: TempDir,
+}
+
+impl Drop for Stage {
+    /// Its threads and files would stay.
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop());
+        }
+    }
 }
 
 impl Stage {
@@ -73,7 +82,7 @@ impl Stage {
         let routes = api::routes().merge(operator::routes(office)).with_state(office.clone());
         let (host, token) = (server.http().to_string(), office.token.expose().to_owned());
         let secret = Secret::new(Vec::new());
-        let mut stage = Self { runtime, routes, host, token, secret, asked: 0, _server: server, _data: data };
+        let mut stage = Self { runtime, routes, host, token, secret, asked: 0, server: Some(server), _data: data };
         stage.fill();
         stage
     }

@@ -385,7 +385,8 @@ pub struct JobAdd {
     /// When it runs again: '15 minutes', '1 hour', '2 days', '1 month'
     #[arg(long, value_name = "INTERVAL", conflicts_with = "cron")]
     pub every: Option<String>,
-    /// When it runs again: a cron expression
+    /// When it runs again: a cron expression. If both fields of days are given, either will do, unless one
+    /// begins with *: then both must be right
     #[arg(long, value_name = "EXPRESSION")]
     pub cron: Option<String>,
     /// The time zone of --cron [default: the server's]
@@ -406,7 +407,7 @@ pub struct JobAdd {
     /// End a run after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
-    /// How often a failed run is tried again
+    /// How often a failed run is tried again: after a minute, then after twice as long each time
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
     /// What becomes of a run that is due while another is active

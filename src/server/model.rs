@@ -261,12 +261,19 @@ pub struct Exclude {
 }
 
 /// How a failed run is tried again: as a run of its own that says whose retry it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// How often at most; 0: never.
     pub times: u32,
     /// Seconds until the first; doubled each time, up to a day.
     pub backoff: u32,
+}
+
+impl Default for Retry {
+    /// Not at all, and after a minute once it is wanted: the store's default, and the form's.
+    fn default() -> Self {
+        Self { times: 0, backoff: 60 }
+    }
 }
 
 /// What becomes of a run whose worker was lost.

@@ -1,15 +1,45 @@
 //! The script of a job: its own text in its template, as the original renders it.
+//!
+//! Tags are found by the rules of the original's engine: each ends on its line, and what does not is text, such as the
+//! `${#}` of a shell. What is in them is Jinja, of which that is allowed which cannot make much out of little: no tag is
+//! long, blocks are not nested deep, nothing but the output grows, and that has a bound.
+
+use std::io::{self, Write};
+use std::{str, thread};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, Environment, context, filters};
+
+use tags::{CLOSE, COMMENT, OPEN, PRINT};
+
+mod tags;
+#[cfg(test)]
+mod tests;
 
 /// How much work a template may make, in instructions of the engine.
 const FUEL: u64 = 100_000;
+/// The longest template, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+/// The longest script that comes of one, in bytes.
+const MAX_SCRIPT: usize = 32 * 1024 * 1024;
+/// What the parser may use of the stack, in bytes: many times what the longest tag in the deepest block takes.
+const STACK: usize = 64 * 1024 * 1024;
+/// A script that no filter changes.
+const MARK: &str = "7305120946";
 
 /// Why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the template cannot be rendered: {0}")]
-pub struct TemplateError(String);
+pub enum TemplateError {
+    /// It has no place for the script.
+    #[error("the template has no {{{{ content|safe }}}}: the scripts of its jobs would not be executed")]
+    NoContent,
+    /// It is too long.
+    #[error("the template has {0} bytes; {MAX_BODY} are allowed")]
+    TooLong(usize),
+    /// It cannot be read or rendered.
+    #[error("the template cannot be rendered: {0}")]
+    Unusable(String),
+}
 
 /// The whole script. `{{ content|safe }}` is where the job's own stands; without `safe` it is escaped for
 /// HTML, as the original does.
@@ -17,19 +47,74 @@ pub struct TemplateError(String);
 /// # Errors
 /// What is wrong with the template.
 pub fn render(body: &str, content: &str) -> Result<String, TemplateError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_syntax(
-        SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(|e| TemplateError(e.to_string()))?,
-    );
-    environment.set_fuel(Some(FUEL));
-    environment.render_str(body, context!(content)).map_err(|e| TemplateError(e.to_string()))
+    if body.len() > MAX_BODY {
+        return Err(TemplateError::TooLong(body.len()));
+    }
+    let jinja = tags::to_jinja(body).map_err(TemplateError::Unusable)?;
+    // The parser recurses. How deep is bounded, and so is what it takes on a stack of its own.
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || rendered(&jinja, content));
+        let thread = thread.map_err(|e| TemplateError::Unusable(format!("no thread can be had: {e}")))?;
+        thread.join().unwrap_or_else(|_| Err(TemplateError::Unusable("the engine failed".to_owned())))
+    })
 }
 
-/// Whether a template can be rendered.
+/// Whether a template can be used: it renders, and the script of a job stands in what comes of it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(body: &str) -> Result<(), TemplateError> {
-    render(body, "").map(drop)
+    if render(body, MARK)?.contains(MARK) { Ok(()) } else { Err(TemplateError::NoContent) }
+}
+
+fn rendered(jinja: &str, content: &str) -> Result<String, TemplateError> {
+    let unusable = |e: minijinja::Error| TemplateError::Unusable(e.to_string());
+    let environment = environment().map_err(unusable)?;
+    let template = environment.template_from_str(jinja).map_err(unusable)?;
+    let mut script = Script(Vec::new());
+    let written = template.render_captured_to(context!(content), &mut script).map(drop);
+    if script.0.len() == MAX_SCRIPT {
+        return Err(TemplateError::Unusable(format!("the script has {MAX_SCRIPT} bytes or more")));
+    }
+    written.map_err(unusable)?;
+    String::from_utf8(script.0).map_err(|e| TemplateError::Unusable(e.to_string()))
+}
+
+/// An engine without the filters and functions that make much out of little.
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::empty();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .block_delimiters(OPEN, CLOSE)
+            .variable_delimiters(PRINT, CLOSE)
+            .comment_delimiters(COMMENT, CLOSE)
+            .keep_trailing_newline(true)
+            .build()?,
+    );
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter("safe", filters::safe);
+    environment.add_filter("escape", filters::escape);
+    environment.add_filter("e", filters::escape);
+    environment.add_filter("upper", filters::upper);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("default", filters::default);
+    Ok(environment)
+}
+
+/// A script that grows up to a bound.
+struct Script(Vec<u8>);
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fits = bytes.len().min(MAX_SCRIPT - self.0.len());
+        self.0.extend_from_slice(&bytes[..fits]);
+        Ok(fits)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -28,6 +28,9 @@ async fn a_template_is_written_anew_with_its_jobs_or_not_at_all() {
     assert!(template(&stage, "#!/bin/bash\n{{ content|safe }}\n").await.expect("an answer").is_some());
     let script = async || stage.store().job(job.id).await.expect("an answer").expect("a job").script_content;
     assert_eq!(script().await, "#!/bin/bash\necho hello\n");
+    // Nothing would execute its jobs' scripts.
+    let refused = template(&stage, "#!/bin/bash\necho\n").await.expect_err("a refusal");
+    assert!(refused.to_string().contains("would not be executed"), "{refused}");
     // Nothing could execute that.
     let refused = template(&stage, "{{ content|safe }}").await.expect_err("a refusal");
     assert!(refused.to_string().contains("its job job: the script cannot be executed"), "{refused}");

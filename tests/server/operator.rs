@@ -93,7 +93,9 @@ async fn what_cannot_be_is_refused_with_a_reason() {
         ("/jobs", json!({"title": "x", "script": sh, "after": "nobody"}), 404, "nobody"),
         ("/jobs", json!({"title": "x", "script": sh, "retries": 1_000_000}), 400, "retries"),
         ("/workers", json!({"title": "a:b"}), 400, "colon"),
-        ("/templates", json!({"title": "x", "body": "{{ content"}), 409, "template"),
+        ("/templates", json!({"title": "x", "body": "{{ content"}), 409, "{{ content|safe }}"),
+        ("/templates", json!({"title": "x", "body": "#!/bin/sh\necho\n"}), 409, "{{ content|safe }}"),
+        ("/templates", json!({"title": "x", "body": format!("{{{{ {}1 }}}}", "not ".repeat(8000))}), 409, "longer"),
         ("/jobs/nobody/schedule", json!({}), 404, "nobody"),
         ("/jobs/nobody/disable", json!({"reason": ""}), 404, "nobody"),
         ("/runs/x/kill", json!({}), 400, "number"),
@@ -109,6 +111,18 @@ async fn what_cannot_be_is_refused_with_a_reason() {
     let answer = post(&server, "/runs", &operator, &long).await;
     assert!((400..500).contains(&answer.status), "{}", answer.status);
     assert_eq!(get(&server, &format!("{BASE}/runs?limit=many"), &operator).await.status, 400);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn retries_that_are_asked_for_without_a_pause_come_after_a_minute() {
+    let server = Fixture::start().await;
+    let new = json!({"title": "x", "script": "#!/bin/sh\n", "retries": 2});
+    let answer = post(&server, "/jobs", &[bearer(&server)], &new).await;
+    let made: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let job = jobrunner::server::model::JobId::new(made["id"].as_i64().expect("an id")).expect("an id");
+    let job = server.office().store.job(job).await.expect("an answer").expect("a job");
+    assert_eq!((job.retry.times, job.retry.backoff), (2, 60));
     server.stop().await;
 }
 

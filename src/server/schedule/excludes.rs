@@ -9,7 +9,11 @@ use crate::server::model::{Exclude, Instant};
 /// The exclude that leaves an instant out, if one does. Both ends belong to it; one that begins later than it
 /// ends reaches over midnight.
 pub(super) fn covering(excludes: &[Exclude], at: Instant, zone: Tz) -> Option<&Exclude> {
-    let time = wall::shown(at, zone).time();
+    of(excludes, wall::shown(at, zone).time())
+}
+
+/// The exclude that leaves a time of the day out, if one does.
+pub(super) fn of(excludes: &[Exclude], time: NaiveTime) -> Option<&Exclude> {
     excludes.iter().find(|exclude| covers(exclude, time))
 }
 

@@ -43,6 +43,15 @@ pub(super) fn leap(from: Moment, every: u32, unit: Unit, zone: Tz, now: Instant)
     leapt.unwrap_or(from)
 }
 
+/// To how many times of the day steps come before they come back to the first, at most, while the clock is not set.
+pub(super) fn times_of_day(unit: Unit) -> u32 {
+    match unit {
+        Unit::Minute => 24 * 60,
+        Unit::Hour => 24,
+        Unit::Day | Unit::Month => 1,
+    }
+}
+
 /// How long a step is, if that is the same everywhere.
 fn length(every: u32, unit: Unit) -> Option<TimeDelta> {
     match unit {

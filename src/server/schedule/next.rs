@@ -1,6 +1,8 @@
 //! The next time of a job: past ones are passed over, those that are left out too.
 
-use chrono::{NaiveDateTime, TimeDelta, Timelike};
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
 
 use super::cron::{self, BadCron};
@@ -11,10 +13,13 @@ use crate::server::model::{Exclude, Instant, Job, Schedule, Unit};
 #[cfg(test)]
 mod tests;
 
-/// For how long an interval may be left out before there is no next time.
-const LONGEST_EXCLUDE: TimeDelta = TimeDelta::days(1);
-/// How many stretches of excludes a cron expression may meet before there is no next time.
-const MOST_EXCLUDES: u32 = 100;
+/// For how many days a next time is looked for that no exclude leaves out: forty years, in which every date has met every
+/// weekday and every change of the clocks.
+const SEARCHED: TimeDelta = TimeDelta::days(40 * 366);
+/// How many of the times that were left out are told.
+const MOST_LEFT_OUT: usize = 100;
+/// How far before a change of the clock times are looked at one by one again.
+const APPROACH: TimeDelta = TimeDelta::days(2);
 /// How far times that were passed over are counted.
 const COUNTED: u32 = 100;
 
@@ -76,7 +81,7 @@ pub enum NoNext {
     #[error("the job has no schedule")]
     NoSchedule,
     /// The excludes leave out everything.
-    #[error("its excludes leave out every time for more than a day")]
+    #[error("its excludes leave out every time of the next forty years")]
     AllLeftOut(Vec<LeftOut>),
     /// The expression is none.
     #[error(transparent)]
@@ -141,19 +146,41 @@ fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: 
         base = if times >= COUNTED { interval::leap(candidate, every, unit, zone, now) } else { candidate };
         candidate = step(base)?;
     }
-    let mut left_out = Vec::new();
-    // As the original: what is found more than a day after the first time that was left out is no next time.
-    while let Some(exclude) = excludes::covering(rule.excludes, candidate.at, zone) {
-        leave_out(&mut left_out, candidate.at, exclude);
-        if candidate.at - base.at > LONGEST_EXCLUDE {
-            return Err(NoNext::AllLeftOut(left_out));
-        }
-        candidate = step(candidate)?;
-    }
+    let (candidate, left_out) = past_excludes(rule, candidate, every, unit)?;
     Ok(Next { at: candidate.at, moved: wall::shown(candidate.at, zone) - candidate.wall, passed, left_out })
 }
 
-fn by_cron(rule: Rule<'_>, cron: &croner::Cron, zone: Tz, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+/// The first step from here on that no exclude leaves out.
+fn past_excludes(rule: Rule<'_>, first: Moment, every: u32, unit: Unit) -> Result<(Moment, Vec<LeftOut>), NoNext> {
+    let zone = rule.zone;
+    let until = first.at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let (mut candidate, mut left_out, mut in_a_row) = (first, Vec::new(), 0);
+    while let Some(exclude) = excludes::covering(rule.excludes, candidate.at, zone) {
+        leave_out(&mut left_out, candidate.at, exclude);
+        in_a_row += 1;
+        if in_a_row >= interval::times_of_day(unit) {
+            // All times of the day that it comes to are left out, until the clock is set.
+            let Some(change) = wall::next_change(zone, candidate.at, until) else {
+                return Err(NoNext::AllLeftOut(left_out));
+            };
+            candidate = interval::leap(candidate, every, unit, zone, change.at);
+            in_a_row = 0;
+        }
+        candidate = interval::step(candidate, every, unit, zone).ok_or(NoNext::Never)?;
+        if candidate.at > until {
+            return Err(NoNext::AllLeftOut(left_out));
+        }
+    }
+    Ok((candidate, left_out))
+}
+
+fn by_cron(
+    rule: Rule<'_>,
+    cron: &cron::Expression,
+    zone: Tz,
+    last: Option<Last>,
+    now: Instant,
+) -> Result<Next, NoNext> {
     let just_before = now - TimeDelta::microseconds(1);
     let from = last.map_or(just_before, |last| last.at.max(just_before));
     let passed = last.and_then(|last| {
@@ -163,16 +190,45 @@ fn by_cron(rule: Rule<'_>, cron: &croner::Cron, zone: Tz, last: Option<Last>, no
         Some(Passed { first, times: u32::try_from(past.count()).unwrap_or(COUNTED).saturating_add(1).min(COUNTED) })
     });
     let mut at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
-    let mut left_out = Vec::new();
-    for _ in 0..MOST_EXCLUDES {
-        let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) else {
-            return Ok(Next { at, moved: TimeDelta::zero(), passed, left_out });
-        };
+    let until = at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let (mut left_out, mut days) = (Vec::new(), Days { cron, rule, zone, known: BTreeMap::new() });
+    while let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) {
         leave_out(&mut left_out, at, exclude);
         let end = excludes::end(exclude, at, rule.zone).ok_or(NoNext::Never)?;
-        at = cron::after(cron, zone, end.max(at)).ok_or(NoNext::Never)?;
+        let from = days.without_any(at, until).map_or(end, |again| again.max(end)).max(at);
+        at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
+        if at > until {
+            return Err(NoNext::AllLeftOut(left_out));
+        }
     }
-    Err(NoNext::AllLeftOut(left_out))
+    Ok(Next { at, moved: TimeDelta::zero(), passed, left_out })
+}
+
+/// Which days have a time that no exclude leaves out: that is the same for as long as the two clocks keep their distance.
+struct Days<'a> {
+    cron: &'a cron::Expression,
+    rule: Rule<'a>,
+    zone: Tz,
+    /// By how far the clock of the excludes is ahead of the expression's.
+    known: BTreeMap<TimeDelta, bool>,
+}
+
+impl Days<'_> {
+    /// If no day has such a time until a clock is set: when to look again.
+    fn without_any(&mut self, at: Instant, until: Instant) -> Option<Instant> {
+        let ahead = wall::offset(at, self.rule.zone) - wall::offset(at, self.zone);
+        let Self { cron, rule, known, .. } = self;
+        let has_time = *known.entry(ahead).or_insert_with(|| {
+            let free = |time: NaiveTime| excludes::of(rule.excludes, time.overflowing_add_signed(ahead).0).is_none();
+            cron.times().any(free)
+        });
+        if has_time {
+            return None;
+        }
+        let changes = [self.zone, self.rule.zone].map(|zone| wall::next_change(zone, at, until));
+        let change = changes.into_iter().flatten().map(|change| change.at).min();
+        change.map_or(Some(until), |change| change.checked_sub_signed(APPROACH))
+    }
 }
 
 /// What the wall was to show when a time was due.
@@ -181,7 +237,7 @@ fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
 }
 
 fn leave_out(left_out: &mut Vec<LeftOut>, at: Instant, exclude: &Exclude) {
-    if left_out.last().is_none_or(|before| before.exclude != *exclude) {
+    if left_out.len() < MOST_LEFT_OUT && left_out.last().is_none_or(|before| before.exclude != *exclude) {
         left_out.push(LeftOut { at, exclude: exclude.clone() });
     }
 }

@@ -45,3 +45,65 @@ fn end_of_gap(wall: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
     (1..=LONGEST_GAP)
         .find_map(|more| zone.from_local_datetime(&minute.checked_add_signed(TimeDelta::minutes(more))?).earliest())
 }
+
+/// How far a look for a change of the clock goes at once. No clock was set twice within it.
+const STRIDE: TimeDelta = TimeDelta::hours(12);
+
+/// A change of the clock on the wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The first instant of the new time.
+    pub at: Instant,
+    /// How far the wall was ahead of UTC before.
+    pub before: TimeDelta,
+    /// How far it is since.
+    pub after: TimeDelta,
+}
+
+impl Change {
+    /// By how much the clock was set on.
+    pub(super) fn by(self) -> TimeDelta {
+        self.after - self.before
+    }
+
+    /// What the wall would show if it had not been set.
+    pub(super) fn before_it(self) -> NaiveDateTime {
+        self.at.naive_utc() + self.before
+    }
+
+    /// What it shows.
+    pub(super) fn after_it(self) -> NaiveDateTime {
+        self.at.naive_utc() + self.after
+    }
+}
+
+/// The first change after an instant, until another one, which belongs to it.
+pub(super) fn next_change(zone: Tz, after: Instant, until: Instant) -> Option<Change> {
+    let before = offset(after, zone);
+    let mut same = after;
+    while same < until {
+        let ahead = same.checked_add_signed(STRIDE)?.min(until);
+        if offset(ahead, zone) != before {
+            let at = first_other(zone, same, ahead);
+            return Some(Change { at, before, after: offset(at, zone) });
+        }
+        same = ahead;
+    }
+    None
+}
+
+/// The last change up to an instant, not longer ago than this and no further than a stride.
+pub(super) fn latest_change(zone: Tz, until: Instant, within: TimeDelta) -> Option<Change> {
+    next_change(zone, until.checked_sub_signed(within.min(STRIDE))?, until)
+}
+
+/// The first second that has another offset, where the last has another than the first.
+fn first_other(zone: Tz, first: Instant, last: Instant) -> Instant {
+    let before = offset(first, zone);
+    let (mut same, mut other) = (0, (last - first).num_seconds());
+    while other - same > 1 {
+        let middle = same + (other - same) / 2;
+        if offset(first + TimeDelta::seconds(middle), zone) == before { same = middle } else { other = middle }
+    }
+    first + TimeDelta::seconds(other)
+}

@@ -16,8 +16,6 @@ use crate::server::store::{Entry, NewJob};
 #[cfg(test)]
 mod tests;
 
-/// Seconds until the first retry, if nobody says.
-const BACKOFF: u32 = 60;
 /// What a script begins as.
 const SCRIPT: &str = "#!/bin/sh\n";
 
@@ -56,8 +54,10 @@ pub fn fields(around: &Around) -> Vec<Group> {
             fields: vec![
                 Field::new("schedule", "It runs", Input::One(schedules)),
                 Field::new("every", "Every so often", Input::Line).hint("Like 15 minutes, 1 hour, 2 days, 1 month."),
-                Field::new("cron", "Cron expression", Input::Line)
-                    .hint("Five fields: minute, hour, day, month, day of the week. Six with seconds first."),
+                Field::new("cron", "Cron expression", Input::Line).hint(
+                    "Five fields: minute, hour, day, month, day of the week; six with seconds first. If both fields of \
+                         days are given, either will do, unless one begins with *: then both must be right.",
+                ),
                 Field::new("zone", "Time zone of the cron expression", Input::Line).hint("Like Europe/Amsterdam."),
                 Field::new("excludes", "Not at these times of the day", Input::Text)
                     .hint("One stretch a line, in the server's zone, with a reason: 22:00 - 06:00 the backup runs."),
@@ -109,7 +109,7 @@ pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJ
     let run_timeout = reading.take("run_timeout", rules::timeout(run_timeout));
     let times = reading.count("retry_times").unwrap_or(0);
     let times = reading.take("retry_times", rules::retries(times));
-    let backoff = reading.count("retry_backoff").unwrap_or(BACKOFF);
+    let backoff = reading.count("retry_backoff").unwrap_or(Retry::default().backoff);
     let backoff = reading.take("retry_backoff", rules::backoff(backoff));
     let on_lost = reading.take("on_lost", rules::on_lost(form.text("on_lost").unwrap_or_default()));
     let concurrency = reading.take("concurrency", rules::concurrency(form.text("concurrency").unwrap_or_default()));
@@ -238,7 +238,7 @@ pub fn blank(zone: Tz) -> Filled {
         ("enabled", "yes".to_owned()),
         ("concurrency", Concurrency::Wait.name().to_owned()),
         ("retry_times", "0".to_owned()),
-        ("retry_backoff", BACKOFF.to_string()),
+        ("retry_backoff", Retry::default().backoff.to_string()),
         ("on_lost", OnLost::Retry.name().to_owned()),
     ];
     Filled::of(pairs.map(|(name, value)| (name.to_owned(), value)).to_vec())

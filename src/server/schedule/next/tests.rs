@@ -124,7 +124,7 @@ fn the_documentation_tells_the_truth() {
         assert!(found.iter().zip(&times[1..]).all(|(found, told)| found.offset() == told.offset()), "{line}");
         examples += 1;
     }
-    assert_eq!(examples, 12);
+    assert_eq!(examples, 14);
 }
 
 #[test]
@@ -202,11 +202,54 @@ fn excludes_that_leave_everything_out_are_a_failure() {
         let found = next(rule, last("2026-11-24T10:00:00Z"), at("2026-11-24T10:00:00Z"));
         assert!(matches!(found, Err(NoNext::AllLeftOut(_))), "{schedule:?}: {found:?}");
     }
-    // The original's limit: more than a day after the last time there is no next one, though one could be had.
-    let two_days = every(36, Unit::Hour);
-    let rule = Rule { schedule: &two_days, excludes: &[exclude("22:00", "23:00")], zone: Tz::UTC };
-    let found = next(rule, last("2026-11-24T10:00:00Z"), at("2026-11-24T10:00:00Z"));
-    assert!(matches!(found, Err(NoNext::AllLeftOut(_))), "{found:?}");
+}
+
+#[test]
+fn a_job_runs_again_once_an_exclude_lets_it() {
+    // Thirty-six hours after ten in the evening it is ten in the morning.
+    for (hours, wanted) in [(36, "2026-11-27T10:00:00Z"), (30, "2026-11-26T22:30:00Z"), (24, "")] {
+        let schedule = every(hours, Unit::Hour);
+        let first = if hours == 30 { "2026-11-24T10:30:00Z" } else { "2026-11-24T10:00:00Z" };
+        let excludes = if hours == 30 { [exclude("16:00", "17:00")] } else { [exclude("22:00", "23:00")] };
+        let rule = Rule { schedule: &schedule, excludes: &excludes, zone: Tz::UTC };
+        if !wanted.is_empty() {
+            let found = next(rule, last(first), at(first)).unwrap();
+            assert_eq!(found.at, at(wanted), "{hours}");
+            assert_eq!(found.left_out.len(), 1);
+        }
+    }
+    // A month that begins at a time that is left out goes on to the day on which the clock leaves that time out.
+    let (daily, night) = (every(1, Unit::Day), [exclude("02:00", "02:59")]);
+    let rule = Rule { schedule: &daily, excludes: &night, zone: Tz::Europe__Amsterdam };
+    let found = next(rule, last("2026-04-02T02:30:00+02:00"), at("2026-04-02T02:30:00+02:00")).unwrap();
+    assert_eq!(found.at, at("2027-03-28T03:00:00+02:00"));
+}
+
+/// A cron expression in one zone under an exclude of another, which covers it for a part of the year.
+#[test]
+fn a_cron_expression_runs_again_once_the_clocks_let_it() {
+    // In winter, 13:30 in London is 14:30 in Amsterdam, but for a while in spring and autumn New York has another distance.
+    let noon = cron("30 8 * * *", Tz::America__New_York);
+    let rule = Rule { schedule: &noon, excludes: &[exclude("14:00", "15:00")], zone: Tz::Europe__Amsterdam };
+    let winter = at("2026-11-10T12:00:00Z");
+    assert_eq!(next(rule, None, winter).unwrap().at, at("2027-03-14T08:30:00-04:00"));
+    // Only while the one has changed its clock and the other has not.
+    let rule = Rule { schedule: &noon, excludes: &[exclude("14:00", "15:00")], zone: Tz::Europe__Amsterdam };
+    assert_eq!(next(rule, None, at("2027-03-28T10:00:00Z")).unwrap().at, at("2027-10-31T08:30:00-04:00"));
+    // India and UTC keep their distance, so that nothing is ever left.
+    let fixed = cron("* 0-11 * * *", Tz::Asia__Kolkata);
+    let rule = Rule { schedule: &fixed, excludes: &[exclude("18:00", "07:00")], zone: Tz::UTC };
+    assert!(matches!(next(rule, None, winter), Err(NoNext::AllLeftOut(_))));
+    let seconds = cron("* * * * * *", Tz::America__New_York);
+    let rule = Rule {
+        schedule: &seconds,
+        excludes: &[exclude("00:00", "23:59"), exclude("23:59", "00:01")],
+        zone: Tz::Europe__Amsterdam,
+    };
+    assert!(matches!(next(rule, None, winter), Err(NoNext::AllLeftOut(_))));
+    let leap = cron("0 12 29 2 1", Tz::UTC);
+    let rule = Rule { schedule: &leap, excludes: &[exclude("11:00", "13:00")], zone: Tz::Europe__Amsterdam };
+    assert!(matches!(next(rule, None, winter), Err(NoNext::AllLeftOut(_))));
 }
 
 #[test]

@@ -94,6 +94,6 @@ fn why_there_is_nothing_is_told() {
     let job = Job { excludes: always, ..daily(6) };
     insta::assert_snapshot!(shown(&forecast(&job, from("2026-11-24T08:00:00Z"), 3)), @r#"
     Wed 25 Nov 06:30 +01:00 does not left out from 00:00 to 23:59:59
-    its excludes leave out every time for more than a day
+    its excludes leave out every time of the next forty years
     "#);
 }
