@@ -34,6 +34,7 @@ pub mod script;
 pub mod session;
 mod settings;
 pub mod store;
+pub mod terminal;
 pub mod token;
 pub mod uplink;
 mod zmtp;

@@ -486,6 +486,54 @@ pub struct LogSize {
     pub revision: u64,
 }
 
+/// Lines of a log as a terminal shows them, and how long the log is: escape sequences, carriage returns and backspaces have
+/// been followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRows {
+    /// The length of the log in bytes.
+    pub bytes: u64,
+    /// How many lines it has, with the last one whether it has an end or not.
+    pub lines: u64,
+    /// How often something of the log was taken back. While this is the same, what was read of it still stands.
+    pub revision: u64,
+    /// The number of the first of these lines; the first of the log is 0.
+    pub first: u64,
+    /// The lines, fewer than were asked for where they are long.
+    pub rows: Vec<LogRow>,
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Its characters, those that look alike together.
+    pub spans: Vec<LogSpan>,
+    /// How many characters beyond those are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: u64,
+}
+
+/// Characters that look alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpan {
+    /// The characters.
+    pub text: String,
+    /// Names with blanks between them: `bold`, `dim`, `italic`, `underline`, `inverse`, `struck`, `f0` to `f15` for the
+    /// letter's colour and `b0` to `b15` for the one behind it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub class: String,
+    /// The letter's colour where it has no name, as `#rrggbb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// The colour behind the letter where it has no name, as `#rrggbb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// In which lines of a log something was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFound {

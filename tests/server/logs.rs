@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobrunner::run::RunId;
 use jobrunner::server::life::Who;
 use jobrunner::server::store::{Appended, LogChange};
-use jobrunner::wire::operator::{Line, LogLines, LogSize};
+use jobrunner::wire::operator::{Line, LogLines, LogRows, LogSize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
@@ -86,6 +86,12 @@ async fn any_part_of_a_long_log_is_at_hand() {
         assert_eq!((lines.bytes, lines.lines, lines.first), (text.len() as u64, 8000, first.min(8000) as u64));
         assert_eq!((lines.from, lines.to), (begin as u64, (begin + expected.len()) as u64), "{first}");
         assert!(lines.text == expected, "{first}");
+        let answer = get(&stage, &format!("/runs/{run}/log/rows?from={first}&limit={count}"), None).await;
+        let rows: LogRows = serde_json::from_slice(&answer.body).expect("rows");
+        assert_eq!((rows.bytes, rows.lines, rows.first), (text.len() as u64, 8000, first.min(8000) as u64));
+        let shown: String = rows.rows.iter().flat_map(|row| row.spans.iter()).map(|span| span.text.as_str()).collect();
+        assert_eq!(shown, expected.replace('\n', ""), "{first}");
+        assert_eq!(rows.rows.len(), expected.matches('\n').count(), "{first}");
     }
     stage.fixture.stop().await;
 }
@@ -100,6 +106,11 @@ async fn a_line_that_never_ends_is_shown_in_part() {
     assert_eq!((lines.lines, lines.from), (3, 6));
     assert_eq!(lines.to, 6 + lines.text.len() as u64);
     assert!(lines.text.len() > 1_048_570 && lines.text.chars().all(|c| c == '\u{20ac}'), "no character is cut");
+    let answer = get(&stage, &format!("/runs/{run}/log/rows?from=1"), None).await;
+    let rows: LogRows = serde_json::from_slice(&answer.body).expect("rows");
+    assert_eq!(rows.rows.iter().map(|row| (row.spans.len(), row.cut)).collect::<Vec<_>>(), [(1, 490_000), (1, 0)]);
+    assert_eq!((rows.rows[0].spans[0].text.chars().count(), rows.rows[1].spans[0].text.as_str()), (10_000, "last"));
+    assert_eq!(get(&stage, "/runs/999/log/rows", None).await.status, 404);
     assert_eq!(get(&stage, "/runs/999/log/lines", None).await.status, 404);
     assert_eq!(get(&stage, &format!("/runs/{run}/log/lines?from=x"), None).await.status, 400);
     stage.fixture.stop().await;

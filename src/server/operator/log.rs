@@ -22,7 +22,8 @@ use super::search::{self, Search};
 use crate::run::{RunId, excerpt};
 use crate::server::office::Office;
 use crate::server::store::{Extent, StoreError};
-use crate::wire::operator::{LogFound, LogLines};
+use crate::server::terminal::{self, Colour, Row, Span};
+use crate::wire::operator::{LogFound, LogLines, LogRow, LogRows, LogSpan};
 
 /// How many lines are shown if nobody says, and how many at most.
 const LINES: u64 = 200;
@@ -154,6 +155,41 @@ async fn some_lines(office: &Office, run: RunId, first: u64, limit: u64) -> Resu
         to: found.from + whole as u64,
         text,
     }))
+}
+
+/// Lines of the log as a terminal shows them.
+pub(super) async fn rows(
+    State(office): State<Arc<Office>>,
+    Path(run): Path<String>,
+    query: Result<Query<LinesQuery>, QueryRejection>,
+) -> Result<Json<LogRows>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&office, run).await?;
+    let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
+    for _ in 0..TRIES {
+        let Some(extent) = office.store.log_extent(run).await? else { return Ok(Json(LogRows::default())) };
+        if let Some(found) = terminal::rows(&office.store, &extent, query.from, limit, MOST_BYTES).await? {
+            return Ok(Json(LogRows {
+                bytes: extent.len(),
+                lines: extent.lines(),
+                revision: extent.revision,
+                first: found.first,
+                rows: found.rows.into_iter().map(row).collect(),
+            }));
+        }
+    }
+    Err(Refusal::Conflict("the log is being replaced again and again".to_owned()))
+}
+
+fn row(row: Row) -> LogRow {
+    let span = |span: Span| LogSpan {
+        class: span.look.classes(),
+        color: span.look.front.and_then(Colour::hex),
+        background: span.look.back.and_then(Colour::hex),
+        text: span.text,
+    };
+    LogRow { spans: row.spans.into_iter().map(span).collect(), cut: row.cut }
 }
 
 /// What is sought.

@@ -50,6 +50,7 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/runs/{run}", get(ask::run))
         .route("/runs/{run}/log", get(log::file))
         .route("/runs/{run}/log/lines", get(log::lines))
+        .route("/runs/{run}/log/rows", get(log::rows))
         .route("/runs/{run}/log/search", get(log::search))
         .route("/runs/{run}/follow", get(follow::follow))
         .route("/runs/{run}/kill", post(steer::kill))

@@ -21,7 +21,7 @@ const SVG: &str = "image/svg+xml";
 const ASSETS: &[(&str, &str, &str)] = &[
     ("style.css", CSS, include_str!("assets/style.css")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),
-    ("ansi.js", JAVASCRIPT, include_str!("assets/ansi.js")),
+    ("paint.js", JAVASCRIPT, include_str!("assets/paint.js")),
     ("job.js", JAVASCRIPT, include_str!("assets/job.js")),
     ("jobs.js", JAVASCRIPT, include_str!("assets/jobs.js")),
     ("lines.js", JAVASCRIPT, include_str!("assets/lines.js")),

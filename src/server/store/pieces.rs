@@ -82,8 +82,12 @@ impl Store {
         Ok(Some(lines))
     }
 
-    /// At which byte a line begins; where the log ends, if it has no such line.
-    async fn line_start(&self, log: &Extent, line: u64) -> Result<Option<u64>, StoreError> {
+    /// At which byte a line begins (the first is 0); where the log ends, if it has no such line. `None` if something of the
+    /// log was taken back since its extent was read.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn line_start(&self, log: &Extent, line: u64) -> Result<Option<u64>, StoreError> {
         if line == 0 {
             return Ok(Some(0));
         }

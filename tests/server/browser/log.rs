@@ -80,6 +80,43 @@ async fn a_log_is_followed_as_it_grows_and_is_text_in_colours() {
 }
 
 #[tokio::test]
+async fn a_log_looks_as_in_a_terminal_with_and_without_scripts() {
+    let stage = Stage::start(1).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    let mut run = Begun::of(&stage).await;
+    run.say("\u{1b}[31mred\u{1b}(B\u{1b}[m plain\n\u{1b}]0;a title\u{7}\u{1b}]8;;http://e.org\u{1b}\\a link\u{1b}]8;;\u{1b}\\\n").await;
+    run.say("one\r\r\ntwo\x08\x08\x08TWO\n\u{1b}[38:2::255:135:0morange\u{1b}[4:3m curly\u{1b}[m\na nee\u{1b}[1mdle\u{1b}[m\n").await;
+    for percent in 0..=100 {
+        run.say(&format!("\r{percent:3} % of a bar: {}{}", "#".repeat(percent), ".".repeat(100 - percent))).await;
+    }
+    let shown = [
+        "red plain",
+        "a link",
+        "one",
+        "TWO",
+        "orange curly",
+        "a needle",
+        &format!("100 % of a bar: {}", "#".repeat(100)),
+    ];
+    visitor.go_live(&run.path()).await;
+    for (at, text) in shown.iter().enumerate() {
+        visitor.browser.until(&format!("{} === {text:?}", line(at + 1))).await;
+    }
+    assert_eq!(visitor.browser.evaluate("document.querySelector('#log .f1').textContent").await, "red");
+    let orange = "document.querySelector('#log .line[data-number=\"5\"] span').style.color";
+    assert_eq!(visitor.browser.evaluate(orange).await, "rgb(255, 135, 0)");
+    visitor.browser.evaluate("document.querySelector('#log-text').value = 'NEEDLE'; document.querySelector('#log-search').requestSubmit()").await;
+    visitor.browser.until("document.querySelector('#log .line.current')?.textContent === 'a needle'").await;
+
+    visitor.browser.without_scripts().await;
+    visitor.go(&run.path()).await;
+    let log = visitor.browser.evaluate("document.querySelector('#log').textContent").await;
+    assert_eq!(log, format!("{}\n", shown.join("\n")));
+    assert_eq!(visitor.browser.evaluate("document.querySelector('#log .f1').textContent").await, "red");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
 async fn of_a_long_log_only_what_is_seen_is_in_the_page() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };

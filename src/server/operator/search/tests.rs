@@ -33,6 +33,20 @@ fn a_line_without_end_is_looked_through_in_parts() {
     assert_eq!(search("needle", 10, &log, 65_536), Some((vec![0, 1], false)));
 }
 
+#[test]
+fn what_a_line_shows_is_searched_not_how_it_was_written() {
+    let log = "a nee\u{1b}[31mdle\u{1b}[0m in colours\nneedl\x08le\nneedle 10%\rdone      \n\u{1b}]0;needle\x07title\nnee\u{1b}(Bdle\n";
+    for piece in [1, 3, 1000] {
+        assert_eq!(search("needle", 10, log, piece), Some((vec![0, 1, 4], false)), "{piece}");
+    }
+}
+
+#[test]
+fn letters_of_every_alphabet_are_found_in_any_case() {
+    assert_eq!(search("größe", 10, "DIE GRÖSSE\nDie Größe\nGRÖßE\n", 7), Some((vec![1, 2], false)));
+    assert_eq!(search("ЖУК", 10, "жук\nЖук\n", 3), Some((vec![0, 1], false)));
+}
+
 proptest! {
     #[test]
     fn pieces_make_no_difference(log in "[ab\n]{0,300}", text in "[ab]{1,3}", piece in 1usize..50) {

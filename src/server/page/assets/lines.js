@@ -1,12 +1,8 @@
 // The lines of a log, of which only those are here that somebody looks at: blocks of them are had from the server, and
 // those that were looked at longest ago are forgotten.
 
-import { pieces } from "./ansi.js";
-
 const BLOCK = 200;
 const BLOCKS = 20;
-// The most characters of a line that are shown; the file has them all.
-const LONGEST = 2000;
 const PAUSE = 100;
 
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
@@ -14,7 +10,7 @@ const pause = (millis) => new Promise((done) => setTimeout(done, millis));
 export class Lines {
   // `changed` is called whenever there is more to show.
   constructor(run, changed) {
-    this.address = `/operator/v1/runs/${run}/log/lines`;
+    this.address = `/operator/v1/runs/${run}/log/rows`;
     this.changed = changed;
     this.blocks = new Map();
     this.loading = new Set();
@@ -25,7 +21,7 @@ export class Lines {
     this.looking = false;
   }
 
-  // The pieces of a line; nothing as long as it is not here.
+  // A line as it was rendered; nothing as long as it is not here.
   line(number) {
     const block = Math.floor(number / BLOCK);
     const known = this.blocks.get(block);
@@ -67,16 +63,9 @@ export class Lines {
     if (this.loading.has(number)) return;
     this.loading.add(number);
     const { count, bytes } = this;
-    const texts = await this.read(number * BLOCK, BLOCK);
+    const lines = await this.read(number * BLOCK, BLOCK);
     this.loading.delete(number);
-    if (!texts) return;
-    let look;
-    const lines = texts.map((text) => {
-      const cut = text.length > LONGEST ? `${text.slice(0, LONGEST)} … ${text.length - LONGEST} more characters` : text;
-      const line = pieces(cut, look);
-      look = line.look;
-      return line.found;
-    });
+    if (!lines) return;
     // The last one may have grown while it was on its way.
     const isLast = number >= Math.floor(Math.max(0, count - 1) / BLOCK);
     this.blocks.set(number, { lines, old: isLast && bytes !== this.bytes });
@@ -93,10 +82,8 @@ export class Lines {
     while (found.length < limit) {
       const answer = await this.ask(first + found.length, limit - found.length);
       if (!answer) return undefined;
-      const texts = answer.text.split("\n");
-      if (texts.at(-1) === "") texts.pop();
-      found.push(...texts);
-      if (texts.length === 0 || first + found.length >= answer.lines) break;
+      found.push(...answer.rows);
+      if (answer.rows.length === 0 || first + found.length >= answer.lines) break;
     }
     return found;
   }

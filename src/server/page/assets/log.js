@@ -1,6 +1,6 @@
 // The log of a run on the screen: of a hundred megabytes, too, only the lines that are seen are in the page.
 
-import { paint } from "./ansi.js";
+import { paint } from "./paint.js";
 import { Lines } from "./lines.js";
 
 const LINE = 20;
@@ -107,8 +107,8 @@ export class Log {
     const element = document.createElement("div");
     element.className = this.found.has(number) ? "line found" : "line";
     element.dataset.number = number + 1;
-    paint(element, line ?? []);
-    if (!line) element.classList.add("absent");
+    if (line) paint(element, line);
+    else element.classList.add("absent");
     return element;
   }
 }

@@ -4,6 +4,7 @@ use minijinja::{Value, context};
 
 use crate::run::RunId;
 use crate::server::store::{Extent, Store, StoreError};
+use crate::server::terminal::{self, Row, Span};
 
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,8 @@ pub(super) struct Excerpt {
     pub lines: u64,
     /// The number of the first line that is shown; the first of the log is 0.
     pub first: u64,
-    /// What is shown.
-    pub text: String,
+    /// The lines that are shown.
+    pub rows: Vec<Row>,
 }
 
 /// The lines from this one on; the last ones if nobody says.
@@ -31,17 +32,16 @@ pub(super) async fn excerpt(store: &Store, run: RunId, line: Option<u64>) -> Res
     let Some(extent) = store.log_extent(run).await? else { return Ok(Excerpt::default()) };
     let first = line.unwrap_or(extent.lines()).min(extent.lines().saturating_sub(LINES));
     // A log that is replaced at this moment shows nothing at this moment.
-    let found = store.log_lines(&extent, first, LINES, BYTES).await?;
-    let text = found.map(|lines| plain(&String::from_utf8_lossy(&lines.text))).unwrap_or_default();
-    Ok(Excerpt { bytes: Extent::len(&extent), lines: extent.lines(), first, text })
+    let found = terminal::rows(store, &extent, first, LINES, BYTES).await?.unwrap_or_default();
+    Ok(Excerpt { bytes: Extent::len(&extent), lines: extent.lines(), first, rows: found.rows })
 }
 
 /// The log's part of the page.
 pub(super) fn shown(run: RunId, log: &Excerpt) -> Value {
-    let shown = log.text.lines().count() as u64;
+    let shown = log.rows.len() as u64;
     let size = size(log.bytes);
     context! {
-        run => run.get(), bytes => log.bytes, lines => log.lines, text => log.text.as_str(), size,
+        run => run.get(), bytes => log.bytes, lines => log.lines, rows => log.rows.iter().map(row).collect::<Vec<_>>(), size,
         earlier => (log.first > 0).then(|| log.first.saturating_sub(LINES)),
         later => (log.first + shown < log.lines).then_some(log.first + shown),
         from => log.first + 1, to => log.first + shown,
@@ -57,21 +57,8 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A text without what tells a terminal how to show it.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\u{1b}' if characters.next_if_eq(&'[').is_some() => {
-                // Up to the letter that ends it, if it is one; a line's end is none of it.
-                while characters.next_if(|c| matches!(c, ' '..='?')).is_some() {}
-                characters.next_if(|c| matches!(c, '@'..='~'));
-            }
-            '\n' | '\t' => plain.push(character),
-            character if character.is_control() => {}
-            character => plain.push(character),
-        }
-    }
-    plain
+/// A line for the page, in the colours that have names: the others need scripts.
+fn row(row: &Row) -> Value {
+    let span = |span: &Span| context!(text => span.text.as_str(), class => span.look.classes());
+    context!(spans => row.spans.iter().map(span).collect::<Vec<_>>(), cut => row.cut)
 }

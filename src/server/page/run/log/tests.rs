@@ -1,33 +1,19 @@
-use super::{Excerpt, plain, shown, size};
+use super::{Excerpt, shown, size};
 use crate::run::RunId;
-
-#[test]
-fn what_steers_a_terminal_is_left_out() {
-    for (text, shown) in [
-        ("plain\ttext\n", "plain\ttext\n"),
-        ("\u{1b}[31mred\u{1b}[0m\n", "red\n"),
-        ("\u{1b}[1;38;5;200mx\u{1b}[K\n", "x\n"),
-        ("\u{1b}[31\nnext", "\nnext"),
-        ("\u{1b}", ""),
-        ("a\r\nb\u{7}\u{0}", "a\nb"),
-        ("<b>ü</b>", "<b>ü</b>"),
-    ] {
-        assert_eq!(plain(text), shown, "{text:?}");
-    }
-}
+use crate::server::terminal::Row;
 
 #[test]
 fn a_part_leads_to_the_parts_beside_it() {
-    let part = |first, lines, text: &str| {
-        let log = Excerpt { bytes: 1000, lines, first, text: text.to_owned() };
+    let part = |first, lines, rows: usize| {
+        let log = Excerpt { bytes: 1000, lines, first, rows: vec![Row::default(); rows] };
         let shown = shown(RunId::new(12).unwrap(), &log);
         let number = |name: &str| i64::try_from(shown.get_attr(name).unwrap()).ok();
         (number("earlier"), number("later"))
     };
-    assert_eq!(part(0, 2, "a\nb\n"), (None, None));
-    assert_eq!(part(0, 500, "a\nb\n"), (None, Some(2)));
-    assert_eq!(part(500, 502, "a\nb\n"), (Some(100), None));
-    assert_eq!(part(50, 502, "a\nb\n"), (Some(0), Some(52)));
+    assert_eq!(part(0, 2, 2), (None, None));
+    assert_eq!(part(0, 500, 2), (None, Some(2)));
+    assert_eq!(part(500, 502, 2), (Some(100), None));
+    assert_eq!(part(50, 502, 2), (Some(0), Some(52)));
 }
 
 #[test]

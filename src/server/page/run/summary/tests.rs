@@ -5,6 +5,7 @@ use super::{Excerpt, Summary};
 use crate::run::{Attempt, KillId, RunId};
 use crate::server::model::{self, Asker, Instant, JobId, KillCause, KillRequest, ProjectId, Run, RunExit};
 use crate::server::store::{Other, RunOverview, Somebody, Story};
+use crate::server::terminal::Terminal;
 
 fn now() -> Instant {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
@@ -110,7 +111,9 @@ fn what_comes_from_outside_is_escaped() {
     let mut story = Story { pool: evil.to_owned(), ..story() };
     story.project.1 = evil.to_owned();
     story.followed[0].title = evil.to_owned();
-    let log = Excerpt { bytes: 10, lines: 1, first: 0, text: evil.to_owned() };
+    let (_, row) = Terminal::new(1000).read(format!("{evil}\n").as_bytes());
+    let row = row.expect("a line");
+    let log = Excerpt { bytes: 10, lines: 1, first: 0, rows: vec![row] };
     let page = Summary { run: &run, story: &story, now: now() }.page(&log, "F00", Tz::UTC).to_string();
     assert!(!page.contains("<script>"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 6, "{page}");
