@@ -20,6 +20,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::arguments::Arguments;
+use crate::oracle::history::Says;
 use crate::script::{TRACE, marks};
 use crate::small_disk::{self, SmallDisk};
 use crate::support::{end_everything_marked, marked_processes};
@@ -268,7 +269,11 @@ impl Campaign {
         }
         for worker in &mut self.workers {
             if worker.ended().is_some() {
-                worker.again(self.plan.skew());
+                let skew = self.plan.skew();
+                if skew != 0 && fake_time().is_some() {
+                    *self.faults.entry("a worker's clock wrong by an hour".to_owned()).or_default() += 1;
+                }
+                worker.again(skew);
             }
         }
     }
@@ -392,7 +397,7 @@ impl Campaign {
             self.refused,
             history.rows.iter().filter(|row| !self.accepted.contains_key(&row.id) && row.is_over).count(),
             self.jobs.len(),
-            history.marks.len(),
+            history.marks.iter().filter(|mark| matches!(mark.says, Says::Begin { .. })).count(),
             took.as_secs_f64(),
             self.largest
         );
