@@ -42,8 +42,8 @@ pub fn start(record: &Record) -> Option<Start> {
 
 /// Looks. `None` where a shim is at this moment about to say what it does.
 ///
-/// The script may be in any of several places. Where there is no record, the licence is taken away by taking it: whoever makes the record may execute, and
-/// nobody else. A shim that comes later finds the record, or the script gone.
+/// The script may be in any of several places. Where there is no record, the licence is taken away by taking it: whoever
+/// makes the record may execute, and nobody else. A shim that comes later finds the record, or the script gone.
 ///
 /// # Errors
 /// What the system says. That something cannot be seen is never taken for its not being there.
@@ -113,8 +113,8 @@ pub(super) fn with_leftovers(record: &Path) -> Option<Record> {
 
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        // A place that scripts were once written to may be none any more.
-        Err(e) if fs::symlink_metadata(path).is_ok() => Err(e),
+        // A place that scripts were once written to may be none any more. What cannot be seen may be there.
+        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(e),
         _ => Ok(()),
     }
 }

@@ -54,3 +54,24 @@ fn nobody_is_ended_for_a_record_without_a_token() {
     child.kill().expect("killed");
     child.wait().expect("waited for");
 }
+
+#[test]
+fn a_script_that_cannot_be_removed_keeps_its_licence_and_one_whose_place_is_gone_does_not() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (file, place) = (folder.path().join("file"), folder.path().join("place"));
+    fs::write(&file, "").expect("a file");
+    fs::create_dir_all(place.join("script/x")).expect("a directory");
+    for (script, is_gone) in [
+        (place.join("no"), true),
+        (folder.path().join("no/script"), true),
+        (file.join("x"), true),
+        (place.join("script"), false),
+    ] {
+        let record = folder.path().join("1.1.record");
+        let _ = fs::remove_file(&record);
+        assert_eq!(of(&record, &[script.clone()]).is_ok(), is_gone, "{}", script.display());
+    }
+    // What the system does not even let us look at may be there: its name is too long to be asked for.
+    let unseen = place.join("x".repeat(300));
+    assert!(remove(&unseen).is_err());
+}
