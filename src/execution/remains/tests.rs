@@ -69,7 +69,7 @@ fn a_script_that_cannot_be_removed_keeps_its_licence_and_one_whose_place_is_gone
     ] {
         let record = folder.path().join("1.1.record");
         let _ = fs::remove_file(&record);
-        assert_eq!(of(&record, &[script.clone()]).is_ok(), is_gone, "{}", script.display());
+        assert_eq!(of(&record, std::slice::from_ref(&script)).is_ok(), is_gone, "{}", script.display());
     }
     // What the system does not even let us look at may be there: its name is too long to be asked for.
     let unseen = place.join("x".repeat(300));
