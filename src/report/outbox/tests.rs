@@ -159,8 +159,9 @@ async fn dead_letters_are_kept_with_their_reason() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     let now = chrono::Utc::now();
-    let letters = [letter(1, now, "the server rejects it: 400"), letter(1, now, "'); DROP TABLE run; --")];
-    for letter in &letters {
+    let letters = [letter(1, now, "the server rejects it: 400"), letter(2, now, "'); DROP TABLE run; --")];
+    // Of what was rejected several times the last reason is kept.
+    for letter in [letter(1, now, "the server rejects it: 500")].iter().chain(&letters) {
         outbox.dead_letter(letter.clone()).await;
     }
     assert_eq!(reopened(&directory, outbox).await.dead_letters, letters);
