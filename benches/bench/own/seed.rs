@@ -17,6 +17,8 @@ pub const SECRET: &str = "verysecret";
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     pub workers: usize,
+    /// How many of them, the first ones, are disabled: no run is offered to them.
+    pub disabled: usize,
     /// How many runs each of them can have.
     pub seats: usize,
     /// Jobs that run every day, none of them soon.
@@ -79,7 +81,7 @@ fn numbers(most: usize) -> String {
 }
 
 fn things(data: &Data) -> String {
-    let Data { workers, seats, jobs, history, due, script, .. } = data;
+    let Data { workers, disabled, seats, jobs, history, due, script, .. } = data;
     let script = script.replace('\'', "''");
     let all_jobs = jobs + due.iter().map(|due| due.count).sum::<usize>();
     format!(
@@ -88,7 +90,8 @@ fn things(data: &Data) -> String {
          INSERT INTO project (id, title) VALUES (1, 'project');
          INSERT INTO project_pool VALUES (1, 1);
          INSERT INTO job_template (id, title, body, project) VALUES (1, 'template', '{{{{ content|safe }}}}', 1);
-         {} INSERT INTO worker (id, title, api_key, secret, concurrent_jobs) SELECT i, 'w' || i, 'w' || i, '{SECRET}', {seats} FROM n WHERE i <= {workers};
+         {} INSERT INTO worker (id, title, api_key, secret, concurrent_jobs, enqueue_is_enabled)
+         SELECT i, 'w' || i, 'w' || i, '{SECRET}', {seats}, i > {disabled} FROM n WHERE i <= {workers};
          INSERT INTO pool_worker SELECT 1, id FROM worker;
          {} INSERT INTO job (id, job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval, reschedule_interval_type)
              SELECT i, 1, 1, 'job' || i, '{script}', '{script}', CASE WHEN i <= {jobs} THEN 1 END, CASE WHEN i <= {jobs} THEN 'DAY' ELSE '' END FROM n;

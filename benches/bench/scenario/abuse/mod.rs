@@ -60,6 +60,8 @@ fn data(case: &str, count: usize) -> Data {
     let logs = if case == "abuse_pages" { http::LOGS } else { (0, 0) };
     Data {
         workers: OTHER,
+        // A worker that only abuses claims nothing: a run that was offered to it would wait to be announced again.
+        disabled: OTHER - 1,
         seats: 4,
         due: vec![due],
         script: script::says_when(),
