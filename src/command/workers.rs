@@ -25,6 +25,9 @@ async fn list(args: List) -> Result<u8, Failure> {
         let headings =
             ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
         print(&table(headings, &rows))?;
+        for (worker, clock) in answer.workers.iter().filter_map(|worker| Some((worker, worker.clock.as_ref()?))) {
+            say(format_args!("worker {}: {}", shown(&worker.title), shown(clock)));
+        }
     }
     Ok(OK)
 }

@@ -4,6 +4,8 @@
 //! would have to refuse. A request that the worker may know of already is never dropped in silence; another takes its
 //! place.
 
+use chrono::TimeDelta;
+
 use super::model::{Instant, Worker};
 use crate::run::{Action, Duty, Pace, Request};
 
@@ -81,18 +83,42 @@ pub enum Shown {
     Lost,
 }
 
-/// Where a worker stands. Who was not heard of since `silent` does not answer.
+/// Where a worker stands. Whether it is silent is decided by the dispatcher, on a clock that nobody sets.
 #[must_use]
-pub fn shown(worker: &Worker, silent: Instant) -> Shown {
-    let duty = worker.report.map(|report| report.duty);
+pub fn shown(worker: &Worker, is_silent: bool) -> Shown {
+    let duty = worker.report.as_ref().map(|report| report.duty);
     match (duty, worker.heard()) {
         (_, None) | (Some(Duty::Offline), _) => Shown::Offline,
-        (_, Some(heard)) if heard < silent => Shown::Lost,
+        (_, Some(_)) if is_silent => Shown::Lost,
         (Some(Duty::Starting), _) => Shown::Starting,
         (Some(Duty::Awake) | None, _) => Shown::Awake,
         (Some(Duty::Draining), _) => Shown::Draining,
         (Some(Duty::Asleep), _) => Shown::Asleep,
     }
+}
+
+/// How far two clocks may differ before that is said: less than this is the way of a message and whole seconds.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(5);
+
+/// Whether two clocks that differ by so much are worth a word.
+#[must_use]
+pub fn is_off(difference: TimeDelta) -> bool {
+    difference.abs() > CLOCK_TOLERANCE
+}
+
+/// How wrong the clock of a worker is, where it is more than a few seconds: "its clock is 3 h behind the server's".
+#[must_use]
+pub fn clock_in_words(worker: &Worker) -> Option<String> {
+    let ahead = worker.clock_ahead.filter(|ahead| is_off(*ahead))?;
+    let side = if ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
+    let seconds = ahead.num_seconds().abs();
+    let much = match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    Some(format!("its clock is {much} {side} the server's"))
 }
 
 /// Whether a worker is given new runs, as far as it is not disabled.

@@ -26,6 +26,7 @@ pub mod office;
 pub mod operator;
 pub mod orders;
 pub mod page;
+mod presence;
 mod readiness;
 pub mod resource;
 pub mod rules;
@@ -44,7 +45,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +57,7 @@ use logouts::Logouts;
 use news::News;
 use office::Office;
 use orders::Orders;
+use presence::Presence;
 pub use settings::{Settings, WorkerWrites};
 use store::{Store, StoreError};
 use token::OperatorToken;
@@ -143,7 +144,7 @@ impl Server {
             token,
             orders: Orders::default(),
             events: Events::default(),
-            begun: Utc::now(),
+            presence: Presence::default(),
             stop: stop.clone(),
         });
         let routes = api::routes()

@@ -4,7 +4,7 @@
 //! said where it stands. Instants are UTC; a zone matters where a schedule is reckoned and where a time
 //! is shown, nowhere else.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::duty::{Asked, Report};
@@ -111,6 +111,8 @@ pub struct Worker {
     pub report: Option<Report>,
     /// The latest request to it. Ours.
     pub asked: Option<Asked>,
+    /// How far its clock is ahead of ours, as of its last answer; negative where it is behind. Ours.
+    pub clock_ahead: Option<TimeDelta>,
 }
 
 impl Worker {

@@ -1,16 +1,16 @@
 //! What everything in the server works with: the store, the settings, who is told of what.
 
 use axum::http::HeaderMap;
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::api::Turns;
 use super::events::Events;
 use super::feed::Feed;
 use super::logouts::Logouts;
-use super::model::Instant;
 use super::news::News;
 use super::orders::Orders;
+use super::presence::Presence;
 use super::session::Session;
 use super::settings::Settings;
 use super::store::Store;
@@ -35,8 +35,8 @@ pub struct Office {
     pub feed: Feed,
     /// Whose turn it is to read much.
     pub reading: Turns,
-    /// Since when it works.
-    pub begun: Instant,
+    /// Which workers do not answer.
+    pub presence: Presence,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }
@@ -53,16 +53,6 @@ impl Office {
     pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let session = Session::of(&self.token, headers, self.settings.http.port(), Utc::now())?;
         (!self.logouts.has(&session)).then_some(session)
-    }
-
-    /// Since when a worker must have been heard of to count as there. Who had no time to answer us is there, and so is whose
-    /// answer could not be recorded.
-    #[must_use]
-    pub fn silent(&self, now: Instant) -> Instant {
-        let settings = &self.settings;
-        let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
-        let since = TimeDelta::from_std(patience).ok().and_then(|patience| now.checked_sub_signed(patience));
-        since.filter(|since| *since >= self.begun.max(self.store.writable_since())).unwrap_or(Instant::MIN_UTC)
     }
 
     /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.

@@ -165,6 +165,9 @@ pub struct Worker {
     pub actions: Vec<Action>,
     /// The latest request to it.
     pub request: Option<WorkerRequest>,
+    /// How its clock differs from the server's, in words, where that is more than a few seconds.
+    #[serde(default)]
+    pub clock: Option<String>,
 }
 
 /// Where a worker stands.

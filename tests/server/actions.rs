@@ -103,7 +103,7 @@ impl Team {
         let (id, office) = (self.stage.worker(index), self.stage.fixture.office());
         let look = async |store: &Store| {
             let overview = store.overview_of_worker(id).await.unwrap().unwrap();
-            Some(operator::worker(&overview, office.silent(chrono::Utc::now()))).filter(&like)
+            Some(operator::worker(&overview, office.presence.is_silent(id))).filter(&like)
         };
         self.stage.until(what, look).await
     }

@@ -24,6 +24,8 @@ pub(super) struct Agenda {
     pub seats: bool,
     /// Jobs, whatever of them is due.
     pub jobs: BTreeSet<JobId>,
+    /// Jobs that were changed: the limits of their runs may be others now.
+    pub changed: BTreeSet<JobId>,
     /// Runs, whatever job they are of.
     pub runs: BTreeSet<RunId>,
     /// Runs that were claimed.
@@ -76,6 +78,7 @@ impl Agenda {
             }
             Item::JobChanged(job) => {
                 self.jobs.insert(job);
+                self.changed.insert(job);
             }
             Item::WorkerChanged(_) => self.roster = true,
             // What was taken away took runs with it.

@@ -4,9 +4,10 @@
 //! what is: a piece of news that was missed delays, it loses nothing. What is due goes by the clock on the wall;
 //! how long something may take goes by the clock that nobody sets.
 //!
-//! `agenda`, `timers`, `offers` and `roster` are pure and remember; `wall` rings.
+//! `agenda`, `timers`, `limits`, `offers` and `roster` are pure and remember; `wall` rings.
 
 mod agenda;
+mod limits;
 mod offers;
 mod roster;
 mod timers;
@@ -22,12 +23,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::model::{self, JobId, WorkerId};
-use super::news::Listener;
+use super::news::{Item, Listener};
 use super::office::Office;
 use super::schedule::enqueue::Reason;
-use super::store::{Look, Offer, Store, StoreError, TimeLimit};
+use super::store::{Look, Offer, Started, Store, StoreError};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
 use agenda::Agenda;
+use limits::{Found, Limits};
 use offers::Offers;
 use roster::{Choice, Roster};
 use timers::Timers;
@@ -69,7 +71,7 @@ struct Dispatcher {
     /// When workers that have not heard what is asked of them are told again.
     attends: Timers<(WorkerId, RequestId)>,
     /// When runs have taken too long.
-    limits: Timers<RunId>,
+    limits: Limits,
     next_ping: Instant,
     /// Which share of the workers was pinged last.
     share: u32,
@@ -92,7 +94,7 @@ impl Dispatcher {
             repeats: Timers::new(),
             kills: Timers::new(),
             attends: Timers::new(),
-            limits: Timers::new(),
+            limits: Limits::new(),
             next_ping: now,
             share: 0,
             seen: clock(),
@@ -202,6 +204,7 @@ impl Dispatcher {
             }
         }
         self.lose_the_silent(now).await?;
+        self.show_the_silent();
         self.gather_everything(now).await?;
         self.kill(now).await?;
         self.attend(now);
@@ -245,8 +248,8 @@ impl Dispatcher {
         }
         if self.agenda.everything {
             self.agenda.asked.extend(self.store()?.open_kills(None).await?);
-            let limits = self.store()?.time_limits(None).await?;
-            self.set_limits(&limits, now);
+            let runs = self.note_started(Started::All, Found::InStore(wall), now).await?;
+            self.limits.keep(&runs);
             self.agenda.everything = false;
         }
         Ok(())
@@ -265,6 +268,13 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Everybody may see who is silent: those who look at a worker are told when that has changed.
+    fn show_the_silent(&self) {
+        for worker in self.office.presence.update(&self.roster.crew().silent) {
+            self.office.news().tell(Item::WorkerChanged(worker));
+        }
     }
 
     async fn gather_due(&mut self) -> Result<(), StoreError> {
@@ -290,7 +300,7 @@ impl Dispatcher {
             self.agenda.claimed.remove(&run);
         }
         while let Some(run) = self.agenda.ended.pop_first() {
-            self.limits.cancel(run);
+            self.limits.end(run);
         }
         while let Some(run) = self.agenda.runs.first().copied() {
             self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clock)()).await?);
@@ -341,25 +351,36 @@ impl Dispatcher {
 
     async fn limit(&mut self, now: Instant) -> Result<(), StoreError> {
         while let Some(run) = self.agenda.started.first().copied() {
-            let limits = self.store()?.time_limits(Some(run)).await?;
-            self.set_limits(&limits, now);
+            self.note_started(Started::Run(run), Found::ByNews, now).await?;
             self.agenda.started.remove(&run);
+        }
+        while let Some(job) = self.agenda.changed.first().copied() {
+            if self.limits.has_job(job) {
+                self.note_started(Started::OfJob(job), Found::InStore((self.clock)()), now).await?;
+            }
+            self.agenda.changed.remove(&job);
         }
         while let Some(run) = self.limits.due(now) {
             if let Some(kill) = self.store()?.time_out(run, (self.clock)()).await? {
                 tracing::warn!(target: "job_runner.dispatch", "run {run} takes too long; kill request {kill}");
             }
-            self.limits.cancel(run);
+            self.limits.timed_out(run);
         }
         Ok(())
     }
 
-    /// How long a run has taken before we knew of it is read off the clock on the wall, within reason.
-    fn set_limits(&mut self, limits: &[TimeLimit], now: Instant) {
-        for TimeLimit { run, start, limit } in limits {
-            let taken = ((self.clock)() - *start).to_std().unwrap_or_default().min(*limit);
-            self.limits.set(*run, now + (*limit - taken));
-        }
+    /// Takes over what the store knows of runs that were started, and says which ones they are.
+    async fn note_started(
+        &mut self,
+        which: Started,
+        found: Found,
+        now: Instant,
+    ) -> Result<BTreeSet<RunId>, StoreError> {
+        let runs = self.store()?.started_runs(which).await?;
+        // The news may be younger than the pass: reckoned from when that began, the run would be ended early.
+        let now = now.max(Instant::now());
+        runs.iter().for_each(|run| self.limits.note(run, found, now));
+        Ok(runs.iter().map(|run| run.run).collect())
     }
 
     fn ping(&mut self, now: Instant) {

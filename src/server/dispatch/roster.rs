@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::timers::Timers;
 use crate::run::ApiKey;
 use crate::server::duty::takes_runs;
-use crate::server::model::{PoolId, WorkerId};
+use crate::server::model::{self, PoolId, WorkerId};
 use crate::server::schedule::enqueue::Crew;
 use crate::server::store::Muster;
 
@@ -35,8 +35,8 @@ struct Member {
     key: ApiKey,
     /// How many runs it does at once, as far as it said.
     seats: Option<u32>,
-    /// Its last answer, to see that there is another.
-    answer: Option<crate::server::model::Instant>,
+    /// When it wrote and when we heard its last answer, to see that there is another.
+    answer: (Option<model::Instant>, Option<model::Instant>),
 }
 
 /// Who is to be told of a run.
@@ -75,7 +75,8 @@ impl Roster {
             let seats = worker.concurrent_jobs;
             news |= before.as_ref().is_none_or(|before| before.seats != seats);
             // Who is new to us has until the end of its patience, and so has everybody after our own start.
-            if before.is_none_or(|before| before.answer != worker.ping_response_dts) {
+            let answer = (worker.ping_response_dts, worker.heard_dts);
+            if before.is_none_or(|before| before.answer != answer) {
                 news |= self.hear(worker.id, now);
             }
             if worker.enqueue_is_enabled {
@@ -84,7 +85,7 @@ impl Roster {
             if !takes_runs(&worker) {
                 resting.insert(worker.id);
             }
-            members.insert(worker.id, Member { key: worker.api_key, seats, answer: worker.ping_response_dts });
+            members.insert(worker.id, Member { key: worker.api_key, seats, answer });
         }
         for gone in self.members.keys() {
             news = true;

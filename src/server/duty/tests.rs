@@ -23,6 +23,7 @@ fn worker() -> Worker {
         heard_dts: None,
         report: None,
         asked: None,
+        clock_ahead: None,
     }
 }
 
@@ -45,12 +46,12 @@ fn asked(action: Action, pace: Pace, sent: bool) -> Asked {
 
 #[test]
 fn where_a_worker_stands_to_people() {
-    let silent = at(10);
     let mut table = String::new();
     for duty in [None].into_iter().chain(Duty::ALL.map(Some)) {
         let name = duty.map_or("original kind", Duty::word);
-        let [never, long_ago, now] = [Worker { heard_dts: None, ..heard(duty, 0) }, heard(duty, 9), heard(duty, 10)]
-            .map(|worker| format!("{:?}", shown(&worker, silent)));
+        let [never, long_ago, now] =
+            [(Worker { heard_dts: None, ..heard(duty, 0) }, false), (heard(duty, 9), true), (heard(duty, 9), false)]
+                .map(|(worker, is_silent)| format!("{:?}", shown(&worker, is_silent)));
         table.push_str(&format!("{name:<14} never: {never:<9} silent: {long_ago:<9} heard: {now}\n"));
     }
     insta::assert_snapshot!(table);
@@ -59,8 +60,26 @@ fn where_a_worker_stands_to_people() {
 #[test]
 fn who_only_answered_pings_before_there_was_more_to_say_was_heard() {
     let old = Worker { ping_response_dts: Some(at(20)), ..worker() };
-    assert_eq!(shown(&old, at(10)), Shown::Awake);
-    assert_eq!(shown(&old, at(21)), Shown::Lost);
+    assert_eq!(shown(&old, false), Shown::Awake);
+    assert_eq!(shown(&old, true), Shown::Lost);
+}
+
+#[test]
+fn a_clock_that_is_off_by_more_than_a_few_seconds_is_said_to_be() {
+    let said = |ahead: TimeDelta| clock_in_words(&Worker { clock_ahead: Some(ahead), ..worker() });
+    for fine in [TimeDelta::zero(), TimeDelta::seconds(5), TimeDelta::milliseconds(-4900)] {
+        assert_eq!(said(fine), None);
+    }
+    let off = [
+        (TimeDelta::seconds(-15), "its clock is 15 s behind the server's"),
+        (TimeDelta::minutes(3), "its clock is 3 min ahead of the server's"),
+        (TimeDelta::hours(-3), "its clock is 3 h behind the server's"),
+        (TimeDelta::days(400), "its clock is 400 days ahead of the server's"),
+    ];
+    for (ahead, words) in off {
+        assert_eq!(said(ahead).as_deref(), Some(words));
+    }
+    assert_eq!(clock_in_words(&worker()), None);
 }
 
 #[test]

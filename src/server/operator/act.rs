@@ -79,8 +79,7 @@ async fn ask(office: &Office, named: String, wish: &Wish) -> Result<WorkerActed,
         Ok(Verdict::Already) => ("already", None),
         Err(cannot) => ("refused", Some(sentence(&title, cannot))),
     };
-    let silent = office.silent(Utc::now());
-    let worker = overview.as_ref().map(|overview| views::worker(overview, silent));
+    let worker = overview.as_ref().map(|overview| views::worker(overview, office.presence.is_silent(worker)));
     Ok(WorkerActed { named, what: what.to_owned(), error, worker })
 }
 

@@ -13,7 +13,7 @@ use super::{views, why};
 use crate::run::RunId;
 use crate::server::model::{Fire, Instant, JobId};
 use crate::server::office::Office;
-use crate::server::store::{JobOverview, StoreError, Which};
+use crate::server::store::{JobOverview, StoreError, Which, WorkerOverview};
 use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
 
 /// How many are listed if nobody says.
@@ -70,8 +70,8 @@ pub(super) async fn jobs(State(office): State<Arc<Office>>) -> Result<Json<Jobs>
 /// Workers.
 pub(super) async fn workers(State(office): State<Arc<Office>>) -> Result<Json<Workers>, Refusal> {
     let found = office.store.overview_of_workers(MOST).await?;
-    let silent = office.silent(Utc::now());
-    Ok(Json(Workers { workers: found.iter().map(|worker| views::worker(worker, silent)).collect() }))
+    let view = |worker: &WorkerOverview| views::worker(worker, office.presence.is_silent(worker.worker.id));
+    Ok(Json(Workers { workers: found.iter().map(view).collect() }))
 }
 
 /// Why a job ran or did not.

@@ -188,11 +188,12 @@ fn concerns(item: Item, run: RunId) -> bool {
         | Item::RunStarted(of)
         | Item::RunReturned(of)
         | Item::RunLog(of, _) => of == run,
+        // A job, project or template that was removed takes its runs with it.
+        Item::ThingsChanged => true,
         Item::KillAsked(_)
         | Item::KillEnqueued(_)
         | Item::KillExecuted(_)
         | Item::JobChanged(_)
-        | Item::WorkerChanged(_)
-        | Item::ThingsChanged => false,
+        | Item::WorkerChanged(_) => false,
     }
 }

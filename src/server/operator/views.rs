@@ -82,12 +82,12 @@ fn schedule(job: &model::Job) -> Option<String> {
     in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")))
 }
 
-/// A worker. Who was not heard of since `silent` does not answer.
+/// A worker, and whether it is silent.
 #[must_use]
-pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
+pub fn worker(overview: &WorkerOverview, is_silent: bool) -> Worker {
     let WorkerOverview { worker, pools, runs } = overview;
     let report = worker.report.as_ref();
-    let shown = duty::shown(worker, silent);
+    let shown = duty::shown(worker, is_silent);
     Worker {
         id: worker.id.get(),
         title: worker.title.clone(),
@@ -115,6 +115,7 @@ pub fn worker(overview: &WorkerOverview, silent: Instant) -> Worker {
             .filter(|action| duty::ask(worker, asked(*action), Pace::Now).is_ok())
             .collect(),
         request: worker.asked.as_ref().map(request),
+        clock: duty::clock_in_words(worker),
     }
 }
 

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::chunks;
 use super::fires::record;
 use super::look::ask_kill;
-use super::rows::{self, instant};
+use super::rows::{self, instant_of};
 use super::runs::{Asked, find, follow, kill_cause, update};
 use super::things::find_job;
 use super::{Store, StoreError};
-use crate::run::{ApiKey, KillId, RunId};
+use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::life;
-use crate::server::model::{Fire, FireKind, Instant, Job, KillCause, OnLost, PoolId, Run, State, Worker, WorkerId};
+use crate::server::model::{
+    Fire, FireKind, Instant, Job, JobId, KillCause, OnLost, PoolId, Run, State, Worker, WorkerId,
+};
 use crate::server::news::Item;
 
 /// Everything that decides who is told what, except jobs and runs.
@@ -29,15 +31,30 @@ pub struct Muster {
     pub disabled: [Vec<i64>; 3],
 }
 
-/// A run with a limit of time.
+/// A run whose script was started, as far as its limit of time goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeLimit {
+pub struct StartedRun {
     /// The run.
     pub run: RunId,
-    /// When its script was started.
-    pub start: Instant,
+    /// Its job.
+    pub job: JobId,
+    /// Which execution of it.
+    pub attempt: Attempt,
+    /// When its start was told to us, by our own clock. Nothing for what an earlier version kept.
+    pub heard: Option<Instant>,
     /// How long it may take.
-    pub limit: Duration,
+    pub limit: Option<Duration>,
+}
+
+/// Which runs that were started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// All of them.
+    All,
+    /// This one.
+    Run(RunId),
+    /// Those of a job.
+    OfJob(JobId),
 }
 
 impl Store {
@@ -103,25 +120,23 @@ impl Store {
         Ok(lost)
     }
 
-    /// The runs under way that have a limit of time; of one run, or of all.
+    /// The runs whose scripts were started and that are not over.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn time_limits(&self, run: Option<RunId>) -> Result<Vec<TimeLimit>, StoreError> {
+    pub async fn started_runs(&self, which: Started) -> Result<Vec<StartedRun>, StoreError> {
+        let (run, job) = match which {
+            Started::All => (None, None),
+            Started::Run(run) => (Some(run.get()), None),
+            Started::OfJob(job) => (None, Some(job.get())),
+        };
         let query = sqlx::query(
-            "SELECT run.id, start_dts, run_timeout FROM run JOIN job ON job.id = run.job
+            "SELECT run.id, run.job, attempt, start_heard, run_timeout FROM run JOIN job ON job.id = run.job
              WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL
-             AND run_timeout > 0 AND (?1 IS NULL OR run.id = ?1)",
+             AND (?1 IS NULL OR run.id = ?1) AND (?2 IS NULL OR run.job = ?2)",
         );
-        let found = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
-        let limits = found.iter().map(|row| {
-            Ok(TimeLimit {
-                run: RunId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
-                start: instant(row.try_get("start_dts")?)?,
-                limit: Duration::from_secs(row.try_get::<u32, _>("run_timeout")?.into()),
-            })
-        });
-        limits.collect()
+        let found = query.bind(run).bind(job).fetch_all(&self.readers).await?;
+        found.iter().map(started_run).collect()
     }
 
     /// A run has taken too long: its end is asked for, if it is not over and nobody has asked.
@@ -167,6 +182,17 @@ impl Store {
         let found: Vec<i64> = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(KillId::new).collect())
     }
+}
+
+fn started_run(row: &SqliteRow) -> Result<StartedRun, StoreError> {
+    let limit = row.try_get::<Option<u32>, _>("run_timeout")?.filter(|seconds| *seconds > 0);
+    Ok(StartedRun {
+        run: RunId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
+        job: JobId::new(row.try_get("job")?).ok_or(sqlx::Error::RowNotFound)?,
+        attempt: Attempt(row.try_get("attempt")?),
+        heard: instant_of(row, "start_heard")?,
+        limit: limit.map(|seconds| Duration::from_secs(seconds.into())),
+    })
 }
 
 async fn lose_one(

@@ -61,6 +61,8 @@ pub struct LaneRun {
     pub run: RunOverview,
     /// The title of its project.
     pub project: String,
+    /// Its place in its lane, by the times as they are stored.
+    pub mark: Mark,
 }
 
 impl Store {
@@ -175,7 +177,14 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
 }
 
 fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
-    let run =
-        RunOverview { run: rows::run(row)?, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? };
-    Ok(LaneRun { run, project: row.try_get("project_title")? })
+    let (stored, run) = (rows::run(row)?, rows::shown_run(row)?);
+    let at = match stored.state() {
+        State::Scheduled => None,
+        State::InQueue => stored.enqueue_dts,
+        State::Started => stored.start_dts,
+        State::Completed => stored.return_dts,
+    };
+    let mark = Mark { at: at.unwrap_or(stored.schedule_dts), run: stored.id };
+    let run = RunOverview { run, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? };
+    Ok(LaneRun { run, project: row.try_get("project_title")?, mark })
 }

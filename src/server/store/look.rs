@@ -223,8 +223,6 @@ impl<'a> Act<'a> {
         absent: &[(WorkerId, Absence)],
     ) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
-        let query = sqlx::query("SELECT moved FROM run WHERE id = ?").bind(run.id.get());
-        let moved: Option<i64> = query.fetch_one(&mut *self.connection).await?.try_get("moved")?;
         for worker in there {
             let new = NewRun {
                 pinned: Some(*worker),
@@ -235,8 +233,12 @@ impl<'a> Act<'a> {
                 ..NewRun::due(run.job, run.schedule_dts)
             };
             let made = insert(self.connection, &new).await?;
-            let query = sqlx::query("UPDATE run SET moved = ? WHERE id = ?").bind(moved).bind(made.id.get());
-            query.execute(&mut *self.connection).await?;
+            // Who asked for it, what it follows and how far its schedule moved it holds for each of them.
+            let query = sqlx::query(
+                "UPDATE run SET (moved, asked_by, follows) = (SELECT moved, asked_by, follows FROM run WHERE id = ?)
+                 WHERE id = ?",
+            );
+            query.bind(run.id.get()).bind(made.id.get()).execute(&mut *self.connection).await?;
             self.news.push(Item::RunScheduled(made.id));
             self.offers.push(Offer { run: made, to: Some(*worker) });
         }

@@ -43,7 +43,7 @@ pub struct Outage {
 /// Whether the store can be written, as far as is known.
 #[derive(Clone, Debug)]
 enum State {
-    Writable { since: Instant },
+    Writable,
     Out(Outage),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn new(file: &Path) -> Self {
         let directory = file.parent().unwrap_or(file).to_owned();
-        let state = watch::Sender::new(State::Writable { since: Utc::now() });
+        let state = watch::Sender::new(State::Writable);
         Self { state: Arc::new(state), doubt: Arc::default(), directory: Arc::new(directory) }
     }
 
@@ -69,7 +69,7 @@ impl Watchdog {
 
     fn outage(&self) -> Option<Outage> {
         match &*self.state.borrow() {
-            State::Writable { .. } => None,
+            State::Writable => None,
             State::Out(outage) => Some(outage.clone()),
         }
     }
@@ -99,16 +99,7 @@ impl Store {
     /// Waits until the store can be written, as far as is known.
     pub async fn writable(&self) {
         // We have the sender, so the wait ends in no other way.
-        let _ = self.watchdog.state.subscribe().wait_for(|state| matches!(state, State::Writable { .. })).await;
-    }
-
-    /// Since when the store can be written: what was to be recorded before may be missing.
-    #[must_use]
-    pub fn writable_since(&self) -> Instant {
-        match &*self.watchdog.state.borrow() {
-            State::Writable { since } => *since,
-            State::Out(_) => Utc::now(),
-        }
+        let _ = self.watchdog.state.subscribe().wait_for(|state| matches!(state, State::Writable)).await;
     }
 
     /// Tells that something failed, so that it is found out whether the store can be written.
@@ -144,9 +135,8 @@ impl Store {
                 Err(reason) => drop(self.watchdog.state.send_replace(State::Out(Outage { since, reason }))),
             }
         }
-        let now = Utc::now();
-        self.watchdog.state.send_replace(State::Writable { since: now });
-        let lasted = (now - since).num_seconds();
+        self.watchdog.state.send_replace(State::Writable);
+        let lasted = (Utc::now() - since).num_seconds();
         tracing::info!(target: "job_runner.store", "the server can write again, after {lasted} s");
     }
 

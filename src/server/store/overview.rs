@@ -164,7 +164,7 @@ impl Store {
         let query = sqlx::query("SELECT run.* FROM json_each(?) JOIN run ON run.id = json_each.value");
         let query = query.bind(rows::json(ids));
         let found = query.fetch_all(&self.readers).await?;
-        found.iter().map(|row| rows::run(row).map(|run| (run.id, run))).collect()
+        found.iter().map(|row| rows::shown_run(row).map(|run| (run.id, run))).collect()
     }
 
     /// The jobs of a title. At most `limit`.
@@ -265,7 +265,11 @@ impl Store {
 }
 
 fn run(row: &SqliteRow) -> Result<RunOverview, StoreError> {
-    Ok(RunOverview { run: rows::run(row)?, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? })
+    Ok(RunOverview {
+        run: rows::shown_run(row)?,
+        title: row.try_get("job_title")?,
+        worker: row.try_get("worker_title")?,
+    })
 }
 
 fn job_overview(row: &SqliteRow, last: Option<Run>) -> Result<JobOverview, StoreError> {

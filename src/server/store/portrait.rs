@@ -42,7 +42,7 @@ impl Store {
     pub async fn past_runs(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
         let query = sqlx::query("SELECT * FROM run WHERE job = ? AND return_dts IS NOT NULL ORDER BY id DESC LIMIT ?");
         let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
-        found.iter().map(rows::run).collect()
+        found.iter().map(rows::shown_run).collect()
     }
 
     /// A job with those before and after it.

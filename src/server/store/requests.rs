@@ -3,6 +3,7 @@
 //! An answer of a worker and what it is told in return are one change: whoever asks in between is told to it the next
 //! time, and a request that was told is known to be.
 
+use chrono::TimeDelta;
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
@@ -23,6 +24,14 @@ pub struct Answer {
     pub seats: Option<u32>,
     /// What it does.
     pub kind: Kind,
+}
+
+impl Answer {
+    /// How far the worker's clock is ahead of ours: it writes the time at which it answers into its answer. What somebody
+    /// else writes for it tells nothing of its clock.
+    fn clock_ahead(&self, now: Instant) -> Option<TimeDelta> {
+        self.at.filter(|_| self.kind != Kind::Unsaid).map(|at| at - now)
+    }
 }
 
 /// What kind of worker it is, as its own answer shows.
@@ -82,12 +91,14 @@ impl Store {
         let Some(before) = find(&mut writing, worker).await? else { return Ok(None) };
         let query = sqlx::query(
             "UPDATE worker SET heard = ?, ping_response_dts = coalesce(?, ping_response_dts),
-             worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs) WHERE id = ?",
+             worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs),
+             clock_ahead = coalesce(?, clock_ahead) WHERE id = ?",
         )
         .bind(micros(now))
         .bind(answer.at.map(micros))
         .bind(&answer.version)
         .bind(answer.seats)
+        .bind(answer.clock_ahead(now).map(|ahead| ahead.num_milliseconds()))
         .bind(worker.get());
         query.execute(&mut *writing).await?;
         let told = take(&mut writing, &before, answer.kind, now).await?;

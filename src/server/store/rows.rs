@@ -1,12 +1,12 @@
 //! Rows to words.
 
-use chrono::{DateTime, NaiveTime, Timelike};
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use crate::run::{Action, ApiKey, Attempt, Duty, KillId, Pace, Request, RequestId, RunId, Secret};
-use crate::server::duty::{Asked, End, Report};
+use crate::server::duty::{Asked, End, Report, is_off};
 use crate::server::model::{
     Asker, Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId,
     Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
@@ -73,6 +73,7 @@ pub fn worker(row: &SqliteRow) -> Result<Worker, StoreError> {
         heard_dts: instant_of(row, "heard")?,
         report: report(row)?,
         asked: asked(row)?,
+        clock_ahead: row.try_get::<Option<i64>, _>("clock_ahead")?.map(TimeDelta::milliseconds),
     })
 }
 
@@ -214,6 +215,19 @@ pub fn run(row: &SqliteRow) -> Result<Run, StoreError> {
         retry_of,
         exit: row.try_get::<Option<String>, _>("exit")?.as_deref().and_then(exit),
     })
+}
+
+/// A run as people see it: the times that its worker wrote are brought to the server's clock where the two differ by more
+/// than a tolerance, so that nothing that is shown mixes two clocks.
+pub fn shown_run(row: &SqliteRow) -> Result<Run, StoreError> {
+    let mut run = run(row)?;
+    let lead = TimeDelta::microseconds(row.try_get::<Option<i64>, _>("clock_lead")?.unwrap_or(0));
+    if is_off(lead) {
+        for at in [&mut run.enqueue_dts, &mut run.start_dts, &mut run.return_dts] {
+            *at = at.map(|at| at.checked_add_signed(lead).unwrap_or(at));
+        }
+    }
+    Ok(run)
 }
 
 fn exit(text: &str) -> Option<RunExit> {

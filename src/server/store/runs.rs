@@ -147,6 +147,9 @@ impl Store {
                 record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
             }
         }
+        if let Who::Worker(..) = who {
+            keep_receipts(&mut writing, &step, now).await?;
+        }
         writing.commit().await?;
         for fact in &step.facts {
             self.news().tell(match fact {
@@ -159,6 +162,21 @@ impl Store {
         news.into_iter().for_each(|item| self.news().tell(item));
         Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
     }
+}
+
+/// Keeps, by our own clock, when a worker told that it claimed or started a run: its own clock may be wrong.
+async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Instant) -> Result<(), StoreError> {
+    if step.facts.contains(&Fact::Claimed)
+        && let Some(claimed) = step.run.enqueue_dts
+    {
+        let query = sqlx::query("UPDATE run SET clock_lead = ?, start_heard = NULL WHERE id = ?");
+        query.bind(micros(now) - micros(claimed)).bind(step.run.id.get()).execute(&mut *connection).await?;
+    }
+    if step.facts.contains(&Fact::Started) {
+        let query = sqlx::query("UPDATE run SET start_heard = ? WHERE id = ?");
+        query.bind(micros(now)).bind(step.run.id.get()).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// What is written down of a run that is given back.

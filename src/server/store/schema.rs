@@ -189,4 +189,11 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE kill_request ADD COLUMN attempt INTEGER;
     UPDATE kill_request SET attempt = (SELECT attempt FROM run WHERE run.id = kill_request.run);
 ",
+    // By our own clock: when the start of an attempt was told, how far ahead of its worker's clock ours was when it was
+    // claimed (microseconds), and how far ahead of ours a worker's clock is (milliseconds).
+    "
+    ALTER TABLE run ADD COLUMN start_heard INTEGER;
+    ALTER TABLE run ADD COLUMN clock_lead INTEGER;
+    ALTER TABLE worker ADD COLUMN clock_ahead INTEGER;
+",
 ];

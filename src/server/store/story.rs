@@ -97,7 +97,7 @@ impl Store {
              ORDER BY run.id LIMIT ?"
         );
         let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(is).bind(MOST).fetch_all(&self.readers).await?;
-        found.iter().map(|row| Ok(Other { run: rows::run(row)?, title: row.try_get("job_title")? })).collect()
+        found.iter().map(|row| Ok(Other { run: rows::shown_run(row)?, title: row.try_get("job_title")? })).collect()
     }
 
     async fn somebody(&self, row: &SqliteRow) -> Result<Option<Somebody>, StoreError> {

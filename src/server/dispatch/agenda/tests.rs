@@ -32,6 +32,7 @@ fn each_piece_of_news_is_something_to_look_at_once() {
         plans: true,
         seats: true,
         jobs: [job].into(),
+        changed: [job].into(),
         runs: [run(1), run(2), run(3)].into(),
         claimed: [run(2)].into(),
         started: [run(2)].into(),

@@ -28,6 +28,7 @@ fn worker(number: i64, seats: Option<u32>) -> Worker {
         heard_dts: None,
         report: None,
         asked: None,
+        clock_ahead: None,
     }
 }
 

@@ -43,6 +43,7 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
         heard_dts: None,
         report: None,
         asked: None,
+        clock_ahead: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::server::model::{Instant, JobId, Run, State};
 use crate::server::operator;
 use crate::server::page::shown::{badge, due, duration, exit, short_time, took};
 use crate::server::page::template::fill;
-use crate::server::store::{LaneRun, Mark, RunOverview};
+use crate::server::store::{LaneRun, RunOverview};
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +43,7 @@ pub(super) fn part(lane: &Lane, asked: &Asked, now: Instant, zone: Tz) -> Value 
     // There may be others that are not asked for.
     let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
     let more = lane.has_more.then(|| {
-        let after = lane.runs.last().map(|LaneRun { run, .. }| Mark { at: place(&run.run), run: run.run.id });
+        let after = lane.runs.last().map(|run| run.mark);
         asked.address(lane.state, after.filter(|_| asked.is_alone()))
     });
     let count = if lane.length >= super::COUNTED { format!("{}+", super::COUNTED) } else { lane.length.to_string() };
@@ -67,7 +67,7 @@ fn place(run: &Run) -> Instant {
 }
 
 fn card(run: &LaneRun, lane: &Lane, now: Instant, zone: Tz) -> Value {
-    let LaneRun { run: RunOverview { run, title, worker }, project } = run;
+    let LaneRun { run: RunOverview { run, title, worker }, project, .. } = run;
     let took = took(run).map(duration);
     let due = (lane.state == State::Scheduled).then(|| due(run.schedule_dts, now));
     let going = run.start_dts.filter(|_| lane.state == State::Started);

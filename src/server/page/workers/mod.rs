@@ -102,11 +102,13 @@ async fn ask(office: &Office, workers: &[WorkerId], wish: &Wish) -> Result<Notic
 async fn staff(office: &Office) -> Result<Staff, Refusal> {
     let now = Utc::now();
     let everything = Ask { scope: Scope::All, terms: Vec::new(), limit: Some(LISTED), offset: 0 };
+    let workers = office.store.overview_of_workers(LISTED).await?;
+    let ids = workers.iter().map(|overview| overview.worker.id);
     Ok(Staff {
-        workers: office.store.overview_of_workers(LISTED).await?,
+        silent: ids.filter(|worker| office.presence.is_silent(*worker)).collect(),
+        workers,
         pools: office.store.pools(&everything).await?.things,
         runs: office.store.runs_under_way(RUNS).await?,
-        silent: office.silent(now),
         now,
     })
 }

@@ -1,6 +1,6 @@
 //! Workers and pools, as HTML, and what became of a wish, in a sentence. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use minijinja::{Value, context};
@@ -29,8 +29,8 @@ pub struct Staff {
     pub pools: Vec<(Pool, Vec<WorkerId>)>,
     /// The runs that they have.
     pub runs: Vec<RunOverview>,
-    /// Who was not heard of since then does not answer.
-    pub silent: Instant,
+    /// Who does not answer.
+    pub silent: BTreeSet<WorkerId>,
     /// What time it is.
     pub now: Instant,
 }
@@ -87,7 +87,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
     let WorkerOverview { worker, pools, runs: count } = overview;
     let at = |at: Instant| short_time(at, staff.now, zone);
     let report = worker.report.as_ref();
-    let state = duty::shown(worker, staff.silent);
+    let state = duty::shown(worker, staff.silent.contains(&worker.id));
     let told = report.filter(|_| !matches!(state, Shown::Lost | Shown::Offline));
     let actions: Vec<&str> = Action::ALL
         .into_iter()
@@ -107,7 +107,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
         outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
-        heard => worker.heard().map(at), pools => pools.join(", "),
+        heard => worker.heard().map(at), pools => pools.join(", "), clock => duty::clock_in_words(worker),
     }
 }
 
@@ -157,7 +157,11 @@ fn of_pool(pool: &Pool, members: &[WorkerId], staff: &Staff) -> Value {
     let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
     let awake = there.clone().filter(|overview| {
         let takes = overview.worker.enqueue_is_enabled && duty::takes_runs(&overview.worker);
-        takes && matches!(duty::shown(&overview.worker, staff.silent), Shown::Awake | Shown::Starting)
+        takes
+            && matches!(
+                duty::shown(&overview.worker, staff.silent.contains(&overview.worker.id)),
+                Shown::Awake | Shown::Starting
+            )
     });
     let seats: u32 = awake.clone().filter_map(|overview| overview.worker.concurrent_jobs).sum();
     context! {

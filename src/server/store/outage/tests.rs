@@ -107,7 +107,7 @@ async fn a_store_without_room_refuses_changes_and_answers_questions() {
     assert!(matches!(&refused, StoreError::Unwritable(told) if *told == outage), "{refused}");
     assert!(refused.is_outage() && refused.to_string().contains("no room"), "{refused}");
     assert_eq!(store.setting("name").await.unwrap(), None, "what is there can be read");
-    store.watchdog.state.send_replace(super::State::Writable { since: chrono::Utc::now() });
+    store.watchdog.state.send_replace(super::State::Writable);
     store.writable().await;
     store.set_setting("name", "value").await.unwrap();
 }

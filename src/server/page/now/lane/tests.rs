@@ -7,7 +7,7 @@ use super::{Asked, Lane, median, part};
 use crate::run::{Attempt, RunId};
 use crate::server::model::sample;
 use crate::server::model::{Instant, JobId, Run, RunExit, State};
-use crate::server::store::{LaneRun, RunOverview};
+use crate::server::store::{LaneRun, Mark, RunOverview};
 
 fn now() -> Instant {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
@@ -31,11 +31,12 @@ fn going() -> LaneRun {
         ..sample::run(12)
     };
     let overview = RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) };
-    LaneRun { run: overview, project: "Backups".to_owned() }
+    let mark = Mark { at: overview.run.schedule_dts, run: overview.run.id };
+    LaneRun { run: overview, project: "Backups".to_owned(), mark }
 }
 
 fn over() -> LaneRun {
-    let LaneRun { run: overview, project } = going();
+    let LaneRun { run: overview, project, mark } = going();
     let run = Run {
         return_dts: Some(now()),
         return_success: Some(false),
@@ -45,7 +46,8 @@ fn over() -> LaneRun {
         attempt: Attempt(1),
         ..overview.run
     };
-    LaneRun { run: RunOverview { run, ..overview }, project }
+    let mark = Mark { at: run.return_dts.expect("an end"), ..mark };
+    LaneRun { run: RunOverview { run, ..overview }, project, mark }
 }
 
 fn lane(state: State, runs: Vec<LaneRun>) -> Lane {
@@ -80,9 +82,9 @@ fn a_run_that_takes_longer_than_usual_is_marked() {
 #[test]
 fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
-    let LaneRun { run, .. } = going();
+    let LaneRun { run, mark, .. } = going();
     let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..run };
-    let page = shown(&lane(State::Started, vec![LaneRun { run, project: evil.to_owned() }]), "q=%3Cscript%3E");
+    let page = shown(&lane(State::Started, vec![LaneRun { run, project: evil.to_owned(), mark }]), "q=%3Cscript%3E");
     assert!(!page.contains("<script>"), "{page}");
     assert_eq!(page.matches("&lt;script&gt;alert(1)").count(), 3, "{page}");
 }

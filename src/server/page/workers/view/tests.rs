@@ -28,6 +28,7 @@ pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerO
         heard_dts: Some(now()),
         report: Some(report),
         asked: None,
+        clock_ahead: None,
     };
     change(&mut worker);
     WorkerOverview { worker, pools: vec!["default".to_owned()], runs: 1 }
@@ -59,11 +60,14 @@ fn staff() -> Staff {
         workers: vec![
             worker(1, "web1", |worker| worker.asked = Some(asked("a new disk"))),
             worker(2, "The old one", original),
-            worker(3, "web3", |worker| worker.heard_dts = Some(now() - TimeDelta::hours(1))),
+            worker(3, "web3", |worker| {
+                worker.heard_dts = Some(now() - TimeDelta::hours(1));
+                worker.clock_ahead = Some(TimeDelta::hours(-3));
+            }),
         ],
         pools: vec![(pool, [1, 2, 3].into_iter().filter_map(WorkerId::new).collect())],
         runs: vec![RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }],
-        silent: now() - TimeDelta::minutes(15),
+        silent: WorkerId::new(3).into_iter().collect(),
         now: now(),
     }
 }

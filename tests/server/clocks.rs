@@ -1,0 +1,148 @@
+//! Clocks that are wrong: the workers', and the server's own when it is set. How long something takes goes by none of them.
+
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use jobrunner::run::RunId;
+use jobrunner::server::life::Patch;
+use jobrunner::server::model::{Job, Run};
+use jobrunner::server::news::Item;
+use jobrunner::server::operator;
+use jobrunner::server::store::{Answer, Kind};
+use jobrunner::wire::operator::WorkerState;
+use serde_json::Value;
+
+use crate::http::ask;
+use crate::stage::{Stage, made, returned};
+
+/// A run of a job with a limit, claimed and started by a worker whose clock is ahead of ours by so much.
+async fn started(stage: &Stage, job: &Job, ahead: TimeDelta) -> Run {
+    let run = stage.due(job).await;
+    let at = Some(Some(Utc::now() + ahead));
+    let claim = Patch { enqueue_dts: at, worker: Some(stage.worker(0)), ..Patch::default() };
+    made(stage.change(0, run.id, claim).await);
+    made(stage.change(0, run.id, Patch { start_dts: at, ..Patch::default() }).await);
+    run
+}
+
+async fn limited(stage: &Stage, title: &str, seconds: u32) -> Job {
+    stage.job(|job| (job.title, job.run_timeout) = (title.to_owned(), Some(seconds))).await
+}
+
+/// Requests to end a run.
+async fn kills(stage: &Stage, run: RunId) -> i64 {
+    let query = sqlx::query_scalar("SELECT count(*) FROM kill_request WHERE run = ?").bind(run.get());
+    query.fetch_one(&mut stage.connect().await).await.unwrap()
+}
+
+async fn timed_out(stage: &Stage, run: RunId) {
+    let is_asked = async |_: &_| (kills(stage, run).await > 0).then_some(());
+    stage.until("its end is asked for", is_asked).await;
+}
+
+#[tokio::test]
+async fn a_time_limit_counts_from_the_start_whatever_the_workers_clock_says() {
+    let stage = Stage::start(1).await;
+    for (number, ahead) in [TimeDelta::hours(-3), TimeDelta::seconds(-15), TimeDelta::hours(3)].into_iter().enumerate()
+    {
+        let job = limited(&stage, &format!("job{number}"), 2).await;
+        let begun = Instant::now();
+        let run = started(&stage, &job, ahead).await;
+        timed_out(&stage, run.id).await;
+        let took = begun.elapsed();
+        assert!((Duration::from_secs(2)..Duration::from_secs(15)).contains(&took), "{ahead}: after {took:?}");
+    }
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_server_a_run_is_not_ended_early_by_its_workers_clock() {
+    let stage = Stage::start(1).await;
+    let (long, short) = (limited(&stage, "long", 600).await, limited(&stage, "short", 2).await);
+    let behind = started(&stage, &long, TimeDelta::hours(-3)).await;
+    let ahead = started(&stage, &short, TimeDelta::hours(3)).await;
+    let stage = stage.restart().await;
+    // Both limits are set in one pass.
+    timed_out(&stage, ahead.id).await;
+    assert_eq!(kills(&stage, behind.id).await, 0);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_time_limit_that_is_changed_counts_for_what_runs_already() {
+    let stage = Stage::start(1).await;
+    let job = limited(&stage, "job", 600).await;
+    let run = started(&stage, &job, TimeDelta::zero()).await;
+    stage.change_job(&job, "UPDATE job SET run_timeout = 1 WHERE id = ?").await;
+    timed_out(&stage, run.id).await;
+    let other = limited(&stage, "without", 1).await;
+    stage.change_job(&other, "UPDATE job SET run_timeout = NULL WHERE id = ?").await;
+    let unlimited = started(&stage, &other, TimeDelta::zero()).await;
+    stage.change_job(&other, "UPDATE job SET run_timeout = 1 WHERE id = ?").await;
+    timed_out(&stage, unlimited.id).await;
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_lost_because_the_servers_clock_was_set() {
+    let stage = Stage::start(1).await;
+    stage.answer(0, 4).await;
+    // As if the clock had been set a day forward since it answered.
+    let mut connection = stage.connect().await;
+    let back = sqlx::query(
+        "UPDATE worker SET heard = heard - 86400000000, ping_response_dts = ping_response_dts - 86400000000",
+    );
+    back.execute(&mut connection).await.unwrap();
+    let (id, office) = (stage.worker(0), stage.fixture.office());
+    office.news().tell(Item::WorkerChanged(id));
+    let overview = office.store.overview_of_worker(id).await.unwrap().unwrap();
+    assert!(overview.worker.heard().unwrap() < Utc::now() - TimeDelta::hours(20));
+    assert_eq!(operator::worker(&overview, office.presence.is_silent(id)).state, WorkerState::Awake);
+    stage.fixture.stop().await;
+}
+
+async fn clock(stage: &Stage) -> Value {
+    let operator = ("Authorization".to_owned(), format!("Bearer {}", stage.fixture.office().token.expose()));
+    let answer = ask(stage.fixture.http(), "GET", "/operator/v1/workers", &[operator], None).await;
+    let workers: Value = serde_json::from_slice(&answer.body).unwrap();
+    workers["workers"][0]["clock"].clone()
+}
+
+#[tokio::test]
+async fn a_worker_whose_clock_is_off_is_said_to_be() {
+    let stage = Stage::start(1).await;
+    let answers = async |ahead: TimeDelta, kind: Kind| {
+        let answer = Answer { at: Some(Utc::now() + ahead), kind, ..Answer::default() };
+        stage.store().answered(stage.worker(0), &answer, Utc::now()).await.unwrap();
+    };
+    assert_eq!(clock(&stage).await, Value::Null);
+    answers(TimeDelta::hours(-3), Kind::Original).await;
+    assert_eq!(clock(&stage).await, "its clock is 3 h behind the server's");
+    // What an operator writes for it says nothing of its clock.
+    answers(TimeDelta::days(3), Kind::Unsaid).await;
+    assert_eq!(clock(&stage).await, "its clock is 3 h behind the server's");
+    answers(TimeDelta::milliseconds(-1500), Kind::Original).await;
+    assert_eq!(clock(&stage).await, Value::Null);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_shown_of_a_run_is_on_one_clock() {
+    let stage = Stage::start(1).await;
+    for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
+        let job = stage.job(|job| job.title = format!("{ahead}")).await;
+        let run = started(&stage, &job, ahead).await;
+        let over = Patch { return_dts: Some(Some(Utc::now() + ahead)), ..returned(true) };
+        made(stage.change(0, run.id, over).await);
+        let shown = stage.store().overview_of_run(run.id).await.unwrap().unwrap().run;
+        let times = [Some(shown.schedule_dts), shown.enqueue_dts, shown.start_dts, shown.return_dts];
+        for pair in times.windows(2) {
+            let between = pair[1].unwrap() - pair[0].unwrap();
+            assert!((TimeDelta::seconds(-1)..TimeDelta::seconds(10)).contains(&between), "{ahead}: {times:?}");
+        }
+        // What the API tells is what the worker wrote.
+        let stored = stage.run(run.id).await;
+        assert!((stored.start_dts.unwrap() - Utc::now() - ahead).abs() < TimeDelta::seconds(10));
+    }
+    stage.fixture.stop().await;
+}
