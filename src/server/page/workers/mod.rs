@@ -1,6 +1,8 @@
 //! Workers and pools: how each stands, what it does, and what may be asked of it.
 
 mod grave;
+#[cfg(test)]
+mod sample;
 mod view;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::server::page::template::fill;
 use crate::server::store::{RunOverview, WorkerOverview};
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 /// How many runs of a worker are named.
 const NAMED: usize = 8;

@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use super::Grave;
 use crate::run::{Action, Pace};
 use crate::server::model::WorkerId;
+use crate::server::page::workers::sample::{now, worker};
 use crate::server::page::workers::view::Staff;
-use crate::server::page::workers::view::tests::{now, worker};
 use crate::server::store::Wish;
 
 fn words(all: i64, chosen: i64, action: Action, pace: Pace) -> Option<String> {

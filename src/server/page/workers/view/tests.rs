@@ -1,38 +1,14 @@
-use chrono::{TimeDelta, TimeZone, Utc};
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use super::{Asked, Staff, body, parts, told};
-use crate::run::{Action, ApiKey, Duty, Pace, Request, RequestId, Secret};
-use crate::server::duty::{self, Cannot, Report, Verdict};
-use crate::server::model::{Instant, Pool, PoolId, Worker, WorkerId};
+use crate::run::{Action, Pace, Request, RequestId};
+use crate::server::duty::{self, Cannot, Verdict};
+use crate::server::model::{Pool, PoolId, Worker, WorkerId};
 use crate::server::page::form::Filled;
 use crate::server::page::job::sample;
-use crate::server::store::{RunOverview, WorkerOverview};
-
-pub fn now() -> Instant {
-    Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
-}
-
-pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
-    let report = Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true };
-    let mut worker = Worker {
-        id: WorkerId::new(id).unwrap(),
-        title: title.to_owned(),
-        description: String::new(),
-        api_key: ApiKey::parse(&format!("web{id}")).unwrap(),
-        secret: Secret::new(b"s3cr3t".to_vec()),
-        enqueue_is_enabled: true,
-        ping_response_dts: Some(now()),
-        worker_version: Some("3.0.0".to_owned()),
-        concurrent_jobs: Some(4),
-        heard_dts: Some(now()),
-        report: Some(report),
-        asked: None,
-        clock_ahead: None,
-    };
-    change(&mut worker);
-    WorkerOverview { worker, pools: vec!["default".to_owned()], runs: 1 }
-}
+use crate::server::page::workers::sample::{now, worker};
+use crate::server::store::RunOverview;
 
 fn asked(reason: &str) -> duty::Asked {
     duty::Asked {
