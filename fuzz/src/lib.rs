@@ -37,8 +37,8 @@ pub enum Asker {
 pub fn ask(asker: Asker, method: &str, path: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
     thread_local!(static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) });
     STAGE.with_borrow_mut(|stage| {
-        if stage.as_ref().is_none_or(|stage| stage.asked >= REQUESTS) {
-            drop(stage.take());
+        if let Some(old) = stage.take_if(|stage| stage.asked >= REQUESTS) {
+            old.end();
         }
         stage.get_or_insert_with(Stage::new).ask(asker, method, path, body)
     })
@@ -58,17 +58,8 @@ struct Stage {
     token: String,
     secret: Secret,
     asked: u32,
-    server: Option<Server>,
+    server: Server,
     _data: TempDir,
-}
-
-impl Drop for Stage {
-    /// Its threads and files would stay.
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.stop());
-        }
-    }
 }
 
 impl Stage {
@@ -82,9 +73,14 @@ impl Stage {
         let routes = api::routes().merge(operator::routes(office)).with_state(office.clone());
         let (host, token) = (server.http().to_string(), office.token.expose().to_owned());
         let secret = Secret::new(Vec::new());
-        let mut stage = Self { runtime, routes, host, token, secret, asked: 0, server: Some(server), _data: data };
+        let mut stage = Self { runtime, routes, host, token, secret, asked: 0, server, _data: data };
         stage.fill();
         stage
+    }
+
+    /// Without it, its threads and files would stay.
+    fn end(self) {
+        self.runtime.block_on(self.server.stop());
     }
 
     /// One of each thing, with the id 1, so that there is something to be read and changed.

@@ -1,12 +1,13 @@
 //! The tags of a template, found as the original finds them: what begins and ends on one line. Pure.
 
-/// What begins a block for the engine, and a value, and a comment, and what ends each: nothing that a text has.
-pub(super) const OPEN: &str = "\u{E000}%";
-pub(super) const PRINT: &str = "\u{E000}{";
-pub(super) const COMMENT: &str = "\u{E000}#";
-pub(super) const CLOSE: &str = "\u{E001}";
+/// What begins a block for the engine, and a value, and a comment, and what ends each: with characters that Unicode keeps
+/// out of every text.
+pub(super) const OPEN: &str = "\u{FDD0}%";
+pub(super) const PRINT: &str = "\u{FDD0}{";
+pub(super) const COMMENT: &str = "\u{FDD0}#";
+pub(super) const CLOSE: &str = "\u{FDD1}";
 /// The characters of these.
-const RESERVED: [char; 2] = ['\u{E000}', '\u{E001}'];
+const RESERVED: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
 /// The longest tag, in bytes.
 const MAX_TAG: usize = 1000;
 /// How deep blocks may be nested.

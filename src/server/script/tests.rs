@@ -81,6 +81,17 @@ fn deep_templates_are_refused_or_rendered_and_nothing_overflows() {
     }
 }
 
+/// What tags are for the engine cannot be written; pictures of private fonts are text.
+#[test]
+fn text_cannot_be_taken_for_a_tag_of_the_engine() {
+    assert_eq!(with("# \u{e000}% if x \u{e001}\n"), "# \u{e000}% if x \u{e001}\n");
+    for body in ["\u{fdd0}{ content \u{fdd1}", "{{ content }}\u{fdd0}"] {
+        assert!(matches!(check(body), Err(TemplateError::Unusable(_))), "{body:?}");
+    }
+    // What a job's script has is never looked at.
+    assert_eq!(render("{{ content|safe }}", "\u{fdd0}% if \u{fdd1} {{ x }}").unwrap(), "\u{fdd0}% if \u{fdd1} {{ x }}");
+}
+
 /// Nothing but the output grows, and that has a bound.
 #[test]
 fn a_template_makes_no_flood_out_of_little() {
