@@ -55,7 +55,9 @@ impl Place {
     }
 
     fn command_of(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        // Whoever runs the tests in the background has them started with some signals ignored.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,HUP,QUIT,TERM", program]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JOB_RUNNER_") {
                 command.env_remove(name);
