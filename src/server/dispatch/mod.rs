@@ -7,6 +7,8 @@
 //! `agenda`, `timers`, `limits`, `offers` and `roster` are pure and remember; `wall` rings.
 
 mod agenda;
+#[cfg(test)]
+mod histories;
 mod limits;
 mod offers;
 mod roster;
@@ -168,9 +170,11 @@ impl Dispatcher {
         timers.into_iter().chain([self.roster.next_silence()]).flatten().min()
     }
 
-    /// The store, to be asked something.
-    #[allow(clippy::unnecessary_wraps)] // every question may fail, and each does so here where a test wants it
+    /// The store, to be asked something; a test lets it fail here.
+    #[cfg_attr(not(test), allow(clippy::unnecessary_wraps))]
     fn store(&self) -> Result<&Store, StoreError> {
+        #[cfg(test)]
+        histories::pass_question()?;
         Ok(&self.office.store)
     }
 
@@ -452,7 +456,9 @@ impl Dispatcher {
         }
         let Some(pool) = pool else { return Ok(()) };
         for Offer { run, to } in offers {
-            if self.repeats.has(run.id) {
+            let is_told = |worker| to == Some(worker) || self.roster.is_on_duty(pool, worker);
+            // Whoever was told and takes no runs any more says nothing to it.
+            if self.repeats.has(run.id) && self.offers.last_told(run.id).is_some_and(is_told) {
                 continue;
             }
             let choice = match to {

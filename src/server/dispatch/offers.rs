@@ -47,6 +47,14 @@ impl Offers {
         self.open.get(&run).map(|open| open.told.clone()).unwrap_or_default()
     }
 
+    /// Who was told of a run last, and has not claimed it.
+    pub fn last_told(&self, run: RunId) -> Option<WorkerId> {
+        match self.open.get(&run)?.stands {
+            Stands::Told(worker) => Some(worker),
+            Stands::Waits(..) => None,
+        }
+    }
+
     /// Whether somebody was told of a run, and nobody has claimed it since.
     pub fn is_repeated(&self, run: RunId) -> bool {
         self.open.get(&run).is_some_and(|open| matches!(open.stands, Stands::Told(_)))

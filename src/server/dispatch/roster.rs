@@ -194,6 +194,11 @@ impl Roster {
         if answering.is_empty() { silent } else { answering }
     }
 
+    /// Whether a worker is given new runs of a pool.
+    pub fn is_on_duty(&self, pool: PoolId, worker: WorkerId) -> bool {
+        self.on_duty(pool).any(|(there, _)| there == worker)
+    }
+
     /// Who is given new runs.
     fn on_duty(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
         let workers = self.crew.pools.get(&pool).into_iter().flatten();

@@ -22,6 +22,7 @@ fn one_worker_after_another_is_told_and_the_first_keeps_a_slot_meanwhile() {
     offers.tell(run(1), job(1), worker(2));
     assert_eq!((offers.promised(worker(1)), offers.promised(worker(2))), (0, 0));
     assert_eq!(offers.told(run(1)), [worker(1), worker(2)].into());
+    assert_eq!((offers.last_told(run(1)), offers.last_told(run(2))), (Some(worker(2)), None));
     assert_eq!((offers.of_worker(worker(1)), offers.of_worker(worker(2))), (vec![], vec![run(1)]));
     // Everybody was told, so it begins again.
     offers.tell(run(1), job(1), worker(1));

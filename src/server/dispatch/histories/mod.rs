@@ -1,0 +1,158 @@
+//! Random histories of the dispatcher: the real one, over a real store, with a clock that is turned, beside rules that
+//! are written down a second time. What must hold is in `rules`, what can happen in [`Step`].
+//!
+//! `JOB_RUNNER_HISTORIES` says how many histories are tried; `JOB_RUNNER_HISTORIES_SEED` where they begin.
+
+mod rules;
+mod world;
+
+use std::cell::Cell;
+
+use chrono::DateTime;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::server::model;
+use crate::server::store::StoreError;
+use world::World;
+
+/// How many histories are tried where nobody says how many.
+const HISTORIES: u32 = 150;
+/// How long a history is at most.
+const STEPS: usize = 40;
+
+thread_local! {
+    static WALL: Cell<model::Instant> = const { Cell::new(DateTime::UNIX_EPOCH) };
+    static QUESTIONS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What the clock on the wall shows.
+fn wall() -> model::Instant {
+    WALL.get()
+}
+
+/// The dispatcher asks the store something: the question that was chosen is not answered.
+pub(super) fn pass_question() -> Result<(), StoreError> {
+    match QUESTIONS.get() {
+        0 => Ok(()),
+        left => {
+            QUESTIONS.set(left - 1);
+            if left == 1 { Err(StoreError::Conflict("the test lets it fail".to_owned())) } else { Ok(()) }
+        }
+    }
+}
+
+/// What happens. Numbers are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A run of a job is due now.
+    Due(u8),
+    /// A run of a job is to be due in so many seconds.
+    Later(u8, u8),
+    /// Somebody wants a job to run now.
+    RunNow(u8),
+    /// Somebody wants a job to run now, on one worker.
+    Pinned(u8, u8),
+    /// Time goes by, in seconds.
+    Wait(u8),
+    /// A worker claims what it heard of first.
+    Claim(u8),
+    /// A worker does not hear what it was told.
+    AnnounceLost(u8),
+    /// A worker starts the script of a run that it has.
+    Start(u8),
+    /// A worker returns a run that it has.
+    Return(u8, bool),
+    /// A worker gives a run back.
+    GiveBack(u8),
+    /// A worker takes the kills that it heard of.
+    TakeKills(u8),
+    /// Somebody ends a run.
+    End(u8),
+    /// A job is disabled or enabled.
+    Enable(u8, bool),
+    /// A worker is disabled or enabled.
+    EnableWorker(u8, bool),
+    /// A job moves to a pool.
+    Move(u8, u8),
+    /// A job is scheduled anew.
+    Reschedule(u8, u8),
+    /// A worker falls silent.
+    Silent(u8),
+    /// A worker answers again.
+    Back(u8),
+    /// A question of the dispatcher is not answered, the so-manieth from now.
+    StoreError(u8),
+    /// The dispatcher misses news.
+    MissNews,
+    /// The server is killed and starts again.
+    Restart,
+    /// The clock on the wall is turned, by so many minutes.
+    Turn(i8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use Step::*;
+    let job = 0..world::JOBS;
+    let worker = 0..4_u8;
+    let all = prop_oneof![
+        6 => job.clone().prop_map(Due),
+        1 => (job.clone(), 1..120_u8).prop_map(|(job, seconds)| Later(job, seconds)),
+        3 => job.clone().prop_map(RunNow),
+        2 => (job.clone(), worker.clone()).prop_map(|(job, worker)| Pinned(job, worker)),
+        8 => prop_oneof![1..7_u8, 20..90_u8].prop_map(Wait),
+        8 => worker.clone().prop_map(Claim),
+        2 => worker.clone().prop_map(AnnounceLost),
+        3 => worker.clone().prop_map(Start),
+        6 => (worker.clone(), any::<bool>()).prop_map(|(worker, success)| Return(worker, success)),
+        1 => worker.clone().prop_map(GiveBack),
+        2 => worker.clone().prop_map(TakeKills),
+        4 => (0..8_u8).prop_map(End),
+    ];
+    let circumstances = prop_oneof![
+        2 => (job.clone(), any::<bool>()).prop_map(|(job, enabled)| Enable(job, enabled)),
+        1 => (worker.clone(), any::<bool>()).prop_map(|(worker, enabled)| EnableWorker(worker, enabled)),
+        1 => (job.clone(), 0..2_u8).prop_map(|(job, pool)| Move(job, pool)),
+        1 => (job, 0..4_u8).prop_map(|(job, schedule)| Reschedule(job, schedule)),
+        2 => worker.clone().prop_map(Silent),
+        2 => worker.prop_map(Back),
+        1 => (1..40_u8).prop_map(StoreError),
+        1 => Just(MissNews),
+        1 => Just(Restart),
+        1 => (-60..60_i8).prop_map(Turn),
+    ];
+    prop_oneof![4 => all, 1 => circumstances]
+}
+
+fn number(name: &str) -> Option<u32> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
+}
+
+#[test]
+fn whatever_happens_every_run_that_may_run_is_told_and_every_schedule_goes_on() {
+    let cases = number("JOB_RUNNER_HISTORIES").unwrap_or(HISTORIES);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+    let mut seed = [7; 32];
+    seed[..4].copy_from_slice(&number("JOB_RUNNER_HISTORIES_SEED").unwrap_or(0).to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let blank = runtime.block_on(world::blank());
+    let histories = (2..5_u8, proptest::collection::vec(step(), 1..STEPS));
+    let tried = runner.run(&histories, |(workers, steps)| {
+        let lived = runtime.block_on(async {
+            let mut world = World::begin(&blank, workers).await;
+            let lived = world.live(&steps).await;
+            world.end().await;
+            lived
+        });
+        lived.map_err(TestCaseError::fail)
+    });
+    if let Err(e) = tried {
+        panic!("{e}");
+    }
+}
+
+/// Where histories begin, on the wall.
+fn begin() -> model::Instant {
+    DateTime::from_timestamp(1_780_000_000, 0).unwrap()
+}

@@ -1,0 +1,154 @@
+//! The rules of `docs/scheduling.rst`, written down a second time and only to be checked: which run may run, on whom,
+//! and what may not be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::run::RunId;
+use crate::server::model::{self, Concurrency, Job, JobId, PoolId, Run, WorkerId};
+
+/// A worker, as the rules see it.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    pub id: WorkerId,
+    pub pools: BTreeSet<PoolId>,
+    pub enabled: bool,
+    pub slots: u32,
+    /// When it was heard last.
+    pub heard: Instant,
+}
+
+/// Everything at a moment.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    pub now: Instant,
+    pub wall: model::Instant,
+    pub patience: Duration,
+    pub jobs: BTreeMap<JobId, Job>,
+    pub hands: Vec<Hand>,
+    /// All runs that are not over.
+    pub open: Vec<Run>,
+}
+
+/// Whether a worker answers. Around the end of its patience nobody can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    Yes,
+    No,
+    Perhaps,
+}
+
+/// How exactly the end of a patience is known.
+const BLUR: Duration = Duration::from_secs(3);
+
+impl Moment {
+    pub fn answers(&self, hand: &Hand) -> Answers {
+        let silent = self.now - hand.heard;
+        if silent > self.patience + BLUR {
+            Answers::No
+        } else if silent + BLUR < self.patience {
+            Answers::Yes
+        } else {
+            Answers::Perhaps
+        }
+    }
+
+    pub fn hand(&self, worker: WorkerId) -> &Hand {
+        self.hands.iter().find(|hand| hand.id == worker).expect("a worker")
+    }
+
+    /// How many runs a worker has.
+    pub fn load(&self, worker: WorkerId) -> usize {
+        self.open.iter().filter(|run| is_claimed(run) && run.worker == Some(worker)).count()
+    }
+
+    /// Why nobody may be told of a run; its worker apart.
+    pub fn blocked(&self, run: &Run) -> Option<String> {
+        let job = &self.jobs[&run.job];
+        if is_claimed(run) {
+            return Some("it is claimed".to_owned());
+        }
+        if run.schedule_dts > self.wall {
+            return Some("it is not due".to_owned());
+        }
+        if !job.enqueue_is_enabled && !run.is_manual {
+            return Some("its job is disabled".to_owned());
+        }
+        if job.concurrency == Concurrency::Allow {
+            return None;
+        }
+        let of_the_job =
+            || self.open.iter().filter(|other| other.job == run.job && other.schedule_id != run.schedule_id);
+        if let Some(active) = of_the_job().find(|other| is_claimed(other)) {
+            return Some(format!("run {} is active", active.id));
+        }
+        let earlier = |other: &&Run| (other.schedule_dts, other.id) < (run.schedule_dts, run.id);
+        let first =
+            of_the_job().filter(earlier).find(|other| self.blocked(other).is_none() && self.somebody_may(other));
+        first.map(|first| format!("run {} comes first", first.id))
+    }
+
+    /// Whether somebody may be told of a run who may be there.
+    fn somebody_may(&self, run: &Run) -> bool {
+        self.hands.iter().any(|hand| self.may(run, hand) && self.answers(hand) != Answers::No)
+            || run.worker.is_none() && self.hands.iter().any(|hand| self.may(run, hand))
+    }
+
+    /// Whether a worker may be told of a run, whether it answers or not.
+    pub fn may(&self, run: &Run, hand: &Hand) -> bool {
+        match run.worker {
+            Some(pinned) => pinned == hand.id && (hand.enabled || run.is_manual),
+            None => hand.enabled && hand.pools.contains(&self.jobs[&run.job].pool),
+        }
+    }
+
+    /// Who surely may take a run now, and has a free slot.
+    pub fn takers(&self, run: &Run) -> Vec<WorkerId> {
+        let job = &self.jobs[&run.job];
+        if job.run_on_all_workers && run.worker.is_none() || self.blocked(run).is_some() {
+            return Vec::new();
+        }
+        let surely = |hand: &&Hand| self.may(run, hand) && self.answers(hand) == Answers::Yes;
+        let free = |hand: &&Hand| run.worker.is_some() || self.load(hand.id) < hand.slots as usize;
+        self.hands.iter().filter(surely).filter(free).map(|hand| hand.id).collect()
+    }
+
+    /// A worker was told of a run: what is wrong with that.
+    pub fn told(&self, run: RunId, worker: WorkerId) -> Result<(), String> {
+        let Some(found) = self.open.iter().find(|open| open.id == run) else {
+            return Err(format!("worker {worker} was told of run {run}, which is over or gone"));
+        };
+        let hand = self.hand(worker);
+        let why =
+            self.blocked(found).or_else(|| (!self.may(found, hand)).then(|| "it is not for that worker".to_owned()));
+        let others = || self.hands.iter().any(|other| self.may(found, other) && self.answers(other) == Answers::Yes);
+        let silent = || (self.answers(hand) == Answers::No && others()).then(|| "that worker is silent".to_owned());
+        match why.or_else(silent) {
+            Some(why) => Err(format!("worker {worker} was told of run {run}, but {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What may never be, at any moment.
+    pub fn check(&self) -> Result<(), String> {
+        for run in self.open.iter().filter(|run| is_claimed(run)) {
+            let job = &self.jobs[&run.job];
+            let same = |other: &&Run| other.job == run.job && other.schedule_id != run.schedule_id && is_claimed(other);
+            if let (true, Some(other)) = (job.concurrency != Concurrency::Allow, self.open.iter().find(same)) {
+                return Err(format!("runs {} and {} of job {} are active together", run.id, other.id, job.id));
+            }
+            if let Some(worker) = run.worker
+                && self.answers(self.hand(worker)) == Answers::No
+            {
+                return Err(format!("run {} is still with worker {worker}, which is lost", run.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_claimed(run: &Run) -> bool {
+    run.enqueue_dts.is_some() && run.return_dts.is_none()
+}

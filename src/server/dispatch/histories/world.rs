@@ -1,0 +1,656 @@
+//! The world of a history: a store, the dispatcher, workers that do as they are told by the steps, and what was seen.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{AGAIN, Agenda, Dispatcher};
+use super::rules::{Hand, Moment, is_claimed};
+use super::{QUESTIONS, Step, WALL, begin, wall};
+use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
+use crate::server::Settings;
+use crate::server::events::Events;
+use crate::server::feed::Feed;
+use crate::server::life::{Patch, Who};
+use crate::server::model::{
+    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, State, Unit, WorkerId,
+};
+use crate::server::news::{Heard, Item, Listener, News};
+use crate::server::office::Office;
+use crate::server::orders::{Addressed, Orders};
+use crate::server::store::{
+    Answer, Ending, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
+    WorkerSheet,
+};
+use crate::server::token::OperatorToken;
+
+/// How many jobs there are.
+pub(super) const JOBS: u8 = 5;
+const ANNOUNCE: Duration = Duration::from_secs(5);
+const PING: Duration = Duration::from_secs(10);
+/// How often workers that are not silent answer.
+const ANSWER: Duration = Duration::from_secs(7);
+/// How long after its time something may happen.
+const LATE: Duration = Duration::from_millis(100);
+/// How many passes there may be in a row, until there is nothing left to look at.
+const PASSES: usize = 100;
+/// How many pieces of news nobody hears in time.
+const FLOOD: u64 = 5000;
+/// How long the quiet at the end of a history lasts at most.
+const QUIET: Duration = Duration::from_secs(400);
+/// How often is looked in it whether everything is over.
+const GLANCE: Duration = Duration::from_secs(10);
+/// How long a run takes in the quiet.
+const TAKES: Duration = Duration::from_secs(2);
+
+/// A store with a project, two pools and four workers, as a file.
+pub(super) struct Blank {
+    folder: tempfile::TempDir,
+    pools: [PoolId; 2],
+    workers: Vec<(WorkerId, ApiKey)>,
+    jobs: Vec<JobId>,
+}
+
+pub(super) async fn blank() -> Blank {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store"), News::default()).await.unwrap();
+    let mut workers = Vec::new();
+    for number in 1..=4 {
+        let api_key = ApiKey::parse(&format!("worker{number}")).unwrap();
+        let secret = Secret::new(b"verysecret".to_vec());
+        let made = store.new_worker(&NewWorker { title: api_key.to_string(), api_key, secret }).await.unwrap();
+        workers.push((made.id, made.api_key));
+    }
+    let pool = |title: &str| NewPool { title: title.to_owned(), ..NewPool::default() };
+    let pools = [store.new_pool(&pool("all")).await.unwrap().id, store.new_pool(&pool("first")).await.unwrap().id];
+    let project = NewProject { title: "project".to_owned(), pools: pools.into(), ..NewProject::default() };
+    let project = store.new_project(&project).await.unwrap().id;
+    let template =
+        NewTemplate { title: "template".to_owned(), body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(), project };
+    let template = store.new_template(&template).await.unwrap().id;
+    let every_minute = Schedule::Interval { every: 1, unit: Unit::Minute };
+    let mut jobs = Vec::new();
+    let kinds = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace, Concurrency::Wait];
+    for (number, concurrency) in (0..JOBS).zip(kinds) {
+        let mut new = NewJob::new(&format!("job{number}"), template, pools[0], "true");
+        new.concurrency = concurrency;
+        new.run_on_all_workers = number == 4;
+        if number == 1 || number == 4 {
+            new.schedule = every_minute.clone();
+        }
+        if number == 1 {
+            new.retry = Retry { times: 1, backoff: 3 };
+        }
+        jobs.push(store.new_job(&new).await.unwrap().id);
+    }
+    store.close().await;
+    Blank { folder, pools, workers, jobs }
+}
+
+/// A worker, as the steps move it.
+#[derive(Debug)]
+struct Actor {
+    id: WorkerId,
+    key: ApiKey,
+    slots: u32,
+    is_silent: bool,
+    heard: Instant,
+    /// What it was told of.
+    told: VecDeque<RunId>,
+    kills: BTreeSet<KillId>,
+    /// What it has.
+    has: VecDeque<(RunId, Attempt, Instant)>,
+}
+
+/// What is remembered of a run that may run, and has somebody to run on.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    /// Since when.
+    since: Instant,
+    /// When somebody was told of it since then.
+    told: Option<Instant>,
+}
+
+pub(super) struct World {
+    _folder: tempfile::TempDir,
+    office: Arc<Office>,
+    dispatcher: Dispatcher,
+    orders: broadcast::Receiver<Addressed>,
+    news: Listener,
+    start: Instant,
+    now: Instant,
+    turned: TimeDelta,
+    next_answer: Instant,
+    again: Option<Instant>,
+    jobs: Vec<JobId>,
+    pools: [PoolId; 2],
+    actors: Vec<Actor>,
+    /// Runs that may be open.
+    runs: BTreeSet<RunId>,
+    /// Runs that the steps made for later.
+    anchors: BTreeSet<RunId>,
+    waits: BTreeMap<RunId, Wait>,
+    /// Which attempts are to be killed.
+    doomed: BTreeMap<RunId, Attempt>,
+    /// The latest that the wall showed.
+    latest: model::Instant,
+    /// When each run was due, as far as it was ever seen.
+    dues: BTreeMap<RunId, (JobId, model::Instant)>,
+    /// Workers do as they are told.
+    is_quiet: bool,
+    /// Whether the clock on the wall was ever turned back.
+    is_turned_back: bool,
+}
+
+impl World {
+    pub async fn begin(blank: &Blank, workers: u8) -> Self {
+        WALL.set(begin());
+        QUESTIONS.set(0);
+        let folder = tempfile::tempdir().unwrap();
+        let office = office(blank, folder.path()).await;
+        let now = Instant::now();
+        let actors = blank.workers.iter().take(workers.into()).enumerate();
+        let mut world = Self {
+            _folder: folder,
+            dispatcher: Dispatcher::new(Arc::clone(&office), wall, now),
+            orders: office.orders.carry(),
+            news: office.news().listen(),
+            office,
+            start: now,
+            now,
+            turned: TimeDelta::zero(),
+            next_answer: now,
+            again: None,
+            jobs: blank.jobs.clone(),
+            pools: blank.pools,
+            actors: actors
+                .map(|(number, (id, key))| Actor {
+                    id: *id,
+                    key: key.clone(),
+                    slots: [1, 4, 1, 2][number],
+                    is_silent: false,
+                    heard: now,
+                    told: VecDeque::new(),
+                    kills: BTreeSet::new(),
+                    has: VecDeque::new(),
+                })
+                .collect(),
+            runs: BTreeSet::new(),
+            anchors: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            doomed: BTreeMap::new(),
+            latest: begin(),
+            dues: BTreeMap::new(),
+            is_quiet: false,
+            is_turned_back: false,
+        };
+        for index in 0..world.actors.len() {
+            world.enable_worker(index, true).await;
+        }
+        world
+    }
+
+    pub async fn end(self) {
+        self.office.store.close().await;
+    }
+
+    /// Lives through a history, and then in quiet: everybody is back, and does as it is told.
+    pub async fn live(&mut self, steps: &[Step]) -> Result<(), String> {
+        self.settle().await?;
+        for step in steps {
+            self.step(*step).await.map_err(|e| format!("at {step:?}: {e}"))?;
+            self.settle().await.map_err(|e| format!("after {step:?}: {e}"))?;
+        }
+        self.quiet().await.map_err(|e| format!("in the quiet: {e}"))
+    }
+
+    async fn quiet(&mut self) -> Result<(), String> {
+        self.is_quiet = true;
+        QUESTIONS.set(0);
+        for index in 0..self.actors.len() {
+            self.enable_worker(index, true).await;
+            self.back(index).await;
+        }
+        // What the schedules go on making is no backlog.
+        for job in self.jobs.clone() {
+            let patch = JobPatch { enqueue_is_enabled: Some(true), every: Some(None), ..JobPatch::default() };
+            self.store().change_job(job, &patch).await.unwrap();
+        }
+        self.waits.clear();
+        self.settle().await?;
+        let end = self.now + QUIET;
+        loop {
+            let moment = self.moment().await;
+            match moment.open.iter().find(|run| run.schedule_dts <= moment.wall) {
+                None => return Ok(()),
+                Some(run) if self.now >= end => {
+                    return Err(format!("run {} of job {} is not over: {run:?}", run.id, run.job));
+                }
+                Some(_) => self.pass_time(GLANCE).await?,
+            }
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.office.store
+    }
+
+    fn job(&self, number: u8) -> JobId {
+        self.jobs[usize::from(number) % self.jobs.len()]
+    }
+
+    fn index(&self, number: u8) -> usize {
+        usize::from(number) % self.actors.len()
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Due(job) => {
+                let new = NewRun::due(self.job(job), wall());
+                self.anchors.insert(self.store().new_run(&new).await.unwrap().id);
+            }
+            Step::Later(job, seconds) => {
+                let new = NewRun::due(self.job(job), wall() + TimeDelta::seconds(seconds.into()));
+                self.anchors.insert(self.store().new_run(&new).await.unwrap().id);
+            }
+            Step::RunNow(job) => {
+                self.store().run_now(self.job(job), true, Asker::Command, wall()).await.unwrap();
+            }
+            Step::Pinned(job, worker) => {
+                let pinned = Some(self.actors[self.index(worker)].id);
+                let new = NewRun { is_manual: true, pinned, ..NewRun::due(self.job(job), wall()) };
+                self.store().new_run(&new).await.unwrap();
+            }
+            Step::Wait(seconds) => self.pass_time(Duration::from_secs(seconds.into())).await?,
+            Step::Claim(worker) => self.claim(self.index(worker)).await?,
+            Step::AnnounceLost(worker) => {
+                let index = self.index(worker);
+                self.actors[index].told.clear();
+            }
+            Step::Start(worker) => {
+                let patch = Patch { start_dts: Some(Some(wall())), ..Patch::default() };
+                self.change_first(self.index(worker), &patch).await;
+            }
+            Step::Return(worker, success) => self.hand_in(self.index(worker), success).await?,
+            Step::GiveBack(worker) => {
+                let patch = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
+                let index = self.index(worker);
+                self.change_first(index, &patch).await;
+                self.actors[index].has.pop_front();
+            }
+            Step::TakeKills(worker) => self.take_kills(self.index(worker)).await,
+            Step::End(number) => self.end_some(number).await,
+            Step::Enable(job, enabled) => {
+                self.store().enable_job(self.job(job), enabled, "").await.unwrap();
+            }
+            Step::EnableWorker(worker, enabled) => self.enable_worker(self.index(worker), enabled).await,
+            Step::Move(job, pool) => {
+                let patch = JobPatch { pool: Some(self.pools[usize::from(pool)]), ..JobPatch::default() };
+                self.store().change_job(self.job(job), &patch).await.unwrap();
+            }
+            Step::Reschedule(job, which) => {
+                let (every, unit) =
+                    [(Some(1), Unit::Minute), (Some(1), Unit::Day), (None, Unit::Day), (Some(3), Unit::Minute)]
+                        [usize::from(which)];
+                let patch = JobPatch { every: Some(every), unit: Some(Some(unit)), ..JobPatch::default() };
+                self.store().change_job(self.job(job), &patch).await.unwrap();
+            }
+            Step::Silent(worker) => {
+                let index = self.index(worker);
+                self.actors[index].is_silent = true;
+            }
+            Step::Back(worker) => self.back(self.index(worker)).await,
+            Step::StoreError(question) => QUESTIONS.set(question.into()),
+            Step::MissNews => {
+                self.hear_runs();
+                (0..FLOOD).for_each(|at| self.office.news().tell(Item::RunLog(RunId::new(1).unwrap(), at)));
+                while self.news.try_next().is_some() {}
+            }
+            Step::Restart => self.restart(),
+            Step::Turn(minutes) => {
+                self.turned += TimeDelta::minutes(minutes.into());
+                self.is_turned_back |= minutes < 0;
+                self.set_wall();
+            }
+        }
+        Ok(())
+    }
+
+    /// The dispatcher goes with all that it remembers; what the store has is there.
+    fn restart(&mut self) {
+        self.hear_runs();
+        QUESTIONS.set(0);
+        self.dispatcher = Dispatcher::new(Arc::clone(&self.office), wall, self.now);
+        self.again = None;
+        self.waits.clear();
+        for actor in &mut self.actors {
+            actor.heard = self.now;
+        }
+    }
+
+    async fn enable_worker(&mut self, index: usize, enabled: bool) {
+        let Actor { id, key, .. } = &self.actors[index];
+        let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
+        let (title, description) = (key.to_string(), String::new());
+        let sheet = WorkerSheet { title, description, enabled, api_key: key.clone(), secret: None, pools };
+        self.store().save_worker(Some(*id), &sheet).await.unwrap();
+    }
+
+    async fn back(&mut self, index: usize) {
+        self.actors[index].is_silent = false;
+        self.answer(index).await;
+        self.office.orders.arrived(self.actors[index].key.clone());
+    }
+
+    async fn answer(&mut self, index: usize) {
+        let actor = &mut self.actors[index];
+        actor.heard = self.now;
+        let answer = Answer { at: Some(wall()), seats: Some(actor.slots), ..Answer::default() };
+        let id = actor.id;
+        self.store().answered(id, &answer, wall()).await.unwrap();
+    }
+
+    async fn claim(&mut self, index: usize) -> Result<(), String> {
+        let actor = &mut self.actors[index];
+        if actor.has.len() >= actor.slots as usize {
+            return Ok(());
+        }
+        let Some(run) = actor.told.pop_front() else { return Ok(()) };
+        let id = actor.id;
+        let patch = Patch { enqueue_dts: Some(Some(wall())), worker: Some(id), ..Patch::default() };
+        let change = self.store().change_run(run, &patch, Who::Worker(id, None), wall()).await.unwrap();
+        if let RunChange::Made(changed) = change {
+            if let Some(doomed) = self.doomed.get(&run) {
+                return Err(format!("run {run} is executed again, though attempt {doomed} was to be killed"));
+            }
+            self.actors[index].has.push_back((run, changed.run.attempt, self.now));
+            self.actors[index].heard = self.now;
+        }
+        Ok(())
+    }
+
+    async fn change_first(&mut self, index: usize, patch: &Patch) {
+        let Some((run, attempt, _)) = self.actors[index].has.front().copied() else { return };
+        let who = Who::Worker(self.actors[index].id, Some(attempt));
+        self.store().change_run(run, patch, who, wall()).await.unwrap();
+    }
+
+    /// A worker returns the first run that it has.
+    async fn hand_in(&mut self, index: usize, success: bool) -> Result<(), String> {
+        let Some((run, attempt, _)) = self.actors[index].has.pop_front() else { return Ok(()) };
+        let exit = RunExit::Code(if success { 0 } else { 3 });
+        let patch = Patch {
+            return_dts: Some(Some(wall())),
+            return_success: Some(Some(success)),
+            exit: Some(exit),
+            ..Patch::default()
+        };
+        let who = Who::Worker(self.actors[index].id, Some(attempt));
+        let change = self.store().change_run(run, &patch, who, wall()).await.unwrap();
+        match change {
+            RunChange::Made(changed) if changed.run.exit != Some(exit) && self.doomed.get(&run) != Some(&attempt) => {
+                Err(format!("run {run} ended by itself and is said to be {:?}", changed.run.exit))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn take_kills(&mut self, index: usize) {
+        let patch = KillPatch { enqueue_dts: Some(wall()), execute_dts: None };
+        for kill in std::mem::take(&mut self.actors[index].kills) {
+            let who = Who::Worker(self.actors[index].id, None);
+            self.store().change_kill(kill, patch, who).await.unwrap();
+        }
+    }
+
+    async fn end_some(&mut self, number: u8) {
+        let open = self.moment().await.open;
+        if open.is_empty() {
+            return;
+        }
+        let run = &open[usize::from(number) % open.len()];
+        let ending = self.store().end_run(run.id, Asker::Command, wall()).await.unwrap();
+        if ending == Some(Ending::Kill) {
+            self.doomed.insert(run.id, run.attempt);
+        }
+    }
+
+    fn set_wall(&mut self) {
+        WALL.set(begin() + TimeDelta::from_std(self.now - self.start).unwrap() + self.turned);
+        self.latest = self.latest.max(wall());
+    }
+
+    /// Time goes by: whatever has a time in it happens then.
+    async fn pass_time(&mut self, span: Duration) -> Result<(), String> {
+        let end = self.now + span;
+        while self.now < end {
+            let due = self.dispatcher.next_due.map(|due| self.now + (due - wall()).to_std().unwrap_or_default());
+            let timers = [self.dispatcher.next_timer().filter(|_| self.again.is_none()), due, self.again];
+            let done = self.actors.iter().flat_map(|actor| actor.has.front()).map(|(_, _, since)| *since + TAKES);
+            let done = if self.is_quiet { done.min() } else { None };
+            let next = timers.into_iter().flatten().chain(done).fold(end.min(self.next_answer), Instant::min);
+            // A timer that does not go off is no reason to stand still.
+            self.now = next.max(self.now + Duration::from_millis(1));
+            self.set_wall();
+            if self.next_answer <= self.now {
+                self.next_answer = self.now + ANSWER;
+                for index in 0..self.actors.len() {
+                    if !self.actors[index].is_silent {
+                        self.answer(index).await;
+                    }
+                }
+            }
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// The dispatcher does what there is to do now, and workers in quiet do as well.
+    async fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..PASSES {
+            self.dispatch().await?;
+            self.observe().await?;
+            if !self.is_quiet || !self.obey().await? {
+                return Ok(());
+            }
+        }
+        Err("the dispatcher does not come to rest".to_owned())
+    }
+
+    /// As [`Dispatcher::work`] does it.
+    async fn dispatch(&mut self) -> Result<(), String> {
+        if self.again.is_some_and(|again| self.now < again) {
+            return Ok(());
+        }
+        self.again = None;
+        self.dispatcher.hear_all();
+        for _ in 0..PASSES {
+            match self.dispatcher.pass(self.now).await {
+                Ok(true) => self.dispatcher.hear_all(),
+                Ok(false) if self.dispatcher.agenda != Agenda::default() => {}
+                Ok(false) => return Ok(()),
+                Err(_) => {
+                    self.dispatcher.agenda.everything = true;
+                    self.again = Some(self.now + AGAIN);
+                    return Ok(());
+                }
+            }
+        }
+        Err("the dispatcher looks for ever".to_owned())
+    }
+
+    /// Workers in quiet claim, take kills and return; `true` if something happened.
+    async fn obey(&mut self) -> Result<bool, String> {
+        let mut happened = false;
+        for index in 0..self.actors.len() {
+            while self.actors[index].has.front().is_some_and(|(_, _, since)| *since + TAKES <= self.now) {
+                self.hand_in(index, true).await?;
+                happened = true;
+            }
+            while !self.actors[index].told.is_empty()
+                && self.actors[index].has.len() < self.actors[index].slots as usize
+            {
+                self.claim(index).await?;
+                happened = true;
+            }
+            happened |= !self.actors[index].kills.is_empty();
+            self.take_kills(index).await;
+        }
+        Ok(happened)
+    }
+
+    /// Looks at what is, and at what was said.
+    async fn observe(&mut self) -> Result<(), String> {
+        self.hear_runs();
+        let moment = self.moment().await;
+        while let Ok(Addressed { to, order }) = self.orders.try_recv() {
+            let Some(actor) = self.actors.iter_mut().find(|actor| actor.key == to) else { continue };
+            match order {
+                Order::Enqueue(run) => {
+                    if !actor.told.contains(&run) {
+                        actor.told.push_back(run);
+                    }
+                    moment.told(run, actor.id)?;
+                    if let Some(wait) = self.waits.get_mut(&run) {
+                        wait.told = Some(self.now);
+                    }
+                }
+                Order::Kill(kill) => {
+                    actor.kills.insert(kill);
+                }
+                Order::Ping | Order::Attend => {}
+            }
+        }
+        if self.again.is_some() {
+            // Nothing can be expected of whoever cannot ask.
+            self.waits.clear();
+            return Ok(());
+        }
+        moment.check()?;
+        self.check_waits(&moment)?;
+        self.check_schedules(&moment).await
+    }
+
+    fn hear_runs(&mut self) {
+        while let Some(heard) = self.news.try_next() {
+            if let Heard::Item(Item::RunScheduled(run)) = heard {
+                self.runs.insert(run);
+            }
+        }
+    }
+
+    async fn moment(&mut self) -> Moment {
+        let mut open = Vec::new();
+        let runs = std::mem::take(&mut self.runs);
+        for id in runs {
+            let Some(run) = self.store().run(id).await.unwrap() else { continue };
+            self.dues.insert(id, (run.job, run.schedule_dts));
+            if run.state() != State::Completed {
+                self.runs.insert(id);
+                open.push(run);
+            }
+        }
+        let mut jobs = BTreeMap::new();
+        for id in self.jobs.clone() {
+            jobs.insert(id, self.store().job(id).await.unwrap().unwrap());
+        }
+        let mut hands = Vec::new();
+        for (index, actor) in self.actors.iter().enumerate() {
+            let worker = self.store().worker(actor.id).await.unwrap().unwrap();
+            let pools = if index < 2 { self.pools.into() } else { [self.pools[0]].into() };
+            let enabled = worker.enqueue_is_enabled;
+            hands.push(Hand { id: actor.id, pools, enabled, slots: actor.slots, heard: actor.heard });
+        }
+        let settings = &self.office.settings;
+        let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
+        Moment { now: self.now, wall: wall(), patience, jobs, hands, open }
+    }
+
+    /// Every run that may run is told of within an interval, and again, as long as somebody has a slot for it.
+    fn check_waits(&mut self, moment: &Moment) -> Result<(), String> {
+        let mut waits = BTreeMap::new();
+        for run in &moment.open {
+            let takers = moment.takers(run);
+            if takers.is_empty() {
+                continue;
+            }
+            let wait = self.waits.get(&run.id).copied().unwrap_or(Wait { since: self.now, told: None });
+            waits.insert(run.id, wait);
+            let silence = self.now - wait.told.unwrap_or(wait.since);
+            if silence > ANNOUNCE + LATE {
+                let told = if wait.told.is_some() { "again " } else { "" };
+                return Err(format!(
+                    "nobody was told {told}of run {} for {silence:?}, and {takers:?} could take it",
+                    run.id
+                ));
+            }
+            if self.is_quiet && self.now - wait.since > 2 * ANNOUNCE + LATE {
+                return Err(format!("nobody claimed run {}, and {takers:?} could", run.id));
+            }
+        }
+        self.waits = waits;
+        Ok(())
+    }
+
+    /// A job with a schedule has a next time, which fits the schedule, or it is written down why not.
+    async fn check_schedules(&self, moment: &Moment) -> Result<(), String> {
+        for job in moment.jobs.values() {
+            let Schedule::Interval { every, unit } = job.schedule else { continue };
+            let waits = |run: &&Run| {
+                run.job == job.id && !is_claimed(run) && !run.is_manual && run.retry_of.is_none() && !run.pinned
+            };
+            let coming = moment.open.iter().filter(waits).collect::<Vec<_>>();
+            let planned = coming.iter().filter(|run| run.schedule_dts > moment.wall).collect::<Vec<_>>();
+            let Some(next) = planned.iter().map(|run| run.schedule_dts).min() else {
+                if coming.is_empty() && !self.says_why_not(job).await {
+                    return Err(format!("job {} has a schedule and no next time", job.id));
+                }
+                continue;
+            };
+            if planned.iter().any(|run| self.anchors.contains(&run.id)) || self.is_turned_back {
+                continue;
+            }
+            if planned.len() > 1 {
+                return Err(format!("job {} has two next times: {planned:?}", job.id));
+            }
+            let step = TimeDelta::seconds(i64::from(every) * if unit == Unit::Day { 86400 } else { 60 });
+            let others = self.dues.iter().filter(|(id, (of, _))| **id != planned[0].id && *of == job.id);
+            let last = others.map(|(_, (_, due))| *due).fold(self.latest, model::Instant::max);
+            if next > last + step {
+                return Err(format!("job {} is due every {step}, and next at {next}, {last} being the last", job.id));
+            }
+        }
+        Ok(())
+    }
+
+    async fn says_why_not(&self, job: &Job) -> bool {
+        let fires = self.store().fires(job.id, 20).await.unwrap();
+        fires.iter().any(|fire| fire.what == FireKind::Skipped && fire.reason.starts_with("there is no next run"))
+    }
+}
+
+async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
+    let file = folder.join("store");
+    std::fs::copy(blank.folder.path().join("store"), &file).unwrap();
+    let mut settings = Settings::new(folder.to_owned());
+    settings.announce_interval = ANNOUNCE;
+    settings.ping_interval = PING;
+    settings.silent_intervals = 2;
+    settings.ping_margin = Duration::from_secs(5);
+    Arc::new(Office {
+        feed: Feed::new(1),
+        store: Store::open(&file, News::default()).await.unwrap(),
+        settings,
+        token: OperatorToken::parse("0123456789abcdef").unwrap(),
+        orders: Orders::default(),
+        events: Events::default(),
+        begun: begin(),
+        stop: CancellationToken::new(),
+    })
+}
