@@ -644,7 +644,8 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
     settings.silent_intervals = 2;
     settings.ping_margin = Duration::from_secs(5);
     Arc::new(Office {
-        feed: Feed::new(1),
+        feed: Feed::new(1, 1),
+        reading: crate::server::api::Turns::default(),
         store: Store::open(&file, News::default()).await.unwrap(),
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
