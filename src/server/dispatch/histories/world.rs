@@ -339,7 +339,7 @@ impl World {
         let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
         let (title, description) = (key.to_string(), String::new());
         let sheet = WorkerSheet { title, description, enabled, api_key: key.clone(), secret: None, pools };
-        self.store().save_worker(Some(*id), &sheet).await.unwrap();
+        self.store().save_worker(Some(*id), None, &sheet).await.unwrap();
     }
 
     async fn back(&mut self, index: usize) {
@@ -643,10 +643,12 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
     settings.ping_interval = PING;
     settings.silent_intervals = 2;
     settings.ping_margin = Duration::from_secs(5);
+    let store = Store::open(&file, News::default()).await.unwrap();
     Arc::new(Office {
+        logouts: crate::server::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
         reading: crate::server::api::Turns::default(),
-        store: Store::open(&file, News::default()).await.unwrap(),
+        store,
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
