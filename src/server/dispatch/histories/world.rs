@@ -653,7 +653,7 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
         events: Events::default(),
-        begun: begin(),
+        presence: crate::server::presence::Presence::default(),
         stop: CancellationToken::new(),
     })
 }
