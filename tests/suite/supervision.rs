@@ -321,7 +321,8 @@ async fn a_kill_gives_grace_to_what_holds_the_output_of_a_script_that_ended() {
     let kill = server.kill(run);
     server.wait_executed(kill).await;
     let log = server.wait_returned(run).await.log_text().to_owned();
-    assert!(log.starts_with("up\ncleaned up\n"), "{log}");
+    // The shell may say of its `sleep` that it was terminated.
+    assert!(log.starts_with("up\n") && log.contains("cleaned up\n"), "{log}");
     worker.assert_clean_end().await;
 }
 
