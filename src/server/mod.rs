@@ -5,6 +5,10 @@
 //!
 //! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps;
 //! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
+//!
+//! `http` accepts connections and bounds what a peer can hold; `zmtp` does so for the two ZeroMQ ports. `terminal` renders
+//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent; `readiness` answers whether
+//! the store can be written.
 
 pub mod api;
 pub mod auth;
