@@ -166,7 +166,7 @@ pub struct Run {
     /// End it after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
-    /// Who runs it: a pool of workers
+    /// Who runs it: a pool of workers, which must exist
     #[arg(long)]
     pub pool: Option<String>,
     /// Print the run's id and leave it to the server
@@ -369,7 +369,8 @@ Examples:
   job_runner job add report.sh --cron '30 6 * * MON-FRI' --zone Europe/Amsterdam
   job_runner job add clean.sh --after backup.sh --pool disks
 
-A project, template or pool that does not exist is made.
+Without --project, --template or --pool it is in those called default, which are made where they are missing. What is named
+must exist, unless --make-missing says otherwise.
 ")]
     Add(JobAdd),
 }
@@ -413,6 +414,9 @@ pub struct JobAdd {
     /// What becomes of a run that is due while another is active
     #[arg(long, value_parser = ["wait", "skip", "allow", "replace"])]
     pub concurrency: Option<String>,
+    /// Make the project, template and pool that are named where they do not exist
+    #[arg(long)]
+    pub make_missing: bool,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -440,7 +444,7 @@ pub struct TemplateAdd {
     pub name: String,
     /// The text around the scripts of its jobs; `-` reads it from stdin
     pub file: PathBuf,
-    /// Its project
+    /// Its project, which is made where it does not exist
     #[arg(long)]
     pub project: Option<String>,
     /// Answer as JSON
@@ -468,7 +472,7 @@ Examples:
 pub struct WorkerAdd {
     /// What it is called, and its key
     pub name: String,
-    /// The pool it is in
+    /// The pool it is in, which is made where it does not exist
     #[arg(long)]
     pub pool: Option<String>,
     /// Write the ini file there, for this user alone (0600); a file that exists stays

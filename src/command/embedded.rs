@@ -14,7 +14,7 @@ use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
 use crate::server::data::DataError;
 use crate::server::model::Worker as Row;
-use crate::server::store::{NewWorker, StoreError};
+use crate::server::store::{Named, NewWorker, StoreError};
 use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
 use crate::worker::{self, Worker};
@@ -116,10 +116,7 @@ async fn own_worker(server: &Server) -> Result<Row, StoreError> {
     let api_key = ApiKey::parse(WORKER).map_err(|e| conflict(e.to_owned()))?;
     let secret = server::token::random().map_err(|e| conflict(format!("no secret can be made: {e}")))?;
     let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
-    let place = store.place(DEFAULT, DEFAULT, DEFAULT).await?;
-    let row = store.new_worker(&new).await?;
-    store.join_pool(place.pool, row.id).await?;
-    Ok(row)
+    store.add_worker(Named::Default(DEFAULT), &new).await
 }
 
 fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Result<worker::Settings, Failure> {

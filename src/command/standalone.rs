@@ -10,8 +10,9 @@ use super::{ports, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
 use crate::server::model::{Schedule, Unit};
-use crate::server::store::{NewJob, NewRun, NewTemplate, StoreError};
+use crate::server::store::{Named, Names, NewJob, NewRun, Place, StoreError};
 use crate::server::{self};
+use crate::wire::operator::DEFAULT;
 
 /// What the first start brings along, so that there is something to see.
 const PROJECT: &str = "example";
@@ -66,11 +67,12 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
     if store.setting(SEEDED).await?.is_some() {
         return Ok(());
     }
-    let place = store.place(PROJECT, crate::wire::operator::DEFAULT, crate::wire::operator::DEFAULT).await?;
-    let template = NewTemplate { title: TEMPLATE.to_owned(), body: BODY.to_owned(), project: place.project };
-    let template = store.new_template(&template).await?;
+    let project = Named::Default(PROJECT);
+    store.add_template(project, TEMPLATE, BODY).await?;
+    let names = Names { project, template: Named::Present(TEMPLATE), pool: Named::Default(DEFAULT) };
     let schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
-    let job = store.new_job(&NewJob { schedule, ..NewJob::new(JOB, template.id, place.pool, SCRIPT) }).await?;
+    let job = |place: Place| NewJob { schedule, ..NewJob::new(JOB, place.template, place.pool, SCRIPT) };
+    let job = store.add_job(&names, job).await?;
     store.new_run(&NewRun::due(job.id, Utc::now())).await?;
     store.set_setting(SEEDED, "yes").await
 }

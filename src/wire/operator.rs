@@ -282,7 +282,7 @@ pub struct Submit {
     /// How long it may run, in seconds.
     #[serde(default)]
     pub timeout: Option<u32>,
-    /// The pool that does it; if nobody says, [`DEFAULT`].
+    /// The title of the pool that does it, which must exist; if nobody says, [`DEFAULT`].
     #[serde(default)]
     pub pool: Option<String>,
 }
@@ -328,6 +328,9 @@ pub struct NewJob {
     /// What becomes of a run that is due while another is active: `wait`, `skip`, `allow`, `replace`.
     #[serde(default)]
     pub concurrency: Option<String>,
+    /// Whether the project, template and pool that are named are made where they are missing, rather than refused.
+    #[serde(default)]
+    pub make_missing: bool,
 }
 
 /// A template to be made.
@@ -338,7 +341,7 @@ pub struct NewTemplate {
     pub title: String,
     /// The text around the scripts of its jobs, with `{{ content|safe }}` for them.
     pub body: String,
-    /// The title of its project.
+    /// The title of its project, which is made where it is missing.
     #[serde(default)]
     pub project: Option<String>,
 }
@@ -349,7 +352,7 @@ pub struct NewTemplate {
 pub struct NewWorker {
     /// Its title, and its key.
     pub title: String,
-    /// The title of its pool.
+    /// The title of its pool, which is made where it is missing.
     #[serde(default)]
     pub pool: Option<String>,
 }

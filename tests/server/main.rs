@@ -24,6 +24,7 @@ mod logs;
 mod onlookers;
 mod operator;
 mod outage;
+mod naming;
 mod planning;
 mod plausible;
 mod program;

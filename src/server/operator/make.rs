@@ -14,7 +14,7 @@ use crate::run::{ApiKey, Secret};
 use crate::server::model::{Concurrency, Schedule};
 use crate::server::office::Office;
 use crate::server::rules::{self, Broken};
-use crate::server::store::{self, Submission};
+use crate::server::store::{self, Named, Names, Place, Submission};
 use crate::server::token;
 use crate::wire::operator::{DEFAULT, Made, MadeWorker, NewJob, NewTemplate, NewWorker, Run, Submit};
 
@@ -31,10 +31,10 @@ pub(super) async fn run(
 ) -> Result<(StatusCode, Json<Run>), Refusal> {
     let title = rules::title(&new.title)?;
     rules::executable(&new.script)?;
-    let pool = named(new.pool.as_deref())?;
-    let place = office.store.place(DEFAULT, SUBMITTED, pool).await?;
-    let new = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
-    let run = office.store.submit(place, &new, Utc::now()).await?;
+    let pool = named(new.pool.as_deref(), Named::Present)?;
+    let names = Names { project: Named::Default(DEFAULT), template: Named::Default(SUBMITTED), pool };
+    let submission = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
+    let run = office.store.submit(&names, &submission, Utc::now()).await?;
     Ok((StatusCode::CREATED, Json(find_run(&office, run.id).await?)))
 }
 
@@ -52,14 +52,18 @@ pub(super) async fn job(
         Some(parent) => Some(find_job(&office, parent).await?),
         None => None,
     };
-    let names = (named(new.project.as_deref())?, named(new.template.as_deref())?, named(new.pool.as_deref())?);
-    let place = office.store.place(names.0, names.1, names.2).await?;
-    let gone = || Refusal::Conflict("its template is gone".to_owned());
-    let template = office.store.template(place.template).await?.ok_or_else(gone)?;
-    rules::whole_script(&template.body, &new.script)?;
-    let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
-    job.retry.times = retries;
-    let job = office.store.new_job(&store::NewJob { parent, schedule, run_timeout, concurrency, ..job }).await?;
+    let missing = if new.make_missing { Named::OrMade } else { Named::Present };
+    let names = Names {
+        project: named(new.project.as_deref(), missing)?,
+        template: named(new.template.as_deref(), missing)?,
+        pool: named(new.pool.as_deref(), missing)?,
+    };
+    let job = |place: Place| {
+        let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
+        job.retry.times = retries;
+        store::NewJob { parent, schedule, run_timeout, concurrency, ..job }
+    };
+    let job = office.store.add_job(&names, job).await?;
     Ok((StatusCode::CREATED, Json(Made { id: job.id.get(), title: job.title })))
 }
 
@@ -69,9 +73,8 @@ pub(super) async fn template(
     Body(new): Body<NewTemplate>,
 ) -> Result<(StatusCode, Json<Made>), Refusal> {
     let title = rules::title(&new.title)?;
-    let place = office.store.place(named(new.project.as_deref())?, DEFAULT, DEFAULT).await?;
-    let new = store::NewTemplate { title: title.to_owned(), body: new.body, project: place.project };
-    let made = office.store.new_template(&new).await?;
+    let project = named(new.project.as_deref(), Named::OrMade)?;
+    let made = office.store.add_template(project, title, &new.body).await?;
     Ok((StatusCode::CREATED, Json(Made { id: made.id.get(), title: made.title })))
 }
 
@@ -82,11 +85,10 @@ pub(super) async fn worker(
 ) -> Result<(StatusCode, Json<MadeWorker>), Refusal> {
     let title = rules::title(&new.title)?;
     let api_key = ApiKey::parse(title).map_err(|what| Refusal::Malformed(format!("the name {title:?} {what}")))?;
-    let place = office.store.place(DEFAULT, DEFAULT, named(new.pool.as_deref())?).await?;
+    let pool = named(new.pool.as_deref(), Named::OrMade)?;
     let secret = token::random().map_err(|e| Refusal::Conflict(format!("no secret can be made: {e}")))?;
     let new = store::NewWorker { title: title.to_owned(), api_key, secret: Secret::new(secret.clone().into_bytes()) };
-    let worker = office.store.new_worker(&new).await?;
-    office.store.join_pool(place.pool, worker.id).await?;
+    let worker = office.store.add_worker(pool, &new).await?;
     let made = MadeWorker {
         id: worker.id.get(),
         api_key: worker.api_key.to_string(),
@@ -97,8 +99,9 @@ pub(super) async fn worker(
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-fn named(text: Option<&str>) -> Result<&str, Broken> {
-    text.map_or(Ok(DEFAULT), rules::title)
+/// What is named, or the default where nothing is.
+fn named<'a>(text: Option<&'a str>, named: fn(&'a str) -> Named<'a>) -> Result<Named<'a>, Broken> {
+    text.map_or(Ok(Named::Default(DEFAULT)), |text| rules::title(text).map(named))
 }
 
 fn schedule(new: &NewJob, zone: Tz) -> Result<Schedule, Refusal> {

@@ -1,26 +1,16 @@
-//! Scripts that somebody hands over to be run, and the places where things go that nobody found a place for.
+//! Scripts that somebody hands over to be run.
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::placing::{Names, Place, find_place};
 use super::rows;
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
-use crate::server::model::{Asker, Instant, PoolId, ProjectId, Run, TemplateId};
+use crate::server::model::{Asker, Instant, Run};
 use crate::server::news::Item;
 
 /// How many jobs of one title there are at most, for scripts of one title that run at the same time.
 const MAX_TWINS: u32 = 1000;
-
-/// Where a job has its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The project.
-    pub project: ProjectId,
-    /// The template.
-    pub template: TemplateId,
-    /// The pool.
-    pub pool: PoolId,
-}
 
 /// A script that is to run now.
 #[derive(Clone, Debug)]
@@ -34,56 +24,14 @@ pub struct Submission {
 }
 
 impl Store {
-    /// The project, template and pool of these titles. What is missing is made: a template that adds nothing to its
-    /// scripts, and a pool that may work for the project.
-    ///
-    /// # Errors
-    /// That the store does not answer.
-    pub async fn place(&self, project: &str, template: &str, pool: &str) -> Result<Place, StoreError> {
-        let mut writing = self.write().await?;
-        let project = find_or_make(
-            &mut writing,
-            "SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1",
-            "INSERT INTO project (title) VALUES (?)",
-            project,
-        )
-        .await?;
-        let pool = find_or_make(
-            &mut writing,
-            "SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1",
-            "INSERT INTO worker_pool (title) VALUES (?)",
-            pool,
-        )
-        .await?;
-        let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(project).bind(pool);
-        query.execute(&mut *writing).await?;
-        let query =
-            sqlx::query_scalar("SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1");
-        let found: Option<i64> = query.bind(template).bind(project).fetch_optional(&mut *writing).await?;
-        let template = match found {
-            Some(id) => id,
-            None => {
-                let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?)");
-                let query = query.bind(template).bind("{{ content|safe }}").bind(project);
-                query.execute(&mut *writing).await?.last_insert_rowid()
-            }
-        };
-        writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
-        let place = || {
-            let (project, template) = (ProjectId::new(project)?, TemplateId::new(template)?);
-            Some(Place { project, template, pool: PoolId::new(pool)? })
-        };
-        Ok(place().ok_or(sqlx::Error::RowNotFound)?)
-    }
-
     /// Makes a run of a script that is due now. Scripts of one title are one job; the job of a run that is not over
     /// keeps its script, so that another script of that title becomes a job beside it.
     ///
     /// # Errors
-    /// That the store does not answer, or that too many scripts of that title run.
-    pub async fn submit(&self, place: Place, new: &Submission, now: Instant) -> Result<Run, StoreError> {
+    /// That the store does not answer, that nothing has one of the names, or that too many scripts of that title run.
+    pub async fn submit(&self, names: &Names<'_>, new: &Submission, now: Instant) -> Result<Run, StoreError> {
         let mut writing = self.write().await?;
+        let place = find_place(&mut writing, names).await?;
         let mut twin = 1;
         let job = loop {
             if twin > MAX_TWINS {
@@ -139,17 +87,4 @@ async fn take_job(
         query.execute(connection).await?;
     }
     Ok(Some(job.id.get()))
-}
-
-async fn find_or_make(
-    connection: &mut SqliteConnection,
-    find: &'static str,
-    make: &'static str,
-    title: &str,
-) -> Result<i64, StoreError> {
-    let found: Option<i64> = sqlx::query_scalar(find).bind(title).fetch_optional(&mut *connection).await?;
-    match found {
-        Some(id) => Ok(id),
-        None => Ok(sqlx::query(make).bind(title).execute(connection).await?.last_insert_rowid()),
-    }
 }

@@ -158,14 +158,7 @@ impl Store {
     /// That the store does not answer, or that the key is taken.
     pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
-        let secret = String::from_utf8(new.secret.expose().to_vec())
-            .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
-        let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
-            .bind(&new.title)
-            .bind(new.api_key.as_str())
-            .bind(secret);
-        let row = query.fetch_one(&mut *writing).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
-        let worker = rows::worker(&row)?;
+        let worker = insert_worker(&mut writing, new).await?;
         writing.commit().await?;
         self.news().tell(Item::WorkerChanged(worker.id));
         Ok(worker)
@@ -207,19 +200,6 @@ impl Store {
         Ok(pool)
     }
 
-    /// Puts a worker into a pool.
-    ///
-    /// # Errors
-    /// That the store does not answer, or has no such pool or worker.
-    pub async fn join_pool(&self, pool: PoolId, worker: WorkerId) -> Result<(), StoreError> {
-        let query = sqlx::query("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.get());
-        let mut writing = self.write().await?;
-        query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool or worker", pool))?;
-        writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
-        Ok(())
-    }
-
     /// Makes a project.
     ///
     /// # Errors
@@ -243,16 +223,11 @@ impl Store {
     /// # Errors
     /// That the store does not answer, or has no such project.
     pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
-        script::check(&new.body).map_err(|e| StoreError::Conflict(e.to_string()))?;
-        let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
-            .bind(&new.title)
-            .bind(&new.body)
-            .bind(new.project.get());
         let mut writing = self.write().await?;
-        let row = query.fetch_one(&mut *writing).await.map_err(|e| conflict(e, "project", new.project))?;
+        let template = insert_template(&mut writing, new).await?;
         writing.commit().await?;
         self.news().tell(Item::ThingsChanged);
-        rows::template(&row)
+        Ok(template)
     }
 
     /// A template.
@@ -288,6 +263,31 @@ impl Store {
 /// A rule that what is written breaks, as the answer to whoever wrote it.
 pub(super) fn refused(broken: Broken) -> StoreError {
     StoreError::Conflict(broken.to_string())
+}
+
+/// Makes a worker in a change.
+pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
+    let secret = String::from_utf8(new.secret.expose().to_vec())
+        .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
+    let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
+        .bind(&new.title)
+        .bind(new.api_key.as_str())
+        .bind(secret);
+    let row = query.fetch_one(connection).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
+    rows::worker(&row)
+}
+
+/// Makes a template in a change.
+pub(super) async fn insert_template(
+    connection: &mut SqliteConnection,
+    new: &NewTemplate,
+) -> Result<Template, StoreError> {
+    script::check(&new.body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
+        .bind(&new.title)
+        .bind(&new.body)
+        .bind(new.project.get());
+    rows::template(&query.fetch_one(connection).await.map_err(|e| conflict(e, "project", new.project))?)
 }
 
 /// Makes a job in a change.
