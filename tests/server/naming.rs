@@ -39,9 +39,21 @@ async fn a_name_that_nothing_has_is_refused_with_the_names_there_are_and_makes_n
     assert_eq!(post(&server, "/runs", &json!({"title": "x", "script": SH})).await.0, 201);
     let before = counts(&server).await;
     for (path, body, said) in [
-        ("/runs", json!({"title": "y", "script": SH, "pool": "wbe"}), r#"there is no pool "wbe"; there are "default" and "web""#),
-        ("/jobs", json!({"title": "y", "script": SH, "pool": "wbe"}), r#"there is no pool "wbe"; there are "default" and "web""#),
-        ("/jobs", json!({"title": "y", "script": SH, "project": "ops"}), r#"there is no project "ops"; there is "default""#),
+        (
+            "/runs",
+            json!({"title": "y", "script": SH, "pool": "wbe"}),
+            r#"there is no pool "wbe"; there are "default" and "web""#,
+        ),
+        (
+            "/jobs",
+            json!({"title": "y", "script": SH, "pool": "wbe"}),
+            r#"there is no pool "wbe"; there are "default" and "web""#,
+        ),
+        (
+            "/jobs",
+            json!({"title": "y", "script": SH, "project": "ops"}),
+            r#"there is no project "ops"; there is "default""#,
+        ),
         (
             "/jobs",
             json!({"title": "y", "script": SH, "template": "bsah"}),
