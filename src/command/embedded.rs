@@ -44,6 +44,7 @@ impl Embedded {
     pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, Failure> {
         // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
+        daemon::give_back_large_pieces();
         let data = std::path::absolute(&settings.data)
             .map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
         let server = loop {

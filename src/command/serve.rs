@@ -6,7 +6,7 @@ use super::args::Serve as Args;
 use super::embedded::failure;
 use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
 use crate::config::{self, LoadedServer, Surroundings, load_server};
-use crate::daemon::{Level, PidFile, Signals, Wish, start_log};
+use crate::daemon::{Level, PidFile, Signals, Wish, give_back_large_pieces, start_log};
 use crate::server::Server;
 use crate::server::http::raise_descriptor_limit;
 
@@ -33,6 +33,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     }
     // A server starts no jobs, so nobody inherits it.
     raise_descriptor_limit();
+    give_back_large_pieces();
     super::on_runtime(serve(loaded, args, level))
 }
 

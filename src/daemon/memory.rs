@@ -1,4 +1,5 @@
-//! Memory that only the start needed, given back: a daemon that idles most of its life should not hold it.
+//! Memory that is given back to the system: what only the start needed, which a daemon that idles most of its life should not
+//! hold, and large pieces.
 //!
 //! Nothing is lost with it. Freed memory goes back to the system; of the program and its libraries go the pages that nobody
 //! has changed, which the system reads again when they are needed.
@@ -13,6 +14,19 @@ mod tests;
 struct Stretch {
     begin: usize,
     end: usize,
+}
+
+/// What is at least this long goes back to the system when it is freed, in bytes.
+const LARGE: libc::c_int = 1024 * 1024;
+
+/// Has large pieces of memory given back as soon as they are freed. By itself glibc takes a large piece that is freed for a
+/// sign that others will be needed, and keeps the next ones, up to twice as much for each of its arenas.
+pub fn give_back_large_pieces() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets what the allocator goes by, and touches no memory.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
 }
 
 /// Gives it back.

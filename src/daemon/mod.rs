@@ -20,6 +20,7 @@ use crate::run::conduct::Leave;
 use crate::worker::{self, Worker, WorkerError};
 pub use logging::{Level, flush as flush_log, start as start_log};
 use manager::Manager;
+pub use memory::give_back_large_pieces;
 use reload::Reloading;
 pub use signals::{Signals, Wish};
 pub use state::{PidFile, StateError, take as take_state};

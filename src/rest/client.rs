@@ -25,7 +25,7 @@ use crate::run::{ApiKey, Attempt};
 use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::resources::{self, ATTEMPT};
-use crate::wire::uplink::{APPEND, Call, OVER_HTTP};
+use crate::wire::uplink::{APPEND, Call, MAX_HEAD, MAX_UP, OVER_HTTP};
 
 #[cfg(test)]
 mod tests;
@@ -300,7 +300,7 @@ impl Client {
         Ok(Answer { status, location, attempt, request, body })
     }
 
-    /// Sends a call over the WebSocket. Gives the body back where there is none.
+    /// Sends a call over the WebSocket. Gives the body back where there is none, or where it is too long for it.
     async fn send_up(
         &self,
         method: &str,
@@ -309,6 +309,9 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<Result<Answer, Failure>, Vec<u8>> {
         let Some(uplink) = self.uplink.borrow().clone() else { return Err(body) };
+        if body.len() + MAX_HEAD > MAX_UP {
+            return Err(body);
+        }
         let attempt = said.attempt.map(|attempt| attempt.0);
         let call = Call { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
         let patience = self.line().patience(body.len());

@@ -28,9 +28,10 @@ pub const MAX_SKEW: i64 = 300;
 pub const APPEND: &str = "APPEND";
 /// The status of an append that begins where the log does not end.
 pub const ELSEWHERE: u16 = 416;
-
 /// The status of an answer that is too long for here: it is to be asked for over HTTP.
 pub const OVER_HTTP: u16 = 421;
+/// The longest message to a server after which the connection goes on, in bytes. Longer bodies are better sent over HTTP.
+pub const MAX_UP: usize = 256 * 1024;
 /// The longest message from a server, in bytes.
 pub const MAX_DOWN: usize = broadcast::MAX_FRAME;
 

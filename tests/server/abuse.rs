@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -14,7 +15,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 
+use crate::bystander::Scene;
 use crate::http::{Answer, ask};
 use crate::program::JOB_RUNNER;
 use crate::raw_socket::{RawSocket, UPGRADE};
@@ -330,4 +333,83 @@ async fn a_worker_that_connects_again_and_again_has_its_latest_connections_alone
     let closed = tokio::time::timeout(SERVED, sockets[0].closed()).await;
     assert_eq!(closed.expect("the first is closed in time"), Some(1008));
     stage.fixture.stop().await;
+}
+
+/// Somebody else's runs are executed while connections of a worker say this, each of them again when it is closed.
+async fn executes_while_said(scene: &Scene, peers: usize, message: Vec<u8>) {
+    let message = Arc::new(message);
+    let mut talking = JoinSet::new();
+    for peer in 0..peers {
+        let (http, greedy, message) = (scene.place.http, scene.greedy.clone(), Arc::clone(&message));
+        talking.spawn(async move {
+            for count in 0_u64.. {
+                let (path, mine) = signed_upgrade(&greedy, &format!("{peer:016}{count:016}"));
+                let request = format!(
+                    "GET {path} HTTP/1.1\r\nHost: {http}\r\n{mine}\r\nJob-Runner-Uplink: 1\r\n{}\r\n\r\n",
+                    UPGRADE.join("\r\n")
+                );
+                let Ok(mut stream) = TcpStream::connect(http).await else { continue };
+                // It may be put out at any time.
+                if stream.write_all(request.as_bytes()).await.is_ok() && stream.write_all(&message).await.is_ok() {
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                }
+            }
+        });
+    }
+    scene.executes(8).await;
+    talking.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_strangers_share_one_bound_of_memory() {
+    const BODY: usize = 32 << 20;
+    let scene = Scene::start().await;
+    let http = scene.place.http;
+    // Whoever knows a worker's name can begin so; that the signature is wrong shows at the end, which does not come.
+    let head = format!(
+        "POST /api/v1/run_log/ HTTP/1.1\r\nHost: {http}\r\nAuthorization: ApiKey greedy:{}\r\n\
+         Content-Type: application/json\r\nContent-Length: {BODY}\r\n\r\n",
+        "0".repeat(40)
+    );
+    let request = Arc::new([head.as_bytes(), &vec![b' '; BODY - 1]].concat());
+    let mut talking = JoinSet::new();
+    for _ in 0..12 {
+        let request = Arc::clone(&request);
+        talking.spawn(async move {
+            loop {
+                let Ok(mut stream) = TcpStream::connect(http).await else { continue };
+                if stream.write_all(&request).await.is_ok() {
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                }
+            }
+        });
+    }
+    scene.executes(5).await;
+    talking.shutdown().await;
+    scene.leave().await;
+}
+
+/// A frame of a WebSocket whose length is said to be this; a mask of zeros leaves what is in it as it is.
+fn frame(length: u64, payload: &[u8]) -> Vec<u8> {
+    [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4], payload].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_workers_that_do_not_end_share_one_bound_of_memory() {
+    let scene = Scene::start().await;
+    let unfinished = frame(24 << 20, &vec![b' '; 20 << 20]);
+    executes_while_said(&scene, 12, unfinished).await;
+    scene.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_messages_of_workers_leave_no_memory_behind_on_their_connections() {
+    let scene = Scene::start().await;
+    let head = br#"{"call":1,"method":"POST","path":"/api/v1/run_log/"}"#;
+    let mut message = head.to_vec();
+    message.push(b'\n');
+    message.resize(30 << 20, b' ');
+    let whole = frame(30 << 20, &message);
+    executes_while_said(&scene, 4, whole).await;
+    scene.leave().await;
 }

@@ -4,6 +4,7 @@ mod abuse;
 mod acting;
 mod actions;
 mod browser;
+mod bystander;
 mod chains;
 mod claims;
 mod clocks;

@@ -21,6 +21,11 @@ pub struct Service {
 impl Service {
     /// Starts it. Its configuration and its log are in the folder, as `server.ini` and `server.log`.
     pub fn start(folder: &Path, data: &Path, place: Place) -> Self {
+        Self::start_with(folder, data, place, &[])
+    }
+
+    /// Starts it with more settings.
+    pub fn start_with(folder: &Path, data: &Path, place: Place, settings: &[(&str, &str)]) -> Self {
         let mut ini = "[job_runner]\nwebsocket_listen = none\n".to_owned();
         for (name, value) in [
             ("data_path", data.display().to_string()),
@@ -28,6 +33,9 @@ impl Service {
             ("broadcaster_listen", format!("127.0.0.1:{}", place.broadcaster)),
             ("events_listen", format!("127.0.0.1:{}", place.events)),
         ] {
+            writeln!(ini, "{name} = {value}").expect("a string");
+        }
+        for (name, value) in settings {
             writeln!(ini, "{name} = {value}").expect("a string");
         }
         fs::write(folder.join("server.ini"), ini).expect("the configuration");

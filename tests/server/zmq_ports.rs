@@ -1,94 +1,14 @@
 //! What strangers can do at the two ZeroMQ ports, and what it costs the server and others: byte by byte, in the program itself.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
-use jobrunner::server::model::Concurrency;
 use jobrunner::wire::zmtp::{GREETING, Role, message, ready, rest, subscription};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::bystander::{PATIENCE, Scene};
 use crate::fixture::Fixture;
-use crate::hired::{Make, Place, hire};
-use crate::port;
-use crate::process::Process;
-use crate::service::Service;
 use crate::stage::Stage;
-use crate::wait;
-
-/// How long anything here may take to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How much memory the server may hold, in KiB.
-const MEMORY: u64 = 150 * 1024;
-
-/// The program, and a worker whose job is due each second.
-struct Scene {
-    service: Service,
-    worker: Process,
-    place: Place,
-    folder: TempDir,
-}
-
-impl Scene {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().join("data");
-        let stage = Stage::with(1, |settings| settings.data = data.clone()).await;
-        let record = folder.path().join("record");
-        stage
-            .job(|new| {
-                new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
-                new.schedule = jobrunner::server::model::Schedule::Cron {
-                    expression: "* * * * * *".to_owned(),
-                    zone: chrono_tz::Tz::UTC,
-                };
-                new.concurrency = Concurrency::Allow;
-            })
-            .await;
-        stage.fixture.stop().await;
-        let place = Place {
-            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),
-            events: port::free(),
-            broadcaster: port::free(),
-        };
-        let service = Service::start(folder.path(), &data, place);
-        let worker = hire(Make::Ours, place, "worker1", 4, folder.path());
-        let scene = Self { service, worker, place, folder };
-        scene.executes(1).await;
-        scene
-    }
-
-    fn executed(&self) -> usize {
-        fs::read_to_string(self.folder.path().join("record")).unwrap_or_default().lines().count()
-    }
-
-    /// Waits until so many more runs were executed.
-    async fn executes(&self, more: usize) {
-        let wanted = self.executed() + more;
-        let wait = async {
-            while self.executed() < wanted {
-                tokio::task::block_in_place(wait::pause);
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.expect("the runs of somebody else");
-    }
-
-    fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.service.process.pid())).expect("it lives");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
-        peak.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-
-    async fn leave(mut self) {
-        assert!(self.resident_kib() < MEMORY, "{} KiB", self.resident_kib());
-        self.executes(1).await;
-        tokio::task::block_in_place(|| self.service.leave());
-        self.worker.signal(nix::sys::signal::Signal::SIGTERM);
-        tokio::task::block_in_place(|| self.worker.end_within(30));
-    }
-}
 
 /// A peer that has shaken hands.
 async fn peer(port: u16, role: Role) -> TcpStream {

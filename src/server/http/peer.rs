@@ -96,7 +96,8 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.connections.state();
-        state.dismiss(self.number);
+        state.leaves.remove(&self.number);
+        state.table.gone(self.number);
         state.wake();
     }
 }
@@ -109,8 +110,9 @@ pub fn mark_known(extensions: &Extensions) {
 }
 
 impl Peer {
-    /// Cancelled when it has to leave.
-    pub(super) fn leave(&self) -> &CancellationToken {
+    /// Cancelled when it has to leave. A WebSocket has to see to that itself.
+    #[must_use]
+    pub fn leave(&self) -> &CancellationToken {
         &self.0.leave
     }
 

@@ -103,7 +103,7 @@ pub enum Room {
     After(Number),
     /// Who asks holds most, and has left the table.
     Leave,
-    /// When something is answered.
+    /// When something is answered, or who has to leave is gone.
     Later,
 }
 
@@ -115,13 +115,15 @@ pub struct Table {
     last: Number,
     /// The bytes that entries hold, and those of messages that are being answered.
     bytes: usize,
+    /// What those hold who have to leave, until they are gone.
+    leaving: HashMap<Number, usize>,
 }
 
 impl Table {
     /// Nobody.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, entries: HashMap::new(), last: 0, bytes: 0 }
+        Self { limits, entries: HashMap::new(), last: 0, bytes: 0, leaving: HashMap::new() }
     }
 
     /// What peers may take.
@@ -185,10 +187,20 @@ impl Table {
         self.entries.iter().filter(move |(_, entry)| is_stranger(entry)).map(|(number, entry)| (*number, entry))
     }
 
-    /// Somebody leaves, or has to.
+    /// Somebody leaves, or has to. What it holds counts until it is gone.
     pub fn leave(&mut self, number: Number) {
-        if let Some(entry) = self.entries.remove(&number) {
-            self.bytes = self.bytes.saturating_sub(entry.held);
+        if let Some(entry) = self.entries.remove(&number)
+            && entry.held > 0
+        {
+            self.leaving.insert(number, entry.held);
+        }
+    }
+
+    /// Somebody is gone, with everything that it held.
+    pub fn gone(&mut self, number: Number) {
+        self.leave(number);
+        if let Some(held) = self.leaving.remove(&number) {
+            self.give_back(held);
         }
     }
 
@@ -197,6 +209,9 @@ impl Table {
         let Some(entry) = self.entries.get(&number) else { return Room::Leave };
         if entry.phase == Phase::Listening || self.bytes < self.limits.bytes {
             return Room::Free;
+        }
+        if self.bytes - self.leaving.values().sum::<usize>().min(self.bytes) < self.limits.bytes {
+            return Room::Later;
         }
         let unfinished = |entry: &Entry| !matches!(entry.phase, Phase::Answering) && entry.held > 0;
         let cost = |entry: &Entry| entry.held as u128 * now.duration_since(entry.held_since).as_micros().max(1);
@@ -241,7 +256,8 @@ impl Table {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         (entry.phase, entry.active) = (phase, now);
         if matches!(phase, Phase::Idle(_) | Phase::Listening | Phase::Talking) {
-            self.bytes = self.bytes.saturating_sub(std::mem::take(&mut entry.held));
+            let held = std::mem::take(&mut entry.held);
+            self.give_back(held);
         }
     }
 

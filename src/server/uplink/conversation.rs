@@ -24,7 +24,7 @@ use crate::server::store::Appended;
 use crate::wire::action;
 use crate::wire::broadcast as orders;
 use crate::wire::resources::run_id_of;
-use crate::wire::uplink::{self, APPEND, Answer, Due, ELSEWHERE, MAX_DOWN, MAX_HEAD, OVER_HTTP};
+use crate::wire::uplink::{self, APPEND, Answer, Due, ELSEWHERE, MAX_DOWN, MAX_HEAD, MAX_UP, OVER_HTTP};
 
 /// What the bodies of calls are.
 const JSON: &str = "application/json";
@@ -57,10 +57,13 @@ pub async fn hold(
     let orders = office.orders.carry_to(worker.api_key.clone());
     office.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
+    let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
     let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks, peer });
     let code = tokio::select! {
         code = listen(&line, stream, answers) => code,
-        () = speak(&line, &mut sink, orders, answered) => None,
+        () = speak(&line, &mut sink, orders, answered) => Some(close_code::AWAY),
+        // Its memory is needed at once.
+        () = leave.cancelled() => None,
         () = superseded.cancelled() => Some(close_code::POLICY),
         () = office.stop.cancelled() => Some(close_code::AWAY),
     };
@@ -97,17 +100,22 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         };
         // Who calls faster than is answered waits here.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return None };
-        let (line, answers) = (Arc::clone(line), answers.clone());
+        let (line, tell, is_long) = (Arc::clone(line), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
             let answer = line.answer(&head, uplink::parts(&message).1).await;
             drop((message, receipt));
-            let _ = answers.send(answer).await;
+            let _ = tell.send(answer).await;
             drop(seat);
         });
+        if is_long {
+            // The connection would keep a buffer of that length. It ends when everything is answered.
+            drop(answers);
+            return std::future::pending().await;
+        }
     }
 }
 
-/// Says orders and answers, until the worker does not take them any more.
+/// Says orders and answers, until there are no more answers or the worker does not take them.
 async fn speak(
     line: &Line,
     sink: &mut SplitSink<WebSocket, Message>,

@@ -78,6 +78,8 @@ fn who_holds_most_for_longest_leaves_and_who_is_quick_stays() {
     let (quick, _) = admitted(table.arrive(source(2), clock.at(10_000)));
     table.hold(quick, 40, clock.at(10_000));
     assert_eq!(table.room(quick, clock.at(10_001)), Room::After(hoarder));
+    assert_eq!(table.room(quick, clock.at(10_001)), Room::Later, "what it holds is not free yet");
+    table.gone(hoarder);
     assert_eq!(table.room(quick, clock.at(10_001)), Room::Free);
     assert_eq!(table.room(hoarder, clock.at(10_001)), Room::Leave, "it is gone");
 }
@@ -103,7 +105,7 @@ fn a_complete_message_counts_until_it_is_answered() {
     table.hold(worker, 100, clock.at(0));
     let bytes = table.take(worker);
     assert_eq!((bytes, table.room(worker, clock.at(1))), (100, Room::Later));
-    table.leave(worker);
+    table.gone(worker);
     let (next, _) = admitted(table.arrive(source(1), clock.at(2)));
     assert_eq!(table.room(next, clock.at(2)), Room::Later, "also when who sent it is gone");
     table.give_back(bytes);
