@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use jobrunner::run::{ApiKey, Secret};
 use jobrunner::server::model::{Concurrency, Schedule, Worker};
 use jobrunner::server::store::NewWorker;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::hired::{Make, Place, hire};
@@ -27,7 +30,6 @@ pub struct Scene {
     /// A worker that is in no pool.
     pub greedy: Worker,
     /// The operator's token.
-    #[allow(dead_code)]
     pub token: String,
     worker: Process,
     folder: TempDir,
@@ -66,6 +68,19 @@ impl Scene {
         let scene = Self { service, place, greedy, token, worker, folder };
         scene.executes(1).await;
         scene
+    }
+
+    /// Where everything is; the server's data in `data`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a template past the server.
+    pub async fn store_template(&self, id: i64, body: &str) {
+        let file = self.folder.path().join("data/job_runner.sqlite");
+        let mut store = SqliteConnectOptions::new().filename(file).connect().await.expect("the store");
+        let query = sqlx::query("UPDATE job_template SET body = ? WHERE id = ?").bind(body).bind(id);
+        query.execute(&mut store).await.expect("a template");
     }
 
     fn executed(&self) -> usize {

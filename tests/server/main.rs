@@ -20,6 +20,7 @@ mod feed;
 mod fixture;
 mod health;
 mod hired;
+mod hostile_templates;
 mod http;
 mod logs;
 mod naming;
