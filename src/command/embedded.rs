@@ -45,6 +45,7 @@ impl Embedded {
         // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         daemon::give_back_large_pieces();
+        let shims = ShimProgram { descriptors: server::http::raise_descriptor_limit(), ..ShimProgram::default() };
         let data = std::path::absolute(&settings.data)
             .map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
         let server = loop {
@@ -58,7 +59,7 @@ impl Embedded {
         let state = data.join("worker");
         let settings = settings_of(&server, &row, &state, habits)?;
         let lock = daemon::take_state(&settings.state_path).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
-        let worker = Worker::start(settings, ShimProgram::default());
+        let worker = Worker::start(settings, shims);
         let worker = worker.await.map_err(|e| Failure::new(FAILURE, with_causes(&e)))?;
         Ok(Self { server, worker, _state: lock })
     }

@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         tracing::warn!(target: "job_runner.config", "{warning}");
     }
     // A server starts no jobs, so nobody inherits it.
-    raise_descriptor_limit();
+    let _ = raise_descriptor_limit();
     give_back_large_pieces();
     super::on_runtime(serve(loaded, args, level))
 }

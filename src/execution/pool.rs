@@ -30,11 +30,13 @@ pub struct ShimProgram {
     pub path: PathBuf,
     /// Whether cgroups are used where they can be had.
     pub cgroup: bool,
+    /// How many descriptors jobs may have by themselves, where our own soft limit was raised.
+    pub descriptors: Option<u64>,
 }
 
 impl Default for ShimProgram {
     fn default() -> Self {
-        Self { path: PathBuf::from("/proc/self/exe"), cgroup: true }
+        Self { path: PathBuf::from("/proc/self/exe"), cgroup: true, descriptors: None }
     }
 }
 
@@ -184,6 +186,9 @@ impl Pool {
             .process_group(0);
         if !self.0.program.cgroup {
             command.arg(shim::WITHOUT_CGROUP);
+        }
+        if let Some(soft) = self.0.program.descriptors {
+            command.arg(format!("{}{soft}", shim::DESCRIPTORS));
         }
         // Whoever ends first: a dropped child is reaped by the runtime.
         let child = command.spawn()?;

@@ -160,7 +160,8 @@ async fn a_hostile_template_that_is_stored_is_refused_to_jobs_and_those_it_has_r
         });
         refused("REST", &name, &operator.call("POST", "/api/v1/job/", &job).await);
         let title = format!("another {name}");
-        let job = json!({"title": title, "script": "echo", "template": "template", "project": "project", "pool": "pool"});
+        let job =
+            json!({"title": title, "script": "echo", "template": "template", "project": "project", "pool": "pool"});
         refused("the operator's API", &name, &operator.call("POST", "/operator/v1/jobs", &job).await);
         let page = ask(scene.place.http, "GET", "/admin/templates/1", &[header("Cookie", &*cookie)], None).await;
         assert_eq!(page.status, 200, "it can be looked at, and mended");

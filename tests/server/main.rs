@@ -13,6 +13,7 @@ mod command_output;
 mod command_tokens;
 mod crashes;
 mod data_files;
+mod descriptors;
 mod differences;
 mod dispatch;
 mod editing;

@@ -51,10 +51,10 @@ impl Place {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        self.command_of(JOB_RUNNER, args)
+        self.command_by(JOB_RUNNER, args)
     }
 
-    fn command_of(&self, program: &str, args: &[&str]) -> Command {
+    pub fn command_by(&self, program: &str, args: &[&str]) -> Command {
         // Whoever runs the tests in the background has them started with some signals ignored.
         let mut command = Command::new("env");
         command.args(["--default-signal=INT,HUP,QUIT,TERM", program]);
@@ -80,7 +80,7 @@ impl Place {
 
     /// Starts another program in this directory, which becomes a command that lasts.
     pub fn start_by(&self, program: &str, args: &[&str]) -> Lasting {
-        let mut child = self.command_of(program, args).spawn().expect("the command");
+        let mut child = self.command_by(program, args).spawn().expect("the command");
         let out = BufReader::new(child.stdout.take().expect("its output"));
         Lasting { child, out }
     }

@@ -14,7 +14,7 @@ fn pool(folder: &TempDir, first: &str) -> Pool {
         format!("#!/bin/sh\ncd {}\n{first}\nprintf '{greeting}' $$ >&0\nexec sleep 5\n", folder.path().display());
     fs::write(&path, script).expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("our own file");
-    Pool::new(ShimProgram { path, cgroup: false }, folder.path(), Environment::Clean, 1)
+    Pool::new(ShimProgram { path, cgroup: false, descriptors: None }, folder.path(), Environment::Clean, 1)
 }
 
 fn order() -> Execution {

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -49,6 +50,8 @@ use tools::Tools;
 pub const ARGUMENT: &str = "--shim";
 /// The third argument of a shim that is to do without a cgroup.
 pub const WITHOUT_CGROUP: &str = "without-cgroup";
+/// What begins the argument that says how many descriptors a job may have by itself.
+pub const DESCRIPTORS: &str = "descriptors=";
 
 /// What a shim is called, for `ps` and to be told from whoever gets its pid later.
 const NAME: &CStr = c"jr-shim";
@@ -112,11 +115,24 @@ pub fn enter_if_called() {
         return;
     }
     let Some(state) = args.next().map(PathBuf::from) else { process::exit(2) };
-    let with_cgroup = args.next().as_deref() != Some(OsStr::new(WITHOUT_CGROUP));
+    let mut with_cgroup = true;
+    for arg in args {
+        match arg.to_str().and_then(|arg| arg.strip_prefix(DESCRIPTORS)) {
+            Some(soft) => soft.parse().map(keep_descriptors_to).unwrap_or_default(),
+            None => with_cgroup &= arg != OsStr::new(WITHOUT_CGROUP),
+        }
+    }
     process::exit(match Shim::start(&state, with_cgroup).and_then(Shim::serve) {
         Ok(()) => 0,
         Err(_) => 70,
     });
+}
+
+/// Sets the soft limit of descriptors, of ours and of every job: that of the user, where the worker's was raised.
+fn keep_descriptors_to(soft: u64) {
+    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    // Lower than it is, it is never refused.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
 }
 
 /// What a shim's socket and its group are called: a pid for people, and what makes it nobody else's, ever.

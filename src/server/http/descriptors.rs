@@ -2,42 +2,73 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// How many descriptors are kept free of connections: for the store, ZeroMQ, logs, and a worker in this process.
+/// How many descriptors are kept free of connections: for the store, logs, and a worker in this process.
 const RESERVE: u64 = 256;
+/// Which part of all descriptors connections of each of the two ZeroMQ ports may take.
+const ZMQ_PART: u64 = 8;
 
-/// Raises the soft limit of descriptors to the hard one. Not for a process that starts jobs: a program that uses `select`
-/// must not meet a higher limit than its user has.
-pub fn raise_descriptor_limit() {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if soft < hard
-        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(target: "job_runner.http", "the limit of descriptors stays at {soft}: {e}");
+/// Raises the soft limit of descriptors to the hard one. Where it was raised, what it was: a program that uses `select` must
+/// not meet a higher limit than its user has, so whoever starts jobs gives them that.
+pub fn raise_descriptor_limit() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft >= hard {
+        return None;
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Some(soft),
+        Err(e) => {
+            tracing::warn!(target: "job_runner.http", "the limit of descriptors stays at {soft}: {e}");
+            None
+        }
     }
 }
 
 /// How many of so many connections there can be with the descriptors that this process may have.
 #[must_use]
 pub fn usable_connections(wanted: usize) -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
-    within(wanted, limit)
+    within(wanted, limit())
+}
+
+/// How many of so many connections there can be at one of the two ZeroMQ ports.
+#[must_use]
+pub fn usable_at_zmq(wanted: usize) -> usize {
+    share(wanted, limit())
+}
+
+fn limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
 fn within(wanted: usize, limit: u64) -> usize {
     // Of a low limit, half.
-    let free = limit.saturating_sub(RESERVE).max(limit / 2);
+    let rest = limit - 2 * (limit / ZMQ_PART);
+    at_most(wanted, rest.saturating_sub(RESERVE).max(limit / 2))
+}
+
+fn share(wanted: usize, limit: u64) -> usize {
+    at_most(wanted, limit / ZMQ_PART)
+}
+
+fn at_most(wanted: usize, free: u64) -> usize {
     wanted.min(usize::try_from(free).unwrap_or(usize::MAX)).max(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::within;
+    use super::{RESERVE, share, within};
 
     #[test]
     fn connections_leave_descriptors_for_the_rest() {
-        let table = [(4000, 20_000, 4000), (4000, 1024, 768), (4000, 128, 64), (10, 1024, 10), (4000, 1, 1)];
+        let table = [(4000, 20_000, 4000), (4000, 1024, 512), (4000, 128, 64), (10, 1024, 10), (4000, 1, 1)];
         for (wanted, limit, expected) in table {
             assert_eq!(within(wanted, limit), expected, "{wanted} of {limit}");
+        }
+        for (wanted, limit, expected) in [(4096, 65_536, 4096), (4096, 1024, 128), (4096, 128, 16), (4096, 1, 1)] {
+            assert_eq!(share(wanted, limit), expected, "{wanted} of {limit}");
+        }
+        for limit in [64, 128, 256, 1024, 4096, 65_536] {
+            let taken = within(4000, limit) + 2 * share(4096, limit);
+            assert!(taken as u64 <= limit * 3 / 4 || taken as u64 + RESERVE <= limit, "{taken} of {limit}");
         }
     }
 }

@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How many connections at once.
+use crate::server::http::usable_at_zmq;
+
+/// How many connections at once, where there are descriptors for them.
 const ALL: usize = 4096;
 /// How many of them from one address: workers behind one proxy share one.
 const OF_ONE: usize = 1024;
@@ -44,7 +46,7 @@ impl Port {
         stop: &CancellationToken,
         serve: impl Fn(TcpStream) -> F,
     ) {
-        let peers = Peers::default();
+        let (peers, all) = (Peers::default(), usable_at_zmq(ALL));
         let mut tasks = JoinSet::new();
         loop {
             let taken = tokio::select! {
@@ -54,7 +56,7 @@ impl Port {
             };
             match taken {
                 Ok((stream, peer)) => {
-                    if tasks.len() < ALL
+                    if tasks.len() < all
                         && let Some(place) = peers.enter(peer.ip())
                     {
                         let _ = stream.set_nodelay(true);
