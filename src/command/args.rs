@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::LogFormat;
 use crate::daemon::LogLevel;
+use crate::wire::reference::Reference;
 
 /// What `--help` looks like: what it is, how it is used, then everything.
 const HELP: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -65,6 +66,8 @@ Examples:
   job_runner run --detach backup.sh    print the run's id, and leave it to the server
 
 Without a server, one is brought along that lives for this command.
+A script that is run so is no job: its runs are seen with `job_runner runs` and on the dashboard's Now page, and by its
+name with logs, why and runs --job, where no job has that name. `job_runner job add` makes a job.
 ")]
     Run(Run),
     /// A server and one worker in one process, for this machine alone
@@ -82,7 +85,13 @@ Examples:
 ")]
     Serve(Serve),
     /// List the jobs
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner jobs\n  job_runner jobs --json\n")]
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner jobs
+  job_runner jobs --json
+
+Scripts that were run with `job_runner run` are not among them: see `job_runner runs`.
+")]
     Jobs(List),
     /// List the runs, the latest first
     #[command(help_template = HELP, before_help = "\
@@ -124,7 +133,7 @@ Examples:
 ")]
     Disable(Disable),
     /// Say why a job ran, or did not
-    #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why 3 --json\n")]
+    #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why '#1' --json             the job with the id 1\n")]
     Why(OneJob),
     /// Make a job
     #[command(subcommand)]
@@ -153,6 +162,11 @@ pub struct At {
     /// Send the token in clear to another machine
     #[arg(long)]
     pub plain_http: bool,
+}
+
+/// A run's id as it is typed.
+fn run_id(text: &str) -> Result<i64, String> {
+    Reference::parse(text).id().ok_or_else(|| "a run is named by its id, 12 or '#12'".to_owned())
 }
 
 /// `run`
@@ -272,7 +286,7 @@ pub struct WakeUp {
 /// Which workers, and why.
 #[derive(Clone, Debug, clap::Args)]
 pub struct On {
-    /// The workers: their titles, keys or ids
+    /// The workers: their titles or keys, or their ids as '#5'. A number is an id where no worker has that title
     #[arg(required = true, value_name = "NAME")]
     pub workers: Vec<String>,
     /// Why, for those who ask
@@ -289,8 +303,8 @@ pub struct On {
 /// `runs`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Runs {
-    /// Those of this job: its id or title
-    #[arg(long)]
+    /// Those of this job: its title, or its id as '#5'; or of the latest ad-hoc run of that name
+    #[arg(long, value_name = "JOB")]
     pub job: Option<String>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -306,7 +320,8 @@ pub struct Runs {
 /// `logs`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Logs {
-    /// The run's id, or a job's title for its latest run
+    /// The run: its id, 12 or '#12'; or a job's title, for its latest run. A number is a job's title where there is no such
+    /// run. A title that no job has is that of a script that was run ad hoc
     pub run: String,
     /// Go on until the run is over
     #[arg(short, long)]
@@ -319,8 +334,8 @@ pub struct Logs {
 /// `kill`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Kill {
-    /// The run's id
-    #[arg(value_parser = clap::value_parser!(i64).range(1..))]
+    /// The run: its id, 12 or '#12'
+    #[arg(value_parser = run_id)]
     pub run: i64,
     /// Answer as JSON
     #[arg(long)]
@@ -333,7 +348,7 @@ pub struct Kill {
 /// `schedule`, `enable`, `why`
 #[derive(Clone, Debug, clap::Args)]
 pub struct OneJob {
-    /// The job: its id or title
+    /// The job: its title, or its id as '#5'. A number is an id where no job has that title
     pub job: String,
     /// Answer as JSON
     #[arg(long)]
@@ -346,7 +361,7 @@ pub struct OneJob {
 /// `disable`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Disable {
-    /// The job: its id or title
+    /// The job: its title, or its id as '#5'. A number is an id where no job has that title
     pub job: String,
     /// Why, for those who ask
     #[arg(long, default_value = "")]
@@ -393,7 +408,7 @@ pub struct JobAdd {
     /// The time zone of --cron [default: the server's]
     #[arg(long, requires = "cron")]
     pub zone: Option<String>,
-    /// Run it after this job
+    /// Run it after this job: its title, or its id as '#5'
     #[arg(long, value_name = "JOB")]
     pub after: Option<String>,
     /// Its project

@@ -52,7 +52,7 @@ impl Client {
 
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
-        let mut request = self.request(Method::GET, path).timeout(PATIENCE);
+        let mut request = self.request(Method::GET, path)?.timeout(PATIENCE);
         if !query.is_empty() {
             request = request.query(query);
         }
@@ -61,7 +61,7 @@ impl Client {
 
     /// Asks for a text, and hands on what there is of it as it comes, until nobody wants more.
     pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
-        let mut response = self.send(self.request(Method::GET, path)).await?;
+        let mut response = self.send(self.request(Method::GET, path)?).await?;
         let next = async |response: &mut Response| match tokio::time::timeout(PATIENCE, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| unavailable(&self.base, &e)),
             Err(_) => Err(Failure::new(UNAVAILABLE, format!("{} does not go on", self.base))),
@@ -77,24 +77,31 @@ impl Client {
     /// Has something done.
     pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::of(FAILURE, &e))?;
-        let request = self.request(Method::POST, path).timeout(PATIENCE);
+        let request = self.request(Method::POST, path)?.timeout(PATIENCE);
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         self.read(self.send(request).await?).await
     }
 
     /// Follows a run.
     pub async fn follow(&self, run: i64) -> Result<Lines, Failure> {
-        let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])).await?;
+        let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])?).await?;
         Ok(Lines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    /// A request below the operator's API.
+    ///
+    /// # Errors
+    /// That a part of the path is none: in an address, `.` and `..` lead elsewhere, and nothing at all does too.
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+        if let Some(name) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            return Err(Failure::new(FAILURE, format!("there is no job {name:?}; name one by its id, like #5")));
+        }
         let mut url = self.base.clone();
         url.set_path(&format!("{}{BASE}", url.path().trim_end_matches('/')));
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }
-        self.http.request(method, url).bearer_auth(self.token.expose())
+        Ok(self.http.request(method, url).bearer_auth(self.token.expose()))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {

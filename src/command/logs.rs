@@ -7,7 +7,8 @@ use super::client::Client;
 use super::exit::{FAILURE, Failure, OK, written};
 use super::find;
 use super::watch::{Seen, Watch};
-use crate::wire::operator::Runs;
+use crate::wire::operator::{Run, Runs};
+use crate::wire::reference::Reference;
 
 pub async fn run(args: Logs) -> Result<u8, Failure> {
     let client = find::server(&args.at)?;
@@ -32,12 +33,26 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
     }
 }
 
-/// The run of that number, or the latest of a job of that title.
+/// The run of that id, or the latest of a job of that title. A number is a run where there is one: whoever was told of a
+/// run reads its log, whatever jobs are called.
 async fn which(client: &Client, name: &str) -> Result<i64, Failure> {
-    if let Ok(run) = name.parse() {
-        return Ok(run);
+    match Reference::parse(name) {
+        Reference::Id(run) => return Ok(run),
+        Reference::Number(run) => match client.get::<Run>(&["runs", name], &[]).await {
+            Err(failure) if failure.code == FAILURE => {
+                let titled = latest(client, name).await.ok().flatten();
+                return titled.filter(|found| found.title == name).map(|found| found.id).ok_or(failure);
+            }
+            found => return found.map(|_| run),
+        },
+        Reference::Title(_) => {}
     }
-    let runs: Runs = client.get(&["runs"], &[("job", name), ("begun", "true"), ("limit", "1")]).await?;
     let none = || Failure::new(FAILURE, format!("no run of {name} has begun yet"));
-    runs.runs.first().map(|run| run.id).ok_or_else(none)
+    latest(client, name).await?.map(|run| run.id).ok_or_else(none)
+}
+
+/// The latest run of a job that has begun.
+async fn latest(client: &Client, job: &str) -> Result<Option<Run>, Failure> {
+    let runs: Runs = client.get(&["runs"], &[("job", job), ("begun", "true"), ("limit", "1")]).await?;
+    Ok(runs.runs.into_iter().next())
 }

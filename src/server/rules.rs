@@ -8,6 +8,7 @@ use super::model::{Concurrency, Exclude, OnLost, Schedule, Unit};
 use super::schedule::{BadCron, check_cron, clock};
 use super::script::{self, TemplateError};
 use crate::run::script::{Script, Unreadable};
+use crate::wire::reference;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,9 @@ pub enum Broken {
     /// Of titles.
     #[error("a title has 1 to {TITLE} characters on one line")]
     Title,
+    /// Of titles that no path of an address can hold, or that name something else.
+    #[error("{0:?} is no title: a path ends at . and .., and # with a number is an id")]
+    Reserved(String),
     /// Of characters in titles.
     #[error("a title has no character that controls the direction of others, such as U+{0:04X}")]
     Direction(u32),
@@ -85,6 +89,10 @@ pub fn title(text: &str) -> Result<&str, Broken> {
     let length = text.chars().count();
     if let Some(character) = text.chars().find(|c| controls_direction(*c)) {
         return Err(Broken::Direction(character.into()));
+    }
+    // A path of an address has no such part, and an id is written so.
+    if matches!(text, "." | "..") || text.strip_prefix('#').is_some_and(|id| reference::number(id).is_some()) {
+        return Err(Broken::Reserved(text.to_owned()));
     }
     let is_one = (1..=TITLE).contains(&length) && !text.chars().any(char::is_control);
     if is_one { Ok(text) } else { Err(Broken::Title) }

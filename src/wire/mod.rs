@@ -9,6 +9,7 @@ pub mod event;
 pub mod feed;
 pub mod hmac;
 pub mod operator;
+pub mod reference;
 pub mod resources;
 pub mod shim;
 pub mod time;

@@ -1,7 +1,7 @@
 //! What an operator asks the server and is told, as JSON: the command and the page read it, and so may anybody.
 //!
-//! Instants are RFC 3339 in UTC with milliseconds. A job is named by its id or, where there is only one of that
-//! title, by its title.
+//! Instants are RFC 3339 in UTC with milliseconds. A job is named by its title, where
+//! there is only one of that title, or by its id as `#5`: see [`super::reference`].
 
 use serde::{Deserialize, Serialize};
 
@@ -275,7 +275,7 @@ pub struct Workers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
-    /// What it is called. Scripts of the same title are one job.
+    /// What it is called.
     pub title: String,
     /// The whole script, with its shebang.
     pub script: String,

@@ -3,6 +3,7 @@
 mod abuse;
 mod acting;
 mod actions;
+mod ad_hoc;
 mod browser;
 mod bystander;
 mod chains;
@@ -32,6 +33,7 @@ mod planning;
 mod plausible;
 mod program;
 mod raw_socket;
+mod references;
 mod replay;
 mod rest;
 mod scale;

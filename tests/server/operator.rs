@@ -98,7 +98,7 @@ async fn what_cannot_be_is_refused_with_a_reason() {
         ("/templates", json!({"title": "x", "body": format!("{{{{ {}1 }}}}", "not ".repeat(8000))}), 409, "longer"),
         ("/jobs/nobody/schedule", json!({}), 404, "nobody"),
         ("/jobs/nobody/disable", json!({"reason": ""}), 404, "nobody"),
-        ("/runs/x/kill", json!({}), 400, "number"),
+        ("/runs/x/kill", json!({}), 400, "12 or #12"),
         ("/runs/99/kill", json!({}), 404, "99"),
     ] {
         let answer = post(&server, path, &operator, &body).await;

@@ -7,18 +7,16 @@ use axum::extract::State;
 use chrono::Utc;
 
 use super::answer::{Body, Refusal};
+use super::find::find_worker;
 use super::views;
 use crate::run::Pace;
 use crate::server::duty::{Cannot, Verdict};
-use crate::server::model::WorkerId;
 use crate::server::office::Office;
 use crate::server::store::Wish;
 use crate::wire::operator::{Act, Acted, Action, WorkerActed};
 
 /// How many workers may be named at once.
 const MOST: usize = 1000;
-/// How many workers of one name are told.
-const NAMESAKES: u32 = 10;
 /// How long it may be said who asks, and why, in characters.
 const WORDS: usize = 1000;
 /// Who asks, if nobody says.
@@ -63,7 +61,7 @@ async fn ask(office: &Office, named: String, wish: &Wish) -> Result<WorkerActed,
         error: Some(error),
         worker: None,
     };
-    let worker = match find(office, &named).await? {
+    let worker = match find_worker(office, &named).await? {
         Ok(worker) => worker,
         Err(error) => return Ok(refused(named, error)),
     };
@@ -85,19 +83,4 @@ async fn ask(office: &Office, named: String, wish: &Wish) -> Result<WorkerActed,
 
 fn sentence(title: &str, cannot: Cannot) -> String {
     format!("worker {title} {cannot}")
-}
-
-/// A worker by its title or key where there is only one of it, or by its id; or why there is none.
-async fn find(office: &Office, name: &str) -> Result<Result<WorkerId, String>, Refusal> {
-    let named = office.store.workers_named(name, NAMESAKES).await?;
-    let by_id = name.parse().ok().and_then(WorkerId::new);
-    Ok(match (named[..].split_first(), by_id) {
-        (Some((one, [])), _) => Ok(*one),
-        (Some(_), _) => {
-            let ids: Vec<_> = named.iter().map(ToString::to_string).collect();
-            Err(format!("there are several workers {name:?}: say which by its id, {}", ids.join(", ")))
-        }
-        (None, Some(id)) if office.store.overview_of_worker(id).await?.is_some() => Ok(id),
-        (None, _) => Err(format!("there is no worker {name:?}")),
-    })
 }

@@ -9,9 +9,10 @@ use chrono::Utc;
 use serde::Deserialize;
 
 use super::answer::Refusal;
+use super::find::{find_job_or_ad_hoc, run_id};
 use super::{views, why};
 use crate::run::RunId;
-use crate::server::model::{Fire, Instant, JobId};
+use crate::server::model::{Fire, Instant};
 use crate::server::office::Office;
 use crate::server::store::{JobOverview, StoreError, Which, WorkerOverview};
 use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
@@ -22,8 +23,6 @@ const LISTED: u32 = 50;
 const MOST: u32 = 1000;
 /// How many facts, open runs and workers are looked at to say why.
 const REASONS: u32 = 50;
-/// How many jobs of one title are named.
-const NAMESAKES: u32 = 10;
 
 /// Which runs.
 #[derive(Debug, Default, Deserialize)]
@@ -42,7 +41,7 @@ pub(super) async fn runs(
 ) -> Result<Json<Runs>, Refusal> {
     let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
     let job = match &query.job {
-        Some(job) => Some(find_job(&office, job).await?),
+        Some(job) => Some(find_job_or_ad_hoc(&office, job).await?),
         None => None,
     };
     let limit = query.limit.unwrap_or(LISTED).clamp(1, MOST);
@@ -76,7 +75,7 @@ pub(super) async fn workers(State(office): State<Arc<Office>>) -> Result<Json<Wo
 
 /// Why a job ran or did not.
 pub(super) async fn why(State(office): State<Arc<Office>>, Path(job): Path<String>) -> Result<Json<Why>, Refusal> {
-    let job = find_job(&office, &job).await?;
+    let job = find_job_or_ad_hoc(&office, &job).await?;
     let gone = || Refusal::NotFound(format!("there is no job {job}"));
     let overview = office.store.overview_of_job(job).await?.ok_or_else(gone)?;
     let (now, facts) = reasons(&office, &overview, Utc::now()).await?;
@@ -98,28 +97,4 @@ pub async fn reasons(
     let facts = office.store.fires(job, REASONS).await?;
     let present = why::Present { job: overview, open: &open, workers: &workers, facts: &facts };
     Ok((why::now(&present, now), facts))
-}
-
-/// A run's id.
-pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {
-    let id = text.parse().ok().and_then(RunId::new);
-    id.ok_or_else(|| Refusal::Malformed(format!("{text:?} is no run; a number is needed")))
-}
-
-/// A job by its id, or by its title where there is only one of it.
-pub(super) async fn find_job(office: &Office, name: &str) -> Result<JobId, Refusal> {
-    if let Some(id) = name.parse().ok().and_then(JobId::new)
-        && office.store.job(id).await?.is_some()
-    {
-        return Ok(id);
-    }
-    let found = office.store.jobs_of_title(name, NAMESAKES).await?;
-    match found[..] {
-        [] => Err(Refusal::NotFound(format!("there is no job {name:?}"))),
-        [one] => Ok(one),
-        _ => {
-            let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
-            Err(Refusal::Conflict(format!("there are several jobs {name:?}: say which by its id, {}", ids.join(", "))))
-        }
-    }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
-use super::ask::run_id;
+use super::find::run_id;
 use super::reader::Reader;
 use super::views;
 use crate::run::RunId;

@@ -16,7 +16,8 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::answer::Refusal;
-use super::ask::{find_run, run_id};
+use super::ask::find_run;
+use super::find::run_id;
 use super::range::{Asked, asked};
 use super::search::{self, Search};
 use crate::run::{RunId, excerpt};

@@ -9,7 +9,8 @@ use chrono::Utc;
 use chrono_tz::Tz;
 
 use super::answer::{Body, Refusal};
-use super::ask::{find_job, find_run};
+use super::ask::find_run;
+use super::find::find_job;
 use crate::run::{ApiKey, Secret};
 use crate::server::model::{Concurrency, Schedule};
 use crate::server::office::Office;

@@ -7,6 +7,7 @@
 mod act;
 mod answer;
 mod ask;
+mod find;
 mod follow;
 mod growth;
 mod guard;

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use chrono::Utc;
 
 use super::answer::{Body, Refusal};
-use super::ask::{find_job, find_run, run_id};
+use super::ask::find_run;
+use super::find::{find_job, run_id};
 use super::views;
 use crate::server::model::{Asker, JobId};
 use crate::server::office::Office;

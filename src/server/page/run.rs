@@ -16,6 +16,7 @@ use crate::run::RunId;
 use crate::server::model::Asker;
 use crate::server::office::Office;
 use crate::server::store::{Ending, RunOverview, Story};
+use crate::wire::reference;
 
 mod log;
 mod summary;
@@ -89,7 +90,7 @@ pub(super) async fn again(
 }
 
 fn id(text: &str) -> Result<RunId, Refusal> {
-    text.parse().ok().and_then(RunId::new).ok_or_else(|| unknown(text))
+    reference::number(text).and_then(RunId::new).ok_or_else(|| unknown(text))
 }
 
 fn unknown(run: &str) -> Refusal {

@@ -6,6 +6,7 @@ use minijinja::{Value, context};
 
 use super::shown::time;
 use super::template::fill;
+use crate::wire::reference;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ fn pieces(text: &str, zone: Tz) -> Vec<Value> {
             "job" => Some("jobs"),
             _ => None,
         };
-        let number = bare.parse::<i64>().ok().filter(|number| *number > 0 && bare.bytes().all(|b| b.is_ascii_digit()));
+        let number = reference::number(bare);
         let said = match (path.zip(number), DateTime::parse_from_rfc3339(bare)) {
             (Some((path, number)), _) => Some(context!(text => number, path)),
             (None, Ok(at)) => Some(context!(time => time(at.to_utc(), zone))),

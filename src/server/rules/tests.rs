@@ -78,3 +78,13 @@ fn stretches_of_the_day_are_read_and_written_alike() {
     }
     assert_eq!(excludes(&"1:00-2:00\n".repeat(101)), Err(Broken::Excludes(101)));
 }
+
+#[test]
+fn a_title_is_neither_a_step_of_a_path_nor_an_id() {
+    for text in [".", "..", " .. ", "#5", "#12"] {
+        assert_eq!(title(text), Err(Broken::Reserved(text.trim().to_owned())), "{text:?}");
+    }
+    for text in ["...", ".a", "5", "007", "+5", "#", "#05", "#5 a", "a #5", "##5"] {
+        assert_eq!(title(text), Ok(text));
+    }
+}

@@ -53,12 +53,13 @@ impl Thing {
         match self {
             Self::Project => {
                 "SELECT id, title, enqueue_is_enabled, '' AS within, (SELECT count(*) FROM job
-                     JOIN job_template ON job_template.id = job.job_template WHERE job_template.project = project.id) AS holds
+                     JOIN job_template ON job_template.id = job.job_template
+                     WHERE job_template.project = project.id AND ad_hoc IS NULL) AS holds
                  FROM project ORDER BY title, id LIMIT ?1 OFFSET ?2"
             }
             Self::Template => {
                 "SELECT job_template.id, job_template.title, job_template.enqueue_is_enabled, project.title AS within,
-                 (SELECT count(*) FROM job WHERE job_template = job_template.id) AS holds
+                 (SELECT count(*) FROM job WHERE job_template = job_template.id AND ad_hoc IS NULL) AS holds
                  FROM job_template JOIN project ON project.id = project
                  ORDER BY project.title, job_template.title, job_template.id LIMIT ?1 OFFSET ?2"
             }
@@ -66,7 +67,7 @@ impl Thing {
                 "SELECT job.id, job.title, job.enqueue_is_enabled,
                  project.title || ' / ' || job_template.title AS within, 0 AS holds
                  FROM job JOIN job_template ON job_template.id = job_template JOIN project ON project.id = project
-                 ORDER BY project.title, job_template.title, job.title, job.id LIMIT ?1 OFFSET ?2"
+                 WHERE ad_hoc IS NULL ORDER BY project.title, job_template.title, job.title, job.id LIMIT ?1 OFFSET ?2"
             }
             Self::Pool => {
                 "SELECT id, title, enqueue_is_enabled, '' AS within,
@@ -81,7 +82,7 @@ impl Thing {
 }
 
 impl Store {
-    /// All there are of a kind, in the order of what they lie in and their titles. At most `limit`.
+    /// All there are of a kind, without the hidden jobs of ad-hoc scripts, in the order of what they lie in and their titles. At most `limit`.
     ///
     /// # Errors
     /// That the store does not answer.
@@ -103,7 +104,8 @@ impl Store {
     ) -> Result<(Vec<Entry>, u64), StoreError> {
         let past = i64::try_from(offset).unwrap_or(i64::MAX);
         if text.trim().is_empty() {
-            let sql = format!("SELECT count(*) FROM {}", thing.table());
+            let shown = if thing == Thing::Job { "ad_hoc IS NULL" } else { "TRUE" };
+            let sql = format!("SELECT count(*) FROM {} WHERE {shown}", thing.table());
             let total: u32 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.readers).await?;
             let found = sqlx::query(thing.question()).bind(limit).bind(past).fetch_all(&self.readers).await?;
             return Ok((found.iter().map(entry).collect::<Result<_, _>>()?, total.into()));
@@ -123,7 +125,7 @@ impl Store {
         Ok((entries, total))
     }
 
-    /// The jobs that have a text in their titles.
+    /// The jobs that have a text in their titles, with the hidden ones of ad-hoc scripts.
     ///
     /// # Errors
     /// That the store does not answer.

@@ -165,6 +165,7 @@ async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(),
     Ok(())
 }
 
+/// Writes what can change of a job. One that was hidden, as an ad-hoc script's, is a job like any other from then on.
 async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
     let (every, unit, cron, zone) = schedule_columns(&job.schedule);
     sqlx::query(
@@ -173,7 +174,7 @@ async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
          enqueue_is_enabled = ?, disabled_reason = ?, fail_times = ?, reschedule_interval = ?,
          reschedule_interval_type = ?, cron = ?, cron_zone = ?, notification_addresses = ?,
          disable_enqueue_after_fails = ?, run_timeout = ?, retry_times = ?, retry_backoff = ?, on_lost = ?,
-         concurrency = ? WHERE id = ?",
+         concurrency = ?, ad_hoc = NULL WHERE id = ?",
     )
     .bind(job.parent.map(JobId::get))
     .bind(job.template.get())

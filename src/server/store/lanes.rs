@@ -9,6 +9,7 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::model::{Instant, JobId, ProjectId, State};
+use crate::wire::reference::Reference;
 
 /// How many of a job's latest runs are looked at to know how long they take.
 const LOOKED_AT: u32 = 60;
@@ -158,7 +159,7 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
     if let Some(text) = &sought.text {
         let titled: Vec<i64> = sought.titled.iter().map(|job| job.get()).collect();
         query.push(" AND (+job IN (SELECT value FROM json_each(").push_bind(rows::json(&titled)).push("))");
-        if let Ok(id) = text.trim_start_matches('#').parse::<i64>() {
+        if let Some(id) = Reference::parse(text).id() {
             query.push(" OR id = ").push_bind(id);
         }
         query.push(")");

@@ -124,7 +124,7 @@ impl Store {
         query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
     }
 
-    /// Jobs, of one project or of all, in the order of their titles.
+    /// Jobs, of one project or of all, in the order of their titles, without the hidden ones of ad-hoc scripts.
     ///
     /// # Errors
     /// That the store does not answer.
@@ -133,7 +133,9 @@ impl Store {
         project: Option<ProjectId>,
         limit: u32,
     ) -> Result<Vec<JobOverview>, StoreError> {
-        let sql = format!("{JOBS} WHERE ?1 IS NULL OR project.id = ?1 ORDER BY job.title, job.id LIMIT ?2");
+        let sql = format!(
+            "{JOBS} WHERE job.ad_hoc IS NULL AND (?1 IS NULL OR project.id = ?1) ORDER BY job.title, job.id LIMIT ?2"
+        );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.map(ProjectId::get)).bind(limit);
         self.job_overviews(&query.fetch_all(&self.readers).await?).await
     }
@@ -167,14 +169,26 @@ impl Store {
         found.iter().map(|row| rows::shown_run(row).map(|run| (run.id, run))).collect()
     }
 
-    /// The jobs of a title. At most `limit`.
+    /// The jobs of a title, without the hidden ones of ad-hoc scripts. At most `limit`.
     ///
     /// # Errors
     /// That the store does not answer.
     pub async fn jobs_of_title(&self, title: &str, limit: u32) -> Result<Vec<JobId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? ORDER BY id LIMIT ?");
+        let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? AND ad_hoc IS NULL ORDER BY id LIMIT ?");
         let found: Vec<i64> = query.bind(title).bind(limit).fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(JobId::new).collect())
+    }
+
+    /// The hidden job of the latest ad-hoc run of a script of that name.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn ad_hoc_of_title(&self, title: &str) -> Result<Option<JobId>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT id FROM job WHERE ad_hoc = ? ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC LIMIT 1",
+        );
+        let found: Option<i64> = query.bind(title).fetch_optional(&self.readers).await?;
+        Ok(found.and_then(JobId::new))
     }
 
     /// Projects with their titles, in the order of these.

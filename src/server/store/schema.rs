@@ -196,4 +196,16 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE run ADD COLUMN clock_lead INTEGER;
     ALTER TABLE worker ADD COLUMN clock_ahead INTEGER;
 ",
+    // Ad-hoc scripts: the name under which one was handed over. A job has none. Those that are there are told by what made
+    // them, unless somebody has made a job of one.
+    "
+    ALTER TABLE job ADD COLUMN ad_hoc TEXT;
+    UPDATE job SET ad_hoc = title WHERE concurrency = 'allow' AND parent IS NULL AND reschedule_interval IS NULL
+        AND cron IS NULL AND description = '' AND notification_addresses = '' AND NOT run_on_all_workers AND retry_times = 0
+        AND script_content = script_content_partial
+        AND job_template IN (SELECT job_template.id FROM job_template JOIN project ON project.id = project
+            WHERE job_template.title = 'submitted' AND project.title = 'default')
+        AND id NOT IN (SELECT parent FROM job WHERE parent IS NOT NULL);
+    CREATE INDEX job_by_ad_hoc ON job (ad_hoc) WHERE ad_hoc IS NOT NULL;
+",
 ];

@@ -1,5 +1,10 @@
-//! Scripts that somebody hands over to be run.
+//! Ad-hoc runs: scripts that somebody hands over to be run now.
+//!
+//! A run belongs to a job, so each such script has one that is hidden from all lists of jobs and from those that jobs are
+//! chosen from. Scripts of one name share it, one after the other, so that a script that is run every minute leaves runs
+//! behind and no jobs. Somebody who edits such a job makes it one like any other.
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::placing::{Names, Place, find_place};
@@ -24,8 +29,8 @@ pub struct Submission {
 }
 
 impl Store {
-    /// Makes a run of a script that is due now. Scripts of one title are one job; the job of a run that is not over
-    /// keeps its script, so that another script of that title becomes a job beside it.
+    /// Makes a run of a script that is due now. Scripts of one title share a hidden job; that of a run that is not over
+    /// keeps its script, so that another script of that title gets one beside it.
     ///
     /// # Errors
     /// That the store does not answer, that nothing has one of the names, or that too many scripts of that title run.
@@ -54,7 +59,7 @@ impl Store {
     }
 }
 
-/// The job of that title, made to run the script; nothing if it has other things to do.
+/// The hidden job of that title, made to run the script; nothing if it has other things to do, or is no hidden one.
 async fn take_job(
     connection: &mut SqliteConnection,
     place: Place,
@@ -66,12 +71,16 @@ async fn take_job(
     let Some(row) = row else {
         let query = sqlx::query(
             "INSERT INTO job (title, job_template, worker_pool, script_content_partial, script_content, run_timeout,
-             concurrency) VALUES (?, ?, ?, ?, ?, ?, 'allow')",
+             concurrency, ad_hoc) VALUES (?, ?, ?, ?, ?, ?, 'allow', ?)",
         );
         let query = query.bind(title).bind(place.template.get()).bind(place.pool.get());
-        let query = query.bind(&new.script).bind(&new.script).bind(new.timeout);
+        let query = query.bind(&new.script).bind(&new.script).bind(new.timeout).bind(&new.title);
         return Ok(Some(query.execute(connection).await?.last_insert_rowid()));
     };
+    if row.try_get::<Option<&str>, _>("ad_hoc")?.is_none() {
+        // Somebody's job, which is left alone.
+        return Ok(None);
+    }
     let job = rows::job(&row)?;
     let same = job.script_content == new.script && job.run_timeout == new.timeout && job.pool == place.pool;
     if !same {

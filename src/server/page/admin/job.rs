@@ -12,6 +12,7 @@ use crate::server::page::job::view::concurrency;
 use crate::server::rules;
 use crate::server::schedule::in_words;
 use crate::server::store::{Entry, NewJob};
+use crate::wire::reference::{self, Reference};
 
 #[cfg(test)]
 mod tests;
@@ -181,7 +182,11 @@ pub fn choice(id: JobId, title: &str) -> String {
 
 /// What somebody typed to choose a job: a title, a number, or both.
 pub fn chosen(text: &str) -> (&str, Option<JobId>) {
-    let number = text.rsplit_once('#').and_then(|(title, id)| Some((title.trim(), JobId::new(id.parse().ok()?)?)));
+    if let Some(id) = Reference::parse(text).id().and_then(JobId::new) {
+        return ("", Some(id));
+    }
+    let number =
+        text.rsplit_once('#').and_then(|(title, id)| Some((title.trim(), JobId::new(reference::number(id)?)?)));
     number.map_or((text, None), |(title, id)| (title, Some(id)))
 }
 

@@ -23,6 +23,7 @@ use super::visit::{Actor, Visit};
 use crate::server::model::{Asker, JobId};
 use crate::server::office::Office;
 use crate::server::{operator, rules};
+use crate::wire::reference;
 use view::{Portrait, Viewer};
 
 /// How many runs that are over are shown.
@@ -107,7 +108,7 @@ fn shown(visit: &Visit, portrait: &Portrait, typed: &str) -> Response {
 }
 
 fn id(text: &str) -> Result<JobId, Refusal> {
-    text.parse().ok().and_then(JobId::new).ok_or_else(|| unknown(text))
+    reference::number(text).and_then(JobId::new).ok_or_else(|| unknown(text))
 }
 
 fn unknown(job: &str) -> Refusal {

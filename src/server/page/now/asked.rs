@@ -5,6 +5,7 @@ use chrono::DateTime;
 use crate::run::RunId;
 use crate::server::model::{JobId, ProjectId, State};
 use crate::server::store::{End, Mark, Sought};
+use crate::wire::reference;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ impl Asked {
             let value = value.trim();
             match &*name {
                 "q" => asked.sought.text = (!value.is_empty()).then(|| value.chars().take(TEXT).collect()),
-                "job" => asked.sought.job = value.parse().ok().and_then(JobId::new),
+                "job" => asked.sought.job = reference::number(value).and_then(JobId::new),
                 "state" => asked.word = WORDS.iter().map(|(word, _)| *word).find(|word| *word == value),
                 "after" => asked.after = mark(value),
                 "lane" => asked.changed.extend(LANES.into_iter().find(|lane| lane_word(*lane) == value)),

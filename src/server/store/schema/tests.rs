@@ -51,3 +51,33 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
     }
     store.close().await;
 }
+
+#[tokio::test]
+async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let path = directory.path().join("job_runner.sqlite");
+    let step = MIGRATIONS.iter().position(|step| step.contains("ADD COLUMN ad_hoc")).expect("the step");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).foreign_keys(false);
+    let mut connection: SqliteConnection = options.connect().await.expect("a file");
+    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
+    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
+    let jobs = "
+        INSERT INTO project (id, title) VALUES (1, 'default'), (2, 'ops');
+        INSERT INTO worker_pool (id, title) VALUES (1, 'default');
+        INSERT INTO job_template (id, title, body, project)
+            VALUES (1, 'submitted', '{{ content|safe }}', 1), (2, 'default', '{{ content|safe }}', 1), (3, 'submitted', '', 2);
+        INSERT INTO job (job_template, worker_pool, title, script_content_partial, script_content, concurrency)
+            VALUES (1, 1, 'once', 'x', 'x', 'allow'), (1, 1, 'followed', 'x', 'x', 'allow'), (1, 1, 'hourly', 'x', 'x', 'allow'),
+            (1, 1, 'described', 'x', 'x', 'allow'), (1, 1, 'waits', 'x', 'x', 'wait'), (2, 1, 'elsewhere', 'x', 'x', 'allow'),
+            (3, 1, 'namesake', 'x', 'x', 'allow'), (2, 1, 'child', 'x', 'x', 'wait');
+        UPDATE job SET reschedule_interval = 1, reschedule_interval_type = 'HOUR' WHERE title = 'hourly';
+        UPDATE job SET description = 'for the auditors' WHERE title = 'described';
+        UPDATE job SET parent = 2 WHERE title = 'child';";
+    sqlx::raw_sql(jobs).execute(&mut connection).await.expect("jobs");
+    let store = Store::open(&path, News::default()).await.expect("brought forward");
+    let shown = store.overview_of_jobs(None, 100).await.expect("an answer");
+    let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();
+    assert_eq!(shown, ["child", "described", "elsewhere", "followed", "hourly", "namesake", "waits"]);
+    assert_eq!(store.ad_hoc_of_title("once").await.expect("an answer").map(|job| job.get()), Some(1));
+    store.close().await;
+}

@@ -114,7 +114,9 @@ fn a_parent_is_chosen_by_its_title_or_number_or_both() {
         ("#12", "", id),
         ("nightly #12", "nightly", id),
         ("a # b #12", "a # b", id),
-        ("12", "12", None),
+        ("12", "", id),
+        ("nightly #012", "nightly #012", None),
+        ("+12", "+12", None),
         ("nightly #x", "nightly #x", None),
     ] {
         assert_eq!(chosen(text), (title, number), "{text}");
