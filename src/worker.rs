@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, Wakefulness};
 use crate::report::{DeadLetter, Events, Memory, Outbox, OutboxError, Place, Reporter};
-use crate::rest::{Client, ClientError, TlsError};
+use crate::rest::{Client, ClientError, TlsError, instance_of};
 use crate::run::conduct::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
@@ -100,7 +100,7 @@ pub struct Status {
     pub api_key: String,
     /// How long it has worked.
     pub uptime_seconds: u64,
-    /// How the server has been lately: `unknown`, `ok`, `failing`, `refused`.
+    /// How the server has been lately: `unknown`, `ok`, `failing`, `refused`, `occupied`.
     pub server: &'static str,
     /// How long ago a ping was answered.
     pub seconds_since_ping: Option<u64>,
@@ -155,7 +155,8 @@ impl Worker {
             reserve: settings.intake.min_free_bytes,
         };
         let (outbox, found) = Outbox::open(place).await?;
-        let client = Client::new(settings.rest)?;
+        let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
+        let client = Client::of_instance(settings.rest, instance)?;
         let (events, publisher) = Events::start(settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, seats)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
@@ -171,6 +172,7 @@ impl Worker {
             execution: execution.clone(),
             client: client.clone(),
             policy,
+            origin,
         };
         leftovers.take_up(found.runs, found.kills, &state).await;
         let stop = CancellationToken::new();

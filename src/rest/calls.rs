@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::briefs::{Brief, Briefs};
 use super::client::{Client, Written};
 use super::failure::Failure;
+use super::trace::Trace;
 use crate::run::claim::Seen;
 use crate::run::{Attempt, Duty, KillId, Outcome, Request, RequestId, RunId};
 use crate::wire::resources::{
@@ -229,9 +230,34 @@ impl Client {
                 request_done: facts.done.map(RequestId::get),
             }),
         };
+        let is_watched = !self.acts();
+        if is_watched {
+            self.look_for_another().await;
+        }
         let written = self.write(Method::PATCH, me, None, &patch).await?;
         self.health.pinged();
+        if is_watched {
+            let shown = self.worker().await.ok().and_then(|worker| worker.ping_response_dts);
+            self.trace().behind_answer(shown);
+        }
         Ok(written.request.as_deref().and_then(action::read))
+    }
+
+    /// Says where somebody else answers pings with our key, as far as a server lets that be seen which does not refuse it.
+    async fn look_for_another(&self) {
+        let shown = self.worker().await.ok().and_then(|worker| worker.ping_response_dts);
+        if self.trace().before_answer(shown) {
+            tracing::warn!(
+                target: "job_runner_worker.runner",
+                "another worker uses the api_key {}: each start of one of the two resets the runs of the other; \
+                 give each worker a key of its own",
+                self.api_key()
+            );
+        }
+    }
+
+    fn trace(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a run back, for another to claim it: nothing of it is judged.

@@ -20,10 +20,12 @@ use super::failure::{Failure, retry_after};
 use super::health::Health;
 use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
+use super::trace::Trace;
 use super::uplink::Uplink;
-use crate::run::{ApiKey, Attempt};
+use crate::run::{ApiKey, Attempt, Instance};
 use crate::wire::action;
 use crate::wire::hmac;
+use crate::wire::instance::{self, OCCUPIED};
 use crate::wire::resources::{self, ATTEMPT};
 use crate::wire::uplink::{APPEND, Call, MAX_HEAD, MAX_UP, OVER_HTTP};
 
@@ -34,6 +36,8 @@ mod tests;
 pub const MAX_BODY: usize = 48 * 1024 * 1024;
 /// The most redirects of a GET that are followed.
 const MAX_REDIRECTS: usize = 3;
+/// How much of the server's reason is repeated, in characters.
+const MAX_REASON: usize = 400;
 /// How far the server's clock may be from ours without a word.
 const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
 
@@ -53,6 +57,8 @@ pub enum ClientError {
 pub struct Client {
     line: watch::Sender<Arc<Line>>,
     api_key: ApiKey,
+    /// Which of those who may use the key we are.
+    instance: Option<Instance>,
     pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
@@ -60,6 +66,8 @@ pub struct Client {
     pub(super) briefs: Arc<Mutex<Briefs>>,
     /// Whether the server asks workers to do things, as far as it said.
     pub(super) acts: Arc<AtomicBool>,
+    /// What we have written of us last, as a server shows it that does not tell instances apart.
+    pub(super) trace: Arc<Mutex<Trace>>,
 }
 
 /// What is said beside the body of a call.
@@ -140,6 +148,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
         Ok(Self {
             api_key: settings.api_key.clone(),
+            instance: None,
             line: watch::Sender::new(Arc::new(Line::new(settings)?)),
             health: Arc::new(Health::default()),
             skew_told: Arc::default(),
@@ -147,7 +156,16 @@ impl Client {
             uplink: watch::Sender::new(None),
             briefs: Arc::default(),
             acts: Arc::default(),
+            trace: Arc::default(),
         })
+    }
+
+    /// The same for an instance of the worker, which the server tells from others with its key.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn of_instance(settings: Settings, instance: Instance) -> Result<Self, ClientError> {
+        Ok(Self { instance: Some(instance), ..Self::new(settings)? })
     }
 
     /// Makes the next calls under other settings of the same worker and server.
@@ -193,6 +211,12 @@ impl Client {
     #[must_use]
     pub fn api_key(&self) -> &ApiKey {
         &self.api_key
+    }
+
+    /// Which instance of the worker makes these calls.
+    #[must_use]
+    pub fn instance(&self) -> Option<&Instance> {
+        self.instance.as_ref()
     }
 
     /// Reads a resource.
@@ -249,6 +273,7 @@ impl Client {
     async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
         let at_once = self.health.turn().await;
         let answer = self.send_once(&method, path, said, body).await;
+        self.look_at_occupation(answer.as_ref().err());
         match &answer {
             Ok(_) => self.health.answered(),
             // It is there; that it is well is another matter.
@@ -284,11 +309,17 @@ impl Client {
         if let Some(attempt) = said.attempt {
             request = request.header(ATTEMPT, attempt.0);
         }
+        if let Some(instance) = &self.instance {
+            request = request.header(instance::HEADER, instance.as_str());
+        }
         let response = request.send().await.map_err(|e| from_transport(&e))?;
         self.look_at_clock(&response);
         let status = response.status();
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (location, after) = (header(LOCATION.as_str()), header(RETRY_AFTER.as_str()));
+        if status.as_u16() == OCCUPIED {
+            return Err(occupied(&read(response).await?));
+        }
         refusal(status, after.as_deref())?;
         let request = header(action::HEADER);
         let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok()).map(Attempt);
@@ -322,6 +353,7 @@ impl Client {
             Err(failure) => Err(failure),
             // Only of a GET, whose body is nothing.
             Ok((head, _)) if head.status == OVER_HTTP => return Err(Vec::new()),
+            Ok((head, body)) if head.status == OCCUPIED => Err(occupied(&body)),
             Ok((head, body)) => StatusCode::from_u16(head.status)
                 .map_err(|_| Failure::Nonsense(format!("the status {}", head.status)))
                 .and_then(|status| {
@@ -349,6 +381,21 @@ impl Client {
             return Err(Failure::Redirected(to.to_owned()));
         }
         Ok(target.to_string())
+    }
+
+    /// Says, once a minute, that the server refuses us for another instance of this worker; and that it does no more.
+    fn look_at_occupation(&self, failure: Option<&Failure>) {
+        match failure {
+            Some(Failure::Occupied(why)) if self.health.occupied() => tracing::error!(
+                target: "job_runner_worker.runner",
+                "the server refuses this worker: {why}; nothing is executed until that one is gone"
+            ),
+            Some(Failure::Occupied(_) | Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Server { .. }) => {}
+            _ if self.health.unoccupied() => {
+                tracing::info!(target: "job_runner_worker.runner", "the server takes this worker in the other's place");
+            }
+            _ => {}
+        }
     }
 
     fn look_at_clock(&self, response: &Response) {
@@ -402,6 +449,13 @@ fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), Failure> {
         }
         status => Err(Failure::Rejected(status)),
     }
+}
+
+/// Another instance of this worker is alive, in the server's words.
+fn occupied(body: &[u8]) -> Failure {
+    let said = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let said = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("another instance of it is alive");
+    Failure::Occupied(said.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
 }
 
 /// A write is answered with nothing or with JSON. A web page is from somebody in between, who did not do it.

@@ -28,6 +28,9 @@ pub enum Failure {
     /// 409: somebody else has it.
     #[error("the server says that it is another's (409)")]
     Conflict,
+    /// 423: another instance of this worker is alive. Nothing was done, and nothing is until that one is gone.
+    #[error("the server refuses this worker: {0}")]
+    Occupied(String),
     /// 413, or an answer of more than 48 MiB.
     #[error("it is too large")]
     TooLarge,
@@ -53,6 +56,7 @@ impl Failure {
             Self::Unreachable(_)
             | Self::NoAnswer(_)
             | Self::Server { .. }
+            | Self::Occupied(_)
             | Self::Redirected(_)
             | Self::Nonsense(_) => true,
             Self::Unauthorised(_)

@@ -10,6 +10,9 @@ const PACE: Duration = Duration::from_millis(100);
 /// What calls that were under way when it began to fail make the next wait at most.
 const MOST: Duration = Duration::from_secs(5);
 
+/// How often it is said that another instance of this worker is alive.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
 /// Shared by all who call.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -28,6 +31,8 @@ struct State {
     answered: Option<Instant>,
     pinged: Option<Instant>,
     refused: bool,
+    /// When it was said last that another instance of this worker is alive, while it is.
+    occupied: Option<Instant>,
 }
 
 /// What is known, for people.
@@ -41,6 +46,8 @@ pub enum Verdict {
     Failing,
     /// Our key or secret is not accepted.
     Refused,
+    /// Another instance of this worker is alive.
+    Occupied,
 }
 
 impl Verdict {
@@ -52,6 +59,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Failing => "failing",
             Self::Refused => "refused",
+            Self::Occupied => "occupied",
         }
     }
 }
@@ -107,6 +115,22 @@ impl Health {
         self.lock().refused = !accepted;
     }
 
+    /// Another instance of this worker is alive. Whether that is to be said: it was not in the last minute.
+    pub fn occupied(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let is_due = state.occupied.is_none_or(|said| now.saturating_duration_since(said) >= SAID_EVERY);
+        if is_due {
+            state.occupied = Some(now);
+        }
+        is_due
+    }
+
+    /// No other instance of this worker is alive. Whether one was.
+    pub fn unoccupied(&self) -> bool {
+        self.lock().occupied.take().is_some()
+    }
+
     /// A ping was answered.
     pub fn pinged(&self) {
         self.lock().pinged = Some(Instant::now());
@@ -129,6 +153,9 @@ impl Health {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let state = self.lock();
+        if state.occupied.is_some() {
+            return Verdict::Occupied;
+        }
         match (state.refused, state.failing, state.reached) {
             (true, ..) => Verdict::Refused,
             (_, 1.., _) => Verdict::Failing,

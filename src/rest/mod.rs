@@ -6,10 +6,12 @@ mod calls;
 mod client;
 mod failure;
 mod health;
+mod instance;
 mod loopback;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trace;
 mod uplink;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ pub use calls::{Claim, Facts, Incomplete, JobView, KillView, Open, RunState, Run
 pub use client::{Client, ClientError};
 pub use failure::Failure;
 pub use health::Health;
+pub use instance::{Origin, instance_of};
 pub use loopback::is_loopback;
 pub use tls::{TlsError, config as tls_config};
 pub use uplink::{Calls, Outgoing, Uplink};

@@ -7,6 +7,7 @@ pub mod ending;
 mod event;
 pub mod excerpt;
 mod id;
+mod instance;
 mod key;
 mod order;
 mod outcome;
@@ -18,6 +19,7 @@ pub use action::{Action, Duty, Pace, Request, RequestId};
 pub use event::Event;
 #[cfg(feature = "server")]
 pub(crate) use id::id;
+pub use instance::Instance;
 pub use key::{ApiKey, Attempt, KillId, RunId, Secret};
 pub use order::Order;
 pub use outcome::{Cause, Exit, Left, Outcome};

@@ -7,7 +7,8 @@
 //! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 //!
 //! `http` accepts connections and bounds what a peer can hold; `zmtp` does so for the two ZeroMQ ports. `terminal` renders
-//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent; `readiness` answers whether
+//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent,
+//! `instances` which of several under one key works; `readiness` answers whether
 //! the store can be written.
 
 pub mod api;
@@ -22,6 +23,7 @@ pub mod events;
 pub mod feed;
 mod fold;
 pub mod http;
+pub mod instances;
 pub mod life;
 pub mod logouts;
 pub mod model;
@@ -57,6 +59,7 @@ use broadcast::Broadcaster;
 use data::{Data, DataError};
 use events::{Events, Inlet};
 use feed::Feed;
+use instances::Instances;
 use logouts::Logouts;
 use news::News;
 use office::Office;
@@ -139,6 +142,7 @@ impl Server {
         settings.websocket = original.as_ref().map(|(_, at)| *at);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let logouts = Logouts::load(&store).await?;
+        let instances = Instances::new(store.tenures().await?, settings.patience(), tokio::time::Instant::now());
         let office = Arc::new(Office {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
@@ -149,6 +153,7 @@ impl Server {
             orders: Orders::default(),
             events: Events::default(),
             presence: Presence::default(),
+            instances,
             stop: stop.clone(),
         });
         let routes = api::routes()

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::Turns;
 use super::events::Events;
 use super::feed::Feed;
+use super::instances::Instances;
 use super::logouts::Logouts;
 use super::news::News;
 use super::orders::Orders;
@@ -37,6 +38,8 @@ pub struct Office {
     pub reading: Turns,
     /// Which workers do not answer.
     pub presence: Presence,
+    /// Which instance of each worker is at work.
+    pub instances: Instances,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }

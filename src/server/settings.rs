@@ -131,6 +131,12 @@ impl Settings {
         }
     }
 
+    /// How long a worker may be silent before it is lost.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.ping_interval * self.silent_intervals + self.ping_margin
+    }
+
     /// What workers may write.
     #[must_use]
     pub fn worker_writes(&self) -> WorkerWrites {

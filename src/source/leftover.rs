@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::execution::{Execution, Remains, recorded_start, shim};
 use crate::intake::{Intake, Receipt};
 use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
-use crate::rest::{Backoff, Client, Failure, Incomplete, RunState};
+use crate::rest::{Backoff, Client, Failure, Incomplete, Origin, RunState};
 use crate::run::claim::Seen;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
 use survivor::{Noted, Recorded, Survivor};
@@ -38,6 +38,8 @@ pub struct Leftovers {
     pub client: Client,
     /// What becomes of runs that only the server knows of.
     pub policy: IncompleteRuns,
+    /// Whether an earlier start of this worker can have begun runs.
+    pub origin: Origin,
 }
 
 /// What is left of a run.
@@ -203,11 +205,14 @@ impl Leftovers {
                         self.client.health().credentials(false);
                     }
                     let pause = backoff.next(failure.retry_after());
-                    tracing::warn!(
-                        target: "job_runner_worker.cleanup",
-                        "the incomplete runs cannot be read: {failure}; again in {:.1} s",
-                        pause.as_secs_f64()
-                    );
+                    // Once a minute, that is said for all calls.
+                    if !matches!(failure, Failure::Occupied(_)) {
+                        tracing::warn!(
+                            target: "job_runner_worker.cleanup",
+                            "the incomplete runs cannot be read: {failure}; again in {:.1} s",
+                            pause.as_secs_f64()
+                        );
+                    }
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -224,7 +229,16 @@ impl Leftovers {
         if fresh.seen != Seen::Ours || !same || self.intake.knows(run).await {
             return Ok(());
         }
-        tracing::warn!(target: "job_runner_worker.cleanup", "Run {run} was left incomplete");
+        tracing::warn!(
+            target: "job_runner_worker.cleanup",
+            "Run {run} was left incomplete{}",
+            match self.origin {
+                Origin::Kept => "",
+                Origin::Made => {
+                    ", and this state directory is new: if another worker uses this api_key, the run is taken from it"
+                }
+            }
+        );
         match self.policy {
             IncompleteRuns::Reset => {
                 self.client.reset(run).await?;

@@ -19,6 +19,7 @@ use url::Url;
 use super::Ear;
 use super::websocket::{Ended, PING, SILENCE};
 use crate::rest::{Calls, Client, Uplink};
+use crate::wire::instance;
 use crate::wire::uplink::{self, Answer, HEADER, Said, VERSION};
 
 /// How many unanswered calls are kept before those that nobody waits for any more are let go.
@@ -40,6 +41,10 @@ pub(super) fn request(url: &Url, client: &Client) -> Result<Request, tungstenite
     let headers = request.headers_mut();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&authorization).map_err(tungstenite::http::Error::from)?);
     headers.insert(HEADER, HeaderValue::from_static(VERSION));
+    if let Some(instance) = client.instance() {
+        let value = HeaderValue::from_str(instance.as_str()).map_err(tungstenite::http::Error::from)?;
+        headers.insert(instance::HEADER, value);
+    }
     Ok(request)
 }
 

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod event;
 pub mod feed;
 pub mod hmac;
+pub mod instance;
 pub mod operator;
 pub mod reference;
 pub mod resources;

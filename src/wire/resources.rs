@@ -94,6 +94,9 @@ pub struct Worker {
     /// Its key.
     #[serde(default)]
     pub api_key: Option<String>,
+    /// When it last answered a ping, as the server says it.
+    #[serde(default)]
+    pub ping_response_dts: Option<Value>,
     /// Whether the server asks workers to do things. An old one does not say.
     #[serde(default)]
     pub actions: Option<Value>,

@@ -24,6 +24,7 @@ mod health;
 mod hired;
 mod hostile_templates;
 mod http;
+mod instances;
 mod logs;
 mod naming;
 mod onlookers;

@@ -358,6 +358,28 @@ async fn a_flood_of_pings_is_answered_once_in_five_seconds() {
     server.wait(again, "the answer to a later ping").await;
 }
 
+/// The original server does not tell two workers of one key apart; what it shows of pings does.
+#[tokio::test]
+async fn another_worker_that_answers_pings_with_our_key_is_warned_of() {
+    const WARNED: &str = "another worker uses the api_key testworker";
+    let (server, mut worker) = up(&[]).await;
+    let answers = |count: usize| move |state: &State| state.worker(KEY).patches == count;
+    for count in 1..=3 {
+        server.ping();
+        server.wait(answers(count), "the answer to a ping").await;
+        server.never_within(Duration::from_secs(5), |state| state.worker(KEY).patches > count, "another answer").await;
+        if count == 2 {
+            assert!(!worker.log().contains(WARNED), "{}", worker.log());
+            server.change(|state| {
+                let row = state.workers.iter_mut().find(|row| row.api_key == KEY).expect("a worker");
+                row.ping_response_dts = Some("2026-11-30T09:00:00.000001".to_owned());
+            });
+        }
+    }
+    worker.wait_log(WARNED).await;
+    worker.assert_clean_end().await;
+}
+
 #[tokio::test]
 async fn while_draining_runs_are_not_claimed_and_kills_and_pings_are_served() {
     let (server, mut worker) = up(&[]).await;

@@ -369,6 +369,11 @@ async fn runs_that_only_the_server_knows_are_reset_once_and_executed() {
     for (run, name) in [(3, "returned"), (4, "other")] {
         assert_eq!((server.run(run).steps.len(), latch.executions(name)), (0, 0));
     }
+    let log = worker.log();
+    for run in runs {
+        let warned = format!("Run {run} was left incomplete, and this state directory is new: if another worker");
+        assert!(log.contains(&warned), "{log}");
+    }
     // Only at the start, and nothing is left to be reset at the next.
     worker.assert_clean_end().await;
     let reset =

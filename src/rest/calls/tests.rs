@@ -90,7 +90,10 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
             "PATCH /api/v1/run_log/7/",
             "PATCH /api/v1/kill_request/1/",
             "PATCH /api/v1/kill_request/1/",
+            // Whether somebody else answers pings, seen before and behind our answer.
+            "GET /api/v1/worker/",
             "PATCH /api/v1/worker/1/",
+            "GET /api/v1/worker/",
         ]
     );
     for call in &calls {
@@ -107,7 +110,7 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     let fields = |at: usize| -> Vec<String> { told(at).as_object().expect("an object").keys().cloned().collect() };
     assert_eq!((fields(11), fields(12)), (vec!["enqueue_dts".to_owned()], vec!["execute_dts".to_owned()]));
     assert_eq!(
-        (&told(13)["worker_version"], &told(13)["concurrent_jobs"]),
+        (&told(14)["worker_version"], &told(14)["concurrent_jobs"]),
         (&env!("CARGO_PKG_VERSION").into(), &4.into())
     );
 }

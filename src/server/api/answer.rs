@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::content::Content;
 use crate::run::{Attempt, Request};
 use crate::server::life::Refusal;
+use crate::wire::instance::OCCUPIED;
 
 /// How far a call came before it was answered. The original's caches are told more the further it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,11 @@ impl Answer {
     /// More than we take.
     pub fn too_large(most: usize) -> Self {
         Self::refusal(413, &format!("a body has {most} bytes at most"))
+    }
+
+    /// Another instance of the worker that asks is at work.
+    pub fn occupied(what: &str) -> Self {
+        Self::refusal(OCCUPIED, what)
     }
 
     /// We could not do it.

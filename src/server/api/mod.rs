@@ -30,12 +30,14 @@ use axum::routing::any;
 
 use super::auth::{Claim, Identity, Signed};
 use super::http;
+use super::instances;
 use super::life::Who;
 use super::model::Asker;
 use super::office::Office;
 use super::store::StoreError;
 use super::store::lists::Scope;
-use crate::run::Attempt;
+use crate::run::{Attempt, Instance};
+use crate::wire::instance::HEADER as INSTANCE;
 use crate::wire::resources::ATTEMPT;
 use answer::Answer;
 pub use content::Content;
@@ -57,6 +59,8 @@ pub struct Call<'a> {
     pub identity: &'a Identity,
     /// Which attempt a worker speaks of, if it says.
     pub attempt: Option<Attempt>,
+    /// Which instance of a worker speaks, if it says.
+    pub instance: Option<&'a Instance>,
     /// The method, in capitals.
     pub method: &'a str,
     /// The path.
@@ -120,12 +124,17 @@ async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner, s
         Err(answer) => return answer,
     };
     manner.is_operator = matches!(identity, Identity::Operator);
+    let instance = match admit(office, &identity, parts).await {
+        Ok(instance) => instance,
+        Err(answer) => return answer,
+    };
     let attempt = match attempt(parts) {
         Ok(attempt) => attempt,
         Err(answer) => return answer,
     };
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let call = Call { identity: &identity, attempt, method: parts.method.as_str(), path, query, body: &body, kind };
+    let (instance, method) = (instance.as_ref(), parts.method.as_str());
+    let call = Call { identity: &identity, attempt, instance, method, path, query, body: &body, kind };
     *scope = call.scope();
     answer_to(office, &target, &call).await
 }
@@ -144,6 +153,18 @@ async fn identify(office: &Office, parts: &Parts, body: Body) -> Result<(Identit
     let identity = claim.verify(signed).ok_or_else(Answer::unauthorised)?;
     http::mark_known(&parts.extensions);
     Ok((identity, body))
+}
+
+/// Lets a worker in whose instance is the one at work, or that names none. Which instance that is.
+async fn admit(office: &Office, identity: &Identity, parts: &Parts) -> Result<Option<Instance>, Answer> {
+    let (Identity::Worker(worker), Some(value)) = (identity, parts.headers.get(INSTANCE)) else { return Ok(None) };
+    let instance = value.to_str().ok().and_then(Instance::parse);
+    let instance = instance.ok_or_else(|| Answer::bad("an instance is 32 hexadecimal digits in lower case"))?;
+    let admitted = instances::admit(office, worker, &instance, http::address_of(&parts.extensions)).await;
+    match admitted.map_err(|e| failed(&e))? {
+        Ok(()) => Ok(Some(instance)),
+        Err(refusal) => Err(Answer::occupied(&refusal)),
+    }
 }
 
 fn attempt(parts: &Parts) -> Result<Option<Attempt>, Answer> {

@@ -85,8 +85,7 @@ struct Dispatcher {
 
 impl Dispatcher {
     fn new(office: Arc<Office>, clock: fn() -> model::Instant, now: Instant) -> Self {
-        let settings = &office.settings;
-        let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
+        let patience = office.settings.patience();
         Self {
             news: office.news().listen(),
             arrivals: office.orders.arrivals(),

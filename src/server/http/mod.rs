@@ -14,5 +14,5 @@ mod table;
 
 pub use accept::{end_within, serve};
 pub use descriptors::{raise_descriptor_limit, usable_at_zmq, usable_connections};
-pub use peer::{Connections, Peer, Receipt, mark_known};
+pub use peer::{Connections, Peer, Receipt, address_of, mark_known};
 pub use table::Limits;

@@ -1,7 +1,7 @@
 //! Handles to the table: one for the listener, one for each connection.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -49,7 +49,7 @@ impl Connections {
         let leave = CancellationToken::new();
         state.leaves.insert(number, leave.clone());
         drop(state);
-        Some(Peer(Arc::new(Place { number, connections: self.clone(), leave })))
+        Some(Peer(Arc::new(Place { number, from, connections: self.clone(), leave })))
     }
 
     /// Somebody leaves who can be spared, because the system has no descriptor or no memory left.
@@ -89,6 +89,7 @@ pub struct Peer(Arc<Place>);
 #[derive(Debug)]
 struct Place {
     number: Number,
+    from: IpAddr,
     connections: Connections,
     leave: CancellationToken,
 }
@@ -107,6 +108,12 @@ pub fn mark_known(extensions: &Extensions) {
     if let Some(peer) = extensions.get::<Peer>() {
         peer.change(|table, number, _| table.know(number));
     }
+}
+
+/// The address that a request comes from.
+#[must_use]
+pub fn address_of(extensions: &Extensions) -> IpAddr {
+    extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.from)
 }
 
 impl Peer {

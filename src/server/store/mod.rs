@@ -13,6 +13,7 @@ mod due;
 mod edit;
 mod fires;
 mod health;
+mod instances;
 mod jobs;
 mod kills;
 mod lanes;

@@ -208,4 +208,11 @@ pub const MIGRATIONS: &[&str] = &[
         AND id NOT IN (SELECT parent FROM job WHERE parent IS NOT NULL);
     CREATE INDEX job_by_ad_hoc ON job (ad_hoc) WHERE ad_hoc IS NOT NULL;
 ",
+    // Which instance of a worker works under its key.
+    "
+    CREATE TABLE worker_instance (
+        worker INTEGER PRIMARY KEY REFERENCES worker ON DELETE CASCADE, instance TEXT NOT NULL,
+        since INTEGER NOT NULL, address TEXT NOT NULL
+    ) STRICT;
+",
 ];

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::{Attempt, Order, RunId};
+use crate::run::{Attempt, Instance, Order, RunId};
 use crate::server::api::{self, Call, Content};
 use crate::server::auth::Identity;
 use crate::server::http::Peer;
@@ -39,18 +39,28 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long a worker that is to go may take to hear why.
 const PARTING: Duration = Duration::from_secs(2);
 
+/// Who was let in.
+pub struct Caller {
+    /// The worker.
+    pub worker: Box<Worker>,
+    /// Which instance of it, if it says.
+    pub instance: Option<Instance>,
+    /// Whether it speaks our language.
+    pub speaks: bool,
+}
+
 /// Talks with a worker until one side has enough. One that does not speak our language gets orders only.
 pub async fn hold(
     office: Arc<Office>,
-    worker: Box<Worker>,
+    caller: Caller,
     socket: WebSocket,
-    speaks: bool,
     peer: Option<Peer>,
     superseded: CancellationToken,
 ) {
     if let Some(peer) = &peer {
         peer.count_messages();
     }
+    let Caller { worker, instance, speaks } = caller;
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
     // First the ear, then the word that it is there: what is given in between is heard.
@@ -58,7 +68,8 @@ pub async fn hold(
     office.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
     let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
-    let line = Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), speaks, peer });
+    let line =
+        Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), instance, speaks, peer });
     let code = tokio::select! {
         code = listen(&line, stream, answers) => code,
         () = speak(&line, &mut sink, orders, answered) => Some(close_code::AWAY),
@@ -78,6 +89,7 @@ pub async fn hold(
 struct Line {
     office: Arc<Office>,
     identity: Identity,
+    instance: Option<Instance>,
     speaks: bool,
     /// Its connection, where the bytes of its messages are counted.
     peer: Option<Peer>,
@@ -89,6 +101,10 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await;
         let receipt = line.peer.as_ref().map(Peer::take_message);
+        // Heard of now though it was given up, and another works in its place.
+        if matches!(heard, Ok(Some(Ok(_)))) && !line.is_at_work() {
+            return Some(close_code::POLICY);
+        }
         let message = match heard {
             Ok(Some(Ok(Message::Binary(message)))) if line.speaks => message,
             Ok(Some(Ok(Message::Text(_)))) if line.speaks => return Some(close_code::UNSUPPORTED),
@@ -149,6 +165,11 @@ impl Line {
         }
     }
 
+    /// Notes that the instance is heard of. False where another one is at work.
+    fn is_at_work(&self) -> bool {
+        self.instance.as_ref().is_none_or(|instance| self.office.instances.hear(self.worker().id, instance))
+    }
+
     /// An order; with the run and its job, where that fits and is understood.
     async fn order(&self, order: Order) -> Message {
         if let Order::Enqueue(run) = order
@@ -170,8 +191,16 @@ impl Line {
     }
 
     async fn get(&self, path: &str) -> Option<serde_json::Value> {
-        let call =
-            Call { identity: &self.identity, attempt: None, method: "GET", path, query: "", body: &[], kind: None };
+        let call = Call {
+            identity: &self.identity,
+            attempt: None,
+            instance: None,
+            method: "GET",
+            path,
+            query: "",
+            body: &[],
+            kind: None,
+        };
         match api::answer(&self.office, &call).await.body? {
             Content::Value(value) => Some(value),
             content @ Content::Pieces(_) => {
@@ -188,8 +217,8 @@ impl Line {
         let answer = if head.method == APPEND {
             self.append(path, attempt, head.from.unwrap_or(0), body).await
         } else {
-            let call =
-                Call { identity: &self.identity, attempt, method: &head.method, path, query, body, kind: Some(JSON) };
+            let (identity, instance, kind) = (&self.identity, self.instance.as_ref(), Some(JSON));
+            let call = Call { identity, attempt, instance, method: &head.method, path, query, body, kind };
             let answer = api::answer(&self.office, &call).await;
             request = answer.request.map(action::text);
             let body = match answer.body {

@@ -15,17 +15,21 @@ use axum::http::header::{HeaderName, HeaderValue, ORIGIN};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use axum::{Extension, Router};
+use axum::{Extension, Json, Router};
 use chrono::Utc;
 use tokio::sync::Semaphore;
 
 use super::auth::{Claim, Identity, Signed};
 use super::feed::upgrade::{self, Refusal};
-use super::http::{Peer, mark_known};
+use super::http::{Peer, address_of, mark_known};
+use super::instances;
 use super::model::Worker;
 use super::office::Office;
 use super::store::StoreError;
+use crate::run::Instance;
+use crate::wire::instance::{HEADER as INSTANCE, OCCUPIED};
 use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
+use conversation::Caller;
 use lines::Lines;
 
 /// How many workers may be connected.
@@ -52,8 +56,8 @@ async fn connect(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let worker = match admit(&office, &parts).await {
-        Ok(worker) => worker,
+    let (worker, instance) = match admit(&office, &parts).await {
+        Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
     mark_known(&parts.extensions);
@@ -68,7 +72,8 @@ async fn connect(
     let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
         async move |socket| {
             let line = doorkeeper.lines.join(worker.id);
-            conversation::hold(office, worker, socket, speaks, peer, line.superseded()).await;
+            let caller = Caller { worker, instance, speaks };
+            conversation::hold(office, caller, socket, peer, line.superseded()).await;
             drop(seat);
         },
     );
@@ -79,7 +84,7 @@ async fn connect(
 }
 
 /// The worker that signed; or the answer to somebody else.
-async fn admit(office: &Office, parts: &Parts) -> Result<Box<Worker>, Response> {
+async fn admit(office: &Office, parts: &Parts) -> Result<(Box<Worker>, Option<Instance>), Response> {
     let (headers, uri) = (&parts.headers, &parts.uri);
     upgrade::check(&parts.method, headers).map_err(Refusal::answer)?;
     // No page has any business here.
@@ -107,5 +112,17 @@ async fn admit(office: &Office, parts: &Parts) -> Result<Box<Worker>, Response> 
     // Looked at last: only who can sign uses up room for nonces. They are kept with the data, so that what was heard on
     // the way before a restart cannot be said again after it, whatever the clocks say.
     let fresh = office.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
-    if fresh { Ok(worker) } else { Err(stranger()) }
+    if !fresh {
+        return Err(stranger());
+    }
+    let Some(value) = headers.get(INSTANCE) else { return Ok((worker, None)) };
+    let instance = value.to_str().ok().and_then(Instance::parse);
+    let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
+    match instances::admit(office, &worker, &instance, address_of(&parts.extensions)).await.map_err(failed)? {
+        Ok(()) => Ok((worker, Some(instance))),
+        Err(refusal) => {
+            let occupied = StatusCode::from_u16(OCCUPIED).unwrap_or(StatusCode::CONFLICT);
+            Err((occupied, Json(serde_json::json!({"error": refusal}))).into_response())
+        }
+    }
 }

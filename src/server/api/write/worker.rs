@@ -9,6 +9,7 @@ use crate::server::api::Call;
 use crate::server::api::answer::Answer;
 use crate::server::api::form::{Form, Wrong};
 use crate::server::auth::Identity;
+use crate::server::instances;
 use crate::server::model::WorkerId;
 use crate::server::office::Office;
 use crate::server::store::{Answer as Pong, Kind, Tells};
@@ -26,6 +27,9 @@ pub async fn change(office: &Office, id: i64, form: &Form, call: &Call<'_>) -> R
     let pong = Pong { at, version, seats: form.count("concurrent_jobs")?.flatten(), kind };
     let Some(worker) = WorkerId::new(id) else { return Ok(Answer::not_found()) };
     let request = office.store.answered(worker, &pong, Utc::now()).await?;
+    if let (Kind::Ours(Tells { duty: Duty::Offline, .. }), Some(instance)) = (kind, call.instance) {
+        instances::release(office, worker, instance).await?;
+    }
     let told = matches!(kind, Kind::Ours(_)).then_some(request);
     Ok(Answer { request: told, ..Answer::accepted() })
 }

@@ -654,6 +654,7 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
         orders: Orders::default(),
         events: Events::default(),
         presence: crate::server::presence::Presence::default(),
+        instances: crate::server::instances::Instances::new(Vec::new(), PING, Instant::now()),
         stop: CancellationToken::new(),
     })
 }

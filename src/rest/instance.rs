@@ -1,0 +1,74 @@
+//! The id of the state directory, in a file of its own: made once, and kept through restarts and upgrades.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::run::Instance;
+
+#[cfg(test)]
+mod tests;
+
+/// The file.
+const FILE: &str = "instance";
+
+/// Where an id comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An earlier start has made it.
+    Kept,
+    /// This start has made it: the directory is new, or its file was lost.
+    Made,
+}
+
+/// The id of a state directory, which is made where there is none. One that cannot be written is good for this start
+/// alone.
+///
+/// # Errors
+/// That the system has no random numbers.
+pub fn instance_of(directory: &Path) -> io::Result<(Instance, Origin)> {
+    let path = directory.join(FILE);
+    let why = match fs::read_to_string(&path) {
+        Ok(text) => match Instance::parse(text.trim_end()) {
+            Some(instance) => return Ok((instance, Origin::Kept)),
+            None => Some("it is no instance".to_owned()),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => Some(e.to_string()),
+    };
+    if let Some(why) = why {
+        tracing::warn!(
+            target: "job_runner_worker.runner",
+            "{}: {why}; another is made, which the server takes for another worker",
+            path.display()
+        );
+    }
+    let mut random = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let instance = Instance::of_number(u128::from_ne_bytes(random));
+    if let Err(e) = write(directory, &instance) {
+        tracing::warn!(
+            target: "job_runner_worker.runner",
+            "{} is not written: {e}; the server takes the next start for another worker",
+            path.display()
+        );
+    }
+    Ok((instance, Origin::Made))
+}
+
+/// Writes all of it, or what was there stays.
+fn write(directory: &Path, instance: &Instance) -> io::Result<()> {
+    let next = directory.join(format!("{FILE}.next"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&next)?;
+    writeln!(file, "{instance}")?;
+    file.sync_all()?;
+    fs::rename(&next, directory.join(FILE))?;
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,57 @@
+//! Which instance of each worker works under its key.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{self, micros};
+use super::{Store, StoreError};
+use crate::run::Instance;
+use crate::server::instances::Tenure;
+use crate::server::model::WorkerId;
+
+impl Store {
+    /// Who works under which key.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn tenures(&self) -> Result<Vec<(WorkerId, Tenure)>, StoreError> {
+        let query = sqlx::query("SELECT worker, instance, since, address FROM worker_instance");
+        query.fetch_all(&self.readers).await?.iter().map(tenure).collect()
+    }
+
+    /// An instance works under a worker's key, in the place of whoever did before.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn bind_instance(&self, worker: WorkerId, tenure: &Tenure) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        sqlx::query("INSERT OR REPLACE INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)")
+            .bind(worker.get())
+            .bind(tenure.instance.as_str())
+            .bind(micros(tenure.since))
+            .bind(tenure.from.to_string())
+            .execute(&mut *writing)
+            .await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// An instance works no more.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn release_instance(&self, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query("DELETE FROM worker_instance WHERE worker = ? AND instance = ?");
+        query.bind(worker.get()).bind(instance.as_str()).execute(&mut *writing).await?;
+        Ok(writing.commit().await?)
+    }
+}
+
+fn tenure(row: &SqliteRow) -> Result<(WorkerId, Tenure), StoreError> {
+    let strange = || StoreError::from(sqlx::Error::RowNotFound);
+    let worker = WorkerId::new(row.try_get("worker")?).ok_or_else(strange)?;
+    let instance = Instance::parse(row.try_get("instance")?).ok_or_else(strange)?;
+    let since = rows::instant(row.try_get("since")?)?;
+    let from = row.try_get::<&str, _>("address")?.parse().map_err(|_| strange())?;
+    Ok((worker, Tenure { instance, since, from }))
+}
