@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fastrand::Rng;
 
+use super::oracle::Expected;
 use crate::script::TRACE;
 
 /// A script as it is handed over.
@@ -14,17 +15,6 @@ pub struct Hostile {
     pub expected: Expected,
     /// How long it may run, in seconds.
     pub timeout: Option<u32>,
-}
-
-/// What must become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// It says that it begins, and its result is this.
-    Success(bool),
-    /// Nothing of it is executed, so it fails in silence.
-    NoExecution,
-    /// It ends or stops who watches over it: it may be executed once more, under another attempt, or be failed.
-    Anything,
 }
 
 /// What is hostile about it.

@@ -1,19 +1,19 @@
 //! The server's campaign: the server and workers as processes under faults, hostile scripts on schedules and by hand, and
 //! an oracle that goes by what the scripts say of themselves.
 
+mod clock;
 mod corpus;
+mod held;
 mod oracle;
 mod plan;
 mod stage;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use sqlx::ConnectOptions;
@@ -24,10 +24,11 @@ use crate::oracle::history::Says;
 use crate::script::{TRACE, marks};
 use crate::small_disk::{self, SmallDisk};
 use crate::support::{end_everything_marked, marked_processes};
-use corpus::Expected;
-use oracle::{History, Job, Row};
+use clock::Clock;
+use held::Held;
+use oracle::{Expected, Fire, History, Job, Row};
 use plan::{Act, Plan};
-use stage::{LOOK, Lives, Operator, Place, fake_time};
+use stage::{LOOK, Lives, Operator, Place, Time, fake_time};
 
 /// How many workers.
 const WORKERS: usize = 2;
@@ -39,7 +40,7 @@ const JOBS: usize = 6;
 const PACE: Duration = Duration::from_millis(250);
 /// How many runs that were handed over may wait to begin at once.
 const OPEN: usize = 12;
-/// How long something stays frozen, full, or held.
+/// How long something stays frozen or full, and how long after its clock was set the server knows.
 const MOMENT: Duration = Duration::from_millis(1200);
 /// How long after the last fault everything must be over.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -54,6 +55,9 @@ struct Campaign {
     folder: PathBuf,
     data: PathBuf,
     operator: Operator,
+    place: Place,
+    clock: Clock,
+    held: Held,
     server: Lives,
     workers: Vec<Lives>,
     faults: BTreeMap<String, usize>,
@@ -99,6 +103,7 @@ impl Campaign {
         let mut plan = Plan::new(arguments.seed, arguments.runs, JOBS, folder);
         let place = Place::free();
         place.configure(folder, data);
+        let clock = Clock::new(folder, i64::from(plan.skew()) * 3600);
         let server = Lives::server(Path::new(env!("CARGO_BIN_EXE_job_runner")), folder);
         let mut operator = Operator { to: place.http, token: String::new() };
         let until = Instant::now() + LEAVING;
@@ -120,6 +125,9 @@ impl Campaign {
             folder,
             data,
             operator,
+            place,
+            clock,
+            held: Held::default(),
             server,
             workers,
             faults: BTreeMap::new(),
@@ -132,21 +140,20 @@ impl Campaign {
     }
 
     async fn make_jobs(&mut self) {
-        // The scripts are whole.
-        let whole = json!({"title": "whole", "body": "{{ content|safe }}"});
-        let made = self.operator.insist("/operator/v1/templates", &whole).await.is_some();
         for (number, job) in self.plan.jobs.clone().into_iter().enumerate() {
-            let mut new = json!({
-                "title": format!("job{number}"), "script": job.script.text, "cron": format!("*/{} * * * * *", job.step),
-                "zone": "UTC", "concurrency": job.concurrency,
-            });
-            if made {
-                new["template"] = "whole".into();
+            let title = format!("template{number}");
+            let template = json!({"title": title, "body": job.template});
+            if self.operator.insist("/operator/v1/templates", &template).await.is_none() {
+                self.complaints.push(format!("the template {:?} was refused", shortened(&job.template)));
             }
+            let new = json!({
+                "title": format!("job{number}"), "script": job.script.text, "cron": format!("*/{} * * * * *", job.step),
+                "zone": "UTC", "concurrency": job.concurrency, "template": title,
+            });
             match self.operator.insist("/operator/v1/jobs", &new).await.and_then(|made| made["id"].as_i64()) {
                 Some(id) => {
                     // The second in which it was made may be one of its times or not.
-                    let from = Utc::now().timestamp() + 1;
+                    let from = self.clock.now() + 1;
                     let (step, expected) = (i64::from(job.step), job.script.expected);
                     self.jobs.push(Job { id, expected, step, from, to: i64::MAX });
                 }
@@ -172,6 +179,7 @@ impl Campaign {
                 tokio::time::sleep(PACE).await;
             }
             self.act(act).await;
+            self.held.let_go();
             self.largest = self.largest.max(self.server.resident_kib().unwrap_or(0));
             self.revive();
         }
@@ -246,26 +254,37 @@ impl Campaign {
                 small_disk::empty(&self.data);
             }
             Act::FullDisk => {}
-            Act::HoldConnections(count) => {
+            Act::SetClock(by) => self.set_clock(by).await,
+            Act::BadTemplate(body) => {
+                self.count("bad template");
+                let new = json!({"title": "bad", "body": body});
+                if let Some((200..300, _)) = self.operator.ask("POST", "/operator/v1/templates", Some(&new)) {
+                    self.complaints.push(format!("the template {:?} was taken", shortened(&body)));
+                }
+            }
+            Act::HoldConnections(count, seconds) => {
                 self.count("connections held");
-                let held: Vec<TcpStream> = (0..count).filter_map(|_| self.hold()).collect();
-                tokio::time::sleep(MOMENT).await;
-                drop(held);
+                self.held.hold(self.place, count, Duration::from_secs(seconds));
             }
         }
     }
 
-    /// A connection on which half a request was said.
-    fn hold(&self) -> Option<TcpStream> {
-        let mut stream = TcpStream::connect_timeout(&self.operator.to, LOOK).ok()?;
-        stream.write_all(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n").ok()?;
-        Some(stream)
+    async fn set_clock(&mut self, by: i64) {
+        let name = match self.clock.set(by) {
+            0 => return,
+            1800.. => "server's clock an hour forward",
+            1.. => "server's clock a minute forward",
+            -1799..=-1 => "server's clock some seconds back",
+            _ => "server's clock an hour back",
+        };
+        self.count(name);
+        tokio::time::sleep(MOMENT).await;
     }
 
     /// Whoever is gone lives again.
     fn revive(&mut self) {
         if self.server.ended().is_some() {
-            self.server.again(0);
+            self.server.again(Time::AsInFile(clock::file(&self.folder)));
         }
         for worker in &mut self.workers {
             if worker.ended().is_some() {
@@ -273,7 +292,7 @@ impl Campaign {
                 if skew != 0 && fake_time().is_some() {
                     *self.faults.entry("a worker's clock wrong by an hour".to_owned()).or_default() += 1;
                 }
-                worker.again(skew);
+                worker.again(Time::Wrong(skew));
             }
         }
     }
@@ -282,7 +301,7 @@ impl Campaign {
     async fn end(&mut self) -> History {
         for job in 0..self.jobs.len() {
             let path = format!("/operator/v1/jobs/{}/disable", self.jobs[job].id);
-            self.jobs[job].to = Utc::now().timestamp();
+            self.jobs[job].to = self.clock.latest();
             while self.operator.ask("POST", &path, Some(&json!({}))).is_none_or(|(status, _)| status >= 500) {
                 self.revive();
                 tokio::time::sleep(LOOK).await;
@@ -303,7 +322,7 @@ impl Campaign {
             jobs: self.jobs.clone(),
             accepted: self.accepted.clone(),
             marks: marks(&String::from_utf8_lossy(&trace)),
-            reasons: self.reasons().await,
+            fires: self.fires().await,
             survivors,
             leaked,
         }
@@ -332,20 +351,13 @@ impl Campaign {
         rows.into_iter().map(row).collect()
     }
 
-    /// Times with a recorded reason; where several are one record, all of them.
-    async fn reasons(&self) -> BTreeSet<(i64, i64)> {
-        let Some(mut store) = self.store().await else { return BTreeSet::new() };
+    /// What is recorded of times without a run.
+    async fn fires(&self) -> Vec<Fire> {
+        let Some(mut store) = self.store().await else { return Vec::new() };
         let question = "SELECT job, due, reason FROM fire";
         let fires: Vec<(i64, i64, String)> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
-        let mut reasons = BTreeSet::new();
-        for (job, due, reason) in fires {
-            let further =
-                reason.strip_prefix("this and ").and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
-            let step = self.jobs.iter().find(|known| known.id == job).map_or(1, |known| known.step);
-            let times = (due.div_euclid(1_000_000)..).filter(|second| second.rem_euclid(60) % step == 0);
-            reasons.extend(times.take(1 + further.unwrap_or(0)).map(|due| (job, due)));
-        }
-        reasons
+        let fire = |(job, due, reason): (i64, i64, String)| Fire { job, due: due.div_euclid(1_000_000), reason };
+        fires.into_iter().map(fire).collect()
     }
 
     /// Who lives of runs that are over.
@@ -405,4 +417,9 @@ impl Campaign {
         breaches.iter().for_each(|breach| println!("{breach}"));
         println!("faults injected {}, {}", self.faults.values().sum::<usize>(), oracle::sum(breaches));
     }
+}
+
+/// The beginning of a text, for a line.
+fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
 }

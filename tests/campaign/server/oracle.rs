@@ -3,8 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::corpus::Expected;
 use crate::oracle::history::{Mark, Says};
+
+/// What must become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It says that it begins, and its result is this.
+    Success(bool),
+    /// Nothing of it is executed, so it fails in silence.
+    NoExecution,
+    /// It ends or stops who watches over it: it may be executed once more, under another attempt, or be failed.
+    Anything,
+}
 
 /// A run as the server has it in the end.
 #[derive(Clone, Debug)]
@@ -31,6 +41,15 @@ pub struct Job {
     pub to: i64,
 }
 
+/// What is recorded of a time of a job.
+#[derive(Clone, Debug)]
+pub struct Fire {
+    pub job: i64,
+    /// Which time, in seconds since the epoch.
+    pub due: i64,
+    pub reason: String,
+}
+
 /// Everything that was seen.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -39,8 +58,8 @@ pub struct History {
     /// What was accepted, and what must become of it.
     pub accepted: BTreeMap<i64, Expected>,
     pub marks: Vec<Mark>,
-    /// Times at which a job was due and that have a recorded reason, by job.
-    pub reasons: BTreeSet<(i64, i64)>,
+    /// What is recorded of times at which a job was due.
+    pub fires: Vec<Fire>,
     /// Processes that live when everything is over.
     pub survivors: Vec<String>,
     /// Files, exit codes, memory.
@@ -140,16 +159,37 @@ fn nothing_is_doubled(history: &History) -> Vec<Breach> {
 
 /// Each time of a schedule has a run, or a reason that is written down.
 fn every_time_is_explained(history: &History) -> Vec<Breach> {
-    let runs: BTreeSet<(i64, i64)> = history.rows.iter().map(|row| (row.job, row.due)).collect();
     let mut found = Vec::new();
     for job in &history.jobs {
-        // The fields of a cron expression begin anew with each minute.
-        let times = (job.from..job.to).filter(|second| second.rem_euclid(60) % job.step == 0);
-        for due in times.filter(|due| !runs.contains(&(job.id, *due)) && !history.reasons.contains(&(job.id, *due))) {
+        let runs: BTreeSet<i64> = history.rows.iter().filter(|row| row.job == job.id).map(|row| row.due).collect();
+        let reasons = reasons(history, job, &runs);
+        for due in times(job, job.from, job.to).filter(|due| !runs.contains(due) && !reasons.contains(due)) {
             found.push(Breach(Rule::UnexplainedTimes, format!("job {} has neither run nor reason for {due}", job.id)));
         }
     }
     found
+}
+
+/// The times of a job. The fields of a cron expression begin anew with each minute.
+fn times(job: &Job, from: i64, to: i64) -> impl Iterator<Item = i64> {
+    (from..to).filter(|second| second.rem_euclid(60) % job.step == 0)
+}
+
+/// The times of a job that have a recorded reason. One record may be of many times, which are counted up to a bound: beyond
+/// it, it is of all up to the next run.
+fn reasons(history: &History, job: &Job, runs: &BTreeSet<i64>) -> BTreeSet<i64> {
+    let mut explained = BTreeSet::new();
+    for Fire { due, reason, .. } in history.fires.iter().filter(|fire| fire.job == job.id) {
+        let more = reason.strip_prefix("this and ").unwrap_or_default();
+        let next = runs.range(due + 1..).next().copied().unwrap_or(job.to);
+        let further = more.split(' ').next().and_then(|count| count.parse::<usize>().ok());
+        if more.starts_with("at least ") {
+            explained.extend(times(job, *due, next));
+        } else {
+            explained.extend(times(job, *due, job.to).take(1 + further.unwrap_or(0)));
+        }
+    }
+    explained
 }
 
 /// The sum, as one line.

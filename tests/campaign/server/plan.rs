@@ -6,18 +6,21 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::corpus::Hostile;
+use super::templates;
 
 /// A job that is due every few seconds.
 #[derive(Clone, Debug)]
 pub struct PlannedJob {
     pub script: Hostile,
+    /// What is around it.
+    pub template: String,
     /// From one time to the next, in seconds.
     pub step: u32,
     pub concurrency: &'static str,
 }
 
 /// Something that is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     KillServer,
     KillWorker(usize),
@@ -29,8 +32,22 @@ pub enum Act {
     /// The worker stands still for a moment.
     Freeze(usize),
     FullDisk,
-    /// Somebody holds so many connections open and says half a request on each.
-    HoldConnections(usize),
+    /// The server's clock is set forward by so many seconds, or back.
+    SetClock(i64),
+    /// A template is sent that must be refused.
+    BadTemplate(String),
+    /// Somebody holds so many connections open for so many seconds, and says half of something on each.
+    HoldConnections(usize, u64),
+}
+
+/// By how much the server's clock is set: by an hour, or by as little as a wrong clock is put right.
+fn step(rng: &mut Rng) -> i64 {
+    match rng.u32(..10) {
+        0..=3 => 3600,
+        4..=5 => -3600,
+        6..=7 => rng.i64(60..120),
+        _ => -rng.i64(5..30),
+    }
 }
 
 /// How a worker's clock is wrong, in hours.
@@ -52,6 +69,7 @@ impl Plan {
         let concurrency = ["wait", "allow", "skip"];
         let job = |drawing: &mut Rng| PlannedJob {
             script: Hostile::draw_short(drawing, folder),
+            template: templates::good(drawing),
             step: [2, 3, 4, 5, 6][drawing.usize(..5)],
             concurrency: concurrency[drawing.usize(..3)],
         };
@@ -72,8 +90,10 @@ impl Plan {
             60..=64 => Act::RestartServer,
             65..=71 => Act::HandOver(worker),
             72..=76 => Act::Freeze(worker),
-            77..=84 => Act::FullDisk,
-            _ => Act::HoldConnections(1 + rng.usize(..200)),
+            77..=82 => Act::FullDisk,
+            83..=88 => Act::SetClock(step(rng)),
+            89..=92 => Act::BadTemplate(templates::bad(rng)),
+            _ => Act::HoldConnections(1 + rng.usize(..400), rng.u64(1..20)),
         };
         (pause, act)
     }

@@ -12,6 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::clock;
+
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often is looked.
@@ -29,8 +31,8 @@ pub fn fake_time() -> Option<&'static str> {
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub http: SocketAddr,
-    broadcaster: SocketAddr,
-    events: SocketAddr,
+    pub broadcaster: SocketAddr,
+    pub events: SocketAddr,
 }
 
 impl Place {
@@ -46,7 +48,7 @@ impl Place {
         let Self { http, broadcaster, events } = self;
         let ini = format!(
             "[job_runner]\nwebsocket_listen = none\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\n\
-             events_listen = {events}\nannounce_interval = 1\n",
+             events_listen = {events}\nannounce_interval = 1\nping_interval = 20\n",
             data.display()
         );
         fs::write(folder.join("server.ini"), ini).expect("the configuration");
@@ -89,25 +91,34 @@ pub struct Lives {
     child: Child,
 }
 
+/// What time it is for a process.
+#[derive(Clone, Debug)]
+pub enum Time {
+    /// Wrong by so many hours for all of its life.
+    Wrong(i32),
+    /// As far ahead as a file says, at each moment.
+    AsInFile(PathBuf),
+}
+
 impl Lives {
     pub fn server(program: &Path, folder: &Path) -> Self {
         let config = folder.join("server.ini").display().to_string();
-        Self::begin("server", program, vec!["serve".to_owned(), "--config".to_owned(), config], folder, 0)
+        Self::begin("server", program, vec!["serve".to_owned(), "--config".to_owned(), config], folder, Time::AsInFile(clock::file(folder)))
     }
 
     pub fn worker(program: &Path, folder: &Path, key: &str, skew: i32) -> Self {
         let config = folder.join(key).join("worker.ini").display().to_string();
-        Self::begin(key, program, vec!["--config-path".to_owned(), config], folder, skew)
+        Self::begin(key, program, vec!["--config-path".to_owned(), config], folder, Time::Wrong(skew))
     }
 
-    fn begin(name: &str, program: &Path, arguments: Vec<String>, folder: &Path, skew: i32) -> Self {
-        let child = spawn(name, program, &arguments, folder, skew);
+    fn begin(name: &str, program: &Path, arguments: Vec<String>, folder: &Path, time: Time) -> Self {
+        let child = spawn(name, program, &arguments, folder, time);
         Self { name: name.to_owned(), program: program.to_owned(), arguments, folder: folder.to_owned(), child }
     }
 
-    /// The next life, with a clock that is wrong by so many hours.
-    pub fn again(&mut self, skew: i32) {
-        self.child = spawn(&self.name, &self.program, &self.arguments, &self.folder, skew);
+    /// The next life.
+    pub fn again(&mut self, time: Time) {
+        self.child = spawn(&self.name, &self.program, &self.arguments, &self.folder, time);
     }
 
     pub fn pid(&self) -> i32 {
@@ -155,7 +166,7 @@ impl Drop for Lives {
     }
 }
 
-fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, skew: i32) -> Child {
+fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, time: Time) -> Child {
     let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log"))).expect("a log");
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -164,9 +175,17 @@ fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, skew: 
             command.env_remove(&*name);
         }
     }
-    if let Some(library) = fake_time().filter(|_| skew != 0) {
-        command.env("LD_PRELOAD", library).env("FAKETIME", format!("{skew:+}h")).env("DONT_FAKE_MONOTONIC", "1");
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    if let Some(library) = fake_time() {
+        let preloaded = match time {
+            Time::Wrong(0) => &mut command,
+            Time::Wrong(hours) => command.env("LD_PRELOAD", library).env("FAKETIME", format!("{hours:+}h")),
+            // It is looked at once a second.
+            Time::AsInFile(file) => command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", file)
+                .env("FAKETIME_CACHE_DURATION", "1"),
+        };
+        preloaded.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
     let command = command.args(arguments).env("FIXTURE_HOME", folder).stdin(Stdio::null());
     command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("the program")
