@@ -103,7 +103,13 @@ pub enum Time {
 impl Lives {
     pub fn server(program: &Path, folder: &Path) -> Self {
         let config = folder.join("server.ini").display().to_string();
-        Self::begin("server", program, vec!["serve".to_owned(), "--config".to_owned(), config], folder, Time::AsInFile(clock::file(folder)))
+        Self::begin(
+            "server",
+            program,
+            vec!["serve".to_owned(), "--config".to_owned(), config],
+            folder,
+            Time::AsInFile(clock::file(folder)),
+        )
     }
 
     pub fn worker(program: &Path, folder: &Path, key: &str, skew: i32) -> Self {
