@@ -26,7 +26,7 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
     let mut watch = Watch::new(client, run);
     loop {
         match watch.next().await? {
-            Seen::Run(run) if !run.state.is_over() => {}
+            Seen::Run(run) if !run.state.is_over() => watch.say_waits(&run),
             Seen::Log => {}
             Seen::Run(_) | Seen::Closed => return watch.conclude(OK),
         }

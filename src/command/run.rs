@@ -83,6 +83,9 @@ async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) ->
         };
         let Seen::Run(run) = seen else { continue };
         if !run.state.is_over() {
+            if !quiet {
+                watch.say_waits(&run);
+            }
             continue;
         }
         if !quiet {

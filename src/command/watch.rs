@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::{Client, Lines};
 use super::exit::{BY_SIGNAL, FAILURE, Failure, OK, TIMED_OUT, UNAVAILABLE, say, written};
+use super::table::shown;
 use crate::rest::Backoff;
 use crate::wire::operator::{Line, Run, State};
 
@@ -27,6 +28,8 @@ pub struct Watch {
     printed: usize,
     again: usize,
     out: Output,
+    /// Why the run waits, as far as that was said.
+    waits: Option<String>,
 }
 
 /// What became of the output so far.
@@ -54,7 +57,7 @@ pub enum Seen {
 impl Watch {
     /// Watches a run from its beginning.
     pub fn new(client: Client, run: i64) -> Self {
-        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, out: Output::Open }
+        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, out: Output::Open, waits: None }
     }
 
     /// What happens next. May be dropped and asked again.
@@ -80,6 +83,15 @@ impl Watch {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Says why the run waits, where that has changed.
+    pub fn say_waits(&mut self, run: &Run) {
+        let waits = run.waits.as_ref().map(|waits| waits.text.clone());
+        if let Some(why) = waits.as_ref().filter(|_| waits != self.waits) {
+            say(format_args!("run {} waits: {}", run.id, shown(why)));
+        }
+        self.waits = waits;
     }
 
     /// A server that restarts is back soon.

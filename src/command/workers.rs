@@ -28,6 +28,10 @@ async fn list(args: List) -> Result<u8, Failure> {
         for (worker, clock) in answer.workers.iter().filter_map(|worker| Some((worker, worker.clock.as_ref()?))) {
             say(format_args!("worker {}: {}", shown(&worker.title), shown(clock)));
         }
+        for worker in answer.workers.iter().filter(|worker| !worker.held.is_empty()) {
+            let why = worker.held.iter().map(|held| held.text.as_str()).collect::<Vec<_>>().join("; ");
+            say(format_args!("worker {} claims no runs: {}", shown(&worker.title), shown(&why)));
+        }
     }
     Ok(OK)
 }
@@ -39,7 +43,7 @@ fn row(worker: &Worker) -> [String; 11] {
         worker.title.clone(),
         worker.pools.join(", "),
         if worker.enabled { "yes" } else { "no" }.to_owned(),
-        worker.state.word().to_owned(),
+        if worker.held.is_empty() { worker.state.word().to_owned() } else { format!("{}, held", worker.state.word()) },
         or_dash(worker.answered.as_deref().map(local)),
         or_dash(worker.version.clone()),
         worker.runs.to_string(),

@@ -3,9 +3,8 @@
 //! What runs is kept, kills and pings go on. Each bound that stops the claims is lower than the one that lets them go
 //! on, so that a state at the border is told once.
 
-use std::fmt;
-
 use crate::execution::Means;
+use crate::run::lack::Lack;
 
 #[cfg(test)]
 mod tests;
@@ -37,46 +36,6 @@ pub struct Bounds {
     pub seats: u32,
     /// How many bytes must be free on a disk.
     pub min_free_bytes: u64,
-}
-
-/// What there is too little of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lack {
-    /// Too many results wait.
-    Backlog(usize),
-    /// The outbox cannot be written.
-    Outbox(String),
-    /// Something could not be launched.
-    Launch(String),
-    /// Bytes on the disk that a key names.
-    Bytes(&'static str, u64),
-    /// Files there.
-    Files(&'static str, u64),
-    /// Descriptors.
-    Descriptors(u64),
-}
-
-impl fmt::Display for Lack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Backlog(waiting) => write!(f, "{waiting} results wait to be taken by the server"),
-            Self::Outbox(why) => write!(f, "{why}"),
-            Self::Launch(why) => write!(f, "{why}"),
-            Self::Bytes(key, left) => write!(f, "{left} bytes are free where {key} is"),
-            Self::Files(key, left) => write!(f, "{left} more files can be made where {key} is"),
-            Self::Descriptors(left) => write!(f, "{left} more files can be opened"),
-        }
-    }
-}
-
-impl Lack {
-    /// Whether it is the same lack, be it larger or smaller.
-    fn is_kind_of(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Bytes(key, _), Self::Bytes(other, _)) | (Self::Files(key, _), Self::Files(other, _)) => key == other,
-            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
-        }
-    }
 }
 
 /// What changed with a decision, which is when it is told.
@@ -128,7 +87,7 @@ impl Admission {
     /// Decides anew.
     pub fn judge(&mut self, facts: &Facts, bounds: Bounds) -> Change {
         let before = std::mem::take(&mut self.lacks);
-        let held = |lack: &Lack| before.iter().any(|other| other.is_kind_of(lack));
+        let held = |lack: &Lack| before.iter().any(|other| other.kind() == lack.kind());
         self.lacks = lacks(facts, bounds, held);
         let news = self.lacks.iter().any(|lack| !held(lack));
         match (before.is_empty(), self.lacks.is_empty()) {
@@ -149,11 +108,11 @@ fn lacks(facts: &Facts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -> Vec<Lac
         }
     };
     for room in &facts.means.rooms {
-        least(room.bytes, bounds.min_free_bytes, Lack::Bytes(room.key, room.bytes));
-        least(room.files, FILES, Lack::Files(room.key, room.files));
+        least(room.bytes, bounds.min_free_bytes, Lack::Bytes(room.key.into(), room.bytes));
+        least(room.files, FILES, Lack::Files(room.key.into(), room.files));
     }
     least(facts.means.descriptors, DESCRIPTORS, Lack::Descriptors(facts.means.descriptors));
-    let backlog = Lack::Backlog(facts.backlog);
+    let backlog = Lack::Backlog(facts.backlog as u64);
     let most = BACKLOG_A_SEAT.saturating_mul(bounds.seats as usize);
     if facts.backlog >= if held(&backlog) { most.div_ceil(2) } else { most } {
         lacks.push(backlog);

@@ -57,13 +57,14 @@ impl Attendance {
     pub(super) async fn attend(mut self) {
         let mut told = None;
         let mut listens = Instant::now();
-        while let Some(reason) = self.wait(told, listens).await {
+        while let Some(reason) = self.wait(told.as_ref(), listens).await {
             if reason == Reason::Call {
                 listens = Instant::now() + PAUSE;
             }
             let stand = self.tell(reason).await;
+            let has_left = stand.as_ref().is_some_and(|stand| stand.duty == Duty::Offline);
             told = stand.or(told);
-            if stand.is_some_and(|stand| stand.duty == Duty::Offline) {
+            if has_left {
                 self.dismissed.cancel();
                 return;
             }
@@ -71,11 +72,11 @@ impl Attendance {
     }
 
     /// Waits until there is something to tell; nothing when there never will be. Calls are heard from an instant on.
-    async fn wait(&mut self, told: Option<Stand>, listens: Instant) -> Option<Reason> {
+    async fn wait(&mut self, told: Option<&Stand>, listens: Instant) -> Option<Reason> {
         let now = self.posture.borrow_and_update().stand();
         let rests = !matches!(now.duty, Duty::Starting | Duty::Awake);
         let news = async {
-            if told == Some(now) {
+            if told == Some(&now) {
                 let other = self.posture.wait_for(|posture| posture.stand() != now).await;
                 return other.is_ok().then_some(Reason::Ours);
             }
@@ -99,8 +100,8 @@ impl Attendance {
         let mut backoff = Backoff::default();
         let pinged = reason == Reason::Ping;
         loop {
-            let posture = *self.posture.borrow_and_update();
-            match self.context.client.tell(&self.facts(posture), pinged).await {
+            let posture = self.posture.borrow_and_update().clone();
+            match self.context.client.tell(&self.facts(&posture), pinged).await {
                 Ok(request) => {
                     if let Some(request) = request
                         && let Some(inbox) = self.inbox.upgrade()
@@ -125,10 +126,11 @@ impl Attendance {
         }
     }
 
-    fn facts(&self, posture: Posture) -> Facts {
+    fn facts(&self, posture: &Posture) -> Facts {
         Facts {
             concurrent_jobs: posture.concurrent_jobs,
             duty: posture.duty,
+            held: posture.held.clone(),
             seats_taken: posture.seats_taken,
             outbox: u32::try_from(*self.context.reporter.backlog().borrow()).unwrap_or(u32::MAX),
             restarts: self.context.restarts,

@@ -21,6 +21,7 @@ use crate::execution::{self, Means};
 use crate::report::{KillEntry, KillPhase, Memory};
 use crate::rest::{Backoff, Open};
 use crate::run::conduct::{Conduct, Effect, Input, Leave};
+use crate::run::lack;
 use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
 
 /// Pings are answered this often at most.
@@ -170,6 +171,7 @@ impl Keeper {
         context.resting.send_replace(!conduct.takes_runs());
         let posture = Posture {
             duty: if conduct.takes_runs() { Duty::Starting } else { Duty::Asleep },
+            held: Vec::new(),
             concurrent_jobs: context.settings().concurrent_jobs,
             seats_taken: 0,
             follows: None,
@@ -282,13 +284,18 @@ impl Keeper {
         };
         let posture = Posture {
             duty,
+            held: self.admission.lacks().to_vec(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),
             follows: self.conduct.follows(),
             done: self.conduct.remembered().done,
             leave: self.leave,
         };
-        self.posture.send_if_modified(|before| std::mem::replace(before, posture) != posture);
+        self.posture.send_if_modified(|before| {
+            let changed = *before != posture;
+            *before = posture;
+            changed
+        });
     }
 
     fn told(&mut self, message: Message) {
@@ -344,12 +351,17 @@ impl Keeper {
             Message::Settings(settings) => {
                 self.seats.resize(settings.concurrent_jobs);
                 self.context.settings.send_replace(settings);
+                self.judge();
             }
             Message::Drain => {
                 self.context.draining.cancel();
                 self.hints.clear();
             }
-            Message::Begun => self.begun = true,
+            Message::Begun => {
+                self.begun = true;
+                // What is told first says it.
+                self.judge();
+            }
             Message::Asked(request) => {
                 let Request { id, action, pace } = request;
                 tracing::debug!(
@@ -488,16 +500,12 @@ impl Keeper {
             Change::Held => tracing::warn!(
                 target: "job_runner_worker.enqueuer",
                 "no runs are claimed for the time being: {}; what runs goes on",
-                self.lacks().join("; ")
+                lack::in_words(self.admission.lacks())
             ),
             Change::Released => {
                 tracing::warn!(target: "job_runner_worker.enqueuer", "there is enough of everything; runs are claimed again");
             }
         }
-    }
-
-    fn lacks(&self) -> Vec<String> {
-        self.admission.lacks().iter().map(ToString::to_string).collect()
     }
 
     fn begin(&mut self, run: RunId, begin: Begin, seat: Seat) {
@@ -579,6 +587,9 @@ impl Keeper {
             return;
         }
         self.pinged = Some(Instant::now());
+        // So that the answer says it, also where nothing was announced since.
+        self.judge();
+        self.stand();
         self.bell.pinged.notify_one();
     }
 
@@ -599,7 +610,7 @@ impl Keeper {
         Status {
             draining: self.draining(),
             duty: self.posture.borrow().duty.word(),
-            held: self.lacks(),
+            held: self.admission.lacks().iter().map(ToString::to_string).collect(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),
             hints: self.hints.len(),

@@ -1,13 +1,16 @@
 //! Where the worker stands as a whole, as the keeper sees it.
 
 use crate::run::conduct::Leave;
+use crate::run::lack::{self, Lack};
 use crate::run::{Duty, RequestId};
 
 /// All of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posture {
     /// What it does.
     pub duty: Duty,
+    /// Why it claims no runs for the time being, though it is awake.
+    pub held: Vec<Lack>,
     /// How many runs it does at once.
     pub concurrent_jobs: u32,
     /// How many seats are taken.
@@ -21,9 +24,10 @@ pub struct Posture {
 }
 
 /// What of it is told at once when it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Stand {
     pub(super) duty: Duty,
+    held: Vec<Lack>,
     concurrent_jobs: u32,
     follows: Option<RequestId>,
     done: Option<RequestId>,
@@ -32,6 +36,14 @@ pub(super) struct Stand {
 impl Posture {
     pub(super) fn stand(&self) -> Stand {
         let Self { duty, concurrent_jobs, follows, done, .. } = *self;
-        Stand { duty, concurrent_jobs, follows, done }
+        Stand { duty, held: self.held.clone(), concurrent_jobs, follows, done }
+    }
+}
+
+/// How much is left of what is lacking changes all the time, and is told with the next change.
+impl PartialEq for Stand {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |stand: &Self| (stand.duty, stand.concurrent_jobs, stand.follows, stand.done);
+        rest(self) == rest(other) && lack::are_alike(&self.held, &other.held)
     }
 }

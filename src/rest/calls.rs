@@ -13,11 +13,12 @@ use super::client::{Client, Written};
 use super::failure::Failure;
 use super::trace::Trace;
 use crate::run::claim::Seen;
+use crate::run::lack::Lack;
 use crate::run::{Attempt, Duty, KillId, Outcome, Request, RequestId, RunId};
 use crate::wire::resources::{
     Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, WorkerTells, run_id_of,
 };
-use crate::wire::{action, resources, time};
+use crate::wire::{action, lack, resources, time};
 
 #[cfg(test)]
 mod tests;
@@ -51,12 +52,14 @@ pub struct RunView {
 }
 
 /// What we tell of ourselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// How many runs at once.
     pub concurrent_jobs: u32,
     /// What we do.
     pub duty: Duty,
+    /// Why we claim no runs for the time being.
+    pub held: Vec<Lack>,
     /// How many seats are taken.
     pub seats_taken: u32,
     /// How many results wait.
@@ -223,6 +226,7 @@ impl Client {
             concurrent_jobs: facts.concurrent_jobs,
             tells: self.acts().then_some(WorkerTells {
                 duty: facts.duty.word(),
+                held: lack::list(&facts.held),
                 seats_taken: facts.seats_taken,
                 outbox: facts.outbox,
                 restarts: facts.restarts,

@@ -9,6 +9,7 @@ pub mod excerpt;
 mod id;
 mod instance;
 mod key;
+pub mod lack;
 mod order;
 mod outcome;
 mod policy;

@@ -4,16 +4,19 @@
 //! would have to refuse. A request that the worker may know of already is never dropped in silence; another takes its
 //! place.
 
+use std::fmt;
+
 use chrono::TimeDelta;
 
 use super::model::{Instant, Worker};
+use crate::run::lack::{self, Lack};
 use crate::run::{Action, Duty, Pace, Request};
 
 #[cfg(test)]
 mod tests;
 
 /// What a worker told of itself. One of the original kind does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What it does.
     pub duty: Duty,
@@ -25,6 +28,8 @@ pub struct Report {
     pub outbox: u32,
     /// Whether it can restart.
     pub restarts: bool,
+    /// What it has too little of to claim runs.
+    pub held: Vec<Lack>,
 }
 
 /// The latest request to a worker.
@@ -125,8 +130,84 @@ pub fn clock_in_words(worker: &Worker) -> Option<String> {
 #[must_use]
 pub fn takes_runs(worker: &Worker) -> bool {
     let rests = worker.open_request().is_some_and(|asked| asked.request.action != Action::Wake);
-    let duty = worker.report.map_or(Duty::Awake, |report| report.duty);
+    let duty = worker.report.as_ref().map_or(Duty::Awake, |report| report.duty);
     !rests && matches!(duty, Duty::Starting | Duty::Awake)
+}
+
+/// Why a worker takes no new runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// Somebody disabled it.
+    Disabled,
+    /// It was never heard of.
+    NeverAnswered,
+    /// It has not answered for too long.
+    Silent,
+    /// This is asked of it.
+    Asked(Action),
+    /// It takes no new runs, and has some.
+    Draining,
+    /// It takes no new runs, and has none.
+    Asleep,
+    /// It has left.
+    Offline,
+    /// It has too little of these.
+    Held(Vec<Lack>),
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => write!(f, "is disabled"),
+            Self::NeverAnswered => write!(f, "has never answered"),
+            Self::Silent => write!(f, "does not answer"),
+            Self::Asked(action) => write!(f, "is asked to {}", action.word()),
+            Self::Draining => write!(f, "finishes what it has"),
+            Self::Asleep => write!(f, "sleeps"),
+            Self::Offline => write!(f, "has left"),
+            Self::Held(lacks) => write!(f, "claims no runs: {}", lack::in_words(lacks)),
+        }
+    }
+}
+
+impl Unready {
+    /// Whether it is the same reason, be it that more or less is left of what is lacking.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Held(lacks), Self::Held(others)) => lack::are_alike(lacks, others),
+            _ => self == other,
+        }
+    }
+}
+
+/// What an awake worker has too little of to claim runs.
+#[must_use]
+pub fn held(worker: &Worker) -> &[Lack] {
+    match &worker.report {
+        Some(Report { duty: Duty::Starting | Duty::Awake, held, .. }) => held,
+        _ => &[],
+    }
+}
+
+/// Why a worker takes no new runs, if it does not.
+#[must_use]
+pub fn unready(worker: &Worker, is_silent: bool) -> Option<Unready> {
+    let duty = worker.report.as_ref().map(|report| report.duty);
+    if !worker.enqueue_is_enabled {
+        return Some(Unready::Disabled);
+    }
+    match duty {
+        _ if worker.heard().is_none() => return Some(Unready::NeverAnswered),
+        Some(Duty::Offline) => return Some(Unready::Offline),
+        _ if is_silent => return Some(Unready::Silent),
+        Some(Duty::Draining) => return Some(Unready::Draining),
+        Some(Duty::Asleep) => return Some(Unready::Asleep),
+        Some(Duty::Starting | Duty::Awake) | None => {}
+    }
+    let asked = worker.open_request().map(|asked| asked.request.action).filter(|action| *action != Action::Wake);
+    let lacks = held(worker);
+    asked.map(Unready::Asked).or_else(|| (!lacks.is_empty()).then(|| Unready::Held(lacks.to_vec())))
 }
 
 /// What becomes of a wish.
@@ -162,7 +243,7 @@ pub enum Cannot {
 /// # Errors
 /// Why it cannot.
 pub fn ask(worker: &Worker, action: Action, pace: Pace) -> Result<Verdict, Cannot> {
-    let Some(report) = worker.report else {
+    let Some(report) = &worker.report else {
         return Err(match worker.heard() {
             Some(_) => Cannot::OriginalKind(action),
             None => Cannot::Never(action),

@@ -149,7 +149,7 @@ pub fn event_of(item: Item) -> Option<Event> {
         Item::RunReturned(run) => Some(Event::RunReturned(run)),
         Item::KillEnqueued(kill) => Some(Event::KillEnqueued(kill)),
         Item::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
-        Item::RunScheduled(_) | Item::RunGivenBack(_) | Item::RunLog(..) => None,
+        Item::RunScheduled(_) | Item::RunWaits(_) | Item::RunGivenBack(_) | Item::RunLog(..) => None,
         Item::KillAsked(_) | Item::JobChanged(_) | Item::WorkerChanged(_) | Item::ThingsChanged => None,
     }
 }

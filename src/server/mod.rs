@@ -7,7 +7,7 @@
 //! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 //!
 //! `http` accepts connections and bounds what a peer can hold; `zmtp` does so for the two ZeroMQ ports. `terminal` renders
-//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent,
+//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent, `waiting` why runs wait,
 //! `instances` which of several under one key works; `readiness` answers whether
 //! the store can be written.
 
@@ -44,6 +44,7 @@ pub mod store;
 pub mod terminal;
 pub mod token;
 pub mod uplink;
+pub mod waiting;
 mod zmtp;
 
 use std::io;
@@ -68,6 +69,7 @@ use presence::Presence;
 pub use settings::{Settings, WorkerWrites};
 use store::{Store, StoreError};
 use token::OperatorToken;
+use waiting::Waiting;
 
 /// How long the parts of a server may take to end beyond what requests are given, and its store to be closed.
 const STOP: Duration = Duration::from_secs(10);
@@ -154,6 +156,7 @@ impl Server {
             events: Events::default(),
             presence: Presence::default(),
             instances,
+            waiting: Waiting::default(),
             stop: stop.clone(),
         });
         let routes = api::routes()

@@ -16,6 +16,8 @@ const ROOM: usize = 4096;
 pub enum Item {
     /// A run was made, or its time has changed: somebody may have to announce it.
     RunScheduled(RunId),
+    /// A run that is due waits for another reason than before, or for none any more.
+    RunWaits(RunId),
     /// A run was claimed.
     RunEnqueued(RunId),
     /// A run was given back or lost, and may be claimed again.

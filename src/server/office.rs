@@ -16,6 +16,7 @@ use super::session::Session;
 use super::settings::Settings;
 use super::store::Store;
 use super::token::OperatorToken;
+use super::waiting::Waiting;
 
 /// What everything in the server works with. Shared, never changed.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Office {
     pub presence: Presence,
     /// Which instance of each worker is at work.
     pub instances: Instances,
+    /// Why runs that are due wait.
+    pub waiting: Waiting,
     /// Is cancelled when the server stops: no answer may last longer.
     pub stop: CancellationToken,
 }

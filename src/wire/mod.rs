@@ -9,6 +9,7 @@ pub mod event;
 pub mod feed;
 pub mod hmac;
 pub mod instance;
+pub mod lack;
 pub mod operator;
 pub mod reference;
 pub mod resources;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lack::Lacking;
+
 /// Where it is all served.
 pub const BASE: &str = "/operator/v1";
 
@@ -42,6 +44,18 @@ pub struct Run {
     pub retry_of: Option<i64>,
     /// Whether somebody asked for it, rather than the schedule.
     pub manual: bool,
+    /// Why nobody has claimed it, where it is due and has to wait.
+    #[serde(default)]
+    pub waits: Option<RunWaits>,
+}
+
+/// Why a run waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunWaits {
+    /// The reason, in a word: `nobody_takes`, `no_free_slot`, `empty_pool` …
+    pub reason: String,
+    /// The same for people, with the workers' own reasons.
+    pub text: String,
 }
 
 /// Where a run stands.
@@ -168,6 +182,19 @@ pub struct Worker {
     /// How its clock differs from the server's, in words, where that is more than a few seconds.
     #[serde(default)]
     pub clock: Option<String>,
+    /// What it has too little of to claim runs, as it said, though it is awake.
+    #[serde(default)]
+    pub held: Vec<Held>,
+}
+
+/// Something of which a worker has too little to claim runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What, and how much is left of it.
+    #[serde(flatten)]
+    pub lacking: Lacking,
+    /// The same for people.
+    pub text: String,
 }
 
 /// Where a worker stands.

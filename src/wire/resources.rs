@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lack::Lacking;
 use super::time;
 use crate::run::claim::Seen;
 use crate::run::{Attempt, Cause, Exit, Outcome, RunId};
@@ -251,10 +252,13 @@ pub struct WorkerPatch {
 }
 
 /// What a worker tells of itself.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct WorkerTells {
     /// What it does: the word of a [`crate::run::Duty`].
     pub duty: &'static str,
+    /// What it has too little of to claim runs, where that is so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Lacking>,
     /// How many of its seats are taken.
     pub seats_taken: u32,
     /// How many results wait in its outbox.

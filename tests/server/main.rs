@@ -23,6 +23,7 @@ mod fixture;
 mod health;
 mod hired;
 mod hostile_templates;
+mod holding;
 mod http;
 mod instances;
 mod logs;

@@ -33,6 +33,7 @@ fn a_run_ends_the_command_as_it_ended() {
             attempt: 1,
             retry_of: None,
             manual: true,
+            waits: None,
         };
         assert_eq!(exit_code(&run), expected, "{run:?}");
     }

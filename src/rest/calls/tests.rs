@@ -61,6 +61,7 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     client.tell_kill_taken(kill_1()).await.expect("accepted");
     client.tell_kill_executed(kill_1()).await.expect("accepted");
     let facts = Facts {
+        held: Vec::new(),
         concurrent_jobs: 4,
         duty: Duty::Awake,
         seats_taken: 1,

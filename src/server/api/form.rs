@@ -113,6 +113,11 @@ impl Form {
         self.field(name, "text", Wrong::Value, |value| value.as_str().map(str::to_owned))
     }
 
+    /// A field as it is; nothing where it is null or missing.
+    pub fn json(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
     /// The path of one of a resource: its id.
     pub fn one(&self, name: &str, resource: Resource) -> Result<Option<Option<i64>>, Wrong> {
         let what = format!("the path of a {}, like {}", resource.name(), resource.path(1));

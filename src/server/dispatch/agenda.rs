@@ -83,7 +83,7 @@ impl Agenda {
             Item::WorkerChanged(_) => self.roster = true,
             // What was taken away took runs with it.
             Item::ThingsChanged => (self.roster, self.plans) = (true, true),
-            Item::RunLog(..) => {}
+            Item::RunWaits(_) | Item::RunLog(..) => {}
         }
     }
 }

@@ -24,11 +24,13 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::model::{self, JobId, WorkerId};
+use super::model::{self, JobId, PoolId, WorkerId};
+use super::duty::Unready;
 use super::news::{Item, Listener};
 use super::office::Office;
 use super::schedule::enqueue::Reason;
 use super::store::{Look, Offer, Started, Store, StoreError};
+use super::waiting::Waits;
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
 use agenda::Agenda;
 use limits::{Found, Limits};
@@ -448,39 +450,100 @@ impl Dispatcher {
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
         let zone = self.office.settings.time_zone;
         let look = self.store()?.look(job, self.roster.crew(), zone, (self.clock)()).await?;
-        let (pool, offers) = look.map_or((None, Vec::new()), |Look { pool, offers }| (Some(pool), offers));
+        let (pool, offers, waits) =
+            look.map_or_else(Default::default, |Look { pool, offers, waits }| (Some(pool), offers, waits));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
         for over in self.offers.only(job, &offered) {
             self.repeats.cancel(over);
         }
-        let Some(pool) = pool else { return Ok(()) };
-        for Offer { run, to } in offers {
-            let is_told = |worker| to == Some(worker) || self.roster.is_on_duty(pool, worker);
-            // Whoever was told and takes no runs any more says nothing to it.
-            if self.repeats.has(run.id) && self.offers.last_told(run.id).is_some_and(is_told) {
-                continue;
+        let mut waiting = BTreeMap::new();
+        if let Some(pool) = pool {
+            waiting.extend(waits.into_iter().map(|(run, reason)| (run, self.roster.waits(pool, reason))));
+            for Offer { run, to } in offers {
+                if let Some(reason) = self.offer(pool, &run, to, busy, now).await? {
+                    let waits = self.roster.waits(pool, reason);
+                    self.record_holding(&run, &waits).await?;
+                    waiting.insert(run.id, waits);
+                }
             }
-            let choice = match to {
-                Some(worker) => Choice::Tell(worker),
-                // What is told again competes for what is really free: others' slots that are kept do not count.
-                None if self.offers.is_repeated(run.id) => {
-                    self.roster.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
-                }
-                None => self.roster.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
-            };
-            match choice {
-                Choice::Tell(worker) => self.tell(run.id, job, worker, now),
-                Choice::TellSilent(worker) => {
-                    self.store()?.waits(&run, Reason::NobodyAnswers, (self.clock)()).await?;
-                    self.tell(run.id, job, worker, now);
-                }
-                Choice::NoSeat => {
-                    if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, job) {
-                        self.store()?.waits(&run, Reason::NoSeat, (self.clock)()).await?;
-                    }
-                }
-                Choice::Nobody => self.store()?.waits(&run, Reason::NoWorker, (self.clock)()).await?,
+        }
+        for run in self.office.waiting.update(job, waiting) {
+            self.office.news().tell(Item::RunWaits(run));
+        }
+        Ok(())
+    }
+
+    /// Announces a run that may run, unless somebody was told who may still claim it. Why it waits all the same, if it does.
+    async fn offer(
+        &mut self,
+        pool: PoolId,
+        run: &model::Run,
+        to: Option<WorkerId>,
+        busy: &BTreeMap<WorkerId, u32>,
+        now: Instant,
+    ) -> Result<Option<Reason>, StoreError> {
+        let is_told = |worker| to == Some(worker) || self.roster.may_still_claim(pool, worker);
+        let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
+        // Whoever was told and takes no runs any more says nothing to it.
+        if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
+            return Ok(self.why_unclaimed(run, to, worker));
+        }
+        let choice = match to {
+            Some(worker) => Choice::Tell(worker),
+            // What is told again competes for what is really free: others' slots that are kept do not count.
+            None if self.offers.is_repeated(run.id) => {
+                self.roster.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
             }
+            None => self.roster.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
+        };
+        Ok(match choice {
+            Choice::Tell(worker) => {
+                self.tell(run.id, run.job, worker, now);
+                let is_late = told.is_some() && !is_fresh;
+                self.why_unclaimed(run, to, worker).or(is_late.then_some(Reason::Unclaimed))
+            }
+            Choice::TellSilent(worker) => {
+                self.store()?.waits(run, &Reason::NobodyAnswers, (self.clock)()).await?;
+                self.tell(run.id, run.job, worker, now);
+                Some(Reason::NobodyAnswers)
+            }
+            Choice::TellHolding(worker) => {
+                self.tell(run.id, run.job, worker, now);
+                Some(Reason::NobodyTakes)
+            }
+            Choice::NoSeat => {
+                if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
+                    self.store()?.waits(run, &Reason::NoSeat, (self.clock)()).await?;
+                }
+                Some(Reason::NoSeat)
+            }
+            Choice::Nobody => {
+                self.store()?.waits(run, &Reason::NoWorker, (self.clock)()).await?;
+                Some(Reason::NoWorker)
+            }
+        })
+    }
+
+    /// Why a run may not be claimed that a worker was told of, if that is to be expected.
+    fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<Reason> {
+        match (self.roster.unready(told), to) {
+            (Some(Unready::Held(_)), Some(pinned)) => Some(Reason::WorkerHolds(pinned)),
+            (Some(Unready::Held(_)), None) => Some(Reason::NobodyTakes),
+            (Some(Unready::Silent), None) => Some(Reason::NobodyAnswers),
+            (Some(Unready::NeverAnswered), _) => Some(Reason::Unclaimed),
+            // Once it is late it is, until somebody claims it.
+            _ => {
+                let before = self.office.waiting.of(run.job, run.id).map(|waits| waits.reason);
+                before.filter(|reason| *reason == Reason::Unclaimed)
+            }
+        }
+    }
+
+    /// Writes down what workers lack: it is gone when somebody asks later why a run came late.
+    async fn record_holding(&self, run: &model::Run, waits: &Waits) -> Result<(), StoreError> {
+        let is_told = self.office.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
+        if !is_told && matches!(waits.reason, Reason::NobodyTakes | Reason::WorkerHolds(_)) {
+            self.store()?.waits(run, waits, (self.clock)()).await?;
         }
         Ok(())
     }

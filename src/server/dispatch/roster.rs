@@ -10,13 +10,17 @@ use tokio::time::Instant;
 
 use super::timers::Timers;
 use crate::run::ApiKey;
-use crate::server::duty::takes_runs;
+use crate::server::duty::{self, Unready, takes_runs};
 use crate::server::model::{self, PoolId, WorkerId};
-use crate::server::schedule::enqueue::Crew;
+use crate::server::schedule::enqueue::{Concerns, Crew, Reason};
 use crate::server::store::Muster;
+use crate::server::waiting::Waits;
 
 #[cfg(test)]
 mod tests;
+
+/// How many workers are named that take no new runs.
+const NAMED: usize = 8;
 
 /// All workers.
 #[derive(Debug)]
@@ -33,8 +37,11 @@ pub(super) struct Roster {
 #[derive(Debug)]
 struct Member {
     key: ApiKey,
+    title: String,
     /// How many runs it does at once, as far as it said.
     seats: Option<u32>,
+    /// Why it takes no new runs, as far as it said.
+    unready: Option<Unready>,
     /// When it wrote and when we heard its last answer, to see that there is another.
     answer: (Option<model::Instant>, Option<model::Instant>),
 }
@@ -46,6 +53,8 @@ pub(super) enum Choice {
     Tell(WorkerId),
     /// This one, though it has not answered: nobody has.
     TellSilent(WorkerId),
+    /// This one, though it claims no runs for now: nobody else would.
+    TellHolding(WorkerId),
     /// Everybody has enough to do.
     NoSeat,
     /// Nobody is there.
@@ -73,7 +82,8 @@ impl Roster {
         for worker in muster.workers {
             let before = self.members.remove(&worker.id);
             let seats = worker.concurrent_jobs;
-            news |= before.as_ref().is_none_or(|before| before.seats != seats);
+            let unready = duty::unready(&worker, false);
+            news |= before.as_ref().is_none_or(|before| before.seats != seats || !before.is_as_ready(unready.as_ref()));
             // Who is new to us has until the end of its patience, and so has everybody after our own start.
             let answer = (worker.ping_response_dts, worker.heard_dts);
             if before.is_none_or(|before| before.answer != answer) {
@@ -85,7 +95,7 @@ impl Roster {
             if !takes_runs(&worker) {
                 resting.insert(worker.id);
             }
-            members.insert(worker.id, Member { key: worker.api_key, seats, answer });
+            members.insert(worker.id, Member { key: worker.api_key, title: worker.title, seats, unready, answer });
         }
         for gone in self.members.keys() {
             news = true;
@@ -172,6 +182,7 @@ impl Roster {
         match best {
             None => Choice::NoSeat,
             Some((worker, _)) if self.crew.silent.contains(&worker) => Choice::TellSilent(worker),
+            Some((worker, member)) if member.holds() => Choice::TellHolding(worker),
             Some((worker, _)) => Choice::Tell(worker),
         }
     }
@@ -185,18 +196,48 @@ impl Roster {
         free.sum()
     }
 
-    /// Who is given new runs and answers; everybody who is given new runs, if nobody answers.
+    /// Who is given new runs, answers and has enough to claim them; where nobody is, who comes next to it.
     fn there(&self, pool: PoolId) -> Vec<(WorkerId, &Member)> {
         let (answering, silent): (Vec<_>, Vec<_>) = self
             .on_duty(pool)
             .filter(|(_, member)| member.is_there())
             .partition(|(worker, _)| !self.crew.silent.contains(worker));
-        if answering.is_empty() { silent } else { answering }
+        if answering.is_empty() {
+            return silent;
+        }
+        let (holding, ready): (Vec<_>, Vec<_>) = answering.into_iter().partition(|(_, member)| member.holds());
+        if ready.is_empty() { holding } else { ready }
     }
 
-    /// Whether a worker is given new runs of a pool.
-    pub fn is_on_duty(&self, pool: PoolId, worker: WorkerId) -> bool {
-        self.on_duty(pool).any(|(there, _)| there == worker)
+    /// Whether a worker that was told of a run of a pool may still claim it, and nobody would sooner.
+    pub fn may_still_claim(&self, pool: PoolId, worker: WorkerId) -> bool {
+        let is_there = |holding: bool| !holding || self.there(pool).iter().any(|(there, _)| *there == worker);
+        self.on_duty(pool).any(|(there, member)| there == worker && is_there(member.holds()))
+    }
+
+    /// Why a run of a pool waits, with the workers' own reasons.
+    pub fn waits(&self, pool: PoolId, reason: Reason) -> Waits {
+        let concerned: &[WorkerId] = match reason.concerns() {
+            Concerns::Nobody => &[],
+            Concerns::Worker(ref worker) => &[*worker],
+            Concerns::Pool => self.crew.pools.get(&pool).map_or(&[], Vec::as_slice),
+        };
+        let mut unready = concerned.iter().filter_map(|worker| {
+            let why = self.unready(*worker)?;
+            Some((self.members.get(worker)?.title.clone(), why))
+        });
+        let named = unready.by_ref().take(NAMED).collect();
+        Waits { reason, unready: named, more: unready.count() }
+    }
+
+    /// Why a worker takes no new runs.
+    pub fn unready(&self, worker: WorkerId) -> Option<Unready> {
+        let said = &self.members.get(&worker)?.unready;
+        match said {
+            Some(Unready::Disabled | Unready::NeverAnswered | Unready::Offline) => said.clone(),
+            _ if self.crew.silent.contains(&worker) => Some(Unready::Silent),
+            _ => said.clone(),
+        }
     }
 
     /// Who is given new runs.
@@ -210,6 +251,20 @@ impl Roster {
 }
 
 impl Member {
+    /// Whether it takes new runs or not for the same reason.
+    fn is_as_ready(&self, unready: Option<&Unready>) -> bool {
+        match (&self.unready, unready) {
+            (None, None) => true,
+            (Some(before), Some(now)) => before.is_like(now),
+            _ => false,
+        }
+    }
+
+    /// Whether it has too little to claim runs.
+    fn holds(&self) -> bool {
+        matches!(self.unready, Some(Unready::Held(_)))
+    }
+
     /// One without any seats is a worker in name only.
     fn is_there(&self) -> bool {
         self.seats != Some(0)

@@ -45,6 +45,7 @@ fn told(item: Item) -> Told {
         |kill: KillId, event| Told { kill_request_id: Some(kill.get()), ..Told::new(0, Kind::KillRequest, event) };
     match item {
         Item::RunScheduled(id) => run(id, "scheduled"),
+        Item::RunWaits(id) => run(id, "waits"),
         Item::RunEnqueued(id) => run(id, "enqueued"),
         Item::RunGivenBack(id) => run(id, "given_back"),
         Item::RunStarted(id) => run(id, "started"),

@@ -1,5 +1,6 @@
 //! What is asked: lists, a run, its log, why a job ran or did not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,7 +15,7 @@ use super::{views, why};
 use crate::run::RunId;
 use crate::server::model::{Fire, Instant};
 use crate::server::office::Office;
-use crate::server::store::{JobOverview, StoreError, Which, WorkerOverview};
+use crate::server::store::{JobOverview, RunOverview, StoreError, Which, WorkerOverview};
 use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
 
 /// How many are listed if nobody says.
@@ -47,7 +48,7 @@ pub(super) async fn runs(
     let limit = query.limit.unwrap_or(LISTED).clamp(1, MOST);
     let which = Which { job, before: query.before.and_then(RunId::new), begun: query.begun, limit };
     let found = office.store.overview_of_runs(which).await?;
-    Ok(Json(Runs { runs: found.iter().map(views::run).collect() }))
+    Ok(Json(Runs { runs: found.iter().map(|run| run_view(&office, run)).collect() }))
 }
 
 /// A run.
@@ -57,7 +58,13 @@ pub(super) async fn run(State(office): State<Arc<Office>>, Path(run): Path<Strin
 
 pub(super) async fn find_run(office: &Office, run: RunId) -> Result<Run, Refusal> {
     let found = office.store.overview_of_run(run).await?;
-    found.as_ref().map(views::run).ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))
+    found.as_ref().map(|run| run_view(office, run)).ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))
+}
+
+/// A run as it is told, with the reason why it waits.
+pub(super) fn run_view(office: &Office, overview: &RunOverview) -> Run {
+    let RunOverview { run, .. } = overview;
+    views::run(overview, office.waiting.of(run.job, run.id).as_ref())
 }
 
 /// Jobs.
@@ -95,6 +102,8 @@ pub async fn reasons(
     let open = office.store.open_runs(job, REASONS).await?;
     let workers = office.store.workers_of_job(job, REASONS).await?;
     let facts = office.store.fires(job, REASONS).await?;
-    let present = why::Present { job: overview, open: &open, workers: &workers, facts: &facts };
+    let waits = |run: &RunOverview| Some((run.run.id, office.waiting.of(job, run.run.id)?.to_string()));
+    let waits: BTreeMap<_, _> = open.iter().filter_map(waits).collect();
+    let present = why::Present { job: overview, open: &open, workers: &workers, waits: &waits };
     Ok((why::now(&present, now), facts))
 }

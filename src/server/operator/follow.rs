@@ -18,9 +18,9 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
+use super::ask::run_view;
 use super::find::run_id;
 use super::reader::Reader;
-use super::views;
 use crate::run::RunId;
 use crate::server::news::{Heard, Item, Listener};
 use crate::server::office::Office;
@@ -149,7 +149,7 @@ impl Follow {
     async fn look(&mut self) -> Result<Option<()>, StoreError> {
         // The run first: the log of one that is over is not older than its end.
         let Some(found) = self.office.store.overview_of_run(self.run).await? else { return Ok(None) };
-        let run = views::run(&found);
+        let run = run_view(&self.office, &found);
         if run.state.is_over() {
             self.end = End::Near(Box::new(run));
         } else {
@@ -183,6 +183,7 @@ async fn concerned(listener: &mut Listener, run: RunId) -> bool {
 fn concerns(item: Item, run: RunId) -> bool {
     match item {
         Item::RunScheduled(of)
+        | Item::RunWaits(of)
         | Item::RunEnqueued(of)
         | Item::RunGivenBack(of)
         | Item::RunStarted(of)

@@ -3,11 +3,15 @@
 use chrono::SecondsFormat;
 
 use crate::run::Pace;
+use crate::run::lack::Lack;
 use crate::server::duty::{self, Asked, Shown};
 use crate::server::model::{self, FireKind, Instant, RunExit};
 use crate::server::schedule::in_words;
 use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
-use crate::wire::operator::{Action, Fact, Job, Run, State, Worker, WorkerRequest, WorkerState};
+use crate::server::waiting;
+use crate::wire::operator::{
+    Action, Fact, Held, Job, Run, RunWaits, State, Worker, WorkerRequest, WorkerState,
+};
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +36,8 @@ pub fn state(run: &model::Run) -> State {
     }
 }
 
-/// A run.
-pub(super) fn run(overview: &RunOverview) -> Run {
+/// A run, and why it waits.
+pub(super) fn run(overview: &RunOverview, waits: Option<&waiting::Waits>) -> Run {
     let RunOverview { run, title, worker } = overview;
     let (exit_code, exit_signal) = match run.exit {
         Some(RunExit::Code(code)) => (Some(code), None),
@@ -55,6 +59,10 @@ pub(super) fn run(overview: &RunOverview) -> Run {
         attempt: run.attempt.0,
         retry_of: run.retry_of.map(|(run, _)| run.get()),
         manual: run.is_manual,
+        waits: waits.filter(|_| run.state() == model::State::Scheduled).map(|waits| RunWaits {
+            reason: waits.reason.word().to_owned(),
+            text: waits.to_string(),
+        }),
     }
 }
 
@@ -116,7 +124,12 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> Worker {
             .collect(),
         request: worker.asked.as_ref().map(request),
         clock: duty::clock_in_words(worker),
+        held: duty::held(worker).iter().filter(|_| shown != Shown::Lost).map(held).collect(),
     }
+}
+
+fn held(lack: &Lack) -> Held {
+    Held { lacking: lack.into(), text: lack.to_string() }
 }
 
 /// What is asked of a worker, in our words.

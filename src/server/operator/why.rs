@@ -1,7 +1,10 @@
 //! Why a job runs, does not, or will: what holds now, in sentences for people. Pure.
 
-use crate::server::duty::takes_runs;
-use crate::server::model::{Fire, FireKind, Instant, Schedule, State, Worker};
+use std::collections::BTreeMap;
+
+use crate::run::RunId;
+use crate::server::duty::{Unready, held, takes_runs};
+use crate::server::model::{Instant, Schedule, State, Worker};
 use crate::server::operator::views::time;
 use crate::server::store::{Frame, JobOverview, RunOverview};
 
@@ -17,15 +20,16 @@ pub(super) struct Present<'a> {
     pub open: &'a [RunOverview],
     /// The workers of its pool.
     pub workers: &'a [Worker],
-    /// What became of the times at which it was due, the latest first.
-    pub facts: &'a [Fire],
+    /// Why those of its runs wait that are due.
+    pub waits: &'a BTreeMap<RunId, String>,
 }
 
 /// What holds now.
 pub(super) fn now(present: &Present<'_>, now: Instant) -> Vec<String> {
     let mut said = disabled(present.job);
     said.extend(workers(present));
-    said.extend(present.open.iter().map(|run| open(run, present.facts, now)));
+    said.extend(holding(present.workers));
+    said.extend(present.open.iter().map(|run| open(run, present.waits, now)));
     if present.open.is_empty() {
         said.push(match (&present.job.job.schedule, present.job.job.parent) {
             (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),
@@ -64,7 +68,13 @@ fn workers(present: &Present<'_>) -> Option<String> {
     }
 }
 
-fn open(overview: &RunOverview, facts: &[Fire], now: Instant) -> String {
+/// Which workers claim no runs though they are awake, and why.
+fn holding(workers: &[Worker]) -> impl Iterator<Item = String> {
+    let holding = workers.iter().filter(|worker| worker.enqueue_is_enabled && !held(worker).is_empty());
+    holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
+}
+
+fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Instant) -> String {
     let RunOverview { run, worker, .. } = overview;
     let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
     match run.state() {
@@ -74,9 +84,8 @@ fn open(overview: &RunOverview, facts: &[Fire], now: Instant) -> String {
         State::Scheduled if run.schedule_dts > now => format!("run {id} is due at {}", time(run.schedule_dts)),
         State::Scheduled => {
             let due = time(run.schedule_dts);
-            let waits = |fact: &&Fire| fact.run == Some(run.id) && fact.what == FireKind::Delayed;
-            match facts.iter().find(waits) {
-                Some(fact) => format!("run {id} is due since {due} and waits: {}", fact.reason),
+            match waits.get(&id) {
+                Some(why) => format!("run {id} is due since {due} and waits: {why}"),
                 None => format!("run {id} is due since {due} and offered to the workers of its pool"),
             }
         }

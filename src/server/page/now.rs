@@ -12,6 +12,7 @@ use super::answer::Refusal;
 use super::frame::{Head, Section};
 use super::template::fill;
 use super::visit::Visit;
+use crate::run::RunId;
 use crate::server::model::{self, Instant, JobId};
 use crate::server::office::Office;
 use crate::server::store::LaneRun;
@@ -80,9 +81,16 @@ async fn lanes(office: &Office, asked: &Asked, which: &[model::State]) -> Result
         runs.truncate(limit as usize);
         let length = office.store.lane_length(*state, &asked.sought, Utc::now() - LATELY, COUNTED).await?;
         let usual = if *state == model::State::Started { usual(office, &runs).await? } else { HashMap::new() };
-        lanes.push(Lane { state: *state, runs, has_more, length, usual });
+        let waits = if *state == model::State::Scheduled { waits(office, &runs) } else { HashMap::new() };
+        lanes.push(Lane { state: *state, runs, has_more, length, waits, usual });
     }
     Ok(lanes)
+}
+
+/// Why runs that are due wait.
+fn waits(office: &Office, runs: &[LaneRun]) -> HashMap<RunId, String> {
+    let waits = |LaneRun { run, .. }: &LaneRun| Some((run.run.id, office.waiting.of(run.run.job, run.run.id)?.to_string()));
+    runs.iter().filter_map(waits).collect()
 }
 
 /// How long runs like these usually take.

@@ -16,6 +16,7 @@ use crate::run::RunId;
 use crate::server::model::Asker;
 use crate::server::office::Office;
 use crate::server::store::{Ending, RunOverview, Story};
+use crate::server::waiting::Waits;
 use crate::wire::reference;
 
 mod log;
@@ -42,7 +43,7 @@ pub(super) async fn page(
     let log = log::excerpt(&office.store, run.run.id, asked.line).await?;
     let title = format!("Run {} of {}", run.run.id, run.title);
     let head = Head { title: &title, section: Section::Now, script: Some("run"), by_project: None };
-    let summary = Summary { run: &run, story: &story, now: Utc::now() };
+    let summary = Summary { run: &run, waits: waits(&office, &run), story: &story, now: Utc::now() };
     Ok(visit.show(head, &summary.page(&log, &visit.form_token, visit.zone)))
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn part(
     visit: Visit,
 ) -> Result<Response, Refusal> {
     let (run, story) = find(&office, &run).await?;
-    let summary = Summary { run: &run, story: &story, now: Utc::now() };
+    let summary = Summary { run: &run, waits: waits(&office, &run), story: &story, now: Utc::now() };
     Ok(Html(summary.part(&visit.form_token, visit.zone).to_string()).into_response())
 }
 
@@ -95,6 +96,11 @@ fn id(text: &str) -> Result<RunId, Refusal> {
 
 fn unknown(run: &str) -> Refusal {
     Refusal::NotFound(format!("There is no run {run}."))
+}
+
+/// Why a run waits, if it does.
+fn waits(office: &Office, run: &RunOverview) -> Option<Waits> {
+    office.waiting.of(run.run.job, run.run.id)
 }
 
 async fn find(office: &Office, run: &str) -> Result<(RunOverview, Story), Refusal> {

@@ -109,9 +109,77 @@ pub enum Reason {
     /// Its worker takes no new runs.
     #[error("its worker {0} takes no new runs: it sleeps, leaves or has left")]
     WorkerRests(WorkerId),
+    /// Nobody is in the pool.
+    #[error("no worker is in the pool")]
+    EmptyPool,
+    /// Everybody who is there sleeps, leaves or has too little to claim runs.
+    #[error("no worker of the pool takes new runs for now")]
+    NobodyTakes,
+    /// Its worker has too little to claim runs.
+    #[error("its worker {0} claims no runs for now")]
+    WorkerHolds(WorkerId),
+    /// Somebody was told of it, and had time to claim it.
+    #[error("it was announced, and nobody has claimed it yet")]
+    Unclaimed,
     /// Everybody who is enabled in the pool takes no new runs.
     #[error("every worker of the pool sleeps, leaves or has left")]
     EverybodyRests,
+}
+
+impl Reason {
+    /// The word for it, for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::JobDisabled => "job_disabled",
+            Self::TemplateDisabled => "template_disabled",
+            Self::ProjectDisabled => "project_disabled",
+            Self::PoolDisabled => "pool_disabled",
+            Self::Active(_) => "active",
+            Self::Behind(_) => "behind",
+            Self::NoWorker => "no_worker_enabled",
+            Self::EmptyPool => "empty_pool",
+            Self::NobodyAnswers => "nobody_answers",
+            Self::NobodyTakes => "nobody_takes",
+            Self::NoSeat => "no_free_slot",
+            Self::WorkerDisabled(_) => "worker_disabled",
+            Self::WorkerSilent(_) => "worker_silent",
+            Self::WorkerRests(_) => "worker_rests",
+            Self::WorkerHolds(_) => "worker_holds",
+            Self::EverybodyRests => "everybody_rests",
+            Self::Unclaimed => "unclaimed",
+        }
+    }
+
+    /// Which workers could end the wait, if any.
+    #[must_use]
+    pub fn concerns(self) -> Concerns {
+        match self {
+            Self::JobDisabled | Self::TemplateDisabled | Self::ProjectDisabled | Self::PoolDisabled => Concerns::Nobody,
+            Self::Active(_) | Self::Behind(_) | Self::EmptyPool => Concerns::Nobody,
+            Self::WorkerDisabled(worker)
+            | Self::WorkerSilent(worker)
+            | Self::WorkerRests(worker)
+            | Self::WorkerHolds(worker) => Concerns::Worker(worker),
+            Self::NoWorker
+            | Self::NobodyAnswers
+            | Self::NobodyTakes
+            | Self::NoSeat
+            | Self::EverybodyRests
+            | Self::Unclaimed => Concerns::Pool,
+        }
+    }
+}
+
+/// Which workers a reason concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// None.
+    Nobody,
+    /// This one.
+    Worker(WorkerId),
+    /// Those of the pool.
+    Pool,
 }
 
 /// Decides about every run that is due.
@@ -162,7 +230,7 @@ impl Standing<'_> {
         match run.worker {
             Some(worker) => self.pinned(run, worker),
             None if self.job.run_on_all_workers => self.spread(run),
-            None if self.enabled_workers().next().is_none() => Verdict::Wait(run.id, Reason::NoWorker),
+            None if self.enabled_workers().next().is_none() => Verdict::Wait(run.id, self.nobody()),
             None if self.enabled_workers().all(|worker| self.crew.resting.contains(&worker)) => {
                 Verdict::Wait(run.id, Reason::EverybodyRests)
             }
@@ -208,11 +276,17 @@ impl Standing<'_> {
         }
         let silent = absent.iter().any(|(_, why)| *why == Absence::Silent);
         match (there.is_empty(), absent.is_empty()) {
-            (true, true) => Verdict::Wait(run.id, Reason::NoWorker),
+            (true, true) => Verdict::Wait(run.id, self.nobody()),
             (true, false) if silent => Verdict::Wait(run.id, Reason::NobodyAnswers),
             (true, false) => Verdict::Wait(run.id, Reason::EverybodyRests),
             (false, _) => Verdict::Spread(run.id, there, absent),
         }
+    }
+
+    /// Why nobody is enabled in the pool.
+    fn nobody(&self) -> Reason {
+        let is_empty = self.crew.pools.get(&self.job.pool).is_none_or(Vec::is_empty);
+        if is_empty { Reason::EmptyPool } else { Reason::NoWorker }
     }
 
     fn enabled_workers(&self) -> impl Iterator<Item = WorkerId> {

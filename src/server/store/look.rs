@@ -26,6 +26,8 @@ pub struct Look {
     pub pool: PoolId,
     /// What is to be announced.
     pub offers: Vec<Offer>,
+    /// What waits, and why.
+    pub waits: Vec<(RunId, Reason)>,
 }
 
 /// A run that may be claimed.
@@ -69,25 +71,33 @@ impl Store {
     pub async fn look(&self, job: JobId, crew: &Crew, zone: Tz, now: Instant) -> Result<Option<Look>, StoreError> {
         let mut writing = self.write().await?;
         let Some(known) = know(&mut writing, job, now).await? else { return Ok(None) };
-        let mut act = Act { connection: &mut writing, known: &known, zone, now, news: Vec::new(), offers: Vec::new() };
+        let mut act = Act {
+            connection: &mut writing,
+            known: &known,
+            zone,
+            now,
+            news: Vec::new(),
+            offers: Vec::new(),
+            waits: Vec::new(),
+        };
         for verdict in decide(known.standing(crew)) {
             act.on(verdict).await?;
         }
         let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
-        let Act { mut news, offers, .. } = act;
+        let Act { mut news, offers, waits, .. } = act;
         news.extend(plan::next(&mut writing, &known.job, &present, zone, now).await?);
         writing.commit().await?;
         news.into_iter().for_each(|item| self.news().tell(item));
-        Ok(Some(Look { pool: known.job.pool, offers }))
+        Ok(Some(Look { pool: known.job.pool, offers, waits }))
     }
 
     /// Writes down that a run waits for something that only the dispatcher knows.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn waits(&self, run: &Run, reason: Reason, now: Instant) -> Result<(), StoreError> {
+    pub async fn waits(&self, run: &Run, reason: &impl ToString, now: Instant) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
-        record(&mut writing, &fact(run, FireKind::Delayed, &reason, now)).await?;
+        record(&mut writing, &fact(run, FireKind::Delayed, reason, now)).await?;
         writing.commit().await?;
         Ok(())
     }
@@ -178,6 +188,7 @@ struct Act<'a> {
     now: Instant,
     news: Vec<Item>,
     offers: Vec<Offer>,
+    waits: Vec<(RunId, Reason)>,
 }
 
 impl<'a> Act<'a> {
@@ -188,13 +199,17 @@ impl<'a> Act<'a> {
                 self.offers.extend(offers);
             }
             Verdict::Spread(run, there, absent) => self.spread(run, &there, &absent).await?,
-            Verdict::Wait(run, reason) => self.write_down(run, FireKind::Delayed, &reason).await?,
+            Verdict::Wait(run, reason) => {
+                self.waits.push((run, reason));
+                self.write_down(run, FireKind::Delayed, &reason).await?;
+            }
             Verdict::Skip(run, reason) => {
                 self.write_down(run, FireKind::Skipped, &reason).await?;
                 let Some(run) = self.find(run) else { return Ok(()) };
                 self.news.extend(plan::skip(self.connection, &self.known.job, run, self.zone, self.now).await?);
             }
             Verdict::Replace(run, others) => {
+                self.waits.extend(others.first().map(|other| (run, Reason::Active(*other))));
                 for other in others {
                     let asked = ask_kill(self.connection, other, KillCause::Replaced, None, self.now).await?;
                     self.news.extend(asked.map(Item::KillAsked));

@@ -8,10 +8,12 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
 use super::{Store, StoreError};
+use crate::run::lack::Lack;
 use crate::run::{Action, Duty, Pace, Request, RequestId};
 use crate::server::duty::{self, Cannot, End, Verdict};
 use crate::server::model::{Instant, Worker, WorkerId};
 use crate::server::news::Item;
+use crate::wire::lack;
 
 /// What a worker tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Answer {
 }
 
 /// What kind of worker it is, as its own answer shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// It is not the worker itself that speaks.
     #[default]
@@ -47,7 +49,7 @@ pub enum Kind {
 }
 
 /// What a worker tells that knows of actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tells {
     /// What it does.
     pub duty: Duty,
@@ -57,6 +59,8 @@ pub struct Tells {
     pub outbox: u32,
     /// Whether it can restart.
     pub restarts: bool,
+    /// What it has too little of to claim runs.
+    pub held: Vec<Lack>,
     /// Which request it follows.
     pub follows: Option<RequestId>,
     /// Which request it has done last.
@@ -101,7 +105,7 @@ impl Store {
         .bind(answer.clock_ahead(now).map(|ahead| ahead.num_milliseconds()))
         .bind(worker.get());
         query.execute(&mut *writing).await?;
-        let told = take(&mut writing, &before, answer.kind, now).await?;
+        let told = take(&mut writing, &before, &answer.kind, now).await?;
         writing.commit().await?;
         self.news().tell(Item::WorkerChanged(worker));
         Ok(told)
@@ -155,7 +159,7 @@ async fn find(connection: &mut SqliteConnection, worker: WorkerId) -> Result<Opt
 async fn take(
     connection: &mut SqliteConnection,
     before: &Worker,
-    kind: Kind,
+    kind: &Kind,
     now: Instant,
 ) -> Result<Option<Request>, StoreError> {
     let tells = match kind {
@@ -170,13 +174,14 @@ async fn take(
     };
     let query = sqlx::query(
         "UPDATE worker SET duty_since = CASE WHEN duty IS ?1 THEN duty_since ELSE ?2 END, duty = ?1, seats_taken = ?3,
-         outbox = ?4, restarts = ?5 WHERE id = ?6",
+         outbox = ?4, restarts = ?5, held = ?6 WHERE id = ?7",
     )
     .bind(tells.duty.word())
     .bind(micros(now))
     .bind(tells.seats_taken)
     .bind(tells.outbox)
     .bind(tells.restarts)
+    .bind(serde_json::to_string(&lack::list(&tells.held)).unwrap_or_default())
     .bind(before.id.get());
     query.execute(&mut *connection).await?;
     let Some(asked) = before.open_request() else { return Ok(None) };

@@ -11,6 +11,7 @@ use crate::server::model::{
     Asker, Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId,
     Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
 };
+use crate::wire::lack;
 
 /// A row that cannot be what we wrote.
 fn strange(what: &str) -> StoreError {
@@ -88,6 +89,7 @@ fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
         seats_taken: needed(row, "seats_taken")?,
         outbox: needed(row, "outbox")?,
         restarts: row.try_get("restarts")?,
+        held: serde_json::from_str(row.try_get("held")?).map(|list| lack::read(&list)).unwrap_or_default(),
     }))
 }
 

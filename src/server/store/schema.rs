@@ -215,4 +215,8 @@ pub const MIGRATIONS: &[&str] = &[
         since INTEGER NOT NULL, address TEXT NOT NULL
     ) STRICT;
 ",
+    // What workers have too little of to claim runs, as they told it: a JSON list.
+    "
+    ALTER TABLE worker ADD COLUMN held TEXT NOT NULL DEFAULT '';
+",
 ];

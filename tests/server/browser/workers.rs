@@ -16,7 +16,7 @@ const END_SECONDS: u64 = 60;
 
 /// A worker of ours tells of itself.
 async fn tells(stage: &Stage, worker: usize, duty: Duty, done: Option<RequestId>) {
-    let tells = Tells { duty, seats_taken: 0, outbox: 0, restarts: false, follows: done, done };
+    let tells = Tells { duty, seats_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows: done, done };
     let answer = Answer { at: Some(Utc::now()), version: None, seats: Some(2), kind: Kind::Ours(tells) };
     stage.store().answered(stage.worker(worker), &answer, Utc::now()).await.expect("an answer");
 }

@@ -13,6 +13,7 @@ use crate::server::instances;
 use crate::server::model::WorkerId;
 use crate::server::office::Office;
 use crate::server::store::{Answer as Pong, Kind, Tells};
+use crate::wire::lack;
 
 /// How long a version may be, in bytes: the original's column.
 const VERSION: usize = 100;
@@ -24,13 +25,15 @@ pub async fn change(office: &Office, id: i64, form: &Form, call: &Call<'_>) -> R
     }
     let at = form.time("ping_response_dts")?.flatten();
     let kind = if is_itself(call, id) { kind(form)? } else { Kind::Unsaid };
+    let is_ours = matches!(kind, Kind::Ours(_));
+    let has_left = matches!(kind, Kind::Ours(Tells { duty: Duty::Offline, .. }));
     let pong = Pong { at, version, seats: form.count("concurrent_jobs")?.flatten(), kind };
     let Some(worker) = WorkerId::new(id) else { return Ok(Answer::not_found()) };
     let request = office.store.answered(worker, &pong, Utc::now()).await?;
-    if let (Kind::Ours(Tells { duty: Duty::Offline, .. }), Some(instance)) = (kind, call.instance) {
+    if let (true, Some(instance)) = (has_left, call.instance) {
         instances::release(office, worker, instance).await?;
     }
-    let told = matches!(kind, Kind::Ours(_)).then_some(request);
+    let told = is_ours.then_some(request);
     Ok(Answer { request: told, ..Answer::accepted() })
 }
 
@@ -47,6 +50,7 @@ fn kind(form: &Form) -> Result<Kind, Wrong> {
         seats_taken: form.count("seats_taken")?.flatten().unwrap_or(0),
         outbox: form.count("outbox")?.flatten().unwrap_or(0),
         restarts: form.truth("restarts")?.flatten().unwrap_or(false),
+        held: form.json("held").map(lack::read).unwrap_or_default(),
         follows: request("request_followed")?,
         done: request("request_done")?,
     }))

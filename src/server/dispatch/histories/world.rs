@@ -655,6 +655,7 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
         events: Events::default(),
         presence: crate::server::presence::Presence::default(),
         instances: crate::server::instances::Instances::new(Vec::new(), PING, Instant::now()),
+        waiting: crate::server::waiting::Waiting::default(),
         stop: CancellationToken::new(),
     })
 }

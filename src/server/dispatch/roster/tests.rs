@@ -1,7 +1,9 @@
 use chrono::DateTime;
 
 use super::*;
-use crate::run::Secret;
+use crate::run::lack::Lack;
+use crate::run::{Duty, Secret};
+use crate::server::duty::Report;
 use crate::server::model::Worker;
 
 const PATIENCE: Duration = Duration::from_secs(915);
@@ -17,7 +19,7 @@ fn pool() -> PoolId {
 fn worker(number: i64, seats: Option<u32>) -> Worker {
     Worker {
         id: id(number),
-        title: String::new(),
+        title: format!("web{number}"),
         description: String::new(),
         api_key: ApiKey::parse(&format!("worker{number}")).unwrap(),
         secret: Secret::new(b"secret".to_vec()),
@@ -91,6 +93,30 @@ fn the_silent_are_told_last() {
     assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(1)));
 }
 
+#[test]
+fn who_has_too_little_to_claim_runs_is_told_when_nobody_else_is_there() {
+    let now = Instant::now();
+    let mut roster = roster(&[Some(4), Some(1)], now);
+    let low = |left| {
+        let held = vec![Lack::Bytes("state_path".into(), left)];
+        let at = DateTime::from_timestamp(1, 0);
+        let report = Report { duty: Duty::Awake, since: at.unwrap(), seats_taken: 0, outbox: 0, restarts: false, held };
+        Worker { heard_dts: at, report: Some(report), ..worker(1, Some(4)) }
+    };
+    assert!(roster.update(muster(vec![low(7), worker(2, Some(1))]), now));
+    assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(2)));
+    assert_eq!(choose(&roster, &[], &[(2, 1)]), Choice::NoSeat);
+    assert!(!roster.may_still_claim(pool(), id(1)), "the other would sooner");
+    assert!(!roster.update(muster(vec![low(6), worker(2, Some(1))]), now), "how much is left is no news");
+    roster.update(muster(vec![low(6)]), now);
+    assert_eq!(choose(&roster, &[], &[]), Choice::TellHolding(id(1)));
+    assert!(roster.may_still_claim(pool(), id(1)), "nobody else is there");
+    let waits = roster.waits(pool(), Reason::NobodyTakes).to_string();
+    assert!(waits.ends_with(": web1 claims no runs: 6 bytes are free where state_path is"), "{waits}");
+    assert!(roster.update(muster(vec![worker(1, Some(4))]), now), "it has room again");
+    assert_eq!(choose(&roster, &[], &[]), Choice::Tell(id(1)));
+}
+
 /// What a worker writes as the time of its answer is never compared with our clock.
 #[test]
 fn another_answer_is_an_answer_whatever_its_clock_says() {
@@ -101,7 +127,7 @@ fn another_answer_is_an_answer_whatever_its_clock_says() {
         let at = DateTime::from_timestamp(seconds, 0);
         muster(vec![Worker { ping_response_dts: at, ..worker(1, Some(1)) }])
     };
-    assert!(!roster.update(answer(4_000_000_000), later), "it answers as always");
+    assert!(roster.update(answer(4_000_000_000), later), "it had never answered");
     assert_eq!(roster.next_silence(), Some(later + PATIENCE));
     assert!(!roster.update(answer(4_000_000_000), later + PATIENCE / 2), "that was the same answer");
     assert_eq!(roster.next_silence(), Some(later + PATIENCE));

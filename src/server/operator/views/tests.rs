@@ -67,7 +67,7 @@ fn a_run_looks_like_this() {
         ..sample()
     };
     let overview = RunOverview { run: over, title: "hello".to_owned(), worker: Some("web1".to_owned()) };
-    insta::assert_snapshot!(serde_json::to_string_pretty(&run(&overview)).unwrap(), @r#"
+    insta::assert_snapshot!(serde_json::to_string_pretty(&run(&overview, None)).unwrap(), @r#"
     {
       "id": 12,
       "job": 3,
@@ -82,7 +82,8 @@ fn a_run_looks_like_this() {
       "exit_signal": 11,
       "attempt": 2,
       "retry_of": 11,
-      "manual": true
+      "manual": true,
+      "waits": null
     }
     "#);
 }

@@ -1,10 +1,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Present, now};
+use crate::run::lack::Lack;
 use crate::run::{ApiKey, Duty, RunId, Secret};
 use crate::server::duty::Report;
 use crate::server::model::sample;
-use crate::server::model::{Fire, FireKind, Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
+use crate::server::model::{Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
 use crate::server::store::{Around, Frame, JobOverview, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -47,8 +48,9 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
     }
 }
 
-fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], facts: &[Fire]) -> String {
-    now(&Present { job, open, workers, facts }, at(10)).join("\n")
+fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, &str)]) -> String {
+    let waits = waits.iter().map(|(run, why)| (RunId::new(*run).unwrap(), (*why).to_owned())).collect();
+    now(&Present { job, open, workers, waits: &waits }, at(10)).join("\n")
 }
 
 #[test]
@@ -86,10 +88,23 @@ fn everything_that_keeps_it_from_running_is_told() {
     no worker of its pool web has ever answered
     it has no schedule: it runs when somebody asks for it
     ");
-    let asleep = Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false };
+    let asleep = Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() };
     let asleep = Worker { report: Some(asleep), ..worker(true, Some(at(0))) };
     insta::assert_snapshot!(said(&job(), &[], &[asleep, worker(false, None)], &[]), @r"
     every worker of its pool web sleeps, leaves or has left
+    it has no schedule: it runs when somebody asks for it
+    ");
+}
+
+#[test]
+fn what_keeps_a_worker_from_claiming_is_told() {
+    let held = vec![Lack::Bytes("state_path".into(), 7)];
+    let low = Report { duty: Duty::Awake, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held };
+    let low = Worker { report: Some(low), ..worker(true, Some(at(0))) };
+    let asleep = Report { duty: Duty::Asleep, ..low.report.clone().unwrap() };
+    let asleep = Worker { report: Some(asleep), ..low.clone() };
+    insta::assert_snapshot!(said(&job(), &[], &[low, asleep], &[]), @r"
+    worker web1 claims no runs: 7 bytes are free where state_path is
     it has no schedule: it runs when somebody asks for it
     ");
 }
@@ -105,16 +120,8 @@ fn open_runs_say_where_they_stand_and_what_for_they_wait() {
         overview(run(4, at(6)), None),
         overview(run(5, at(60)), None),
     ];
-    let fact = |what, reason: &str| Fire {
-        job: JobId::new(1).unwrap(),
-        due: at(5),
-        run: RunId::new(3),
-        what,
-        reason: reason.to_owned(),
-        at: at(9),
-    };
-    let facts = [fact(FireKind::Delayed, "run 1 of the job is not over yet"), fact(FireKind::Delayed, "an older one")];
-    insta::assert_snapshot!(said(&job(), &open, &[worker(true, Some(at(0)))], &facts), @r"
+    let waits = [(3, "run 1 of the job is not over yet"), (5, "what is not due does not wait")];
+    insta::assert_snapshot!(said(&job(), &open, &[worker(true, Some(at(0)))], &waits), @r"
     run 1 is running on web1 since 2025-11-24T16:02:00.000Z
     run 2 was claimed by web2 at 2025-11-24T16:03:00.000Z
     run 3 is due since 2025-11-24T16:05:00.000Z and waits: run 1 of the job is not over yet

@@ -7,6 +7,7 @@ import { advance } from "./times.js";
 const ALL = ["scheduled", "claimed", "running", "completed"];
 const CHANGED = {
   scheduled: ["scheduled"],
+  waits: ["scheduled"],
   enqueued: ["scheduled", "claimed"],
   given_back: ["scheduled", "claimed", "running"],
   started: ["claimed", "running"],

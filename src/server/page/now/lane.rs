@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use super::asked::{Asked, lane_word};
+use crate::run::RunId;
 use crate::server::model::{Instant, JobId, Run, State};
 use crate::server::operator;
 use crate::server::page::shown::{badge, due, duration, exit, short_time, took};
@@ -27,6 +28,8 @@ pub(super) struct Lane {
     pub has_more: bool,
     /// How many there are, as far as they were counted.
     pub length: u32,
+    /// Why those of them wait that do.
+    pub waits: HashMap<RunId, String>,
     /// How long runs of these jobs usually take.
     pub usual: HashMap<JobId, TimeDelta>,
 }
@@ -77,7 +80,7 @@ fn card(run: &LaneRun, lane: &Lane, now: Instant, zone: Tz) -> Value {
         state => operator::state(run).word(), badge => badge(run),
         at => short_time(place(run), now, zone), due,
         going => going.map(|since| progress(since, usual, now)),
-        retry => run.retry_of.is_some(), manual => run.is_manual, attempt => run.attempt.0,
+        waits => lane.waits.get(&run.id), retry => run.retry_of.is_some(), manual => run.is_manual, attempt => run.attempt.0,
     }
 }
 

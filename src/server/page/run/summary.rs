@@ -10,6 +10,7 @@ use crate::server::operator;
 use crate::server::page::shown::{badge, exit, time, was_cancelled};
 use crate::server::page::template::fill;
 use crate::server::store::{Other, RunOverview, Somebody, Story};
+use crate::server::waiting::Waits;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ pub(super) use tests::sample;
 pub(super) struct Summary<'a> {
     /// The run.
     pub run: &'a RunOverview,
+    /// Why it waits, if it does.
+    pub waits: Option<Waits>,
     /// How it came about.
     pub story: &'a Story,
     /// When that is.
@@ -44,7 +47,8 @@ impl Summary<'_> {
         let context = context! {
             id => run.id.get(), job => run.job.get(), title, worker, form_token,
             state => state.word(), over => state.is_over(), badge => badge(run), exit => exit(run.exit),
-            scheduled => run.state() == State::Scheduled, ending, cancelled => was_cancelled(run),
+            scheduled => run.state() == State::Scheduled, ending,
+            waits => self.waits.as_ref().filter(|_| run.state() == State::Scheduled).map(ToString::to_string), cancelled => was_cancelled(run),
             project => story.project.1.as_str(), project_id => story.project.0.get(), pool => story.pool.as_str(),
             attempt => run.attempt.0, losses => run.losses, pid => run.pid.filter(|_| !state.is_over()),
             retry_of => run.retry_of.map(|(run, number)| context!(id => run.get(), number)),

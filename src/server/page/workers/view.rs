@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use crate::run::{Action, Pace};
-use crate::server::duty::{self, Cannot, Shown, Verdict};
+use crate::server::duty::{self, Cannot, Shown, Unready, Verdict};
 use crate::server::model::{Instant, Pool, Worker, WorkerId};
 use crate::server::page::form::Filled;
 use crate::server::page::notice::Notice;
@@ -101,7 +101,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
         since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
         followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
-        is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
+        held => held(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
         is_original => report.is_none() && worker.heard().is_some(),
         // What it told last says nothing any more of one that is silent or gone.
         taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
@@ -111,11 +111,18 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
     }
 }
 
+/// What an awake worker has too little of to claim runs.
+fn held(worker: &Worker, state: Shown) -> Option<Unready> {
+    let lacks = duty::held(worker);
+    let is_held = !lacks.is_empty() && matches!(state, Shown::Awake | Shown::Starting);
+    is_held.then(|| Unready::Held(lacks.to_vec()))
+}
+
 /// Since when a worker is in its state, and how that is said: one that is lost was heard of last then.
 fn since(worker: &Worker, state: Shown) -> Option<(&'static str, Instant)> {
     match state {
         Shown::Lost => Some(("silent since", worker.heard()?)),
-        _ => Some(("since", worker.report?.since)),
+        _ => Some(("since", worker.report.as_ref()?.since)),
     }
 }
 
@@ -130,7 +137,7 @@ fn followed(overview: &WorkerOverview, state: Shown, staff: &Staff, zone: Tz) ->
         Action::Restart | Action::Wake => false,
     };
     // Whatever it did since then, nobody asked for here.
-    let is_still = worker.report.is_some_and(|report| report.since <= confirmed);
+    let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
     (is_so && is_still)
         .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
 }

@@ -55,7 +55,7 @@ fn story() -> Story {
 
 fn part(run: &RunOverview, story: &Story) -> String {
     let now = now() + TimeDelta::minutes(2);
-    Summary { run, story, now }.part("F00", Tz::Europe__Amsterdam).to_string()
+    Summary { run, waits: None, story, now }.part("F00", Tz::Europe__Amsterdam).to_string()
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn what_comes_from_outside_is_escaped() {
     let (_, row) = Terminal::new(1000).read(format!("{evil}\n").as_bytes());
     let row = row.expect("a line");
     let log = Excerpt { bytes: 10, lines: 1, first: 0, rows: vec![row] };
-    let page = Summary { run: &run, story: &story, now: now() }.page(&log, "F00", Tz::UTC).to_string();
+    let page = Summary { run: &run, waits: None, story: &story, now: now() }.page(&log, "F00", Tz::UTC).to_string();
     assert!(!page.contains("<script>"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 6, "{page}");
     assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");
