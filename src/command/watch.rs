@@ -47,7 +47,7 @@ enum Output {
 #[derive(Debug)]
 pub enum Seen {
     /// The run changed. One that is over is the last.
-    Run(Run),
+    Run(Box<Run>),
     /// Something was printed.
     Log,
     /// What was printed did not arrive, and nothing more is printed.
@@ -57,7 +57,16 @@ pub enum Seen {
 impl Watch {
     /// Watches a run from its beginning.
     pub fn new(client: Client, run: i64) -> Self {
-        Self { client, run, lines: None, backoff: Backoff::default(), printed: 0, again: 0, out: Output::Open, waits: None }
+        Self {
+            client,
+            run,
+            lines: None,
+            backoff: Backoff::default(),
+            printed: 0,
+            again: 0,
+            out: Output::Open,
+            waits: None,
+        }
     }
 
     /// What happens next. May be dropped and asked again.

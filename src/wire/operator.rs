@@ -496,7 +496,7 @@ pub struct Fact {
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// The run has changed, or this is how it is at the beginning. One that is over is the last line.
-    Run(Run),
+    Run(Box<Run>),
     /// More of its log.
     Log(String),
     /// Something of its log is left out here.

@@ -158,7 +158,9 @@ async fn a_run_says_at_once_that_its_worker_has_no_room_on_its_disk_and_everybod
 async fn a_run_says_again_why_it_waits_when_the_reason_changes() {
     let team = Team::of(1, |_| {}).await;
     let _worker = team.hire("worker1", "1");
-    team.stage.until("a worker that answers", async |store| store.worker(team.stage.worker(0)).await.unwrap()?.report).await;
+    team.stage
+        .until("a worker that answers", async |store| store.worker(team.stage.worker(0)).await.unwrap()?.report)
+        .await;
     assert_eq!(team.ask(&["workers", "sleep", "worker1"]).await.code, 0);
     let mut run = team.run("pool");
     run.says().await;

@@ -24,8 +24,8 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::model::{self, JobId, PoolId, WorkerId};
 use super::duty::Unready;
+use super::model::{self, JobId, PoolId, WorkerId};
 use super::news::{Item, Listener};
 use super::office::Office;
 use super::schedule::enqueue::Reason;

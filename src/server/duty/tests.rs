@@ -28,7 +28,8 @@ fn worker() -> Worker {
 }
 
 fn heard(duty: Option<Duty>, minute: i64) -> Worker {
-    let report = duty.map(|duty| Report { duty, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() });
+    let report =
+        duty.map(|duty| Report { duty, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() });
     Worker { heard_dts: Some(at(minute)), report, ..worker() }
 }
 

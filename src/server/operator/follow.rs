@@ -162,7 +162,7 @@ impl Follow {
     fn tell(&mut self, run: operator::Run) {
         if self.told.as_ref() != Some(&run) {
             self.told = Some(run.clone());
-            self.lines.push_back(Line::Run(run));
+            self.lines.push_back(Line::Run(Box::new(run)));
         }
     }
 }

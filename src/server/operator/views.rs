@@ -9,9 +9,7 @@ use crate::server::model::{self, FireKind, Instant, RunExit};
 use crate::server::schedule::in_words;
 use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
 use crate::server::waiting;
-use crate::wire::operator::{
-    Action, Fact, Held, Job, Run, RunWaits, State, Worker, WorkerRequest, WorkerState,
-};
+use crate::wire::operator::{Action, Fact, Held, Job, Run, RunWaits, State, Worker, WorkerRequest, WorkerState};
 
 #[cfg(test)]
 mod tests;
@@ -59,10 +57,9 @@ pub(super) fn run(overview: &RunOverview, waits: Option<&waiting::Waits>) -> Run
         attempt: run.attempt.0,
         retry_of: run.retry_of.map(|(run, _)| run.get()),
         manual: run.is_manual,
-        waits: waits.filter(|_| run.state() == model::State::Scheduled).map(|waits| RunWaits {
-            reason: waits.reason.word().to_owned(),
-            text: waits.to_string(),
-        }),
+        waits: waits
+            .filter(|_| run.state() == model::State::Scheduled)
+            .map(|waits| RunWaits { reason: waits.reason.word().to_owned(), text: waits.to_string() }),
     }
 }
 

@@ -89,7 +89,8 @@ async fn lanes(office: &Office, asked: &Asked, which: &[model::State]) -> Result
 
 /// Why runs that are due wait.
 fn waits(office: &Office, runs: &[LaneRun]) -> HashMap<RunId, String> {
-    let waits = |LaneRun { run, .. }: &LaneRun| Some((run.run.id, office.waiting.of(run.run.job, run.run.id)?.to_string()));
+    let waits =
+        |LaneRun { run, .. }: &LaneRun| Some((run.run.id, office.waiting.of(run.run.job, run.run.id)?.to_string()));
     runs.iter().filter_map(waits).collect()
 }
 

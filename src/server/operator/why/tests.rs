@@ -88,7 +88,8 @@ fn everything_that_keeps_it_from_running_is_told() {
     no worker of its pool web has ever answered
     it has no schedule: it runs when somebody asks for it
     ");
-    let asleep = Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() };
+    let asleep =
+        Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() };
     let asleep = Worker { report: Some(asleep), ..worker(true, Some(at(0))) };
     insta::assert_snapshot!(said(&job(), &[], &[asleep, worker(false, None)], &[]), @r"
     every worker of its pool web sleeps, leaves or has left

@@ -14,7 +14,8 @@ pub fn now() -> Instant {
 
 /// An awake worker of four slots, with what a test changes of it.
 pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
-    let report = Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
+    let report =
+        Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
     let mut worker = Worker {
         id: WorkerId::new(id).unwrap(),
         title: title.to_owned(),

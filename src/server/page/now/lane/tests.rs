@@ -51,7 +51,14 @@ fn over() -> LaneRun {
 }
 
 fn lane(state: State, runs: Vec<LaneRun>) -> Lane {
-    Lane { state, runs, has_more: false, length: 1, waits: HashMap::new(), usual: HashMap::from([(job(), TimeDelta::seconds(90))]) }
+    Lane {
+        state,
+        runs,
+        has_more: false,
+        length: 1,
+        waits: HashMap::new(),
+        usual: HashMap::from([(job(), TimeDelta::seconds(90))]),
+    }
 }
 
 fn shown(lane: &Lane, query: &str) -> String {
