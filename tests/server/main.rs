@@ -10,6 +10,7 @@ mod chains;
 mod claims;
 mod clocks;
 mod command;
+mod command_examples;
 mod command_output;
 mod command_tokens;
 mod crashes;

@@ -73,6 +73,11 @@ impl Place {
         finish(self.command(args).spawn().expect("the command")).await
     }
 
+    /// Runs another program in this directory to its end.
+    pub async fn run_by(&self, program: &str, args: &[&str]) -> Done {
+        finish(self.command_by(program, args).spawn().expect("the program")).await
+    }
+
     /// Starts a command that lasts.
     pub fn start(&self, args: &[&str]) -> Lasting {
         self.start_by(JOB_RUNNER, args)
