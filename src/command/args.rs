@@ -98,6 +98,7 @@ Scripts that were run with `job_runner run` are not among them: see `job_runner 
 Examples:
   job_runner runs
   job_runner runs --job backup.sh --limit 10
+  job_runner runs --with 12            run 12, and those of the other workers if all do it
 ")]
     Runs(Runs),
     /// List the workers, or have them do something
@@ -306,6 +307,9 @@ pub struct Runs {
     /// Those of this job: its title, or its id as '#5'; or of the latest ad-hoc run of that name
     #[arg(long, value_name = "JOB")]
     pub job: Option<String>,
+    /// Those that were due together with this run: a run on all workers becomes one of each, and retries
+    #[arg(long, value_name = "RUN", value_parser = run_id, conflicts_with = "job")]
+    pub with: Option<i64>,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
@@ -320,7 +324,7 @@ pub struct Runs {
 /// `logs`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Logs {
-    /// The run: its id, 12 or '#12'; or a job's title, for its latest run. A number is a job's title where there is no such
+    /// The run: its id, 12 or '#12'; or a job's title, for its latest run; with -f one that is due and waits, too. A number is a job's title where there is no such
     /// run. A title that no job has is that of a script that was run ad hoc
     pub run: String,
     /// Go on until the run is over

@@ -12,7 +12,7 @@ use crate::wire::reference::Reference;
 
 pub async fn run(args: Logs) -> Result<u8, Failure> {
     let client = find::server(&args.at)?;
-    let run = which(&client, &args.run).await?;
+    let run = which(&client, &args).await?;
     if !args.follow {
         let mut printed = Ok(());
         let print = |piece: &[u8]| {
@@ -35,12 +35,13 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
 
 /// The run of that id, or the latest of a job of that title. A number is a run where there is one: whoever was told of a
 /// run reads its log, whatever jobs are called.
-async fn which(client: &Client, name: &str) -> Result<i64, Failure> {
+async fn which(client: &Client, args: &Logs) -> Result<i64, Failure> {
+    let name = args.run.as_str();
     match Reference::parse(name) {
         Reference::Id(run) => return Ok(run),
         Reference::Number(run) => match client.get::<Run>(&["runs", name], &[]).await {
             Err(failure) if failure.code == FAILURE => {
-                let titled = latest(client, name).await.ok().flatten();
+                let titled = latest(client, args).await.ok().flatten();
                 return titled.filter(|found| found.title == name).map(|found| found.id).ok_or(failure);
             }
             found => return found.map(|_| run),
@@ -48,11 +49,12 @@ async fn which(client: &Client, name: &str) -> Result<i64, Failure> {
         Reference::Title(_) => {}
     }
     let none = || Failure::new(FAILURE, format!("no run of {name} has begun yet"));
-    latest(client, name).await?.map(|run| run.id).ok_or_else(none)
+    latest(client, args).await?.map(|run| run.id).ok_or_else(none)
 }
 
-/// The latest run of a job that has begun.
-async fn latest(client: &Client, job: &str) -> Result<Option<Run>, Failure> {
-    let runs: Runs = client.get(&["runs"], &[("job", job), ("begun", "true"), ("limit", "1")]).await?;
+/// The latest run of a job that has begun or, if it is to be followed, is due: what was just asked for may wait.
+async fn latest(client: &Client, args: &Logs) -> Result<Option<Run>, Failure> {
+    let which = if args.follow { "due" } else { "begun" };
+    let runs: Runs = client.get(&["runs"], &[("job", &args.run), (which, "true"), ("limit", "1")]).await?;
     Ok(runs.runs.into_iter().next())
 }

@@ -9,7 +9,9 @@ use crate::wire::operator::{Run, Runs};
 pub async fn run(args: Args) -> Result<u8, Failure> {
     let limit = args.limit.to_string();
     let mut query = vec![("limit", limit.as_str())];
+    let with = args.with.map(|run| run.to_string());
     query.extend(args.job.as_deref().map(|job| ("job", job)));
+    query.extend(with.as_deref().map(|run| ("with", run)));
     let answer: Runs = find::server(&args.at)?.get(&["runs"], &query).await?;
     if args.json {
         json(&answer)?;

@@ -13,8 +13,20 @@ use crate::program::{Done, JOB_RUNNER, Place};
 
 /// The commands whose examples end by themselves, jobs and workers before what names them.
 const COMMANDS: [&str; 14] = [
-    "run", "job add", "template add", "worker add", "jobs", "runs", "workers", "logs", "schedule", "why", "disable",
-    "enable", "kill", "",
+    "run",
+    "job add",
+    "template add",
+    "worker add",
+    "jobs",
+    "runs",
+    "workers",
+    "logs",
+    "schedule",
+    "why",
+    "disable",
+    "enable",
+    "kill",
+    "",
 ];
 /// Examples of the program itself that last.
 const LASTING: [&str; 1] = ["job_runner standalone"];
@@ -109,7 +121,10 @@ async fn every_example_of_the_help_does_what_it_says() {
         match command {
             "job add" => {
                 // Its first run, so that there is a log of it.
-                assert_eq!(type_in(&place, "job_runner schedule backup.sh && job_runner logs -f backup.sh").await.code, 0);
+                assert_eq!(
+                    type_in(&place, "job_runner schedule backup.sh && job_runner logs -f backup.sh").await.code,
+                    0
+                );
             }
             "worker add" => {
                 for (file, title) in [("job-runner-worker.ini", "web1"), ("web2.ini", "web2")] {
@@ -143,6 +158,7 @@ fn says_what_it_should(line: &str, done: &Done) {
         "job_runner jobs" => "report.sh",
         "job_runner jobs --json" => "\"title\": \"report.sh\"",
         "job_runner runs" | "job_runner runs --job backup.sh --limit 10" => "backup.sh",
+        "job_runner runs --with 12" => "report.sh",
         "job_runner workers" => "web2",
         "job_runner why backup.sh" => "(backup.sh), every hour",
         "job_runner why '#1' --json" => "\"id\": 1,",
@@ -157,6 +173,7 @@ fn says_what_it_should(line: &str, done: &Done) {
 
 #[test]
 fn examples_are_read_up_to_the_first_line_that_is_none() {
-    let help = "About\n\nExamples:\n  job_runner a 'b  c'\n  job_runner d   what it does\n\nAfterwards.\n\n  no example\n";
+    let help =
+        "About\n\nExamples:\n  job_runner a 'b  c'\n  job_runner d   what it does\n\nAfterwards.\n\n  no example\n";
     assert_eq!(examples(help), ["job_runner a 'b  c'", "job_runner d"]);
 }

@@ -80,7 +80,9 @@ async fn what_somebody_works_on_stays_and_all_else_goes_with_what_it_hangs_on() 
         (Thing::Pool, stage.pool.id.get()),
         (Thing::Worker, stage.worker(0).get()),
     ] {
-        let Removal::Busy(weight) = store.remove(thing, id).await.expect("an answer") else { panic!("{thing:?}") };
+        let Removal::Busy(weight) = store.remove(thing, id, Utc::now()).await.expect("an answer") else {
+            panic!("{thing:?}")
+        };
         assert_eq!(weight.active, 1, "{thing:?}");
     }
     stage.begin(0, active).await;
@@ -89,16 +91,22 @@ async fn what_somebody_works_on_stays_and_all_else_goes_with_what_it_hangs_on() 
     let later = Utc::now() + chrono::TimeDelta::hours(1);
     let new = NewRun { pinned: Some(stage.worker(1)), ..NewRun::due(job.id, later) };
     let pinned = store.new_run(&new).await.expect("a run").id;
-    assert!(matches!(store.remove(Thing::Worker, stage.worker(1).get()).await, Ok(Removal::Gone(_))));
+    assert!(matches!(store.remove(Thing::Worker, stage.worker(1).get(), Utc::now()).await, Ok(Removal::Gone(_))));
     assert!(store.run(pinned).await.expect("an answer").is_none());
     assert_eq!(store.pools(&only(stage.pool.id.get())).await.expect("a pool").things[0].1, [stage.worker(0)]);
 
     let weight = store.weight(Thing::Job, job.id.get()).await.expect("an answer").expect("a job");
     assert_eq!(weight, Weight { title: "job".to_owned(), runs: 2, orphans: 1, ..Weight::default() });
-    assert!(matches!(store.remove(Thing::Job, job.id.get()).await, Ok(Removal::Gone(_))));
+    assert!(matches!(store.remove(Thing::Job, job.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
     assert_eq!(store.job(child.id).await.expect("an answer").expect("a job").parent, None);
-    assert!(matches!(store.remove(Thing::Project, stage.template.project.get()).await, Ok(Removal::Gone(_))));
+    assert!(matches!(
+        store.remove(Thing::Project, stage.template.project.get(), Utc::now()).await,
+        Ok(Removal::Gone(_))
+    ));
     assert!(store.job(child.id).await.expect("an answer").is_none());
-    assert_eq!(store.remove(Thing::Project, stage.template.project.get()).await.expect("an answer"), Removal::Unknown);
+    assert_eq!(
+        store.remove(Thing::Project, stage.template.project.get(), Utc::now()).await.expect("an answer"),
+        Removal::Unknown
+    );
     stage.fixture.stop().await;
 }

@@ -32,6 +32,10 @@ pub(super) struct RunsQuery {
     job: Option<String>,
     before: Option<i64>,
     begun: bool,
+    /// Whether those are left out that are not due yet.
+    due: bool,
+    /// A run: those that were due together with it, which a run on all workers becomes, and their retries.
+    with: Option<String>,
     limit: Option<u32>,
 }
 
@@ -46,7 +50,21 @@ pub(super) async fn runs(
         None => None,
     };
     let limit = query.limit.unwrap_or(LISTED).clamp(1, MOST);
-    let which = Which { job, before: query.before.and_then(RunId::new), begun: query.begun, limit };
+    let with = match &query.with {
+        Some(run) => {
+            let run = run_id(run)?;
+            Some(office.store.run(run).await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?)
+        }
+        None => None,
+    };
+    let which = Which {
+        job: job.or(with.as_ref().map(|run| run.job)),
+        schedule: with.map(|run| run.schedule_id),
+        before: query.before.and_then(RunId::new),
+        begun: query.begun,
+        due_by: query.due.then(Utc::now),
+        limit,
+    };
     let found = office.store.overview_of_runs(which).await?;
     Ok(Json(Runs { runs: found.iter().map(|run| run_view(&office, run)).collect() }))
 }

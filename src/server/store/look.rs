@@ -230,7 +230,8 @@ impl<'a> Act<'a> {
         record(self.connection, &fact).await
     }
 
-    /// One run becomes a run of each worker, under the same schedule id.
+    /// One run becomes a run of each worker, under the same schedule id. It is itself that of the first one, so that who
+    /// was told its id finds it.
     async fn spread(
         &mut self,
         run: RunId,
@@ -238,7 +239,8 @@ impl<'a> Act<'a> {
         absent: &[(WorkerId, Absence)],
     ) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
-        for worker in there {
+        let Some((first, others)) = there.split_first() else { return Ok(()) };
+        for worker in others {
             let new = NewRun {
                 pinned: Some(*worker),
                 schedule_id: Some(run.schedule_id),
@@ -254,15 +256,23 @@ impl<'a> Act<'a> {
                  WHERE id = ?",
             );
             query.bind(run.id.get()).bind(made.id.get()).execute(&mut *self.connection).await?;
-            self.news.push(Item::RunScheduled(made.id));
-            self.offers.push(Offer { run: made, to: Some(*worker) });
+            self.offer(made, *worker);
         }
-        sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *self.connection).await?;
+        // What the schedule has planned is nobody's; a run of one worker is not planned anew for that one alone.
+        let query = sqlx::query("UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?");
+        query.bind(first.get()).bind(run.id.get()).execute(&mut *self.connection).await?;
+        self.offer(Run { worker: Some(*first), pinned: true, ..run.clone() }, *first);
         for (worker, why) in absent {
             let fact = fact(run, FireKind::Skipped, &format!("worker {worker} {why}"), self.now);
             record(self.connection, &fact).await?;
         }
         Ok(())
+    }
+
+    /// Announces a run that has become that of a worker.
+    fn offer(&mut self, run: Run, to: WorkerId) {
+        self.news.push(Item::RunScheduled(run.id));
+        self.offers.push(Offer { run, to: Some(to) });
     }
 }
 

@@ -70,10 +70,14 @@ pub struct WorkerOverview {
 pub struct Which {
     /// Those of a job.
     pub job: Option<JobId>,
+    /// Those that were due together under this schedule id.
+    pub schedule: Option<i64>,
     /// Those before this one.
     pub before: Option<RunId>,
     /// Whether those are left out that nobody has claimed yet.
     pub begun: bool,
+    /// Those that are due by then, claimed or over.
+    pub due_by: Option<Instant>,
     /// At most this many.
     pub limit: u32,
 }
@@ -105,12 +109,16 @@ impl Store {
     pub async fn overview_of_runs(&self, which: Which) -> Result<Vec<RunOverview>, StoreError> {
         let sql = format!(
             "{RUNS} WHERE (?1 IS NULL OR run.job = ?1) AND (?2 IS NULL OR run.id < ?2)
-             AND (NOT ?3 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL) ORDER BY run.id DESC LIMIT ?4"
+             AND (NOT ?3 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL)
+             AND (?4 IS NULL OR schedule_dts <= ?4 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL)
+             AND (?5 IS NULL OR schedule_id = ?5) ORDER BY run.id DESC LIMIT ?6"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(which.job.map(JobId::get))
             .bind(which.before.map(RunId::get))
             .bind(which.begun)
+            .bind(which.due_by.map(rows::micros))
+            .bind(which.schedule)
             .bind(which.limit);
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }

@@ -3,7 +3,11 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::catalogue::Thing;
+use super::fires::record;
+use super::rows;
+use super::runs::withdraw;
 use super::{Store, StoreError};
+use crate::server::model::{Fire, FireKind, Instant, WorkerId};
 use crate::server::news::Item;
 
 /// What goes with a thing.
@@ -58,27 +62,47 @@ impl Store {
         weigh(&mut *self.readers.acquire().await?, thing, id).await
     }
 
-    /// Takes a thing away, unless a worker has a run of it.
+    /// Takes a thing away, unless a worker has a run of it. Runs that wait for a worker that goes are over with, and what
+    /// follows from that is done.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn remove(&self, thing: Thing, id: i64) -> Result<Removal, StoreError> {
+    pub async fn remove(&self, thing: Thing, id: i64, now: Instant) -> Result<Removal, StoreError> {
         let mut writing = self.write().await?;
         let Some(weight) = weigh(&mut writing, thing, id).await? else { return Ok(Removal::Unknown) };
         if weight.active > 0 {
             return Ok(Removal::Busy(weight));
         }
-        if thing == Thing::Worker {
-            // A run for every worker has one of each: that of this one is nobody's any more.
-            let query = sqlx::query("DELETE FROM run WHERE worker = ? AND pinned AND return_dts IS NULL");
-            query.bind(id).execute(&mut *writing).await?;
-        }
+        let news = match (thing, WorkerId::new(id)) {
+            (Thing::Worker, Some(worker)) => withdraw_runs(&mut writing, worker, now).await?,
+            _ => Vec::new(),
+        };
         let sql = format!("DELETE FROM {} WHERE id = ?", parts(thing).0);
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *writing).await?;
         writing.commit().await?;
+        news.into_iter().for_each(|item| self.news().tell(item));
         self.news().tell(Item::ThingsChanged);
         Ok(Removal::Gone(weight))
     }
+}
+
+/// Takes away the runs that wait for a worker that goes: nobody else may execute them. What has waited for them is done.
+async fn withdraw_runs(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    now: Instant,
+) -> Result<Vec<Item>, StoreError> {
+    let query = sqlx::query("SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id");
+    let waiting = query.bind(worker.get()).fetch_all(&mut *connection).await?;
+    let mut news = Vec::new();
+    for run in &waiting {
+        let run = rows::run(run)?;
+        let reason = format!("its worker {worker} was removed");
+        let (what, run_id) = (FireKind::Skipped, Some(run.id));
+        record(connection, &Fire { job: run.job, due: run.schedule_dts, run: run_id, what, reason, at: now }).await?;
+        news.extend(withdraw(connection, &run, now).await?);
+    }
+    Ok(news)
 }
 
 async fn weigh(connection: &mut SqliteConnection, thing: Thing, id: i64) -> Result<Option<Weight>, StoreError> {

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Asker, JobId, KillRequest, ProjectId, Run};
+use crate::server::model::{Asker, JobId, KillRequest, ProjectId, Run, WorkerId};
 
 /// How many kill requests, and how many runs that followed, are told.
 const MOST: u32 = 50;
@@ -28,6 +28,8 @@ pub struct Story {
     pub retried: Option<RunId>,
     /// The runs of the job's children that came after it.
     pub followed: Vec<Other>,
+    /// The runs of the other workers, of a run on all workers, with the workers' titles.
+    pub elsewhere: Vec<(RunId, String)>,
     /// Whether the job has children.
     pub has_children: bool,
 }
@@ -76,8 +78,21 @@ impl Store {
             kills: self.kills_of(run.id).await?,
             retried: row.try_get::<Option<i64>, _>("retried")?.and_then(RunId::new),
             followed: self.others("run.follows", Some(run.id.get())).await?,
+            elsewhere: self.elsewhere(run).await?,
             has_children: row.try_get("has_children")?,
         }))
+    }
+
+    /// The runs of other workers that were due with a run.
+    async fn elsewhere(&self, run: &Run) -> Result<Vec<(RunId, String)>, StoreError> {
+        let query = sqlx::query_as(
+            "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
+             WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned AND worker IS NOT ? ORDER BY run.id LIMIT ?",
+        );
+        let query = query.bind(run.schedule_id).bind(run.job.get()).bind(run.id.get());
+        let query = query.bind(run.worker.filter(|_| run.pinned).map(WorkerId::get)).bind(MOST);
+        let found: Vec<(i64, String)> = query.fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(|(id, worker)| Some((RunId::new(id)?, worker))).collect())
     }
 
     async fn kills_of(&self, run: RunId) -> Result<Vec<(KillRequest, Option<Somebody>)>, StoreError> {

@@ -6,9 +6,10 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::Value;
 
-use super::Chromium;
+use super::{Chromium, Visitor};
 use crate::program::Place;
 use crate::skip::skip;
+use crate::stage::Stage;
 
 /// Waits at a gate between its two lines.
 fn gated(gate: &Path) -> String {
@@ -76,4 +77,35 @@ async fn a_browser_sees_runs_come_and_go_and_their_logs_grow() {
 
     standalone.signal(Signal::SIGINT);
     assert_eq!(standalone.end().await.code, 0);
+}
+
+#[tokio::test]
+async fn a_run_on_all_workers_that_is_asked_for_stays_on_its_page_and_leads_to_the_others() {
+    let stage = Stage::start(2).await;
+    for worker in 0..2 {
+        stage.answer(worker, 4).await;
+    }
+    let job = stage.job(|job| job.run_on_all_workers = true).await;
+    let Some(mut visitor) = Visitor::of(&stage).await else { return };
+    visitor.go(&format!("/jobs/{}", job.id)).await;
+    visitor.browser.submit("form[action$=\"/run\"]", "").await;
+    visitor.browser.until("location.pathname.startsWith('/runs/') && document.querySelector('#link.live')").await;
+    visitor.browser.evaluate("window.sameAsBefore = true").await;
+    let page = visitor.browser.evaluate("location.pathname").await;
+    let page = page.as_str().expect("an address").to_owned();
+    let id: i64 = page.trim_start_matches("/runs/").parse().expect("an id");
+    let other =
+        stage.until("the other one", async |_| stage.coming(&job).await.into_iter().find(|run| run.id.get() != id));
+    let other = other.await;
+    // Which worker does it, and what the others do, without a reload.
+    let leads = format!("document.querySelector('.facts a[href=\"/runs/{}\"]')", other.id);
+    visitor.browser.until(&leads).await;
+    assert_eq!(visitor.browser.evaluate(&format!("{leads}.textContent")).await, format!("worker2 #{}", other.id));
+    let run = jobrunner::run::RunId::new(id).expect("an id");
+    stage.execute(0, run, true).await;
+    visitor.browser.until("document.querySelector('#head').dataset.state === 'succeeded'").await;
+    visitor.is_the_same_page().await;
+    visitor.go_live(&page).await;
+    assert_eq!(visitor.browser.evaluate("document.querySelector('#head').dataset.state").await, "succeeded");
+    stage.fixture.stop().await;
 }

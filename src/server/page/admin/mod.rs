@@ -20,6 +20,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use chrono::Utc;
 use minijinja::{Value, context};
 use serde::Deserialize;
 use url::Url;
@@ -285,7 +286,7 @@ pub(super) async fn delete(
         let page = doubted(&office, &visit, &kind, id, Some(wrong)).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let (notice, path) = match office.store.remove(thing, id).await? {
+    let (notice, path) = match office.store.remove(thing, id, Utc::now()).await? {
         Removal::Gone(weight) => {
             let said = format!("{} {} was deleted.", thing::capital(thing), weight.title);
             (Notice::done(said), format!("/admin/{kind}"))

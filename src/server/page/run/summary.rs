@@ -56,6 +56,7 @@ impl Summary<'_> {
             asked_by => story.asked_by.as_ref().map(asker), is_manual => run.is_manual,
             follows => story.follows.as_ref().map(other),
             followed => story.followed.iter().map(other).collect::<Vec<_>>(),
+            elsewhere => story.elsewhere.iter().map(|(run, worker)| context!(id => run.get(), worker)).collect::<Vec<_>>(),
             has_children => story.has_children, no_children => story.has_children && !run.schedule_children,
             kills, timeline => timeline(run, self.now, zone),
         };

@@ -49,6 +49,7 @@ fn story() -> Story {
         kills: vec![(kill, Some(by(Asker::Worker(worker), Some("web2"))))],
         retried: RunId::new(13),
         followed: vec![Other { run: sample().run, title: "copy away".to_owned() }],
+        elsewhere: Vec::new(),
         has_children: true,
     }
 }
@@ -100,6 +101,9 @@ fn how_a_run_came_about_is_said() {
     assert!(story(|_, run| run.retry_of = Some((RunId::new(9).unwrap(), 2))).contains("as retry 2 of"));
     let followed = |story: &mut Story, _: &mut Run| story.follows = story.followed.pop();
     assert!(story(followed).contains("of copy away"));
+    let elsewhere =
+        |story: &mut Story, _: &mut Run| story.elsewhere = vec![(RunId::new(14).unwrap(), "<web3>".to_owned())];
+    assert!(story(elsewhere).contains("<a href=\"/runs/14\">&lt;web3&gt; #14</a>"));
     let timed_out = |story: &mut Story, _: &mut Run| story.kills[0].0.cause = KillCause::TimedOut;
     assert!(story(timed_out).contains("because it ran too long"));
 }
