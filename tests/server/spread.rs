@@ -164,14 +164,14 @@ async fn the_log_of_a_job_is_followed_from_the_run_that_is_due_and_waits() {
     assert_eq!(place.run(&["schedule", "late.sh"]).await.code, 0);
     assert_eq!(place.run(&["logs", "-f", "late.sh"]).await.out, "late\n");
     assert_eq!(place.run(&["workers", "sleep", "local"]).await.code, 0);
-    let run = place.run(&["schedule", "late.sh", "--json"]).await.json()["id"].to_string();
+    let run = place.run(&["schedule", "late.sh", "--json"]).await.json()["id"].clone();
     let logs = place.start(&["logs", "-f", "late.sh"]);
     // It waits for its worker, and is not the run before.
     assert_eq!(place.run(&["workers", "wake", "local"]).await.code, 0);
     let done = logs.end().await;
     assert_eq!((done.code, done.out.as_str()), (0, "late\n"), "{done:?}");
     let waited = place.run(&["runs", "--job", "late.sh", "--json"]).await.json();
-    let it = waited["runs"].as_array().unwrap().iter().find(|one| one["id"].to_string() == run).expect("the run");
+    let it = waited["runs"].as_array().unwrap().iter().find(|one| one["id"] == run).expect("the run");
     assert_eq!(it["state"], "succeeded", "{waited}");
     standalone.signal(Signal::SIGINT);
     assert_eq!(standalone.end().await.code, 0);
