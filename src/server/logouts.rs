@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::model::Instant;
 use super::session::Session;
@@ -23,6 +23,8 @@ pub struct Logouts {
     ended: RwLock<BTreeSet<String>>,
     /// One writes at a time, so that the store has all of them.
     writing: Mutex<()>,
+    /// Told of each.
+    changes: watch::Sender<()>,
 }
 
 impl Logouts {
@@ -32,13 +34,26 @@ impl Logouts {
     /// That the store does not answer.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let kept = store.setting(SETTING).await?.unwrap_or_default();
-        Ok(Self { ended: RwLock::new(kept.lines().map(str::to_owned).collect()), writing: Mutex::default() })
+        Ok(Self { ended: RwLock::new(kept.lines().map(str::to_owned).collect()), ..Self::default() })
     }
 
     /// Whether a session was logged out.
     #[must_use]
     pub fn has(&self, session: &Session) -> bool {
         self.ended.read().unwrap_or_else(PoisonError::into_inner).contains(session.id())
+    }
+
+    /// Waits until a session is over: logged out, or too old.
+    pub async fn until_over(&self, session: &Session, now: Instant) {
+        let mut changes = self.changes.subscribe();
+        let logged_out = async {
+            // We hold the sender.
+            while !self.has(session) && changes.changed().await.is_ok() {}
+        };
+        tokio::select! {
+            () = logged_out => {}
+            () = tokio::time::sleep(session.remains(now)) => {}
+        }
     }
 
     /// Logs a session out. Those that are over by themselves by now are forgotten.
@@ -51,6 +66,7 @@ impl Logouts {
         keep(&mut ended, session.id(), now);
         store.set_setting(SETTING, &ended.iter().map(String::as_str).collect::<Vec<_>>().join("\n")).await?;
         *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ended;
+        self.changes.send_replace(());
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 //! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps;
 //! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
 //!
+//! `guesses` answers wrong tokens slowly.
+//!
 //! `http` accepts connections and bounds what a peer can hold; `zmtp` does so for the two ZeroMQ ports. `terminal` renders
 //! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent, `waiting` why runs wait,
 //! `instances` which of several under one key works; `readiness` answers whether
@@ -22,6 +24,7 @@ pub mod enrol;
 pub mod events;
 pub mod feed;
 mod fold;
+pub mod guesses;
 pub mod http;
 pub mod instances;
 pub mod life;
@@ -52,6 +55,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -148,6 +152,7 @@ impl Server {
         let office = Arc::new(Office {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
+            guesses: guesses::Guesses::default(),
             reading: api::Turns::default(),
             store,
             settings,
@@ -165,7 +170,9 @@ impl Server {
             .merge(feed::routes())
             .merge(readiness::routes())
             .merge(uplink::routes());
-        let routes = routes.with_state(Arc::clone(&office));
+        let routes = routes
+            .layer(middleware::from_fn_with_state(Arc::clone(&office), guesses::slow_down))
+            .with_state(Arc::clone(&office));
         let (connections, grace) = (http::Connections::new(office.settings.limits()), office.settings.stop_grace);
         tasks.spawn(http::serve(listener, routes, connections, stop.clone(), grace));
         tasks.spawn(feed::work(Arc::clone(&office)));

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::Turns;
 use super::events::Events;
 use super::feed::Feed;
+use super::guesses::Guesses;
 use super::instances::Instances;
 use super::logouts::Logouts;
 use super::news::News;
@@ -27,6 +28,8 @@ pub struct Office {
     pub settings: Settings,
     /// What an operator must have.
     pub token: OperatorToken,
+    /// Which wrong tokens came from where.
+    pub guesses: Guesses,
     /// Which sessions were logged out.
     pub logouts: Logouts,
     /// Where orders to workers are given.
@@ -47,6 +50,15 @@ pub struct Office {
     pub stop: CancellationToken,
 }
 
+/// Somebody who may read what pages show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever has the token.
+    Operator,
+    /// A browser that has logged in.
+    Browser(Session),
+}
+
 impl Office {
     /// What has changed, for those who want to know.
     #[must_use]
@@ -64,6 +76,23 @@ impl Office {
     /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.
     #[must_use]
     pub fn admits_reader(&self, headers: &HeaderMap) -> bool {
-        self.token.admits(headers) || self.session(headers).is_some()
+        self.reader(headers).is_some()
+    }
+
+    /// Who may read what pages show, if a request is of somebody who may.
+    #[must_use]
+    pub fn reader(&self, headers: &HeaderMap) -> Option<Reader> {
+        if self.token.admits(headers) {
+            return Some(Reader::Operator);
+        }
+        self.session(headers).map(Reader::Browser)
+    }
+
+    /// Waits until somebody may not read any more what pages show: what is told as it happens ends then.
+    pub async fn until_shut_out(&self, reader: &Reader) {
+        match reader {
+            Reader::Operator => std::future::pending().await,
+            Reader::Browser(session) => self.logouts.until_over(session, Utc::now()).await,
+        }
     }
 }

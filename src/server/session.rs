@@ -4,6 +4,8 @@
 //! survives a restart, and another token ends it. What a form of ours must say and what is told after an action are sealed for the one session
 //! they belong to, so that no other browser and no other site can make use of them.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use chrono::TimeDelta;
@@ -53,6 +55,13 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How long it lasts still, where nobody logs it out.
+    #[must_use]
+    pub fn remains(&self, now: Instant) -> Duration {
+        let until = self.id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok()).unwrap_or_default();
+        Duration::from_secs(until.saturating_sub(now.timestamp()).try_into().unwrap_or_default())
     }
 
     /// What the forms of its pages say, which nobody else can know.

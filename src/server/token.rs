@@ -93,9 +93,7 @@ impl OperatorToken {
     /// Whether a request has it, as `Authorization: Bearer`.
     #[must_use]
     pub fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return false };
-        let Some((scheme, token)) = value.split_once(' ') else { return false };
-        scheme.eq_ignore_ascii_case("bearer") && self.is(token.trim())
+        bearer(headers).is_some_and(|said| self.is(said))
     }
 
     /// Whether a text is the token.
@@ -116,6 +114,13 @@ impl OperatorToken {
     pub fn is_sealed(&self, purpose: &str, text: &str, seal: &str) -> bool {
         unhex(seal).is_some_and(|seal| mac(self.0.expose(), purpose, text).verify_slice(&seal).is_ok())
     }
+}
+
+/// The token that a request says, as `Authorization: Bearer`.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// A text that nobody can guess: a token, or the secret of a worker.

@@ -323,6 +323,63 @@ async fn a_handshake_that_was_used_before_a_restart_is_refused_after_it_and_a_fr
 }
 
 #[tokio::test]
+async fn a_worker_that_uses_up_its_nonces_waits_and_another_does_not() {
+    let stage = Stage::start(2).await;
+    let now = Utc::now().timestamp();
+    let mut connection = stage.connect().await;
+    let query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                 INSERT INTO uplink_nonce (worker, nonce, used) SELECT ?, 'nonce' || i, ? FROM n";
+    sqlx::query(query).bind(stage.worker(0).get()).bind(now).execute(&mut connection).await.expect("nonces");
+    let status = async |worker: usize, nonce: &str| {
+        let (path, mine) = signed_upgrade(&stage.workers[worker], nonce);
+        let request = format!("GET {path}");
+        RawSocket::ask(stage.fixture.http(), &request, &[UPGRADE, &[&mine]].concat()).await.0.status
+    };
+    assert_eq!((status(0, "0123456789abcdef").await, status(1, "0123456789abcdef").await), (401, 101));
+    let query = "UPDATE uplink_nonce SET used = ? WHERE worker = ?";
+    let query = sqlx::query(query).bind(now - 601).bind(stage.worker(0).get());
+    query.execute(&mut connection).await.expect("ten minutes");
+    assert_eq!(status(0, "0123456789abcdef").await, 101);
+    let kept: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM uplink_nonce").fetch_one(&mut connection).await.expect("a count");
+    assert_eq!(kept, 2, "what cannot be used any more is not kept");
+    drop(connection);
+    stage.fixture.stop().await;
+}
+
+/// Whoever reads much waits for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_reads_all_logs_over_and_over_holds_up_nobody() {
+    let scene = Scene::with_logs(8, 10 << 20).await;
+    let (http, worker) = (scene.place.http, "worker1");
+    let path = "/api/v1/run_log/?limit=0";
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\nAuthorization: ApiKey {worker}:{}\r\n\r\n",
+        sign("verysecret", "GET", path, b"")
+    );
+    let mut reading = JoinSet::new();
+    for _ in 0..8 {
+        let head = head.clone();
+        reading.spawn(async move {
+            loop {
+                let mut stream = TcpStream::connect(http).await.expect("a connection");
+                stream.write_all(head.as_bytes()).await.expect("a request");
+                let mut answer = Vec::new();
+                let read = stream.read_to_end(&mut answer).await;
+                assert!(read.is_ok() && answer.starts_with(b"HTTP/1.1 200"), "it is served");
+            }
+        });
+    }
+    for _ in 0..5 {
+        scene.executes(1).await;
+        assert_eq!(somebody_else(http).await.status, 401);
+    }
+    assert!(reading.try_join_next().is_none(), "all of them read on");
+    reading.shutdown().await;
+    scene.leave().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_connects_again_and_again_has_its_latest_connections_alone() {
     let stage = Stage::start(1).await;
     let mut sockets = Vec::new();

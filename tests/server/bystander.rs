@@ -42,6 +42,15 @@ impl Scene {
 
     /// With settings of its own, which are stronger.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::prepared(settings, (0, 0)).await
+    }
+
+    /// With so many logs of so many bytes each.
+    pub async fn with_logs(count: usize, bytes: usize) -> Self {
+        Self::prepared(&[], (count, bytes)).await
+    }
+
+    async fn prepared(settings: &[(&str, &str)], (logs, bytes): (usize, usize)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         let stage = Stage::with(1, |settings| settings.data = data.clone()).await;
@@ -53,6 +62,14 @@ impl Scene {
                 new.concurrency = Concurrency::Allow;
             })
             .await;
+        if logs > 0 {
+            let job = stage.job(|new| new.title = "talkative".to_owned()).await;
+            for _ in 0..logs {
+                let run = stage.due(&job).await;
+                stage.execute(0, run.id, true).await;
+                stage.write_log(run.id, &"a line\n".repeat(bytes / 7)).await;
+            }
+        }
         let api_key = ApiKey::parse("greedy").expect("a key");
         let greedy = NewWorker { title: "greedy".to_owned(), api_key, secret: Secret::new(b"verysecret".to_vec()) };
         let greedy = stage.store().new_worker(&greedy).await.expect("a worker");

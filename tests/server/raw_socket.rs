@@ -64,6 +64,11 @@ impl RawSocket {
         socket
     }
 
+    /// Waits until the connection is closed, whatever comes before.
+    pub async fn until_closed(&mut self) {
+        while self.read().await {}
+    }
+
     async fn read(&mut self) -> bool {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
         read.expect("something to read").unwrap_or(0) > 0

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::content::Content;
 use crate::run::{Attempt, Request};
+use crate::server::http::Unread;
 use crate::server::life::Refusal;
 use crate::wire::instance::OCCUPIED;
 
@@ -126,9 +127,12 @@ impl Answer {
         Self { body: Some(Content::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
     }
 
-    /// More than we take.
-    pub fn too_large(most: usize) -> Self {
-        Self::refusal(413, &format!("a body has {most} bytes at most"))
+    /// More than we take, or not in time.
+    pub fn unread(unread: Unread, most: usize) -> Self {
+        match unread {
+            Unread::TooLong => Self::refusal(413, &format!("a body has {most} bytes at most")),
+            Unread::TooSlow => Self::refusal(408, "the body came too slowly"),
+        }
     }
 
     /// Another instance of the worker that asks is at work.

@@ -21,7 +21,7 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -144,10 +144,7 @@ async fn identify(office: &Office, parts: &Parts, body: Body) -> Result<(Identit
     let claim = Claim::read(office, &parts.headers).await.map_err(|e| failed(&e))?;
     let claim = claim.ok_or_else(Answer::unauthorised)?;
     let most = office.settings.max_body;
-    if body.size_hint().lower() > most as u64 {
-        return Err(Answer::too_large(most));
-    }
-    let body = to_bytes(body, most).await.map_err(|_| Answer::too_large(most))?;
+    let body = http::read_body(body, most).await.map_err(|unread| Answer::unread(unread, most))?;
     let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
     let signed = Signed { method: parts.method.as_str(), path_and_query, body: &body };
     let identity = claim.verify(signed).ok_or_else(Answer::unauthorised)?;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listeners::{Language, Letterbox, Place};
 use super::upgrade::Refusal;
-use crate::server::office::Office;
+use crate::server::office::{Office, Reader};
 
 /// The longest message of a listener, in bytes; none is expected.
 const MAX_MESSAGE: usize = 4096;
@@ -40,6 +40,8 @@ enum End {
     Silent,
     /// It broke the protocol; the code says how.
     Broken(u16),
+    /// The browser was logged out.
+    ShutOut,
     /// The server stops.
     Stopped,
 }
@@ -50,29 +52,40 @@ impl End {
             Self::Gone | Self::Silent => return None,
             Self::TooSlow => (close_code::AGAIN, "too slow"),
             Self::Broken(code) => (code, ""),
+            Self::ShutOut => (close_code::POLICY, "logged out"),
             Self::Stopped => (close_code::AWAY, "the server stops"),
         };
         Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
     }
 }
 
-/// Makes a WebSocket of a request that was found good, if there is a place.
-pub async fn welcome(office: &Arc<Office>, request: Request, language: Language) -> Response {
+/// Makes a WebSocket of a request that was found good, if there is a place. One for a reader ends when it may read no more.
+pub async fn welcome(office: &Arc<Office>, request: Request, language: Language, reader: Option<Reader>) -> Response {
     let Some(place) = office.feed.listeners.join(language) else { return Refusal::Full.answer() };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE),
         Err(rejection) => return rejection.into_response(),
     };
-    let (every, stop) = (office.settings.listener_ping, office.stop.clone());
+    let office = Arc::clone(office);
     let tasks = office.feed.listeners.tasks.clone();
     upgrade
         .read_buffer_size(READ)
         .write_buffer_size(WRITE)
-        .on_upgrade(move |socket| tasks.track_future(talk(socket, place, every, stop)))
+        .on_upgrade(move |socket| tasks.track_future(talk(socket, place, office, reader)))
 }
 
-async fn talk(mut socket: WebSocket, place: Place, every: Duration, stop: CancellationToken) {
-    let end = converse(&mut socket, &place.letterbox, every, &stop).await;
+async fn talk(mut socket: WebSocket, place: Place, office: Arc<Office>, reader: Option<Reader>) {
+    let (every, stop) = (office.settings.listener_ping, office.stop.clone());
+    let shut_out = async {
+        match &reader {
+            Some(reader) => office.until_shut_out(reader).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        end = converse(&mut socket, &place.letterbox, every, &stop) => end,
+        () = shut_out => End::ShutOut,
+    };
     drop(place);
     if let Some(frame) = end.close() {
         let _ = tokio::time::timeout(PARTING, socket.send(Message::Close(Some(frame)))).await;

@@ -55,11 +55,11 @@ async fn events(State(office): State<Arc<Office>>, request: Request) -> Response
     let origins = Origins { allowed: &office.settings.allowed_origins, any_port: false };
     let checked = upgrade::check(request.method(), headers)
         .and_then(|()| origins.check(headers))
-        .and_then(|()| office.admits_reader(headers).then_some(()).ok_or(Refusal::Unknown));
+        .and_then(|()| office.reader(headers).ok_or(Refusal::Unknown));
     match checked {
-        Ok(()) => {
+        Ok(reader) => {
             http::mark_known(request.extensions());
-            listener::welcome(&office, request, Language::Ours).await
+            listener::welcome(&office, request, Language::Ours, Some(reader)).await
         }
         Err(refusal) => refusal.answer(),
     }

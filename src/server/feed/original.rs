@@ -45,7 +45,7 @@ async fn listen(State(office): State<Arc<Office>>, request: Request) -> Response
         .and_then(|()| own_name(&office, headers))
         .and_then(|()| origins.check(headers));
     match checked {
-        Ok(()) => listener::welcome(&office, request, Language::Original).await,
+        Ok(()) => listener::welcome(&office, request, Language::Original, None).await,
         Err(Refusal::Plain) => (StatusCode::BAD_REQUEST, "WebSocket connection is expected.").into_response(),
         Err(refusal) => refusal.answer(),
     }

@@ -1,5 +1,6 @@
 //! Bodies: one that is read must keep a pace, and the end of one that is sent is noted.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +23,38 @@ pub(super) enum BodyError {
     /// The connection is gone, or what comes is no body.
     #[error("the body cannot be read")]
     Broken(#[from] hyper::Error),
+}
+
+/// Why there is no body to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is longer than is taken.
+    TooLong,
+    /// It comes too slowly, or not to its end.
+    TooSlow,
+}
+
+/// Reads a body of so many bytes at most.
+///
+/// # Errors
+/// Why it was not read to its end.
+pub async fn read_body(body: Body, most: usize) -> Result<Bytes, Unread> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(Unread::TooLong);
+    }
+    axum::body::to_bytes(body, most).await.map_err(|e| if is_too_slow(&e) { Unread::TooSlow } else { Unread::TooLong })
+}
+
+/// Whether a body could not be read because of who sends it, and not because of its length.
+pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<BodyError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The body of a request.

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use crate::server::http::is_too_slow;
 use crate::server::rules::Broken;
 use crate::server::store::StoreError;
 use crate::wire::operator::Refused;
@@ -23,6 +24,12 @@ pub(super) enum Refusal {
     /// It is asked for in a way that cannot be.
     #[error("{0}")]
     Malformed(String),
+    /// It is longer than anything that is meant here.
+    #[error("{0}")]
+    TooLong(String),
+    /// It does not come in time.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// It cannot be as things are.
     #[error("{0}")]
     Conflict(String),
@@ -43,6 +50,8 @@ impl Refusal {
             Self::Stranger => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) | Self::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,7 +97,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
-        Self::Malformed(rejection.body_text())
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::TooLong(rejection.body_text());
+        }
+        if is_too_slow(&rejection) { Self::TooSlow } else { Self::Malformed(rejection.body_text()) }
     }
 }
 

@@ -11,9 +11,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -56,13 +57,16 @@ pub(super) async fn follow(
     Extension(followers): Extension<Followers>,
     Path(run): Path<String>,
     query: Result<Query<FollowQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    let reader = office.reader(&headers).ok_or(Refusal::Stranger)?;
     let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
     let seat = followers.0.try_acquire_owned().map_err(|_| Refusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
     // Before the first look, so that nothing happens in between.
     let listener = office.news().listen();
     let log = Reader::from(query.from, query.revision);
+    let shut_out = office.clone();
     let mut follow =
         Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, office, _seat: seat };
     follow.look().await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?;
@@ -72,6 +76,8 @@ pub(super) async fn follow(
         bytes.push(b'\n');
         Some((Ok::<_, std::convert::Infallible>(bytes), follow))
     });
+    // Cut short, without a word: who asks again is told that it may not.
+    let lines = lines.take_until(async move { shut_out.until_shut_out(&reader).await });
     // Buffered on the way, it would not be live any more.
     let headers =
         [(CONTENT_TYPE, LINES), (CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];

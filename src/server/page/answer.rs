@@ -21,6 +21,9 @@ pub(super) enum Refusal {
     /// It is longer than anything that is meant here.
     #[error("{0}")]
     TooLong(String),
+    /// It does not come in time.
+    #[error("The form came too slowly.")]
+    TooSlow,
     /// The store does not answer.
     #[error("The server cannot answer now.")]
     Store(#[from] StoreError),
@@ -33,6 +36,7 @@ impl Refusal {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Store(error) if error.is_outage() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -15,7 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::Refusal;
 use super::{login, origin, way};
-use crate::server::http;
+use crate::server::http::{self, Unread};
 use crate::server::office::Office;
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, n
 
 fn outside(request: &Request) -> Response {
     let next = way::back(request.method(), request.uri(), request.headers());
-    (StatusCode::UNAUTHORIZED, Html(login::page(false, &next))).into_response()
+    (StatusCode::UNAUTHORIZED, Html(login::page(None, &next))).into_response()
 }
 
 /// Reads a form that a page of ours sends, with so many bytes at most.
@@ -123,10 +123,10 @@ pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Fill
     }
     let too_much = || Refusal::TooLong(format!("a form has at most {most} bytes and {MAX_FIELDS} fields"));
     let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_much());
-    }
-    let body = axum::body::to_bytes(body, most).await.map_err(|_| too_much())?;
+    let body = http::read_body(body, most).await.map_err(|unread| match unread {
+        Unread::TooLong => too_much(),
+        Unread::TooSlow => Refusal::TooSlow,
+    })?;
     let form = Filled::parse(&body).ok_or_else(too_much)?;
     Ok((Request::from_parts(parts, Body::empty()), form))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Query, Request, State};
-use axum::http::header::{LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 use minijinja::context;
@@ -15,6 +15,7 @@ use super::form::Filled;
 use super::template::fill;
 use super::visit::Actor;
 use super::{form, frame, way};
+use crate::server::guesses::Worth;
 use crate::server::office::Office;
 use crate::server::session::{LASTS, Session, cookie_name};
 
@@ -23,6 +24,9 @@ mod tests;
 
 /// The longest form of somebody who has not logged in, in bytes: a token, and room for what a browser adds.
 const MAX_LOGIN: usize = 4096;
+
+/// What is said of a token that is none.
+const WRONG: &str = "That is not the operator's token.";
 
 /// What an address says that logs in.
 #[derive(Debug, Deserialize)]
@@ -36,11 +40,12 @@ pub(super) async fn ask(
     State(office): State<Arc<Office>>,
     Query(address): Query<Address>,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Response {
     let next = address.next.as_deref().map_or(way::FRONT, way::own);
     match address.token.filter(|token| !token.is_empty()) {
-        Some(token) => enter(&office, &token, next, is_over_tls(&headers)),
-        None => (StatusCode::UNAUTHORIZED, Html(page(false, next))).into_response(),
+        Some(token) => enter(&office, &token, next, is_over_tls(&headers), &extensions).await,
+        None => (StatusCode::UNAUTHORIZED, Html(page(None, next))).into_response(),
     }
 }
 
@@ -48,7 +53,8 @@ pub(super) async fn ask(
 pub(super) async fn log_in(State(office): State<Arc<Office>>, request: Request) -> Result<Response, Refusal> {
     let (request, form) = form::read(request, MAX_LOGIN).await?;
     let next = way::own(form.text("next").unwrap_or_default());
-    Ok(enter(&office, form.text("token").unwrap_or_default(), next, is_over_tls(request.headers())))
+    let (token, is_over_tls) = (form.text("token").unwrap_or_default(), is_over_tls(request.headers()));
+    Ok(enter(&office, token, next, is_over_tls, request.extensions()).await)
 }
 
 /// The session ends, here and in the browser: its cookie is good for nothing from now on, whoever has a copy of it.
@@ -72,9 +78,14 @@ fn is_over_tls(headers: &HeaderMap) -> bool {
     says("origin", "https://") || says("x-forwarded-proto", "https")
 }
 
-fn enter(office: &Office, token: &str, next: &str, is_over_tls: bool) -> Response {
-    if !office.token.is(token.trim()) {
-        return (StatusCode::UNAUTHORIZED, Html(page(true, next))).into_response();
+async fn enter(office: &Office, token: &str, next: &str, is_over_tls: bool, extensions: &Extensions) -> Response {
+    match office.look_at_token(token.trim(), extensions).await {
+        Worth::Right => {}
+        Worth::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
+        Worth::TooMany(many) => {
+            let said = page(Some(&format!("{WRONG} Too many wrong ones came from here: wait a little.")), next);
+            return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, many.seconds())], Html(said)).into_response();
+        }
     }
     let cookie = match Session::begin(&office.token, Utc::now()) {
         Ok((_, cookie)) => cookie,
@@ -89,7 +100,7 @@ fn enter(office: &Office, token: &str, next: &str, is_over_tls: bool) -> Respons
     (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, next.to_owned())]).into_response()
 }
 
-/// The page for who has not logged in, and where it leads.
-pub(super) fn page(wrong: bool, next: &str) -> String {
+/// The page for who has not logged in: what was wrong, if that was tried, and where it leads.
+pub(super) fn page(wrong: Option<&str>, next: &str) -> String {
     frame::bare("Log in", &fill("login", context!(wrong, next)))
 }
