@@ -17,6 +17,7 @@ use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
 use crate::server::events::Events;
 use crate::server::feed::Feed;
+use crate::server::guesses::Guesses;
 use crate::server::life::{Patch, Who};
 use crate::server::model::{
     self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, State, Unit, WorkerId,
@@ -645,6 +646,7 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
     settings.ping_margin = Duration::from_secs(5);
     let store = Store::open(&file, News::default()).await.unwrap();
     Arc::new(Office {
+        guesses: Guesses::default(),
         logouts: crate::server::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
         reading: crate::server::api::Turns::default(),
