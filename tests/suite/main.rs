@@ -25,6 +25,7 @@ mod reload;
 mod rest;
 mod run;
 mod secrets;
+mod server_oracle;
 mod service;
 mod supervision;
 

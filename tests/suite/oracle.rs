@@ -3,6 +3,7 @@
 #[path = "../campaign/oracle/mod.rs"]
 mod judge;
 
+pub(crate) use judge::history;
 use judge::history::{Did, History, Kill, Mark, ORPHAN, Outage, Run, Says, ShimDeath, Size, Step};
 use judge::{Verdict, judge};
 

@@ -13,7 +13,8 @@ pub fn good(rng: &mut Rng) -> String {
         "#!/bin/bash\n{% if content %}{{ content|safe }}{% else %}exit 9{% endif %}\n".to_owned(),
         "#!/bin/bash\n{# a comment #}: {% comment %} {{ nothing }} {% endcomment %}\n{{ content|safe }}\nexit 9"
             .to_owned(),
-        "#!/bin/bash\n# { { {% { %} }} #} {# open\n{% autoescape false %}{{ content }}{% endautoescape %}\n".to_owned(),
+        "#!/bin/bash\n# {# { { {% { %} }} #} {# open\n{% autoescape false %}{{ content }}{% endautoescape %}\n"
+            .to_owned(),
         "#!/bin/bash\n: '{% verbatim %}{{ content }} {% if %}{% endverbatim %}'\n{{ content|safe }}\n".to_owned(),
         "#!/bin/bash\r\n: typed elsewhere\r\n{{ content|safe }}\r\n".to_owned(),
         format!("#!/bin/bash\n# {}\n{{{{ content|safe }}}}\n", "{ # long } ".repeat(LONG / 11)),
