@@ -245,8 +245,11 @@ impl Chaos {
         self.unless_dead(MOMENT, |_| false).await;
         let calls = self.stage.server.look(|state| state.calls.len()) + FURTHER;
         let stage = Arc::clone(&self.stage);
-        if !stage.server.holds_within(PATIENCE, move |state| state.calls.len() >= calls).await {
-            self.complaints.push(format!("a worker stands still for {PATIENCE:?} while nobody reads its stderr"));
+        let goes_on = stage.server.holds_within(PATIENCE, move |state| state.calls.len() >= calls).await;
+        // One that has died makes no calls either.
+        if !goes_on && self.worker.is_running() {
+            let made = stage.server.look(|state| state.calls.len()) + FURTHER - calls;
+            self.complaints.push(format!("{made} calls within {PATIENCE:?} of a worker whose stderr nobody reads"));
         }
         self.worker.leave_unread(false);
     }

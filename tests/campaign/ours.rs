@@ -13,6 +13,8 @@ use super::support::{Call, KillRow, State, WorkerHome, WorkerOptions, WorkerProc
 use super::weather::Weather;
 use super::{feeder, noise, shims, witness};
 
+/// The size of the worker's disk, in megabytes.
+const DISK: usize = 24;
 /// How many runs at once.
 const SEATS: usize = 8;
 /// How much room the state directory must have, in bytes.
@@ -33,7 +35,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     let stage = Arc::new(Stage::new(1).await);
     let weather = Weather::new(plan.weather.clone());
     let home = WorkerHome::new(&stage.server, &options(&stage, arguments));
-    let disk = SmallDisk::mount(&home.state_path());
+    let disk = SmallDisk::mount(&home.state_path(), DISK);
     let mut chaos = Chaos::begin(Arc::clone(&stage), weather.clone(), Arc::clone(&home), plan.noise.fork());
     {
         let (stage, weather, home) = (Arc::downgrade(&stage), weather.clone(), home.path().to_owned());

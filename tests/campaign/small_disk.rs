@@ -7,8 +7,6 @@ use std::process::Command;
 
 use fastrand::Rng;
 
-/// Its size, as `mount` takes it.
-const SIZE: &str = "size=24m";
 /// What fills it.
 const FILLING: &str = "filling";
 /// A file that only such a disk has.
@@ -18,10 +16,10 @@ const MARK: &str = ".small-disk";
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one on an empty directory; `None` where we may not.
-    pub fn mount(at: &Path) -> Option<Self> {
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "-o", "mode=0700", "tmpfs"]).arg(at).output();
+    /// Mounts one of so many megabytes on an empty directory; `None` where we may not.
+    pub fn mount(at: &Path, megabytes: usize) -> Option<Self> {
+        let options = format!("size={megabytes}m,mode=0700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();
         if !mounted.is_ok_and(|mounted| mounted.status.success()) {
             println!("no disk is filled: nothing can be mounted here");
             return None;

@@ -202,6 +202,9 @@ fn is_list_of_runs(call: &Call) -> bool {
     call.method == "GET" && call.path == "/api/v1/run/"
 }
 
+/// What the worker begins its own lines of a log with.
+const WORKERS_WORDS: &str = "[job runner worker]";
+
 impl Refusal {
     /// Whether a write of its run is rejected.
     fn catches(&mut self, call: &Call, run: i64) -> bool {
@@ -209,7 +212,9 @@ impl Refusal {
         let catches = match self.what {
             Refused::LiveLog => {
                 let last = format!("line {} of {run}\n", self.lines);
-                is_log && call.body["content"].as_str().is_some_and(|text| !text.contains(&last))
+                // Its last log is taken, also that of a run that was lost, which says so instead of its last line.
+                let is_last = |text: &str| text.contains(&last) || text.contains(WORKERS_WORDS);
+                is_log && call.body["content"].as_str().is_some_and(|text| !is_last(text))
             }
             Refused::Result(times) => call.sets("return_dts") && self.times < times,
             Refused::Everything(_) if call.sets("enqueue_dts") => false,

@@ -1,5 +1,8 @@
 //! Clocks that are wrong: the workers', and the server's own when it is set. How long something takes goes by none of them.
 
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
@@ -8,12 +11,20 @@ use jobrunner::server::life::Patch;
 use jobrunner::server::model::{Job, Run};
 use jobrunner::server::news::Item;
 use jobrunner::server::operator;
-use jobrunner::server::store::{Answer, Kind};
+use jobrunner::server::store::{Answer, Kind, NewRun};
 use jobrunner::wire::operator::WorkerState;
+use nix::sys::signal::Signal;
 use serde_json::Value;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
+use crate::hired::{Make, Place, hire};
 use crate::http::ask;
+use crate::port;
+use crate::service::Service;
+use crate::skip::skip;
 use crate::stage::{Stage, made, returned};
+use crate::wait::until;
 
 /// A run of a job with a limit, claimed and started by a worker whose clock is ahead of ours by so much.
 async fn started(stage: &Stage, job: &Job, ahead: TimeDelta) -> Run {
@@ -145,4 +156,59 @@ async fn what_is_shown_of_a_run_is_on_one_clock() {
         assert!((stored.start_dts.unwrap() - Utc::now() - ahead).abs() < TimeDelta::seconds(10));
     }
     stage.fixture.stop().await;
+}
+
+/// What gives a process another clock, where it is installed.
+const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+/// The first number that a question finds.
+async fn number(store: &mut SqliteConnection, question: &'static str) -> i64 {
+    sqlx::query_scalar(question).fetch_one(store).await.expect("an answer")
+}
+
+async fn until_true(store: &mut SqliteConnection, question: &'static str) {
+    let asking = async {
+        while number(store, question).await == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap_or_else(|_| panic!("not in time: {question}"));
+}
+
+/// The real clock cannot be set here: a library tells the server another time from one second to the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_asked_for_stays_due_when_the_servers_clock_is_set_back() {
+    if !Path::new(FAKE_TIME).exists() {
+        return skip("no libfaketime, so no server's clock is set back");
+    }
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let asked = NewRun { is_manual: true, ..NewRun::due(job.id, Utc::now()) };
+    stage.store().new_run(&asked).await.expect("a run");
+    let (place, folder) = (place(), stage.fixture.leave().await);
+    let clock = folder.path().join("clock");
+    fs::write(&clock, "+0").expect("a clock");
+    let mut service = Service::start(folder.path(), &folder.path().join("data"), place);
+    service.again_with(&[
+        ("LD_PRELOAD", FAKE_TIME),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("a path")),
+        ("FAKETIME_CACHE_DURATION", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    let file = folder.path().join("data/job_runner.sqlite");
+    let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
+    tokio::task::block_in_place(|| until("the server", 60, || TcpStream::connect(place.http).ok()));
+    fs::write(&clock, "-3600").expect("a clock");
+    let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND schedule_dts / 1000000 < unixepoch() - 1800";
+    until_true(&mut store, is_due_still).await;
+    let mut worker = hire(Make::Ours, place, "worker1", 4, folder.path());
+    until_true(&mut store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;
+    worker.signal(Signal::SIGTERM);
+    tokio::task::block_in_place(|| worker.end_within(60));
+    tokio::task::block_in_place(|| service.leave());
+}
+
+fn place() -> Place {
+    let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    Place { http, events: port::free(), broadcaster: port::free() }
 }

@@ -42,10 +42,22 @@ impl Service {
         Self { process: Self::spawn(folder), folder: folder.to_owned() }
     }
 
+    /// Asks it to leave; the next one begins at once, with more in its environment.
+    pub fn again_with(&mut self, variables: &[(&str, &str)]) {
+        self.leave();
+        let mut command = Self::command(&self.folder);
+        self.process = Process::start("server", &self.folder, command.envs(variables.iter().copied()));
+    }
+
     fn spawn(folder: &Path) -> Process {
+        Process::start("server", folder, &mut Self::command(folder))
+    }
+
+    fn command(folder: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_job_runner"));
         without_settings(&mut command);
-        Process::start("server", folder, command.arg("serve").arg("--config").arg(folder.join("server.ini")))
+        command.arg("serve").arg("--config").arg(folder.join("server.ini"));
+        command
     }
 
     /// Kills it; the next one begins at once.

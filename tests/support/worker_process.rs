@@ -526,12 +526,13 @@ fn spawn(home: &WorkerHome, output: &Arc<Output>) -> Child {
         .expect("the worker's binary starts");
     let stderr = child.stderr.take().expect("stderr is piped");
     output.pipe.store(stderr.as_raw_fd(), Ordering::SeqCst);
-    tokio::spawn(collect(stderr, output.clone(), home.log_path(), home.options.echo));
+    // Made here, not by the task: that may begin when the folder is being removed, and keep it from going.
+    let file = OpenOptions::new().append(true).create(true).open(home.log_path()).ok();
+    tokio::spawn(collect(stderr, output.clone(), file, home.options.echo));
     child
 }
 
-async fn collect(mut from: impl AsyncRead + Unpin, output: Arc<Output>, path: PathBuf, echo: bool) {
-    let mut file = OpenOptions::new().append(true).create(true).open(path).ok();
+async fn collect(mut from: impl AsyncRead + Unpin, output: Arc<Output>, mut file: Option<fs::File>, echo: bool) {
     let mut buffer = vec![0; 1 << 16];
     let mut unread = output.unread.subscribe();
     while unread.wait_for(|unread| !*unread).await.is_ok()

@@ -284,7 +284,11 @@ impl Dispatcher {
 
     async fn gather_due(&mut self) -> Result<(), StoreError> {
         let now = (self.clock)();
-        // Where the clock was set back, what is due from now on is due once more for us.
+        if now < self.seen {
+            self.store()?.stay_due(self.seen, now).await?;
+            self.agenda.due = true;
+        }
+        // What is due from now on is due once more for us, where the clock was set back.
         let seen = self.seen.min(now);
         self.agenda.jobs.extend(self.store()?.jobs_due(Some(seen), now).await?);
         self.seen = now;

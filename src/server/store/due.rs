@@ -26,6 +26,22 @@ impl Store {
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
+    /// The clock was set back from one instant to another: what somebody asked for, what is tried again and what follows
+    /// another run, and was due by then, is due still. What a schedule has planned waits for its time to come again.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn stay_due(&self, from: Instant, to: Instant) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query(
+            "UPDATE run SET schedule_dts = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
+             AND schedule_dts > ?1 AND schedule_dts <= ?2
+             AND (is_manual OR retry_of IS NOT NULL OR follows IS NOT NULL)",
+        );
+        query.bind(micros(to)).bind(micros(from)).execute(&mut *writing).await?;
+        Ok(writing.commit().await?)
+    }
+
     /// When the next run after an instant is due.
     ///
     /// # Errors

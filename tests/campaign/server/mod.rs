@@ -46,6 +46,10 @@ const MOMENT: Duration = Duration::from_millis(1200);
 const SETTLING: Duration = Duration::from_secs(60);
 /// How long a process has to leave that is asked to.
 const LEAVING: Duration = Duration::from_secs(30);
+/// How long the server may accept nothing, or its workers begin nothing, before that is the end.
+const DEAF: Duration = Duration::from_secs(90);
+/// The size of the server's disk, in megabytes: the data of a thousand runs have room, with scripts of 300 kB.
+const DISK: usize = 160;
 /// How much memory the server may hold, in KiB.
 const MEMORY: u64 = 150 * 1024;
 
@@ -64,6 +68,8 @@ struct Campaign {
     accepted: BTreeMap<i64, Expected>,
     jobs: Vec<Job>,
     refused: usize,
+    /// When a run was accepted last.
+    taken: Instant,
     largest: u64,
     complaints: Vec<String>,
 }
@@ -74,7 +80,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
     let mut folder = tempfile::TempDir::with_prefix("job-runner-campaign-").expect("a temporary folder");
     let data = folder.path().join("data");
     fs::create_dir(&data).expect("a folder");
-    let disk = SmallDisk::mount(&data);
+    let disk = SmallDisk::mount(&data, DISK);
     if fake_time().is_none() {
         println!("no clock is set wrong: libfaketime is not installed");
     }
@@ -134,6 +140,7 @@ impl Campaign {
             accepted: BTreeMap::new(),
             jobs: Vec::new(),
             refused: 0,
+            taken: Instant::now(),
             largest: 0,
             complaints: Vec::new(),
         }
@@ -180,6 +187,10 @@ impl Campaign {
             }
             self.act(act).await;
             self.held.let_go();
+            if self.taken.elapsed() > DEAF {
+                self.complaints.push(format!("nothing is accepted for {DEAF:?}"));
+                break;
+            }
             self.largest = self.largest.max(self.server.resident_kib().unwrap_or(0));
             self.revive();
         }
@@ -201,6 +212,7 @@ impl Campaign {
             Some((201, run)) => {
                 if let Some(id) = run["id"].as_i64() {
                     self.accepted.insert(id, script.expected);
+                    self.taken = Instant::now();
                 }
             }
             // The server is away, its disk is full, or it does not take such scripts.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use nix::sys::signal::{Signal, killpg};
@@ -14,8 +14,12 @@ use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::wait::pause;
+
 /// Nothing in these tests takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the system may take to end it.
+const LEAVING: Duration = Duration::from_secs(5);
 const PROGRAM: &str = "chromium";
 /// What keeps it to itself: no window, no calls home, no first-run questions.
 const FLAGS: &[&str] = &[
@@ -50,6 +54,10 @@ impl Chromium {
     pub async fn start(profile: &Path) -> Option<Self> {
         let mut command = Command::new(PROGRAM);
         command.args(FLAGS).arg(format!("--user-data-dir={}", profile.display()));
+        // What it makes for itself beside that goes with the profile, also when it is killed.
+        let scratch = profile.join("tmp");
+        std::fs::create_dir_all(&scratch).expect("a folder");
+        command.env("TMPDIR", scratch);
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().ok()?;
         let mut lines = BufReader::new(child.stderr.take().expect("what it says")).lines();
@@ -208,6 +216,11 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         if let Some(leader) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+            // What it still wrote would keep its folders from being removed.
+            let until = Instant::now() + LEAVING;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+                pause();
+            }
         }
     }
 }
