@@ -90,6 +90,8 @@ async fn what_cannot_be_is_refused_with_a_reason() {
         ("/runs", json!({"title": "x"}), 400, "script"),
         ("/jobs", json!({"title": "x", "script": sh, "every": "5 weeks"}), 400, "interval"),
         ("/jobs", json!({"title": "x", "script": sh, "cron": "at noon"}), 400, "cron"),
+        ("/jobs", json!({"title": "x", "script": sh, "zone": "Asia/Tokyo"}), 400, "cron expression"),
+        ("/jobs", json!({"title": "x", "script": sh, "every": "1 hour", "zone": "Asia/Tokyo"}), 400, "cron expression"),
         ("/jobs", json!({"title": "x", "script": sh, "after": "nobody"}), 404, "nobody"),
         ("/jobs", json!({"title": "x", "script": sh, "retries": 1_000_000}), 400, "retries"),
         ("/workers", json!({"title": "a:b"}), 400, "colon"),

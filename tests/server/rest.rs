@@ -300,6 +300,34 @@ async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
 }
 
 #[tokio::test]
+async fn an_interval_without_its_unit_is_refused_and_one_that_lacks_nothing_is_taken() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let job_path = path("job", job.id.get());
+    let change = async |body: Value| stage.call(Who::Operator, "PATCH", &job_path, body).await;
+    for half in [json!({"reschedule_interval": 5}), json!({"reschedule_interval": 5, "reschedule_interval_type": ""})] {
+        let answer = change(half.clone()).await;
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(answer.status == 400 && body.contains("reschedule_interval_type"), "{half}: {} {body}", answer.status);
+    }
+    let new = json!({"title": "half", "job_template": path("job_template", stage.template.id.get()),
+        "worker_pool": path("worker_pool", stage.pool.id.get()), "reschedule_interval": 5});
+    assert_eq!(stage.call(Who::Operator, "POST", "/api/v1/job/", new).await.status, 400);
+    assert_eq!(stage.store().jobs_of_title("half", 2).await.expect("an answer"), []);
+    // A unit without an interval is a job that runs when somebody asks for it; either may follow the other.
+    for (body, every) in [
+        (json!({"reschedule_interval_type": "HOUR"}), Value::Null),
+        (json!({"reschedule_interval": 5, "reschedule_interval_type": "MINUTE"}), json!(5)),
+        (json!({"reschedule_interval": 7}), json!(7)),
+        (json!({"reschedule_interval": null}), Value::Null),
+    ] {
+        assert_eq!(change(body.clone()).await.status, 202, "{body}");
+        assert_eq!(stage.get(Who::Operator, &job_path).await["reschedule_interval"], every, "{body}");
+    }
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
     for (writes, status) in [(None, 403), (Some(WorkerWrites::Own), 403), (Some(WorkerWrites::Original), 0)] {
         let stage = Stage::with(2, |settings| settings.worker_writes = writes).await;
@@ -357,6 +385,8 @@ async fn a_job_is_held_to_the_same_rules_whichever_door_it_comes_through() {
     for (title, template, script, said) in [
         ("", plain, "echo", "1 to 255 characters"),
         ("two\nlines", plain, "echo", "one line"),
+        ("..", plain, "echo", "no title"),
+        ("#5", plain, "echo", "no title"),
         (&long, plain, "echo", "1 to 255 characters"),
         ("no shebang", bare, "echo", "shebang"),
         ("no interpreter", bare, "#!\necho", "cannot be executed"),

@@ -111,6 +111,9 @@ fn schedule(new: &NewJob, zone: Tz) -> Result<Schedule, Refusal> {
         (Some(_), Some(_)) => {
             Err(Refusal::Malformed("a job has an interval or a cron expression, not both".to_owned()))
         }
+        (_, None) if new.zone.is_some() => {
+            Err(Refusal::Malformed("a time zone is for a cron expression; without one, take it back".to_owned()))
+        }
         (Some(every), None) => Ok(rules::interval(every)?),
         (None, Some(expression)) => Ok(rules::cron(expression, zone)?),
         (None, None) => Ok(Schedule::None),

@@ -40,7 +40,7 @@ pub struct JobPatch {
 }
 
 impl JobPatch {
-    fn apply(&self, job: &mut Job) {
+    fn apply(&self, job: &mut Job) -> Result<(), StoreError> {
         fn set<T: Clone>(to: &mut T, from: Option<&T>) {
             if let Some(from) = from {
                 to.clone_from(from);
@@ -53,23 +53,28 @@ impl JobPatch {
         set(&mut job.parent, self.parent.as_ref());
         set(&mut job.script_content_partial, self.script.as_ref());
         set(&mut job.enqueue_is_enabled, self.enqueue_is_enabled.as_ref());
-        job.schedule = self.schedule(&job.schedule);
+        job.schedule = self.schedule(&job.schedule)?;
         set(&mut job.run_on_all_workers, self.run_on_all_workers.as_ref());
         set(&mut job.schedule_children_on_error, self.schedule_children_on_error.as_ref());
         set(&mut job.notification_addresses, self.notification_addresses.as_ref());
         set(&mut job.disable_enqueue_after_fails, self.disable_enqueue_after_fails.as_ref());
+        Ok(())
     }
 
     /// When it runs again. A cron expression, which this does not speak of, stays where no interval takes its place.
-    fn schedule(&self, before: &Schedule) -> Schedule {
+    /// An interval that is asked for without a unit is refused: nothing would ever come of it.
+    fn schedule(&self, before: &Schedule) -> Result<Schedule, StoreError> {
         let (every, unit) = match before {
             Schedule::Interval { every, unit } => (Some(*every), Some(*unit)),
             Schedule::None | Schedule::Cron { .. } => (None, None),
         };
         match (self.every.unwrap_or(every), self.unit.unwrap_or(unit), before) {
-            (Some(every), Some(unit), _) => Schedule::Interval { every, unit },
-            (_, _, Schedule::Cron { .. }) => before.clone(),
-            _ => Schedule::None,
+            (Some(every), Some(unit), _) => Ok(Schedule::Interval { every, unit }),
+            (Some(every), None, _) if self.every.is_some() => Err(StoreError::Conflict(format!(
+                "a reschedule_interval of {every} needs a reschedule_interval_type: MINUTE, HOUR, DAY or MONTH"
+            ))),
+            (_, _, Schedule::Cron { .. }) => Ok(before.clone()),
+            _ => Ok(Schedule::None),
         }
     }
 }
@@ -106,7 +111,7 @@ impl Store {
 async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
     let Some(mut job) = find_job(connection, id).await? else { return Ok(None) };
     let before = job.clone();
-    patch.apply(&mut job);
+    patch.apply(&mut job)?;
     put(connection, job, &before).await?;
     find_job(connection, id).await
 }

@@ -17,5 +17,8 @@ fn a_job_has_one_schedule_and_in_a_zone_that_exists() {
     assert_eq!(job(None, Some("0 6 * * *"), Some("Asia/Tokyo")), Ok(cron(Tz::Asia__Tokyo)));
     assert!(job(None, Some("0 6 * * *"), Some("Asia/Tokio")).unwrap_err().contains("no time zone"));
     assert!(job(None, Some("every day"), None).unwrap_err().contains("no cron expression"));
+    for every in [None, Some("1 hour")] {
+        assert!(job(every, None, Some("Asia/Tokyo")).unwrap_err().contains("cron expression"), "{every:?}");
+    }
     assert!(job(Some("1 hour"), Some("0 6 * * *"), None).unwrap_err().contains("not both"));
 }
