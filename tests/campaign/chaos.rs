@@ -27,8 +27,8 @@ const HAND_OVER: Duration = Duration::from_secs(30);
 const NO_LISTS: Duration = Duration::from_secs(4);
 /// How long a worker may take to be up, and to go on while nobody listens to it.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How many further calls show that it goes on.
-const FURTHER: usize = 20;
+/// How many calls a worker makes meanwhile at least, though it has nothing to do but to answer pings.
+const FURTHER: usize = 2;
 /// A run that there is not.
 const NO_RUN: &str = "900001.1.record";
 /// How long a campaign goes on in which no run returns.

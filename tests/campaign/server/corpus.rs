@@ -128,7 +128,7 @@ fn bash(folder: &Path, body: &str) -> String {
     let lock = format!("exec 9>>{folder}/$JOB_RUNNER_RUN_ID.lock; mark S 0; flock -n 9 || mark V 0");
     format!(
         "#!/bin/bash\nmark() {{ echo \"$1 $JOB_RUNNER_RUN_ID ${{JOB_RUNNER_ATTEMPT:-1}} $EPOCHREALTIME $2\" >>{folder}/{TRACE}; }}\n\
-         {lock}\n{body}\nmark E 0\nexit 0\n"
+         export FIXTURE_HOME={folder}; {lock}\n{body}\nmark E 0\nexit 0\n"
     )
 }
 
