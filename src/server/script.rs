@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::{str, thread};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, context, filters};
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context, escape_formatter, filters};
 
 use tags::{CLOSE, COMMENT, OPEN, PRINT};
 
@@ -93,15 +93,46 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
             .build()?,
     );
     environment.set_fuel(Some(FUEL));
+    // What is not there is nothing, with whatever attributes.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_formatter(write_as_original);
     environment.add_filter("safe", filters::safe);
-    environment.add_filter("escape", filters::escape);
-    environment.add_filter("e", filters::escape);
+    for name in ["escape", "e", "force_escape"] {
+        environment.add_filter(name, escaped);
+    }
     environment.add_filter("upper", filters::upper);
     environment.add_filter("lower", filters::lower);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("length", filters::length);
     environment.add_filter("default", filters::default);
     Ok(environment)
+}
+
+/// Writes a value. The engine's own way escapes slashes, too, which the original does not: `#!/bin/sh` stays what it is.
+fn write_as_original(output: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    match state.auto_escape() {
+        AutoEscape::Html => escape_formatter(output, state, &escaped(value)),
+        _ => escape_formatter(output, state, value),
+    }
+}
+
+/// What is not safe already, escaped as the original does.
+fn escaped(value: &Value) -> Value {
+    if value.is_safe() {
+        return value.clone();
+    }
+    let mut text = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '"' => text.push_str("&quot;"),
+            '\'' => text.push_str("&#39;"),
+            other => text.push(other),
+        }
+    }
+    Value::from_safe_string(text)
 }
 
 /// A script that grows up to a bound.

@@ -42,6 +42,8 @@ mod restart;
 #[cfg(feature = "server")]
 mod slow_line;
 mod stage;
+#[cfg(feature = "server")]
+mod templates;
 mod twice;
 mod wait;
 mod worker;

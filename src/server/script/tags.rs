@@ -1,5 +1,7 @@
 //! The tags of a template, found as the original finds them: what begins and ends on one line. Pure.
 
+use std::borrow::Cow;
+
 /// What begins a block for the engine, and a value, and a comment, and what ends each: with characters that Unicode keeps
 /// out of every text.
 pub(super) const OPEN: &str = "\u{FDD0}%";
@@ -45,7 +47,7 @@ pub(super) fn to_jinja(body: &str) -> Result<String, String> {
                 word => {
                     allowed(inside)?;
                     depth = nested(word, depth)?;
-                    jinja.extend([OPEN, inside, CLOSE]);
+                    jinja.extend([OPEN, &in_words_of_engine(inside), CLOSE]);
                 }
             },
         }
@@ -107,6 +109,16 @@ fn nested(word: &str, depth: usize) -> Result<usize, String> {
         word => return Err(format!("there is no block {word:?}; allowed are {}", BLOCKS.join(", "))),
     };
     if depth > MAX_DEPTH { Err(format!("blocks are nested deeper than {MAX_DEPTH}")) } else { Ok(depth) }
+}
+
+/// A block that the engine says otherwise.
+fn in_words_of_engine(inside: &str) -> Cow<'_, str> {
+    let words: Vec<&str> = inside.split_whitespace().collect();
+    match words[..] {
+        ["autoescape", "off"] => " autoescape false ".into(),
+        ["autoescape", "on"] => " autoescape true ".into(),
+        _ => inside.into(),
+    }
 }
 
 fn allowed(inside: &str) -> Result<(), String> {

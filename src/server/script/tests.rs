@@ -25,6 +25,8 @@ fn tags_end_on_their_line_as_with_the_original() {
         ("{% verbatim %}{{ content }} {# a #}{% endverbatim %}c", "{{ content }} {# a #}c"),
         ("{% if content %}y{% else %}n{% endif %}", "y"),
         ("{% autoescape false %}{{ content }}{% endautoescape %}\n", "echo <hello>\n"),
+        ("{% autoescape off %}{{ content }}{% endautoescape %}\n", "echo <hello>\n"),
+        ("{{ \"#!/bin/sh\" }}{{ nothing.at.all }}", "#!/bin/sh"),
     ] {
         assert_eq!(with(body), wanted, "{body:?}");
     }

@@ -6,6 +6,7 @@
     peer.py websocket EVENTS_PORT PORT  the WebSocket server
     peer.py answer                      orders as JSON lines on stdin, answers on stdout
     peer.py worker CONFIG_PATH          the original worker
+    peer.py render                      templates and scripts as a JSON list of pairs on stdin, whole scripts on stdout
 
 The original's own code does the work in every one of them.
 """
@@ -201,6 +202,22 @@ def log(run):
         return found.content
 
 
+def render():
+    """Each pair as the job of that template and script is rendered when it is saved; null where that fails."""
+    from django.db.models import Model
+    from job_runner.apps.job_runner.models import Job, JobTemplate
+    Model.save = lambda self, *arguments, **keywords: None
+    rendered = []
+    for body, content in json.load(sys.stdin):
+        job = Job(job_template=JobTemplate(id=1, body=body), script_content_partial=content)
+        try:
+            job.save()
+            rendered.append(job.script_content)
+        except Exception:
+            rendered.append(None)
+    json.dump(rendered, sys.stdout)
+
+
 ORDERS = {
     'add_worker': add_worker,
     'add_job': add_job,
@@ -225,5 +242,7 @@ if __name__ == '__main__':
         answer()
     elif verb == 'worker':
         script('job_runner_worker', '--config-path', *arguments)
+    elif verb == 'render':
+        render()
     else:
         sys.exit(__doc__)
