@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::pages::MOST;
+
 use crate::cli::LogFormat;
 use crate::daemon::LogLevel;
 use crate::wire::reference::Reference;
@@ -99,6 +101,7 @@ Examples:
   job_runner runs
   job_runner runs --job backup.sh --limit 10
   job_runner runs --with 12            run 12, and those of the other workers if all do it
+  job_runner runs --planned            what is to come, the next first
 ")]
     Runs(Runs),
     /// List the workers, or have them do something
@@ -232,6 +235,9 @@ pub struct Serve {
 /// `jobs`, and `workers` alone
 #[derive(Clone, Debug, clap::Args)]
 pub struct List {
+    /// At most this many; where there are more, it says so
+    #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    pub limit: u32,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -310,8 +316,11 @@ pub struct Runs {
     /// Those that were due together with this run: a run on all workers becomes one of each, and retries
     #[arg(long, value_name = "RUN", value_parser = run_id, conflicts_with = "job")]
     pub with: Option<i64>,
-    /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Those that are planned for later, the next first; they are left out otherwise
+    #[arg(long, conflicts_with = "with")]
+    pub planned: bool,
+    /// At most this many; where there are more, it says so
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
     /// Answer as JSON
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! A server and a worker in this process. They know each other over the network alone, as if they were apart.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::Flock;
 use url::Url;
@@ -14,6 +15,7 @@ use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
 use crate::server::data::DataError;
 use crate::server::model::Worker as Row;
+use crate::server::news::Heard;
 use crate::server::store::{Named, NewWorker, StoreError};
 use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
@@ -21,6 +23,8 @@ use crate::worker::{self, Worker};
 
 /// The worker's key, and its title.
 const WORKER: &str = "local";
+/// How long a worker in this process may take until the server has heard of it.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// What a worker in this process needs to know beside where its server is.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +76,21 @@ impl Embedded {
     /// The worker.
     pub fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// Waits until the server has heard of the worker, for a while at most: of a run that is made before, it would say that
+    /// its worker has never answered.
+    pub async fn await_worker(&self) {
+        let office = self.server.office();
+        let mut news = office.news().listen();
+        let heard = async {
+            let is_heard = async || {
+                let worker = office.store.worker_of_key(WORKER).await.ok().flatten();
+                worker.is_some_and(|worker| worker.heard().is_some())
+            };
+            while !is_heard().await && news.next().await != Heard::Closed {}
+        };
+        let _ = tokio::time::timeout(FIRST_WORD, heard).await;
     }
 
     /// Somebody who asks the server.

@@ -2,12 +2,12 @@
 
 use super::args::List;
 use super::exit::{Failure, OK, print};
-use super::find;
+use super::{find, pages};
 use super::table::{json, local, or_dash, table};
 use crate::wire::operator::{Job, Jobs};
 
 pub async fn run(args: List) -> Result<u8, Failure> {
-    let answer: Jobs = find::server(&args.at)?.get(&["jobs"], &[]).await?;
+    let answer: Jobs = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {

@@ -16,6 +16,7 @@ mod job;
 mod jobs;
 mod kill;
 mod logs;
+mod pages;
 mod ports;
 mod reading;
 mod run;

@@ -55,6 +55,7 @@ async fn here(submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, 
     let embedded = Embedded::start(settings, HABITS).await?;
     let client = embedded.client()?;
     let done = async {
+        embedded.await_worker().await;
         let run: Run = client.post(&["runs"], submit).await?;
         watch(&client, run.id, args.quiet, &mut signals).await
     };

@@ -2,17 +2,16 @@
 
 use super::args::Runs as Args;
 use super::exit::{Failure, OK, print};
-use super::find;
+use super::{find, pages};
 use super::table::{between, json, local, or_dash, table};
 use crate::wire::operator::{Run, Runs};
 
 pub async fn run(args: Args) -> Result<u8, Failure> {
-    let limit = args.limit.to_string();
-    let mut query = vec![("limit", limit.as_str())];
     let with = args.with.map(|run| run.to_string());
-    query.extend(args.job.as_deref().map(|job| ("job", job)));
+    let mut query: Vec<_> = args.job.as_deref().map(|job| ("job", job)).into_iter().collect();
     query.extend(with.as_deref().map(|run| ("with", run)));
-    let answer: Runs = find::server(&args.at)?.get(&["runs"], &query).await?;
+    query.extend(args.planned.then_some(("planned", "true")));
+    let answer: Runs = pages::read(&find::server(&args.at)?, &query, args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {

@@ -2,7 +2,7 @@
 
 use super::args::{Act, ActOn, List, On, WakeUp, Workers as Args};
 use super::exit::{FAILURE, Failure, OK, print, say};
-use super::find;
+use super::{find, pages};
 use super::table::{json, local, or_dash, shown, table};
 use crate::wire::operator::{self, Acted, Action, Worker, WorkerActed, WorkerRequest, Workers};
 
@@ -17,7 +17,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
 }
 
 async fn list(args: List) -> Result<u8, Failure> {
-    let answer: Workers = find::server(&args.at)?.get(&["workers"], &[]).await?;
+    let answer: Workers = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {

@@ -103,11 +103,17 @@ impl State {
     }
 }
 
-/// Runs, the latest first.
+/// Runs, the latest first: by when they were due, or ended where that was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
-    /// They.
+    /// A page of them.
     pub runs: Vec<Run>,
+    /// How many there are of what was asked for, told with the first page.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// What to ask for as `after` to have the next page, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A job.
@@ -139,11 +145,17 @@ pub struct Job {
     pub fail_times: u32,
 }
 
-/// Jobs.
+/// Jobs, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jobs {
-    /// They.
+    /// A page of them.
     pub jobs: Vec<Job>,
+    /// How many there are, told with the first page.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// What to ask for as `after` to have the next page, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A worker.
@@ -291,11 +303,17 @@ impl WorkerRequest {
     }
 }
 
-/// Workers.
+/// Workers, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workers {
-    /// They.
+    /// A page of them.
     pub workers: Vec<Worker>,
+    /// How many there are, told with the first page.
+    #[serde(default)]
+    pub total: Option<u64>,
+    /// What to ask for as `after` to have the next page, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A script that is to run now.

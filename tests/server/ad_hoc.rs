@@ -83,7 +83,7 @@ async fn ad_hoc_scripts_are_among_no_jobs_and_the_same_one_keeps_one_place() {
     // Another script of that name, while the first one waits.
     let latest = submit(&server, "again.sh", "#!/bin/sh\necho other\n").await;
     let store = &server.office().store;
-    assert_eq!(store.overview_of_jobs(None, 100).await.expect("an answer").len(), 0);
+    assert_eq!(store.overview_of_jobs(None, None, 100).await.expect("an answer").len(), 0);
     assert_eq!(store.jobs_of_title("again.sh", 100).await.expect("an answer"), []);
     assert_eq!(store.catalogue(Thing::Job, 100).await.expect("an answer"), []);
     for text in ["", "again"] {

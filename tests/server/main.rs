@@ -28,6 +28,7 @@ mod holding;
 mod hostile_templates;
 mod http;
 mod instances;
+mod listing;
 mod logs;
 mod naming;
 mod onlookers;

@@ -535,10 +535,11 @@ impl Dispatcher {
             (Some(Unready::Held(_)), None) => Some(Reason::NobodyTakes),
             (Some(Unready::Silent), None) => Some(Reason::NobodyAnswers),
             (Some(Unready::NeverAnswered), _) => Some(Reason::Unclaimed),
-            // Once it is late it is, until somebody claims it.
+            // Once it is late it is, until somebody claims it; who answers for the first time is not late yet.
             _ => {
-                let before = self.office.waiting.of(run.job, run.id).map(|waits| waits.reason);
-                before.filter(|reason| *reason == Reason::Unclaimed)
+                let before = self.office.waiting.of(run.job, run.id)?;
+                let was_late = !before.unready.iter().any(|(_, why)| *why == Unready::NeverAnswered);
+                (before.reason == Reason::Unclaimed && was_late).then_some(Reason::Unclaimed)
             }
         }
     }

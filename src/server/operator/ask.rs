@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::find::{find_job_or_ad_hoc, run_id};
-use super::{views, why};
+use super::{mark, views, why};
 use crate::run::RunId;
 use crate::server::model::{Fire, Instant};
 use crate::server::office::Office;
-use crate::server::store::{JobOverview, RunOverview, StoreError, Which, WorkerOverview};
+use crate::server::store::{JobOverview, RunOverview, RunStage, StoreError, Which, WorkerOverview};
 use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
 
 /// How many are listed if nobody says.
@@ -30,16 +30,35 @@ const REASONS: u32 = 50;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RunsQuery {
     job: Option<String>,
+    /// Those with a lower id.
     before: Option<i64>,
+    /// Those that have begun alone.
     begun: bool,
-    /// Whether those are left out that are not due yet.
+    /// Whether those are left out that are not due yet, as they are where nothing else is asked for.
     due: bool,
+    /// Those alone that are planned for later.
+    planned: bool,
     /// A run: those that were due together with it, which a run on all workers becomes, and their retries.
     with: Option<String>,
+    after: Option<String>,
     limit: Option<u32>,
 }
 
-/// Runs, the latest first.
+impl RunsQuery {
+    fn stage(&self) -> Result<RunStage, Refusal> {
+        match (self.begun, self.planned, self.due || self.with.is_none()) {
+            (true, true, _) => Err(Refusal::Malformed("a run that is planned has not begun".to_owned())),
+            (_, true, _) if self.due => Err(Refusal::Malformed("a run that is planned is not due".to_owned())),
+            (true, false, _) => Ok(RunStage::Begun),
+            (false, true, _) => Ok(RunStage::Planned),
+            (false, false, true) => Ok(RunStage::Due),
+            // A retry that waits for its time belongs to it, too.
+            (false, false, false) => Ok(RunStage::All),
+        }
+    }
+}
+
+/// A page of runs, the latest first, without those that are planned for later; or of these, the next first.
 pub(super) async fn runs(
     State(office): State<Arc<Office>>,
     query: Result<Query<RunsQuery>, QueryRejection>,
@@ -49,7 +68,6 @@ pub(super) async fn runs(
         Some(job) => Some(find_job_or_ad_hoc(&office, job).await?),
         None => None,
     };
-    let limit = query.limit.unwrap_or(LISTED).clamp(1, MOST);
     let with = match &query.with {
         Some(run) => {
             let run = run_id(run)?;
@@ -57,16 +75,19 @@ pub(super) async fn runs(
         }
         None => None,
     };
+    let stage = query.stage()?;
     let which = Which {
         job: job.or(with.as_ref().map(|run| run.job)),
         schedule: with.map(|run| run.schedule_id),
         before: query.before.and_then(RunId::new),
-        begun: query.begun,
-        due_by: query.due.then(Utc::now),
-        limit,
+        stage,
+        now: Utc::now(),
     };
-    let found = office.store.overview_of_runs(which).await?;
-    Ok(Json(Runs { runs: found.iter().map(|run| run_view(&office, run)).collect() }))
+    let after = query.after.as_deref().map(mark::run).transpose()?;
+    let (found, next) = office.store.overview_of_runs(&which, after, limit(query.limit)).await?;
+    let total = if after.is_none() { Some(office.store.count_runs(&which).await?) } else { None };
+    let runs = found.iter().map(|run| run_view(&office, run)).collect();
+    Ok(Json(Runs { runs, total, next: next.map(mark::of_run) }))
 }
 
 /// A run.
@@ -85,17 +106,50 @@ pub(super) fn run_view(office: &Office, overview: &RunOverview) -> Run {
     views::run(overview, office.waiting.of(run.job, run.id).as_ref())
 }
 
-/// Jobs.
-pub(super) async fn jobs(State(office): State<Arc<Office>>) -> Result<Json<Jobs>, Refusal> {
-    let found = office.store.overview_of_jobs(None, MOST).await?;
-    Ok(Json(Jobs { jobs: found.iter().map(views::job).collect() }))
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PageQuery {
+    after: Option<String>,
+    limit: Option<u32>,
 }
 
-/// Workers.
-pub(super) async fn workers(State(office): State<Arc<Office>>) -> Result<Json<Workers>, Refusal> {
-    let found = office.store.overview_of_workers(MOST).await?;
+/// How many are listed, where so many are asked for.
+fn limit(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(LISTED).clamp(1, MOST)
+}
+
+/// A page of jobs.
+pub(super) async fn jobs(
+    State(office): State<Arc<Office>>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<Jobs>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+    let (after, limit) = (query.after.as_deref().map(mark::title).transpose()?, limit(query.limit.or(Some(MOST))));
+    // One more than is asked for, to know whether there is more.
+    let mut found = office.store.overview_of_jobs(None, after.as_ref(), limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let total = if after.is_none() { Some(office.store.count_jobs().await?) } else { None };
+    let next = found.last().filter(|_| has_more).map(|last| mark::of_title(&last.job.title, last.job.id.get()));
+    Ok(Json(Jobs { jobs: found.iter().map(views::job).collect(), total, next }))
+}
+
+/// A page of workers.
+pub(super) async fn workers(
+    State(office): State<Arc<Office>>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<Workers>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+    let (after, limit) = (query.after.as_deref().map(mark::title).transpose()?, limit(query.limit.or(Some(MOST))));
+    let mut found = office.store.overview_of_workers(after.as_ref(), limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let total = if after.is_none() { Some(office.store.count_workers().await?) } else { None };
+    let mark = |last: &WorkerOverview| mark::of_title(&last.worker.title, last.worker.id.get());
+    let next = found.last().filter(|_| has_more).map(mark);
     let view = |worker: &WorkerOverview| views::worker(worker, office.presence.is_silent(worker.worker.id));
-    Ok(Json(Workers { workers: found.iter().map(view).collect() }))
+    Ok(Json(Workers { workers: found.iter().map(view).collect(), total, next }))
 }
 
 /// Why a job ran or did not.

@@ -13,6 +13,7 @@ mod growth;
 mod guard;
 mod log;
 mod make;
+mod mark;
 mod range;
 mod reader;
 mod search;

@@ -75,7 +75,7 @@ pub(super) async fn part(
 }
 
 async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Found, Refusal> {
-    let mut found = office.store.overview_of_jobs(visit.project, KNOWN).await?;
+    let mut found = office.store.overview_of_jobs(visit.project, None, KNOWN).await?;
     let needle = Needle::new(&wanted.title);
     found.retain(|overview| needle.is_in(&overview.job.title));
     let total = found.len();

@@ -56,7 +56,7 @@ pub use live::Appended;
 pub use logs::LogChange;
 pub use look::{Look, Offer};
 pub use outage::Outage;
-pub use overview::{Around, Frame, JobOverview, RunOverview, Which, WorkerOverview};
+pub use overview::{AfterRun, AfterTitle, Around, Frame, JobOverview, RunOverview, RunStage, Which, WorkerOverview};
 pub use pieces::Lines;
 pub use placing::{Named, Names, Place};
 pub use portrait::{Course, Kin};

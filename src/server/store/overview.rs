@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row};
 
-use super::rows;
+use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::model::{Instant, Job, JobId, ProjectId, Run, Worker, WorkerId};
@@ -66,21 +66,53 @@ pub struct WorkerOverview {
 }
 
 /// Which runs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Which {
     /// Those of a job.
     pub job: Option<JobId>,
     /// Those that were due together under this schedule id.
     pub schedule: Option<i64>,
-    /// Those before this one.
+    /// Those with a lower id than this one.
     pub before: Option<RunId>,
-    /// Whether those are left out that nobody has claimed yet.
-    pub begun: bool,
-    /// Those that are due by then, claimed or over.
-    pub due_by: Option<Instant>,
-    /// At most this many.
-    pub limit: u32,
+    /// By whether they have begun.
+    pub stage: RunStage,
+    /// What is due later than this is planned.
+    pub now: Instant,
 }
+
+/// How far runs are that are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStage {
+    /// All, the latest first.
+    All,
+    /// Claimed by a worker, or over.
+    Begun,
+    /// All but those that are planned for later; the latest first.
+    Due,
+    /// Those that are planned for later; the next first.
+    Planned,
+}
+
+/// The run after which a page of a list begins: the time by which it is listed, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterRun {
+    /// The time.
+    pub at: Instant,
+    /// The id.
+    pub run: RunId,
+}
+
+/// The job or worker after which a page of a list begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterTitle {
+    /// Its title.
+    pub title: String,
+    /// Its id.
+    pub id: i64,
+}
+
+/// The time by which a run is listed; `run_latest` is its index.
+const LATEST: &str = "min(run.schedule_dts, coalesce(run.return_dts, run.schedule_dts))";
 
 const RUNS: &str = "SELECT run.*, job.title AS job_title, worker.title AS worker_title
     FROM run JOIN job ON job.id = run.job LEFT JOIN worker ON worker.id = run.worker";
@@ -102,25 +134,54 @@ const WORKERS: &str = "SELECT worker.*, (SELECT count(*) FROM run WHERE run.work
 const POOLS: u32 = 10_000;
 
 impl Store {
-    /// Runs, the latest first.
+    /// A page of runs, and after which run the next one begins, if there is more.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn overview_of_runs(&self, which: Which) -> Result<Vec<RunOverview>, StoreError> {
-        let sql = format!(
-            "{RUNS} WHERE (?1 IS NULL OR run.job = ?1) AND (?2 IS NULL OR run.id < ?2)
-             AND (NOT ?3 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL)
-             AND (?4 IS NULL OR schedule_dts <= ?4 OR enqueue_dts IS NOT NULL OR return_dts IS NOT NULL)
-             AND (?5 IS NULL OR schedule_id = ?5) ORDER BY run.id DESC LIMIT ?6"
-        );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(which.job.map(JobId::get))
-            .bind(which.before.map(RunId::get))
-            .bind(which.begun)
-            .bind(which.due_by.map(rows::micros))
-            .bind(which.schedule)
-            .bind(which.limit);
-        query.fetch_all(&self.readers).await?.iter().map(run).collect()
+    pub async fn overview_of_runs(
+        &self,
+        which: &Which,
+        after: Option<AfterRun>,
+        limit: u32,
+    ) -> Result<(Vec<RunOverview>, Option<AfterRun>), StoreError> {
+        let is_planned = which.stage == RunStage::Planned;
+        let (by, direction, beyond) = if is_planned { ("run.schedule_dts", "ASC", ">") } else { (LATEST, "DESC", "<") };
+        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {by} AS listed_by, "));
+        query.push(RUNS.trim_start_matches("SELECT "));
+        which.narrow(&mut query);
+        if let Some(AfterRun { at, run }) = after {
+            query.push(format!(" AND {by} {beyond}= ")).push_bind(micros(at));
+            query.push(format!(" AND ({by} {beyond} ")).push_bind(micros(at));
+            query.push(format!(" OR run.id {beyond} ")).push_bind(run.get()).push(")");
+        }
+        // One more than is asked for, to know whether there is more.
+        query.push(format!(" ORDER BY {by} {direction}, run.id {direction} LIMIT ")).push_bind(i64::from(limit) + 1);
+        let mut rows = query.build().fetch_all(&self.readers).await?;
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().filter(|_| has_more);
+        let next = last.map(|row| Ok::<_, StoreError>(AfterRun { at: instant(row.try_get("listed_by")?)?, run: rows::run(row)?.id }));
+        Ok((rows.iter().map(run).collect::<Result<_, _>>()?, next.transpose()?))
+    }
+
+    /// How many runs there are.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn count_runs(&self, which: &Which) -> Result<u64, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM run");
+        if which.job.is_none() && which.schedule.is_none() && which.before.is_none() && which.stage == RunStage::Due {
+            // All but the planned ones: to count them one by one would read every run.
+            query = QueryBuilder::new(
+                "SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE enqueue_dts IS NULL
+                 AND return_dts IS NULL AND schedule_dts > ",
+            );
+            query.push_bind(micros(which.now)).push(")");
+        } else {
+            which.narrow(&mut query);
+        }
+        let count: i64 = query.build_query_scalar().fetch_one(&self.readers).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// A run.
@@ -132,20 +193,33 @@ impl Store {
         query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
     }
 
-    /// Jobs, of one project or of all, in the order of their titles, without the hidden ones of ad-hoc scripts.
+    /// A page of jobs, of one project or of all, in the order of their titles, without the hidden ones of ad-hoc scripts.
     ///
     /// # Errors
     /// That the store does not answer.
     pub async fn overview_of_jobs(
         &self,
         project: Option<ProjectId>,
+        after: Option<&AfterTitle>,
         limit: u32,
     ) -> Result<Vec<JobOverview>, StoreError> {
         let sql = format!(
-            "{JOBS} WHERE job.ad_hoc IS NULL AND (?1 IS NULL OR project.id = ?1) ORDER BY job.title, job.id LIMIT ?2"
+            "{JOBS} WHERE job.ad_hoc IS NULL AND (?1 IS NULL OR project.id = ?1)
+             AND (?2 IS NULL OR (job.title, job.id) > (?2, ?3)) ORDER BY job.title, job.id LIMIT ?4"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.map(ProjectId::get)).bind(limit);
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.map(ProjectId::get));
+        let query = query.bind(after.map(|after| &after.title)).bind(after.map(|after| after.id)).bind(limit);
         self.job_overviews(&query.fetch_all(&self.readers).await?).await
+    }
+
+    /// How many jobs there are, without the hidden ones of ad-hoc scripts.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn count_jobs(&self) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM job WHERE ad_hoc IS NULL");
+        let count: i64 = query.fetch_one(&self.readers).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// A job.
@@ -219,14 +293,28 @@ impl Store {
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }
 
-    /// Workers, in the order of their titles.
+    /// A page of workers, in the order of their titles.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn overview_of_workers(&self, limit: u32) -> Result<Vec<WorkerOverview>, StoreError> {
-        let sql = format!("{WORKERS} ORDER BY title, id LIMIT ?");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit);
+    pub async fn overview_of_workers(
+        &self,
+        after: Option<&AfterTitle>,
+        limit: u32,
+    ) -> Result<Vec<WorkerOverview>, StoreError> {
+        let sql = format!("{WORKERS} WHERE ?1 IS NULL OR (title, id) > (?1, ?2) ORDER BY title, id LIMIT ?3");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let query = query.bind(after.map(|after| &after.title)).bind(after.map(|after| after.id)).bind(limit);
         self.worker_overviews(&query.fetch_all(&self.readers).await?).await
+    }
+
+    /// How many workers there are.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn count_workers(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM worker").fetch_one(&self.readers).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// A worker.
@@ -283,6 +371,39 @@ impl Store {
         );
         let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
         found.iter().map(rows::worker).collect()
+    }
+}
+
+impl Which {
+    fn narrow(&self, query: &mut QueryBuilder<Sqlite>) {
+        match self.stage {
+            RunStage::All => {
+                query.push(" WHERE TRUE");
+            }
+            RunStage::Begun => {
+                query.push(" WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL)");
+            }
+            // What has begun is no plan, wherever the clock was set meanwhile.
+            RunStage::Due => {
+                query.push(
+                    " WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL OR run.schedule_dts <= ",
+                );
+                query.push_bind(micros(self.now)).push(")");
+            }
+            RunStage::Planned => {
+                query.push(" WHERE run.enqueue_dts IS NULL AND run.return_dts IS NULL AND run.schedule_dts > ");
+                query.push_bind(micros(self.now));
+            }
+        }
+        if let Some(job) = self.job {
+            query.push(" AND run.job = ").push_bind(job.get());
+        }
+        if let Some(schedule) = self.schedule {
+            query.push(" AND run.schedule_id = ").push_bind(schedule);
+        }
+        if let Some(before) = self.before {
+            query.push(" AND run.id < ").push_bind(before.get());
+        }
     }
 }
 

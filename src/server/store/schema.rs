@@ -219,4 +219,8 @@ pub const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE worker ADD COLUMN held TEXT NOT NULL DEFAULT '';
 ",
+    // Runs in the order in which they are listed: by when they were due, or ended where that was before.
+    "
+    CREATE INDEX run_latest ON run (min(schedule_dts, coalesce(return_dts, schedule_dts)), id);
+",
 ];

@@ -104,9 +104,11 @@ async fn ask(office: &Office, workers: &[WorkerId], wish: &Wish) -> Result<Notic
 async fn staff(office: &Office) -> Result<Staff, Refusal> {
     let now = Utc::now();
     let everything = Ask { scope: Scope::All, terms: Vec::new(), limit: Some(LISTED), offset: 0 };
-    let workers = office.store.overview_of_workers(LISTED).await?;
+    let workers = office.store.overview_of_workers(None, LISTED).await?;
     let ids = workers.iter().map(|overview| overview.worker.id);
+    let all = office.store.count_workers().await?;
     Ok(Staff {
+        unlisted: all.saturating_sub(workers.len() as u64),
         silent: ids.filter(|worker| office.presence.is_silent(*worker)).collect(),
         workers,
         pools: office.store.pools(&everything).await?.things,

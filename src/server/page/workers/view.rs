@@ -25,6 +25,8 @@ const NAMED: usize = 8;
 pub struct Staff {
     /// The workers.
     pub workers: Vec<WorkerOverview>,
+    /// How many more there are.
+    pub unlisted: u64,
     /// The pools, with who is in them.
     pub pools: Vec<(Pool, Vec<WorkerId>)>,
     /// The runs that they have.
@@ -80,7 +82,7 @@ pub fn parts(staff: &Staff, typed: &Filled, zone: Tz) -> [Value; 2] {
         })
         .collect();
     let pools: Vec<Value> = staff.pools.iter().map(|(pool, members)| of_pool(pool, members, staff)).collect();
-    [fill("workers_list", context!(workers)), fill("pools_list", context!(pools))]
+    [fill("workers_list", context!(workers, unlisted => staff.unlisted)), fill("pools_list", context!(pools))]
 }
 
 fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &Staff, zone: Tz) -> Value {

@@ -75,7 +75,7 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
         UPDATE job SET parent = 2 WHERE title = 'child';";
     sqlx::raw_sql(jobs).execute(&mut connection).await.expect("jobs");
     let store = Store::open(&path, News::default()).await.expect("brought forward");
-    let shown = store.overview_of_jobs(None, 100).await.expect("an answer");
+    let shown = store.overview_of_jobs(None, None, 100).await.expect("an answer");
     let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();
     assert_eq!(shown, ["child", "described", "elsewhere", "followed", "hourly", "namesake", "waits"]);
     assert_eq!(store.ad_hoc_of_title("once").await.expect("an answer").map(|job| job.get()), Some(1));

@@ -33,6 +33,7 @@ fn staff() -> Staff {
     };
     let original = |worker: &mut Worker| (worker.report, worker.heard_dts) = (None, None);
     Staff {
+        unlisted: 0,
         workers: vec![
             worker(1, "web1", |worker| worker.asked = Some(asked("a new disk"))),
             worker(2, "The old one", original),
