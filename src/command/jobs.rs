@@ -2,8 +2,8 @@
 
 use super::args::List;
 use super::exit::{Failure, OK, print};
-use super::{find, pages};
 use super::table::{json, local, or_dash, table};
+use super::{find, pages};
 use crate::wire::operator::{Job, Jobs};
 
 pub async fn run(args: List) -> Result<u8, Failure> {

@@ -2,8 +2,8 @@
 
 use super::args::Runs as Args;
 use super::exit::{Failure, OK, print};
-use super::{find, pages};
 use super::table::{between, json, local, or_dash, table};
+use super::{find, pages};
 use crate::wire::operator::{Run, Runs};
 
 pub async fn run(args: Args) -> Result<u8, Failure> {

@@ -2,8 +2,8 @@
 
 use super::args::{Act, ActOn, List, On, WakeUp, Workers as Args};
 use super::exit::{FAILURE, Failure, OK, print, say};
-use super::{find, pages};
 use super::table::{json, local, or_dash, shown, table};
+use super::{find, pages};
 use crate::wire::operator::{self, Acted, Action, Worker, WorkerActed, WorkerRequest, Workers};
 
 pub async fn run(args: Args) -> Result<u8, Failure> {

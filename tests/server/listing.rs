@@ -122,7 +122,8 @@ async fn a_page_goes_on_where_the_one_before_ended_whatever_has_gone_since() {
     // The server has a bound of its own.
     let (_, most) = desk.get("/jobs?limit=4294967295").await;
     assert_eq!(ids(&most["jobs"]).len(), 1000);
-    for path in ["/jobs?after=x", "/workers?after=", "/runs?after=1", "/runs?begun=true&planned=true", "/jobs?offset=1"] {
+    for path in ["/jobs?after=x", "/workers?after=", "/runs?after=1", "/runs?begun=true&planned=true", "/jobs?offset=1"]
+    {
         assert_eq!(desk.get(path).await.0, 400, "{path}");
     }
     desk.stage.fixture.stop().await;

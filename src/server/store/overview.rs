@@ -160,7 +160,9 @@ impl Store {
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| has_more);
-        let next = last.map(|row| Ok::<_, StoreError>(AfterRun { at: instant(row.try_get("listed_by")?)?, run: rows::run(row)?.id }));
+        let next = last.map(|row| {
+            Ok::<_, StoreError>(AfterRun { at: instant(row.try_get("listed_by")?)?, run: rows::run(row)?.id })
+        });
         Ok((rows.iter().map(run).collect::<Result<_, _>>()?, next.transpose()?))
     }
 
@@ -385,9 +387,7 @@ impl Which {
             }
             // What has begun is no plan, wherever the clock was set meanwhile.
             RunStage::Due => {
-                query.push(
-                    " WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL OR run.schedule_dts <= ",
-                );
+                query.push(" WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL OR run.schedule_dts <= ");
                 query.push_bind(micros(self.now)).push(")");
             }
             RunStage::Planned => {

@@ -9,7 +9,8 @@ use crate::server::store::Wish;
 
 fn words(all: i64, chosen: i64, action: Action, pace: Pace) -> Option<String> {
     let workers = (1..=all).map(|id| worker(id, &format!("web{id}"), |_| {})).collect();
-    let staff = Staff { workers, unlisted: 0, pools: Vec::new(), runs: Vec::new(), silent: BTreeSet::new(), now: now() };
+    let staff =
+        Staff { workers, unlisted: 0, pools: Vec::new(), runs: Vec::new(), silent: BTreeSet::new(), now: now() };
     let chosen: Vec<WorkerId> = (1..=chosen).filter_map(WorkerId::new).collect();
     let wish = Wish { action, pace, by: "operator".to_owned(), reason: String::new() };
     Grave::of(&staff, &chosen, &wish).map(|grave| grave.words)
