@@ -148,7 +148,10 @@ fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, Refusal> {
 }
 
 fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Instant, WorkerId)>) -> bool {
-    claim.is_none_or(|(at, worker)| run.enqueue_dts == Some(at) && run.worker == Some(worker))
+    // Who says its claim of a run that is over would execute it: that is refused, however it ended.
+    let is_late_claim = claim.is_some() && patch.return_dts.is_none() && run.state() == State::Completed;
+    !is_late_claim
+        && claim.is_none_or(|(at, worker)| run.enqueue_dts == Some(at) && run.worker == Some(worker))
         && patch.enqueue_dts.is_none_or(|at| run.enqueue_dts == at)
         && patch.start_dts.is_none_or(|at| run.start_dts == at.map(|at| not_before(run.enqueue_dts, at)))
         && patch.return_dts.is_none_or(|at| run.return_dts == at.map(|at| not_before(run.start_dts, at)))

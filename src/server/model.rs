@@ -351,6 +351,8 @@ pub struct Run {
     pub pinned: bool,
     /// When it is due.
     pub schedule_dts: Instant,
+    /// When the server found that its time has come: it stays due if the clock is set back after that. Ours.
+    pub came_due: Option<Instant>,
     /// When it was claimed.
     pub enqueue_dts: Option<Instant>,
     /// When its script was started.
@@ -413,6 +415,12 @@ impl Run {
             (None, None, Some(_)) => State::InQueue,
             (None, _, None) => State::Scheduled,
         }
+    }
+
+    /// Whether its time has come: a clock that is set back after that does not undo it.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.came_due.is_some() || self.schedule_dts <= now
     }
 }
 

@@ -16,6 +16,7 @@ fn run(id: i64, success: Option<bool>) -> Run {
     Run {
         schedule_id: 7,
         schedule_dts: now(),
+        came_due: None,
         enqueue_dts: Some(now()),
         start_dts: Some(now()),
         return_dts: success.map(|_| now()),

@@ -244,7 +244,7 @@ impl Dispatcher {
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.office.settings.time_zone, (self.clock)());
         if self.agenda.everything || self.agenda.due {
-            self.agenda.jobs.extend(self.store()?.jobs_due(None, wall).await?);
+            self.agenda.jobs.extend(self.store()?.jobs_due(wall).await?);
             self.agenda.due = false;
         }
         if self.agenda.everything || self.agenda.plans {
@@ -288,9 +288,9 @@ impl Dispatcher {
             self.store()?.stay_due(self.seen, now).await?;
             self.agenda.due = true;
         }
-        // What is due from now on is due once more for us, where the clock was set back.
+        // Where the clock was set back, times come again that were not told of: something may have been made for them.
         let seen = self.seen.min(now);
-        self.agenda.jobs.extend(self.store()?.jobs_due(Some(seen), now).await?);
+        self.agenda.jobs.extend(self.store()?.jobs_due_since(seen, now).await?);
         self.seen = now;
         Ok(())
     }
@@ -320,8 +320,7 @@ impl Dispatcher {
 
     /// Who claims is there, whatever it says to pings.
     async fn hear_of_claim(&mut self, run: RunId, now: Instant) -> Result<(), StoreError> {
-        if !self.roster.crew().silent.is_empty()
-            && let Some(worker) = self.store()?.run(run).await?.and_then(|run| run.worker)
+        if let Some(worker) = self.store()?.claimant(run).await?
             && self.roster.hear(worker, now)
         {
             self.agenda.due = true;

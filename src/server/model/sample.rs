@@ -42,6 +42,7 @@ pub fn run(id: i64) -> Run {
         worker: None,
         pinned: false,
         schedule_dts: DateTime::UNIX_EPOCH,
+        came_due: None,
         enqueue_dts: None,
         start_dts: None,
         return_dts: None,

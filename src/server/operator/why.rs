@@ -81,7 +81,7 @@ fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Instant) -
         State::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
         State::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
         State::Completed => format!("run {id} is over"),
-        State::Scheduled if run.schedule_dts > now => format!("run {id} is due at {}", time(run.schedule_dts)),
+        State::Scheduled if !run.is_due(now) => format!("run {id} is due at {}", time(run.schedule_dts)),
         State::Scheduled => {
             let due = time(run.schedule_dts);
             match waits.get(&id) {

@@ -12,31 +12,42 @@ use crate::server::model::{Exclude, Instant, JobId, Run};
 use crate::server::schedule::Rule;
 
 impl Store {
-    /// The jobs with runs that became due after one instant and until another, and that nobody has claimed.
+    /// The jobs with runs whose time came after one instant and until another, and that nobody has claimed.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs_due(&self, after: Option<Instant>, until: Instant) -> Result<Vec<JobId>, StoreError> {
+    pub async fn jobs_due_since(&self, after: Instant, until: Instant) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND schedule_dts > ? AND schedule_dts <= ?",
         );
-        let after = after.map_or(i64::MIN, micros);
-        let found: Vec<i64> = query.bind(after).bind(micros(until)).fetch_all(&self.readers).await?;
+        let found: Vec<i64> = query.bind(micros(after)).bind(micros(until)).fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
-    /// The clock was set back from one instant to another: what somebody asked for, what is tried again and what follows
-    /// another run, and was due by then, is due still. What a schedule has planned waits for its time to come again.
+    /// The jobs with runs that are due and that nobody has claimed.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn jobs_due(&self, now: Instant) -> Result<Vec<JobId>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
+             AND (came_due IS NOT NULL OR schedule_dts <= ?)",
+        );
+        let found: Vec<i64> = query.bind(micros(now)).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(JobId::new).collect())
+    }
+
+    /// The clock was set back from one instant to another: what was due by then is due still, also what nobody has looked
+    /// at yet.
     ///
     /// # Errors
     /// That the store does not answer.
     pub async fn stay_due(&self, from: Instant, to: Instant) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
-            "UPDATE run SET schedule_dts = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
-             AND schedule_dts > ?1 AND schedule_dts <= ?2
-             AND (is_manual OR retry_of IS NOT NULL OR follows IS NOT NULL)",
+            "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NULL
+             AND schedule_dts > ?1 AND schedule_dts <= ?2",
         );
         query.bind(micros(to)).bind(micros(from)).execute(&mut *writing).await?;
         Ok(writing.commit().await?)
@@ -61,7 +72,7 @@ impl Store {
     pub async fn coming(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
         let query = sqlx::query(
             "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
-             ORDER BY schedule_dts, id LIMIT ?",
+             ORDER BY schedule_dts, schedule_id, id LIMIT ?",
         );
         let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
         found.iter().map(rows::run).collect()
@@ -78,13 +89,14 @@ impl Store {
         }
         // As `plan::pending` has them: what waits for one worker does not count once it is due.
         let query = sqlx::query(
-            "WITH waiting AS (SELECT job, plan, schedule_dts FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
-                 AND is_manual = 0 AND retry_of IS NULL AND NOT (pinned AND schedule_dts <= ?1))
+            "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due FROM run
+                 WHERE enqueue_dts IS NULL AND return_dts IS NULL
+                 AND is_manual = 0 AND retry_of IS NULL AND NOT (pinned AND is_due))
              SELECT job.*, EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id) AS waits,
-             (SELECT plan FROM waiting WHERE waiting.job = job.id AND schedule_dts > ?1 AND plan IS NOT NULL
+             (SELECT plan FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL
                  ORDER BY schedule_dts DESC LIMIT 1) AS planned
              FROM job WHERE cron IS NOT NULL OR reschedule_interval > 0
-             OR EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id AND schedule_dts > ?1 AND plan IS NOT NULL)",
+             OR EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL)",
         );
         let mut off = Vec::new();
         for row in query.bind(micros(now)).fetch_all(&self.readers).await? {
@@ -106,7 +118,7 @@ impl Store {
     /// That the store does not answer.
     pub async fn job_concerned(&self, run: RunId, now: Instant) -> Result<Option<JobId>, StoreError> {
         let query = sqlx::query_scalar(
-            "SELECT job FROM run WHERE id = ? AND (plan IS NULL OR schedule_dts <= ? OR return_dts IS NOT NULL)",
+            "SELECT job FROM run WHERE id = ? AND (plan IS NULL OR came_due IS NOT NULL OR schedule_dts <= ? OR return_dts IS NOT NULL)",
         );
         let query = query.bind(run.get()).bind(micros(now));
         let found: Option<i64> = query.fetch_optional(&self.readers).await?;

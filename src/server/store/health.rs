@@ -98,6 +98,16 @@ impl Store {
         Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
     }
 
+    /// Who has claimed a run.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn claimant(&self, run: RunId) -> Result<Option<WorkerId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT worker FROM run WHERE id = ? AND enqueue_dts IS NOT NULL");
+        let found: Option<Option<i64>> = query.bind(run.get()).fetch_optional(&self.readers).await?;
+        Ok(found.flatten().and_then(WorkerId::new))
+    }
+
     /// A worker was lost: each run that it claimed runs again or fails, as the job says; one that was to be killed is
     /// over. What it has not claimed waits on.
     ///

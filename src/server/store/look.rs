@@ -71,6 +71,7 @@ impl Store {
     pub async fn look(&self, job: JobId, crew: &Crew, zone: Tz, now: Instant) -> Result<Option<Look>, StoreError> {
         let mut writing = self.write().await?;
         let Some(known) = know(&mut writing, job, now).await? else { return Ok(None) };
+        note_due(&mut writing, &known.due, now).await?;
         let mut act = Act {
             connection: &mut writing,
             known: &known,
@@ -110,7 +111,7 @@ pub(super) async fn claimable(
     worker: WorkerId,
     now: Instant,
 ) -> Result<bool, StoreError> {
-    if run.schedule_dts > now {
+    if !run.is_due(now) {
         return Ok(false);
     }
     let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
@@ -166,8 +167,9 @@ async fn know(connection: &mut SqliteConnection, id: JobId, now: Instant) -> Res
     );
     let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
     let query = sqlx::query(
-        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts <= ?
-         ORDER BY schedule_dts, id LIMIT ?",
+        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+         AND (came_due IS NOT NULL OR schedule_dts <= ?)
+         ORDER BY schedule_dts, schedule_id, id LIMIT ?",
     );
     let due = query.bind(id.get()).bind(micros(now)).bind(BATCH).fetch_all(connection).await?;
     Ok(Some(Known {
@@ -178,6 +180,15 @@ async fn know(connection: &mut SqliteConnection, id: JobId, now: Instant) -> Res
         active: active.iter().map(rows::run).collect::<Result<_, _>>()?,
         due: due.iter().map(rows::run).collect::<Result<_, _>>()?,
     }))
+}
+
+/// Keeps of runs that they are due: they stay so, whatever the clock shows after this, and after a restart.
+async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Instant) -> Result<(), StoreError> {
+    for run in due.iter().filter(|run| run.came_due.is_none()) {
+        let query = sqlx::query("UPDATE run SET came_due = ? WHERE id = ?").bind(micros(now)).bind(run.id.get());
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// What was decided, done.
@@ -252,8 +263,8 @@ impl<'a> Act<'a> {
             let made = insert(self.connection, &new).await?;
             // Who asked for it, what it follows and how far its schedule moved it holds for each of them.
             let query = sqlx::query(
-                "UPDATE run SET (moved, asked_by, follows) = (SELECT moved, asked_by, follows FROM run WHERE id = ?)
-                 WHERE id = ?",
+                "UPDATE run SET (came_due, moved, asked_by, follows) =
+                 (SELECT came_due, moved, asked_by, follows FROM run WHERE id = ?) WHERE id = ?",
             );
             query.bind(run.id.get()).bind(made.id.get()).execute(&mut *self.connection).await?;
             self.offer(made, *worker);

@@ -38,6 +38,8 @@ mod story;
 mod submit;
 mod things;
 mod version;
+#[cfg(test)]
+mod whole;
 
 use std::path::Path;
 use std::time::Duration;
@@ -68,6 +70,8 @@ pub use story::{Other, Somebody, Story};
 pub use submit::Submission;
 pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use version::Version;
+#[cfg(test)]
+pub use whole::Whole;
 
 use super::news::News;
 use outage::Watchdog;

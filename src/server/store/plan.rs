@@ -24,6 +24,8 @@ struct Pending {
     id: RunId,
     schedule_id: i64,
     at: Instant,
+    /// Whether its time has come.
+    is_due: bool,
     /// Whether it waits for one worker.
     pinned: bool,
     /// The rule that made it, if one did.
@@ -40,7 +42,7 @@ pub(super) async fn next(
 ) -> Result<Vec<Item>, StoreError> {
     let mut pending = pending(connection, job, now).await?;
     pending.retain(|run| !present.contains(&run.schedule_id));
-    let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && run.at > now);
+    let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
     let rule = Rule::of(job, zone);
     let Some(planned) = planned.first() else {
         if !others.is_empty() || *rule.schedule == Schedule::None {
@@ -52,7 +54,7 @@ pub(super) async fn next(
         set(connection, made.id, &next, &rule.text()).await?;
         return Ok(vec![Item::RunScheduled(made.id)]);
     };
-    if let Some(other) = others.iter().find(|run| run.plan.is_none() && run.at > now) {
+    if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         return drop_planned(connection, job, planned, &format!("run {} takes its place", other.id), now).await;
     }
     if planned.plan.as_ref() == Some(&rule.text()) {
@@ -81,7 +83,7 @@ pub(super) async fn skip(
     let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
     let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut *connection).await?;
     let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
-    let has_next = pending(connection, job, now).await?.iter().any(|other| other.id != run.id && other.at > now);
+    let has_next = pending(connection, job, now).await?.iter().any(|other| other.id != run.id && !other.is_due);
     if plan.is_some()
         && !has_next
         && let Some(next) = reckon(connection, job, rule, Some(last), now).await?
@@ -96,18 +98,18 @@ pub(super) async fn skip(
 /// holds up nobody.
 async fn pending(connection: &mut SqliteConnection, job: &Job, now: Instant) -> Result<Vec<Pending>, StoreError> {
     let query = sqlx::query_as(
-        "SELECT id, schedule_id, schedule_dts, pinned, plan FROM run
+        "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
          WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
          ORDER BY schedule_dts DESC, id LIMIT ?",
     );
-    let found: Vec<(i64, i64, i64, bool, Option<String>)> =
-        query.bind(job.id.get()).bind(BATCH).fetch_all(connection).await?;
-    let pending = found.into_iter().filter_map(|(id, schedule_id, at, pinned, plan)| {
+    let found: Vec<(i64, i64, i64, bool, bool, Option<String>)> =
+        query.bind(micros(now)).bind(job.id.get()).bind(BATCH).fetch_all(connection).await?;
+    let pending = found.into_iter().filter_map(|(id, schedule_id, at, is_due, pinned, plan)| {
         let id = RunId::new(id)?;
-        Some(instant(at).map(|at| Pending { id, schedule_id, at, pinned, plan }))
+        Some(instant(at).map(|at| Pending { id, schedule_id, at, is_due, pinned, plan }))
     });
     let pending = pending.collect::<Result<Vec<_>, _>>()?;
-    Ok(pending.into_iter().filter(|run| !run.pinned || run.at > now).collect())
+    Ok(pending.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
 }
 
 /// The last time of the job that its schedule goes on from: what somebody asked for, and what was tried again,
@@ -128,7 +130,7 @@ async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId
 
 async fn set(connection: &mut SqliteConnection, run: RunId, next: &Next, plan: &str) -> Result<(), StoreError> {
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
-    let query = sqlx::query("UPDATE run SET schedule_dts = ?, moved = ?, plan = ? WHERE id = ?");
+    let query = sqlx::query("UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?");
     query.bind(micros(next.at)).bind(moved).bind(plan).bind(run.get()).execute(connection).await?;
     Ok(())
 }

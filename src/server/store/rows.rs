@@ -205,6 +205,7 @@ pub fn run(row: &SqliteRow) -> Result<Run, StoreError> {
         worker: row.try_get::<Option<i64>, _>("worker")?.and_then(WorkerId::new),
         pinned: row.try_get("pinned")?,
         schedule_dts: instant(row.try_get("schedule_dts")?)?,
+        came_due: instant_of(row, "came_due")?,
         enqueue_dts: instant_of(row, "enqueue_dts")?,
         start_dts: instant_of(row, "start_dts")?,
         return_dts: instant_of(row, "return_dts")?,

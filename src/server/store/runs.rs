@@ -20,6 +20,8 @@ pub struct NewRun {
     pub job: JobId,
     /// When it is due.
     pub schedule_dts: Instant,
+    /// When that time had come, if it had.
+    pub came_due: Option<Instant>,
     /// Who is to do it, whoever else could.
     pub pinned: Option<WorkerId>,
     /// What it has in common with others of the same time; its own id if nothing.
@@ -43,6 +45,7 @@ impl NewRun {
         Self {
             job,
             schedule_dts,
+            came_due: None,
             pinned: None,
             schedule_id: None,
             is_manual: false,
@@ -51,6 +54,12 @@ impl NewRun {
             asked_by: None,
             follows: None,
         }
+    }
+
+    /// A run that is due now.
+    #[must_use]
+    pub fn now(job: JobId, now: Instant) -> Self {
+        Self { came_due: Some(now), ..Self::due(job, now) }
     }
 }
 
@@ -169,8 +178,15 @@ async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Inst
     if step.facts.contains(&Fact::Claimed)
         && let Some(claimed) = step.run.enqueue_dts
     {
-        let query = sqlx::query("UPDATE run SET clock_lead = ?, start_heard = NULL WHERE id = ?");
-        query.bind(micros(now) - micros(claimed)).bind(step.run.id.get()).execute(&mut *connection).await?;
+        let query = sqlx::query(
+            "UPDATE run SET clock_lead = ?1, start_heard = NULL, came_due = coalesce(came_due, ?2) WHERE id = ?3",
+        );
+        query
+            .bind(micros(now) - micros(claimed))
+            .bind(micros(now))
+            .bind(step.run.id.get())
+            .execute(&mut *connection)
+            .await?;
     }
     if step.facts.contains(&Fact::Started) {
         let query = sqlx::query("UPDATE run SET start_heard = ? WHERE id = ?");
@@ -205,14 +221,15 @@ pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Resul
 /// Makes a run in a change.
 pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, is_manual, schedule_children, retry_of, retry,
-         asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
+         retry_of, retry, asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.job.get())
     .bind(new.schedule_id)
     .bind(new.pinned.map(WorkerId::get))
     .bind(new.pinned.is_some())
     .bind(micros(new.schedule_dts))
+    .bind(new.came_due.map(micros))
     .bind(new.is_manual)
     .bind(new.schedule_children)
     .bind(new.retry_of.map(|(run, _)| run.get()))
@@ -348,7 +365,7 @@ async fn apply(
                 news.push(Item::RunScheduled(insert(connection, &retry).await?.id));
             }
             Effect::Child(child) => {
-                let new = NewRun { follows: Some(run.id), ..NewRun::due(child, now) };
+                let new = NewRun { follows: Some(run.id), ..NewRun::now(child, now) };
                 news.push(Item::RunScheduled(insert(connection, &new).await?.id));
             }
             Effect::NoChild(child, why) => {

@@ -223,4 +223,8 @@ pub const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX run_latest ON run (min(schedule_dts, coalesce(return_dts, schedule_dts)), id);
 ",
+    // When the time of a run had come by our clock, which may be set back after that.
+    "
+    ALTER TABLE run ADD COLUMN came_due INTEGER;
+",
 ];

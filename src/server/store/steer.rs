@@ -32,7 +32,7 @@ impl Store {
         now: Instant,
     ) -> Result<Run, StoreError> {
         let mut writing = self.write().await?;
-        let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::due(job, now) };
+        let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::now(job, now) };
         let run = insert(&mut writing, &new).await?;
         writing.commit().await?;
         self.news().tell(Item::RunScheduled(run.id));

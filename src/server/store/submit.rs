@@ -50,7 +50,7 @@ impl Store {
         };
         let job = crate::server::model::JobId::new(job).ok_or(sqlx::Error::RowNotFound)?;
         let run =
-            insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::due(job, now) })
+            insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) })
                 .await?;
         writing.commit().await?;
         self.news().tell(Item::JobChanged(job));

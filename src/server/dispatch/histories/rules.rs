@@ -30,6 +30,21 @@ pub(super) struct Moment {
     pub hands: Vec<Hand>,
     /// All runs that are not over.
     pub open: Vec<Run>,
+    /// Whose time had come, with that time, when the dispatcher looked.
+    pub came_due: BTreeSet<Due>,
+    /// Whose time had come, though the dispatcher may not have been able to look before the clock was set back.
+    pub passed: BTreeSet<Due>,
+}
+
+/// A schedule id and its time. One that is given another time is not due by the first; what a run for everybody becomes
+/// is due as it was.
+pub(super) type Due = (i64, model::Instant);
+
+/// What counts where two may see it differently: what surely is, or what perhaps is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Surely,
+    Perhaps,
 }
 
 /// Whether a worker answers. Around the end of its patience nobody can say.
@@ -64,13 +79,20 @@ impl Moment {
         self.open.iter().filter(|run| is_claimed(run) && run.worker == Some(worker)).count()
     }
 
-    /// Why nobody may be told of a run; its worker apart.
-    pub fn blocked(&self, run: &Run) -> Option<String> {
+    /// Whether the time of a run has come. A clock that is set back after that does not undo it.
+    pub fn is_due(&self, run: &Run, seen: Seen) -> bool {
+        let due = (run.schedule_id, run.schedule_dts);
+        let set = if seen == Seen::Surely { &self.came_due } else { &self.passed };
+        run.schedule_dts <= self.wall || set.contains(&due)
+    }
+
+    /// Why nobody may be told of a run, its worker apart, if it is seen to be due.
+    pub fn blocked(&self, run: &Run, seen: Seen) -> Option<String> {
         let job = &self.jobs[&run.job];
         if is_claimed(run) {
             return Some("it is claimed".to_owned());
         }
-        if run.schedule_dts > self.wall {
+        if !self.is_due(run, seen) {
             return Some("it is not due".to_owned());
         }
         if !job.enqueue_is_enabled && !run.is_manual {
@@ -84,16 +106,22 @@ impl Moment {
         if let Some(active) = of_the_job().find(|other| is_claimed(other)) {
             return Some(format!("run {} is active", active.id));
         }
-        let earlier = |other: &&Run| (other.schedule_dts, other.id) < (run.schedule_dts, run.id);
-        let first =
-            of_the_job().filter(earlier).find(|other| self.blocked(other).is_none() && self.somebody_may(other));
+        let earlier = |other: &&Run| (other.schedule_dts, other.schedule_id) < (run.schedule_dts, run.schedule_id);
+        // One is surely not behind another only if that one is not even perhaps to come first, and the other way round.
+        let others = if seen == Seen::Surely { Seen::Perhaps } else { Seen::Surely };
+        let comes_first = |other: &&Run| self.blocked(other, others).is_none() && self.somebody_may(other, others);
+        let first = of_the_job().filter(earlier).find(comes_first);
         first.map(|first| format!("run {} comes first", first.id))
     }
 
-    /// Whether somebody may be told of a run who may be there.
-    fn somebody_may(&self, run: &Run) -> bool {
-        self.hands.iter().any(|hand| self.may(run, hand) && self.answers(hand) != Answers::No)
-            || run.worker.is_none() && self.hands.iter().any(|hand| self.may(run, hand))
+    /// Whether somebody is told of a run: its worker only if that answers, anybody else also if nobody does.
+    fn somebody_may(&self, run: &Run, seen: Seen) -> bool {
+        let answers = |hand: &Hand| match self.answers(hand) {
+            Answers::Yes => true,
+            Answers::Perhaps => seen == Seen::Perhaps,
+            Answers::No => false,
+        };
+        self.hands.iter().any(|hand| self.may(run, hand) && (run.worker.is_none() || answers(hand)))
     }
 
     /// Whether a worker may be told of a run, whether it answers or not.
@@ -104,14 +132,14 @@ impl Moment {
         }
     }
 
-    /// Who surely may take a run now, and has a free slot.
-    pub fn takers(&self, run: &Run) -> Vec<WorkerId> {
+    /// Who surely may take a run now, and has a free slot beside so many that it keeps.
+    pub fn takers(&self, run: &Run, kept: impl Fn(WorkerId) -> usize) -> Vec<WorkerId> {
         let job = &self.jobs[&run.job];
-        if job.run_on_all_workers && run.worker.is_none() || self.blocked(run).is_some() {
+        if job.run_on_all_workers && run.worker.is_none() || self.blocked(run, Seen::Surely).is_some() {
             return Vec::new();
         }
         let surely = |hand: &&Hand| self.may(run, hand) && self.answers(hand) == Answers::Yes;
-        let free = |hand: &&Hand| run.worker.is_some() || self.load(hand.id) < hand.slots as usize;
+        let free = |hand: &&Hand| run.worker.is_some() || self.load(hand.id) + kept(hand.id) < hand.slots as usize;
         self.hands.iter().filter(surely).filter(free).map(|hand| hand.id).collect()
     }
 
@@ -121,8 +149,8 @@ impl Moment {
             return Err(format!("worker {worker} was told of run {run}, which is over or gone"));
         };
         let hand = self.hand(worker);
-        let why =
-            self.blocked(found).or_else(|| (!self.may(found, hand)).then(|| "it is not for that worker".to_owned()));
+        let blocked = self.blocked(found, Seen::Perhaps);
+        let why = blocked.or_else(|| (!self.may(found, hand)).then(|| "it is not for that worker".to_owned()));
         let others = || self.hands.iter().any(|other| self.may(found, other) && self.answers(other) == Answers::Yes);
         let silent = || (self.answers(hand) == Answers::No && others()).then(|| "that worker is silent".to_owned());
         match why.or_else(silent) {

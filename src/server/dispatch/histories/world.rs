@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{AGAIN, Agenda, Dispatcher};
-use super::rules::{Hand, Moment, is_claimed};
+use super::rules::{Due, Hand, Moment, Seen, is_claimed};
 use super::{QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
 use crate::server::events::Events;
 use crate::server::feed::Feed;
 use crate::server::guesses::Guesses;
-use crate::server::life::{Patch, Who};
+use crate::server::life::{Fact, Patch, Who};
 use crate::server::model::{
     self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, State, Unit, WorkerId,
 };
-use crate::server::news::{Heard, Item, Listener, News};
+use crate::server::news::{Item, News};
 use crate::server::office::Office;
 use crate::server::orders::{Addressed, Orders};
 use crate::server::store::{
     Answer, Ending, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
-    WorkerSheet,
+    Whole, WorkerSheet,
 };
 use crate::server::token::OperatorToken;
 
@@ -36,7 +36,7 @@ pub(super) const JOBS: u8 = 5;
 const ANNOUNCE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
 /// How often workers that are not silent answer.
-const ANSWER: Duration = Duration::from_secs(7);
+const ANSWER: Duration = Duration::from_secs(9);
 /// How long after its time something may happen.
 const LATE: Duration = Duration::from_millis(100);
 /// How many passes there may be in a row, until there is nothing left to look at.
@@ -112,8 +112,10 @@ struct Actor {
 /// What is remembered of a run that may run, and has somebody to run on.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
-    /// Since when.
+    /// Since when somebody has no run in a slot that may take it.
     since: Instant,
+    /// Since when such a slot is not kept for another run either.
+    unkept: Option<Instant>,
     /// When somebody was told of it since then.
     told: Option<Instant>,
 }
@@ -123,7 +125,6 @@ pub(super) struct World {
     office: Arc<Office>,
     dispatcher: Dispatcher,
     orders: broadcast::Receiver<Addressed>,
-    news: Listener,
     start: Instant,
     now: Instant,
     turned: TimeDelta,
@@ -132,21 +133,22 @@ pub(super) struct World {
     jobs: Vec<JobId>,
     pools: [PoolId; 2],
     actors: Vec<Actor>,
-    /// Runs that may be open.
-    runs: BTreeSet<RunId>,
     /// Runs that the steps made for later.
     anchors: BTreeSet<RunId>,
     waits: BTreeMap<RunId, Wait>,
+    /// For which runs slots are kept: of whom, and since when.
+    kept: BTreeMap<RunId, (WorkerId, Instant)>,
     /// Which attempts are to be killed.
     doomed: BTreeMap<RunId, Attempt>,
     /// The latest that the wall showed.
     latest: model::Instant,
+    /// What the rules know of times that have come.
+    came_due: BTreeSet<Due>,
+    passed: BTreeSet<Due>,
     /// When each run was due, as far as it was ever seen.
     dues: BTreeMap<RunId, (JobId, model::Instant)>,
     /// Workers do as they are told.
     is_quiet: bool,
-    /// Whether the clock on the wall was ever turned back.
-    is_turned_back: bool,
 }
 
 impl World {
@@ -161,7 +163,6 @@ impl World {
             _folder: folder,
             dispatcher: Dispatcher::new(Arc::clone(&office), wall, now),
             orders: office.orders.carry(),
-            news: office.news().listen(),
             office,
             start: now,
             now,
@@ -182,14 +183,15 @@ impl World {
                     has: VecDeque::new(),
                 })
                 .collect(),
-            runs: BTreeSet::new(),
             anchors: BTreeSet::new(),
             waits: BTreeMap::new(),
+            kept: BTreeMap::new(),
             doomed: BTreeMap::new(),
             latest: begin(),
+            came_due: BTreeSet::new(),
+            passed: BTreeSet::new(),
             dues: BTreeMap::new(),
             is_quiet: false,
-            is_turned_back: false,
         };
         for index in 0..world.actors.len() {
             world.enable_worker(index, true).await;
@@ -204,9 +206,12 @@ impl World {
     /// Lives through a history, and then in quiet: everybody is back, and does as it is told.
     pub async fn live(&mut self, steps: &[Step]) -> Result<(), String> {
         self.settle().await?;
-        for step in steps {
+        for (step, next) in steps.iter().zip(steps.iter().skip(1).map(Some).chain([None])) {
             self.step(*step).await.map_err(|e| format!("at {step:?}: {e}"))?;
-            self.settle().await.map_err(|e| format!("after {step:?}: {e}"))?;
+            // Of what was done just before that, nobody has heard.
+            if !matches!(next, Some(Step::Restart | Step::MissNews)) {
+                self.settle().await.map_err(|e| format!("after {step:?}: {e}"))?;
+            }
         }
         self.quiet().await.map_err(|e| format!("in the quiet: {e}"))
     }
@@ -228,7 +233,7 @@ impl World {
         let end = self.now + QUIET;
         loop {
             let moment = self.moment().await;
-            match moment.open.iter().find(|run| run.schedule_dts <= moment.wall) {
+            match moment.open.iter().find(|run| moment.is_due(run, Seen::Surely)) {
                 None => return Ok(()),
                 Some(run) if self.now >= end => {
                     return Err(format!("run {} of job {} is not over: {run:?}", run.id, run.job));
@@ -309,14 +314,11 @@ impl World {
             Step::Back(worker) => self.back(self.index(worker)).await,
             Step::StoreError(question) => QUESTIONS.set(question.into()),
             Step::MissNews => {
-                self.hear_runs();
                 (0..FLOOD).for_each(|at| self.office.news().tell(Item::RunLog(RunId::new(1).unwrap(), at)));
-                while self.news.try_next().is_some() {}
             }
             Step::Restart => self.restart(),
             Step::Turn(minutes) => {
                 self.turned += TimeDelta::minutes(minutes.into());
-                self.is_turned_back |= minutes < 0;
                 self.set_wall();
             }
         }
@@ -325,7 +327,6 @@ impl World {
 
     /// The dispatcher goes with all that it remembers; what the store has is there.
     fn restart(&mut self) {
-        self.hear_runs();
         QUESTIONS.set(0);
         self.dispatcher = Dispatcher::new(Arc::clone(&self.office), wall, self.now);
         self.again = None;
@@ -367,6 +368,9 @@ impl World {
         let patch = Patch { enqueue_dts: Some(Some(wall())), worker: Some(id), ..Patch::default() };
         let change = self.store().change_run(run, &patch, Who::Worker(id, None), wall()).await.unwrap();
         if let RunChange::Made(changed) = change {
+            if !changed.facts.contains(&Fact::Claimed) {
+                return Err(format!("run {run} was not claimed, and its worker was told that it was"));
+            }
             if let Some(doomed) = self.doomed.get(&run) {
                 return Err(format!("run {run} is executed again, though attempt {doomed} was to be killed"));
             }
@@ -474,8 +478,12 @@ impl World {
         for _ in 0..PASSES {
             match self.dispatcher.pass(self.now).await {
                 Ok(true) => self.dispatcher.hear_all(),
-                Ok(false) if self.dispatcher.agenda != Agenda::default() => {}
-                Ok(false) => return Ok(()),
+                Ok(false) => {
+                    self.dispatcher.hear_all();
+                    if self.dispatcher.agenda == Agenda::default() {
+                        return Ok(());
+                    }
+                }
                 Err(_) => {
                     self.dispatcher.agenda.everything = true;
                     self.again = Some(self.now + AGAIN);
@@ -508,7 +516,6 @@ impl World {
 
     /// Looks at what is, and at what was said.
     async fn observe(&mut self) -> Result<(), String> {
-        self.hear_runs();
         let moment = self.moment().await;
         while let Ok(Addressed { to, order }) = self.orders.try_recv() {
             let Some(actor) = self.actors.iter_mut().find(|actor| actor.key == to) else { continue };
@@ -518,9 +525,11 @@ impl World {
                         actor.told.push_back(run);
                     }
                     moment.told(run, actor.id)?;
-                    if let Some(wait) = self.waits.get_mut(&run) {
-                        wait.told = Some(self.now);
-                    }
+                    // Whoever is told of it again keeps no slot for it any more.
+                    match self.waits.get_mut(&run).map(|wait| wait.told.replace(self.now)) {
+                        Some(Some(_)) => self.kept.remove(&run),
+                        Some(None) | None => self.kept.insert(run, (actor.id, self.now)),
+                    };
                 }
                 Order::Kill(kill) => {
                     actor.kills.insert(kill);
@@ -533,59 +542,60 @@ impl World {
             self.waits.clear();
             return Ok(());
         }
+        // Everybody has looked: what is due stays so.
+        let due = moment.open.iter().filter(|run| run.schedule_dts <= moment.wall);
+        self.came_due.extend(due.map(|run| (run.schedule_id, run.schedule_dts)));
         moment.check()?;
         self.check_waits(&moment)?;
         self.check_schedules(&moment).await
     }
 
-    fn hear_runs(&mut self) {
-        while let Some(heard) = self.news.try_next() {
-            if let Heard::Item(Item::RunScheduled(run)) = heard {
-                self.runs.insert(run);
-            }
-        }
-    }
-
     async fn moment(&mut self) -> Moment {
-        let mut open = Vec::new();
-        let runs = std::mem::take(&mut self.runs);
-        for id in runs {
-            let Some(run) = self.store().run(id).await.unwrap() else { continue };
-            self.dues.insert(id, (run.job, run.schedule_dts));
-            if run.state() != State::Completed {
-                self.runs.insert(id);
-                open.push(run);
-            }
-        }
-        let mut jobs = BTreeMap::new();
-        for id in self.jobs.clone() {
-            jobs.insert(id, self.store().job(id).await.unwrap().unwrap());
-        }
+        let Whole { jobs, workers, runs } = self.store().whole().await.unwrap();
+        self.dues.extend(runs.iter().map(|run| (run.id, (run.job, run.schedule_dts))));
+        let open = runs.into_iter().filter(|run| run.state() != State::Completed).collect::<Vec<_>>();
+        let passed = open.iter().filter(|run| run.schedule_dts <= wall());
+        self.passed.extend(passed.map(|run| (run.schedule_id, run.schedule_dts)));
         let mut hands = Vec::new();
         for (index, actor) in self.actors.iter().enumerate() {
-            let worker = self.store().worker(actor.id).await.unwrap().unwrap();
+            let enabled = workers.iter().any(|worker| worker.id == actor.id && worker.enqueue_is_enabled);
             let pools = if index < 2 { self.pools.into() } else { [self.pools[0]].into() };
-            let enabled = worker.enqueue_is_enabled;
             hands.push(Hand { id: actor.id, pools, enabled, slots: actor.slots, heard: actor.heard });
         }
         let settings = &self.office.settings;
-        let patience = settings.ping_interval * settings.silent_intervals + settings.ping_margin;
-        Moment { now: self.now, wall: wall(), patience, jobs, hands, open }
+        Moment {
+            now: self.now,
+            wall: wall(),
+            patience: settings.ping_interval * settings.silent_intervals + settings.ping_margin,
+            jobs: jobs.into_iter().map(|job| (job.id, job)).collect(),
+            hands,
+            open,
+            came_due: self.came_due.clone(),
+            passed: self.passed.clone(),
+        }
     }
 
     /// Every run that may run is told of within an interval, and again, as long as somebody has a slot for it.
     fn check_waits(&mut self, moment: &Moment) -> Result<(), String> {
         let mut waits = BTreeMap::new();
+        let unclaimed = moment.open.iter().filter(|run| !is_claimed(run)).map(|run| run.id).collect::<BTreeSet<_>>();
+        self.kept.retain(|run, (_, since)| unclaimed.contains(run) && self.now - *since < ANNOUNCE + LATE);
+        // Whoever comes before it keeps a slot for an interval at most.
+        let longest = (ANNOUNCE + LATE) * (u32::try_from(unclaimed.len()).unwrap() + 1);
         for run in &moment.open {
-            let takers = moment.takers(run);
+            let takers = moment.takers(run, |_| 0);
             if takers.is_empty() {
                 continue;
             }
-            let wait = self.waits.get(&run.id).copied().unwrap_or(Wait { since: self.now, told: None });
+            let kept = |worker| self.kept.iter().filter(|(of, (by, _))| **of != run.id && *by == worker).count();
+            let is_unkept = !moment.takers(run, kept).is_empty();
+            let mut wait =
+                self.waits.get(&run.id).copied().unwrap_or(Wait { since: self.now, unkept: None, told: None });
+            wait.unkept = is_unkept.then(|| wait.unkept.unwrap_or(self.now));
             waits.insert(run.id, wait);
-            let silence = self.now - wait.told.unwrap_or(wait.since);
-            if silence > ANNOUNCE + LATE {
-                let told = if wait.told.is_some() { "again " } else { "" };
+            let silence = wait.told.or(wait.unkept).map_or(Duration::ZERO, |since| self.now - since);
+            let told = if wait.told.is_some() { "again " } else { "" };
+            if silence > ANNOUNCE + LATE || wait.told.is_none() && self.now - wait.since > longest {
                 return Err(format!(
                     "nobody was told {told}of run {} for {silence:?}, and {takers:?} could take it",
                     run.id
@@ -607,14 +617,14 @@ impl World {
                 run.job == job.id && !is_claimed(run) && !run.is_manual && run.retry_of.is_none() && !run.pinned
             };
             let coming = moment.open.iter().filter(waits).collect::<Vec<_>>();
-            let planned = coming.iter().filter(|run| run.schedule_dts > moment.wall).collect::<Vec<_>>();
+            let planned = coming.iter().filter(|run| !moment.is_due(run, Seen::Surely)).collect::<Vec<_>>();
             let Some(next) = planned.iter().map(|run| run.schedule_dts).min() else {
                 if coming.is_empty() && !self.says_why_not(job).await {
                     return Err(format!("job {} has a schedule and no next time", job.id));
                 }
                 continue;
             };
-            if planned.iter().any(|run| self.anchors.contains(&run.id)) || self.is_turned_back {
+            if planned.iter().any(|run| self.anchors.contains(&run.id)) {
                 continue;
             }
             if planned.len() > 1 {

@@ -14,6 +14,7 @@ fn sample() -> Run {
         worker: None,
         pinned: false,
         schedule_dts: Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap(),
+        came_due: None,
         enqueue_dts: None,
         start_dts: None,
         return_dts: None,

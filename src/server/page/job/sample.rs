@@ -24,6 +24,7 @@ pub fn run() -> Run {
     Run {
         job: JobId::new(3).unwrap(),
         schedule_dts: at,
+        came_due: None,
         enqueue_dts: Some(at),
         start_dts: Some(at),
         return_dts: Some(at),

@@ -23,6 +23,7 @@ fn going() -> LaneRun {
     let run = Run {
         job: job(),
         schedule_dts: at,
+        came_due: None,
         enqueue_dts: Some(at),
         start_dts: Some(at),
         is_manual: true,

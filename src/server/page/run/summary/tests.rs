@@ -15,6 +15,7 @@ pub(crate) fn sample() -> RunOverview {
     let run = Run {
         job: JobId::new(3).unwrap(),
         schedule_dts: now(),
+        came_due: None,
         enqueue_dts: Some(now()),
         start_dts: Some(now()),
         return_dts: Some(now() + TimeDelta::milliseconds(65_200)),

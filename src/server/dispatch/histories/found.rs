@@ -1,0 +1,48 @@
+//! Histories in which a fault was found once, as short as they could be made.
+
+use super::Stand;
+use super::Step::{self, *};
+
+#[track_caller]
+fn holds(workers: u8, steps: &[Step]) {
+    if let Err(e) = Stand::new().live(workers, steps) {
+        panic!("{e}");
+    }
+}
+
+#[test]
+fn a_run_that_was_announced_stays_due_when_the_clock_is_set_back() {
+    holds(2, &[Due(0), Turn(-1), Back(0)]);
+    holds(2, &[Due(0), Turn(-30), Restart, Claim(0), Return(0, true)]);
+}
+
+#[test]
+fn a_run_for_everybody_stays_due_when_the_clock_is_set_back() {
+    holds(2, &[Due(4), Wait(60), Turn(-1)]);
+}
+
+#[test]
+fn runs_for_everybody_that_are_due_at_one_time_run_one_after_the_other() {
+    holds(2, &[Wait(60), Due(4), Due(4)]);
+}
+
+#[test]
+fn a_worker_that_claims_is_there_though_it_answers_no_ping() {
+    holds(3, &[Silent(0), Wait(20), Pinned(0, 0), Claim(0), Wait(20)]);
+}
+
+#[test]
+fn what_is_planned_for_this_very_moment_is_told_of_though_the_clock_is_set_back() {
+    holds(3, &[RunNow(2), Turn(2), Turn(-1), End(0), Wait(3), Wait(3)]);
+}
+
+#[test]
+fn a_claim_of_a_run_that_was_cancelled_at_that_very_time_is_refused() {
+    holds(2, &[RunNow(4), Later(1, 1), End(1), Claim(2), Return(2, false)]);
+}
+
+#[test]
+fn those_who_wait_for_a_slot_that_is_kept_are_told_one_after_the_other() {
+    let waits = [Due(1), Due(0), EnableWorker(1, false), Due(2), Due(0)];
+    holds(2, &[&[RunNow(0), Back(2), Claim(0)][..], &waits, &[Return(0, false), Wait(20)]].concat());
+}
