@@ -82,6 +82,17 @@ pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]
     effects
 }
 
+/// What follows from a run that was ended before anybody had claimed it: that is no failure of the job. Where it was a
+/// retry, the failure that it was to make good was the last.
+#[must_use]
+pub fn cancelled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]) -> Vec<Effect> {
+    let mut effects = settled(job, run, siblings, children_of_job);
+    if run.retry_of.is_none() {
+        effects.retain(|effect| !matches!(effect, Effect::FailTimes(_) | Effect::Disable));
+    }
+    effects
+}
+
 /// What becomes of the children after a run, if none of its siblings is still to come.
 #[must_use]
 pub fn children(job: &Job, run: &Run, siblings: &[Run], children: &[Child]) -> Vec<Effect> {

@@ -3,8 +3,8 @@
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
 use jobrunner::server::life::{Patch, Refusal};
-use jobrunner::server::model::Concurrency;
-use jobrunner::server::store::{NewRun, RunChange};
+use jobrunner::server::model::{Asker, Concurrency};
+use jobrunner::server::store::{Ending, NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};
 
@@ -120,5 +120,18 @@ async fn a_run_that_is_meant_for_another_worker_is_in_the_way_of_no_claim() {
     let run = stage.due(&job).await.id;
     made(stage.claim(1, run).await);
     assert_eq!(stage.claim(0, pinned).await, RunChange::Refused(Refusal::NotDue), "the job is active");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_does_not_count_as_a_failure() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|new| new.disable_enqueue_after_fails = Some(1)).await;
+    for _ in 0..3 {
+        let run = stage.store().new_run(&NewRun::due(job.id, Utc::now() + TimeDelta::hours(1))).await.unwrap().id;
+        assert_eq!(stage.store().end_run(run, Asker::Command, Utc::now()).await.unwrap(), Some(Ending::Cancelled));
+    }
+    let job = stage.store().job(job.id).await.unwrap().unwrap();
+    assert_eq!((job.fail_times, job.enqueue_is_enabled), (0, true));
     stage.fixture.stop().await;
 }

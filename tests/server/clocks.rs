@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::life::Patch;
-use jobrunner::server::model::{Job, Run};
+use jobrunner::server::model::{self, Asker, Job, Run};
 use jobrunner::server::news::Item;
 use jobrunner::server::operator;
 use jobrunner::server::store::{Answer, Kind, NewRun};
@@ -158,6 +158,29 @@ async fn what_is_shown_of_a_run_is_on_one_clock() {
     stage.fixture.stop().await;
 }
 
+#[tokio::test]
+async fn what_the_server_wrote_of_a_run_is_shown_as_it_is() {
+    let stage = Stage::start(1).await;
+    let near = |at: Option<model::Instant>| (at.expect("a time") - Utc::now()).abs() < TimeDelta::seconds(10);
+    for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
+        let job = stage.job(|job| job.title = format!("{ahead}")).await;
+        // Its worker is lost: the end is the server's.
+        let lost = started(&stage, &job, ahead).await.id;
+        stage.store().lose(stage.worker(0), 1, Utc::now()).await.unwrap();
+        // It is given back, and cancelled before anybody else claims it.
+        let cancelled = started(&stage, &job, ahead).await.id;
+        let back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
+        made(stage.change(0, cancelled, back).await);
+        stage.store().end_run(cancelled, Asker::Command, Utc::now()).await.unwrap();
+        for run in [lost, cancelled] {
+            let shown = stage.store().overview_of_run(run).await.unwrap().unwrap().run;
+            let times = [shown.enqueue_dts, shown.start_dts, shown.return_dts];
+            assert!(times.into_iter().all(near), "{ahead}: {times:?}");
+        }
+    }
+    stage.fixture.stop().await;
+}
+
 /// What gives a process another clock, where it is installed.
 const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
@@ -199,7 +222,7 @@ async fn what_somebody_asked_for_stays_due_when_the_servers_clock_is_set_back() 
     let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
     tokio::task::block_in_place(|| until("the server", 60, || TcpStream::connect(place.http).ok()));
     fs::write(&clock, "-3600").expect("a clock");
-    let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND schedule_dts / 1000000 < unixepoch() - 1800";
+    let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND came_due / 1000000 < unixepoch() - 1800";
     until_true(&mut store, is_due_still).await;
     let mut worker = hire(Make::Ours, place, "worker1", 4, folder.path());
     until_true(&mut store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;

@@ -103,3 +103,12 @@ fn the_whole_table_is_this() {
     }
     insta::assert_snapshot!("the_whole_table", text);
 }
+
+#[test]
+fn a_run_that_is_cancelled_is_no_failure_and_a_retry_that_is_leaves_the_one_before_it() {
+    let job = Job { fail_times: 2, disable_enqueue_after_fails: Some(2), ..job() };
+    let run = Run { exit: Some(RunExit::Killed), ..run(1, Some(false)) };
+    assert_eq!(cancelled(&job, &run, &[], &[]), [Effect::Completed(7)]);
+    let retry = Run { retry_of: Some((RunId::new(9).unwrap(), 1)), ..run };
+    assert_eq!(cancelled(&job, &retry, &[], &[]), [Effect::FailTimes(3), Effect::Disable, Effect::Completed(7)]);
+}

@@ -46,7 +46,7 @@ impl Store {
     pub async fn stay_due(&self, from: Instant, to: Instant) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
-            "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NULL
+            "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND schedule_dts > ?1 AND schedule_dts <= ?2",
         );
         query.bind(micros(to)).bind(micros(from)).execute(&mut *writing).await?;

@@ -10,7 +10,7 @@ use super::chunks;
 use super::fires::record;
 use super::look::ask_kill;
 use super::rows::{self, instant_of};
-use super::runs::{Asked, find, follow, kill_cause, update};
+use super::runs::{Asked, find, follow, kill_cause, note_closed, update};
 use super::things::find_job;
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
@@ -222,6 +222,7 @@ async fn lose_one(
     if again {
         return Ok(vec![Item::RunGivenBack(run.id)]);
     }
+    note_closed(connection, run.id, now).await?;
     // Somebody's words are never written over.
     let written = match chunks::of_run(connection, run.id).await? {
         Some(_) => None,

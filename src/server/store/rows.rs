@@ -220,15 +220,21 @@ pub fn run(row: &SqliteRow) -> Result<Run, StoreError> {
     })
 }
 
-/// A run as people see it: the times that its worker wrote are brought to the server's clock where the two differ by more
-/// than a tolerance, so that nothing that is shown mixes two clocks.
+/// A run as people see it: the times that its worker wrote, and those alone, are brought to the server's clock where the
+/// two differ by more than a tolerance, so that nothing that is shown mixes two clocks.
 pub fn shown_run(row: &SqliteRow) -> Result<Run, StoreError> {
     let mut run = run(row)?;
     let lead = TimeDelta::microseconds(row.try_get::<Option<i64>, _>("clock_lead")?.unwrap_or(0));
     if is_off(lead) {
-        for at in [&mut run.enqueue_dts, &mut run.start_dts, &mut run.return_dts] {
-            *at = at.map(|at| at.checked_add_signed(lead).unwrap_or(at));
-        }
+        let closed = instant_of(row, "closed")?;
+        // A run that never started has a start all the same once it is over: by whoever ended it.
+        let closed_start = closed.filter(|_| row.try_get::<Option<i64>, _>("start_heard").is_ok_and(|at| at.is_none()));
+        let shown = |at: Option<Instant>, ours: Option<Instant>| {
+            at.map(|at| ours.unwrap_or_else(|| at.checked_add_signed(lead).unwrap_or(at)))
+        };
+        run.enqueue_dts = shown(run.enqueue_dts, None);
+        run.start_dts = shown(run.start_dts, closed_start);
+        run.return_dts = shown(run.return_dts, closed);
     }
     Ok(run)
 }

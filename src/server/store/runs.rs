@@ -149,6 +149,7 @@ impl Store {
             life::cancel(&mut step.run, now);
             step.run.exit = Some(cause);
             update(&mut writing, &step.run).await?;
+            note_closed(&mut writing, run, now).await?;
             news = follow(&mut writing, &step.run, now).await?;
         } else if step.run != before {
             update(&mut writing, &step.run).await?;
@@ -244,11 +245,19 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
     rows::run(&row)
 }
 
-/// Writes what can change of a run.
+/// Keeps that it was us who ended a run, and when: what its worker told is by another clock.
+pub(super) async fn note_closed(connection: &mut SqliteConnection, run: RunId, now: Instant) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE run SET closed = ? WHERE id = ?").bind(micros(now)).bind(run.get());
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Writes what can change of a run. Whose clock its times are by is forgotten with its claim.
 pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
-         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ? WHERE id = ?",
+         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
+         clock_lead = CASE WHEN ? THEN clock_lead END WHERE id = ?",
     )
     .bind(run.worker.map(WorkerId::get))
     .bind(run.pinned)
@@ -261,6 +270,7 @@ pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Resu
     .bind(i64::from(run.attempt.0))
     .bind(i64::from(run.losses))
     .bind(run.exit.map(rows::exit_text))
+    .bind(run.enqueue_dts.is_some())
     .bind(run.id.get());
     query.execute(connection).await?;
     Ok(())
@@ -285,7 +295,12 @@ pub(super) async fn cancel(
     life::cancel(run, now);
     update(connection, run).await?;
     let mut news = vec![Item::RunReturned(run.id)];
-    news.extend(follow(connection, run, now).await?);
+    if let Some(job) = super::things::find_job(connection, run.job).await? {
+        let siblings = siblings(connection, run).await?;
+        let children = children(connection, &job).await?;
+        let effects = chain::cancelled(&job, run, &siblings, &children);
+        news.extend(apply(connection, &job, run, effects, now).await?);
+    }
     Ok(news)
 }
 

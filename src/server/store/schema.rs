@@ -227,4 +227,8 @@ pub const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE run ADD COLUMN came_due INTEGER;
 ",
+    // When the server itself ended a run that a worker had claimed, by its own clock.
+    "
+    ALTER TABLE run ADD COLUMN closed INTEGER;
+",
 ];
