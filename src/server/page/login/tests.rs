@@ -4,7 +4,8 @@ use super::page;
 fn who_is_not_logged_in_is_told_how() {
     assert!(page(None, "/").contains("operator.token"));
     assert!(!page(None, "/").contains("That is not"));
-    assert!(page(Some(super::WRONG), "/").contains("That is not the operator's token."));
+    // Whatever is said of a token is escaped.
+    assert!(page(Some(super::WRONG), "/").contains("That is not the operator&#x27;s token."));
     // There is nothing live about it.
     assert!(!page(None, "/").contains("<script"));
 }
