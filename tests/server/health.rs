@@ -138,7 +138,7 @@ async fn h31_what_a_silent_worker_has_not_claimed_waits_for_it_and_holds_up_nobo
         let spread = stage
             .until("the next", async |store| {
                 let runs = store.coming(job.id, 9).await.unwrap();
-                Some(runs).filter(|runs| runs.len() == 2 && runs[1].id != next.id)
+                Some(runs).filter(|runs| runs.len() == 2 && runs[1].id == next.id && runs[1].worker.is_some())
             })
             .await;
         assert_eq!(spread[1].worker, Some(stage.worker(1)));
