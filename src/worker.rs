@@ -174,7 +174,7 @@ impl Worker {
             policy,
             origin,
         };
-        leftovers.take_up(found.runs, found.kills, &state).await;
+        leftovers.take_up(found.runs, found.kills).await;
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.account_for_unknown()));
         let websocket = WebSocket::start(websocket, client.clone(), intake.clone(), stop.clone());

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal as Kind;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::patience::{DEAD, Patience, Verdict};
 use super::shim::{self, socket, tree};
@@ -24,8 +24,9 @@ const QUEUE: usize = 16;
 /// The longest packet of a shim, in bytes: a list of stuck processes.
 const MAX_SAID: usize = 16 * 1024;
 
-/// How long a shim that hung up is awaited to be gone; one that stays for leftovers ends on its own.
-const PARTING: Duration = Duration::from_secs(2);
+/// How many shims that hung up are awaited to be gone at once, each with a descriptor: one that stays for leftovers may stay
+/// for long. Of others, what they leave is cleared away with what the next one leaves.
+static AWAITED: Semaphore = Semaphore::const_new(64);
 /// How long a shim may take to greet.
 pub(super) const GREETING: Duration = Duration::from_secs(10);
 
@@ -164,6 +165,15 @@ impl Process {
     pub(super) fn kill(&self) {
         shim::signal(&self.descriptor, Kind::SIGKILL);
     }
+
+    /// Waits for its end: the socket of who dies closes a moment before the process is gone. Whether it came.
+    async fn ends(self) -> bool {
+        let Ok(_awaited) = AWAITED.try_acquire() else { return false };
+        match shim::awaited(self.descriptor) {
+            Ok(process) => process.readable().await.is_ok(),
+            Err(_) => false,
+        }
+    }
 }
 
 impl Connection {
@@ -198,13 +208,11 @@ impl Connection {
         let process = self.process.take();
         // Tells the run, if it still waits, that its shim died; and an idle shim that it may go.
         drop(self);
-        // The socket of who dies closes a moment before the process is gone.
-        let clearing = move || {
-            if process.is_some_and(|process| shim::is_gone_within(&process.descriptor, PARTING)) {
-                shim::clear_away_dead(&state);
-            }
-        };
-        let _ = tokio::task::spawn_blocking(clearing).await;
+        if let Some(process) = process
+            && process.ends().await
+        {
+            let _ = tokio::task::spawn_blocking(move || super::clear_away_dead(&state)).await;
+        }
     }
 
     async fn serve(&mut self, idle: impl Fn(Shim)) {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::left_behind::LeftBehind;
 use super::shim::spool;
 use super::spares::Spares;
 use crate::report::LogSource;
@@ -16,6 +17,7 @@ use crate::wire::disk;
 #[derive(Clone, Debug)]
 pub struct Logs {
     directory: PathBuf,
+    left_behind: LeftBehind,
     spares: Arc<Spares>,
 }
 
@@ -27,12 +29,18 @@ impl Logs {
     pub fn new(state: &Path) -> io::Result<Self> {
         let directory = state.join("runs");
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        Ok(Self { directory, spares: Arc::new(Spares::new(state.join("spares"))) })
+        let left_behind = LeftBehind::new(state);
+        Ok(Self { directory, left_behind, spares: Arc::new(Spares::new(state.join("spares"))) })
     }
 
     /// A file that may become the next record.
     pub(super) fn spare(&self) -> Option<PathBuf> {
         self.spares.take()
+    }
+
+    /// The records of runs that are done with and have left somebody running.
+    pub(super) fn left_behind(&self) -> &LeftBehind {
+        &self.left_behind
     }
 
     /// Makes the directory anew where a job has removed it.
@@ -87,7 +95,10 @@ impl LogSource for Logs {
         // The record goes last: while it is there, the output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));
         crash_point!(OutputRemoved);
-        self.spares.put(&self.record_path(run, attempt));
+        let record = self.record_path(run, attempt);
+        if !self.left_behind.take(&record) {
+            self.spares.put(&record);
+        }
     }
 }
 

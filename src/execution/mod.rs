@@ -6,6 +6,7 @@
 
 mod connection;
 mod environment;
+mod left_behind;
 mod logs;
 mod means;
 mod patience;
@@ -35,6 +36,7 @@ use crate::run::script::Script;
 use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
+use left_behind::LeftBehind;
 use pool::Pool;
 use remains::LeftBy;
 
@@ -272,8 +274,8 @@ impl Execution {
         let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record, LeftBy::DeadShim)).await;
     }
 
-    /// Ends what scripts of a run left running that ended by themselves, and answers when nobody is left. Nothing, where no
-    /// record of the run is there any more.
+    /// Ends what scripts of a run left running that ended by themselves, and answers when nobody is left: also when the run
+    /// is done with.
     pub async fn end_leftovers(&self, run: RunId) {
         let logs = self.logs.clone();
         let end = move || {
@@ -282,14 +284,32 @@ impl Execution {
                     remains::clean_up(&record, LeftBy::Script);
                 }
             }
+            // In this order: a record that is not found there any more has come to be here.
+            for path in logs.left_behind().of(run) {
+                if let Some(record) = remains::with_leftovers(&path) {
+                    remains::clean_up(&record, LeftBy::Script);
+                }
+                let _ = std::fs::remove_file(&path);
+            }
         };
         let _ = tokio::task::spawn_blocking(end).await;
+    }
+
+    /// Removes what dead shims could not.
+    pub fn clear_away_dead(&self) {
+        clear_away_dead(&self.state);
     }
 
     /// Where the script of an execution is while it runs.
     fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
         self.settings().script_temp_path.join(script_name(run, attempt, token))
     }
+}
+
+/// Removes what dead shims could not: their sockets and groups, and records of leftovers that are gone.
+fn clear_away_dead(state: &Path) {
+    shim::clear_away_dead(state);
+    LeftBehind::new(state).clear_deserted();
 }
 
 /// The token makes the name one that nobody can guess.

@@ -1,7 +1,7 @@
 //! What is left of an execution when nobody can be asked: the record, its lock, and living processes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,8 @@ use crate::wire::disk::{self, Record};
 /// How long those who were killed are waited for, before they are killed again: at first, and doubled up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(5);
+/// How many bytes of a record are read where it only may name leftovers.
+const LONGEST: u64 = 64 * 1024;
 /// How long a shim that has let go of its record is waited for.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -106,9 +108,20 @@ fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
 
 /// The record of a script that ended and left somebody running.
 pub(super) fn with_leftovers(record: &Path) -> Option<Record> {
-    let record = disk::record(&fs::read(record).ok()?)?;
+    let mut text = Vec::new();
+    open(record).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
+    let record = disk::record(&text)?;
     let outcome = record.ended.as_ref().map(|ended| &ended.outcome);
     matches!(outcome, Some(Outcome::Ran { left: Left::Kept, .. })).then_some(record)
+}
+
+/// Whether nobody of an execution lives that has ended: neither what it left running nor the shim that stays for that.
+pub(super) fn is_deserted(record: &Record) -> bool {
+    let socket = Path::new(&record.socket);
+    record.boot_id != tree::boot_id()
+        || ((!socket.exists() || shim::socket::is_dead(socket))
+            && !record.cgroup.as_deref().is_some_and(|group| cgroup::populated(Path::new(group)))
+            && !tree::is_carried(&record.token))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -6,12 +6,11 @@
 mod survivor;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::execution::{Execution, Remains, recorded_start, shim};
+use crate::execution::{Execution, Remains, recorded_start};
 use crate::intake::{Intake, Receipt};
 use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
 use crate::rest::{Backoff, Client, Failure, Incomplete, Origin, RunState};
@@ -53,9 +52,9 @@ struct Left {
 impl Leftovers {
     /// Takes up what the store and the state directory know. To be done before any order is followed. All of it is known
     /// then; what cannot be taken up yet holds up nothing else.
-    pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>, state: &Path) {
+    pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>) {
         // Before anybody is connected to: a shim takes the last to connect for its worker.
-        shim::clear_away_dead(state);
+        self.execution.clear_away_dead();
         let mut left: BTreeMap<RunId, Left> = BTreeMap::new();
         for (run, attempt) in self.execution.logs().all() {
             left.entry(run).or_default().attempts.push(attempt);

@@ -248,6 +248,9 @@ pub fn record(bytes: &[u8]) -> Option<Record> {
     Some(record)
 }
 
+/// The directory, in that of the state, of the records of runs that are done with and have left somebody running.
+pub const LEFTOVERS: &str = "leftovers";
+
 /// The name of a record in the runs directory.
 #[must_use]
 pub fn record_name(run: RunId, attempt: Attempt) -> String {

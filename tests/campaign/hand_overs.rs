@@ -64,7 +64,7 @@ pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
     let mut history = witness::history(&stage, &homes[0], &plan, Vec::new(), Some(0));
     for home in &homes {
         ours::gone(home).await;
-        history.left.extend(witness::left(home, &BTreeSet::new(), &BTreeSet::new()));
+        history.left.extend(witness::left(home, &BTreeSet::new(), &BTreeSet::new(), &BTreeSet::new()));
     }
     history.exit_code = codes.iter().find(|code| **code != Some(0)).copied().unwrap_or(Some(0));
     (history.concurrent_jobs, history.max_attempts) = (WORKERS * SEATS, 1);

@@ -21,6 +21,7 @@ mod oracle;
 mod original;
 mod ours;
 mod plan;
+mod refusal;
 mod script;
 mod server;
 mod shims;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use jobrunner::crash_point::{LAST_PASSING, Point};
 
+use super::refusal::Refused;
+
 /// A run to be made.
 #[derive(Clone, Debug)]
 pub struct PlannedRun {
@@ -17,17 +19,6 @@ pub struct PlannedRun {
     pub false_pid: FalsePid,
     /// What is told of it is rejected, again and again.
     pub refused: Option<Refused>,
-}
-
-/// What of a run is answered with 400, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Its log, until the last line is in it.
-    LiveLog,
-    /// Its result, so many times.
-    Result(u32),
-    /// Everything but the claim, for so many milliseconds.
-    Everything(u64),
 }
 
 /// What its script does, beside the marks and the flock.

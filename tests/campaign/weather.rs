@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::plan::Refused;
+use super::refusal::{Refusal, Refused};
 use super::stage::Stage;
 use super::support::{Call, What};
 
@@ -36,18 +36,6 @@ struct State {
     no_lists: Option<Instant>,
 }
 
-/// What of one run is rejected.
-struct Refusal {
-    what: Refused,
-    /// How many lines its log comes to.
-    lines: u32,
-    /// Since when, and how often.
-    since: Option<Instant>,
-    times: u32,
-    /// Whether the last thing that was rejected is its log: it is told before the result, or not at all.
-    log_is_due: bool,
-}
-
 impl Weather {
     pub fn new(rng: Rng) -> Self {
         Self(Arc::new(Mutex::new(State {
@@ -69,8 +57,7 @@ impl Weather {
 
     /// What is told of the run with this number, whose log comes to so many lines, is to be rejected.
     pub fn refuse(&self, run: i64, what: Refused, lines: u32) {
-        let refusal = Refusal { what, lines, since: None, times: 0, log_is_due: false };
-        self.state().refused.insert(run, refusal);
+        self.state().refused.insert(run, Refusal::new(what, lines));
     }
 
     /// The lists of runs cannot be read for so long.
@@ -138,7 +125,7 @@ impl State {
             if call.sets("return_dts") {
                 stage.seen().results_refused.insert(run);
             }
-            if matches!(refusal.what, Refused::Everything(_)) {
+            if refusal.is_of_everything() {
                 stage.seen().refused.insert(run);
             }
             return Some(("400, again and again", What::status(400)));
@@ -159,7 +146,12 @@ impl State {
             match (call.method.as_str(), run_of(call)) {
                 ("GET", _) => return Some(misread(call, self.rng.usize(..MISREAD))),
                 // What is told of a kill is told once, and given up when it is rejected.
-                (_, Some(run)) if self.rejected.insert(run) => return Some(self.rejection(stage, call, run)),
+                (_, Some(run)) if self.rejected.insert(run) => {
+                    if let Some(refusal) = self.refused.get_mut(&run) {
+                        refusal.is_rejected_anyhow(call);
+                    }
+                    return Some(self.rejection(stage, call, run));
+                }
                 _ => {}
             }
         }
@@ -200,33 +192,6 @@ fn told_run(stage: &Stage, call: &Call) -> Option<i64> {
 
 fn is_list_of_runs(call: &Call) -> bool {
     call.method == "GET" && call.path == "/api/v1/run/"
-}
-
-/// What the worker begins its own lines of a log with.
-const WORKERS_WORDS: &str = "[job runner worker]";
-
-impl Refusal {
-    /// Whether a write of its run is rejected.
-    fn catches(&mut self, call: &Call, run: i64) -> bool {
-        let is_log = call.path.starts_with("/api/v1/run_log/");
-        let catches = match self.what {
-            Refused::LiveLog => {
-                let last = format!("line {} of {run}\n", self.lines);
-                // Its last log is taken, also that of a run that was lost, which says so instead of its last line.
-                let is_last = |text: &str| text.contains(&last) || text.contains(WORKERS_WORDS);
-                is_log && call.body["content"].as_str().is_some_and(|text| !is_last(text))
-            }
-            Refused::Result(times) => call.sets("return_dts") && self.times < times,
-            Refused::Everything(_) if call.sets("enqueue_dts") => false,
-            Refused::Everything(millis) => {
-                let since = *self.since.get_or_insert_with(Instant::now);
-                since.elapsed() < Duration::from_millis(millis) || (self.log_is_due && call.sets("return_dts"))
-            }
-        };
-        self.times += u32::from(catches);
-        self.log_is_due = if is_log { catches } else { self.log_is_due };
-        catches
-    }
 }
 
 /// How many kinds [`passing`] knows.

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::oracle::history::{Did, History, Kill, Run, Size, Step};
 use super::plan::PlannedRun;
 use super::plan::Shape;
@@ -26,6 +28,7 @@ pub fn history(
         (state.runs.values().cloned().collect::<Vec<_>>(), state.kills.values().cloned().collect::<Vec<_>>())
     });
     let killed: Vec<i64> = kills.iter().map(|kill| kill.run).collect();
+    let killed_shims = seen.shim_deaths.iter().map(|death| death.pid).collect();
     let run = |(row, planned): (&RunRow, &PlannedRun)| Run {
         id: row.id,
         lines: script::lines(planned.shape),
@@ -54,7 +57,7 @@ pub fn history(
         marks: script::marks(&trace),
         shim_deaths: seen.shim_deaths.clone(),
         kills: kills.iter().map(kill).collect(),
-        left: left(home, &seen.shims, &seen.forgotten),
+        left: left(home, &seen.shims, &killed_shims, &seen.forgotten),
         secret_found: secret(home, &rows),
         outages: seen.outages.clone(),
         sizes,
@@ -90,20 +93,41 @@ pub fn alive(home: &Path, run: i64) -> Vec<i32> {
 }
 
 /// Processes, files, sockets and cgroups that are still there.
-pub fn left(home: &WorkerHome, shims: &BTreeSet<i32>, forgotten: &BTreeSet<i64>) -> Vec<String> {
+pub fn left(
+    home: &WorkerHome,
+    shims: &BTreeSet<i32>,
+    killed: &BTreeSet<i32>,
+    forgotten: &BTreeSet<i64>,
+) -> Vec<String> {
     let mut left: Vec<String> =
         home.processes().iter().map(|pid| format!("process {pid} ({})", command(*pid))).collect();
     // Nobody knows of a script any more that was written and not yet ordered when the outbox was lost.
     let is_lost =
         |path: &&PathBuf| path.parent() == Some(&home.scripts_path()) && forgotten.iter().any(|run| is_of(path, *run));
     left.extend(home.run_files().iter().filter(|path| !is_lost(path)).map(|path| path.display().to_string()));
-    let sockets = fs::read_dir(home.own_state_path().join("shims")).into_iter().flatten().flatten();
-    left.extend(sockets.map(|entry| entry.path().display().to_string()));
+    let files = |folder| fs::read_dir(home.own_state_path().join(folder)).into_iter().flatten().flatten();
+    left.extend(files("shims").map(|entry| entry.path().display().to_string()));
+    // What a shim leaves that is killed over leftovers goes with the next start, should they outlive the last worker: its
+    // record says what that is.
+    let records = files("leftovers").map(|entry| (entry.path(), begun(&entry.path())));
+    let (orphaned, kept): (Vec<_>, Vec<_>) = records.partition(|(_, begun)| {
+        begun["shim"].as_i64().and_then(|pid| i32::try_from(pid).ok()).is_some_and(|pid| killed.contains(&pid))
+    });
+    left.extend(kept.iter().map(|(path, _)| path.display().to_string()));
+    let is_known = |group: &PathBuf| orphaned.iter().any(|(_, begun)| begun["cgroup"].as_str() == group.to_str());
     let groups = own_cgroup();
     let groups = groups.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let is_ours = |path: &PathBuf| shim_of(path).is_some_and(|pid| shims.contains(&pid)) && !is_of_another(path);
+    let is_ours = |path: &PathBuf| {
+        shim_of(path).is_some_and(|pid| shims.contains(&pid)) && !is_of_another(path) && !is_known(path)
+    };
     left.extend(groups.map(|entry| entry.path()).filter(is_ours).map(|path| format!("cgroup {}", path.display())));
     left
+}
+
+/// The first line of a record.
+fn begun(record: &Path) -> Value {
+    let text = fs::read_to_string(record).unwrap_or_default();
+    text.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
 }
 
 /// The pid in the name of a shim's group.

@@ -21,6 +21,7 @@ mod oracle;
 mod outbox;
 mod performance;
 mod recovery;
+mod refusal;
 mod reload;
 mod rest;
 mod run;

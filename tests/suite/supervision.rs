@@ -225,6 +225,86 @@ async fn a_kill_ends_what_a_script_left_running_also_while_its_result_waits_to_b
     }
 }
 
+/// The records of runs that are over and have left somebody running.
+fn leftovers(worker: &WorkerProcess) -> Vec<PathBuf> {
+    let listed = fs::read_dir(worker.home().own_state_path().join("leftovers"));
+    listed.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+#[tokio::test]
+async fn p5_a_kill_ends_what_a_script_left_running_also_when_its_result_was_told() {
+    for mode in modes() {
+        for dies in [false, true] {
+            let Some((server, mut worker)) = up(&mode, &[("leftovers", "keep")]).await else { continue };
+            let marker = marker(&format!("kept and told {} {dies}", mode.name));
+            let run = server.submit(format!("#!/bin/sh\nsetsid sleep {marker} >/dev/null 2>&1 &\n"));
+            server.wait_returned(run).await;
+            until("the end of the record", || worker.home().run_files().is_empty()).await;
+            until_alive(&marker, 1).await;
+            if dies {
+                die(&mut worker).await;
+                come_back(&server, &mut worker).await;
+            }
+            assert_eq!(left_by_kill(&server, run, &marker).await, 0, "{} {dies}", mode.name);
+            until("the end of what is known of it", || leftovers(&worker).is_empty()).await;
+            worker.assert_clean_end().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_leftovers_goes_when_they_do() {
+    for (worker_dies, shim_dies) in [(false, false), (true, false), (true, true)] {
+        let (server, mut worker) = plainly_up(&[("leftovers", "keep")]).await;
+        let marker = marker(&format!("known {worker_dies} {shim_dies}"));
+        let run = server.submit(format!("#!/bin/sh\nsetsid sleep {marker} >/dev/null 2>&1 &\n"));
+        server.wait_returned(run).await;
+        until("a record of leftovers", || leftovers(&worker).len() == 1).await;
+        if worker_dies {
+            die(&mut worker).await;
+        }
+        if shim_dies {
+            let text = fs::read_to_string(&leftovers(&worker)[0]).expect("a record");
+            let begun: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("its beginning");
+            kill(pid_of(&[begun], "shim"), Signal::SIGKILL).unwrap();
+        }
+        end(&marker);
+        if shim_dies {
+            // Nobody is there who could notice, before the next worker is.
+            worker.home().wait_deserted().await;
+            assert_eq!(leftovers(&worker).len(), 1);
+            come_back(&server, &mut worker).await;
+        }
+        until("the end of what is known of them", || leftovers(&worker).is_empty()).await;
+        if shim_dies || !worker_dies {
+            worker.assert_clean_end().await;
+        }
+    }
+}
+
+/// One stays for what its run left behind, long after the worker has let go of it.
+#[tokio::test]
+async fn what_a_supervisor_leaves_that_is_killed_over_leftovers_is_cleared_away() {
+    let (server, mut worker) = plainly_up(&[("leftovers", "keep"), ("concurrent_jobs", "2")]).await;
+    let marker = marker("killed over leftovers");
+    let held = server.inject(Fault::on("PATCH", "/api/v1/run/", What::status(503)).setting("return_dts"));
+    let run = server.submit(format!("#!/bin/sh\nsetsid sleep {marker} >/dev/null 2>&1 &\n"));
+    let hits = held.clone();
+    server.wait(move |_| hits.hits() > 0, "the return to be refused").await;
+    let (supervisor, begun) = (shim(&worker, run), worker.home().record(run, 1).swap_remove(0));
+    held.lift();
+    server.wait_returned(run).await;
+    // Longer than anybody waits who takes it for about to go.
+    let other = server.submit("#!/bin/sh\nsleep 3\n");
+    server.wait_returned(other).await;
+    let socket = PathBuf::from(begun["socket"].as_str().expect("a socket"));
+    assert!(socket.exists(), "{}", socket.display());
+    kill(supervisor, Signal::SIGKILL).unwrap();
+    until("the end of its socket", || !socket.exists()).await;
+    end(&marker);
+    worker.assert_clean_end().await;
+}
+
 /// Stops its supervisor, and goes on in its own way.
 fn stops_its_supervisor(then: &str) -> String {
     format!("#!/bin/sh\n[ $JOB_RUNNER_ATTEMPT -gt 1 ] && exec echo again\necho up\nkill -STOP $PPID\n{then}\n")

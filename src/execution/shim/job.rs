@@ -258,6 +258,12 @@ impl Job {
         self.is_gone() && self.sweeps == 0
     }
 
+    /// Where its record is when the worker is done with it and somebody it left is not.
+    pub fn left_behind(&self) -> Option<PathBuf> {
+        let (runs, name) = (self.order.record.parent()?, self.order.record.file_name()?);
+        Some(runs.parent()?.join(disk::LEFTOVERS).join(name))
+    }
+
     /// Whether its end was told.
     pub fn is_told(&self) -> bool {
         self.told

@@ -79,7 +79,15 @@ pub fn process(pid: i32) -> io::Result<OwnedFd> {
 /// # Errors
 /// That it is gone.
 pub fn watch(script: i32) -> io::Result<AsyncFd<OwnedFd>> {
-    syscall::pidfd_await(Pid::from_raw(script))
+    awaited(process(script)?)
+}
+
+/// A process, to be awaited by the worker.
+///
+/// # Errors
+/// What the runtime says.
+pub fn awaited(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    syscall::pidfd_await(process)
 }
 
 /// Asks a shim to make its socket anew, which somebody has removed. One of an earlier build does not hear it.
@@ -153,6 +161,8 @@ struct Shim {
     /// The worker, as far as we know.
     worker: Option<Peer>,
     job: Option<Job>,
+    /// The record of the run whose leftovers we stay for, where it is when the worker is done with it.
+    left_behind: Option<PathBuf>,
 }
 
 /// What woke us.
@@ -202,7 +212,16 @@ impl Shim {
         let listener = socket::Listener::bind(&socket::directory(state), &name)?;
         let cgroup = if with_cgroup { Cgroup::create(&name).ok() } else { None };
         let packet = vec![0; MAX_PACKET].into_boxed_slice();
-        Ok(Self { listener, signals, null, tools: Tools::new(cgroup, score), packet, worker: None, job: None })
+        Ok(Self {
+            listener,
+            signals,
+            null,
+            tools: Tools::new(cgroup, score),
+            packet,
+            worker: None,
+            job: None,
+            left_behind: None,
+        })
     }
 
     fn hello(&self) -> FromShim {
@@ -367,6 +386,7 @@ impl Shim {
             if !free {
                 // The worker does not use this shim again: we stay for leftovers alone.
                 self.worker = None;
+                self.left_behind = self.job.as_ref().and_then(Job::left_behind);
             }
         }
         if self.job.as_ref().is_some_and(|job| job.is_told() && job.is_gone()) {
@@ -377,6 +397,10 @@ impl Shim {
 
 impl Drop for Shim {
     fn drop(&mut self) {
+        // In this order: a worker that finds no socket removes the record.
         let _ = std::fs::remove_file(self.listener.path());
+        if let Some(record) = &self.left_behind {
+            let _ = std::fs::remove_file(record);
+        }
     }
 }

@@ -31,13 +31,13 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The same, to be awaited by the worker: it is readable when the process has ended.
+/// Such a descriptor, to be awaited by the worker: it is readable when the process has ended.
 ///
 /// # Errors
-/// As [`pidfd_open`], and what the runtime says.
-pub fn pidfd_await(pid: Pid) -> io::Result<AsyncFd<OwnedFd>> {
+/// What the runtime says.
+pub fn pidfd_await(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what registers it, and is closed by nobody before it is taken off again.
-    Ok(unsafe { AsyncFd::register(pidfd_open(pid)?) }?)
+    Ok(unsafe { AsyncFd::register(pidfd) }?)
 }
 
 /// Sends a signal to the process of a [`pidfd_open`].

@@ -140,6 +140,12 @@ pub fn kill_token(token: &str) -> Killed {
     kill_found(|| bearers(mark.as_bytes()))
 }
 
+/// Whether a living process carries a token.
+#[must_use]
+pub fn is_carried(token: &str) -> bool {
+    !token.is_empty() && !bearers(format!("{MARK}{token}").as_bytes()).is_empty()
+}
+
 /// Whether a process carries the token of another run.
 #[must_use]
 pub fn is_of_another(pid: i32, token: &str) -> bool {
