@@ -6,7 +6,7 @@ use super::args::Standalone as Args;
 use super::embedded::{Embedded, Habits, url};
 use super::exit::{FAILURE, Failure, OK, print, say};
 use super::wake::Signals;
-use super::{ports, zone};
+use super::{ports, worker, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
 use crate::server::model::{Schedule, Unit};
@@ -53,6 +53,9 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
 }
 
 fn announce(args: &Args, server: &Server) -> Result<(), Failure> {
+    if worker::is_readable_by_others() {
+        say("the file that this is written to can be read by others, and gets the operator's token: chmod 600 it");
+    }
     let (base, token) = (url(server)?, server.office().token.expose());
     print(&format!(
         "Job Runner works in {}. Its page:\n\n    {base}login?token={token}\n\n\

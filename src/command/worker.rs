@@ -18,6 +18,7 @@ pub async fn run(args: Worker) -> Result<u8, Failure> {
     let client = find::server(&at)?;
     // Before there is a worker: its secret is told once.
     let file = output.map(SecretFile::create).transpose()?;
+    let is_printed = json || file.is_none();
     let made: MadeWorker = client.post(&["workers"], &NewWorker { title: name, pool }).await?;
     let ini = enrol::ini(&made, client.base());
     match file {
@@ -26,7 +27,7 @@ pub async fn run(args: Worker) -> Result<u8, Failure> {
         None => print(&ini)?,
     }
     say(format_args!("worker {} is made; the secret is told this once", made.api_key));
-    if is_readable_by_others() {
+    if is_printed && is_readable_by_others() {
         say("the file that this was written to can be read by others: use --output FILE, or chmod 600 it");
     }
     Ok(OK)
@@ -63,7 +64,7 @@ impl Drop for SecretFile {
 }
 
 /// Whether stdout is a file that other users may read.
-fn is_readable_by_others() -> bool {
+pub(super) fn is_readable_by_others() -> bool {
     let others = Mode::S_IRGRP | Mode::S_IROTH;
     fstat(std::io::stdout()).is_ok_and(|stat| {
         SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG

@@ -99,6 +99,10 @@ async fn a_job_whose_schedule_leaves_out_everything_says_so() {
     let reasons = stage.reasons(&job).await;
     assert_eq!(reasons[0], "Skipped: there is no next run: its excludes leave out every time of the next forty years");
     assert_eq!(reasons[1], "Excluded: the schedule leaves out 00:00 to 23:59:59 (never)");
+    // Said once, however often somebody looks.
+    stage.store().look(job.id, &Crew::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
+    let again = stage.reasons(&job).await;
+    assert_eq!(again.iter().filter(|reason| reason.contains("there is no next run")).count(), 1, "{again:?}");
     stage.fixture.stop().await;
 }
 
@@ -190,9 +194,14 @@ async fn a_changed_schedule_that_nobody_looked_at_is_found_after_a_restart_and_w
     let stage = stage.restart().await;
     within(&stage, 20).await;
     change(&stage, "UPDATE job SET reschedule_interval = 1").await;
+    // More than anybody can be behind; who is quick enough to hear all of it is told once more.
     let log = |bytes| Item::RunLog(RunId::new(1).unwrap(), bytes);
-    (0..5000).for_each(|bytes| stage.store().news().tell(log(bytes)));
-    within(&stage, 1).await;
+    let limit = Utc::now() + TimeDelta::minutes(1);
+    let found = async |store: &Store| {
+        (0..5000).for_each(|bytes| store.news().tell(log(bytes)));
+        store.coming(job.id, 9).await.unwrap().pop().filter(|run| run.schedule_dts < limit)
+    };
+    stage.until("the change that was missed", found).await;
     change(&stage, "UPDATE job SET reschedule_interval = NULL").await;
     let stage = stage.restart().await;
     stage.until("the end", async |store| store.coming(job.id, 9).await.unwrap().is_empty().then_some(())).await;

@@ -28,15 +28,24 @@ const WITH_SECONDS: usize = 6;
 
 /// Why an expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no cron expression of five fields, or of six with seconds first: {1}")]
-pub struct BadCron(String, String);
+pub enum BadCron {
+    /// It cannot be read.
+    #[error("{0:?} is no cron expression of five fields, or of six with seconds first: {1}")]
+    Unreadable(String, String),
+    /// It names days that no calendar has.
+    #[error("{0:?} never comes: no month has such a day")]
+    Never(String),
+}
 
 /// Whether an expression can be used.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(expression: &str) -> Result<(), BadCron> {
-    parse(expression).map(drop)
+    let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
+    let last = first.checked_add_months(Months::new(12 * CALENDAR)).unwrap_or(first);
+    let comes = parse(expression)?.next_wall(first.and_time(NaiveTime::MIN), last).is_some();
+    if comes { Ok(()) } else { Err(BadCron::Never(expression.to_owned())) }
 }
 
 /// An expression that was read.
@@ -58,7 +67,8 @@ pub(super) struct Expression {
 
 pub(super) fn parse(expression: &str) -> Result<Expression, BadCron> {
     let parser = |both| CronParser::builder().year(Year::Disallowed).dom_and_dow(both).build();
-    let read = |both| parser(both).parse(expression).map_err(|e| BadCron(expression.to_owned(), e.to_string()));
+    let read =
+        |both| parser(both).parse(expression).map_err(|e| BadCron::Unreadable(expression.to_owned(), e.to_string()));
     let fields = fields(read(false)?.as_str());
     // As Vixie's cron: a field that begins with a star does not add days to the other.
     let is_both = [&fields[3], &fields[5]].into_iter().any(|field| field.starts_with(['*', '?', '+']));

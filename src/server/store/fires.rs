@@ -22,6 +22,14 @@ impl Store {
     }
 }
 
+/// Whether this reason is among the latest facts of a job.
+pub(super) async fn was_said(connection: &mut SqliteConnection, job: JobId, reason: &str) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM (SELECT reason FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10) WHERE reason = ?)",
+    );
+    Ok(query.bind(job.get()).bind(reason).fetch_one(connection).await?)
+}
+
 /// Writes a fact down, unless it is there already: what is found at every look is one fact.
 pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Result<(), StoreError> {
     let query = sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, reason, at) VALUES (?, ?, ?, ?, ?, ?)")

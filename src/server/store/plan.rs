@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use sqlx::sqlite::SqliteConnection;
 
 use super::StoreError;
-use super::fires::record;
+use super::fires::{record, was_said};
 use super::rows::{instant, micros};
 use super::runs::{NewRun, insert, withdraw};
 use crate::run::RunId;
@@ -159,8 +159,11 @@ async fn reckon(
         Ok(next) => (Some(next.clone()), next.left_out),
         Err(NoNext::NoSchedule) => (None, Vec::new()),
         Err(why) => {
-            let due = last.map_or(now, |last| last.at);
-            write_down(connection, job, due, FireKind::Skipped, format!("there is no next run: {why}"), now).await?;
+            let (due, reason) = (last.map_or(now, |last| last.at), format!("there is no next run: {why}"));
+            // A job without any time before goes by the present one, which is another at every look.
+            if last.is_some() || !was_said(connection, job.id, &reason).await? {
+                write_down(connection, job, due, FireKind::Skipped, reason, now).await?;
+            }
             match why {
                 NoNext::AllLeftOut(left_out) => (None, left_out),
                 _ => (None, Vec::new()),

@@ -95,3 +95,15 @@ fn a_time_that_is_left_out_or_repeated_runs_once_whatever_else_the_expression_sa
     */30 2 * * *: 03-30 02:00+02, 03-30 02:30+02
     ");
 }
+
+#[test]
+fn an_expression_that_never_comes_is_refused() {
+    for never in ["* * 30 2 *", "0 0 31 2,4 *", "0 0 0 31 6 *"] {
+        let refusal = check(never).unwrap_err().to_string();
+        assert!(refusal.ends_with("never comes: no month has such a day"), "{never}: {refusal}");
+    }
+    // Every four years, on one weekday every 28, and any day that is one of both.
+    for rare in ["0 0 29 2 *", "0 0 29 */2 1", "0 0 30 2 1"] {
+        assert_eq!(check(rare), Ok(()), "{rare}");
+    }
+}
