@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use jobrunner::wire::zmtp::{Frame, GREETING, REST, Role, Said, check_ready, check_rest, message, pong, said, take, version};
+use jobrunner::wire::zmtp::{
+    Frame, GREETING, REST, Role, Said, check_ready, check_rest, message, pong, said, take, version,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// The longest frame that is taken.
