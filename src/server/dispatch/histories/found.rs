@@ -32,11 +32,6 @@ fn a_worker_that_claims_is_there_though_it_answers_no_ping() {
 }
 
 #[test]
-fn a_silent_worker_whose_claim_was_not_heard_of_is_silent_until_it_answers() {
-    holds(2, &[Due(0), Silent(1), Due(2), Claim(0), Due(0), Wait(17), Claim(1), MissNews, Wait(14)]);
-}
-
-#[test]
 fn what_is_planned_for_this_very_moment_is_told_of_though_the_clock_is_set_back() {
     holds(3, &[RunNow(2), Turn(2), Turn(-1), End(0), Wait(3), Wait(3)]);
 }

@@ -102,8 +102,6 @@ struct Actor {
     slots: u32,
     is_silent: bool,
     heard: Instant,
-    /// When it was heard before a claim that the dispatcher has not heard of yet.
-    heard_before: Option<Instant>,
     /// What it was told of.
     told: VecDeque<RunId>,
     kills: BTreeSet<KillId>,
@@ -180,7 +178,6 @@ impl World {
                     slots: [1, 4, 1, 2][number],
                     is_silent: false,
                     heard: now,
-                    heard_before: None,
                     told: VecDeque::new(),
                     kills: BTreeSet::new(),
                     has: VecDeque::new(),
@@ -214,7 +211,6 @@ impl World {
             // Of what was done just before that, nobody has heard.
             if !matches!(next, Some(Step::Restart | Step::MissNews)) {
                 self.settle().await.map_err(|e| format!("after {step:?}: {e}"))?;
-                self.actors.iter_mut().for_each(|actor| actor.heard_before = None);
             }
         }
         self.quiet().await.map_err(|e| format!("in the quiet: {e}"))
@@ -319,10 +315,6 @@ impl World {
             Step::StoreError(question) => QUESTIONS.set(question.into()),
             Step::MissNews => {
                 (0..FLOOD).for_each(|at| self.office.news().tell(Item::RunLog(RunId::new(1).unwrap(), at)));
-                // A claim is heard of by its news alone: who was silent before it stays so until it answers.
-                for actor in &mut self.actors {
-                    actor.heard = actor.heard_before.unwrap_or(actor.heard);
-                }
             }
             Step::Restart => self.restart(),
             Step::Turn(minutes) => {
@@ -383,9 +375,7 @@ impl World {
                 return Err(format!("run {run} is executed again, though attempt {doomed} was to be killed"));
             }
             self.actors[index].has.push_back((run, changed.run.attempt, self.now));
-            let actor = &mut self.actors[index];
-            actor.heard_before = Some(actor.heard);
-            actor.heard = self.now;
+            self.actors[index].heard = self.now;
         }
         Ok(())
     }
