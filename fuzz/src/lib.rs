@@ -1,6 +1,7 @@
 //! A server for targets that need one: its real routes and its real store, asked without a socket in between.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
@@ -35,12 +36,13 @@ pub enum Asker {
 
 /// Sends a request to a server that is replaced now and then; its status and its answer.
 pub fn ask(asker: Asker, method: &str, path: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
-    thread_local!(static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) });
+    // The last one is not dropped with the thread: by then a runtime finds nothing of what it keeps there.
+    thread_local!(static STAGE: RefCell<Option<ManuallyDrop<Stage>>> = const { RefCell::new(None) });
     STAGE.with_borrow_mut(|stage| {
         if let Some(old) = stage.take_if(|stage| stage.asked >= REQUESTS) {
-            old.end();
+            ManuallyDrop::into_inner(old).end();
         }
-        stage.get_or_insert_with(Stage::new).ask(asker, method, path, body)
+        stage.get_or_insert_with(|| ManuallyDrop::new(Stage::new())).ask(asker, method, path, body)
     })
 }
 
