@@ -18,7 +18,7 @@ use crate::server::{self, WorkerWrites};
 mod tests;
 
 /// The server.
-const SERVER: Program = Program {
+pub(super) const SERVER: Program = Program {
     section: "job_runner",
     prefix: "JOB_RUNNER_",
     // Those of the worker, those of the command, and what jobs find in their environment.
@@ -215,22 +215,27 @@ fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, Wrong> {
 }
 
 fn names(text: &str) -> Result<Vec<String>, Wrong> {
-    list(text, |name| address::host(name).map(|name| name.to_lowercase()))
+    list(text, "", |name| address::host(name).map(|name| name.to_lowercase()))
 }
 
 /// Origins as browsers say them: without a slash at the end.
 fn origins(text: &str) -> Result<Vec<String>, Wrong> {
-    list(text, |origin| match origin.trim() {
+    list(text, ", or * for all", |origin| match origin.trim() {
         "*" => Ok("*".to_owned()),
         origin => Ok(address::origin(&address::base_url(origin)?).origin().ascii_serialization()),
     })
 }
 
-fn list(text: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Result<Vec<String>, Wrong> {
+/// Items between commas. A refusal of one says that there may be more, or what `beside` says, or none.
+fn list(text: &str, beside: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Result<Vec<String>, Wrong> {
     if value::is_none(text) {
         return Ok(Vec::new());
     }
-    let items: Vec<_> = text.split(',').map(parse).collect();
+    let in_list = |wrong: Wrong| Wrong {
+        allowed: format!("{}; several separated by commas{beside}, or none", wrong.allowed),
+        ..wrong
+    };
+    let items: Vec<_> = text.split(',').map(|item| parse(item).map_err(in_list)).collect();
     if items.len() > MAX_ITEMS {
         return Err(Wrong::new("is too long a list", format!("allowed are {MAX_ITEMS}")));
     }

@@ -99,7 +99,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
     /job_runner.ini:3: broadcaster_listen: "localhost:5556" is no address with a port; allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000
     /job_runner.ini:4: events_listen: "127.0.0.1" is no address with a port; allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000
     /job_runner.ini:5: websocket_listen: [::]:5000 can be reached from other machines; set public = yes if that is meant, or use 127.0.0.1, or none
-    /job_runner.ini:6: host_names: "no host" is no host; allowed is a host name or an address alone, without scheme, port and path
+    /job_runner.ini:6: host_names: "no host" is no host; allowed is a host name or an address alone, without scheme, port and path; several separated by commas, or none
     /job_runner.ini:7: time_zone: "Europe/Amsterdm" is no time zone; allowed is a name of the time zone database, such as Europe/Amsterdam or UTC
     /job_runner.ini:8: page_limit: "0" will not do; allowed is a whole number from 1 to 1000
     /job_runner.ini:9: max_body_bytes: "10" will not do; allowed is a whole number from 1048576 to 1073741824

@@ -7,6 +7,7 @@ mod layers;
 mod places;
 mod properties;
 mod redact;
+mod reference;
 mod reload;
 mod settings;
 
