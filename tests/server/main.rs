@@ -18,6 +18,7 @@ mod data_files;
 mod descriptors;
 mod differences;
 mod dispatch;
+mod documented_commands;
 mod editing;
 mod feed;
 mod fixture;

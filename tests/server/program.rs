@@ -133,6 +133,11 @@ impl Lasting {
         self.child.id().expect("it goes on")
     }
 
+    /// Whether it has ended by itself.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.id()).expect("a pid")), signal).expect("it goes on");
     }

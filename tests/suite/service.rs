@@ -213,13 +213,13 @@ fn systemd_understands_every_line_of_the_unit_and_its_drop_in() {
 #[test]
 fn the_unit_knows_the_exit_codes() {
     let unit = include_str!("../../system-integration/job-runner-worker.service");
-    let readme = include_str!("../../README.rst");
+    let guide = include_str!("../../docs/worker.rst");
     let codes = |key: &str| {
         let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         line.split(' ').map(|code| code.parse::<u8>().expect("a number")).collect::<Vec<_>>()
     };
     assert!(codes("RestartForceExitStatus=").contains(&75) && codes("RestartPreventExitStatus=").contains(&78));
     for code in [75, 78] {
-        assert!(readme.lines().any(|line| line.starts_with(&format!("{code}  "))), "{code}");
+        assert!(guide.lines().any(|line| line.starts_with(&format!("{code}  "))), "{code}");
     }
 }
