@@ -89,10 +89,10 @@ fn entry(program: &Program, key: &Key, description: &str, said: Said<'_>) -> Str
         Counts::OnRestart => "with the next start",
     };
     let (name, allowed, variable) = (key.name, allowed(key.name, said), program.variable(key.name));
+    let description: String = description.lines().map(|line| format!("   {line}\n")).collect();
     format!(
-        "\n.. option:: {name}\n\n{}\n   :Default: {default}\n   :Allowed: {allowed}\n   :Variable: ``{variable}``\n   \
-         :A change counts: {counts}\n",
-        description.lines().map(|line| format!("   {line}\n")).collect::<String>()
+        "\n.. option:: {name}\n\n{description}\n   | Default: {default}\n   | Allowed: {allowed}\n   \
+         | Variable: ``{variable}``\n   | A change counts {counts}.\n"
     )
 }
 
