@@ -1,10 +1,10 @@
 //! What a worker remembers of itself from one start to the next: a file beside the outbox, which survives the loss of that.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::rest::replace_file;
 use crate::run::conduct::Remembered;
 use crate::wire::disk;
 
@@ -52,17 +52,6 @@ impl Memory {
     /// # Errors
     /// What the system says.
     pub fn write(&self, remembered: Remembered) -> io::Result<()> {
-        let next = self.directory.join(format!("{FILE}.next"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&next)?;
-        file.write_all(&disk::conduct_text(remembered))?;
-        file.sync_all()?;
-        fs::rename(&next, self.directory.join(FILE))?;
-        File::open(&self.directory)?.sync_all()
+        replace_file(&self.directory, FILE, &disk::conduct_text(remembered))
     }
 }

@@ -1,10 +1,10 @@
 //! The id of the state directory, in a file of its own: made once, and kept through restarts and upgrades.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
+use super::state_file::replace_file;
 use crate::run::Instance;
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ pub fn instance_of(directory: &Path) -> io::Result<(Instance, Origin)> {
     let mut random = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let instance = Instance::of_number(u128::from_ne_bytes(random));
-    if let Err(e) = write(directory, &instance) {
+    if let Err(e) = replace_file(directory, FILE, format!("{instance}\n").as_bytes()) {
         tracing::warn!(
             target: "job_runner_worker.runner",
             "{} is not written: {e}; the server takes the next start for another worker",
@@ -55,20 +55,4 @@ pub fn instance_of(directory: &Path) -> io::Result<(Instance, Origin)> {
         );
     }
     Ok((instance, Origin::Made))
-}
-
-/// Writes all of it, or what was there stays.
-fn write(directory: &Path, instance: &Instance) -> io::Result<()> {
-    let next = directory.join(format!("{FILE}.next"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&next)?;
-    writeln!(file, "{instance}")?;
-    file.sync_all()?;
-    fs::rename(&next, directory.join(FILE))?;
-    File::open(directory)?.sync_all()
 }

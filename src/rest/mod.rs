@@ -8,6 +8,7 @@ mod failure;
 mod health;
 mod instance;
 mod loopback;
+mod state_file;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -28,6 +29,7 @@ pub use failure::Failure;
 pub use health::Health;
 pub use instance::{Origin, instance_of};
 pub use loopback::is_loopback;
+pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};
 pub use uplink::{Calls, Outgoing, Uplink};
 

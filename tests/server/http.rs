@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::fixture::Fixture;
 
 /// What came back.
 #[derive(Debug)]
@@ -67,4 +70,14 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
         whole.extend_from_slice(&rest[end + 2..end + 2 + length]);
         rest = &rest[end + 2 + length + 2..];
     }
+}
+
+/// What the operator's API answers to a body that is sent with its token.
+pub async fn post(server: &Fixture, path: &str, body: &Value) -> (u16, Value) {
+    let token = format!("Bearer {}", server.office().token.expose());
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let path = format!("/operator/v1{path}");
+    let answer = ask(server.http(), "POST", &path, &headers, Some(body.to_string().as_bytes())).await;
+    (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
 }

@@ -5,19 +5,10 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::fixture::Fixture;
-use crate::http::ask;
+use crate::http::post;
 use crate::program::Place;
 
 const SH: &str = "#!/bin/sh\n";
-
-async fn post(server: &Fixture, path: &str, body: &Value) -> (u16, Value) {
-    let token = format!("Bearer {}", server.office().token.expose());
-    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let path = format!("/operator/v1{path}");
-    let answer = ask(server.http(), "POST", &path, &headers, Some(body.to_string().as_bytes())).await;
-    (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
-}
 
 /// How many projects, templates, pools, jobs and runs there are.
 async fn counts(server: &Fixture) -> [i64; 5] {

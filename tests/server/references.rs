@@ -1,22 +1,13 @@
 //! How jobs, workers and runs are named: a title first, an id as `#5`.
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixture::Fixture;
-use crate::http::ask;
+use crate::http::post;
 use crate::program::Place;
 
 const SH: &str = "#!/bin/sh\necho hello\n";
-
-async fn post(server: &Fixture, path: &str, body: &Value) -> (u16, Value) {
-    let token = format!("Bearer {}", server.office().token.expose());
-    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let path = format!("/operator/v1{path}");
-    let answer = ask(server.http(), "POST", &path, &headers, Some(body.to_string().as_bytes())).await;
-    (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
-}
 
 async fn add(server: &Fixture, title: &str) -> i64 {
     let (status, made) = post(server, "/jobs", &json!({"title": title, "script": SH})).await;
