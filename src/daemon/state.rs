@@ -4,11 +4,17 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
 use crate::run::shortage;
+
+/// How long the lock of a worker that was killed may outlive it.
+const RELEASED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the state directory is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +77,8 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(path.join("worker.lock"))
         .map_err(unusable)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut lock) => {
+    match lock(file) {
+        Some(Ok(mut lock)) => {
             let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let holder = format!("pid {} on {host}\n", std::process::id());
             // Written over what is there, so that a disk that is full since then has room for it.
@@ -84,14 +90,28 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
             }
             Ok(lock)
         }
-        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+        Some(Err(e)) => Err(unusable(e.into())),
+        None => {
             let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
+            let _ = File::open(path.join("worker.lock")).and_then(|file| file.take(1000).read_to_string(&mut holder));
             let holder = holder.trim().chars().take(200).collect();
             Err(StateError::Taken { path: path.to_owned(), holder })
         }
-        Err((_, e)) => Err(unusable(e.into())),
     }
+}
+
+/// Locks the file, or `None` where somebody else holds it for longer than [`RELEASED_WITHIN`].
+///
+/// A worker that is killed while it forks leaves the lock to its child, which lets go when it executes a shim.
+fn lock(file: File) -> Option<Result<Flock<File>, Errno>> {
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => file,
+        locked => return Some(locked.map_err(|(_, e)| e)),
+    };
+    let (locked, is_locked) = mpsc::channel();
+    // Where it comes too late, nobody receives the lock, and it is let go.
+    std::thread::spawn(move || locked.send(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e)));
+    is_locked.recv_timeout(RELEASED_WITHIN).ok()
 }
 
 /// Makes sure that nobody else can put anything into the directory, and that nobody did: what is there is written and

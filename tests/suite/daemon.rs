@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use crate::support::{
     Fault, Latch, Options, Server, What, WorkerHome, WorkerOptions, WorkerProcess, WorkerSpec, prints,
 };
-use crate::worker;
+use crate::{until, worker};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_job_runner_worker");
 const SECRET: &str = "verysecret";
@@ -377,6 +378,26 @@ async fn a_second_worker_on_a_state_directory_is_refused() {
     assert_eq!(server.calls().len(), calls);
     assert_eq!(worker.home().ask(&["--status"]).await.status.code(), Some(0));
     one_run(&server).await;
+    worker.assert_clean_end().await;
+}
+
+/// What the worker before has forked holds its lock until it executes something.
+#[tokio::test]
+async fn a_worker_starts_as_soon_as_the_lock_of_the_one_that_was_killed_is_released() {
+    let (server, mut worker) = up(&worker()).await;
+    worker.sigkill();
+    worker.wait_exit().await;
+    let path = fs::canonicalize(worker.home().state_path().join("testworker/worker.lock")).unwrap();
+    let held = Flock::lock(fs::File::open(&path).unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
+    let inode = fs::metadata(&path).unwrap().ino().to_string();
+    worker.restart().await;
+    let waits = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains("->") && line.contains(&format!(":{inode} ")))
+    };
+    until("the worker waits for the lock", waits).await;
+    drop(held);
+    server.wait(|state| state.subscribed("testworker") == 2, "the second subscription").await;
     worker.assert_clean_end().await;
 }
 
