@@ -243,6 +243,9 @@ impl Dispatcher {
     /// What is to be looked at where nobody has told what has changed.
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.office.settings.time_zone, (self.clock)());
+        if self.agenda.everything {
+            self.agenda.due |= self.roster.hear_of_claims(&self.store()?.claims(None).await?, now);
+        }
         if self.agenda.everything || self.agenda.due {
             self.agenda.jobs.extend(self.store()?.jobs_due(wall).await?);
             self.agenda.due = false;
@@ -305,25 +308,18 @@ impl Dispatcher {
             self.repeats.cancel(run);
             self.agenda.jobs.extend(self.offers.end(run));
             self.agenda.asked.extend(self.store()?.open_kills(Some(run)).await?);
-            self.hear_of_claim(run, now).await?;
+            for claim in self.store()?.claims(Some(run)).await? {
+                self.agenda.due |= self.roster.hear_of_claim(&claim, now);
+            }
             self.agenda.claimed.remove(&run);
         }
         while let Some(run) = self.agenda.ended.pop_first() {
             self.limits.end(run);
+            self.roster.end_claim(run);
         }
         while let Some(run) = self.agenda.runs.first().copied() {
             self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clock)()).await?);
             self.agenda.runs.remove(&run);
-        }
-        Ok(())
-    }
-
-    /// Who claims is there, whatever it says to pings.
-    async fn hear_of_claim(&mut self, run: RunId, now: Instant) -> Result<(), StoreError> {
-        if let Some(worker) = self.store()?.claimant(run).await?
-            && self.roster.hear(worker, now)
-        {
-            self.agenda.due = true;
         }
         Ok(())
     }

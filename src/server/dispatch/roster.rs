@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::timers::Timers;
-use crate::run::ApiKey;
+use crate::run::{ApiKey, RunId};
 use crate::server::duty::{self, Unready, takes_runs};
 use crate::server::model::{self, PoolId, WorkerId};
 use crate::server::schedule::enqueue::{Concerns, Crew, Reason};
-use crate::server::store::Muster;
+use crate::server::store::{Claim, Muster};
 use crate::server::waiting::Waits;
 
 #[cfg(test)]
@@ -32,6 +32,8 @@ pub(super) struct Roster {
     /// How long a worker may be silent.
     patience: Duration,
     silence: Timers<WorkerId>,
+    /// The claims that were heard of, by their runs: when their workers say that they were made.
+    claims: BTreeMap<RunId, i64>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Roster {
             disabled: Default::default(),
             patience,
             silence: Timers::new(),
+            claims: BTreeMap::new(),
         }
     }
 
@@ -115,6 +118,23 @@ impl Roster {
     pub fn hear(&mut self, worker: WorkerId, now: Instant) -> bool {
         self.silence.set(worker, now + self.patience);
         self.crew.silent.remove(&worker)
+    }
+
+    /// A run was claimed: who claims is there, whatever it says to pings; `true` if it was silent.
+    pub fn hear_of_claim(&mut self, claim: &Claim, now: Instant) -> bool {
+        self.claims.insert(claim.run, claim.at) != Some(claim.at) && self.hear(claim.worker, now)
+    }
+
+    /// Takes over which claims there are, where some may have been missed; `true` if a worker was silent that made one.
+    pub fn hear_of_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
+        let open: BTreeSet<RunId> = claims.iter().map(|claim| claim.run).collect();
+        self.claims.retain(|run, _| open.contains(run));
+        claims.iter().fold(false, |was_silent, claim| self.hear_of_claim(claim, now) || was_silent)
+    }
+
+    /// A run is over, or nobody's any more.
+    pub fn end_claim(&mut self, run: RunId) {
+        self.claims.remove(&run);
     }
 
     /// Everybody has patience anew who is not silent yet: nobody's answers could be recorded.

@@ -31,6 +31,17 @@ pub struct Muster {
     pub disabled: [Vec<i64>; 3],
 }
 
+/// Who has claimed a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The run.
+    pub run: RunId,
+    /// Who has claimed it.
+    pub worker: WorkerId,
+    /// When, in microseconds of the worker's own clock: it tells one claim of a run from the next.
+    pub at: i64,
+}
+
 /// A run whose script was started, as far as its limit of time goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartedRun {
@@ -98,14 +109,25 @@ impl Store {
         Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
     }
 
-    /// Who has claimed a run.
+    /// The claims of runs that are not over: all of them, or that of one run, also if that is over.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn claimant(&self, run: RunId) -> Result<Option<WorkerId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT worker FROM run WHERE id = ? AND enqueue_dts IS NOT NULL");
-        let found: Option<Option<i64>> = query.bind(run.get()).fetch_optional(&self.readers).await?;
-        Ok(found.flatten().and_then(WorkerId::new))
+    pub async fn claims(&self, of: Option<RunId>) -> Result<Vec<Claim>, StoreError> {
+        let query = match of {
+            Some(run) => sqlx::query_as(
+                "SELECT id, worker, enqueue_dts FROM run
+                 WHERE id = ? AND enqueue_dts IS NOT NULL AND worker IS NOT NULL",
+            )
+            .bind(run.get()),
+            None => sqlx::query_as(
+                "SELECT id, worker, enqueue_dts FROM run
+                 WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND worker IS NOT NULL",
+            ),
+        };
+        let found: Vec<(i64, i64, i64)> = query.fetch_all(&self.readers).await?;
+        let claim = |(run, worker, at)| Some(Claim { run: RunId::new(run)?, worker: WorkerId::new(worker)?, at });
+        Ok(found.into_iter().filter_map(claim).collect())
     }
 
     /// A worker was lost: each run that it claimed runs again or fails, as the job says; one that was to be killed is

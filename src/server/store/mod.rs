@@ -50,7 +50,7 @@ use sqlx::{Sqlite, Transaction};
 pub use catalogue::{Entry, Thing};
 pub use chunks::Extent;
 pub use edit::{Sheet, WorkerSheet};
-pub use health::{Muster, Started, StartedRun};
+pub use health::{Claim, Muster, Started, StartedRun};
 pub use jobs::JobPatch;
 pub use kills::{KillChange, KillPatch};
 pub use lanes::{End, LaneRun, Mark, Sought};

@@ -46,3 +46,9 @@ fn those_who_wait_for_a_slot_that_is_kept_are_told_one_after_the_other() {
     let waits = [Due(1), Due(0), EnableWorker(1, false), Due(2), Due(0)];
     holds(2, &[&[RunNow(0), Back(2), Claim(0)][..], &waits, &[Return(0, false), Wait(20)]].concat());
 }
+
+#[test]
+fn a_worker_whose_claim_was_not_heard_of_is_lost_again() {
+    holds(2, &[Due(0), Silent(1), Due(2), Claim(0), Due(0), Wait(17), Claim(1), MissNews, Wait(14)]);
+    holds(2, &[Silent(1), Due(0), Due(0), Wait(29), Claim(1), MissNews]);
+}
