@@ -8,7 +8,7 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use futures_util::future::join_all;
 use jobrunner::execution::shim::spool::Spool;
-use jobrunner::report::{Durability, Entry, Outbox, Place};
+use jobrunner::report::{Durability, Outbox, OutboxEntry, OutboxLocation};
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret, excerpt};
 use jobrunner::server::model::{Schedule, Unit};
 use jobrunner::server::schedule::{Rule, next};
@@ -61,21 +61,21 @@ fn signature(bencher: Bencher, bytes: usize) {
 fn outbox(bencher: Bencher, at_once: i64) {
     let folder = TempDir::new().expect("a temporary folder");
     let runtime = Runtime::new().expect("a runtime");
-    let place = Place {
+    let place = OutboxLocation {
         path: PathBuf::from(folder.path()).join("outbox.sqlite"),
         server: "http://127.0.0.1/".to_owned(),
         durability: Durability::Process,
         reserve: 0,
     };
     let (outbox, _) = runtime.block_on(Outbox::open(place)).expect("an outbox");
-    let entries: Vec<Entry> = (1..=at_once).map(entry).collect();
+    let entries: Vec<OutboxEntry> = (1..=at_once).map(entry).collect();
     bencher
         .counter(divan::counter::ItemsCount::new(entries.len()))
         .bench_local(|| runtime.block_on(join_all(entries.iter().map(|entry| outbox.run(entry)))));
 }
 
-fn entry(run: i64) -> Entry {
-    Entry {
+fn entry(run: i64) -> OutboxEntry {
+    OutboxEntry {
         run: RunId::new(run).expect("a number"),
         attempt: Attempt(1),
         claim: None,

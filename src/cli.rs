@@ -35,7 +35,7 @@ exit codes:
     disable_version_flag = true,
     after_help = AFTER,
 )]
-pub struct Args {
+pub struct WorkerCommandLine {
     /// show this help message and exit
     #[arg(short = 'h', long = "help", action = ArgAction::Help)]
     pub help: Option<bool>,
@@ -97,7 +97,7 @@ const ONE_DASH: [&str; 2] = ["-restart-exit-code", "-restart-exit-status"];
 /// The option of the key `restart_exit_code`.
 const RESTART: &str = "--restart-exit-code";
 
-impl Args {
+impl WorkerCommandLine {
     /// Those of this process.
     ///
     /// # Errors

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
-use crate::intake::{self, Intake, Wakefulness};
-use crate::report::{DeadLetter, Events, Memory, Outbox, OutboxError, Place, Reporter};
-use crate::rest::{Client, ClientError, TlsError, instance_of};
-use crate::run::conduct::Leave;
+use crate::intake::{self, Intake, SleepState};
+use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Reporter, WorkerMemory};
+use crate::rest::{ClientError, RestClient, TlsError, instance_of};
+use crate::run::lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
-use crate::source::leftover::Leftovers;
-use crate::source::websocket::{Target, WebSocket};
+use crate::source::leftover::LeftoverSource;
+use crate::source::websocket::{OrderSource, WebSocket};
 use crate::{execution, report, rest, source};
 
 /// How long after the server's last answer a worker that leaves still waits for the next.
@@ -77,8 +77,8 @@ pub enum WorkerError {
 }
 
 /// A worker at work.
-pub struct Worker {
-    client: Client,
+pub struct RunningWorker {
+    client: RestClient,
     intake: Intake,
     reporter: Reporter,
     execution: Execution,
@@ -91,7 +91,7 @@ pub struct Worker {
 
 /// What is known, for people.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
+pub struct WorkerStatus {
     /// This program's version.
     pub version: &'static str,
     /// Its process.
@@ -108,18 +108,18 @@ pub struct Status {
     pub supervision: Option<String>,
     /// Runs and kills under way.
     #[serde(flatten)]
-    pub intake: intake::Status,
+    pub intake: intake::IntakeStatus,
     /// Runs of which the server does not know all yet.
     pub undelivered: usize,
     /// How many runs are over and wait for the server to take their results.
     pub backlog: usize,
     /// Facts that were given up, the last hundred of the last thirty days.
-    pub dead_letters: Vec<Letter>,
+    pub dead_letters: Vec<DeadLetterInfo>,
 }
 
 /// A fact that was given up.
 #[derive(Clone, Debug, Serialize)]
-pub struct Letter {
+pub struct DeadLetterInfo {
     /// When, in UTC.
     pub at: String,
     /// The run.
@@ -130,13 +130,13 @@ pub struct Letter {
     pub reason: String,
 }
 
-impl From<DeadLetter> for Letter {
+impl From<DeadLetter> for DeadLetterInfo {
     fn from(DeadLetter { at, run, what, reason }: DeadLetter) -> Self {
         Self { at, run: run.get(), what, reason }
     }
 }
 
-impl Worker {
+impl RunningWorker {
     /// Begins to work: first what was left behind, then what is ordered.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Worker {
         let seats = settings.intake.concurrent_jobs as usize;
         let websocket = websocket(&settings)?;
 
-        let place = Place {
+        let place = OutboxLocation {
             path: state.join("outbox.sqlite"),
             server: settings.belongs_to,
             durability: settings.report.durability,
@@ -156,17 +156,17 @@ impl Worker {
         };
         let (outbox, found) = Outbox::open(place).await?;
         let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
-        let client = Client::of_instance(settings.rest, instance)?;
-        let (events, publisher) = Events::start(settings.report.ws_server())?;
+        let client = RestClient::of_instance(settings.rest, instance)?;
+        let (events, publisher) = EventPublisher::start(settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, seats)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
-        let (memory, restarts) = (Memory::of(&state), settings.restarts);
+        let (memory, restarts) = (WorkerMemory::of(&state), settings.restarts);
         let intake =
             Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake, memory, restarts);
 
-        let leftovers = Leftovers {
+        let leftovers = LeftoverSource {
             intake: intake.clone(),
             reporter: reporter.clone(),
             execution: execution.clone(),
@@ -217,7 +217,7 @@ impl Worker {
     }
 
     /// Takes new runs or none from now on, also after the next start. False where it is about to leave.
-    pub async fn want(&self, wakefulness: Wakefulness) -> bool {
+    pub async fn want(&self, wakefulness: SleepState) -> bool {
         self.intake.want(wakefulness).await
     }
 
@@ -274,9 +274,9 @@ impl Worker {
     }
 
     /// What is known.
-    pub async fn status(&self) -> Status {
+    pub async fn status(&self) -> WorkerStatus {
         let health = self.client.health();
-        Status {
+        WorkerStatus {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             api_key: self.client.api_key().to_string(),
@@ -287,15 +287,15 @@ impl Worker {
             intake: self.intake.status().await,
             undelivered: self.reporter.undelivered(),
             backlog: *self.reporter.backlog().borrow(),
-            dead_letters: self.reporter.dead_letters().into_iter().map(Letter::from).collect(),
+            dead_letters: self.reporter.dead_letters().into_iter().map(DeadLetterInfo::from).collect(),
         }
     }
 }
 
 /// The WebSocket server that sends orders, if there is one.
-fn websocket(settings: &Settings) -> Result<Option<Target>, TlsError> {
+fn websocket(settings: &Settings) -> Result<Option<OrderSource>, TlsError> {
     let Some(url) = settings.source.ws_url.clone() else { return Ok(None) };
     let rest::Settings { tls_verify, ca_file, .. } = &settings.rest;
     let tls = rest::tls_config(url.scheme() == "wss", *tls_verify, ca_file.as_deref())?;
-    Ok(Some(Target { url, tls: Arc::new(tls) }))
+    Ok(Some(OrderSource { url, tls: Arc::new(tls) }))
 }

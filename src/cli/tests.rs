@@ -1,8 +1,8 @@
 use super::*;
 
-fn parsed(words: &[&str]) -> Result<Args, clap::Error> {
+fn parsed(words: &[&str]) -> Result<WorkerCommandLine, clap::Error> {
     let words = ["job_runner_worker"].iter().chain(words).map(OsString::from);
-    Args::try_parse_from(words.map(two_dashes))
+    WorkerCommandLine::try_parse_from(words.map(two_dashes))
 }
 
 #[test]

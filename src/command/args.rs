@@ -50,7 +50,7 @@ Examples:
     subcommand_required = true,
     arg_required_else_help = true,
 )]
-pub struct Args {
+pub struct CommandLine {
     /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
@@ -71,7 +71,7 @@ Without a server, one is brought along that lives for this command.
 A script that is run so is no job: its runs are seen with `job_runner runs` and on the dashboard's Now page, and by its
 name with logs, why and runs --job, where no job has that name. `job_runner job add` makes a job.
 ")]
-    Run(Run),
+    Run(RunArgs),
     /// A server and one worker in one process, for this machine alone
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -103,7 +103,7 @@ Examples:
   job_runner runs --with 12            run 12, and those of the other workers if all do it
   job_runner runs --planned            what is to come, the next first
 ")]
-    Runs(Runs),
+    Runs(RunsArgs),
     /// List the workers, or have them do something
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -112,7 +112,7 @@ Examples:
   job_runner workers wake web1 web2
   job_runner workers restart --now web1
 ")]
-    Workers(Workers),
+    Workers(WorkersArgs),
     /// Print the log of a run
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -120,7 +120,7 @@ Examples:
   job_runner logs -f 12                until the run is over
   job_runner logs backup.sh            the latest run of that job
 ")]
-    Logs(Logs),
+    Logs(LogsArgs),
     /// End a run
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner kill 12\n")]
     Kill(Kill),
@@ -141,13 +141,13 @@ Examples:
     Why(OneJob),
     /// Make a job
     #[command(subcommand)]
-    Job(Job),
+    Job(JobArgs),
     /// Make a template
     #[command(subcommand)]
-    Template(Template),
+    Template(TemplateArgs),
     /// Make a worker
     #[command(subcommand)]
-    Worker(Worker),
+    Worker(WorkerArgs),
 }
 
 /// Which server. The environment is read where the server is looked for: clap would show its values in the help.
@@ -175,7 +175,7 @@ fn run_id(text: &str) -> Result<i64, String> {
 
 /// `run`
 #[derive(Clone, Debug, clap::Args)]
-pub struct Run {
+pub struct RunArgs {
     /// The script, with its shebang; `-` reads it from stdin
     pub script: PathBuf,
     /// What it is called [default: the name of the file]
@@ -249,10 +249,10 @@ pub struct List {
 /// `workers`
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Workers {
+pub struct WorkersArgs {
     /// What workers are to do.
     #[command(subcommand)]
-    pub act: Option<Act>,
+    pub act: Option<ActArgs>,
     /// The list.
     #[command(flatten)]
     pub list: List,
@@ -260,7 +260,7 @@ pub struct Workers {
 
 /// `workers …`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Act {
+pub enum ActArgs {
     /// Let workers leave, with exit code 0
     Shutdown(ActOn),
     /// Let workers leave with their `restart_exit_code`, so that they are started again
@@ -309,7 +309,7 @@ pub struct On {
 
 /// `runs`
 #[derive(Clone, Debug, clap::Args)]
-pub struct Runs {
+pub struct RunsArgs {
     /// Those of this job: its title, or its id as '#5'; or of the latest ad-hoc run of that name
     #[arg(long, value_name = "JOB")]
     pub job: Option<String>,
@@ -332,7 +332,7 @@ pub struct Runs {
 
 /// `logs`
 #[derive(Clone, Debug, clap::Args)]
-pub struct Logs {
+pub struct LogsArgs {
     /// The run: its id, 12 or '#12'; or a job's title, for its latest run; with -f one that is due and waits, too. A number is a job's title where there is no such
     /// run. A title that no job has is that of a script that was run ad hoc
     pub run: String,
@@ -389,7 +389,7 @@ pub struct Disable {
 
 /// `job …`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Job {
+pub enum JobArgs {
     /// Make a job of a script
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -455,7 +455,7 @@ pub struct JobAdd {
 
 /// `template …`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Template {
+pub enum TemplateArgs {
     /// Make a template of a file
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -485,7 +485,7 @@ pub struct TemplateAdd {
 
 /// `worker …`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Worker {
+pub enum WorkerArgs {
     /// Make a worker, and print the ini file for its machine
     #[command(help_template = HELP, before_help = "\
 Examples:

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::exit::{FAILURE, Failure, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
+use super::exit::{CommandFailure, FAILURE, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
 use crate::rest::{is_loopback, tls_config};
 use crate::server::token::OperatorToken;
-use crate::wire::operator::{BASE, Line, Refused};
+use crate::wire::operator::{BASE, FollowLine, RequestRefusal};
 
 /// How long a server may take to answer, and to take a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,16 +20,16 @@ const MAX_BODY: usize = 128 * 1024 * 1024;
 
 /// Somebody who has the token. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct OperatorClient {
     http: reqwest::Client,
     base: Url,
     token: OperatorToken,
 }
 
-impl Client {
+impl OperatorClient {
     /// Speaks with the server there.
-    pub fn new(base: Url, token: OperatorToken) -> Result<Self, Failure> {
-        let tls = tls_config(base.scheme() == "https", true, None).map_err(|e| Failure::of(FAILURE, &e))?;
+    pub fn new(base: Url, token: OperatorToken) -> Result<Self, CommandFailure> {
+        let tls = tls_config(base.scheme() == "https", true, None).map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("job_runner/", env!("CARGO_PKG_VERSION")))
@@ -41,7 +41,7 @@ impl Client {
             // No proxy reaches what this machine keeps to itself.
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|e| Failure::new(FAILURE, with_causes(&e)))?;
+        let http = http.build().map_err(|e| CommandFailure::new(FAILURE, with_causes(&e)))?;
         Ok(Self { http, base, token })
     }
 
@@ -51,7 +51,7 @@ impl Client {
     }
 
     /// Asks for something.
-    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, CommandFailure> {
         let mut request = self.request(Method::GET, path)?.timeout(PATIENCE);
         if !query.is_empty() {
             request = request.query(query);
@@ -60,11 +60,11 @@ impl Client {
     }
 
     /// Asks for a text, and hands on what there is of it as it comes, until nobody wants more.
-    pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
+    pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), CommandFailure> {
         let mut response = self.send(self.request(Method::GET, path)?).await?;
         let next = async |response: &mut Response| match tokio::time::timeout(PATIENCE, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| unavailable(&self.base, &e)),
-            Err(_) => Err(Failure::new(UNAVAILABLE, format!("{} does not go on", self.base))),
+            Err(_) => Err(CommandFailure::new(UNAVAILABLE, format!("{} does not go on", self.base))),
         };
         while let Some(chunk) = next(&mut response).await? {
             if !take(&chunk) {
@@ -75,26 +75,26 @@ impl Client {
     }
 
     /// Has something done.
-    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Failure> {
-        let body = serde_json::to_vec(body).map_err(|e| Failure::of(FAILURE, &e))?;
+    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CommandFailure> {
+        let body = serde_json::to_vec(body).map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let request = self.request(Method::POST, path)?.timeout(PATIENCE);
         let request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         self.read(self.send(request).await?).await
     }
 
     /// Follows a run.
-    pub async fn follow(&self, run: i64) -> Result<Lines, Failure> {
+    pub async fn follow(&self, run: i64) -> Result<FollowedLines, CommandFailure> {
         let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])?).await?;
-        Ok(Lines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
+        Ok(FollowedLines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
     }
 
     /// A request below the operator's API.
     ///
     /// # Errors
     /// That a part of the path is none: in an address, `.` and `..` lead elsewhere, and nothing at all does too.
-    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Failure> {
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, CommandFailure> {
         if let Some(name) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
-            return Err(Failure::new(FAILURE, format!("there is no job {name:?}; name one by its id, like #5")));
+            return Err(CommandFailure::new(FAILURE, format!("there is no job {name:?}; name one by its id, like #5")));
         }
         let mut url = self.base.clone();
         url.set_path(&format!("{}{BASE}", url.path().trim_end_matches('/')));
@@ -104,34 +104,41 @@ impl Client {
         Ok(self.http.request(method, url).bearer_auth(self.token.expose()))
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CommandFailure> {
         let response = request.send().await.map_err(|e| unavailable(&self.base, &e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let body = self.whole(response).await.unwrap_or_default();
-        let said = serde_json::from_slice::<Refused>(&body).map(|refused| refused.error);
+        let said = serde_json::from_slice::<RequestRefusal>(&body).map(|refused| refused.error);
         let base = &self.base;
         Err(match (status, said) {
-            (StatusCode::UNAUTHORIZED, _) => Failure::new(NO_PERMISSION, format!("{base} does not accept the token")),
-            (status, Ok(said)) if status.is_client_error() => Failure::new(FAILURE, said),
-            (_, Ok(said)) => Failure::new(UNAVAILABLE, format!("{base}: {said}")),
-            (status, Err(_)) => Failure::new(PROTOCOL, format!("{base} answers with {status}: no Job-Runner server?")),
+            (StatusCode::UNAUTHORIZED, _) => {
+                CommandFailure::new(NO_PERMISSION, format!("{base} does not accept the token"))
+            }
+            (status, Ok(said)) if status.is_client_error() => CommandFailure::new(FAILURE, said),
+            (_, Ok(said)) => CommandFailure::new(UNAVAILABLE, format!("{base}: {said}")),
+            (status, Err(_)) => {
+                CommandFailure::new(PROTOCOL, format!("{base} answers with {status}: no Job-Runner server?"))
+            }
         })
     }
 
-    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, CommandFailure> {
         let body = self.whole(response).await?;
         serde_json::from_slice(&body)
-            .map_err(|e| Failure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)))
+            .map_err(|e| CommandFailure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)))
     }
 
-    async fn whole(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+    async fn whole(&self, mut response: Response) -> Result<Vec<u8>, CommandFailure> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(Failure::new(PROTOCOL, format!("{} answers with more than {MAX_BODY} bytes", self.base)));
+                return Err(CommandFailure::new(
+                    PROTOCOL,
+                    format!("{} answers with more than {MAX_BODY} bytes", self.base),
+                ));
             }
             body.extend_from_slice(&chunk);
         }
@@ -141,7 +148,7 @@ impl Client {
 
 /// The lines of a run that is followed.
 #[derive(Debug)]
-pub struct Lines {
+pub struct FollowedLines {
     response: Response,
     buffer: Vec<u8>,
     /// How much of the buffer has no end of a line in it.
@@ -149,21 +156,21 @@ pub struct Lines {
     base: Url,
 }
 
-impl Lines {
+impl FollowedLines {
     /// The next line; nothing if there are no more. May be dropped and asked again.
-    pub async fn next(&mut self) -> Result<Option<Line>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<FollowLine>, CommandFailure> {
         loop {
             if let Some(end) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') {
                 let rest = self.buffer.split_off(self.scanned + end + 1);
                 let line = std::mem::replace(&mut self.buffer, rest);
                 self.scanned = 0;
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(|e| Failure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)));
+                return serde_json::from_slice(&line).map(Some).map_err(|e| {
+                    CommandFailure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base))
+                });
             }
             self.scanned = self.buffer.len();
             if self.buffer.len() > MAX_BODY {
-                return Err(Failure::new(PROTOCOL, format!("{} sends a line that is too long", self.base)));
+                return Err(CommandFailure::new(PROTOCOL, format!("{} sends a line that is too long", self.base)));
             }
             match self.response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
@@ -173,11 +180,11 @@ impl Lines {
     }
 }
 
-fn unavailable(base: &Url, error: &reqwest::Error) -> Failure {
+fn unavailable(base: &Url, error: &reqwest::Error) -> CommandFailure {
     // The innermost cause says what happened; those around it repeat the URL.
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    Failure::new(UNAVAILABLE, format!("{base} does not answer: {cause}"))
+    CommandFailure::new(UNAVAILABLE, format!("{base} does not answer: {cause}"))
 }

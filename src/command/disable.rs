@@ -1,13 +1,13 @@
 //! `job_runner disable`
 
 use super::args::Disable;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, table};
-use crate::wire::operator::{Job, Reason};
+use crate::wire::operator::{DisableReason, JobInfo};
 
-pub async fn run(args: Disable) -> Result<u8, Failure> {
-    let reason = Reason { reason: args.reason };
-    let job: Job = find::server(&args.at)?.post(&["jobs", &args.job, "disable"], &reason).await?;
+pub async fn run(args: Disable) -> Result<u8, CommandFailure> {
+    let reason = DisableReason { reason: args.reason };
+    let job: JobInfo = find::server(&args.at)?.post(&["jobs", &args.job, "disable"], &reason).await?;
     if args.json {
         table::json(&job)?;
     } else {

@@ -6,20 +6,20 @@ use std::time::Duration;
 use nix::fcntl::Flock;
 use url::Url;
 
-use super::client::Client;
-use super::exit::{CANNOT_CREATE, FAILURE, Failure, TEMPORARY, with_causes};
+use super::client::OperatorClient;
+use super::exit::{CANNOT_CREATE, CommandFailure, FAILURE, TEMPORARY, with_causes};
 use super::ports;
 use crate::config::{self, Surroundings};
 use crate::daemon;
 use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
+use crate::server::changes::ChangeNotice;
 use crate::server::data::DataError;
 use crate::server::model::Worker as Row;
-use crate::server::news::Heard;
-use crate::server::store::{Named, NewWorker, StoreError};
+use crate::server::store::{NewWorker, PlaceName, StoreError};
 use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
-use crate::worker::{self, Worker};
+use crate::worker::{self, RunningWorker};
 
 /// The worker's key, and its title.
 const WORKER: &str = "local";
@@ -38,20 +38,20 @@ pub struct Habits {
 /// A server and a worker.
 pub struct Embedded {
     server: Server,
-    worker: Worker,
+    worker: RunningWorker,
     /// The worker's state directory, ours while this lives.
     _state: Flock<std::fs::File>,
 }
 
 impl Embedded {
     /// Starts both. Where an address is taken, any port of it is used in its place.
-    pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, Failure> {
+    pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, CommandFailure> {
         // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         daemon::give_back_large_pieces();
         let shims = ShimProgram { descriptors: server::http::raise_descriptor_limit(), ..ShimProgram::default() };
         let data = std::path::absolute(&settings.data)
-            .map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
+            .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
         let server = loop {
             match Server::start(settings.clone()).await {
                 Ok(server) => break server,
@@ -59,12 +59,13 @@ impl Embedded {
                 Err(e) => return Err(failure(&e)),
             }
         };
-        let row = own_worker(&server).await.map_err(|e| Failure::of(FAILURE, &e))?;
+        let row = own_worker(&server).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let state = data.join("worker");
         let settings = settings_of(&server, &row, &state, habits)?;
-        let lock = daemon::take_state(&settings.state_path).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
-        let worker = Worker::start(settings, shims);
-        let worker = worker.await.map_err(|e| Failure::new(FAILURE, with_causes(&e)))?;
+        let lock =
+            daemon::take_state(&settings.state_path).map_err(|e| CommandFailure::new(e.exit_code(), e.to_string()))?;
+        let worker = RunningWorker::start(settings, shims);
+        let worker = worker.await.map_err(|e| CommandFailure::new(FAILURE, with_causes(&e)))?;
         Ok(Self { server, worker, _state: lock })
     }
 
@@ -74,28 +75,28 @@ impl Embedded {
     }
 
     /// The worker.
-    pub fn worker(&self) -> &Worker {
+    pub fn worker(&self) -> &RunningWorker {
         &self.worker
     }
 
     /// Waits until the server has heard of the worker, for a while at most: of a run that is made before, it would say that
     /// its worker has never answered.
     pub async fn await_worker(&self) {
-        let office = self.server.office();
-        let mut news = office.news().listen();
+        let app = self.server.app_state();
+        let mut news = app.changes().subscribe();
         let heard = async {
             let is_heard = async || {
-                let worker = office.store.worker_of_key(WORKER).await.ok().flatten();
+                let worker = app.store.worker_of_key(WORKER).await.ok().flatten();
                 worker.is_some_and(|worker| worker.heard().is_some())
             };
-            while !is_heard().await && news.next().await != Heard::Closed {}
+            while !is_heard().await && news.next().await != ChangeNotice::Closed {}
         };
         let _ = tokio::time::timeout(FIRST_WORD, heard).await;
     }
 
     /// Somebody who asks the server.
-    pub fn client(&self) -> Result<Client, Failure> {
-        Client::new(url(&self.server)?, self.server.office().token.clone())
+    pub fn client(&self) -> Result<OperatorClient, CommandFailure> {
+        OperatorClient::new(url(&self.server)?, self.server.app_state().token.clone())
     }
 
     /// Ends both after a drain: first the worker, so that it can tell the server everything.
@@ -112,24 +113,24 @@ impl Embedded {
 }
 
 /// Where a server in this process is.
-pub fn url(server: &Server) -> Result<Url, Failure> {
+pub fn url(server: &Server) -> Result<Url, CommandFailure> {
     let url = format!("http://{}/", server.http());
-    Url::parse(&url).map_err(|e| Failure::new(FAILURE, format!("{url}: {e}")))
+    Url::parse(&url).map_err(|e| CommandFailure::new(FAILURE, format!("{url}: {e}")))
 }
 
 /// Why there is no server, as an exit.
-pub fn failure(error: &ServerError) -> Failure {
+pub fn failure(error: &ServerError) -> CommandFailure {
     let code = match error {
         ServerError::Data(DataError::Taken(_)) => TEMPORARY,
         ServerError::Data(_) | ServerError::Token(..) | ServerError::Store(_) => CANNOT_CREATE,
         _ => FAILURE,
     };
-    Failure::of(code, error)
+    CommandFailure::of(code, error)
 }
 
 /// The worker of this process as the server knows it, made at the first start.
 async fn own_worker(server: &Server) -> Result<Row, StoreError> {
-    let store = &server.office().store;
+    let store = &server.app_state().store;
     if let Some(row) = store.worker_of_key(WORKER).await? {
         return Ok(row);
     }
@@ -137,14 +138,14 @@ async fn own_worker(server: &Server) -> Result<Row, StoreError> {
     let api_key = ApiKey::parse(WORKER).map_err(|e| conflict(e.to_owned()))?;
     let secret = server::token::random().map_err(|e| conflict(format!("no secret can be made: {e}")))?;
     let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
-    store.add_worker(Named::Default(DEFAULT), &new).await
+    store.add_worker(PlaceName::Default(DEFAULT), &new).await
 }
 
-fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Result<worker::Settings, Failure> {
+fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Result<worker::Settings, CommandFailure> {
     let scripts = state.join("scripts");
     std::fs::create_dir_all(&scripts)
-        .map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", scripts.display())))?;
-    let (set, base) = (&server.office().settings, url(server)?);
+        .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", scripts.display())))?;
+    let (set, base) = (&server.app_state().settings, url(server)?);
     let seats = habits.concurrent_jobs.to_string();
     let (events, broadcaster) = (set.events.port().to_string(), set.broadcaster.port().to_string());
     let secret = String::from_utf8_lossy(row.secret.expose()).into_owned();
@@ -162,8 +163,8 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
         ("script_temp_path", text(&scripts)?),
         ("log_update_interval", habits.log_update_interval),
     ];
-    let built =
-        config::built(&texts, &Surroundings::of_process()).map_err(|e| Failure::new(FAILURE, e.mistakes.join("; ")))?;
+    let built = config::built(&texts, &Surroundings::of_process())
+        .map_err(|e| CommandFailure::new(FAILURE, e.mistakes.join("; ")))?;
     let config::Settings { rest, source, intake, execution, report, daemon } = built;
     // The state is the directory's, whatever port was free this time.
     let belongs_to = format!("the server of {}", row.id);
@@ -180,6 +181,7 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
     })
 }
 
-fn text(path: &Path) -> Result<&str, Failure> {
-    path.to_str().ok_or_else(|| Failure::new(CANNOT_CREATE, format!("{}: is no UTF-8", PathBuf::from(path).display())))
+fn text(path: &Path) -> Result<&str, CommandFailure> {
+    path.to_str()
+        .ok_or_else(|| CommandFailure::new(CANNOT_CREATE, format!("{}: is no UTF-8", PathBuf::from(path).display())))
 }

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::args::OneJob;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, table};
-use crate::wire::operator::Job;
+use crate::wire::operator::JobInfo;
 
-pub async fn run(args: OneJob) -> Result<u8, Failure> {
-    let job: Job = find::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
+pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
+    let job: JobInfo = find::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
     if args.json {
         table::json(&job)?;
     } else {

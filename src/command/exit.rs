@@ -31,14 +31,14 @@ pub const BY_SIGNAL: u8 = 128;
 
 /// Why it ends.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     /// The exit code.
     pub code: u8,
     /// One line.
     pub message: String,
 }
 
-impl Failure {
+impl CommandFailure {
     /// An end with these words.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
@@ -70,7 +70,7 @@ pub fn say(line: impl Display) {
 ///
 /// # Errors
 /// Any other reason why it cannot be written: a full disk, a closed stdout.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), CommandFailure> {
     let mut out = io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
@@ -79,10 +79,10 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// That it failed, unless nobody reads any more.
-pub fn written(write: io::Result<()>) -> Result<(), Failure> {
+pub fn written(write: io::Result<()>) -> Result<(), CommandFailure> {
     match write {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(OUTPUT, format!("the output cannot be written: {e}")))
+            Err(CommandFailure::new(OUTPUT, format!("the output cannot be written: {e}")))
         }
         _ => Ok(()),
     }

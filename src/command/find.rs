@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::args::{At, DATA};
-use super::client::Client;
-use super::exit::{CANNOT_CREATE, Failure, NO_PERMISSION, UNAVAILABLE, USAGE};
+use super::client::OperatorClient;
+use super::exit::{CANNOT_CREATE, CommandFailure, NO_PERMISSION, UNAVAILABLE, USAGE};
 use crate::rest::is_loopback;
 use crate::server::data;
 use crate::server::token::{self, OperatorToken};
@@ -51,7 +51,7 @@ enum Target {
 
 /// The server that the command line or the environment names, or that works in the data directory; `None` where none
 /// works there.
-pub fn configured(at: &At) -> Result<Option<Client>, Failure> {
+pub fn configured(at: &At) -> Result<Option<OperatorClient>, CommandFailure> {
     let environment = Environment::of_process();
     match target(at, &environment) {
         Target::Named { address, by } => named(&address, by, at, &environment).map(Some),
@@ -60,12 +60,12 @@ pub fn configured(at: &At) -> Result<Option<Client>, Failure> {
 }
 
 /// The server that a command is for; there must be one.
-pub fn server(at: &At) -> Result<Client, Failure> {
+pub fn server(at: &At) -> Result<OperatorClient, CommandFailure> {
     configured(at)?.ok_or_else(|| {
         let data = directory(at).display();
         let what =
             format!("no server works in {data}: start one with `job_runner standalone`, or name one with --server");
-        Failure::new(UNAVAILABLE, what)
+        CommandFailure::new(UNAVAILABLE, what)
     })
 }
 
@@ -83,34 +83,34 @@ fn directory(at: &At) -> &Path {
     at.data.as_deref().unwrap_or(Path::new(DATA))
 }
 
-fn in_directory(data: &Path, at: &At) -> Result<Option<Client>, Failure> {
+fn in_directory(data: &Path, at: &At) -> Result<Option<OperatorClient>, CommandFailure> {
     let Some(url) = url_at_work(data)? else { return Ok(None) };
     let own = data.join(token::FILE);
-    Client::new(url, read(at.token_file.as_deref().unwrap_or(&own))?).map(Some)
+    OperatorClient::new(url, read(at.token_file.as_deref().unwrap_or(&own))?).map(Some)
 }
 
 /// The address of the server that works in a directory.
-fn url_at_work(data: &Path) -> Result<Option<Url>, Failure> {
-    let unreadable = |e: io::Error| Failure::new(CANNOT_CREATE, format!("{}: {e}", data.display()));
+fn url_at_work(data: &Path) -> Result<Option<Url>, CommandFailure> {
+    let unreadable = |e: io::Error| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", data.display()));
     let Some(http) = data::at_work(data).map_err(unreadable)? else { return Ok(None) };
     let url = format!("http://{http}/");
-    Url::parse(&url).map(Some).map_err(|e| Failure::new(UNAVAILABLE, format!("{url}: {e}")))
+    Url::parse(&url).map(Some).map_err(|e| CommandFailure::new(UNAVAILABLE, format!("{url}: {e}")))
 }
 
-fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<Client, Failure> {
-    let url = parse(address).map_err(|what| Failure::new(USAGE, format!("{by}: {what}")))?;
+fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<OperatorClient, CommandFailure> {
+    let url = parse(address).map_err(|what| CommandFailure::new(USAGE, format!("{by}: {what}")))?;
     let Some(file) = token_file(&url, at, environment)? else {
         let what = format!("the operator's token for {url} is needed: give --token-file or set JOB_RUNNER_TOKEN_FILE");
-        return Err(Failure::new(NO_PERMISSION, what));
+        return Err(CommandFailure::new(NO_PERMISSION, what));
     };
     if url.scheme() == "http" && !is_loopback(&url) && !at.plain_http && !environment.plain_http {
         let what = format!(
             "the token would go to {url} unencrypted: use https://, or --plain-http (JOB_RUNNER_PLAIN_HTTP=yes) in a \
              network you trust"
         );
-        return Err(Failure::new(NO_PERMISSION, what));
+        return Err(CommandFailure::new(NO_PERMISSION, what));
     }
-    Client::new(url, read(&file)?)
+    OperatorClient::new(url, read(&file)?)
 }
 
 /// An address of a server. What is wrong is said without the address, which may hold a password.
@@ -126,7 +126,7 @@ fn parse(address: &str) -> Result<Url, String> {
 }
 
 /// The file with the token that belongs to the server at this address.
-fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<PathBuf>, CommandFailure> {
     if at.token_file.is_some() {
         return Ok(at.token_file.clone());
     }
@@ -146,6 +146,7 @@ fn is_same_server(own: &Url, url: &Url) -> bool {
     is_it && own.scheme() == url.scheme() && own.port_or_known_default() == url.port_or_known_default()
 }
 
-fn read(file: &Path) -> Result<OperatorToken, Failure> {
-    OperatorToken::read(file).map_err(|e| Failure::new(NO_PERMISSION, format!("the token {}: {e}", file.display())))
+fn read(file: &Path) -> Result<OperatorToken, CommandFailure> {
+    OperatorToken::read(file)
+        .map_err(|e| CommandFailure::new(NO_PERMISSION, format!("the token {}: {e}", file.display())))
 }

@@ -1,12 +1,12 @@
 //! `job_runner job add`
 
-use super::args::{Job, JobAdd};
-use super::exit::{Failure, OK, print};
+use super::args::{JobAdd, JobArgs};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, reading, table};
-use crate::wire::operator::{Made, NewJob};
+use crate::wire::operator::{MadeJob, NewJobRequest};
 
-pub async fn run(args: Job) -> Result<u8, Failure> {
-    let Job::Add(args) = args;
+pub async fn run(args: JobArgs) -> Result<u8, CommandFailure> {
+    let JobArgs::Add(args) = args;
     let JobAdd {
         script,
         name,
@@ -25,7 +25,7 @@ pub async fn run(args: Job) -> Result<u8, Failure> {
     } = args;
     let title = reading::title(name.as_deref(), &script);
     let script = reading::read(&script)?;
-    let new = NewJob {
+    let new = NewJobRequest {
         title,
         script,
         every,
@@ -40,7 +40,7 @@ pub async fn run(args: Job) -> Result<u8, Failure> {
         concurrency,
         make_missing,
     };
-    let made: Made = find::server(&args.at)?.post(&["jobs"], &new).await?;
+    let made: MadeJob = find::server(&args.at)?.post(&["jobs"], &new).await?;
     if args.json {
         table::json(&made)?;
     } else {

@@ -1,13 +1,13 @@
 //! `job_runner jobs`
 
 use super::args::List;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::table::{json, local, or_dash, table};
 use super::{find, pages};
-use crate::wire::operator::{Job, Jobs};
+use crate::wire::operator::{JobInfo, JobList};
 
-pub async fn run(args: List) -> Result<u8, Failure> {
-    let answer: Jobs = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
+pub async fn run(args: List) -> Result<u8, CommandFailure> {
+    let answer: JobList = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {
@@ -17,7 +17,7 @@ pub async fn run(args: List) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-fn row(job: &Job) -> [String; 7] {
+fn row(job: &JobInfo) -> [String; 7] {
     let last = job.last_run.zip(job.last_state).map(|(run, state)| format!("{run} {}", state.word()));
     [
         job.id.to_string(),

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::args::Kill;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, table};
-use crate::wire::operator::Stopped;
+use crate::wire::operator::ScheduleStop;
 
-pub async fn run(args: Kill) -> Result<u8, Failure> {
-    let stopped: Stopped = find::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
+pub async fn run(args: Kill) -> Result<u8, CommandFailure> {
+    let stopped: ScheduleStop =
+        find::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
     if args.json {
         table::json(&stopped)?;
         return Ok(OK);

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use super::args::Logs;
-use super::client::Client;
-use super::exit::{FAILURE, Failure, OK, written};
+use super::args::LogsArgs;
+use super::client::OperatorClient;
+use super::exit::{CommandFailure, FAILURE, OK, written};
 use super::find;
-use super::watch::{Seen, Watch};
-use crate::wire::operator::{Run, Runs};
+use super::watch::{Watch, WatchEvent};
+use crate::wire::operator::{RunInfo, RunList};
 use crate::wire::reference::Reference;
 
-pub async fn run(args: Logs) -> Result<u8, Failure> {
+pub async fn run(args: LogsArgs) -> Result<u8, CommandFailure> {
     let client = find::server(&args.at)?;
     let run = which(&client, &args).await?;
     if !args.follow {
@@ -26,20 +26,20 @@ pub async fn run(args: Logs) -> Result<u8, Failure> {
     let mut watch = Watch::new(client, run);
     loop {
         match watch.next().await? {
-            Seen::Run(run) if !run.state.is_over() => watch.say_waits(&run),
-            Seen::Log => {}
-            Seen::Run(_) | Seen::Closed => return watch.conclude(OK),
+            WatchEvent::Run(run) if !run.state.is_over() => watch.say_waits(&run),
+            WatchEvent::Log => {}
+            WatchEvent::Run(_) | WatchEvent::Closed => return watch.conclude(OK),
         }
     }
 }
 
 /// The run of that id, or the latest of a job of that title. A number is a run where there is one: whoever was told of a
 /// run reads its log, whatever jobs are called.
-async fn which(client: &Client, args: &Logs) -> Result<i64, Failure> {
+async fn which(client: &OperatorClient, args: &LogsArgs) -> Result<i64, CommandFailure> {
     let name = args.run.as_str();
     match Reference::parse(name) {
         Reference::Id(run) => return Ok(run),
-        Reference::Number(run) => match client.get::<Run>(&["runs", name], &[]).await {
+        Reference::Number(run) => match client.get::<RunInfo>(&["runs", name], &[]).await {
             Err(failure) if failure.code == FAILURE => {
                 let titled = latest(client, args).await.ok().flatten();
                 return titled.filter(|found| found.title == name).map(|found| found.id).ok_or(failure);
@@ -48,13 +48,13 @@ async fn which(client: &Client, args: &Logs) -> Result<i64, Failure> {
         },
         Reference::Title(_) => {}
     }
-    let none = || Failure::new(FAILURE, format!("no run of {name} has begun yet"));
+    let none = || CommandFailure::new(FAILURE, format!("no run of {name} has begun yet"));
     latest(client, args).await?.map(|run| run.id).ok_or_else(none)
 }
 
 /// The latest run of a job that has begun or, if it is to be followed, is due: what was just asked for may wait.
-async fn latest(client: &Client, args: &Logs) -> Result<Option<Run>, Failure> {
+async fn latest(client: &OperatorClient, args: &LogsArgs) -> Result<Option<RunInfo>, CommandFailure> {
     let which = if args.follow { "due" } else { "begun" };
-    let runs: Runs = client.get(&["runs"], &[("job", &args.run), (which, "true"), ("limit", "1")]).await?;
+    let runs: RunList = client.get(&["runs"], &[("job", &args.run), (which, "true"), ("limit", "1")]).await?;
     Ok(runs.runs.into_iter().next())
 }

@@ -36,14 +36,14 @@ mod zone;
 
 use std::future::Future;
 
-use args::{Args, Command};
+use args::{Command, CommandLine};
 use clap::Parser;
-use exit::Failure;
+use exit::CommandFailure;
 
 /// Does what the command line of this process says, and answers with the exit code.
 #[must_use]
 pub fn main() -> u8 {
-    let args = match Args::try_parse() {
+    let args = match CommandLine::try_parse() {
         Ok(args) => args,
         Err(e) => return help_or_usage(&e),
     };
@@ -66,7 +66,7 @@ fn help_or_usage(said: &clap::Error) -> u8 {
     }
 }
 
-fn carry_out(args: Args) -> Result<u8, Failure> {
+fn carry_out(args: CommandLine) -> Result<u8, CommandFailure> {
     match args.command {
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Standalone(args) => on_runtime(standalone::run(args)),
@@ -87,9 +87,10 @@ fn carry_out(args: Args) -> Result<u8, Failure> {
 }
 
 /// Works on a runtime of its own, which nothing outlives.
-fn on_runtime(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+fn on_runtime(work: impl Future<Output = Result<u8, CommandFailure>>) -> Result<u8, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new(exit::FAILURE, format!("the runtime cannot be started: {e}")))?;
+    let runtime =
+        runtime.map_err(|e| CommandFailure::new(exit::FAILURE, format!("the runtime cannot be started: {e}")))?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
     done

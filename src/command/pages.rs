@@ -1,8 +1,8 @@
 //! Lists are read page by page, as far as they are wanted.
 
-use super::client::Client;
-use super::exit::{Failure, say};
-use crate::wire::operator::{Jobs, Runs, Workers};
+use super::client::OperatorClient;
+use super::exit::{CommandFailure, say};
+use crate::wire::operator::{JobList, RunList, WorkerList};
 
 #[cfg(test)]
 mod tests;
@@ -52,15 +52,15 @@ macro_rules! page {
     };
 }
 
-page!(Jobs, jobs);
-page!(Runs, runs);
-page!(Workers, workers);
+page!(JobList, jobs);
+page!(RunList, runs);
+page!(WorkerList, workers);
 
 /// Reads a list up to a limit, and says on stderr where there is more.
 ///
 /// # Errors
 /// What is wrong with the server or what was asked.
-pub async fn read<P: Page>(client: &Client, query: &[(&str, &str)], limit: u32) -> Result<P, Failure> {
+pub async fn read<P: Page>(client: &OperatorClient, query: &[(&str, &str)], limit: u32) -> Result<P, CommandFailure> {
     let limit = limit.min(MOST);
     let mut list: Option<P> = None;
     loop {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::exit::{Failure, NO_INPUT};
+use super::exit::{CommandFailure, NO_INPUT};
 
 /// The longest script, in bytes: a server takes no longer one.
 const LONGEST: u64 = 2 * 1024 * 1024;
@@ -11,9 +11,9 @@ const LONGEST: u64 = 2 * 1024 * 1024;
 const STDIN: &str = "stdin";
 
 /// Reads a file, or stdin if it is `-`.
-pub fn read(path: &Path) -> Result<String, Failure> {
-    let unreadable = |e: std::io::Error| Failure::new(NO_INPUT, format!("{}: {e}", path.display()));
-    let wrong = |what: &str| Failure::new(NO_INPUT, format!("{}: {what}", path.display()));
+pub fn read(path: &Path) -> Result<String, CommandFailure> {
+    let unreadable = |e: std::io::Error| CommandFailure::new(NO_INPUT, format!("{}: {e}", path.display()));
+    let wrong = |what: &str| CommandFailure::new(NO_INPUT, format!("{}: {what}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;

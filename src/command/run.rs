@@ -1,37 +1,43 @@
 //! `job_runner run`: at the server that is configured, or at one that is brought along.
 
-use super::args::Run as Args;
-use super::client::Client;
+use super::args::RunArgs as Args;
+use super::client::OperatorClient;
 use super::embedded::{Embedded, Habits};
-use super::exit::{BY_SIGNAL, CANNOT_CREATE, FAILURE, Failure, OK, UNAVAILABLE, print, say};
+use super::exit::{BY_SIGNAL, CANNOT_CREATE, CommandFailure, FAILURE, OK, UNAVAILABLE, print, say};
 use super::scratch::Scratch;
 use super::table::{between, shown};
-use super::wake::Signals;
-use super::watch::{Seen, Watch, exit_code};
+use super::wake::CommandSignals;
+use super::watch::{Watch, WatchEvent, exit_code};
 use super::{find, ports, reading};
 use crate::server;
-use crate::wire::operator::{Run, State, Stopped, Submit};
+use crate::wire::operator::{RunInfo, RunStateName, ScheduleStop, Submit};
 
 /// What the worker that is brought along does.
 const HABITS: Habits = Habits { concurrent_jobs: 1, log_update_interval: "0.1" };
 
-pub async fn run(args: Args) -> Result<u8, Failure> {
+pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     let title = reading::title(args.name.as_deref(), &args.script);
     let submit = Submit { title, script: reading::read(&args.script)?, timeout: args.timeout, pool: args.pool.clone() };
-    let signals = Signals::listen().map_err(|e| Failure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    let signals =
+        CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
     match find::configured(&args.at)? {
         Some(client) => there(&client, &submit, &args, signals).await,
         None if args.detach => {
             let what = "--detach needs a server that stays: start one with `job_runner standalone`";
-            Err(Failure::new(UNAVAILABLE, what))
+            Err(CommandFailure::new(UNAVAILABLE, what))
         }
         None => here(&submit, &args, signals).await,
     }
 }
 
 /// At a server that is there.
-async fn there(client: &Client, submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, Failure> {
-    let run: Run = client.post(&["runs"], submit).await?;
+async fn there(
+    client: &OperatorClient,
+    submit: &Submit,
+    args: &Args,
+    mut signals: CommandSignals,
+) -> Result<u8, CommandFailure> {
+    let run: RunInfo = client.post(&["runs"], submit).await?;
     if args.detach {
         print(&format!("{}\n", run.id))?;
         return Ok(OK);
@@ -43,9 +49,9 @@ async fn there(client: &Client, submit: &Submit, args: &Args, mut signals: Signa
 }
 
 /// At a server and a worker that live as long as this.
-async fn here(submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, Failure> {
-    let scratch =
-        Scratch::new().map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", std::env::temp_dir().display())))?;
+async fn here(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Result<u8, CommandFailure> {
+    let scratch = Scratch::new()
+        .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", std::env::temp_dir().display())))?;
     let settings = server::Settings {
         http: ports::FREE,
         broadcaster: ports::FREE,
@@ -56,7 +62,7 @@ async fn here(submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, 
     let client = embedded.client()?;
     let done = async {
         embedded.await_worker().await;
-        let run: Run = client.post(&["runs"], submit).await?;
+        let run: RunInfo = client.post(&["runs"], submit).await?;
         watch(&client, run.id, args.quiet, &mut signals).await
     };
     let done = done.await;
@@ -68,7 +74,12 @@ async fn here(submit: &Submit, args: &Args, mut signals: Signals) -> Result<u8, 
 }
 
 /// Prints its log until it is over. A signal kills it, a second one ends this at once.
-async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) -> Result<u8, Failure> {
+async fn watch(
+    client: &OperatorClient,
+    run: i64,
+    quiet: bool,
+    signals: &mut CommandSignals,
+) -> Result<u8, CommandFailure> {
     let mut watch = Watch::new(client.clone(), run);
     let mut asked = None;
     loop {
@@ -78,11 +89,11 @@ async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) ->
                 if let Some(first) = asked.replace(signal) {
                     return Ok(BY_SIGNAL + first);
                 }
-                let _: Stopped = client.post(&["runs", &run.to_string(), "kill"], &serde_json::json!({})).await?;
+                let _: ScheduleStop = client.post(&["runs", &run.to_string(), "kill"], &serde_json::json!({})).await?;
                 continue;
             }
         };
-        let Seen::Run(run) = seen else { continue };
+        let WatchEvent::Run(run) = seen else { continue };
         if !run.state.is_over() {
             if !quiet {
                 watch.say_waits(&run);
@@ -93,20 +104,20 @@ async fn watch(client: &Client, run: i64, quiet: bool, signals: &mut Signals) ->
             say(verdict(&run));
         }
         return watch.conclude(match asked {
-            Some(signal) if run.state == State::Killed => BY_SIGNAL + signal,
+            Some(signal) if run.state == RunStateName::Killed => BY_SIGNAL + signal,
             _ => exit_code(&run),
         });
     }
 }
 
 /// How it ended, in words.
-fn verdict(run: &Run) -> String {
+fn verdict(run: &RunInfo) -> String {
     let how = match (run.state, run.exit_code, run.exit_signal) {
-        (State::Failed, Some(code), _) => format!("failed with exit code {code}"),
-        (State::Failed, None, Some(signal)) => format!("was ended by signal {signal}"),
-        (State::TimedOut, ..) => "took too long and was killed".to_owned(),
-        (State::Killed, ..) => "was killed".to_owned(),
-        (State::Lost, ..) => "was lost with its worker".to_owned(),
+        (RunStateName::Failed, Some(code), _) => format!("failed with exit code {code}"),
+        (RunStateName::Failed, None, Some(signal)) => format!("was ended by signal {signal}"),
+        (RunStateName::TimedOut, ..) => "took too long and was killed".to_owned(),
+        (RunStateName::Killed, ..) => "was killed".to_owned(),
+        (RunStateName::Lost, ..) => "was lost with its worker".to_owned(),
         (state, ..) => state.word().to_owned(),
     };
     let took = between(run.started.as_deref(), run.ended.as_deref()).map(|took| format!(" after {took}"));

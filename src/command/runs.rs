@@ -1,17 +1,17 @@
 //! `job_runner runs`
 
-use super::args::Runs as Args;
-use super::exit::{Failure, OK, print};
+use super::args::RunsArgs as Args;
+use super::exit::{CommandFailure, OK, print};
 use super::table::{between, json, local, or_dash, table};
 use super::{find, pages};
-use crate::wire::operator::{Run, Runs};
+use crate::wire::operator::{RunInfo, RunList};
 
-pub async fn run(args: Args) -> Result<u8, Failure> {
+pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     let with = args.with.map(|run| run.to_string());
     let mut query: Vec<_> = args.job.as_deref().map(|job| ("job", job)).into_iter().collect();
     query.extend(with.as_deref().map(|run| ("with", run)));
     query.extend(args.planned.then_some(("planned", "true")));
-    let answer: Runs = pages::read(&find::server(&args.at)?, &query, args.limit).await?;
+    let answer: RunList = pages::read(&find::server(&args.at)?, &query, args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {
@@ -21,7 +21,7 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-fn row(run: &Run) -> [String; 7] {
+fn row(run: &RunInfo) -> [String; 7] {
     let exit = match (run.exit_code, run.exit_signal) {
         (Some(code), _) => Some(code.to_string()),
         (None, Some(signal)) => Some(format!("signal {signal}")),

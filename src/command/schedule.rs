@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::args::OneJob;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, table};
-use crate::wire::operator::Run;
+use crate::wire::operator::RunInfo;
 
-pub async fn run(args: OneJob) -> Result<u8, Failure> {
-    let run: Run = find::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
+pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
+    let run: RunInfo = find::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
     if args.json {
         table::json(&run)?;
     } else {

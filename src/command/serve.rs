@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::args::Serve as Args;
 use super::embedded::failure;
-use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
+use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
 use crate::config::{self, LoadedServer, Surroundings, load_server};
-use crate::daemon::{Level, PidFile, Signals, Wish, give_back_large_pieces, start_log};
+use crate::daemon::{DaemonSignals, Level, PidFile, SignalRequest, give_back_large_pieces, start_log};
 use crate::server::Server;
 use crate::server::http::raise_descriptor_limit;
 
-pub fn run(args: &Args) -> Result<u8, Failure> {
+pub fn run(args: &Args) -> Result<u8, CommandFailure> {
     // Before secrets are read: no core is written of us, and nobody of our user looks into our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
     let loaded = match load(&args.config) {
@@ -37,15 +37,15 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     super::on_runtime(serve(loaded, args, level))
 }
 
-fn load(path: &Path) -> Result<LoadedServer, config::Failure> {
+fn load(path: &Path) -> Result<LoadedServer, config::ConfigFailure> {
     load_server(path, &Surroundings::of_process())
 }
 
-async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8, Failure> {
-    let mut signals =
-        Signals::listen().map_err(|e| Failure::new(super::exit::FAILURE, format!("signals cannot be heard: {e}")))?;
+async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8, CommandFailure> {
+    let mut signals = DaemonSignals::listen()
+        .map_err(|e| CommandFailure::new(super::exit::FAILURE, format!("signals cannot be heard: {e}")))?;
     let pid_file = loaded.settings.pid_file.as_deref().map(PidFile::write).transpose();
-    let _pid_file = pid_file.map_err(|e| Failure::new(CANNOT_CREATE, e))?;
+    let _pid_file = pid_file.map_err(|e| CommandFailure::new(CANNOT_CREATE, e))?;
     let server = Server::start(loaded.settings.server.clone()).await.map_err(|e| failure(&e))?;
     tracing::info!(
         target: "job_runner.server",
@@ -56,9 +56,9 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     );
     loop {
         match signals.next().await {
-            Wish::Terminate | Wish::HandOver => break,
-            Wish::Reload => loaded = reload(loaded, args, &level),
-            Wish::Dump => {}
+            SignalRequest::Terminate | SignalRequest::HandOver => break,
+            SignalRequest::Reload => loaded = reload(loaded, args, &level),
+            SignalRequest::Dump => {}
         }
     }
     server.stop().await;

@@ -4,13 +4,13 @@ use chrono::Utc;
 
 use super::args::Standalone as Args;
 use super::embedded::{Embedded, Habits, url};
-use super::exit::{FAILURE, Failure, OK, print, say};
-use super::wake::Signals;
+use super::exit::{CommandFailure, FAILURE, OK, print, say};
+use super::wake::CommandSignals;
 use super::{ports, worker, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
 use crate::server::model::{Schedule, Unit};
-use crate::server::store::{Named, Names, NewJob, NewRun, Place, StoreError};
+use crate::server::store::{NewJob, NewRun, PlaceIds, PlaceName, PlaceNames, StoreError};
 use crate::server::{self};
 use crate::wire::operator::DEFAULT;
 
@@ -30,13 +30,14 @@ date
 /// What is kept with the data once it was brought along: whoever removed it does not get it again.
 const SEEDED: &str = "example_seeded";
 
-pub async fn run(args: Args) -> Result<u8, Failure> {
+pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     if !args.listen.ip().is_loopback() {
         let what = format!("--listen {}: standalone is for this machine alone; 127.0.0.1 is allowed", args.listen);
-        return Err(Failure::new(2, what));
+        return Err(CommandFailure::new(2, what));
     }
     start_log(args.log_format, args.log_level);
-    let mut signals = Signals::listen().map_err(|e| Failure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    let mut signals =
+        CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
     let settings = server::Settings {
         http: args.listen,
         time_zone: zone::of_machine(),
@@ -44,19 +45,19 @@ pub async fn run(args: Args) -> Result<u8, Failure> {
     };
     let habits = Habits { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };
     let embedded = Embedded::start(settings.clone(), habits).await?;
-    for (wanted, got) in ports::moved(&settings, &embedded.server().office().settings) {
+    for (wanted, got) in ports::moved(&settings, &embedded.server().app_state().settings) {
         say(format_args!("port {wanted} is taken; port {got} is used in its place"));
     }
-    seed(embedded.server()).await.map_err(|e| Failure::of(FAILURE, &e))?;
+    seed(embedded.server()).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
     announce(&args, embedded.server())?;
     attend(embedded, &mut signals).await
 }
 
-fn announce(args: &Args, server: &Server) -> Result<(), Failure> {
+fn announce(args: &Args, server: &Server) -> Result<(), CommandFailure> {
     if worker::is_readable_by_others() {
         say("the file that this is written to can be read by others, and gets the operator's token: chmod 600 it");
     }
-    let (base, token) = (url(server)?, server.office().token.expose());
+    let (base, token) = (url(server)?, server.app_state().token.expose());
     print(&format!(
         "Job Runner works in {}. Its page:\n\n    {base}login?token={token}\n\n\
          In another terminal here: job_runner jobs, runs, logs, run SCRIPT, job add SCRIPT. Ctrl-C ends it.\n",
@@ -66,15 +67,15 @@ fn announce(args: &Args, server: &Server) -> Result<(), Failure> {
 
 /// An example that runs at once, and every hour.
 async fn seed(server: &Server) -> Result<(), StoreError> {
-    let store = &server.office().store;
+    let store = &server.app_state().store;
     if store.setting(SEEDED).await?.is_some() {
         return Ok(());
     }
-    let project = Named::Default(PROJECT);
+    let project = PlaceName::Default(PROJECT);
     store.add_template(project, TEMPLATE, BODY).await?;
-    let names = Names { project, template: Named::Present(TEMPLATE), pool: Named::Default(DEFAULT) };
+    let names = PlaceNames { project, template: PlaceName::Present(TEMPLATE), pool: PlaceName::Default(DEFAULT) };
     let schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
-    let job = |place: Place| NewJob { schedule, ..NewJob::new(JOB, place.template, place.pool, SCRIPT) };
+    let job = |place: PlaceIds| NewJob { schedule, ..NewJob::new(JOB, place.template, place.pool, SCRIPT) };
     let job = store.add_job(&names, job).await?;
     store.new_run(&NewRun::due(job.id, Utc::now())).await?;
     store.set_setting(SEEDED, "yes").await
@@ -82,7 +83,7 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
 
 /// Until the worker was shut down, or signals let us leave: the first drains, the second ends the runs, the third leaves
 /// at once.
-async fn attend(embedded: Embedded, signals: &mut Signals) -> Result<u8, Failure> {
+async fn attend(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, CommandFailure> {
     tokio::select! {
         _ = signals.next() => {}
         _ = embedded.worker().asked_to_leave() => {

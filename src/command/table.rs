@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Local};
 use serde::Serialize;
 
-use super::exit::{FAILURE, Failure, print};
+use super::exit::{CommandFailure, FAILURE, print};
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +17,8 @@ const CELL: usize = 60;
 ///
 /// # Errors
 /// That it cannot be written.
-pub fn json(answer: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(answer).map_err(|e| Failure::of(FAILURE, &e))?;
+pub fn json(answer: &impl Serialize) -> Result<(), CommandFailure> {
+    let text = serde_json::to_string_pretty(answer).map_err(|e| CommandFailure::of(FAILURE, &e))?;
     print(&format!("{text}\n"))
 }
 

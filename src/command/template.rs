@@ -1,14 +1,14 @@
 //! `job_runner template add`
 
-use super::args::{Template, TemplateAdd};
-use super::exit::{Failure, OK, print};
+use super::args::{TemplateAdd, TemplateArgs};
+use super::exit::{CommandFailure, OK, print};
 use super::{find, reading, table};
-use crate::wire::operator::{Made, NewTemplate};
+use crate::wire::operator::{MadeJob, NewTemplateRequest};
 
-pub async fn run(args: Template) -> Result<u8, Failure> {
-    let Template::Add(TemplateAdd { name, file, project, json, at }) = args;
-    let new = NewTemplate { title: name, body: reading::read(&file)?, project };
-    let made: Made = find::server(&at)?.post(&["templates"], &new).await?;
+pub async fn run(args: TemplateArgs) -> Result<u8, CommandFailure> {
+    let TemplateArgs::Add(TemplateAdd { name, file, project, json, at }) = args;
+    let new = NewTemplateRequest { title: name, body: reading::read(&file)?, project };
+    let made: MadeJob = find::server(&at)?.post(&["templates"], &new).await?;
     if json {
         table::json(&made)?;
     } else {

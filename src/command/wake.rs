@@ -5,13 +5,13 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Those that are followed: whatever was ignored when the process started, as `nohup` and `&` have it, stays ignored.
-pub struct Signals {
+pub struct CommandSignals {
     int: Option<Signal>,
     term: Option<Signal>,
     hup: Option<Signal>,
 }
 
-impl Signals {
+impl CommandSignals {
     /// # Errors
     /// What the system says.
     pub fn listen() -> io::Result<Self> {

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::args::OneJob;
-use super::exit::{Failure, OK, print};
+use super::exit::{CommandFailure, OK, print};
 use super::find;
 use super::table::{json, local, or_dash, shown, table};
-use crate::wire::operator::{Fact, Why};
+use crate::wire::operator::{DueTimeFact, WhyAnswer};
 
-pub async fn run(args: OneJob) -> Result<u8, Failure> {
-    let why: Why = find::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
+pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
+    let why: WhyAnswer = find::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
     if args.json {
         json(&why)?;
     } else {
@@ -18,7 +18,7 @@ pub async fn run(args: OneJob) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-fn text(why: &Why) -> String {
+fn text(why: &WhyAnswer) -> String {
     let job = &why.job;
     let mut text = format!("job {} ({})", job.id, shown(&job.title));
     if let Some(schedule) = &job.schedule {
@@ -36,6 +36,6 @@ fn text(why: &Why) -> String {
     text
 }
 
-fn row(fact: &Fact) -> [String; 4] {
+fn row(fact: &DueTimeFact) -> [String; 4] {
     [local(&fact.due), fact.what.clone(), or_dash(fact.run.map(|run| run.to_string())), fact.reason.clone()]
 }

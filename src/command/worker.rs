@@ -7,20 +7,20 @@ use std::path::PathBuf;
 
 use nix::sys::stat::{Mode, SFlag, fstat};
 
-use super::args::{Worker, WorkerAdd};
-use super::exit::{CANNOT_CREATE, Failure, OK, print, say};
+use super::args::{WorkerAdd, WorkerArgs};
+use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
 use super::{find, table};
-use crate::server::enrol;
-use crate::wire::operator::{MadeWorker, NewWorker};
+use crate::server::worker_file;
+use crate::wire::operator::{MadeWorker, NewWorkerRequest};
 
-pub async fn run(args: Worker) -> Result<u8, Failure> {
-    let Worker::Add(WorkerAdd { name, pool, output, json, at }) = args;
+pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {
+    let WorkerArgs::Add(WorkerAdd { name, pool, output, json, at }) = args;
     let client = find::server(&at)?;
     // Before there is a worker: its secret is told once.
     let file = output.map(SecretFile::create).transpose()?;
     let is_printed = json || file.is_none();
-    let made: MadeWorker = client.post(&["workers"], &NewWorker { title: name, pool }).await?;
-    let ini = enrol::ini(&made, client.base());
+    let made: MadeWorker = client.post(&["workers"], &NewWorkerRequest { title: name, pool }).await?;
+    let ini = worker_file::ini(&made, client.base());
     match file {
         _ if json => table::json(&made)?,
         Some(file) => file.keep(&ini)?,
@@ -41,15 +41,15 @@ struct SecretFile {
 }
 
 impl SecretFile {
-    fn create(path: PathBuf) -> Result<Self, Failure> {
+    fn create(path: PathBuf) -> Result<Self, CommandFailure> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", path.display())))?;
+        let file = file.map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", path.display())))?;
         Ok(Self { path, file, is_kept: false })
     }
 
-    fn keep(mut self, text: &str) -> Result<(), Failure> {
+    fn keep(mut self, text: &str) -> Result<(), CommandFailure> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
-        written.map_err(|e| Failure::new(CANNOT_CREATE, format!("{}: {e}", self.path.display())))?;
+        written.map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", self.path.display())))?;
         self.is_kept = true;
         Ok(())
     }

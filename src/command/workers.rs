@@ -1,23 +1,23 @@
 //! `job_runner workers`
 
-use super::args::{Act, ActOn, List, On, WakeUp, Workers as Args};
-use super::exit::{FAILURE, Failure, OK, print, say};
+use super::args::{ActArgs, ActOn, List, On, WakeUp, WorkersArgs as Args};
+use super::exit::{CommandFailure, FAILURE, OK, print, say};
 use super::table::{json, local, or_dash, shown, table};
 use super::{find, pages};
-use crate::wire::operator::{self, Acted, Action, Worker, WorkerActed, WorkerRequest, Workers};
+use crate::wire::operator::{self, Acted, ActionName, CommandInfo, WorkerActed, WorkerInfo, WorkerList};
 
-pub async fn run(args: Args) -> Result<u8, Failure> {
+pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     match args.act {
         None => list(args.list).await,
-        Some(Act::Shutdown(ActOn { now, on })) => act(Action::Shutdown, now, on).await,
-        Some(Act::Restart(ActOn { now, on })) => act(Action::Restart, now, on).await,
-        Some(Act::Sleep(ActOn { now, on })) => act(Action::Sleep, now, on).await,
-        Some(Act::Wake(WakeUp { on })) => act(Action::Wake, false, on).await,
+        Some(ActArgs::Shutdown(ActOn { now, on })) => act(ActionName::Shutdown, now, on).await,
+        Some(ActArgs::Restart(ActOn { now, on })) => act(ActionName::Restart, now, on).await,
+        Some(ActArgs::Sleep(ActOn { now, on })) => act(ActionName::Sleep, now, on).await,
+        Some(ActArgs::Wake(WakeUp { on })) => act(ActionName::Wake, false, on).await,
     }
 }
 
-async fn list(args: List) -> Result<u8, Failure> {
-    let answer: Workers = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
+async fn list(args: List) -> Result<u8, CommandFailure> {
+    let answer: WorkerList = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {
@@ -36,7 +36,7 @@ async fn list(args: List) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-fn row(worker: &Worker) -> [String; 11] {
+fn row(worker: &WorkerInfo) -> [String; 11] {
     let request = worker.request.as_ref().filter(|request| request.is_open());
     [
         worker.id.to_string(),
@@ -53,21 +53,21 @@ fn row(worker: &Worker) -> [String; 11] {
     ]
 }
 
-fn seats(worker: &Worker) -> Option<String> {
+fn seats(worker: &WorkerInfo) -> Option<String> {
     let seats = worker.seats?;
     Some(worker.free.map_or_else(|| seats.to_string(), |free| format!("{free} of {seats} free")))
 }
 
-fn requested(request: &WorkerRequest) -> String {
+fn requested(request: &CommandInfo) -> String {
     format!("{} by {} at {}", wish(request.action, request.now), request.by, local(&request.at))
 }
 
-fn wish(action: Action, now: bool) -> String {
+fn wish(action: ActionName, now: bool) -> String {
     if now { format!("{} now", action.word()) } else { action.word().to_owned() }
 }
 
-async fn act(action: Action, now: bool, on: On) -> Result<u8, Failure> {
-    let act = operator::Act { workers: on.workers, action, now, by: Some(who()), reason: on.reason };
+async fn act(action: ActionName, now: bool, on: On) -> Result<u8, CommandFailure> {
+    let act = operator::ActionRequest { workers: on.workers, action, now, by: Some(who()), reason: on.reason };
     let acted: Acted = find::server(&on.at)?.post(&["workers", "act"], &act).await?;
     if on.json {
         json(&acted)?;
@@ -86,7 +86,7 @@ async fn act(action: Action, now: bool, on: On) -> Result<u8, Failure> {
     Ok(code)
 }
 
-fn what(acted: &WorkerActed, action: Action, now: bool) -> String {
+fn what(acted: &WorkerActed, action: ActionName, now: bool) -> String {
     let title = acted.worker.as_ref().map_or(&acted.named, |worker| &worker.title);
     let state = acted.worker.as_ref().map_or("", |worker| worker.state.word());
     let wish = wish(action, now);

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use url::{Host, Url};
 
-use super::value::{Wrong, quoted};
+use super::value::{WrongValue, quoted};
 
 const HOST: &str = "allowed is a host name or an address alone, without scheme, port and path";
 const BASE: &str = "allowed is http:// or https://, a host and perhaps a port";
@@ -12,18 +12,18 @@ const SOCKET: &str = "allowed is a ws:// or wss:// URL without user, password an
 const RESOURCE: &str = "allowed is a path such as /api/v1/run/";
 
 /// A host that can stand between `tcp://` and `:port`: an IPv6 address gets its brackets.
-pub fn host(text: &str) -> Result<String, Wrong> {
+pub fn host(text: &str) -> Result<String, WrongValue> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Wrong::new("is empty", HOST));
+        return Err(WrongValue::new("is empty", HOST));
     }
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Ok(format!("[{address}]"));
     }
     match Host::parse(text) {
-        Ok(Host::Domain(name)) if !is_name(&name) => Err(Wrong::new(format!("{} is no host", quoted(text)), HOST)),
+        Ok(Host::Domain(name)) if !is_name(&name) => Err(WrongValue::new(format!("{} is no host", quoted(text)), HOST)),
         Ok(host) => Ok(host.to_string()),
-        Err(_) => Err(Wrong::new(format!("{} is no host", quoted(text)), HOST)),
+        Err(_) => Err(WrongValue::new(format!("{} is no host", quoted(text)), HOST)),
     }
 }
 
@@ -33,28 +33,28 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The API's URL as it was written: resource paths are joined to this one.
-pub fn base_url(text: &str) -> Result<Url, Wrong> {
+pub fn base_url(text: &str) -> Result<Url, WrongValue> {
     web_url(text, ["http", "https"], BASE)
 }
 
 /// A WebSocket server's URL.
-pub fn socket_url(text: &str) -> Result<Url, Wrong> {
+pub fn socket_url(text: &str) -> Result<Url, WrongValue> {
     let url = web_url(text, ["ws", "wss"], SOCKET)?;
     if url.fragment().is_some() {
-        return Err(Wrong::new(format!("{} has a fragment", quoted(text)), SOCKET));
+        return Err(WrongValue::new(format!("{} has a fragment", quoted(text)), SOCKET));
     }
     Ok(url)
 }
 
 /// A URL with a password in it is refused without being repeated: messages end up in logs.
-fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, Wrong> {
+fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, WrongValue> {
     let text = text.trim();
     let wrong = |what: &str| {
         let shown = if text.contains('@') { "the value".to_owned() } else { quoted(text) };
-        Err(Wrong::new(format!("{shown} {what}"), allowed))
+        Err(WrongValue::new(format!("{shown} {what}"), allowed))
     };
     if text.is_empty() {
-        return Err(Wrong::new("is empty", allowed));
+        return Err(WrongValue::new("is empty", allowed));
     }
     // The parser of URLs would remove them without a word.
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
@@ -94,11 +94,11 @@ pub fn has_more_than_origin(url: &Url) -> bool {
 
 /// The path that `urljoin` makes of the base and a resource URI, with a slash at its end: the run's
 /// id is put right after it. The requests are signed, so none may go to another server.
-pub fn resource(text: &str, base: &Url) -> Result<String, Wrong> {
+pub fn resource(text: &str, base: &Url) -> Result<String, WrongValue> {
     let text = text.trim();
-    let wrong = |what: &str| Err(Wrong::new(format!("{} {what}", quoted(text)), RESOURCE));
+    let wrong = |what: &str| Err(WrongValue::new(format!("{} {what}", quoted(text)), RESOURCE));
     if text.is_empty() {
-        return Err(Wrong::new("is empty", RESOURCE));
+        return Err(WrongValue::new("is empty", RESOURCE));
     }
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return wrong("has a space or a line break in it");

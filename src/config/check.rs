@@ -10,11 +10,11 @@ use super::address;
 use super::findings::{Findings, Texts};
 use super::redact::{self, Named};
 use super::surroundings::Surroundings;
-use super::value::{self, Wrong};
+use super::value::{self, WrongValue};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
 use crate::report::Durability;
-use crate::run::{ApiKey, IncompleteRuns, Leftovers, Secret};
+use crate::run::{ApiKey, IncompleteRuns, LeftoverPolicy, Secret};
 use crate::{daemon, execution, intake, report, rest, source};
 
 /// More than this of a log would only be carried around; more is cut to it.
@@ -67,7 +67,7 @@ pub(super) struct Check<'a> {
 
 impl Check<'_> {
     /// The parsed value of a key; a key without a usable text was told of before.
-    pub fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, WrongValue>) -> Option<T> {
         let given = self.given.get(key)?;
         match parse(&given.text) {
             Ok(value) => Some(value),
@@ -186,13 +186,13 @@ impl Check<'_> {
     fn api_key(&mut self) -> Option<ApiKey> {
         self.take("api_key", |text| {
             let allowed = "allowed are 1 to 255 bytes without colons, spaces and control characters";
-            ApiKey::parse(text).map_err(|what| Wrong::new(what, allowed))
+            ApiKey::parse(text).map_err(|what| WrongValue::new(what, allowed))
         })
     }
 
     fn secret(&mut self) -> Option<Secret> {
         let secret = self.take("secret", |text| match text {
-            "" => Err(Wrong::new("is empty", "allowed is any text")),
+            "" => Err(WrongValue::new("is empty", "allowed is any text")),
             text => Ok(text.to_owned()),
         })?;
         if !secret.is_ascii() {
@@ -244,7 +244,7 @@ impl Check<'_> {
         let script_temp_path = self.path("script_temp_path");
         let kill_grace = self.seconds("kill_grace", 0.0, DAY);
         let linger = self.seconds("linger", 0.0, DAY);
-        let choices = [("keep", Leftovers::Keep), ("stop", Leftovers::Stop)];
+        let choices = [("keep", LeftoverPolicy::Keep), ("stop", LeftoverPolicy::Stop)];
         let leftovers = self.take("leftovers", |text| value::choice(text, &choices));
         let run_timeout = self.optional_seconds("run_timeout");
         let choices = [("inherit", Environment::Inherit), ("clean", Environment::Clean)];

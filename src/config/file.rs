@@ -15,7 +15,7 @@ const BOM: &str = "\u{feff}";
 
 /// Why a file was not read.
 #[derive(Debug, Error)]
-pub enum Unreadable {
+pub enum UnreadableFile {
     /// It is not there, or not for us.
     #[error("cannot be read: {0}")]
     Open(#[from] io::Error),
@@ -60,7 +60,7 @@ impl NoText {
 
 /// What was in a file.
 #[derive(Debug)]
-pub struct Content {
+pub struct FileContent {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Whether others than its owner may read it.
@@ -68,20 +68,20 @@ pub struct Content {
 }
 
 /// Reads a file without ever waiting for one: a pipe is opened without blocking, then refused.
-pub fn read(path: &Path) -> Result<Content, Unreadable> {
+pub fn read(path: &Path) -> Result<FileContent, UnreadableFile> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(Unreadable::NotRegular);
+        return Err(UnreadableFile::NotRegular);
     }
     let bytes = bounded(&file)?;
-    Ok(Content { bytes, exposed: metadata.permissions().mode() & 0o044 != 0 })
+    Ok(FileContent { bytes, exposed: metadata.permissions().mode() & 0o044 != 0 })
 }
 
-fn bounded(file: &File) -> Result<Vec<u8>, Unreadable> {
+fn bounded(file: &File) -> Result<Vec<u8>, UnreadableFile> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES { Err(Unreadable::TooLong) } else { Ok(bytes) }
+    if bytes.len() as u64 > MAX_BYTES { Err(UnreadableFile::TooLong) } else { Ok(bytes) }
 }
 
 /// The text without its byte order mark, and whether there was one.

@@ -31,7 +31,7 @@ const NAME: &str = "__name__";
 
 /// A line that is neither comment, section, key nor continuation.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Fault {
+pub enum LineFault {
     /// Python: `MissingSectionHeaderError`. Nothing after this line is read.
     #[error("stands before the first section; every key stands in one")]
     BeforeSection,
@@ -52,7 +52,7 @@ pub struct BadLine {
     /// From 1.
     pub line: usize,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: LineFault,
 }
 
 /// What is legal, and yet may not be what its writer meant.
@@ -78,7 +78,7 @@ pub enum Oddity {
 
 /// One value as it stands in the file, not yet interpolated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub struct RawValue {
     /// The text; continuation lines are joined by newlines.
     pub raw: String,
     /// Where its key stands, from 1.
@@ -91,7 +91,7 @@ pub struct Value {
 #[derive(Clone, Debug, Default)]
 struct Section {
     line: usize,
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, RawValue>,
 }
 
 /// A file as Python 2 would have read it.
@@ -131,7 +131,7 @@ impl Document {
     }
 
     /// The keys that stand in the section itself, with their values.
-    pub fn own_values(&self, section: &str) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn own_values(&self, section: &str) -> impl Iterator<Item = (&str, &RawValue)> {
         self.sections
             .get(section)
             .into_iter()
@@ -146,7 +146,7 @@ impl Document {
 
     /// The value of a key in a section or, failing that, in `DEFAULT`. Keys are lower case.
     #[must_use]
-    pub fn value(&self, section: &str, key: &str) -> Option<&Value> {
+    pub fn value(&self, section: &str, key: &str) -> Option<&RawValue> {
         let own = self.sections.get(section)?;
         own.values.get(key).or_else(|| self.defaults.values.get(key))
     }
@@ -184,7 +184,7 @@ impl Reader {
             return Ok(());
         }
         if self.section.is_none() {
-            self.bad(number, Fault::BeforeSection);
+            self.bad(number, LineFault::BeforeSection);
             return Err(Stop);
         }
         match split(line) {
@@ -194,7 +194,7 @@ impl Reader {
         Ok(())
     }
 
-    fn bad(&mut self, line: usize, fault: Fault) {
+    fn bad(&mut self, line: usize, fault: LineFault) {
         self.document.bad_lines.push(BadLine { line, fault });
     }
 
@@ -214,7 +214,7 @@ impl Reader {
         self.section = Some(Some(name.to_owned()));
     }
 
-    fn values(&mut self) -> Option<&mut BTreeMap<String, Value>> {
+    fn values(&mut self) -> Option<&mut BTreeMap<String, RawValue>> {
         let section = match self.section.as_ref()? {
             None => &mut self.document.defaults,
             Some(name) => self.document.sections.get_mut(name)?,
@@ -267,23 +267,23 @@ fn header(line: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-fn split(line: &str) -> Result<(&str, &str), Fault> {
+fn split(line: &str) -> Result<(&str, &str), LineFault> {
     if line.starts_with(is_space) {
-        return Err(Fault::NothingToContinue);
+        return Err(LineFault::NothingToContinue);
     }
     match line.find(['=', ':']) {
-        None => Err(Fault::NoDelimiter),
-        Some(0) => Err(Fault::NoKey),
+        None => Err(LineFault::NoDelimiter),
+        Some(0) => Err(LineFault::NoKey),
         Some(at) => Ok((line[..at].trim_end_matches(is_space), &line[at + 1..])),
     }
 }
 
-fn first_line(text: &str, line: usize) -> Value {
+fn first_line(text: &str, line: usize) -> RawValue {
     let text = text.trim_start_matches(is_space);
     let cut = comment(text);
     let kept = text[..cut.unwrap_or(text.len())].trim_matches(is_space);
     let raw = if kept == "\"\"" { String::new() } else { kept.to_owned() };
-    Value { raw, line, comment_cut: cut.is_some() }
+    RawValue { raw, line, comment_cut: cut.is_some() }
 }
 
 /// Only the first `;` is looked at, and it must follow a space. Python asks for the character at

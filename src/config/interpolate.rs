@@ -16,7 +16,7 @@ const MAX_LENGTH: usize = 1024 * 1024;
 
 /// Why a value cannot be interpolated.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Fault {
+pub enum InterpolationFault {
     /// Python: `InterpolationMissingOptionError`.
     #[error("refers to %({0})s, which is not set; set it in the same section or in [DEFAULT]")]
     Missing(String),
@@ -35,7 +35,7 @@ pub enum Fault {
 }
 
 /// Fills in `%(name)s`; `lookup` gets lower-case names.
-pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, Fault> {
+pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, InterpolationFault> {
     let mut value = raw.to_owned();
     for _ in 0..MAX_DEPTH {
         if !value.contains("%(") {
@@ -43,7 +43,7 @@ pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> R
         }
         value = format(&lower_names(&value), &lookup)?;
     }
-    if value.contains("%(") { Err(Fault::TooDeep) } else { Ok(value) }
+    if value.contains("%(") { Err(InterpolationFault::TooDeep) } else { Ok(value) }
 }
 
 /// Names are lower-cased in `%(NAME)s` alone; `%(NAME)5s` is looked up as it stands.
@@ -68,7 +68,7 @@ fn lower_names(value: &str) -> String {
 }
 
 /// Python's `format % mapping`.
-fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, Fault> {
+fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, InterpolationFault> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut named = false;
@@ -77,16 +77,16 @@ fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<St
         let (directive, after) = Directive::parse(after)?;
         // Python: "not enough arguments", whatever the conversion.
         if named && directive.name.is_none() && directive.conversion != '%' {
-            return Err(Fault::NotText);
+            return Err(InterpolationFault::NotText);
         }
         named |= directive.name.is_some();
         let value = match directive.name {
-            Some(name) => Some(lookup(name).ok_or_else(|| Fault::Missing(name.to_owned()))?),
+            Some(name) => Some(lookup(name).ok_or_else(|| InterpolationFault::Missing(name.to_owned()))?),
             None => None,
         };
         directive.write(value, &mut out)?;
         if out.len() > MAX_LENGTH {
-            return Err(Fault::TooLong);
+            return Err(InterpolationFault::TooLong);
         }
         rest = after;
     }
@@ -104,10 +104,10 @@ struct Directive<'a> {
 }
 
 impl<'a> Directive<'a> {
-    fn parse(text: &'a str) -> Result<(Self, &'a str), Fault> {
+    fn parse(text: &'a str) -> Result<(Self, &'a str), InterpolationFault> {
         let (name, text) = match text.strip_prefix('(') {
             Some(text) => {
-                let end = closing(text).ok_or(Fault::Broken)?;
+                let end = closing(text).ok_or(InterpolationFault::Broken)?;
                 (Some(&text[..end]), &text[end + 1..])
             }
             None => (None, text),
@@ -120,12 +120,12 @@ impl<'a> Directive<'a> {
             None => (None, text),
         };
         let text = text.strip_prefix(['h', 'l', 'L']).unwrap_or(text);
-        let conversion = text.chars().next().ok_or(Fault::Broken)?;
+        let conversion = text.chars().next().ok_or(InterpolationFault::Broken)?;
         let rest = &text[conversion.len_utf8()..];
         Ok((Self { name, left, width, precision, conversion }, rest))
     }
 
-    fn write(&self, value: Option<&str>, out: &mut String) -> Result<(), Fault> {
+    fn write(&self, value: Option<&str>, out: &mut String) -> Result<(), InterpolationFault> {
         let text = match (self.conversion, value) {
             ('%', _) => "%",
             ('s', Some(value)) => match self.precision {
@@ -134,9 +134,9 @@ impl<'a> Directive<'a> {
             },
             ('c', Some(value)) if value.chars().count() == 1 => value,
             ('s' | 'r' | 'c' | 'd' | 'i' | 'u' | 'o' | 'x' | 'X', _) | ('e' | 'E' | 'f' | 'F' | 'g' | 'G', _) => {
-                return Err(Fault::NotText);
+                return Err(InterpolationFault::NotText);
             }
-            _ => return Err(Fault::Broken),
+            _ => return Err(InterpolationFault::Broken),
         };
         let padding = self.width.saturating_sub(text.chars().count());
         if self.left {
@@ -167,12 +167,12 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// A width or a precision; `*` would take a number from a mapping of texts.
-fn number(text: &str) -> Result<(usize, &str), Fault> {
+fn number(text: &str) -> Result<(usize, &str), InterpolationFault> {
     if text.starts_with('*') {
-        return Err(Fault::NotText);
+        return Err(InterpolationFault::NotText);
     }
     let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = &text[..text.len() - after.len()];
-    let number = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| Fault::Broken)? };
-    if number > MAX_LENGTH { Err(Fault::TooLong) } else { Ok((number, after)) }
+    let number = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| InterpolationFault::Broken)? };
+    if number > MAX_LENGTH { Err(InterpolationFault::TooLong) } else { Ok((number, after)) }
 }

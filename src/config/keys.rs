@@ -2,7 +2,7 @@
 
 /// A program that is configured: what its file and its variables are called.
 #[derive(Clone, Copy, Debug)]
-pub struct Program {
+pub struct ConfiguredProgram {
     /// The section of the file that is its own.
     pub section: &'static str,
     /// What the environment variables start with; the rest is the key in capitals.
@@ -21,7 +21,7 @@ pub struct Program {
 const SECRET_FILE: &str = "JOB_RUNNER_WORKER_SECRET_FILE";
 
 /// The worker.
-pub const WORKER: Program = Program {
+pub const WORKER: ConfiguredProgram = ConfiguredProgram {
     section: "job_runner_worker",
     prefix: "JOB_RUNNER_WORKER_",
     others: &[SECRET_FILE],
@@ -121,7 +121,7 @@ pub const KEYS: &[Key] = &[
     new("restart_exit_code", "none"),
 ];
 
-impl Program {
+impl ConfiguredProgram {
     /// The key of that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Key> {

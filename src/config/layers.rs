@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::file;
 use super::findings::{Findings, Given, Origin, Texts};
-use super::ini::{Document, Value};
+use super::ini::{Document, RawValue};
 use super::interpolate::{self, interpolate};
-use super::keys::{Key, Preset, Program};
+use super::keys::{ConfiguredProgram, Key, Preset};
 use super::surroundings::Surroundings;
 
 /// The places where a key may be set, the stronger ones first.
 pub struct Layers<'a> {
     /// Whose keys they are.
-    pub program: &'a Program,
+    pub program: &'a ConfiguredProgram,
     /// The environment; what it sets is literal, nothing in it is interpolated.
     pub surroundings: &'a Surroundings,
     /// The file, read.
@@ -101,7 +101,7 @@ impl Layers<'_> {
         }
     }
 
-    fn in_file(&self, key: &Key, value: &Value, findings: &mut Findings) -> Option<Given> {
+    fn in_file(&self, key: &Key, value: &RawValue, findings: &mut Findings) -> Option<Given> {
         let origin = self.origin(value.line);
         let lookup = |name: &str| {
             let found = self.document.reference(self.program.section, name);
@@ -141,15 +141,17 @@ fn given(key: &Key, text: &str, origin: Origin) -> Given {
 }
 
 /// The name after `%(` may be a piece of the secret.
-fn masked(key: &Key, fault: interpolate::Fault) -> interpolate::Fault {
+fn masked(key: &Key, fault: interpolate::InterpolationFault) -> interpolate::InterpolationFault {
     match fault {
-        interpolate::Fault::Missing(_) if key.name == "secret" => interpolate::Fault::Missing("…".to_owned()),
+        interpolate::InterpolationFault::Missing(_) if key.name == "secret" => {
+            interpolate::InterpolationFault::Missing("…".to_owned())
+        }
         fault => fault,
     }
 }
 
 /// The variables with the program's prefix that set nothing.
-pub fn unknown_variables(program: &Program, surroundings: &Surroundings) -> impl Iterator<Item = String> {
+pub fn unknown_variables(program: &ConfiguredProgram, surroundings: &Surroundings) -> impl Iterator<Item = String> {
     surroundings.variables.keys().filter_map(|name| {
         name.as_bytes().strip_prefix(program.prefix.as_bytes())?;
         let name = name.to_string_lossy();

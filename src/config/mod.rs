@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use crate::{daemon, execution, intake, report, rest, source};
 use findings::{Findings, Texts, one_line};
 use ini::Document;
-use keys::{KEYS, Program, WORKER};
+use keys::{ConfiguredProgram, KEYS, WORKER};
 use layers::Layers;
 
 pub use findings::Origin;
@@ -46,7 +46,7 @@ pub use places::check_places;
 pub use reload::{Reloaded, reload};
 #[cfg(feature = "server")]
 pub use server::{LoadedServer, ServerSettings, load_server};
-pub use show::Entry;
+pub use show::EffectiveKey;
 pub use surroundings::Surroundings;
 
 /// What each room needs to know.
@@ -74,7 +74,7 @@ pub struct Loaded {
     /// What should be looked at, a line each.
     pub warnings: Vec<String>,
     /// Every key with its value and where that comes from.
-    pub effective: Vec<Entry>,
+    pub effective: Vec<EffectiveKey>,
     /// The file that was read, from the root.
     pub path: PathBuf,
     /// The texts that all this was made from.
@@ -83,9 +83,9 @@ pub struct Loaded {
 
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ConfigFailure {
     /// What the process should exit with.
-    pub exit: Exit,
+    pub exit: ConfigExit,
     /// All that must be changed, a line each.
     pub mistakes: Vec<String>,
     /// What should be looked at on the way, a line each.
@@ -94,7 +94,7 @@ pub struct Failure {
 
 /// The exit codes of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ConfigExit {
     /// Nobody said where the configuration is.
     Usage,
     /// The file cannot be read.
@@ -105,7 +105,7 @@ pub enum Exit {
     Config,
 }
 
-impl Exit {
+impl ConfigExit {
     /// The number, after `sysexits.h`.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -122,12 +122,12 @@ impl Exit {
 ///
 /// # Errors
 /// Everything that is wrong with it, all at once.
-pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, Failure> {
+pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigFailure> {
     let mut findings = Findings::default();
     let Some(path) = choose(path, surroundings, &mut findings) else {
         let what = "no configuration: give --config-path or set CONFIG_PATH".to_owned();
         findings.mistakes.push(what);
-        return Err(failure(Exit::Usage, findings));
+        return Err(failure(ConfigExit::Usage, findings));
     };
     let (absolute, content) = match read(path, surroundings, &mut findings) {
         Ok(read) => read,
@@ -140,7 +140,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
             let effective = show::effective(KEYS, &given);
             Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute, given })
         }
-        _ => Err(failure(Exit::Config, findings)),
+        _ => Err(failure(ConfigExit::Config, findings)),
     }
 }
 
@@ -149,7 +149,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Settings, Failure> {
+pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Settings, ConfigFailure> {
     let variables = texts.iter().map(|(key, text)| (WORKER.variable(key).into(), (*text).into()));
     let alone = Surroundings { variables: variables.collect(), ..surroundings.clone() };
     let mut findings = Findings::default();
@@ -158,24 +158,28 @@ pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Sett
     findings.mistakes.extend(findings.missing.iter().map(|key| format!("{key}: missing")));
     match check::check(&given, &alone, &mut findings) {
         Some(settings) if findings.mistakes.is_empty() => Ok(settings),
-        _ => Err(failure(Exit::Config, findings)),
+        _ => Err(failure(ConfigExit::Config, findings)),
     }
 }
 
 /// The file, and where it is from the root.
-fn read(path: &Path, surroundings: &Surroundings, findings: &mut Findings) -> Result<(PathBuf, file::Content), Exit> {
+fn read(
+    path: &Path,
+    surroundings: &Surroundings,
+    findings: &mut Findings,
+) -> Result<(PathBuf, file::FileContent), ConfigExit> {
     let absolute = surroundings.absolute(path);
     match file::read(&absolute) {
         Ok(content) => Ok((absolute, content)),
         Err(error) => {
             findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
-            Err(Exit::NoInput)
+            Err(ConfigExit::NoInput)
         }
     }
 }
 
-fn failure(exit: Exit, findings: Findings) -> Failure {
-    Failure { exit, mistakes: findings.mistakes, warnings: findings.warnings }
+fn failure(exit: ConfigExit, findings: Findings) -> ConfigFailure {
+    ConfigFailure { exit, mistakes: findings.mistakes, warnings: findings.warnings }
 }
 
 /// The command line wins, as it always did. Empty is as good as not given.
@@ -194,9 +198,9 @@ fn choose<'a>(flag: Option<&'a Path>, surroundings: &'a Surroundings, findings: 
 
 /// The texts that count, as far as there are any.
 fn understand(
-    program: &Program,
+    program: &ConfiguredProgram,
     path: &Path,
-    content: &file::Content,
+    content: &file::FileContent,
     surroundings: &Surroundings,
     findings: &mut Findings,
 ) -> Option<Texts> {
@@ -216,7 +220,7 @@ fn understand(
     Some(given)
 }
 
-fn unknown(program: &Program, variable: &str) -> String {
+fn unknown(program: &ConfiguredProgram, variable: &str) -> String {
     let known: Vec<_> = program.keys.iter().map(|key| program.variable(key.name)).collect();
     let known = known.iter().map(String::as_str).chain(program.secret_file);
     match spelling::suggestion(variable, known) {
@@ -226,7 +230,12 @@ fn unknown(program: &Program, variable: &str) -> String {
 }
 
 /// The file as lines and sections; `None` if there is nothing in it to look at further.
-fn document(program: &Program, path: &Path, content: &file::Content, findings: &mut Findings) -> Option<Document> {
+fn document(
+    program: &ConfiguredProgram,
+    path: &Path,
+    content: &file::FileContent,
+    findings: &mut Findings,
+) -> Option<Document> {
     let shown = path.display();
     let (text, marked) = match file::text(&content.bytes) {
         Ok(text) => text,
@@ -251,13 +260,13 @@ fn document(program: &Program, path: &Path, content: &file::Content, findings: &
         return Some(document);
     }
     // A file that was not read to its end may have the section further down.
-    if document.bad_lines.iter().all(|bad| bad.fault != ini::Fault::BeforeSection) {
+    if document.bad_lines.iter().all(|bad| bad.fault != ini::LineFault::BeforeSection) {
         findings.mistakes.push(one_line(&missing_section(program, path, &document)));
     }
     None
 }
 
-fn missing_section(program: &Program, path: &Path, document: &Document) -> String {
+fn missing_section(program: &ConfiguredProgram, path: &Path, document: &Document) -> String {
     let section = program.section;
     let plain = |name: &str| name.trim().to_lowercase().replace(['-', ' ', '.'], "_");
     let meant =

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::file;
-use super::value::{Wrong, quoted};
+use super::value::{WrongValue, quoted};
 use crate::run::Secret;
 
 /// Shorter ones would be found in words that are no secrets.
@@ -31,7 +31,7 @@ impl Named {
 }
 
 /// The names of variables, with `*` for any letters, separated by commas. Upper and lower case are the same.
-pub fn names(text: &str) -> Result<Vec<String>, Wrong> {
+pub fn names(text: &str) -> Result<Vec<String>, WrongValue> {
     let allowed = "allowed are names of environment variables with * for any letters, such as *_TOKEN, separated by \
                    commas, or none";
     let name = |name: &str| {
@@ -40,7 +40,7 @@ pub fn names(text: &str) -> Result<Vec<String>, Wrong> {
         if name.chars().all(|c| letters(c) || c == '*') && name.chars().any(letters) {
             Ok(name.to_ascii_uppercase())
         } else {
-            Err(Wrong::new(format!("{} names no variable", quoted(name)), allowed))
+            Err(WrongValue::new(format!("{} names no variable", quoted(name)), allowed))
         }
     };
     text.split(',').map(name).collect()
@@ -65,7 +65,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// The secrets in a file, one a line, and whether others can read it.
-pub fn lines(path: &Path) -> Result<(Vec<Named>, bool), file::Unreadable> {
+pub fn lines(path: &Path) -> Result<(Vec<Named>, bool), file::UnreadableFile> {
     let content = file::read(path)?;
     Ok((each_line(&path.display().to_string(), &content.bytes), content.exposed))
 }

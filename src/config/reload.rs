@@ -8,7 +8,7 @@ use std::path::Path;
 use super::findings::{Findings, Texts};
 use super::keys::{Counts, KEYS};
 use super::surroundings::Surroundings;
-use super::{Exit, Failure, Loaded, check, failure, load, show};
+use super::{ConfigExit, ConfigFailure, Loaded, check, failure, load, show};
 
 /// A configuration that was read again.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Reloaded {
 ///
 /// # Errors
 /// Everything that is wrong with it; nothing changes then.
-pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings) -> Result<Reloaded, Failure> {
+pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings) -> Result<Reloaded, ConfigFailure> {
     let fresh = load(path, surroundings)?;
     let plan = plan(&running.given, fresh.given.clone());
     let mut findings = Findings::default();
@@ -35,7 +35,7 @@ pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings
             let loaded = Loaded { settings, effective, given: plan.given, ..fresh };
             Ok(Reloaded { loaded, applied: plan.applied, on_restart: plan.on_restart })
         }
-        _ => Err(failure(Exit::Config, findings)),
+        _ => Err(failure(ConfigExit::Config, findings)),
     }
 }
 

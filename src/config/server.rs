@@ -7,9 +7,9 @@ use chrono_tz::Tz;
 
 use super::check::Check;
 use super::findings::{Findings, Texts};
-use super::keys::{Counts, Key, Preset, Program, new, original};
+use super::keys::{Counts, Key, Preset, ConfiguredProgram, new, original};
 use super::surroundings::Surroundings;
-use super::value::{self, Wrong, quoted};
+use super::value::{self, WrongValue, quoted};
 use super::{Entry, Exit, Failure, address, failure, read, show, understand};
 use crate::daemon::LogLevel;
 use crate::server::{self, WorkerWrites};
@@ -18,7 +18,7 @@ use crate::server::{self, WorkerWrites};
 mod tests;
 
 /// The server.
-pub(super) const SERVER: Program = Program {
+pub(super) const SERVER: ConfiguredProgram = ConfiguredProgram {
     section: "job_runner",
     prefix: "JOB_RUNNER_",
     // Those of the worker, those of the command, and what jobs find in their environment.
@@ -203,23 +203,23 @@ impl Check<'_> {
     }
 }
 
-fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, Wrong> {
+fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, WrongValue> {
     let allowed = "allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000";
-    let wrong = || Wrong::new(format!("{} is no address with a port", quoted(text)), allowed);
+    let wrong = || WrongValue::new(format!("{} is no address with a port", quoted(text)), allowed);
     let address: SocketAddr = text.trim().parse().map_err(|_| wrong())?;
     if public == Some(false) && !address.ip().is_loopback() {
         let what = format!("{address} can be reached from other machines");
-        return Err(Wrong::new(what, "set public = yes if that is meant, or use 127.0.0.1"));
+        return Err(WrongValue::new(what, "set public = yes if that is meant, or use 127.0.0.1"));
     }
     Ok(address)
 }
 
-fn names(text: &str) -> Result<Vec<String>, Wrong> {
+fn names(text: &str) -> Result<Vec<String>, WrongValue> {
     list(text, "", |name| address::host(name).map(|name| name.to_lowercase()))
 }
 
 /// Origins as browsers say them: without a slash at the end.
-fn origins(text: &str) -> Result<Vec<String>, Wrong> {
+fn origins(text: &str) -> Result<Vec<String>, WrongValue> {
     list(text, ", or * for all", |origin| match origin.trim() {
         "*" => Ok("*".to_owned()),
         origin => Ok(address::origin(&address::base_url(origin)?).origin().ascii_serialization()),
@@ -227,27 +227,27 @@ fn origins(text: &str) -> Result<Vec<String>, Wrong> {
 }
 
 /// Items between commas. A refusal of one says that there may be more, or what `beside` says, or none.
-fn list(text: &str, beside: &str, parse: impl Fn(&str) -> Result<String, Wrong>) -> Result<Vec<String>, Wrong> {
+fn list(text: &str, beside: &str, parse: impl Fn(&str) -> Result<String, WrongValue>) -> Result<Vec<String>, WrongValue> {
     if value::is_none(text) {
         return Ok(Vec::new());
     }
-    let in_list = |wrong: Wrong| Wrong {
+    let in_list = |wrong: WrongValue| WrongValue {
         allowed: format!("{}; several separated by commas{beside}, or none", wrong.allowed),
         ..wrong
     };
     let items: Vec<_> = text.split(',').map(|item| parse(item).map_err(in_list)).collect();
     if items.len() > MAX_ITEMS {
-        return Err(Wrong::new("is too long a list", format!("allowed are {MAX_ITEMS}")));
+        return Err(WrongValue::new("is too long a list", format!("allowed are {MAX_ITEMS}")));
     }
     items.into_iter().collect()
 }
 
-fn worker_writes(text: &str) -> Result<WorkerWrites, Wrong> {
-    let wrong = || Wrong::new(format!("{} is not known", quoted(text)), "allowed are own and original");
+fn worker_writes(text: &str) -> Result<WorkerWrites, WrongValue> {
+    let wrong = || WrongValue::new(format!("{} is not known", quoted(text)), "allowed are own and original");
     WorkerWrites::named(text.trim()).ok_or_else(wrong)
 }
 
-fn zone(text: &str) -> Result<Tz, Wrong> {
+fn zone(text: &str) -> Result<Tz, WrongValue> {
     let allowed = "allowed is a name of the time zone database, such as Europe/Amsterdam or UTC";
-    text.trim().parse().map_err(|_| Wrong::new(format!("{} is no time zone", quoted(text)), allowed))
+    text.trim().parse().map_err(|_| WrongValue::new(format!("{} is no time zone", quoted(text)), allowed))
 }

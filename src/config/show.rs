@@ -7,7 +7,7 @@ use super::keys::Key;
 
 /// One key, what it is, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct EffectiveKey {
     /// The key.
     pub key: &'static str,
     /// Its value on one line; never a secret.
@@ -16,17 +16,17 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for EffectiveKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = {}  ({})", self.key, self.value_shown, self.origin)
     }
 }
 
 /// Every key, in the order of the documentation.
-pub fn effective(keys: &[Key], given: &Texts) -> Vec<Entry> {
+pub fn effective(keys: &[Key], given: &Texts) -> Vec<EffectiveKey> {
     let given = keys.iter().filter_map(|key| given.get(key.name));
     given
-        .map(|given| Entry {
+        .map(|given| EffectiveKey {
             key: given.key,
             value_shown: match given.key {
                 // As many stars whatever its length.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::findings::{Findings, Origin};
-use super::ini::{Oddity, Value};
+use super::ini::{Oddity, RawValue};
 use super::layers::Layers;
 use super::spelling;
 
@@ -28,7 +28,7 @@ pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
     warn_of_unknown(layers, findings);
 }
 
-fn warn_of_value(key: &str, value: &Value, origin: &Origin, findings: &mut Findings) {
+fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Findings) {
     let raw = value.raw.as_str();
     let spaced = |sign: char| {
         let mut pairs = raw.chars().zip(raw.chars().skip(1));

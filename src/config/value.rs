@@ -11,14 +11,14 @@ use super::ini::is_space;
 /// A text that is no value for its key.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{what}; {allowed}")]
-pub struct Wrong {
+pub struct WrongValue {
     /// What is wrong with it.
     pub what: String,
     /// What would be right.
     pub allowed: String,
 }
 
-impl Wrong {
+impl WrongValue {
     /// Both halves of the sentence.
     pub fn new(what: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self { what: what.into(), allowed: allowed.into() }
@@ -54,21 +54,21 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// A whole number within bounds.
-pub fn integer<T: TryFrom<i128>>(text: &str, range: RangeInclusive<i128>) -> Result<T, Wrong> {
+pub fn integer<T: TryFrom<i128>>(text: &str, range: RangeInclusive<i128>) -> Result<T, WrongValue> {
     let number = whole_number(text).filter(|number| range.contains(number));
     number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
         let (least, most) = range.into_inner();
         let allowed = format!("allowed is a whole number from {least} to {most}");
-        Wrong::new(format!("{} will not do", quoted(text)), allowed)
+        WrongValue::new(format!("{} will not do", quoted(text)), allowed)
     })
 }
 
 /// As Python's `getboolean` reads it.
-pub fn boolean(text: &str) -> Result<bool, Wrong> {
+pub fn boolean(text: &str) -> Result<bool, WrongValue> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),
-        _ => Err(Wrong::new(
+        _ => Err(WrongValue::new(
             format!("{} is neither yes nor no", quoted(text)),
             "allowed are 1, yes, true, on, 0, no, false, off",
         )),
@@ -76,27 +76,27 @@ pub fn boolean(text: &str) -> Result<bool, Wrong> {
 }
 
 /// One of a few words, in any case. Words that mean the same may stand side by side.
-pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, WrongValue> {
     let word = text.trim();
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let what = format!("{} is not known", quoted(text));
-        Wrong::new(what, format!("allowed are {}", names.join(", ")))
+        WrongValue::new(what, format!("allowed are {}", names.join(", ")))
     })
 }
 
 /// Seconds: digits, perhaps a point and more digits. No units, no exponents, no signs.
-pub fn seconds(text: &str, range: RangeInclusive<f64>) -> Result<Duration, Wrong> {
+pub fn seconds(text: &str, range: RangeInclusive<f64>) -> Result<Duration, WrongValue> {
     let (least, most) = range.clone().into_inner();
     let allowed = || format!("allowed are seconds from {least} to {most}, such as 30 or 0.5");
     let plain = plain_decimal(text.trim())
-        .ok_or_else(|| Wrong::new(format!("{} is no number of seconds", quoted(text)), allowed()))?;
+        .ok_or_else(|| WrongValue::new(format!("{} is no number of seconds", quoted(text)), allowed()))?;
     range
         .contains(&plain)
         .then(|| Duration::try_from_secs_f64(plain).ok())
         .flatten()
-        .ok_or_else(|| Wrong::new(format!("{} will not do", quoted(text)), allowed()))
+        .ok_or_else(|| WrongValue::new(format!("{} will not do", quoted(text)), allowed()))
 }
 
 fn plain_decimal(text: &str) -> Option<f64> {
@@ -112,21 +112,21 @@ pub fn is_none(text: &str) -> bool {
 }
 
 /// A value that may be absent.
-pub fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Result<Option<T>, Wrong> {
+pub fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, WrongValue>) -> Result<Option<T>, WrongValue> {
     if is_none(text) {
         return Ok(None);
     }
-    let or_none = |wrong: Wrong| Wrong { allowed: format!("{}, or none", wrong.allowed), ..wrong };
+    let or_none = |wrong: WrongValue| WrongValue { allowed: format!("{}, or none", wrong.allowed), ..wrong };
     parse(text).map(Some).map_err(or_none)
 }
 
 /// A path; spaces in it are fine. Relative ones start at the working directory, as they did.
-pub fn path(text: &str, working_directory: &Path) -> Result<PathBuf, Wrong> {
+pub fn path(text: &str, working_directory: &Path) -> Result<PathBuf, WrongValue> {
     if text.is_empty() {
-        Err(Wrong::new("is empty", "allowed is a path"))
+        Err(WrongValue::new("is empty", "allowed is a path"))
     } else if text.chars().any(char::is_control) {
         let what = format!("{} has a line break or a control character in it", quoted(text));
-        Err(Wrong::new(what, "allowed is a path on one line"))
+        Err(WrongValue::new(what, "allowed is a path on one line"))
     } else {
         Ok(working_directory.join(text))
     }

@@ -17,7 +17,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::worker::Status;
+use crate::worker::WorkerStatus;
 
 /// How often it hears of us where it does not say how often it wants to.
 const BEAT: Duration = Duration::from_secs(30);
@@ -74,7 +74,7 @@ impl Manager {
     }
 
     /// We are up, and how: said again and again, as a word may be lost.
-    pub fn tell(&mut self, status: &Status) {
+    pub fn tell(&mut self, status: &WorkerStatus) {
         (self.told, self.last) = (*self.executing.borrow(), Instant::now());
         let line = line(status, self.leaving.is_some());
         let mut words = vec![NotifyState::Status(&line)];
@@ -150,7 +150,7 @@ fn extension(left: Duration) -> Option<NotifyState<'static>> {
 }
 
 /// What `systemctl status` shows.
-fn line(status: &Status, leaving: bool) -> String {
+fn line(status: &WorkerStatus, leaving: bool) -> String {
     let (runs, given_up) = (status.intake.runs.len(), status.dead_letters.len());
     let mut parts = Vec::new();
     if leaving {

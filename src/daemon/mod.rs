@@ -13,16 +13,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::Args;
-use crate::config::{self, Exit, Loaded};
+use crate::cli::WorkerCommandLine;
+use crate::config::{self, ConfigExit, Loaded};
 use crate::execution::ShimProgram;
-use crate::run::conduct::Leave;
-use crate::worker::{self, Worker, WorkerError};
+use crate::run::lifecycle::Leave;
+use crate::worker::{self, RunningWorker, WorkerError};
 pub use logging::{Level, flush as flush_log, start as start_log};
 use manager::Manager;
 pub use memory::give_back_large_pieces;
 use reload::Reloading;
-pub use signals::{Signals, Wish};
+pub use signals::{DaemonSignals, SignalRequest};
 pub use state::{PidFile, StateError, take as take_state};
 use status::Question;
 
@@ -76,7 +76,7 @@ pub const EXIT_CONFIG: u8 = 78;
 
 /// Does what the command line says, and answers with the exit code.
 #[must_use]
-pub fn main(args: Result<Args, clap::Error>) -> u8 {
+pub fn main(args: Result<WorkerCommandLine, clap::Error>) -> u8 {
     match args {
         Ok(args) => carry_out(&args),
         // Help and version go to stdout with 0, complaints to stderr with 2.
@@ -87,7 +87,7 @@ pub fn main(args: Result<Args, clap::Error>) -> u8 {
     }
 }
 
-fn carry_out(args: &Args) -> u8 {
+fn carry_out(args: &WorkerCommandLine) -> u8 {
     // Before the secret is read: no core is written of us, and nobody of our user looks into our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
     let loaded = match config::load(args.config_path.as_deref(), &args.surroundings()) {
@@ -107,7 +107,7 @@ fn carry_out(args: &Args) -> u8 {
     let (warnings, mistakes) = config::check_places(&loaded.settings);
     if !mistakes.is_empty() {
         say_lines("", &mistakes);
-        return Exit::CannotCreate.code();
+        return ConfigExit::CannotCreate.code();
     }
     let log = logging::start(args.log_format, loaded.settings.daemon.log_level);
     for warning in loaded.warnings.iter().chain(&warnings) {
@@ -119,12 +119,12 @@ fn carry_out(args: &Args) -> u8 {
 }
 
 /// What a worker that runs is asked.
-fn question(args: &Args) -> Option<Question> {
+fn question(args: &WorkerCommandLine) -> Option<Question> {
     match args {
-        Args { status: true, .. } => Some(Question::Status),
-        Args { sleep: true, .. } => Some(Question::Sleep),
-        Args { wake: true, .. } => Some(Question::Wake),
-        Args { retry_dead_letters: true, .. } => Some(Question::RetryDeadLetters),
+        WorkerCommandLine { status: true, .. } => Some(Question::Status),
+        WorkerCommandLine { sleep: true, .. } => Some(Question::Sleep),
+        WorkerCommandLine { wake: true, .. } => Some(Question::Wake),
+        WorkerCommandLine { retry_dead_letters: true, .. } => Some(Question::RetryDeadLetters),
         _ => None,
     }
 }
@@ -197,7 +197,7 @@ fn work(loaded: Loaded, reloading: Reloading) -> u8 {
 }
 
 async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
-    let mut signals = match Signals::listen() {
+    let mut signals = match DaemonSignals::listen() {
         Ok(signals) => signals,
         Err(e) => {
             say(format_args!("signals cannot be listened to: {e}"));
@@ -242,14 +242,14 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
 /// What became of a start.
 enum Start {
     /// It is over; with what somebody wished meanwhile.
-    Done(Box<Result<Worker, WorkerError>>, Option<Wish>),
+    Done(Box<Result<RunningWorker, WorkerError>>, Option<SignalRequest>),
     /// Somebody wished us to leave before it was: what runs goes on, for the next start to take up.
     Left(u8),
 }
 
 /// Starts the worker, and hears signals meanwhile.
-async fn start(settings: &config::Settings, signals: &mut Signals) -> Start {
-    let starting = Worker::start(of_worker(settings), ShimProgram::default());
+async fn start(settings: &config::Settings, signals: &mut DaemonSignals) -> Start {
+    let starting = RunningWorker::start(of_worker(settings), ShimProgram::default());
     tokio::pin!(starting);
     let mut wish = None;
     let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
@@ -259,14 +259,14 @@ async fn start(settings: &config::Settings, signals: &mut Signals) -> Start {
             started = &mut starting => return Start::Done(Box::new(started), wish),
             () = &mut patience => return Start::Left(EXIT_FAILURE),
             heard = signals.next() => match heard {
-                Wish::Terminate if wish.is_none() => {
+                SignalRequest::Terminate if wish.is_none() => {
                     patience.as_mut().reset(tokio::time::Instant::now() + UNSTARTED);
-                    wish = Some(Wish::Terminate);
+                    wish = Some(SignalRequest::Terminate);
                 }
-                Wish::Terminate => return Start::Left(EXIT_FAILURE),
-                Wish::HandOver => return Start::Left(EXIT_TEMPORARY),
+                SignalRequest::Terminate => return Start::Left(EXIT_FAILURE),
+                SignalRequest::HandOver => return Start::Left(EXIT_TEMPORARY),
                 // There is nothing to tell yet, and the settings were read just now.
-                Wish::Dump | Wish::Reload => {}
+                SignalRequest::Dump | SignalRequest::Reload => {}
             },
         }
     }
@@ -291,9 +291,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Until a wish or the end of the drain lets us leave.
 async fn attend(
-    worker: Worker,
-    mut signals: Signals,
-    mut heard: Option<Wish>,
+    worker: RunningWorker,
+    mut signals: DaemonSignals,
+    mut heard: Option<SignalRequest>,
     mut loaded: Loaded,
     reloading: Reloading,
 ) -> u8 {
@@ -313,7 +313,7 @@ async fn attend(
                 () = &mut drain, if terms > 0 => break Ending::Left(EXIT_DRAINED),
                 () = &mut patience, if terms == 1 => {
                     tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
-                    Wish::Terminate
+                    SignalRequest::Terminate
                 }
                 asked = status::asked(answers.as_mut()) => {
                     asked.answer(&worker).await;
@@ -332,7 +332,7 @@ async fn attend(
                 }
             };
             match wish {
-                Wish::Terminate => {
+                SignalRequest::Terminate => {
                     terms += 1;
                     match terms {
                         1 => {
@@ -356,9 +356,9 @@ async fn attend(
                         _ => break Ending::HandedOver(EXIT_FAILURE),
                     }
                 }
-                Wish::HandOver => break Ending::HandedOver(EXIT_TEMPORARY),
-                Wish::Dump => dump(&worker).await,
-                Wish::Reload => {
+                SignalRequest::HandOver => break Ending::HandedOver(EXIT_TEMPORARY),
+                SignalRequest::Dump => dump(&worker).await,
+                SignalRequest::Reload => {
                     manager.reloading();
                     loaded = reloading.reload(&worker, loaded).await;
                     manager.reloaded();
@@ -392,7 +392,7 @@ async fn attend(
 }
 
 /// What was wished already, or is next.
-async fn wished(heard: &mut Option<Wish>, signals: &mut Signals) -> Wish {
+async fn wished(heard: &mut Option<SignalRequest>, signals: &mut DaemonSignals) -> SignalRequest {
     match heard.take() {
         Some(wish) => wish,
         None => signals.next().await,
@@ -415,17 +415,17 @@ fn farewell(leave: Leave) -> &'static str {
 }
 
 /// The third wish to leave, which is not argued with.
-async fn third(signals: &mut Signals, mut terms: u32) {
+async fn third(signals: &mut DaemonSignals, mut terms: u32) {
     if terms >= 3 {
         // It was followed already.
         std::future::pending::<()>().await;
     }
     while terms < 3 {
-        terms += u32::from(signals.next().await == Wish::Terminate);
+        terms += u32::from(signals.next().await == SignalRequest::Terminate);
     }
 }
 
-async fn dump(worker: &Worker) {
+async fn dump(worker: &RunningWorker) {
     let status = serde_json::to_string(&worker.status().await).unwrap_or_default();
     tracing::info!(target: "job_runner_worker.runner", "status: {status}");
 }

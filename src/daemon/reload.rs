@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{logging, of_worker, with_causes};
 use crate::config::{self, Loaded, Surroundings};
-use crate::worker::Worker;
+use crate::worker::RunningWorker;
 
 /// What is needed to read the settings again.
 pub struct Reloading {
@@ -22,7 +22,7 @@ impl Reloading {
 
     /// Reads them, works under them from now on, and answers with what holds. Where anything is wrong with them,
     /// everything stays as it was.
-    pub async fn reload(&self, worker: &Worker, running: Loaded) -> Loaded {
+    pub async fn reload(&self, worker: &RunningWorker, running: Loaded) -> Loaded {
         let fresh = match config::reload(&running, self.config_path.as_deref(), &self.surroundings) {
             Ok(fresh) => fresh,
             Err(failure) => {

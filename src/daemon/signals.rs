@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What somebody wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum SignalRequest {
     /// TERM, INT: drain; again: stop the runs; again: leave.
     Terminate,
     /// USR2: leave at once, the runs go on.
@@ -18,7 +18,7 @@ pub enum Wish {
 }
 
 /// All signals that we follow.
-pub struct Signals {
+pub struct DaemonSignals {
     term: Signal,
     int: Signal,
     usr1: Signal,
@@ -26,7 +26,7 @@ pub struct Signals {
     hup: Signal,
 }
 
-impl Signals {
+impl DaemonSignals {
     /// # Errors
     /// What the system says.
     pub fn listen() -> io::Result<Self> {
@@ -40,13 +40,13 @@ impl Signals {
     }
 
     /// The next wish.
-    pub async fn next(&mut self) -> Wish {
+    pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.term.recv() => Wish::Terminate,
-            _ = self.int.recv() => Wish::Terminate,
-            _ = self.usr1.recv() => Wish::Dump,
-            _ = self.usr2.recv() => Wish::HandOver,
-            _ = self.hup.recv() => Wish::Reload,
+            _ = self.term.recv() => SignalRequest::Terminate,
+            _ = self.int.recv() => SignalRequest::Terminate,
+            _ = self.usr1.recv() => SignalRequest::Dump,
+            _ = self.usr2.recv() => SignalRequest::HandOver,
+            _ = self.hup.recv() => SignalRequest::Reload,
         }
     }
 }

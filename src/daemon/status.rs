@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use super::{EXIT_FAILURE, print, say, socket_path};
-use crate::intake::Wakefulness;
-use crate::worker::Worker;
+use crate::intake::SleepState;
+use crate::worker::RunningWorker;
 
 /// How long somebody who asks may take to listen, and we to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ const ASKERS: usize = 8;
 
 /// Where we are asked.
 pub struct Listening {
-    asks: mpsc::Receiver<Asked>,
+    asks: mpsc::Receiver<StatusQuestion>,
     accepting: AbortHandle,
     path: PathBuf,
 }
@@ -96,7 +96,7 @@ pub fn listen(state: &Path) -> Option<Listening> {
 }
 
 /// Takes in whoever asks, and hears what.
-async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {
+async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
     let seats = Arc::new(Semaphore::new(ASKERS));
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
@@ -114,7 +114,7 @@ async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {
     }
 }
 
-async fn hear(mut stream: UnixStream) -> Asked {
+async fn hear(mut stream: UnixStream) -> StatusQuestion {
     let mut line = Vec::new();
     let reading = async {
         while line.len() < LONGEST_WISH && line.last() != Some(&b'\n') {
@@ -126,16 +126,16 @@ async fn hear(mut stream: UnixStream) -> Asked {
     };
     let _ = tokio::time::timeout(SILENCE, reading).await;
     let wish = match line.as_slice() {
-        b"sleep\n" => Some(Wish::Be(Wakefulness::Asleep)),
-        b"wake\n" => Some(Wish::Be(Wakefulness::Awake)),
+        b"sleep\n" => Some(Wish::Be(SleepState::Asleep)),
+        b"wake\n" => Some(Wish::Be(SleepState::Awake)),
         b"retry\n" => Some(Wish::Retry),
         _ => None,
     };
-    Asked { stream, wish }
+    StatusQuestion { stream, wish }
 }
 
 /// Somebody who asks, and what.
-pub struct Asked {
+pub struct StatusQuestion {
     stream: UnixStream,
     wish: Option<Wish>,
 }
@@ -143,13 +143,13 @@ pub struct Asked {
 /// What is to be done before the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    Be(Wakefulness),
+    Be(SleepState),
     /// What was rejected is told again.
     Retry,
 }
 
 /// Waits until somebody asks.
-pub async fn asked(listening: Option<&mut Listening>) -> Asked {
+pub async fn asked(listening: Option<&mut Listening>) -> StatusQuestion {
     match listening {
         Some(listening) => match listening.asks.recv().await {
             Some(asked) => asked,
@@ -159,9 +159,9 @@ pub async fn asked(listening: Option<&mut Listening>) -> Asked {
     }
 }
 
-impl Asked {
+impl StatusQuestion {
     /// Has done what is wished, and answers with what is known then; with nothing, where the worker is about to leave.
-    pub async fn answer(mut self, worker: &Worker) {
+    pub async fn answer(mut self, worker: &RunningWorker) {
         let obeyed = match self.wish {
             Some(Wish::Be(wakefulness)) => worker.want(wakefulness).await,
             Some(Wish::Retry) => {

@@ -12,12 +12,12 @@ use tokio::net::UnixDatagram;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::patience::{DEAD, Patience, Verdict};
+use super::patience::{DEAD, Patience, PatienceVerdict};
 use super::shim::{self, socket, tree};
-use crate::report::End;
+use crate::report::StoredEnd;
 use crate::run::{Cause, Outcome, shortage};
 use crate::wire::disk::Record;
-use crate::wire::shim::{Execution, FromShim, ToShim};
+use crate::wire::shim::{ExecutionOrder, FromShim, ToShim};
 
 /// How much may wait in either direction. A shim says little, and only when it is asked to.
 const QUEUE: usize = 16;
@@ -45,7 +45,7 @@ pub enum Progress {
     /// Somebody survives KILL for long.
     Stuck(Vec<i32>),
     /// It is over, and the record says so.
-    Ended(End),
+    Ended(StoredEnd),
     /// It was not executed: the licence was not given.
     Refused {
         /// Why.
@@ -80,42 +80,42 @@ impl Running {
 /// What can be asked of a run that was given to a shim. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
-    say: mpsc::Sender<Request>,
+    say: mpsc::Sender<ShimRequest>,
 }
 
 impl Control {
     /// Stops the script. Nothing, if it is over.
     pub async fn stop(&self, cause: Cause, grace: Duration) {
         let grace_ms = super::millis(grace);
-        let _ = self.say.send(Request::Say(ToShim::Stop { cause: cause.into(), grace_ms })).await;
+        let _ = self.say.send(ShimRequest::Say(ToShim::Stop { cause: cause.into(), grace_ms })).await;
     }
 
     /// Asks to be told when there is more output than this.
     pub async fn watch(&self, beyond: u64) {
-        let _ = self.say.send(Request::Say(ToShim::Watch { beyond })).await;
+        let _ = self.say.send(ShimRequest::Say(ToShim::Watch { beyond })).await;
     }
 }
 
 /// What the task of a shim is asked.
 #[derive(Debug)]
-pub(super) enum Request {
+pub(super) enum ShimRequest {
     Say(ToShim),
-    Execute(Box<Execution>, mpsc::Sender<Progress>),
+    Execute(Box<ExecutionOrder>, mpsc::Sender<Progress>),
 }
 
 /// A shim that can be given a run.
 #[derive(Debug)]
 pub(super) struct Shim {
-    pub(super) say: mpsc::Sender<Request>,
+    pub(super) say: mpsc::Sender<ShimRequest>,
 }
 
 impl Shim {
     /// Gives it a run. Gives the order back where the shim is gone.
-    pub(super) async fn execute(&self, order: Box<Execution>) -> Result<Running, Box<Execution>> {
+    pub(super) async fn execute(&self, order: Box<ExecutionOrder>) -> Result<Running, Box<ExecutionOrder>> {
         let (progress, heard) = mpsc::channel(QUEUE);
-        match self.say.send(Request::Execute(order, progress)).await {
+        match self.say.send(ShimRequest::Execute(order, progress)).await {
             Ok(()) => Ok(Running { progress: heard, control: Control { say: self.say.clone() } }),
-            Err(mpsc::error::SendError(Request::Execute(order, _))) => Err(order),
+            Err(mpsc::error::SendError(ShimRequest::Execute(order, _))) => Err(order),
             Err(_) => unreachable!("what comes back is what was sent"),
         }
     }
@@ -131,17 +131,17 @@ pub(super) struct Hello {
 pub(super) type Greeting = io::Result<Hello>;
 
 /// Serves a connection. `idle` is given the shim each time it can take another run.
-pub(super) struct Connection {
+pub(super) struct ShimConnection {
     /// Of the kind `SOCK_SEQPACKET`, for which the runtime has no name: a datagram socket sends and receives alike.
     socket: UnixDatagram,
     packet: Vec<u8>,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<ShimRequest>,
     /// Weak, so that a shim nobody holds is let go.
-    say: mpsc::WeakSender<Request>,
+    say: mpsc::WeakSender<ShimRequest>,
     progress: Option<mpsc::Sender<Progress>>,
     hello: Option<oneshot::Sender<Greeting>>,
     /// The shim's process, where it is known.
-    process: Option<Process>,
+    process: Option<ShimProcess>,
     patience: Patience,
     /// Tells that a child of ours was stopped, among much else. A shim of another worker's is none.
     children: Option<Signal>,
@@ -152,12 +152,12 @@ pub(super) struct Connection {
 
 /// A shim's process: its number, and what cannot come to mean another.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct ShimProcess {
     pid: i32,
     descriptor: OwnedFd,
 }
 
-impl Process {
+impl ShimProcess {
     pub(super) fn new(pid: i32) -> Option<Self> {
         shim::process(pid).ok().map(|descriptor| Self { pid, descriptor })
     }
@@ -176,7 +176,7 @@ impl Process {
     }
 }
 
-impl Connection {
+impl ShimConnection {
     pub(super) fn new(fd: OwnedFd, hello: Option<oneshot::Sender<Greeting>>) -> io::Result<(Self, Shim)> {
         let (say, requests) = mpsc::channel(QUEUE);
         let connection = Self {
@@ -196,7 +196,7 @@ impl Connection {
     }
 
     /// Of a shim that is a child of ours.
-    pub(super) fn of_child(mut self, process: Option<Process>) -> Self {
+    pub(super) fn of_child(mut self, process: Option<ShimProcess>) -> Self {
         (self.process, self.is_child) = (process, true);
         self.children = signal(SignalKind::child()).ok();
         self
@@ -257,8 +257,8 @@ impl Connection {
         let verdict = self.patience.look(Instant::now(), self.is_stopped());
         let Some(process) = &self.process else { return };
         match verdict {
-            Verdict::Wait => {}
-            Verdict::Continue => {
+            PatienceVerdict::Wait => {}
+            PatienceVerdict::Continue => {
                 tracing::warn!(
                     target: "job_runner_worker.worker",
                     "the supervising process {} was stopped by somebody; it is continued",
@@ -266,7 +266,7 @@ impl Connection {
                 );
                 shim::signal(&process.descriptor, Kind::SIGCONT);
             }
-            Verdict::Kill => {
+            PatienceVerdict::Kill => {
                 tracing::error!(
                     target: "job_runner_worker.worker",
                     "the supervising process {} does not answer, and is stopped again whenever it is continued; it is \
@@ -278,15 +278,15 @@ impl Connection {
         }
     }
 
-    async fn request(&mut self, request: Request) -> io::Result<()> {
+    async fn request(&mut self, request: ShimRequest) -> io::Result<()> {
         match request {
-            Request::Say(said) => {
+            ShimRequest::Say(said) => {
                 if let ToShim::Stop { grace_ms, .. } = said {
                     self.patience.owes_end(Instant::now(), Duration::from_millis(grace_ms));
                 }
                 say(&self.socket, &said).await
             }
-            Request::Execute(order, progress) => {
+            ShimRequest::Execute(order, progress) => {
                 self.progress = Some(progress);
                 self.patience.owes_begin(Instant::now());
                 let said = say(&self.socket, &ToShim::Execute(order)).await;
@@ -299,7 +299,7 @@ impl Connection {
     async fn heard(&mut self, said: FromShim, idle: &impl Fn(Shim)) {
         let progress = match said {
             FromShim::Hello { supervision, shim, .. } => {
-                self.process = self.process.take().or_else(|| Process::new(shim));
+                self.process = self.process.take().or_else(|| ShimProcess::new(shim));
                 self.patience.began();
                 if let Some(hello) = self.hello.take() {
                     let _ = hello.send(Ok(Hello { supervision }));
@@ -337,7 +337,7 @@ impl Connection {
                 return;
             }
             FromShim::Ended { how, output, at, free } => {
-                let ended = End { outcome: Outcome::from(how), output, at };
+                let ended = StoredEnd { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
                 self.progress = None;
                 self.script = None;
@@ -399,9 +399,9 @@ async fn say(socket: &UnixDatagram, said: &ToShim) -> io::Result<()> {
 /// shim whose socket was removed is asked to make it anew.
 pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running> {
     let fd = connect(record, state)?;
-    let process = socket::peer(&fd).and_then(Process::new);
+    let process = socket::peer(&fd).and_then(ShimProcess::new);
     let (greeting, greeted) = oneshot::channel();
-    let (mut connection, shim) = Connection::new(fd, Some(greeting))?;
+    let (mut connection, shim) = ShimConnection::new(fd, Some(greeting))?;
     let (progress, heard) = mpsc::channel(QUEUE);
     (connection.progress, connection.process) = (Some(progress), process);
     connection.patience.owes_begin(Instant::now());

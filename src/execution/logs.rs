@@ -15,13 +15,13 @@ use crate::wire::disk;
 
 /// The directory of all runs.
 #[derive(Clone, Debug)]
-pub struct Logs {
+pub struct RunFiles {
     directory: PathBuf,
     left_behind: LeftBehind,
     spares: Arc<Spares>,
 }
 
-impl Logs {
+impl RunFiles {
     /// In the state directory.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Logs {
     }
 }
 
-impl LogSource for Logs {
+impl LogSource for RunFiles {
     fn text(&self, run: RunId, attempt: Attempt, limit: u64) -> io::Result<(String, u64)> {
         let kept = spool::read(&self.output_path(run, attempt))?;
         Ok((excerpt::text(&kept.head, kept.between, &kept.tail, limit), kept.total))

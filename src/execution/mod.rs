@@ -8,11 +8,11 @@ mod connection;
 mod environment;
 mod left_behind;
 mod logs;
-mod means;
 mod patience;
 mod places;
 mod pool;
 mod remains;
+mod room;
 pub mod shim;
 mod spares;
 
@@ -26,18 +26,18 @@ use tokio::sync::watch;
 
 pub use connection::{Control, Progress, Running};
 pub use environment::{Environment, of_jobs};
-pub use logs::Logs;
-pub use means::{Means, Room, descriptors_allowed, descriptors_open};
+pub use logs::RunFiles;
 pub use pool::ShimProgram;
-pub use remains::{Remains, start as recorded_start};
+pub use remains::{ExecutionRemains, start as recorded_start};
+pub use room::{DiskRoom, Means, descriptors_allowed, descriptors_open};
 
 use crate::report::Durability;
 use crate::run::script::Script;
-use crate::run::{Attempt, Leftovers, RunId, Secret, excerpt, shortage};
+use crate::run::{Attempt, LeftoverPolicy, RunId, Secret, excerpt, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use left_behind::LeftBehind;
-use pool::Pool;
+use pool::ShimPool;
 use remains::LeftBy;
 
 /// How long until it is looked again whether a record can be read; doubled up to the last.
@@ -54,7 +54,7 @@ pub struct Settings {
     /// How long a run stays open after its main process ended while its output is still held open.
     pub linger: Duration,
     /// What becomes of processes that outlive the script.
-    pub leftovers: Leftovers,
+    pub leftovers: LeftoverPolicy,
     /// The longest a script may run.
     pub run_timeout: Option<Duration>,
     /// Whether jobs start with the worker's environment or a minimal one.
@@ -114,8 +114,8 @@ impl LaunchError {
 pub struct Execution {
     settings: watch::Sender<Arc<Settings>>,
     state: PathBuf,
-    logs: Logs,
-    pool: Pool,
+    logs: RunFiles,
+    pool: ShimPool,
     /// Where scripts lie, and where they lay when an earlier worker wrote them.
     places: Arc<[PathBuf]>,
 }
@@ -127,11 +127,11 @@ impl Execution {
     /// # Errors
     /// What the system says of the directories.
     pub fn new(settings: Settings, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
-        let logs = Logs::new(state)?;
+        let logs = RunFiles::new(state)?;
         if settings.durability == Durability::Power {
             File::open(state)?.sync_all()?;
         }
-        let pool = Pool::new(shim, state, settings.environment, idle);
+        let pool = ShimPool::new(shim, state, settings.environment, idle);
         let places = places::with_present(state, &settings.script_temp_path).into();
         Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool, places })
     }
@@ -149,7 +149,7 @@ impl Execution {
 
     /// Where the output of runs is.
     #[must_use]
-    pub fn logs(&self) -> &Logs {
+    pub fn logs(&self) -> &RunFiles {
         &self.logs
     }
 
@@ -161,8 +161,8 @@ impl Execution {
 
     /// What is left of the disks for one more run.
     #[must_use]
-    pub fn rooms(&self) -> Vec<Room> {
-        means::rooms(&self.state, &self.settings().script_temp_path)
+    pub fn rooms(&self) -> Vec<DiskRoom> {
+        room::rooms(&self.state, &self.settings().script_temp_path)
     }
 
     /// Between TERM and KILL.
@@ -188,7 +188,7 @@ impl Execution {
         })
     }
 
-    fn order(&self, launch: &Launch, script: &Path) -> wire::Execution {
+    fn order(&self, launch: &Launch, script: &Path) -> wire::ExecutionOrder {
         let settings = self.settings();
         let durable = settings.durability == Durability::Power;
         let (head, tail) = excerpt::shares(settings.max_log_bytes);
@@ -200,7 +200,7 @@ impl Execution {
             ("JOB_RUNNER_RUN_TOKEN".to_owned(), launch.token.clone()),
         ];
         environment.extend(launch.environment.iter().cloned());
-        wire::Execution {
+        wire::ExecutionOrder {
             run: launch.run.get(),
             attempt: launch.attempt.0,
             token: launch.token.clone(),
@@ -214,7 +214,7 @@ impl Execution {
             // One byte more than is ever shown tells whether something is missing.
             tail: tail + u64::from(head + tail < settings.max_log_bytes),
             linger_ms: millis(settings.linger),
-            stop_leftovers: settings.leftovers == Leftovers::Stop,
+            stop_leftovers: settings.leftovers == LeftoverPolicy::Stop,
             grace_ms: millis(settings.kill_grace),
             timeout_ms: settings.run_timeout.into_iter().chain(launch.run_timeout).min().map(millis),
             durable,
@@ -241,7 +241,7 @@ impl Execution {
     }
 
     /// What is left of an execution whose entry is in the outbox. Waits while that cannot be seen.
-    pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> Remains {
+    pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> ExecutionRemains {
         let record = self.logs.record_path(run, attempt);
         let name = script_name(run, attempt, token);
         let scripts: Vec<PathBuf> = self.places.iter().map(|place| place.join(&name)).collect();

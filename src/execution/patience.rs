@@ -16,7 +16,7 @@ pub(super) const DEAD: Duration = Duration::from_secs(ANSWER.as_secs() * (CONTIN
 
 /// What is done about a shim that was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PatienceVerdict {
     /// It does not stand still: its answer comes when it comes.
     Wait,
     /// It is continued.
@@ -76,18 +76,18 @@ impl Patience {
     }
 
     /// It was looked at.
-    pub fn look(&mut self, now: Instant, is_stopped: bool) -> Verdict {
+    pub fn look(&mut self, now: Instant, is_stopped: bool) -> PatienceVerdict {
         let overdue = [self.begin, self.end].into_iter().flatten().any(|by| by <= now);
         self.looked = Some(now);
         if is_stopped {
             self.stopped += 1;
             self.look = Some(now + ANSWER);
-            return if overdue && self.stopped > CONTINUED { Verdict::Kill } else { Verdict::Continue };
+            return if overdue && self.stopped > CONTINUED { PatienceVerdict::Kill } else { PatienceVerdict::Continue };
         }
         self.stopped = 0;
         self.pause = (self.pause * 2).clamp(ANSWER, LAST);
         self.look = overdue.then(|| now + self.pause);
-        Verdict::Wait
+        PatienceVerdict::Wait
     }
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::connection::{Connection, GREETING, Process, Running, Shim};
+use super::connection::{GREETING, Running, Shim, ShimConnection, ShimProcess};
 use super::environment::{self, Environment};
 use super::shim::{self, socket};
-use crate::wire::shim::Execution;
+use crate::wire::shim::ExecutionOrder;
 
 /// How long shims without a run are kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ impl Default for ShimProgram {
 
 /// All shims without a run. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct ShimPool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -67,7 +67,7 @@ struct Idle {
     unused: usize,
 }
 
-impl Pool {
+impl ShimPool {
     pub(super) fn new(program: ShimProgram, state: &Path, policy: Environment, keep: usize) -> Self {
         Self(Arc::new(Shared {
             program,
@@ -97,7 +97,7 @@ impl Pool {
     }
 
     /// Gives a run to a shim: to the first that is idle, be it a new one or one that is given back.
-    pub(super) async fn execute(&self, order: Execution) -> io::Result<Running> {
+    pub(super) async fn execute(&self, order: ExecutionOrder) -> io::Result<Running> {
         let mut order = Box::new(order);
         // Nothing has begun yet: a shim that is killed here costs the run nothing.
         let mut failures = 0;
@@ -159,7 +159,7 @@ impl Pool {
         let (ours, theirs) = socket::pair()?;
         let process = self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
-        let (connection, shim) = Connection::new(ours, Some(greeting))?;
+        let (connection, shim) = ShimConnection::new(ours, Some(greeting))?;
         let connection = connection.of_child(process);
         let pool = self.clone();
         tokio::spawn(connection.serve_and_clear(self.state().to_owned(), move |shim| pool.give_back(shim)));
@@ -172,7 +172,7 @@ impl Pool {
     }
 
     /// Without a hook between fork and exec, so that a large worker is not copied for it.
-    fn spawn(&self, socket: OwnedFd) -> io::Result<Option<Process>> {
+    fn spawn(&self, socket: OwnedFd) -> io::Result<Option<ShimProcess>> {
         let mut command = tokio::process::Command::new(&self.0.program.path);
         command
             .arg0("job_runner_worker")
@@ -192,7 +192,7 @@ impl Pool {
         }
         // Whoever ends first: a dropped child is reaped by the runtime.
         let child = command.spawn()?;
-        Ok(child.id().and_then(|pid| Process::new(i32::try_from(pid).ok()?)))
+        Ok(child.id().and_then(|pid| ShimProcess::new(i32::try_from(pid).ok()?)))
     }
 
     fn give_back(&self, shim: Shim) {

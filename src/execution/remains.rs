@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::killed::Killed;
 use super::shim::{self, cgroup, tree};
-use crate::report::{End, Start};
+use crate::report::{Start, StoredEnd};
 use crate::run::{Left, Outcome};
 use crate::wire::disk::{self, Record};
 
@@ -25,13 +25,13 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// What is left of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remains {
+pub enum ExecutionRemains {
     /// It was never started, and now it never will be.
     Nothing,
     /// Its shim lives.
     Living(Box<Record>),
     /// It is over, and the record says when it began and how it ended.
-    Ended(Box<Record>, End),
+    Ended(Box<Record>, StoredEnd),
     /// Its shim died before it could write the end.
     Orphaned(Box<Record>),
 }
@@ -49,12 +49,12 @@ pub fn start(record: &Record) -> Option<Start> {
 ///
 /// # Errors
 /// What the system says. That something cannot be seen is never taken for its not being there.
-pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
+pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(record) {
         Ok(_) => {
             scripts.iter().try_for_each(|script| remove(script))?;
             remove(record)?;
-            Ok(Some(Remains::Nothing))
+            Ok(Some(ExecutionRemains::Nothing))
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => look(record, scripts),
         Err(e) => Err(e),
@@ -78,7 +78,7 @@ pub(super) fn readable(path: &Path) -> io::Result<()> {
     }
 }
 
-fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
+fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>> {
     let file = match open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -92,16 +92,18 @@ fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<Remains>> {
     let record = disk::record(&fs::read(path)?);
     Ok(match (lock, record) {
         (None, None) => None,
-        (None, Some(record)) => Some(Remains::Living(Box::new(record))),
+        (None, Some(record)) => Some(ExecutionRemains::Living(Box::new(record))),
         // Made, and nothing was said: nothing was started.
         (Some(_lock), None) => {
             scripts.iter().try_for_each(|script| remove(script))?;
             remove(path)?;
-            Some(Remains::Nothing)
+            Some(ExecutionRemains::Nothing)
         }
         (Some(_), Some(mut record)) => Some(match record.ended.take() {
-            Some(disk::Ended { outcome, output, at }) => Remains::Ended(Box::new(record), End { outcome, output, at }),
-            None => Remains::Orphaned(Box::new(record)),
+            Some(disk::RecordedEnd { outcome, output, at }) => {
+                ExecutionRemains::Ended(Box::new(record), StoredEnd { outcome, output, at })
+            }
+            None => ExecutionRemains::Orphaned(Box::new(record)),
         }),
     })
 }

@@ -18,7 +18,7 @@ const DESCRIPTORS: u64 = 24;
 
 /// What is known when it is decided.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct AdmissionFacts {
     /// How many results wait to be delivered.
     pub backlog: usize,
     /// Why the outbox cannot be written.
@@ -40,7 +40,7 @@ pub struct Bounds {
 
 /// What changed with a decision, which is when it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum AdmissionChange {
     /// Nothing.
     None,
     /// No runs are claimed, for other reasons than before.
@@ -80,25 +80,25 @@ impl Admission {
 
     /// Whether there is enough of everything beyond doubt.
     #[must_use]
-    pub fn is_certain(&self, facts: &Facts, bounds: Bounds) -> bool {
+    pub fn is_certain(&self, facts: &AdmissionFacts, bounds: Bounds) -> bool {
         self.is_open() && lacks(facts, bounds, |_| false).is_empty()
     }
 
     /// Decides anew.
-    pub fn judge(&mut self, facts: &Facts, bounds: Bounds) -> Change {
+    pub fn judge(&mut self, facts: &AdmissionFacts, bounds: Bounds) -> AdmissionChange {
         let before = std::mem::take(&mut self.lacks);
         let held = |lack: &Lack| before.iter().any(|other| other.kind() == lack.kind());
         self.lacks = lacks(facts, bounds, held);
         let news = self.lacks.iter().any(|lack| !held(lack));
         match (before.is_empty(), self.lacks.is_empty()) {
-            (false, true) => Change::Released,
-            _ if news => Change::Held,
-            _ => Change::None,
+            (false, true) => AdmissionChange::Released,
+            _ if news => AdmissionChange::Held,
+            _ => AdmissionChange::None,
         }
     }
 }
 
-fn lacks(facts: &Facts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -> Vec<Lack> {
+fn lacks(facts: &AdmissionFacts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let mut least = |left: u64, needed: u64, lack: Lack| {
         // Once there was too little, a quarter more is asked for.

@@ -36,7 +36,7 @@ pub struct Hint {
 
 /// What became of a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noted {
+pub enum HintOutcome {
     /// It waits.
     New,
     /// It waited already.
@@ -53,16 +53,16 @@ impl Hints {
     }
 
     /// A run is said to be due.
-    pub fn note(&mut self, run: RunId) -> Noted {
+    pub fn note(&mut self, run: RunId) -> HintOutcome {
         if !self.known.insert(run) {
-            return Noted::Known;
+            return HintOutcome::Known;
         }
         let pushed_out = if self.order.len() == self.room { self.order.pop_front() } else { None };
         if let Some(pushed_out) = pushed_out {
             self.known.remove(&pushed_out);
         }
         self.order.push_back(run);
-        pushed_out.map_or(Noted::New, Noted::InsteadOf)
+        pushed_out.map_or(HintOutcome::New, HintOutcome::InsteadOf)
     }
 
     /// The server itself says that a run is due: it goes before all of which others say so.

@@ -8,21 +8,21 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{self, Admission, Bounds, Change, Facts};
-use super::attendance::Bell;
-use super::hints::{Hints, MAX_HINTS, Noted};
-use super::posture::Posture;
+use super::admission::{self, Admission, AdmissionChange, AdmissionFacts, Bounds};
+use super::hints::{HintOutcome, Hints, MAX_HINTS};
 use super::rarely::Rarely;
-use super::seats::{Seat, Seats};
 use super::shortage::Changes;
+use super::slots::{Slot, Slots};
+use super::standing::WorkerStanding;
+use super::status_reporter::StatusTrigger;
 use super::task::{Begin, Over, RunTask};
-use super::{Context, Settings, Status, Wakefulness, kill};
+use super::{Context, IntakeStatus, Settings, SleepState, kill};
 use crate::execution::{self, Means};
-use crate::report::{KillEntry, KillPhase, Memory};
-use crate::rest::{Backoff, Open};
-use crate::run::conduct::{Conduct, Effect, Input, Leave};
+use crate::report::{KillEntry, KillPhase, WorkerMemory};
+use crate::rest::{Backoff, OpenWork};
 use crate::run::lack;
-use crate::run::{Cause, Duty, KillId, Order, Request, RunId};
+use crate::run::lifecycle::{Effect, Input, Leave, Lifecycle};
+use crate::run::{Cause, KillId, Order, RunId, WorkerRequest, WorkerState};
 
 /// Pings are answered this often at most.
 const PING_PAUSE: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ pub(super) enum Message {
     Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
     /// What the server says that waits.
-    Waits(Open),
+    Waits(OpenWork),
     /// A run that was left behind cannot be taken up yet, or there is nothing of it to be taken up.
     SetAside(RunId, bool),
     Settings(Settings),
@@ -62,12 +62,12 @@ pub(super) enum Message {
     /// What the last process left behind is accounted for.
     Begun,
     /// What the server asks.
-    Asked(Request),
+    Asked(WorkerRequest),
     /// Somebody on this machine wants us to sleep or wake; `false` where we leave.
-    Wants(Wakefulness, oneshot::Sender<bool>),
+    Wants(SleepState, oneshot::Sender<bool>),
     /// We have left, as far as runs are concerned.
     Left,
-    Status(oneshot::Sender<Status>),
+    Status(oneshot::Sender<IntakeStatus>),
 }
 
 /// A run under way, for those who want it stopped.
@@ -97,7 +97,7 @@ pub(super) struct Keeper {
     inbox: mpsc::WeakSender<Message>,
     drained: CancellationToken,
     hints: Hints,
-    seats: Seats,
+    seats: Slots,
     runs: HashMap<RunId, Handle>,
     kills: HashSet<KillId>,
     /// Runs that were left behind and cannot be taken up yet.
@@ -110,10 +110,10 @@ pub(super) struct Keeper {
     /// Runs whose last look was in vain, and whether the next is under way.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
-    bell: Arc<Bell>,
-    conduct: Conduct,
-    memory: Memory,
-    posture: watch::Sender<Posture>,
+    bell: Arc<StatusTrigger>,
+    conduct: Lifecycle,
+    memory: WorkerMemory,
+    posture: watch::Sender<WorkerStanding>,
     begun: bool,
     left: bool,
     leave: Option<Leave>,
@@ -164,21 +164,21 @@ impl Keeper {
         context: Arc<Context>,
         inbox: mpsc::WeakSender<Message>,
         drained: CancellationToken,
-        memory: Memory,
-        bell: Arc<Bell>,
+        memory: WorkerMemory,
+        bell: Arc<StatusTrigger>,
     ) -> Self {
-        let conduct = Conduct::new(memory.read());
+        let conduct = Lifecycle::new(memory.read());
         context.resting.send_replace(!conduct.takes_runs());
-        let posture = Posture {
-            duty: if conduct.takes_runs() { Duty::Starting } else { Duty::Asleep },
+        let posture = WorkerStanding {
+            state: if conduct.takes_runs() { WorkerState::Starting } else { WorkerState::Asleep },
             held: Vec::new(),
             concurrent_jobs: context.settings().concurrent_jobs,
-            seats_taken: 0,
+            slots_taken: 0,
             follows: None,
             done: conduct.remembered().done,
             leave: None,
         };
-        let seats = Seats::new(context.settings().concurrent_jobs);
+        let seats = Slots::new(context.settings().concurrent_jobs);
         let (backlog, outbox) = (context.reporter.backlog(), context.reporter.outbox().wrong());
         let relief = Relief { backlog, outbox, shortage: context.shortage.changes() };
         Self {
@@ -236,7 +236,7 @@ impl Keeper {
     }
 
     /// Where we stand, from now on.
-    pub(super) fn posture(&self) -> watch::Receiver<Posture> {
+    pub(super) fn posture(&self) -> watch::Receiver<WorkerStanding> {
         self.posture.subscribe()
     }
 
@@ -276,17 +276,17 @@ impl Keeper {
     /// Tells where we stand, where that has changed.
     fn stand(&self) {
         let duty = match (self.left, self.draining() || !self.conduct.takes_runs()) {
-            (true, _) => Duty::Offline,
-            (false, true) if self.draining() || self.conduct.leaves() || !self.idle() => Duty::Draining,
-            (false, true) => Duty::Asleep,
-            (false, false) if self.begun => Duty::Awake,
-            (false, false) => Duty::Starting,
+            (true, _) => WorkerState::Offline,
+            (false, true) if self.draining() || self.conduct.leaves() || !self.idle() => WorkerState::Draining,
+            (false, true) => WorkerState::Asleep,
+            (false, false) if self.begun => WorkerState::Awake,
+            (false, false) => WorkerState::Starting,
         };
-        let posture = Posture {
-            duty,
+        let posture = WorkerStanding {
+            state: duty,
             held: self.admission.lacks().to_vec(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
-            seats_taken: self.seats.taken(),
+            slots_taken: self.seats.taken(),
             follows: self.conduct.follows(),
             done: self.conduct.remembered().done,
             leave: self.leave,
@@ -363,7 +363,7 @@ impl Keeper {
                 self.judge();
             }
             Message::Asked(request) => {
-                let Request { id, action, pace } = request;
+                let WorkerRequest { id, action, pace } = request;
                 tracing::debug!(
                     target: "job_runner_worker.runner",
                     "the server asks for {} ({pace:?}, request {id})",
@@ -375,8 +375,8 @@ impl Keeper {
                 let may = !self.conduct.leaves() && !self.draining();
                 if may {
                     self.conduct(match wakefulness {
-                        Wakefulness::Asleep => Input::Sleep,
-                        Wakefulness::Awake => Input::Wake,
+                        SleepState::Asleep => Input::Sleep,
+                        SleepState::Awake => Input::Wake,
                     });
                 }
                 let _ = answer.send(may);
@@ -401,7 +401,7 @@ impl Keeper {
         if self.context.looks.are_vain() && self.context.client.is_announced(run) {
             return self.hints.note_ahead(run);
         }
-        if let Noted::InsteadOf(oldest) = self.hints.note(run)
+        if let HintOutcome::InsteadOf(oldest) = self.hints.note(run)
             && let Some(more) = self.said.too_many.due(Instant::now().into_std())
         {
             tracing::warn!(
@@ -435,7 +435,7 @@ impl Keeper {
         });
     }
 
-    fn waits(&mut self, open: Open) {
+    fn waits(&mut self, open: OpenWork) {
         if open.is_all {
             self.hints.forget_rumours();
         }
@@ -484,7 +484,7 @@ impl Keeper {
         let counted = self.counted.filter(|(_, at, _)| at.elapsed() < COUNTED);
         let allowed = execution::descriptors_allowed();
         let guess = counted.map(|(open, _, claims)| admission::descriptors_left(allowed.saturating_sub(open), claims));
-        let mut facts = Facts {
+        let mut facts = AdmissionFacts {
             backlog: *self.relief.backlog.borrow_and_update(),
             outbox: self.relief.outbox.borrow_and_update().clone(),
             shortage: self.context.shortage.why(),
@@ -496,19 +496,19 @@ impl Keeper {
             self.counted = Some((open, Instant::now(), 0));
         }
         match self.admission.judge(&facts, bounds) {
-            Change::None => {}
-            Change::Held => tracing::warn!(
+            AdmissionChange::None => {}
+            AdmissionChange::Held => tracing::warn!(
                 target: "job_runner_worker.enqueuer",
                 "no runs are claimed for the time being: {}; what runs goes on",
                 lack::in_words(self.admission.lacks())
             ),
-            Change::Released => {
+            AdmissionChange::Released => {
                 tracing::warn!(target: "job_runner_worker.enqueuer", "there is enough of everything; runs are claimed again");
             }
         }
     }
 
-    fn begin(&mut self, run: RunId, begin: Begin, seat: Seat) {
+    fn begin(&mut self, run: RunId, begin: Begin, seat: Slot) {
         let (stop, stopped) = watch::channel(None);
         let handle = Handle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
         self.runs.insert(run, handle.clone());
@@ -601,15 +601,15 @@ impl Keeper {
         self.context.draining.is_cancelled()
     }
 
-    fn status(&mut self) -> Status {
+    fn status(&mut self) -> IntakeStatus {
         self.judge();
         let mut runs: Vec<i64> = self.runs.keys().map(|run| run.get()).collect();
         let mut kills: Vec<i64> = self.kills.iter().map(|kill| kill.get()).collect();
         runs.sort_unstable();
         kills.sort_unstable();
-        Status {
+        IntakeStatus {
             draining: self.draining(),
-            duty: self.posture.borrow().duty.word(),
+            duty: self.posture.borrow().state.word(),
             held: self.admission.lacks().iter().map(ToString::to_string).collect(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),

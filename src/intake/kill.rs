@@ -7,10 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Context;
 use super::keeper::{Handle, Message};
-use super::looks::{Look, Vain};
+use super::lookups::{LookupGuard, Vain};
 use crate::report::{KillEntry, KillPhase};
-use crate::rest::{Backoff, Failure};
-use crate::run::claim::Seen;
+use crate::rest::{Backoff, CallFailure};
+use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId};
 
 /// How often a request is looked up in vain before it is left to be announced again.
@@ -32,7 +32,7 @@ pub(super) async fn follow(
     inbox: &mpsc::WeakSender<Message>,
     mut entry: KillEntry,
     resumed: bool,
-    look: Option<Look>,
+    look: Option<LookupGuard>,
 ) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
@@ -110,7 +110,7 @@ async fn try_look_up(
     inbox: &mpsc::WeakSender<Message>,
     kill: KillId,
     resumed: bool,
-) -> Result<Request, Failure> {
+) -> Result<Request, CallFailure> {
     let request = context.client.kill_request(kill).await?;
     if request.executed || (request.taken && !resumed) {
         return Ok(Request::NotOurs("it has been taken already"));
@@ -123,16 +123,18 @@ async fn try_look_up(
     }
     let found = context.client.look(run).await?;
     // Ours by the server's word: under way here all the same, if only just taken up.
-    if found.seen == Seen::Ours
+    if found.seen == RunSight::Ours
         && let Some(handle) = find(inbox, run, true).await
     {
         return Ok(Request::Ours(run, handle));
     }
     Ok(match found.seen {
-        Seen::Returned if found.mine => Request::Over(run),
+        RunSight::Returned if found.mine => Request::Over(run),
         _ if found.mine && context.reporter.serves(run) => Request::Over(run),
-        Seen::Returned | Seen::Theirs | Seen::NotForUs | Seen::Gone => Request::NotOurs("its run is another worker's"),
-        Seen::Free | Seen::Ours => Request::NotOurs("its run is not executed here"),
+        RunSight::Returned | RunSight::Theirs | RunSight::NotForUs | RunSight::Gone => {
+            Request::NotOurs("its run is another worker's")
+        }
+        RunSight::Free | RunSight::Ours => Request::NotOurs("its run is not executed here"),
     })
 }
 
@@ -184,7 +186,9 @@ async fn tell(context: &Context, entry: &KillEntry) -> bool {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
             // Unless we are refused ourselves, or the API is away behind what answers in its place.
-            Err(Failure::Unauthorised(_) | Failure::NotFound) if context.client.credentials().await.is_err() => {
+            Err(CallFailure::Unauthorised(_) | CallFailure::NotFound)
+                if context.client.credentials().await.is_err() =>
+            {
                 tokio::time::sleep(Backoff::LAST).await;
             }
             Err(failure) => {

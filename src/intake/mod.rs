@@ -5,15 +5,15 @@
 //! task of its own; a kill likewise.
 
 mod admission;
-mod attendance;
 mod hints;
 mod keeper;
 mod kill;
-mod looks;
-mod posture;
+mod lookups;
 mod rarely;
-mod seats;
 mod shortage;
+mod slots;
+mod standing;
+mod status_reporter;
 mod task;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,15 +24,15 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
-use crate::report::{Entry, KillEntry, Memory, Reporter};
-use crate::rest::Client;
+use crate::report::{KillEntry, OutboxEntry, Reporter, WorkerMemory};
+use crate::rest::RestClient;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
-use attendance::{Attendance, Bell};
 use keeper::{Keeper, Message};
-use looks::Looks;
-pub use posture::Posture;
+use lookups::Lookups;
 pub use rarely::Rarely;
 use shortage::Shortage;
+pub use standing::WorkerStanding;
+use status_reporter::{StatusReporter, StatusTrigger};
 use task::Begin;
 
 /// What the intake needs to know.
@@ -61,7 +61,7 @@ const UNFOLLOWED: u32 = 5;
 /// What became of an order.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
+pub enum OrderReceipt {
     /// It will be looked at.
     Taken,
     /// Too many wait. The server says it again.
@@ -74,14 +74,14 @@ pub struct Intake {
     inbox: mpsc::Sender<Message>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
-    posture: watch::Receiver<Posture>,
+    posture: watch::Receiver<WorkerStanding>,
     /// Cancelled when the server was told that we have left.
     dismissed: CancellationToken,
 }
 
 /// Whether new runs are taken, as somebody on this machine wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wakefulness {
+pub enum SleepState {
     /// They are.
     Awake,
     /// They are not.
@@ -90,7 +90,7 @@ pub enum Wakefulness {
 
 /// What runs and kills share.
 pub(crate) struct Context {
-    pub(crate) client: Client,
+    pub(crate) client: RestClient,
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
     pub(crate) settings: watch::Sender<Settings>,
@@ -107,8 +107,8 @@ pub(crate) struct Context {
     /// Who is claimed and waits to be launched.
     pub(crate) shortage: Shortage,
     /// How many runs and how many kills that somebody says are there are looked up.
-    pub(crate) looks: Looks,
-    pub(crate) kill_looks: Looks,
+    pub(crate) looks: Lookups,
+    pub(crate) kill_looks: Lookups,
     /// What is said of hints that are not followed.
     pub(crate) unfollowed: Mutex<Rarely>,
 }
@@ -128,7 +128,7 @@ impl Context {
 
 /// What is under way, for people.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-pub struct Status {
+pub struct IntakeStatus {
     /// Whether we are about to leave.
     pub draining: bool,
     /// What the worker does: `starting`, `awake`, `draining`, `asleep`, `offline`.
@@ -151,11 +151,11 @@ impl Intake {
     /// Opens the door.
     #[must_use]
     pub fn open(
-        client: Client,
+        client: RestClient,
         reporter: Reporter,
         execution: Execution,
         settings: Settings,
-        memory: Memory,
+        memory: WorkerMemory,
         restarts: bool,
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
@@ -174,14 +174,14 @@ impl Intake {
             claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
             shortage: Shortage::default(),
-            looks: Looks::default(),
-            kill_looks: Looks::default(),
+            looks: Lookups::default(),
+            kill_looks: Lookups::default(),
             unfollowed: Mutex::new(Rarely::new(UNFOLLOWED)),
         });
-        let (bell, dismissed) = (Arc::new(Bell::default()), CancellationToken::new());
+        let (bell, dismissed) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
         let keeper = Keeper::new(Arc::clone(&context), inbox.downgrade(), drained.clone(), memory, Arc::clone(&bell));
         let posture = keeper.posture();
-        let attendance = Attendance {
+        let attendance = StatusReporter {
             context,
             inbox: inbox.downgrade(),
             bell,
@@ -194,15 +194,15 @@ impl Intake {
     }
 
     /// Takes an order, at once.
-    pub fn offer(&self, order: Order) -> Receipt {
+    pub fn offer(&self, order: Order) -> OrderReceipt {
         match self.inbox.try_send(Message::Order(order)) {
-            Ok(()) => Receipt::Taken,
-            Err(_) => Receipt::Full,
+            Ok(()) => OrderReceipt::Taken,
+            Err(_) => OrderReceipt::Full,
         }
     }
 
     /// Takes up a run that was left behind, whatever became of it.
-    pub async fn take_up(&self, entry: Entry) {
+    pub async fn take_up(&self, entry: OutboxEntry) {
         self.send(Message::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
     }
 
@@ -227,7 +227,7 @@ impl Intake {
     }
 
     /// Takes new runs or none from now on, also after the next start. False where we are about to leave.
-    pub async fn want(&self, wakefulness: Wakefulness) -> bool {
+    pub async fn want(&self, wakefulness: SleepState) -> bool {
         let (answer, may) = oneshot::channel();
         self.send(Message::Wants(wakefulness, answer)).await;
         may.await.unwrap_or(false)
@@ -235,7 +235,7 @@ impl Intake {
 
     /// Where the worker stands, from now on.
     #[must_use]
-    pub fn posture(&self) -> watch::Receiver<Posture> {
+    pub fn posture(&self) -> watch::Receiver<WorkerStanding> {
         self.posture.clone()
     }
 
@@ -287,7 +287,7 @@ impl Intake {
     }
 
     /// What is under way.
-    pub async fn status(&self) -> Status {
+    pub async fn status(&self) -> IntakeStatus {
         let (answer, status) = oneshot::channel();
         self.send(Message::Status(answer)).await;
         status.await.unwrap_or_default()

@@ -19,21 +19,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
-use super::looks::{Look, Vain};
-use super::seats::Seat;
+use super::lookups::{LookupGuard, Vain};
 use super::shortage::Wait;
-use crate::report::{End, Entry, RunReport};
-use crate::rest::{Failure, JobView, RunView};
-use crate::run::claim::{Effect, Input, Phase};
+use super::slots::Slot;
+use crate::report::{OutboxEntry, RunReport, StoredEnd};
+use crate::rest::{CallFailure, JobView, RunView};
+use crate::run::claim::{ClaimPhase, Effect, Input};
 use crate::run::{Attempt, Cause, Event, Outcome, RunId};
 
 /// How a run comes to us.
 #[derive(Debug)]
 pub(super) enum Begin {
     /// Somebody said that it is due; the look, if such looks are counted.
-    Hinted(Option<Look>),
+    Hinted(Option<LookupGuard>),
     /// It was left behind: claimed or about to be, perhaps executed, perhaps over.
-    Found(Entry),
+    Found(OutboxEntry),
 }
 
 /// How the task of a run ends.
@@ -42,12 +42,12 @@ pub(super) enum Over {
     /// Nothing is left to do here.
     Done,
     /// It could not be looked up or claimed, and should be tried again.
-    Again(Trouble),
+    Again(LookupError),
 }
 
 /// Why a run could not be looked up or claimed.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct LookupError {
     pub(super) why: String,
     pub(super) retry_after: Option<Duration>,
 }
@@ -59,7 +59,7 @@ pub(super) struct RunTask {
     ours: CancellationToken,
     over: CancellationToken,
     /// What is on disk of it.
-    entry: Option<Entry>,
+    entry: Option<OutboxEntry>,
     /// When it was last looked at.
     looked: Instant,
     /// What was seen then.
@@ -67,7 +67,7 @@ pub(super) struct RunTask {
     /// Its job, if that came with the order.
     job: Option<JobView>,
     /// Its job, while it is asked for.
-    asked: Option<AbortOnDropHandle<Result<JobView, Failure>>>,
+    asked: Option<AbortOnDropHandle<Result<JobView, CallFailure>>>,
     /// Since when we claim it.
     since: DateTime<Utc>,
     /// Which attempt the server says this is.
@@ -78,12 +78,12 @@ pub(super) struct RunTask {
     /// Its turn to be looked up and claimed, while that goes well.
     turn: Option<OwnedSemaphorePermit>,
     /// The look at what may be no run at all.
-    hinted: Option<Look>,
+    hinted: Option<LookupGuard>,
 }
 
 /// Why the way to the launch ends early.
 enum Halt {
-    Again(Trouble),
+    Again(LookupError),
     Stopped(Cause),
     /// We leave, and nobody claimed it yet.
     LeftToOthers,
@@ -118,7 +118,7 @@ impl RunTask {
     }
 
     /// Until nothing is executed any more.
-    pub(super) async fn go(mut self, begin: Begin, seat: Seat) -> Over {
+    pub(super) async fn go(mut self, begin: Begin, seat: Slot) -> Over {
         let over = self.over.clone();
         let end = self.begin(begin, seat).await;
         // Said here and nowhere else: a task that is dropped or panics has not seen its run end.
@@ -126,7 +126,7 @@ impl RunTask {
         end
     }
 
-    async fn begin(&mut self, begin: Begin, seat: Seat) -> Over {
+    async fn begin(&mut self, begin: Begin, seat: Slot) -> Over {
         match begin {
             Begin::Hinted(look) => {
                 self.hinted = look;
@@ -134,14 +134,14 @@ impl RunTask {
                     turn = Arc::clone(&self.context.claiming).acquire_owned() => turn.ok(),
                     () = self.context.draining.cancelled() => return Over::Done,
                 };
-                self.travel(Phase::Hinted, seat, None).await
+                self.travel(ClaimPhase::Hinted, seat, None).await
             }
             Begin::Found(entry) => self.found(entry, seat).await,
         }
     }
 
     /// From a phase to the launch, and through the execution. A report is there when an execution was lost.
-    async fn travel(&mut self, mut phase: Phase, mut seat: Seat, mut report: Option<RunReport>) -> Over {
+    async fn travel(&mut self, mut phase: ClaimPhase, mut seat: Slot, mut report: Option<RunReport>) -> Over {
         let mut effect = Effect::Look;
         loop {
             let answer = match effect {
@@ -168,12 +168,12 @@ impl RunTask {
                 Err(Halt::LeftToOthers) => return Over::Done,
             };
             (phase, effect) = phase.step(input);
-            if phase == Phase::Dropped
+            if phase == ClaimPhase::Dropped
                 && let Some(look) = self.hinted.take()
             {
                 look.vain(if self.view.is_some() { Vain::Done } else { Vain::Unknown });
             }
-            if phase == Phase::Claimed {
+            if phase == ClaimPhase::Claimed {
                 self.hinted = None;
                 self.turn = None;
                 self.ours.cancel();
@@ -194,24 +194,24 @@ impl RunTask {
     }
 
     /// It was stopped before its script was started.
-    async fn cancelled(&mut self, phase: Phase, report: Option<RunReport>, cause: Cause) -> Over {
+    async fn cancelled(&mut self, phase: ClaimPhase, report: Option<RunReport>, cause: Cause) -> Over {
         match (phase, report) {
-            (Phase::Claimed, None) => {
+            (ClaimPhase::Claimed, None) => {
                 if let Some(entry) = self.entry.take() {
-                    let report = self.context.reporter.serve(Entry { claim: self.claimed, ..entry }, false);
-                    report.ended(End::now(Outcome::Cancelled(cause))).await;
+                    let report = self.context.reporter.serve(OutboxEntry { claim: self.claimed, ..entry }, false);
+                    report.ended(StoredEnd::now(Outcome::Cancelled(cause))).await;
                 }
             }
-            (_, Some(report)) => report.ended(End::now(Outcome::Cancelled(cause))).await,
+            (_, Some(report)) => report.ended(StoredEnd::now(Outcome::Cancelled(cause))).await,
             // Never claimed, or not known to be: the next start finds out.
             (_, None) => {}
         }
         Over::Done
     }
 
-    fn check_stopped(&self, phase: Phase) -> Result<(), Halt> {
+    fn check_stopped(&self, phase: ClaimPhase) -> Result<(), Halt> {
         match *self.stopped.borrow() {
-            Some(cause) if phase != Phase::Claiming => Err(Halt::Stopped(cause)),
+            Some(cause) if phase != ClaimPhase::Claiming => Err(Halt::Stopped(cause)),
             _ => Ok(()),
         }
     }

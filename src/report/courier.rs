@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
-use super::entry::{DeadLetter, End, Entry, Start};
-use super::plan::{self, Knowledge, Next, Parts, REJECTIONS};
-use super::reporter::{Ask, Desk, News};
-use crate::rest::{Backoff, Claim, Failure, Told};
-use crate::run::claim::Seen;
+use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
+use super::plan::{self, Knowledge, NextCall, Parts, REJECTIONS};
+use super::reporter::{CourierRequest, DeliveryEvent, ReporterHandle};
+use crate::rest::{AttemptClaim, Backoff, CallFailure, ToldResult};
+use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event, RunId, excerpt, shortage};
 use crate::wire::time;
 
@@ -25,16 +25,16 @@ const SHORTAGE: Duration = Duration::from_secs(2);
 const SMALLEST_LOG: usize = 4096;
 
 pub(super) struct Courier {
-    desk: Arc<Desk>,
+    desk: Arc<ReporterHandle>,
     run: RunId,
     attempt: Attempt,
     claim: Option<Attempt>,
     run_log: Option<String>,
     start: Option<Start>,
-    end: Option<End>,
+    end: Option<StoredEnd>,
     known: Knowledge,
-    news: mpsc::Receiver<News>,
-    asks: mpsc::Sender<Ask>,
+    news: mpsc::Receiver<DeliveryEvent>,
+    asks: mpsc::Sender<CourierRequest>,
     backoff: Backoff,
     /// Why the server would not take the log last.
     log_refusal: Option<String>,
@@ -76,11 +76,11 @@ enum Step {
 
 impl Courier {
     pub(super) fn new(
-        desk: Arc<Desk>,
-        entry: &Entry,
+        desk: Arc<ReporterHandle>,
+        entry: &OutboxEntry,
         doubt: bool,
-        news: mpsc::Receiver<News>,
-        asks: mpsc::Sender<Ask>,
+        news: mpsc::Receiver<DeliveryEvent>,
+        asks: mpsc::Sender<CourierRequest>,
     ) -> Self {
         let known = Knowledge { doubt, started: entry.start.is_some(), ..Knowledge::default() };
         let known = match &entry.end {
@@ -122,15 +122,15 @@ impl Courier {
             let live = !self.desk.settings.borrow().log_update_interval.is_zero();
             let step = match self.known.next(Instant::now(), live) {
                 _ if self.desk.leave.is_cancelled() => return,
-                Next::Wait(until) => {
+                NextCall::Wait(until) => {
                     if !self.wait(until).await {
                         return;
                     }
                     Step::On
                 }
-                Next::Watch => {
+                NextCall::Watch => {
                     self.known.watching = true;
-                    let _ = self.asks.try_send(Ask::Watch(self.known.output_sent.unwrap_or(0)));
+                    let _ = self.asks.try_send(CourierRequest::Watch(self.known.output_sent.unwrap_or(0)));
                     Step::On
                 }
                 call => self.call(call).await,
@@ -156,7 +156,7 @@ impl Courier {
                 Step::NotOurs => {
                     self.dead_letter("result", "the server says that the run belongs to another worker".to_owned())
                         .await;
-                    let _ = self.asks.try_send(Ask::Stop);
+                    let _ = self.asks.try_send(CourierRequest::Stop);
                     self.last_news().await;
                     return self.forget().await;
                 }
@@ -165,22 +165,22 @@ impl Courier {
         }
     }
 
-    fn learn(&mut self, news: News) {
+    fn learn(&mut self, news: DeliveryEvent) {
         match news {
-            News::Claimed(claim) => self.claim = claim,
-            News::Started(start) => {
+            DeliveryEvent::Claimed(claim) => self.claim = claim,
+            DeliveryEvent::Started(start) => {
                 self.known.started = true;
                 self.start = Some(start);
             }
-            News::Output(total) => {
+            DeliveryEvent::Output(total) => {
                 self.known.watching = false;
                 self.known.output = total;
             }
-            News::Ended(end) => {
+            DeliveryEvent::Ended(end) => {
                 (self.known.ended, self.known.given_back) = (true, end.outcome.is_given_back());
                 self.end = Some(end);
             }
-            News::Relaunched(entry) => {
+            DeliveryEvent::Relaunched(entry) => {
                 (self.attempt, self.claim, self.appended) = (entry.attempt, entry.claim, None);
                 self.start = None;
                 self.known = Knowledge { doubt: self.known.doubt, ..Knowledge::default() };
@@ -230,7 +230,7 @@ impl Courier {
         }
     }
 
-    async fn call(&mut self, call: Next) -> Step {
+    async fn call(&mut self, call: NextCall) -> Step {
         let desk = Arc::clone(&self.desk);
         let Ok(turn) = desk.talking.acquire().await else { return Step::On };
         let answer = self.perform(call).await;
@@ -238,7 +238,7 @@ impl Courier {
         match answer {
             Ok(step) => {
                 // A look in between does not make the write that keeps failing a new one.
-                if call != Next::Look {
+                if call != NextCall::Look {
                     self.backoff.reset();
                     self.known.accept(call);
                 }
@@ -248,34 +248,34 @@ impl Courier {
         }
     }
 
-    async fn perform(&mut self, call: Next) -> Result<Step, Failure> {
+    async fn perform(&mut self, call: NextCall) -> Result<Step, CallFailure> {
         match call {
-            Next::Look => self.look().await,
-            Next::TellStart => self.tell_start().await,
-            Next::SendLive => self.send_live().await,
-            Next::SendLog => self.send_log().await,
-            Next::Return => self.tell_result().await,
-            Next::GiveBack => self.give_back().await,
-            Next::Watch | Next::Wait(_) => Ok(Step::On),
+            NextCall::Look => self.look().await,
+            NextCall::TellStart => self.tell_start().await,
+            NextCall::SendLive => self.send_live().await,
+            NextCall::SendLog => self.send_log().await,
+            NextCall::Return => self.tell_result().await,
+            NextCall::GiveBack => self.give_back().await,
+            NextCall::Watch | NextCall::Wait(_) => Ok(Step::On),
         }
     }
 
-    async fn look(&mut self) -> Result<Step, Failure> {
+    async fn look(&mut self) -> Result<Step, CallFailure> {
         let view = self.desk.client.look(self.run).await?;
         self.known.doubt = false;
         self.known.looked = self.known.ended;
         self.run_log = view.run_log;
         match view.seen {
-            _ if self.known.given_back && view.seen != Seen::Ours => Ok(Step::GivenBack),
-            Seen::Returned if self.known.ended => Ok(Step::Delivered),
-            Seen::Returned => Ok(Step::Moot("the server ended the run before its script did")),
-            Seen::Theirs | Seen::NotForUs => Ok(Step::NotOurs),
-            Seen::Gone => Ok(Step::Moot("the server does not know the run any more")),
-            Seen::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
+            _ if self.known.given_back && view.seen != RunSight::Ours => Ok(Step::GivenBack),
+            RunSight::Returned if self.known.ended => Ok(Step::Delivered),
+            RunSight::Returned => Ok(Step::Moot("the server ended the run before its script did")),
+            RunSight::Theirs | RunSight::NotForUs => Ok(Step::NotOurs),
+            RunSight::Gone => Ok(Step::Moot("the server does not know the run any more")),
+            RunSight::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
                 Ok(Step::NotOurs)
             }
-            Seen::Ours | Seen::Free => {
-                if view.seen == Seen::Ours {
+            RunSight::Ours | RunSight::Free => {
+                if view.seen == RunSight::Ours {
                     self.claim = view.attempt;
                 }
                 self.known.start_told |= self.known.started && self.attempt == Attempt::FIRST && view.started;
@@ -284,7 +284,7 @@ impl Courier {
         }
     }
 
-    async fn tell_start(&mut self) -> Result<Step, Failure> {
+    async fn tell_start(&mut self) -> Result<Step, CallFailure> {
         if let Some(start) = &self.start {
             let pid = (self.known.parts_of_start() == Parts::All).then_some(start.pid);
             self.desk.client.tell_start(self.claimed(), &start.at, pid).await?;
@@ -295,7 +295,7 @@ impl Courier {
         Ok(Step::On)
     }
 
-    async fn send_live(&mut self) -> Result<Step, Failure> {
+    async fn send_live(&mut self) -> Result<Step, CallFailure> {
         if self.append().await? {
             return Ok(Step::On);
         }
@@ -310,7 +310,7 @@ impl Courier {
     }
 
     /// Sends what is new in the log, where the server takes that. False where the log is to be sent whole.
-    async fn append(&mut self) -> Result<bool, Failure> {
+    async fn append(&mut self) -> Result<bool, CallFailure> {
         // Not known any more until it was answered.
         let Some(known) = self.appended.take().filter(|_| self.desk.client.has_uplink()) else { return Ok(false) };
         let limit = self.desk.settings.borrow().max_log_bytes;
@@ -328,7 +328,7 @@ impl Courier {
         if whole > 0 {
             match self.desk.client.append_log(self.claimed(), known.text, &text).await {
                 Ok(path) => self.run_log = path.or(self.run_log.take()),
-                Err(Failure::Rejected(_) | Failure::Unreachable(_)) => return Ok(false),
+                Err(CallFailure::Rejected(_) | CallFailure::Unreachable(_)) => return Ok(false),
                 Err(failure) => return Err(failure),
             }
         }
@@ -342,7 +342,7 @@ impl Courier {
 
     /// Appends what the server does not have of a long log, and the note behind it: nobody then has to hold all of it at once.
     /// False where the log is to be sent whole.
-    async fn append_rest(&mut self, expected: u64, note: &str) -> Result<bool, Failure> {
+    async fn append_rest(&mut self, expected: u64, note: &str) -> Result<bool, CallFailure> {
         while let Some(known) = self.appended {
             if known.output < expected {
                 if !self.append().await? || self.appended.is_some_and(|after| after.output == known.output) {
@@ -361,14 +361,14 @@ impl Courier {
             }
             return match self.desk.client.append_log(self.claimed(), known.text, &note).await {
                 Ok(_) => Ok(true),
-                Err(Failure::Rejected(_) | Failure::Unreachable(_)) => Ok(false),
+                Err(CallFailure::Rejected(_) | CallFailure::Unreachable(_)) => Ok(false),
                 Err(failure) => Err(failure),
             };
         }
         Ok(false)
     }
 
-    async fn send_log(&mut self) -> Result<Step, Failure> {
+    async fn send_log(&mut self) -> Result<Step, CallFailure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
         let (note, expected) = (end.outcome.note(), end.output);
         if self.known.output_sent == Some(expected) && note.is_empty() && self.appended.is_none() && !self.is_short {
@@ -396,7 +396,7 @@ impl Courier {
         Ok(Step::On)
     }
 
-    async fn tell_result(&mut self) -> Result<Step, Failure> {
+    async fn tell_result(&mut self) -> Result<Step, CallFailure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
         // Clocks jump; a run that returns before it starts helps nobody.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
@@ -407,22 +407,26 @@ impl Courier {
             Some(start) if !self.known.start_told && parts != Parts::ResultAlone => Some(start.at.as_str()),
             Some(_) => None,
         };
-        let outcome = if parts == Parts::All { Told::Exit(&end.outcome) } else { Told::Success(end.outcome.success()) };
+        let outcome = if parts == Parts::All {
+            ToldResult::Exit(&end.outcome)
+        } else {
+            ToldResult::Success(end.outcome.success())
+        };
         crash_point!(ReturnNext);
         self.desk.client.tell_result(self.claimed(), at, outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Step::Delivered)
     }
 
-    async fn give_back(&mut self) -> Result<Step, Failure> {
+    async fn give_back(&mut self) -> Result<Step, CallFailure> {
         crash_point!(ReturnNext);
         self.desk.client.give_back(self.claimed()).await?;
         crash_point!(ReturnSent);
         Ok(Step::GivenBack)
     }
 
-    fn claimed(&self) -> Claim {
-        Claim { run: self.run, attempt: self.claim }
+    fn claimed(&self) -> AttemptClaim {
+        AttemptClaim { run: self.run, attempt: self.claim }
     }
 
     /// The output as text. Nothing where the system has too little to read it at the moment; of a file that cannot be read
@@ -455,7 +459,7 @@ impl Courier {
         }
     }
 
-    async fn put_log(&mut self, text: &str) -> Result<(), Failure> {
+    async fn put_log(&mut self, text: &str) -> Result<(), CallFailure> {
         let put = match &self.run_log {
             Some(path) => self.desk.client.change_log(self.claimed(), path, text).await,
             None => match self.desk.client.new_log(self.claimed(), text).await {
@@ -471,39 +475,39 @@ impl Courier {
                 Err(failure) => Err(failure),
             },
         };
-        if matches!(put, Err(Failure::TooLarge)) {
+        if matches!(put, Err(CallFailure::TooLarge)) {
             let cap = self.log_cap.unwrap_or(text.len()) / 2;
             self.log_cap = Some(if cap < SMALLEST_LOG { 0 } else { cap });
             if text == excerpt::MARKER {
-                return Err(Failure::Rejected(413));
+                return Err(CallFailure::Rejected(413));
             }
         }
         put
     }
 
-    async fn failed(&mut self, call: Next, failure: Failure) -> Step {
+    async fn failed(&mut self, call: NextCall, failure: CallFailure) -> Step {
         let run = self.run;
         match &failure {
-            Failure::TooLarge if matches!(call, Next::SendLive | Next::SendLog) => return Step::On,
-            Failure::Unauthorised(_) => return self.unauthorised().await,
-            Failure::Conflict => return Step::NotOurs,
-            Failure::NotFound if matches!(call, Next::SendLive | Next::SendLog) && !self.known.doubt => {
+            CallFailure::TooLarge if matches!(call, NextCall::SendLive | NextCall::SendLog) => return Step::On,
+            CallFailure::Unauthorised(_) => return self.unauthorised().await,
+            CallFailure::Conflict => return Step::NotOurs,
+            CallFailure::NotFound if matches!(call, NextCall::SendLive | NextCall::SendLog) && !self.known.doubt => {
                 // The log may have been deleted, or the whole run.
                 (self.known.doubt, self.run_log) = (true, None);
                 return self.rejected(call, &failure).await;
             }
             // A proxy says so too when the API behind it is away.
-            Failure::NotFound if self.desk.client.credentials().await.is_ok() => {
+            CallFailure::NotFound if self.desk.client.credentials().await.is_ok() => {
                 return Step::Moot("the server does not know the run any more");
             }
-            Failure::TooLarge if call == Next::Look => {}
-            Failure::Rejected(_) | Failure::TooLarge | Failure::Elsewhere(_) => {
+            CallFailure::TooLarge if call == NextCall::Look => {}
+            CallFailure::Rejected(_) | CallFailure::TooLarge | CallFailure::Elsewhere(_) => {
                 return self.rejected(call, &failure).await;
             }
-            _ if failure.is_ambiguous() && call != Next::Look => self.known.doubt = true,
+            _ if failure.is_ambiguous() && call != NextCall::Look => self.known.doubt = true,
             _ => {}
         }
-        if call == Next::Return {
+        if call == NextCall::Return {
             // Who knows what the server thinks by the next time.
             self.known.looked = false;
         }
@@ -522,7 +526,7 @@ impl Courier {
     async fn unauthorised(&mut self) -> Step {
         match self.desk.client.credentials().await {
             Ok(()) => Step::NotOurs,
-            Err(Failure::Unauthorised(_)) => {
+            Err(CallFailure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",
                     "the server refuses our api_key and secret; results wait on disk, asking again in {} s",
@@ -541,28 +545,28 @@ impl Courier {
 
     /// The server is there and rejects what is told: it is told again, for as long as it takes, and what may be left out
     /// holds up nothing.
-    async fn rejected(&mut self, call: Next, failure: &Failure) -> Step {
+    async fn rejected(&mut self, call: NextCall, failure: &CallFailure) -> Step {
         if self.known.times_rejected(call) == 0 {
             // Another part of the report, which may fare better.
             self.backoff.reset();
         }
         let pause = self.backoff.next(None);
         let waits = self.known.reject(call, Instant::now() + pause);
-        self.known.looked &= call != Next::Return;
+        self.known.looked &= call != NextCall::Return;
         match call {
-            Next::TellStart if self.known.rejected.start == REJECTIONS => self.say_kept("start", failure),
-            Next::SendLog => {
+            NextCall::TellStart if self.known.rejected.start == REJECTIONS => self.say_kept("start", failure),
+            NextCall::SendLog => {
                 // Whatever is at the server, it is not all of it.
                 (self.known.output_sent, self.log_refusal) = (None, Some(failure.to_string()));
                 if self.known.rejected.log == REJECTIONS && self.known.rejected.result == 0 {
                     self.say_kept("log", failure);
                 }
             }
-            Next::Return | Next::GiveBack if self.known.rejected.result == REJECTIONS => {
+            NextCall::Return | NextCall::GiveBack if self.known.rejected.result == REJECTIONS => {
                 self.say_kept("result", failure);
                 self.keep_letter("result", failure.to_string()).await;
             }
-            Next::SendLive if self.known.rejected.live == REJECTIONS => self.say_kept("live log", failure),
+            NextCall::SendLive if self.known.rejected.live == REJECTIONS => self.say_kept("live log", failure),
             _ => tracing::debug!(target: "job_runner_worker.models", "run {}: {call:?}: {failure}", self.run),
         }
         if waits {
@@ -572,7 +576,7 @@ impl Courier {
         Step::On
     }
 
-    fn say_kept(&self, what: &str, failure: &Failure) {
+    fn say_kept(&self, what: &str, failure: &CallFailure) {
         let run = self.run;
         tracing::error!(
             target: "job_runner_worker.models",

@@ -5,7 +5,7 @@ use crate::wire::time;
 
 /// A run that we claimed or are about to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// The run.
     pub run: RunId,
     /// Which execution this is.
@@ -21,7 +21,7 @@ pub struct Entry {
     /// Its start.
     pub start: Option<Start>,
     /// Its end.
-    pub end: Option<End>,
+    pub end: Option<StoredEnd>,
 }
 
 /// The start of a script.
@@ -35,7 +35,7 @@ pub struct Start {
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct StoredEnd {
     /// How.
     pub outcome: Outcome,
     /// How many bytes it wrote.
@@ -44,7 +44,7 @@ pub struct End {
     pub at: String,
 }
 
-impl End {
+impl StoredEnd {
     /// An end without output, now: of what no shim tells of.
     #[must_use]
     pub fn now(outcome: Outcome) -> Self {

@@ -18,7 +18,7 @@ const LINGER_MS: i32 = 2000;
 
 /// The door to the publisher. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Events {
+pub struct EventPublisher {
     queue: SyncSender<Said>,
 }
 
@@ -31,7 +31,7 @@ enum Said {
     Close,
 }
 
-impl Events {
+impl EventPublisher {
     /// Starts the publisher. It ends when it is closed or the last door is dropped.
     ///
     /// It has a context, and so a thread of libzmq, of its own: that thread asks for names too, and a name server

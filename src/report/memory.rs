@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::rest::replace_file;
-use crate::run::conduct::Remembered;
+use crate::run::lifecycle::Remembered;
 use crate::wire::disk;
 
 #[cfg(test)]
@@ -16,11 +16,11 @@ const FILE: &str = "conduct";
 
 /// The file, and where it is.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct WorkerMemory {
     directory: PathBuf,
 }
 
-impl Memory {
+impl WorkerMemory {
     /// That of a state directory.
     #[must_use]
     pub fn of(directory: &Path) -> Self {

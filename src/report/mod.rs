@@ -21,11 +21,11 @@ mod reporter;
 use std::io;
 use std::time::Duration;
 
-pub use entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
-pub use events::Events;
-pub use memory::Memory;
-pub use outbox::{Outbox, OutboxError, Place};
-pub use reporter::{Ask, Ending, Reporter, RunReport};
+pub use entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+pub use events::EventPublisher;
+pub use memory::WorkerMemory;
+pub use outbox::{Outbox, OutboxError, OutboxLocation};
+pub use reporter::{CourierRequest, Reporter, RunReport, UnwrittenEnd};
 
 use crate::run::{Attempt, RunId};
 

@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Durability;
 use super::ballast::Ballast;
-use super::entry::{DeadLetter, Entry, KillEntry};
+use super::entry::{DeadLetter, KillEntry, OutboxEntry};
 use crate::run::{KillId, RunId};
-use store::{Store, Trouble};
-use writer::{Request, Writer};
+use store::{OutboxStore, StoreTrouble};
+use writer::{OutboxWriter, WriteRequest};
 
 pub use rows::{LETTERS_KEPT, LETTERS_KEPT_FOR};
 
@@ -77,16 +77,16 @@ pub enum OutboxError {
 }
 
 impl OutboxError {
-    fn trouble(&self) -> Trouble {
+    fn trouble(&self) -> StoreTrouble {
         match self {
             Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => store::trouble(source),
-            Self::Damaged(_) => Trouble::Damaged,
-            Self::Newer { .. } | Self::OtherServer { .. } | Self::Unwritable(_) | Self::Closed => Trouble::Other,
+            Self::Damaged(_) => StoreTrouble::Damaged,
+            Self::Newer { .. } | Self::OtherServer { .. } | Self::Unwritable(_) | Self::Closed => StoreTrouble::Other,
         }
     }
 
     fn is_damage(&self) -> bool {
-        self.trouble() == Trouble::Damaged
+        self.trouble() == StoreTrouble::Damaged
     }
 
     /// What SQLite says.
@@ -112,7 +112,7 @@ impl OutboxError {
 
 /// Where a store is, whose it is, and what it must survive.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct OutboxLocation {
     /// Its file.
     pub path: PathBuf,
     /// The server's address.
@@ -126,7 +126,7 @@ pub struct Place {
 /// A change.
 #[derive(Debug)]
 enum Change {
-    Run(Box<Entry>),
+    Run(Box<OutboxEntry>),
     ForgetRun(RunId),
     Kill(KillEntry),
     ForgetKill(KillId),
@@ -144,7 +144,7 @@ enum Change {
 /// The door to the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    writer: mpsc::Sender<Request>,
+    writer: mpsc::Sender<WriteRequest>,
     /// The runs that are in it, or about to be.
     held: Arc<Mutex<HashSet<RunId>>>,
     wrong: watch::Receiver<Option<String>>,
@@ -152,9 +152,9 @@ pub struct Outbox {
 
 /// What a store held when it was opened.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct OutboxContents {
     /// Runs.
-    pub runs: Vec<Entry>,
+    pub runs: Vec<OutboxEntry>,
     /// Kills.
     pub kills: Vec<KillEntry>,
     /// Facts that could not be delivered, the oldest first.
@@ -166,18 +166,18 @@ impl Outbox {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn open(place: Place) -> Result<(Self, Found), OutboxError> {
+    pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
         let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
-        let (store, mut found) = match Store::open(place.clone()).await {
-            Err(error) if error.trouble() == Trouble::NoRoom => {
+        let (store, mut found) = match OutboxStore::open(place.clone()).await {
+            Err(error) if error.trouble() == StoreTrouble::NoRoom => {
                 ballast.release();
-                Store::open(place).await?
+                OutboxStore::open(place).await?
             }
             opened => opened?,
         };
         let (wrong, watched) = watch::channel(None);
         let (writer, requests) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer::new(store, ballast, wrong).write(requests));
+        tokio::spawn(OutboxWriter::new(store, ballast, wrong).write(requests));
         let held = found.runs.iter().map(|entry| entry.run).collect();
         let outbox = Self { writer, held: Arc::new(Mutex::new(held)), wrong: watched };
         let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);
@@ -208,7 +208,7 @@ impl Outbox {
     ///
     /// # Errors
     /// Why it was not written.
-    pub async fn try_run(&self, entry: &Entry) -> Result<(), OutboxError> {
+    pub async fn try_run(&self, entry: &OutboxEntry) -> Result<(), OutboxError> {
         let is_new = self.held().insert(entry.run);
         let written = self.change(Change::Run(Box::new(entry.clone())), false).await;
         if written.is_err() && is_new {
@@ -218,7 +218,7 @@ impl Outbox {
     }
 
     /// Writes a run, for as long as it takes.
-    pub async fn run(&self, entry: &Entry) {
+    pub async fn run(&self, entry: &OutboxEntry) {
         self.held().insert(entry.run);
         self.insist(Change::Run(Box::new(entry.clone()))).await;
     }
@@ -264,7 +264,7 @@ impl Outbox {
 
     async fn change(&self, change: Change, insist: bool) -> Result<(), OutboxError> {
         let (done, answer) = oneshot::channel();
-        self.writer.send(Request { change, insist, done }).await.map_err(|_| OutboxError::Closed)?;
+        self.writer.send(WriteRequest { change, insist, done }).await.map_err(|_| OutboxError::Closed)?;
         answer.await.map_err(|_| OutboxError::Closed)?
     }
 }

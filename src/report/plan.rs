@@ -91,7 +91,7 @@ pub enum Parts {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextCall {
     /// Read the run.
     Look,
     /// Tell the start.
@@ -113,37 +113,37 @@ pub enum Next {
 impl Knowledge {
     /// The next thing to do at an instant. `live` is `log_update_interval`, if logs are sent while a run lasts.
     #[must_use]
-    pub fn next(&self, now: Instant, live: bool) -> Next {
+    pub fn next(&self, now: Instant, live: bool) -> NextCall {
         if self.doubt {
-            return Next::Look;
+            return NextCall::Look;
         }
         if self.ended && self.given_back {
             // Whoever executes it next tells start and log.
-            return Next::GiveBack;
+            return NextCall::GiveBack;
         }
         // A start that is rejected again and again holds up nothing, and goes with the result.
         let start_waits =
             self.rejected.start_is_late() && (self.ended || self.start_from.is_some_and(|from| from > now));
         if self.started && !self.start_told && !start_waits {
-            return Next::TellStart;
+            return NextCall::TellStart;
         }
         if self.ended {
             return match (self.log_sent || self.rejected.log_is_left_out(), self.long_silent && !self.looked) {
-                (false, _) => Next::SendLog,
-                (true, true) => Next::Look,
-                (true, false) => Next::Return,
+                (false, _) => NextCall::SendLog,
+                (true, true) => NextCall::Look,
+                (true, false) => NextCall::Return,
             };
         }
         let start = self.start_from.filter(|_| self.started && !self.start_told);
         if !self.started || !live {
-            return Next::Wait(start);
+            return NextCall::Wait(start);
         }
         if self.output <= self.output_sent.unwrap_or(0) {
-            return if self.watching { Next::Wait(start) } else { Next::Watch };
+            return if self.watching { NextCall::Wait(start) } else { NextCall::Watch };
         }
         match self.live_from {
-            Some(from) if from > now => Next::Wait(start.map_or(Some(from), |start| Some(start.min(from)))),
-            _ => Next::SendLive,
+            Some(from) if from > now => NextCall::Wait(start.map_or(Some(from), |start| Some(start.min(from)))),
+            _ => NextCall::SendLive,
         }
     }
 
@@ -151,52 +151,52 @@ impl Knowledge {
     ///
     /// What is left out goes with no pause before the result: if the server takes nothing at all, all of it is rejected, and
     /// all of it is told again.
-    pub fn reject(&mut self, call: Next, due: Instant) -> bool {
+    pub fn reject(&mut self, call: NextCall, due: Instant) -> bool {
         match call {
-            Next::TellStart => {
+            NextCall::TellStart => {
                 self.rejected.start += 1;
                 self.start_from = Some(due);
                 !self.rejected.start_is_late()
             }
-            Next::SendLive => {
+            NextCall::SendLive => {
                 self.rejected.live += 1;
                 self.live_from = Some(due);
                 false
             }
-            Next::SendLog => {
+            NextCall::SendLog => {
                 self.rejected.log += 1;
                 !self.rejected.log_is_left_out()
             }
-            Next::Return | Next::GiveBack => {
+            NextCall::Return | NextCall::GiveBack => {
                 self.rejected.result += 1;
                 // Of those before, the last is tried again: once the server takes things, it takes all of them, in their order.
                 self.rejected.start = self.rejected.start.min(REJECTIONS - 1);
                 self.rejected.log = self.rejected.log.min(REJECTIONS - 1);
                 true
             }
-            Next::Look | Next::Watch | Next::Wait(_) => true,
+            NextCall::Look | NextCall::Watch | NextCall::Wait(_) => true,
         }
     }
 
     /// How often in a row a call of this kind was rejected.
     #[must_use]
-    pub fn times_rejected(&self, call: Next) -> u32 {
+    pub fn times_rejected(&self, call: NextCall) -> u32 {
         match call {
-            Next::TellStart => self.rejected.start,
-            Next::SendLive => self.rejected.live,
-            Next::SendLog => self.rejected.log,
-            Next::Return | Next::GiveBack => self.rejected.result,
-            Next::Look | Next::Watch | Next::Wait(_) => REJECTIONS,
+            NextCall::TellStart => self.rejected.start,
+            NextCall::SendLive => self.rejected.live,
+            NextCall::SendLog => self.rejected.log,
+            NextCall::Return | NextCall::GiveBack => self.rejected.result,
+            NextCall::Look | NextCall::Watch | NextCall::Wait(_) => REJECTIONS,
         }
     }
 
     /// The server took a call.
-    pub fn accept(&mut self, call: Next) {
+    pub fn accept(&mut self, call: NextCall) {
         match call {
-            Next::TellStart => self.rejected.start = 0,
-            Next::SendLive => self.rejected.live = 0,
-            Next::SendLog => self.rejected.log = 0,
-            Next::Return | Next::GiveBack | Next::Look | Next::Watch | Next::Wait(_) => {}
+            NextCall::TellStart => self.rejected.start = 0,
+            NextCall::SendLive => self.rejected.live = 0,
+            NextCall::SendLog => self.rejected.log = 0,
+            NextCall::Return | NextCall::GiveBack | NextCall::Look | NextCall::Watch | NextCall::Wait(_) => {}
         }
     }
 

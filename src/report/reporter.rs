@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::courier::Courier;
-use super::entry::{DeadLetter, End, Entry, Start};
+use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::outbox::LETTERS_KEPT;
-use super::{Events, LogSource, Outbox, Settings};
-use crate::rest::Client;
+use super::{EventPublisher, LogSource, Outbox, Settings};
+use crate::rest::RestClient;
 use crate::run::{Attempt, Event, RunId};
 
 /// How many couriers may talk to the server at once.
@@ -29,10 +29,10 @@ const RETRY_PACE: Duration = Duration::from_millis(200);
 const NEWS: usize = 16;
 
 /// What all couriers share.
-pub(super) struct Desk {
-    pub(super) client: Client,
+pub(super) struct ReporterHandle {
+    pub(super) client: RestClient,
     pub(super) outbox: Outbox,
-    pub(super) events: Events,
+    pub(super) events: EventPublisher,
     pub(super) logs: Arc<dyn LogSource>,
     pub(super) settings: watch::Sender<Settings>,
     pub(super) talking: Semaphore,
@@ -57,7 +57,7 @@ enum Stage {
     Over,
 }
 
-impl Desk {
+impl ReporterHandle {
     fn served(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Stage>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,13 +134,13 @@ impl Desk {
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Reporter {
-    desk: Arc<Desk>,
+    desk: Arc<ReporterHandle>,
     couriers: TaskTracker,
 }
 
 /// What a courier asks of the run it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum CourierRequest {
     /// To be told when there is more output than this.
     Watch(u64),
     /// To stop the script: the server says that the run is not ours.
@@ -149,26 +149,26 @@ pub enum Ask {
 
 /// What a run tells its courier.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum DeliveryEvent {
     Claimed(Option<Attempt>),
     Started(Start),
     Output(u64),
-    Ended(End),
-    Relaunched(Box<Entry>),
+    Ended(StoredEnd),
+    Relaunched(Box<OutboxEntry>),
 }
 
 impl Reporter {
     /// A report over a store, with the dead letters of earlier times.
     #[must_use]
     pub fn new(
-        client: Client,
+        client: RestClient,
         outbox: Outbox,
-        events: Events,
+        events: EventPublisher,
         logs: Arc<dyn LogSource>,
         settings: Settings,
         dead_letters: Vec<DeadLetter>,
     ) -> Self {
-        let desk = Desk {
+        let desk = ReporterHandle {
             client,
             outbox,
             events,
@@ -196,7 +196,7 @@ impl Reporter {
 
     /// Serves a run from here on. With `doubt` the server may know more of it than its entry says.
     #[must_use]
-    pub fn serve(&self, entry: Entry, doubt: bool) -> RunReport {
+    pub fn serve(&self, entry: OutboxEntry, doubt: bool) -> RunReport {
         let (news, heard) = mpsc::channel(NEWS);
         let (asks, asked) = mpsc::channel(NEWS);
         let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
@@ -212,7 +212,7 @@ impl Reporter {
 
     /// Delivers what is left to tell of a run that was over when we came. Of very many, some at a time; one that the server
     /// does not take holds up nobody.
-    pub fn deliver(&self, entry: Entry) {
+    pub fn deliver(&self, entry: OutboxEntry) {
         let desk = Arc::clone(&self.desk);
         desk.serves(entry.run, Stage::Over);
         self.couriers.spawn(async move {
@@ -243,7 +243,7 @@ impl Reporter {
     }
 
     /// Removes all that is known of a run.
-    pub async fn forget(&self, entry: &Entry) {
+    pub async fn forget(&self, entry: &OutboxEntry) {
         self.desk.outbox.forget_run(entry.run).await;
         self.desk.logs.forget(entry.run, entry.attempt);
     }
@@ -306,12 +306,12 @@ impl Reporter {
 }
 
 /// The end of a run, known and not yet written.
-pub struct Ending {
-    desk: Arc<Desk>,
+pub struct UnwrittenEnd {
+    desk: Arc<ReporterHandle>,
     run: RunId,
 }
 
-impl Ending {
+impl UnwrittenEnd {
     /// It counts among those that wait to be delivered from now on.
     pub fn came(&self) {
         self.desk.is_over(self.run);
@@ -320,29 +320,29 @@ impl Ending {
 
 /// A run's side of its report. It owns the run's entry: what it is told is written, then carried out.
 pub struct RunReport {
-    entry: Entry,
-    desk: Arc<Desk>,
-    news: mpsc::Sender<News>,
-    asked: mpsc::Receiver<Ask>,
+    entry: OutboxEntry,
+    desk: Arc<ReporterHandle>,
+    news: mpsc::Sender<DeliveryEvent>,
+    asked: mpsc::Receiver<CourierRequest>,
 }
 
 impl RunReport {
     /// What is known of the run.
     #[must_use]
-    pub fn entry(&self) -> &Entry {
+    pub fn entry(&self) -> &OutboxEntry {
         &self.entry
     }
 
     /// This is the attempt that the server knows the run under. It is on disk with the next fact.
     pub async fn claimed(&mut self, claim: Option<Attempt>) {
         self.entry.claim = claim;
-        let _ = self.news.send(News::Claimed(claim)).await;
+        let _ = self.news.send(DeliveryEvent::Claimed(claim)).await;
     }
 
     /// For who learns that the run is over before that can be written.
     #[must_use]
-    pub fn ending(&self) -> Ending {
-        Ending { desk: Arc::clone(&self.desk), run: self.entry.run }
+    pub fn ending(&self) -> UnwrittenEnd {
+        UnwrittenEnd { desk: Arc::clone(&self.desk), run: self.entry.run }
     }
 
     /// The script runs.
@@ -352,31 +352,31 @@ impl RunReport {
         }
         self.entry.start = Some(start.clone());
         self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(News::Started(start)).await;
+        let _ = self.news.send(DeliveryEvent::Started(start)).await;
     }
 
     /// There is this much output by now.
     pub async fn output(&mut self, total: u64) {
-        let _ = self.news.send(News::Output(total)).await;
+        let _ = self.news.send(DeliveryEvent::Output(total)).await;
     }
 
     /// An execution was lost, and another one begins.
-    pub async fn relaunched(&mut self, entry: Entry) {
+    pub async fn relaunched(&mut self, entry: OutboxEntry) {
         self.entry = entry;
         self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(News::Relaunched(Box::new(self.entry.clone()))).await;
+        let _ = self.news.send(DeliveryEvent::Relaunched(Box::new(self.entry.clone()))).await;
     }
 
     /// The run is over.
-    pub async fn ended(mut self, end: End) {
+    pub async fn ended(mut self, end: StoredEnd) {
         self.entry.end = Some(end.clone());
         self.desk.is_over(self.entry.run);
         self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(News::Ended(end)).await;
+        let _ = self.news.send(DeliveryEvent::Ended(end)).await;
     }
 
     /// What the courier asks for next; never, once it is done.
-    pub async fn asked(&mut self) -> Ask {
+    pub async fn asked(&mut self) -> CourierRequest {
         match self.asked.recv().await {
             Some(ask) => ask,
             None => std::future::pending().await,

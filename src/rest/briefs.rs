@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::calls::JobView;
 use crate::run::RunId;
-use crate::wire::resources::Run;
+use crate::wire::resources::RunResource;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ const BELIEVED: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Brief {
     /// The run.
-    pub run: Run,
+    pub run: RunResource,
     /// Its job.
     pub job: JobView,
 }

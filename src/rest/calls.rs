@@ -9,14 +9,15 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::briefs::{Brief, Briefs};
-use super::client::{Client, Written};
-use super::failure::Failure;
+use super::client::{RestClient, Written};
+use super::failure::CallFailure;
 use super::trace::Trace;
-use crate::run::claim::Seen;
+use crate::run::claim::RunSight;
 use crate::run::lack::Lack;
-use crate::run::{Attempt, Duty, KillId, Outcome, Request, RequestId, RunId};
+use crate::run::{Attempt, KillId, Outcome, RequestId, RunId, WorkerRequest, WorkerState};
 use crate::wire::resources::{
-    Job, KillPatch, KillRequest, LogPatch, NewLog, Page, Run, RunPatch, Worker, WorkerPatch, WorkerTells, run_id_of,
+    JobResource, KillRequestPatch, KillRequestResource, LogPatch, NewLog, ResourcePage, RunPatch, RunResource,
+    WorkerPatch, WorkerResource, WorkerTells, run_id_of,
 };
 use crate::wire::{action, lack, resources, time};
 
@@ -32,7 +33,7 @@ const MAX_PAGES: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct RunView {
     /// What that means to us.
-    pub seen: Seen,
+    pub seen: RunSight,
     /// Whether it is pinned to us, claimed or not.
     pub mine: bool,
     /// Whether it is pinned to another worker, claimed or not.
@@ -53,11 +54,11 @@ pub struct RunView {
 
 /// What we tell of ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct StatusReport {
     /// How many runs at once.
     pub concurrent_jobs: u32,
     /// What we do.
-    pub duty: Duty,
+    pub duty: WorkerState,
     /// Why we claim no runs for the time being.
     pub held: Vec<Lack>,
     /// How many seats are taken.
@@ -74,7 +75,7 @@ pub struct Facts {
 
 /// What waits for a worker.
 #[derive(Clone, Debug, Default)]
-pub struct Open {
+pub struct OpenWork {
     /// Runs.
     pub runs: Vec<RunId>,
     /// Whether these are all.
@@ -85,7 +86,7 @@ pub struct Open {
 
 /// A claim of ours: what is said of a run is said of this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct AttemptClaim {
     /// The run.
     pub run: RunId,
     /// The attempt, if the server counts them.
@@ -94,7 +95,7 @@ pub struct Claim {
 
 /// What is told of how a run ended.
 #[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
+pub enum ToldResult<'a> {
     /// Whether it succeeded and, to a server that counts attempts, how it exited.
     Exit(&'a Outcome),
     /// Whether it succeeded.
@@ -112,7 +113,7 @@ pub struct JobView {
 
 impl RunView {
     /// What a run means to the worker whose path is `me`.
-    fn of(found: Run, me: &str) -> Self {
+    fn of(found: RunResource, me: &str) -> Self {
         let attempt = found.attempt();
         Self {
             seen: found.seen(me, Utc::now()),
@@ -128,8 +129,8 @@ impl RunView {
     }
 }
 
-impl From<Job> for JobView {
-    fn from(job: Job) -> Self {
+impl From<JobResource> for JobView {
+    fn from(job: JobResource) -> Self {
         Self {
             script: match job.script_content {
                 Some(Value::String(content)) => Some(content),
@@ -162,7 +163,7 @@ pub struct Incomplete {
 
 /// Which incomplete runs are listed.
 #[derive(Clone, Copy, Debug)]
-pub enum RunState {
+pub enum SeenRunState {
     /// Claimed and not started.
     InQueue,
     /// Started and not returned.
@@ -171,38 +172,38 @@ pub enum RunState {
 
 /// Errors are the same for all: see [`Failure`].
 #[allow(clippy::missing_errors_doc)]
-impl Client {
+impl RestClient {
     /// The path of the worker that signs these calls, asked for once.
-    pub async fn me(&self) -> Result<&str, Failure> {
+    pub async fn me(&self) -> Result<&str, CallFailure> {
         self.me.get_or_try_init(|| async { Ok(self.worker().await?.resource_uri) }).await.map(String::as_str)
     }
 
     /// Whether our key and secret are accepted: what a refusal of something else is measured by.
-    pub async fn credentials(&self) -> Result<(), Failure> {
+    pub async fn credentials(&self) -> Result<(), CallFailure> {
         self.worker().await.map(drop)
     }
 
-    async fn worker(&self) -> Result<Worker, Failure> {
-        let page: Page<Worker> = match self.get(&self.line().settings.worker_resource).await {
-            Err(Failure::Unauthorised(status)) => {
+    async fn worker(&self) -> Result<WorkerResource, CallFailure> {
+        let page: ResourcePage<WorkerResource> = match self.get(&self.line().settings.worker_resource).await {
+            Err(CallFailure::Unauthorised(status)) => {
                 self.health.credentials(false);
-                return Err(Failure::Unauthorised(status));
+                return Err(CallFailure::Unauthorised(status));
             }
             answer => answer?,
         };
         self.health.credentials(true);
-        let acts = |worker: Worker| {
+        let acts = |worker: WorkerResource| {
             self.acts.store(worker.actions == Some(Value::Bool(true)), Ordering::Relaxed);
             worker
         };
         let key = self.api_key().as_str();
         let mut workers = page.objects;
         match workers.len() {
-            0 => Err(Failure::Nonsense(format!("there is no worker with the api_key {key}"))),
+            0 => Err(CallFailure::Nonsense(format!("there is no worker with the api_key {key}"))),
             1 => Ok(acts(workers.remove(0))),
             n => {
                 let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
-                ours.map(acts).ok_or_else(|| Failure::Nonsense(format!("{n} workers, none with the api_key {key}")))
+                ours.map(acts).ok_or_else(|| CallFailure::Nonsense(format!("{n} workers, none with the api_key {key}")))
             }
         }
     }
@@ -215,7 +216,7 @@ impl Client {
 
     /// Answers a ping, or tells without one what we do; what is asked of us, if the server asks workers to do things. One
     /// that does not is told no more than it knows, and without a ping nothing.
-    pub async fn tell(&self, facts: &Facts, pinged: bool) -> Result<Option<Request>, Failure> {
+    pub async fn tell(&self, facts: &StatusReport, pinged: bool) -> Result<Option<WorkerRequest>, CallFailure> {
         let me = self.me().await?;
         if !pinged && !self.acts() {
             return Ok(None);
@@ -265,23 +266,24 @@ impl Client {
     }
 
     /// Gives a run back, for another to claim it: nothing of it is judged.
-    pub async fn give_back(&self, claim: Claim) -> Result<(), Failure> {
+    pub async fn give_back(&self, claim: AttemptClaim) -> Result<(), CallFailure> {
         self.patch_run(claim, &RunPatch::reset()).await.map(drop)
     }
 
     /// Reads a run.
-    pub async fn look(&self, run: RunId) -> Result<RunView, Failure> {
+    pub async fn look(&self, run: RunId) -> Result<RunView, CallFailure> {
         let me = self.me().await?;
-        let found: Run = self.get(&self.run_path(run)).await?;
+        let found: RunResource = self.get(&self.run_path(run)).await?;
         if found.id != run.get() {
-            return Err(Failure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
+            return Err(CallFailure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
         }
         Ok(RunView::of(found, me))
     }
 
     /// Keeps a run and its job that came with the order to execute it.
     pub fn announce(&self, run: RunId, shown: &[u8], job: &[u8]) {
-        let read = resources::from_json::<Run>(shown).and_then(|run| Ok((run, resources::from_json::<Job>(job)?)));
+        let read = resources::from_json::<RunResource>(shown)
+            .and_then(|run| Ok((run, resources::from_json::<JobResource>(job)?)));
         if let Ok((found, job)) = read
             && found.id == run.get()
         {
@@ -290,7 +292,7 @@ impl Client {
     }
 
     /// A run and its job that came with the order, if that was just now: as good as a look.
-    pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, Failure> {
+    pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, CallFailure> {
         let Some(brief) = self.briefs().take(run, Instant::now()) else { return Ok(None) };
         Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
     }
@@ -303,24 +305,25 @@ impl Client {
 
     /// What waits for a worker, as the server lists it: the first runs that nobody has claimed and that may be ours, whether
     /// that is all of them, and the last kills that nobody has taken.
-    pub async fn open(&self) -> Result<Open, Failure> {
+    pub async fn open(&self) -> Result<OpenWork, CallFailure> {
         let me = self.me().await?;
         let line = self.line();
         // A worker whose clock is behind finds out at the look that it is not due yet.
         let until = time::sent(Utc::now() + chrono::TimeDelta::minutes(1));
         let until: String = url::form_urlencoded::byte_serialize(until.as_bytes()).collect();
         let runs = &line.settings.run_resource;
-        let page: Page<Run> =
+        let page: ResourcePage<RunResource> =
             self.get(&format!("{runs}?state=scheduled&schedule_dts__lte={until}&limit={LISTED}")).await?;
         let is_all = page.meta.next.is_none();
-        let mine = |run: &Run| run.worker.as_deref().is_none_or(|worker| worker == me);
+        let mine = |run: &RunResource| run.worker.as_deref().is_none_or(|worker| worker == me);
         let runs = page.objects.into_iter().filter(mine).filter_map(|run| RunId::new(run.id)).collect();
         let kills = &line.settings.kill_request_resource;
-        let page: Page<KillRequest> = self.get(&format!("{kills}?limit=1")).await?;
+        let page: ResourcePage<KillRequestResource> = self.get(&format!("{kills}?limit=1")).await?;
         let from = page.meta.total_count.unwrap_or(0).saturating_sub(LISTED);
-        let page: Page<KillRequest> = self.get(&format!("{kills}?limit={LISTED}&offset={from}")).await?;
+        let page: ResourcePage<KillRequestResource> =
+            self.get(&format!("{kills}?limit={LISTED}&offset={from}")).await?;
         let open = page.objects.into_iter().filter(|kill| kill.enqueue_dts.is_none());
-        Ok(Open { runs, is_all, kills: open.filter_map(|kill| kill.id.and_then(KillId::new)).collect() })
+        Ok(OpenWork { runs, is_all, kills: open.filter_map(|kill| kill.id.and_then(KillId::new)).collect() })
     }
 
     fn briefs(&self) -> MutexGuard<'_, Briefs> {
@@ -329,41 +332,41 @@ impl Client {
 
     /// Claims a run, since an instant: said again, it is the same claim. Which attempt of it that is, if the server counts
     /// them.
-    pub async fn claim(&self, run: RunId, since: DateTime<Utc>) -> Result<Option<Attempt>, Failure> {
+    pub async fn claim(&self, run: RunId, since: DateTime<Utc>) -> Result<Option<Attempt>, CallFailure> {
         let me = self.me().await?;
-        let unclaimed = Claim { run, attempt: None };
+        let unclaimed = AttemptClaim { run, attempt: None };
         Ok(self.patch_run(unclaimed, &RunPatch::claim(since, me)).await?.attempt)
     }
 
     /// Tells that a script was started.
-    pub async fn tell_start(&self, claim: Claim, at: &str, pid: Option<i32>) -> Result<(), Failure> {
+    pub async fn tell_start(&self, claim: AttemptClaim, at: &str, pid: Option<i32>) -> Result<(), CallFailure> {
         self.patch_run(claim, &RunPatch::start(at, pid)).await.map(drop)
     }
 
     /// Tells the result of a run. With a start for one that was never started. Nothing may be told of the run after it.
     pub async fn tell_result(
         &self,
-        claim: Claim,
+        claim: AttemptClaim,
         at: &str,
-        told: Told<'_>,
+        told: ToldResult<'_>,
         start: Option<&str>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CallFailure> {
         let patch = match told {
-            Told::Exit(outcome) if claim.attempt.is_some() => {
+            ToldResult::Exit(outcome) if claim.attempt.is_some() => {
                 RunPatch::result(at, outcome.success(), start).with_exit(outcome)
             }
-            Told::Exit(outcome) => RunPatch::result(at, outcome.success(), start),
-            Told::Success(success) => RunPatch::result(at, success, start),
+            ToldResult::Exit(outcome) => RunPatch::result(at, outcome.success(), start),
+            ToldResult::Success(success) => RunPatch::result(at, success, start),
         };
         self.patch_run(claim, &patch).await.map(drop)
     }
 
     /// Makes an incomplete run due again.
-    pub async fn reset(&self, run: RunId) -> Result<(), Failure> {
-        self.give_back(Claim { run, attempt: None }).await
+    pub async fn reset(&self, run: RunId) -> Result<(), CallFailure> {
+        self.give_back(AttemptClaim { run, attempt: None }).await
     }
 
-    async fn patch_run(&self, claim: Claim, patch: &RunPatch) -> Result<Written, Failure> {
+    async fn patch_run(&self, claim: AttemptClaim, patch: &RunPatch) -> Result<Written, CallFailure> {
         self.write(Method::PATCH, &self.run_path(claim.run), claim.attempt, patch).await
     }
 
@@ -372,13 +375,13 @@ impl Client {
     }
 
     /// The job at a path that a run named.
-    pub async fn job(&self, job: &str) -> Result<JobView, Failure> {
+    pub async fn job(&self, job: &str) -> Result<JobView, CallFailure> {
         self.is_of_api(job)?;
-        self.get::<Job>(job).await.map(JobView::from)
+        self.get::<JobResource>(job).await.map(JobView::from)
     }
 
     /// Makes the log of a run; its path, where the server names it.
-    pub async fn new_log(&self, claim: Claim, content: &str) -> Result<Option<String>, Failure> {
+    pub async fn new_log(&self, claim: AttemptClaim, content: &str) -> Result<Option<String>, CallFailure> {
         let log = NewLog { run: self.run_path(claim.run), content };
         let path = &self.line().settings.run_log_resource;
         let location = self.write(Method::POST, path, claim.attempt, &log).await?.location;
@@ -387,19 +390,19 @@ impl Client {
     }
 
     /// Changes the log at a path.
-    pub async fn change_log(&self, claim: Claim, path: &str, content: &str) -> Result<(), Failure> {
+    pub async fn change_log(&self, claim: AttemptClaim, path: &str, content: &str) -> Result<(), CallFailure> {
         self.write(Method::PATCH, path, claim.attempt, &LogPatch { content }).await.map(drop)
     }
 
     /// Appends to the log of a run that is `from` bytes long; the log's path. [`Failure::Unreachable`] where the server knows no
     /// such thing, and a rejection where the log has another length.
-    pub async fn append_log(&self, claim: Claim, from: u64, text: &str) -> Result<Option<String>, Failure> {
+    pub async fn append_log(&self, claim: AttemptClaim, from: u64, text: &str) -> Result<Option<String>, CallFailure> {
         self.append(&self.run_path(claim.run), claim.attempt, from, text).await
     }
 
     /// Reads a kill request.
-    pub async fn kill_request(&self, kill: KillId) -> Result<KillView, Failure> {
-        let found: KillRequest = self.get(&self.kill_path(kill)).await?;
+    pub async fn kill_request(&self, kill: KillId) -> Result<KillView, CallFailure> {
+        let found: KillRequestResource = self.get(&self.kill_path(kill)).await?;
         Ok(KillView {
             run: found.run.as_deref().and_then(run_id_of),
             taken: found.enqueue_dts.is_some(),
@@ -408,14 +411,14 @@ impl Client {
     }
 
     /// Tells that we took a kill request.
-    pub async fn tell_kill_taken(&self, kill: KillId) -> Result<(), Failure> {
-        let patch = KillPatch { enqueue_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
+    pub async fn tell_kill_taken(&self, kill: KillId) -> Result<(), CallFailure> {
+        let patch = KillRequestPatch { enqueue_dts: Some(time::sent(Utc::now())), ..KillRequestPatch::default() };
         self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
     }
 
     /// Tells that nothing is left alive of what was to be killed.
-    pub async fn tell_kill_executed(&self, kill: KillId) -> Result<(), Failure> {
-        let patch = KillPatch { execute_dts: Some(time::sent(Utc::now())), ..KillPatch::default() };
+    pub async fn tell_kill_executed(&self, kill: KillId) -> Result<(), CallFailure> {
+        let patch = KillRequestPatch { execute_dts: Some(time::sent(Utc::now())), ..KillRequestPatch::default() };
         self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
     }
 
@@ -424,30 +427,30 @@ impl Client {
     }
 
     /// The incomplete runs of this worker.
-    pub async fn incomplete(&self, state: RunState) -> Result<Vec<Incomplete>, Failure> {
+    pub async fn incomplete(&self, state: SeenRunState) -> Result<Vec<Incomplete>, CallFailure> {
         let key: String = url::form_urlencoded::byte_serialize(self.api_key().as_str().as_bytes()).collect();
         let state = match state {
-            RunState::InQueue => "in_queue",
-            RunState::Started => "started",
+            SeenRunState::InQueue => "in_queue",
+            SeenRunState::Started => "started",
         };
         let mut path = format!("{}?state={state}&worker__api_key={key}", self.line().settings.run_resource);
         let mut seen = std::collections::HashSet::new();
         let mut runs = Vec::new();
         while seen.len() < MAX_PAGES {
-            let page: Page<Run> = self.get(&path).await?;
+            let page: ResourcePage<RunResource> = self.get(&path).await?;
             runs.extend(
                 page.objects
                     .into_iter()
                     .filter_map(|found| Some(Incomplete { run: RunId::new(found.id)?, claimed_at: found.enqueue_dts })),
             );
             if !seen.insert(path) {
-                return Err(Failure::Nonsense("the pages of the list go in a circle".to_owned()));
+                return Err(CallFailure::Nonsense("the pages of the list go in a circle".to_owned()));
             }
             match page.meta.next {
                 None => return Ok(runs),
                 Some(next) => path = next,
             }
         }
-        Err(Failure::Nonsense(format!("the list has more than {MAX_PAGES} pages")))
+        Err(CallFailure::Nonsense(format!("the list has more than {MAX_PAGES} pages")))
     }
 }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::Settings;
 use super::briefs::Briefs;
-use super::failure::{Failure, retry_after};
+use super::failure::{CallFailure, retry_after};
 use super::health::Health;
 use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
@@ -27,7 +27,7 @@ use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::instance::{self, OCCUPIED};
 use crate::wire::resources::{self, ATTEMPT};
-use crate::wire::uplink::{APPEND, Call, MAX_HEAD, MAX_UP, OVER_HTTP};
+use crate::wire::uplink::{APPEND, CallHead, MAX_HEAD, MAX_UP, OVER_HTTP};
 
 #[cfg(test)]
 mod tests;
@@ -54,8 +54,8 @@ pub enum ClientError {
 
 /// The client. Cheap to clone; clones share settings, connections and health.
 #[derive(Clone, Debug)]
-pub struct Client {
-    line: watch::Sender<Arc<Line>>,
+pub struct RestClient {
+    line: watch::Sender<Arc<RestSession>>,
     api_key: ApiKey,
     /// Which of those who may use the key we are.
     instance: Option<Instance>,
@@ -99,12 +99,12 @@ pub(super) struct Written {
 
 /// The settings, and the connections that were made under them. A call keeps to those that it began with.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct RestSession {
     http: reqwest::Client,
     pub(super) settings: Settings,
 }
 
-impl Line {
+impl RestSession {
     fn new(settings: Settings) -> Result<Self, ClientError> {
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(
@@ -132,24 +132,24 @@ impl Line {
     }
 
     /// Joins as `urljoin` does, and stays at our own origin.
-    fn url(&self, path: &str) -> Result<Url, Failure> {
+    fn url(&self, path: &str) -> Result<Url, CallFailure> {
         let base = &self.settings.api_base_url;
-        let url = base.join(path).map_err(|_| Failure::Elsewhere(path.to_owned()))?;
+        let url = base.join(path).map_err(|_| CallFailure::Elsewhere(path.to_owned()))?;
         if url.origin() != base.origin() {
-            return Err(Failure::Elsewhere(path.to_owned()));
+            return Err(CallFailure::Elsewhere(path.to_owned()));
         }
         Ok(url)
     }
 }
 
-impl Client {
+impl RestClient {
     /// # Errors
     /// What is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
         Ok(Self {
             api_key: settings.api_key.clone(),
             instance: None,
-            line: watch::Sender::new(Arc::new(Line::new(settings)?)),
+            line: watch::Sender::new(Arc::new(RestSession::new(settings)?)),
             health: Arc::new(Health::default()),
             skew_told: Arc::default(),
             me: Arc::default(),
@@ -173,11 +173,11 @@ impl Client {
     /// # Errors
     /// What is wrong with them; nothing changes then.
     pub fn reconfigure(&self, settings: Settings) -> Result<(), ClientError> {
-        self.line.send_replace(Arc::new(Line::new(settings)?));
+        self.line.send_replace(Arc::new(RestSession::new(settings)?));
         Ok(())
     }
 
-    pub(super) fn line(&self) -> Arc<Line> {
+    pub(super) fn line(&self) -> Arc<RestSession> {
         Arc::clone(&self.line.borrow())
     }
 
@@ -220,20 +220,20 @@ impl Client {
     }
 
     /// Reads a resource.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.send(Method::GET, &path, Said::default(), Vec::new()).await?;
             match (answer.status.is_redirection(), answer.location) {
                 (true, Some(to)) => path = self.same_origin(&path, &to)?,
-                (true, None) => return Err(Failure::Redirected("nowhere".to_owned())),
+                (true, None) => return Err(CallFailure::Redirected("nowhere".to_owned())),
                 (false, _) => {
                     return resources::from_json(&answer.body)
-                        .map_err(|e| Failure::Nonsense(format!("GET {path} is no such resource: {e}")));
+                        .map_err(|e| CallFailure::Nonsense(format!("GET {path} is no such resource: {e}")));
                 }
             }
         }
-        Err(Failure::Redirected(path))
+        Err(CallFailure::Redirected(path))
     }
 
     /// A write is never redirected: what is signed for one place is sent to no other.
@@ -243,12 +243,12 @@ impl Client {
         path: &str,
         attempt: Option<Attempt>,
         body: &impl Serialize,
-    ) -> Result<Written, Failure> {
-        let body = serde_json::to_vec(body).map_err(|e| Failure::Nonsense(e.to_string()))?;
+    ) -> Result<Written, CallFailure> {
+        let body = serde_json::to_vec(body).map_err(|e| CallFailure::Nonsense(e.to_string()))?;
         let Answer { status, location, attempt, request, .. } =
             self.send(method, path, Said { attempt, from: None }, body).await?;
         if status.is_redirection() {
-            return Err(Failure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
+            return Err(CallFailure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
         }
         Ok(Written { location, attempt, request })
     }
@@ -260,17 +260,17 @@ impl Client {
         attempt: Option<Attempt>,
         from: u64,
         text: &str,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, CallFailure> {
         let said = Said { attempt, from: Some(from) };
         self.health.turn().await;
         let url = self.line().url(path)?;
         match self.send_up(APPEND, &url, said, text.as_bytes().to_vec()).await {
             Ok(answer) => answer.map(|answer| answer.location),
-            Err(_) => Err(Failure::Unreachable("there is no WebSocket connection".to_owned())),
+            Err(_) => Err(CallFailure::Unreachable("there is no WebSocket connection".to_owned())),
         }
     }
 
-    async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, CallFailure> {
         let at_once = self.health.turn().await;
         let answer = self.send_once(&method, path, said, body).await;
         self.look_at_occupation(answer.as_ref().err());
@@ -287,7 +287,7 @@ impl Client {
         answer
     }
 
-    async fn send_once(&self, method: &Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn send_once(&self, method: &Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, CallFailure> {
         let line = self.line();
         let settings = &line.settings;
         let url = line.url(path)?;
@@ -338,16 +338,16 @@ impl Client {
         url: &Url,
         said: Said,
         body: Vec<u8>,
-    ) -> Result<Result<Answer, Failure>, Vec<u8>> {
+    ) -> Result<Result<Answer, CallFailure>, Vec<u8>> {
         let Some(uplink) = self.uplink.borrow().clone() else { return Err(body) };
         if body.len() + MAX_HEAD > MAX_UP {
             return Err(body);
         }
         let attempt = said.attempt.map(|attempt| attempt.0);
-        let call = Call { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
+        let call = CallHead { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
         let patience = self.line().patience(body.len());
         let Ok(answer) = tokio::time::timeout(patience, uplink.call(call, body)).await else {
-            return Ok(Err(Failure::NoAnswer("none came over the WebSocket in time".to_owned())));
+            return Ok(Err(CallFailure::NoAnswer("none came over the WebSocket in time".to_owned())));
         };
         Ok(match answer? {
             Err(failure) => Err(failure),
@@ -355,7 +355,7 @@ impl Client {
             Ok((head, _)) if head.status == OVER_HTTP => return Err(Vec::new()),
             Ok((head, body)) if head.status == OCCUPIED => Err(occupied(&body)),
             Ok((head, body)) => StatusCode::from_u16(head.status)
-                .map_err(|_| Failure::Nonsense(format!("the status {}", head.status)))
+                .map_err(|_| CallFailure::Nonsense(format!("the status {}", head.status)))
                 .and_then(|status| {
                     refusal(status, None)?;
                     let attempt = head.attempt.map(Attempt);
@@ -365,32 +365,37 @@ impl Client {
     }
 
     /// Whether a path is the API's, which begins with the directory of the run resource.
-    pub(super) fn is_of_api(&self, path: &str) -> Result<(), Failure> {
+    pub(super) fn is_of_api(&self, path: &str) -> Result<(), CallFailure> {
         let line = self.line();
         let (url, runs) = (line.url(path)?, line.url(&line.settings.run_resource)?);
         match runs.join("..") {
             Ok(api) if url.path().starts_with(api.path()) => Ok(()),
-            _ => Err(Failure::Elsewhere(path.to_owned())),
+            _ => Err(CallFailure::Elsewhere(path.to_owned())),
         }
     }
 
-    fn same_origin(&self, from: &str, to: &str) -> Result<String, Failure> {
+    fn same_origin(&self, from: &str, to: &str) -> Result<String, CallFailure> {
         let line = self.line();
-        let target = line.url(from)?.join(to).map_err(|_| Failure::Redirected(to.to_owned()))?;
+        let target = line.url(from)?.join(to).map_err(|_| CallFailure::Redirected(to.to_owned()))?;
         if target.origin() != line.settings.api_base_url.origin() {
-            return Err(Failure::Redirected(to.to_owned()));
+            return Err(CallFailure::Redirected(to.to_owned()));
         }
         Ok(target.to_string())
     }
 
     /// Says, once a minute, that the server refuses us for another instance of this worker; and that it does no more.
-    fn look_at_occupation(&self, failure: Option<&Failure>) {
+    fn look_at_occupation(&self, failure: Option<&CallFailure>) {
         match failure {
-            Some(Failure::Occupied(why)) if self.health.occupied() => tracing::error!(
+            Some(CallFailure::Occupied(why)) if self.health.occupied() => tracing::error!(
                 target: "job_runner_worker.runner",
                 "the server refuses this worker: {why}; nothing is executed until that one is gone"
             ),
-            Some(Failure::Occupied(_) | Failure::Unreachable(_) | Failure::NoAnswer(_) | Failure::Server { .. }) => {}
+            Some(
+                CallFailure::Occupied(_)
+                | CallFailure::Unreachable(_)
+                | CallFailure::NoAnswer(_)
+                | CallFailure::Server { .. },
+            ) => {}
             _ if self.health.unoccupied() => {
                 tracing::info!(target: "job_runner_worker.runner", "the server takes this worker in the other's place");
             }
@@ -420,7 +425,7 @@ fn path_and_query(url: &Url) -> String {
     }
 }
 
-fn from_transport(e: &reqwest::Error) -> Failure {
+fn from_transport(e: &reqwest::Error) -> CallFailure {
     let mut text = e.to_string();
     let mut cause = std::error::Error::source(e);
     while let Some(inner) = cause {
@@ -433,37 +438,38 @@ fn from_transport(e: &reqwest::Error) -> Failure {
     if text.contains("invalid peer certificate") {
         text.push_str(" (ca_file names more authorities to trust)");
     }
-    if e.is_connect() || e.is_builder() { Failure::Unreachable(text) } else { Failure::NoAnswer(text) }
+    if e.is_connect() || e.is_builder() { CallFailure::Unreachable(text) } else { CallFailure::NoAnswer(text) }
 }
 
 /// What a status means, other than success and redirection.
-fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), Failure> {
+fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), CallFailure> {
     match status.as_u16() {
         200..=399 => Ok(()),
-        401 | 403 => Err(Failure::Unauthorised(status.as_u16())),
-        404 | 410 => Err(Failure::NotFound),
-        409 => Err(Failure::Conflict),
-        413 => Err(Failure::TooLarge),
-        status @ (408 | 425 | 429 | 500..) => {
-            Err(Failure::Server { status, retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())) })
-        }
-        status => Err(Failure::Rejected(status)),
+        401 | 403 => Err(CallFailure::Unauthorised(status.as_u16())),
+        404 | 410 => Err(CallFailure::NotFound),
+        409 => Err(CallFailure::Conflict),
+        413 => Err(CallFailure::TooLarge),
+        status @ (408 | 425 | 429 | 500..) => Err(CallFailure::Server {
+            status,
+            retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())),
+        }),
+        status => Err(CallFailure::Rejected(status)),
     }
 }
 
 /// Another instance of this worker is alive, in the server's words.
-fn occupied(body: &[u8]) -> Failure {
+fn occupied(body: &[u8]) -> CallFailure {
     let said = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("another instance of it is alive");
-    Failure::Occupied(said.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
+    CallFailure::Occupied(said.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
 }
 
 /// A write is answered with nothing or with JSON. A web page is from somebody in between, who did not do it.
-async fn no_page(mut response: Response) -> Result<(), Failure> {
+async fn no_page(mut response: Response) -> Result<(), CallFailure> {
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
         match chunk.trim_ascii_start().first() {
             None => {}
-            Some(b'<') => return Err(Failure::Nonsense("a web page".to_owned())),
+            Some(b'<') => return Err(CallFailure::Nonsense("a web page".to_owned())),
             Some(_) => return Ok(()),
         }
     }
@@ -471,11 +477,11 @@ async fn no_page(mut response: Response) -> Result<(), Failure> {
 }
 
 /// Reads a body, up to a bound.
-async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+async fn read(mut response: Response) -> Result<Vec<u8>, CallFailure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::TooLarge);
+            return Err(CallFailure::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum CallFailure {
     /// Nothing was sent: no name, no connection, no TLS.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
@@ -48,7 +48,7 @@ pub enum Failure {
     Nonsense(String),
 }
 
-impl Failure {
+impl CallFailure {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {

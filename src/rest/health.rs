@@ -37,7 +37,7 @@ struct State {
 
 /// What is known, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ServerHealth {
     /// Nothing was asked yet.
     Unknown,
     /// The last call was answered.
@@ -50,7 +50,7 @@ pub enum Verdict {
     Occupied,
 }
 
-impl Verdict {
+impl ServerHealth {
     /// Its name, for people and programs.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -151,16 +151,16 @@ impl Health {
 
     /// How it looks.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ServerHealth {
         let state = self.lock();
         if state.occupied.is_some() {
-            return Verdict::Occupied;
+            return ServerHealth::Occupied;
         }
         match (state.refused, state.failing, state.reached) {
-            (true, ..) => Verdict::Refused,
-            (_, 1.., _) => Verdict::Failing,
-            (_, 0, true) => Verdict::Ok,
-            (_, 0, false) => Verdict::Unknown,
+            (true, ..) => ServerHealth::Refused,
+            (_, 1.., _) => ServerHealth::Failing,
+            (_, 0, true) => ServerHealth::Ok,
+            (_, 0, false) => ServerHealth::Unknown,
         }
     }
 

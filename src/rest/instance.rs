@@ -15,7 +15,7 @@ const FILE: &str = "instance";
 
 /// Where an id comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum InstanceOrigin {
     /// An earlier start has made it.
     Kept,
     /// This start has made it: the directory is new, or its file was lost.
@@ -27,11 +27,11 @@ pub enum Origin {
 ///
 /// # Errors
 /// That the system has no random numbers.
-pub fn instance_of(directory: &Path) -> io::Result<(Instance, Origin)> {
+pub fn instance_of(directory: &Path) -> io::Result<(Instance, InstanceOrigin)> {
     let path = directory.join(FILE);
     let why = match fs::read_to_string(&path) {
         Ok(text) => match Instance::parse(text.trim_end()) {
-            Some(instance) => return Ok((instance, Origin::Kept)),
+            Some(instance) => return Ok((instance, InstanceOrigin::Kept)),
             None => Some("it is no instance".to_owned()),
         },
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
@@ -54,5 +54,5 @@ pub fn instance_of(directory: &Path) -> io::Result<(Instance, Origin)> {
             path.display()
         );
     }
-    Ok((instance, Origin::Made))
+    Ok((instance, InstanceOrigin::Made))
 }

@@ -23,11 +23,13 @@ use url::Url;
 use crate::run::{ApiKey, Secret};
 
 pub use backoff::Backoff;
-pub use calls::{Claim, Facts, Incomplete, JobView, KillView, Open, RunState, RunView, Told};
-pub use client::{Client, ClientError};
-pub use failure::Failure;
+pub use calls::{
+    AttemptClaim, Incomplete, JobView, KillView, OpenWork, RunView, SeenRunState, StatusReport, ToldResult,
+};
+pub use client::{ClientError, RestClient};
+pub use failure::CallFailure;
 pub use health::Health;
-pub use instance::{Origin, instance_of};
+pub use instance::{InstanceOrigin, instance_of};
 pub use loopback::is_loopback;
 pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};

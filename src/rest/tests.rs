@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::client::MAX_BODY;
-use super::{Client, Settings};
+use super::{RestClient, Settings};
 use crate::run::{ApiKey, Secret};
 use crate::wire::hmac;
 use crate::wire::resources::ATTEMPT;
@@ -86,7 +86,7 @@ impl Server {
         self.calls().into_iter().map(|call| call.path).collect()
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(super) fn client(&self) -> RestClient {
         client(settings(&self.url))
     }
 }
@@ -121,8 +121,8 @@ pub(super) fn settings(url: &Url) -> Settings {
     }
 }
 
-pub(super) fn client(settings: Settings) -> Client {
-    Client::new(settings).expect("a client")
+pub(super) fn client(settings: Settings) -> RestClient {
+    RestClient::new(settings).expect("a client")
 }
 
 /// The signature that a call should have.

@@ -5,8 +5,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::Failure;
-use crate::wire::uplink::{Answer, Call};
+use super::failure::CallFailure;
+use crate::wire::uplink::{AnswerHead, CallHead};
 
 /// How many calls may wait to be sent.
 const QUEUE: usize = 64;
@@ -21,11 +21,11 @@ pub struct Uplink {
 #[derive(Debug)]
 pub struct Outgoing {
     /// Its head; the number is given when it is sent.
-    pub call: Call,
+    pub call: CallHead,
     /// Its body.
     pub body: Vec<u8>,
     /// Where its answer goes.
-    pub answer: oneshot::Sender<(Answer, Vec<u8>)>,
+    pub answer: oneshot::Sender<(AnswerHead, Vec<u8>)>,
 }
 
 /// The side that sends.
@@ -41,12 +41,16 @@ impl Uplink {
     }
 
     /// Calls. Gives the body back where there is no way any more.
-    pub(super) async fn call(&self, call: Call, body: Vec<u8>) -> Result<Result<(Answer, Vec<u8>), Failure>, Vec<u8>> {
+    pub(super) async fn call(
+        &self,
+        call: CallHead,
+        body: Vec<u8>,
+    ) -> Result<Result<(AnswerHead, Vec<u8>), CallFailure>, Vec<u8>> {
         let (answer, answered) = oneshot::channel();
         if let Err(mpsc::error::SendError(outgoing)) = self.calls.send(Outgoing { call, body, answer }).await {
             return Err(outgoing.body);
         }
-        Ok(answered.await.map_err(|_| Failure::NoAnswer("the WebSocket connection was lost".to_owned())))
+        Ok(answered.await.map_err(|_| CallFailure::NoAnswer("the WebSocket connection was lost".to_owned())))
     }
 }
 

@@ -9,7 +9,7 @@ id! {
 
 /// What is asked of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum WorkerCommand {
     /// To leave, and not to come back by itself.
     Shutdown,
     /// To leave in such a way that whoever started it starts it again.
@@ -31,18 +31,18 @@ pub enum Pace {
 
 /// A request to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Request {
+pub struct WorkerRequest {
     /// Its number.
     pub id: RequestId,
     /// What is asked.
-    pub action: Action,
+    pub action: WorkerCommand,
     /// What becomes of the runs under way.
     pub pace: Pace,
 }
 
 /// What a worker says that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Duty {
+pub enum WorkerState {
     /// It finds out what was left behind. New runs are taken already.
     Starting,
     /// It takes new runs.
@@ -55,7 +55,7 @@ pub enum Duty {
     Offline,
 }
 
-impl Action {
+impl WorkerCommand {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
 
@@ -77,7 +77,7 @@ impl Action {
     }
 }
 
-impl Duty {
+impl WorkerState {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Starting, Self::Awake, Self::Draining, Self::Asleep, Self::Offline];
 

@@ -10,7 +10,7 @@ mod tests;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum ClaimPhase {
     /// Somebody said that it is due.
     Hinted,
     /// The claim is about to be sent, or was sent and not answered.
@@ -23,7 +23,7 @@ pub enum Phase {
 
 /// What a look at the run shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum RunSight {
     /// Nobody claimed it, and we may.
     Free,
     /// Nobody claimed it, but it is another worker's or not due for long.
@@ -42,7 +42,7 @@ pub enum Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// It was looked at.
-    Seen(Seen),
+    Seen(RunSight),
     /// The server accepted the claim.
     Accepted,
     /// The server accepted the claim so late that somebody else may have claimed it meanwhile.
@@ -70,11 +70,11 @@ pub enum Effect {
     Forget,
 }
 
-impl Phase {
+impl ClaimPhase {
     /// What becomes of this phase, and what is to be done.
     #[must_use]
     pub fn step(self, input: Input) -> (Self, Effect) {
-        use {Effect as E, Input as I, Phase as P, Seen as S};
+        use {ClaimPhase as P, Effect as E, Input as I, RunSight as S};
         match (self, input) {
             (P::Hinted | P::Claiming | P::Claimed, I::Seen(S::Free)) => (P::Claiming, E::Claim),
             (P::Claiming, I::Accepted) | (P::Claiming | P::Claimed, I::Seen(S::Ours)) => (P::Claimed, E::Launch),

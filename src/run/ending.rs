@@ -3,14 +3,14 @@
 //! Ending is a path of states, not a call: every wait has a timer and still listens. The first cause
 //! wins, signals only escalate, and `Finish` is said once and last.
 
-use super::{Cause, Exit, Left, Leftovers, Outcome};
+use super::{Cause, Left, LeftoverPolicy, Outcome, ProcessExit};
 
 #[cfg(test)]
 mod tests;
 
 /// Where an execution stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum EndingPhase {
     /// Nothing runs yet.
     Starting,
     /// The main process runs.
@@ -20,17 +20,17 @@ pub enum Phase {
         /// Why the run was stopped; `None` where it had ended by itself.
         cause: Option<Cause>,
         /// How the main process ended, if it did.
-        main: Option<Exit>,
+        main: Option<ProcessExit>,
     },
     /// KILL was sent to the tree; nobody may be left.
     Killing {
         /// Why the run was stopped; `None` where it had ended by itself.
         cause: Option<Cause>,
         /// How the main process ended, if it did.
-        main: Option<Exit>,
+        main: Option<ProcessExit>,
     },
     /// The main process ended; its output is still held open.
-    Closing(Exit),
+    Closing(ProcessExit),
     /// All is said.
     Finished(Outcome),
 }
@@ -61,7 +61,7 @@ pub enum Input {
     /// It could not be started, and why.
     Unstartable(String),
     /// It ended.
-    MainExited(Exit, Company),
+    MainExited(ProcessExit, Company),
     /// The last writer of the output is gone.
     OutputClosed(Company),
     /// The last process of the tree is gone.
@@ -102,11 +102,11 @@ pub enum Effect {
     Finish,
 }
 
-impl Phase {
+impl EndingPhase {
     /// What becomes of this phase, and what is to be done.
     #[must_use]
-    pub fn step(self, input: Input, leftovers: Leftovers) -> (Self, &'static [Effect]) {
-        use {Input as I, Phase as P};
+    pub fn step(self, input: Input, leftovers: LeftoverPolicy) -> (Self, &'static [Effect]) {
+        use {EndingPhase as P, Input as I};
         match (self, input) {
             (P::Starting, I::Started) => (P::Running(Output::Open), &[]),
             (P::Starting, I::Unstartable(reason)) => finished(Outcome::Unstartable(reason)),
@@ -140,7 +140,7 @@ impl Phase {
 
             (P::Closing(exit), I::OutputClosed(company) | I::LingerOver(company)) => over(exit, company, leftovers),
             // The script ended in time; what it may leave behind may stay.
-            (P::Closing(exit), I::Stop(Cause::TimedOut, _)) if leftovers == Leftovers::Keep => {
+            (P::Closing(exit), I::Stop(Cause::TimedOut, _)) if leftovers == LeftoverPolicy::Keep => {
                 over(exit, Company::Others, leftovers)
             }
             (P::Closing(exit), I::Stop(_, Grace::With)) => stopping(None, Some(exit)),
@@ -195,23 +195,23 @@ impl Phase {
     }
 }
 
-fn finished(outcome: Outcome) -> (Phase, &'static [Effect]) {
-    (Phase::Finished(outcome), &[Effect::Finish])
+fn finished(outcome: Outcome) -> (EndingPhase, &'static [Effect]) {
+    (EndingPhase::Finished(outcome), &[Effect::Finish])
 }
 
-fn stopping(cause: Option<Cause>, main: Option<Exit>) -> (Phase, &'static [Effect]) {
-    (Phase::Stopping { cause, main }, &[Effect::TermTree, Effect::StartGrace])
+fn stopping(cause: Option<Cause>, main: Option<ProcessExit>) -> (EndingPhase, &'static [Effect]) {
+    (EndingPhase::Stopping { cause, main }, &[Effect::TermTree, Effect::StartGrace])
 }
 
-fn killing(cause: Option<Cause>, main: Option<Exit>) -> (Phase, &'static [Effect]) {
-    (Phase::Killing { cause, main }, &[Effect::KillTree, Effect::StartSweep])
+fn killing(cause: Option<Cause>, main: Option<ProcessExit>) -> (EndingPhase, &'static [Effect]) {
+    (EndingPhase::Killing { cause, main }, &[Effect::KillTree, Effect::StartSweep])
 }
 
 /// The main process ended and its output is complete, or was waited for long enough.
-fn over(exit: Exit, company: Company, leftovers: Leftovers) -> (Phase, &'static [Effect]) {
+fn over(exit: ProcessExit, company: Company, leftovers: LeftoverPolicy) -> (EndingPhase, &'static [Effect]) {
     match (company, leftovers) {
         (Company::Alone, _) => finished(Outcome::Ran { exit, cause: None, left: Left::Nobody }),
-        (Company::Others, Leftovers::Keep) => finished(Outcome::Ran { exit, cause: None, left: Left::Kept }),
-        (Company::Others, Leftovers::Stop) => killing(None, Some(exit)),
+        (Company::Others, LeftoverPolicy::Keep) => finished(Outcome::Ran { exit, cause: None, left: Left::Kept }),
+        (Company::Others, LeftoverPolicy::Stop) => killing(None, Some(exit)),
     }
 }

@@ -2,7 +2,6 @@
 
 mod action;
 pub mod claim;
-pub mod conduct;
 pub mod ending;
 mod event;
 pub mod excerpt;
@@ -10,18 +9,19 @@ mod id;
 mod instance;
 mod key;
 pub mod lack;
+pub mod lifecycle;
 mod order;
 mod outcome;
 mod policy;
 pub mod script;
 pub mod shortage;
 
-pub use action::{Action, Duty, Pace, Request, RequestId};
+pub use action::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
 pub use event::Event;
 #[cfg(feature = "server")]
 pub(crate) use id::id;
 pub use instance::Instance;
 pub use key::{ApiKey, Attempt, KillId, RunId, Secret};
 pub use order::Order;
-pub use outcome::{Cause, Exit, Left, Outcome};
-pub use policy::{IncompleteRuns, Leftovers};
+pub use outcome::{Cause, Left, Outcome, ProcessExit};
+pub use policy::{IncompleteRuns, LeftoverPolicy};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// How the main process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ProcessExit {
     /// With a status, 0 to 255.
     Code(i32),
     /// By a signal.
@@ -44,7 +44,7 @@ pub enum Outcome {
     /// Its script ran.
     Ran {
         /// How the main process ended.
-        exit: Exit,
+        exit: ProcessExit,
         /// Why it was stopped, if it was.
         cause: Option<Cause>,
         /// What outlived it.
@@ -62,7 +62,7 @@ impl Outcome {
     /// A run succeeded when its script ended by itself with status 0.
     #[must_use]
     pub fn success(&self) -> bool {
-        matches!(self, Self::Ran { exit: Exit::Code(0), cause: None, .. })
+        matches!(self, Self::Ran { exit: ProcessExit::Code(0), cause: None, .. })
     }
 
     /// Whether the run is given back unjudged: stopped for that, with nothing of it left alive.
@@ -81,7 +81,7 @@ impl Outcome {
             Self::Ran { exit, cause, left } => {
                 if let Some(cause) = cause {
                     let _ = writeln!(note, "{WE} The job was stopped: {}.", why(*cause));
-                } else if let Exit::Signal(signal) = exit {
+                } else if let ProcessExit::Signal(signal) = exit {
                     let _ = writeln!(note, "{WE} The job was ended by signal {signal} ({}).", signal_name(*signal));
                 }
                 match left {

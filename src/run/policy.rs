@@ -2,7 +2,7 @@
 
 /// What becomes of processes that outlive their script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leftovers {
+pub enum LeftoverPolicy {
     /// They are left alone, as the original does.
     Keep,
     /// They are stopped.

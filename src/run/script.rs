@@ -22,7 +22,7 @@ pub struct Script {
 
 /// Why a text cannot be executed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum ScriptDefect {
     /// The first line is none.
     #[error("The first line of the job to run needs to start with a shebang (#!). The current first line is: \"{0}\"")]
     NoShebang(String),
@@ -49,28 +49,28 @@ pub enum Unreadable {
 impl Script {
     /// # Errors
     /// One clear sentence for the log of the failed run.
-    pub fn parse(content: &str) -> Result<Self, Unreadable> {
+    pub fn parse(content: &str) -> Result<Self, ScriptDefect> {
         if content.len() > MAX_SCRIPT {
-            return Err(Unreadable::TooMuch(content.len()));
+            return Err(ScriptDefect::TooMuch(content.len()));
         }
         let content = content.strip_prefix('\u{feff}').unwrap_or(content);
         let body = content.replace("\r\n", "\n");
         let first = body.split('\n').next().unwrap_or_default().trim_end_matches('\r');
         let Some(command) = first.strip_prefix("#!") else {
-            return Err(Unreadable::NoShebang(first.chars().take(200).collect()));
+            return Err(ScriptDefect::NoShebang(first.chars().take(200).collect()));
         };
         if first.len() > MAX_SHEBANG {
-            return Err(Unreadable::TooLong(first.len()));
+            return Err(ScriptDefect::TooLong(first.len()));
         }
         if first.contains('\0') {
-            return Err(Unreadable::Nul);
+            return Err(ScriptDefect::Nul);
         }
         let interpreter = split(command).map_err(|open| match open {
-            Open::Quotation => Unreadable::OpenQuotation(first.to_owned()),
-            Open::Escape => Unreadable::OpenEscape(first.to_owned()),
+            OpenQuote::Quotation => ScriptDefect::OpenQuotation(first.to_owned()),
+            OpenQuote::Escape => ScriptDefect::OpenEscape(first.to_owned()),
         })?;
         if interpreter.first().is_none_or(String::is_empty) {
-            return Err(Unreadable::EmptyInterpreter);
+            return Err(ScriptDefect::EmptyInterpreter);
         }
         Ok(Self { interpreter, body })
     }
@@ -90,7 +90,7 @@ impl Script {
 
 /// What a command line leaves open at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
+pub enum OpenQuote {
     /// A quotation.
     Quotation,
     /// A backslash.
@@ -101,14 +101,14 @@ pub enum Open {
 ///
 /// # Errors
 /// What the text leaves open.
-pub fn split(text: &str) -> Result<Vec<String>, Open> {
+pub fn split(text: &str) -> Result<Vec<String>, OpenQuote> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
             ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            '\\' => word.get_or_insert_default().push(chars.next().ok_or(Open::Escape)?),
+            '\\' => word.get_or_insert_default().push(chars.next().ok_or(OpenQuote::Escape)?),
             '\'' => quoted_plainly(&mut chars, word.get_or_insert_default())?,
             '"' => quoted(&mut chars, word.get_or_insert_default())?,
             c => word.get_or_insert_default().push(c),
@@ -118,9 +118,9 @@ pub fn split(text: &str) -> Result<Vec<String>, Open> {
     Ok(words)
 }
 
-fn quoted_plainly(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), Open> {
+fn quoted_plainly(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), OpenQuote> {
     loop {
-        match chars.next().ok_or(Open::Quotation)? {
+        match chars.next().ok_or(OpenQuote::Quotation)? {
             '\'' => return Ok(()),
             c => word.push(c),
         }
@@ -128,11 +128,11 @@ fn quoted_plainly(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<
 }
 
 /// Between double quotes a backslash escapes the quote and itself alone; elsewhere it stays.
-fn quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), Open> {
+fn quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), OpenQuote> {
     loop {
-        match chars.next().ok_or(Open::Quotation)? {
+        match chars.next().ok_or(OpenQuote::Quotation)? {
             '"' => return Ok(()),
-            '\\' => match chars.next().ok_or(Open::Escape)? {
+            '\\' => match chars.next().ok_or(OpenQuote::Escape)? {
                 c @ ('"' | '\\') => word.push(c),
                 c => word.extend(['\\', c]),
             },

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use super::model::Worker;
-use super::office::Office;
+use super::state::AppState;
 use super::store::StoreError;
 use crate::wire::hmac;
 
@@ -34,25 +34,25 @@ pub struct Signed<'a> {
 
 /// Who somebody says to be.
 #[derive(Debug)]
-pub enum Claim {
+pub enum ClaimedIdentity {
     /// An operator, who has shown the token.
     Operator,
     /// A worker that we know, and what it signed with.
     Worker(Box<Worker>, String),
 }
 
-impl Claim {
+impl ClaimedIdentity {
     /// Reads the headers of a request; `None` for somebody we do not know.
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn read(office: &Office, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
-        if office.token.admits(headers) {
+    pub async fn read(app: &AppState, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
+        if app.token.admits(headers) {
             return Ok(Some(Self::Operator));
         }
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some((key, signature)) = header.and_then(hmac::claimed) else { return Ok(None) };
-        let worker = office.store.worker_of_key(key).await?;
+        let worker = app.store.worker_of_key(key).await?;
         Ok(worker.map(|worker| Self::Worker(Box::new(worker), signature.to_owned())))
     }
 

@@ -13,18 +13,18 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::office::Office;
 use super::orders::{Addressed, Orders, Route};
-use super::zmtp::{Connection, Limits, Port};
+use super::state::AppState;
+use super::zmtp::{Port, ZmtpConnection, ZmtpLimits};
 use crate::wire::broadcast::{key_of, text, topic};
-use crate::wire::zmtp::{Role, Said, ZmtpError, message, pong, said};
+use crate::wire::zmtp::{PeerCommand, SocketRole, ZmtpError, message, pong, said};
 
 /// How many orders may wait for a connection that is slow.
 const ROOM: usize = 1024;
 /// How many orders are sent together.
 const TOGETHER: usize = 64;
 /// What a subscriber says is short: a topic is.
-const LIMITS: Limits = Limits { frame: 512, frames: 1 };
+const LIMITS: ZmtpLimits = ZmtpLimits { frame: 512, frames: 1 };
 /// How many workers a connection may hear for.
 const SUBSCRIPTIONS: usize = 4;
 /// How many frames a subscriber may send in a minute: one subscription, and a ping a second if it wants.
@@ -52,14 +52,14 @@ impl Broadcaster {
     }
 
     /// Carries orders until the server stops.
-    pub async fn carry(self, office: Arc<Office>) {
-        let stop = office.stop.clone();
-        self.0.serve(&stop, |stream| serve(stream, office.orders.clone())).await;
+    pub async fn carry(self, app: Arc<AppState>) {
+        let stop = app.stop.clone();
+        self.0.serve(&stop, |stream| serve(stream, app.orders.clone())).await;
     }
 }
 
 async fn serve(stream: TcpStream, orders: Orders) {
-    let ended = match Connection::shake(stream, Role::Publisher, LIMITS).await {
+    let ended = match ZmtpConnection::shake(stream, SocketRole::Publisher, LIMITS).await {
         Ok(connection) => Subscriber::new(connection, orders).work().await,
         Err(end) => Err(end),
     };
@@ -70,7 +70,7 @@ async fn serve(stream: TcpStream, orders: Orders) {
 
 /// A peer that hears orders.
 struct Subscriber {
-    connection: Connection,
+    connection: ZmtpConnection,
     orders: Orders,
     sender: mpsc::Sender<Addressed>,
     carried: mpsc::Receiver<Addressed>,
@@ -81,12 +81,12 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn new(connection: Connection, orders: Orders) -> Self {
+    fn new(connection: ZmtpConnection, orders: Orders) -> Self {
         let (sender, carried) = mpsc::channel(ROOM);
         Self { connection, orders, sender, carried, routes: Vec::new(), frames: FRAMES, minute: Instant::now() }
     }
 
-    async fn work(mut self) -> Result<(), super::zmtp::End> {
+    async fn work(mut self) -> Result<(), super::zmtp::ZmtpEnd> {
         let mut together = Vec::new();
         loop {
             tokio::select! {
@@ -94,10 +94,10 @@ impl Subscriber {
                     let frame = frame?;
                     self.count()?;
                     match said(&frame) {
-                        Said::Subscribe(topic) => self.subscribe(topic)?,
-                        Said::Cancel(topic) => self.routes.retain(|route| key_of(topic).as_ref() != Some(route.key())),
-                        Said::Ping(context) => self.connection.writer.write(&pong(context)).await?,
-                        Said::Nothing => {}
+                        PeerCommand::Subscribe(topic) => self.subscribe(topic)?,
+                        PeerCommand::Cancel(topic) => self.routes.retain(|route| key_of(topic).as_ref() != Some(route.key())),
+                        PeerCommand::Ping(context) => self.connection.writer.write(&pong(context)).await?,
+                        PeerCommand::Nothing => {}
                     }
                 }
                 _ = self.carried.recv_many(&mut together, TOGETHER) => {

@@ -5,7 +5,7 @@
 
 use chrono::TimeDelta;
 
-use super::model::{Instant, Job, JobId, Run, RunExit};
+use super::model::{Job, JobId, Run, RunExit, Timestamp};
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ pub enum Effect {
     /// This was the job's last completed schedule id.
     Completed(i64),
     /// The run is tried again: when, and which retry that is.
-    Retry(Instant, u32),
+    Retry(Timestamp, u32),
     /// A child is due now.
     Child(JobId),
     /// A child that would be due now is not, and why.
@@ -53,7 +53,7 @@ pub struct Child {
 /// What follows from a run that has just returned. `siblings` are the runs of the same job and schedule id, the run
 /// itself and those that a retry replaced left out.
 #[must_use]
-pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Instant) -> Vec<Effect> {
+pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Timestamp) -> Vec<Effect> {
     let success = run.return_success == Some(true);
     if let Some(retry) = retry(job, run, success, now) {
         return vec![retry];
@@ -112,7 +112,7 @@ pub fn children(job: &Job, run: &Run, siblings: &[Run], children: &[Child]) -> V
 }
 
 /// A failed run is tried again, unless somebody wanted it to end.
-fn retry(job: &Job, run: &Run, success: bool, now: Instant) -> Option<Effect> {
+fn retry(job: &Job, run: &Run, success: bool, now: Timestamp) -> Option<Effect> {
     if success || run.exit == Some(RunExit::Killed) {
         return None;
     }

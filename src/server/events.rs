@@ -14,12 +14,12 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
-use super::news::{Heard, Item};
-use super::office::Office;
-use super::zmtp::{Connection, End, Limits, Port};
+use super::changes::{Change, ChangeNotice};
+use super::state::AppState;
+use super::zmtp::{Port, ZmtpConnection, ZmtpEnd, ZmtpLimits};
 use crate::run::Event;
 use crate::wire::event::{MAX_OBJECT, TOPIC, read};
-use crate::wire::zmtp::{Role, Said, pong, said, subscription};
+use crate::wire::zmtp::{PeerCommand, SocketRole, pong, said, subscription};
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ mod tests;
 /// How many events a listener may fall behind, and how many may wait to be read.
 const ROOM: usize = 10_000;
 /// What is taken off the line: an event has two frames, and is short. Whoever sends more is closed.
-const LIMITS: Limits = Limits { frame: 2 * MAX_OBJECT, frames: 4 };
+const LIMITS: ZmtpLimits = ZmtpLimits { frame: 2 * MAX_OBJECT, frames: 4 };
 /// How many messages of one peer are read in a second.
 const IN_A_SECOND: usize = 5000;
 /// That second.
@@ -37,17 +37,17 @@ const REMEMBERED: usize = 4096;
 
 /// Where events of workers are heard. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Events {
+pub struct WorkerEvents {
     sender: broadcast::Sender<Event>,
 }
 
-impl Default for Events {
+impl Default for WorkerEvents {
     fn default() -> Self {
         Self { sender: broadcast::channel(ROOM).0 }
     }
 }
 
-impl Events {
+impl WorkerEvents {
     /// Listens to what the news does not tell, from now on.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Event> {
@@ -75,18 +75,18 @@ impl Inlet {
     }
 
     /// Reads events until the server stops.
-    pub async fn read(self, office: Arc<Office>) {
+    pub async fn read(self, app: Arc<AppState>) {
         let (sender, received) = broadcast::channel(ROOM);
-        let stop = office.stop.clone();
+        let stop = app.stop.clone();
         tokio::select! {
             () = self.0.serve(&stop, |stream| serve(stream, sender.clone())) => {}
-            () = pass_on(received, &office) => {}
+            () = pass_on(received, &app) => {}
         }
     }
 }
 
 async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
-    let ended = match Connection::shake(stream, Role::Subscriber, LIMITS).await {
+    let ended = match ZmtpConnection::shake(stream, SocketRole::Subscriber, LIMITS).await {
         Ok(connection) => receive(connection, &sender).await,
         Err(end) => Err(end),
     };
@@ -96,7 +96,7 @@ async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
 }
 
 /// Reads events of a peer, no more of them in a second than any worker has to tell: what it sends beyond waits at its side.
-async fn receive(mut connection: Connection, sender: &broadcast::Sender<Event>) -> Result<(), End> {
+async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Event>) -> Result<(), ZmtpEnd> {
     connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
     loop {
         let until = Instant::now() + SECOND;
@@ -105,7 +105,7 @@ async fn receive(mut connection: Connection, sender: &broadcast::Sender<Event>) 
             if let [frame] = &frames[..]
                 && frame.is_command
             {
-                if let Said::Ping(context) = said(frame) {
+                if let PeerCommand::Ping(context) = said(frame) {
                     connection.writer.write(&pong(context)).await?;
                 }
                 continue;
@@ -119,20 +119,20 @@ async fn receive(mut connection: Connection, sender: &broadcast::Sender<Event>) 
     }
 }
 
-async fn pass_on(mut received: broadcast::Receiver<Event>, office: &Office) {
-    let mut news = office.news().listen();
+async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
+    let mut news = app.changes().subscribe();
     let mut memory = Memory::default();
     loop {
         tokio::select! {
             // A worker tells after the server knows, so what the news has to say is heard first.
             biased;
             heard = news.next() => match heard {
-                Heard::Item(item) => drop(event_of(item).map(|event| memory.is_new(event))),
-                Heard::Missed => {}
-                Heard::Closed => return,
+                ChangeNotice::Item(item) => drop(event_of(item).map(|event| memory.is_new(event))),
+                ChangeNotice::Missed => {}
+                ChangeNotice::Closed => return,
             },
             event = received.recv() => match event {
-                Ok(event) if memory.is_new(event) => drop(office.events.sender.send(event)),
+                Ok(event) if memory.is_new(event) => drop(app.events.sender.send(event)),
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },
@@ -142,15 +142,15 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, office: &Office) {
 
 /// The event that a piece of news is, if it is one.
 #[must_use]
-pub fn event_of(item: Item) -> Option<Event> {
+pub fn event_of(item: Change) -> Option<Event> {
     match item {
-        Item::RunEnqueued(run) => Some(Event::RunEnqueued(run)),
-        Item::RunStarted(run) => Some(Event::RunStarted(run)),
-        Item::RunReturned(run) => Some(Event::RunReturned(run)),
-        Item::KillEnqueued(kill) => Some(Event::KillEnqueued(kill)),
-        Item::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
-        Item::RunScheduled(_) | Item::RunWaits(_) | Item::RunGivenBack(_) | Item::RunLog(..) => None,
-        Item::KillAsked(_) | Item::JobChanged(_) | Item::WorkerChanged(_) | Item::ThingsChanged => None,
+        Change::RunEnqueued(run) => Some(Event::RunEnqueued(run)),
+        Change::RunStarted(run) => Some(Event::RunStarted(run)),
+        Change::RunReturned(run) => Some(Event::RunReturned(run)),
+        Change::KillTaken(kill) => Some(Event::KillEnqueued(kill)),
+        Change::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
+        Change::RunScheduled(_) | Change::RunWaits(_) | Change::RunGivenBack(_) | Change::RunLog(..) => None,
+        Change::KillRequested(_) | Change::JobChanged(_) | Change::WorkerChanged(_) | Change::CatalogueChanged => None,
     }
 }
 

@@ -18,10 +18,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::http::{self, Source};
-use super::office::Office;
+use super::state::AppState;
 use super::token;
-use crate::wire::operator::Refused;
-use table::Table;
+use crate::wire::operator::RequestRefusal;
+use table::GuessTable;
 
 /// How often it is said that somebody is slowed down.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -32,13 +32,13 @@ pub struct Guesses(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    table: Table,
+    table: GuessTable,
     said: Option<Instant>,
 }
 
 /// What a token is worth that somebody says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum TokenVerdict {
     /// It is the operator's.
     Right,
     /// It is not.
@@ -60,33 +60,33 @@ impl TooMany {
     }
 }
 
-impl Office {
+impl AppState {
     /// Looks at a token that somebody says, and takes its time where too many were wrong.
-    pub async fn look_at_token(&self, said: &str, extensions: &Extensions) -> Worth {
+    pub async fn look_at_token(&self, said: &str, extensions: &Extensions) -> TokenVerdict {
         let wait = match self.guesses.look(http::address_of(extensions), || self.token.is(said)) {
             Ok(worth) => return worth,
             Err(wait) => wait,
         };
         // Who is to be answered when the server stops is answered then.
         let _ = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-        Worth::TooMany(TooMany(wait.max(Duration::from_secs(1))))
+        TokenVerdict::TooMany(TooMany(wait.max(Duration::from_secs(1))))
     }
 }
 
 impl Guesses {
     /// What a token is worth; or after which time it is to be answered that there were too many.
-    fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<Worth, Duration> {
+    fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<TokenVerdict, Duration> {
         let (source, now) = (Source::of(address), Instant::now());
         let mut known = self.known();
         if known.table.is_full(source, now) {
             return Err(Duration::ZERO);
         }
         if is_right() {
-            return Ok(Worth::Right);
+            return Ok(TokenVerdict::Right);
         }
         let wait = known.table.wrong(source, now);
         if wait.is_zero() {
-            return Ok(Worth::Wrong);
+            return Ok(TokenVerdict::Wrong);
         }
         if known.said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
             known.said = Some(now);
@@ -101,18 +101,18 @@ impl Guesses {
 }
 
 /// Looks at the token of a request before anything else does, whatever is asked for.
-pub async fn slow_down(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
+pub async fn slow_down(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let Some(said) = token::bearer(request.headers()) else { return next.run(request).await };
-    match office.look_at_token(said, request.extensions()).await {
+    match app.look_at_token(said, request.extensions()).await {
         // Who may do what is for each door to say.
-        Worth::Right => {
+        TokenVerdict::Right => {
             http::mark_known(request.extensions());
             next.run(request).await
         }
-        Worth::Wrong => next.run(request).await,
-        Worth::TooMany(many) => {
+        TokenVerdict::Wrong => next.run(request).await,
+        TokenVerdict::TooMany(many) => {
             let headers = [(RETRY_AFTER, many.seconds())];
-            (StatusCode::TOO_MANY_REQUESTS, headers, Json(Refused { error: many.to_string() })).into_response()
+            (StatusCode::TOO_MANY_REQUESTS, headers, Json(RequestRefusal { error: many.to_string() })).into_response()
         }
     }
 }

@@ -13,7 +13,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::model::{self, Worker, WorkerId};
-use super::office::Office;
+use super::state::AppState;
 use super::store::StoreError;
 use crate::run::Instance;
 
@@ -25,11 +25,11 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Who works under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub struct InstanceTenure {
     /// Which instance.
     pub instance: Instance,
     /// Since when, by the clock on the wall.
-    pub since: model::Instant,
+    pub since: model::Timestamp,
     /// From which address it came first.
     pub from: IpAddr,
 }
@@ -43,7 +43,7 @@ pub struct Instances {
 
 #[derive(Debug)]
 struct Bound {
-    tenure: Tenure,
+    tenure: InstanceTenure,
     /// When it was heard of last, by the clock that nobody sets.
     heard: Instant,
     /// When it was said last that another one is refused.
@@ -58,7 +58,7 @@ enum Admission {
     /// It works here from now on, in the place of whoever did before.
     Bound,
     /// Another one is alive: who it is, how long ago it was heard of, and whether that is to be logged.
-    Refused(Tenure, Duration, Say),
+    Refused(InstanceTenure, Duration, Say),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ enum Say {
 impl Instances {
     /// Those of a store, each of which has as long to be heard of as if it had been just now.
     #[must_use]
-    pub fn new(tenures: Vec<(WorkerId, Tenure)>, patience: Duration, now: Instant) -> Self {
+    pub fn new(tenures: Vec<(WorkerId, InstanceTenure)>, patience: Duration, now: Instant) -> Self {
         let bound = |(worker, tenure)| (worker, Bound { tenure, heard: now, said: None });
         Self { bound: Mutex::new(tenures.into_iter().map(bound).collect()), patience }
     }
@@ -89,7 +89,7 @@ impl Instances {
     }
 
     /// What becomes of a call of an instance. `is_lost`: the dispatcher has given the worker up.
-    fn admit(&self, worker: WorkerId, caller: Tenure, is_lost: bool, now: Instant) -> Admission {
+    fn admit(&self, worker: WorkerId, caller: InstanceTenure, is_lost: bool, now: Instant) -> Admission {
         let mut all = self.lock();
         if let Some(bound) = all.get_mut(&worker) {
             let silent = now.saturating_duration_since(bound.heard);
@@ -132,19 +132,19 @@ impl Instances {
 /// # Errors
 /// That the store does not answer.
 pub async fn admit(
-    office: &Office,
+    app: &AppState,
     worker: &Worker,
     instance: &Instance,
     from: IpAddr,
 ) -> Result<Result<(), String>, StoreError> {
-    let tenure = Tenure { instance: instance.clone(), since: Utc::now(), from };
-    let is_lost = office.presence.is_silent(worker.id);
-    match office.instances.admit(worker.id, tenure.clone(), is_lost, Instant::now()) {
+    let tenure = InstanceTenure { instance: instance.clone(), since: Utc::now(), from };
+    let is_lost = app.presence.is_silent(worker.id);
+    match app.instances.admit(worker.id, tenure.clone(), is_lost, Instant::now()) {
         Admission::Known => Ok(Ok(())),
         Admission::Bound => {
             // What is not written is not so: the next call tries again.
-            office.store.bind_instance(worker.id, &tenure).await.inspect_err(|_| {
-                office.instances.release(worker.id, instance);
+            app.store.bind_instance(worker.id, &tenure).await.inspect_err(|_| {
+                app.instances.release(worker.id, instance);
             })?;
             Ok(Ok(()))
         }
@@ -162,15 +162,15 @@ pub async fn admit(
 ///
 /// # Errors
 /// That the store does not answer.
-pub async fn release(office: &Office, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
-    if office.instances.release(worker, instance) {
-        office.store.release_instance(worker, instance).await?;
+pub async fn release(app: &AppState, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
+    if app.instances.release(worker, instance) {
+        app.store.release_instance(worker, instance).await?;
     }
     Ok(())
 }
 
 /// Why an instance is refused, in a line.
-fn refusal(worker: &Worker, first: &Tenure, silent: Duration) -> String {
+fn refusal(worker: &Worker, first: &InstanceTenure, silent: Duration) -> String {
     format!(
         "another worker works as \"{}\" since {} UTC, from {}, heard of {} s ago, with another state directory",
         worker.title,

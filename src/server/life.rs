@@ -5,7 +5,7 @@
 //! it goes on, and a returned run is final. The same change said again is accepted and does nothing,
 //! because a worker that got no answer says everything twice.
 
-use super::model::{Instant, Run, RunExit, State, WorkerId};
+use super::model::{Run, RunExit, RunState, Timestamp, WorkerId};
 use crate::run::Attempt;
 
 #[cfg(test)]
@@ -15,13 +15,13 @@ mod tests;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
     /// `Some(None)` gives the run back.
-    pub enqueue_dts: Option<Option<Instant>>,
+    pub enqueue_dts: Option<Option<Timestamp>>,
     /// Who claims it. `null` is ignored, as the original does.
     pub worker: Option<WorkerId>,
     /// When the script was started.
-    pub start_dts: Option<Option<Instant>>,
+    pub start_dts: Option<Option<Timestamp>>,
     /// When it was over.
-    pub return_dts: Option<Option<Instant>>,
+    pub return_dts: Option<Option<Timestamp>>,
     /// Whether it succeeded.
     pub return_success: Option<Option<bool>>,
     /// For people to see.
@@ -41,7 +41,7 @@ pub enum Who {
 
 /// What happened to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub enum LifeEvent {
     /// It was claimed.
     Claimed,
     /// It may be claimed again.
@@ -58,12 +58,12 @@ pub struct Step {
     /// The run afterwards.
     pub run: Run,
     /// What happened, in order; nothing for what was known before.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<LifeEvent>,
 }
 
 /// Why a change is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum LifeRefusal {
     /// Another worker has it.
     #[error("the run is another worker's")]
     Theirs,
@@ -91,7 +91,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why it may not.
-pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, Refusal> {
+pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
     let mut step = Step { run: run.clone(), facts: Vec::new() };
     let claim = match (patch.enqueue_dts, patch.worker, who) {
         (Some(Some(at)), worker, who) => Some((at, claimant(worker, who)?)),
@@ -99,7 +99,7 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, Refusal> {
             // Naming the worker that has it is no change.
             claimant(Some(worker), who)?;
             if run.worker != Some(worker) {
-                return Err(Refusal::Malformed("worker is changed together with enqueue_dts only"));
+                return Err(LifeRefusal::Malformed("worker is changed together with enqueue_dts only"));
             }
             None
         }
@@ -124,32 +124,32 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, Refusal> {
     if let Some(pid) = patch.pid {
         // Informative, so a run that is over keeps the one it had.
         match step.run.state() {
-            State::Completed => return Err(Refusal::Final),
-            State::Scheduled => return Err(Refusal::NotClaimed),
-            State::InQueue | State::Started => step.run.pid = pid,
+            RunState::Completed => return Err(LifeRefusal::Final),
+            RunState::Scheduled => return Err(LifeRefusal::NotClaimed),
+            RunState::InQueue | RunState::Started => step.run.pid = pid,
         }
     }
     match (patch.return_dts, patch.return_success) {
         (None, None) => {}
         (Some(Some(at)), Some(Some(success))) => returned(&mut step, at, success, patch.exit)?,
-        _ => return Err(Refusal::Malformed("return_dts and return_success are set together")),
+        _ => return Err(LifeRefusal::Malformed("return_dts and return_success are set together")),
     }
     Ok(step)
 }
 
 /// Whom a claim is for. A worker claims for itself.
-fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, Refusal> {
+fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, LifeRefusal> {
     match (named, who) {
         (None, Who::Worker(me, _)) => Ok(me),
-        (Some(worker), Who::Worker(me, _)) if worker != me => Err(Refusal::Theirs),
+        (Some(worker), Who::Worker(me, _)) if worker != me => Err(LifeRefusal::Theirs),
         (Some(worker), _) => Ok(worker),
-        (None, Who::Operator) => Err(Refusal::Malformed("a claim names the worker")),
+        (None, Who::Operator) => Err(LifeRefusal::Malformed("a claim names the worker")),
     }
 }
 
-fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Instant, WorkerId)>) -> bool {
+fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Timestamp, WorkerId)>) -> bool {
     // Who says its claim of a run that is over would execute it: that is refused, however it ended.
-    let is_late_claim = claim.is_some() && patch.return_dts.is_none() && run.state() == State::Completed;
+    let is_late_claim = claim.is_some() && patch.return_dts.is_none() && run.state() == RunState::Completed;
     !is_late_claim
         && claim.is_none_or(|(at, worker)| run.enqueue_dts == Some(at) && run.worker == Some(worker))
         && patch.enqueue_dts.is_none_or(|at| run.enqueue_dts == at)
@@ -160,50 +160,50 @@ fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Instant, WorkerId)>
 }
 
 /// Clocks are the worker's, and may step back between two of its words.
-fn not_before(earlier: Option<Instant>, at: Instant) -> Instant {
+fn not_before(earlier: Option<Timestamp>, at: Timestamp) -> Timestamp {
     earlier.map_or(at, |earlier| earlier.max(at))
 }
 
 /// Only its worker says how a run goes on; nobody has one that is not claimed.
-fn check_owner(run: &Run, who: Who) -> Result<(), Refusal> {
+fn check_owner(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     match (who, run.worker) {
-        (Who::Worker(me, _), Some(worker)) if worker != me => Err(Refusal::Theirs),
+        (Who::Worker(me, _), Some(worker)) if worker != me => Err(LifeRefusal::Theirs),
         _ => Ok(()),
     }
 }
 
 /// A worker that tells of an attempt tells of the one under way.
-fn check_attempt(run: &Run, who: Who) -> Result<(), Refusal> {
+fn check_attempt(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     match who {
-        Who::Worker(_, Some(attempt)) if attempt != run.attempt => Err(Refusal::OldAttempt),
+        Who::Worker(_, Some(attempt)) if attempt != run.attempt => Err(LifeRefusal::OldAttempt),
         _ => Ok(()),
     }
 }
 
-fn claimed(step: &mut Step, at: Instant, worker: WorkerId) -> Result<(), Refusal> {
+fn claimed(step: &mut Step, at: Timestamp, worker: WorkerId) -> Result<(), LifeRefusal> {
     let run = &mut step.run;
     match run.state() {
-        State::Completed => return Err(Refusal::Final),
-        State::InQueue | State::Started if run.worker == Some(worker) => return Err(Refusal::Claimed),
-        State::InQueue | State::Started => return Err(Refusal::Theirs),
-        State::Scheduled if run.worker.is_some_and(|pinned| pinned != worker) => return Err(Refusal::Theirs),
-        State::Scheduled => {}
+        RunState::Completed => return Err(LifeRefusal::Final),
+        RunState::InQueue | RunState::Started if run.worker == Some(worker) => return Err(LifeRefusal::Claimed),
+        RunState::InQueue | RunState::Started => return Err(LifeRefusal::Theirs),
+        RunState::Scheduled if run.worker.is_some_and(|pinned| pinned != worker) => return Err(LifeRefusal::Theirs),
+        RunState::Scheduled => {}
     }
     run.worker = Some(worker);
     run.enqueue_dts = Some(at);
     run.attempt = run.attempt.next();
-    step.facts.push(Fact::Claimed);
+    step.facts.push(LifeEvent::Claimed);
     Ok(())
 }
 
-fn given_back(mut step: Step) -> Result<Step, Refusal> {
+fn given_back(mut step: Step) -> Result<Step, LifeRefusal> {
     match step.run.state() {
-        State::Completed => Err(Refusal::Final),
+        RunState::Completed => Err(LifeRefusal::Final),
         // A reset of what nobody has claimed: said again, or late.
-        State::Scheduled => Ok(step),
-        State::InQueue | State::Started => {
+        RunState::Scheduled => Ok(step),
+        RunState::InQueue | RunState::Started => {
             give_back(&mut step.run);
-            step.facts.push(Fact::GivenBack);
+            step.facts.push(LifeEvent::GivenBack);
             Ok(step)
         }
     }
@@ -217,38 +217,38 @@ pub fn give_back(run: &mut Run) {
     }
 }
 
-fn started(step: &mut Step, start: Option<Instant>) -> Result<(), Refusal> {
+fn started(step: &mut Step, start: Option<Timestamp>) -> Result<(), LifeRefusal> {
     let run = &mut step.run;
     match (run.state(), start) {
-        (State::Completed, _) => Err(Refusal::Final),
-        (State::Scheduled, _) => Err(Refusal::NotClaimed),
-        (_, None) => Err(Refusal::Malformed("a start is taken back together with enqueue_dts only")),
-        (State::InQueue, Some(at)) => {
+        (RunState::Completed, _) => Err(LifeRefusal::Final),
+        (RunState::Scheduled, _) => Err(LifeRefusal::NotClaimed),
+        (_, None) => Err(LifeRefusal::Malformed("a start is taken back together with enqueue_dts only")),
+        (RunState::InQueue, Some(at)) => {
             run.start_dts = Some(not_before(run.enqueue_dts, at));
-            step.facts.push(Fact::Started);
+            step.facts.push(LifeEvent::Started);
             Ok(())
         }
         // The original worker resets and starts again under the same claim; the later time counts.
-        (State::Started, Some(at)) => {
+        (RunState::Started, Some(at)) => {
             run.start_dts = Some(not_before(run.enqueue_dts, at));
             Ok(())
         }
     }
 }
 
-fn returned(step: &mut Step, at: Instant, success: bool, exit: Option<RunExit>) -> Result<(), Refusal> {
+fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>) -> Result<(), LifeRefusal> {
     let run = &mut step.run;
     match run.state() {
-        State::Completed => return Err(Refusal::Final),
-        State::Scheduled => return Err(Refusal::NotClaimed),
-        State::InQueue | State::Started => {}
+        RunState::Completed => return Err(LifeRefusal::Final),
+        RunState::Scheduled => return Err(LifeRefusal::NotClaimed),
+        RunState::InQueue | RunState::Started => {}
     }
     // What never started counts as started when it was over, or it would be in the queue for ever.
     run.start_dts.get_or_insert(not_before(run.enqueue_dts, at));
     run.return_dts = Some(not_before(run.start_dts, at));
     run.return_success = Some(success);
     run.exit = exit.or(run.exit);
-    step.facts.push(Fact::Returned);
+    step.facts.push(LifeEvent::Returned);
     Ok(())
 }
 
@@ -256,18 +256,18 @@ fn returned(step: &mut Step, at: Instant, success: bool, exit: Option<RunExit>) 
 ///
 /// # Errors
 /// Why not.
-pub fn may_log(run: &Run, who: Who) -> Result<(), Refusal> {
+pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     check_owner(run, who)?;
     check_attempt(run, who)?;
     match (run.state(), who) {
-        (State::Completed, _) => Err(Refusal::Final),
-        (State::Scheduled, Who::Worker(..)) => Err(Refusal::NotClaimed),
+        (RunState::Completed, _) => Err(LifeRefusal::Final),
+        (RunState::Scheduled, Who::Worker(..)) => Err(LifeRefusal::NotClaimed),
         _ => Ok(()),
     }
 }
 
 /// Ends a run that nobody has claimed.
-pub fn cancel(run: &mut Run, now: Instant) {
+pub fn cancel(run: &mut Run, now: Timestamp) {
     run.enqueue_dts.get_or_insert(now);
     run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
     run.return_dts = Some(not_before(run.start_dts, now));
@@ -277,7 +277,7 @@ pub fn cancel(run: &mut Run, now: Instant) {
 
 /// What becomes of a run whose worker was lost: `true` if it is to be executed again. Never one that was to be killed.
 #[must_use]
-pub fn lost(run: &mut Run, kill: Option<RunExit>, again: bool, max_losses: u32, now: Instant) -> bool {
+pub fn lost(run: &mut Run, kill: Option<RunExit>, again: bool, max_losses: u32, now: Timestamp) -> bool {
     run.losses += 1;
     if kill.is_none() && again && run.losses < max_losses {
         give_back(run);

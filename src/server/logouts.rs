@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::{Mutex, watch};
 
-use super::model::Instant;
+use super::model::Timestamp;
 use super::session::Session;
 use super::store::{Store, StoreError};
 
@@ -44,7 +44,7 @@ impl Logouts {
     }
 
     /// Waits until a session is over: logged out, or too old.
-    pub async fn until_over(&self, session: &Session, now: Instant) {
+    pub async fn until_over(&self, session: &Session, now: Timestamp) {
         let mut changes = self.changes.subscribe();
         let logged_out = async {
             // We hold the sender.
@@ -60,7 +60,7 @@ impl Logouts {
     ///
     /// # Errors
     /// That the store does not answer: then the session goes on.
-    pub async fn end(&self, store: &Store, session: &Session, now: Instant) -> Result<(), StoreError> {
+    pub async fn end(&self, store: &Store, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
         let mut ended = self.ended.read().unwrap_or_else(PoisonError::into_inner).clone();
         keep(&mut ended, session.id(), now);
@@ -72,7 +72,7 @@ impl Logouts {
 }
 
 /// Adds a session and leaves out those that are over by themselves, and the oldest of too many. Pure.
-fn keep(ended: &mut BTreeSet<String>, id: &str, now: Instant) {
+fn keep(ended: &mut BTreeSet<String>, id: &str, now: Timestamp) {
     ended.insert(id.to_owned());
     let until = |id: &str| id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok());
     ended.retain(|id| until(id).is_some_and(|until| until > now.timestamp()));

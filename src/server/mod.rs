@@ -17,10 +17,9 @@ pub mod api;
 pub mod auth;
 mod broadcast;
 pub mod chain;
+pub mod changes;
 pub mod data;
 pub mod dispatch;
-pub mod duty;
-pub mod enrol;
 pub mod events;
 pub mod feed;
 mod fold;
@@ -30,8 +29,6 @@ pub mod instances;
 pub mod life;
 pub mod logouts;
 pub mod model;
-pub mod news;
-pub mod office;
 pub mod operator;
 pub mod orders;
 pub mod page;
@@ -43,11 +40,14 @@ pub mod schedule;
 pub mod script;
 pub mod session;
 mod settings;
+pub mod state;
 pub mod store;
 pub mod terminal;
 pub mod token;
 pub mod uplink;
 pub mod waiting;
+pub mod worker_file;
+pub mod worker_state;
 mod zmtp;
 
 use std::io;
@@ -61,19 +61,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use broadcast::Broadcaster;
+use changes::ChangeFeed;
 use data::{Data, DataError};
-use events::{Events, Inlet};
+use events::{Inlet, WorkerEvents};
 use feed::Feed;
 use instances::Instances;
 use logouts::Logouts;
-use news::News;
-use office::Office;
 use orders::Orders;
 use presence::Presence;
 pub use settings::{Settings, WorkerWrites};
+use state::AppState;
 use store::{Store, StoreError};
 use token::OperatorToken;
-use waiting::Waiting;
+use waiting::WaitingRuns;
 
 /// How long the parts of a server may take to end beyond what requests are given, and its store to be closed.
 const STOP: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ pub enum ServerError {
 /// A server at work.
 #[derive(Debug)]
 pub struct Server {
-    office: Arc<Office>,
+    app: Arc<AppState>,
     tasks: TaskTracker,
     /// Ours while we work.
     _data: Data,
@@ -123,7 +123,7 @@ impl Server {
         }
         let token =
             OperatorToken::of(&settings.data).map_err(|e| ServerError::Token(settings.data.join(token::FILE), e))?;
-        let store = Store::open(&settings.data.join(data::DATABASE), News::default()).await?;
+        let store = Store::open(&settings.data.join(data::DATABASE), ChangeFeed::default()).await?;
         if settings.worker_writes.is_none() {
             settings.worker_writes =
                 store.setting(WorkerWrites::SETTING).await?.as_deref().and_then(WorkerWrites::named);
@@ -149,7 +149,7 @@ impl Server {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let logouts = Logouts::load(&store).await?;
         let instances = Instances::new(store.tenures().await?, settings.patience(), tokio::time::Instant::now());
-        let office = Arc::new(Office {
+        let app = Arc::new(AppState {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
             guesses: guesses::Guesses::default(),
@@ -158,69 +158,69 @@ impl Server {
             settings,
             token,
             orders: Orders::default(),
-            events: Events::default(),
+            events: WorkerEvents::default(),
             presence: Presence::default(),
             instances,
-            waiting: Waiting::default(),
+            waiting: WaitingRuns::default(),
             stop: stop.clone(),
         });
         let routes = api::routes()
-            .merge(operator::routes(&office))
-            .merge(page::routes(&office))
+            .merge(operator::routes(&app))
+            .merge(page::routes(&app))
             .merge(feed::routes())
             .merge(readiness::routes())
             .merge(uplink::routes());
         let routes = routes
-            .layer(middleware::from_fn_with_state(Arc::clone(&office), guesses::slow_down))
-            .with_state(Arc::clone(&office));
-        let (connections, grace) = (http::Connections::new(office.settings.limits()), office.settings.stop_grace);
+            .layer(middleware::from_fn_with_state(Arc::clone(&app), guesses::slow_down))
+            .with_state(Arc::clone(&app));
+        let (connections, grace) = (http::Connections::new(app.settings.limits()), app.settings.stop_grace);
         tasks.spawn(http::serve(listener, routes, connections, stop.clone(), grace));
-        tasks.spawn(feed::work(Arc::clone(&office)));
-        let (watched, stopped) = (Arc::clone(&office), stop.clone());
+        tasks.spawn(feed::work(Arc::clone(&app)));
+        let (watched, stopped) = (Arc::clone(&app), stop.clone());
         tasks
             .spawn(async move { stopped.run_until_cancelled(watched.store.watch_outages()).await.unwrap_or_default() });
         if let Some((listener, _)) = original {
-            tasks.spawn(feed::original::serve(Arc::clone(&office), listener));
+            tasks.spawn(feed::original::serve(Arc::clone(&app), listener));
         }
-        tasks.spawn(broadcaster.carry(Arc::clone(&office)));
-        tasks.spawn(inlet.read(Arc::clone(&office)));
-        let wall = dispatch::Wall::new().map_err(ServerError::Clock)?;
-        tasks.spawn(dispatch::work(Arc::clone(&office), wall, stop));
-        Ok(Self { office, tasks, _data: data })
+        tasks.spawn(broadcaster.carry(Arc::clone(&app)));
+        tasks.spawn(inlet.read(Arc::clone(&app)));
+        let wall = dispatch::WallClockTimer::new().map_err(ServerError::Clock)?;
+        tasks.spawn(dispatch::work(Arc::clone(&app), wall, stop));
+        Ok(Self { app, tasks, _data: data })
     }
 
     /// Where REST, pages and feeds are served.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
-        self.office.settings.http
+        self.app.settings.http
     }
 
     /// Where workers subscribe.
     #[must_use]
     pub fn broadcaster(&self) -> SocketAddr {
-        self.office.settings.broadcaster
+        self.app.settings.broadcaster
     }
 
     /// Where workers' events come in.
     #[must_use]
     pub fn events(&self) -> SocketAddr {
-        self.office.settings.events
+        self.app.settings.events
     }
 
     /// What everything in it works with.
     #[must_use]
-    pub fn office(&self) -> &Arc<Office> {
-        &self.office
+    pub fn app_state(&self) -> &Arc<AppState> {
+        &self.app
     }
 
     /// Stops, and answers when everything is written; or, where something does not end, after a bounded time.
     pub async fn stop(self) {
-        self.office.stop.cancel();
-        let patience = self.office.settings.stop_grace + STOP;
+        self.app.stop.cancel();
+        let patience = self.app.settings.stop_grace + STOP;
         if !http::end_within(&self.tasks, patience).await {
             tracing::warn!(target: "job_runner.server", "something did not end in {} s, and is left", patience.as_secs());
         }
         // What was committed is safe without this, too.
-        let _ = tokio::time::timeout(STOP, self.office.store.close()).await;
+        let _ = tokio::time::timeout(STOP, self.app.store.close()).await;
     }
 }

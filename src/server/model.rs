@@ -7,7 +7,7 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::duty::{Asked, Report};
+use super::worker_state::{LatestRequest, Report};
 use crate::run::{ApiKey, Attempt, RunId, Secret, id};
 
 #[cfg(test)]
@@ -43,11 +43,11 @@ id! {
 }
 
 /// An instant.
-pub type Instant = DateTime<Utc>;
+pub type Timestamp = DateTime<Utc>;
 
 /// A group of people: who may see and change what is not this version's business, its name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct UserGroup {
     /// Its id.
     pub id: GroupId,
     /// Its name.
@@ -100,17 +100,17 @@ pub struct Worker {
     /// Whether it is given new runs.
     pub enqueue_is_enabled: bool,
     /// When it last answered.
-    pub ping_response_dts: Option<Instant>,
+    pub ping_response_dts: Option<Timestamp>,
     /// Its version, as it said.
     pub worker_version: Option<String>,
     /// How many runs it does at once, as it said.
     pub concurrent_jobs: Option<u32>,
     /// When it last told something of itself, by our clock. Ours.
-    pub heard_dts: Option<Instant>,
+    pub heard_dts: Option<Timestamp>,
     /// What it told, if it is not of the original kind. Ours.
     pub report: Option<Report>,
     /// The latest request to it. Ours.
-    pub asked: Option<Asked>,
+    pub asked: Option<LatestRequest>,
     /// How far its clock is ahead of ours, as of its last answer; negative where it is behind. Ours.
     pub clock_ahead: Option<TimeDelta>,
 }
@@ -118,13 +118,13 @@ pub struct Worker {
 impl Worker {
     /// When it was last heard of.
     #[must_use]
-    pub fn heard(&self) -> Option<Instant> {
+    pub fn heard(&self) -> Option<Timestamp> {
         self.heard_dts.or(self.ping_response_dts)
     }
 
     /// What it is asked to do and has not confirmed.
     #[must_use]
-    pub fn open_request(&self) -> Option<&Asked> {
+    pub fn open_request(&self) -> Option<&LatestRequest> {
         self.asked.as_ref().filter(|asked| asked.over.is_none())
     }
 }
@@ -350,15 +350,15 @@ pub struct Run {
     /// Whether the worker was chosen by the schedule (run on all workers) and stays through a give-back. Ours.
     pub pinned: bool,
     /// When it is due.
-    pub schedule_dts: Instant,
+    pub schedule_dts: Timestamp,
     /// When the server found that its time has come: it stays due if the clock is set back after that. Ours.
-    pub came_due: Option<Instant>,
+    pub came_due: Option<Timestamp>,
     /// When it was claimed.
-    pub enqueue_dts: Option<Instant>,
+    pub enqueue_dts: Option<Timestamp>,
     /// When its script was started.
-    pub start_dts: Option<Instant>,
+    pub start_dts: Option<Timestamp>,
     /// When it was over.
-    pub return_dts: Option<Instant>,
+    pub return_dts: Option<Timestamp>,
     /// Whether it succeeded.
     pub return_success: Option<bool>,
     /// The pid that the worker tells, for people to see.
@@ -394,7 +394,7 @@ pub enum RunExit {
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum RunState {
     /// Not claimed.
     Scheduled,
     /// Claimed.
@@ -408,18 +408,18 @@ pub enum State {
 impl Run {
     /// Where it stands.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> RunState {
         match (self.return_dts, self.start_dts, self.enqueue_dts) {
-            (Some(_), _, _) => State::Completed,
-            (None, Some(_), Some(_)) => State::Started,
-            (None, None, Some(_)) => State::InQueue,
-            (None, _, None) => State::Scheduled,
+            (Some(_), _, _) => RunState::Completed,
+            (None, Some(_), Some(_)) => RunState::Started,
+            (None, None, Some(_)) => RunState::InQueue,
+            (None, _, None) => RunState::Scheduled,
         }
     }
 
     /// Whether its time has come: a clock that is set back after that does not undo it.
     #[must_use]
-    pub fn is_due(&self, now: Instant) -> bool {
+    pub fn is_due(&self, now: Timestamp) -> bool {
         self.came_due.is_some() || self.schedule_dts <= now
     }
 }
@@ -432,11 +432,11 @@ pub struct KillRequest {
     /// What is to be killed.
     pub run: RunId,
     /// When somebody asked.
-    pub schedule_dts: Instant,
+    pub schedule_dts: Timestamp,
     /// When a worker took it.
-    pub enqueue_dts: Option<Instant>,
+    pub enqueue_dts: Option<Timestamp>,
     /// When nothing was left alive.
-    pub execute_dts: Option<Instant>,
+    pub execute_dts: Option<Timestamp>,
     /// Why. Ours.
     pub cause: KillCause,
 }
@@ -471,7 +471,7 @@ pub struct Fire {
     /// The job.
     pub job: JobId,
     /// The time that it was or would have been due.
-    pub due: Instant,
+    pub due: Timestamp,
     /// The run, if there is one.
     pub run: Option<RunId>,
     /// What became of it.
@@ -479,7 +479,7 @@ pub struct Fire {
     /// Why, in a sentence for people.
     pub reason: String,
     /// When this was found.
-    pub at: Instant,
+    pub at: Timestamp,
 }
 
 /// What became of a time at which a job was due.

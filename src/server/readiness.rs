@@ -9,16 +9,16 @@ use axum::{Json, Router};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use super::office::Office;
+use super::state::AppState;
 
 /// What is served.
-pub fn routes() -> Router<Arc<Office>> {
+pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/readyz", get(ready))
 }
 
 /// 200 where everything works, else 503 with what is lacking, since when.
-async fn ready(State(office): State<Arc<Office>>) -> (StatusCode, Json<Value>) {
-    match office.store.outage() {
+async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, Json<Value>) {
+    match app.store.outage() {
         None => (StatusCode::OK, Json(json!({"ready": true}))),
         Some(outage) => {
             let since = outage.since.to_rfc3339_opts(SecondsFormat::Secs, true);

@@ -26,7 +26,7 @@ pub enum Resource {
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A number.
     Number,
     /// Text.
@@ -115,8 +115,8 @@ impl Resource {
 
     /// The field of a name: what it holds and how a list can be narrowed by it. `None`: no field, which is ignored.
     #[must_use]
-    pub fn field(self, name: &str) -> Option<(Kind, Narrowing)> {
-        use {Kind as K, Narrowing as N};
+    pub fn field(self, name: &str) -> Option<(FieldKind, Narrowing)> {
+        use {FieldKind as K, Narrowing as N};
         Some(match (self, name) {
             (Self::Project, "id") => (K::Number, N::Exact),
             (Self::Project | Self::WorkerPool | Self::JobTemplate | Self::Job, "title") => (K::Text, N::Exact),

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use super::model::{Concurrency, Exclude, OnLost, Schedule, Unit};
 use super::schedule::{BadCron, check_cron, clock};
 use super::script::{self, TemplateError};
-use crate::run::script::{Script, Unreadable};
+use crate::run::script::{Script, ScriptDefect};
 use crate::wire::reference;
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ pub const EXCLUDES: usize = 100;
 
 /// Which rule is broken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum RuleViolation {
     /// Of titles.
     #[error("a title has 1 to {TITLE} characters on one line")]
     Title,
@@ -38,7 +38,7 @@ pub enum Broken {
     Direction(u32),
     /// Of scripts.
     #[error("the script cannot be executed: {0}")]
-    Script(Unreadable),
+    Script(ScriptDefect),
     /// Of templates around scripts.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -84,18 +84,18 @@ pub enum Broken {
 ///
 /// # Errors
 /// What is allowed.
-pub fn title(text: &str) -> Result<&str, Broken> {
+pub fn title(text: &str) -> Result<&str, RuleViolation> {
     let text = text.trim();
     let length = text.chars().count();
     if let Some(character) = text.chars().find(|c| controls_direction(*c)) {
-        return Err(Broken::Direction(character.into()));
+        return Err(RuleViolation::Direction(character.into()));
     }
     // A path of an address has no such part, and an id is written so.
     if matches!(text, "." | "..") || text.strip_prefix('#').is_some_and(|id| reference::number(id).is_some()) {
-        return Err(Broken::Reserved(text.to_owned()));
+        return Err(RuleViolation::Reserved(text.to_owned()));
     }
     let is_one = (1..=TITLE).contains(&length) && !text.chars().any(char::is_control);
-    if is_one { Ok(text) } else { Err(Broken::Title) }
+    if is_one { Ok(text) } else { Err(RuleViolation::Title) }
 }
 
 /// Whether a character is there to change the direction of others, so that a text is read as what it is not.
@@ -109,15 +109,15 @@ pub fn controls_direction(character: char) -> bool {
 ///
 /// # Errors
 /// Why it cannot be started.
-pub fn executable(script: &str) -> Result<(), Broken> {
-    Script::parse(script).map(drop).map_err(Broken::Script)
+pub fn executable(script: &str) -> Result<(), RuleViolation> {
+    Script::parse(script).map(drop).map_err(RuleViolation::Script)
 }
 
 /// What no worker could start with its template around it is refused.
 ///
 /// # Errors
 /// Why it cannot be put into the template or be started.
-pub fn whole_script(template: &str, script: &str) -> Result<(), Broken> {
+pub fn whole_script(template: &str, script: &str) -> Result<(), RuleViolation> {
     executable(&script::render(template, script)?)
 }
 
@@ -125,9 +125,9 @@ pub fn whole_script(template: &str, script: &str) -> Result<(), Broken> {
 ///
 /// # Errors
 /// What is allowed.
-pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, Broken> {
+pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, RuleViolation> {
     match seconds {
-        Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(Broken::Timeout),
+        Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(RuleViolation::Timeout),
         seconds => Ok(seconds),
     }
 }
@@ -136,48 +136,48 @@ pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, Broken> {
 ///
 /// # Errors
 /// What is allowed.
-pub fn retries(times: u32) -> Result<u32, Broken> {
-    if times > RETRIES { Err(Broken::Retries(times)) } else { Ok(times) }
+pub fn retries(times: u32) -> Result<u32, RuleViolation> {
+    if times > RETRIES { Err(RuleViolation::Retries(times)) } else { Ok(times) }
 }
 
 /// How long after a failure the first retry comes, in seconds.
 ///
 /// # Errors
 /// What is allowed.
-pub fn backoff(seconds: u32) -> Result<u32, Broken> {
-    if seconds > LONGEST { Err(Broken::Backoff(seconds)) } else { Ok(seconds) }
+pub fn backoff(seconds: u32) -> Result<u32, RuleViolation> {
+    if seconds > LONGEST { Err(RuleViolation::Backoff(seconds)) } else { Ok(seconds) }
 }
 
 /// What becomes of a run that is due while another of the job is active.
 ///
 /// # Errors
 /// What is allowed.
-pub fn concurrency(word: &str) -> Result<Concurrency, Broken> {
-    Concurrency::named(word).ok_or_else(|| Broken::Concurrency(word.to_owned()))
+pub fn concurrency(word: &str) -> Result<Concurrency, RuleViolation> {
+    Concurrency::named(word).ok_or_else(|| RuleViolation::Concurrency(word.to_owned()))
 }
 
 /// What becomes of a run whose worker was lost.
 ///
 /// # Errors
 /// What is allowed.
-pub fn on_lost(word: &str) -> Result<OnLost, Broken> {
-    OnLost::named(word).ok_or_else(|| Broken::OnLost(word.to_owned()))
+pub fn on_lost(word: &str) -> Result<OnLost, RuleViolation> {
+    OnLost::named(word).ok_or_else(|| RuleViolation::OnLost(word.to_owned()))
 }
 
 /// Why somebody did something.
 ///
 /// # Errors
 /// That it is too long.
-pub fn reason(text: &str) -> Result<&str, Broken> {
-    if text.chars().count() > REASON { Err(Broken::Reason) } else { Ok(text.trim()) }
+pub fn reason(text: &str) -> Result<&str, RuleViolation> {
+    if text.chars().count() > REASON { Err(RuleViolation::Reason) } else { Ok(text.trim()) }
 }
 
 /// `15m`, `1 hour`, `2 days`, `month`.
 ///
 /// # Errors
 /// How it is written.
-pub fn interval(text: &str) -> Result<Schedule, Broken> {
-    let wrong = || Broken::Interval(text.to_owned());
+pub fn interval(text: &str) -> Result<Schedule, RuleViolation> {
+    let wrong = || RuleViolation::Interval(text.to_owned());
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let every = if digits == 0 { 1 } else { text[..digits].parse().map_err(|_| wrong())? };
@@ -195,7 +195,7 @@ pub fn interval(text: &str) -> Result<Schedule, Broken> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn cron(expression: &str, zone: Tz) -> Result<Schedule, Broken> {
+pub fn cron(expression: &str, zone: Tz) -> Result<Schedule, RuleViolation> {
     let expression = expression.trim();
     check_cron(expression)?;
     Ok(Schedule::Cron { expression: expression.to_owned(), zone })
@@ -205,15 +205,15 @@ pub fn cron(expression: &str, zone: Tz) -> Result<Schedule, Broken> {
 ///
 /// # Errors
 /// That there is none of it.
-pub fn zone(name: &str) -> Result<Tz, Broken> {
-    name.trim().parse().map_err(|_| Broken::Zone(name.to_owned()))
+pub fn zone(name: &str) -> Result<Tz, RuleViolation> {
+    name.trim().parse().map_err(|_| RuleViolation::Zone(name.to_owned()))
 }
 
 /// Addresses to tell of failures, one a line; blank lines go.
 ///
 /// # Errors
 /// Which line is none.
-pub fn addresses(text: &str) -> Result<String, Broken> {
+pub fn addresses(text: &str) -> Result<String, RuleViolation> {
     let lines: Vec<&str> = filled_lines(text).collect();
     let is_address = |line: &str| {
         let halves = line.split_once('@');
@@ -221,7 +221,7 @@ pub fn addresses(text: &str) -> Result<String, Broken> {
         plain && halves.is_some_and(|(who, host)| !who.is_empty() && !host.is_empty() && !host.contains('@'))
     };
     match lines.iter().find(|line| !is_address(line)) {
-        Some(wrong) => Err(Broken::Address((*wrong).to_owned())),
+        Some(wrong) => Err(RuleViolation::Address((*wrong).to_owned())),
         None => Ok(lines.join("\n")),
     }
 }
@@ -230,12 +230,12 @@ pub fn addresses(text: &str) -> Result<String, Broken> {
 ///
 /// # Errors
 /// Which line is none.
-pub fn excludes(text: &str) -> Result<Vec<Exclude>, Broken> {
+pub fn excludes(text: &str) -> Result<Vec<Exclude>, RuleViolation> {
     let count = filled_lines(text).count();
     if count > EXCLUDES {
-        return Err(Broken::Excludes(count));
+        return Err(RuleViolation::Excludes(count));
     }
-    filled_lines(text).map(|line| exclude(line).ok_or_else(|| Broken::Exclude(line.to_owned()))).collect()
+    filled_lines(text).map(|line| exclude(line).ok_or_else(|| RuleViolation::Exclude(line.to_owned()))).collect()
 }
 
 /// Excludes as they are written.

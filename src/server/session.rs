@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use chrono::TimeDelta;
 
-use super::model::Instant;
+use super::model::Timestamp;
 use super::token::{self, OperatorToken};
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ impl Session {
     ///
     /// # Errors
     /// What the system says where nothing random can be had.
-    pub fn begin(token: &OperatorToken, now: Instant) -> std::io::Result<(Self, String)> {
+    pub fn begin(token: &OperatorToken, now: Timestamp) -> std::io::Result<(Self, String)> {
         let id = format!("{}.{}", (now + LASTS).timestamp(), token::random()?);
         let cookie = format!("{id}.{}", token.seal("session", &id));
         Ok((Self { id }, cookie))
@@ -40,12 +40,12 @@ impl Session {
 
     /// The one that a request to this port belongs to.
     #[must_use]
-    pub fn of(token: &OperatorToken, headers: &HeaderMap, port: u16, now: Instant) -> Option<Self> {
+    pub fn of(token: &OperatorToken, headers: &HeaderMap, port: u16, now: Timestamp) -> Option<Self> {
         let name = cookie_name(port);
         cookies(headers, &name).find_map(|cookie| Self::opened(token, cookie, now))
     }
 
-    fn opened(token: &OperatorToken, cookie: &str, now: Instant) -> Option<Self> {
+    fn opened(token: &OperatorToken, cookie: &str, now: Timestamp) -> Option<Self> {
         let (id, seal) = cookie.rsplit_once('.')?;
         let until: i64 = id.split_once('.')?.0.parse().ok()?;
         (token.is_sealed("session", id, seal) && until > now.timestamp()).then(|| Self { id: id.to_owned() })
@@ -59,7 +59,7 @@ impl Session {
 
     /// How long it lasts still, where nobody logs it out.
     #[must_use]
-    pub fn remains(&self, now: Instant) -> Duration {
+    pub fn remains(&self, now: Timestamp) -> Duration {
         let until = self.id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok()).unwrap_or_default();
         Duration::from_secs(until.saturating_sub(now.timestamp()).try_into().unwrap_or_default())
     }

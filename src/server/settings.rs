@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::http::{Limits, usable_connections};
+use super::http::{PeerLimits, usable_connections};
 
 /// Room for the head of a request beside the longest body, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -147,8 +147,8 @@ impl Settings {
 impl Settings {
     /// What peers may take at `http`: no more than the descriptors of this process allow, and room for the longest body.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> PeerLimits {
+        PeerLimits {
             connections: usable_connections(self.connections),
             strangers_of_address: self.strangers_of_address,
             bytes: self.request_memory.max(self.max_body.saturating_add(MAX_HEAD)),
@@ -159,8 +159,8 @@ impl Settings {
 
     /// What clients of the original may take at their own address, where only heads are read.
     #[must_use]
-    pub fn websocket_limits(&self) -> Limits {
+    pub fn websocket_limits(&self) -> PeerLimits {
         let connections = self.websocket_listeners.saturating_add(self.strangers_of_address);
-        Limits { connections: usable_connections(connections), bytes: LISTENERS_MEMORY, ..self.limits() }
+        PeerLimits { connections: usable_connections(connections), bytes: LISTENERS_MEMORY, ..self.limits() }
     }
 }

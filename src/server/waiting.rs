@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-use super::duty::Unready;
 use super::model::JobId;
-use super::schedule::enqueue::Reason;
+use super::schedule::enqueue::WaitReason;
+use super::worker_state::Unready;
 use crate::run::RunId;
 
 #[cfg(test)]
@@ -14,16 +14,16 @@ mod tests;
 
 /// Why a run waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waits {
+pub struct WaitReasons {
     /// Why.
-    pub reason: Reason,
+    pub reason: WaitReason,
     /// The workers that could have taken it and take no new runs: their titles and their own reasons.
     pub unready: Vec<(String, Unready)>,
     /// How many more of these there are.
     pub more: usize,
 }
 
-impl Waits {
+impl WaitReasons {
     /// Whether it is the same reason, be it that more or less is left of what a worker lacks.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
@@ -33,7 +33,7 @@ impl Waits {
     }
 }
 
-impl fmt::Display for Waits {
+impl fmt::Display for WaitReasons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
         for (at, (title, why)) in self.unready.iter().enumerate() {
@@ -48,16 +48,16 @@ impl fmt::Display for Waits {
 
 /// Which runs wait, and why.
 #[derive(Debug, Default)]
-pub struct Waiting {
-    of_job: RwLock<BTreeMap<JobId, BTreeMap<RunId, Waits>>>,
+pub struct WaitingRuns {
+    of_job: RwLock<BTreeMap<JobId, BTreeMap<RunId, WaitReasons>>>,
 }
 
-impl Waiting {
+impl WaitingRuns {
     /// Takes over which runs of a job wait now; answers with those of which the reason has changed, or is over.
-    pub fn update(&self, job: JobId, waits: BTreeMap<RunId, Waits>) -> Vec<RunId> {
+    pub fn update(&self, job: JobId, waits: BTreeMap<RunId, WaitReasons>) -> Vec<RunId> {
         let mut of_job = self.of_job.write().unwrap_or_else(PoisonError::into_inner);
         let before = of_job.remove(&job).unwrap_or_default();
-        let is_new = |run: &RunId, waits: &Waits| !before.get(run).is_some_and(|before| before.is_like(waits));
+        let is_new = |run: &RunId, waits: &WaitReasons| !before.get(run).is_some_and(|before| before.is_like(waits));
         let new = waits.iter().filter(|(run, waits)| is_new(run, waits));
         let over = before.keys().filter(|run| !waits.contains_key(run));
         let changed = new.map(|(run, _)| run).chain(over).copied().collect();
@@ -69,7 +69,7 @@ impl Waiting {
 
     /// Why a run of a job waits, if it does.
     #[must_use]
-    pub fn of(&self, job: JobId, run: RunId) -> Option<Waits> {
+    pub fn of(&self, job: JobId, run: RunId) -> Option<WaitReasons> {
         self.of_job.read().unwrap_or_else(PoisonError::into_inner).get(&job)?.get(&run).cloned()
     }
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::execution::{Execution, Remains, recorded_start};
-use crate::intake::{Intake, Receipt};
-use crate::report::{End, Entry, KillEntry, LogSource, Reporter};
-use crate::rest::{Backoff, Client, Failure, Incomplete, Origin, RunState};
-use crate::run::claim::Seen;
+use crate::execution::{Execution, ExecutionRemains, recorded_start};
+use crate::intake::{Intake, OrderReceipt};
+use crate::report::{KillEntry, LogSource, OutboxEntry, Reporter, StoredEnd};
+use crate::rest::{Backoff, CallFailure, Incomplete, InstanceOrigin, RestClient, SeenRunState};
+use crate::run::claim::RunSight;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
-use survivor::{Noted, Recorded, Survivor};
+use survivor::{OutboxNote, Recorded, Survivor};
 
 /// How long a start waits for what was left behind to be taken up. What takes longer goes on behind it: a record that cannot
 /// be read, a process that cannot be killed.
@@ -26,7 +26,7 @@ const RESETS: u32 = 12;
 
 /// The doors that leftovers are passed through.
 #[derive(Clone)]
-pub struct Leftovers {
+pub struct LeftoverSource {
     /// Where runs are taken up.
     pub intake: Intake,
     /// Where results go.
@@ -34,25 +34,25 @@ pub struct Leftovers {
     /// Where executions are found.
     pub execution: Execution,
     /// Whom to ask.
-    pub client: Client,
+    pub client: RestClient,
     /// What becomes of runs that only the server knows of.
     pub policy: IncompleteRuns,
     /// Whether an earlier start of this worker can have begun runs.
-    pub origin: Origin,
+    pub origin: InstanceOrigin,
 }
 
 /// What is left of a run.
 #[derive(Default)]
 struct Left {
-    entry: Option<Entry>,
+    entry: Option<OutboxEntry>,
     attempts: Vec<Attempt>,
     kills: Vec<KillEntry>,
 }
 
-impl Leftovers {
+impl LeftoverSource {
     /// Takes up what the store and the state directory know. To be done before any order is followed. All of it is known
     /// then; what cannot be taken up yet holds up nothing else.
-    pub async fn take_up(&self, runs: Vec<Entry>, kills: Vec<KillEntry>) {
+    pub async fn take_up(&self, runs: Vec<OutboxEntry>, kills: Vec<KillEntry>) {
         // Before anybody is connected to: a shim takes the last to connect for its worker.
         self.execution.clear_away_dead();
         let mut left: BTreeMap<RunId, Left> = BTreeMap::new();
@@ -85,7 +85,7 @@ impl Leftovers {
         for attempt in &attempts {
             self.execution.readable(run, *attempt).await;
         }
-        let accounts = |entry: &Entry| attempts.iter().all(|attempt| *attempt == entry.attempt);
+        let accounts = |entry: &OutboxEntry| attempts.iter().all(|attempt| *attempt == entry.attempt);
         let survivor = match entry {
             Some(entry) if accounts(&entry) => Some(entry),
             Some(entry) => self.survivor(run, Some(&entry), attempts).await.or(Some(entry)),
@@ -106,7 +106,7 @@ impl Leftovers {
         }
     }
 
-    async fn take_up_entry(&self, entry: Entry) {
+    async fn take_up_entry(&self, entry: OutboxEntry) {
         if entry.end.is_some() {
             tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
             self.reporter.deliver(entry);
@@ -117,15 +117,15 @@ impl Leftovers {
 
     /// The entry that counts, where files of a run are there that none accounts for. What does not count is removed, and
     /// what does is in the outbox.
-    async fn survivor(&self, run: RunId, entry: Option<&Entry>, attempts: Vec<Attempt>) -> Option<Entry> {
+    async fn survivor(&self, run: RunId, entry: Option<&OutboxEntry>, attempts: Vec<Attempt>) -> Option<OutboxEntry> {
         let mut records = BTreeMap::new();
         for attempt in attempts {
             let token = entry.filter(|entry| entry.attempt == attempt).map_or("", |entry| &entry.token);
             let found = match self.execution.remains(run, attempt, token).await {
-                Remains::Living(record) => (Recorded::Living, record),
-                Remains::Ended(record, _) => (Recorded::Ended, record),
-                Remains::Orphaned(record) => (Recorded::Orphaned, record),
-                Remains::Nothing => {
+                ExecutionRemains::Living(record) => (Recorded::Living, record),
+                ExecutionRemains::Ended(record, _) => (Recorded::Ended, record),
+                ExecutionRemains::Orphaned(record) => (Recorded::Orphaned, record),
+                ExecutionRemains::Nothing => {
                     self.execution.logs().forget(run, attempt);
                     continue;
                 }
@@ -133,12 +133,12 @@ impl Leftovers {
             records.insert(attempt, found);
         }
         let listed: Vec<_> = records.iter().map(|(attempt, (is, _))| (*attempt, *is)).collect();
-        let noted = entry.map(|entry| Noted { attempt: entry.attempt, ended: entry.end.is_some() });
+        let noted = entry.map(|entry| OutboxNote { attempt: entry.attempt, ended: entry.end.is_some() });
         let chosen = match survivor::of(noted, &listed)? {
             Survivor::Outbox => entry?.clone(),
             Survivor::Record(attempt) => {
                 let (_, record) = records.get(&attempt)?;
-                let chosen = Entry {
+                let chosen = OutboxEntry {
                     run,
                     attempt,
                     claim: entry.and_then(|entry| entry.claim),
@@ -180,7 +180,7 @@ impl Leftovers {
     /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.
     /// Once, at start-up; tried until the server answers.
     async fn reset_unknown(self) {
-        for state in [RunState::InQueue, RunState::Started] {
+        for state in [SeenRunState::InQueue, SeenRunState::Started] {
             for listed in self.incomplete(state).await {
                 let mut backoff = Backoff::default();
                 while let Err(failure) = self.reset(&listed).await {
@@ -194,18 +194,18 @@ impl Leftovers {
         }
     }
 
-    async fn incomplete(&self, state: RunState) -> Vec<Incomplete> {
+    async fn incomplete(&self, state: SeenRunState) -> Vec<Incomplete> {
         let mut backoff = Backoff::default();
         loop {
             match self.client.incomplete(state).await {
                 Ok(runs) => return runs,
                 Err(failure) => {
-                    if matches!(failure, Failure::Unauthorised(_)) {
+                    if matches!(failure, CallFailure::Unauthorised(_)) {
                         self.client.health().credentials(false);
                     }
                     let pause = backoff.next(failure.retry_after());
                     // Once a minute, that is said for all calls.
-                    if !matches!(failure, Failure::Occupied(_)) {
+                    if !matches!(failure, CallFailure::Occupied(_)) {
                         tracing::warn!(
                             target: "job_runner_worker.cleanup",
                             "the incomplete runs cannot be read: {failure}; again in {:.1} s",
@@ -218,22 +218,22 @@ impl Leftovers {
         }
     }
 
-    async fn reset(&self, listed: &Incomplete) -> Result<(), Failure> {
+    async fn reset(&self, listed: &Incomplete) -> Result<(), CallFailure> {
         let run = listed.run;
         if self.intake.knows(run).await {
             return Ok(());
         }
         let fresh = self.client.look(run).await?;
         let same = fresh.claimed_at == listed.claimed_at;
-        if fresh.seen != Seen::Ours || !same || self.intake.knows(run).await {
+        if fresh.seen != RunSight::Ours || !same || self.intake.knows(run).await {
             return Ok(());
         }
         tracing::warn!(
             target: "job_runner_worker.cleanup",
             "Run {run} was left incomplete{}",
             match self.origin {
-                Origin::Kept => "",
-                Origin::Made => {
+                InstanceOrigin::Kept => "",
+                InstanceOrigin::Made => {
                     ", and this state directory is new: if another worker uses this api_key, the run is taken from it"
                 }
             }
@@ -241,12 +241,12 @@ impl Leftovers {
         match self.policy {
             IncompleteRuns::Reset => {
                 self.client.reset(run).await?;
-                if self.intake.offer(Order::Enqueue(run)) == Receipt::Full {
+                if self.intake.offer(Order::Enqueue(run)) == OrderReceipt::Full {
                     tracing::info!(target: "job_runner_worker.cleanup", "run {run} will be announced again");
                 }
             }
             IncompleteRuns::Fail => {
-                let entry = Entry {
+                let entry = OutboxEntry {
                     run,
                     attempt: Attempt::FIRST,
                     claim: fresh.attempt,
@@ -256,7 +256,7 @@ impl Leftovers {
                     start: None,
                     end: None,
                 };
-                self.reporter.serve(entry, false).ended(End::now(Outcome::Lost(1))).await;
+                self.reporter.serve(entry, false).ended(StoredEnd::now(Outcome::Lost(1))).await;
             }
         }
         Ok(())

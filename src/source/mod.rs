@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::intake::{Intake, Rarely, Receipt};
-use crate::rest::Client;
+use crate::intake::{Intake, OrderReceipt, Rarely};
+use crate::rest::RestClient;
 use crate::run::Order;
 use crate::wire::broadcast::{NoOrder, shown};
 
@@ -35,13 +35,13 @@ impl Settings {
 
 /// Passes on what a transport receives, and says of what is no order that it is none – not too often.
 struct Ear {
-    offer: Box<dyn Fn(Order) -> Receipt + Send>,
+    offer: Box<dyn Fn(Order) -> OrderReceipt + Send>,
     complaints: Rarely,
 }
 
 impl Ear {
     /// An order came with its run and job.
-    fn hear_due(&mut self, client: &Client, order: Order, run: &[u8], job: &[u8]) {
+    fn hear_due(&mut self, client: &RestClient, order: Order, run: &[u8], job: &[u8]) {
         if let Order::Enqueue(id) = order {
             client.announce(id, run, job);
         }
@@ -55,7 +55,7 @@ impl Ear {
     }
 
     #[cfg(test)]
-    fn to(offer: impl Fn(Order) -> Receipt + Send + 'static) -> Self {
+    fn to(offer: impl Fn(Order) -> OrderReceipt + Send + 'static) -> Self {
         Self { offer: Box::new(offer), complaints: Rarely::new(1) }
     }
 
@@ -63,7 +63,7 @@ impl Ear {
         match read {
             Ok(order) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "Received: {order:?}");
-                if (self.offer)(order) == Receipt::Full {
+                if (self.offer)(order) == OrderReceipt::Full {
                     self.complain(|more| {
                         tracing::warn!(
                             target: "job_runner_worker.enqueuer",

@@ -17,10 +17,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use super::Ear;
-use super::websocket::{Ended, PING, SILENCE};
-use crate::rest::{Calls, Client, Uplink};
+use super::websocket::{ConnectionEnd, PING, SILENCE};
+use crate::rest::{Calls, RestClient, Uplink};
 use crate::wire::instance;
-use crate::wire::uplink::{self, Answer, HEADER, Said, VERSION};
+use crate::wire::uplink::{self, AnswerHead, HEADER, ServerFrame, VERSION};
 
 /// How many unanswered calls are kept before those that nobody waits for any more are let go.
 const UNANSWERED: usize = 256;
@@ -28,7 +28,7 @@ const UNANSWERED: usize = 256;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// The request of an upgrade: signed, and with the wish for more than orders, where it goes to a host of our server.
-pub(super) fn request(url: &Url, client: &Client) -> Result<Request, tungstenite::Error> {
+pub(super) fn request(url: &Url, client: &RestClient) -> Result<Request, tungstenite::Error> {
     let mut signed = url.clone();
     let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let mine = uplink::query(chrono::Utc::now().timestamp(), &nonce);
@@ -54,10 +54,10 @@ pub(super) fn granted(headers: &HeaderMap) -> bool {
 }
 
 /// The calls that were sent, and who waits for their answers.
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(Answer, Vec<u8>)>>>>;
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(AnswerHead, Vec<u8>)>>>>;
 
 /// Serves until the connection ends.
-pub(super) async fn serve(socket: Socket, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
+pub(super) async fn serve(socket: Socket, client: &RestClient, ear: &mut Ear) -> Result<(), ConnectionEnd> {
     let (uplink, calls) = Uplink::new();
     let (sink, stream) = socket.split();
     let waiting = Waiting::default();
@@ -70,7 +70,7 @@ pub(super) async fn serve(socket: Socket, client: &Client, ear: &mut Ear) -> Res
 }
 
 /// Calls go over HTTP again when this is dropped.
-struct Gone<'a>(&'a Client);
+struct Gone<'a>(&'a RestClient);
 
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
@@ -78,9 +78,14 @@ impl Drop for Gone<'_> {
     }
 }
 
-async fn hear(mut stream: SplitStream<Socket>, waiting: &Waiting, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
+async fn hear(
+    mut stream: SplitStream<Socket>,
+    waiting: &Waiting,
+    client: &RestClient,
+    ear: &mut Ear,
+) -> Result<(), ConnectionEnd> {
     loop {
-        let heard = tokio::time::timeout(SILENCE, stream.next()).await.map_err(|_| Ended::Silent)?;
+        let heard = tokio::time::timeout(SILENCE, stream.next()).await.map_err(|_| ConnectionEnd::Silent)?;
         let message = match heard {
             None | Some(Ok(Message::Close(_))) => return Ok(()),
             Some(Ok(Message::Text(text))) => tungstenite::Bytes::from(text),
@@ -89,20 +94,20 @@ async fn hear(mut stream: SplitStream<Socket>, waiting: &Waiting, client: &Clien
             Some(Err(e)) => return Err(e.into()),
         };
         match uplink::said(&message) {
-            Ok(Said::Answer(answer, body)) => {
+            Ok(ServerFrame::Answer(answer, body)) => {
                 let caller = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&answer.answer);
                 if let Some(caller) = caller {
                     let _ = caller.send((answer, body.to_vec()));
                 }
             }
-            Ok(Said::Order(order)) => ear.hear(Ok(order), &message),
-            Ok(Said::Due(order, run, job)) => ear.hear_due(client, order, run, job),
+            Ok(ServerFrame::Order(order)) => ear.hear(Ok(order), &message),
+            Ok(ServerFrame::Due(order, run, job)) => ear.hear_due(client, order, run, job),
             Err(no_order) => ear.hear(Err(no_order), &message),
         }
     }
 }
 
-async fn say(mut sink: SplitSink<Socket, Message>, mut calls: Calls, waiting: &Waiting) -> Result<(), Ended> {
+async fn say(mut sink: SplitSink<Socket, Message>, mut calls: Calls, waiting: &Waiting) -> Result<(), ConnectionEnd> {
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
     let mut number = 0;
     loop {

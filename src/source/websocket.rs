@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{Ear, uplink};
 use crate::intake::Intake;
-use crate::rest::{Backoff, Client};
+use crate::rest::{Backoff, RestClient};
 use crate::wire::broadcast::{MAX_FRAME, object};
 
 /// How often we ping.
@@ -31,7 +31,7 @@ const GOOD: Duration = Duration::from_secs(60);
 
 /// Where orders come from, and whom we believe to be there.
 #[derive(Clone)]
-pub struct Target {
+pub struct OrderSource {
     /// The server.
     pub url: Url,
     /// Which certificates are good.
@@ -40,26 +40,26 @@ pub struct Target {
 
 /// The running source.
 pub struct WebSocket {
-    target: watch::Sender<Option<Target>>,
+    target: watch::Sender<Option<OrderSource>>,
 }
 
 impl WebSocket {
     /// Listens to the target, if there is one, until it is stopped.
     #[must_use]
-    pub fn start(target: Option<Target>, client: Client, intake: Intake, stop: CancellationToken) -> Self {
+    pub fn start(target: Option<OrderSource>, client: RestClient, intake: Intake, stop: CancellationToken) -> Self {
         let (target, targets) = watch::channel(target);
         tokio::spawn(stop.run_until_cancelled_owned(follow(targets, client, Ear::new(intake))));
         Self { target }
     }
 
     /// Listens to another target from now on.
-    pub fn reconfigure(&self, target: Option<Target>) {
+    pub fn reconfigure(&self, target: Option<OrderSource>) {
         self.target.send_replace(target);
     }
 }
 
 /// Listens to whatever the target is, until nobody can change it any more.
-async fn follow(mut targets: watch::Receiver<Option<Target>>, client: Client, mut ear: Ear) {
+async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestClient, mut ear: Ear) {
     loop {
         let target = targets.borrow_and_update().clone();
         let listening = async {
@@ -75,8 +75,8 @@ async fn follow(mut targets: watch::Receiver<Option<Target>>, client: Client, mu
     }
 }
 
-async fn listen(target: &Target, client: &Client, ear: &mut Ear) {
-    let Target { url, tls } = target;
+async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
+    let OrderSource { url, tls } = target;
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
@@ -98,7 +98,7 @@ async fn listen(target: &Target, client: &Client, ear: &mut Ear) {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     #[error("{0}")]
     WebSocket(#[from] tungstenite::Error),
     #[error("it could not be made in {} s", CONNECT.as_secs())]
@@ -107,11 +107,17 @@ pub(super) enum Ended {
     Silent,
 }
 
-async fn listen_once(url: &Url, tls: Arc<rustls::ClientConfig>, client: &Client, ear: &mut Ear) -> Result<(), Ended> {
+async fn listen_once(
+    url: &Url,
+    tls: Arc<rustls::ClientConfig>,
+    client: &RestClient,
+    ear: &mut Ear,
+) -> Result<(), ConnectionEnd> {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
     let request = uplink::request(url, client)?;
     let connecting = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
-    let (mut socket, response) = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Ended::NotMade)??;
+    let (mut socket, response) =
+        tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
     if uplink::granted(response.headers()) {
         tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}, and calls go there too", shown(url));
         return uplink::serve(socket, client, ear).await;
@@ -133,7 +139,7 @@ async fn listen_once(url: &Url, tls: Arc<rustls::ClientConfig>, client: &Client,
                 }
             }
             _ = ping.tick() => socket.send(Message::Ping(tungstenite::Bytes::new())).await?,
-            () = tokio::time::sleep_until(heard + SILENCE) => return Err(Ended::Silent),
+            () = tokio::time::sleep_until(heard + SILENCE) => return Err(ConnectionEnd::Silent),
         }
     }
 }

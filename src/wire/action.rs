@@ -3,7 +3,7 @@
 //!
 //! `none`, or the number of the request, the action, and `now` where runs are not waited for.
 
-use crate::run::{Action, Pace, Request, RequestId};
+use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 
 #[cfg(test)]
 mod tests;
@@ -17,24 +17,24 @@ const NOW: &str = "now";
 
 /// What is asked, in words.
 #[must_use]
-pub fn text(request: Option<Request>) -> String {
+pub fn text(request: Option<WorkerRequest>) -> String {
     match request {
         None => NONE.to_owned(),
-        Some(Request { id, action, pace: Pace::AfterRuns }) => format!("{id} {}", action.word()),
-        Some(Request { id, action, pace: Pace::Now }) => format!("{id} {} {NOW}", action.word()),
+        Some(WorkerRequest { id, action, pace: Pace::AfterRuns }) => format!("{id} {}", action.word()),
+        Some(WorkerRequest { id, action, pace: Pace::Now }) => format!("{id} {} {NOW}", action.word()),
     }
 }
 
 /// Reads what is asked. An action that nobody knows is sleep, which does no harm; what is no request at all is none.
 #[must_use]
-pub fn read(text: &str) -> Option<Request> {
+pub fn read(text: &str) -> Option<WorkerRequest> {
     let mut words = text.split_ascii_whitespace();
     let id = words.next()?.parse().ok().and_then(RequestId::new)?;
-    match Action::named(words.next()?) {
+    match WorkerCommand::named(words.next()?) {
         Some(action) => {
             let pace = if words.next() == Some(NOW) { Pace::Now } else { Pace::AfterRuns };
-            Some(Request { id, action, pace })
+            Some(WorkerRequest { id, action, pace })
         }
-        None => Some(Request { id, action: Action::Sleep, pace: Pace::AfterRuns }),
+        None => Some(WorkerRequest { id, action: WorkerCommand::Sleep, pace: Pace::AfterRuns }),
     }
 }

@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::conduct::Remembered;
-use crate::run::{Attempt, Cause, Exit, Left, Outcome, RequestId, RunId};
+use crate::run::lifecycle::Remembered;
+use crate::run::{Attempt, Cause, Left, Outcome, ProcessExit, RequestId, RunId};
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ pub const VERSION: u32 = 1;
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Line {
+pub enum RecordLine {
     /// The licence was taken.
     Begun {
         /// [`VERSION`] when it was written.
@@ -54,7 +54,7 @@ pub enum Line {
     /// The run is over.
     Ended {
         /// How.
-        how: How,
+        how: EndKind,
         /// How many bytes the script wrote.
         output: u64,
         /// When, as it is sent.
@@ -65,17 +65,17 @@ pub enum Line {
 /// An outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
-pub enum How {
+pub enum EndKind {
     /// With a status.
     Exited {
         /// 0 to 255.
         code: i32,
         /// Why it was stopped.
         #[serde(default)]
-        stopped: Option<Why>,
+        stopped: Option<EndCause>,
         /// What outlived it.
         #[serde(default)]
-        left: Remains,
+        left: RecordedLeftovers,
     },
     /// By a signal.
     Signalled {
@@ -83,10 +83,10 @@ pub enum How {
         signal: i32,
         /// Why it was stopped.
         #[serde(default)]
-        stopped: Option<Why>,
+        stopped: Option<EndCause>,
         /// What outlived it.
         #[serde(default)]
-        left: Remains,
+        left: RecordedLeftovers,
     },
     /// It never started.
     Unstartable {
@@ -96,7 +96,7 @@ pub enum How {
     /// It was stopped before it started.
     Cancelled {
         /// Why.
-        stopped: Why,
+        stopped: EndCause,
     },
     /// Its supervisor died.
     Lost {
@@ -108,7 +108,7 @@ pub enum How {
 /// A cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum EndCause {
     /// [`Cause::Killed`].
     Killed,
     /// [`Cause::TimedOut`].
@@ -124,7 +124,7 @@ pub enum Why {
 /// What outlived a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Remains {
+pub enum RecordedLeftovers {
     /// Nobody.
     #[default]
     Nobody,
@@ -156,7 +156,7 @@ pub struct Record {
     /// The script, if it was started.
     pub spawned: Option<Spawned>,
     /// The end, if it came.
-    pub ended: Option<Ended>,
+    pub ended: Option<RecordedEnd>,
 }
 
 /// A started script.
@@ -172,7 +172,7 @@ pub struct Spawned {
 
 /// An end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct RecordedEnd {
     /// How.
     pub outcome: Outcome,
     /// How many bytes the script wrote.
@@ -210,7 +210,7 @@ pub fn conduct(text: &[u8]) -> Option<Remembered> {
 
 /// The bytes of a line.
 #[must_use]
-pub fn line(line: &Line) -> Vec<u8> {
+pub fn line(line: &RecordLine) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(line).unwrap_or_default();
     bytes.push(b'\n');
     bytes
@@ -221,9 +221,9 @@ pub fn line(line: &Line) -> Vec<u8> {
 pub fn record(bytes: &[u8]) -> Option<Record> {
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter_map(|line| {
         let line = line.strip_suffix(b"\n")?;
-        serde_json::from_slice::<Line>(line).ok()
+        serde_json::from_slice::<RecordLine>(line).ok()
     });
-    let Line::Begun { run, attempt, token, shim, socket, boot_id, script, cgroup, .. } = lines.next()? else {
+    let RecordLine::Begun { run, attempt, token, shim, socket, boot_id, script, cgroup, .. } = lines.next()? else {
         return None;
     };
     let mut record = Record {
@@ -240,9 +240,11 @@ pub fn record(bytes: &[u8]) -> Option<Record> {
     };
     for line in lines {
         match line {
-            Line::Begun { .. } => {}
-            Line::Spawned { pid, start_time, at } => record.spawned = Some(Spawned { pid, start_time, at }),
-            Line::Ended { how, output, at } => record.ended = Some(Ended { outcome: how.into(), output, at }),
+            RecordLine::Begun { .. } => {}
+            RecordLine::Spawned { pid, start_time, at } => record.spawned = Some(Spawned { pid, start_time, at }),
+            RecordLine::Ended { how, output, at } => {
+                record.ended = Some(RecordedEnd { outcome: how.into(), output, at })
+            }
         }
     }
     Some(record)
@@ -272,13 +274,13 @@ pub fn named(name: &str) -> Option<(RunId, Attempt)> {
     Some((RunId::new(run.parse().ok()?)?, Attempt(attempt.parse().ok()?)))
 }
 
-impl From<&Outcome> for How {
+impl From<&Outcome> for EndKind {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Ran { exit: Exit::Code(code), cause, left } => {
+            Outcome::Ran { exit: ProcessExit::Code(code), cause, left } => {
                 Self::Exited { code: *code, stopped: cause.map(Into::into), left: (*left).into() }
             }
-            Outcome::Ran { exit: Exit::Signal(signal), cause, left } => {
+            Outcome::Ran { exit: ProcessExit::Signal(signal), cause, left } => {
                 Self::Signalled { signal: *signal, stopped: cause.map(Into::into), left: (*left).into() }
             }
             Outcome::Unstartable(reason) => Self::Unstartable { reason: reason.clone() },
@@ -288,23 +290,23 @@ impl From<&Outcome> for How {
     }
 }
 
-impl From<How> for Outcome {
-    fn from(how: How) -> Self {
+impl From<EndKind> for Outcome {
+    fn from(how: EndKind) -> Self {
         match how {
-            How::Exited { code, stopped, left } => {
-                Self::Ran { exit: Exit::Code(code), cause: stopped.map(Into::into), left: left.into() }
+            EndKind::Exited { code, stopped, left } => {
+                Self::Ran { exit: ProcessExit::Code(code), cause: stopped.map(Into::into), left: left.into() }
             }
-            How::Signalled { signal, stopped, left } => {
-                Self::Ran { exit: Exit::Signal(signal), cause: stopped.map(Into::into), left: left.into() }
+            EndKind::Signalled { signal, stopped, left } => {
+                Self::Ran { exit: ProcessExit::Signal(signal), cause: stopped.map(Into::into), left: left.into() }
             }
-            How::Unstartable { reason } => Self::Unstartable(reason),
-            How::Cancelled { stopped } => Self::Cancelled(stopped.into()),
-            How::Lost { times } => Self::Lost(times),
+            EndKind::Unstartable { reason } => Self::Unstartable(reason),
+            EndKind::Cancelled { stopped } => Self::Cancelled(stopped.into()),
+            EndKind::Lost { times } => Self::Lost(times),
         }
     }
 }
 
-impl From<Cause> for Why {
+impl From<Cause> for EndCause {
     fn from(cause: Cause) -> Self {
         match cause {
             Cause::Killed => Self::Killed,
@@ -316,19 +318,19 @@ impl From<Cause> for Why {
     }
 }
 
-impl From<Why> for Cause {
-    fn from(why: Why) -> Self {
+impl From<EndCause> for Cause {
+    fn from(why: EndCause) -> Self {
         match why {
-            Why::Killed => Self::Killed,
-            Why::TimedOut => Self::TimedOut,
-            Why::Interrupted => Self::Interrupted,
-            Why::NotOurs => Self::NotOurs,
-            Why::GivenBack => Self::GivenBack,
+            EndCause::Killed => Self::Killed,
+            EndCause::TimedOut => Self::TimedOut,
+            EndCause::Interrupted => Self::Interrupted,
+            EndCause::NotOurs => Self::NotOurs,
+            EndCause::GivenBack => Self::GivenBack,
         }
     }
 }
 
-impl From<Left> for Remains {
+impl From<Left> for RecordedLeftovers {
     fn from(left: Left) -> Self {
         match left {
             Left::Nobody => Self::Nobody,
@@ -338,12 +340,12 @@ impl From<Left> for Remains {
     }
 }
 
-impl From<Remains> for Left {
-    fn from(remains: Remains) -> Self {
+impl From<RecordedLeftovers> for Left {
+    fn from(remains: RecordedLeftovers) -> Self {
         match remains {
-            Remains::Nobody => Self::Nobody,
-            Remains::Kept => Self::Kept,
-            Remains::Stopped => Self::Stopped,
+            RecordedLeftovers::Nobody => Self::Nobody,
+            RecordedLeftovers::Kept => Self::Kept,
+            RecordedLeftovers::Stopped => Self::Stopped,
         }
     }
 }

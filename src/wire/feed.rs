@@ -14,7 +14,7 @@ mod tests;
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EventKind {
     /// A run: `scheduled`, `enqueued`, `given_back`, `started`, `log`, `returned`.
     Run,
     /// A kill request: `scheduled`, `enqueued`, `executed`.
@@ -31,13 +31,13 @@ pub enum Kind {
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct FeedMessage {
     /// Its number.
     pub seq: u64,
     /// What happened.
     pub event: Cow<'static, str>,
     /// To what.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// Which run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<i64>,
@@ -55,10 +55,10 @@ pub struct Told {
     pub length: Option<u64>,
 }
 
-impl Told {
+impl FeedMessage {
     /// A message about something without a number.
     #[must_use]
-    pub fn new(seq: u64, kind: Kind, event: &'static str) -> Self {
+    pub fn new(seq: u64, kind: EventKind, event: &'static str) -> Self {
         let event = Cow::Borrowed(event);
         Self { seq, event, kind, run_id: None, kill_request_id: None, job_id: None, worker_id: None, length: None }
     }
@@ -66,7 +66,7 @@ impl Told {
     /// That something may have been missed.
     #[must_use]
     pub fn resync(seq: u64) -> Self {
-        Self::new(seq, Kind::Feed, "resync")
+        Self::new(seq, EventKind::Feed, "resync")
     }
 
     /// The JSON text.

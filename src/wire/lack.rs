@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 500;
 /// One of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum Lacking {
+pub enum LackFacts {
     /// Too many results wait.
     Backlog {
         /// How many.
@@ -57,7 +57,7 @@ pub enum Lacking {
     Unknown,
 }
 
-impl From<&Lack> for Lacking {
+impl From<&Lack> for LackFacts {
     fn from(lack: &Lack) -> Self {
         match lack {
             Lack::Backlog(results) => Self::Backlog { results: *results },
@@ -71,16 +71,16 @@ impl From<&Lack> for Lacking {
     }
 }
 
-impl From<Lacking> for Lack {
-    fn from(lacking: Lacking) -> Self {
+impl From<LackFacts> for Lack {
+    fn from(lacking: LackFacts) -> Self {
         match lacking {
-            Lacking::Backlog { results } => Self::Backlog(results),
-            Lacking::Outbox { why } => Self::Outbox(cut(why)),
-            Lacking::Launch { why } => Self::Launch(cut(why)),
-            Lacking::Bytes { at, left } => Self::Bytes(cut(at).into(), left),
-            Lacking::Files { at, left } => Self::Files(cut(at).into(), left),
-            Lacking::Descriptors { left } => Self::Descriptors(left),
-            Lacking::Unknown => Self::Unknown,
+            LackFacts::Backlog { results } => Self::Backlog(results),
+            LackFacts::Outbox { why } => Self::Outbox(cut(why)),
+            LackFacts::Launch { why } => Self::Launch(cut(why)),
+            LackFacts::Bytes { at, left } => Self::Bytes(cut(at).into(), left),
+            LackFacts::Files { at, left } => Self::Files(cut(at).into(), left),
+            LackFacts::Descriptors { left } => Self::Descriptors(left),
+            LackFacts::Unknown => Self::Unknown,
         }
     }
 }
@@ -89,14 +89,14 @@ impl From<Lacking> for Lack {
 #[must_use]
 pub fn read(list: &Value) -> Vec<Lack> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let read = |lack: &Value| Lacking::deserialize(lack).map_or(Lack::Unknown, Lack::from);
+    let read = |lack: &Value| LackFacts::deserialize(lack).map_or(Lack::Unknown, Lack::from);
     list.iter().take(MAX_LACKS).map(read).collect()
 }
 
 /// The list as JSON.
 #[must_use]
-pub fn list(lacks: &[Lack]) -> Vec<Lacking> {
-    lacks.iter().map(Lacking::from).collect()
+pub fn list(lacks: &[Lack]) -> Vec<LackFacts> {
+    lacks.iter().map(LackFacts::from).collect()
 }
 
 fn cut(mut text: String) -> String {

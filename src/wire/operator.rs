@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lack::Lacking;
+use super::lack::LackFacts;
 
 /// Where it is all served.
 pub const BASE: &str = "/operator/v1";
@@ -15,7 +15,7 @@ pub const LINES: &str = "application/x-ndjson";
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct RunInfo {
     /// Its id.
     pub id: i64,
     /// Its job.
@@ -23,7 +23,7 @@ pub struct Run {
     /// The job's title.
     pub title: String,
     /// Where it stands.
-    pub state: State,
+    pub state: RunStateName,
     /// When it is due.
     pub due: String,
     /// When a worker claimed it.
@@ -61,7 +61,7 @@ pub struct RunWaits {
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RunStateName {
     /// Nobody has it yet.
     Scheduled,
     /// A worker has it.
@@ -80,7 +80,7 @@ pub enum State {
     Lost,
 }
 
-impl State {
+impl RunStateName {
     /// Whether it is over.
     #[must_use]
     pub fn is_over(self) -> bool {
@@ -105,9 +105,9 @@ impl State {
 
 /// Runs, the latest first: by when they were due, or ended where that was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Runs {
+pub struct RunList {
     /// A page of them.
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunInfo>,
     /// How many there are of what was asked for, told with the first page.
     #[serde(default)]
     pub total: Option<u64>,
@@ -118,7 +118,7 @@ pub struct Runs {
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
+pub struct JobInfo {
     /// Its id.
     pub id: i64,
     /// Its title.
@@ -140,16 +140,16 @@ pub struct Job {
     /// Its latest run.
     pub last_run: Option<i64>,
     /// Where that stands.
-    pub last_state: Option<State>,
+    pub last_state: Option<RunStateName>,
     /// How often in a row it failed.
     pub fail_times: u32,
 }
 
 /// Jobs, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jobs {
+pub struct JobList {
     /// A page of them.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<JobInfo>,
     /// How many there are, told with the first page.
     #[serde(default)]
     pub total: Option<u64>,
@@ -160,7 +160,7 @@ pub struct Jobs {
 
 /// A worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
+pub struct WorkerInfo {
     /// Its id.
     pub id: i64,
     /// Its title.
@@ -180,7 +180,7 @@ pub struct Worker {
     /// How many it has now.
     pub runs: u32,
     /// Where it stands.
-    pub state: WorkerState,
+    pub state: WorkerStateName,
     /// Since when it does what it says that it does.
     pub since: Option<String>,
     /// How many seats are free, as it said.
@@ -188,9 +188,9 @@ pub struct Worker {
     /// How many results wait in its outbox, as it said.
     pub outbox: Option<u32>,
     /// What may be asked of it now.
-    pub actions: Vec<Action>,
+    pub actions: Vec<ActionName>,
     /// The latest request to it.
-    pub request: Option<WorkerRequest>,
+    pub request: Option<CommandInfo>,
     /// How its clock differs from the server's, in words, where that is more than a few seconds.
     #[serde(default)]
     pub clock: Option<String>,
@@ -204,7 +204,7 @@ pub struct Worker {
 pub struct Held {
     /// What, and how much is left of it.
     #[serde(flatten)]
-    pub lacking: Lacking,
+    pub lacking: LackFacts,
     /// The same for people.
     pub text: String,
 }
@@ -212,7 +212,7 @@ pub struct Held {
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WorkerState {
+pub enum WorkerStateName {
     /// It finds out what was left behind.
     Starting,
     /// It takes new runs.
@@ -227,7 +227,7 @@ pub enum WorkerState {
     Lost,
 }
 
-impl WorkerState {
+impl WorkerStateName {
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -245,7 +245,7 @@ impl WorkerState {
 /// What can be asked of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+pub enum ActionName {
     /// To leave.
     Shutdown,
     /// To leave in such a way that it is started again.
@@ -256,7 +256,7 @@ pub enum Action {
     Wake,
 }
 
-impl Action {
+impl ActionName {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
 
@@ -274,11 +274,11 @@ impl Action {
 
 /// A request to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerRequest {
+pub struct CommandInfo {
     /// Its number.
     pub id: i64,
     /// What was asked.
-    pub action: Action,
+    pub action: ActionName,
     /// Whether its runs are stopped and given back, rather than waited for.
     pub now: bool,
     /// Who asked.
@@ -295,7 +295,7 @@ pub struct WorkerRequest {
     pub end: Option<String>,
 }
 
-impl WorkerRequest {
+impl CommandInfo {
     /// Whether the worker has not confirmed it.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -305,9 +305,9 @@ impl WorkerRequest {
 
 /// Workers, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Workers {
+pub struct WorkerList {
     /// A page of them.
-    pub workers: Vec<Worker>,
+    pub workers: Vec<WorkerInfo>,
     /// How many there are, told with the first page.
     #[serde(default)]
     pub total: Option<u64>,
@@ -338,7 +338,7 @@ pub const DEFAULT: &str = "default";
 /// A job to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewJob {
+pub struct NewJobRequest {
     /// Its title.
     pub title: String,
     /// Its script.
@@ -381,7 +381,7 @@ pub struct NewJob {
 /// A template to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewTemplate {
+pub struct NewTemplateRequest {
     /// Its title.
     pub title: String,
     /// The text around the scripts of its jobs, with `{{ content|safe }}` for them.
@@ -394,7 +394,7 @@ pub struct NewTemplate {
 /// A worker to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewWorker {
+pub struct NewWorkerRequest {
     /// Its title, and its key.
     pub title: String,
     /// The title of its pool, which is made where it is missing.
@@ -420,11 +420,11 @@ pub struct MadeWorker {
 /// What workers are to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Act {
+pub struct ActionRequest {
     /// Which workers: their ids, titles or keys.
     pub workers: Vec<String>,
     /// What they are to do.
-    pub action: Action,
+    pub action: ActionName,
     /// Whether their runs are stopped and given back, rather than waited for.
     #[serde(default)]
     pub now: bool,
@@ -453,12 +453,12 @@ pub struct WorkerActed {
     /// Why it is refused, in a sentence.
     pub error: Option<String>,
     /// The worker afterwards, if there is one of that name.
-    pub worker: Option<Worker>,
+    pub worker: Option<WorkerInfo>,
 }
 
 /// A thing that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct MadeJob {
     /// Its id.
     pub id: i64,
     /// Its title.
@@ -468,7 +468,7 @@ pub struct Made {
 /// Why a job is disabled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reason {
+pub struct DisableReason {
     /// In words.
     #[serde(default)]
     pub reason: String,
@@ -476,7 +476,7 @@ pub struct Reason {
 
 /// What became of a run that was to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopped {
+pub struct ScheduleStop {
     /// The run.
     pub run: i64,
     /// What happens: `kill` (its worker is told), `cancelled` (nobody had it), `over` (it was over already).
@@ -485,18 +485,18 @@ pub struct Stopped {
 
 /// Why a job ran or did not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
+pub struct WhyAnswer {
     /// The job.
-    pub job: Job,
+    pub job: JobInfo,
     /// What holds now, a sentence each.
     pub now: Vec<String>,
     /// What became of the times at which it was due, the latest first.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<DueTimeFact>,
 }
 
 /// What became of a time at which a job was due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fact {
+pub struct DueTimeFact {
     /// When it was due.
     pub due: String,
     /// What became of it: `delayed`, `skipped`, `excluded`, `missed`.
@@ -512,9 +512,9 @@ pub struct Fact {
 /// A line of a run that is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+pub enum FollowLine {
     /// The run has changed, or this is how it is at the beginning. One that is over is the last line.
-    Run(Box<Run>),
+    Run(Box<RunInfo>),
     /// More of its log.
     Log(String),
     /// Something of its log is left out here.
@@ -615,7 +615,7 @@ pub struct LogLines {
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct RequestRefusal {
     /// In a sentence fragment.
     pub error: String,
 }

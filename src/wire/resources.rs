@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lack::Lacking;
+use super::lack::LackFacts;
 use super::time;
-use crate::run::claim::Seen;
-use crate::run::{Attempt, Cause, Exit, Outcome, RunId};
+use crate::run::claim::RunSight;
+use crate::run::{Attempt, Cause, Outcome, ProcessExit, RunId};
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ pub const ATTEMPT: &str = "job-runner-attempt";
 
 /// `GET /api/v1/run/{id}/`.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Run {
+pub struct RunResource {
     /// Its number.
     #[serde(default)]
     pub id: i64,
@@ -52,7 +52,7 @@ pub struct Run {
     pub attempt: Option<Value>,
 }
 
-impl Run {
+impl RunResource {
     /// Which attempt is under way, if the server counts them.
     #[must_use]
     pub fn attempt(&self) -> Option<Attempt> {
@@ -62,23 +62,23 @@ impl Run {
 
     /// What this says to the worker whose path is `me`.
     #[must_use]
-    pub fn seen(&self, me: &str, now: DateTime<Utc>) -> Seen {
+    pub fn seen(&self, me: &str, now: DateTime<Utc>) -> RunSight {
         let mine = self.worker.as_deref().map(|worker| worker == me);
         let far = self.schedule_dts.as_ref().and_then(Value::as_str).is_some_and(|at| time::is_far_ahead(at, now));
         match (&self.return_dts, &self.enqueue_dts, mine) {
-            (Some(_), _, _) => Seen::Returned,
-            (None, Some(_), Some(true)) => Seen::Ours,
-            (None, Some(_), _) => Seen::Theirs,
-            (None, None, Some(false)) => Seen::NotForUs,
-            (None, None, _) if far => Seen::NotForUs,
-            (None, None, _) => Seen::Free,
+            (Some(_), _, _) => RunSight::Returned,
+            (None, Some(_), Some(true)) => RunSight::Ours,
+            (None, Some(_), _) => RunSight::Theirs,
+            (None, None, Some(false)) => RunSight::NotForUs,
+            (None, None, _) if far => RunSight::NotForUs,
+            (None, None, _) => RunSight::Free,
         }
     }
 }
 
 /// `GET /api/v1/job/{id}/`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Job {
+pub struct JobResource {
     /// The script, as text; anything else is no script.
     #[serde(default)]
     pub script_content: Option<Value>,
@@ -89,7 +89,7 @@ pub struct Job {
 
 /// `GET /api/v1/worker/`, one of its objects.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Worker {
+pub struct WorkerResource {
     /// Its path.
     pub resource_uri: String,
     /// Its key.
@@ -105,7 +105,7 @@ pub struct Worker {
 
 /// `GET /api/v1/kill_request/{id}/`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct KillRequest {
+pub struct KillRequestResource {
     /// Its number.
     #[serde(default)]
     pub id: Option<i64>,
@@ -122,7 +122,7 @@ pub struct KillRequest {
 
 /// A page of a list.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Page<T> {
+pub struct ResourcePage<T> {
     /// What is on it.
     pub objects: Vec<T>,
     /// About the list.
@@ -218,8 +218,8 @@ impl RunPatch {
             Outcome::Unstartable(_) | Outcome::Lost(_) => (None, None),
         };
         let (exit_code, exit_signal) = match exit {
-            Some(Exit::Code(code)) => (Some(code), None),
-            Some(Exit::Signal(signal)) => (None, Some(signal)),
+            Some(ProcessExit::Code(code)) => (Some(code), None),
+            Some(ProcessExit::Signal(signal)) => (None, Some(signal)),
             None => (None, None),
         };
         let exit_cause = match cause {
@@ -258,7 +258,7 @@ pub struct WorkerTells {
     pub duty: &'static str,
     /// What it has too little of to claim runs, where that is so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub held: Vec<Lacking>,
+    pub held: Vec<LackFacts>,
     /// How many of its seats are taken.
     pub seats_taken: u32,
     /// How many results wait in its outbox.
@@ -275,7 +275,7 @@ pub struct WorkerTells {
 
 /// What is changed of a kill request.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct KillPatch {
+pub struct KillRequestPatch {
     /// When it was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enqueue_dts: Option<String>,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{How, Why};
+use super::disk::{EndCause, EndKind};
 use crate::run::Secret;
 
 /// The longest packet, in bytes.
@@ -18,11 +18,11 @@ pub const MAX_PACKET: usize = 128 * 1024;
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToShim {
     /// Execute a run.
-    Execute(Box<Execution>),
+    Execute(Box<ExecutionOrder>),
     /// Stop the run; what it does when it is over already is nothing.
     Stop {
         /// Why.
-        cause: Why,
+        cause: EndCause,
         /// Milliseconds between TERM and KILL; 0: KILL at once.
         grace_ms: u64,
     },
@@ -35,7 +35,7 @@ pub enum ToShim {
 
 /// A run to execute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Execution {
+pub struct ExecutionOrder {
     /// The run.
     pub run: i64,
     /// The attempt.
@@ -131,7 +131,7 @@ pub enum FromShim {
     /// The run is over and its record says so.
     Ended {
         /// How.
-        how: How,
+        how: EndKind,
         /// How many bytes of output there were, without what was taken out.
         output: u64,
         /// When, as it is sent.

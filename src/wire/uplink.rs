@@ -37,7 +37,7 @@ pub const MAX_DOWN: usize = broadcast::MAX_FRAME;
 
 /// The head of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
+pub struct CallHead {
     /// Its number, which the answer has too.
     pub call: u64,
     /// The method, in capitals.
@@ -54,7 +54,7 @@ pub struct Call {
 
 /// The head of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct AnswerHead {
     /// The number of the call.
     pub answer: u64,
     /// The status, as over HTTP.
@@ -72,7 +72,7 @@ pub struct Answer {
 
 /// The head of the order to execute a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
+pub struct EnqueueHead {
     /// `enqueue`.
     pub action: String,
     /// The run.
@@ -83,9 +83,9 @@ pub struct Due {
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
+pub enum ServerFrame<'a> {
     /// The answer to a call.
-    Answer(Answer, &'a [u8]),
+    Answer(AnswerHead, &'a [u8]),
     /// An order.
     Order(Order),
     /// The order to execute a run, with the run and its job.
@@ -119,18 +119,18 @@ pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
 ///
 /// # Errors
 /// Why it is none of these.
-pub fn said(message: &[u8]) -> Result<Said<'_>, NoOrder> {
+pub fn said(message: &[u8]) -> Result<ServerFrame<'_>, NoOrder> {
     let (head, body) = parts(message);
     if let Ok(answer) = serde_json::from_slice(head) {
-        return Ok(Said::Answer(answer, body));
+        return Ok(ServerFrame::Answer(answer, body));
     }
     let order = broadcast::object(head)?;
-    match serde_json::from_slice::<Due>(head) {
+    match serde_json::from_slice::<EnqueueHead>(head) {
         Ok(due) if due.run_bytes <= body.len() => {
             let (run, job) = body.split_at(due.run_bytes);
-            Ok(Said::Due(order, run, job))
+            Ok(ServerFrame::Due(order, run, job))
         }
-        _ => Ok(Said::Order(order)),
+        _ => Ok(ServerFrame::Order(order)),
     }
 }
 

@@ -19,14 +19,14 @@ const COMMAND: u8 = 4;
 
 /// What a socket does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum SocketRole {
     /// Sends to whoever has subscribed.
     Publisher,
     /// Receives what it has subscribed to.
     Subscriber,
 }
 
-impl Role {
+impl SocketRole {
     fn name(self) -> &'static str {
         match self {
             Self::Publisher => "PUB",
@@ -62,7 +62,7 @@ impl Role {
 
 /// Which version a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum ZmtpVersion {
     /// 2.0: after the greeting come a socket type and an identity.
     Two,
     /// 3.x: after the greeting comes a handshake of commands.
@@ -100,7 +100,7 @@ pub enum ZmtpError {
 
 /// A frame, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct ZmtpFrame {
     /// Whether others of its message follow.
     pub more: bool,
     /// Whether it is a command.
@@ -113,10 +113,10 @@ pub struct Frame {
 ///
 /// # Errors
 /// That it speaks another protocol.
-pub fn version(greeting: [u8; 11]) -> Result<Version, ZmtpError> {
+pub fn version(greeting: [u8; 11]) -> Result<ZmtpVersion, ZmtpError> {
     match greeting {
-        [0xff, .., odd, 1 | 2] if odd & 1 == 1 => Ok(Version::Two),
-        [0xff, .., odd, 3..=u8::MAX] if odd & 1 == 1 => Ok(Version::Three),
+        [0xff, .., odd, 1 | 2] if odd & 1 == 1 => Ok(ZmtpVersion::Two),
+        [0xff, .., odd, 3..=u8::MAX] if odd & 1 == 1 => Ok(ZmtpVersion::Three),
         _ => Err(ZmtpError::Greeting),
     }
 }
@@ -139,7 +139,7 @@ pub fn check_rest(rest: &[u8; REST]) -> Result<(), ZmtpError> {
 
 /// The command that ends our part of the handshake.
 #[must_use]
-pub fn ready(role: Role) -> Vec<u8> {
+pub fn ready(role: SocketRole) -> Vec<u8> {
     let name = role.name().as_bytes();
     let mut body = b"\x05READY\x0bSocket-Type".to_vec();
     body.extend(u32::try_from(name.len()).unwrap_or_default().to_be_bytes());
@@ -151,7 +151,7 @@ pub fn ready(role: Role) -> Vec<u8> {
 ///
 /// # Errors
 /// That it is none, or of a socket that does not fit.
-pub fn check_ready(frame: &Frame, role: Role) -> Result<(), ZmtpError> {
+pub fn check_ready(frame: &ZmtpFrame, role: SocketRole) -> Result<(), ZmtpError> {
     let properties = frame.body.strip_prefix(b"\x05READY").filter(|_| frame.is_command);
     let mut rest = properties.ok_or(ZmtpError::Malformed)?;
     while let Some((name, value, further)) = property(rest) {
@@ -174,7 +174,7 @@ fn property(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 /// What a peer of a publisher says in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
+pub enum PeerCommand<'a> {
     /// It wants what begins with this.
     Subscribe(&'a [u8]),
     /// It does not any more.
@@ -187,23 +187,23 @@ pub enum Said<'a> {
 
 /// Reads what a frame says.
 #[must_use]
-pub fn said(frame: &Frame) -> Said<'_> {
+pub fn said(frame: &ZmtpFrame) -> PeerCommand<'_> {
     let body = frame.body.as_slice();
     if !frame.is_command {
         return match body.split_first() {
-            Some((1, topic)) => Said::Subscribe(topic),
-            Some((0, topic)) => Said::Cancel(topic),
-            _ => Said::Nothing,
+            Some((1, topic)) => PeerCommand::Subscribe(topic),
+            Some((0, topic)) => PeerCommand::Cancel(topic),
+            _ => PeerCommand::Nothing,
         };
     }
     if let Some(topic) = body.strip_prefix(b"\x09SUBSCRIBE") {
-        Said::Subscribe(topic)
+        PeerCommand::Subscribe(topic)
     } else if let Some(topic) = body.strip_prefix(b"\x06CANCEL") {
-        Said::Cancel(topic)
+        PeerCommand::Cancel(topic)
     } else if let Some(context) = body.strip_prefix(b"\x04PING").and_then(|rest| rest.get(2..)) {
-        Said::Ping(context)
+        PeerCommand::Ping(context)
     } else {
-        Said::Nothing
+        PeerCommand::Nothing
     }
 }
 
@@ -243,7 +243,7 @@ fn encode(flags: u8, body: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// That it is malformed or longer than is read, as soon as its first bytes are there.
-pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<Frame>, ZmtpError> {
+pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<ZmtpFrame>, ZmtpError> {
     let Some((&flags, rest)) = buffer.split_first() else { return Ok(None) };
     if flags > (MORE | LONG | COMMAND) || flags & (MORE | COMMAND) == MORE | COMMAND {
         return Err(ZmtpError::Malformed);
@@ -259,7 +259,7 @@ pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<Frame>, ZmtpE
         return Err(ZmtpError::TooLong(longest));
     }
     let Some(body) = buffer.get(head..head + length) else { return Ok(None) };
-    let frame = Frame { more: flags & MORE != 0, is_command: flags & COMMAND != 0, body: body.to_vec() };
+    let frame = ZmtpFrame { more: flags & MORE != 0, is_command: flags & COMMAND != 0, body: body.to_vec() };
     buffer.drain(..head + length);
     Ok(Some(frame))
 }

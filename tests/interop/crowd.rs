@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobrunner::run::{ApiKey, Order};
-use jobrunner::server::model::State;
-use jobrunner::server::office::Office;
+use jobrunner::server::model::RunState;
+use jobrunner::server::state::AppState;
 use jobrunner::server::store::NewJob;
 use nix::sys::signal::Signal;
 use tokio::sync::broadcast::error::RecvError;
@@ -34,8 +34,8 @@ const ALL_RUNS: usize = 1_000;
 const SECONDS: u64 = 120;
 
 /// Whatever one worker is told to run, the others are told at once.
-async fn tell_all(office: Arc<Office>, keys: Vec<ApiKey>) {
-    let mut orders = office.orders.carry();
+async fn tell_all(app: Arc<AppState>, keys: Vec<ApiKey>) {
+    let mut orders = app.orders.carry();
     let mut told = BTreeSet::new();
     loop {
         match orders.recv().await {
@@ -44,7 +44,7 @@ async fn tell_all(office: Arc<Office>, keys: Vec<ApiKey>) {
                     && told.insert(run)
                 {
                     let others = keys.iter().filter(|key| **key != given.to);
-                    others.for_each(|key| office.orders.give(key.clone(), given.order));
+                    others.for_each(|key| app.orders.give(key.clone(), given.order));
                 }
             }
             Err(RecvError::Lagged(_)) => {}
@@ -76,7 +76,7 @@ async fn of_all_who_are_told_of_a_run_one_executes_it() {
         };
         stage.until("a worker that answers", answers).await;
     }
-    let teller = tokio::spawn(tell_all(Arc::clone(stage.fixture.server.office()), keys));
+    let teller = tokio::spawn(tell_all(Arc::clone(stage.fixture.server.app_state()), keys));
 
     let record = folder.path().join("record");
     let begun = Instant::now();
@@ -93,7 +93,7 @@ async fn of_all_who_are_told_of_a_run_one_executes_it() {
     let mut by = [0; 4];
     for run in runs {
         let over = async |store: &jobrunner::server::store::Store| {
-            store.run(run).await.unwrap().filter(|run| run.state() == State::Completed)
+            store.run(run).await.unwrap().filter(|run| run.state() == RunState::Completed)
         };
         let over = stage.until("the end of a run", over).await;
         assert_eq!((over.return_success, over.attempt.0), (Some(true), 1), "{over:?}");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::{Asker, Concurrency, Job, Retry, Run, RunExit, State};
+use jobrunner::server::model::{Asker, Concurrency, Job, Retry, Run, RunExit, RunState};
 use jobrunner::server::store::{NewJob, NewTemplate, Store};
 use nix::sys::signal::Signal;
 use tokio::runtime::Handle;
@@ -113,10 +113,17 @@ async fn all_kills(work: &Work<'_>, folder: &Path) {
     for run in runs {
         let pid = work.look("a pid", async |store| store.run(run).await.unwrap()?.pid);
         work.look("it sleeps", async |_| folder.join(pid.to_string()).exists().then_some(()));
-        let kill =
-            work.stage.store().ask_kill(run, Asker::Client, Utc::now()).await.expect("an answer").expect("a run").id;
-        let over = work
-            .look("its end", async |store| store.run(run).await.unwrap().filter(|run| run.state() == State::Completed));
+        let kill = work
+            .stage
+            .store()
+            .request_kill(run, Asker::Client, Utc::now())
+            .await
+            .expect("an answer")
+            .expect("a run")
+            .id;
+        let over = work.look("its end", async |store| {
+            store.run(run).await.unwrap().filter(|run| run.state() == RunState::Completed)
+        });
         assert_eq!((over.return_success, over.exit), (Some(false), Some(RunExit::Killed)));
         assert_eq!(work.stage.log(run).await, "sleeping\n");
         work.look("the end of the kill", async |store| store.kill(kill).await.unwrap()?.execute_dts);
@@ -177,7 +184,7 @@ async fn drained(work: &Work<'_>, folder: &Path, worker: &mut Process) {
     block_in_place(|| worker.end_within(SECONDS));
     assert_eq!(work.stage.run(last).await.return_success, Some(true));
     assert_eq!(work.stage.log(last).await, "end\n");
-    assert_eq!(work.stage.run(late).await.state(), State::Scheduled, "claimed after it was asked to leave");
+    assert_eq!(work.stage.run(late).await.state(), RunState::Scheduled, "claimed after it was asked to leave");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -134,7 +134,7 @@ async fn what_is_too_long_to_be_a_login_is_refused_before_it_is_sent() {
 }
 
 fn operator(stage: &Stage) -> Vec<(String, String)> {
-    vec![("Authorization".to_owned(), format!("Bearer {}", stage.fixture.office().token.expose()))]
+    vec![("Authorization".to_owned(), format!("Bearer {}", stage.fixture.app_state().token.expose()))]
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::State;
+use jobrunner::server::model::RunState;
 use jobrunner::server::store::NewRun;
 
 use crate::http::{Answer, ask};
@@ -20,7 +20,7 @@ struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     async fn logged_in(stage: &'a Stage) -> Self {
-        let login = format!("token={}", stage.fixture.office().token.expose());
+        let login = format!("token={}", stage.fixture.app_state().token.expose());
         let answer = Self { stage, cookie: String::new() }.post("/login", &login, &[]).await;
         assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/"));
         let cookie = answer.headers["set-cookie"].split(';').next().expect("a cookie").to_owned();
@@ -84,11 +84,11 @@ async fn an_action_needs_a_page_of_ours_made_for_who_acts() {
     assert_eq!(answer.status, 400);
     // With a good form, but to read only.
     assert_eq!(browser.get(&format!("{kill}?{form}"), &browser.cookie).await.status, 405);
-    assert_eq!(stands(&stage, run).await, State::Scheduled);
+    assert_eq!(stands(&stage, run).await, RunState::Scheduled);
 
     let answer = browser.post(&kill, &form, &[]).await;
     assert_eq!((answer.status, answer.headers["location"].clone()), (303, format!("/runs/{run}")));
-    assert_eq!(stands(&stage, run).await, State::Completed);
+    assert_eq!(stands(&stage, run).await, RunState::Completed);
 
     // What was done is told once, to who did it.
     let notice = answer.headers["set-cookie"].split(';').next().expect("a cookie").to_owned();

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use jobrunner::run::Order;
-use jobrunner::server::model::{Job, Run, RunExit, State};
+use jobrunner::server::model::{Job, Run, RunExit, RunState};
 use jobrunner::server::operator;
 use jobrunner::server::store::{NewJob, Store};
-use jobrunner::wire::operator::{Worker, WorkerState};
+use jobrunner::wire::operator::{WorkerInfo, WorkerStateName};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ impl Team {
         let fixture = &self.stage.fixture;
         let header = |name: &str, value: String| (name.to_owned(), value);
         let headers = [
-            header("Authorization", format!("Bearer {}", fixture.office().token.expose())),
+            header("Authorization", format!("Bearer {}", fixture.app_state().token.expose())),
             header("Content-Type", "application/json".to_owned()),
         ];
         let body = json!({"workers": workers, "action": action, "now": now, "by": "ann", "reason": "a test"});
@@ -99,18 +99,18 @@ impl Team {
     }
 
     /// Waits until a worker is seen like this.
-    async fn see(&self, index: usize, what: &str, like: impl Fn(&Worker) -> bool) -> Worker {
-        let (id, office) = (self.stage.worker(index), self.stage.fixture.office());
+    async fn see(&self, index: usize, what: &str, like: impl Fn(&WorkerInfo) -> bool) -> WorkerInfo {
+        let (id, app) = (self.stage.worker(index), self.stage.fixture.app_state());
         let look = async |store: &Store| {
             let overview = store.overview_of_worker(id).await.unwrap().unwrap();
-            Some(operator::worker(&overview, office.presence.is_silent(id))).filter(&like)
+            Some(operator::worker(&overview, app.presence.is_silent(id))).filter(&like)
         };
         self.stage.until(what, look).await
     }
 
     /// Waits until a worker is in a state and nothing is asked of it.
-    async fn settled(&self, index: usize, state: WorkerState) -> Worker {
-        let like = |worker: &Worker| worker.state == state && !is_asked(worker);
+    async fn settled(&self, index: usize, state: WorkerStateName) -> WorkerInfo {
+        let like = |worker: &WorkerInfo| worker.state == state && !is_asked(worker);
         self.see(index, &format!("a worker that is {}", state.word()), like).await
     }
 
@@ -140,11 +140,11 @@ impl Team {
     }
 
     async fn started(&self, run: &Run) -> Run {
-        self.until_run(run, "the start of a run", |run| run.state() == State::Started).await
+        self.until_run(run, "the start of a run", |run| run.state() == RunState::Started).await
     }
 
     async fn over(&self, run: &Run) -> Run {
-        self.until_run(run, "the end of a run", |run| run.state() == State::Completed).await
+        self.until_run(run, "the end of a run", |run| run.state() == RunState::Completed).await
     }
 
     async fn waits(&self, job: &Job, why: &str) {
@@ -160,8 +160,8 @@ impl Team {
 }
 
 /// Whether something is asked of a worker that it has not confirmed.
-fn is_asked(worker: &Worker) -> bool {
-    worker.request.as_ref().is_some_and(jobrunner::wire::operator::WorkerRequest::is_open)
+fn is_asked(worker: &WorkerInfo) -> bool {
+    worker.request.as_ref().is_some_and(jobrunner::wire::operator::CommandInfo::is_open)
 }
 
 /// What a script does that was begun before: it says so, and whether the execution before it is alive.
@@ -213,11 +213,11 @@ fn is_alive(pid: &Path) -> bool {
 async fn sleeps_and_wakes(way: Way) {
     let team = Team::of(1, way).await;
     let worker = team.hire("worker1");
-    let awake = team.settled(0, WorkerState::Awake).await;
+    let awake = team.settled(0, WorkerStateName::Awake).await;
     assert_eq!((awake.seats, awake.free, awake.outbox), (Some(2), Some(2), Some(0)));
     assert_eq!(awake.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     team.request("sleep", false, "worker1").await;
-    let asleep = team.settled(0, WorkerState::Asleep).await;
+    let asleep = team.settled(0, WorkerStateName::Asleep).await;
     let request = asleep.request.expect("what was asked is remembered");
     assert_eq!((request.by.as_str(), request.end.as_deref()), ("ann", Some("confirmed")));
     assert_eq!(team.act("sleep", false, &["worker1"]).await[0]["what"], "already");
@@ -232,14 +232,14 @@ async fn sleeps_and_wakes(way: Way) {
     let job = team.job("hello", "echo hello").await;
     let run = team.stage.due(&job).await;
     team.waits(&job, "every worker of the pool sleeps").await;
-    assert_eq!(team.stage.run(run.id).await.state(), State::Scheduled);
+    assert_eq!(team.stage.run(run.id).await.state(), RunState::Scheduled);
     team.request("wake", false, "worker1").await;
     assert_eq!(team.over(&run).await.return_success, Some(true));
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
 
     team.request("shutdown", false, "worker1").await;
     assert_eq!(end(worker).await, Some(0));
-    team.settled(0, WorkerState::Offline).await;
+    team.settled(0, WorkerStateName::Offline).await;
     assert_eq!(team.act("shutdown", false, &["worker1"]).await[0]["what"], "already");
     team.stage.fixture.stop().await;
 }
@@ -258,12 +258,12 @@ async fn a_worker_sleeps_wakes_and_shuts_down_as_it_is_told_over_its_websocket()
 async fn finishes_first(way: Way) {
     let team = Team::of(1, way).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let (long, gate) = team.gated("long").await;
     let first = team.stage.due(&long).await;
     team.started(&first).await;
     team.request("restart", false, "worker1").await;
-    let draining = |worker: &Worker| worker.state == WorkerState::Draining && is_asked(worker);
+    let draining = |worker: &WorkerInfo| worker.state == WorkerStateName::Draining && is_asked(worker);
     team.see(0, "a worker that finishes what it has", draining).await;
     let hello = team.job("hello", "echo hello").await;
     let second = team.stage.due(&hello).await;
@@ -271,18 +271,18 @@ async fn finishes_first(way: Way) {
     // Taken back, and asked again.
     team.request("wake", false, "worker1").await;
     assert_eq!(team.over(&second).await.return_success, Some(true));
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     team.request("restart", false, "worker1").await;
     team.see(0, "a worker that finishes what it has", draining).await;
     gate.open().await;
     assert_eq!(end(worker).await, Some(RESTART));
     let run = team.over(&first).await;
     assert_eq!((run.return_success, run.attempt.0), (Some(true), 1));
-    let offline = team.settled(0, WorkerState::Offline).await;
+    let offline = team.settled(0, WorkerStateName::Offline).await;
     assert_eq!(offline.request.and_then(|request| request.end).as_deref(), Some("confirmed"));
     // It comes back, and is not asked again.
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let third = team.stage.due(&hello).await;
     assert_eq!(team.over(&third).await.return_success, Some(true));
     team.request("shutdown", false, "worker1").await;
@@ -304,13 +304,13 @@ async fn what_runs_finishes_before_a_restart_over_the_websocket() {
 async fn gives_back(way: Way) {
     let team = Team::of(2, way).await;
     let first = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let (job, pid) = team.stubborn("job").await;
     let run = team.stage.due(&job).await;
     let started = team.started(&run).await;
     assert_eq!(started.worker, Some(team.stage.worker(0)));
     let second = team.hire("worker2");
-    team.settled(1, WorkerState::Awake).await;
+    team.settled(1, WorkerStateName::Awake).await;
     team.request("restart", true, "worker1").await;
     let over = team.over(&run).await;
     assert!(!is_alive(&pid), "the second execution began while the first was alive");
@@ -342,16 +342,16 @@ async fn what_runs_is_given_back_at_once_over_the_websocket() {
 async fn a_worker_that_sleeps_at_once_keeps_what_ended_by_itself() {
     let team = Team::of(2, Way::Broadcast).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let quick = team.job("quick", "exit 3").await;
     let failed = team.over(&team.stage.due(&quick).await).await;
     let (job, pid) = team.stubborn("job").await;
     let run = team.stage.due(&job).await;
     team.started(&run).await;
     team.request("sleep", true, "worker1").await;
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     assert!(!is_alive(&pid));
-    let given_back = team.until_run(&run, "a run that is given back", |run| run.state() == State::Scheduled).await;
+    let given_back = team.until_run(&run, "a run that is given back", |run| run.state() == RunState::Scheduled).await;
     assert_eq!((given_back.worker, given_back.pid, given_back.losses), (None, None, 0));
     assert_eq!((failed.return_success, failed.exit), (Some(false), Some(RunExit::Code(3))));
     assert_eq!(team.act("sleep", true, &["worker1"]).await[0]["what"], "already");
@@ -359,7 +359,7 @@ async fn a_worker_that_sleeps_at_once_keeps_what_ended_by_itself() {
     assert_eq!(team.over(&run).await.attempt.0, 2);
     worker.signal(Signal::SIGTERM);
     assert_eq!(end(worker).await, Some(0));
-    team.settled(0, WorkerState::Offline).await;
+    team.settled(0, WorkerStateName::Offline).await;
     team.stage.fixture.stop().await;
 }
 
@@ -369,7 +369,7 @@ async fn what_is_to_be_given_back_is_though_the_worker_dies_before_it_is() {
     let mut team = Team::of(2, Way::Broadcast).await;
     let patient = [("kill_grace", "20".to_owned()), ("restart_exit_code", RESTART.to_string())];
     let first = team.hire_with("worker1", &patient);
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let (pid, termed) = (team.path("pid"), Gate::new(team.path("termed")));
     let (gate, shown) = (Gate::new(team.path("gate")), pid.display());
     // Told to end, it says so and takes its time.
@@ -390,7 +390,7 @@ async fn what_is_to_be_given_back_is_though_the_worker_dies_before_it_is() {
     crash(first).await;
     assert!(is_alive(&pid));
     team.stage = team.stage.restart().await;
-    assert_eq!(team.stage.run(run.id).await.state(), State::Started);
+    assert_eq!(team.stage.run(run.id).await.state(), RunState::Started);
     // The script ends after its worker and before the next.
     gate.open().await;
     let second = team.hire("worker2");
@@ -400,7 +400,7 @@ async fn what_is_to_be_given_back_is_though_the_worker_dies_before_it_is() {
     assert_eq!((over.return_success, over.attempt.0, over.losses), (Some(true), 2, 0));
     assert_eq!(over.worker, Some(team.stage.worker(1)));
     assert_eq!(team.stage.log(run.id).await, "again\n");
-    team.settled(0, WorkerState::Offline).await;
+    team.settled(0, WorkerStateName::Offline).await;
     team.request("shutdown", false, "worker2").await;
     assert_eq!(end(second).await, Some(0));
     team.stage.fixture.stop().await;
@@ -410,17 +410,17 @@ async fn what_is_to_be_given_back_is_though_the_worker_dies_before_it_is() {
 async fn sleep_survives_a_restart_of_either_side_and_what_nobody_understands_is_sleep() {
     let mut team = Team::of(1, Way::Broadcast).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     team.request("sleep", false, "worker1").await;
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     crash(worker).await;
     team.stage = team.stage.restart().await;
-    assert_eq!(team.settled(0, WorkerState::Asleep).await.state, WorkerState::Asleep);
+    assert_eq!(team.settled(0, WorkerStateName::Asleep).await.state, WorkerStateName::Asleep);
     let worker = team.hire("worker1");
     let job = team.job("hello", "echo hello").await;
     let run = team.stage.due(&job).await;
     let answered = team.stage.store().worker(team.stage.worker(0)).await.unwrap().unwrap().heard_dts;
-    let heard = |worker: &Worker| worker.state == WorkerState::Asleep;
+    let heard = |worker: &WorkerInfo| worker.state == WorkerStateName::Asleep;
     team.see(0, "a worker that is asleep", heard).await;
     let id = team.stage.worker(0);
     team.stage
@@ -428,13 +428,13 @@ async fn sleep_survives_a_restart_of_either_side_and_what_nobody_understands_is_
             store.worker(id).await.unwrap().filter(|worker| worker.heard_dts > answered)
         })
         .await;
-    assert_eq!(team.stage.run(run.id).await.state(), State::Scheduled);
+    assert_eq!(team.stage.run(run.id).await.state(), RunState::Scheduled);
     worker.signal(Signal::SIGTERM);
     assert_eq!(end(worker).await, Some(0));
 
     std::fs::write(team.path("worker1.state/worker1/conduct"), "{\"v\":9}").expect("a file");
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     team.request("wake", false, "worker1").await;
     assert_eq!(team.over(&run).await.return_success, Some(true));
     worker.signal(Signal::SIGTERM);
@@ -446,12 +446,12 @@ async fn sleep_survives_a_restart_of_either_side_and_what_nobody_understands_is_
 async fn a_request_that_waits_for_runs_survives_a_crash_of_either_side() {
     let mut team = Team::of(1, Way::Broadcast).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let (long, gate) = team.gated("long").await;
     let run = team.stage.due(&long).await;
     team.started(&run).await;
     team.request("restart", false, "worker1").await;
-    let draining = |worker: &Worker| worker.state == WorkerState::Draining && is_asked(worker);
+    let draining = |worker: &WorkerInfo| worker.state == WorkerStateName::Draining && is_asked(worker);
     team.see(0, "a worker that finishes what it has", draining).await;
     crash(worker).await;
     team.stage = team.stage.restart().await;
@@ -464,8 +464,8 @@ async fn a_request_that_waits_for_runs_survives_a_crash_of_either_side() {
     assert_eq!(end(worker).await, Some(RESTART));
     let over = team.over(&run).await;
     assert_eq!((over.return_success, over.attempt.0), (Some(true), 1));
-    assert_eq!(team.stage.run(other.id).await.state(), State::Scheduled);
-    team.settled(0, WorkerState::Offline).await;
+    assert_eq!(team.stage.run(other.id).await.state(), RunState::Scheduled);
+    team.settled(0, WorkerStateName::Offline).await;
     team.stage.fixture.stop().await;
 }
 
@@ -473,18 +473,20 @@ async fn a_request_that_waits_for_runs_survives_a_crash_of_either_side() {
 async fn who_sleeps_asks_by_itself_whether_to_wake_up() {
     let team = Team::of(1, Way::Nothing).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let told = tell("worker1", team.folder.path(), "--sleep");
     assert_eq!((told.status.code(), String::from_utf8_lossy(&told.stdout).trim()), (Some(0), "the worker is asleep"));
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     team.request("wake", false, "worker1").await;
     // Nobody can call it. It asks every 30 seconds; a wait for it has 60.
     let id = team.stage.worker(0);
     let awake = async {
-        let mut news = team.stage.fixture.office().news().listen();
+        let mut news = team.stage.fixture.app_state().changes().subscribe();
         loop {
             let worker = team.stage.store().worker(id).await.unwrap().unwrap();
-            if worker.open_request().is_none() && worker.report.is_some_and(|r| r.duty == jobrunner::run::Duty::Awake) {
+            if worker.open_request().is_none()
+                && worker.report.is_some_and(|r| r.duty == jobrunner::run::WorkerState::Awake)
+            {
                 return;
             }
             news.next().await;
@@ -501,19 +503,19 @@ async fn a_worker_is_put_to_sleep_and_woken_up_on_its_own_machine() {
     let team = Team::of(1, Way::WebSocket).await;
     let folder = team.folder.path();
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     let (long, gate) = team.gated("long").await;
     let run = team.stage.due(&long).await;
     team.started(&run).await;
     let told = tell("worker1", folder, "--sleep");
     let said = String::from_utf8_lossy(&told.stdout).into_owned();
     assert_eq!((told.status.code(), said.trim()), (Some(0), "the worker sleeps when its 1 run(s) are over"));
-    team.settled(0, WorkerState::Draining).await;
+    team.settled(0, WorkerStateName::Draining).await;
     gate.open().await;
     assert_eq!(team.over(&run).await.return_success, Some(true));
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     assert_eq!(tell("worker1", folder, "--wake").status.code(), Some(0));
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     worker.signal(Signal::SIGTERM);
     assert_eq!(end(worker).await, Some(0));
     assert_eq!(tell("worker1", folder, "--sleep").status.code(), Some(69), "nobody is there");
@@ -524,16 +526,16 @@ async fn a_worker_is_put_to_sleep_and_woken_up_on_its_own_machine() {
 async fn several_are_asked_at_once_and_who_cannot_is_named_with_the_reason() {
     let team = Team::of(3, Way::Broadcast).await;
     let workers = [team.hire("worker1"), team.hire_with("worker2", &[])];
-    team.settled(0, WorkerState::Awake).await;
-    let plain = team.settled(1, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
+    let plain = team.settled(1, WorkerStateName::Awake).await;
     let offered: Vec<_> = plain.actions.iter().map(|action| action.word()).collect();
     assert_eq!(offered, ["shutdown", "sleep", "wake"], "without a code there is no restart");
     // One that answers as the original does.
     team.stage.answer(2, 1).await;
     let id = team.stage.worker(2);
-    let original = jobrunner::server::store::Kind::Original;
-    let answer = jobrunner::server::store::Answer { kind: original, ..Default::default() };
-    team.stage.store().answered(id, &answer, chrono::Utc::now()).await.unwrap();
+    let original = jobrunner::server::store::AnswerKind::Original;
+    let answer = jobrunner::server::store::WorkerAnswer { kind: original, ..Default::default() };
+    team.stage.store().record_status(id, &answer, chrono::Utc::now()).await.unwrap();
     let acted = team.act("restart", true, &["worker1", "worker2", "worker3", "nobody"]).await;
     let what: Vec<_> = acted.iter().map(|acted| acted["what"].as_str().unwrap()).collect();
     assert_eq!(what, ["requested", "refused", "refused", "refused"]);
@@ -550,10 +552,10 @@ async fn several_are_asked_at_once_and_who_cannot_is_named_with_the_reason() {
     assert_eq!(end(first).await, Some(RESTART));
     let acted = team.act("sleep", false, &["worker2", &team.stage.worker(0).to_string()]).await;
     assert_eq!((&acted[0]["what"], &acted[1]["what"]), (&json!("requested"), &json!("requested")));
-    team.settled(1, WorkerState::Asleep).await;
+    team.settled(1, WorkerStateName::Asleep).await;
     // Asked while it was away, it sleeps when it comes back.
     let first = team.hire("worker1");
-    team.settled(0, WorkerState::Asleep).await;
+    team.settled(0, WorkerStateName::Asleep).await;
     for worker in [first, second] {
         worker.signal(Signal::SIGTERM);
         assert_eq!(end(worker).await, Some(0));
@@ -565,7 +567,7 @@ async fn several_are_asked_at_once_and_who_cannot_is_named_with_the_reason() {
 async fn asking_for_the_present_state_takes_a_request_back_that_nobody_heard() {
     let team = Team::of(1, Way::Nothing).await;
     let worker = team.hire("worker1");
-    team.settled(0, WorkerState::Awake).await;
+    team.settled(0, WorkerStateName::Awake).await;
     team.request("sleep", false, "worker1").await;
     let acted = team.act("wake", false, &["worker1"]).await;
     assert_eq!(acted[0]["what"], "cancelled");
@@ -584,10 +586,10 @@ async fn the_original_worker_is_told_nothing_that_it_does_not_know() {
         return skip("no Python 2.7, so the original worker is asked nothing");
     };
     let team = Team::of(1, Way::Broadcast).await;
-    let mut orders = team.stage.fixture.office().orders.carry();
+    let mut orders = team.stage.fixture.app_state().orders.carry();
     let place = Place::of(&team.stage.fixture);
     let worker = hire_with(Make::Original(peer), place, "worker1", 1, team.folder.path(), &[]);
-    let there = team.settled(0, WorkerState::Awake).await;
+    let there = team.settled(0, WorkerStateName::Awake).await;
     assert!(there.actions.is_empty() && there.version.is_some() && there.outbox.is_none(), "{there:?}");
     for action in ["sleep", "wake", "shutdown", "restart"] {
         let acted = team.act(action, true, &["worker1"]).await;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use jobrunner::server::store::Thing;
+use jobrunner::server::store::Entity;
 
 use crate::fixture::Fixture;
 use crate::http::ask;
@@ -65,7 +65,7 @@ async fn where_there_is_no_job_of_a_name_its_ad_hoc_run_is_read_and_nothing_else
 
 async fn submit(server: &Fixture, title: &str, script: &str) -> Value {
     let headers = [
-        ("Authorization".to_owned(), format!("Bearer {}", server.office().token.expose())),
+        ("Authorization".to_owned(), format!("Bearer {}", server.app_state().token.expose())),
         ("Content-Type".to_owned(), "application/json".to_owned()),
     ];
     let body = serde_json::json!({"title": title, "script": script}).to_string();
@@ -82,14 +82,14 @@ async fn ad_hoc_scripts_are_among_no_jobs_and_the_same_one_keeps_one_place() {
     }
     // Another script of that name, while the first one waits.
     let latest = submit(&server, "again.sh", "#!/bin/sh\necho other\n").await;
-    let store = &server.office().store;
+    let store = &server.app_state().store;
     assert_eq!(store.overview_of_jobs(None, None, 100).await.expect("an answer").len(), 0);
     assert_eq!(store.jobs_of_title("again.sh", 100).await.expect("an answer"), []);
-    assert_eq!(store.catalogue(Thing::Job, 100).await.expect("an answer"), []);
+    assert_eq!(store.catalogue(Entity::Job, 100).await.expect("an answer"), []);
     for text in ["", "again"] {
-        assert_eq!(store.catalogue_page(Thing::Job, text, 0, 100).await.expect("an answer"), (Vec::new(), 0));
+        assert_eq!(store.catalogue_page(Entity::Job, text, 0, 100).await.expect("an answer"), (Vec::new(), 0));
     }
-    for thing in [Thing::Project, Thing::Template] {
+    for thing in [Entity::Project, Entity::Template] {
         let found = store.catalogue(thing, 100).await.expect("an answer");
         assert!(found.iter().all(|entry| entry.holds == 0), "{found:?}");
     }
@@ -97,7 +97,7 @@ async fn ad_hoc_scripts_are_among_no_jobs_and_the_same_one_keeps_one_place() {
     assert_eq!(store.jobs_with("again").await.expect("an answer").len(), 2);
     let found = store.ad_hoc_of_title("again.sh").await.expect("an answer").map(|job| job.get());
     assert_eq!(found, latest["job"].as_i64(), "the latest of the two");
-    let file = server.office().settings.data.join("job_runner.sqlite");
+    let file = server.app_state().settings.data.join("job_runner.sqlite");
     let mut connection = SqliteConnectOptions::new().filename(file).connect().await.expect("the store");
     let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM job").fetch_one(&mut connection).await.expect("a count");
     assert_eq!(jobs, 2);

@@ -73,7 +73,7 @@ impl Scene {
         let api_key = ApiKey::parse("greedy").expect("a key");
         let greedy = NewWorker { title: "greedy".to_owned(), api_key, secret: Secret::new(b"verysecret".to_vec()) };
         let greedy = stage.store().new_worker(&greedy).await.expect("a worker");
-        let token = stage.fixture.office().token.expose().to_owned();
+        let token = stage.fixture.app_state().token.expose().to_owned();
         stage.fixture.stop().await;
         let place = Place {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),

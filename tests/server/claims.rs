@@ -2,9 +2,9 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
-use jobrunner::server::life::{Patch, Refusal};
+use jobrunner::server::life::{LifeRefusal, Patch};
 use jobrunner::server::model::{Asker, Concurrency};
-use jobrunner::server::store::{Ending, NewRun, RunChange};
+use jobrunner::server::store::{EndDecision, NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};
 
@@ -15,18 +15,18 @@ async fn a_claim_needs_more_than_a_forged_announcement() {
     let stage = Stage::start(2).await;
     let job = stage.job(|_| {}).await;
     let far = stage.run_at(&job, Utc::now() + TimeDelta::days(26_000)).await.id;
-    assert_eq!(stage.claim(0, far).await, RunChange::Refused(Refusal::NotDue), "not due for a long time");
+    assert_eq!(stage.claim(0, far).await, RunChange::Refused(LifeRefusal::NotDue), "not due for a long time");
 
     let active = stage.due(&job).await.id;
     let waiting = stage.due(&job).await.id;
     made(stage.claim(0, active).await);
-    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(Refusal::NotDue), "the job is active");
+    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(LifeRefusal::NotDue), "the job is active");
     made(stage.finish(0, active, true).await);
     stage.disable(&job).await;
-    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(Refusal::NotDue), "the job is disabled");
+    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(LifeRefusal::NotDue), "the job is disabled");
     stage.enable(&job).await;
     stage.disable_worker(1).await;
-    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(Refusal::NotDue), "the worker is disabled");
+    assert_eq!(stage.claim(1, waiting).await, RunChange::Refused(LifeRefusal::NotDue), "the worker is disabled");
     made(stage.claim(0, waiting).await);
     stage.fixture.stop().await;
 }
@@ -65,7 +65,7 @@ async fn a_run_is_over_once_however_often_that_is_said() {
         Patch { start_dts: Some(Some(Utc::now())), ..Patch::default() },
         Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() },
     ] {
-        assert_eq!(stage.change(0, run, late).await, RunChange::Refused(Refusal::Final));
+        assert_eq!(stage.change(0, run, late).await, RunChange::Refused(LifeRefusal::Final));
     }
     assert_eq!(stage.run(run).await, over);
     assert_eq!(stage.coming(&child).await.len(), 1);
@@ -104,7 +104,7 @@ async fn a_word_of_an_earlier_attempt_is_kept_and_changes_nothing() {
     let second = made(stage.claim(0, run).await).attempt;
     assert_eq!((first, second), (Attempt(1), Attempt(2)));
     let late = stage.change_in(0, run, Some(first), returned(false)).await;
-    assert_eq!(late, RunChange::Refused(Refusal::OldAttempt));
+    assert_eq!(late, RunChange::Refused(LifeRefusal::OldAttempt));
     assert_eq!(stage.late_results(run).await, 1);
     assert_eq!(made(stage.change_in(0, run, Some(second), returned(true)).await).return_success, Some(true));
     stage.fixture.stop().await;
@@ -119,7 +119,7 @@ async fn a_run_that_is_meant_for_another_worker_is_in_the_way_of_no_claim() {
     let pinned = stage.store().new_run(&new).await.unwrap().id;
     let run = stage.due(&job).await.id;
     made(stage.claim(1, run).await);
-    assert_eq!(stage.claim(0, pinned).await, RunChange::Refused(Refusal::NotDue), "the job is active");
+    assert_eq!(stage.claim(0, pinned).await, RunChange::Refused(LifeRefusal::NotDue), "the job is active");
     stage.fixture.stop().await;
 }
 
@@ -129,7 +129,7 @@ async fn a_run_that_is_cancelled_does_not_count_as_a_failure() {
     let job = stage.job(|new| new.disable_enqueue_after_fails = Some(1)).await;
     for _ in 0..3 {
         let run = stage.store().new_run(&NewRun::due(job.id, Utc::now() + TimeDelta::hours(1))).await.unwrap().id;
-        assert_eq!(stage.store().end_run(run, Asker::Command, Utc::now()).await.unwrap(), Some(Ending::Cancelled));
+        assert_eq!(stage.store().end_run(run, Asker::Command, Utc::now()).await.unwrap(), Some(EndDecision::Cancelled));
     }
     let job = stage.store().job(job.id).await.unwrap().unwrap();
     assert_eq!((job.fail_times, job.enqueue_is_enabled), (0, true));

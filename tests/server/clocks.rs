@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
+use jobrunner::server::changes::Change;
 use jobrunner::server::life::Patch;
 use jobrunner::server::model::{self, Asker, Job, Run};
-use jobrunner::server::news::Item;
 use jobrunner::server::operator;
-use jobrunner::server::store::{Answer, Kind, NewRun};
-use jobrunner::wire::operator::WorkerState;
+use jobrunner::server::store::{AnswerKind, NewRun, WorkerAnswer};
+use jobrunner::wire::operator::WorkerStateName;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use sqlx::ConnectOptions;
@@ -104,16 +104,16 @@ async fn nobody_is_lost_because_the_servers_clock_was_set() {
         "UPDATE worker SET heard = heard - 86400000000, ping_response_dts = ping_response_dts - 86400000000",
     );
     back.execute(&mut connection).await.unwrap();
-    let (id, office) = (stage.worker(0), stage.fixture.office());
-    office.news().tell(Item::WorkerChanged(id));
-    let overview = office.store.overview_of_worker(id).await.unwrap().unwrap();
+    let (id, app) = (stage.worker(0), stage.fixture.app_state());
+    app.changes().publish(Change::WorkerChanged(id));
+    let overview = app.store.overview_of_worker(id).await.unwrap().unwrap();
     assert!(overview.worker.heard().unwrap() < Utc::now() - TimeDelta::hours(20));
-    assert_eq!(operator::worker(&overview, office.presence.is_silent(id)).state, WorkerState::Awake);
+    assert_eq!(operator::worker(&overview, app.presence.is_silent(id)).state, WorkerStateName::Awake);
     stage.fixture.stop().await;
 }
 
 async fn clock(stage: &Stage) -> Value {
-    let operator = ("Authorization".to_owned(), format!("Bearer {}", stage.fixture.office().token.expose()));
+    let operator = ("Authorization".to_owned(), format!("Bearer {}", stage.fixture.app_state().token.expose()));
     let answer = ask(stage.fixture.http(), "GET", "/operator/v1/workers", &[operator], None).await;
     let workers: Value = serde_json::from_slice(&answer.body).unwrap();
     workers["workers"][0]["clock"].clone()
@@ -122,17 +122,17 @@ async fn clock(stage: &Stage) -> Value {
 #[tokio::test]
 async fn a_worker_whose_clock_is_off_is_said_to_be() {
     let stage = Stage::start(1).await;
-    let answers = async |ahead: TimeDelta, kind: Kind| {
-        let answer = Answer { at: Some(Utc::now() + ahead), kind, ..Answer::default() };
-        stage.store().answered(stage.worker(0), &answer, Utc::now()).await.unwrap();
+    let answers = async |ahead: TimeDelta, kind: AnswerKind| {
+        let answer = WorkerAnswer { at: Some(Utc::now() + ahead), kind, ..WorkerAnswer::default() };
+        stage.store().record_status(stage.worker(0), &answer, Utc::now()).await.unwrap();
     };
     assert_eq!(clock(&stage).await, Value::Null);
-    answers(TimeDelta::hours(-3), Kind::Original).await;
+    answers(TimeDelta::hours(-3), AnswerKind::Original).await;
     assert_eq!(clock(&stage).await, "its clock is 3 h behind the server's");
     // What an operator writes for it says nothing of its clock.
-    answers(TimeDelta::days(3), Kind::Unsaid).await;
+    answers(TimeDelta::days(3), AnswerKind::Unsaid).await;
     assert_eq!(clock(&stage).await, "its clock is 3 h behind the server's");
-    answers(TimeDelta::milliseconds(-1500), Kind::Original).await;
+    answers(TimeDelta::milliseconds(-1500), AnswerKind::Original).await;
     assert_eq!(clock(&stage).await, Value::Null);
     stage.fixture.stop().await;
 }
@@ -161,12 +161,12 @@ async fn what_is_shown_of_a_run_is_on_one_clock() {
 #[tokio::test]
 async fn what_the_server_wrote_of_a_run_is_shown_as_it_is() {
     let stage = Stage::start(1).await;
-    let near = |at: Option<model::Instant>| (at.expect("a time") - Utc::now()).abs() < TimeDelta::seconds(10);
+    let near = |at: Option<model::Timestamp>| (at.expect("a time") - Utc::now()).abs() < TimeDelta::seconds(10);
     for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
         let job = stage.job(|job| job.title = format!("{ahead}")).await;
         // Its worker is lost: the end is the server's.
         let lost = started(&stage, &job, ahead).await.id;
-        stage.store().lose(stage.worker(0), 1, Utc::now()).await.unwrap();
+        stage.store().mark_lost(stage.worker(0), 1, Utc::now()).await.unwrap();
         // It is given back, and cancelled before anybody else claims it.
         let cancelled = started(&stage, &job, ahead).await.id;
         let back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use jobrunner::wire::zmtp::{GREETING, Role, ready, rest, subscription};
+use jobrunner::wire::zmtp::{GREETING, SocketRole, ready, rest, subscription};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -77,7 +77,8 @@ async fn many_subscribers_take_no_descriptor_that_others_need() {
         }
     };
     tokio::time::timeout(PATIENCE, serves).await.expect("it serves");
-    let hello = [&GREETING[..], &rest(), &ready(Role::Subscriber), &subscription(b"master.broadcast.none")].concat();
+    let hello =
+        [&GREETING[..], &rest(), &ready(SocketRole::Subscriber), &subscription(b"master.broadcast.none")].concat();
     let mut held = Vec::new();
     for _ in 0..300 {
         let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, broadcaster)).await else { break };

@@ -3,12 +3,12 @@
 use chrono::Utc;
 use jobrunner::server::model::{Exclude, Schedule, TemplateId, Unit};
 use jobrunner::server::store::lists::only;
-use jobrunner::server::store::{NewRun, Removal, Sheet, StoreError, Thing, Weight};
+use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, NewRun, Removal, StoreError};
 
 use crate::stage::{Stage, made};
 
-fn sheet(title: &str) -> Sheet {
-    Sheet {
+fn sheet(title: &str) -> EntityForm {
+    EntityForm {
         title: title.to_owned(),
         description: String::new(),
         enabled: true,
@@ -74,11 +74,11 @@ async fn what_somebody_works_on_stays_and_all_else_goes_with_what_it_hangs_on() 
     made(stage.claim(0, active).await);
     let store = stage.store();
     for (thing, id) in [
-        (Thing::Job, job.id.get()),
-        (Thing::Template, stage.template.id.get()),
-        (Thing::Project, stage.template.project.get()),
-        (Thing::Pool, stage.pool.id.get()),
-        (Thing::Worker, stage.worker(0).get()),
+        (Entity::Job, job.id.get()),
+        (Entity::Template, stage.template.id.get()),
+        (Entity::Project, stage.template.project.get()),
+        (Entity::Pool, stage.pool.id.get()),
+        (Entity::Worker, stage.worker(0).get()),
     ] {
         let Removal::Busy(weight) = store.remove(thing, id, Utc::now()).await.expect("an answer") else {
             panic!("{thing:?}")
@@ -91,21 +91,21 @@ async fn what_somebody_works_on_stays_and_all_else_goes_with_what_it_hangs_on() 
     let later = Utc::now() + chrono::TimeDelta::hours(1);
     let new = NewRun { pinned: Some(stage.worker(1)), ..NewRun::due(job.id, later) };
     let pinned = store.new_run(&new).await.expect("a run").id;
-    assert!(matches!(store.remove(Thing::Worker, stage.worker(1).get(), Utc::now()).await, Ok(Removal::Gone(_))));
+    assert!(matches!(store.remove(Entity::Worker, stage.worker(1).get(), Utc::now()).await, Ok(Removal::Gone(_))));
     assert!(store.run(pinned).await.expect("an answer").is_none());
     assert_eq!(store.pools(&only(stage.pool.id.get())).await.expect("a pool").things[0].1, [stage.worker(0)]);
 
-    let weight = store.weight(Thing::Job, job.id.get()).await.expect("an answer").expect("a job");
-    assert_eq!(weight, Weight { title: "job".to_owned(), runs: 2, orphans: 1, ..Weight::default() });
-    assert!(matches!(store.remove(Thing::Job, job.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
+    let weight = store.deletion_impact(Entity::Job, job.id.get()).await.expect("an answer").expect("a job");
+    assert_eq!(weight, DeletionImpact { title: "job".to_owned(), runs: 2, orphans: 1, ..DeletionImpact::default() });
+    assert!(matches!(store.remove(Entity::Job, job.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
     assert_eq!(store.job(child.id).await.expect("an answer").expect("a job").parent, None);
     assert!(matches!(
-        store.remove(Thing::Project, stage.template.project.get(), Utc::now()).await,
+        store.remove(Entity::Project, stage.template.project.get(), Utc::now()).await,
         Ok(Removal::Gone(_))
     ));
     assert!(store.job(child.id).await.expect("an answer").is_none());
     assert_eq!(
-        store.remove(Thing::Project, stage.template.project.get(), Utc::now()).await.expect("an answer"),
+        store.remove(Entity::Project, stage.template.project.get(), Utc::now()).await.expect("an answer"),
         Removal::Unknown
     );
     stage.fixture.stop().await;

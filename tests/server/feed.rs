@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{Event, RunId};
+use jobrunner::server::changes::Change;
 use jobrunner::server::model::JobId;
-use jobrunner::server::news::Item;
 use jobrunner::server::session::{Session, cookie_name};
 use jobrunner::wire::event::object;
 
@@ -24,7 +24,7 @@ async fn listener(fixture: &Fixture) -> RawSocket {
 }
 
 fn seq(text: &str) -> u64 {
-    let told: jobrunner::wire::feed::Told = serde_json::from_str(text).expect("a message of ours");
+    let told: jobrunner::wire::feed::FeedMessage = serde_json::from_str(text).expect("a message of ours");
     told.seq
 }
 
@@ -33,7 +33,7 @@ async fn who_may_listen_and_who_is_told_why_not() {
     let fixture = Fixture::start().await;
     let (http, original) = (fixture.http(), fixture.websocket());
     let bearer = fixture.bearer();
-    let (_, session) = Session::begin(&fixture.office().token, Utc::now()).expect("something random");
+    let (_, session) = Session::begin(&fixture.app_state().token, Utc::now()).expect("something random");
     let cookie = format!("Cookie: a=b; {}={session}", cookie_name(http.port()));
     let same = format!("Origin: http://{http}");
     let beside = "Origin: http://127.0.0.1:8000";
@@ -90,12 +90,12 @@ async fn the_course_of_a_run_is_told_in_order_with_numbers_and_as_the_original_t
     let mut people = RawSocket::open(fixture.http(), "/events", &[&fixture.bearer()]).await;
     let mut original = RawSocket::open(fixture.websocket(), "/", &[]).await;
     let course = [
-        Item::RunScheduled(run(7)),
-        Item::RunEnqueued(run(7)),
-        Item::RunStarted(run(7)),
-        Item::RunLog(run(7), 12),
-        Item::RunReturned(run(7)),
-        Item::JobChanged(JobId::new(2).expect("an id")),
+        Change::RunScheduled(run(7)),
+        Change::RunEnqueued(run(7)),
+        Change::RunStarted(run(7)),
+        Change::RunLog(run(7), 12),
+        Change::RunReturned(run(7)),
+        Change::JobChanged(JobId::new(2).expect("an id")),
     ];
     course.into_iter().for_each(|item| fixture.tell(item));
     let expected = [
@@ -121,13 +121,13 @@ async fn what_workers_say_is_passed_on_once_if_it_is_an_event_and_no_news() {
     let fixture = Fixture::start().await;
     let mut people = listener(&fixture).await;
     let mut original = RawSocket::open(fixture.websocket(), "/", &[]).await;
-    fixture.tell(Item::RunReturned(run(7)));
+    fixture.tell(Change::RunReturned(run(7)));
     let returned = object(Event::RunReturned(run(7)));
     assert_eq!(original.text().await, returned);
     assert!(people.text().await.contains("returned"));
     let worker = zmq::Context::new().socket(zmq::XPUB).expect("a socket");
     worker.set_sndhwm(0).expect("no bound");
-    worker.connect(&format!("tcp://{}", fixture.office().settings.events)).expect("an address");
+    worker.connect(&format!("tcp://{}", fixture.app_state().settings.events)).expect("an address");
     let worker = tokio::task::spawn_blocking(move || {
         worker.recv_bytes(0).expect("a subscription");
         worker
@@ -157,7 +157,7 @@ async fn what_workers_say_is_passed_on_once_if_it_is_an_event_and_no_news() {
     assert_eq!(original.text().await, known);
     assert_eq!(original.text().await, object(Event::RunEnqueued(run(10))));
     // Nobody vouches for it: people are told what the store knows.
-    fixture.tell(Item::RunStarted(run(8)));
+    fixture.tell(Change::RunStarted(run(8)));
     assert_eq!(people.text().await, r#"{"seq":2,"event":"started","kind":"run","run_id":8}"#);
     fixture.stop().await;
 }
@@ -197,7 +197,7 @@ async fn hostile_words_are_bounded_and_cost_the_speaker_its_connection() {
     let mut talkative = listener(&fixture).await;
     talkative.send(&masked(0x81, &[b'a'; 4096])).await;
     talkative.send(&masked(0x82, &[0; 4096])).await;
-    fixture.tell(Item::RunStarted(run(1)));
+    fixture.tell(Change::RunStarted(run(1)));
     assert!(talkative.text().await.contains("started"));
     assert!(good.text().await.contains("started"));
     fixture.stop().await;
@@ -211,10 +211,10 @@ async fn h33_who_does_not_read_delays_nobody_misses_something_and_is_shown_the_d
     let slow_original = RawSocket::open(fixture.websocket(), "/", &[]).await;
     let mut told = 0;
     // Until what the kernel takes for who does not read is full, and then our own patience.
-    while fixture.office().feed.listening() > 1 {
+    while fixture.app_state().feed.listening() > 1 {
         assert!(told < 200_000, "who does not read is still there");
         for _ in 0..500 {
-            fixture.tell(Item::RunStarted(run(1)));
+            fixture.tell(Change::RunStarted(run(1)));
         }
         for _ in 0..500 {
             told += 1;
@@ -224,7 +224,7 @@ async fn h33_who_does_not_read_delays_nobody_misses_something_and_is_shown_the_d
     for mut slow in [slow, slow_original] {
         assert_eq!(slow.closed().await, Some(1013));
     }
-    fixture.tell(Item::RunReturned(run(1)));
+    fixture.tell(Change::RunReturned(run(1)));
     assert_eq!(seq(&good.text().await), told + 1);
     fixture.stop().await;
 }
@@ -257,7 +257,7 @@ async fn who_does_not_answer_pings_is_gone() {
     };
     assert!((1..=3).contains(&pings), "{pings}");
     good.send(&masked(0x8a, b"")).await;
-    fixture.tell(Item::RunStarted(run(1)));
+    fixture.tell(Change::RunStarted(run(1)));
     assert!(good.text().await.contains("started"));
     fixture.stop().await;
 }
@@ -275,7 +275,7 @@ async fn listeners_have_a_limit_and_a_storm_of_them_leaves_the_rest_alone() {
     }
     let (head, _) = RawSocket::ask(fixture.http(), "GET /events", &[]).await;
     assert_eq!(head.status, 426, "HTTP is served all the same");
-    fixture.tell(Item::RunStarted(run(1)));
+    fixture.tell(Change::RunStarted(run(1)));
     assert!(second.text().await.contains("started"));
     drop(first);
     // Its place is free as soon as the server has seen it go.

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use jobrunner::server::news::Item;
-use jobrunner::server::office::Office;
+use jobrunner::server::changes::Change;
+use jobrunner::server::state::AppState;
 use jobrunner::server::{Server, Settings};
 
 pub struct Fixture {
@@ -28,8 +28,8 @@ impl Fixture {
         Self { server: Server::start(settings).await.expect("a server"), directory }
     }
 
-    pub fn office(&self) -> &Office {
-        self.server.office()
+    pub fn app_state(&self) -> &AppState {
+        self.server.app_state()
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -38,16 +38,16 @@ impl Fixture {
 
     /// Where the original's clients listen.
     pub fn websocket(&self) -> SocketAddr {
-        self.office().settings.websocket.expect("it was asked for")
+        self.app_state().settings.websocket.expect("it was asked for")
     }
 
     /// The header line that an operator sends.
     pub fn bearer(&self) -> String {
-        format!("Authorization: Bearer {}", self.office().token.expose())
+        format!("Authorization: Bearer {}", self.app_state().token.expose())
     }
 
-    pub fn tell(&self, item: Item) {
-        self.office().news().tell(item);
+    pub fn tell(&self, item: Change) {
+        self.app_state().changes().publish(item);
     }
 
     /// The server goes and comes back, with the same data and settings.
@@ -57,7 +57,7 @@ impl Fixture {
 
     /// The server goes, for a while.
     pub async fn pause(self) -> Paused {
-        let settings = self.office().settings.clone();
+        let settings = self.app_state().settings.clone();
         self.server.stop().await;
         Paused { settings, directory: self.directory }
     }

@@ -36,7 +36,7 @@ fn bearer(to: SocketAddr, path: &str, token: &str) -> String {
 #[tokio::test]
 async fn wrong_tokens_in_a_row_are_slowed_down_and_the_right_one_never_waits() {
     let stage = Stage::start(0).await;
-    let (http, right) = (stage.fixture.http(), stage.fixture.office().token.expose().to_owned());
+    let (http, right) = (stage.fixture.http(), stage.fixture.app_state().token.expose().to_owned());
     let path = "/operator/v1/jobs";
     let began = Instant::now();
     for count in 1..=FREE + 6 {
@@ -84,7 +84,7 @@ async fn wrong_tokens_count_at_every_door() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_wrong_tokens_at_once_shut_out_nobody_elsewhere() {
     let stage = Stage::start(0).await;
-    let (http, right) = (stage.fixture.http(), stage.fixture.office().token.expose().to_owned());
+    let (http, right) = (stage.fixture.http(), stage.fixture.app_state().token.expose().to_owned());
     let path = "/operator/v1/jobs";
     for _ in 0..FREE + 5 {
         from(2, http, &bearer(http, path, "wrong")).await;
@@ -116,7 +116,7 @@ async fn what_a_session_listens_to_ends_with_its_logout_and_nothing_else_does() 
     let run = stage.due(&job).await;
     let ours =
         [header("Origin", format!("http://{http}")), header("Content-Type", "application/x-www-form-urlencoded")];
-    let login = format!("token={}", stage.fixture.office().token.expose());
+    let login = format!("token={}", stage.fixture.app_state().token.expose());
     let cookie = async || {
         let answer = ask(http, "POST", "/login", &ours, Some(login.as_bytes())).await;
         answer.headers["set-cookie"].split(';').next().expect("a cookie").to_owned()

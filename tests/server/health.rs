@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::Attempt;
-use jobrunner::server::life::{Patch, Refusal};
-use jobrunner::server::model::{Asker, Concurrency, OnLost, Run, RunExit, State};
+use jobrunner::server::life::{LifeRefusal, Patch};
+use jobrunner::server::model::{Asker, Concurrency, OnLost, Run, RunExit, RunState};
 use jobrunner::server::store::RunChange;
 
 use crate::stage::{Stage, made, returned};
@@ -44,14 +44,14 @@ async fn p19_h41_the_run_of_a_silent_worker_runs_again_elsewhere_and_the_late_re
         }
     };
     let lost = async {
-        let back = until(&stage, &run, |run| run.state() == State::Scheduled).await;
+        let back = until(&stage, &run, |run| run.state() == RunState::Scheduled).await;
         assert_eq!((back.worker, back.losses, back.attempt), (None, 1, Attempt(1)));
         let again = made(stage.claim(1, run.id).await);
         assert_eq!(again.attempt, Attempt(2));
-        assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(Refusal::Theirs));
+        assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(LifeRefusal::Theirs));
         assert_eq!(stage.late_results(run.id).await, 1);
         let over = made(stage.finish(1, run.id, true).await);
-        assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(Refusal::Theirs));
+        assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(LifeRefusal::Theirs));
         assert_eq!(stage.run(run.id).await, over, "what is over stays as it is");
         made(stage.claim(1, next.id).await);
     };
@@ -75,9 +75,9 @@ async fn where_the_job_says_so_a_lost_run_fails_and_its_log_says_why() {
     made(stage.claim(0, run.id).await);
     made(stage.claim(0, logged.id).await);
     stage.write_log(logged.id, "what it said before").await;
-    let over = until(&stage, &run, |run| run.state() == State::Completed).await;
+    let over = until(&stage, &run, |run| run.state() == RunState::Completed).await;
     assert_eq!((over.return_success, over.exit, over.attempt), (Some(false), Some(RunExit::Lost), Attempt(1)));
-    until(&stage, &logged, |run| run.state() == State::Completed).await;
+    until(&stage, &logged, |run| run.state() == RunState::Completed).await;
     let wanted = format!(
         "This run for Id: {} (\"job\"({})) was marked as failed. Reason: Worker does not respond to ping requests.",
         run.id, job.id
@@ -85,7 +85,7 @@ async fn where_the_job_says_so_a_lost_run_fails_and_its_log_says_why() {
     assert_eq!(stage.log(run.id).await, wanted);
     assert_eq!(stage.log(logged.id).await, "what it said before");
     assert_eq!(stage.store().job(job.id).await.unwrap().unwrap().fail_times, 1);
-    assert_eq!(stage.finish(0, run.id, true).await, RunChange::Refused(Refusal::Final));
+    assert_eq!(stage.finish(0, run.id, true).await, RunChange::Refused(LifeRefusal::Final));
     assert_eq!(stage.late_results(run.id).await, 1);
     stage.fixture.stop().await;
 }
@@ -97,10 +97,10 @@ async fn a_run_that_is_lost_again_and_again_fails() {
     let run = stage.due(&job).await;
     for losses in 1..3 {
         made(stage.claim(0, run.id).await);
-        until(&stage, &run, |run| run.losses == losses && run.state() == State::Scheduled).await;
+        until(&stage, &run, |run| run.losses == losses && run.state() == RunState::Scheduled).await;
     }
     made(stage.claim(0, run.id).await);
-    let over = until(&stage, &run, |run| run.state() == State::Completed).await;
+    let over = until(&stage, &run, |run| run.state() == RunState::Completed).await;
     assert_eq!((over.exit, over.losses, over.attempt), (Some(RunExit::Lost), 3, Attempt(3)));
     stage.fixture.stop().await;
 }
@@ -165,7 +165,7 @@ async fn nobody_is_lost_before_a_server_has_been_up_for_long_enough() {
     made(stage.claim(0, run.id).await);
     let up = std::time::Instant::now();
     let stage = stage.restart().await;
-    until(&stage, &run, |run| run.state() == State::Scheduled).await;
+    until(&stage, &run, |run| run.state() == RunState::Scheduled).await;
     assert!(up.elapsed() >= Duration::from_millis(1300), "{:?}", up.elapsed());
     stage.fixture.stop().await;
 }
@@ -186,7 +186,7 @@ async fn a_failed_run_is_tried_again_as_often_as_the_job_says() {
     stage.execute(0, last.id, true).await;
     assert_eq!(stage.coming(&child).await.len(), 1);
     assert_eq!(stage.store().job(job.id).await.unwrap().unwrap().fail_times, 0);
-    assert_eq!(stage.change(0, first.id, returned(true)).await, RunChange::Refused(Refusal::Final));
+    assert_eq!(stage.change(0, first.id, returned(true)).await, RunChange::Refused(LifeRefusal::Final));
     stage.fixture.stop().await;
 }
 
@@ -210,7 +210,7 @@ async fn a_run_that_was_to_end_when_its_worker_was_lost_is_not_executed_again() 
     stage.take_kill(kill).await;
     for (run, exit) in [(&asked, RunExit::Killed), (&taken, RunExit::Killed), (&timed, RunExit::TimedOut)] {
         let over = until(&stage, run, |run| run.losses == 1).await;
-        assert_eq!((over.state(), over.exit, over.attempt), (State::Completed, Some(exit), Attempt(1)));
+        assert_eq!((over.state(), over.exit, over.attempt), (RunState::Completed, Some(exit), Attempt(1)));
     }
     stage.fixture.stop().await;
 }
@@ -225,6 +225,6 @@ async fn a_run_that_is_given_back_before_its_kill_was_taken_is_not_executed_agai
     stage.store().end_run(run.id, Asker::Command, Utc::now()).await.unwrap();
     let back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
     let over = made(stage.change(0, run.id, back).await);
-    assert_eq!((over.state(), over.exit), (State::Completed, Some(RunExit::Killed)));
+    assert_eq!((over.state(), over.exit), (RunState::Completed, Some(RunExit::Killed)));
     stage.fixture.stop().await;
 }

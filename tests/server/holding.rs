@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jobrunner::run::lack::Lack;
-use jobrunner::server::duty::held;
-use jobrunner::server::model::State;
+use jobrunner::server::model::RunState;
 use jobrunner::server::store::NewPool;
+use jobrunner::server::worker_state::held;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -54,7 +54,7 @@ impl Team {
 
     fn command(&self, args: &[&str]) -> Command {
         let url = format!("http://{}", self.stage.fixture.http());
-        let token: PathBuf = self.stage.fixture.office().settings.data.join("operator.token");
+        let token: PathBuf = self.stage.fixture.app_state().settings.data.join("operator.token");
         let at = ["--server", &url, "--token-file", token.to_str().expect("text")];
         self.desk.command(&[args, &at].concat())
     }
@@ -71,7 +71,7 @@ impl Team {
     }
 
     async fn page(&self, path: &str) -> String {
-        let token = format!("Bearer {}", self.stage.fixture.office().token.expose());
+        let token = format!("Bearer {}", self.stage.fixture.app_state().token.expose());
         let answer = ask(self.stage.fixture.http(), "GET", path, &[("Authorization".to_owned(), token)], None).await;
         assert_eq!(answer.status, 200, "{path}");
         String::from_utf8(answer.body).expect("text")
@@ -234,7 +234,7 @@ async fn a_run_goes_at_once_to_the_worker_that_has_what_it_takes() {
         let over = team
             .stage
             .until("the end of a run", async |store| {
-                store.run(run.id).await.unwrap().filter(|run| run.state() == State::Completed)
+                store.run(run.id).await.unwrap().filter(|run| run.state() == RunState::Completed)
             })
             .await;
         assert_eq!((over.worker, over.return_success), (Some(good), Some(true)));

@@ -74,7 +74,7 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 
 /// What the operator's API answers to a body that is sent with its token.
 pub async fn post(server: &Fixture, path: &str, body: &Value) -> (u16, Value) {
-    let token = format!("Bearer {}", server.office().token.expose());
+    let token = format!("Bearer {}", server.app_state().token.expose());
     let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let path = format!("/operator/v1{path}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobrunner::server::Settings;
-use jobrunner::server::model::{Job, Run, State};
+use jobrunner::server::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
 use crate::hired::{Make, Place, hire_with};
@@ -68,7 +68,7 @@ async fn begun(stage: &Stage, run: &Run, record: &Path) {
 
 async fn over(stage: &Stage, run: &Run) -> Run {
     let over = async |store: &jobrunner::server::store::Store| {
-        store.run(run.id).await.unwrap().filter(|run| run.state() == State::Completed)
+        store.run(run.id).await.unwrap().filter(|run| run.state() == RunState::Completed)
     };
     stage.until("the end of a run", over).await
 }
@@ -109,7 +109,7 @@ async fn second_worker_with_the_key_of_one_that_lives(way: Way) {
     }
     assert_eq!(second.text().matches("ERROR").count(), 1, "said once, though it tries on: {}", second.text());
     let now = stage.run(run.id).await;
-    assert_eq!((now.state(), now.attempt.0, now.losses), (State::Started, 1, 0));
+    assert_eq!((now.state(), now.attempt.0, now.losses), (RunState::Started, 1, 0));
     let_go(&record);
     let done = over(&stage, &run).await;
     assert_eq!((done.return_success, done.attempt.0, done.losses), (Some(true), 1, 0));

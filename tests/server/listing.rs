@@ -26,13 +26,13 @@ impl Desk {
 
     async fn run(&self, args: &[&str]) -> Done {
         let url = format!("http://{}", self.stage.fixture.http());
-        let token: PathBuf = self.stage.fixture.office().settings.data.join("operator.token");
+        let token: PathBuf = self.stage.fixture.app_state().settings.data.join("operator.token");
         let at = ["--server", &url, "--token-file", token.to_str().expect("text")];
         finish(self.place.command(&[args, &at].concat()).spawn().expect("the command")).await
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        let token = format!("Bearer {}", self.stage.fixture.office().token.expose());
+        let token = format!("Bearer {}", self.stage.fixture.app_state().token.expose());
         let path = format!("/operator/v1{path}");
         let answer = ask(self.stage.fixture.http(), "GET", &path, &[("Authorization".to_owned(), token)], None).await;
         (answer.status, serde_json::from_slice(&answer.body).expect("JSON"))
@@ -77,7 +77,7 @@ async fn jobs_and_workers_are_listed_to_the_last_one() {
         let some = desk.run(&[what, "--limit", "1001", "--json"]).await;
         assert_eq!((ids(&some.json()[what]).len(), &some.err), (1001, &cut), "{what}");
     }
-    let token = format!("Bearer {}", desk.stage.fixture.office().token.expose());
+    let token = format!("Bearer {}", desk.stage.fixture.app_state().token.expose());
     let page = ask(desk.stage.fixture.http(), "GET", "/workers", &[("Authorization".to_owned(), token)], None).await;
     assert!(String::from_utf8_lossy(&page.body).contains("500 more are not shown"), "the page says it, too");
     desk.stage.fixture.stop().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobrunner::run::RunId;
 use jobrunner::server::life::Who;
 use jobrunner::server::store::{Appended, LogChange};
-use jobrunner::wire::operator::{Line, LogLines, LogRows, LogSize};
+use jobrunner::wire::operator::{FollowLine, LogLines, LogRows, LogSize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
@@ -129,7 +129,7 @@ impl Follower {
     }
 
     /// The next line; the chunks of HTTP are passed over.
-    async fn next(&mut self) -> Line {
+    async fn next(&mut self) -> FollowLine {
         let next = async {
             loop {
                 let line = self.0.next_line().await.expect("a connection").expect("more");
@@ -146,8 +146,8 @@ impl Follower {
         let mut heard = String::new();
         while heard.len() < expected.len() {
             match self.next().await {
-                Line::Log(text) => heard.push_str(&text),
-                Line::Run(_) => {}
+                FollowLine::Log(text) => heard.push_str(&text),
+                FollowLine::Run(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -177,19 +177,19 @@ async fn who_follows_is_told_what_is_new_from_where_it_was_left() {
     let short = format!("0 \n\n\n[truncated]\n\n{}more\nnote\nand more\n", &text[from - 2000..]);
     put(&stage, run, &short).await;
     let size = LogSize { bytes: short.len() as u64, lines: short.lines().count() as u64, revision: 1 };
-    assert_eq!(follower.next().await, Line::Replaced(size.clone()));
+    assert_eq!(follower.next().await, FollowLine::Replaced(size.clone()));
     all.hear("and more\n").await;
     let mut late = Follower::of(&stage, run, "?from=7&revision=0").await;
-    assert!(matches!(late.next().await, Line::Run(_)));
-    assert_eq!(late.next().await, Line::Replaced(size));
+    assert!(matches!(late.next().await, FollowLine::Run(_)));
+    assert_eq!(late.next().await, FollowLine::Replaced(size));
     // What is another altogether is told as one from which something is missing.
     put(&stage, run, "0 \nanother\n").await;
-    assert_eq!(all.next().await, Line::Gap);
+    assert_eq!(all.next().await, FollowLine::Gap);
     all.hear("another\n").await;
     made(stage.change(0, run, returned(true)).await);
-    let over = |line: &Line| matches!(line, Line::Run(run) if run.state.is_over());
+    let over = |line: &FollowLine| matches!(line, FollowLine::Run(run) if run.state.is_over());
     assert!(over(&all.next().await));
-    assert!(matches!(follower.next().await, Line::Replaced(LogSize { bytes: 11, lines: 2, revision: 2 })));
+    assert!(matches!(follower.next().await, FollowLine::Replaced(LogSize { bytes: 11, lines: 2, revision: 2 })));
     assert!(over(&follower.next().await));
     stage.fixture.stop().await;
 }

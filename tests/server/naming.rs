@@ -12,7 +12,7 @@ const SH: &str = "#!/bin/sh\n";
 
 /// How many projects, templates, pools, jobs and runs there are.
 async fn counts(server: &Fixture) -> [i64; 5] {
-    let file = server.office().settings.data.join("job_runner.sqlite");
+    let file = server.app_state().settings.data.join("job_runner.sqlite");
     let mut connection = SqliteConnectOptions::new().filename(file).connect().await.expect("the store");
     let mut counts = [0; 5];
     let tables = ["project", "job_template", "worker_pool", "job", "run"];

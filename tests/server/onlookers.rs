@@ -20,7 +20,7 @@ impl Publisher {
     async fn of(fixture: &Fixture) -> Self {
         let mut socket = PubSocket::new();
         socket.connect(&format!("tcp://{}", fixture.server.events())).await.expect("the intake");
-        let mut publisher = Self { socket, events: fixture.office().events.listen() };
+        let mut publisher = Self { socket, events: fixture.app_state().events.listen() };
         // What is sent before the other side has subscribed goes nowhere.
         for id in 1_000.. {
             publisher.send(&["worker.event", &started(id)]).await;
@@ -81,7 +81,7 @@ async fn what_was_told_is_not_told_again() {
     let fixture = Fixture::start().await;
     let mut worker = Publisher::of(&fixture).await;
     let run = |id| RunId::new(id).unwrap();
-    fixture.office().news().tell(jobrunner::server::news::Item::RunStarted(run(1)));
+    fixture.app_state().changes().publish(jobrunner::server::changes::Change::RunStarted(run(1)));
     for id in [1, 2, 2, 1, 2, 3] {
         worker.send(&["worker.event", &started(id)]).await;
     }

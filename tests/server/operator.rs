@@ -12,7 +12,7 @@ fn header(name: &str, value: &str) -> (String, String) {
 }
 
 fn bearer(server: &Fixture) -> (String, String) {
-    header("Authorization", &format!("Bearer {}", server.office().token.expose()))
+    header("Authorization", &format!("Bearer {}", server.app_state().token.expose()))
 }
 
 async fn get(server: &Fixture, path: &str, headers: &[(String, String)]) -> Answer {
@@ -42,12 +42,12 @@ async fn only_who_has_the_token_may_and_a_cookie_reads_alone_here() {
     assert_eq!(get(&server, &format!("{BASE}/runs"), &operator).await.status, 200);
     assert_eq!(post(&server, "/runs", &operator, &script).await.status, 201);
 
-    let login = format!("/login?token={}", server.office().token.expose());
+    let login = format!("/login?token={}", server.app_state().token.expose());
     let answer = get(&server, &login, &[]).await;
     assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/"));
     let cookie = &answer.headers["set-cookie"];
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
-    assert!(!cookie.contains(server.office().token.expose()), "{cookie}");
+    assert!(!cookie.contains(server.app_state().token.expose()), "{cookie}");
     let reader = [header("Cookie", cookie.split(';').next().expect("a cookie"))];
     let page = get(&server, "/", &reader).await;
     assert_eq!(page.status, 200);
@@ -123,7 +123,7 @@ async fn retries_that_are_asked_for_without_a_pause_come_after_a_minute() {
     let answer = post(&server, "/jobs", &[bearer(&server)], &new).await;
     let made: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let job = jobrunner::server::model::JobId::new(made["id"].as_i64().expect("an id")).expect("an id");
-    let job = server.office().store.job(job).await.expect("an answer").expect("a job");
+    let job = server.app_state().store.job(job).await.expect("an answer").expect("a job");
     assert_eq!((job.retry.times, job.retry.backoff), (2, 60));
     server.stop().await;
 }
@@ -157,7 +157,7 @@ fn form(server: &Fixture) -> Vec<(String, String)> {
 
 async fn log_in(server: &Fixture, next: &str, headers: &[(String, String)]) -> Answer {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    let body = format!("token={}&next={next}", server.office().token.expose());
+    let body = format!("token={}&next={next}", server.app_state().token.expose());
     ask(server.http(), "POST", "/login", headers, Some(body.as_bytes())).await
 }
 

@@ -57,7 +57,7 @@ impl Scene {
                 new.concurrency = Concurrency::Allow;
             })
             .await;
-        let token = stage.fixture.office().token.expose().to_owned();
+        let token = stage.fixture.app_state().token.expose().to_owned();
         stage.fixture.stop().await;
         let place = Place {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),

@@ -2,9 +2,9 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
+use jobrunner::server::changes::Change;
 use jobrunner::server::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
-use jobrunner::server::news::Item;
-use jobrunner::server::schedule::enqueue::Crew;
+use jobrunner::server::schedule::enqueue::Availability;
 use jobrunner::server::store::Store;
 
 use crate::stage::{Stage, made};
@@ -94,13 +94,13 @@ async fn a_job_whose_schedule_leaves_out_everything_says_so() {
             job.excludes = vec![always];
         })
         .await;
-    stage.store().look(job.id, &Crew::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
+    stage.store().evaluate_job(job.id, &Availability::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
     assert!(stage.coming(&job).await.is_empty());
     let reasons = stage.reasons(&job).await;
     assert_eq!(reasons[0], "Skipped: there is no next run: its excludes leave out every time of the next forty years");
     assert_eq!(reasons[1], "Excluded: the schedule leaves out 00:00 to 23:59:59 (never)");
     // Said once, however often somebody looks.
-    stage.store().look(job.id, &Crew::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
+    stage.store().evaluate_job(job.id, &Availability::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
     let again = stage.reasons(&job).await;
     assert_eq!(again.iter().filter(|reason| reason.contains("there is no next run")).count(), 1, "{again:?}");
     stage.fixture.stop().await;
@@ -139,7 +139,7 @@ async fn a_scheduled_run_that_is_cancelled_keeps_its_schedule() {
     assert_eq!(after.schedule_dts - planned.schedule_dts, TimeDelta::hours(2));
     assert_eq!(stage.reasons(&job).await, ["Skipped: cancelled by the command"]);
     // Over the REST API as well.
-    stage.store().ask_kill(after.id, Asker::Client, Utc::now()).await.unwrap();
+    stage.store().request_kill(after.id, Asker::Client, Utc::now()).await.unwrap();
     let last = next(&stage, &job).await;
     assert_eq!(last.schedule_dts - after.schedule_dts, TimeDelta::hours(2));
     assert_eq!(stage.reasons(&job).await[1], "Skipped: cancelled over the REST API");
@@ -195,10 +195,10 @@ async fn a_changed_schedule_that_nobody_looked_at_is_found_after_a_restart_and_w
     within(&stage, 20).await;
     change(&stage, "UPDATE job SET reschedule_interval = 1").await;
     // More than anybody can be behind; who is quick enough to hear all of it is told once more.
-    let log = |bytes| Item::RunLog(RunId::new(1).unwrap(), bytes);
+    let log = |bytes| Change::RunLog(RunId::new(1).unwrap(), bytes);
     let limit = Utc::now() + TimeDelta::minutes(1);
     let found = async |store: &Store| {
-        (0..5000).for_each(|bytes| store.news().tell(log(bytes)));
+        (0..5000).for_each(|bytes| store.changes().publish(log(bytes)));
         store.coming(job.id, 9).await.unwrap().pop().filter(|run| run.schedule_dts < limit)
     };
     stage.until("the change that was missed", found).await;

@@ -96,7 +96,7 @@ fn credentials(fixture: &Fixture, recorded: &Recorded) -> Vec<(String, String)> 
     let authorization = match recorded.who.as_str() {
         "nobody" => return Vec::new(),
         "session" => {
-            let token = fixture.office().token.expose();
+            let token = fixture.app_state().token.expose();
             return vec![line("Authorization", format!("Bearer {token}")), ajax];
         }
         "session basic" | "junk scheme" => "Basic eDp5".to_owned(),

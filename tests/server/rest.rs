@@ -35,7 +35,7 @@ impl Stage {
                 let signature = sign("verysecret", method, path, body.as_bytes());
                 format!("ApiKey {}:{signature}", self.workers[index].api_key)
             }
-            Who::Operator => format!("Bearer {}", self.fixture.office().token.expose()),
+            Who::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
         };
         let mut headers = vec![line(JSON), line(("Authorization", &authorization))];
         headers.extend(attempt.map(|attempt| line(("Job-Runner-Attempt", attempt))));
@@ -47,7 +47,7 @@ impl Stage {
             Who::Worker(index) => {
                 format!("ApiKey {}:{}", self.workers[index].api_key, sign("verysecret", "GET", path, b""))
             }
-            Who::Operator => format!("Bearer {}", self.fixture.office().token.expose()),
+            Who::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
         };
         let answer = ask_as(&self.fixture, "GET", path, &[("Authorization", &authorization)], b"").await;
         assert_eq!(answer.status, 200, "{path}");

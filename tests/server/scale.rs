@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jobrunner::run::Order;
-use jobrunner::server::news::Item;
+use jobrunner::server::changes::Change;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::stage::Stage;
@@ -18,10 +18,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_runs_are_due_among_ten_thousand_jobs() {
     let stage = Stage::with(0, |settings| settings.announce_interval = Duration::from_secs(3600)).await;
-    let mut orders = stage.fixture.office().orders.carry();
+    let mut orders = stage.fixture.app_state().orders.carry();
     stage.fill(WORKERS, 10_000, DUE).await;
     let begin = Instant::now();
-    stage.fixture.office().news().tell(Item::ThingsChanged);
+    stage.fixture.app_state().changes().publish(Change::CatalogueChanged);
     let mut told = BTreeMap::<_, u32>::new();
     let hear = async {
         while told.values().sum::<u32>() < u32::try_from(DUE).unwrap() {

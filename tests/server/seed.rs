@@ -28,7 +28,7 @@ const TABLES: &[&str] = &[
 /// Fills the store of a server that is at work.
 pub async fn fill(fixture: &Fixture) {
     let seed: Value = serde_json::from_str(include_str!("../fixtures/rest/seed.json")).expect("the seed");
-    let path = fixture.office().settings.data.join("job_runner.sqlite");
+    let path = fixture.app_state().settings.data.join("job_runner.sqlite");
     let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("the store");
     let mut change = connection.begin().await.expect("a change");

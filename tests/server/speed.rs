@@ -19,7 +19,7 @@ async fn views_are_quick_beside_a_hundred_thousand_runs() {
     let stage = Stage::start(0).await;
     let (going, failed) = plausible::fill(&stage, Extent { workers: 50, jobs: 500, runs: 100_000 }).await;
     let http = stage.fixture.http();
-    let (_, cookie) = Session::begin(&stage.fixture.office().token, Utc::now()).expect("something random");
+    let (_, cookie) = Session::begin(&stage.fixture.app_state().token, Utc::now()).expect("something random");
     let cookie = [("Cookie".to_owned(), format!("{}={cookie}", cookie_name(http.port())))];
     for (name, path) in [
         ("first view", "/".to_owned()),

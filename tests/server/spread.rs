@@ -3,7 +3,7 @@
 use chrono::Utc;
 use jobrunner::run::RunId;
 use jobrunner::server::model::{Asker, Job, Run};
-use jobrunner::server::store::{Removal, Thing};
+use jobrunner::server::store::{Entity, Removal};
 use nix::sys::signal::Signal;
 
 use crate::program::Place;
@@ -30,9 +30,9 @@ async fn spread(stage: &Stage, job: &Job, count: usize) -> Vec<Run> {
 #[tokio::test]
 async fn who_asked_for_a_run_on_all_workers_is_known_of_each_of_its_runs() {
     let (stage, job) = on_all(2).await;
-    stage.store().run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
+    stage.store().enqueue_run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
     for run in spread(&stage, &job, 2).await {
-        let asked_by = stage.store().story(&run).await.unwrap().unwrap().asked_by;
+        let asked_by = stage.store().run_details(&run).await.unwrap().unwrap().asked_by;
         assert_eq!(asked_by.map(|somebody| somebody.asker), Some(Asker::Command));
     }
     stage.fixture.stop().await;
@@ -46,7 +46,7 @@ async fn each_run_of_a_child_on_all_workers_knows_what_it_follows() {
     let followed = stage.due(&parent).await.id;
     stage.execute(0, followed, true).await;
     for run in spread(&stage, &child, 3).await {
-        let story = stage.store().story(&run).await.unwrap().unwrap();
+        let story = stage.store().run_details(&run).await.unwrap().unwrap();
         assert_eq!(story.follows.map(|other| other.run.id), Some(followed), "{run:?}");
     }
     stage.fixture.stop().await;
@@ -55,7 +55,7 @@ async fn each_run_of_a_child_on_all_workers_knows_what_it_follows() {
 #[tokio::test]
 async fn the_run_that_was_asked_for_is_one_of_those_that_it_becomes() {
     let (stage, job) = on_all(3).await;
-    let asked = stage.store().run_now(job.id, true, Asker::Dashboard, Utc::now()).await.unwrap();
+    let asked = stage.store().enqueue_run_now(job.id, true, Asker::Dashboard, Utc::now()).await.unwrap();
     let runs = spread(&stage, &job, 3).await;
     assert!(runs.iter().any(|run| run.id == asked.id), "{asked:?} became {runs:?}");
     let mut workers: Vec<_> = runs.iter().filter_map(|run| run.worker).collect();
@@ -64,7 +64,7 @@ async fn the_run_that_was_asked_for_is_one_of_those_that_it_becomes() {
     assert!(runs.iter().all(|run| run.schedule_id == asked.schedule_id && run.is_manual && run.pinned), "{runs:?}");
     // Who asks by the command finds all of them by the id that it was told.
     let place = Place::new();
-    let data = stage.fixture.office().settings.data.display().to_string();
+    let data = stage.fixture.app_state().settings.data.display().to_string();
     let listed = place.run(&["runs", "--with", &asked.id.to_string(), "--json", "--data", &data]).await;
     assert_eq!(listed.code, 0, "{listed:?}");
     let listed = listed.json();
@@ -105,12 +105,12 @@ async fn a_scheduled_run_on_all_workers_leaves_the_next_one_to_the_schedule() {
 async fn what_waits_for_a_worker_that_is_removed_is_followed_up() {
     let (stage, job) = on_all(2).await;
     let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
-    stage.store().run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
+    stage.store().enqueue_run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
     let runs = spread(&stage, &job, 2).await;
     stage.execute(0, runs[0].id, true).await;
     assert!(stage.coming(&child).await.is_empty());
     assert!(matches!(
-        stage.store().remove(Thing::Worker, stage.worker(1).get(), Utc::now()).await,
+        stage.store().remove(Entity::Worker, stage.worker(1).get(), Utc::now()).await,
         Ok(Removal::Gone(_))
     ));
     assert!(stage.store().run(runs[1].id).await.unwrap().is_none());
@@ -126,12 +126,12 @@ async fn a_failure_counts_when_the_worker_that_was_to_try_again_is_removed() {
     let (stage, job) = on_all(1).await;
     let job_retries = "UPDATE job SET retry_times = 3, retry_backoff = 3600 WHERE id = ?";
     stage.change_job(&job, job_retries).await;
-    stage.store().run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
+    stage.store().enqueue_run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
     let run = spread(&stage, &job, 1).await.remove(0);
     stage.execute(0, run.id, false).await;
     assert_eq!(stage.store().job(job.id).await.unwrap().unwrap().fail_times, 0);
     assert!(matches!(
-        stage.store().remove(Thing::Worker, stage.worker(0).get(), Utc::now()).await,
+        stage.store().remove(Entity::Worker, stage.worker(0).get(), Utc::now()).await,
         Ok(Removal::Gone(_))
     ));
     assert!(stage.coming(&job).await.is_empty());
@@ -146,10 +146,10 @@ async fn who_follows_a_run_whose_job_is_removed_is_told_that_it_is_gone() {
     let run: RunId = stage.due(&job).await.id;
     stage.write_log(run, "so far\n").await;
     let place = Place::new();
-    let data = stage.fixture.office().settings.data.display().to_string();
+    let data = stage.fixture.app_state().settings.data.display().to_string();
     let mut logs = place.start(&["logs", "-f", &run.to_string(), "--data", &data]);
     logs.line_with("so far").await;
-    assert!(matches!(stage.store().remove(Thing::Job, job.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
+    assert!(matches!(stage.store().remove(Entity::Job, job.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
     let done = logs.end().await;
     // Why it waits may have been said before.
     assert_eq!(done.code, 1, "{done:?}");

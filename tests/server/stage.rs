@@ -5,10 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jobrunner::run::{ApiKey, Attempt, KillId, RunId, Secret};
 use jobrunner::server::Settings;
+use jobrunner::server::changes::{Change, ChangeNotice};
 use jobrunner::server::life::{Patch, Who};
 use jobrunner::server::model::{Job, Pool, Run, Template, Worker, WorkerId};
-use jobrunner::server::news::{Heard, Item};
-use jobrunner::server::store::{Answer, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store};
+use jobrunner::server::store::{
+    NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store, WorkerAnswer,
+};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -40,7 +42,7 @@ impl Stage {
             change(settings);
         })
         .await;
-        let store = &fixture.office().store;
+        let store = &fixture.app_state().store;
         let mut made = Vec::new();
         for number in 1..=workers {
             made.push(new_worker(store, &format!("worker{number}")).await);
@@ -68,7 +70,7 @@ impl Stage {
     }
 
     pub fn store(&self) -> &Store {
-        &self.fixture.office().store
+        &self.fixture.app_state().store
     }
 
     pub fn worker(&self, index: usize) -> WorkerId {
@@ -135,14 +137,14 @@ impl Stage {
     /// Waits until something is there that is looked up after each piece of news, and every so often: not all that is
     /// written down is news.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut(&Store) -> Option<T>) -> T {
-        let mut news = self.fixture.office().news().listen();
+        let mut news = self.fixture.app_state().changes().subscribe();
         let wait = async {
             loop {
                 if let Some(found) = look(self.store()).await {
                     return found;
                 }
                 if let Ok(heard) = tokio::time::timeout(LOOK_AGAIN, news.next()).await {
-                    assert_ne!(heard, Heard::Closed);
+                    assert_ne!(heard, ChangeNotice::Closed);
                 }
             }
         };
@@ -156,8 +158,8 @@ impl Stage {
 
     /// A worker answers a ping.
     pub async fn answer(&self, worker: usize, seats: u32) {
-        let answer = Answer { at: Some(Utc::now()), seats: Some(seats), ..Answer::default() };
-        self.store().answered(self.worker(worker), &answer, Utc::now()).await.expect("an answer");
+        let answer = WorkerAnswer { at: Some(Utc::now()), slots: Some(seats), ..WorkerAnswer::default() };
+        self.store().record_status(self.worker(worker), &answer, Utc::now()).await.expect("an answer");
     }
 
     /// The reasons that are written down of a job, the oldest first.
@@ -167,17 +169,17 @@ impl Stage {
     }
 
     /// Changes the data as some other part of the server does, which then tells it.
-    async fn sql(&self, change: &'static str, id: i64, news: Item) {
+    async fn sql(&self, change: &'static str, id: i64, news: Change) {
         let mut connection = self.connect().await;
         let changed = sqlx::query(change).bind(id).execute(&mut connection).await.expect("a change");
         assert_eq!(changed.rows_affected(), 1, "{change}");
-        self.fixture.office().news().tell(news);
+        self.fixture.app_state().changes().publish(news);
     }
 
     /// A worker takes a request to kill.
     pub async fn take_kill(&self, kill: KillId) {
         let take = "UPDATE kill_request SET enqueue_dts = 1 WHERE id = ?";
-        self.sql(take, kill.get(), Item::KillEnqueued(kill)).await;
+        self.sql(take, kill.get(), Change::KillTaken(kill)).await;
     }
 
     /// What a request is for, and why.
@@ -189,26 +191,26 @@ impl Stage {
     }
 
     pub async fn disable(&self, job: &Job) {
-        self.sql("UPDATE job SET enqueue_is_enabled = 0 WHERE id = ?", job.id.get(), Item::JobChanged(job.id)).await;
+        self.sql("UPDATE job SET enqueue_is_enabled = 0 WHERE id = ?", job.id.get(), Change::JobChanged(job.id)).await;
     }
 
     pub async fn enable(&self, job: &Job) {
-        self.sql("UPDATE job SET enqueue_is_enabled = 1 WHERE id = ?", job.id.get(), Item::JobChanged(job.id)).await;
+        self.sql("UPDATE job SET enqueue_is_enabled = 1 WHERE id = ?", job.id.get(), Change::JobChanged(job.id)).await;
     }
 
     pub async fn disable_worker(&self, worker: usize) {
         let disable = "UPDATE worker SET enqueue_is_enabled = 0 WHERE id = ?";
-        self.sql(disable, self.worker(worker).get(), Item::ThingsChanged).await;
+        self.sql(disable, self.worker(worker).get(), Change::CatalogueChanged).await;
     }
 
     /// A job is another from now on.
     pub async fn change_job(&self, job: &Job, change: &'static str) {
-        self.sql(change, job.id.get(), Item::JobChanged(job.id)).await;
+        self.sql(change, job.id.get(), Change::JobChanged(job.id)).await;
     }
 
     /// A run that waits for its time is due.
     pub async fn make_due(&self, run: &Run) {
-        self.sql("UPDATE run SET schedule_dts = 1 WHERE id = ?", run.id.get(), Item::RunScheduled(run.id)).await;
+        self.sql("UPDATE run SET schedule_dts = 1 WHERE id = ?", run.id.get(), Change::RunScheduled(run.id)).await;
     }
 
     /// Many workers with a seat each, and many jobs that run every day, some of them due now.
@@ -256,7 +258,7 @@ impl Stage {
     }
 
     pub async fn connect(&self) -> SqliteConnection {
-        let file = self.fixture.office().settings.data.join("job_runner.sqlite");
+        let file = self.fixture.app_state().settings.data.join("job_runner.sqlite");
         SqliteConnectOptions::new().filename(file).connect().await.expect("the store")
     }
 

@@ -21,7 +21,7 @@ impl Subscriber {
     pub async fn of(fixture: &Fixture, key: &ApiKey) -> Self {
         let mut socket = SubSocket::new();
         let topic = format!("master.broadcast.{key}");
-        let mut arrivals = fixture.office().orders.arrivals();
+        let mut arrivals = fixture.app_state().orders.arrivals();
         socket.connect(&format!("tcp://{}", fixture.server.broadcaster())).await.expect("the broadcaster");
         socket.subscribe(&topic).await.expect("a subscription");
         while arrivals.recv().await.expect("arrivals") != *key {}

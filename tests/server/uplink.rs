@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret};
+use jobrunner::server::changes::{Change, ChangeNotice, Subscription};
 use jobrunner::server::model::{Asker, Run, RunExit, Worker};
-use jobrunner::server::news::{Heard, Item, Listener};
 use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
 use jobrunner::wire::{hmac, uplink};
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn worker(fixture: &Fixture) -> Worker {
     let api_key = ApiKey::parse("outbound").expect("a key");
     let new = NewWorker { title: "outbound".to_owned(), api_key, secret: Secret::new(b"a secret".to_vec()) };
-    fixture.office().store.new_worker(&new).await.expect("a worker")
+    fixture.app_state().store.new_worker(&new).await.expect("a worker")
 }
 
 fn signed(worker: &Worker, path: &str) -> String {
@@ -117,39 +117,39 @@ struct Stage {
     fixture: Fixture,
     worker: Worker,
     template: NewJob,
-    news: Listener,
+    news: Subscription,
 }
 
 impl Stage {
     async fn set() -> Self {
         let fixture = Fixture::start().await;
         let worker = worker(&fixture).await;
-        let store = &fixture.office().store;
+        let store = &fixture.app_state().store;
         let pool = NewPool { title: "pool".to_owned(), workers: vec![worker.id], ..NewPool::default() };
         let pool = store.new_pool(&pool).await.expect("a pool").id;
         let project = NewProject { title: "project".to_owned(), pools: vec![pool], ..NewProject::default() };
         let project = store.new_project(&project).await.expect("a project").id;
         let new = NewTemplate { title: "any".to_owned(), body: "{{ content|safe }}".to_owned(), project };
         let template = store.new_template(&new).await.expect("a template").id;
-        let news = fixture.office().news().listen();
+        let news = fixture.app_state().changes().subscribe();
         Self { template: NewJob::new("job", template, pool, ""), fixture, worker, news }
     }
 
     /// Makes a run that is due.
     async fn submit(&self, title: &str, script: &str, run_timeout: Option<u32>) -> RunId {
-        let store = &self.fixture.office().store;
+        let store = &self.fixture.app_state().store;
         let job = NewJob { title: title.to_owned(), script: script.to_owned(), run_timeout, ..self.template.clone() };
         let job = store.new_job(&job).await.expect("a job").id;
         store.new_run(&NewRun { is_manual: true, ..NewRun::due(job, Utc::now()) }).await.expect("a run").id
     }
 
     /// Waits until this is told.
-    async fn hear(&mut self, mut wanted: impl FnMut(Item) -> bool) {
+    async fn hear(&mut self, mut wanted: impl FnMut(Change) -> bool) {
         let heard = async {
             loop {
                 match self.news.next().await {
-                    Heard::Item(item) if wanted(item) => return,
-                    Heard::Item(_) => {}
+                    ChangeNotice::Item(item) if wanted(item) => return,
+                    ChangeNotice::Item(_) => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -158,11 +158,11 @@ impl Stage {
     }
 
     async fn run(&self, run: RunId) -> Run {
-        self.fixture.office().store.run(run).await.expect("an answer").expect("a run")
+        self.fixture.app_state().store.run(run).await.expect("an answer").expect("a run")
     }
 
     async fn log(&self, run: RunId) -> String {
-        self.fixture.office().store.log_text(run).await.expect("an answer").unwrap_or_default()
+        self.fixture.app_state().store.log_text(run).await.expect("an answer").unwrap_or_default()
     }
 }
 
@@ -171,7 +171,7 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     let mut stage = Stage::set().await;
     let outbound = Outbound::start(&stage.fixture, &stage.worker, stage.fixture.http());
     let done = stage.submit("done", "#!/bin/sh\necho hällo\nexit 3\n", None).await;
-    stage.hear(|item| item == Item::RunReturned(done)).await;
+    stage.hear(|item| item == Change::RunReturned(done)).await;
     let run = stage.run(done).await;
     assert_eq!((run.attempt, run.return_success, run.exit), (Attempt(1), Some(false), Some(RunExit::Code(3))));
     assert_eq!(stage.log(done).await, "hällo\n");
@@ -181,35 +181,35 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
     let script = format!("#!/bin/sh\nfor word in one two three; do echo $word; cat {}; done\n", latch.path.display());
     let live = stage.submit("live", &script, None).await;
     for expected in ["one\n", "one\ntwo\n", "one\ntwo\nthree\n"] {
-        stage.hear(|item| item == Item::RunLog(live, expected.len() as u64)).await;
+        stage.hear(|item| item == Change::RunLog(live, expected.len() as u64)).await;
         assert_eq!(stage.log(live).await, expected);
         latch.open().await;
     }
-    stage.hear(|item| item == Item::RunReturned(live)).await;
+    stage.hear(|item| item == Change::RunReturned(live)).await;
     assert_eq!(stage.log(live).await, "one\ntwo\nthree\n");
     assert_eq!(stage.run(live).await.exit, Some(RunExit::Code(0)));
 
     // A kill reaches it; a job's own limit too.
     let killed = stage.submit("killed", "#!/bin/sh\nexec sleep 1000\n", None).await;
-    stage.hear(|item| item == Item::RunStarted(killed)).await;
+    stage.hear(|item| item == Change::RunStarted(killed)).await;
     stage
         .fixture
-        .office()
+        .app_state()
         .store
-        .ask_kill(killed, Asker::Client, Utc::now())
+        .request_kill(killed, Asker::Client, Utc::now())
         .await
         .expect("an answer")
         .expect("a request");
-    stage.hear(|item| item == Item::RunReturned(killed)).await;
+    stage.hear(|item| item == Change::RunReturned(killed)).await;
     assert_eq!(stage.run(killed).await.exit, Some(RunExit::Killed));
     let late = stage.submit("late", "#!/bin/sh\nexec sleep 1000\n", Some(1)).await;
-    stage.hear(|item| item == Item::RunReturned(late)).await;
+    stage.hear(|item| item == Change::RunReturned(late)).await;
     assert_eq!(stage.run(late).await.exit, Some(RunExit::TimedOut));
 
     // Of a long log nothing is left out, and what the worker has to say stands behind it.
     let script = "#!/bin/sh\nseq 400000\nprintf end\nexec sleep 1000\n";
     let long = stage.submit("long", script, Some(2)).await;
-    stage.hear(|item| item == Item::RunReturned(long)).await;
+    stage.hear(|item| item == Change::RunReturned(long)).await;
     let (log, expected) = (stage.log(long).await, (1..=400_000).map(|line| format!("{line}\n")).collect::<String>());
     let note = log.strip_prefix(&format!("{expected}end\n"));
     assert!(
@@ -218,7 +218,7 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
         log.len(),
         &log[log.len() - 200..]
     );
-    let extent = stage.fixture.office().store.log_extent(long).await.expect("an answer").expect("a log");
+    let extent = stage.fixture.app_state().store.log_extent(long).await.expect("an answer").expect("a log");
     assert_eq!(extent.revision, 0, "it was never sent a second time");
     outbound.stop().await;
     stage.fixture.stop().await;
@@ -268,13 +268,13 @@ async fn what_cannot_go_up_the_socket_goes_over_http_and_nothing_is_lost_or_doub
     let latch = Latch::new();
     let script = format!("#!/bin/sh\necho begun\ncat {}\necho done\n", latch.path.display());
     let run = stage.submit("cut", &script, None).await;
-    stage.hear(|item| item == Item::RunLog(run, 6)).await;
+    stage.hear(|item| item == Change::RunLog(run, 6)).await;
     cut.cancel();
     latch.open().await;
     let mut returned = 0;
     stage
         .hear(|item| {
-            returned += usize::from(item == Item::RunReturned(run));
+            returned += usize::from(item == Change::RunReturned(run));
             returned > 0
         })
         .await;
@@ -286,13 +286,13 @@ async fn what_cannot_go_up_the_socket_goes_over_http_and_nothing_is_lost_or_doub
 }
 
 /// The answer to a call over a socket.
-async fn call(socket: &mut RawSocket, head: uplink::Call, body: &[u8]) -> (u16, Vec<u8>) {
+async fn call(socket: &mut RawSocket, head: uplink::CallHead, body: &[u8]) -> (u16, Vec<u8>) {
     socket.send(&masked(0x82, &uplink::message(&head, body))).await;
     loop {
         let Frame::Binary(message) = socket.frame().await else { continue };
         let (answer, body) = uplink::parts(&message);
         // Orders come too.
-        let Ok(answer) = serde_json::from_slice::<uplink::Answer>(answer) else { continue };
+        let Ok(answer) = serde_json::from_slice::<uplink::AnswerHead>(answer) else { continue };
         assert_eq!(answer.answer, head.call);
         return (answer.status, body.to_vec());
     }
@@ -301,7 +301,7 @@ async fn call(socket: &mut RawSocket, head: uplink::Call, body: &[u8]) -> (u16, 
 #[tokio::test]
 async fn who_is_connected_may_do_what_that_worker_may_and_no_more() {
     let stage = Stage::set().await;
-    let store = &stage.fixture.office().store;
+    let store = &stage.fixture.app_state().store;
     let api_key = ApiKey::parse("stranger").expect("a key");
     let new = NewWorker { title: "stranger".to_owned(), api_key, secret: Secret::new(b"another secret".to_vec()) };
     let stranger = store.new_worker(&new).await.expect("a worker");
@@ -310,7 +310,7 @@ async fn who_is_connected_may_do_what_that_worker_may_and_no_more() {
         let path = format!("/worker?{}", uplink::query(Utc::now().timestamp(), nonce));
         RawSocket::open(stage.fixture.http(), &path, &[&signed(worker, &path), "Job-Runner-Uplink: 1"]).await
     };
-    let get = |path: &str| uplink::Call {
+    let get = |path: &str| uplink::CallHead {
         call: 1,
         method: "GET".to_owned(),
         path: path.to_owned(),
@@ -323,18 +323,18 @@ async fn who_is_connected_may_do_what_that_worker_may_and_no_more() {
     let (status, body) = call(&mut mine, get(&path), &[]).await;
     assert_eq!((status, body.first()), (200, Some(&b'{')));
     assert_eq!(call(&mut theirs, get(&path), &[]).await.0, 401, "not of its pool");
-    let append = |from| uplink::Call { method: uplink::APPEND.to_owned(), from: Some(from), ..get(&path) };
+    let append = |from| uplink::CallHead { method: uplink::APPEND.to_owned(), from: Some(from), ..get(&path) };
     assert_eq!(call(&mut theirs, append(0), b"x").await.0, 409, "nobody has claimed it");
     let uri = format!("/api/v1/worker/{}/", stage.worker.id);
     let claim = format!(r#"{{"enqueue_dts": "2026-11-24T10:00:00+00:00", "worker": "{uri}"}}"#);
-    let patch = uplink::Call { method: "PATCH".to_owned(), ..get(&path) };
+    let patch = uplink::CallHead { method: "PATCH".to_owned(), ..get(&path) };
     assert_eq!(call(&mut mine, patch, claim.as_bytes()).await.0, 202);
     assert_eq!(call(&mut theirs, append(0), b"x").await.0, 401, "it is another's");
     assert_eq!(call(&mut mine, append(0), b"one").await.0, 200);
     assert_eq!(call(&mut mine, append(0), b"one").await.0, uplink::ELSEWHERE, "said twice is kept once");
     assert_eq!(call(&mut mine, append(3), b"\xff").await.0, 400);
     assert_eq!(call(&mut mine, append(3), b" two").await.0, 200);
-    let old = uplink::Call { attempt: Some(9), ..append(7) };
+    let old = uplink::CallHead { attempt: Some(9), ..append(7) };
     assert_eq!(call(&mut mine, old, b" three").await.0, 409);
     assert_eq!(stage.log(run).await, "one two");
     mine.send(&masked(0x81, b"{}")).await;

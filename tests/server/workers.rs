@@ -1,6 +1,6 @@
 //! Workers that execute what the server says: ours, and the original one.
 
-use jobrunner::server::model::{Job, Run, State};
+use jobrunner::server::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
 use crate::hired::{Make, Place, hire};
@@ -13,7 +13,7 @@ const DRAIN_SECONDS: u64 = 60;
 
 async fn over(stage: &Stage, run: &Run) -> Run {
     let over = async |store: &jobrunner::server::store::Store| {
-        store.run(run.id).await.unwrap().filter(|run| run.state() == State::Completed)
+        store.run(run.id).await.unwrap().filter(|run| run.state() == RunState::Completed)
     };
     stage.until("the end of a run", over).await
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use jobrunner::wire::zmtp::{GREETING, Role, message, ready, rest, subscription};
+use jobrunner::wire::zmtp::{GREETING, SocketRole, message, ready, rest, subscription};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -11,7 +11,7 @@ use crate::fixture::Fixture;
 use crate::stage::Stage;
 
 /// A peer that has shaken hands.
-async fn peer(port: u16, role: Role) -> TcpStream {
+async fn peer(port: u16, role: SocketRole) -> TcpStream {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("a connection");
     let hello = [&GREETING[..], &rest(), &ready(role)].concat();
     stream.write_all(&hello).await.expect("it reads");
@@ -37,7 +37,7 @@ async fn a_message_of_many_frames_is_not_taken_in() {
     let scene = Scene::start().await;
     // A thousand frames of a kilobyte; another one follows always.
     let frame = [&[3, 0, 0, 0, 0, 0, 0, 4, 0][..], &[b'x'; 1024]].concat();
-    let taken = flood(peer(scene.place.events, Role::Publisher).await, &frame.repeat(1000), 900 << 20).await;
+    let taken = flood(peer(scene.place.events, SocketRole::Publisher).await, &frame.repeat(1000), 900 << 20).await;
     assert!(taken < 32 << 20, "{taken} bytes were taken");
     scene.leave().await;
 }
@@ -49,7 +49,7 @@ async fn subscriptions_to_nobody_are_not_kept_and_a_flooder_is_closed() {
         .flat_map(|_| subscription(format!("master.broadcast.{:032x}", fastrand::u128(..)).as_bytes()))
         .collect();
     for _ in 0..4 {
-        let taken = flood(peer(scene.place.broadcaster, Role::Subscriber).await, &random, 64 << 20).await;
+        let taken = flood(peer(scene.place.broadcaster, SocketRole::Subscriber).await, &random, 64 << 20).await;
         assert!(taken < 32 << 20, "{taken} bytes were taken");
     }
     scene.leave().await;
@@ -62,7 +62,7 @@ async fn subscriptions_that_are_repeated_close_the_flooder_and_others_hear_their
     let again = subscription(b"master.broadcast.worker1").repeat(10_000);
     let flooding = tokio::spawn(async move {
         loop {
-            flood(peer(place.broadcaster, Role::Subscriber).await, &again, 64 << 20).await;
+            flood(peer(place.broadcaster, SocketRole::Subscriber).await, &again, 64 << 20).await;
         }
     });
     scene.executes(5).await;
@@ -74,7 +74,7 @@ async fn subscriptions_that_are_repeated_close_the_flooder_and_others_hear_their
 #[tokio::test]
 async fn a_subscriber_that_speaks_as_libzmq_3_did_hears_its_orders() {
     let stage = Stage::start(1).await;
-    let mut arrivals = stage.fixture.office().orders.arrivals();
+    let mut arrivals = stage.fixture.app_state().orders.arrivals();
     let mut stream = TcpStream::connect(stage.fixture.server.broadcaster()).await.expect("a connection");
     // Its signature and version 2.0; then what it is, and that it has no identity; then what it wants.
     let mut hello = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 1, 2, 0, 0].to_vec();
@@ -105,7 +105,7 @@ async fn who_speaks_something_else_is_closed_at_once() {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").await.expect("it reads");
         assert!(is_closed(&mut stream).await);
         let mut stream = TcpStream::connect(to).await.expect("a connection");
-        let role = if to == fixture.server.broadcaster() { Role::Publisher } else { Role::Subscriber };
+        let role = if to == fixture.server.broadcaster() { SocketRole::Publisher } else { SocketRole::Subscriber };
         stream.write_all(&[&GREETING[..], &rest(), &ready(role)].concat()).await.expect("it reads");
         assert!(is_closed(&mut stream).await, "of the same kind as ours");
     }

@@ -10,7 +10,7 @@ use chrono::Utc;
 use futures_util::{SinkExt, StreamExt};
 use jobrunner::run::{ApiKey, Order, Secret};
 use jobrunner::wire::hmac;
-use jobrunner::wire::uplink::{self, Call, HEADER, Said, VERSION};
+use jobrunner::wire::uplink::{self, CallHead, HEADER, ServerFrame, VERSION};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -114,7 +114,7 @@ impl Light {
     /// What is to be said to this.
     fn hear(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         match uplink::said(message).ok()? {
-            Said::Answer(answer, _) => {
+            ServerFrame::Answer(answer, _) => {
                 let (run, step) = self.under_way.remove(&answer.answer)?;
                 if answer.status != 202 {
                     return None;
@@ -128,7 +128,7 @@ impl Light {
                     }
                 }
             }
-            Said::Order(Order::Enqueue(run)) | Said::Due(Order::Enqueue(run), ..) => {
+            ServerFrame::Order(Order::Enqueue(run)) | ServerFrame::Due(Order::Enqueue(run), ..) => {
                 let is_first = self.note(run.get(), |seen| {
                     let is_first = seen.announced == 0;
                     if is_first {
@@ -138,7 +138,7 @@ impl Light {
                 });
                 is_first.then(|| self.say(run.get(), Step::Claim))
             }
-            Said::Order(Order::Ping) => {
+            ServerFrame::Order(Order::Ping) => {
                 let path = format!("/api/v1/worker/{}/", self.number);
                 Some(self.call(path, &json!({"ping_response_dts": now(), "worker_version": "light"})))
             }
@@ -163,7 +163,7 @@ impl Light {
 
     fn call(&mut self, path: String, body: &Value) -> Vec<u8> {
         self.calls += 1;
-        let call = Call { call: self.calls, method: "PATCH".to_owned(), path, attempt: None, from: None };
+        let call = CallHead { call: self.calls, method: "PATCH".to_owned(), path, attempt: None, from: None };
         uplink::message(&call, body.to_string().as_bytes())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jobrunner::server::news::News;
+use jobrunner::server::changes::ChangeFeed;
 use jobrunner::server::store::Store;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -60,7 +60,7 @@ pub async fn fill(place: &Path, data: &Data) -> Result<Vec<Moment>, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(place)?;
     let file = file(place);
-    Store::open(&file, News::default()).await?.close().await;
+    Store::open(&file, ChangeFeed::default()).await?.close().await;
     let mut connection = SqliteConnectOptions::new().filename(file).pragma("cache_size", "-200000").connect().await?;
     sqlx::raw_sql(AssertSqlSafe(things(data))).execute(&mut connection).await?;
     sqlx::raw_sql(AssertSqlSafe(logs(data.logs))).execute(&mut connection).await?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use jobrunner::report::{Durability, End, Entry, Outbox, Place, Start};
-use jobrunner::run::{Attempt, Exit, Left, Outcome, RunId};
+use jobrunner::report::{Durability, Outbox, OutboxEntry, OutboxLocation, Start, StoredEnd};
+use jobrunner::run::{Attempt, Left, Outcome, ProcessExit, RunId};
 
 use super::Subject;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub async fn undelivered(subject: &Subject) -> Result<Sample, Failure> {
         stub.claim(&runs);
         let state = folder.join("state").join(API_KEY);
         std::fs::DirBuilder::new().mode(0o700).create(&state)?;
-        let place = Place {
+        let place = OutboxLocation {
             path: state.join("outbox.sqlite"),
             // As the worker's setting says it.
             server: format!("http://{}/", stub.http),
@@ -59,7 +59,7 @@ pub async fn undelivered(subject: &Subject) -> Result<Sample, Failure> {
     Ok(vec![("opened", opened.as_secs_f64()), ("facts", facts / (millis(first, last) / 1e3)), ("count", facts)])
 }
 
-async fn fill(place: Place, runs: &[usize]) -> Result<(), Failure> {
+async fn fill(place: OutboxLocation, runs: &[usize]) -> Result<(), Failure> {
     let (outbox, _) = Outbox::open(place).await?;
     let entries = runs.iter().map(|run| entry(*run)).collect::<Option<Vec<_>>>();
     let entries = entries.ok_or_else(|| Failure("no number of a run".to_owned()))?;
@@ -69,9 +69,9 @@ async fn fill(place: Place, runs: &[usize]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn entry(run: usize) -> Option<Entry> {
-    let outcome = Outcome::Ran { exit: Exit::Code(0), cause: None, left: Left::Nobody };
-    Some(Entry {
+fn entry(run: usize) -> Option<OutboxEntry> {
+    let outcome = Outcome::Ran { exit: ProcessExit::Code(0), cause: None, left: Left::Nobody };
+    Some(OutboxEntry {
         run: RunId::new(i64::try_from(run).ok()? + 1)?,
         attempt: Attempt(1),
         claim: None,
@@ -79,6 +79,6 @@ fn entry(run: usize) -> Option<Entry> {
         token: "0123456789abcdef".to_owned(),
         run_log: None,
         start: Some(Start { pid: 1, at: "2026-01-01 00:00:00.000001+00:00".to_owned() }),
-        end: Some(End::now(outcome)),
+        end: Some(StoredEnd::now(outcome)),
     })
 }

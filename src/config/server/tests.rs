@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::{KEYS, load_server};
 use crate::config::keys::Preset;
-use crate::config::{Exit, Surroundings};
+use crate::config::{ConfigExit, Surroundings};
 
 fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     let home = [("HOME", "/home/operator")];
@@ -25,7 +25,7 @@ fn said(content: &str, variables: &[(&str, &str)]) -> String {
             warnings.chain(loaded.effective.iter().map(ToString::to_string)).collect()
         }
         Err(failure) => {
-            assert_eq!(failure.exit, Exit::Config);
+            assert_eq!(failure.exit, ConfigExit::Config);
             let warnings = failure.warnings.iter().map(|warning| format!("warning: {warning}"));
             warnings.chain(failure.mistakes).collect()
         }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 
-use super::super::{Failure, load};
+use super::super::{ConfigFailure, load};
 use super::{Case, REQUIRED, assert_mentions, mistakes, warnings, with};
 
-fn unreadable(path: &Path) -> Failure {
+fn unreadable(path: &Path) -> ConfigFailure {
     let failure = load(Some(path), &Case::new().surroundings).expect_err("nothing to read");
     assert_eq!(failure.exit.code(), 66);
     assert_mentions(&failure.mistakes, &[&path.display().to_string()]);

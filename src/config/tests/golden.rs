@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::super::ini::{Document, Fault};
+use super::super::ini::{Document, LineFault};
 use super::super::interpolate::{self, interpolate};
 use super::super::keys::{KEYS, Preset, WORKER};
 use super::super::value;
@@ -31,7 +31,7 @@ fn recorded() -> Vec<(PathBuf, Value)> {
 fn ours(text: &str) -> Value {
     let document = Document::parse(text);
     if !document.bad_lines.is_empty() {
-        let early = document.bad_lines.iter().any(|bad| bad.fault == Fault::BeforeSection);
+        let early = document.bad_lines.iter().any(|bad| bad.fault == LineFault::BeforeSection);
         let class = if early { "MissingSectionHeaderError" } else { "ParsingError" };
         let lines: Vec<_> = document.bad_lines.iter().map(|bad| bad.line).collect();
         return json!({ "error": class, "lines": lines });
@@ -84,11 +84,11 @@ fn get(document: &Document, key: &str) -> Result<String, &'static str> {
     let raw = document.value(SECTION, key).map(|value| value.raw.as_str());
     let raw = raw.or_else(|| WORKER.original_default(key)).ok_or("NoOptionError")?;
     interpolate(raw, lookup).map_err(|fault| match fault {
-        interpolate::Fault::Missing(_) => "InterpolationMissingOptionError",
-        interpolate::Fault::TooDeep => "InterpolationDepthError",
-        interpolate::Fault::NotText => "TypeError",
-        interpolate::Fault::Broken => "ValueError",
-        interpolate::Fault::TooLong => "none: Python goes on",
+        interpolate::InterpolationFault::Missing(_) => "InterpolationMissingOptionError",
+        interpolate::InterpolationFault::TooDeep => "InterpolationDepthError",
+        interpolate::InterpolationFault::NotText => "TypeError",
+        interpolate::InterpolationFault::Broken => "ValueError",
+        interpolate::InterpolationFault::TooLong => "none: Python goes on",
     })
 }
 

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Failure, Loaded, Surroundings, load};
+use super::{ConfigFailure, Loaded, Surroundings, load};
 
 /// The least that a worker needs.
 const REQUIRED: &str = "[job_runner_worker]\n\
@@ -52,7 +52,7 @@ impl Case {
         self
     }
 
-    fn load(&self, content: impl AsRef<[u8]>) -> Result<Loaded, Failure> {
+    fn load(&self, content: impl AsRef<[u8]>) -> Result<Loaded, ConfigFailure> {
         write_private(&self.path(), content.as_ref());
         load(Some(&self.path()), &self.surroundings)
     }

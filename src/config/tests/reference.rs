@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::super::keys::{Counts, Key, Preset, Program, WORKER};
+use super::super::keys::{Counts, Key, Preset, ConfiguredProgram, WORKER};
 use super::{Case, REQUIRED};
 
 /// Values of which every key refuses at least one: empty, a control character, a word that means nothing.
@@ -69,7 +69,7 @@ fn compare(name: &str, text: &str) {
 type Said<'a> = &'a dyn Fn(&str, &str) -> Vec<String>;
 
 /// The reference of a program.
-fn page(program: &Program, example: &str, said: Said<'_>) -> String {
+fn page(program: &ConfiguredProgram, example: &str, said: Said<'_>) -> String {
     let descriptions = descriptions(example);
     let entries = program.keys.iter().map(|key| entry(program, key, &descriptions[key.name], said));
     let head =
@@ -78,7 +78,7 @@ fn page(program: &Program, example: &str, said: Said<'_>) -> String {
 }
 
 /// The entry of one key.
-fn entry(program: &Program, key: &Key, description: &str, said: Said<'_>) -> String {
+fn entry(program: &ConfiguredProgram, key: &Key, description: &str, said: Said<'_>) -> String {
     let default = match key.preset {
         Preset::Required => "none: it must be set".to_owned(),
         Preset::Original(text) | Preset::New(text) => format!("``{text}``"),

@@ -1,12 +1,12 @@
 //! What a worker that runs makes of a file that changed.
 
 use super::super::keys::{Counts, KEYS};
-use super::super::{Failure, Loaded, Reloaded, reload};
+use super::super::{ConfigFailure, Loaded, Reloaded, reload};
 use super::{Case, REQUIRED, assert_mentions, with, write_private};
 use crate::daemon::LogLevel;
 
 impl Case {
-    fn reload(&self, running: &Loaded, content: impl AsRef<[u8]>) -> Result<Reloaded, Failure> {
+    fn reload(&self, running: &Loaded, content: impl AsRef<[u8]>) -> Result<Reloaded, ConfigFailure> {
         write_private(&self.path(), content.as_ref());
         reload(running, Some(&self.path()), &self.surroundings)
     }

@@ -7,7 +7,7 @@ use super::{REQUIRED, assert_mentions, loaded, mistakes, warnings, with};
 use crate::daemon::LogLevel;
 use crate::execution::Environment;
 use crate::report::Durability;
-use crate::run::{IncompleteRuns, Leftovers};
+use crate::run::{IncompleteRuns, LeftoverPolicy};
 
 #[test]
 fn the_required_keys_alone_give_the_documented_defaults() {
@@ -33,7 +33,7 @@ fn the_required_keys_alone_give_the_documented_defaults() {
     assert_eq!(settings.execution.script_temp_path, Path::new("/tmp"));
     assert_eq!(settings.execution.kill_grace, Duration::ZERO);
     assert_eq!(settings.execution.linger, Duration::from_secs(10));
-    assert_eq!(settings.execution.leftovers, Leftovers::Keep);
+    assert_eq!(settings.execution.leftovers, LeftoverPolicy::Keep);
     assert_eq!(settings.execution.run_timeout, None);
     assert_eq!(settings.execution.environment, Environment::Inherit);
     assert_eq!(settings.execution.redact.len(), 1);
@@ -79,7 +79,7 @@ fn none_and_nothing_leave_an_optional_value_out() {
 #[test]
 fn words_are_read_in_any_case() {
     let settings = loaded(with("leftovers", "STOP")).settings;
-    assert_eq!(settings.execution.leftovers, Leftovers::Stop);
+    assert_eq!(settings.execution.leftovers, LeftoverPolicy::Stop);
     let settings = loaded(with("environment", "Clean")).settings;
     assert_eq!(settings.execution.environment, Environment::Clean);
     let settings = loaded(with("incomplete_runs", " fail ")).settings;

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::intake;
-use crate::worker::Letter;
+use crate::worker::DeadLetterInfo;
 
-fn status(runs: &[i64], backlog: usize, given_up: usize) -> Status {
-    let letter = Letter { at: String::new(), run: 1, what: String::new(), reason: String::new() };
-    Status {
+fn status(runs: &[i64], backlog: usize, given_up: usize) -> WorkerStatus {
+    let letter = DeadLetterInfo { at: String::new(), run: 1, what: String::new(), reason: String::new() };
+    WorkerStatus {
         version: "3.0.0",
         pid: 1,
         api_key: "key".to_owned(),
@@ -14,7 +14,7 @@ fn status(runs: &[i64], backlog: usize, given_up: usize) -> Status {
         server: "ok",
         seconds_since_ping: None,
         supervision: None,
-        intake: intake::Status { concurrent_jobs: 4, runs: runs.to_vec(), ..intake::Status::default() },
+        intake: intake::IntakeStatus { concurrent_jobs: 4, runs: runs.to_vec(), ..intake::IntakeStatus::default() },
         undelivered: runs.len() + backlog,
         backlog,
         dead_letters: vec![letter; given_up],

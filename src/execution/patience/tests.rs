@@ -3,7 +3,7 @@
 use super::*;
 
 /// Looks whenever that is due, and says what was decided and how long after the beginning.
-fn looks(patience: &mut Patience, begin: Instant, stopped: &[bool]) -> Vec<(u64, Verdict)> {
+fn looks(patience: &mut Patience, begin: Instant, stopped: &[bool]) -> Vec<(u64, PatienceVerdict)> {
     let look = |is_stopped: &bool| {
         let at = patience.due()?;
         Some(((at - begin).as_secs(), patience.look(at, *is_stopped)))
@@ -21,8 +21,8 @@ fn one_that_is_stopped_and_owes_nothing_is_continued_as_often_as_it_takes_and_ne
     let (mut patience, begin) = (Patience::default(), Instant::now());
     patience.seen_stopped(begin);
     let verdicts = looks(&mut patience, begin, &[true, true, true, true, true, true, false, true]);
-    let continued: Vec<_> = (1..=6).map(|n| (n * 5, Verdict::Continue)).collect();
-    assert_eq!(verdicts, [continued, vec![(35, Verdict::Wait)]].concat());
+    let continued: Vec<_> = (1..=6).map(|n| (n * 5, PatienceVerdict::Continue)).collect();
+    assert_eq!(verdicts, [continued, vec![(35, PatienceVerdict::Wait)]].concat());
     assert_eq!(patience.due(), None);
 }
 
@@ -31,7 +31,7 @@ fn one_that_owes_its_end_and_stays_stopped_is_killed_within_a_bound() {
     let (mut patience, begin) = (Patience::default(), Instant::now());
     patience.owes_end(begin, Duration::from_secs(10));
     let verdicts = looks(&mut patience, begin, &[true; 4]);
-    use Verdict::{Continue, Kill};
+    use PatienceVerdict::{Continue, Kill};
     assert_eq!(verdicts, [(15, Continue), (20, Continue), (25, Continue), (30, Kill)]);
 }
 
@@ -40,7 +40,7 @@ fn one_that_owes_its_first_word_and_stays_stopped_is_killed_before_it_is_given_u
     let (mut patience, begin) = (Patience::default(), Instant::now());
     patience.owes_begin(begin);
     let (after, verdict) = looks(&mut patience, begin, &[true; 4])[3];
-    assert_eq!(verdict, Verdict::Kill);
+    assert_eq!(verdict, PatienceVerdict::Kill);
     assert!(Duration::from_secs(after) < DEAD);
 }
 
@@ -49,7 +49,7 @@ fn one_that_is_slow_and_not_stopped_is_waited_for_with_longer_and_longer_pauses(
     let (mut patience, begin) = (Patience::default(), Instant::now());
     patience.owes_end(begin, Duration::ZERO);
     let verdicts = looks(&mut patience, begin, &[false; 7]);
-    assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Wait));
+    assert!(verdicts.iter().all(|(_, verdict)| *verdict == PatienceVerdict::Wait));
     let at: Vec<u64> = verdicts.iter().map(|(at, _)| *at).collect();
     assert_eq!(at, [5, 10, 20, 40, 80, 140, 200]);
 }
@@ -62,7 +62,7 @@ fn what_is_owed_sooner_counts_and_an_end_settles_all() {
     patience.owes_end(begin, Duration::from_secs(1));
     patience.owes_end(begin, Duration::MAX);
     assert_eq!(patience.due(), Some(begin + Duration::from_secs(5)));
-    assert_eq!(patience.look(begin + Duration::from_secs(5), false), Verdict::Wait);
+    assert_eq!(patience.look(begin + Duration::from_secs(5), false), PatienceVerdict::Wait);
     assert_eq!(patience.due(), Some(begin + Duration::from_secs(6)));
     patience.ended();
     assert_eq!(patience.due(), None);

@@ -7,18 +7,18 @@ use tempfile::TempDir;
 use super::*;
 
 /// A pool whose shims are shell scripts that greet, after this, and live for a moment.
-fn pool(folder: &TempDir, first: &str) -> Pool {
+fn pool(folder: &TempDir, first: &str) -> ShimPool {
     let path = folder.path().join("shim");
     let greeting = r#"{"say":"hello","v":1,"shim":%d,"supervision":"none"}"#;
     let script =
         format!("#!/bin/sh\ncd {}\n{first}\nprintf '{greeting}' $$ >&0\nexec sleep 5\n", folder.path().display());
     fs::write(&path, script).expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("our own file");
-    Pool::new(ShimProgram { path, cgroup: false, descriptors: None }, folder.path(), Environment::Clean, 1)
+    ShimPool::new(ShimProgram { path, cgroup: false, descriptors: None }, folder.path(), Environment::Clean, 1)
 }
 
-fn order() -> Execution {
-    Execution {
+fn order() -> ExecutionOrder {
+    ExecutionOrder {
         run: 1,
         attempt: 1,
         token: "token".to_owned(),

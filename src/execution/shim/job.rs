@@ -20,10 +20,10 @@ use super::spool::Spool;
 use super::syscall::{self, SpawnError};
 use super::tools::Tools;
 use super::tree;
-use crate::run::ending::{Company, Effect, Grace, Input, Phase};
-use crate::run::{Cause, Exit, Leftovers, shortage};
-use crate::wire::disk::{self, How, Line};
-use crate::wire::shim::{Execution, FromShim};
+use crate::run::ending::{Company, Effect, EndingPhase, Grace, Input};
+use crate::run::{Cause, LeftoverPolicy, ProcessExit, shortage};
+use crate::wire::disk::{self, EndKind, RecordLine};
+use crate::wire::shim::{ExecutionOrder, FromShim};
 use crate::wire::time;
 
 /// How long the survivors of a KILL are given until it is repeated; doubled each time.
@@ -40,9 +40,9 @@ const PARTING: Duration = Duration::from_millis(20);
 const RECORD: u64 = 4096;
 
 /// A run that was given its licence.
-pub struct Job {
-    order: Execution,
-    phase: Phase,
+pub struct SupervisedRun {
+    order: ExecutionOrder,
+    phase: EndingPhase,
     record: Option<Flock<File>>,
     spool: Spool,
     pipe: Option<OwnedFd>,
@@ -71,13 +71,13 @@ struct Script {
 }
 
 /// Why a licence was not given, or was given back before anything was started.
-pub struct Refusal {
+pub struct LicenceRefusal {
     reason: String,
     /// The error of the system, where it was one.
     errno: Option<i32>,
 }
 
-impl Refusal {
+impl LicenceRefusal {
     /// What the worker is told.
     pub fn said(self) -> FromShim {
         FromShim::Refused { reason: self.reason, errno: self.errno }
@@ -108,30 +108,32 @@ impl Unstarted {
     }
 }
 
-impl Job {
+impl SupervisedRun {
     /// Takes the licence and starts the script. What cannot start is a run that ended.
     ///
     /// # Errors
     /// Why the licence was not given: nothing was started and nothing is on disk.
     pub fn begin(
-        order: Execution,
+        order: ExecutionOrder,
         socket: &Path,
         tools: &mut Tools,
         null: BorrowedFd<'_>,
-    ) -> Result<(Self, FromShim), Refusal> {
+    ) -> Result<(Self, FromShim), LicenceRefusal> {
         tools
             .redact(&order.redact)
-            .map_err(|e| Refusal { reason: format!("its secrets could not be told apart: {e}"), errno: None })?;
-        let record = licence(&order, socket, tools)
-            .map_err(|e| Refusal { reason: format!("the record could not be made: {e}"), errno: e.raw_os_error() })?;
+            .map_err(|e| LicenceRefusal { reason: format!("its secrets could not be told apart: {e}"), errno: None })?;
+        let record = licence(&order, socket, tools).map_err(|e| LicenceRefusal {
+            reason: format!("the record could not be made: {e}"),
+            errno: e.raw_os_error(),
+        })?;
         // Who cleans up after a dead worker removes the script first and looks for a record then; so
         // either they see our record, or we see that the script is gone.
         if !order.script.exists() {
             let _ = std::fs::remove_file(&order.record);
-            return Err(Refusal { reason: "the script is gone".to_owned(), errno: None });
+            return Err(LicenceRefusal { reason: "the script is gone".to_owned(), errno: None });
         }
         let mut job = Self {
-            phase: Phase::Starting,
+            phase: EndingPhase::Starting,
             record: Some(record),
             spool: Spool::new(&order.output, order.head, order.tail),
             pipe: None,
@@ -155,7 +157,7 @@ impl Job {
             Err(Unstarted::Short(reason, errno)) => {
                 // As if it had never been asked for: the worker asks again when there may be enough.
                 let _ = std::fs::remove_file(&job.order.record);
-                return Err(Refusal { reason, errno: Some(errno) });
+                return Err(LicenceRefusal { reason, errno: Some(errno) });
             }
             Err(Unstarted::Never(reason)) => {
                 job.company = Company::Alone;
@@ -179,7 +181,7 @@ impl Job {
         let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(no_pipe)?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_pipe)?;
         let before = tree::Tick::now();
-        let script = syscall::Program {
+        let script = syscall::ExecPlan {
             path: &path,
             argv: &argv,
             envp: &envp,
@@ -205,7 +207,7 @@ impl Job {
         let Script { pid, start_time, output } = script;
         let at = now();
         crash_point!(ShimSpawned);
-        self.write(&Line::Spawned { pid: pid.as_raw(), start_time, at: at.clone() });
+        self.write(&RecordLine::Spawned { pid: pid.as_raw(), start_time, at: at.clone() });
         crash_point!(ShimSpawnWritten);
         self.pipe = Some(output);
         self.main = Some((pid, at.clone()));
@@ -288,7 +290,7 @@ impl Job {
     }
 
     /// Children were waited for.
-    pub fn reaped(&mut self, main: Option<Exit>, company: Company, tools: &mut Tools) {
+    pub fn reaped(&mut self, main: Option<ProcessExit>, company: Company, tools: &mut Tools) {
         let before = std::mem::replace(&mut self.company, company);
         if let Some(exit) = main {
             if company == Company::Alone {
@@ -334,7 +336,7 @@ impl Job {
                 false
             }
             Ok(n) => {
-                if !matches!(self.phase, Phase::Finished(_)) {
+                if !matches!(self.phase, EndingPhase::Finished(_)) {
                     let output = &chunk[..n];
                     self.spool.write(redactor.map_or(output, |redactor| redactor.pass(output)));
                 }
@@ -378,15 +380,18 @@ impl Job {
     }
 
     fn step(&mut self, input: Input, tools: &mut Tools) {
-        let leftovers = if self.order.stop_leftovers { Leftovers::Stop } else { Leftovers::Keep };
-        let phase = std::mem::replace(&mut self.phase, Phase::Starting);
+        let leftovers = if self.order.stop_leftovers { LeftoverPolicy::Stop } else { LeftoverPolicy::Keep };
+        let phase = std::mem::replace(&mut self.phase, EndingPhase::Starting);
         let (phase, effects) = phase.step(input.clone(), leftovers);
         self.phase = phase;
         for effect in effects {
             self.perform(*effect, tools);
         }
         // Who waits for the last process to go may have come after that.
-        let waits = matches!(self.phase, Phase::Stopping { main: Some(_), .. } | Phase::Killing { main: Some(_), .. });
+        let waits = matches!(
+            self.phase,
+            EndingPhase::Stopping { main: Some(_), .. } | EndingPhase::Killing { main: Some(_), .. }
+        );
         if waits && self.company == Company::Alone && input != Input::NobodyLeft {
             self.step(Input::NobodyLeft, tools);
         }
@@ -421,11 +426,11 @@ impl Job {
 
     /// The end, once: on disk before it is said.
     pub fn tell(&mut self) -> Option<FromShim> {
-        let Phase::Finished(outcome) = &self.phase else { return None };
+        let EndingPhase::Finished(outcome) = &self.phase else { return None };
         if std::mem::replace(&mut self.told, true) {
             return None;
         }
-        let (how, at, output) = (How::from(outcome), now(), self.spool.written());
+        let (how, at, output) = (EndKind::from(outcome), now(), self.spool.written());
         crash_point!(ShimEnded);
         let _ = std::fs::remove_file(&self.order.script);
         crash_point!(ShimScriptRemoved);
@@ -434,7 +439,7 @@ impl Job {
             // The end vouches for the output, so it comes after it. A disk that fails to do this is not waited for.
             let _ = self.spool.sync().and_then(|()| sync_directory(&self.order.output));
         }
-        self.write(&Line::Ended { how: how.clone(), output, at: at.clone() });
+        self.write(&RecordLine::Ended { how: how.clone(), output, at: at.clone() });
         if let Some(record) = self.record.take().filter(|_| durable) {
             let _ = record.sync_all();
         }
@@ -443,7 +448,7 @@ impl Job {
     }
 
     /// Appends to the record. A disk that is full must not end the run: the worker is told all the same.
-    fn write(&mut self, line: &Line) {
+    fn write(&mut self, line: &RecordLine) {
         if let Some(record) = &mut self.record {
             let mut bytes = disk::line(line);
             if self.torn {
@@ -456,8 +461,8 @@ impl Job {
 }
 
 /// Makes the record: who succeeds, and nobody else, may execute this attempt.
-fn licence(order: &Execution, socket: &Path, tools: &Tools) -> io::Result<Flock<File>> {
-    let begun = Line::Begun {
+fn licence(order: &ExecutionOrder, socket: &Path, tools: &Tools) -> io::Result<Flock<File>> {
+    let begun = RecordLine::Begun {
         v: disk::VERSION,
         run: order.run,
         attempt: order.attempt,
@@ -503,7 +508,7 @@ fn licence(order: &Execution, socket: &Path, tools: &Tools) -> io::Result<Flock<
 
 /// Makes the record of a spare file: it has its lock and its first line before it has the name. Where that fails, there
 /// is no record of ours.
-fn rename_spare(spare: &Path, order: &Execution, begun: &[u8]) -> io::Result<Flock<File>> {
+fn rename_spare(spare: &Path, order: &ExecutionOrder, begun: &[u8]) -> io::Result<Flock<File>> {
     let mut record = lock(OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(spare)?)?;
     let old = record.metadata()?.len();
     if old <= RECORD {

@@ -40,9 +40,9 @@ use crate::run::ending::Company;
 use crate::wire::disk;
 use crate::wire::shim::{FromShim, MAX_PACKET, ToShim};
 use cgroup::Cgroup;
-use job::Job;
+use job::SupervisedRun;
 use memory::Score;
-use socket::Peer;
+use socket::ShimPeer;
 use syscall::Waited;
 use tools::Tools;
 
@@ -152,15 +152,15 @@ fn name() -> String {
 
 /// Who is there.
 struct Shim {
-    listener: socket::Listener,
+    listener: socket::ShimListener,
     signals: SignalFd,
     null: OwnedFd,
     tools: Tools,
     /// Room for a packet of the worker's.
     packet: Box<[u8]>,
     /// The worker, as far as we know.
-    worker: Option<Peer>,
-    job: Option<Job>,
+    worker: Option<ShimPeer>,
+    job: Option<SupervisedRun>,
     /// The record of the run whose leftovers we stay for, where it is when the worker is done with it.
     left_behind: Option<PathBuf>,
 }
@@ -176,7 +176,7 @@ enum Wake {
 
 impl Shim {
     fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
-        let worker = Peer::inherited()?;
+        let worker = ShimPeer::inherited()?;
         syscall::close_all_but(worker.as_fd());
         // Before we cannot be looked into: then nobody but root could open it.
         let score = Score::open();
@@ -209,7 +209,7 @@ impl Shim {
         let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let null = OwnedFd::from(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?);
         let name = name();
-        let listener = socket::Listener::bind(&socket::directory(state), &name)?;
+        let listener = socket::ShimListener::bind(&socket::directory(state), &name)?;
         let cgroup = if with_cgroup { Cgroup::create(&name).ok() } else { None };
         let packet = vec![0; MAX_PACKET].into_boxed_slice();
         Ok(Self {
@@ -253,10 +253,10 @@ impl Shim {
     fn wait(&self) -> io::Result<Vec<Wake>> {
         let mut who = vec![(Wake::Listener, self.listener.as_fd()), (Wake::Signal, self.signals.as_fd())];
         who.extend(self.worker.as_ref().map(|worker| (Wake::Worker, worker.as_fd())));
-        who.extend(self.job.as_ref().and_then(Job::output).map(|pipe| (Wake::Output, pipe)));
+        who.extend(self.job.as_ref().and_then(SupervisedRun::output).map(|pipe| (Wake::Output, pipe)));
         let mut fds: Vec<PollFd<'_>> =
             who.iter().map(|(_, fd): &(Wake, BorrowedFd<'_>)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-        let timeout = match self.job.as_ref().and_then(Job::due) {
+        let timeout = match self.job.as_ref().and_then(SupervisedRun::due) {
             None => PollTimeout::NONE,
             // Rounded up, so that the timer is due when we wake.
             Some(due) => {
@@ -276,7 +276,7 @@ impl Shim {
         match worker.hear::<ToShim>(&mut self.packet) {
             Ok(Some(ToShim::Execute(order))) if self.job.is_none() => {
                 let socket = self.listener.path().to_owned();
-                match Job::begin(*order, &socket, &mut self.tools, self.null.as_fd()) {
+                match SupervisedRun::begin(*order, &socket, &mut self.tools, self.null.as_fd()) {
                     Ok((job, said)) => {
                         self.job = Some(job);
                         self.say(&said);
@@ -316,12 +316,12 @@ impl Shim {
     fn accept(&mut self) {
         let Ok(peer) = self.listener.accept() else { return };
         // The end is on disk, and nobody will be told again: who finds the door closed reads the record.
-        if self.job.as_ref().is_some_and(Job::is_told) {
+        if self.job.as_ref().is_some_and(SupervisedRun::is_told) {
             return;
         }
         self.worker = Some(peer);
         self.say(&self.hello());
-        if let Some(said) = self.job.as_ref().and_then(Job::spawned) {
+        if let Some(said) = self.job.as_ref().and_then(SupervisedRun::spawned) {
             self.say(&said);
         }
     }
@@ -386,7 +386,7 @@ impl Shim {
             if !free {
                 // The worker does not use this shim again: we stay for leftovers alone.
                 self.worker = None;
-                self.left_behind = self.job.as_ref().and_then(Job::left_behind);
+                self.left_behind = self.job.as_ref().and_then(SupervisedRun::left_behind);
             }
         }
         if self.job.as_ref().is_some_and(|job| job.is_told() && job.is_gone()) {

@@ -25,12 +25,12 @@ pub fn directory(state: &Path) -> PathBuf {
 
 /// A socket that somebody of our own user may connect to.
 #[derive(Debug)]
-pub struct Listener {
+pub struct ShimListener {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-impl Listener {
+impl ShimListener {
     /// Listens at `<directory>/<shim>.sock`.
     ///
     /// # Errors
@@ -72,14 +72,14 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says, or that it is another user's.
-    pub fn accept(&self) -> io::Result<Peer> {
+    pub fn accept(&self) -> io::Result<ShimPeer> {
         let fd = syscall::accept(self.fd.as_fd())?;
         same_user(&fd)?;
-        Ok(Peer { fd })
+        Ok(ShimPeer { fd })
     }
 }
 
-impl AsFd for Listener {
+impl AsFd for ShimListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -161,11 +161,11 @@ fn same_user(fd: &OwnedFd) -> io::Result<()> {
 
 /// Somebody to talk to.
 #[derive(Debug)]
-pub struct Peer {
+pub struct ShimPeer {
     fd: OwnedFd,
 }
 
-impl Peer {
+impl ShimPeer {
     /// The worker's end of the pair that a shim is started with, on descriptor 0, which is then
     /// `/dev/null` as a descriptor 0 should be.
     ///
@@ -225,7 +225,7 @@ fn hear<T: DeserializeOwned>(fd: &OwnedFd, packet: &mut [u8]) -> io::Result<Opti
     }
 }
 
-impl AsFd for Peer {
+impl AsFd for ShimPeer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -11,7 +11,7 @@ use nix::sys::socket::SockFlag;
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
 
-use crate::run::Exit;
+use crate::run::ProcessExit;
 
 /// From the kernel's `sched.h`; the constant of `libc` is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -77,7 +77,7 @@ pub fn close_all_but(kept: BorrowedFd<'_>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// It ended by itself or by a signal, whichever: real-time signals have numbers and no names.
-    Ended(Pid, Exit),
+    Ended(Pid, ProcessExit),
     /// It wants to be traced by us and stopped before this signal.
     Traced(Pid, i32),
     /// Nobody has changed, and somebody is there.
@@ -112,9 +112,9 @@ pub fn wait_for_any() -> Waited {
 /// `None` for one that was continued.
 fn decode(pid: Pid, status: i32) -> Option<Waited> {
     if libc::WIFEXITED(status) {
-        Some(Waited::Ended(pid, Exit::Code(libc::WEXITSTATUS(status))))
+        Some(Waited::Ended(pid, ProcessExit::Code(libc::WEXITSTATUS(status))))
     } else if libc::WIFSIGNALED(status) {
-        Some(Waited::Ended(pid, Exit::Signal(libc::WTERMSIG(status))))
+        Some(Waited::Ended(pid, ProcessExit::Signal(libc::WTERMSIG(status))))
     } else if libc::WIFSTOPPED(status) {
         Some(Waited::Traced(pid, libc::WSTOPSIG(status)))
     } else {
@@ -131,7 +131,7 @@ pub fn stop_tracing(pid: Pid, signal: i32) {
 }
 
 /// All that a child needs, allocated before it exists.
-pub struct Program<'a> {
+pub struct ExecPlan<'a> {
     /// The file to execute.
     pub path: &'a CStr,
     /// Its arguments, with the name it is called by first.
@@ -173,7 +173,7 @@ pub fn default_signals() {
 ///
 /// # Errors
 /// The error of `clone` or, as its own kind, that of `execve`.
-pub fn spawn(program: &Program<'_>) -> Result<Pid, SpawnError> {
+pub fn spawn(program: &ExecPlan<'_>) -> Result<Pid, SpawnError> {
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let envp = pointers(program.envp.iter().copied());
     let birth = Birth {

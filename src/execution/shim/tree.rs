@@ -22,7 +22,7 @@ const MARK: &str = "JOB_RUNNER_RUN_TOKEN=";
 
 /// A process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Process {
+pub struct ProcEntry {
     /// Its number.
     pub pid: i32,
     /// Its parent's.
@@ -38,7 +38,7 @@ const STAT: usize = 2048;
 
 /// Reads `/proc/<pid>/stat`.
 #[must_use]
-pub fn process(pid: i32) -> Option<Process> {
+pub fn process(pid: i32) -> Option<ProcEntry> {
     let mut line = [0; STAT];
     let len = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)).ok()?;
     stat(pid, &line[..len])
@@ -76,11 +76,11 @@ pub fn start_time(pid: i32, before: Tick, after: Tick) -> u64 {
 
 /// The second field is the name, in parentheses, and may contain anything: what counts begins
 /// behind the last one.
-fn stat(pid: i32, bytes: &[u8]) -> Option<Process> {
+fn stat(pid: i32, bytes: &[u8]) -> Option<ProcEntry> {
     let close = bytes.iter().rposition(|b| *b == b')')?;
     let text = std::str::from_utf8(&bytes[close + 1..]).ok()?;
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    Some(Process {
+    Some(ProcEntry {
         pid,
         zombie: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
@@ -89,15 +89,15 @@ fn stat(pid: i32, bytes: &[u8]) -> Option<Process> {
 }
 
 /// All processes.
-fn everybody() -> Vec<Process> {
+fn everybody() -> Vec<ProcEntry> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process).collect()
 }
 
 /// The living descendants of a process, itself left out.
 #[must_use]
-pub fn descendants(root: Pid) -> Vec<Process> {
-    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+pub fn descendants(root: Pid) -> Vec<ProcEntry> {
+    let mut children: HashMap<i32, Vec<ProcEntry>> = HashMap::new();
     for process in everybody() {
         children.entry(process.parent).or_default().push(process);
     }
@@ -154,8 +154,8 @@ pub fn is_of_another(pid: i32, token: &str) -> bool {
     carried.into_iter().any(|carried| carried != token.as_bytes())
 }
 
-fn bearers(mark: &[u8]) -> Vec<Process> {
-    let mut found: HashSet<Process> = HashSet::new();
+fn bearers(mark: &[u8]) -> Vec<ProcEntry> {
+    let mut found: HashSet<ProcEntry> = HashSet::new();
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     for process in everybody().into_iter().filter(|p| !p.zombie && p.pid != me) {
         let Ok(environ) = fs::read(format!("/proc/{}/environ", process.pid)) else { continue };
@@ -167,7 +167,7 @@ fn bearers(mark: &[u8]) -> Vec<Process> {
     found.into_iter().collect()
 }
 
-fn kill_found(find: impl Fn() -> Vec<Process>) -> Killed {
+fn kill_found(find: impl Fn() -> Vec<ProcEntry>) -> Killed {
     // A worker that a job started descends from it, and must not stop itself.
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     let mut stopped: HashMap<(i32, u64), OwnedFd> = HashMap::new();
@@ -198,7 +198,7 @@ fn kill_found(find: impl Fn() -> Vec<Process>) -> Killed {
 }
 
 /// A descriptor of just this process.
-fn hold(found: Process) -> Option<OwnedFd> {
+fn hold(found: ProcEntry) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(found.pid)).ok()?;
     let now = process(found.pid)?;
     (now.start_time == found.start_time).then_some(pidfd)

@@ -3,33 +3,33 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::execution::Room;
+use crate::execution::DiskRoom;
 
 const BOUNDS: Bounds = Bounds { seats: 4, min_free_bytes: 1000 };
 
-fn plenty() -> Facts {
-    let room = |key| Room { key, bytes: u64::MAX, files: u64::MAX };
+fn plenty() -> AdmissionFacts {
+    let room = |key| DiskRoom { key, bytes: u64::MAX, files: u64::MAX };
     let rooms = vec![room("state_path"), room("script_temp_path")];
-    Facts { backlog: 0, outbox: None, shortage: None, means: Means { rooms, descriptors: u64::MAX } }
+    AdmissionFacts { backlog: 0, outbox: None, shortage: None, means: Means { rooms, descriptors: u64::MAX } }
 }
 
-fn backlog(backlog: usize) -> Facts {
-    Facts { backlog, ..plenty() }
+fn backlog(backlog: usize) -> AdmissionFacts {
+    AdmissionFacts { backlog, ..plenty() }
 }
 
-fn bytes(bytes: u64) -> Facts {
+fn bytes(bytes: u64) -> AdmissionFacts {
     let mut facts = plenty();
     facts.means.rooms[0].bytes = bytes;
     facts
 }
 
-fn files(files: u64) -> Facts {
+fn files(files: u64) -> AdmissionFacts {
     let mut facts = plenty();
     facts.means.rooms[1].files = files;
     facts
 }
 
-fn descriptors(descriptors: u64) -> Facts {
+fn descriptors(descriptors: u64) -> AdmissionFacts {
     let mut facts = plenty();
     facts.means.descriptors = descriptors;
     facts
@@ -39,7 +39,7 @@ fn descriptors(descriptors: u64) -> Facts {
 fn where_there_is_plenty_runs_are_claimed() {
     let mut admission = Admission::default();
     assert!(admission.is_open());
-    assert_eq!((admission.judge(&plenty(), BOUNDS), admission.is_open()), (Change::None, true));
+    assert_eq!((admission.judge(&plenty(), BOUNDS), admission.is_open()), (AdmissionChange::None, true));
 }
 
 #[test]
@@ -54,21 +54,24 @@ fn each_bound_holds_and_lets_go_at_another_value() {
     for [enough, too_little, still, again] in rows {
         let mut admission = Admission::default();
         let steps = [enough, too_little, still, again].map(|facts| admission.judge(&facts, BOUNDS));
-        assert_eq!(steps, [Change::None, Change::Held, Change::None, Change::Released]);
+        assert_eq!(
+            steps,
+            [AdmissionChange::None, AdmissionChange::Held, AdmissionChange::None, AdmissionChange::Released]
+        );
     }
 }
 
 #[test]
 fn a_second_lack_is_told_and_the_end_of_one_of_two_is_not() {
     let mut admission = Admission::default();
-    assert_eq!(admission.judge(&bytes(3), BOUNDS), Change::Held);
-    assert_eq!(admission.judge(&bytes(2), BOUNDS), Change::None);
-    let both = Facts { outbox: Some("the outbox cannot be written".to_owned()), ..bytes(2) };
-    assert_eq!(admission.judge(&both, BOUNDS), Change::Held);
+    assert_eq!(admission.judge(&bytes(3), BOUNDS), AdmissionChange::Held);
+    assert_eq!(admission.judge(&bytes(2), BOUNDS), AdmissionChange::None);
+    let both = AdmissionFacts { outbox: Some("the outbox cannot be written".to_owned()), ..bytes(2) };
+    assert_eq!(admission.judge(&both, BOUNDS), AdmissionChange::Held);
     let told: Vec<String> = admission.lacks().iter().map(ToString::to_string).collect();
     assert_eq!(told, ["2 bytes are free where state_path is", "the outbox cannot be written"]);
-    assert_eq!((admission.judge(&bytes(2), BOUNDS), admission.is_open()), (Change::None, false));
-    assert_eq!(admission.judge(&plenty(), BOUNDS), Change::Released);
+    assert_eq!((admission.judge(&bytes(2), BOUNDS), admission.is_open()), (AdmissionChange::None, false));
+    assert_eq!(admission.judge(&plenty(), BOUNDS), AdmissionChange::Released);
 }
 
 #[test]
@@ -85,10 +88,10 @@ proptest! {
         for (waiting, free, broken) in steps {
             let before = admission.is_open();
             let outbox = broken.then(|| "broken".to_owned());
-            let change = admission.judge(&Facts { backlog: waiting, outbox, ..bytes(free) }, BOUNDS);
-            prop_assert_eq!(change == Change::Released, !before && admission.is_open());
-            prop_assert!(change != Change::Held || !admission.is_open());
-            prop_assert!(!before || admission.is_open() || change == Change::Held);
+            let change = admission.judge(&AdmissionFacts { backlog: waiting, outbox, ..bytes(free) }, BOUNDS);
+            prop_assert_eq!(change == AdmissionChange::Released, !before && admission.is_open());
+            prop_assert!(change != AdmissionChange::Held || !admission.is_open());
+            prop_assert!(!before || admission.is_open() || change == AdmissionChange::Held);
         }
     }
 }

@@ -28,7 +28,7 @@ fn runs_wait_in_the_order_they_were_heard_of() {
 #[test]
 fn a_run_waits_once_and_keeps_its_place() {
     let mut hints = noted(10, &[5, 3]);
-    assert_eq!(hints.note(run(5)), Noted::Known);
+    assert_eq!(hints.note(run(5)), HintOutcome::Known);
     assert_eq!(hints.len(), 2);
     assert_eq!(waiting(hints), [5, 3]);
 }
@@ -37,22 +37,22 @@ fn a_run_waits_once_and_keeps_its_place() {
 fn a_run_that_was_taken_may_wait_again() {
     let mut hints = noted(10, &[5, 3]);
     assert_eq!(hints.next(), Some(run(5)));
-    assert_eq!(hints.note(run(5)), Noted::New);
+    assert_eq!(hints.note(run(5)), HintOutcome::New);
     assert_eq!(waiting(hints), [3, 5]);
 }
 
 #[test]
 fn where_there_is_no_room_the_oldest_goes() {
     let mut hints = noted(2, &[1, 2]);
-    assert_eq!(hints.note(run(3)), Noted::InsteadOf(run(1)));
-    assert_eq!(hints.note(run(1)), Noted::InsteadOf(run(2)));
+    assert_eq!(hints.note(run(3)), HintOutcome::InsteadOf(run(1)));
+    assert_eq!(hints.note(run(1)), HintOutcome::InsteadOf(run(2)));
     assert_eq!(waiting(hints), [3, 1]);
 }
 
 #[test]
 fn a_run_that_waits_already_pushes_nobody_out() {
     let mut hints = noted(2, &[1, 2]);
-    assert_eq!(hints.note(run(2)), Noted::Known);
+    assert_eq!(hints.note(run(2)), HintOutcome::Known);
     assert_eq!(waiting(hints), [1, 2]);
 }
 
@@ -75,7 +75,7 @@ fn what_is_cleared_can_be_noted_anew() {
     hints.clear();
     assert!(hints.is_empty());
     assert_eq!(hints.next(), None);
-    assert_eq!(hints.note(run(1)), Noted::New);
+    assert_eq!(hints.note(run(1)), HintOutcome::New);
 }
 
 proptest! {
@@ -98,9 +98,9 @@ proptest! {
                         model.push(id);
                     }
                     let wanted = match (known, pushed_out) {
-                        (true, _) => Noted::Known,
-                        (false, None) => Noted::New,
-                        (false, Some(out)) => Noted::InsteadOf(run(out)),
+                        (true, _) => HintOutcome::Known,
+                        (false, None) => HintOutcome::New,
+                        (false, Some(out)) => HintOutcome::InsteadOf(run(out)),
                     };
                     prop_assert_eq!(hints.note(run(id)), wanted);
                 }

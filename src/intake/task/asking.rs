@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Halt, RunTask, Trouble, stop_asked, token};
-use crate::report::Entry;
-use crate::rest::{Backoff, Failure, JobView};
-use crate::run::claim::{Input, Phase, Seen};
+use super::{Halt, LookupError, RunTask, stop_asked, token};
+use crate::report::OutboxEntry;
+use crate::rest::{Backoff, CallFailure, JobView};
+use crate::run::claim::{ClaimPhase, Input, RunSight};
 use crate::run::script::Script;
 use crate::run::{Attempt, Outcome};
 
@@ -21,13 +21,13 @@ const ANSWERS: u32 = 12;
 
 impl RunTask {
     /// Reads the run. Before it is on disk, trouble lets it go; after, it is tried until it is known.
-    pub(super) async fn look(&mut self, phase: Phase) -> Result<Seen, Halt> {
+    pub(super) async fn look(&mut self, phase: ClaimPhase) -> Result<RunSight, Halt> {
         let mut backoff = Backoff::default();
         loop {
             self.check_stopped(phase)?;
             let failure = match self.try_look(phase).await {
                 Ok(seen) => {
-                    if phase == Phase::Hinted {
+                    if phase == ClaimPhase::Hinted {
                         self.tell_wrong_hint();
                     }
                     return Ok(seen);
@@ -36,17 +36,17 @@ impl RunTask {
             };
             let pause = match failure {
                 // A proxy says so too when the API behind it is away.
-                Failure::NotFound | Failure::Unauthorised(_) => match self.credentials().await {
-                    Ok(()) if failure == Failure::NotFound => return Ok(Seen::Gone),
-                    Ok(()) => return Ok(Seen::Theirs),
-                    Err(pause) if phase == Phase::Hinted => {
-                        return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after: Some(pause) }));
+                CallFailure::NotFound | CallFailure::Unauthorised(_) => match self.credentials().await {
+                    Ok(()) if failure == CallFailure::NotFound => return Ok(RunSight::Gone),
+                    Ok(()) => return Ok(RunSight::Theirs),
+                    Err(pause) if phase == ClaimPhase::Hinted => {
+                        return Err(Halt::Again(LookupError { why: failure.to_string(), retry_after: Some(pause) }));
                     }
                     Err(pause) => pause,
                 },
-                failure if phase == Phase::Hinted => {
+                failure if phase == ClaimPhase::Hinted => {
                     let retry_after = failure.retry_after();
-                    return Err(Halt::Again(Trouble { why: failure.to_string(), retry_after }));
+                    return Err(Halt::Again(LookupError { why: failure.to_string(), retry_after }));
                 }
                 failure => backoff.next(failure.retry_after()),
             };
@@ -54,11 +54,11 @@ impl RunTask {
         }
     }
 
-    pub(super) async fn try_look(&mut self, phase: Phase) -> Result<Seen, Failure> {
+    pub(super) async fn try_look(&mut self, phase: ClaimPhase) -> Result<RunSight, CallFailure> {
         self.looked = Instant::now();
         let announced = match phase {
-            Phase::Hinted => self.context.client.announced(self.run).await?,
-            Phase::Claiming | Phase::Claimed | Phase::Dropped => None,
+            ClaimPhase::Hinted => self.context.client.announced(self.run).await?,
+            ClaimPhase::Claiming | ClaimPhase::Claimed | ClaimPhase::Dropped => None,
         };
         let view = match announced {
             Some((view, job)) => {
@@ -68,7 +68,7 @@ impl RunTask {
             None => self.context.client.look(self.run).await?,
         };
         let seen = view.seen;
-        if seen == Seen::Ours {
+        if seen == RunSight::Ours {
             self.claimed = view.attempt;
         }
         self.view = Some(view);
@@ -78,7 +78,7 @@ impl RunTask {
 
     /// Says of a run that was announced to us and is not for us to start why it is not.
     pub(super) fn tell_wrong_hint(&self) {
-        let Some(view) = self.view.as_ref().filter(|view| view.seen == Seen::NotForUs) else { return };
+        let Some(view) = self.view.as_ref().filter(|view| view.seen == RunSight::NotForUs) else { return };
         let why = match (view.pinned_elsewhere, &view.scheduled_at) {
             (true, _) => "it is another worker's".to_owned(),
             (false, at) => format!("it is due at {}", at.as_deref().unwrap_or("another time")),
@@ -95,13 +95,13 @@ impl RunTask {
     /// Claims the run. That we are about to is on disk first.
     /// With a report, an earlier execution was lost and it is on disk already.
     pub(super) async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
-        self.check_stopped(Phase::Hinted)?;
+        self.check_stopped(ClaimPhase::Hinted)?;
         if self.entry.is_none() && !reported {
             // The drain, or sleep, may have begun while we looked.
             if self.context.draining.is_cancelled() || *self.context.resting.borrow() {
                 return Err(Halt::LeftToOthers);
             }
-            let entry = Entry {
+            let entry = OutboxEntry {
                 run: self.run,
                 attempt: Attempt::FIRST,
                 claim: None,
@@ -114,7 +114,7 @@ impl RunTask {
             self.ask_for_job();
             if let Err(e) = self.context.reporter.outbox().try_run(&entry).await {
                 tracing::error!(target: "job_runner_worker.enqueuer", "run {} is not claimed: {e}", self.run);
-                return Err(Halt::Again(Trouble { why: e.to_string(), retry_after: None }));
+                return Err(Halt::Again(LookupError { why: e.to_string(), retry_after: None }));
             }
             self.entry = Some(entry);
         }
@@ -126,7 +126,7 @@ impl RunTask {
                 let late = self.looked.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
             }
-            Err(Failure::Unauthorised(_)) => match self.credentials().await {
+            Err(CallFailure::Unauthorised(_)) => match self.credentials().await {
                 Ok(()) => Ok(Input::Refused),
                 Err(pause) => {
                     self.rest(pause).await;
@@ -146,7 +146,7 @@ impl RunTask {
     pub(super) async fn credentials(&self) -> Result<(), Duration> {
         match self.context.client.credentials().await {
             Ok(()) => Ok(()),
-            Err(Failure::Unauthorised(_)) => {
+            Err(CallFailure::Unauthorised(_)) => {
                 tracing::error!(target: "job_runner_worker.models", "the server refuses our api_key and secret");
                 Err(PARKED)
             }
@@ -170,7 +170,7 @@ impl RunTask {
     }
 
     /// What came of it, if it was asked for.
-    async fn asked_job(&mut self, path: &str) -> Result<JobView, Failure> {
+    async fn asked_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
         match self.asked.take() {
             Some(asked) => match asked.await {
                 Ok(answer) => answer,
@@ -203,7 +203,8 @@ impl RunTask {
                     return Err(unreadable(failure.to_string()));
                 }
                 Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
-                Err(failure @ (Failure::Unauthorised(_) | Failure::NotFound)) => match self.credentials().await {
+                Err(failure @ (CallFailure::Unauthorised(_) | CallFailure::NotFound)) => match self.credentials().await
+                {
                     Ok(()) => return Err(unreadable(failure.to_string())),
                     Err(pause) => pause,
                 },

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::{Over, RunTask, stop_asked, token};
-use crate::intake::seats::Seat;
-use crate::report::{End, LogSource, RunReport};
-use crate::run::claim::Phase;
+use crate::intake::slots::Slot;
+use crate::report::{LogSource, RunReport, StoredEnd};
+use crate::run::claim::ClaimPhase;
 use crate::run::{Cause, IncompleteRuns, Outcome};
 
 /// After how many executions that never began a run is given up.
 const NEVER_BEGAN: u32 = 10;
 
 /// How an execution ends without an end.
-pub(super) enum Broken {
+pub(super) enum BrokenExecution {
     /// It began, and its supervisor died.
     Lost,
     /// It never began.
@@ -22,19 +22,19 @@ pub(super) enum Broken {
 }
 
 impl RunTask {
-    pub(super) async fn after_breach(&mut self, report: RunReport, seat: Seat, how: Broken) -> Over {
+    pub(super) async fn after_breach(&mut self, report: RunReport, seat: Slot, how: BrokenExecution) -> Over {
         match self.account(report, how).await {
             None => Over::Done,
-            Some(report) => self.travel(Phase::Claimed, seat, Some(report)).await,
+            Some(report) => self.travel(ClaimPhase::Claimed, seat, Some(report)).await,
         }
     }
 
     /// An execution was lost, or could not begin. The report, if there is to be another.
-    pub(super) async fn account(&mut self, report: RunReport, how: Broken) -> Option<RunReport> {
+    pub(super) async fn account(&mut self, report: RunReport, how: BrokenExecution) -> Option<RunReport> {
         match how {
-            Broken::Short(why) => self.wait_for_means(report, &why).await,
-            Broken::Lost => self.lost(report, true).await,
-            Broken::NeverBegan => self.lost(report, false).await,
+            BrokenExecution::Short(why) => self.wait_for_means(report, &why).await,
+            BrokenExecution::Lost => self.lost(report, true).await,
+            BrokenExecution::NeverBegan => self.lost(report, false).await,
         }
     }
 
@@ -52,7 +52,7 @@ impl RunTask {
         tokio::select! {
             () = tokio::time::sleep(wait.pause()) => Some(report),
             cause = stop_asked(&mut self.stopped) => {
-                report.ended(End::now(Outcome::Cancelled(cause))).await;
+                report.ended(StoredEnd::now(Outcome::Cancelled(cause))).await;
                 None
             }
             // The next start launches it.
@@ -84,7 +84,7 @@ impl RunTask {
                 Some(cause) if !began || cause == Cause::GivenBack => Outcome::Cancelled(cause),
                 _ => Outcome::Lost(entry.losses.max(1)),
             };
-            report.ended(End::now(outcome)).await;
+            report.ended(StoredEnd::now(outcome)).await;
             return None;
         }
         let lost = entry.attempt;

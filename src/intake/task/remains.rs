@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::loss::Broken;
+use super::loss::BrokenExecution;
 use super::{Over, RunTask, token};
-use crate::execution::{Remains, Running, recorded_start};
-use crate::intake::seats::Seat;
-use crate::report::{End, Entry, Start};
+use crate::execution::{ExecutionRemains, Running, recorded_start};
+use crate::intake::slots::Slot;
+use crate::report::{OutboxEntry, Start, StoredEnd};
 use crate::rest::Backoff;
-use crate::run::claim::Phase;
+use crate::run::claim::ClaimPhase;
 
 /// How long a drain waits for processes of a lost execution to be gone that were killed: some cannot be.
 const UNKILLABLE: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ pub(super) enum Fate {
     /// It goes on.
     GoesOn(Running),
     /// It is over.
-    Over(Option<Start>, End),
+    Over(Option<Start>, StoredEnd),
     /// It was lost, and nothing of it is left alive.
     Lost,
     /// It never began, and never will.
@@ -31,7 +31,7 @@ pub(super) enum Fate {
 
 impl RunTask {
     /// Takes up what the last process left behind.
-    pub(super) async fn found(&mut self, mut entry: Entry, seat: Seat) -> Over {
+    pub(super) async fn found(&mut self, mut entry: OutboxEntry, seat: Slot) -> Over {
         let fate = match self.fate(&entry).await {
             // Its record is gone, so it was executed.
             Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
@@ -60,7 +60,7 @@ impl RunTask {
             }
             Fate::Lost => {
                 let report = self.context.reporter.serve(entry, true);
-                self.after_breach(report, seat, Broken::Lost).await
+                self.after_breach(report, seat, BrokenExecution::Lost).await
             }
             Fate::LeftBehind => Over::Done,
             Fate::NeverBegan => {
@@ -69,24 +69,24 @@ impl RunTask {
                 (entry.attempt, entry.token) = (entry.attempt.next(), token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
-                self.travel(Phase::Claiming, seat, None).await
+                self.travel(ClaimPhase::Claiming, seat, None).await
             }
         }
     }
 
     /// Finds out what became of an execution. Where its shim lives but does not answer, it is asked again.
-    pub(super) async fn fate(&self, entry: &Entry) -> Fate {
+    pub(super) async fn fate(&self, entry: &OutboxEntry) -> Fate {
         let execution = &self.context.execution;
         let mut backoff = Backoff::default();
         loop {
             match execution.remains(entry.run, entry.attempt, &entry.token).await {
-                Remains::Living(record) => match execution.attach(&record).await {
+                ExecutionRemains::Living(record) => match execution.attach(&record).await {
                     Ok(running) => return Fate::GoesOn(running),
                     // About to end, most likely.
                     Err(_) => tokio::time::sleep(backoff.next(None).min(UNANSWERED)).await,
                 },
-                Remains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),
-                Remains::Orphaned(record) => {
+                ExecutionRemains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),
+                ExecutionRemains::Orphaned(record) => {
                     let leaving = async {
                         self.context.draining.cancelled().await;
                         tokio::time::sleep(UNKILLABLE).await;
@@ -96,7 +96,7 @@ impl RunTask {
                         () = leaving => Fate::LeftBehind,
                     };
                 }
-                Remains::Nothing => return Fate::NeverBegan,
+                ExecutionRemains::Nothing => return Fate::NeverBegan,
             }
         }
     }

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use super::loss::Broken;
+use super::loss::BrokenExecution;
 use super::remains::Fate;
 use super::{RunTask, stop_asked};
 use crate::execution::{Launch, LaunchError, Progress, Running};
 use crate::intake::Context;
-use crate::intake::seats::Seat;
-use crate::report::{Ask, End, Entry, RunReport, Start};
+use crate::intake::slots::Slot;
+use crate::report::{CourierRequest, OutboxEntry, RunReport, Start, StoredEnd};
 use crate::run::{Cause, Left, Outcome};
 
 impl RunTask {
     /// Reads the script, executes it, and watches it end. The report and the seat, if it has no end.
-    pub(super) async fn execute(&mut self, report: Option<RunReport>, seat: Seat) -> Option<(RunReport, Seat, Broken)> {
+    pub(super) async fn execute(
+        &mut self,
+        report: Option<RunReport>,
+        seat: Slot,
+    ) -> Option<(RunReport, Slot, BrokenExecution)> {
         let report = match (report, self.entry.take()) {
             (Some(mut report), _) => {
                 report.claimed(self.claimed).await;
                 report
             }
-            (None, Some(entry)) => self.context.reporter.serve(Entry { claim: self.claimed, ..entry }, false),
+            (None, Some(entry)) => self.context.reporter.serve(OutboxEntry { claim: self.claimed, ..entry }, false),
             (None, None) => return None,
         };
         let launched = match self.script().await {
@@ -35,7 +39,7 @@ impl RunTask {
                     environment: self.scheduled_at(),
                 };
                 match self.context.execution.launch(&launch).await {
-                    Err(e) if e.is_shortage() => return Some((report, seat, Broken::Short(e.to_string()))),
+                    Err(e) if e.is_shortage() => return Some((report, seat, BrokenExecution::Short(e.to_string()))),
                     launched => launched.map_err(|e: LaunchError| Outcome::Unstartable(e.to_string())),
                 }
             }
@@ -50,7 +54,7 @@ impl RunTask {
                     outcome.note().trim_end()
                 );
                 drop(seat);
-                report.ended(End::now(outcome)).await;
+                report.ended(StoredEnd::now(outcome)).await;
                 None
             }
         }
@@ -61,8 +65,8 @@ impl RunTask {
         &mut self,
         mut running: Running,
         mut report: RunReport,
-        mut seat: Seat,
-    ) -> Option<(RunReport, Seat, Broken)> {
+        mut seat: Slot,
+    ) -> Option<(RunReport, Slot, BrokenExecution)> {
         let mut control = running.control();
         let _executing = Executing::begin(&self.context);
         let mut stop_sent = false;
@@ -120,10 +124,10 @@ impl RunTask {
                         let fate = self.fate(report.entry()).await;
                         if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
                             if *shortage {
-                                return Some((report, seat, Broken::Short(why.clone())));
+                                return Some((report, seat, BrokenExecution::Short(why.clone())));
                             }
                             drop(seat);
-                            report.ended(End::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
+                            report.ended(StoredEnd::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
                             return None;
                         }
                         match self.after(fate, report, seat, stop_sent).await {
@@ -144,17 +148,17 @@ impl RunTask {
                     control.stop(cause, self.context.execution.kill_grace()).await;
                 }
                 ask = report.asked() => match ask {
-                    Ask::Watch(beyond) => {
+                    CourierRequest::Watch(beyond) => {
                         watched = Some(beyond);
                         control.watch(beyond).await;
                     }
-                    Ask::Stop => control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await,
+                    CourierRequest::Stop => control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await,
                 },
             }
         }
     }
 
-    pub(super) async fn ended(&mut self, report: RunReport, end: End, stop_sent: bool) {
+    pub(super) async fn ended(&mut self, report: RunReport, end: StoredEnd, stop_sent: bool) {
         let outcome = &end.outcome;
         tracing::info!(target: "job_runner_worker.worker", "Run {} ended: {outcome:?}", self.run);
         let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
@@ -172,9 +176,9 @@ impl RunTask {
         &mut self,
         fate: Fate,
         report: RunReport,
-        seat: Seat,
+        seat: Slot,
         stop_sent: bool,
-    ) -> Result<(Running, RunReport, Seat), Option<(RunReport, Seat, Broken)>> {
+    ) -> Result<(Running, RunReport, Slot), Option<(RunReport, Slot, BrokenExecution)>> {
         match fate {
             Fate::GoesOn(running) => Ok((running, report, seat)),
             Fate::Over(_, end) => {
@@ -182,8 +186,8 @@ impl RunTask {
                 self.ended(report, end, stop_sent).await;
                 Err(None)
             }
-            Fate::Lost => Err(Some((report, seat, Broken::Lost))),
-            Fate::NeverBegan => Err(Some((report, seat, Broken::NeverBegan))),
+            Fate::Lost => Err(Some((report, seat, BrokenExecution::Lost))),
+            Fate::NeverBegan => Err(Some((report, seat, BrokenExecution::NeverBegan))),
             Fate::LeftBehind => Err(None),
         }
     }

@@ -4,7 +4,7 @@ use crate::run::RequestId;
 #[test]
 fn what_is_remembered_is_found_again_and_what_is_damaged_is_sleep() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::of(directory.path());
+    let memory = WorkerMemory::of(directory.path());
     assert_eq!(memory.read(), Remembered::default(), "a worker that was never told anything works");
     let asleep = Remembered { asleep: true, done: RequestId::new(7) };
     memory.write(asleep).unwrap();

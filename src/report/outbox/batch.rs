@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Change;
-use crate::report::Entry;
+use crate::report::OutboxEntry;
 use crate::run::RunId;
 
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch<'a> {
     /// Runs as they are now.
-    pub written: Vec<&'a Entry>,
+    pub written: Vec<&'a OutboxEntry>,
     /// Runs that are not there any more.
     pub gone: Vec<RunId>,
 }

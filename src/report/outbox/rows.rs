@@ -4,10 +4,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
 
 use super::batch::Batch;
-use super::{Change, Found, OutboxError};
-use crate::report::entry::{DeadLetter, End, Entry, KillEntry, KillPhase, Start};
+use super::{Change, OutboxContents, OutboxError};
+use crate::report::entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 use crate::run::{Attempt, KillId, RunId};
-use crate::wire::disk::How;
+use crate::wire::disk::EndKind;
 
 /// How many dead letters are kept at most; the oldest go first.
 pub const LETTERS_KEPT: usize = 100;
@@ -68,11 +68,11 @@ pub async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(),
 
 /// Everything in the store. A row that nobody understands is passed over: what it was about is in the record of its
 /// run, or the server knows it.
-pub async fn read(connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
+pub async fn read(connection: &mut SqliteConnection) -> Result<OutboxContents, sqlx::Error> {
     let runs = sqlx::query("SELECT * FROM run ORDER BY run").fetch_all(&mut *connection).await?;
     let kills = sqlx::query("SELECT * FROM kill ORDER BY kill").fetch_all(&mut *connection).await?;
     let letters = sqlx::query("SELECT * FROM dead_letter ORDER BY id").fetch_all(&mut *connection).await?;
-    Ok(Found {
+    Ok(OutboxContents {
         runs: runs.iter().filter_map(entry).collect(),
         kills: kills.iter().filter_map(kill_entry).collect(),
         dead_letters: letters.iter().filter_map(dead_letter).collect(),
@@ -123,7 +123,7 @@ fn json<T: serde::Serialize>(rows: &[T]) -> Option<String> {
 }
 
 /// The columns of a run.
-fn row(entry: &Entry) -> impl serde::Serialize {
+fn row(entry: &OutboxEntry) -> impl serde::Serialize {
     let (start, end) = (entry.start.as_ref(), entry.end.as_ref());
     (
         entry.run.get(),
@@ -133,7 +133,7 @@ fn row(entry: &Entry) -> impl serde::Serialize {
         entry.run_log.clone(),
         start.map(|start| start.pid),
         start.map(|start| start.at.clone()),
-        end.map(|end| serde_json::to_string(&How::from(&end.outcome)).unwrap_or_default()),
+        end.map(|end| serde_json::to_string(&EndKind::from(&end.outcome)).unwrap_or_default()),
         end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)),
         end.map(|end| end.at.clone()),
         entry.claim.map(|claim| claim.0),
@@ -192,20 +192,20 @@ fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(row: &'
     row.try_get(name).ok()
 }
 
-fn entry(row: &SqliteRow) -> Option<Entry> {
+fn entry(row: &SqliteRow) -> Option<OutboxEntry> {
     let start = match (get::<Option<i64>>(row, "start_pid")?, get::<Option<String>>(row, "start_at")?) {
         (Some(pid), Some(at)) => Some(Start { pid: i32::try_from(pid).ok()?, at }),
         _ => None,
     };
     let end = match (get::<Option<String>>(row, "end_how")?, get::<Option<String>>(row, "end_at")?) {
-        (Some(how), Some(at)) => Some(End {
-            outcome: serde_json::from_str::<How>(&how).ok()?.into(),
+        (Some(how), Some(at)) => Some(StoredEnd {
+            outcome: serde_json::from_str::<EndKind>(&how).ok()?.into(),
             output: u64::try_from(get::<Option<i64>>(row, "end_output")?.unwrap_or_default()).unwrap_or_default(),
             at,
         }),
         _ => None,
     };
-    Some(Entry {
+    Some(OutboxEntry {
         run: RunId::new(get(row, "run")?)?,
         attempt: Attempt(u32::try_from(get::<i64>(row, "attempt")?).ok()?),
         claim: get::<Option<i64>>(row, "claim")?.and_then(|claim| u32::try_from(claim).ok()).map(Attempt),

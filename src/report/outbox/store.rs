@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Change, Found, OutboxError, Place, rows};
+use super::{Change, OutboxContents, OutboxError, OutboxLocation, rows};
 use crate::report::Durability;
 
 /// The longest the write-ahead log stays behind, in bytes, when its content is in the file.
@@ -18,7 +18,7 @@ const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// What an error of the store means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum StoreTrouble {
     /// There is no room on the disk, or it cannot be written for another reason of the system.
     NoRoom,
     /// The file is damaged, or is none of ours.
@@ -28,7 +28,7 @@ pub enum Trouble {
 }
 
 /// What an error means.
-pub fn trouble(error: &sqlx::Error) -> Trouble {
+pub fn trouble(error: &sqlx::Error) -> StoreTrouble {
     // SQLite's primary result codes; the extended ones have more in their upper bytes.
     const IOERR: i32 = 10;
     const CORRUPT: i32 = 11;
@@ -37,22 +37,22 @@ pub fn trouble(error: &sqlx::Error) -> Trouble {
     const NOTADB: i32 = 26;
     let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
     match code.map(|code| code & 0xff) {
-        Some(FULL | IOERR | CANTOPEN) => Trouble::NoRoom,
-        Some(CORRUPT | NOTADB) => Trouble::Damaged,
-        _ => Trouble::Other,
+        Some(FULL | IOERR | CANTOPEN) => StoreTrouble::NoRoom,
+        Some(CORRUPT | NOTADB) => StoreTrouble::Damaged,
+        _ => StoreTrouble::Other,
     }
 }
 
 /// An open store.
-pub struct Store {
-    place: Place,
+pub struct OutboxStore {
+    place: OutboxLocation,
     /// Nothing where a damaged file was left and the next could not be begun.
     connection: Option<SqliteConnection>,
 }
 
-impl Store {
+impl OutboxStore {
     /// Opens the store and reads it. A damaged file is set aside, and a new one begun.
-    pub async fn open(place: Place) -> Result<(Self, Found), OutboxError> {
+    pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
         let (connection, found) = match open(&place).await {
             Err(error) if error.is_damage() => {
                 set_aside(&place.path, &error)?;
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-async fn open(place: &Place) -> Result<(SqliteConnection, Found), OutboxError> {
+async fn open(place: &OutboxLocation) -> Result<(SqliteConnection, OutboxContents), OutboxError> {
     let shown = place.path.display().to_string();
     let opened = |source| OutboxError::Open { path: shown.clone(), source };
     let synchronous = match place.durability {
@@ -121,7 +121,11 @@ async fn open(place: &Place) -> Result<(SqliteConnection, Found), OutboxError> {
     }
 }
 
-async fn look_through(connection: &mut SqliteConnection, place: &Place, shown: &str) -> Result<Found, OutboxError> {
+async fn look_through(
+    connection: &mut SqliteConnection,
+    place: &OutboxLocation,
+    shown: &str,
+) -> Result<OutboxContents, OutboxError> {
     let sound: String =
         sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await.map_err(OutboxError::Read)?;
     if sound != "ok" {

@@ -8,8 +8,8 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::*;
-use crate::report::{End, KillPhase, Start};
-use crate::run::{Attempt, Cause, Exit, Left, Outcome};
+use crate::report::{KillPhase, Start, StoredEnd};
+use crate::run::{Attempt, Cause, Left, Outcome, ProcessExit};
 use crate::wire::time;
 
 const SERVER: &str = "http://server/";
@@ -22,16 +22,16 @@ fn place(directory: &TempDir) -> PathBuf {
     directory.path().join("outbox.sqlite")
 }
 
-fn at(path: PathBuf, server: &str) -> Place {
-    Place { path, server: server.to_owned(), durability: Durability::Process, reserve: 0 }
+fn at(path: PathBuf, server: &str) -> OutboxLocation {
+    OutboxLocation { path, server: server.to_owned(), durability: Durability::Process, reserve: 0 }
 }
 
-async fn open(directory: &TempDir) -> (Outbox, Found) {
+async fn open(directory: &TempDir) -> (Outbox, OutboxContents) {
     Outbox::open(at(place(directory), SERVER)).await.expect("an outbox")
 }
 
 /// What is found after everything was written and the writer is gone.
-async fn reopened(directory: &TempDir, outbox: Outbox) -> Found {
+async fn reopened(directory: &TempDir, outbox: Outbox) -> OutboxContents {
     outbox.settle().await;
     drop(outbox);
     open(directory).await.1
@@ -53,8 +53,8 @@ fn kill(id: i64) -> KillId {
     KillId::new(id).expect("a kill request")
 }
 
-fn claimed(id: i64) -> Entry {
-    Entry {
+fn claimed(id: i64) -> OutboxEntry {
+    OutboxEntry {
         run: run(id),
         attempt: Attempt::FIRST,
         claim: None,
@@ -66,14 +66,14 @@ fn claimed(id: i64) -> Entry {
     }
 }
 
-fn with_end(id: i64, outcome: Outcome) -> Entry {
-    Entry {
+fn with_end(id: i64, outcome: Outcome) -> OutboxEntry {
+    OutboxEntry {
         attempt: Attempt(3),
         claim: Some(Attempt(2)),
         losses: 2,
         run_log: Some("/api/v1/run_log/7/".to_owned()),
         start: Some(Start { pid: 4712, at: "2026-11-23 17:02:02.101230+00:00".to_owned() }),
-        end: Some(End { outcome, output: 5_000_000_000, at: "2026-11-23 17:02:02.228055+00:00".to_owned() }),
+        end: Some(StoredEnd { outcome, output: 5_000_000_000, at: "2026-11-23 17:02:02.228055+00:00".to_owned() }),
         ..claimed(id)
     }
 }
@@ -88,8 +88,8 @@ async fn a_new_outbox_is_empty() {
 #[tokio::test]
 async fn every_run_comes_back_as_it_was_written() {
     let outcomes = [
-        Outcome::Ran { exit: Exit::Code(3), cause: None, left: Left::Kept },
-        Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::Killed), left: Left::Stopped },
+        Outcome::Ran { exit: ProcessExit::Code(3), cause: None, left: Left::Kept },
+        Outcome::Ran { exit: ProcessExit::Signal(9), cause: Some(Cause::Killed), left: Left::Stopped },
         Outcome::Unstartable("no such 'interpreter';\n🦀\0".to_owned()),
         Outcome::Cancelled(Cause::TimedOut),
         Outcome::Lost(3),
@@ -178,7 +178,7 @@ async fn the_last_dead_letters_are_kept_and_no_old_ones() {
     for id in 3..=count + 1 {
         outbox.dead_letter(letter(id, now, "kept")).await;
     }
-    let ids = |found: Found| found.dead_letters.iter().map(|letter| letter.run.get()).collect::<Vec<_>>();
+    let ids = |found: OutboxContents| found.dead_letters.iter().map(|letter| letter.run.get()).collect::<Vec<_>>();
     assert_eq!(ids(reopened(&directory, outbox).await), (3..=count + 1).collect::<Vec<_>>());
     // What is too old is gone from the disk too.
     let options = SqliteConnectOptions::new().filename(place(&directory));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::store::{Store, Trouble};
+use super::store::{OutboxStore, StoreTrouble};
 use super::{Change, OutboxError};
 use crate::report::ballast::Ballast;
 
@@ -22,17 +22,17 @@ const LAST_PAUSE: Duration = Duration::from_secs(8);
 const ANEW_PAUSE: Duration = Duration::from_secs(60);
 
 /// A change that somebody waits for.
-pub struct Request {
+pub struct WriteRequest {
     pub change: Change,
     /// Whether it is tried until it succeeds.
     pub insist: bool,
     pub done: oneshot::Sender<Result<(), OutboxError>>,
 }
 
-pub struct Writer {
-    store: Store,
+pub struct OutboxWriter {
+    store: OutboxStore,
     ballast: Ballast,
-    waiting: Vec<Request>,
+    waiting: Vec<WriteRequest>,
     /// What is wrong, for everybody who wants to know.
     wrong: watch::Sender<Option<String>>,
     /// When the next try is due, and how long the pause after it is.
@@ -40,12 +40,12 @@ pub struct Writer {
     begun_anew: Option<Instant>,
 }
 
-impl Writer {
-    pub fn new(store: Store, ballast: Ballast, wrong: watch::Sender<Option<String>>) -> Self {
+impl OutboxWriter {
+    pub fn new(store: OutboxStore, ballast: Ballast, wrong: watch::Sender<Option<String>>) -> Self {
         Self { store, ballast, waiting: Vec::with_capacity(BATCH), wrong, retry: None, begun_anew: None }
     }
 
-    pub async fn write(mut self, mut requests: mpsc::Receiver<Request>) {
+    pub async fn write(mut self, mut requests: mpsc::Receiver<WriteRequest>) {
         loop {
             let retry = self.retry;
             let due = async {
@@ -102,15 +102,15 @@ impl Writer {
     async fn try_commit(&mut self) -> Result<(), OutboxError> {
         let Err(error) = self.commit_once().await else { return Ok(()) };
         match error.trouble() {
-            Trouble::NoRoom => {
+            StoreTrouble::NoRoom => {
                 self.ballast.release();
                 self.store.shrink().await;
             }
-            Trouble::Damaged if self.begun_anew.is_none_or(|at| at.elapsed() > ANEW_PAUSE) => {
+            StoreTrouble::Damaged if self.begun_anew.is_none_or(|at| at.elapsed() > ANEW_PAUSE) => {
                 self.begun_anew = Some(Instant::now());
                 self.store.begin_anew(&error).await?;
             }
-            Trouble::Damaged | Trouble::Other => return Err(error),
+            StoreTrouble::Damaged | StoreTrouble::Other => return Err(error),
         }
         self.commit_once().await
     }

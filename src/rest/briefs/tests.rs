@@ -5,7 +5,7 @@ fn run(id: usize) -> RunId {
 }
 
 fn brief(bytes: usize) -> Brief {
-    Brief { run: Run::default(), job: JobView { script: Some("x".repeat(bytes)), run_timeout: None } }
+    Brief { run: RunResource::default(), job: JobView { script: Some("x".repeat(bytes)), run_timeout: None } }
 }
 
 #[test]

@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::super::health::Verdict;
+use super::super::health::ServerHealth;
 use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, settings, signed};
 use super::*;
 use crate::rest::Settings;
-use crate::run::{ApiKey, Cause, Exit, Left};
+use crate::run::{ApiKey, Cause, Left, ProcessExit};
 
 fn run_2() -> RunId {
     RunId::new(2).expect("a run")
 }
 
-fn old_claim() -> Claim {
-    Claim { run: run_2(), attempt: None }
+fn old_claim() -> AttemptClaim {
+    AttemptClaim { run: run_2(), attempt: None }
 }
 
 fn failed() -> Outcome {
-    Outcome::Ran { exit: Exit::Code(3), cause: None, left: Left::Nobody }
+    Outcome::Ran { exit: ProcessExit::Code(3), cause: None, left: Left::Nobody }
 }
 
 fn kill_1() -> KillId {
@@ -44,7 +44,7 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     let client = server.client();
 
     let seen = client.look(run_2()).await.expect("a run");
-    assert_eq!((seen.seen, seen.job.as_deref()), (Seen::Returned, Some("/api/v1/job/1/")));
+    assert_eq!((seen.seen, seen.job.as_deref()), (RunSight::Returned, Some("/api/v1/job/1/")));
     let job = client.job("/api/v1/job/1/").await.expect("a job");
     assert_eq!(job.run_timeout, None);
     assert_eq!(job.script.as_deref(), Some("#!/usr/bin/env bash\necho hello\n"));
@@ -53,17 +53,17 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
     assert_eq!((kill.run, kill.taken, kill.executed), (Some(run_2()), false, false));
     assert_eq!(client.claim(run_2(), Utc::now()).await, Ok(None), "an old server does not count");
     client.tell_start(old_claim(), "at", Some(7)).await.expect("accepted");
-    client.tell_result(old_claim(), "later", Told::Exit(&failed()), None).await.expect("accepted");
+    client.tell_result(old_claim(), "later", ToldResult::Exit(&failed()), None).await.expect("accepted");
     client.reset(run_2()).await.expect("accepted");
     let log = client.new_log(old_claim(), "héllo\n").await.expect("accepted");
     assert_eq!(log.as_deref(), Some("/api/v1/run_log/7/"));
     client.change_log(old_claim(), "/api/v1/run_log/7/", "x").await.expect("accepted");
     client.tell_kill_taken(kill_1()).await.expect("accepted");
     client.tell_kill_executed(kill_1()).await.expect("accepted");
-    let facts = Facts {
+    let facts = StatusReport {
         held: Vec::new(),
         concurrent_jobs: 4,
-        duty: Duty::Awake,
+        duty: WorkerState::Awake,
         seats_taken: 1,
         outbox: 0,
         restarts: true,
@@ -127,16 +127,16 @@ async fn a_server_that_counts_attempts_is_told_which_one_and_how_it_ended() {
     })
     .await;
     let client = server.client();
-    let claim = Claim { run: run_2(), attempt: client.claim(run_2(), Utc::now()).await.expect("accepted") };
+    let claim = AttemptClaim { run: run_2(), attempt: client.claim(run_2(), Utc::now()).await.expect("accepted") };
     assert_eq!(claim.attempt, Some(Attempt(5)));
     client.tell_start(claim, "at", Some(7)).await.expect("accepted");
     client.new_log(claim, "x").await.expect("accepted");
     client.change_log(claim, "/api/v1/run_log/7/", "x").await.expect("accepted");
-    client.tell_result(claim, "later", Told::Exit(&failed()), None).await.expect("accepted");
-    let killed = Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody };
-    client.tell_result(claim, "later", Told::Exit(&killed), None).await.expect("accepted");
-    let old = Claim { run: run_2(), attempt: Some(Attempt(4)) };
-    assert_eq!(client.tell_start(old, "at", Some(7)).await, Err(Failure::Conflict));
+    client.tell_result(claim, "later", ToldResult::Exit(&failed()), None).await.expect("accepted");
+    let killed = Outcome::Ran { exit: ProcessExit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody };
+    client.tell_result(claim, "later", ToldResult::Exit(&killed), None).await.expect("accepted");
+    let old = AttemptClaim { run: run_2(), attempt: Some(Attempt(4)) };
+    assert_eq!(client.tell_start(old, "at", Some(7)).await, Err(CallFailure::Conflict));
     assert_eq!(client.job("/api/v1/job/1/").await.expect("a job").run_timeout, Some(Duration::from_secs(90)));
 
     let calls = server.calls();
@@ -183,7 +183,7 @@ async fn a_run_that_is_not_the_one_asked_for_makes_no_sense() {
         })
         .await;
         let answer = server.client().look(run_2()).await;
-        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{shown}: {answer:?}");
+        assert!(matches!(answer, Err(CallFailure::Nonsense(_))), "{shown}: {answer:?}");
     }
 }
 
@@ -206,11 +206,11 @@ async fn refused_credentials_are_known_until_they_are_accepted() {
     })
     .await;
     let client = at.client();
-    assert_eq!(client.reset(run_2()).await, Err(Failure::Unauthorised(401)));
-    assert_eq!(client.health().verdict(), Verdict::Ok, "a 401 on a run is about that run");
-    assert_eq!(client.credentials().await, Err(Failure::Unauthorised(401)));
-    assert_eq!(client.health().verdict(), Verdict::Refused);
+    assert_eq!(client.reset(run_2()).await, Err(CallFailure::Unauthorised(401)));
+    assert_eq!(client.health().verdict(), ServerHealth::Ok, "a 401 on a run is about that run");
+    assert_eq!(client.credentials().await, Err(CallFailure::Unauthorised(401)));
+    assert_eq!(client.health().verdict(), ServerHealth::Refused);
     accepts.store(true, Ordering::Relaxed);
     client.credentials().await.expect("accepted");
-    assert_eq!(client.health().verdict(), Verdict::Ok);
+    assert_eq!(client.health().verdict(), ServerHealth::Ok);
 }

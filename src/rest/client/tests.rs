@@ -9,30 +9,30 @@ use std::sync::Mutex;
 use axum::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::health::Verdict;
+use super::super::health::ServerHealth;
 use super::super::tests::{RUN, Server, answer, client, listen, settings, signed};
 use super::*;
-use crate::wire::resources::{NewLog, Run, RunPatch};
+use crate::wire::resources::{NewLog, RunPatch, RunResource};
 
-async fn run(client: &Client) -> Result<Run, Failure> {
+async fn run(client: &RestClient) -> Result<RunResource, CallFailure> {
     run_numbered(client, 2).await
 }
 
-async fn run_numbered(client: &Client, number: i64) -> Result<Run, Failure> {
+async fn run_numbered(client: &RestClient, number: i64) -> Result<RunResource, CallFailure> {
     client.get(&format!("/api/v1/run/{number}/")).await
 }
 
-async fn patch(client: &Client) -> Result<(), Failure> {
+async fn patch(client: &RestClient) -> Result<(), CallFailure> {
     client.write(Method::PATCH, "/api/v1/run/2/", None, &RunPatch::default()).await.map(drop)
 }
 
-async fn post(client: &Client) -> Result<Option<String>, Failure> {
+async fn post(client: &RestClient) -> Result<Option<String>, CallFailure> {
     let log = NewLog { run: "/api/v1/run/2/".to_owned(), content: "" };
     Ok(client.write(Method::POST, "/api/v1/run_log/", None, &log).await?.location)
 }
 
 /// A client that soon loses patience.
-fn impatient(url: &Url) -> Client {
+fn impatient(url: &Url) -> RestClient {
     client(Settings { api_timeout: Duration::from_millis(300), ..settings(url) })
 }
 
@@ -50,7 +50,7 @@ async fn any_success_of_a_write_is_success() {
 async fn a_write_that_is_answered_with_a_web_page_leaves_doubt() {
     for status in [200, 201, 202] {
         let server = Server::with(status, "\n <html>whatever</html>").await;
-        let page = Failure::Nonsense("a web page".to_owned());
+        let page = CallFailure::Nonsense("a web page".to_owned());
         assert!(page.is_ambiguous());
         assert_eq!(patch(&server.client()).await, Err(page.clone()), "{status}");
         assert_eq!(post(&server.client()).await, Err(page), "{status}");
@@ -99,8 +99,8 @@ async fn dripping(beginning: &'static str, piece: &'static str) -> Url {
     url
 }
 
-fn no_answer(answer: Result<Run, Failure>) {
-    assert!(matches!(answer, Err(Failure::NoAnswer(_))), "{answer:?}");
+fn no_answer(answer: Result<RunResource, CallFailure>) {
+    assert!(matches!(answer, Err(CallFailure::NoAnswer(_))), "{answer:?}");
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn nobody_there_is_unreachable() {
     let (listener, url) = listen().await;
     drop(listener);
     let client = client(settings(&url));
-    assert!(matches!(run(&client).await, Err(Failure::Unreachable(_))));
-    assert_eq!(client.health().verdict(), Verdict::Failing);
+    assert!(matches!(run(&client).await, Err(CallFailure::Unreachable(_))));
+    assert_eq!(client.health().verdict(), ServerHealth::Failing);
 }
 
 #[tokio::test]

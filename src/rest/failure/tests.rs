@@ -71,17 +71,17 @@ proptest! {
 fn what_may_have_been_done_is_ambiguous_and_what_cannot_be_helped_does_not_pass() {
     let text = || "x".to_owned();
     for (failure, passing, ambiguous) in [
-        (Failure::Unreachable(text()), true, false),
-        (Failure::NoAnswer(text()), true, true),
-        (Failure::Server { status: 500, retry_after: None }, true, true),
-        (Failure::Server { status: 429, retry_after: None }, true, true),
-        (Failure::Unauthorised(401), false, false),
-        (Failure::NotFound, false, false),
-        (Failure::Conflict, false, false),
-        (Failure::TooLarge, false, false),
-        (Failure::Rejected(400), false, false),
-        (Failure::Redirected(text()), true, false),
-        (Failure::Nonsense(text()), true, true),
+        (CallFailure::Unreachable(text()), true, false),
+        (CallFailure::NoAnswer(text()), true, true),
+        (CallFailure::Server { status: 500, retry_after: None }, true, true),
+        (CallFailure::Server { status: 429, retry_after: None }, true, true),
+        (CallFailure::Unauthorised(401), false, false),
+        (CallFailure::NotFound, false, false),
+        (CallFailure::Conflict, false, false),
+        (CallFailure::TooLarge, false, false),
+        (CallFailure::Rejected(400), false, false),
+        (CallFailure::Redirected(text()), true, false),
+        (CallFailure::Nonsense(text()), true, true),
     ] {
         assert_eq!((failure.is_passing(), failure.is_ambiguous()), (passing, ambiguous), "{failure}");
     }
@@ -90,6 +90,6 @@ fn what_may_have_been_done_is_ambiguous_and_what_cannot_be_helped_does_not_pass(
 #[test]
 fn only_a_server_asks_to_wait() {
     let wait = Some(Duration::from_secs(7));
-    assert_eq!(Failure::Server { status: 503, retry_after: wait }.retry_after(), wait);
-    assert_eq!(Failure::NotFound.retry_after(), None);
+    assert_eq!(CallFailure::Server { status: 503, retry_after: wait }.retry_after(), wait);
+    assert_eq!(CallFailure::NotFound.retry_after(), None);
 }

@@ -57,19 +57,19 @@ async fn a_turn_that_nobody_took_is_not_saved_up() {
 #[tokio::test(start_paused = true)]
 async fn the_verdict_says_how_it_was_lately() {
     let health = Health::default();
-    assert_eq!(health.verdict(), Verdict::Unknown);
+    assert_eq!(health.verdict(), ServerHealth::Unknown);
     health.failed();
-    assert_eq!(health.verdict(), Verdict::Failing);
+    assert_eq!(health.verdict(), ServerHealth::Failing);
     health.answered();
-    assert_eq!(health.verdict(), Verdict::Ok);
+    assert_eq!(health.verdict(), ServerHealth::Ok);
     health.failed();
-    assert_eq!(health.verdict(), Verdict::Failing);
+    assert_eq!(health.verdict(), ServerHealth::Failing);
     health.credentials(false);
-    assert_eq!(health.verdict(), Verdict::Refused);
+    assert_eq!(health.verdict(), ServerHealth::Refused);
     health.answered();
-    assert_eq!(health.verdict(), Verdict::Refused);
+    assert_eq!(health.verdict(), ServerHealth::Refused);
     health.credentials(true);
-    assert_eq!(health.verdict(), Verdict::Ok);
+    assert_eq!(health.verdict(), ServerHealth::Ok);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,15 +7,15 @@ use proptest::sample::select;
 
 use super::*;
 
-const PHASES: [Phase; 4] = [Phase::Hinted, Phase::Claiming, Phase::Claimed, Phase::Dropped];
+const PHASES: [ClaimPhase; 4] = [ClaimPhase::Hinted, ClaimPhase::Claiming, ClaimPhase::Claimed, ClaimPhase::Dropped];
 
 const INPUTS: [Input; 11] = [
-    Input::Seen(Seen::Free),
-    Input::Seen(Seen::NotForUs),
-    Input::Seen(Seen::Ours),
-    Input::Seen(Seen::Theirs),
-    Input::Seen(Seen::Returned),
-    Input::Seen(Seen::Gone),
+    Input::Seen(RunSight::Free),
+    Input::Seen(RunSight::NotForUs),
+    Input::Seen(RunSight::Ours),
+    Input::Seen(RunSight::Theirs),
+    Input::Seen(RunSight::Returned),
+    Input::Seen(RunSight::Gone),
     Input::Accepted,
     Input::AcceptedLate,
     Input::Ambiguous,
@@ -40,11 +40,11 @@ fn the_whole_table_is_this() {
 }
 
 /// What was done on the way: the phase before, the input, the phase after, the effect.
-type Step = (Phase, Input, Phase, Effect);
+type Step = (ClaimPhase, Input, ClaimPhase, Effect);
 
 fn any_life() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(select(INPUTS.as_slice()), 0..20).prop_map(|inputs| {
-        let mut phase = Phase::Hinted;
+        let mut phase = ClaimPhase::Hinted;
         inputs
             .into_iter()
             .map(|input| {
@@ -61,11 +61,11 @@ proptest! {
     #[test]
     fn what_is_dropped_is_forgotten_once_and_for_good(life in any_life()) {
         let forgotten = life.iter().filter(|(.., effect)| *effect == Effect::Forget).count();
-        let dropped = life.last().is_some_and(|(_, _, last, _)| *last == Phase::Dropped);
+        let dropped = life.last().is_some_and(|(_, _, last, _)| *last == ClaimPhase::Dropped);
         prop_assert_eq!(forgotten, usize::from(dropped));
         for (before, _, after, effect) in life {
-            if before == Phase::Dropped {
-                prop_assert_eq!((after, effect), (Phase::Dropped, Effect::Nothing));
+            if before == ClaimPhase::Dropped {
+                prop_assert_eq!((after, effect), (ClaimPhase::Dropped, Effect::Nothing));
             }
         }
     }
@@ -74,8 +74,8 @@ proptest! {
     fn a_script_is_launched_only_when_the_server_says_that_the_run_is_ours(life in any_life()) {
         for (_, input, after, effect) in life {
             if effect == Effect::Launch {
-                prop_assert_eq!(after, Phase::Claimed);
-                prop_assert!(matches!(input, Input::Accepted | Input::Seen(Seen::Ours)), "{input:?}");
+                prop_assert_eq!(after, ClaimPhase::Claimed);
+                prop_assert!(matches!(input, Input::Accepted | Input::Seen(RunSight::Ours)), "{input:?}");
             }
         }
     }
@@ -84,7 +84,7 @@ proptest! {
     fn a_run_is_claimed_only_when_it_was_seen_free(life in any_life()) {
         for (_, input, after, effect) in life {
             if effect == Effect::Claim {
-                prop_assert_eq!((after, input), (Phase::Claiming, Input::Seen(Seen::Free)));
+                prop_assert_eq!((after, input), (ClaimPhase::Claiming, Input::Seen(RunSight::Free)));
             }
         }
     }

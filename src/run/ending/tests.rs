@@ -6,27 +6,27 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TIDY: Exit = Exit::Code(0);
+const TIDY: ProcessExit = ProcessExit::Code(0);
 
 fn ran(cause: Option<Cause>, left: Left) -> Outcome {
     Outcome::Ran { exit: TIDY, cause, left }
 }
 
 /// Every phase, in each form in which its data may matter.
-fn phases() -> Vec<Phase> {
+fn phases() -> Vec<EndingPhase> {
     let killed = Some(Cause::Killed);
     vec![
-        Phase::Starting,
-        Phase::Running(Output::Open),
-        Phase::Running(Output::Closed),
-        Phase::Stopping { cause: killed, main: None },
-        Phase::Stopping { cause: killed, main: Some(TIDY) },
-        Phase::Stopping { cause: None, main: Some(TIDY) },
-        Phase::Killing { cause: killed, main: None },
-        Phase::Killing { cause: killed, main: Some(TIDY) },
-        Phase::Killing { cause: None, main: Some(TIDY) },
-        Phase::Closing(TIDY),
-        Phase::Finished(ran(None, Left::Nobody)),
+        EndingPhase::Starting,
+        EndingPhase::Running(Output::Open),
+        EndingPhase::Running(Output::Closed),
+        EndingPhase::Stopping { cause: killed, main: None },
+        EndingPhase::Stopping { cause: killed, main: Some(TIDY) },
+        EndingPhase::Stopping { cause: None, main: Some(TIDY) },
+        EndingPhase::Killing { cause: killed, main: None },
+        EndingPhase::Killing { cause: killed, main: Some(TIDY) },
+        EndingPhase::Killing { cause: None, main: Some(TIDY) },
+        EndingPhase::Closing(TIDY),
+        EndingPhase::Finished(ran(None, Left::Nobody)),
     ]
 }
 
@@ -35,8 +35,8 @@ fn inputs() -> Vec<Input> {
     vec![
         Input::Started,
         Input::Unstartable("no interpreter".to_owned()),
-        Input::MainExited(Exit::Signal(9), Alone),
-        Input::MainExited(Exit::Signal(9), Others),
+        Input::MainExited(ProcessExit::Signal(9), Alone),
+        Input::MainExited(ProcessExit::Signal(9), Others),
         Input::OutputClosed(Alone),
         Input::OutputClosed(Others),
         Input::NobodyLeft,
@@ -61,7 +61,7 @@ fn the_whole_table_is_this() {
                 let effects: Vec<_> = effects.iter().map(|effect| format!("{effect:?}")).collect();
                 format!("{next}, {}", if effects.is_empty() { "·".to_owned() } else { effects.join(" ") })
             };
-            let (keep, stop) = (answer(Leftovers::Keep), answer(Leftovers::Stop));
+            let (keep, stop) = (answer(LeftoverPolicy::Keep), answer(LeftoverPolicy::Stop));
             if keep == stop {
                 let _ = writeln!(table, "  × {input:?} -> {keep}");
             } else {
@@ -74,8 +74,8 @@ fn the_whole_table_is_this() {
     insta::assert_snapshot!(table);
 }
 
-fn any_exit() -> impl Strategy<Value = Exit> {
-    prop_oneof![(0..256).prop_map(Exit::Code), (1..32).prop_map(Exit::Signal)]
+fn any_exit() -> impl Strategy<Value = ProcessExit> {
+    prop_oneof![(0..256).prop_map(ProcessExit::Code), (1..32).prop_map(ProcessExit::Signal)]
 }
 
 fn any_company() -> impl Strategy<Value = Company> {
@@ -111,14 +111,14 @@ fn any_inputs() -> impl Strategy<Value = Vec<Input>> {
     proptest::collection::vec(any_input(), 0..20)
 }
 
-fn any_leftovers() -> impl Strategy<Value = Leftovers> {
-    prop_oneof![Just(Leftovers::Keep), Just(Leftovers::Stop)]
+fn any_leftovers() -> impl Strategy<Value = LeftoverPolicy> {
+    prop_oneof![Just(LeftoverPolicy::Keep), Just(LeftoverPolicy::Stop)]
 }
 
 /// The phase after some inputs, and all that was to be done on the way.
-fn lived(inputs: &[Input], leftovers: Leftovers) -> (Phase, Vec<Effect>) {
+fn lived(inputs: &[Input], leftovers: LeftoverPolicy) -> (EndingPhase, Vec<Effect>) {
     let mut effects = Vec::new();
-    let mut phase = Phase::Starting;
+    let mut phase = EndingPhase::Starting;
     for input in inputs {
         let (next, more) = phase.step(input.clone(), leftovers);
         effects.extend_from_slice(more);
@@ -131,7 +131,7 @@ fn lived(inputs: &[Input], leftovers: Leftovers) -> (Phase, Vec<Effect>) {
 fn the_end() -> [Input; 3] {
     [
         Input::Stop(Cause::Interrupted, Grace::Without),
-        Input::MainExited(Exit::Signal(9), Company::Alone),
+        Input::MainExited(ProcessExit::Signal(9), Company::Alone),
         Input::NobodyLeft,
     ]
 }
@@ -142,7 +142,7 @@ proptest! {
         inputs.extend(the_end());
         inputs.extend(more);
         let (phase, effects) = lived(&inputs, leftovers);
-        prop_assert!(matches!(phase, Phase::Finished(_)), "{phase:?}");
+        prop_assert!(matches!(phase, EndingPhase::Finished(_)), "{phase:?}");
         prop_assert_eq!(effects.iter().filter(|effect| **effect == Effect::Finish).count(), 1);
         prop_assert_eq!(effects.last(), Some(&Effect::Finish));
     }
@@ -172,8 +172,8 @@ proptest! {
             _ => None,
         });
         let told = match lived(&inputs, leftovers).0 {
-            Phase::Finished(Outcome::Ran { cause, .. }) => cause,
-            Phase::Finished(Outcome::Cancelled(cause)) => Some(cause),
+            EndingPhase::Finished(Outcome::Ran { cause, .. }) => cause,
+            EndingPhase::Finished(Outcome::Cancelled(cause)) => Some(cause),
             _ => None,
         };
         prop_assert!(told.is_none() || told == first, "{told:?} instead of {first:?}");
@@ -188,22 +188,22 @@ proptest! {
         inputs.extend(later);
         inputs.extend([Input::Stop(Cause::Killed, Grace::Without), Input::NobodyLeft]);
         match lived(&inputs, leftovers).0 {
-            Phase::Finished(Outcome::Ran { exit: told, cause: None, .. }) => prop_assert_eq!(told, exit),
+            EndingPhase::Finished(Outcome::Ran { exit: told, cause: None, .. }) => prop_assert_eq!(told, exit),
             other => prop_assert!(false, "{other:?}"),
         }
     }
 
     #[test]
     fn every_wait_has_a_timer(inputs in any_inputs(), leftovers in any_leftovers()) {
-        let mut phase = Phase::Starting;
+        let mut phase = EndingPhase::Starting;
         for input in inputs {
             let before = std::mem::discriminant(&phase);
             let (next, effects) = phase.step(input, leftovers);
             let timer = match next {
-                Phase::Stopping { .. } => Some(Effect::StartGrace),
-                Phase::Killing { .. } => Some(Effect::StartSweep),
-                Phase::Closing(_) => Some(Effect::StartLinger),
-                Phase::Starting | Phase::Running(_) | Phase::Finished(_) => None,
+                EndingPhase::Stopping { .. } => Some(Effect::StartGrace),
+                EndingPhase::Killing { .. } => Some(Effect::StartSweep),
+                EndingPhase::Closing(_) => Some(Effect::StartLinger),
+                EndingPhase::Starting | EndingPhase::Running(_) | EndingPhase::Finished(_) => None,
             };
             if before != std::mem::discriminant(&next) && let Some(timer) = timer {
                 prop_assert!(effects.contains(&timer), "{next:?} without {timer:?}");

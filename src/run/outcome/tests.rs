@@ -2,22 +2,22 @@
 
 use super::*;
 
-fn ran(exit: Exit, cause: Option<Cause>, left: Left) -> Outcome {
+fn ran(exit: ProcessExit, cause: Option<Cause>, left: Left) -> Outcome {
     Outcome::Ran { exit, cause, left }
 }
 
 #[test]
 fn only_status_0_that_nobody_forced_is_success() {
-    assert!(ran(Exit::Code(0), None, Left::Nobody).success());
-    assert!(ran(Exit::Code(0), None, Left::Kept).success());
-    assert!(ran(Exit::Code(0), None, Left::Stopped).success());
+    assert!(ran(ProcessExit::Code(0), None, Left::Nobody).success());
+    assert!(ran(ProcessExit::Code(0), None, Left::Kept).success());
+    assert!(ran(ProcessExit::Code(0), None, Left::Stopped).success());
     for code in [1, 126, 127, 255] {
-        assert!(!ran(Exit::Code(code), None, Left::Nobody).success(), "{code}");
+        assert!(!ran(ProcessExit::Code(code), None, Left::Nobody).success(), "{code}");
     }
     for signal in [9, 11, 15] {
-        assert!(!ran(Exit::Signal(signal), None, Left::Nobody).success(), "{signal}");
+        assert!(!ran(ProcessExit::Signal(signal), None, Left::Nobody).success(), "{signal}");
     }
-    assert!(!ran(Exit::Code(0), Some(Cause::Killed), Left::Nobody).success());
+    assert!(!ran(ProcessExit::Code(0), Some(Cause::Killed), Left::Nobody).success());
     assert!(!Outcome::Unstartable("why".to_owned()).success());
     assert!(!Outcome::Cancelled(Cause::Killed).success());
     assert!(!Outcome::Lost(1).success());
@@ -26,7 +26,7 @@ fn only_status_0_that_nobody_forced_is_success() {
 #[test]
 fn the_log_of_a_run_that_ended_by_itself_is_its_output_to_the_byte() {
     for code in [0, 1, 3, 255] {
-        assert_eq!(ran(Exit::Code(code), None, Left::Nobody).note(), "");
+        assert_eq!(ran(ProcessExit::Code(code), None, Left::Nobody).note(), "");
     }
 }
 
@@ -34,14 +34,14 @@ fn the_log_of_a_run_that_ended_by_itself_is_its_output_to_the_byte() {
 fn every_other_end_is_told_in_lines_of_the_worker() {
     let mut told = String::new();
     for outcome in [
-        ran(Exit::Signal(11), None, Left::Nobody),
-        ran(Exit::Signal(64), None, Left::Nobody),
-        ran(Exit::Signal(9), Some(Cause::Killed), Left::Nobody),
-        ran(Exit::Code(0), Some(Cause::TimedOut), Left::Nobody),
-        ran(Exit::Signal(15), Some(Cause::Interrupted), Left::Nobody),
-        ran(Exit::Signal(15), Some(Cause::NotOurs), Left::Nobody),
-        ran(Exit::Code(0), None, Left::Kept),
-        ran(Exit::Signal(9), None, Left::Stopped),
+        ran(ProcessExit::Signal(11), None, Left::Nobody),
+        ran(ProcessExit::Signal(64), None, Left::Nobody),
+        ran(ProcessExit::Signal(9), Some(Cause::Killed), Left::Nobody),
+        ran(ProcessExit::Code(0), Some(Cause::TimedOut), Left::Nobody),
+        ran(ProcessExit::Signal(15), Some(Cause::Interrupted), Left::Nobody),
+        ran(ProcessExit::Signal(15), Some(Cause::NotOurs), Left::Nobody),
+        ran(ProcessExit::Code(0), None, Left::Kept),
+        ran(ProcessExit::Signal(9), None, Left::Stopped),
         Outcome::Unstartable("no such interpreter: /no/such".to_owned()),
         Outcome::Cancelled(Cause::Killed),
         Outcome::Lost(1),

@@ -9,7 +9,7 @@ fn interpreter(content: &str) -> Vec<String> {
     Script::parse(content).expect("a script").interpreter
 }
 
-fn refusal(content: &str) -> Unreadable {
+fn refusal(content: &str) -> ScriptDefect {
     Script::parse(content).expect_err("no script")
 }
 
@@ -50,24 +50,24 @@ fn no_shebang_fails_in_the_words_of_the_original() {
 
 #[test]
 fn a_blank_first_line_is_no_shebang() {
-    assert_eq!(refusal("\n#!/bin/bash\n"), Unreadable::NoShebang(String::new()));
-    assert_eq!(refusal("\r\n#!/bin/bash\r\n"), Unreadable::NoShebang(String::new()));
+    assert_eq!(refusal("\n#!/bin/bash\n"), ScriptDefect::NoShebang(String::new()));
+    assert_eq!(refusal("\r\n#!/bin/bash\r\n"), ScriptDefect::NoShebang(String::new()));
 }
 
 #[test]
 fn an_empty_script_is_no_shebang() {
-    assert_eq!(refusal(""), Unreadable::NoShebang(String::new()));
+    assert_eq!(refusal(""), ScriptDefect::NoShebang(String::new()));
 }
 
 #[test]
 fn a_shebang_begins_at_the_first_character() {
-    assert_eq!(refusal(" #!/bin/bash\n"), Unreadable::NoShebang(" #!/bin/bash".to_owned()));
-    assert_eq!(refusal("# !/bin/bash\n"), Unreadable::NoShebang("# !/bin/bash".to_owned()));
+    assert_eq!(refusal(" #!/bin/bash\n"), ScriptDefect::NoShebang(" #!/bin/bash".to_owned()));
+    assert_eq!(refusal("# !/bin/bash\n"), ScriptDefect::NoShebang("# !/bin/bash".to_owned()));
 }
 
 #[test]
 fn of_a_long_first_line_without_a_shebang_only_its_beginning_is_told() {
-    assert_eq!(refusal(&"é".repeat(100_000)), Unreadable::NoShebang("é".repeat(200)));
+    assert_eq!(refusal(&"é".repeat(100_000)), ScriptDefect::NoShebang("é".repeat(200)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_byte_order_mark_is_dropped() {
 
 #[test]
 fn of_two_byte_order_marks_one_is_dropped() {
-    assert_eq!(refusal("\u{feff}\u{feff}#!/bin/bash\n"), Unreadable::NoShebang("\u{feff}#!/bin/bash".to_owned()));
+    assert_eq!(refusal("\u{feff}\u{feff}#!/bin/bash\n"), ScriptDefect::NoShebang("\u{feff}#!/bin/bash".to_owned()));
 }
 
 #[test]
@@ -101,19 +101,19 @@ fn a_comment_behind_the_interpreter_is_its_arguments_as_in_the_original() {
 #[test]
 fn a_quotation_without_an_end_is_told_in_one_sentence() {
     let refused = refusal("#!/bin/sh -c \"x\necho \"hello\"\n");
-    assert_eq!(refused, Unreadable::OpenQuotation("#!/bin/sh -c \"x".to_owned()));
+    assert_eq!(refused, ScriptDefect::OpenQuotation("#!/bin/sh -c \"x".to_owned()));
     assert_eq!(refused.to_string().lines().count(), 1);
 }
 
 #[test]
 fn a_backslash_at_the_end_is_told_in_one_sentence() {
-    assert_eq!(refusal("#!/bin/sh \\\necho\n"), Unreadable::OpenEscape("#!/bin/sh \\".to_owned()));
+    assert_eq!(refusal("#!/bin/sh \\\necho\n"), ScriptDefect::OpenEscape("#!/bin/sh \\".to_owned()));
 }
 
 #[test]
 fn a_shebang_alone_names_an_empty_interpreter() {
     for content in ["#!", "#!\n", "#! \t \n", "#!\r\n", "#!''\n", "#!\"\" -e\n"] {
-        assert_eq!(refusal(content), Unreadable::EmptyInterpreter, "{content:?}");
+        assert_eq!(refusal(content), ScriptDefect::EmptyInterpreter, "{content:?}");
     }
 }
 
@@ -130,7 +130,7 @@ fn whether_an_interpreter_exists_is_not_asked_here() {
 
 #[test]
 fn a_nul_in_the_first_line_is_refused() {
-    assert_eq!(refusal("#!/bin/ba\0sh\n"), Unreadable::Nul);
+    assert_eq!(refusal("#!/bin/ba\0sh\n"), ScriptDefect::Nul);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn only_the_prefix_is_taken_off() {
 fn a_first_line_of_four_kilobytes_is_read_and_a_longer_one_refused() {
     let line = |length: usize| format!("#!{}\necho\n", "x".repeat(length - 2));
     assert_eq!(interpreter(&line(MAX_SHEBANG)).len(), 1);
-    assert_eq!(refusal(&line(MAX_SHEBANG + 1)), Unreadable::TooLong(MAX_SHEBANG + 1));
+    assert_eq!(refusal(&line(MAX_SHEBANG + 1)), ScriptDefect::TooLong(MAX_SHEBANG + 1));
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn every_recorded_line_is_split_as_python_splits_it() {
     for row in rows {
         let theirs = match (row.words, row.error.as_deref()) {
             (Some(words), None) => Ok(words),
-            (None, Some("No closing quotation")) => Err(Open::Quotation),
-            (None, Some("No escaped character")) => Err(Open::Escape),
+            (None, Some("No closing quotation")) => Err(OpenQuote::Quotation),
+            (None, Some("No escaped character")) => Err(OpenQuote::Escape),
             other => panic!("an answer of no known kind: {other:?}"),
         };
         assert_eq!(split(&row.line), theirs, "{:?}", row.line);
@@ -223,5 +223,5 @@ proptest! {
 fn a_script_may_be_long_but_not_endless() {
     let script = |length: usize| format!("#!/bin/sh\n{}", "x".repeat(length - 10));
     assert!(Script::parse(&script(MAX_SCRIPT)).is_ok());
-    assert_eq!(Script::parse(&script(MAX_SCRIPT + 1)), Err(Unreadable::TooMuch(MAX_SCRIPT + 1)));
+    assert_eq!(Script::parse(&script(MAX_SCRIPT + 1)), Err(ScriptDefect::TooMuch(MAX_SCRIPT + 1)));
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::content::Content;
-use crate::run::{Attempt, Request};
+use super::content::ApiContent;
+use crate::run::{Attempt, WorkerRequest};
 use crate::server::http::Unread;
-use crate::server::life::Refusal;
+use crate::server::life::LifeRefusal;
 use crate::wire::instance::OCCUPIED;
 
 /// How far a call came before it was answered. The original's caches are told more the further it came.
@@ -21,7 +21,7 @@ pub enum Stage {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// The status.
     pub status: u16,
     /// How far the call came.
@@ -33,27 +33,27 @@ pub struct Answer {
     /// The attempt that a claim began.
     pub attempt: Option<Attempt>,
     /// What a worker that knows of actions is asked to do, or that it is nothing.
-    pub request: Option<Option<Request>>,
+    pub request: Option<Option<WorkerRequest>>,
     /// The body; without one it is an empty page.
-    pub body: Option<Content>,
+    pub body: Option<ApiContent>,
 }
 
-impl Answer {
+impl ApiAnswer {
     fn empty(status: u16, stage: Stage) -> Self {
         Self { status, stage, location: None, allow: None, attempt: None, request: None, body: None }
     }
 
     fn refusal(status: u16, what: &str) -> Self {
-        Self { body: Some(Content::Value(json!({"error": what}))), ..Self::empty(status, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error": what}))), ..Self::empty(status, Stage::Refused) }
     }
 
     /// Here it is.
     pub fn ok(body: Value) -> Self {
-        Self::content(Content::Value(body))
+        Self::content(ApiContent::Value(body))
     }
 
     /// Here it is, also where it is long.
-    pub fn content(body: Content) -> Self {
+    pub fn content(body: ApiContent) -> Self {
         Self { body: Some(body), ..Self::empty(200, Stage::Given) }
     }
 
@@ -124,7 +124,7 @@ impl Answer {
 
     /// What was sent cannot be read. A 500, because that is what clients of the original know for it.
     pub fn unreadable(what: &str) -> Self {
-        Self { body: Some(Content::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
     }
 
     /// More than we take, or not in time.
@@ -147,16 +147,20 @@ impl Answer {
 
     /// We cannot do it for now. Said as what cannot be read is, and to be tried again.
     pub fn unavailable(what: &str) -> Self {
-        Self { body: Some(Content::Value(json!({"error_message": what}))), ..Self::empty(503, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(503, Stage::Refused) }
     }
 
     /// A change that a run's life does not allow.
-    pub fn refused(refusal: Refusal) -> Self {
+    pub fn refused(refusal: LifeRefusal) -> Self {
         let status = match refusal {
             // As the original, whose worker knows it for "not mine".
-            Refusal::Theirs => return Self::unauthorised(),
-            Refusal::Malformed(_) => 400,
-            Refusal::Claimed | Refusal::NotClaimed | Refusal::NotDue | Refusal::Final | Refusal::OldAttempt => 409,
+            LifeRefusal::Theirs => return Self::unauthorised(),
+            LifeRefusal::Malformed(_) => 400,
+            LifeRefusal::Claimed
+            | LifeRefusal::NotClaimed
+            | LifeRefusal::NotDue
+            | LifeRefusal::Final
+            | LifeRefusal::OldAttempt => 409,
         };
         Self::refusal(status, &refusal.to_string())
     }

@@ -7,23 +7,23 @@ use axum::body::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::server::office::Office;
 use crate::server::resource::Resource;
+use crate::server::state::AppState;
 use crate::server::store::lists::{LogEntry, Scope};
 use crate::server::store::{Extent, StoreError};
 
 /// What an answer has to say.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content {
+pub enum ApiContent {
     /// A value.
     Value(Value),
     /// Pieces of JSON, one after another.
-    Pieces(VecDeque<Piece>),
+    Pieces(VecDeque<JsonPiece>),
 }
 
 /// A piece of JSON.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum JsonPiece {
     /// As it is.
     Text(String),
     /// The text of a log as what stands between quotation marks. It is in no memory before it is sent.
@@ -48,11 +48,11 @@ pub enum ContentError {
 }
 
 /// One object of a list.
-pub type Object = Vec<Piece>;
+pub type Object = Vec<JsonPiece>;
 
 /// An object without a log.
 pub fn plain(object: &Value) -> Object {
-    vec![Piece::Text(object.to_string())]
+    vec![JsonPiece::Text(object.to_string())]
 }
 
 /// A log, whose text is read later.
@@ -64,41 +64,45 @@ pub fn log(entry: &LogEntry) -> Object {
     .to_string();
     let rest = rest.trim_start_matches('{');
     match entry.extent.bytes {
-        None => vec![Piece::Text(format!("{{\"content\":null,{rest}"))],
+        None => vec![JsonPiece::Text(format!("{{\"content\":null,{rest}"))],
         Some(_) => {
-            vec![Piece::Text("{\"content\":\"".to_owned()), Piece::Log(entry.extent), Piece::Text(format!("\",{rest}"))]
+            vec![
+                JsonPiece::Text("{\"content\":\"".to_owned()),
+                JsonPiece::Log(entry.extent),
+                JsonPiece::Text(format!("\",{rest}")),
+            ]
         }
     }
 }
 
 /// How many bytes of an object are in memory now.
 pub fn in_memory(object: &Object) -> usize {
-    let bytes = |piece: &Piece| match piece {
-        Piece::Text(text) => text.len(),
-        Piece::Log(_) => 0,
+    let bytes = |piece: &JsonPiece| match piece {
+        JsonPiece::Text(text) => text.len(),
+        JsonPiece::Log(_) => 0,
     };
     object.iter().map(bytes).sum()
 }
 
 /// A list: what stands before its objects, them, and what stands behind.
-pub fn list(before: String, objects: Vec<Object>, behind: String) -> Content {
-    let mut pieces = VecDeque::from([Piece::Text(before)]);
+pub fn list(before: String, objects: Vec<Object>, behind: String) -> ApiContent {
+    let mut pieces = VecDeque::from([JsonPiece::Text(before)]);
     for (index, object) in objects.into_iter().enumerate() {
         if index > 0 {
-            pieces.push_back(Piece::Text(",".to_owned()));
+            pieces.push_back(JsonPiece::Text(",".to_owned()));
         }
         pieces.extend(object);
     }
-    pieces.push_back(Piece::Text(behind));
-    Content::Pieces(pieces)
+    pieces.push_back(JsonPiece::Text(behind));
+    ApiContent::Pieces(pieces)
 }
 
-impl Content {
+impl ApiContent {
     /// The whole of it, where nothing has to be read for that.
     pub fn at_hand(&self) -> Option<String> {
-        let text = |piece: &Piece| match piece {
-            Piece::Text(text) => Some(text.clone()),
-            Piece::Log(_) => None,
+        let text = |piece: &JsonPiece| match piece {
+            JsonPiece::Text(text) => Some(text.clone()),
+            JsonPiece::Log(_) => None,
         };
         match self {
             Self::Value(value) => Some(value.to_string()),
@@ -107,26 +111,26 @@ impl Content {
     }
 
     /// As it goes out, a part at a time; each part of a log waits for its turn and holds no reader while it is sent.
-    pub fn parts(self, office: Arc<Office>, scope: Scope) -> impl Stream<Item = Result<Bytes, ContentError>> + use<> {
+    pub fn parts(self, app: Arc<AppState>, scope: Scope) -> impl Stream<Item = Result<Bytes, ContentError>> + use<> {
         let pieces = match self {
-            Self::Value(value) => VecDeque::from([Piece::Text(value.to_string())]),
+            Self::Value(value) => VecDeque::from([JsonPiece::Text(value.to_string())]),
             Self::Pieces(pieces) => pieces,
         };
         stream::try_unfold((pieces, 0), move |(mut pieces, mut at)| {
-            let office = Arc::clone(&office);
+            let app = Arc::clone(&app);
             async move {
                 loop {
                     match pieces.pop_front() {
                         None => return Ok(None),
-                        Some(Piece::Text(text)) => return Ok(Some((Bytes::from(text), (pieces, 0)))),
-                        Some(Piece::Log(extent)) if at >= extent.len() => at = 0,
-                        Some(Piece::Log(extent)) => {
+                        Some(JsonPiece::Text(text)) => return Ok(Some((Bytes::from(text), (pieces, 0)))),
+                        Some(JsonPiece::Log(extent)) if at >= extent.len() => at = 0,
+                        Some(JsonPiece::Log(extent)) => {
                             let piece = {
-                                let _turn = office.reading.take(scope).await;
-                                office.store.log_piece(&extent, at).await?.ok_or(ContentError::Replaced)?
+                                let _turn = app.reading.take(scope).await;
+                                app.store.log_piece(&extent, at).await?.ok_or(ContentError::Replaced)?
                             };
                             let part = escaped(&piece, extent.len() - at)?;
-                            pieces.push_front(Piece::Log(extent));
+                            pieces.push_front(JsonPiece::Log(extent));
                             return Ok(Some((part, (pieces, at + piece.len() as u64))));
                         }
                     }
@@ -139,8 +143,8 @@ impl Content {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn whole(self, office: Arc<Office>, scope: Scope, most: usize) -> Result<String, ContentError> {
-        let mut parts = std::pin::pin!(self.parts(office, scope));
+    pub async fn whole(self, app: Arc<AppState>, scope: Scope, most: usize) -> Result<String, ContentError> {
+        let mut parts = std::pin::pin!(self.parts(app, scope));
         let mut whole = String::new();
         while let Some(part) = parts.next().await {
             let part = part?;

@@ -3,14 +3,14 @@
 use chrono_tz::Tz;
 
 use super::time;
-use crate::server::resource::{Kind, Narrowing, Resource};
-use crate::server::store::lists::{Term, Test, Value};
+use crate::server::resource::{FieldKind, Narrowing, Resource};
+use crate::server::store::lists::{FilterValue, Term, Test};
 
 #[cfg(test)]
 mod tests;
 
 /// Why a query is refused, for who asked.
-pub type Refused = String;
+pub type FilterRefusal = String;
 
 /// The words behind `__` that say how a field is compared. The original knows `search`, `regex` and `iregex` too, but
 /// only where its database does.
@@ -81,7 +81,7 @@ impl Pairs {
 ///
 /// # Errors
 /// What is wrong with the numbers.
-pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), Refused> {
+pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), FilterRefusal> {
     let limit = match pairs.last("limit").map(str::trim) {
         None => limit,
         Some(text) => text
@@ -101,7 +101,7 @@ pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), Refused>
 ///
 /// # Errors
 /// Which filter is refused, and why.
-pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, Refused> {
+pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, FilterRefusal> {
     let mut terms = Vec::new();
     let names = pairs.names();
     if names.len() > MAX_TERMS {
@@ -123,7 +123,7 @@ pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, R
     Ok(terms)
 }
 
-fn mismatched() -> Refused {
+fn mismatched() -> FilterRefusal {
     "Invalid resource lookup data provided (mismatched type).".to_owned()
 }
 
@@ -138,7 +138,7 @@ fn state(name: &str) -> Vec<Term> {
     let completed = || vec![null("enqueue_dts", false), null("start_dts", false), null("return_dts", false)];
     let ended = |success: bool| {
         let mut terms = completed();
-        terms.push(plain("return_success", Test::Compared("=", Value::Number(success.into()))));
+        terms.push(plain("return_success", Test::Compared("=", FilterValue::Number(success.into()))));
         terms
     };
     match name {
@@ -157,7 +157,7 @@ fn state(name: &str) -> Vec<Term> {
     }
 }
 
-fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Option<Term>, Refused> {
+fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Option<Term>, FilterRefusal> {
     let mut bits: Vec<&str> = name.split("__").collect();
     if resource.field(bits[0]).is_none() {
         return Ok(None);
@@ -182,7 +182,7 @@ fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Op
             }
             Narrowing::Exact | Narrowing::Any | Narrowing::Related => {}
         }
-        let (Kind::One(there), [_, ..]) = (kind, deeper) else {
+        let (FieldKind::One(there), [_, ..]) = (kind, deeper) else {
             let test = test(kind, lookup, values, zone)?;
             return Ok(Some(Term::Field { over, field: (*name).to_owned(), test }));
         };
@@ -196,7 +196,7 @@ fn static_name(name: &str) -> &'static str {
     ["project", "job_template", "job", "worker"].into_iter().find(|known| *known == name).unwrap_or("id")
 }
 
-fn test(kind: Kind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, Refused> {
+fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, FilterRefusal> {
     let Some(last) = values.last().copied() else { return Err(mismatched()) };
     let one = |text: &str| value(kind, text, zone).ok_or_else(mismatched);
     let several = || {
@@ -229,7 +229,7 @@ fn test(kind: Kind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, Ref
         "startswith" | "istartswith" => like("", "%")?,
         "endswith" | "iendswith" => like("%", "")?,
         "in" => Test::In(several()?),
-        "range" => match <[Value; 2]>::try_from(several()?) {
+        "range" => match <[FilterValue; 2]>::try_from(several()?) {
             Ok([from, to]) => Test::Between(from, to),
             Err(_) => return Err(mismatched()),
         },
@@ -246,16 +246,16 @@ fn test(kind: Kind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, Ref
     })
 }
 
-fn value(kind: Kind, text: &str, zone: Tz) -> Option<Value> {
+fn value(kind: FieldKind, text: &str, zone: Tz) -> Option<FilterValue> {
     match kind {
-        Kind::Text => Some(Value::Text(text.to_owned())),
-        Kind::Number | Kind::One(_) => text.parse().ok().map(Value::Number),
-        Kind::Truth => match text {
-            "true" | "True" | "1" => Some(Value::Number(1)),
-            "false" | "False" | "0" => Some(Value::Number(0)),
+        FieldKind::Text => Some(FilterValue::Text(text.to_owned())),
+        FieldKind::Number | FieldKind::One(_) => text.parse().ok().map(FilterValue::Number),
+        FieldKind::Truth => match text {
+            "true" | "True" | "1" => Some(FilterValue::Number(1)),
+            "false" | "False" | "0" => Some(FilterValue::Number(0)),
             _ => None,
         },
-        Kind::Time => time::read(text, zone).map(Value::Time),
+        FieldKind::Time => time::read(text, zone).map(FilterValue::Time),
     }
 }
 

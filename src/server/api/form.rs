@@ -3,9 +3,9 @@
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use super::time;
-use crate::server::model::Instant;
+use crate::server::model::Timestamp;
 use crate::server::resource::Resource;
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ pub struct Form {
 
 /// What is wrong with a body, in the original's three ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum BodyFault {
     /// It cannot be read at all, or has another type than it must have.
     Unreadable(String),
     /// A value is none of those that there are.
@@ -29,12 +29,12 @@ pub enum Wrong {
     Path(String),
 }
 
-impl From<Wrong> for Answer {
-    fn from(wrong: Wrong) -> Self {
+impl From<BodyFault> for ApiAnswer {
+    fn from(wrong: BodyFault) -> Self {
         match wrong {
-            Wrong::Unreadable(what) => Self::unreadable(&what),
-            Wrong::Value(what) => Self::bad(&what),
-            Wrong::Path(what) => Self::no_name(&what),
+            BodyFault::Unreadable(what) => Self::unreadable(&what),
+            BodyFault::Value(what) => Self::bad(&what),
+            BodyFault::Path(what) => Self::no_name(&what),
         }
     }
 }
@@ -44,16 +44,16 @@ impl Form {
     ///
     /// # Errors
     /// That it is not a JSON object.
-    pub fn read(body: &[u8], kind: Option<&str>, zone: Tz) -> Result<Self, Wrong> {
+    pub fn read(body: &[u8], kind: Option<&str>, zone: Tz) -> Result<Self, BodyFault> {
         if let Some(kind) =
             kind.and_then(|kind| kind.split(';').next()).filter(|kind| kind.trim() != "application/json")
         {
-            return Err(Wrong::Unreadable(format!("a body of {kind} is not understood; application/json is")));
+            return Err(BodyFault::Unreadable(format!("a body of {kind} is not understood; application/json is")));
         }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self { fields, zone }),
-            Ok(_) => Err(Wrong::Unreadable("the body is not a JSON object".to_owned())),
-            Err(e) => Err(Wrong::Unreadable(format!("the body is not JSON: {e}"))),
+            Ok(_) => Err(BodyFault::Unreadable("the body is not a JSON object".to_owned())),
+            Err(e) => Err(BodyFault::Unreadable(format!("the body is not JSON: {e}"))),
         }
     }
 
@@ -62,9 +62,9 @@ impl Form {
         &self,
         name: &str,
         what: &str,
-        wrong: impl Fn(String) -> Wrong,
+        wrong: impl Fn(String) -> BodyFault,
         read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<Option<T>>, Wrong> {
+    ) -> Result<Option<Option<T>>, BodyFault> {
         match self.fields.get(name) {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
@@ -76,32 +76,32 @@ impl Form {
     }
 
     /// A time.
-    pub fn time(&self, name: &str) -> Result<Option<Option<Instant>>, Wrong> {
+    pub fn time(&self, name: &str) -> Result<Option<Option<Timestamp>>, BodyFault> {
         let zone = self.zone;
-        self.field(name, "a time, like 2026-11-23T17:02:01+00:00", Wrong::Value, |value| {
+        self.field(name, "a time, like 2026-11-23T17:02:01+00:00", BodyFault::Value, |value| {
             time::read(value.as_str()?, zone)
         })
     }
 
     /// A truth.
-    pub fn truth(&self, name: &str) -> Result<Option<Option<bool>>, Wrong> {
-        self.field(name, "true or false", Wrong::Value, Value::as_bool)
+    pub fn truth(&self, name: &str) -> Result<Option<Option<bool>>, BodyFault> {
+        self.field(name, "true or false", BodyFault::Value, Value::as_bool)
     }
 
     /// A whole number, as number or digits.
-    pub fn number(&self, name: &str) -> Result<Option<Option<i64>>, Wrong> {
-        self.field(name, "a whole number", Wrong::Unreadable, |value| match value {
+    pub fn number(&self, name: &str) -> Result<Option<Option<i64>>, BodyFault> {
+        self.field(name, "a whole number", BodyFault::Unreadable, |value| match value {
             Value::String(text) => text.trim().parse().ok(),
             value => value.as_i64(),
         })
     }
 
     /// A number that is no less than 0.
-    pub fn count(&self, name: &str) -> Result<Option<Option<u32>>, Wrong> {
+    pub fn count(&self, name: &str) -> Result<Option<Option<u32>>, BodyFault> {
         match self.number(name)? {
             Some(Some(number)) => match u32::try_from(number) {
                 Ok(count) => Ok(Some(Some(count))),
-                Err(_) => Err(Wrong::Value(format!("{name} is not between 0 and {}", u32::MAX))),
+                Err(_) => Err(BodyFault::Value(format!("{name} is not between 0 and {}", u32::MAX))),
             },
             Some(None) => Ok(Some(None)),
             None => Ok(None),
@@ -109,8 +109,8 @@ impl Form {
     }
 
     /// Text.
-    pub fn text(&self, name: &str) -> Result<Option<Option<String>>, Wrong> {
-        self.field(name, "text", Wrong::Value, |value| value.as_str().map(str::to_owned))
+    pub fn text(&self, name: &str) -> Result<Option<Option<String>>, BodyFault> {
+        self.field(name, "text", BodyFault::Value, |value| value.as_str().map(str::to_owned))
     }
 
     /// A field as it is; nothing where it is null or missing.
@@ -119,27 +119,27 @@ impl Form {
     }
 
     /// The path of one of a resource: its id.
-    pub fn one(&self, name: &str, resource: Resource) -> Result<Option<Option<i64>>, Wrong> {
+    pub fn one(&self, name: &str, resource: Resource) -> Result<Option<Option<i64>>, BodyFault> {
         let what = format!("the path of a {}, like {}", resource.name(), resource.path(1));
-        self.field(name, &what, Wrong::Path, |value| id(value.as_str()?, resource))
+        self.field(name, &what, BodyFault::Path, |value| id(value.as_str()?, resource))
     }
 
     /// A path that must be there.
-    pub fn needed_one(&self, name: &str, resource: Resource) -> Result<i64, Wrong> {
-        self.one(name, resource)?.flatten().ok_or_else(|| Wrong::Path(format!("{name} is missing")))
+    pub fn needed_one(&self, name: &str, resource: Resource) -> Result<i64, BodyFault> {
+        self.one(name, resource)?.flatten().ok_or_else(|| BodyFault::Path(format!("{name} is missing")))
     }
 
     /// A field that must be there and not null.
-    pub fn needed<T>(name: &str, field: Option<Option<T>>) -> Result<T, Wrong> {
-        field.flatten().ok_or_else(|| Wrong::Value(format!("{name} is missing")))
+    pub fn needed<T>(name: &str, field: Option<Option<T>>) -> Result<T, BodyFault> {
+        field.flatten().ok_or_else(|| BodyFault::Value(format!("{name} is missing")))
     }
 
     /// A field that may be left out, but not be null.
-    pub fn not_null<T>(name: &str, field: Option<Option<T>>) -> Result<Option<T>, Wrong> {
+    pub fn not_null<T>(name: &str, field: Option<Option<T>>) -> Result<Option<T>, BodyFault> {
         match field {
             None => Ok(None),
             Some(Some(value)) => Ok(Some(value)),
-            Some(None) => Err(Wrong::Value(format!("{name} cannot be null"))),
+            Some(None) => Err(BodyFault::Value(format!("{name} cannot be null"))),
         }
     }
 }

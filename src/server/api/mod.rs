@@ -6,12 +6,12 @@
 
 pub mod answer;
 mod content;
-mod dress;
 mod filter;
 mod form;
 mod format;
 mod permission;
 mod read;
+mod render;
 mod shape;
 mod target;
 mod time;
@@ -28,33 +28,33 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
 
-use super::auth::{Claim, Identity, Signed};
+use super::auth::{ClaimedIdentity, Identity, Signed};
 use super::http;
 use super::instances;
 use super::life::Who;
 use super::model::Asker;
-use super::office::Office;
+use super::state::AppState;
 use super::store::StoreError;
 use super::store::lists::Scope;
 use crate::run::{Attempt, Instance};
 use crate::wire::instance::HEADER as INSTANCE;
 use crate::wire::resources::ATTEMPT;
-use answer::Answer;
-pub use content::Content;
-use dress::Manner;
+use answer::ApiAnswer;
+pub use content::ApiContent;
 use filter::Pairs;
-use target::Target;
+use render::RenderStyle;
+use target::ResourcePath;
 pub use turns::Turns;
 
 /// What is served.
-pub fn routes() -> Router<Arc<Office>> {
+pub fn routes() -> Router<Arc<AppState>> {
     let here = any(serve);
     Router::new().route("/api/v1", here.clone()).route("/api/v1/", here.clone()).route("/api/v1/{*path}", here)
 }
 
 /// A call, with everything that is known of it.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct ApiCall<'a> {
     /// Who asks.
     pub identity: &'a Identity,
     /// Which attempt a worker speaks of, if it says.
@@ -73,7 +73,7 @@ pub struct Call<'a> {
     pub kind: Option<&'a str>,
 }
 
-impl Call<'_> {
+impl ApiCall<'_> {
     /// What who asks may see.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -99,32 +99,32 @@ impl Call<'_> {
     }
 }
 
-async fn serve(State(office): State<Arc<Office>>, request: Request) -> Response {
+async fn serve(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut manner = Manner::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
+    let mut manner = RenderStyle::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
     let mut scope = Scope::All;
-    let answer = take(&office, &parts, body, &mut manner, &mut scope).await;
-    manner.dress(answer, &office, scope)
+    let answer = take(&app, &parts, body, &mut manner, &mut scope).await;
+    manner.dress(answer, &app, scope)
 }
 
-async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner, scope: &mut Scope) -> Answer {
+async fn take(app: &AppState, parts: &Parts, body: Body, manner: &mut RenderStyle, scope: &mut Scope) -> ApiAnswer {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-    let target = match Target::of(path, query) {
+    let target = match ResourcePath::of(path, query) {
         Ok(target) => target,
         Err(answer) => return answer,
     };
     if let Some(refusal) = target.refuses(parts.method.as_str()) {
         return refusal;
     }
-    if target == Target::Top {
+    if target == ResourcePath::Top {
         return read::top();
     }
-    let (identity, body) = match identify(office, parts, body).await {
+    let (identity, body) = match identify(app, parts, body).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
     manner.is_operator = matches!(identity, Identity::Operator);
-    let instance = match admit(office, &identity, parts).await {
+    let instance = match admit(app, &identity, parts).await {
         Ok(instance) => instance,
         Err(answer) => return answer,
     };
@@ -134,71 +134,71 @@ async fn take(office: &Office, parts: &Parts, body: Body, manner: &mut Manner, s
     };
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (instance, method) = (instance.as_ref(), parts.method.as_str());
-    let call = Call { identity: &identity, attempt, instance, method, path, query, body: &body, kind };
+    let call = ApiCall { identity: &identity, attempt, instance, method, path, query, body: &body, kind };
     *scope = call.scope();
-    answer_to(office, &target, &call).await
+    answer_to(app, &target, &call).await
 }
 
 /// Who asks, and what was sent. Strangers, and what is longer than we take, are refused unread.
-async fn identify(office: &Office, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), Answer> {
-    let claim = Claim::read(office, &parts.headers).await.map_err(|e| failed(&e))?;
-    let claim = claim.ok_or_else(Answer::unauthorised)?;
-    let most = office.settings.max_body;
-    let body = http::read_body(body, most).await.map_err(|unread| Answer::unread(unread, most))?;
+async fn identify(app: &AppState, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), ApiAnswer> {
+    let claim = ClaimedIdentity::read(app, &parts.headers).await.map_err(|e| failed(&e))?;
+    let claim = claim.ok_or_else(ApiAnswer::unauthorised)?;
+    let most = app.settings.max_body;
+    let body = http::read_body(body, most).await.map_err(|unread| ApiAnswer::unread(unread, most))?;
     let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
     let signed = Signed { method: parts.method.as_str(), path_and_query, body: &body };
-    let identity = claim.verify(signed).ok_or_else(Answer::unauthorised)?;
+    let identity = claim.verify(signed).ok_or_else(ApiAnswer::unauthorised)?;
     http::mark_known(&parts.extensions);
     Ok((identity, body))
 }
 
 /// Lets a worker in whose instance is the one at work, or that names none. Which instance that is.
-async fn admit(office: &Office, identity: &Identity, parts: &Parts) -> Result<Option<Instance>, Answer> {
+async fn admit(app: &AppState, identity: &Identity, parts: &Parts) -> Result<Option<Instance>, ApiAnswer> {
     let (Identity::Worker(worker), Some(value)) = (identity, parts.headers.get(INSTANCE)) else { return Ok(None) };
     let instance = value.to_str().ok().and_then(Instance::parse);
-    let instance = instance.ok_or_else(|| Answer::bad("an instance is 32 hexadecimal digits in lower case"))?;
-    let admitted = instances::admit(office, worker, &instance, http::address_of(&parts.extensions)).await;
+    let instance = instance.ok_or_else(|| ApiAnswer::bad("an instance is 32 hexadecimal digits in lower case"))?;
+    let admitted = instances::admit(app, worker, &instance, http::address_of(&parts.extensions)).await;
     match admitted.map_err(|e| failed(&e))? {
         Ok(()) => Ok(Some(instance)),
-        Err(refusal) => Err(Answer::occupied(&refusal)),
+        Err(refusal) => Err(ApiAnswer::occupied(&refusal)),
     }
 }
 
-fn attempt(parts: &Parts) -> Result<Option<Attempt>, Answer> {
+fn attempt(parts: &Parts) -> Result<Option<Attempt>, ApiAnswer> {
     let Some(value) = parts.headers.get(ATTEMPT) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
-    number.map(|number| Some(Attempt(number))).ok_or_else(|| Answer::bad("an attempt is a number"))
+    number.map(|number| Some(Attempt(number))).ok_or_else(|| ApiAnswer::bad("an attempt is a number"))
 }
 
 /// Answers a call of somebody who was verified, over whatever it came.
-pub async fn answer(office: &Office, call: &Call<'_>) -> Answer {
-    match Target::of(call.path, call.query) {
+pub async fn answer(app: &AppState, call: &ApiCall<'_>) -> ApiAnswer {
+    match ResourcePath::of(call.path, call.query) {
         Ok(target) => match target.refuses(call.method) {
             Some(refusal) => refusal,
-            None => answer_to(office, &target, call).await,
+            None => answer_to(app, &target, call).await,
         },
         Err(answer) => answer,
     }
 }
 
-async fn answer_to(office: &Office, target: &Target, call: &Call<'_>) -> Answer {
+async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> ApiAnswer {
     let answered = match (call.method, target) {
-        ("GET", target) => read::read(office, target, call).await,
-        ("POST", Target::List(resource)) => write::create(office, *resource, call).await,
-        ("PATCH" | "PUT", Target::Detail(resource, id)) => write::change(office, *resource, id, call).await,
-        _ => Ok(Answer::no_path()),
+        ("GET", target) => read::read(app, target, call).await,
+        ("POST", ResourcePath::List(resource)) => write::create(app, *resource, call).await,
+        ("PATCH" | "PUT", ResourcePath::Detail(resource, id)) => write::change(app, *resource, id, call).await,
+        _ => Ok(ApiAnswer::no_path()),
     };
     answered.unwrap_or_else(|e| match e {
-        StoreError::Conflict(what) => Answer::bad(&what),
+        StoreError::Conflict(what) => ApiAnswer::bad(&what),
         e => failed(&e),
     })
 }
 
-fn failed(error: &StoreError) -> Answer {
+fn failed(error: &StoreError) -> ApiAnswer {
     if error.is_outage() {
-        return Answer::unavailable(&error.to_string());
+        return ApiAnswer::unavailable(&error.to_string());
     }
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     tracing::error!(target: "job_runner.api", "{error}{cause}");
-    Answer::failed()
+    ApiAnswer::failed()
 }

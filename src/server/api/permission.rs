@@ -3,8 +3,8 @@
 //! In the original the secret of a worker is as good as a person's account: it makes jobs and changes the scripts of the
 //! worker's pools. A worker needs none of that, so [`WorkerWrites::Own`] confines it to the runs it executes.
 
-use super::Call;
-use super::answer::Answer;
+use super::ApiCall;
+use super::answer::ApiAnswer;
 use crate::server::auth::Identity;
 use crate::server::resource::Resource;
 use crate::server::settings::WorkerWrites;
@@ -13,13 +13,18 @@ use crate::server::settings::WorkerWrites;
 mod tests;
 
 /// Refuses what the caller may not write; `id` is the path's, absent where something is made.
-pub fn check_write(call: &Call<'_>, writes: WorkerWrites, resource: Resource, id: Option<i64>) -> Result<(), Answer> {
+pub fn check_write(
+    call: &ApiCall<'_>,
+    writes: WorkerWrites,
+    resource: Resource,
+    id: Option<i64>,
+) -> Result<(), ApiAnswer> {
     let Identity::Worker(worker) = call.identity else { return Ok(()) };
     if writes == WorkerWrites::Original || is_needed(call.method, resource, id == Some(worker.id.get())) {
         return Ok(());
     }
     let what = format!("a worker may not {} a {} (worker_writes = own)", call.method, resource.name());
-    Err(Answer::forbidden(&what))
+    Err(ApiAnswer::forbidden(&what))
 }
 
 /// Whether a worker needs this to execute runs. Whose run, log or kill request it is, the store compares.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::time;
 use crate::server::model::{
-    Group, GroupId, Instant, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Schedule, Template, Worker,
-    WorkerId,
+    GroupId, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Schedule, Template, Timestamp, UserGroup,
+    Worker, WorkerId,
 };
 use crate::server::resource::Resource;
 use crate::server::store::lists::ProjectLinks;
@@ -23,12 +23,12 @@ fn all(resource: Resource, ids: impl Iterator<Item = i64>) -> Vec<String> {
 }
 
 impl Shape {
-    fn time(self, at: Option<Instant>) -> Option<String> {
+    fn time(self, at: Option<Timestamp>) -> Option<String> {
         at.map(|at| time::shown(at, self.zone))
     }
 
     /// A group.
-    pub fn group(self, group: &Group) -> Value {
+    pub fn group(self, group: &UserGroup) -> Value {
         json!({"name": group.name, "resource_uri": Resource::Group.path(group.id.get())})
     }
 

@@ -1,6 +1,6 @@
 //! What a path names. Pure.
 
-use super::answer::Answer;
+use super::answer::ApiAnswer;
 use crate::server::resource::Resource;
 
 #[cfg(test)]
@@ -11,7 +11,7 @@ const ROOT: &str = "/api/v1/";
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum ResourcePath {
     /// The list of the resources.
     Top,
     /// The list of a resource.
@@ -24,27 +24,27 @@ pub enum Target {
     Detail(Resource, String),
 }
 
-impl Target {
+impl ResourcePath {
     /// Reads a path.
     ///
     /// # Errors
     /// What to answer where it names nothing.
-    pub fn of(path: &str, query: &str) -> Result<Self, Answer> {
+    pub fn of(path: &str, query: &str) -> Result<Self, ApiAnswer> {
         if let Some(target) = named(path) {
             return Ok(target);
         }
         let whole = format!("{path}/");
         if named(&whole).is_none() {
-            return Err(Answer::no_path());
+            return Err(ApiAnswer::no_path());
         }
         // A signature covers the path, so that whoever follows this has to sign anew.
         let mark = if query.is_empty() { "" } else { "?" };
-        Err(Answer::elsewhere(format!("{whole}{mark}{query}")))
+        Err(ApiAnswer::elsewhere(format!("{whole}{mark}{query}")))
     }
 
     /// What to answer to a method that is not for this, or asks what is; `None` if it is.
     #[must_use]
-    pub fn refuses(&self, method: &str) -> Option<Answer> {
+    pub fn refuses(&self, method: &str) -> Option<ApiAnswer> {
         let allowed = match self {
             Self::Top => return None,
             Self::Schema(_) | Self::Set(..) => &["GET"],
@@ -52,28 +52,28 @@ impl Target {
             Self::Detail(resource, _) => resource.detail_methods(),
         };
         match method {
-            "OPTIONS" => Some(Answer::options(allowed)),
-            method => (!allowed.contains(&method)).then(|| Answer::not_allowed(allowed)),
+            "OPTIONS" => Some(ApiAnswer::options(allowed)),
+            method => (!allowed.contains(&method)).then(|| ApiAnswer::not_allowed(allowed)),
         }
     }
 }
 
-fn named(path: &str) -> Option<Target> {
+fn named(path: &str) -> Option<ResourcePath> {
     let inner = path.strip_prefix(ROOT)?;
     if inner.is_empty() {
-        return Some(Target::Top);
+        return Some(ResourcePath::Top);
     }
     let inner = inner.strip_suffix('/')?;
     let (name, rest) = inner.split_once('/').map_or((inner, None), |(name, rest)| (name, Some(rest)));
     let resource = Resource::named(name)?;
     match rest {
-        None => Some(Target::List(resource)),
-        Some("schema") => Some(Target::Schema(resource)),
+        None => Some(ResourcePath::List(resource)),
+        Some("schema") => Some(ResourcePath::Schema(resource)),
         Some(rest) => match rest.strip_prefix("set/") {
             Some(ids) if is_word(ids, "/;-") => {
-                Some(Target::Set(resource, ids.split(';').map(str::to_owned).collect()))
+                Some(ResourcePath::Set(resource, ids.split(';').map(str::to_owned).collect()))
             }
-            _ if is_word(rest, "/-") => Some(Target::Detail(resource, rest.to_owned())),
+            _ if is_word(rest, "/-") => Some(ResourcePath::Detail(resource, rest.to_owned())),
             _ => None,
         },
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use crate::server::model::Instant;
+use crate::server::model::Timestamp;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// The text of a time: naive, with microseconds where there are some.
 #[must_use]
-pub fn shown(at: Instant, zone: Tz) -> String {
+pub fn shown(at: Timestamp, zone: Tz) -> String {
     let local = at.with_timezone(&zone).naive_local();
     let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
     local.format(format).to_string()
@@ -21,7 +21,7 @@ pub fn shown(at: Instant, zone: Tz) -> String {
 
 /// Reads a time, with an offset or naive, with `T` or a space, or a date alone.
 #[must_use]
-pub fn read(text: &str, zone: Tz) -> Option<Instant> {
+pub fn read(text: &str, zone: Tz) -> Option<Timestamp> {
     let text = text.trim().replacen(' ', "T", 1);
     if let Ok(exact) = DateTime::parse_from_rfc3339(&text) {
         return YEARS.contains(&exact.year()).then(|| whole(exact.to_utc())).flatten();
@@ -42,6 +42,6 @@ pub fn read(text: &str, zone: Tz) -> Option<Instant> {
 }
 
 /// What is kept of it: microseconds.
-fn whole(at: DateTime<Utc>) -> Option<Instant> {
+fn whole(at: DateTime<Utc>) -> Option<Timestamp> {
     DateTime::from_timestamp_micros(at.timestamp_micros())
 }

@@ -7,7 +7,7 @@ use crate::run::{Attempt, RunId};
 use crate::server::model::Retry;
 use crate::server::model::sample::{self, job};
 
-fn now() -> Instant {
+fn now() -> Timestamp {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
 }
 

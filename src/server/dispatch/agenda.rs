@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::run::{ApiKey, KillId, RunId};
+use crate::server::changes::{Change, ChangeNotice};
 use crate::server::model::JobId;
-use crate::server::news::{Heard, Item};
 
 #[cfg(test)]
 mod tests;
@@ -44,46 +44,46 @@ pub(super) struct Agenda {
 
 impl Agenda {
     /// Takes note of news; `false` if there will be no more.
-    pub fn note(&mut self, heard: Heard) -> bool {
+    pub fn note(&mut self, heard: ChangeNotice) -> bool {
         match heard {
-            Heard::Item(item) => self.note_item(item),
-            Heard::Missed => self.everything = true,
-            Heard::Closed => return false,
+            ChangeNotice::Item(item) => self.note_item(item),
+            ChangeNotice::Missed => self.everything = true,
+            ChangeNotice::Closed => return false,
         }
         true
     }
 
-    fn note_item(&mut self, item: Item) {
+    fn note_item(&mut self, item: Change) {
         match item {
-            Item::RunScheduled(run) => {
+            Change::RunScheduled(run) => {
                 self.runs.insert(run);
             }
-            Item::RunEnqueued(run) => {
+            Change::RunEnqueued(run) => {
                 self.runs.insert(run);
                 self.claimed.insert(run);
             }
-            Item::RunStarted(run) => {
+            Change::RunStarted(run) => {
                 self.started.insert(run);
             }
-            Item::RunGivenBack(run) | Item::RunReturned(run) => {
+            Change::RunGivenBack(run) | Change::RunReturned(run) => {
                 self.seats = true;
                 self.runs.insert(run);
                 self.ended.insert(run);
             }
-            Item::KillAsked(kill) => {
+            Change::KillRequested(kill) => {
                 self.asked.insert(kill);
             }
-            Item::KillEnqueued(kill) | Item::KillExecuted(kill) => {
+            Change::KillTaken(kill) | Change::KillExecuted(kill) => {
                 self.taken.insert(kill);
             }
-            Item::JobChanged(job) => {
+            Change::JobChanged(job) => {
                 self.jobs.insert(job);
                 self.changed.insert(job);
             }
-            Item::WorkerChanged(_) => self.roster = true,
+            Change::WorkerChanged(_) => self.roster = true,
             // What was taken away took runs with it.
-            Item::ThingsChanged => (self.roster, self.plans) = (true, true),
-            Item::RunWaits(_) | Item::RunLog(..) => {}
+            Change::CatalogueChanged => (self.roster, self.plans) = (true, true),
+            Change::RunWaits(_) | Change::RunLog(..) => {}
         }
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 /// The runs under way.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct RunLimits {
     started: BTreeMap<RunId, UnderWay>,
     ends: Timers<RunId>,
 }
@@ -33,21 +33,21 @@ struct UnderWay {
 
 /// How it was found out that a run is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum LimitOrigin {
     /// Its start was told just now.
     ByNews,
     /// In the store, at this time of the wall clock.
-    InStore(model::Instant),
+    InStore(model::Timestamp),
 }
 
-impl Limits {
+impl RunLimits {
     /// Nothing yet.
     pub fn new() -> Self {
         Self { started: BTreeMap::new(), ends: Timers::new() }
     }
 
     /// Takes over what is known of a run. Since when it goes on stays as it was found out first; its limit may change.
-    pub fn note(&mut self, run: &StartedRun, found: Found, now: Instant) {
+    pub fn note(&mut self, run: &StartedRun, found: LimitOrigin, now: Instant) {
         let known = self.started.get(&run.run).filter(|known| known.attempt == run.attempt);
         let since = known.map_or_else(|| since(run, found, now), |known| known.since);
         self.started.insert(run.run, UnderWay { job: run.job, attempt: run.attempt, since });
@@ -93,10 +93,10 @@ impl Limits {
 
 /// Since when a run goes on. A wall clock that was set back since then makes it younger than it is, never older; one that
 /// was set forward while no server was there makes it older: nobody can know better.
-fn since(run: &StartedRun, found: Found, now: Instant) -> Instant {
+fn since(run: &StartedRun, found: LimitOrigin, now: Instant) -> Instant {
     let taken = match (found, run.heard) {
-        (Found::InStore(wall), Some(heard)) => (wall - heard).to_std().unwrap_or(Duration::ZERO),
-        (Found::ByNews, _) | (Found::InStore(_), None) => Duration::ZERO,
+        (LimitOrigin::InStore(wall), Some(heard)) => (wall - heard).to_std().unwrap_or(Duration::ZERO),
+        (LimitOrigin::ByNews, _) | (LimitOrigin::InStore(_), None) => Duration::ZERO,
     };
     // The clock began when the machine did: whatever is older than that has taken too long anyway.
     let most = run.limit.map_or(taken, |limit| taken.min(limit));

@@ -11,9 +11,9 @@ mod agenda;
 mod histories;
 mod limits;
 mod offers;
-mod roster;
 mod timers;
-mod wall;
+mod wall_clock;
+mod worker_table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,20 +24,20 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::duty::Unready;
+use super::changes::{Change, Subscription};
 use super::model::{self, JobId, PoolId, WorkerId};
-use super::news::{Item, Listener};
-use super::office::Office;
-use super::schedule::enqueue::Reason;
-use super::store::{Look, Offer, Started, Store, StoreError};
-use super::waiting::Waits;
+use super::schedule::enqueue::WaitReason;
+use super::state::AppState;
+use super::store::{JobEvaluation, Offer, Started, Store, StoreError};
+use super::waiting::WaitReasons;
+use super::worker_state::Unready;
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
 use agenda::Agenda;
-use limits::{Found, Limits};
+use limits::{LimitOrigin, RunLimits};
 use offers::Offers;
-use roster::{Choice, Roster};
 use timers::Timers;
-pub use wall::Wall;
+pub use wall_clock::WallClockTimer;
+use worker_table::{WorkerChoice, WorkerTable};
 
 /// How many jobs are looked at before news is heard again.
 const LOOKS: usize = 100;
@@ -51,8 +51,8 @@ const SHARES: u32 = 20;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Works until it is stopped.
-pub async fn work(office: Arc<Office>, wall: Wall, stop: CancellationToken) {
-    let mut dispatcher = Dispatcher::new(office, Utc::now, Instant::now());
+pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationToken) {
+    let mut dispatcher = Dispatcher::new(app, Utc::now, Instant::now());
     tokio::select! {
         () = stop.cancelled() => {}
         () = dispatcher.work(&wall) => {}
@@ -60,13 +60,13 @@ pub async fn work(office: Arc<Office>, wall: Wall, stop: CancellationToken) {
 }
 
 struct Dispatcher {
-    office: Arc<Office>,
+    app: Arc<AppState>,
     /// The clock on the wall.
-    clock: fn() -> model::Instant,
-    news: Listener,
+    clock: fn() -> model::Timestamp,
+    news: Subscription,
     arrivals: broadcast::Receiver<ApiKey>,
     agenda: Agenda,
-    roster: Roster,
+    roster: WorkerTable,
     offers: Offers,
     /// When runs that nobody has claimed are announced again.
     repeats: Timers<RunId>,
@@ -75,39 +75,39 @@ struct Dispatcher {
     /// When workers that have not heard what is asked of them are told again.
     attends: Timers<(WorkerId, RequestId)>,
     /// When runs have taken too long.
-    limits: Limits,
+    limits: RunLimits,
     next_ping: Instant,
     /// Which share of the workers was pinged last.
     share: u32,
     /// Up to when due runs were looked at.
-    seen: model::Instant,
+    seen: model::Timestamp,
     /// When the next run is due.
-    next_due: Option<model::Instant>,
+    next_due: Option<model::Timestamp>,
 }
 
 impl Dispatcher {
-    fn new(office: Arc<Office>, clock: fn() -> model::Instant, now: Instant) -> Self {
-        let patience = office.settings.patience();
+    fn new(app: Arc<AppState>, clock: fn() -> model::Timestamp, now: Instant) -> Self {
+        let patience = app.settings.patience();
         Self {
-            news: office.news().listen(),
-            arrivals: office.orders.arrivals(),
+            news: app.changes().subscribe(),
+            arrivals: app.orders.arrivals(),
             agenda: Agenda { everything: true, ..Agenda::default() },
-            roster: Roster::new(patience),
+            roster: WorkerTable::new(patience),
             offers: Offers::default(),
             repeats: Timers::new(),
             kills: Timers::new(),
             attends: Timers::new(),
-            limits: Limits::new(),
+            limits: RunLimits::new(),
             next_ping: now,
             share: 0,
             seen: clock(),
             clock,
             next_due: None,
-            office,
+            app,
         }
     }
 
-    async fn work(&mut self, wall: &Wall) {
+    async fn work(&mut self, wall: &WallClockTimer) {
         loop {
             self.await_store().await;
             match self.pass(Instant::now()).await {
@@ -123,7 +123,7 @@ impl Dispatcher {
                         tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
                     }
                     self.agenda.everything = true;
-                    self.office.store.doubt();
+                    self.app.store.doubt();
                     // Whatever happens meanwhile: what fails at once would fail thousands of times a second.
                     sleep(AGAIN).await;
                     continue;
@@ -138,15 +138,15 @@ impl Dispatcher {
     /// While nothing can be recorded, nothing is announced. Workers' answers could not be recorded either: everybody has
     /// as long to answer as after our own start.
     async fn await_store(&mut self) {
-        if self.office.store.outage().is_some() {
-            self.office.store.writable().await;
+        if self.app.store.outage().is_some() {
+            self.app.store.writable().await;
             self.roster.hear_everybody(Instant::now());
             self.agenda.everything = true;
         }
     }
 
     /// Waits for something to do; `false` if there will be nothing more.
-    async fn wait(&mut self, wall: &Wall) -> bool {
+    async fn wait(&mut self, wall: &WallClockTimer) -> bool {
         let next = self.next_timer().into_iter().fold(self.next_ping, Instant::min);
         tokio::select! {
             heard = self.news.next() => if !self.agenda.note(heard) { return false },
@@ -156,7 +156,7 @@ impl Dispatcher {
                 Err(broadcast::error::RecvError::Closed) => return false,
             },
             () = sleep_until(next) => {}
-            rung = wall.rings(self.next_due, (self.clock)()) => if let Err(e) = rung {
+            rung = wall.wait_until(self.next_due, (self.clock)()) => if let Err(e) = rung {
                 tracing::error!(target: "job_runner.dispatch", "the clock does not ring: {e}");
                 sleep_until(next).await;
             },
@@ -176,7 +176,7 @@ impl Dispatcher {
     fn store(&self) -> Result<&Store, StoreError> {
         #[cfg(test)]
         histories::pass_question()?;
-        Ok(&self.office.store)
+        Ok(&self.app.store)
     }
 
     /// Hears what else there is, so that one pass does for all of it.
@@ -215,7 +215,7 @@ impl Dispatcher {
         self.attend(now);
         self.limit(now).await?;
         self.ping(now);
-        let looked = self.look(now).await?;
+        let looked = self.evaluate(now).await?;
         if !looked {
             self.greet();
         }
@@ -224,7 +224,7 @@ impl Dispatcher {
     }
 
     async fn muster(&mut self, now: Instant) -> Result<(), StoreError> {
-        let muster = self.store()?.muster().await?;
+        let muster = self.store()?.worker_snapshot().await?;
         let mut attends = Timers::new();
         for worker in &muster.workers {
             if let Some(asked) = worker.open_request().filter(|asked| asked.heard.is_none()) {
@@ -242,7 +242,7 @@ impl Dispatcher {
 
     /// What is to be looked at where nobody has told what has changed.
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
-        let (zone, wall) = (self.office.settings.time_zone, (self.clock)());
+        let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
         if self.agenda.everything {
             self.agenda.due |= self.roster.hear_of_claims(&self.store()?.claims(None).await?, now);
         }
@@ -256,7 +256,7 @@ impl Dispatcher {
         }
         if self.agenda.everything {
             self.agenda.asked.extend(self.store()?.open_kills(None).await?);
-            let runs = self.note_started(Started::All, Found::InStore(wall), now).await?;
+            let runs = self.note_started(Started::All, LimitOrigin::InStore(wall), now).await?;
             self.limits.keep(&runs);
             self.agenda.everything = false;
         }
@@ -265,8 +265,8 @@ impl Dispatcher {
 
     async fn lose_the_silent(&mut self, now: Instant) -> Result<(), StoreError> {
         while let Some(worker) = self.roster.falls_silent(now) {
-            let max_losses = self.office.settings.max_losses;
-            let lost = self.store()?.lose(worker, max_losses, (self.clock)()).await?;
+            let max_losses = self.app.settings.max_losses;
+            let lost = self.store()?.mark_lost(worker, max_losses, (self.clock)()).await?;
             self.roster.fell_silent(worker);
             // What waits for it waits for another reason now.
             self.agenda.due = true;
@@ -280,8 +280,8 @@ impl Dispatcher {
 
     /// Everybody may see who is silent: those who look at a worker are told when that has changed.
     fn show_the_silent(&self) {
-        for worker in self.office.presence.update(&self.roster.crew().silent) {
-            self.office.news().tell(Item::WorkerChanged(worker));
+        for worker in self.app.presence.update(&self.roster.availability().silent) {
+            self.app.changes().publish(Change::WorkerChanged(worker));
         }
     }
 
@@ -334,8 +334,8 @@ impl Dispatcher {
         }
         while let Some(kill) = self.agenda.asked.first().copied() {
             if let Some(key) = self.store()?.kill_target(kill).await? {
-                self.office.orders.give(key, Order::Kill(kill));
-                self.kills.set(kill, now + self.office.settings.announce_interval);
+                self.app.orders.give(key, Order::Kill(kill));
+                self.kills.set(kill, now + self.app.settings.announce_interval);
             }
             self.agenda.asked.remove(&kill);
         }
@@ -347,25 +347,25 @@ impl Dispatcher {
         while let Some((worker, request)) = self.attends.due(now) {
             self.attends.cancel((worker, request));
             if let Some(key) = self.roster.key(worker) {
-                self.office.orders.give(key.clone(), Order::Attend);
-                self.attends.set((worker, request), now + self.office.settings.announce_interval);
+                self.app.orders.give(key.clone(), Order::Attend);
+                self.attends.set((worker, request), now + self.app.settings.announce_interval);
             }
         }
     }
 
     async fn limit(&mut self, now: Instant) -> Result<(), StoreError> {
         while let Some(run) = self.agenda.started.first().copied() {
-            self.note_started(Started::Run(run), Found::ByNews, now).await?;
+            self.note_started(Started::Run(run), LimitOrigin::ByNews, now).await?;
             self.agenda.started.remove(&run);
         }
         while let Some(job) = self.agenda.changed.first().copied() {
             if self.limits.has_job(job) {
-                self.note_started(Started::OfJob(job), Found::InStore((self.clock)()), now).await?;
+                self.note_started(Started::OfJob(job), LimitOrigin::InStore((self.clock)()), now).await?;
             }
             self.agenda.changed.remove(&job);
         }
         while let Some(run) = self.limits.due(now) {
-            if let Some(kill) = self.store()?.time_out(run, (self.clock)()).await? {
+            if let Some(kill) = self.store()?.record_timeout(run, (self.clock)()).await? {
                 tracing::warn!(target: "job_runner.dispatch", "run {run} takes too long; kill request {kill}");
             }
             self.limits.timed_out(run);
@@ -377,7 +377,7 @@ impl Dispatcher {
     async fn note_started(
         &mut self,
         which: Started,
-        found: Found,
+        found: LimitOrigin,
         now: Instant,
     ) -> Result<BTreeSet<RunId>, StoreError> {
         let runs = self.store()?.started_runs(which).await?;
@@ -389,10 +389,10 @@ impl Dispatcher {
 
     fn ping(&mut self, now: Instant) {
         if self.next_ping <= now {
-            self.next_ping = now + self.office.settings.ping_interval / SHARES;
+            self.next_ping = now + self.app.settings.ping_interval / SHARES;
             self.share = (self.share + 1) % SHARES;
             let share = self.roster.share(self.share, SHARES);
-            share.for_each(|key| self.office.orders.give(key.clone(), Order::Ping));
+            share.for_each(|key| self.app.orders.give(key.clone(), Order::Ping));
         }
     }
 
@@ -400,22 +400,22 @@ impl Dispatcher {
     fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.roster.of_key(&key) else { continue };
-            self.office.orders.give(key.clone(), Order::Ping);
+            self.app.orders.give(key.clone(), Order::Ping);
             if self.attends.keys().any(|(asked, _)| asked == worker) {
-                self.office.orders.give(key.clone(), Order::Attend);
+                self.app.orders.give(key.clone(), Order::Attend);
             }
             for run in self.offers.of_worker(worker) {
-                self.office.orders.give(key.clone(), Order::Enqueue(run));
+                self.app.orders.give(key.clone(), Order::Enqueue(run));
             }
         }
     }
 
     /// Looks at some of the jobs; `true` if others are left.
-    async fn look(&mut self, now: Instant) -> Result<bool, StoreError> {
+    async fn evaluate(&mut self, now: Instant) -> Result<bool, StoreError> {
         if self.agenda.jobs.is_empty() && !self.agenda.seats && !self.offers.has_freed() {
             return Ok(false);
         }
-        let busy = self.store()?.busy().await?;
+        let busy = self.store()?.slots_taken().await?;
         let mut seated = BTreeSet::new();
         for _ in 0..LOOKS {
             if self.agenda.jobs.is_empty() {
@@ -436,7 +436,7 @@ impl Dispatcher {
             return;
         }
         for pool in self.offers.waiting_pools() {
-            let free = self.roster.free_seats(pool, load(busy, &self.offers));
+            let free = self.roster.free_slots(pool, load(busy, &self.offers));
             for (run, job) in self.offers.longest_waiting(pool, free) {
                 if seated.insert(run) {
                     self.agenda.jobs.insert(job);
@@ -447,10 +447,10 @@ impl Dispatcher {
     }
 
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
-        let zone = self.office.settings.time_zone;
-        let look = self.store()?.look(job, self.roster.crew(), zone, (self.clock)()).await?;
+        let zone = self.app.settings.time_zone;
+        let look = self.store()?.evaluate_job(job, self.roster.availability(), zone, (self.clock)()).await?;
         let (pool, offers, waits) =
-            look.map_or_else(Default::default, |Look { pool, offers, waits }| (Some(pool), offers, waits));
+            look.map_or_else(Default::default, |JobEvaluation { pool, offers, waits }| (Some(pool), offers, waits));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
         for over in self.offers.only(job, &offered) {
             self.repeats.cancel(over);
@@ -466,8 +466,8 @@ impl Dispatcher {
                 }
             }
         }
-        for run in self.office.waiting.update(job, waiting) {
-            self.office.news().tell(Item::RunWaits(run));
+        for run in self.app.waiting.update(job, waiting) {
+            self.app.changes().publish(Change::RunWaits(run));
         }
         Ok(())
     }
@@ -480,7 +480,7 @@ impl Dispatcher {
         to: Option<WorkerId>,
         busy: &BTreeMap<WorkerId, u32>,
         now: Instant,
-    ) -> Result<Option<Reason>, StoreError> {
+    ) -> Result<Option<WaitReason>, StoreError> {
         let is_told = |worker| to == Some(worker) || self.roster.may_still_claim(pool, worker);
         let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
         // Whoever was told and takes no runs any more says nothing to it.
@@ -488,7 +488,7 @@ impl Dispatcher {
             return Ok(self.why_unclaimed(run, to, worker));
         }
         let choice = match to {
-            Some(worker) => Choice::Tell(worker),
+            Some(worker) => WorkerChoice::Tell(worker),
             // What is told again competes for what is really free: others' slots that are kept do not count.
             None if self.offers.is_repeated(run.id) => {
                 self.roster.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
@@ -496,54 +496,54 @@ impl Dispatcher {
             None => self.roster.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
         };
         Ok(match choice {
-            Choice::Tell(worker) => {
+            WorkerChoice::Tell(worker) => {
                 self.tell(run.id, run.job, worker, now);
                 let is_late = told.is_some() && !is_fresh;
-                self.why_unclaimed(run, to, worker).or(is_late.then_some(Reason::Unclaimed))
+                self.why_unclaimed(run, to, worker).or(is_late.then_some(WaitReason::Unclaimed))
             }
-            Choice::TellSilent(worker) => {
-                self.store()?.waits(run, &Reason::NobodyAnswers, (self.clock)()).await?;
+            WorkerChoice::TellSilent(worker) => {
+                self.store()?.record_waiting(run, &WaitReason::NobodyAnswers, (self.clock)()).await?;
                 self.tell(run.id, run.job, worker, now);
-                Some(Reason::NobodyAnswers)
+                Some(WaitReason::NobodyAnswers)
             }
-            Choice::TellHolding(worker) => {
+            WorkerChoice::TellHolding(worker) => {
                 self.tell(run.id, run.job, worker, now);
-                Some(Reason::NobodyTakes)
+                Some(WaitReason::NobodyTakes)
             }
-            Choice::NoSeat => {
+            WorkerChoice::NoSeat => {
                 if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
-                    self.store()?.waits(run, &Reason::NoSeat, (self.clock)()).await?;
+                    self.store()?.record_waiting(run, &WaitReason::NoSeat, (self.clock)()).await?;
                 }
-                Some(Reason::NoSeat)
+                Some(WaitReason::NoSeat)
             }
-            Choice::Nobody => {
-                self.store()?.waits(run, &Reason::NoWorker, (self.clock)()).await?;
-                Some(Reason::NoWorker)
+            WorkerChoice::Nobody => {
+                self.store()?.record_waiting(run, &WaitReason::NoWorker, (self.clock)()).await?;
+                Some(WaitReason::NoWorker)
             }
         })
     }
 
     /// Why a run may not be claimed that a worker was told of, if that is to be expected.
-    fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<Reason> {
+    fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<WaitReason> {
         match (self.roster.unready(told), to) {
-            (Some(Unready::Held(_)), Some(pinned)) => Some(Reason::WorkerHolds(pinned)),
-            (Some(Unready::Held(_)), None) => Some(Reason::NobodyTakes),
-            (Some(Unready::Silent), None) => Some(Reason::NobodyAnswers),
-            (Some(Unready::NeverAnswered), _) => Some(Reason::Unclaimed),
+            (Some(Unready::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),
+            (Some(Unready::Held(_)), None) => Some(WaitReason::NobodyTakes),
+            (Some(Unready::Silent), None) => Some(WaitReason::NobodyAnswers),
+            (Some(Unready::NeverAnswered), _) => Some(WaitReason::Unclaimed),
             // Once it is late it is, until somebody claims it; who answers for the first time is not late yet.
             _ => {
-                let before = self.office.waiting.of(run.job, run.id)?;
+                let before = self.app.waiting.of(run.job, run.id)?;
                 let was_late = !before.unready.iter().any(|(_, why)| *why == Unready::NeverAnswered);
-                (before.reason == Reason::Unclaimed && was_late).then_some(Reason::Unclaimed)
+                (before.reason == WaitReason::Unclaimed && was_late).then_some(WaitReason::Unclaimed)
             }
         }
     }
 
     /// Writes down what workers lack: it is gone when somebody asks later why a run came late.
-    async fn record_holding(&self, run: &model::Run, waits: &Waits) -> Result<(), StoreError> {
-        let is_told = self.office.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
-        if !is_told && matches!(waits.reason, Reason::NobodyTakes | Reason::WorkerHolds(_)) {
-            self.store()?.waits(run, waits, (self.clock)()).await?;
+    async fn record_holding(&self, run: &model::Run, waits: &WaitReasons) -> Result<(), StoreError> {
+        let is_told = self.app.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
+        if !is_told && matches!(waits.reason, WaitReason::NobodyTakes | WaitReason::WorkerHolds(_)) {
+            self.store()?.record_waiting(run, waits, (self.clock)()).await?;
         }
         Ok(())
     }
@@ -551,9 +551,9 @@ impl Dispatcher {
     fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {
         let Some(key) = self.roster.key(worker) else { return };
         tracing::debug!(target: "job_runner.dispatch", "run {run} is announced to {key}");
-        self.office.orders.give(key.clone(), Order::Enqueue(run));
+        self.app.orders.give(key.clone(), Order::Enqueue(run));
         self.offers.tell(run, job, worker);
-        self.repeats.set(run, now + self.office.settings.announce_interval);
+        self.repeats.set(run, now + self.app.settings.announce_interval);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::run::RunId;
-use crate::server::model::{Instant, JobId, PoolId, WorkerId};
+use crate::server::model::{JobId, PoolId, Timestamp, WorkerId};
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ pub(super) struct Offers {
     of_job: HashMap<JobId, BTreeSet<RunId>>,
     of_worker: HashMap<WorkerId, BTreeSet<RunId>>,
     promised: HashMap<WorkerId, BTreeSet<RunId>>,
-    waiting: BTreeMap<PoolId, BTreeSet<(Instant, RunId)>>,
+    waiting: BTreeMap<PoolId, BTreeSet<(Timestamp, RunId)>>,
     /// Whether a slot was kept for a run that does not keep it any more.
     freed: bool,
 }
@@ -38,7 +38,7 @@ enum Stands {
     /// A worker was told.
     Told(WorkerId),
     /// It waits until a pool has a free slot; since it is due.
-    Waits(PoolId, Instant),
+    Waits(PoolId, Timestamp),
 }
 
 impl Offers {
@@ -111,7 +111,7 @@ impl Offers {
     }
 
     /// A run waits until a pool has a free slot; `true` if it did not already.
-    pub fn wait_for_slot(&mut self, pool: PoolId, due: Instant, run: RunId, job: JobId) -> bool {
+    pub fn wait_for_slot(&mut self, pool: PoolId, due: Timestamp, run: RunId, job: JobId) -> bool {
         let stands = Stands::Waits(pool, due);
         let before = self.forget(run);
         let waited = before.as_ref().is_some_and(|open| open.stands == stands);

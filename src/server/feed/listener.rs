@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_util::sync::CancellationToken;
 
-use super::listeners::{Language, Letterbox, Place};
-use super::upgrade::Refusal;
-use crate::server::office::{Office, Reader};
+use super::listeners::{Language, Letterbox, ListenerSlot};
+use super::upgrade::UpgradeRefusal;
+use crate::server::state::{AppState, Reader};
 
 /// The longest message of a listener, in bytes; none is expected.
 const MAX_MESSAGE: usize = 4096;
@@ -60,25 +60,25 @@ impl End {
 }
 
 /// Makes a WebSocket of a request that was found good, if there is a place. One for a reader ends when it may read no more.
-pub async fn welcome(office: &Arc<Office>, request: Request, language: Language, reader: Option<Reader>) -> Response {
-    let Some(place) = office.feed.listeners.join(language) else { return Refusal::Full.answer() };
+pub async fn welcome(app: &Arc<AppState>, request: Request, language: Language, reader: Option<Reader>) -> Response {
+    let Some(place) = app.feed.listeners.join(language) else { return UpgradeRefusal::Full.answer() };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE),
         Err(rejection) => return rejection.into_response(),
     };
-    let office = Arc::clone(office);
-    let tasks = office.feed.listeners.tasks.clone();
+    let app = Arc::clone(app);
+    let tasks = app.feed.listeners.tasks.clone();
     upgrade
         .read_buffer_size(READ)
         .write_buffer_size(WRITE)
-        .on_upgrade(move |socket| tasks.track_future(talk(socket, place, office, reader)))
+        .on_upgrade(move |socket| tasks.track_future(talk(socket, place, app, reader)))
 }
 
-async fn talk(mut socket: WebSocket, place: Place, office: Arc<Office>, reader: Option<Reader>) {
-    let (every, stop) = (office.settings.listener_ping, office.stop.clone());
+async fn talk(mut socket: WebSocket, place: ListenerSlot, app: Arc<AppState>, reader: Option<Reader>) {
+    let (every, stop) = (app.settings.listener_ping, app.stop.clone());
     let shut_out = async {
         match &reader {
-            Some(reader) => office.until_shut_out(reader).await,
+            Some(reader) => app.until_shut_out(reader).await,
             None => std::future::pending().await,
         }
     };

@@ -8,8 +8,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::queue::{Next, Queue};
-use crate::wire::feed::Told;
+use super::queue::{Queue, QueueItem};
+use crate::wire::feed::FeedMessage;
 
 /// What a listener understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Letterbox {
 
 /// A listener's place; empty again when it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ListenerSlot {
     listeners: Listeners,
     number: u64,
     /// What waits for it.
@@ -69,7 +69,7 @@ impl Listeners {
     }
 
     /// A place, if there is one. What is told from now on waits there.
-    pub fn join(&self, language: Language) -> Option<Place> {
+    pub fn join(&self, language: Language) -> Option<ListenerSlot> {
         let places = match language {
             Language::Ours => &self.ours,
             Language::Original => &self.original,
@@ -83,12 +83,12 @@ impl Listeners {
             given_up: CancellationToken::new(),
         });
         if language == Language::Ours {
-            letterbox.put(register.seq, Told::resync(register.seq).text().into());
+            letterbox.put(register.seq, FeedMessage::resync(register.seq).text().into());
         }
         register.joined += 1;
         let number = register.joined;
         register.letterboxes.insert(number, Arc::clone(&letterbox));
-        Some(Place { listeners: self.clone(), number, letterbox, _seat: seat })
+        Some(ListenerSlot { listeners: self.clone(), number, letterbox, _seat: seat })
     }
 
     /// How many there are.
@@ -97,12 +97,12 @@ impl Listeners {
     }
 
     /// Tells everybody: in the original's words, if it has any for this, and in ours, if we have.
-    pub fn tell(&self, original: Option<String>, ours: Option<Told>) {
+    pub fn tell(&self, original: Option<String>, ours: Option<FeedMessage>) {
         let mut register = self.register();
         let original = original.map(Utf8Bytes::from);
         let ours = ours.map(|told| {
             register.seq += 1;
-            Utf8Bytes::from(Told { seq: register.seq, ..told }.text())
+            Utf8Bytes::from(FeedMessage { seq: register.seq, ..told }.text())
         });
         for letterbox in register.letterboxes.values() {
             let text = match letterbox.language {
@@ -133,11 +133,11 @@ impl Letterbox {
     pub fn next(&self) -> Option<Utf8Bytes> {
         loop {
             match (self.queue().next(), self.language) {
-                (Next::Message(text), _) => return Some(text),
-                (Next::Missed(seq), Language::Ours) => return Some(Told::resync(seq).text().into()),
+                (QueueItem::Message(text), _) => return Some(text),
+                (QueueItem::Missed(seq), Language::Ours) => return Some(FeedMessage::resync(seq).text().into()),
                 // The original has no word for it.
-                (Next::Missed(_), Language::Original) => {}
-                (Next::Nothing | Next::TooSlow, _) => return None,
+                (QueueItem::Missed(_), Language::Original) => {}
+                (QueueItem::Nothing | QueueItem::TooSlow, _) => return None,
             }
         }
     }
@@ -147,7 +147,7 @@ impl Letterbox {
     }
 }
 
-impl Drop for Place {
+impl Drop for ListenerSlot {
     fn drop(&mut self) {
         self.listeners.register().letterboxes.remove(&self.number);
     }

@@ -4,11 +4,11 @@
 //! listens; it waits for nobody. Each listener has a task that sends what is in its queue, so one that is slow
 //! delays itself alone: its queue is bounded, it is told that it missed something, and shown the door in the end.
 
+mod fan_out;
 mod listener;
 mod listeners;
 pub mod original;
 mod queue;
-mod teller;
 pub(super) mod upgrade;
 
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use axum::response::Response;
 use axum::routing::any;
 
 use super::http;
-use super::office::Office;
+use super::state::AppState;
+pub use fan_out::work;
 use listeners::{Language, Listeners};
-pub use teller::work;
-use upgrade::{Origins, Refusal};
+use upgrade::{Origins, UpgradeRefusal};
 
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,21 +45,21 @@ impl Feed {
 }
 
 /// What is served.
-pub fn routes() -> Router<Arc<Office>> {
+pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/events", any(events))
 }
 
 /// For people: whoever has the operator's token, or a browser with the cookie in its place.
-async fn events(State(office): State<Arc<Office>>, request: Request) -> Response {
+async fn events(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let headers = request.headers();
-    let origins = Origins { allowed: &office.settings.allowed_origins, any_port: false };
+    let origins = Origins { allowed: &app.settings.allowed_origins, any_port: false };
     let checked = upgrade::check(request.method(), headers)
         .and_then(|()| origins.check(headers))
-        .and_then(|()| office.reader(headers).ok_or(Refusal::Unknown));
+        .and_then(|()| app.reader(headers).ok_or(UpgradeRefusal::Unknown));
     match checked {
         Ok(reader) => {
             http::mark_known(request.extensions());
-            listener::welcome(&office, request, Language::Ours, Some(reader)).await
+            listener::welcome(&app, request, Language::Ours, Some(reader)).await
         }
         Err(refusal) => refusal.answer(),
     }

@@ -16,10 +16,10 @@ use tokio::net::TcpListener;
 
 use super::listener;
 use super::listeners::Language;
-use super::upgrade::{self, Origins, Refusal};
+use super::upgrade::{self, Origins, UpgradeRefusal};
 use crate::server::http;
-use crate::server::office::Office;
 use crate::server::page::is_own_name;
+use crate::server::state::AppState;
 
 /// Takes an address, and tells which it is.
 ///
@@ -32,32 +32,32 @@ pub async fn bind(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// Serves until the server stops.
-pub async fn serve(office: Arc<Office>, listener: TcpListener) {
-    let (stop, grace) = (office.stop.clone(), office.settings.stop_grace);
-    let connections = http::Connections::new(office.settings.websocket_limits());
-    http::serve(listener, Router::new().fallback(listen).with_state(office), connections, stop, grace).await;
+pub async fn serve(app: Arc<AppState>, listener: TcpListener) {
+    let (stop, grace) = (app.stop.clone(), app.settings.stop_grace);
+    let connections = http::Connections::new(app.settings.websocket_limits());
+    http::serve(listener, Router::new().fallback(listen).with_state(app), connections, stop, grace).await;
 }
 
-async fn listen(State(office): State<Arc<Office>>, request: Request) -> Response {
+async fn listen(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let headers = request.headers();
-    let origins = Origins { allowed: &office.settings.allowed_origins, any_port: true };
+    let origins = Origins { allowed: &app.settings.allowed_origins, any_port: true };
     let checked = upgrade::check(request.method(), headers)
-        .and_then(|()| own_name(&office, headers))
+        .and_then(|()| own_name(&app, headers))
         .and_then(|()| origins.check(headers));
     match checked {
-        Ok(()) => listener::welcome(&office, request, Language::Original, None).await,
-        Err(Refusal::Plain) => (StatusCode::BAD_REQUEST, "WebSocket connection is expected.").into_response(),
+        Ok(()) => listener::welcome(&app, request, Language::Original, None).await,
+        Err(UpgradeRefusal::Plain) => (StatusCode::BAD_REQUEST, "WebSocket connection is expected.").into_response(),
         Err(refusal) => refusal.answer(),
     }
 }
 
 /// Refuses a name that somebody else has made to lead here. On loopback nobody has reason to use another name than this
 /// machine's; elsewhere only a browser can be led by one.
-fn own_name(office: &Office, headers: &HeaderMap) -> Result<(), Refusal> {
-    let settings = &office.settings;
+fn own_name(app: &AppState, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
+    let settings = &app.settings;
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_loopback = settings.websocket.is_some_and(|at| at.ip().is_loopback());
     let may_be_led = is_loopback || headers.contains_key(ORIGIN);
     let is_welcome = !may_be_led || is_own_name(host, settings) || !is_loopback && upgrade::is_address(host);
-    if is_welcome { Ok(()) } else { Err(Refusal::OtherName) }
+    if is_welcome { Ok(()) } else { Err(UpgradeRefusal::OtherName) }
 }

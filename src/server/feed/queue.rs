@@ -25,7 +25,7 @@ pub struct Queue<T> {
 
 /// What is next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next<T> {
+pub enum QueueItem<T> {
     /// A message.
     Message(T),
     /// Something was missed, up to this number.
@@ -63,13 +63,13 @@ impl<T> Queue<T> {
     }
 
     /// What is next.
-    pub fn next(&mut self) -> Next<T> {
+    pub fn next(&mut self) -> QueueItem<T> {
         if self.over {
-            return Next::TooSlow;
+            return QueueItem::TooSlow;
         }
         if std::mem::take(&mut self.missed) > 0 {
-            return Next::Missed(self.last_missed);
+            return QueueItem::Missed(self.last_missed);
         }
-        self.waiting.pop_front().map_or(Next::Nothing, |(_, message)| Next::Message(message))
+        self.waiting.pop_front().map_or(QueueItem::Nothing, |(_, message)| QueueItem::Message(message))
     }
 }

@@ -14,7 +14,7 @@ const VERSION: &str = "13";
 
 /// Why there is no WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum UpgradeRefusal {
     /// Plain HTTP.
     Plain,
     /// A version that nobody speaks, or a key that is none.
@@ -29,7 +29,7 @@ pub enum Refusal {
     Full,
 }
 
-impl Refusal {
+impl UpgradeRefusal {
     /// The answer.
     pub fn answer(self) -> Response {
         let (status, headers, text): (_, &[_], _) = match self {
@@ -68,19 +68,19 @@ impl Refusal {
 ///
 /// # Errors
 /// Why not.
-pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
     let has = |name, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
     if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
-        return Err(Refusal::Plain);
+        return Err(UpgradeRefusal::Plain);
     }
     let is_13 = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version.as_bytes().trim_ascii() == b"13");
     if is_13 && headers.get(SEC_WEBSOCKET_KEY).is_some_and(|key| is_key(key.as_bytes())) {
         Ok(())
     } else {
-        Err(Refusal::Malformed)
+        Err(UpgradeRefusal::Malformed)
     }
 }
 
@@ -106,15 +106,15 @@ impl Origins<'_> {
     ///
     /// # Errors
     /// [`Refusal::Foreign`].
-    pub fn check(self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub fn check(self, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
         let mut origins = headers.get_all(ORIGIN).iter();
         let (Some(origin), None) = (origins.next(), origins.next()) else {
-            return if headers.contains_key(ORIGIN) { Err(Refusal::Foreign) } else { Ok(()) };
+            return if headers.contains_key(ORIGIN) { Err(UpgradeRefusal::Foreign) } else { Ok(()) };
         };
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
         let host = headers.get(HOST).and_then(text).unwrap_or_default();
         let welcome = text(origin).is_some_and(|origin| self.admits(&origin, &host));
-        if welcome { Ok(()) } else { Err(Refusal::Foreign) }
+        if welcome { Ok(()) } else { Err(UpgradeRefusal::Foreign) }
     }
 
     fn admits(self, origin: &str, host: &str) -> bool {

@@ -23,7 +23,7 @@ const SOURCES: usize = 4096;
 
 /// The wrong tokens of each address.
 #[derive(Debug, Default)]
-pub struct Table(HashMap<Source, Entry>);
+pub struct GuessTable(HashMap<Source, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -33,7 +33,7 @@ struct Entry {
     answers: VecDeque<Instant>,
 }
 
-impl Table {
+impl GuessTable {
     /// Whether as many of an address wait as may: no token from there is looked at until one is answered.
     pub fn is_full(&mut self, source: Source, now: Instant) -> bool {
         let Some(entry) = self.0.get_mut(&source) else { return false };

@@ -20,9 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::body::{Answered, Paced};
-use super::metered::Metered;
-use super::peer::{Connections, Peer};
+use super::body::{AnswerBody, PacedBody};
+use super::metered::MeteredStream;
+use super::peer::{Connections, HttpPeer};
 
 /// The longest head of a request, and how much of a body is read ahead, in bytes. A path with its query may have 64 kB.
 const MAX_HEAD: usize = 100 * 1024;
@@ -98,10 +98,10 @@ fn keep_alive(stream: &TcpStream) {
     let _ = setsockopt(stream, sockopt::TcpKeepCount, &KEEPALIVE_TIMES);
 }
 
-async fn drive(stream: TcpStream, peer: Peer, routes: Router, patience: Duration, stop: CancellationToken) {
+async fn drive(stream: TcpStream, peer: HttpPeer, routes: Router, patience: Duration, stop: CancellationToken) {
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(|request| answer(&routes, request, &peer, patience));
-    let io = TokioIo::new(Metered::new(stream, peer.clone()));
+    let io = TokioIo::new(MeteredStream::new(stream, peer.clone()));
     let mut builder = http1::Builder::new();
     // Time-outs are ours: hyper has one for idle connections and heads alike.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
@@ -137,11 +137,11 @@ async fn drive(stream: TcpStream, peer: Peer, routes: Router, patience: Duration
 fn answer(
     routes: &TowerToHyperService<Router>,
     request: Request<Incoming>,
-    peer: &Peer,
+    peer: &HttpPeer,
     patience: Duration,
-) -> impl Future<Output = Result<Response<Answered>, Infallible>> + use<> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     peer.begin_request(!request.body().is_end_stream());
-    let mut request = request.map(|body| Paced::new(body, peer.clone(), patience));
+    let mut request = request.map(|body| PacedBody::new(body, peer.clone(), patience));
     request.extensions_mut().insert(peer.clone());
     let (answer, peer) = (routes.call(request), peer.clone());
     async move {
@@ -150,6 +150,6 @@ fn answer(
         if upgrades {
             peer.upgrade();
         }
-        Ok(response.map(|body| Answered::new(body, &peer, upgrades)))
+        Ok(response.map(|body| AnswerBody::new(body, &peer, upgrades)))
     }
 }

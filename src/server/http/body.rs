@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::peer::Peer;
+use super::peer::HttpPeer;
 
 /// How many bytes a second a body must have on average, besides the time that any may take.
 const PACE: u64 = 4096;
@@ -58,24 +58,24 @@ pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// The body of a request.
-pub(super) struct Paced {
+pub(super) struct PacedBody {
     body: Incoming,
-    peer: Peer,
+    peer: HttpPeer,
     began: Instant,
     timeout: Duration,
     read: u64,
     alarm: Pin<Box<Sleep>>,
 }
 
-impl Paced {
-    pub(super) fn new(body: Incoming, peer: Peer, timeout: Duration) -> Self {
+impl PacedBody {
+    pub(super) fn new(body: Incoming, peer: HttpPeer, timeout: Duration) -> Self {
         let began = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(began + timeout));
         Self { body, peer, began, timeout, read: 0, alarm }
     }
 }
 
-impl HttpBody for Paced {
+impl HttpBody for PacedBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -112,12 +112,12 @@ impl HttpBody for Paced {
 }
 
 /// The body of an answer. When it is dropped, the connection is idle again.
-pub(super) struct Answered {
+pub(super) struct AnswerBody {
     body: Body,
     _rests: Option<Rests>,
 }
 
-struct Rests(Peer);
+struct Rests(HttpPeer);
 
 impl Drop for Rests {
     fn drop(&mut self) {
@@ -125,14 +125,14 @@ impl Drop for Rests {
     }
 }
 
-impl Answered {
+impl AnswerBody {
     /// That of an answer after which there is no more HTTP on the connection rests never.
-    pub(super) fn new(body: Body, peer: &Peer, upgrades: bool) -> Self {
+    pub(super) fn new(body: Body, peer: &HttpPeer, upgrades: bool) -> Self {
         Self { body, _rests: (!upgrades).then(|| Rests(peer.clone())) }
     }
 }
 
-impl HttpBody for Answered {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -7,18 +7,18 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::peer::Peer;
+use super::peer::HttpPeer;
 
 /// A stream. It reads when there is room for more, and notes when the other side does not take what is sent.
 #[derive(Debug)]
-pub(super) struct Metered {
+pub(super) struct MeteredStream {
     stream: TcpStream,
-    peer: Peer,
+    peer: HttpPeer,
     stalls: bool,
 }
 
-impl Metered {
-    pub(super) fn new(stream: TcpStream, peer: Peer) -> Self {
+impl MeteredStream {
+    pub(super) fn new(stream: TcpStream, peer: HttpPeer) -> Self {
         Self { stream, peer, stalls: false }
     }
 
@@ -31,7 +31,7 @@ impl Metered {
     }
 }
 
-impl AsyncRead for Metered {
+impl AsyncRead for MeteredStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Err(e) = ready!(self.peer.poll_room(cx)) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, e)));
@@ -46,7 +46,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl AsyncWrite for MeteredStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note(written)

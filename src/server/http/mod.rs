@@ -15,5 +15,5 @@ mod table;
 pub use accept::{end_within, serve};
 pub use body::{Unread, is_too_slow, read_body};
 pub use descriptors::{raise_descriptor_limit, usable_at_zmq, usable_connections};
-pub use peer::{Connections, Peer, Receipt, address_of, mark_known};
-pub use table::{Limits, Source};
+pub use peer::{BodyReceipt, Connections, HttpPeer, address_of, mark_known};
+pub use table::{PeerLimits, Source};

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::http::Extensions;
 use tokio_util::sync::CancellationToken;
 
-use super::table::{Arrival, Limits, Number, Phase, Room, Source, Table};
+use super::table::{Arrival, ByteBudget, ConnectionPhase, Number, PeerLimits, PeerTable, Source};
 
 /// All connections of an address that is listened at. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Connections(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    table: Table,
+    table: PeerTable,
     /// Cancelled for those who have to leave.
     leaves: HashMap<Number, CancellationToken>,
     /// Those who wait for room.
@@ -32,13 +32,13 @@ pub struct NoRoomError;
 impl Connections {
     /// None, within these limits.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let state = State { table: Table::new(limits), leaves: HashMap::new(), waiting: Vec::new() };
+    pub fn new(limits: PeerLimits) -> Self {
+        let state = State { table: PeerTable::new(limits), leaves: HashMap::new(), waiting: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
     /// A place for who has just connected, if there is one; somebody else may have to leave for it.
-    pub(super) fn arrive(&self, from: IpAddr) -> Option<Peer> {
+    pub(super) fn arrive(&self, from: IpAddr) -> Option<HttpPeer> {
         let mut state = self.state();
         let Arrival::Admitted(number, leaves) = state.table.arrive(Source::of(from), Instant::now()) else {
             return None;
@@ -49,7 +49,7 @@ impl Connections {
         let leave = CancellationToken::new();
         state.leaves.insert(number, leave.clone());
         drop(state);
-        Some(Peer(Arc::new(Place { number, from, connections: self.clone(), leave })))
+        Some(HttpPeer(Arc::new(Place { number, from, connections: self.clone(), leave })))
     }
 
     /// Somebody leaves who can be spared, because the system has no descriptor or no memory left.
@@ -60,7 +60,7 @@ impl Connections {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> PeerLimits {
         *self.state().table.limits()
     }
 
@@ -84,7 +84,7 @@ impl State {
 
 /// A connection, as requests on it know it. Its place is free again when all clones are gone.
 #[derive(Clone, Debug)]
-pub struct Peer(Arc<Place>);
+pub struct HttpPeer(Arc<Place>);
 
 #[derive(Debug)]
 struct Place {
@@ -105,7 +105,7 @@ impl Drop for Place {
 
 /// Notes that whoever sent a request has shown who it is.
 pub fn mark_known(extensions: &Extensions) {
-    if let Some(peer) = extensions.get::<Peer>() {
+    if let Some(peer) = extensions.get::<HttpPeer>() {
         peer.change(|table, number, _| table.know(number));
     }
 }
@@ -113,10 +113,10 @@ pub fn mark_known(extensions: &Extensions) {
 /// The address that a request comes from.
 #[must_use]
 pub fn address_of(extensions: &Extensions) -> IpAddr {
-    extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.from)
+    extensions.get::<HttpPeer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.from)
 }
 
-impl Peer {
+impl HttpPeer {
     /// Cancelled when it has to leave. A WebSocket has to see to that itself.
     #[must_use]
     pub fn leave(&self) -> &CancellationToken {
@@ -128,10 +128,10 @@ impl Peer {
         let mut state = self.0.connections.state();
         loop {
             match state.table.room(self.0.number, Instant::now()) {
-                Room::Free => return Poll::Ready(Ok(())),
-                Room::After(number) => state.dismiss(number),
-                Room::Leave => return Poll::Ready(Err(NoRoomError)),
-                Room::Later => {
+                ByteBudget::Free => return Poll::Ready(Ok(())),
+                ByteBudget::After(number) => state.dismiss(number),
+                ByteBudget::Leave => return Poll::Ready(Err(NoRoomError)),
+                ByteBudget::Later => {
                     if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
                         state.waiting.push(context.waker().clone());
                     }
@@ -148,7 +148,7 @@ impl Peer {
 
     /// The head of a request has arrived.
     pub(super) fn begin_request(&self, with_body: bool) {
-        self.turn(if with_body { Phase::Body } else { Phase::Answering });
+        self.turn(if with_body { ConnectionPhase::Body } else { ConnectionPhase::Answering });
     }
 
     /// The body has arrived.
@@ -158,24 +158,24 @@ impl Peer {
 
     /// The request was answered to its end.
     pub(super) fn rest(&self) {
-        self.turn(Phase::Idle(Instant::now()));
+        self.turn(ConnectionPhase::Idle(Instant::now()));
     }
 
     /// It is a WebSocket now.
     pub(super) fn upgrade(&self) {
-        self.turn(Phase::Listening);
+        self.turn(ConnectionPhase::Listening);
     }
 
     /// From now on, what a WebSocket sends counts until it is a complete message.
     pub fn count_messages(&self) {
-        self.turn(Phase::Talking);
+        self.turn(ConnectionPhase::Talking);
     }
 
     /// A message is complete. It counts until the receipt is dropped.
     #[must_use]
-    pub fn take_message(&self) -> Receipt {
+    pub fn take_message(&self) -> BodyReceipt {
         let bytes = self.0.connections.state().table.take(self.0.number);
-        Receipt { bytes, connections: self.0.connections.clone() }
+        BodyReceipt { bytes, connections: self.0.connections.clone() }
     }
 
     /// It takes what it is sent, or does not.
@@ -191,24 +191,24 @@ impl Peer {
         self.0.connections.state().table.deadline(self.0.number)
     }
 
-    fn turn(&self, phase: Phase) {
+    fn turn(&self, phase: ConnectionPhase) {
         self.change(|table, number, now| table.turn(number, phase, now));
         self.0.connections.state().wake();
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table, Number, Instant)) {
+    fn change(&self, change: impl FnOnce(&mut PeerTable, Number, Instant)) {
         change(&mut self.0.connections.state().table, self.0.number, Instant::now());
     }
 }
 
 /// The bytes of a message that is being answered.
 #[derive(Debug)]
-pub struct Receipt {
+pub struct BodyReceipt {
     bytes: usize,
     connections: Connections,
 }
 
-impl Drop for Receipt {
+impl Drop for BodyReceipt {
     fn drop(&mut self) {
         let mut state = self.connections.state();
         state.table.give_back(self.bytes);

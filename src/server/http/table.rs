@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What peers may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PeerLimits {
     /// How many connections there may be.
     pub connections: usize,
     /// How many of one address may be without having shown who they are.
@@ -47,7 +47,7 @@ impl Source {
 
 /// What a connection is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ConnectionPhase {
     /// The head of a request is read, since then.
     Head(Instant),
     /// Nothing was asked since then.
@@ -64,7 +64,7 @@ pub enum Phase {
 
 /// Whether somebody has shown who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum PeerStanding {
     /// No.
     Stranger,
     /// An operator, a browser that has logged in, or a worker that signed.
@@ -74,8 +74,8 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     source: Source,
-    phase: Phase,
-    standing: Standing,
+    phase: ConnectionPhase,
+    standing: PeerStanding,
     /// When it was heard of last.
     active: Instant,
     /// How many bytes it holds of what is not complete, or not answered yet, and since when.
@@ -96,7 +96,7 @@ pub enum Arrival {
 
 /// Whether there is room for more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum ByteBudget {
     /// There is.
     Free,
     /// When this one has left. It has left the table already.
@@ -109,8 +109,8 @@ pub enum Room {
 
 /// Who is connected.
 #[derive(Debug)]
-pub struct Table {
-    limits: Limits,
+pub struct PeerTable {
+    limits: PeerLimits,
     entries: HashMap<Number, Entry>,
     last: Number,
     /// The bytes that entries hold, and those of messages that are being answered.
@@ -119,15 +119,15 @@ pub struct Table {
     leaving: HashMap<Number, usize>,
 }
 
-impl Table {
+impl PeerTable {
     /// Nobody.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: PeerLimits) -> Self {
         Self { limits, entries: HashMap::new(), last: 0, bytes: 0, leaving: HashMap::new() }
     }
 
     /// What peers may take.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &PeerLimits {
         &self.limits
     }
 
@@ -151,8 +151,8 @@ impl Table {
         self.last += 1;
         let entry = Entry {
             source,
-            phase: Phase::Head(now),
-            standing: Standing::Stranger,
+            phase: ConnectionPhase::Head(now),
+            standing: PeerStanding::Stranger,
             active: now,
             held: 0,
             held_since: now,
@@ -169,7 +169,7 @@ impl Table {
         self.strangers().for_each(|(_, entry)| *of.entry(entry.source).or_default() += 1);
         let most = of.values().copied().max().unwrap_or(0);
         self.longest_silent(|entry| of.get(&entry.source) == Some(&most)).or_else(|| {
-            let idle = self.entries.iter().filter(|(_, entry)| matches!(entry.phase, Phase::Idle(_)));
+            let idle = self.entries.iter().filter(|(_, entry)| matches!(entry.phase, ConnectionPhase::Idle(_)));
             idle.min_by_key(|(number, entry)| (entry.active, **number)).map(|(number, _)| *number)
         })
     }
@@ -182,7 +182,8 @@ impl Table {
     /// Those who have not shown who they are, and need not.
     fn strangers(&self) -> impl Iterator<Item = (Number, &Entry)> {
         let is_stranger = |entry: &Entry| {
-            entry.standing == Standing::Stranger && !matches!(entry.phase, Phase::Listening | Phase::Talking)
+            entry.standing == PeerStanding::Stranger
+                && !matches!(entry.phase, ConnectionPhase::Listening | ConnectionPhase::Talking)
         };
         self.entries.iter().filter(move |(_, entry)| is_stranger(entry)).map(|(number, entry)| (*number, entry))
     }
@@ -205,22 +206,22 @@ impl Table {
     }
 
     /// Whether a peer may read more.
-    pub fn room(&mut self, number: Number, now: Instant) -> Room {
-        let Some(entry) = self.entries.get(&number) else { return Room::Leave };
-        if entry.phase == Phase::Listening || self.bytes < self.limits.bytes {
-            return Room::Free;
+    pub fn room(&mut self, number: Number, now: Instant) -> ByteBudget {
+        let Some(entry) = self.entries.get(&number) else { return ByteBudget::Leave };
+        if entry.phase == ConnectionPhase::Listening || self.bytes < self.limits.bytes {
+            return ByteBudget::Free;
         }
         if self.bytes - self.leaving.values().sum::<usize>().min(self.bytes) < self.limits.bytes {
-            return Room::Later;
+            return ByteBudget::Later;
         }
-        let unfinished = |entry: &Entry| !matches!(entry.phase, Phase::Answering) && entry.held > 0;
+        let unfinished = |entry: &Entry| !matches!(entry.phase, ConnectionPhase::Answering) && entry.held > 0;
         let cost = |entry: &Entry| entry.held as u128 * now.duration_since(entry.held_since).as_micros().max(1);
         let holders = self.entries.iter().filter(|(_, entry)| unfinished(entry));
         match holders.max_by_key(|(number, entry)| (cost(entry), **number)).map(|(number, _)| *number) {
-            None => Room::Later,
+            None => ByteBudget::Later,
             Some(most) => {
                 self.leave(most);
-                if most == number { Room::Leave } else { Room::After(most) }
+                if most == number { ByteBudget::Leave } else { ByteBudget::After(most) }
             }
         }
     }
@@ -229,10 +230,10 @@ impl Table {
     pub fn hold(&mut self, number: Number, bytes: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.active = now;
-        if let Phase::Idle(_) = entry.phase {
-            entry.phase = Phase::Head(now);
+        if let ConnectionPhase::Idle(_) = entry.phase {
+            entry.phase = ConnectionPhase::Head(now);
         }
-        if entry.phase != Phase::Listening {
+        if entry.phase != ConnectionPhase::Listening {
             if entry.held == 0 {
                 entry.held_since = now;
             }
@@ -252,10 +253,10 @@ impl Table {
     }
 
     /// A peer is at something else.
-    pub fn turn(&mut self, number: Number, phase: Phase, now: Instant) {
+    pub fn turn(&mut self, number: Number, phase: ConnectionPhase, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         (entry.phase, entry.active) = (phase, now);
-        if matches!(phase, Phase::Idle(_) | Phase::Listening | Phase::Talking) {
+        if matches!(phase, ConnectionPhase::Idle(_) | ConnectionPhase::Listening | ConnectionPhase::Talking) {
             let held = std::mem::take(&mut entry.held);
             self.give_back(held);
         }
@@ -264,16 +265,16 @@ impl Table {
     /// What a peer has sent is read to its end.
     pub fn read_whole(&mut self, number: Number) {
         if let Some(entry) = self.entries.get_mut(&number)
-            && entry.phase == Phase::Body
+            && entry.phase == ConnectionPhase::Body
         {
-            entry.phase = Phase::Answering;
+            entry.phase = ConnectionPhase::Answering;
         }
     }
 
     /// A peer has shown who it is.
     pub fn know(&mut self, number: Number) {
         if let Some(entry) = self.entries.get_mut(&number) {
-            entry.standing = Standing::Known;
+            entry.standing = PeerStanding::Known;
         }
     }
 
@@ -287,17 +288,17 @@ impl Table {
     /// Whether nothing would be lost if a peer left now: it has not asked anything, or not to the end of the head.
     pub fn is_quiet(&self, number: Number) -> bool {
         let entry = self.entries.get(&number);
-        entry.is_none_or(|entry| matches!(entry.phase, Phase::Head(_) | Phase::Idle(_)))
+        entry.is_none_or(|entry| matches!(entry.phase, ConnectionPhase::Head(_) | ConnectionPhase::Idle(_)))
     }
 
     /// When a peer has had enough time for what it is at.
     pub fn deadline(&self, number: Number) -> Option<Instant> {
         let entry = self.entries.get(&number)?;
         match (entry.phase, entry.standing, entry.stalled) {
-            (Phase::Head(since), ..) => Some(since + self.limits.request_timeout),
-            (Phase::Idle(since), ..) => Some(since + self.limits.idle_timeout),
+            (ConnectionPhase::Head(since), ..) => Some(since + self.limits.request_timeout),
+            (ConnectionPhase::Idle(since), ..) => Some(since + self.limits.idle_timeout),
             // Whoever is known may read a log as slowly as a pager does.
-            (Phase::Body | Phase::Answering, Standing::Stranger, Some(since)) => {
+            (ConnectionPhase::Body | ConnectionPhase::Answering, PeerStanding::Stranger, Some(since)) => {
                 Some(since + self.limits.request_timeout)
             }
             _ => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::{Admission, Instances, Say, Tenure};
+use super::{Admission, InstanceTenure, Instances, Say};
 use crate::run::Instance;
 use crate::server::model::WorkerId;
 
@@ -14,9 +14,9 @@ fn worker() -> WorkerId {
     WorkerId::new(1).expect("an id")
 }
 
-fn tenure(number: u128) -> Tenure {
+fn tenure(number: u128) -> InstanceTenure {
     let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, u8::try_from(number).expect("a small number")));
-    Tenure { instance: Instance::of_number(number), since: Utc::now(), from }
+    InstanceTenure { instance: Instance::of_number(number), since: Utc::now(), from }
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_second_instance_is_refused_until_the_first_is_silent_and_lost() {
     let at = |seconds| begin + Duration::from_secs(seconds);
     let instances = Instances::new(Vec::new(), PATIENCE, begin);
     let (first, second) = (tenure(1), tenure(2));
-    let admit = |who: &Tenure, is_lost, seconds| instances.admit(worker(), who.clone(), is_lost, at(seconds));
+    let admit = |who: &InstanceTenure, is_lost, seconds| instances.admit(worker(), who.clone(), is_lost, at(seconds));
     let refused = |silent, say| Admission::Refused(first.clone(), Duration::from_secs(silent), say);
     assert_eq!(admit(&first, false, 0), Admission::Bound);
     assert_eq!(admit(&second, false, 5), refused(5, Say::Now));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::server::model::sample;
 
-fn at(seconds: i64) -> Instant {
+fn at(seconds: i64) -> Timestamp {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
 }
 
@@ -92,7 +92,7 @@ fn merge(claim: Patch, end: Patch) -> Patch {
 }
 
 fn shown(run: &Run) -> String {
-    let time = |name: &str, at: Option<Instant>| at.map_or(String::new(), |at| format!(" {name} {}", at.timestamp()));
+    let time = |name: &str, at: Option<Timestamp>| at.map_or(String::new(), |at| format!(" {name} {}", at.timestamp()));
     format!(
         "{:?} attempt {}{}{}{}{}{}{}",
         run.state(),
@@ -144,10 +144,10 @@ fn clocks_that_step_back_make_no_negative_times() {
 fn a_lost_run_runs_again_until_it_was_lost_too_often() {
     let mut run = started_run();
     assert!(lost(&mut run, None, true, 2, at(40)));
-    assert_eq!((run.state(), run.worker, run.losses, run.attempt), (State::Scheduled, None, 1, Attempt(1)));
+    assert_eq!((run.state(), run.worker, run.losses, run.attempt), (RunState::Scheduled, None, 1, Attempt(1)));
     let mut run = Run { losses: 1, ..started_run() };
     assert!(!lost(&mut run, None, true, 2, at(40)));
-    assert_eq!((run.state(), run.exit, run.return_dts), (State::Completed, Some(RunExit::Lost), Some(at(40))));
+    assert_eq!((run.state(), run.exit, run.return_dts), (RunState::Completed, Some(RunExit::Lost), Some(at(40))));
     let mut run = claimed_run();
     assert!(!lost(&mut run, None, false, 9, at(5)));
     assert_eq!((run.start_dts, run.return_dts, run.return_success), (Some(at(10)), Some(at(10)), Some(false)));
@@ -161,7 +161,7 @@ fn a_lost_run_that_was_to_be_killed_is_over_and_was_killed() {
     for kill in [RunExit::Killed, RunExit::TimedOut] {
         let mut run = started_run();
         assert!(!lost(&mut run, Some(kill), true, 9, at(40)));
-        assert_eq!((run.state(), run.exit, run.return_success), (State::Completed, Some(kill), Some(false)));
+        assert_eq!((run.state(), run.exit, run.return_success), (RunState::Completed, Some(kill), Some(false)));
     }
 }
 
@@ -191,26 +191,26 @@ proptest! {
         let mut returns = 0;
         for (patch, who) in changes {
             let Ok(step) = change(&run, &patch, who) else { continue };
-            if run.state() == State::Completed {
+            if run.state() == RunState::Completed {
                 prop_assert_eq!(&step.run, &run, "what is over does not change");
                 prop_assert!(step.facts.is_empty());
             }
             if let (Who::Worker(worker, _), Some(owner)) = (who, run.worker) {
                 prop_assert!(worker == owner || step.facts.is_empty(), "another's run");
             }
-            prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.facts.contains(&Fact::Claimed)));
+            prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.facts.contains(&LifeEvent::Claimed)));
             // Said again at once, everything is known.
             let again = change(&step.run, &patch, who);
             if let Ok(again) = again {
                 prop_assert_eq!(&again.run, &step.run);
                 prop_assert!(again.facts.is_empty(), "{:?}", again.facts);
             }
-            returns += step.facts.iter().filter(|fact| **fact == Fact::Returned).count();
+            returns += step.facts.iter().filter(|fact| **fact == LifeEvent::Returned).count();
             run = step.run;
             prop_assert!(run.start_dts >= run.enqueue_dts || run.start_dts.is_none());
             prop_assert!(run.return_dts >= run.start_dts || run.return_dts.is_none());
             prop_assert_eq!(run.return_dts.is_some(), run.return_success.is_some());
         }
-        prop_assert_eq!(returns, usize::from(run.state() == State::Completed));
+        prop_assert_eq!(returns, usize::from(run.state() == RunState::Completed));
     }
 }

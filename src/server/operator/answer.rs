@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use crate::server::http::is_too_slow;
-use crate::server::rules::Broken;
+use crate::server::rules::RuleViolation;
 use crate::server::store::StoreError;
-use crate::wire::operator::Refused;
+use crate::wire::operator::RequestRefusal;
 
 /// Why there is no other answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum OperatorRefusal {
     /// Who asks may not.
     #[error("the operator's token is needed: Authorization: Bearer TOKEN")]
     Stranger,
@@ -44,7 +44,7 @@ pub(super) enum Refusal {
     Store(#[source] StoreError),
 }
 
-impl Refusal {
+impl OperatorRefusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Stranger => StatusCode::UNAUTHORIZED,
@@ -59,7 +59,7 @@ impl Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for OperatorRefusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(what) => Self::Conflict(what),
@@ -69,18 +69,18 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl From<Broken> for Refusal {
-    fn from(broken: Broken) -> Self {
+impl From<RuleViolation> for OperatorRefusal {
+    fn from(broken: RuleViolation) -> Self {
         Self::Malformed(broken.to_string())
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for OperatorRefusal {
     fn into_response(self) -> Response {
         if let Self::Store(error) = &self {
             tracing::error!(target: "job_runner.operator", "{error}: {:?}", std::error::Error::source(error));
         }
-        (self.status(), Json(Refused { error: self.to_string() })).into_response()
+        (self.status(), Json(RequestRefusal { error: self.to_string() })).into_response()
     }
 }
 
@@ -88,14 +88,14 @@ impl IntoResponse for Refusal {
 pub(super) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Refusal;
+    type Rejection = OperatorRefusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, OperatorRefusal> {
         Ok(Self(Json::from_request(request, state).await?.0))
     }
 }
 
-impl From<JsonRejection> for Refusal {
+impl From<JsonRejection> for OperatorRefusal {
     fn from(rejection: JsonRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Self::TooLong(rejection.body_text());
@@ -105,6 +105,6 @@ impl From<JsonRejection> for Refusal {
 }
 
 /// What is answered where nothing is served.
-pub(super) async fn nothing_here() -> Refusal {
-    Refusal::NotFound("there is nothing here".to_owned())
+pub(super) async fn nothing_here() -> OperatorRefusal {
+    OperatorRefusal::NotFound("there is nothing here".to_owned())
 }

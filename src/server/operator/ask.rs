@@ -9,14 +9,14 @@ use axum::extract::{Path, Query, State};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::answer::Refusal;
+use super::answer::OperatorRefusal;
 use super::find::{find_job_or_ad_hoc, run_id};
 use super::{mark, views, why};
 use crate::run::RunId;
-use crate::server::model::{Fire, Instant};
-use crate::server::office::Office;
+use crate::server::model::{Fire, Timestamp};
+use crate::server::state::AppState;
 use crate::server::store::{JobOverview, RunOverview, RunStage, StoreError, Which, WorkerOverview};
-use crate::wire::operator::{Jobs, Run, Runs, Why, Workers};
+use crate::wire::operator::{JobList, RunInfo, RunList, WhyAnswer, WorkerList};
 
 /// How many are listed if nobody says.
 const LISTED: u32 = 50;
@@ -45,10 +45,10 @@ pub(super) struct RunsQuery {
 }
 
 impl RunsQuery {
-    fn stage(&self) -> Result<RunStage, Refusal> {
+    fn stage(&self) -> Result<RunStage, OperatorRefusal> {
         match (self.begun, self.planned, self.due || self.with.is_none()) {
-            (true, true, _) => Err(Refusal::Malformed("a run that is planned has not begun".to_owned())),
-            (_, true, _) if self.due => Err(Refusal::Malformed("a run that is planned is not due".to_owned())),
+            (true, true, _) => Err(OperatorRefusal::Malformed("a run that is planned has not begun".to_owned())),
+            (_, true, _) if self.due => Err(OperatorRefusal::Malformed("a run that is planned is not due".to_owned())),
             (true, false, _) => Ok(RunStage::Begun),
             (false, true, _) => Ok(RunStage::Planned),
             (false, false, true) => Ok(RunStage::Due),
@@ -60,18 +60,18 @@ impl RunsQuery {
 
 /// A page of runs, the latest first, without those that are planned for later; or of these, the next first.
 pub(super) async fn runs(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     query: Result<Query<RunsQuery>, QueryRejection>,
-) -> Result<Json<Runs>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<RunList>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let job = match &query.job {
-        Some(job) => Some(find_job_or_ad_hoc(&office, job).await?),
+        Some(job) => Some(find_job_or_ad_hoc(&app, job).await?),
         None => None,
     };
     let with = match &query.with {
         Some(run) => {
             let run = run_id(run)?;
-            Some(office.store.run(run).await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?)
+            Some(app.store.run(run).await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?)
         }
         None => None,
     };
@@ -84,26 +84,32 @@ pub(super) async fn runs(
         now: Utc::now(),
     };
     let after = query.after.as_deref().map(mark::run).transpose()?;
-    let (found, next) = office.store.overview_of_runs(&which, after, limit(query.limit)).await?;
-    let total = if after.is_none() { Some(office.store.count_runs(&which).await?) } else { None };
-    let runs = found.iter().map(|run| run_view(&office, run)).collect();
-    Ok(Json(Runs { runs, total, next: next.map(mark::of_run) }))
+    let (found, next) = app.store.overview_of_runs(&which, after, limit(query.limit)).await?;
+    let total = if after.is_none() { Some(app.store.count_runs(&which).await?) } else { None };
+    let runs = found.iter().map(|run| run_view(&app, run)).collect();
+    Ok(Json(RunList { runs, total, next: next.map(mark::of_run) }))
 }
 
 /// A run.
-pub(super) async fn run(State(office): State<Arc<Office>>, Path(run): Path<String>) -> Result<Json<Run>, Refusal> {
-    Ok(Json(find_run(&office, run_id(&run)?).await?))
+pub(super) async fn run(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+) -> Result<Json<RunInfo>, OperatorRefusal> {
+    Ok(Json(find_run(&app, run_id(&run)?).await?))
 }
 
-pub(super) async fn find_run(office: &Office, run: RunId) -> Result<Run, Refusal> {
-    let found = office.store.overview_of_run(run).await?;
-    found.as_ref().map(|run| run_view(office, run)).ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))
+pub(super) async fn find_run(app: &AppState, run: RunId) -> Result<RunInfo, OperatorRefusal> {
+    let found = app.store.overview_of_run(run).await?;
+    found
+        .as_ref()
+        .map(|run| run_view(app, run))
+        .ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))
 }
 
 /// A run as it is told, with the reason why it waits.
-pub(super) fn run_view(office: &Office, overview: &RunOverview) -> Run {
+pub(super) fn run_view(app: &AppState, overview: &RunOverview) -> RunInfo {
     let RunOverview { run, .. } = overview;
-    views::run(overview, office.waiting.of(run.job, run.id).as_ref())
+    views::run(overview, app.waiting.of(run.job, run.id).as_ref())
 }
 
 /// Which page of a list.
@@ -121,44 +127,47 @@ fn limit(asked: Option<u32>) -> u32 {
 
 /// A page of jobs.
 pub(super) async fn jobs(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Jobs>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<JobList>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let (after, limit) = (query.after.as_deref().map(mark::title).transpose()?, limit(query.limit.or(Some(MOST))));
     // One more than is asked for, to know whether there is more.
-    let mut found = office.store.overview_of_jobs(None, after.as_ref(), limit + 1).await?;
+    let mut found = app.store.overview_of_jobs(None, after.as_ref(), limit + 1).await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let total = if after.is_none() { Some(office.store.count_jobs().await?) } else { None };
+    let total = if after.is_none() { Some(app.store.count_jobs().await?) } else { None };
     let next = found.last().filter(|_| has_more).map(|last| mark::of_title(&last.job.title, last.job.id.get()));
-    Ok(Json(Jobs { jobs: found.iter().map(views::job).collect(), total, next }))
+    Ok(Json(JobList { jobs: found.iter().map(views::job).collect(), total, next }))
 }
 
 /// A page of workers.
 pub(super) async fn workers(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     query: Result<Query<PageQuery>, QueryRejection>,
-) -> Result<Json<Workers>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<WorkerList>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let (after, limit) = (query.after.as_deref().map(mark::title).transpose()?, limit(query.limit.or(Some(MOST))));
-    let mut found = office.store.overview_of_workers(after.as_ref(), limit + 1).await?;
+    let mut found = app.store.overview_of_workers(after.as_ref(), limit + 1).await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let total = if after.is_none() { Some(office.store.count_workers().await?) } else { None };
+    let total = if after.is_none() { Some(app.store.count_workers().await?) } else { None };
     let mark = |last: &WorkerOverview| mark::of_title(&last.worker.title, last.worker.id.get());
     let next = found.last().filter(|_| has_more).map(mark);
-    let view = |worker: &WorkerOverview| views::worker(worker, office.presence.is_silent(worker.worker.id));
-    Ok(Json(Workers { workers: found.iter().map(view).collect(), total, next }))
+    let view = |worker: &WorkerOverview| views::worker(worker, app.presence.is_silent(worker.worker.id));
+    Ok(Json(WorkerList { workers: found.iter().map(view).collect(), total, next }))
 }
 
 /// Why a job ran or did not.
-pub(super) async fn why(State(office): State<Arc<Office>>, Path(job): Path<String>) -> Result<Json<Why>, Refusal> {
-    let job = find_job_or_ad_hoc(&office, &job).await?;
-    let gone = || Refusal::NotFound(format!("there is no job {job}"));
-    let overview = office.store.overview_of_job(job).await?.ok_or_else(gone)?;
-    let (now, facts) = reasons(&office, &overview, Utc::now()).await?;
-    Ok(Json(Why { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
+pub(super) async fn why(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+) -> Result<Json<WhyAnswer>, OperatorRefusal> {
+    let job = find_job_or_ad_hoc(&app, &job).await?;
+    let gone = || OperatorRefusal::NotFound(format!("there is no job {job}"));
+    let overview = app.store.overview_of_job(job).await?.ok_or_else(gone)?;
+    let (now, facts) = reasons(&app, &overview, Utc::now()).await?;
+    Ok(Json(WhyAnswer { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
 }
 
 /// Why a job runs, does not, or will, and what became of the times at which it was due.
@@ -166,15 +175,15 @@ pub(super) async fn why(State(office): State<Arc<Office>>, Path(job): Path<Strin
 /// # Errors
 /// That the store does not answer.
 pub async fn reasons(
-    office: &Office,
+    app: &AppState,
     overview: &JobOverview,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<(Vec<String>, Vec<Fire>), StoreError> {
     let job = overview.job.id;
-    let open = office.store.open_runs(job, REASONS).await?;
-    let workers = office.store.workers_of_job(job, REASONS).await?;
-    let facts = office.store.fires(job, REASONS).await?;
-    let waits = |run: &RunOverview| Some((run.run.id, office.waiting.of(job, run.run.id)?.to_string()));
+    let open = app.store.open_runs(job, REASONS).await?;
+    let workers = app.store.workers_of_job(job, REASONS).await?;
+    let facts = app.store.fires(job, REASONS).await?;
+    let waits = |run: &RunOverview| Some((run.run.id, app.waiting.of(job, run.run.id)?.to_string()));
     let waits: BTreeMap<_, _> = open.iter().filter_map(waits).collect();
     let present = why::Present { job: overview, open: &open, workers: &workers, waits: &waits };
     Ok((why::now(&present, now), facts))

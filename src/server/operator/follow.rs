@@ -18,15 +18,15 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::Refusal;
+use super::answer::OperatorRefusal;
 use super::ask::run_view;
 use super::find::run_id;
-use super::reader::Reader;
+use super::reader::LogReader;
 use crate::run::RunId;
-use crate::server::news::{Heard, Item, Listener};
-use crate::server::office::Office;
+use crate::server::changes::{Change, ChangeNotice, Subscription};
+use crate::server::state::AppState;
 use crate::server::store::StoreError;
-use crate::wire::operator::{self, LINES, Line};
+use crate::wire::operator::{self, FollowLine, LINES};
 
 /// How many may follow at once.
 const FOLLOWERS: usize = 256;
@@ -53,23 +53,23 @@ pub(super) struct FollowQuery {
 
 /// Answers line by line.
 pub(super) async fn follow(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Extension(followers): Extension<Followers>,
     Path(run): Path<String>,
     query: Result<Query<FollowQuery>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let reader = office.reader(&headers).ok_or(Refusal::Stranger)?;
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
-    let seat = followers.0.try_acquire_owned().map_err(|_| Refusal::Busy(FOLLOWERS))?;
+) -> Result<Response, OperatorRefusal> {
+    let reader = app.reader(&headers).ok_or(OperatorRefusal::Stranger)?;
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let seat = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
     // Before the first look, so that nothing happens in between.
-    let listener = office.news().listen();
-    let log = Reader::from(query.from, query.revision);
-    let shut_out = office.clone();
+    let listener = app.changes().subscribe();
+    let log = LogReader::from(query.from, query.revision);
+    let shut_out = app.clone();
     let mut follow =
-        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, office, _seat: seat };
-    follow.look().await?.ok_or_else(|| Refusal::NotFound(format!("there is no run {run}")))?;
+        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, app, _seat: seat };
+    follow.look().await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
     let lines = stream::unfold(follow, |mut follow| async {
         let line = follow.next().await?;
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
@@ -86,13 +86,13 @@ pub(super) async fn follow(
 
 /// Somebody who follows.
 struct Follow {
-    office: Arc<Office>,
+    app: Arc<AppState>,
     run: RunId,
-    listener: Listener,
+    listener: Subscription,
     /// What was told last.
-    told: Option<operator::Run>,
-    log: Reader,
-    lines: VecDeque<Line>,
+    told: Option<operator::RunInfo>,
+    log: LogReader,
+    lines: VecDeque<FollowLine>,
     end: End,
     _seat: OwnedSemaphorePermit,
 }
@@ -102,13 +102,13 @@ enum End {
     /// There may be.
     Open,
     /// The run is over: the rest of its log, and then that.
-    Near(Box<operator::Run>),
+    Near(Box<operator::RunInfo>),
     /// Nothing.
     Here,
 }
 
 impl Follow {
-    async fn next(&mut self) -> Option<Line> {
+    async fn next(&mut self) -> Option<FollowLine> {
         loop {
             if let Some(line) = self.lines.pop_front() {
                 return Some(line);
@@ -116,7 +116,7 @@ impl Follow {
             if matches!(self.end, End::Here) {
                 return None;
             }
-            match self.log.read(&self.office.store, self.run).await {
+            match self.log.read(&self.app.store, self.run).await {
                 Ok(Some(line)) => return Some(line),
                 Ok(None) => {}
                 Err(_) => self.bye(),
@@ -134,7 +134,7 @@ impl Follow {
 
     /// Waits until there may be more to tell.
     async fn wait(&mut self) {
-        let stop = self.office.stop.clone();
+        let stop = self.app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => self.bye(),
             concerned = concerned(&mut self.listener, self.run) => {
@@ -148,59 +148,59 @@ impl Follow {
 
     fn bye(&mut self) {
         self.end = End::Here;
-        self.lines.push_back(Line::Bye);
+        self.lines.push_back(FollowLine::Bye);
     }
 
     /// Finds out what there is to tell. Nothing if there is no such run.
     async fn look(&mut self) -> Result<Option<()>, StoreError> {
         // The run first: the log of one that is over is not older than its end.
-        let Some(found) = self.office.store.overview_of_run(self.run).await? else { return Ok(None) };
-        let run = run_view(&self.office, &found);
+        let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
+        let run = run_view(&self.app, &found);
         if run.state.is_over() {
             self.end = End::Near(Box::new(run));
         } else {
             self.tell(run);
         }
-        self.log.look(&self.office.store, self.run).await?;
+        self.log.look(&self.app.store, self.run).await?;
         Ok(Some(()))
     }
 
-    fn tell(&mut self, run: operator::Run) {
+    fn tell(&mut self, run: operator::RunInfo) {
         if self.told.as_ref() != Some(&run) {
             self.told = Some(run.clone());
-            self.lines.push_back(Line::Run(Box::new(run)));
+            self.lines.push_back(FollowLine::Run(Box::new(run)));
         }
     }
 }
 
 /// Waits for news of the run; all that is there of it is one occasion to look. False when there will be none.
-async fn concerned(listener: &mut Listener, run: RunId) -> bool {
+async fn concerned(listener: &mut Subscription, run: RunId) -> bool {
     loop {
         match listener.next().await {
-            Heard::Item(item) if !concerns(item, run) => {}
-            Heard::Closed => return false,
-            Heard::Item(_) | Heard::Missed => break,
+            ChangeNotice::Item(item) if !concerns(item, run) => {}
+            ChangeNotice::Closed => return false,
+            ChangeNotice::Item(_) | ChangeNotice::Missed => break,
         }
     }
-    while listener.next().now_or_never().is_some_and(|heard| heard != Heard::Closed) {}
+    while listener.next().now_or_never().is_some_and(|heard| heard != ChangeNotice::Closed) {}
     true
 }
 
-fn concerns(item: Item, run: RunId) -> bool {
+fn concerns(item: Change, run: RunId) -> bool {
     match item {
-        Item::RunScheduled(of)
-        | Item::RunWaits(of)
-        | Item::RunEnqueued(of)
-        | Item::RunGivenBack(of)
-        | Item::RunStarted(of)
-        | Item::RunReturned(of)
-        | Item::RunLog(of, _) => of == run,
+        Change::RunScheduled(of)
+        | Change::RunWaits(of)
+        | Change::RunEnqueued(of)
+        | Change::RunGivenBack(of)
+        | Change::RunStarted(of)
+        | Change::RunReturned(of)
+        | Change::RunLog(of, _) => of == run,
         // A job, project or template that was removed takes its runs with it.
-        Item::ThingsChanged => true,
-        Item::KillAsked(_)
-        | Item::KillEnqueued(_)
-        | Item::KillExecuted(_)
-        | Item::JobChanged(_)
-        | Item::WorkerChanged(_) => false,
+        Change::CatalogueChanged => true,
+        Change::KillRequested(_)
+        | Change::KillTaken(_)
+        | Change::KillExecuted(_)
+        | Change::JobChanged(_)
+        | Change::WorkerChanged(_) => false,
     }
 }

@@ -13,7 +13,7 @@ const NEEDLE: usize = 1024;
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ToldLog {
     /// How many bytes of the log.
     pub bytes: u64,
     /// The end of it.
@@ -22,7 +22,7 @@ pub(super) struct Told {
 
 /// How it goes on with a log that is another.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum GrowthStep {
     /// What was told stands in it still: what comes behind is new.
     Same,
     /// Nothing is left of it behind what stands still.
@@ -31,7 +31,7 @@ pub(super) enum Next {
     Seek(Box<Seek>),
 }
 
-impl Told {
+impl ToldLog {
     /// Nothing yet: it is to begin there.
     pub fn from(bytes: u64) -> Self {
         Self { bytes, end: Vec::new() }
@@ -46,13 +46,13 @@ impl Told {
     }
 
     /// The log is another from `kept` bytes on, and `bytes` long.
-    pub fn replaced(&self, kept: u64, bytes: u64) -> Next {
+    pub fn replaced(&self, kept: u64, bytes: u64) -> GrowthStep {
         if self.bytes <= kept {
-            Next::Same
+            GrowthStep::Same
         } else if kept >= bytes {
-            Next::Shorter
+            GrowthStep::Shorter
         } else {
-            Next::Seek(Box::new(Seek::new(&self.end, kept)))
+            GrowthStep::Seek(Box::new(Seek::new(&self.end, kept)))
         }
     }
 }

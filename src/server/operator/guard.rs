@@ -6,17 +6,16 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::Refusal;
+use super::answer::OperatorRefusal;
 use crate::server::http;
-use crate::server::office::Office;
+use crate::server::state::AppState;
 
 /// Lets operators pass; a browser that has logged in may read.
-pub(super) async fn operators_only(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
+pub(super) async fn operators_only(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let admitted =
-        if request.method().is_safe() { office.admits_reader(headers) } else { office.token.admits(headers) };
+    let admitted = if request.method().is_safe() { app.admits_reader(headers) } else { app.token.admits(headers) };
     if !admitted {
-        return Refusal::Stranger.into_response();
+        return OperatorRefusal::Stranger.into_response();
     }
     http::mark_known(request.extensions());
     next.run(request).await

@@ -15,13 +15,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::answer::Refusal;
+use super::answer::OperatorRefusal;
 use super::ask::find_run;
 use super::find::run_id;
-use super::range::{Asked, asked};
+use super::range::{ByteRange, asked};
 use super::search::{self, Search};
 use crate::run::{RunId, excerpt};
-use crate::server::office::Office;
+use crate::server::state::AppState;
 use crate::server::store::{Extent, StoreError};
 use crate::server::terminal::{self, Colour, Row, Span};
 use crate::wire::operator::{LogFound, LogLines, LogRow, LogRows, LogSpan};
@@ -46,23 +46,23 @@ pub(super) struct FileQuery {
 
 /// The log, or the part of it that the header `Range` asks for, as text.
 pub(super) async fn file(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     query: Result<Query<FileQuery>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Response, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let run = run_id(&run)?;
-    find_run(&office, run).await?;
-    let extent = office.store.log_extent(run).await?;
+    find_run(&app, run).await?;
+    let extent = app.store.log_extent(run).await?;
     let bytes = extent.as_ref().map_or(0, Extent::len);
     let (status, from, to) = match asked(headers.get(RANGE).and_then(|range| range.to_str().ok()), bytes) {
-        Asked::Whole => (StatusCode::OK, 0, bytes),
-        Asked::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
-        Asked::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+        ByteRange::Whole => (StatusCode::OK, 0, bytes),
+        ByteRange::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
+        ByteRange::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
     };
     let body = match extent {
-        Some(extent) if from < to => Body::from_stream(pieces(office, extent, from, to)),
+        Some(extent) if from < to => Body::from_stream(pieces(app, extent, from, to)),
         _ => Body::empty(),
     };
     let mut response = (status, body).into_response();
@@ -97,18 +97,18 @@ enum Broken {
 
 /// The bytes of a log, a piece each.
 fn pieces(
-    office: Arc<Office>,
+    app: Arc<AppState>,
     extent: Extent,
     from: u64,
     to: u64,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Broken>> {
     stream::try_unfold(from, move |at| {
-        let office = Arc::clone(&office);
+        let app = Arc::clone(&app);
         async move {
             if at >= to {
                 return Ok(None);
             }
-            let mut piece = office.store.log_piece(&extent, at).await?.ok_or(Broken::Replaced)?;
+            let mut piece = app.store.log_piece(&extent, at).await?.ok_or(Broken::Replaced)?;
             piece.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
             let next = at + piece.len() as u64;
             Ok(Some((Bytes::from(piece), next)))
@@ -126,26 +126,26 @@ pub(super) struct LinesQuery {
 
 /// Lines of the log, and how long it is.
 pub(super) async fn lines(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     query: Result<Query<LinesQuery>, QueryRejection>,
-) -> Result<Json<LogLines>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<LogLines>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let run = run_id(&run)?;
-    find_run(&office, run).await?;
+    find_run(&app, run).await?;
     let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
     for _ in 0..TRIES {
-        if let Some(lines) = some_lines(&office, run, query.from, limit).await? {
+        if let Some(lines) = some_lines(&app, run, query.from, limit).await? {
             return Ok(Json(lines));
         }
     }
-    Err(Refusal::Conflict("the log is being replaced again and again".to_owned()))
+    Err(OperatorRefusal::Conflict("the log is being replaced again and again".to_owned()))
 }
 
 /// Nothing if the log was replaced meanwhile.
-async fn some_lines(office: &Office, run: RunId, first: u64, limit: u64) -> Result<Option<LogLines>, StoreError> {
-    let Some(extent) = office.store.log_extent(run).await? else { return Ok(Some(LogLines::default())) };
-    let Some(found) = office.store.log_lines(&extent, first, limit, MOST_BYTES).await? else { return Ok(None) };
+async fn some_lines(app: &AppState, run: RunId, first: u64, limit: u64) -> Result<Option<LogLines>, StoreError> {
+    let Some(extent) = app.store.log_extent(run).await? else { return Ok(Some(LogLines::default())) };
+    let Some(found) = app.store.log_lines(&extent, first, limit, MOST_BYTES).await? else { return Ok(None) };
     let (text, whole) = excerpt::piece(&found.text);
     Ok(Some(LogLines {
         bytes: extent.len(),
@@ -160,17 +160,17 @@ async fn some_lines(office: &Office, run: RunId, first: u64, limit: u64) -> Resu
 
 /// Lines of the log as a terminal shows them.
 pub(super) async fn rows(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     query: Result<Query<LinesQuery>, QueryRejection>,
-) -> Result<Json<LogRows>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<LogRows>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let run = run_id(&run)?;
-    find_run(&office, run).await?;
+    find_run(&app, run).await?;
     let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
     for _ in 0..TRIES {
-        let Some(extent) = office.store.log_extent(run).await? else { return Ok(Json(LogRows::default())) };
-        if let Some(found) = terminal::rows(&office.store, &extent, query.from, limit, MOST_BYTES).await? {
+        let Some(extent) = app.store.log_extent(run).await? else { return Ok(Json(LogRows::default())) };
+        if let Some(found) = terminal::rows(&app.store, &extent, query.from, limit, MOST_BYTES).await? {
             return Ok(Json(LogRows {
                 bytes: extent.len(),
                 lines: extent.lines(),
@@ -180,7 +180,7 @@ pub(super) async fn rows(
             }));
         }
     }
-    Err(Refusal::Conflict("the log is being replaced again and again".to_owned()))
+    Err(OperatorRefusal::Conflict("the log is being replaced again and again".to_owned()))
 }
 
 fn row(row: Row) -> LogRow {
@@ -202,19 +202,20 @@ pub(super) struct SearchQuery {
 
 /// The lines of the log that have a text in them.
 pub(super) async fn search(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     query: Result<Query<SearchQuery>, QueryRejection>,
-) -> Result<Json<LogFound>, Refusal> {
-    let Query(query) = query.map_err(|e| Refusal::Malformed(e.body_text()))?;
+) -> Result<Json<LogFound>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let run = run_id(&run)?;
-    find_run(&office, run).await?;
-    let allowed = || Refusal::Malformed(format!("what is sought has 1 to {} bytes on one line", search::LONGEST));
+    find_run(&app, run).await?;
+    let allowed =
+        || OperatorRefusal::Malformed(format!("what is sought has 1 to {} bytes on one line", search::LONGEST));
     let mut search = Search::new(&query.text, FOUND).ok_or_else(allowed)?;
-    if let Some(extent) = office.store.log_extent(run).await? {
+    if let Some(extent) = app.store.log_extent(run).await? {
         let mut at = 0;
         // A log that is replaced meanwhile is looked through as far as it was there.
-        while let Some(piece) = office.store.log_piece(&extent, at).await?
+        while let Some(piece) = app.store.log_piece(&extent, at).await?
             && search.look(&piece)
         {
             at += piece.len() as u64;

@@ -8,16 +8,18 @@ use axum::http::StatusCode;
 use chrono::Utc;
 use chrono_tz::Tz;
 
-use super::answer::{Body, Refusal};
+use super::answer::{Body, OperatorRefusal};
 use super::ask::find_run;
 use super::find::find_job;
 use crate::run::{ApiKey, Secret};
 use crate::server::model::{Concurrency, Schedule};
-use crate::server::office::Office;
-use crate::server::rules::{self, Broken};
-use crate::server::store::{self, Named, Names, Place, Submission};
+use crate::server::rules::{self, RuleViolation};
+use crate::server::state::AppState;
+use crate::server::store::{self, PlaceIds, PlaceName, PlaceNames, Submission};
 use crate::server::token;
-use crate::wire::operator::{DEFAULT, Made, MadeWorker, NewJob, NewTemplate, NewWorker, Run, Submit};
+use crate::wire::operator::{
+    DEFAULT, MadeJob, MadeWorker, NewJobRequest, NewTemplateRequest, NewWorkerRequest, RunInfo, Submit,
+};
 
 #[cfg(test)]
 mod tests;
@@ -27,93 +29,94 @@ const SUBMITTED: &str = "submitted";
 
 /// A run of a script.
 pub(super) async fn run(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Body(new): Body<Submit>,
-) -> Result<(StatusCode, Json<Run>), Refusal> {
+) -> Result<(StatusCode, Json<RunInfo>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
     rules::executable(&new.script)?;
-    let pool = named(new.pool.as_deref(), Named::Present)?;
-    let names = Names { project: Named::Default(DEFAULT), template: Named::Default(SUBMITTED), pool };
+    let pool = named(new.pool.as_deref(), PlaceName::Present)?;
+    let names = PlaceNames { project: PlaceName::Default(DEFAULT), template: PlaceName::Default(SUBMITTED), pool };
     let submission = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
-    let run = office.store.submit(&names, &submission, Utc::now()).await?;
-    Ok((StatusCode::CREATED, Json(find_run(&office, run.id).await?)))
+    let run = app.store.enqueue_adhoc_run(&names, &submission, Utc::now()).await?;
+    Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))
 }
 
 /// A job.
 pub(super) async fn job(
-    State(office): State<Arc<Office>>,
-    Body(new): Body<NewJob>,
-) -> Result<(StatusCode, Json<Made>), Refusal> {
+    State(app): State<Arc<AppState>>,
+    Body(new): Body<NewJobRequest>,
+) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
-    let schedule = schedule(&new, office.settings.time_zone)?;
+    let schedule = schedule(&new, app.settings.time_zone)?;
     let concurrency = new.concurrency.as_deref().map_or(Ok(Concurrency::Wait), rules::concurrency)?;
     let run_timeout = rules::timeout(new.timeout)?;
     let retries = rules::retries(new.retries.unwrap_or(0))?;
     let parent = match &new.after {
-        Some(parent) => Some(find_job(&office, parent).await?),
+        Some(parent) => Some(find_job(&app, parent).await?),
         None => None,
     };
-    let missing = if new.make_missing { Named::OrMade } else { Named::Present };
-    let names = Names {
+    let missing = if new.make_missing { PlaceName::OrMade } else { PlaceName::Present };
+    let names = PlaceNames {
         project: named(new.project.as_deref(), missing)?,
         template: named(new.template.as_deref(), missing)?,
         pool: named(new.pool.as_deref(), missing)?,
     };
-    let job = |place: Place| {
+    let job = |place: PlaceIds| {
         let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
         job.retry.times = retries;
         store::NewJob { parent, schedule, run_timeout, concurrency, ..job }
     };
-    let job = office.store.add_job(&names, job).await?;
-    Ok((StatusCode::CREATED, Json(Made { id: job.id.get(), title: job.title })))
+    let job = app.store.add_job(&names, job).await?;
+    Ok((StatusCode::CREATED, Json(MadeJob { id: job.id.get(), title: job.title })))
 }
 
 /// A template.
 pub(super) async fn template(
-    State(office): State<Arc<Office>>,
-    Body(new): Body<NewTemplate>,
-) -> Result<(StatusCode, Json<Made>), Refusal> {
+    State(app): State<Arc<AppState>>,
+    Body(new): Body<NewTemplateRequest>,
+) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
-    let project = named(new.project.as_deref(), Named::OrMade)?;
-    let made = office.store.add_template(project, title, &new.body).await?;
-    Ok((StatusCode::CREATED, Json(Made { id: made.id.get(), title: made.title })))
+    let project = named(new.project.as_deref(), PlaceName::OrMade)?;
+    let made = app.store.add_template(project, title, &new.body).await?;
+    Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title })))
 }
 
 /// A worker.
 pub(super) async fn worker(
-    State(office): State<Arc<Office>>,
-    Body(new): Body<NewWorker>,
-) -> Result<(StatusCode, Json<MadeWorker>), Refusal> {
+    State(app): State<Arc<AppState>>,
+    Body(new): Body<NewWorkerRequest>,
+) -> Result<(StatusCode, Json<MadeWorker>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
-    let api_key = ApiKey::parse(title).map_err(|what| Refusal::Malformed(format!("the name {title:?} {what}")))?;
-    let pool = named(new.pool.as_deref(), Named::OrMade)?;
-    let secret = token::random().map_err(|e| Refusal::Conflict(format!("no secret can be made: {e}")))?;
+    let api_key =
+        ApiKey::parse(title).map_err(|what| OperatorRefusal::Malformed(format!("the name {title:?} {what}")))?;
+    let pool = named(new.pool.as_deref(), PlaceName::OrMade)?;
+    let secret = token::random().map_err(|e| OperatorRefusal::Conflict(format!("no secret can be made: {e}")))?;
     let new = store::NewWorker { title: title.to_owned(), api_key, secret: Secret::new(secret.clone().into_bytes()) };
-    let worker = office.store.add_worker(pool, &new).await?;
+    let worker = app.store.add_worker(pool, &new).await?;
     let made = MadeWorker {
         id: worker.id.get(),
         api_key: worker.api_key.to_string(),
         secret,
-        broadcaster_port: office.settings.broadcaster.port(),
-        events_port: office.settings.events.port(),
+        broadcaster_port: app.settings.broadcaster.port(),
+        events_port: app.settings.events.port(),
     };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// What is named, or the default where nothing is.
-fn named<'a>(text: Option<&'a str>, named: fn(&'a str) -> Named<'a>) -> Result<Named<'a>, Broken> {
-    text.map_or(Ok(Named::Default(DEFAULT)), |text| rules::title(text).map(named))
+fn named<'a>(text: Option<&'a str>, named: fn(&'a str) -> PlaceName<'a>) -> Result<PlaceName<'a>, RuleViolation> {
+    text.map_or(Ok(PlaceName::Default(DEFAULT)), |text| rules::title(text).map(named))
 }
 
-fn schedule(new: &NewJob, zone: Tz) -> Result<Schedule, Refusal> {
+fn schedule(new: &NewJobRequest, zone: Tz) -> Result<Schedule, OperatorRefusal> {
     let zone = new.zone.as_deref().map_or(Ok(zone), rules::zone)?;
     match (&new.every, &new.cron) {
         (Some(_), Some(_)) => {
-            Err(Refusal::Malformed("a job has an interval or a cron expression, not both".to_owned()))
+            Err(OperatorRefusal::Malformed("a job has an interval or a cron expression, not both".to_owned()))
         }
-        (_, None) if new.zone.is_some() => {
-            Err(Refusal::Malformed("a time zone is for a cron expression; without one, take it back".to_owned()))
-        }
+        (_, None) if new.zone.is_some() => Err(OperatorRefusal::Malformed(
+            "a time zone is for a cron expression; without one, take it back".to_owned(),
+        )),
         (Some(every), None) => Ok(rules::interval(every)?),
         (None, Some(expression)) => Ok(rules::cron(expression, zone)?),
         (None, None) => Ok(Schedule::None),

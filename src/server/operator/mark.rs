@@ -2,9 +2,9 @@
 //!
 //! It holds what the list is sorted by, so that a page begins where it should, also when what it begins after is gone.
 
-use super::answer::Refusal;
+use super::answer::OperatorRefusal;
 use crate::run::RunId;
-use crate::server::model::Instant;
+use crate::server::model::Timestamp;
 use crate::server::store::{AfterRun, AfterTitle};
 
 #[cfg(test)]
@@ -21,17 +21,17 @@ pub(super) fn of_title(title: &str, id: i64) -> String {
 }
 
 /// Reads what [`of_run`] wrote.
-pub(super) fn run(text: &str) -> Result<AfterRun, Refusal> {
+pub(super) fn run(text: &str) -> Result<AfterRun, OperatorRefusal> {
     let read = || {
         let (at, run) = text.split_once(':')?;
-        let at = Instant::from_timestamp_micros(at.parse().ok()?)?;
+        let at = Timestamp::from_timestamp_micros(at.parse().ok()?)?;
         Some(AfterRun { at, run: RunId::new(run.parse().ok()?)? })
     };
     read().ok_or_else(|| unreadable(text))
 }
 
 /// Reads what [`of_title`] wrote.
-pub(super) fn title(text: &str) -> Result<AfterTitle, Refusal> {
+pub(super) fn title(text: &str) -> Result<AfterTitle, OperatorRefusal> {
     let read = || {
         let (id, title) = text.split_once(':')?;
         Some(AfterTitle { title: title.to_owned(), id: id.parse().ok()? })
@@ -39,6 +39,6 @@ pub(super) fn title(text: &str) -> Result<AfterTitle, Refusal> {
     read().ok_or_else(|| unreadable(text))
 }
 
-fn unreadable(text: &str) -> Refusal {
-    Refusal::Malformed(format!("after={text:?} is no \"next\" of an answer"))
+fn unreadable(text: &str) -> OperatorRefusal {
+    OperatorRefusal::Malformed(format!("after={text:?} is no \"next\" of an answer"))
 }

@@ -29,7 +29,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 
-use super::office::Office;
+use super::state::AppState;
 use crate::wire::operator::BASE;
 use follow::Followers;
 
@@ -46,7 +46,7 @@ async fn as_told(mut response: Response) -> Response {
 }
 
 /// What is served.
-pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
+pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
     let routes = Router::new()
         .route("/runs", get(ask::runs).post(make::run))
         .route("/runs/{run}", get(ask::run))
@@ -66,9 +66,9 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/templates", post(make::template))
         .fallback(answer::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), guard::operators_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard::operators_only))
         .layer(Extension(Followers::default()))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), super::page::own_names_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), super::page::own_names_only))
         .layer(middleware::map_response(as_told));
     Router::new().nest(BASE, routes)
 }

@@ -5,7 +5,7 @@ mod tests;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum ByteRange {
     /// All of it. Also where more than one range is asked for, or something that is no range: that may be answered so.
     Whole,
     /// From one byte up to another, which is not part of it.
@@ -15,9 +15,9 @@ pub(super) enum Asked {
 }
 
 /// What a header asks for of a text of so many bytes.
-pub(super) fn asked(header: Option<&str>, bytes: u64) -> Asked {
+pub(super) fn asked(header: Option<&str>, bytes: u64) -> ByteRange {
     let Some((first, last)) = header.and_then(|header| header.trim().strip_prefix("bytes=")?.split_once('-')) else {
-        return Asked::Whole;
+        return ByteRange::Whole;
     };
     let number =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
@@ -25,10 +25,10 @@ pub(super) fn asked(header: Option<&str>, bytes: u64) -> Asked {
         (Some(first), Some(last)) if first <= last => (first, last.saturating_add(1)),
         (Some(first), None) if last.trim().is_empty() => (first, bytes),
         (None, Some(last)) if first.trim().is_empty() => (bytes.saturating_sub(last), bytes),
-        _ => return Asked::Whole,
+        _ => return ByteRange::Whole,
     };
     match (from, to.min(bytes)) {
-        (from, to) if from < to => Asked::Part(from, to),
-        _ => Asked::Beyond,
+        (from, to) if from < to => ByteRange::Part(from, to),
+        _ => ByteRange::Beyond,
     }
 }

@@ -1,26 +1,26 @@
 //! The log of a run that is followed, a piece at a time.
 
-use super::growth::{Next, Seek, Told};
+use super::growth::{GrowthStep, Seek, ToldLog};
 use crate::run::RunId;
 use crate::server::store::{Extent, Store, StoreError};
-use crate::wire::operator::{Line, LogSize};
+use crate::wire::operator::{FollowLine, LogSize};
 
 /// Somebody who reads.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct LogReader {
     /// The log as it was when it was looked at.
     log: Option<Extent>,
-    told: Told,
+    told: ToldLog,
     /// Whether who reads knows from where on it reads: then it wants to know when that is not what it was any more.
     knows: bool,
     /// The revision of the log that it knows.
     revision: Option<u64>,
 }
 
-impl Reader {
+impl LogReader {
     /// From a byte of a revision, if somebody said.
     pub fn from(byte: Option<u64>, revision: Option<u64>) -> Self {
-        Self { log: None, told: Told::from(byte.unwrap_or(0)), knows: byte.is_some(), revision }
+        Self { log: None, told: ToldLog::from(byte.unwrap_or(0)), knows: byte.is_some(), revision }
     }
 
     /// Looks how long the log is.
@@ -30,7 +30,7 @@ impl Reader {
     }
 
     /// What there is to tell of the log as it was when it was looked at.
-    pub async fn read(&mut self, store: &Store, run: RunId) -> Result<Option<Line>, StoreError> {
+    pub async fn read(&mut self, store: &Store, run: RunId) -> Result<Option<FollowLine>, StoreError> {
         loop {
             let Some(log) = self.log else { return Ok(None) };
             let known = self.revision.replace(log.revision);
@@ -51,30 +51,35 @@ impl Reader {
         }
     }
 
-    fn tell(&mut self, piece: &[u8]) -> Line {
+    fn tell(&mut self, piece: &[u8]) -> FollowLine {
         self.told.tell(piece);
-        Line::Log(String::from_utf8_lossy(piece).into_owned())
+        FollowLine::Log(String::from_utf8_lossy(piece).into_owned())
     }
 
     /// The log is not what it was. What there is to say before it goes on, if anything.
-    async fn replaced(&mut self, store: &Store, log: &Extent, known: Option<u64>) -> Result<Option<Line>, StoreError> {
+    async fn replaced(
+        &mut self,
+        store: &Store,
+        log: &Extent,
+        known: Option<u64>,
+    ) -> Result<Option<FollowLine>, StoreError> {
         if self.knows {
-            self.told = Told::from(log.len());
+            self.told = ToldLog::from(log.len());
             let (bytes, lines, revision) = (log.len(), log.lines(), log.revision);
-            return Ok(Some(Line::Replaced(LogSize { bytes, lines, revision })));
+            return Ok(Some(FollowLine::Replaced(LogSize { bytes, lines, revision })));
         }
         // Of what was taken back more than once nobody knows how much stands still.
         let kept = if known == log.revision.checked_sub(1) { log.kept } else { 0 };
         match self.told.replaced(kept, log.len()) {
-            Next::Same => Ok(None),
-            Next::Shorter => {
+            GrowthStep::Same => Ok(None),
+            GrowthStep::Shorter => {
                 self.told.bytes = log.len();
                 Ok(None)
             }
-            Next::Seek(seek) => {
+            GrowthStep::Seek(seek) => {
                 let found = sought(store, log, *seek).await?;
                 self.told.bytes = found.unwrap_or(kept);
-                Ok(found.is_none().then_some(Line::Gap))
+                Ok(found.is_none().then_some(FollowLine::Gap))
             }
         }
     }

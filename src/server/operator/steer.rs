@@ -7,62 +7,65 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::Utc;
 
-use super::answer::{Body, Refusal};
+use super::answer::{Body, OperatorRefusal};
 use super::ask::find_run;
 use super::find::{find_job, run_id};
 use super::views;
 use crate::server::model::{Asker, JobId};
-use crate::server::office::Office;
 use crate::server::rules;
-use crate::server::store::Ending;
-use crate::wire::operator::{Job, Reason, Run, Stopped};
+use crate::server::state::AppState;
+use crate::server::store::EndDecision;
+use crate::wire::operator::{DisableReason, JobInfo, RunInfo, ScheduleStop};
 
 /// Ends a run.
 pub(super) async fn kill(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
-) -> Result<(StatusCode, Json<Stopped>), Refusal> {
+) -> Result<(StatusCode, Json<ScheduleStop>), OperatorRefusal> {
     let run = run_id(&run)?;
-    let (status, what) = match office.store.end_run(run, Asker::Command, Utc::now()).await? {
-        None => return Err(Refusal::NotFound(format!("there is no run {run}"))),
-        Some(Ending::Kill) => (StatusCode::ACCEPTED, "kill"),
-        Some(Ending::Cancelled) => (StatusCode::OK, "cancelled"),
-        Some(Ending::Over) => (StatusCode::OK, "over"),
+    let (status, what) = match app.store.end_run(run, Asker::Command, Utc::now()).await? {
+        None => return Err(OperatorRefusal::NotFound(format!("there is no run {run}"))),
+        Some(EndDecision::Kill) => (StatusCode::ACCEPTED, "kill"),
+        Some(EndDecision::Cancelled) => (StatusCode::OK, "cancelled"),
+        Some(EndDecision::Over) => (StatusCode::OK, "over"),
     };
-    Ok((status, Json(Stopped { run: run.get(), what: what.to_owned() })))
+    Ok((status, Json(ScheduleStop { run: run.get(), what: what.to_owned() })))
 }
 
 /// Makes a run that is due now.
 pub(super) async fn schedule(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-) -> Result<(StatusCode, Json<Run>), Refusal> {
-    let job = find_job(&office, &job).await?;
-    let run = office.store.run_now(job, true, Asker::Command, Utc::now()).await?;
-    Ok((StatusCode::CREATED, Json(find_run(&office, run.id).await?)))
+) -> Result<(StatusCode, Json<RunInfo>), OperatorRefusal> {
+    let job = find_job(&app, &job).await?;
+    let run = app.store.enqueue_run_now(job, true, Asker::Command, Utc::now()).await?;
+    Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))
 }
 
 /// Lets a job run when it is due.
-pub(super) async fn enable(State(office): State<Arc<Office>>, Path(job): Path<String>) -> Result<Json<Job>, Refusal> {
-    let job = find_job(&office, &job).await?;
-    set(&office, job, true, "").await
+pub(super) async fn enable(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+) -> Result<Json<JobInfo>, OperatorRefusal> {
+    let job = find_job(&app, &job).await?;
+    set(&app, job, true, "").await
 }
 
 /// Lets it not.
 pub(super) async fn disable(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-    Body(said): Body<Reason>,
-) -> Result<Json<Job>, Refusal> {
-    let job = find_job(&office, &job).await?;
-    set(&office, job, false, rules::reason(&said.reason)?).await
+    Body(said): Body<DisableReason>,
+) -> Result<Json<JobInfo>, OperatorRefusal> {
+    let job = find_job(&app, &job).await?;
+    set(&app, job, false, rules::reason(&said.reason)?).await
 }
 
-async fn set(office: &Office, job: JobId, enabled: bool, reason: &str) -> Result<Json<Job>, Refusal> {
-    let gone = || Refusal::NotFound(format!("there is no job {job}"));
-    if !office.store.enable_job(job, enabled, reason).await? {
+async fn set(app: &AppState, job: JobId, enabled: bool, reason: &str) -> Result<Json<JobInfo>, OperatorRefusal> {
+    let gone = || OperatorRefusal::NotFound(format!("there is no job {job}"));
+    if !app.store.enable_job(job, enabled, reason).await? {
         return Err(gone());
     }
-    let job = office.store.overview_of_job(job).await?.ok_or_else(gone)?;
+    let job = app.store.overview_of_job(job).await?.ok_or_else(gone)?;
     Ok(Json(views::job(&job)))
 }

@@ -4,45 +4,47 @@ use chrono::SecondsFormat;
 
 use crate::run::Pace;
 use crate::run::lack::Lack;
-use crate::server::duty::{self, Asked, Shown};
-use crate::server::model::{self, FireKind, Instant, RunExit};
+use crate::server::model::{self, FireKind, RunExit, Timestamp};
 use crate::server::schedule::in_words;
 use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
 use crate::server::waiting;
-use crate::wire::operator::{Action, Fact, Held, Job, Run, RunWaits, State, Worker, WorkerRequest, WorkerState};
+use crate::server::worker_state::{self, LatestRequest, ShownWorkerState};
+use crate::wire::operator::{
+    ActionName, CommandInfo, DueTimeFact, Held, JobInfo, RunInfo, RunStateName, RunWaits, WorkerInfo, WorkerStateName,
+};
 
 #[cfg(test)]
 mod tests;
 
 /// An instant.
-pub(super) fn time(at: Instant) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Where a run stands.
 #[must_use]
-pub fn state(run: &model::Run) -> State {
+pub fn state(run: &model::Run) -> RunStateName {
     match (run.state(), run.exit, run.return_success) {
-        (model::State::Scheduled, ..) => State::Scheduled,
-        (model::State::InQueue, ..) => State::Claimed,
-        (model::State::Started, ..) => State::Running,
-        (model::State::Completed, Some(RunExit::TimedOut), _) => State::TimedOut,
-        (model::State::Completed, Some(RunExit::Killed), _) => State::Killed,
-        (model::State::Completed, Some(RunExit::Lost), _) => State::Lost,
-        (model::State::Completed, _, Some(true)) => State::Succeeded,
-        (model::State::Completed, ..) => State::Failed,
+        (model::RunState::Scheduled, ..) => RunStateName::Scheduled,
+        (model::RunState::InQueue, ..) => RunStateName::Claimed,
+        (model::RunState::Started, ..) => RunStateName::Running,
+        (model::RunState::Completed, Some(RunExit::TimedOut), _) => RunStateName::TimedOut,
+        (model::RunState::Completed, Some(RunExit::Killed), _) => RunStateName::Killed,
+        (model::RunState::Completed, Some(RunExit::Lost), _) => RunStateName::Lost,
+        (model::RunState::Completed, _, Some(true)) => RunStateName::Succeeded,
+        (model::RunState::Completed, ..) => RunStateName::Failed,
     }
 }
 
 /// A run, and why it waits.
-pub(super) fn run(overview: &RunOverview, waits: Option<&waiting::Waits>) -> Run {
+pub(super) fn run(overview: &RunOverview, waits: Option<&waiting::WaitReasons>) -> RunInfo {
     let RunOverview { run, title, worker } = overview;
     let (exit_code, exit_signal) = match run.exit {
         Some(RunExit::Code(code)) => (Some(code), None),
         Some(RunExit::Signal(signal)) => (None, Some(signal)),
         _ => (None, None),
     };
-    Run {
+    RunInfo {
         id: run.id.get(),
         job: run.job.get(),
         title: title.clone(),
@@ -58,15 +60,15 @@ pub(super) fn run(overview: &RunOverview, waits: Option<&waiting::Waits>) -> Run
         retry_of: run.retry_of.map(|(run, _)| run.get()),
         manual: run.is_manual,
         waits: waits
-            .filter(|_| run.state() == model::State::Scheduled)
+            .filter(|_| run.state() == model::RunState::Scheduled)
             .map(|waits| RunWaits { reason: waits.reason.word().to_owned(), text: waits.to_string() }),
     }
 }
 
 /// A job.
-pub(super) fn job(overview: &JobOverview) -> Job {
+pub(super) fn job(overview: &JobOverview) -> JobInfo {
     let JobOverview { job, around, next, last } = overview;
-    Job {
+    JobInfo {
         id: job.id.get(),
         title: job.title.clone(),
         project: around.project.title.clone(),
@@ -89,11 +91,11 @@ fn schedule(job: &model::Job) -> Option<String> {
 
 /// A worker, and whether it is silent.
 #[must_use]
-pub fn worker(overview: &WorkerOverview, is_silent: bool) -> Worker {
+pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
     let WorkerOverview { worker, pools, runs } = overview;
     let report = worker.report.as_ref();
-    let shown = duty::shown(worker, is_silent);
-    Worker {
+    let shown = worker_state::shown(worker, is_silent);
+    WorkerInfo {
         id: worker.id.get(),
         title: worker.title.clone(),
         api_key: worker.api_key.to_string(),
@@ -104,24 +106,28 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> Worker {
         seats: worker.concurrent_jobs,
         runs: *runs,
         state: match shown {
-            Shown::Starting => WorkerState::Starting,
-            Shown::Awake => WorkerState::Awake,
-            Shown::Asleep => WorkerState::Asleep,
-            Shown::Draining => WorkerState::Draining,
-            Shown::Offline => WorkerState::Offline,
-            Shown::Lost => WorkerState::Lost,
+            ShownWorkerState::Starting => WorkerStateName::Starting,
+            ShownWorkerState::Awake => WorkerStateName::Awake,
+            ShownWorkerState::Asleep => WorkerStateName::Asleep,
+            ShownWorkerState::Draining => WorkerStateName::Draining,
+            ShownWorkerState::Offline => WorkerStateName::Offline,
+            ShownWorkerState::Lost => WorkerStateName::Lost,
         },
         // One that is lost was heard of last then.
-        since: if shown == Shown::Lost { worker.heard().map(time) } else { report.map(|report| time(report.since)) },
+        since: if shown == ShownWorkerState::Lost {
+            worker.heard().map(time)
+        } else {
+            report.map(|report| time(report.since))
+        },
         free: report.and_then(|report| Some(worker.concurrent_jobs?.saturating_sub(report.seats_taken))),
         outbox: report.map(|report| report.outbox),
-        actions: Action::ALL
+        actions: ActionName::ALL
             .into_iter()
-            .filter(|action| duty::ask(worker, asked(*action), Pace::Now).is_ok())
+            .filter(|action| worker_state::ask(worker, asked(*action), Pace::Now).is_ok())
             .collect(),
         request: worker.asked.as_ref().map(request),
-        clock: duty::clock_in_words(worker),
-        held: duty::held(worker).iter().filter(|_| shown != Shown::Lost).map(held).collect(),
+        clock: worker_state::clock_in_words(worker),
+        held: worker_state::held(worker).iter().filter(|_| shown != ShownWorkerState::Lost).map(held).collect(),
     }
 }
 
@@ -130,24 +136,24 @@ fn held(lack: &Lack) -> Held {
 }
 
 /// What is asked of a worker, in our words.
-pub(super) fn asked(action: Action) -> crate::run::Action {
+pub(super) fn asked(action: ActionName) -> crate::run::WorkerCommand {
     match action {
-        Action::Shutdown => crate::run::Action::Shutdown,
-        Action::Restart => crate::run::Action::Restart,
-        Action::Sleep => crate::run::Action::Sleep,
-        Action::Wake => crate::run::Action::Wake,
+        ActionName::Shutdown => crate::run::WorkerCommand::Shutdown,
+        ActionName::Restart => crate::run::WorkerCommand::Restart,
+        ActionName::Sleep => crate::run::WorkerCommand::Sleep,
+        ActionName::Wake => crate::run::WorkerCommand::Wake,
     }
 }
 
-fn request(asked: &Asked) -> WorkerRequest {
-    let Asked { request, by, reason, at, heard, over, .. } = asked;
-    WorkerRequest {
+fn request(asked: &LatestRequest) -> CommandInfo {
+    let LatestRequest { request, by, reason, at, heard, over, .. } = asked;
+    CommandInfo {
         id: request.id.get(),
         action: match request.action {
-            crate::run::Action::Shutdown => Action::Shutdown,
-            crate::run::Action::Restart => Action::Restart,
-            crate::run::Action::Sleep => Action::Sleep,
-            crate::run::Action::Wake => Action::Wake,
+            crate::run::WorkerCommand::Shutdown => ActionName::Shutdown,
+            crate::run::WorkerCommand::Restart => ActionName::Restart,
+            crate::run::WorkerCommand::Sleep => ActionName::Sleep,
+            crate::run::WorkerCommand::Wake => ActionName::Wake,
         },
         now: request.pace == Pace::Now,
         by: by.clone(),
@@ -160,14 +166,14 @@ fn request(asked: &Asked) -> WorkerRequest {
 }
 
 /// A fact.
-pub(super) fn fact(fire: &model::Fire) -> Fact {
+pub(super) fn fact(fire: &model::Fire) -> DueTimeFact {
     let what = match fire.what {
         FireKind::Delayed => "delayed",
         FireKind::Skipped => "skipped",
         FireKind::Excluded => "excluded",
         FireKind::Missed => "missed",
     };
-    Fact {
+    DueTimeFact {
         due: time(fire.due),
         what: what.to_owned(),
         reason: fire.reason.clone(),

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::run::RunId;
-use crate::server::duty::{Unready, held, takes_runs};
-use crate::server::model::{Instant, Schedule, State, Worker};
+use crate::server::model::{RunState, Schedule, Timestamp, Worker};
 use crate::server::operator::views::time;
-use crate::server::store::{Frame, JobOverview, RunOverview};
+use crate::server::store::{JobFrame, JobOverview, RunOverview};
+use crate::server::worker_state::{Unready, held, takes_runs};
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ pub(super) struct Present<'a> {
 }
 
 /// What holds now.
-pub(super) fn now(present: &Present<'_>, now: Instant) -> Vec<String> {
+pub(super) fn now(present: &Present<'_>, now: Timestamp) -> Vec<String> {
     let mut said = disabled(present.job);
     said.extend(workers(present));
     said.extend(holding(present.workers));
@@ -50,7 +50,7 @@ fn disabled(job: &JobOverview) -> Vec<String> {
     }
     let frames = [("template", &job.around.template), ("project", &job.around.project), ("pool", &job.around.pool)];
     let off = frames.into_iter().filter(|(_, frame)| !frame.enabled);
-    said.extend(off.map(|(what, Frame { title, .. })| format!("its {what} {title} is disabled")));
+    said.extend(off.map(|(what, JobFrame { title, .. })| format!("its {what} {title} is disabled")));
     said
 }
 
@@ -74,15 +74,15 @@ fn holding(workers: &[Worker]) -> impl Iterator<Item = String> {
     holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
 }
 
-fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Instant) -> String {
+fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Timestamp) -> String {
     let RunOverview { run, worker, .. } = overview;
     let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
     match run.state() {
-        State::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
-        State::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
-        State::Completed => format!("run {id} is over"),
-        State::Scheduled if !run.is_due(now) => format!("run {id} is due at {}", time(run.schedule_dts)),
-        State::Scheduled => {
+        RunState::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
+        RunState::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
+        RunState::Completed => format!("run {id} is over"),
+        RunState::Scheduled if !run.is_due(now) => format!("run {id} is due at {}", time(run.schedule_dts)),
+        RunState::Scheduled => {
             let due = time(run.schedule_dts);
             match waits.get(&id) {
                 Some(why) => format!("run {id} is due since {due} and waits: {why}"),
@@ -92,6 +92,6 @@ fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Instant) -
     }
 }
 
-fn shown(at: Option<Instant>) -> String {
+fn shown(at: Option<Timestamp>) -> String {
     at.map(time).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use crate::server::store::StoreError;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum PageRefusal {
     /// What was sent does not come from a page of ours.
     #[error("That did not come from a page of this server, or the page was too old. Load it again and try once more.")]
     Stranger,
@@ -29,7 +29,7 @@ pub(super) enum Refusal {
     Store(#[from] StoreError),
 }
 
-impl Refusal {
+impl PageRefusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Stranger => StatusCode::FORBIDDEN,
@@ -43,7 +43,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for PageRefusal {
     fn into_response(self) -> Response {
         if let Self::Store(error @ StoreError::Unwritable(_)) = &self {
             return (self.status(), Html(frame::message(&format!("Nothing was changed: {error}.")))).into_response();

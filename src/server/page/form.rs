@@ -13,10 +13,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::answer::Refusal;
-use super::{login, origin, way};
+use super::answer::PageRefusal;
+use super::{login, origin, return_path};
 use crate::server::http::{self, Unread};
-use crate::server::office::Office;
+use crate::server::state::AppState;
 
 #[cfg(test)]
 mod tests;
@@ -76,29 +76,29 @@ impl Filled {
 }
 
 impl<S: Sync> FromRequestParts<S> for Filled {
-    type Rejection = Refusal;
+    type Rejection = PageRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageRefusal> {
         // Only the guard puts it there.
-        parts.extensions.remove::<Self>().ok_or(Refusal::Stranger)
+        parts.extensions.remove::<Self>().ok_or(PageRefusal::Stranger)
     }
 }
 
 /// Lets those pass who may.
-pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
-        let inside = office.admits_reader(request.headers());
+        let inside = app.admits_reader(request.headers());
         if inside {
             http::mark_known(request.extensions());
             return next.run(request).await;
         }
         return outside(&request);
     }
-    let Some(session) = office.session(request.headers()) else { return outside(&request) };
+    let Some(session) = app.session(request.headers()) else { return outside(&request) };
     http::mark_known(request.extensions());
     match read(request, MAX_FORM).await {
-        Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&office.token, said)) => {
-            Refusal::Stranger.into_response()
+        Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&app.token, said)) => {
+            PageRefusal::Stranger.into_response()
         }
         Ok((mut request, form)) => {
             request.extensions_mut().insert(form);
@@ -109,23 +109,23 @@ pub(super) async fn guard(State(office): State<Arc<Office>>, request: Request, n
 }
 
 fn outside(request: &Request) -> Response {
-    let next = way::back(request.method(), request.uri(), request.headers());
+    let next = return_path::back(request.method(), request.uri(), request.headers());
     (StatusCode::UNAUTHORIZED, Html(login::page(None, &next))).into_response()
 }
 
 /// Reads a form that a page of ours sends, with so many bytes at most.
-pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Filled), Refusal> {
+pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Filled), PageRefusal> {
     if !origin::is_ours(request.headers()) {
-        return Err(Refusal::Stranger);
+        return Err(PageRefusal::Stranger);
     }
     if !is_form(request.headers()) {
-        return Err(Refusal::Malformed("that is no form".to_owned()));
+        return Err(PageRefusal::Malformed("that is no form".to_owned()));
     }
-    let too_much = || Refusal::TooLong(format!("a form has at most {most} bytes and {MAX_FIELDS} fields"));
+    let too_much = || PageRefusal::TooLong(format!("a form has at most {most} bytes and {MAX_FIELDS} fields"));
     let (parts, body) = request.into_parts();
     let body = http::read_body(body, most).await.map_err(|unread| match unread {
         Unread::TooLong => too_much(),
-        Unread::TooSlow => Refusal::TooSlow,
+        Unread::TooSlow => PageRefusal::TooSlow,
     })?;
     let form = Filled::parse(&body).ok_or_else(too_much)?;
     Ok((Request::from_parts(parts, Body::empty()), form))

@@ -10,15 +10,15 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 use serde::Deserialize;
 
-use super::answer::Refusal;
+use super::answer::PageRefusal;
 use super::frame::{Head, Section};
 use super::shown::{badge, due, exit, short_time, turns};
 use super::template::fill;
 use super::visit::Visit;
 use crate::server::fold::Needle;
-use crate::server::model::{Instant, JobId};
-use crate::server::office::Office;
+use crate::server::model::{JobId, Timestamp};
 use crate::server::schedule::in_words;
+use crate::server::state::AppState;
 use crate::server::store::JobOverview;
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ const LISTED: usize = 100;
 /// Which jobs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wanted {
+pub(super) struct JobsFilter {
     /// With this in their titles.
     title: String,
     /// How many of these are passed over, in lists.
@@ -47,11 +47,11 @@ struct Found {
 
 /// The page.
 pub(super) async fn page(
-    State(office): State<Arc<Office>>,
-    Query(wanted): Query<Wanted>,
+    State(app): State<Arc<AppState>>,
+    Query(wanted): Query<JobsFilter>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let found = find(&office, &visit, &wanted).await?;
+) -> Result<Response, PageRefusal> {
+    let found = find(&app, &visit, &wanted).await?;
     let project = visit.project.map(|id| id.get());
     let body = fill(
         "jobs",
@@ -66,16 +66,16 @@ pub(super) async fn page(
 
 /// What of it changes.
 pub(super) async fn part(
-    State(office): State<Arc<Office>>,
-    Query(wanted): Query<Wanted>,
+    State(app): State<Arc<AppState>>,
+    Query(wanted): Query<JobsFilter>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let found = find(&office, &visit, &wanted).await?;
+) -> Result<Response, PageRefusal> {
+    let found = find(&app, &visit, &wanted).await?;
     Ok(Html(list(&found.jobs, Utc::now(), visit.zone).to_string()).into_response())
 }
 
-async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Found, Refusal> {
-    let mut found = office.store.overview_of_jobs(visit.project, None, KNOWN).await?;
+async fn find(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<Found, PageRefusal> {
+    let mut found = app.store.overview_of_jobs(visit.project, None, KNOWN).await?;
     let needle = Needle::new(&wanted.title);
     found.retain(|overview| needle.is_in(&overview.job.title));
     let total = found.len();
@@ -85,7 +85,7 @@ async fn find(office: &Office, visit: &Visit, wanted: &Wanted) -> Result<Found, 
 
 impl Found {
     /// The ways to the other lists, if there are several.
-    fn turns(&self, wanted: &Wanted, project: Option<i64>) -> Option<Value> {
+    fn turns(&self, wanted: &JobsFilter, project: Option<i64>) -> Option<Value> {
         let project = project.map(|project| project.to_string()).unwrap_or_default();
         let query = [("project", project.as_str()), ("title", wanted.title.trim())];
         let page = u32::try_from(wanted.page).unwrap_or(u32::MAX);
@@ -93,7 +93,7 @@ impl Found {
     }
 }
 
-fn list(jobs: &[JobOverview], now: Instant, zone: Tz) -> Value {
+fn list(jobs: &[JobOverview], now: Timestamp, zone: Tz) -> Value {
     let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
     let row = |JobOverview { job, around, next, last }: &JobOverview| {
         let title = |id| titles.get(&id).map_or_else(|| format!("job {id}"), |title| (*title).to_owned());

@@ -10,14 +10,14 @@ use chrono::Utc;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::answer::Refusal;
+use super::answer::PageRefusal;
 use super::form::Filled;
 use super::template::fill;
 use super::visit::Actor;
-use super::{form, frame, way};
-use crate::server::guesses::Worth;
-use crate::server::office::Office;
+use super::{form, frame, return_path};
+use crate::server::guesses::TokenVerdict;
 use crate::server::session::{LASTS, Session, cookie_name};
+use crate::server::state::AppState;
 
 #[cfg(test)]
 mod tests;
@@ -37,34 +37,34 @@ pub(super) struct Address {
 
 /// The form; or an address with the token in it, which leads on to where the address tells nothing any more.
 pub(super) async fn ask(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Query(address): Query<Address>,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let next = address.next.as_deref().map_or(way::FRONT, way::own);
+    let next = address.next.as_deref().map_or(return_path::FRONT, return_path::own);
     match address.token.filter(|token| !token.is_empty()) {
-        Some(token) => enter(&office, &token, next, is_over_tls(&headers), &extensions).await,
+        Some(token) => enter(&app, &token, next, is_over_tls(&headers), &extensions).await,
         None => (StatusCode::UNAUTHORIZED, Html(page(None, next))).into_response(),
     }
 }
 
 /// The form is sent.
-pub(super) async fn log_in(State(office): State<Arc<Office>>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, PageRefusal> {
     let (request, form) = form::read(request, MAX_LOGIN).await?;
-    let next = way::own(form.text("next").unwrap_or_default());
+    let next = return_path::own(form.text("next").unwrap_or_default());
     let (token, is_over_tls) = (form.text("token").unwrap_or_default(), is_over_tls(request.headers()));
-    Ok(enter(&office, token, next, is_over_tls, request.extensions()).await)
+    Ok(enter(&app, token, next, is_over_tls, request.extensions()).await)
 }
 
 /// The session ends, here and in the browser: its cookie is good for nothing from now on, whoever has a copy of it.
 pub(super) async fn log_out(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Actor(session): Actor,
     _: Filled,
-) -> Result<Response, Refusal> {
-    office.logouts.end(&office.store, &session, Utc::now()).await?;
-    let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(office.settings.http.port()));
+) -> Result<Response, PageRefusal> {
+    app.logouts.end(&app.store, &session, Utc::now()).await?;
+    let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(app.settings.http.port()));
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
 }
 
@@ -78,23 +78,23 @@ fn is_over_tls(headers: &HeaderMap) -> bool {
     says("origin", "https://") || says("x-forwarded-proto", "https")
 }
 
-async fn enter(office: &Office, token: &str, next: &str, is_over_tls: bool, extensions: &Extensions) -> Response {
-    match office.look_at_token(token.trim(), extensions).await {
-        Worth::Right => {}
-        Worth::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
-        Worth::TooMany(many) => {
+async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, extensions: &Extensions) -> Response {
+    match app.look_at_token(token.trim(), extensions).await {
+        TokenVerdict::Right => {}
+        TokenVerdict::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
+        TokenVerdict::TooMany(many) => {
             let said = page(Some(&format!("{WRONG} Too many wrong ones came from here: wait a little.")), next);
             return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, many.seconds())], Html(said)).into_response();
         }
     }
-    let cookie = match Session::begin(&office.token, Utc::now()) {
+    let cookie = match Session::begin(&app.token, Utc::now()) {
         Ok((_, cookie)) => cookie,
         Err(e) => {
             tracing::error!(target: "job_runner.page", "nothing random can be had: {e}");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    let (name, seconds) = (cookie_name(office.settings.http.port()), LASTS.num_seconds());
+    let (name, seconds) = (cookie_name(app.settings.http.port()), LASTS.num_seconds());
     let secure = if is_over_tls { "; Secure" } else { "" };
     let cookie = format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, next.to_owned())]).into_response()

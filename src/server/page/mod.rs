@@ -15,16 +15,16 @@ mod host;
 mod job;
 mod jobs;
 mod login;
+mod not_found;
 mod notice;
 mod now;
-mod nowhere;
 mod origin;
+mod return_path;
 mod run;
 mod sentence;
 mod shown;
 mod template;
 mod visit;
-mod way;
 mod workers;
 
 use std::sync::Arc;
@@ -39,15 +39,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Body};
 
-use super::office::Office;
 use super::settings::Settings;
+use super::state::AppState;
 
 /// Nothing but what is ours, nothing inline, in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What is served.
-pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
+pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
     let pages = Router::new()
         .route("/", get(now::page))
         .route("/parts/now", get(now::part))
@@ -71,15 +71,15 @@ pub fn routes(office: &Arc<Office>) -> Router<Arc<Office>> {
         .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
         .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
         .route("/logout", post(login::log_out))
-        .layer(middleware::from_fn(nowhere::as_page))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), form::guard));
+        .layer(middleware::from_fn(not_found::as_page))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), form::guard));
     Router::new()
         .route("/login", get(login::ask).post(login::log_in))
         .merge(assets::routes())
         .merge(pages)
-        .fallback(nowhere::fallback)
+        .fallback(not_found::fallback)
         .layer(middleware::from_fn(guarded))
-        .layer(middleware::from_fn_with_state(Arc::clone(office), own_names_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), own_names_only))
 }
 
 /// Tells the browser what to keep to.
@@ -101,8 +101,8 @@ async fn guarded(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what is asked of a server on loopback under a name that is not its own.
-pub(super) async fn own_names_only(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
-    if is_ours(request.headers(), &office.settings) {
+pub(super) async fn own_names_only(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    if is_ours(request.headers(), &app.settings) {
         return next.run(request).await;
     }
     let said = "This server is not known by that name; see host_names in its settings.\n";

@@ -7,8 +7,8 @@ use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::server::office::Office;
 use crate::server::session::{Session, notice_name};
+use crate::server::state::AppState;
 
 #[cfg(test)]
 mod tests;
@@ -37,22 +37,22 @@ impl Notice {
     }
 
     /// Leads on to a page of ours, which tells it.
-    pub(super) fn at(&self, office: &Office, session: &Session, path: &str) -> Response {
-        let (name, text) = (notice_name(office.settings.http.port()), self.text());
-        let value = session.notice_cookie(&office.token, &text);
+    pub(super) fn at(&self, app: &AppState, session: &Session, path: &str) -> Response {
+        let (name, text) = (notice_name(app.settings.http.port()), self.text());
+        let value = session.notice_cookie(&app.token, &text);
         let cookie = format!("{name}={value}; Path=/; Max-Age={LASTS}; HttpOnly; SameSite=Strict");
         (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, path.to_owned())]).into_response()
     }
 
     /// What a request brings to be told.
-    pub(super) fn brought(office: &Office, session: &Session, headers: &HeaderMap) -> Option<Self> {
-        let text = session.notice(&office.token, headers, office.settings.http.port())?;
+    pub(super) fn brought(app: &AppState, session: &Session, headers: &HeaderMap) -> Option<Self> {
+        let text = session.notice(&app.token, headers, app.settings.http.port())?;
         Self::of_text(&text)
     }
 
     /// What makes a browser forget it.
-    pub(super) fn forget(office: &Office) -> String {
-        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", notice_name(office.settings.http.port()))
+    pub(super) fn forget(app: &AppState) -> String {
+        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", notice_name(app.settings.http.port()))
     }
 
     fn text(&self) -> String {

@@ -8,19 +8,19 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use minijinja::{Value, context};
 
-use super::answer::Refusal;
+use super::answer::PageRefusal;
 use super::frame::{Head, Section};
 use super::template::fill;
 use super::visit::Visit;
 use crate::run::RunId;
-use crate::server::model::{self, Instant, JobId};
-use crate::server::office::Office;
+use crate::server::model::{self, JobId, Timestamp};
+use crate::server::state::AppState;
 use crate::server::store::LaneRun;
 
 mod asked;
 mod lane;
 
-use asked::Asked;
+use asked::LaneFilter;
 use lane::Lane;
 
 /// How many runs a lane shows beside the others.
@@ -34,14 +34,14 @@ const LATELY: TimeDelta = TimeDelta::hours(24);
 
 /// The page.
 pub(super) async fn page(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let asked = asked(&office, query, &visit).await?;
-    let lanes = lanes(&office, &asked, &asked.lanes()).await?;
+) -> Result<Response, PageRefusal> {
+    let asked = asked(&app, query, &visit).await?;
+    let lanes = lanes(&app, &asked, &asked.lanes()).await?;
     let job = match asked.sought.job {
-        Some(job) => office.store.job(job).await?.map(|job| job.title),
+        Some(job) => app.store.job(job).await?.map(|job| job.title),
         None => None,
     };
     let body = body(&asked, job.as_deref(), &lanes, Utc::now(), &visit);
@@ -50,56 +50,56 @@ pub(super) async fn page(
 
 /// Those lanes of it that have changed.
 pub(super) async fn part(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let asked = asked(&office, query, &visit).await?;
-    let lanes = lanes(&office, &asked, &asked.changed()).await?;
+) -> Result<Response, PageRefusal> {
+    let asked = asked(&app, query, &visit).await?;
+    let lanes = lanes(&app, &asked, &asked.changed()).await?;
     let now = Utc::now();
     let parts: String = lanes.iter().map(|lane| lane::part(lane, &asked, now, visit.zone).to_string()).collect();
     Ok(Html(parts).into_response())
 }
 
 /// What an address asks for, with the jobs whose titles are sought.
-async fn asked(office: &Office, query: Option<String>, visit: &Visit) -> Result<Asked, Refusal> {
-    let mut asked = Asked::parse(&query.unwrap_or_default(), visit.project);
+async fn asked(app: &AppState, query: Option<String>, visit: &Visit) -> Result<LaneFilter, PageRefusal> {
+    let mut asked = LaneFilter::parse(&query.unwrap_or_default(), visit.project);
     if let Some(text) = &asked.sought.text {
-        asked.sought.titled = office.store.jobs_with(text).await?;
+        asked.sought.titled = app.store.jobs_with(text).await?;
     }
     Ok(asked)
 }
 
 /// What is in these lanes.
-async fn lanes(office: &Office, asked: &Asked, which: &[model::State]) -> Result<Vec<Lane>, Refusal> {
+async fn lanes(app: &AppState, asked: &LaneFilter, which: &[model::RunState]) -> Result<Vec<Lane>, PageRefusal> {
     let limit = if asked.is_alone() { ALONE } else { BESIDE };
     let mut lanes = Vec::new();
     for state in which {
         // One more than are shown, to know whether there are more.
-        let mut runs = office.store.lane(*state, &asked.sought, asked.after, limit + 1).await?;
+        let mut runs = app.store.lane(*state, &asked.sought, asked.after, limit + 1).await?;
         let has_more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
-        let length = office.store.lane_length(*state, &asked.sought, Utc::now() - LATELY, COUNTED).await?;
-        let usual = if *state == model::State::Started { usual(office, &runs).await? } else { HashMap::new() };
-        let waits = if *state == model::State::Scheduled { waits(office, &runs) } else { HashMap::new() };
+        let length = app.store.lane_length(*state, &asked.sought, Utc::now() - LATELY, COUNTED).await?;
+        let usual = if *state == model::RunState::Started { usual(app, &runs).await? } else { HashMap::new() };
+        let waits = if *state == model::RunState::Scheduled { waits(app, &runs) } else { HashMap::new() };
         lanes.push(Lane { state: *state, runs, has_more, length, waits, usual });
     }
     Ok(lanes)
 }
 
 /// Why runs that are due wait.
-fn waits(office: &Office, runs: &[LaneRun]) -> HashMap<RunId, String> {
+fn waits(app: &AppState, runs: &[LaneRun]) -> HashMap<RunId, String> {
     let waits =
-        |LaneRun { run, .. }: &LaneRun| Some((run.run.id, office.waiting.of(run.run.job, run.run.id)?.to_string()));
+        |LaneRun { run, .. }: &LaneRun| Some((run.run.id, app.waiting.of(run.run.job, run.run.id)?.to_string()));
     runs.iter().filter_map(waits).collect()
 }
 
 /// How long runs like these usually take.
-async fn usual(office: &Office, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, Refusal> {
+async fn usual(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, PageRefusal> {
     let mut usual = HashMap::new();
     for LaneRun { run, .. } in runs {
         if !usual.contains_key(&run.run.job)
-            && let Some(duration) = lane::median(office.store.durations(run.run.job).await?)
+            && let Some(duration) = lane::median(app.store.durations(run.run.job).await?)
         {
             usual.insert(run.run.job, duration);
         }
@@ -107,7 +107,7 @@ async fn usual(office: &Office, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeD
     Ok(usual)
 }
 
-fn body(asked: &Asked, job: Option<&str>, lanes: &[Lane], now: Instant, visit: &Visit) -> Value {
+fn body(asked: &LaneFilter, job: Option<&str>, lanes: &[Lane], now: Timestamp, visit: &Visit) -> Value {
     let states: Vec<Value> = asked::WORDS
         .iter()
         .map(|(word, shown)| context!(word => *word, shown => *shown, chosen => asked.word == Some(*word)))

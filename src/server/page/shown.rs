@@ -7,26 +7,26 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use super::template::fill;
-use crate::server::model::{Instant, Run, RunExit};
+use crate::server::model::{Run, RunExit, Timestamp};
 use crate::server::operator;
-use crate::wire::operator::State;
+use crate::wire::operator::RunStateName;
 
 #[cfg(test)]
 mod tests;
 
 /// A time, to the second.
-pub(super) fn time(at: Instant, zone: Tz) -> Value {
+pub(super) fn time(at: Timestamp, zone: Tz) -> Value {
     marked(at, "", &at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// A time where there is little room: without the day if that is today's.
-pub(super) fn short_time(at: Instant, now: Instant, zone: Tz) -> Value {
+pub(super) fn short_time(at: Timestamp, now: Timestamp, zone: Tz) -> Value {
     let (at_there, now_there) = (at.with_timezone(&zone), now.with_timezone(&zone));
     let format = if at_there.date_naive() == now_there.date_naive() { "%H:%M:%S" } else { "%-d %b %H:%M" };
     marked(at, " data-short", &at_there.format(format).to_string())
 }
 
-fn marked(at: Instant, mark: &str, text: &str) -> Value {
+fn marked(at: Timestamp, mark: &str, text: &str) -> Value {
     let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let utc = at.format("%Y-%m-%d %H:%M:%S UTC");
     Value::from_safe_string(format!("<time datetime=\"{exact}\"{mark} title=\"{utc}\">{text}</time>"))
@@ -34,7 +34,7 @@ fn marked(at: Instant, mark: &str, text: &str) -> Value {
 
 /// How long until something is due, or how long it has been: what is overdue does not look like what is to come. The
 /// browser goes on with it.
-pub(super) fn due(at: Instant, now: Instant) -> Value {
+pub(super) fn due(at: Timestamp, now: Timestamp) -> Value {
     let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let (class, words) =
         if at > now { ("due", format!("due in {}", duration(at - now))) } else { ("due overdue", overdue(now - at)) };
@@ -93,16 +93,16 @@ pub(super) fn turns(path: &str, query: &[(&str, &str)], page: u32, size: u32, to
 }
 
 /// The word for a state, as people read it.
-pub(super) fn word(state: State) -> &'static str {
+pub(super) fn word(state: RunStateName) -> &'static str {
     match state {
-        State::Scheduled => "scheduled",
-        State::Claimed => "in queue",
-        State::Running => "running",
-        State::Succeeded => "succeeded",
-        State::Failed => "failed",
-        State::TimedOut => "timed out",
-        State::Killed => "killed",
-        State::Lost => "lost",
+        RunStateName::Scheduled => "scheduled",
+        RunStateName::Claimed => "in queue",
+        RunStateName::Running => "running",
+        RunStateName::Succeeded => "succeeded",
+        RunStateName::Failed => "failed",
+        RunStateName::TimedOut => "timed out",
+        RunStateName::Killed => "killed",
+        RunStateName::Lost => "lost",
     }
 }
 
@@ -114,16 +114,16 @@ pub(super) fn badge(run: &Run) -> Value {
 }
 
 /// The sign of a state. Each has a shape of its own, so that nobody needs its colour.
-fn sign(state: State) -> String {
+fn sign(state: RunStateName) -> String {
     let shape = match state {
-        State::Scheduled => "<circle cx=\"8\" cy=\"8\" r=\"6\"/><path d=\"M8 4.8V8l2.2 1.6\"/>",
-        State::Claimed => "<path d=\"M3 4h10M3 8h10M3 12h6\"/>",
-        State::Running => "<path class=\"solid\" d=\"M5 3v10l8-5z\"/>",
-        State::Succeeded => "<path d=\"M3 8.5l3.3 3.5L13 4.5\"/>",
-        State::Failed => "<path d=\"M4 4l8 8M12 4l-8 8\"/>",
-        State::TimedOut => "<path d=\"M4 2.5h8M4 13.5h8M5 2.5c0 4 6 7 6 11M11 2.5c0 4-6 7-6 11\"/>",
-        State::Killed => "<rect class=\"solid\" x=\"4\" y=\"4\" width=\"8\" height=\"8\" rx=\"1\"/>",
-        State::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
+        RunStateName::Scheduled => "<circle cx=\"8\" cy=\"8\" r=\"6\"/><path d=\"M8 4.8V8l2.2 1.6\"/>",
+        RunStateName::Claimed => "<path d=\"M3 4h10M3 8h10M3 12h6\"/>",
+        RunStateName::Running => "<path class=\"solid\" d=\"M5 3v10l8-5z\"/>",
+        RunStateName::Succeeded => "<path d=\"M3 8.5l3.3 3.5L13 4.5\"/>",
+        RunStateName::Failed => "<path d=\"M4 4l8 8M12 4l-8 8\"/>",
+        RunStateName::TimedOut => "<path d=\"M4 2.5h8M4 13.5h8M5 2.5c0 4 6 7 6 11M11 2.5c0 4-6 7-6 11\"/>",
+        RunStateName::Killed => "<rect class=\"solid\" x=\"4\" y=\"4\" width=\"8\" height=\"8\" rx=\"1\"/>",
+        RunStateName::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
     };
     format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>")
 }

@@ -9,12 +9,12 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono_tz::Tz;
 use minijinja::Value;
 
-use super::answer::Refusal;
+use super::answer::PageRefusal;
 use super::frame::{self, Head};
 use super::notice::Notice;
 use crate::server::model::ProjectId;
-use crate::server::office::Office;
 use crate::server::session::Session;
+use crate::server::state::AppState;
 
 /// How many projects there are to choose from.
 const PROJECTS: u32 = 1000;
@@ -64,24 +64,24 @@ impl Visit {
     }
 }
 
-impl FromRequestParts<Arc<Office>> for Visit {
-    type Rejection = Refusal;
+impl FromRequestParts<Arc<AppState>> for Visit {
+    type Rejection = PageRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, office: &Arc<Office>) -> Result<Self, Refusal> {
-        let session = office.session(&parts.headers);
-        let notice = session.as_ref().and_then(|session| Notice::brought(office, session, &parts.headers));
-        let projects = office.store.project_titles(PROJECTS).await?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, PageRefusal> {
+        let session = app.session(&parts.headers);
+        let notice = session.as_ref().and_then(|session| Notice::brought(app, session, &parts.headers));
+        let projects = app.store.project_titles(PROJECTS).await?;
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let mut named = query.filter(|(name, _)| name == "project").filter_map(|(_, id)| id.parse().ok());
         let named = named.next().and_then(ProjectId::new);
         Ok(Self {
-            form_token: session.map(|session| session.form_token(&office.token)).unwrap_or_default(),
-            forget: notice.is_some().then(|| Notice::forget(office)),
+            form_token: session.map(|session| session.form_token(&app.token)).unwrap_or_default(),
+            forget: notice.is_some().then(|| Notice::forget(app)),
             notice,
-            lacking: office.store.outage().map(|outage| outage.to_string()),
+            lacking: app.store.outage().map(|outage| outage.to_string()),
             project: named.filter(|id| projects.iter().any(|(known, _)| known == id)),
             projects,
-            zone: office.settings.time_zone,
+            zone: app.settings.time_zone,
         })
     }
 }
@@ -89,10 +89,10 @@ impl FromRequestParts<Arc<Office>> for Visit {
 /// The session of who acts: whoever may act has one.
 pub(super) struct Actor(pub Session);
 
-impl FromRequestParts<Arc<Office>> for Actor {
-    type Rejection = Refusal;
+impl FromRequestParts<Arc<AppState>> for Actor {
+    type Rejection = PageRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, office: &Arc<Office>) -> Result<Self, Refusal> {
-        office.session(&parts.headers).map(Self).ok_or(Refusal::Stranger)
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, PageRefusal> {
+        app.session(&parts.headers).map(Self).ok_or(PageRefusal::Stranger)
     }
 }

@@ -1,8 +1,8 @@
 use chrono_tz::Tz;
 
 use super::{
-    Broken, addresses, concurrency, cron, excludes, excludes_text, executable, interval, on_lost, reason, retries,
-    timeout, title, zone,
+    RuleViolation, addresses, concurrency, cron, excludes, excludes_text, executable, interval, on_lost, reason,
+    retries, timeout, title, zone,
 };
 use crate::server::model::{Concurrency, OnLost, Schedule, Unit};
 
@@ -48,13 +48,13 @@ fn what_cannot_be_is_refused_while_somebody_looks() {
     assert!(timeout(Some(u32::MAX)).is_err());
     assert_eq!(timeout(Some(1)).unwrap(), Some(1));
     assert_eq!(retries(1000), Ok(1000));
-    assert_eq!(retries(1001), Err(Broken::Retries(1001)));
+    assert_eq!(retries(1001), Err(RuleViolation::Retries(1001)));
     assert_eq!(concurrency("skip"), Ok(Concurrency::Skip));
     assert!(concurrency("Skip").is_err());
     assert_eq!(on_lost("fail"), Ok(OnLost::Fail));
     assert!(on_lost("").is_err());
     assert_eq!(reason(" too loud "), Ok("too loud"));
-    assert_eq!(reason(&"x".repeat(1001)), Err(Broken::Reason));
+    assert_eq!(reason(&"x".repeat(1001)), Err(RuleViolation::Reason));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn addresses_stand_one_a_line() {
     assert_eq!(addresses(" a@b.c \r\n\r\n d@localhost\n").unwrap(), "a@b.c\nd@localhost");
     assert_eq!(addresses("").unwrap(), "");
     for wrong in ["a@b.c, d@e.f", "nobody", "@b", "a@", "a@b@c"] {
-        assert_eq!(addresses(wrong), Err(Broken::Address(wrong.to_owned())));
+        assert_eq!(addresses(wrong), Err(RuleViolation::Address(wrong.to_owned())));
     }
 }
 
@@ -74,15 +74,15 @@ fn stretches_of_the_day_are_read_and_written_alike() {
     assert_eq!(excludes_text(&read), text);
     assert_eq!(excludes(" 22:00–06:00   the backup runs \n\n 12:00:30-12:01").unwrap(), read);
     for wrong in ["22:00", "25:00 - 26:00", "a - b", "12:00 -"] {
-        assert_eq!(excludes(wrong), Err(Broken::Exclude(wrong.to_owned())), "{wrong}");
+        assert_eq!(excludes(wrong), Err(RuleViolation::Exclude(wrong.to_owned())), "{wrong}");
     }
-    assert_eq!(excludes(&"1:00-2:00\n".repeat(101)), Err(Broken::Excludes(101)));
+    assert_eq!(excludes(&"1:00-2:00\n".repeat(101)), Err(RuleViolation::Excludes(101)));
 }
 
 #[test]
 fn a_title_is_neither_a_step_of_a_path_nor_an_id() {
     for text in [".", "..", " .. ", "#5", "#12"] {
-        assert_eq!(title(text), Err(Broken::Reserved(text.trim().to_owned())), "{text:?}");
+        assert_eq!(title(text), Err(RuleViolation::Reserved(text.trim().to_owned())), "{text:?}");
     }
     for text in ["...", ".a", "5", "007", "+5", "#", "#05", "#5 a", "a #5", "##5"] {
         assert_eq!(title(text), Ok(text));

@@ -10,8 +10,8 @@ use chrono_tz::Tz;
 use croner::Weekday;
 use croner::parser::{CronParser, Year};
 
-use super::wall::{self, Change};
-use crate::server::model::Instant;
+use super::wall_time::{self, ClockChange};
+use crate::server::model::Timestamp;
 
 #[cfg(test)]
 mod tests;
@@ -98,23 +98,24 @@ fn fields(text: &str) -> [String; WITH_SECONDS] {
 }
 
 /// The first time after an instant, if there ever is one.
-pub(super) fn after(expression: &Expression, zone: Tz, after: Instant) -> Option<Instant> {
-    let last_day = wall::shown(after, zone).date().checked_add_months(Months::new(12 * CALENDAR))?;
+pub(super) fn after(expression: &Expression, zone: Tz, after: Timestamp) -> Option<Timestamp> {
+    let last_day = wall_time::shown(after, zone).date().checked_add_months(Months::new(12 * CALENDAR))?;
     let mut from = after.with_nanosecond(0)?.checked_add_signed(SECOND)?;
     loop {
-        let change = wall::latest_change(zone, from, CORRECTION);
+        let change = wall_time::latest_change(zone, from, CORRECTION);
         if change.is_some_and(|change| change.at == from && expression.is_left_out(change)) {
             return Some(from);
         }
-        let shown = change.filter(|change| expression.keeps_time(*change)).map_or(wall::shown(from, zone), |change| {
-            // What was shown before the clock was set back is over.
-            change.before_it().max(wall::shown(from, zone))
-        });
+        let shown =
+            change.filter(|change| expression.keeps_time(*change)).map_or(wall_time::shown(from, zone), |change| {
+                // What was shown before the clock was set back is over.
+                change.before_it().max(wall_time::shown(from, zone))
+            });
         let wall = expression.next_wall(shown, last_day)?;
-        let offset = wall::offset(from, zone);
+        let offset = wall_time::offset(from, zone);
         let at = DateTime::from_naive_utc_and_offset(wall.checked_sub_signed(offset)?, chrono::Utc);
         let near = from.checked_add_signed(APPROACH)?;
-        from = match wall::next_change(zone, from, at.min(near)) {
+        from = match wall_time::next_change(zone, from, at.min(near)) {
             Some(change) => change.at,
             None if at <= near => return Some(at),
             None => at.checked_sub_signed(APPROACH)?.max(near),
@@ -124,12 +125,12 @@ pub(super) fn after(expression: &Expression, zone: Tz, after: Instant) -> Option
 
 impl Expression {
     /// Whether fixed times are kept through a change of the clock.
-    fn keeps_time(&self, change: Change) -> bool {
+    fn keeps_time(&self, change: ClockChange) -> bool {
         !self.is_wild && change.by().abs() < CORRECTION
     }
 
     /// Whether a change leaves out one of the fixed times.
-    fn is_left_out(&self, change: Change) -> bool {
+    fn is_left_out(&self, change: ClockChange) -> bool {
         self.keeps_time(change)
             && self.next_wall(change.before_it(), change.after_it().date()).is_some_and(|wall| wall < change.after_it())
     }

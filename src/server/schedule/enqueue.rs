@@ -13,7 +13,7 @@ mod tests;
 
 /// Who is there to work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Crew {
+pub struct Availability {
     /// Who is in which pool.
     pub pools: BTreeMap<PoolId, Vec<WorkerId>>,
     /// Who is given new runs.
@@ -27,7 +27,7 @@ pub struct Crew {
 /// What is known of a job when its runs are looked at.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools)] // one flag each for what can be disabled
-pub struct Standing<'a> {
+pub struct JobStanding<'a> {
     /// The job.
     pub job: &'a Job,
     /// Whether its project is enabled.
@@ -41,20 +41,20 @@ pub struct Standing<'a> {
     /// Its runs that are due and not claimed, the earliest first.
     pub due: &'a [Run],
     /// Who is there to work.
-    pub crew: &'a Crew,
+    pub crew: &'a Availability,
 }
 
 /// What is decided about a run that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DueVerdict {
     /// It is announced: to this worker, or to whoever is best.
     Announce(RunId, Option<WorkerId>),
     /// It becomes a run of each of these workers; the others were left out.
     Spread(RunId, Vec<WorkerId>, Vec<(WorkerId, Absence)>),
     /// It waits.
-    Wait(RunId, Reason),
+    Wait(RunId, WaitReason),
     /// It does not happen.
-    Skip(RunId, Reason),
+    Skip(RunId, WaitReason),
     /// It waits until these are killed.
     Replace(RunId, Vec<RunId>),
 }
@@ -72,7 +72,7 @@ pub enum Absence {
 
 /// Why a run does not run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum WaitReason {
     /// Its job is disabled.
     #[error("the job is disabled")]
     JobDisabled,
@@ -126,7 +126,7 @@ pub enum Reason {
     EverybodyRests,
 }
 
-impl Reason {
+impl WaitReason {
     /// The word for it, for programs.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -184,12 +184,12 @@ pub enum Concerns {
 
 /// Decides about every run that is due.
 #[must_use]
-pub fn decide(standing: Standing<'_>) -> Vec<Verdict> {
+pub fn decide(standing: JobStanding<'_>) -> Vec<DueVerdict> {
     let mut first = None::<&Run>;
     let mut verdicts = Vec::new();
     for run in standing.due {
         let verdict = standing.one(run, first);
-        if matches!(verdict, Verdict::Announce(..) | Verdict::Spread(..)) {
+        if matches!(verdict, DueVerdict::Announce(..) | DueVerdict::Spread(..)) {
             first.get_or_insert(run);
         }
         verdicts.push(verdict);
@@ -199,71 +199,71 @@ pub fn decide(standing: Standing<'_>) -> Vec<Verdict> {
 
 /// Whether a worker may claim a run now: only what it could have been told.
 #[must_use]
-pub fn may_claim(standing: Standing<'_>, run: RunId, worker: WorkerId) -> bool {
+pub fn may_claim(standing: JobStanding<'_>, run: RunId, worker: WorkerId) -> bool {
     decide(standing).iter().any(|verdict| match verdict {
-        Verdict::Announce(announced, to) => *announced == run && to.is_none_or(|to| to == worker),
+        DueVerdict::Announce(announced, to) => *announced == run && to.is_none_or(|to| to == worker),
         _ => false,
     })
 }
 
-impl Standing<'_> {
-    fn one(&self, run: &Run, first: Option<&Run>) -> Verdict {
+impl JobStanding<'_> {
+    fn one(&self, run: &Run, first: Option<&Run>) -> DueVerdict {
         if let Some(reason) = self.disabled().filter(|_| !run.is_manual) {
-            return Verdict::Wait(run.id, reason);
+            return DueVerdict::Wait(run.id, reason);
         }
         let others = || self.active.iter().filter(|other| other.schedule_id != run.schedule_id);
         if let Some(other) = others().next() {
             match self.job.concurrency {
                 Concurrency::Allow => {}
-                Concurrency::Wait => return Verdict::Wait(run.id, Reason::Active(other.id)),
+                Concurrency::Wait => return DueVerdict::Wait(run.id, WaitReason::Active(other.id)),
                 // What somebody asked for is not taken away.
-                Concurrency::Skip if run.is_manual => return Verdict::Wait(run.id, Reason::Active(other.id)),
-                Concurrency::Skip => return Verdict::Skip(run.id, Reason::Active(other.id)),
-                Concurrency::Replace => return Verdict::Replace(run.id, others().map(|other| other.id).collect()),
+                Concurrency::Skip if run.is_manual => return DueVerdict::Wait(run.id, WaitReason::Active(other.id)),
+                Concurrency::Skip => return DueVerdict::Skip(run.id, WaitReason::Active(other.id)),
+                Concurrency::Replace => return DueVerdict::Replace(run.id, others().map(|other| other.id).collect()),
             }
         }
         if let Some(first) = first.filter(|first| first.schedule_id != run.schedule_id)
             && self.job.concurrency != Concurrency::Allow
         {
-            return Verdict::Wait(run.id, Reason::Behind(first.id));
+            return DueVerdict::Wait(run.id, WaitReason::Behind(first.id));
         }
         match run.worker {
             Some(worker) => self.pinned(run, worker),
             None if self.job.run_on_all_workers => self.spread(run),
-            None if self.enabled_workers().next().is_none() => Verdict::Wait(run.id, self.nobody()),
+            None if self.enabled_workers().next().is_none() => DueVerdict::Wait(run.id, self.nobody()),
             None if self.enabled_workers().all(|worker| self.crew.resting.contains(&worker)) => {
-                Verdict::Wait(run.id, Reason::EverybodyRests)
+                DueVerdict::Wait(run.id, WaitReason::EverybodyRests)
             }
-            None => Verdict::Announce(run.id, None),
+            None => DueVerdict::Announce(run.id, None),
         }
     }
 
-    fn disabled(&self) -> Option<Reason> {
+    fn disabled(&self) -> Option<WaitReason> {
         [
-            (self.job.enqueue_is_enabled, Reason::JobDisabled),
-            (self.template_is_enabled, Reason::TemplateDisabled),
-            (self.project_is_enabled, Reason::ProjectDisabled),
-            (self.pool_is_enabled, Reason::PoolDisabled),
+            (self.job.enqueue_is_enabled, WaitReason::JobDisabled),
+            (self.template_is_enabled, WaitReason::TemplateDisabled),
+            (self.project_is_enabled, WaitReason::ProjectDisabled),
+            (self.pool_is_enabled, WaitReason::PoolDisabled),
         ]
         .into_iter()
         .find_map(|(enabled, reason)| (!enabled).then_some(reason))
     }
 
     /// A run that waits for its worker stands in nobody's way.
-    fn pinned(&self, run: &Run, worker: WorkerId) -> Verdict {
+    fn pinned(&self, run: &Run, worker: WorkerId) -> DueVerdict {
         if !self.crew.enabled.contains(&worker) && !run.is_manual {
-            Verdict::Wait(run.id, Reason::WorkerDisabled(worker))
+            DueVerdict::Wait(run.id, WaitReason::WorkerDisabled(worker))
         } else if self.crew.resting.contains(&worker) {
-            Verdict::Wait(run.id, Reason::WorkerRests(worker))
+            DueVerdict::Wait(run.id, WaitReason::WorkerRests(worker))
         } else if self.crew.silent.contains(&worker) {
-            Verdict::Wait(run.id, Reason::WorkerSilent(worker))
+            DueVerdict::Wait(run.id, WaitReason::WorkerSilent(worker))
         } else {
-            Verdict::Announce(run.id, Some(worker))
+            DueVerdict::Announce(run.id, Some(worker))
         }
     }
 
     /// A run for everybody. Who is silent now, or rests, would hold up the jobs that come after it.
-    fn spread(&self, run: &Run) -> Verdict {
+    fn spread(&self, run: &Run) -> DueVerdict {
         let (mut there, mut absent) = (Vec::new(), Vec::new());
         for worker in self.enabled_workers() {
             if self.crew.resting.contains(&worker) {
@@ -276,17 +276,17 @@ impl Standing<'_> {
         }
         let silent = absent.iter().any(|(_, why)| *why == Absence::Silent);
         match (there.is_empty(), absent.is_empty()) {
-            (true, true) => Verdict::Wait(run.id, self.nobody()),
-            (true, false) if silent => Verdict::Wait(run.id, Reason::NobodyAnswers),
-            (true, false) => Verdict::Wait(run.id, Reason::EverybodyRests),
-            (false, _) => Verdict::Spread(run.id, there, absent),
+            (true, true) => DueVerdict::Wait(run.id, self.nobody()),
+            (true, false) if silent => DueVerdict::Wait(run.id, WaitReason::NobodyAnswers),
+            (true, false) => DueVerdict::Wait(run.id, WaitReason::EverybodyRests),
+            (false, _) => DueVerdict::Spread(run.id, there, absent),
         }
     }
 
     /// Why nobody is enabled in the pool.
-    fn nobody(&self) -> Reason {
+    fn nobody(&self) -> WaitReason {
         let is_empty = self.crew.pools.get(&self.job.pool).is_none_or(Vec::is_empty);
-        if is_empty { Reason::EmptyPool } else { Reason::NoWorker }
+        if is_empty { WaitReason::EmptyPool } else { WaitReason::NoWorker }
     }
 
     fn enabled_workers(&self) -> impl Iterator<Item = WorkerId> {

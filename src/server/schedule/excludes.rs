@@ -3,13 +3,13 @@
 use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 
-use super::wall;
-use crate::server::model::{Exclude, Instant};
+use super::wall_time;
+use crate::server::model::{Exclude, Timestamp};
 
 /// The exclude that leaves an instant out, if one does. Both ends belong to it; one that begins later than it
 /// ends reaches over midnight.
-pub(super) fn covering(excludes: &[Exclude], at: Instant, zone: Tz) -> Option<&Exclude> {
-    of(excludes, wall::shown(at, zone).time())
+pub(super) fn covering(excludes: &[Exclude], at: Timestamp, zone: Tz) -> Option<&Exclude> {
+    of(excludes, wall_time::shown(at, zone).time())
 }
 
 /// The exclude that leaves a time of the day out, if one does.
@@ -26,8 +26,8 @@ fn covers(exclude: &Exclude, time: NaiveTime) -> bool {
 }
 
 /// The last instant of an exclude that covers this one.
-pub(super) fn end(exclude: &Exclude, at: Instant, zone: Tz) -> Option<Instant> {
-    let shown = wall::shown(at, zone);
+pub(super) fn end(exclude: &Exclude, at: Timestamp, zone: Tz) -> Option<Timestamp> {
+    let shown = wall_time::shown(at, zone);
     let day = if shown.time() <= exclude.end { shown.date() } else { shown.date() + TimeDelta::days(1) };
-    Some(wall::moment(day.and_time(exclude.end), zone, at)?.at)
+    Some(wall_time::moment(day.and_time(exclude.end), zone, at)?.at)
 }

@@ -6,8 +6,8 @@
 use chrono::{Datelike, Months, NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 
-use super::wall::{self, Moment, moment};
-use crate::server::model::{Instant, Unit};
+use super::wall_time::{self, WallMoment, moment};
+use crate::server::model::{Timestamp, Unit};
 
 #[cfg(test)]
 mod tests;
@@ -16,25 +16,25 @@ mod tests;
 const WALKED: TimeDelta = TimeDelta::days(3);
 
 /// The time after this one.
-pub(super) fn step(from: Moment, every: u32, unit: Unit, zone: Tz) -> Option<Moment> {
+pub(super) fn step(from: WallMoment, every: u32, unit: Unit, zone: Tz) -> Option<WallMoment> {
     if let Some(elapsed) = length(every, unit)
-        && wall::shown(from.at, zone) == from.wall
+        && wall_time::shown(from.at, zone) == from.wall
     {
         let at = from.at.checked_add_signed(elapsed)?;
-        let change = (wall::offset(at, zone) - wall::offset(from.at, zone)).abs();
+        let change = (wall_time::offset(at, zone) - wall_time::offset(from.at, zone)).abs();
         if elapsed <= change {
-            return Some(Moment { wall: wall::shown(at, zone), at });
+            return Some(WallMoment { wall: wall_time::shown(at, zone), at });
         }
     }
     moment(advance(from.wall, every, unit)?, zone, from.at)
 }
 
 /// As far as whole steps can be taken at once and stay well before an instant.
-pub(super) fn leap(from: Moment, every: u32, unit: Unit, zone: Tz, now: Instant) -> Moment {
+pub(super) fn leap(from: WallMoment, every: u32, unit: Unit, zone: Tz, now: Timestamp) -> WallMoment {
     let Some(length) = length(every, unit).or_else(|| (unit == Unit::Day).then(|| days(every)).flatten()) else {
         return from;
     };
-    let far = wall::shown(now, zone) - from.wall - WALKED;
+    let far = wall_time::shown(now, zone) - from.wall - WALKED;
     let steps = far.num_seconds() / length.num_seconds();
     let leapt = i32::try_from(steps)
         .ok()

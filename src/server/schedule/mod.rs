@@ -9,9 +9,9 @@ pub mod enqueue;
 mod excludes;
 mod interval;
 mod next;
-mod wall;
+mod wall_time;
 mod words;
 
 pub use cron::{BadCron, check as check_cron};
-pub use next::{Last, LeftOut, Next, NoNext, Passed, Rule, next, preview};
+pub use next::{Last, LeftOut, NextTime, NoNext, Passed, Rule, next, preview};
 pub use words::{clock, exclude_in_words, in_words};

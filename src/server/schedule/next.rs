@@ -6,9 +6,9 @@ use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
 
 use super::cron::{self, BadCron};
-use super::wall::{self, Moment};
+use super::wall_time::{self, WallMoment};
 use super::{excludes, interval};
-use crate::server::model::{Exclude, Instant, Job, Schedule, Unit};
+use crate::server::model::{Exclude, Job, Schedule, Timestamp, Unit};
 
 #[cfg(test)]
 mod tests;
@@ -38,16 +38,16 @@ pub struct Rule<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
     /// When it was due.
-    pub at: Instant,
+    pub at: Timestamp,
     /// How much later that was than the time on the wall it stands for, because the clock left that out.
     pub moved: TimeDelta,
 }
 
 /// The next time of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NextTime {
     /// When.
-    pub at: Instant,
+    pub at: Timestamp,
     /// How much later that is than the time on the wall it stands for.
     pub moved: TimeDelta,
     /// What was passed over because it was past already.
@@ -60,7 +60,7 @@ pub struct Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// The first.
-    pub first: Instant,
+    pub first: Timestamp,
     /// How many, counted up to a hundred.
     pub times: u32,
 }
@@ -69,7 +69,7 @@ pub struct Passed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// When it would have been.
-    pub at: Instant,
+    pub at: Timestamp,
     /// By what.
     pub exclude: Exclude,
 }
@@ -117,7 +117,7 @@ impl<'a> Rule<'a> {
 ///
 /// # Errors
 /// Why there is none.
-pub fn next(rule: Rule<'_>, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
     match rule.schedule {
         Schedule::None => Err(NoNext::NoSchedule),
         Schedule::Interval { every, unit } => by_interval(rule, *every, *unit, last, now),
@@ -127,17 +127,17 @@ pub fn next(rule: Rule<'_>, last: Option<Last>, now: Instant) -> Result<Next, No
 
 /// The next times, as far as there are any.
 #[must_use]
-pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Instant, count: usize) -> Vec<Next> {
-    let follow = |before: &Next| next(rule, Some(Last { at: before.at, moved: before.moved }), before.at).ok();
+pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Timestamp, count: usize) -> Vec<NextTime> {
+    let follow = |before: &NextTime| next(rule, Some(Last { at: before.at, moved: before.moved }), before.at).ok();
     std::iter::successors(next(rule, last, now).ok(), follow).take(count).collect()
 }
 
-fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Instant) -> Result<Next, NoNext> {
+fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
     let zone = rule.zone;
     let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
     let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));
     let Some(last) = last else { return Err(NoNext::Never) };
-    let mut base = Moment { wall: shown_at(last, zone), at: last.at };
+    let mut base = WallMoment { wall: shown_at(last, zone), at: last.at };
     let mut candidate = step(base)?;
     let mut passed = None::<Passed>;
     while candidate.at < now {
@@ -147,11 +147,16 @@ fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: 
         candidate = step(base)?;
     }
     let (candidate, left_out) = past_excludes(rule, candidate, every, unit)?;
-    Ok(Next { at: candidate.at, moved: wall::shown(candidate.at, zone) - candidate.wall, passed, left_out })
+    Ok(NextTime { at: candidate.at, moved: wall_time::shown(candidate.at, zone) - candidate.wall, passed, left_out })
 }
 
 /// The first step from here on that no exclude leaves out.
-fn past_excludes(rule: Rule<'_>, first: Moment, every: u32, unit: Unit) -> Result<(Moment, Vec<LeftOut>), NoNext> {
+fn past_excludes(
+    rule: Rule<'_>,
+    first: WallMoment,
+    every: u32,
+    unit: Unit,
+) -> Result<(WallMoment, Vec<LeftOut>), NoNext> {
     let zone = rule.zone;
     let until = first.at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
     let (mut candidate, mut left_out, mut in_a_row) = (first, Vec::new(), 0);
@@ -160,7 +165,7 @@ fn past_excludes(rule: Rule<'_>, first: Moment, every: u32, unit: Unit) -> Resul
         in_a_row += 1;
         if in_a_row >= interval::times_of_day(unit) {
             // All times of the day that it comes to are left out, until the clock is set.
-            let Some(change) = wall::next_change(zone, candidate.at, until) else {
+            let Some(change) = wall_time::next_change(zone, candidate.at, until) else {
                 return Err(NoNext::AllLeftOut(left_out));
             };
             candidate = interval::leap(candidate, every, unit, zone, change.at);
@@ -179,8 +184,8 @@ fn by_cron(
     cron: &cron::Expression,
     zone: Tz,
     last: Option<Last>,
-    now: Instant,
-) -> Result<Next, NoNext> {
+    now: Timestamp,
+) -> Result<NextTime, NoNext> {
     let just_before = now - TimeDelta::microseconds(1);
     let from = last.map_or(just_before, |last| last.at.max(just_before));
     let passed = last.and_then(|last| {
@@ -201,7 +206,7 @@ fn by_cron(
             return Err(NoNext::AllLeftOut(left_out));
         }
     }
-    Ok(Next { at, moved: TimeDelta::zero(), passed, left_out })
+    Ok(NextTime { at, moved: TimeDelta::zero(), passed, left_out })
 }
 
 /// Which days have a time that no exclude leaves out: that is the same for as long as the two clocks keep their distance.
@@ -215,8 +220,8 @@ struct Days<'a> {
 
 impl Days<'_> {
     /// If no day has such a time until a clock is set: when to look again.
-    fn without_any(&mut self, at: Instant, until: Instant) -> Option<Instant> {
-        let ahead = wall::offset(at, self.rule.zone) - wall::offset(at, self.zone);
+    fn without_any(&mut self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let ahead = wall_time::offset(at, self.rule.zone) - wall_time::offset(at, self.zone);
         let Self { cron, rule, known, .. } = self;
         let has_time = *known.entry(ahead).or_insert_with(|| {
             let free = |time: NaiveTime| excludes::of(rule.excludes, time.overflowing_add_signed(ahead).0).is_none();
@@ -225,7 +230,7 @@ impl Days<'_> {
         if has_time {
             return None;
         }
-        let changes = [self.zone, self.rule.zone].map(|zone| wall::next_change(zone, at, until));
+        let changes = [self.zone, self.rule.zone].map(|zone| wall_time::next_change(zone, at, until));
         let change = changes.into_iter().flatten().map(|change| change.at).min();
         change.map_or(Some(until), |change| change.checked_sub_signed(APPROACH))
     }
@@ -233,10 +238,10 @@ impl Days<'_> {
 
 /// What the wall was to show when a time was due.
 fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
-    wall::shown(last.at, zone) - last.moved
+    wall_time::shown(last.at, zone) - last.moved
 }
 
-fn leave_out(left_out: &mut Vec<LeftOut>, at: Instant, exclude: &Exclude) {
+fn leave_out(left_out: &mut Vec<LeftOut>, at: Timestamp, exclude: &Exclude) {
     if left_out.len() < MOST_LEFT_OUT && left_out.last().is_none_or(|before| before.exclude != *exclude) {
         left_out.push(LeftOut { at, exclude: exclude.clone() });
     }

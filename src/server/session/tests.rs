@@ -2,14 +2,14 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::{LASTS, Session};
-use crate::server::model::Instant;
+use crate::server::model::Timestamp;
 use crate::server::token::OperatorToken;
 
 fn token() -> OperatorToken {
     OperatorToken::parse("0123456789abcdef0123").unwrap()
 }
 
-fn now() -> Instant {
+fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
 }
 

@@ -10,7 +10,7 @@ use crate::server::model::JobId;
 
 /// What is set up by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thing {
+pub enum Entity {
     /// A project.
     Project,
     /// A template.
@@ -25,7 +25,7 @@ pub enum Thing {
 
 /// A line of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// The id.
     pub id: i64,
     /// The title.
@@ -38,7 +38,7 @@ pub struct Entry {
     pub holds: u32,
 }
 
-impl Thing {
+impl Entity {
     fn table(self) -> &'static str {
         match self {
             Self::Project => "project",
@@ -86,7 +86,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn catalogue(&self, thing: Thing, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub async fn catalogue(&self, thing: Entity, limit: u32) -> Result<Vec<CatalogueEntry>, StoreError> {
         let found = sqlx::query(thing.question()).bind(limit).bind(0).fetch_all(&self.readers).await?;
         found.iter().map(entry).collect()
     }
@@ -97,14 +97,14 @@ impl Store {
     /// That the store does not answer.
     pub async fn catalogue_page(
         &self,
-        thing: Thing,
+        thing: Entity,
         text: &str,
         offset: u64,
         limit: u32,
-    ) -> Result<(Vec<Entry>, u64), StoreError> {
+    ) -> Result<(Vec<CatalogueEntry>, u64), StoreError> {
         let past = i64::try_from(offset).unwrap_or(i64::MAX);
         if text.trim().is_empty() {
-            let shown = if thing == Thing::Job { "ad_hoc IS NULL" } else { "TRUE" };
+            let shown = if thing == Entity::Job { "ad_hoc IS NULL" } else { "TRUE" };
             let sql = format!("SELECT count(*) FROM {} WHERE {shown}", thing.table());
             let total: u32 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.readers).await?;
             let found = sqlx::query(thing.question()).bind(limit).bind(past).fetch_all(&self.readers).await?;
@@ -142,8 +142,8 @@ impl Store {
     }
 }
 
-fn entry(row: &SqliteRow) -> Result<Entry, StoreError> {
-    Ok(Entry {
+fn entry(row: &SqliteRow) -> Result<CatalogueEntry, StoreError> {
+    Ok(CatalogueEntry {
         id: row.try_get("id")?,
         title: row.try_get("title")?,
         enabled: row.try_get("enqueue_is_enabled")?,

@@ -8,7 +8,7 @@ use sqlx::Row;
 use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Exclude, Instant, JobId, Run};
+use crate::server::model::{Exclude, JobId, Run, Timestamp};
 use crate::server::schedule::Rule;
 
 impl Store {
@@ -16,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs_due_since(&self, after: Instant, until: Instant) -> Result<Vec<JobId>, StoreError> {
+    pub async fn jobs_due_since(&self, after: Timestamp, until: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND schedule_dts > ? AND schedule_dts <= ?",
@@ -29,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs_due(&self, now: Instant) -> Result<Vec<JobId>, StoreError> {
+    pub async fn jobs_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND (came_due IS NOT NULL OR schedule_dts <= ?)",
@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn stay_due(&self, from: Instant, to: Instant) -> Result<(), StoreError> {
+    pub async fn stay_due(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
             "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn next_due(&self, after: Instant) -> Result<Option<Instant>, StoreError> {
+    pub async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT min(schedule_dts) FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts > ?",
         );
@@ -82,7 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs_off_plan(&self, zone: Tz, now: Instant) -> Result<Vec<JobId>, StoreError> {
+    pub async fn jobs_off_plan(&self, zone: Tz, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let mut excludes = BTreeMap::<i64, Vec<Exclude>>::new();
         for row in sqlx::query("SELECT * FROM reschedule_exclude ORDER BY id").fetch_all(&self.readers).await? {
             excludes.entry(row.try_get("job")?).or_default().push(rows::exclude(&row)?);
@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn job_concerned(&self, run: RunId, now: Instant) -> Result<Option<JobId>, StoreError> {
+    pub async fn job_concerned(&self, run: RunId, now: Timestamp) -> Result<Option<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT job FROM run WHERE id = ? AND (plan IS NULL OR came_due IS NOT NULL OR schedule_dts <= ? OR return_dts IS NOT NULL)",
         );

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::Instance;
-use crate::server::instances::Tenure;
+use crate::server::instances::InstanceTenure;
 use crate::server::model::WorkerId;
 
 impl Store {
@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn tenures(&self) -> Result<Vec<(WorkerId, Tenure)>, StoreError> {
+    pub async fn tenures(&self) -> Result<Vec<(WorkerId, InstanceTenure)>, StoreError> {
         let query = sqlx::query("SELECT worker, instance, since, address FROM worker_instance");
         query.fetch_all(&self.readers).await?.iter().map(tenure).collect()
     }
@@ -23,7 +23,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn bind_instance(&self, worker: WorkerId, tenure: &Tenure) -> Result<(), StoreError> {
+    pub async fn bind_instance(&self, worker: WorkerId, tenure: &InstanceTenure) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         sqlx::query("INSERT OR REPLACE INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)")
             .bind(worker.get())
@@ -47,11 +47,11 @@ impl Store {
     }
 }
 
-fn tenure(row: &SqliteRow) -> Result<(WorkerId, Tenure), StoreError> {
+fn tenure(row: &SqliteRow) -> Result<(WorkerId, InstanceTenure), StoreError> {
     let strange = || StoreError::from(sqlx::Error::RowNotFound);
     let worker = WorkerId::new(row.try_get("worker")?).ok_or_else(strange)?;
     let instance = Instance::parse(row.try_get("instance")?).ok_or_else(strange)?;
     let since = rows::instant(row.try_get("since")?)?;
     let from = row.try_get::<&str, _>("address")?.parse().map_err(|_| strange())?;
-    Ok((worker, Tenure { instance, since, from }))
+    Ok((worker, InstanceTenure { instance, since, from }))
 }

@@ -2,10 +2,10 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::things::{NewJob, conflict, find_job, insert_excludes, insert_job, refused, schedule_columns};
+use super::entities::{NewJob, conflict, find_job, insert_excludes, insert_job, refused, schedule_columns};
 use super::{Store, StoreError};
+use crate::server::changes::Change;
 use crate::server::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
-use crate::server::news::Item;
 use crate::server::{rules, script};
 
 /// What somebody wants changed of a job. `None`: not mentioned.
@@ -89,7 +89,7 @@ impl Store {
         let job = apply(&mut writing, id, patch).await?;
         writing.commit().await?;
         if job.is_some() {
-            self.news().tell(Item::JobChanged(id));
+            self.changes().publish(Change::JobChanged(id));
         }
         Ok(job)
     }
@@ -103,7 +103,7 @@ impl Store {
         let id = insert_job(&mut writing, new).await?.id;
         let job = apply(&mut writing, id, patch).await?.ok_or(sqlx::Error::RowNotFound)?;
         writing.commit().await?;
-        self.news().tell(Item::JobChanged(id));
+        self.changes().publish(Change::JobChanged(id));
         Ok(job)
     }
 }

@@ -6,17 +6,17 @@ use super::rows::{self, micros};
 use super::runs::{cancel, find};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
+use crate::server::changes::Change;
 use crate::server::life::Who;
-use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
-use crate::server::news::Item;
+use crate::server::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
 
 /// What a worker tells of a request. `None`: not mentioned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KillPatch {
     /// When it was taken.
-    pub enqueue_dts: Option<Instant>,
+    pub enqueue_dts: Option<Timestamp>,
     /// When nothing was left alive.
-    pub execute_dts: Option<Instant>,
+    pub execute_dts: Option<Timestamp>,
 }
 
 /// What became of it.
@@ -36,17 +36,17 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn ask_kill(&self, run: RunId, by: Asker, now: Instant) -> Result<Option<KillRequest>, StoreError> {
+    pub async fn request_kill(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<KillRequest>, StoreError> {
         let mut writing = self.write().await?;
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
-        let over = matches!(found.state(), State::Scheduled | State::Completed).then_some(micros(now));
+        let over = matches!(found.state(), RunState::Scheduled | RunState::Completed).then_some(micros(now));
         let kill = insert(&mut writing, run, over, by, now).await?;
-        let mut news = vec![Item::KillAsked(kill.id)];
-        if found.state() == State::Scheduled {
+        let mut news = vec![Change::KillRequested(kill.id)];
+        if found.state() == RunState::Scheduled {
             news.extend(cancel(&mut writing, &mut found, by, now).await?);
         }
         writing.commit().await?;
-        news.into_iter().for_each(|item| self.news().tell(item));
+        news.into_iter().for_each(|item| self.changes().publish(item));
         Ok(Some(kill))
     }
 
@@ -84,10 +84,10 @@ impl Store {
             .await?;
         writing.commit().await?;
         if before.enqueue_dts.is_none() && enqueue.is_some() {
-            self.news().tell(Item::KillEnqueued(kill));
+            self.changes().publish(Change::KillTaken(kill));
         }
         if before.execute_dts.is_none() && execute.is_some() {
-            self.news().tell(Item::KillExecuted(kill));
+            self.changes().publish(Change::KillExecuted(kill));
         }
         Ok(KillChange::Made)
     }
@@ -98,7 +98,7 @@ pub(super) async fn note_kill(
     connection: &mut SqliteConnection,
     run: RunId,
     by: Asker,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     insert(connection, run, Some(micros(now)), by, now).await.map(drop)
 }
@@ -108,7 +108,7 @@ async fn insert(
     run: RunId,
     done: Option<i64>,
     by: Asker,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<KillRequest, StoreError> {
     let query = sqlx::query(
         "INSERT INTO kill_request (run, attempt, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)

@@ -8,7 +8,7 @@ use super::overview::RunOverview;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, JobId, ProjectId, State};
+use crate::server::model::{JobId, ProjectId, RunState, Timestamp};
 use crate::wire::reference::Reference;
 
 /// How many of a job's latest runs are looked at to know how long they take.
@@ -28,12 +28,12 @@ pub struct Sought {
     /// Which jobs those are: [`Store::jobs_with`] knows.
     pub titled: Vec<JobId>,
     /// Those that are over and ended so.
-    pub end: Option<End>,
+    pub end: Option<EndFilter>,
 }
 
 /// How runs end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum EndFilter {
     /// Well.
     Succeeded,
     /// Not.
@@ -50,7 +50,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The time by which it has its place in its lane.
-    pub at: Instant,
+    pub at: Timestamp,
     /// Which it is.
     pub run: RunId,
 }
@@ -73,16 +73,16 @@ impl Store {
     /// That the store does not answer.
     pub async fn lane(
         &self,
-        lane: State,
+        lane: RunState,
         sought: &Sought,
         after: Option<Mark>,
         limit: u32,
     ) -> Result<Vec<LaneRun>, StoreError> {
         let (by, order, beyond) = match lane {
-            State::Scheduled => ("schedule_dts", "ASC", ">"),
-            State::InQueue => ("enqueue_dts", "DESC", "<"),
-            State::Started => ("start_dts", "DESC", "<"),
-            State::Completed => ("return_dts", "DESC", "<"),
+            RunState::Scheduled => ("schedule_dts", "ASC", ">"),
+            RunState::InQueue => ("enqueue_dts", "DESC", "<"),
+            RunState::Started => ("start_dts", "DESC", "<"),
+            RunState::Completed => ("return_dts", "DESC", "<"),
         };
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT run.*, job.title AS job_title, worker.title AS worker_title, project.title AS project_title
@@ -109,14 +109,14 @@ impl Store {
     /// That the store does not answer.
     pub async fn lane_length(
         &self,
-        lane: State,
+        lane: RunState,
         sought: &Sought,
-        since: Instant,
+        since: Timestamp,
         most: u32,
     ) -> Result<u32, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM run WHERE ");
         condition(&mut query, lane, sought);
-        if lane == State::Completed {
+        if lane == RunState::Completed {
             query.push(" AND return_dts > ").push_bind(micros(since));
         }
         query.push(" LIMIT ").push_bind(most).push(")");
@@ -138,12 +138,12 @@ impl Store {
     }
 }
 
-fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
+fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) {
     query.push(match lane {
-        State::Scheduled => "enqueue_dts IS NULL AND return_dts IS NULL",
-        State::InQueue => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NULL",
-        State::Started => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL",
-        State::Completed => "return_dts IS NOT NULL",
+        RunState::Scheduled => "enqueue_dts IS NULL AND return_dts IS NULL",
+        RunState::InQueue => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NULL",
+        RunState::Started => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL",
+        RunState::Completed => "return_dts IS NOT NULL",
     });
     if let Some(job) = sought.job {
         query.push(" AND job = ").push_bind(job.get());
@@ -166,13 +166,15 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
     }
     if let Some(end) = sought.end {
         query.push(match end {
-            End::Succeeded => " AND return_success AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))",
-            End::Failed => {
+            EndFilter::Succeeded => {
+                " AND return_success AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
+            }
+            EndFilter::Failed => {
                 " AND return_success IS NOT TRUE AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
             }
-            End::TimedOut => " AND exit = 'timed_out'",
-            End::Killed => " AND exit = 'killed'",
-            End::Lost => " AND exit = 'lost'",
+            EndFilter::TimedOut => " AND exit = 'timed_out'",
+            EndFilter::Killed => " AND exit = 'killed'",
+            EndFilter::Lost => " AND exit = 'lost'",
         });
     }
 }
@@ -180,10 +182,10 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: State, sought: &Sought) {
 fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
     let (stored, run) = (rows::run(row)?, rows::shown_run(row)?);
     let at = match stored.state() {
-        State::Scheduled => None,
-        State::InQueue => stored.enqueue_dts,
-        State::Started => stored.start_dts,
-        State::Completed => stored.return_dts,
+        RunState::Scheduled => None,
+        RunState::InQueue => stored.enqueue_dts,
+        RunState::Started => stored.start_dts,
+        RunState::Completed => stored.return_dts,
     };
     let mark = Mark { at: at.unwrap_or(stored.schedule_dts), run: stored.id };
     let run = RunOverview { run, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? };

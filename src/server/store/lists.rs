@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::chunks::{Extent, extent};
+use super::log_chunks::{Extent, extent};
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::model::{
-    Group, GroupId, Instant, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Template, Worker, WorkerId,
+    GroupId, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Template, Timestamp, UserGroup, Worker,
+    WorkerId,
 };
 use crate::server::resource::Resource;
 
@@ -26,7 +27,7 @@ pub enum Scope {
 
 /// A list that is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ask {
+pub struct ListQuery {
     /// Who asks.
     pub scope: Scope,
     /// What each of the list must fulfil.
@@ -61,11 +62,11 @@ pub enum Test {
     /// Null, or not.
     IsNull(bool),
     /// As a value, compared by an operator of SQL: `=`, `<`, `<=`, `>`, `>=`.
-    Compared(&'static str, Value),
+    Compared(&'static str, FilterValue),
     /// One of these.
-    In(Vec<Value>),
+    In(Vec<FilterValue>),
     /// Between two, both included.
-    Between(Value, Value),
+    Between(FilterValue, FilterValue),
     /// Like a pattern of `LIKE`, escaped by a backslash.
     Like(String),
     /// A part of a time in UTC: a format of `strftime` and its number.
@@ -74,18 +75,18 @@ pub enum Test {
 
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum FilterValue {
     /// A number, or truth.
     Number(i64),
     /// Text.
     Text(String),
     /// An instant.
-    Time(Instant),
+    Time(Timestamp),
 }
 
 /// A page of a list.
 #[derive(Clone, Debug)]
-pub struct Page<T> {
+pub struct ListPage<T> {
     /// How many there are in all.
     pub total: u64,
     /// Those of the page.
@@ -211,7 +212,7 @@ fn order(resource: Resource) -> &'static str {
     }
 }
 
-fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &Ask) {
+fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery) {
     query.push(" WHERE 1");
     if let Scope::Worker(worker) = ask.scope {
         condition(query, visible(resource), worker.get());
@@ -293,16 +294,16 @@ fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
     }
 }
 
-fn bind(query: &mut QueryBuilder<Sqlite>, value: &Value) {
+fn bind(query: &mut QueryBuilder<Sqlite>, value: &FilterValue) {
     match value {
-        Value::Number(number) => query.push_bind(*number),
-        Value::Text(text) => query.push_bind(text.clone()),
-        Value::Time(at) => query.push_bind(micros(*at)),
+        FilterValue::Number(number) => query.push_bind(*number),
+        FilterValue::Text(text) => query.push_bind(text.clone()),
+        FilterValue::Time(at) => query.push_bind(micros(*at)),
     };
 }
 
 impl Store {
-    async fn select(&self, resource: Resource, ask: &Ask) -> Result<Page<SqliteRow>, StoreError> {
+    async fn select(&self, resource: Resource, ask: &ListQuery) -> Result<ListPage<SqliteRow>, StoreError> {
         let name = table(resource);
         let mut count = QueryBuilder::new(format!("SELECT count(*) FROM {name}"));
         narrow(&mut count, resource, ask);
@@ -327,7 +328,7 @@ impl Store {
             }
             things.push(row);
         }
-        Ok(Page { total: u64::try_from(total).unwrap_or_default(), things, full })
+        Ok(ListPage { total: u64::try_from(total).unwrap_or_default(), things, full })
     }
 
     /// Whether there is such a thing, and whether it may be seen.
@@ -348,11 +349,11 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn groups(&self, ask: &Ask) -> Result<Page<Group>, StoreError> {
+    pub async fn groups(&self, ask: &ListQuery) -> Result<ListPage<UserGroup>, StoreError> {
         let page = self.select(Resource::Group, ask).await?;
         let group = |row: &SqliteRow| {
             let id = GroupId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?;
-            Ok(Group { id, name: row.try_get("name")? })
+            Ok(UserGroup { id, name: row.try_get("name")? })
         };
         page.map(group)
     }
@@ -361,7 +362,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn projects(&self, ask: &Ask) -> Result<Page<(Project, ProjectLinks)>, StoreError> {
+    pub async fn projects(&self, ask: &ListQuery) -> Result<ListPage<(Project, ProjectLinks)>, StoreError> {
         let page = self.select(Resource::Project, ask).await?.map(rows::project)?;
         let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
         let pools = "SELECT project, worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
@@ -380,7 +381,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn pools(&self, ask: &Ask) -> Result<Page<(Pool, Vec<WorkerId>)>, StoreError> {
+    pub async fn pools(&self, ask: &ListQuery) -> Result<ListPage<(Pool, Vec<WorkerId>)>, StoreError> {
         let page = self.select(Resource::WorkerPool, ask).await?.map(rows::pool)?;
         let ids: Vec<i64> = page.things.iter().map(|pool| pool.id.get()).collect();
         let workers = "SELECT pool, worker.id FROM worker JOIN pool_worker ON worker = worker.id
@@ -393,7 +394,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn workers(&self, ask: &Ask) -> Result<Page<Worker>, StoreError> {
+    pub async fn workers(&self, ask: &ListQuery) -> Result<ListPage<Worker>, StoreError> {
         self.select(Resource::Worker, ask).await?.map(rows::worker)
     }
 
@@ -401,7 +402,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn templates(&self, ask: &Ask) -> Result<Page<Template>, StoreError> {
+    pub async fn templates(&self, ask: &ListQuery) -> Result<ListPage<Template>, StoreError> {
         self.select(Resource::JobTemplate, ask).await?.map(rows::template)
     }
 
@@ -409,7 +410,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn jobs(&self, ask: &Ask) -> Result<Page<(Job, Vec<JobId>)>, StoreError> {
+    pub async fn jobs(&self, ask: &ListQuery) -> Result<ListPage<(Job, Vec<JobId>)>, StoreError> {
         let page = self.select(Resource::Job, ask).await?.map(rows::job)?;
         let ids: Vec<i64> = page.things.iter().map(|job| job.id.get()).collect();
         let children = "SELECT parent, job.id FROM job JOIN job_template ON job_template.id = job_template
@@ -424,7 +425,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn runs(&self, ask: &Ask) -> Result<Page<(Run, Option<LogId>)>, StoreError> {
+    pub async fn runs(&self, ask: &ListQuery) -> Result<ListPage<(Run, Option<LogId>)>, StoreError> {
         let with_log =
             |row: &SqliteRow| Ok((rows::run(row)?, row.try_get::<Option<i64>, _>("log")?.and_then(LogId::new)));
         self.select(Resource::Run, ask).await?.map(with_log)
@@ -434,7 +435,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn logs(&self, ask: &Ask) -> Result<Page<LogEntry>, StoreError> {
+    pub async fn logs(&self, ask: &ListQuery) -> Result<ListPage<LogEntry>, StoreError> {
         self.select(Resource::RunLog, ask).await?.map(log)
     }
 
@@ -442,7 +443,7 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn kills(&self, ask: &Ask) -> Result<Page<KillRequest>, StoreError> {
+    pub async fn kills(&self, ask: &ListQuery) -> Result<ListPage<KillRequest>, StoreError> {
         self.select(Resource::KillRequest, ask).await?.map(rows::kill)
     }
 
@@ -462,28 +463,28 @@ fn log(row: &SqliteRow) -> Result<LogEntry, StoreError> {
     Ok(LogEntry { run, extent: extent(row)? })
 }
 
-impl Page<SqliteRow> {
-    fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<Page<T>, StoreError> {
+impl ListPage<SqliteRow> {
+    fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<ListPage<T>, StoreError> {
         let things = self.things.iter().map(word).collect::<Result<_, _>>()?;
-        Ok(Page { total: self.total, things, full: self.full })
+        Ok(ListPage { total: self.total, things, full: self.full })
     }
 }
 
-impl<T> Page<T> {
+impl<T> ListPage<T> {
     /// Each with what belongs to it.
-    fn with<U>(self, mut besides: impl FnMut(&T) -> U) -> Page<(T, U)> {
+    fn with<U>(self, mut besides: impl FnMut(&T) -> U) -> ListPage<(T, U)> {
         let with = |thing: T| {
             let besides = besides(&thing);
             (thing, besides)
         };
-        Page { total: self.total, things: self.things.into_iter().map(with).collect(), full: self.full }
+        ListPage { total: self.total, things: self.things.into_iter().map(with).collect(), full: self.full }
     }
 }
 
 /// The one with an id, whoever asks.
 #[must_use]
-pub fn only(id: i64) -> Ask {
-    let test = Test::Compared("=", Value::Number(id));
+pub fn only(id: i64) -> ListQuery {
+    let test = Test::Compared("=", FilterValue::Number(id));
     let term = Term::Field { over: Vec::new(), field: "id".to_owned(), test };
-    Ask { scope: Scope::All, terms: vec![term], limit: Some(1), offset: 0 }
+    ListQuery { scope: Scope::All, terms: vec![term], limit: Some(1), offset: 0 }
 }

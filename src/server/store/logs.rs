@@ -1,12 +1,12 @@
 //! Logs of runs: written by who executes the run, for as long as it lasts.
 
-use super::chunks::{self, Extent};
+use super::log_chunks::{self, Extent};
 use super::runs::find;
 use super::{Store, StoreError, Writing};
 use crate::run::RunId;
-use crate::server::life::{self, Refusal, Who};
+use crate::server::changes::Change;
+use crate::server::life::{self, LifeRefusal, Who};
 use crate::server::model::LogId;
-use crate::server::news::Item;
 
 /// What became of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum LogChange {
     /// It is kept.
     Kept(LogId),
     /// It may not be written.
-    Refused(Refusal),
+    Refused(LifeRefusal),
     /// There is no such run, or no such log.
     Unknown,
 }
@@ -28,15 +28,15 @@ impl Store {
         let mut writing = self.write().await?;
         let Some(found) = find(&mut writing, run).await? else { return Ok(LogChange::Unknown) };
         let allowed = life::may_log(&found, who);
-        let before = chunks::of_run(&mut writing, run).await?;
+        let before = log_chunks::of_run(&mut writing, run).await?;
         let common = match (&before, content) {
-            (Some(before), Some(content)) => chunks::common(&mut writing, before, content).await?,
+            (Some(before), Some(content)) => log_chunks::common(&mut writing, before, content).await?,
             _ => 0,
         };
         if let Some(before) = &before
             && before.bytes == content.map(|content| content.len() as u64)
             && before.len() == common
-            && allowed != Err(Refusal::Theirs)
+            && allowed != Err(LifeRefusal::Theirs)
         {
             return Ok(LogChange::Kept(before.log));
         }
@@ -44,11 +44,11 @@ impl Store {
             return Ok(LogChange::Refused(refusal));
         }
         let log = match before {
-            None => chunks::begin(&mut writing, run, content).await?,
+            None => log_chunks::begin(&mut writing, run, content).await?,
             Some(before) => replace(&mut writing, before, common, content).await?,
         };
         writing.commit().await?;
-        self.news().tell(Item::RunLog(run, log.len()));
+        self.changes().publish(Change::RunLog(run, log.len()));
         Ok(LogChange::Kept(log.log))
     }
 
@@ -70,14 +70,14 @@ async fn replace(
     content: Option<&str>,
 ) -> Result<Extent, StoreError> {
     if common < log.len() {
-        chunks::cut(writing, &mut log, common).await?;
+        log_chunks::cut(writing, &mut log, common).await?;
     }
     let Some(content) = content else {
         log.bytes = None;
-        chunks::save(writing, &log).await?;
+        log_chunks::save(writing, &log).await?;
         return Ok(log);
     };
     let rest = usize::try_from(common).unwrap_or(usize::MAX);
-    chunks::append(writing, &mut log, &content.as_bytes()[rest..]).await?;
+    log_chunks::append(writing, &mut log, &content.as_bytes()[rest..]).await?;
     Ok(log)
 }

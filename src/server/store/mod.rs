@@ -7,39 +7,39 @@
 //!
 //! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
 
+mod adhoc;
 mod catalogue;
-mod chunks;
+mod deletion;
 mod due;
-mod edit;
+mod entities;
+mod entity_version;
+mod evaluate;
 mod fires;
-mod health;
+mod forms;
 mod instances;
+mod job_page;
 mod jobs;
 mod kills;
 mod lanes;
 pub mod lists;
-mod live;
+mod log_append;
+mod log_chunks;
+mod log_lines;
 mod logs;
-mod look;
 mod nonces;
 mod outage;
 mod overview;
-mod pieces;
 mod placing;
 mod plan;
-mod portrait;
-mod remove;
-mod requests;
 mod rows;
+mod run_control;
+mod run_details;
 mod runs;
 mod schema;
-mod steer;
-mod story;
-mod submit;
-mod things;
-mod version;
 #[cfg(test)]
 mod whole;
+mod worker_commands;
+mod workers;
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,33 +47,35 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
-pub use catalogue::{Entry, Thing};
-pub use chunks::Extent;
-pub use edit::{Sheet, WorkerSheet};
-pub use health::{Claim, Muster, Started, StartedRun};
+pub use adhoc::Submission;
+pub use catalogue::{CatalogueEntry, Entity};
+pub use deletion::{DeletionImpact, Removal};
+pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
+pub use entity_version::EntityVersion;
+pub use evaluate::{JobEvaluation, Offer};
+pub use forms::{EntityForm, WorkerForm};
+pub use job_page::{JobLink, ScheduleState};
 pub use jobs::JobPatch;
 pub use kills::{KillChange, KillPatch};
-pub use lanes::{End, LaneRun, Mark, Sought};
-pub use live::Appended;
+pub use lanes::{EndFilter, LaneRun, Mark, Sought};
+pub use log_append::Appended;
+pub use log_chunks::Extent;
+pub use log_lines::LogLineRange;
 pub use logs::LogChange;
-pub use look::{Look, Offer};
 pub use outage::Outage;
-pub use overview::{AfterRun, AfterTitle, Around, Frame, JobOverview, RunOverview, RunStage, Which, WorkerOverview};
-pub use pieces::Lines;
-pub use placing::{Named, Names, Place};
-pub use portrait::{Course, Kin};
-pub use remove::{Removal, Weight};
-pub use requests::{Answer, Kind, Tells, Wish};
+pub use overview::{
+    AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunOverview, RunStage, Which, WorkerOverview,
+};
+pub use placing::{PlaceIds, PlaceName, PlaceNames};
+pub use run_control::EndDecision;
+pub use run_details::{Other, RunDetails, Somebody};
 pub use runs::{Changed, NewRun, RunChange};
-pub use steer::Ending;
-pub use story::{Other, Somebody, Story};
-pub use submit::Submission;
-pub use things::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
-pub use version::Version;
 #[cfg(test)]
 pub use whole::Whole;
+pub use worker_commands::{AnswerKind, CommandRequest, Tells, WorkerAnswer};
+pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
-use super::news::News;
+use super::changes::ChangeFeed;
 use outage::Watchdog;
 
 /// How many readers at once.
@@ -134,7 +136,7 @@ impl StoreError {
 pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
-    news: News,
+    news: ChangeFeed,
     watchdog: Watchdog,
 }
 
@@ -146,7 +148,7 @@ impl Store {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn open(path: &Path, news: News) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, news: ChangeFeed) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
         let opened = |source| StoreError::Open { path: shown.clone(), source };
         let options = SqliteConnectOptions::new()
@@ -184,7 +186,7 @@ impl Store {
 
     /// What has changed, for those who want to know.
     #[must_use]
-    pub fn news(&self) -> &News {
+    pub fn changes(&self) -> &ChangeFeed {
         &self.news
     }
 

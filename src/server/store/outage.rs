@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::{Store, StoreError};
-use crate::server::model::Instant;
+use crate::server::model::Timestamp;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,7 @@ const PROBE: &str = "last_probe";
 #[error("the server cannot write its data: {reason} (since {})", .since.format("%Y-%m-%d %H:%M:%S UTC"))]
 pub struct Outage {
     /// When it was noticed.
-    pub since: Instant,
+    pub since: Timestamp,
     /// What is lacking, in words.
     pub reason: String,
 }

@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row};
 use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Instant, Job, JobId, ProjectId, Run, Worker, WorkerId};
+use crate::server::model::{Job, JobId, ProjectId, Run, Timestamp, Worker, WorkerId};
 
 /// A run with the titles that belong to it.
 #[derive(Clone, Debug)]
@@ -27,27 +27,27 @@ pub struct JobOverview {
     /// The job.
     pub job: Job,
     /// The titles of its project, template and pool, and whether each is enabled.
-    pub around: Around,
+    pub around: JobSurroundings,
     /// When its next run is due.
-    pub next: Option<Instant>,
+    pub next: Option<Timestamp>,
     /// Its latest run that somebody claimed or that is over.
     pub last: Option<Run>,
 }
 
 /// What a job lies in.
 #[derive(Clone, Debug)]
-pub struct Around {
+pub struct JobSurroundings {
     /// The project.
-    pub project: Frame,
+    pub project: JobFrame,
     /// The template.
-    pub template: Frame,
+    pub template: JobFrame,
     /// The pool.
-    pub pool: Frame,
+    pub pool: JobFrame,
 }
 
 /// One of the things that a job lies in.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub struct JobFrame {
     /// Its title.
     pub title: String,
     /// Whether jobs in it run when they are due.
@@ -77,7 +77,7 @@ pub struct Which {
     /// By whether they have begun.
     pub stage: RunStage,
     /// What is due later than this is planned.
-    pub now: Instant,
+    pub now: Timestamp,
 }
 
 /// How far runs are that are listed.
@@ -97,7 +97,7 @@ pub enum RunStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AfterRun {
     /// The time.
-    pub at: Instant,
+    pub at: Timestamp,
     /// The id.
     pub run: RunId,
 }
@@ -416,10 +416,10 @@ fn run(row: &SqliteRow) -> Result<RunOverview, StoreError> {
 }
 
 fn job_overview(row: &SqliteRow, last: Option<Run>) -> Result<JobOverview, StoreError> {
-    let frame = |name: &str| -> Result<Frame, StoreError> {
+    let frame = |name: &str| -> Result<JobFrame, StoreError> {
         let title = row.try_get(format!("{name}_title").as_str())?;
-        Ok(Frame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
+        Ok(JobFrame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
     };
-    let around = Around { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
+    let around = JobSurroundings { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
     Ok(JobOverview { job: rows::job(row)?, around, next: rows::instant_of(row, "next_due")?, last })
 }

@@ -3,10 +3,10 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::things::{NewJob, NewTemplate, NewWorker, insert_job, insert_template, insert_worker};
+use super::entities::{NewJob, NewTemplate, NewWorker, insert_job, insert_template, insert_worker};
 use super::{Store, StoreError};
+use crate::server::changes::Change;
 use crate::server::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
-use crate::server::news::Item;
 
 /// How many of the names there are is a refusal says.
 const NAMES_SAID: i64 = 20;
@@ -15,7 +15,7 @@ const PLAIN: &str = "{{ content|safe }}";
 
 /// How a project, template or pool is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named<'a> {
+pub enum PlaceName<'a> {
     /// Nobody named one: the default of this title, which is made where it is missing.
     Default(&'a str),
     /// This one, which must be there.
@@ -24,7 +24,7 @@ pub enum Named<'a> {
     OrMade(&'a str),
 }
 
-impl<'a> Named<'a> {
+impl<'a> PlaceName<'a> {
     fn title(self) -> &'a str {
         match self {
             Self::Default(title) | Self::Present(title) | Self::OrMade(title) => title,
@@ -34,18 +34,18 @@ impl<'a> Named<'a> {
 
 /// Where a job is to have its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names<'a> {
+pub struct PlaceNames<'a> {
     /// The project.
-    pub project: Named<'a>,
+    pub project: PlaceName<'a>,
     /// The template, in that project.
-    pub template: Named<'a>,
+    pub template: PlaceName<'a>,
     /// The pool; the project may use it from then on.
-    pub pool: Named<'a>,
+    pub pool: PlaceName<'a>,
 }
 
 /// Where a job has its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PlaceIds {
     /// The template.
     pub template: TemplateId,
     /// The pool.
@@ -57,13 +57,17 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer, that nothing has one of the names, or that the job breaks a rule of the data.
-    pub async fn add_job(&self, names: &Names<'_>, job: impl FnOnce(Place) -> NewJob) -> Result<Job, StoreError> {
+    pub async fn add_job(
+        &self,
+        names: &PlaceNames<'_>,
+        job: impl FnOnce(PlaceIds) -> NewJob,
+    ) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let place = find_place(&mut writing, names).await?;
         let job = insert_job(&mut writing, &job(place)).await?;
         writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
-        self.news().tell(Item::JobChanged(job.id));
+        self.changes().publish(Change::CatalogueChanged);
+        self.changes().publish(Change::JobChanged(job.id));
         Ok(job)
     }
 
@@ -71,13 +75,13 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer, that no project has the name, or that the template cannot be rendered.
-    pub async fn add_template(&self, project: Named<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
+    pub async fn add_template(&self, project: PlaceName<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let project = find_project(&mut writing, project).await?;
         let new = NewTemplate { title: title.to_owned(), body: body.to_owned(), project };
         let template = insert_template(&mut writing, &new).await?;
         writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
+        self.changes().publish(Change::CatalogueChanged);
         Ok(template)
     }
 
@@ -85,39 +89,42 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer, that no pool has the name, or that the key is taken.
-    pub async fn add_worker(&self, pool: Named<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
+    pub async fn add_worker(&self, pool: PlaceName<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let pool = find_pool(&mut writing, pool).await?;
         let worker = insert_worker(&mut writing, new).await?;
         let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.id.get());
         query.execute(&mut *writing).await?;
         writing.commit().await?;
-        self.news().tell(Item::ThingsChanged);
-        self.news().tell(Item::WorkerChanged(worker.id));
+        self.changes().publish(Change::CatalogueChanged);
+        self.changes().publish(Change::WorkerChanged(worker.id));
         Ok(worker)
     }
 }
 
 /// The place of these names, in a change.
-pub(super) async fn find_place(connection: &mut SqliteConnection, names: &Names<'_>) -> Result<Place, StoreError> {
+pub(super) async fn find_place(
+    connection: &mut SqliteConnection,
+    names: &PlaceNames<'_>,
+) -> Result<PlaceIds, StoreError> {
     let project = find_project(connection, names.project).await?;
     let template = find_template(connection, project, names.project.title(), names.template).await?;
     let pool = find_pool(connection, names.pool).await?;
     let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(project.get()).bind(pool.get());
     query.execute(connection).await?;
-    Ok(Place { template, pool })
+    Ok(PlaceIds { template, pool })
 }
 
-async fn find_project(connection: &mut SqliteConnection, named: Named<'_>) -> Result<ProjectId, StoreError> {
+async fn find_project(connection: &mut SqliteConnection, named: PlaceName<'_>) -> Result<ProjectId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1");
     let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, Named::Default(title) | Named::OrMade(title)) => {
+        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
             let query = sqlx::query("INSERT INTO project (title) VALUES (?)").bind(title);
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, Named::Present(title)) => {
+        (None, PlaceName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(NAMES_SAID + 1).fetch_all(connection).await?;
             return Err(missing(&format!("project {title:?}"), &names));
@@ -130,19 +137,19 @@ async fn find_template(
     connection: &mut SqliteConnection,
     project: ProjectId,
     project_title: &str,
-    named: Named<'_>,
+    named: PlaceName<'_>,
 ) -> Result<TemplateId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1");
     let query = query.bind(named.title()).bind(project.get());
     let found: Option<i64> = query.fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, Named::Default(title) | Named::OrMade(title)) => {
+        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
             let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?)");
             let query = query.bind(title).bind(PLAIN).bind(project.get());
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, Named::Present(title)) => {
+        (None, PlaceName::Present(title)) => {
             let query =
                 sqlx::query_scalar("SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?");
             let query = query.bind(project.get()).bind(NAMES_SAID + 1);
@@ -153,16 +160,16 @@ async fn find_template(
     Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?)
 }
 
-async fn find_pool(connection: &mut SqliteConnection, named: Named<'_>) -> Result<PoolId, StoreError> {
+async fn find_pool(connection: &mut SqliteConnection, named: PlaceName<'_>) -> Result<PoolId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1");
     let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, Named::Default(title) | Named::OrMade(title)) => {
+        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
             let query = sqlx::query("INSERT INTO worker_pool (title) VALUES (?)").bind(title);
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, Named::Present(title)) => {
+        (None, PlaceName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(NAMES_SAID + 1).fetch_all(connection).await?;
             return Err(missing(&format!("pool {title:?}"), &names));

@@ -12,9 +12,9 @@ use super::fires::{record, was_said};
 use super::rows::{instant, micros};
 use super::runs::{NewRun, insert, withdraw};
 use crate::run::RunId;
-use crate::server::model::{Fire, FireKind, Instant, Job, Run, Schedule};
-use crate::server::news::Item;
-use crate::server::schedule::{self, Last, LeftOut, Next, NoNext, Rule};
+use crate::server::changes::Change;
+use crate::server::model::{Fire, FireKind, Job, Run, Schedule, Timestamp};
+use crate::server::schedule::{self, Last, LeftOut, NextTime, NoNext, Rule};
 
 /// How many runs of a job that wait for their time are looked at.
 const BATCH: i64 = 200;
@@ -23,7 +23,7 @@ const BATCH: i64 = 200;
 struct Pending {
     id: RunId,
     schedule_id: i64,
-    at: Instant,
+    at: Timestamp,
     /// Whether its time has come.
     is_due: bool,
     /// Whether it waits for one worker.
@@ -38,8 +38,8 @@ pub(super) async fn next(
     job: &Job,
     present: &[i64],
     zone: Tz,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
     let mut pending = pending(connection, job, now).await?;
     pending.retain(|run| !present.contains(&run.schedule_id));
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
@@ -52,7 +52,7 @@ pub(super) async fn next(
         let Some(next) = reckon(connection, job, rule, last, now).await? else { return Ok(Vec::new()) };
         let made = insert(connection, &NewRun::due(job.id, next.at)).await?;
         set(connection, made.id, &next, &rule.text()).await?;
-        return Ok(vec![Item::RunScheduled(made.id)]);
+        return Ok(vec![Change::RunScheduled(made.id)]);
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         return drop_planned(connection, job, planned, &format!("run {} takes its place", other.id), now).await;
@@ -64,7 +64,7 @@ pub(super) async fn next(
     match reckon(connection, job, rule, last, now).await? {
         Some(next) => {
             set(connection, planned.id, &next, &rule.text()).await?;
-            Ok(vec![Item::RunScheduled(planned.id)])
+            Ok(vec![Change::RunScheduled(planned.id)])
         }
         None => drop_planned(connection, job, planned, "the job is not scheduled like that any more", now).await,
     }
@@ -77,8 +77,8 @@ pub(super) async fn skip(
     job: &Job,
     run: &Run,
     zone: Tz,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
     let rule = Rule::of(job, zone);
     let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
     let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut *connection).await?;
@@ -89,14 +89,14 @@ pub(super) async fn skip(
         && let Some(next) = reckon(connection, job, rule, Some(last), now).await?
     {
         set(connection, run.id, &next, &rule.text()).await?;
-        return Ok(vec![Item::RunScheduled(run.id)]);
+        return Ok(vec![Change::RunScheduled(run.id)]);
     }
     withdraw(connection, run, now).await
 }
 
 /// The runs of a job that wait for their time or their turn, and that its schedule waits for. What waits for one worker
 /// holds up nobody.
-async fn pending(connection: &mut SqliteConnection, job: &Job, now: Instant) -> Result<Vec<Pending>, StoreError> {
+async fn pending(connection: &mut SqliteConnection, job: &Job, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
     let query = sqlx::query_as(
         "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
          WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
@@ -128,7 +128,7 @@ async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId
     last.transpose()
 }
 
-async fn set(connection: &mut SqliteConnection, run: RunId, next: &Next, plan: &str) -> Result<(), StoreError> {
+async fn set(connection: &mut SqliteConnection, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
     let query = sqlx::query("UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?");
     query.bind(micros(next.at)).bind(moved).bind(plan).bind(run.get()).execute(connection).await?;
@@ -140,11 +140,11 @@ async fn drop_planned(
     job: &Job,
     planned: &Pending,
     reason: &str,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
     sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut *connection).await?;
     write_down(connection, job, planned.at, FireKind::Skipped, reason.to_owned(), now).await?;
-    Ok(vec![Item::RunScheduled(planned.id)])
+    Ok(vec![Change::RunScheduled(planned.id)])
 }
 
 /// The next time, and everything about it that is to be remembered.
@@ -153,8 +153,8 @@ async fn reckon(
     job: &Job,
     rule: Rule<'_>,
     last: Option<Last>,
-    now: Instant,
-) -> Result<Option<Next>, StoreError> {
+    now: Timestamp,
+) -> Result<Option<NextTime>, StoreError> {
     let (next, left_out) = match schedule::next(rule, last, now) {
         Ok(next) => (Some(next.clone()), next.left_out),
         Err(NoNext::NoSchedule) => (None, Vec::new()),
@@ -192,10 +192,10 @@ fn times(times: u32) -> String {
 async fn write_down(
     connection: &mut SqliteConnection,
     job: &Job,
-    due: Instant,
+    due: Timestamp,
     what: FireKind,
     reason: String,
-    at: Instant,
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     record(connection, &Fire { job: job.id, due, run: None, what, reason, at }).await
 }

@@ -5,12 +5,12 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
-use crate::run::{Action, ApiKey, Attempt, Duty, KillId, Pace, Request, RequestId, RunId, Secret};
-use crate::server::duty::{Asked, End, Report, is_off};
+use crate::run::{ApiKey, Attempt, KillId, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerRequest, WorkerState};
 use crate::server::model::{
-    Asker, Concurrency, Exclude, Fire, FireKind, Instant, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId,
-    Project, ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Unit, Worker, WorkerId,
+    Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
+    ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp, Unit, Worker, WorkerId,
 };
+use crate::server::worker_state::{LatestRequest, Report, RequestEnd, is_off};
 use crate::wire::lack;
 
 /// A row that cannot be what we wrote.
@@ -19,16 +19,16 @@ fn strange(what: &str) -> StoreError {
 }
 
 /// An instant as it is stored.
-pub fn micros(at: Instant) -> i64 {
+pub fn micros(at: Timestamp) -> i64 {
     at.timestamp_micros()
 }
 
 /// An instant from how it is stored.
-pub fn instant(micros: i64) -> Result<Instant, StoreError> {
+pub fn instant(micros: i64) -> Result<Timestamp, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| strange("a time"))
 }
 
-pub fn instant_of(row: &SqliteRow, name: &str) -> Result<Option<Instant>, StoreError> {
+pub fn instant_of(row: &SqliteRow, name: &str) -> Result<Option<Timestamp>, StoreError> {
     row.try_get::<Option<i64>, _>(name)?.map(instant).transpose()
 }
 
@@ -84,7 +84,7 @@ fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
         return Ok(None);
     };
     Ok(Some(Report {
-        duty: Duty::named(&duty),
+        duty: WorkerState::named(&duty),
         since,
         seats_taken: needed(row, "seats_taken")?,
         outbox: needed(row, "outbox")?,
@@ -94,19 +94,19 @@ fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
 }
 
 /// The latest request to a worker.
-fn asked(row: &SqliteRow) -> Result<Option<Asked>, StoreError> {
+fn asked(row: &SqliteRow) -> Result<Option<LatestRequest>, StoreError> {
     let Some(id) = row.try_get::<Option<i64>, _>("request")?.and_then(RequestId::new) else { return Ok(None) };
     let action = row.try_get::<Option<String>, _>("request_action")?.unwrap_or_default();
-    let request = Request {
+    let request = WorkerRequest {
         id,
-        action: Action::named(&action).ok_or_else(|| strange("an action"))?,
+        action: WorkerCommand::named(&action).ok_or_else(|| strange("an action"))?,
         pace: if row.try_get("request_now")? { Pace::Now } else { Pace::AfterRuns },
     };
     let end = match row.try_get::<Option<String>, _>("request_end")?.as_deref() {
-        Some("cancelled") => End::Cancelled,
-        _ => End::Confirmed,
+        Some("cancelled") => RequestEnd::Cancelled,
+        _ => RequestEnd::Confirmed,
     };
-    Ok(Some(Asked {
+    Ok(Some(LatestRequest {
         request,
         by: row.try_get("request_by")?,
         reason: row.try_get("request_reason")?,
@@ -229,7 +229,7 @@ pub fn shown_run(row: &SqliteRow) -> Result<Run, StoreError> {
         let closed = instant_of(row, "closed")?;
         // A run that never started has a start all the same once it is over: by whoever ended it.
         let closed_start = closed.filter(|_| row.try_get::<Option<i64>, _>("start_heard").is_ok_and(|at| at.is_none()));
-        let shown = |at: Option<Instant>, ours: Option<Instant>| {
+        let shown = |at: Option<Timestamp>, ours: Option<Timestamp>| {
             at.map(|at| ours.unwrap_or_else(|| at.checked_add_signed(lead).unwrap_or(at)))
         };
         run.enqueue_dts = shown(run.enqueue_dts, None);

@@ -3,15 +3,15 @@
 use chrono::SubsecRound;
 use sqlx::sqlite::SqliteConnection;
 
+use super::evaluate::claimable;
 use super::fires::record;
-use super::look::claimable;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::chain::{self, Child, Effect};
-use crate::server::life::{self, Fact, Patch, Refusal, Step, Who};
-use crate::server::model::{Asker, Fire, FireKind, Instant, Job, JobId, KillCause, Run, RunExit, WorkerId};
-use crate::server::news::Item;
+use crate::server::changes::Change;
+use crate::server::life::{self, LifeEvent, LifeRefusal, Patch, Step, Who};
+use crate::server::model::{Asker, Fire, FireKind, Job, JobId, KillCause, Run, RunExit, Timestamp, WorkerId};
 
 /// A run to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct NewRun {
     /// Of this job.
     pub job: JobId,
     /// When it is due.
-    pub schedule_dts: Instant,
+    pub schedule_dts: Timestamp,
     /// When that time had come, if it had.
-    pub came_due: Option<Instant>,
+    pub came_due: Option<Timestamp>,
     /// Who is to do it, whoever else could.
     pub pinned: Option<WorkerId>,
     /// What it has in common with others of the same time; its own id if nothing.
@@ -41,7 +41,7 @@ pub struct NewRun {
 impl NewRun {
     /// A run by the schedule.
     #[must_use]
-    pub fn due(job: JobId, schedule_dts: Instant) -> Self {
+    pub fn due(job: JobId, schedule_dts: Timestamp) -> Self {
         Self {
             job,
             schedule_dts,
@@ -58,7 +58,7 @@ impl NewRun {
 
     /// A run that is due now.
     #[must_use]
-    pub fn now(job: JobId, now: Instant) -> Self {
+    pub fn now(job: JobId, now: Timestamp) -> Self {
         Self { came_due: Some(now), ..Self::due(job, now) }
     }
 }
@@ -69,7 +69,7 @@ pub struct Changed {
     /// The run afterwards.
     pub run: Run,
     /// What happened; nothing if all of it was known.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<LifeEvent>,
 }
 
 /// What became of a change.
@@ -78,7 +78,7 @@ pub enum RunChange {
     /// It was made.
     Made(Box<Changed>),
     /// It may not be made. What a worker said that comes too late is kept.
-    Refused(Refusal),
+    Refused(LifeRefusal),
     /// There is no such run.
     Unknown,
 }
@@ -101,7 +101,7 @@ impl Store {
         let mut writing = self.write().await?;
         let run = insert(&mut writing, new).await?;
         writing.commit().await?;
-        self.news().tell(Item::RunScheduled(run.id));
+        self.changes().publish(Change::RunScheduled(run.id));
         Ok(run)
     }
 
@@ -109,14 +109,23 @@ impl Store {
     ///
     /// # Errors
     /// That the store does not answer.
-    pub async fn change_run(&self, run: RunId, patch: &Patch, who: Who, now: Instant) -> Result<RunChange, StoreError> {
+    pub async fn change_run(
+        &self,
+        run: RunId,
+        patch: &Patch,
+        who: Who,
+        now: Timestamp,
+    ) -> Result<RunChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(before) = find(&mut writing, run).await? else { return Ok(RunChange::Unknown) };
         let mut step = match life::change(&before, &as_stored(patch), who) {
             Ok(step) => step,
             Err(refusal) => {
                 if let Who::Worker(worker, attempt) = who
-                    && matches!(refusal, Refusal::Final | Refusal::OldAttempt | Refusal::Theirs | Refusal::NotClaimed)
+                    && matches!(
+                        refusal,
+                        LifeRefusal::Final | LifeRefusal::OldAttempt | LifeRefusal::Theirs | LifeRefusal::NotClaimed
+                    )
                     && patch.return_dts.is_some()
                 {
                     let said = format!("{patch:?}");
@@ -127,25 +136,25 @@ impl Store {
             }
         };
         if let Who::Worker(worker, _) = who
-            && step.facts.contains(&Fact::Claimed)
+            && step.facts.contains(&LifeEvent::Claimed)
             && !claimable(&mut writing, &before, worker, now).await?
         {
-            return Ok(RunChange::Refused(Refusal::NotDue));
+            return Ok(RunChange::Refused(LifeRefusal::NotDue));
         }
         let mut news = Vec::new();
-        if step.facts.contains(&Fact::Returned) {
+        if step.facts.contains(&LifeEvent::Returned) {
             if step.run.return_success == Some(false)
-                && let Some(cause) = kill_cause(&mut writing, &step.run, Asked::AndTaken).await?
+                && let Some(cause) = kill_cause(&mut writing, &step.run, KillFilter::AndTaken).await?
             {
                 step.run.exit = Some(cause);
             }
             update(&mut writing, &step.run).await?;
             news = follow(&mut writing, &step.run, now).await?;
-        } else if step.facts.contains(&Fact::GivenBack)
-            && let Some(cause) = kill_cause(&mut writing, &before, Asked::AtAll).await?
+        } else if step.facts.contains(&LifeEvent::GivenBack)
+            && let Some(cause) = kill_cause(&mut writing, &before, KillFilter::AtAll).await?
         {
             // Somebody wanted it to end: given back, it would run again all the same.
-            step = Step { run: before, facts: vec![Fact::Returned] };
+            step = Step { run: before, facts: vec![LifeEvent::Returned] };
             life::cancel(&mut step.run, now);
             step.run.exit = Some(cause);
             update(&mut writing, &step.run).await?;
@@ -153,7 +162,7 @@ impl Store {
             news = follow(&mut writing, &step.run, now).await?;
         } else if step.run != before {
             update(&mut writing, &step.run).await?;
-            if let (true, Who::Worker(worker, Some(attempt))) = (step.facts.contains(&Fact::GivenBack), who) {
+            if let (true, Who::Worker(worker, Some(attempt))) = (step.facts.contains(&LifeEvent::GivenBack), who) {
                 record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
             }
         }
@@ -162,21 +171,21 @@ impl Store {
         }
         writing.commit().await?;
         for fact in &step.facts {
-            self.news().tell(match fact {
-                Fact::Claimed => Item::RunEnqueued(run),
-                Fact::GivenBack => Item::RunGivenBack(run),
-                Fact::Started => Item::RunStarted(run),
-                Fact::Returned => Item::RunReturned(run),
+            self.changes().publish(match fact {
+                LifeEvent::Claimed => Change::RunEnqueued(run),
+                LifeEvent::GivenBack => Change::RunGivenBack(run),
+                LifeEvent::Started => Change::RunStarted(run),
+                LifeEvent::Returned => Change::RunReturned(run),
             });
         }
-        news.into_iter().for_each(|item| self.news().tell(item));
+        news.into_iter().for_each(|item| self.changes().publish(item));
         Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
     }
 }
 
 /// Keeps, by our own clock, when a worker told that it claimed or started a run: its own clock may be wrong.
-async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Instant) -> Result<(), StoreError> {
-    if step.facts.contains(&Fact::Claimed)
+async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    if step.facts.contains(&LifeEvent::Claimed)
         && let Some(claimed) = step.run.enqueue_dts
     {
         let query = sqlx::query(
@@ -189,7 +198,7 @@ async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Inst
             .execute(&mut *connection)
             .await?;
     }
-    if step.facts.contains(&Fact::Started) {
+    if step.facts.contains(&LifeEvent::Started) {
         let query = sqlx::query("UPDATE run SET start_heard = ? WHERE id = ?");
         query.bind(micros(now)).bind(step.run.id.get()).execute(connection).await?;
     }
@@ -197,14 +206,14 @@ async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Inst
 }
 
 /// What is written down of a run that is given back.
-fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Instant) -> Fire {
+fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> Fire {
     let reason = format!("worker {worker} gave back attempt {attempt} of run {}, unjudged", run.id);
     Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at }
 }
 
 /// Instants are stored to the microsecond: what is said again is compared with what was stored of it.
 fn as_stored(patch: &Patch) -> Patch {
-    let stored = |at: Option<Option<Instant>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
+    let stored = |at: Option<Option<Timestamp>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
     Patch {
         enqueue_dts: stored(patch.enqueue_dts),
         start_dts: stored(patch.start_dts),
@@ -246,7 +255,11 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
 }
 
 /// Keeps that it was us who ended a run, and when: what its worker told is by another clock.
-pub(super) async fn note_closed(connection: &mut SqliteConnection, run: RunId, now: Instant) -> Result<(), StoreError> {
+pub(super) async fn note_closed(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let query = sqlx::query("UPDATE run SET closed = ? WHERE id = ?").bind(micros(now)).bind(run.get());
     query.execute(connection).await?;
     Ok(())
@@ -281,8 +294,8 @@ pub(super) async fn cancel(
     connection: &mut SqliteConnection,
     run: &mut Run,
     by: Asker,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
     let reason = match by {
         Asker::Dashboard => "cancelled on the dashboard".to_owned(),
         Asker::Command => "cancelled by the command".to_owned(),
@@ -294,8 +307,8 @@ pub(super) async fn cancel(
     record(connection, &fire).await?;
     life::cancel(run, now);
     update(connection, run).await?;
-    let mut news = vec![Item::RunReturned(run.id)];
-    if let Some(job) = super::things::find_job(connection, run.job).await? {
+    let mut news = vec![Change::RunReturned(run.id)];
+    if let Some(job) = super::entities::find_job(connection, run.job).await? {
         let siblings = siblings(connection, run).await?;
         let children = children(connection, &job).await?;
         let effects = chain::cancelled(&job, run, &siblings, &children);
@@ -308,9 +321,9 @@ pub(super) async fn cancel(
 pub(super) async fn follow(
     connection: &mut SqliteConnection,
     run: &Run,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
-    let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
+    let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
     let siblings = siblings(connection, run).await?;
     let children = children(connection, &job).await?;
     let effects = chain::after(&job, run, &siblings, &children, now);
@@ -322,11 +335,11 @@ pub(super) async fn follow(
 pub(super) async fn withdraw(
     connection: &mut SqliteConnection,
     run: &Run,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
-    let mut news = vec![Item::RunScheduled(run.id)];
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
+    let mut news = vec![Change::RunScheduled(run.id)];
     sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *connection).await?;
-    let Some(job) = super::things::find_job(connection, run.job).await? else { return Ok(news) };
+    let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(news) };
     let mut left = siblings(connection, run).await?;
     let last = match run.retry_of {
         Some((failed, _)) => left.iter().position(|other| other.id == failed),
@@ -348,8 +361,8 @@ async fn apply(
     job: &Job,
     run: &Run,
     effects: Vec<Effect>,
-    now: Instant,
-) -> Result<Vec<Item>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
     let mut news = Vec::new();
     for effect in effects {
         match effect {
@@ -362,7 +375,7 @@ async fn apply(
                     format!("failed more than {} times in a row", job.disable_enqueue_after_fails.unwrap_or(0));
                 let query = sqlx::query("UPDATE job SET enqueue_is_enabled = 0, disabled_reason = ? WHERE id = ?");
                 query.bind(reason).bind(job.id.get()).execute(&mut *connection).await?;
-                news.push(Item::JobChanged(job.id));
+                news.push(Change::JobChanged(job.id));
             }
             Effect::Completed(schedule_id) => {
                 let query = sqlx::query("UPDATE job SET last_completed_schedule_id = ? WHERE id = ?");
@@ -377,11 +390,11 @@ async fn apply(
                     retry_of: Some((run.id, number)),
                     ..NewRun::due(job.id, at)
                 };
-                news.push(Item::RunScheduled(insert(connection, &retry).await?.id));
+                news.push(Change::RunScheduled(insert(connection, &retry).await?.id));
             }
             Effect::Child(child) => {
                 let new = NewRun { follows: Some(run.id), ..NewRun::now(child, now) };
-                news.push(Item::RunScheduled(insert(connection, &new).await?.id));
+                news.push(Change::RunScheduled(insert(connection, &new).await?.id));
             }
             Effect::NoChild(child, why) => {
                 let reason = format!("{why}: run {} of job {}", run.id, job.id);
@@ -411,7 +424,7 @@ async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Ch
 
 /// Which requests to kill count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum KillFilter {
     /// Every one: whoever had the run can end it no more.
     AtAll,
     /// Those that its worker took: what it did not know of did not end the run.
@@ -422,13 +435,13 @@ pub(super) enum Asked {
 pub(super) async fn kill_cause(
     connection: &mut SqliteConnection,
     run: &Run,
-    asked: Asked,
+    asked: KillFilter,
 ) -> Result<Option<RunExit>, StoreError> {
     let query = sqlx::query(
         "SELECT * FROM kill_request WHERE run = ? AND attempt = ? AND (? OR enqueue_dts IS NOT NULL)
          ORDER BY id LIMIT 1",
     );
-    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0)).bind(asked == Asked::AtAll);
+    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0)).bind(asked == KillFilter::AtAll);
     let row = query.fetch_optional(connection).await?;
     Ok(row.as_ref().map(rows::kill).transpose()?.map(|kill| match kill.cause {
         KillCause::TimedOut => RunExit::TimedOut,
@@ -441,8 +454,8 @@ async fn keep_late(
     run: RunId,
     worker: WorkerId,
     attempt: Option<Attempt>,
-    now: Instant,
-    refusal: Refusal,
+    now: Timestamp,
+    refusal: LifeRefusal,
     said: &str,
 ) -> Result<(), StoreError> {
     let query = sqlx::query("INSERT INTO late_result (run, attempt, worker, at, why, said) VALUES (?, ?, ?, ?, ?, ?)")

@@ -5,16 +5,16 @@
 //! SGR sequences set the look of characters. Sequences that would reach beyond the line (cursor up, clear screen,
 //! titles, links, character sets) have no effect and never show as text.
 
-mod look;
 mod rows;
+mod style;
 
 #[cfg(test)]
 mod tests;
 
 use vte::{Params, Parser, Perform};
 
-pub use look::{Colour, Look};
 pub use rows::{Rows, rows};
+pub use style::{Colour, Style};
 
 /// The most characters of a line that are kept, whatever a log holds; those beyond are counted.
 pub const COLUMNS: usize = 10_000;
@@ -28,7 +28,7 @@ pub struct Span {
     /// The characters.
     pub text: String,
     /// The look of them.
-    pub look: Look,
+    pub look: Style,
 }
 
 /// A line as it stands on the screen when the next one begins.
@@ -114,9 +114,9 @@ struct Line {
     /// The column at which the next character is printed; up to `columns`.
     cursor: usize,
     /// The looks on this line; those at the end may be unused.
-    looks: Vec<Look>,
+    looks: Vec<Style>,
     /// The look of the next character.
-    look: Look,
+    look: Style,
     cut: u64,
 }
 

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{COLUMNS, Colour, Look, Row, Span, Terminal};
+use super::{COLUMNS, Colour, Row, Span, Style, Terminal};
 
 /// The lines of a text that comes in pieces of `piece` bytes, the last one whether it ended or not.
 fn rows_in_pieces(text: &[u8], piece: usize) -> Vec<Row> {
@@ -21,8 +21,8 @@ fn texts(text: &str) -> Vec<String> {
     rows_in_pieces(text.as_bytes(), usize::MAX).iter().map(Row::text).collect()
 }
 
-fn span(text: &str, change: impl FnOnce(&mut Look)) -> Span {
-    let mut look = Look::default();
+fn span(text: &str, change: impl FnOnce(&mut Style)) -> Span {
+    let mut look = Style::default();
     change(&mut look);
     Span { text: text.to_owned(), look }
 }
@@ -73,8 +73,8 @@ fn a_line_shows_what_a_terminal_shows_when_it_ends() {
 #[test]
 fn looks_are_kept_until_they_are_changed_also_over_lines() {
     let rows = rows_in_pieces(b"\x1b[1;31mred\x1b[22m thin\nnext\x1b[m.\n", usize::MAX);
-    let red = |look: &mut Look| look.front = Some(Colour::Named(1));
-    let bold = |look: &mut Look| (look.bold, look.front) = (true, Some(Colour::Named(1)));
+    let red = |look: &mut Style| look.front = Some(Colour::Named(1));
+    let bold = |look: &mut Style| (look.bold, look.front) = (true, Some(Colour::Named(1)));
     assert_eq!(rows[0].spans, [span("red", bold), span(" thin", red)]);
     assert_eq!(rows[1].spans, [span("next", red), span(".", |_| {})]);
 }
@@ -108,7 +108,7 @@ fn colours_are_read_in_every_form() {
         (";;", None, None, false),
     ] {
         let rows = rows_in_pieces(format!("\x1b[{sgr}mx").as_bytes(), usize::MAX);
-        let expected = Look { front, back, underline, ..Look::default() };
+        let expected = Style { front, back, underline, ..Style::default() };
         assert_eq!(rows[0].spans, [Span { text: "x".to_owned(), look: expected }], "{sgr}");
     }
 }

@@ -12,19 +12,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::{Attempt, Instance, Order, RunId};
-use crate::server::api::{self, Call, Content};
+use crate::server::api::{self, ApiCall, ApiContent};
 use crate::server::auth::Identity;
-use crate::server::http::Peer;
-use crate::server::life::{Refusal, Who};
+use crate::server::http::HttpPeer;
+use crate::server::life::{LifeRefusal, Who};
 use crate::server::model::Worker;
-use crate::server::office::Office;
 use crate::server::orders::Carrier;
 use crate::server::resource::Resource;
+use crate::server::state::AppState;
 use crate::server::store::Appended;
 use crate::wire::action;
 use crate::wire::broadcast as orders;
 use crate::wire::resources::run_id_of;
-use crate::wire::uplink::{self, APPEND, Answer, Due, ELSEWHERE, MAX_DOWN, MAX_HEAD, MAX_UP, OVER_HTTP};
+use crate::wire::uplink::{self, APPEND, AnswerHead, ELSEWHERE, EnqueueHead, MAX_DOWN, MAX_HEAD, MAX_UP, OVER_HTTP};
 
 /// What the bodies of calls are.
 const JSON: &str = "application/json";
@@ -51,10 +51,10 @@ pub struct Caller {
 
 /// Talks with a worker until one side has enough. One that does not speak our language gets orders only.
 pub async fn hold(
-    office: Arc<Office>,
+    app: Arc<AppState>,
     caller: Caller,
     socket: WebSocket,
-    peer: Option<Peer>,
+    peer: Option<HttpPeer>,
     superseded: CancellationToken,
 ) {
     if let Some(peer) = &peer {
@@ -64,19 +64,18 @@ pub async fn hold(
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
     // First the ear, then the word that it is there: what is given in between is heard.
-    let orders = office.orders.carry_to(worker.api_key.clone());
-    office.orders.arrived(worker.api_key.clone());
+    let orders = app.orders.carry_to(worker.api_key.clone());
+    app.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
     let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
-    let line =
-        Arc::new(Line { office: Arc::clone(&office), identity: Identity::Worker(worker), instance, speaks, peer });
+    let line = Arc::new(Line { app: Arc::clone(&app), identity: Identity::Worker(worker), instance, speaks, peer });
     let code = tokio::select! {
         code = listen(&line, stream, answers) => code,
         () = speak(&line, &mut sink, orders, answered) => Some(close_code::AWAY),
         // Its memory is needed at once.
         () = leave.cancelled() => None,
         () = superseded.cancelled() => Some(close_code::POLICY),
-        () = office.stop.cancelled() => Some(close_code::AWAY),
+        () = app.stop.cancelled() => Some(close_code::AWAY),
     };
     if let Some(code) = code {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
@@ -87,12 +86,12 @@ pub async fn hold(
 
 /// Whom we talk with.
 struct Line {
-    office: Arc<Office>,
+    app: Arc<AppState>,
     identity: Identity,
     instance: Option<Instance>,
     speaks: bool,
     /// Its connection, where the bytes of its messages are counted.
-    peer: Option<Peer>,
+    peer: Option<HttpPeer>,
 }
 
 /// Hears calls. The code to close with, if the worker is there still.
@@ -100,7 +99,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await;
-        let receipt = line.peer.as_ref().map(Peer::take_message);
+        let receipt = line.peer.as_ref().map(HttpPeer::take_message);
         // Heard of now though it was given up, and another works in its place.
         if matches!(heard, Ok(Some(Ok(_)))) && !line.is_at_work() {
             return Some(close_code::POLICY);
@@ -111,7 +110,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
             Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return None,
             Ok(Some(Ok(_))) => continue,
         };
-        let Ok(head) = serde_json::from_slice::<uplink::Call>(uplink::parts(&message).0) else {
+        let Ok(head) = serde_json::from_slice::<uplink::CallHead>(uplink::parts(&message).0) else {
             return Some(close_code::POLICY);
         };
         // Who calls faster than is answered waits here.
@@ -167,7 +166,7 @@ impl Line {
 
     /// Notes that the instance is heard of. False where another one is at work.
     fn is_at_work(&self) -> bool {
-        self.instance.as_ref().is_none_or(|instance| self.office.instances.hear(self.worker().id, instance))
+        self.instance.as_ref().is_none_or(|instance| self.app.instances.hear(self.worker().id, instance))
     }
 
     /// An order; with the run and its job, where that fits and is understood.
@@ -185,13 +184,13 @@ impl Line {
         let shown = self.get(&Resource::Run.path(run.get())).await?;
         let job = self.get(shown.get("job")?.as_str()?).await?;
         let (shown, job) = (shown.to_string(), job.to_string());
-        let due = Due { action: "enqueue".to_owned(), run_id: run.get(), run_bytes: shown.len() };
+        let due = EnqueueHead { action: "enqueue".to_owned(), run_id: run.get(), run_bytes: shown.len() };
         let message = uplink::message(&due, &[shown.as_bytes(), job.as_bytes()].concat());
         (message.len() <= MAX_DOWN).then_some(message)
     }
 
     async fn get(&self, path: &str) -> Option<serde_json::Value> {
-        let call = Call {
+        let call = ApiCall {
             identity: &self.identity,
             attempt: None,
             instance: None,
@@ -201,16 +200,16 @@ impl Line {
             body: &[],
             kind: None,
         };
-        match api::answer(&self.office, &call).await.body? {
-            Content::Value(value) => Some(value),
-            content @ Content::Pieces(_) => {
-                let whole = content.whole(Arc::clone(&self.office), call.scope(), MAX_DOWN).await.ok()?;
+        match api::answer(&self.app, &call).await.body? {
+            ApiContent::Value(value) => Some(value),
+            content @ ApiContent::Pieces(_) => {
+                let whole = content.whole(Arc::clone(&self.app), call.scope(), MAX_DOWN).await.ok()?;
                 serde_json::from_str(&whole).ok()
             }
         }
     }
 
-    async fn answer(&self, head: &uplink::Call, body: &[u8]) -> Vec<u8> {
+    async fn answer(&self, head: &uplink::CallHead, body: &[u8]) -> Vec<u8> {
         let attempt = head.attempt.map(Attempt);
         let (path, query) = head.path.split_once('?').unwrap_or((&head.path, ""));
         let mut request = None;
@@ -218,11 +217,11 @@ impl Line {
             self.append(path, attempt, head.from.unwrap_or(0), body).await
         } else {
             let (identity, instance, kind) = (&self.identity, self.instance.as_ref(), Some(JSON));
-            let call = Call { identity, attempt, instance, method: &head.method, path, query, body, kind };
-            let answer = api::answer(&self.office, &call).await;
+            let call = ApiCall { identity, attempt, instance, method: &head.method, path, query, body, kind };
+            let answer = api::answer(&self.app, &call).await;
             request = answer.request.map(action::text);
             let body = match answer.body {
-                Some(body) => body.whole(Arc::clone(&self.office), call.scope(), MAX_DOWN).await,
+                Some(body) => body.whole(Arc::clone(&self.app), call.scope(), MAX_DOWN).await,
                 None => Ok(String::new()),
             };
             match body {
@@ -233,9 +232,9 @@ impl Line {
         };
         let (status, location, attempt, body) = answer;
         let attempt = attempt.map(|attempt| attempt.0);
-        let answer = Answer { answer: head.call, status, location, attempt, request };
+        let answer = AnswerHead { answer: head.call, status, location, attempt, request };
         if body.len() + MAX_HEAD > MAX_DOWN {
-            return uplink::message(&Answer { status: OVER_HTTP, ..answer }, &[]);
+            return uplink::message(&AnswerHead { status: OVER_HTTP, ..answer }, &[]);
         }
         uplink::message(&answer, body.as_bytes())
     }
@@ -251,11 +250,11 @@ impl Line {
         let Some(run) = run_id_of(path) else { return status(404) };
         let Ok(text) = str::from_utf8(body) else { return status(400) };
         let who = Who::Worker(self.worker().id, attempt);
-        match self.office.store.append_log(run, from, text, who, self.office.settings.max_log).await {
+        match self.app.store.append_log(run, from, text, who, self.app.settings.max_log).await {
             Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
             Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),
             Ok(Appended::TooLong) => status(413),
-            Ok(Appended::Refused(Refusal::Theirs)) => status(401),
+            Ok(Appended::Refused(LifeRefusal::Theirs)) => status(401),
             Ok(Appended::Refused(_)) => status(409),
             Ok(Appended::Unknown) => status(404),
             Err(e) if e.is_outage() => status(503),

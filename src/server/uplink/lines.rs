@@ -15,20 +15,20 @@ type OfWorkers = HashMap<WorkerId, VecDeque<(u64, CancellationToken)>>;
 
 /// Which connections there are, the oldest of each worker first. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lines(Arc<Mutex<OfWorkers>>);
+pub(super) struct Uplinks(Arc<Mutex<OfWorkers>>);
 
 /// A connection; taken off the list when it is dropped.
 #[derive(Debug)]
-pub(super) struct Line {
-    lines: Lines,
+pub(super) struct UplinkGuard {
+    lines: Uplinks,
     worker: WorkerId,
     number: u64,
     superseded: CancellationToken,
 }
 
-impl Lines {
+impl Uplinks {
     /// One more connection of a worker. Where it has too many, its oldest is superseded.
-    pub(super) fn join(&self, worker: WorkerId) -> Line {
+    pub(super) fn join(&self, worker: WorkerId) -> UplinkGuard {
         let mut lines = self.lock();
         let of_worker = lines.entry(worker).or_default();
         let number = of_worker.back().map_or(0, |(number, _)| number + 1);
@@ -40,7 +40,7 @@ impl Lines {
             oldest.cancel();
         }
         drop(lines);
-        Line { lines: self.clone(), worker, number, superseded }
+        UplinkGuard { lines: self.clone(), worker, number, superseded }
     }
 
     fn lock(&self) -> MutexGuard<'_, OfWorkers> {
@@ -48,14 +48,14 @@ impl Lines {
     }
 }
 
-impl Line {
+impl UplinkGuard {
     /// Cancelled when the worker has connected again often enough.
     pub(super) fn superseded(&self) -> CancellationToken {
         self.superseded.clone()
     }
 }
 
-impl Drop for Line {
+impl Drop for UplinkGuard {
     fn drop(&mut self) {
         let mut lines = self.lines.lock();
         if let Some(of_worker) = lines.get_mut(&self.worker) {

@@ -19,18 +19,18 @@ use axum::{Extension, Json, Router};
 use chrono::Utc;
 use tokio::sync::Semaphore;
 
-use super::auth::{Claim, Identity, Signed};
-use super::feed::upgrade::{self, Refusal};
-use super::http::{Peer, address_of, mark_known};
+use super::auth::{ClaimedIdentity, Identity, Signed};
+use super::feed::upgrade::{self, UpgradeRefusal};
+use super::http::{HttpPeer, address_of, mark_known};
 use super::instances;
 use super::model::Worker;
-use super::office::Office;
+use super::state::AppState;
 use super::store::StoreError;
 use crate::run::Instance;
 use crate::wire::instance::{HEADER as INSTANCE, OCCUPIED};
 use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
 use conversation::Caller;
-use lines::Lines;
+use lines::Uplinks;
 
 /// How many workers may be connected.
 const WORKERS: usize = 10_000;
@@ -41,39 +41,39 @@ const READ: usize = 4 * 1024;
 #[derive(Clone)]
 struct Doorkeeper {
     seats: Arc<Semaphore>,
-    lines: Lines,
+    lines: Uplinks,
 }
 
 /// What is served.
-pub fn routes() -> Router<Arc<Office>> {
-    let doorkeeper = Doorkeeper { seats: Arc::new(Semaphore::new(WORKERS)), lines: Lines::default() };
+pub fn routes() -> Router<Arc<AppState>> {
+    let doorkeeper = Doorkeeper { seats: Arc::new(Semaphore::new(WORKERS)), lines: Uplinks::default() };
     Router::new().route("/worker", any(connect)).layer(Extension(doorkeeper))
 }
 
 async fn connect(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Extension(doorkeeper): Extension<Doorkeeper>,
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let (worker, instance) = match admit(&office, &parts).await {
+    let (worker, instance) = match admit(&app, &parts).await {
         Ok(admitted) => admitted,
         Err(answer) => return answer,
     };
     mark_known(&parts.extensions);
-    let peer = parts.extensions.get::<Peer>().cloned();
-    let Ok(seat) = doorkeeper.seats.try_acquire_owned() else { return Refusal::Full.answer() };
+    let peer = parts.extensions.get::<HttpPeer>().cloned();
+    let Ok(seat) = doorkeeper.seats.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
     let speaks = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let longest = office.settings.max_body + MAX_HEAD;
+    let longest = app.settings.max_body + MAX_HEAD;
     let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
         async move |socket| {
             let line = doorkeeper.lines.join(worker.id);
             let caller = Caller { worker, instance, speaks };
-            conversation::hold(office, caller, socket, peer, line.superseded()).await;
+            conversation::hold(app, caller, socket, peer, line.superseded()).await;
             drop(seat);
         },
     );
@@ -84,12 +84,12 @@ async fn connect(
 }
 
 /// The worker that signed; or the answer to somebody else.
-async fn admit(office: &Office, parts: &Parts) -> Result<(Box<Worker>, Option<Instance>), Response> {
+async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Instance>), Response> {
     let (headers, uri) = (&parts.headers, &parts.uri);
-    upgrade::check(&parts.method, headers).map_err(Refusal::answer)?;
+    upgrade::check(&parts.method, headers).map_err(UpgradeRefusal::answer)?;
     // No page has any business here.
     if headers.contains_key(ORIGIN) {
-        return Err(Refusal::Foreign.answer());
+        return Err(UpgradeRefusal::Foreign.answer());
     }
     let path_and_query = uri.path_and_query().map_or("/worker", |both| both.as_str());
     let signed = Signed { method: "GET", path_and_query, body: &[] };
@@ -102,7 +102,7 @@ async fn admit(office: &Office, parts: &Parts) -> Result<(Box<Worker>, Option<In
         tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     };
-    let claim = Claim::read(office, headers).await.map_err(failed)?;
+    let claim = ClaimedIdentity::read(app, headers).await.map_err(failed)?;
     let Some(Identity::Worker(worker)) = claim.and_then(|claim| claim.verify(signed)) else { return Err(stranger()) };
     let Some((ts, nonce)) = uri.query().and_then(uplink::asked) else { return Err(stranger()) };
     let now = Utc::now().timestamp();
@@ -111,14 +111,14 @@ async fn admit(office: &Office, parts: &Parts) -> Result<(Box<Worker>, Option<In
     }
     // Looked at last: only who can sign uses up room for nonces. They are kept with the data, so that what was heard on
     // the way before a restart cannot be said again after it, whatever the clocks say.
-    let fresh = office.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
+    let fresh = app.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
     if !fresh {
         return Err(stranger());
     }
     let Some(value) = headers.get(INSTANCE) else { return Ok((worker, None)) };
     let instance = value.to_str().ok().and_then(Instance::parse);
     let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-    match instances::admit(office, &worker, &instance, address_of(&parts.extensions)).await.map_err(failed)? {
+    match instances::admit(app, &worker, &instance, address_of(&parts.extensions)).await.map_err(failed)? {
         Ok(()) => Ok((worker, Some(instance))),
         Err(refusal) => {
             let occupied = StatusCode::from_u16(OCCUPIED).unwrap_or(StatusCode::CONFLICT);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::wire::zmtp::{self, Frame, GREETING, REST, Role, Version, ZmtpError};
+use crate::wire::zmtp::{self, GREETING, REST, SocketRole, ZmtpError, ZmtpFrame, ZmtpVersion};
 
 /// How long the handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const UNREAD: Duration = Duration::from_secs(60);
 
 /// What is read of a peer.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ZmtpLimits {
     /// The longest frame, in bytes.
     pub frame: usize,
     /// How many frames a message has at most.
@@ -32,7 +32,7 @@ pub struct Limits {
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
-pub enum End {
+pub enum ZmtpEnd {
     /// The peer is gone, or does not read.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -42,44 +42,44 @@ pub enum End {
 }
 
 /// A connection after its handshake.
-pub struct Connection {
-    pub reader: Reader,
-    pub writer: Writer,
+pub struct ZmtpConnection {
+    pub reader: ZmtpReader,
+    pub writer: ZmtpWriter,
 }
 
 /// What the peer says.
-pub struct Reader {
+pub struct ZmtpReader {
     stream: OwnedReadHalf,
     /// What was read and not taken: a frame and a piece at most.
     buffer: Vec<u8>,
-    limits: Limits,
+    limits: ZmtpLimits,
 }
 
 /// What is said to the peer.
-pub struct Writer(OwnedWriteHalf);
+pub struct ZmtpWriter(OwnedWriteHalf);
 
-impl Connection {
+impl ZmtpConnection {
     /// Shakes hands with a peer of the other kind.
-    pub async fn shake(stream: TcpStream, role: Role, limits: Limits) -> Result<Self, End> {
+    pub async fn shake(stream: TcpStream, role: SocketRole, limits: ZmtpLimits) -> Result<Self, ZmtpEnd> {
         let _ = setsockopt(&stream.as_fd(), KeepAlive, &true);
         let (reader, writer) = stream.into_split();
-        let reader = Reader { stream: reader, buffer: Vec::new(), limits };
-        let mut connection = Self { reader, writer: Writer(writer) };
+        let reader = ZmtpReader { stream: reader, buffer: Vec::new(), limits };
+        let mut connection = Self { reader, writer: ZmtpWriter(writer) };
         timeout(HANDSHAKE, connection.greet(role)).await.map_err(|_| too_slow())??;
         Ok(connection)
     }
 
-    async fn greet(&mut self, role: Role) -> Result<(), End> {
+    async fn greet(&mut self, role: SocketRole) -> Result<(), ZmtpEnd> {
         self.writer.write(&GREETING).await?;
         match zmtp::version(self.reader.bytes().await?)? {
-            Version::Three => {
+            ZmtpVersion::Three => {
                 self.writer.write(&zmtp::rest()).await?;
                 zmtp::check_rest(&self.reader.bytes::<REST>().await?)?;
                 self.writer.write(&zmtp::ready(role)).await?;
                 let ready = self.reader.frame_of(LONGEST_OF_HANDSHAKE).await?;
                 Ok(zmtp::check_ready(&ready, role)?)
             }
-            Version::Two => {
+            ZmtpVersion::Two => {
                 // Our kind, and an identity that is empty.
                 self.writer.write(&[role.number(), 0, 0]).await?;
                 let [peer] = self.reader.bytes().await?;
@@ -93,14 +93,14 @@ impl Connection {
     }
 }
 
-impl Reader {
+impl ZmtpReader {
     /// The next frame. Dropped before it is there, nothing is lost.
-    pub async fn frame(&mut self) -> Result<Frame, End> {
+    pub async fn frame(&mut self) -> Result<ZmtpFrame, ZmtpEnd> {
         self.frame_of(self.limits.frame).await
     }
 
     /// The frames of the next message; a command that comes before it is a message of its own.
-    pub async fn message(&mut self) -> Result<Vec<Frame>, End> {
+    pub async fn message(&mut self) -> Result<Vec<ZmtpFrame>, ZmtpEnd> {
         let mut frames = Vec::new();
         loop {
             let frame = self.frame().await?;
@@ -115,7 +115,7 @@ impl Reader {
         }
     }
 
-    async fn frame_of(&mut self, longest: usize) -> Result<Frame, End> {
+    async fn frame_of(&mut self, longest: usize) -> Result<ZmtpFrame, ZmtpEnd> {
         loop {
             if let Some(frame) = zmtp::take(&mut self.buffer, longest)? {
                 return Ok(frame);
@@ -124,7 +124,7 @@ impl Reader {
         }
     }
 
-    async fn bytes<const N: usize>(&mut self) -> Result<[u8; N], End> {
+    async fn bytes<const N: usize>(&mut self) -> Result<[u8; N], ZmtpEnd> {
         while self.buffer.len() < N {
             self.fill().await?;
         }
@@ -150,7 +150,7 @@ impl Reader {
     }
 }
 
-impl Writer {
+impl ZmtpWriter {
     /// Sends bytes, unless the peer leaves too much unread for too long.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(UNREAD, self.0.write_all(bytes)).await.map_err(|_| too_slow())?

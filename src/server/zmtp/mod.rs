@@ -4,5 +4,5 @@
 mod connection;
 mod port;
 
-pub(super) use connection::{Connection, End, Limits};
+pub(super) use connection::{ZmtpConnection, ZmtpEnd, ZmtpLimits};
 pub(super) use port::Port;

@@ -11,7 +11,7 @@ mod tests;
 
 /// What the outbox says of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct OutboxNote {
     /// Its last attempt.
     pub attempt: Attempt,
     /// Whether its end is there too.
@@ -40,7 +40,7 @@ pub enum Survivor {
 
 /// Decides; `None` where there is nothing.
 #[must_use]
-pub fn of(noted: Option<Noted>, records: &[(Attempt, Recorded)]) -> Option<Survivor> {
+pub fn of(noted: Option<OutboxNote>, records: &[(Attempt, Recorded)]) -> Option<Survivor> {
     let last = |wanted| records.iter().filter(|(_, is)| *is == wanted).map(|(attempt, _)| *attempt).max();
     let found = last(Recorded::Living).or(last(Recorded::Ended)).or(last(Recorded::Orphaned));
     match (noted, found) {

@@ -4,9 +4,9 @@ use super::*;
 fn what_is_said_is_read() {
     assert_eq!(text(None), "none");
     assert_eq!(read("none"), None);
-    for action in Action::ALL {
+    for action in WorkerCommand::ALL {
         for pace in [Pace::AfterRuns, Pace::Now] {
-            let request = Request { id: RequestId::new(17).unwrap(), action, pace };
+            let request = WorkerRequest { id: RequestId::new(17).unwrap(), action, pace };
             assert_eq!(read(&text(Some(request))), Some(request));
         }
     }
@@ -17,7 +17,7 @@ fn what_is_said_is_read() {
 #[test]
 fn what_nobody_knows_is_sleep_and_what_is_no_request_is_none() {
     let id = RequestId::new(9).unwrap();
-    let sleep = Request { id, action: Action::Sleep, pace: Pace::AfterRuns };
+    let sleep = WorkerRequest { id, action: WorkerCommand::Sleep, pace: Pace::AfterRuns };
     assert_eq!(read("9 hibernate now please"), Some(sleep));
     for nonsense in ["", "9", "0 sleep", "-3 sleep", "sleep", "sleep 9", "99999999999999999999 sleep"] {
         assert_eq!(read(nonsense), None, "{nonsense:?}");

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn begun() -> Line {
-    Line::Begun {
+fn begun() -> RecordLine {
+    RecordLine::Begun {
         v: VERSION,
         run: 12,
         attempt: 2,
@@ -18,22 +18,22 @@ fn begun() -> Line {
     }
 }
 
-fn spawned() -> Line {
-    Line::Spawned { pid: 4712, start_time: 123_456, at: "2026-11-23 17:02:01.622914+00:00".to_owned() }
+fn spawned() -> RecordLine {
+    RecordLine::Spawned { pid: 4712, start_time: 123_456, at: "2026-11-23 17:02:01.622914+00:00".to_owned() }
 }
 
-fn ended(outcome: &Outcome) -> Line {
-    Line::Ended { how: outcome.into(), output: 5_000_000_000, at: "2026-11-23 17:03:01.622914+00:00".to_owned() }
+fn ended(outcome: &Outcome) -> RecordLine {
+    RecordLine::Ended { how: outcome.into(), output: 5_000_000_000, at: "2026-11-23 17:03:01.622914+00:00".to_owned() }
 }
 
-fn file(lines: &[Line]) -> Vec<u8> {
+fn file(lines: &[RecordLine]) -> Vec<u8> {
     lines.iter().flat_map(line).collect()
 }
 
 fn outcomes() -> Vec<Outcome> {
     let causes = [Cause::Killed, Cause::TimedOut, Cause::Interrupted, Cause::NotOurs, Cause::GivenBack];
     let mut all = vec![Outcome::Unstartable("no such \"interpreter\"\n🦀".to_owned()), Outcome::Lost(3)];
-    for exit in [Exit::Code(0), Exit::Code(255), Exit::Signal(9)] {
+    for exit in [ProcessExit::Code(0), ProcessExit::Code(255), ProcessExit::Signal(9)] {
         for left in [Left::Nobody, Left::Kept, Left::Stopped] {
             all.push(Outcome::Ran { exit, cause: None, left });
             all.extend(causes.map(|cause| Outcome::Ran { exit, cause: Some(cause), left }));
@@ -62,7 +62,7 @@ fn every_line_is_one_line_and_comes_back_as_it_was_written() {
         let bytes = line(&written);
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
         assert_eq!(bytes.last(), Some(&b'\n'));
-        assert_eq!(serde_json::from_slice::<Line>(&bytes).expect("a line"), written);
+        assert_eq!(serde_json::from_slice::<RecordLine>(&bytes).expect("a line"), written);
     }
 }
 
@@ -126,11 +126,11 @@ fn files_of_version_1_always_open() {
     let outcomes = [
         (
             include_bytes!("../../../tests/fixtures/disk/v1_exited.record").as_slice(),
-            Outcome::Ran { exit: Exit::Code(3), cause: None, left: Left::Kept },
+            Outcome::Ran { exit: ProcessExit::Code(3), cause: None, left: Left::Kept },
         ),
         (
             include_bytes!("../../../tests/fixtures/disk/v1_signalled.record"),
-            Outcome::Ran { exit: Exit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody },
+            Outcome::Ran { exit: ProcessExit::Signal(9), cause: Some(Cause::TimedOut), left: Left::Nobody },
         ),
         (
             include_bytes!("../../../tests/fixtures/disk/v1_unstartable.record"),
@@ -209,7 +209,7 @@ proptest! {
 #[test]
 fn what_a_worker_remembers_is_read_and_what_nobody_understands_is_told_apart() {
     use crate::run::RequestId;
-    use crate::run::conduct::Remembered;
+    use crate::run::lifecycle::Remembered;
     for asleep in [true, false] {
         for done in [None, RequestId::new(1_764_000_000_000_000)] {
             let remembered = Remembered { asleep, done };

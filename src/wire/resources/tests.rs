@@ -12,11 +12,11 @@ fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 23, 17, 2, 0).single().expect("a time")
 }
 
-fn run(value: Value) -> Run {
+fn run(value: Value) -> RunResource {
     serde_json::from_value(value).expect("a run")
 }
 
-fn seen(value: Value) -> Seen {
+fn seen(value: Value) -> RunSight {
     run(value).seen(ME, now())
 }
 
@@ -27,64 +27,67 @@ fn naive(ahead: TimeDelta) -> Value {
 
 #[test]
 fn a_returned_run_of_the_original_is_read() {
-    let run: Run = from_json(include_bytes!("../../../tests/fixtures/wire/run.json")).expect("a run");
+    let run: RunResource = from_json(include_bytes!("../../../tests/fixtures/wire/run.json")).expect("a run");
     assert_eq!(run.id, 2);
     assert_eq!(run.job.as_deref(), Some("/api/v1/job/1/"));
     assert_eq!(run.run_log.as_deref(), Some("/api/v1/run_log/2/"));
     assert_eq!(run.worker.as_deref(), Some(ME));
     assert!(run.enqueue_dts.is_some() && run.start_dts.is_some());
-    assert_eq!(run.seen(ME, now()), Seen::Returned);
+    assert_eq!(run.seen(ME, now()), RunSight::Returned);
 }
 
 #[test]
 fn a_due_run_of_the_original_is_free() {
-    let run: Run = from_json(include_bytes!("../../../tests/fixtures/wire/run_due.json")).expect("a run");
+    let run: RunResource = from_json(include_bytes!("../../../tests/fixtures/wire/run_due.json")).expect("a run");
     assert!(run.enqueue_dts.is_none() && run.start_dts.is_none() && run.return_dts.is_none() && run.run_log.is_none());
-    assert_eq!(run.seen(ME, now()), Seen::Free);
+    assert_eq!(run.seen(ME, now()), RunSight::Free);
 }
 
 #[test]
 fn the_other_resources_of_the_original_are_read() {
-    let job: Job = from_json(include_bytes!("../../../tests/fixtures/wire/job.json")).expect("a job");
+    let job: JobResource = from_json(include_bytes!("../../../tests/fixtures/wire/job.json")).expect("a job");
     assert_eq!(job.script_content, Some(json!("#!/usr/bin/env bash\necho hello\n")));
 
-    let workers: Page<Worker> = from_json(include_bytes!("../../../tests/fixtures/wire/workers.json")).expect("a list");
+    let workers: ResourcePage<WorkerResource> =
+        from_json(include_bytes!("../../../tests/fixtures/wire/workers.json")).expect("a list");
     assert_eq!(workers.objects[0].resource_uri, ME);
     assert_eq!(workers.objects[0].api_key.as_deref(), Some("testworker"));
     assert_eq!(workers.meta.next, None);
 
-    let kill: KillRequest =
+    let kill: KillRequestResource =
         from_json(include_bytes!("../../../tests/fixtures/wire/kill_request.json")).expect("a kill request");
     assert_eq!(kill.run.as_deref(), Some("/api/v1/run/2/"));
     assert!(kill.enqueue_dts.is_none() && kill.execute_dts.is_none());
 
-    let runs: Page<Run> =
+    let runs: ResourcePage<RunResource> =
         from_json(include_bytes!("../../../tests/fixtures/wire/runs_first_page.json")).expect("a list");
-    assert_eq!(runs.objects[0].seen(ME, now()), Seen::Ours);
+    assert_eq!(runs.objects[0].seen(ME, now()), RunSight::Ours);
     assert!(runs.meta.next.is_some_and(|next| next.ends_with("offset=1")));
 }
 
 #[test]
 fn an_error_of_the_original_is_no_list() {
-    assert!(from_json::<Page<Worker>>(include_bytes!("../../../tests/fixtures/wire/error.json")).is_err());
+    assert!(
+        from_json::<ResourcePage<WorkerResource>>(include_bytes!("../../../tests/fixtures/wire/error.json")).is_err()
+    );
 }
 
 #[test]
 fn what_a_run_says_depends_on_its_times_and_its_worker() {
     let (set, theirs) = ("2026-11-23T18:02:01", "/api/v1/worker/10/");
     let table = [
-        (Value::Null, Value::Null, Value::Null, Seen::Free),
-        (Value::Null, Value::Null, json!(ME), Seen::Free),
-        (Value::Null, Value::Null, json!(theirs), Seen::NotForUs),
-        (Value::Null, json!(set), json!(ME), Seen::Ours),
-        (Value::Null, json!(set), json!(theirs), Seen::Theirs),
-        (Value::Null, json!(set), Value::Null, Seen::Theirs),
-        (json!(set), Value::Null, Value::Null, Seen::Returned),
-        (json!(set), Value::Null, json!(ME), Seen::Returned),
-        (json!(set), Value::Null, json!(theirs), Seen::Returned),
-        (json!(set), json!(set), json!(ME), Seen::Returned),
-        (json!(set), json!(set), json!(theirs), Seen::Returned),
-        (json!(set), json!(set), Value::Null, Seen::Returned),
+        (Value::Null, Value::Null, Value::Null, RunSight::Free),
+        (Value::Null, Value::Null, json!(ME), RunSight::Free),
+        (Value::Null, Value::Null, json!(theirs), RunSight::NotForUs),
+        (Value::Null, json!(set), json!(ME), RunSight::Ours),
+        (Value::Null, json!(set), json!(theirs), RunSight::Theirs),
+        (Value::Null, json!(set), Value::Null, RunSight::Theirs),
+        (json!(set), Value::Null, Value::Null, RunSight::Returned),
+        (json!(set), Value::Null, json!(ME), RunSight::Returned),
+        (json!(set), Value::Null, json!(theirs), RunSight::Returned),
+        (json!(set), json!(set), json!(ME), RunSight::Returned),
+        (json!(set), json!(set), json!(theirs), RunSight::Returned),
+        (json!(set), json!(set), Value::Null, RunSight::Returned),
     ];
     for (returned, enqueued, worker, wanted) in table {
         let value = json!({"return_dts": returned, "enqueue_dts": enqueued, "worker": worker});
@@ -94,25 +97,25 @@ fn what_a_run_says_depends_on_its_times_and_its_worker() {
 
 #[test]
 fn a_naive_schedule_may_read_as_far_ahead_as_a_time_zone_and_no_further() {
-    assert_eq!(seen(naive(TimeDelta::hours(-1))), Seen::Free);
-    assert_eq!(seen(naive(TimeDelta::hours(14))), Seen::Free);
-    assert_eq!(seen(naive(TimeDelta::hours(15))), Seen::Free);
-    assert_eq!(seen(naive(TimeDelta::hours(16))), Seen::NotForUs);
-    assert_eq!(seen(json!({"schedule_dts": "2099-01-01T00:00:00"})), Seen::NotForUs);
+    assert_eq!(seen(naive(TimeDelta::hours(-1))), RunSight::Free);
+    assert_eq!(seen(naive(TimeDelta::hours(14))), RunSight::Free);
+    assert_eq!(seen(naive(TimeDelta::hours(15))), RunSight::Free);
+    assert_eq!(seen(naive(TimeDelta::hours(16))), RunSight::NotForUs);
+    assert_eq!(seen(json!({"schedule_dts": "2099-01-01T00:00:00"})), RunSight::NotForUs);
 }
 
 #[test]
 fn a_far_schedule_changes_nothing_for_a_run_that_is_ours_already() {
     let far = json!({"schedule_dts": "2099-01-01T00:00:00", "enqueue_dts": "2026-11-23T17:00:00", "worker": ME});
-    assert_eq!(seen(far), Seen::Ours);
+    assert_eq!(seen(far), RunSight::Ours);
 }
 
 #[test]
 fn of_a_timestamp_only_its_being_there_counts() {
     for time in [json!("2026-11-23"), json!("yesterday"), json!(""), json!(0), json!(false), json!([]), json!({"a": 1})]
     {
-        assert_eq!(seen(json!({"enqueue_dts": time, "worker": ME})), Seen::Ours, "{time}");
-        assert_eq!(seen(json!({"return_dts": time})), Seen::Returned, "{time}");
+        assert_eq!(seen(json!({"enqueue_dts": time, "worker": ME})), RunSight::Ours, "{time}");
+        assert_eq!(seen(json!({"return_dts": time})), RunSight::Returned, "{time}");
     }
 }
 
@@ -126,14 +129,14 @@ fn a_schedule_that_is_no_time_is_taken_for_due() {
         json!("2099-13-45T00:00:00"),
         json!("2099"),
     ] {
-        assert_eq!(seen(json!({"schedule_dts": time})), Seen::Free, "{time}");
+        assert_eq!(seen(json!({"schedule_dts": time})), RunSight::Free, "{time}");
     }
 }
 
 #[test]
 fn a_pid_is_ignored_whatever_it_is() {
     for pid in [json!(0), json!(-1), json!(1), json!(1e300), json!("1"), json!([1]), Value::Null] {
-        assert_eq!(seen(json!({"pid": pid})), Seen::Free);
+        assert_eq!(seen(json!({"pid": pid})), RunSight::Free);
     }
 }
 
@@ -142,12 +145,12 @@ fn a_field_that_is_missing_is_null_and_an_unknown_one_is_ignored() {
     let run = run(json!({"newer": {"than": ["us"]}}));
     assert_eq!(run.id, 0);
     assert!(run.job.is_none() && run.worker.is_none() && run.run_log.is_none());
-    assert_eq!(run.seen(ME, now()), Seen::Free);
+    assert_eq!(run.seen(ME, now()), RunSight::Free);
 }
 
 #[test]
 fn a_script_may_be_null_missing_or_no_text() {
-    let script = |text: &str| from_json::<Job>(text.as_bytes()).expect("a job").script_content;
+    let script = |text: &str| from_json::<JobResource>(text.as_bytes()).expect("a job").script_content;
     assert_eq!(script("{}"), None);
     assert_eq!(script(r#"{"script_content": null}"#), None);
     assert_eq!(script(r#"{"script_content": 5}"#), Some(json!(5)));
@@ -156,7 +159,7 @@ fn a_script_may_be_null_missing_or_no_text() {
 }
 
 fn text_of(json: &str) -> String {
-    let job: Job = from_json(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
+    let job: JobResource = from_json(json.as_bytes()).unwrap_or_else(|e| panic!("{json}: {e}"));
     job.script_content.and_then(|content| content.as_str().map(str::to_owned)).expect("a text")
 }
 
@@ -182,7 +185,8 @@ fn a_lone_surrogate_becomes_a_replacement_character() {
 
 #[test]
 fn a_lone_surrogate_elsewhere_does_no_harm_either() {
-    let job: Job = from_json(br#"{"\ud800": "\udfff", "title": "\ud8ff", "script_content": "x"}"#).expect("a job");
+    let job: JobResource =
+        from_json(br#"{"\ud800": "\udfff", "title": "\ud8ff", "script_content": "x"}"#).expect("a job");
     assert_eq!(job.script_content, Some(json!("x")));
 }
 
@@ -205,12 +209,12 @@ fn what_is_no_json_of_its_kind_is_refused() {
         "{\"id\":1}x",
         "\u{1f}\u{8b}",
     ] {
-        assert!(from_json::<Run>(text.as_bytes()).is_err(), "{text:?}");
+        assert!(from_json::<RunResource>(text.as_bytes()).is_err(), "{text:?}");
     }
     for text in ["{}", "null", "[]", r#"{"objects": []}"#, r#"{"meta": {}}"#, r#"{"objects": null, "meta": {}}"#] {
-        assert!(from_json::<Page<Run>>(text.as_bytes()).is_err(), "{text:?}");
+        assert!(from_json::<ResourcePage<RunResource>>(text.as_bytes()).is_err(), "{text:?}");
     }
-    assert!(from_json::<Worker>(b"{}").is_err());
+    assert!(from_json::<WorkerResource>(b"{}").is_err());
 }
 
 #[test]
@@ -246,9 +250,9 @@ fn a_patch_sends_the_fields_that_change_and_no_others() {
 
 #[test]
 fn kills_pings_and_logs_send_what_they_mean() {
-    let taken = KillPatch { enqueue_dts: Some("at".to_owned()), ..KillPatch::default() };
+    let taken = KillRequestPatch { enqueue_dts: Some("at".to_owned()), ..KillRequestPatch::default() };
     assert_eq!(serde_json::to_value(taken).expect("JSON"), json!({"enqueue_dts": "at"}));
-    let done = KillPatch { execute_dts: Some("at".to_owned()), ..KillPatch::default() };
+    let done = KillRequestPatch { execute_dts: Some("at".to_owned()), ..KillRequestPatch::default() };
     assert_eq!(serde_json::to_value(done).expect("JSON"), json!({"execute_dts": "at"}));
     let ping =
         WorkerPatch { ping_response_dts: "at".to_owned(), worker_version: "3.0.0", concurrent_jobs: 4, tells: None };
@@ -271,8 +275,8 @@ fn any_log_is_valid_json() {
 proptest! {
     #[test]
     fn any_bytes_are_a_resource_or_refused(text in proptest::collection::vec(any::<u8>(), 0..100)) {
-        let _ = from_json::<Run>(&text);
-        let _ = from_json::<Page<Worker>>(&text);
+        let _ = from_json::<RunResource>(&text);
+        let _ = from_json::<ResourcePage<WorkerResource>>(&text);
     }
 
     #[test]

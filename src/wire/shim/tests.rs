@@ -3,7 +3,7 @@
 use super::*;
 
 fn order(redact: Vec<Secret>) -> ToShim {
-    ToShim::Execute(Box::new(Execution {
+    ToShim::Execute(Box::new(ExecutionOrder {
         run: 1,
         attempt: 1,
         token: "token".to_owned(),

@@ -7,11 +7,11 @@ fn run(id: i64) -> RunId {
 
 #[test]
 fn a_message_is_a_line_and_a_body() {
-    let call = Call { call: 7, method: "GET".to_owned(), path: "/x/".to_owned(), attempt: None, from: None };
+    let call = CallHead { call: 7, method: "GET".to_owned(), path: "/x/".to_owned(), attempt: None, from: None };
     let bytes = message(&call, b"a\nb");
     assert_eq!(bytes, b"{\"call\":7,\"method\":\"GET\",\"path\":\"/x/\"}\na\nb");
     let (head, body) = parts(&bytes);
-    assert_eq!((serde_json::from_slice::<Call>(head).expect("a head"), body), (call, &b"a\nb"[..]));
+    assert_eq!((serde_json::from_slice::<CallHead>(head).expect("a head"), body), (call, &b"a\nb"[..]));
     assert_eq!(parts(b"{}"), (&b"{}"[..], &b""[..]));
     let endless = vec![b'x'; MAX_HEAD + 10];
     assert_eq!(parts(&endless).1, b"");
@@ -20,13 +20,17 @@ fn a_message_is_a_line_and_a_body() {
 #[test]
 fn answers_and_orders_are_told_apart() {
     let answer =
-        Answer { answer: 7, status: 202, location: None, attempt: Some(2), request: Some("7 sleep".to_owned()) };
-    assert_eq!(said(&message(&answer, b"x")), Ok(Said::Answer(answer, b"x")));
-    assert_eq!(said(br#"{"action":"ping"}"#), Ok(Said::Order(Order::Ping)));
-    assert_eq!(said(br#"{"action":"enqueue","run_id":3}"#), Ok(Said::Order(Order::Enqueue(run(3)))));
-    let due = Due { action: "enqueue".to_owned(), run_id: 3, run_bytes: 2 };
-    assert_eq!(said(&message(&due, b"rrjj")), Ok(Said::Due(Order::Enqueue(run(3)), b"rr", b"jj")));
-    assert_eq!(said(&message(&due, b"r")), Ok(Said::Order(Order::Enqueue(run(3)))), "cut short: a hint all the same");
+        AnswerHead { answer: 7, status: 202, location: None, attempt: Some(2), request: Some("7 sleep".to_owned()) };
+    assert_eq!(said(&message(&answer, b"x")), Ok(ServerFrame::Answer(answer, b"x")));
+    assert_eq!(said(br#"{"action":"ping"}"#), Ok(ServerFrame::Order(Order::Ping)));
+    assert_eq!(said(br#"{"action":"enqueue","run_id":3}"#), Ok(ServerFrame::Order(Order::Enqueue(run(3)))));
+    let due = EnqueueHead { action: "enqueue".to_owned(), run_id: 3, run_bytes: 2 };
+    assert_eq!(said(&message(&due, b"rrjj")), Ok(ServerFrame::Due(Order::Enqueue(run(3)), b"rr", b"jj")));
+    assert_eq!(
+        said(&message(&due, b"r")),
+        Ok(ServerFrame::Order(Order::Enqueue(run(3)))),
+        "cut short: a hint all the same"
+    );
     assert!(said(b"\xff").is_err());
     assert_eq!(said(b"{}"), Err(NoOrder::NoAction));
 }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn frame(body: &[u8], is_command: bool) -> Frame {
-    Frame { more: false, is_command, body: body.to_vec() }
+fn frame(body: &[u8], is_command: bool) -> ZmtpFrame {
+    ZmtpFrame { more: false, is_command, body: body.to_vec() }
 }
 
 #[test]
@@ -11,8 +11,8 @@ fn a_version_is_read_off_the_first_eleven_bytes() {
         greeting[10] = version;
         greeting
     };
-    assert_eq!(version(greeting(1)), Ok(Version::Two));
-    assert_eq!(version(greeting(3)), Ok(Version::Three));
+    assert_eq!(version(greeting(1)), Ok(ZmtpVersion::Two));
+    assert_eq!(version(greeting(3)), Ok(ZmtpVersion::Three));
     assert_eq!(version(greeting(0)), Err(ZmtpError::Greeting));
     assert_eq!(version(*b"GET / HTTP/"), Err(ZmtpError::Greeting));
 }
@@ -47,16 +47,16 @@ fn a_frame_that_is_too_long_is_refused_before_it_is_there() {
 #[test]
 fn the_handshake_is_understood_by_the_other_kind_of_socket_alone() {
     let of = |role| take(&mut ready(role), 100).unwrap().unwrap();
-    assert_eq!(check_ready(&of(Role::Subscriber), Role::Publisher), Ok(()));
-    assert_eq!(check_ready(&of(Role::Publisher), Role::Subscriber), Ok(()));
-    assert_eq!(check_ready(&of(Role::Publisher), Role::Publisher), Err(ZmtpError::SocketType));
+    assert_eq!(check_ready(&of(SocketRole::Subscriber), SocketRole::Publisher), Ok(()));
+    assert_eq!(check_ready(&of(SocketRole::Publisher), SocketRole::Subscriber), Ok(()));
+    assert_eq!(check_ready(&of(SocketRole::Publisher), SocketRole::Publisher), Err(ZmtpError::SocketType));
     let other = frame(b"\x05READY\x08Identity\0\0\0\0\x0bSocket-Type\0\0\0\x04XSUB", true);
-    assert_eq!(check_ready(&other, Role::Publisher), Ok(()));
+    assert_eq!(check_ready(&other, SocketRole::Publisher), Ok(()));
     assert_eq!(
-        check_ready(&frame(b"\x05READY\x0bSocket-Type\xff\xff\xff\xffX", true), Role::Publisher),
+        check_ready(&frame(b"\x05READY\x0bSocket-Type\xff\xff\xff\xffX", true), SocketRole::Publisher),
         Err(ZmtpError::SocketType)
     );
-    assert_eq!(check_ready(&frame(b"\x05ERROR", true), Role::Publisher), Err(ZmtpError::Malformed));
+    assert_eq!(check_ready(&frame(b"\x05ERROR", true), SocketRole::Publisher), Err(ZmtpError::Malformed));
     assert_eq!(check_rest(&rest()), Ok(()));
     let mut curve = rest();
     curve[1..6].copy_from_slice(b"CURVE");
@@ -65,13 +65,13 @@ fn the_handshake_is_understood_by_the_other_kind_of_socket_alone() {
 
 #[test]
 fn subscriptions_are_messages_or_commands_and_a_ping_is_answered() {
-    assert_eq!(said(&frame(b"\x01topic", false)), Said::Subscribe(b"topic"));
-    assert_eq!(said(&frame(b"\0topic", false)), Said::Cancel(b"topic"));
-    assert_eq!(said(&frame(b"\x09SUBSCRIBEtopic", true)), Said::Subscribe(b"topic"));
-    assert_eq!(said(&frame(b"\x06CANCELtopic", true)), Said::Cancel(b"topic"));
-    assert_eq!(said(&frame(b"\x04PING\0\x0acontext", true)), Said::Ping(b"context"));
+    assert_eq!(said(&frame(b"\x01topic", false)), PeerCommand::Subscribe(b"topic"));
+    assert_eq!(said(&frame(b"\0topic", false)), PeerCommand::Cancel(b"topic"));
+    assert_eq!(said(&frame(b"\x09SUBSCRIBEtopic", true)), PeerCommand::Subscribe(b"topic"));
+    assert_eq!(said(&frame(b"\x06CANCELtopic", true)), PeerCommand::Cancel(b"topic"));
+    assert_eq!(said(&frame(b"\x04PING\0\x0acontext", true)), PeerCommand::Ping(b"context"));
     for nothing in [frame(b"", false), frame(b"\x02", false), frame(b"\x04PING", true), frame(b"", true)] {
-        assert_eq!(said(&nothing), Said::Nothing);
+        assert_eq!(said(&nothing), PeerCommand::Nothing);
     }
     assert_eq!(pong(b"context"), b"\x04\x0c\x04PONGcontext");
 }

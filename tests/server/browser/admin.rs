@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use jobrunner::server::model::{State, WorkerId};
+use jobrunner::server::model::{RunState, WorkerId};
 
 use super::Visitor;
 use crate::hired::without_settings;
@@ -37,7 +37,7 @@ async fn a_worker_is_made_and_starts_with_the_file_that_it_is_given() {
     let run = stage.due(&job).await;
     let over = stage
         .until("the end of the run", async |store| {
-            store.run(run.id).await.expect("an answer").filter(|run| run.state() == State::Completed)
+            store.run(run.id).await.expect("an answer").filter(|run| run.state() == RunState::Completed)
         })
         .await;
     assert_eq!((over.return_success, over.worker), (Some(true), WorkerId::new(1)), "{}", worker.last_words());
@@ -247,7 +247,7 @@ async fn what_is_large_is_deleted_by_its_name_alone() {
     let there = async || {
         stage
             .store()
-            .weight(jobrunner::server::store::Thing::Pool, stage.pool.id.get())
+            .deletion_impact(jobrunner::server::store::Entity::Pool, stage.pool.id.get())
             .await
             .expect("an answer")
             .is_some()

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jobrunner::run::RunId;
 use jobrunner::server::life::Who;
-use jobrunner::server::model::{Asker, State};
+use jobrunner::server::model::{Asker, RunState};
 use jobrunner::server::store::Appended;
 
 use super::Visitor;
@@ -172,7 +172,7 @@ async fn a_run_is_read_killed_and_run_again_without_scripts() {
     visitor.browser.submit("form[action$=\"/kill\"]", "0").await;
     let notice = "document.querySelector('.notice').textContent";
     assert_eq!(visitor.browser.evaluate(notice).await, format!("The end of run {} was asked for.", run.run));
-    let kills = stage.store().story(&stage.run(run.run).await).await.expect("an answer").expect("a run").kills;
+    let kills = stage.store().run_details(&stage.run(run.run).await).await.expect("an answer").expect("a run").kills;
     assert_eq!(kills[0].1.as_ref().map(|by| by.asker), Some(Asker::Dashboard));
 
     made(stage.change(0, run.run, returned(false)).await);
@@ -180,7 +180,7 @@ async fn a_run_is_read_killed_and_run_again_without_scripts() {
     let path = visitor.browser.evaluate("location.pathname").await;
     let again = path.as_str().and_then(|path| path.strip_prefix("/runs/")?.parse().ok()).and_then(RunId::new);
     let again = stage.run(again.expect("another run")).await;
-    assert_eq!((again.state(), again.is_manual, again.schedule_children), (State::Scheduled, true, true));
+    assert_eq!((again.state(), again.is_manual, again.schedule_children), (RunState::Scheduled, true, true));
     visitor.go(&run.path()).await;
     assert_eq!(visitor.browser.evaluate("document.querySelector('.notice')").await, serde_json::Value::Null);
     stage.fixture.stop().await;

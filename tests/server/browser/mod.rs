@@ -31,7 +31,7 @@ impl Visitor {
             return None;
         };
         let http = stage.fixture.http();
-        let (_, cookie) = Session::begin(&stage.fixture.office().token, Utc::now()).expect("something random");
+        let (_, cookie) = Session::begin(&stage.fixture.app_state().token, Utc::now()).expect("something random");
         browser.set_cookie(&format!("http://{http}/"), &cookie_name(http.port()), &cookie).await;
         Some(Self { browser, base: format!("http://{http}"), _profile: profile })
     }

@@ -1,9 +1,9 @@
 //! Workers: what is asked of them in the menu, and how they follow.
 
 use chrono::Utc;
-use jobrunner::run::{Duty, RequestId};
-use jobrunner::server::model::{Asker, State};
-use jobrunner::server::store::{Answer, Kind, Tells};
+use jobrunner::run::{RequestId, WorkerState};
+use jobrunner::server::model::{Asker, RunState};
+use jobrunner::server::store::{AnswerKind, Tells, WorkerAnswer};
 
 use super::Visitor;
 use crate::hired::{Make, Place, hire_with};
@@ -15,10 +15,11 @@ const RESTART: i32 = 47;
 const END_SECONDS: u64 = 60;
 
 /// A worker of ours tells of itself.
-async fn tells(stage: &Stage, worker: usize, duty: Duty, done: Option<RequestId>) {
-    let tells = Tells { duty, seats_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows: done, done };
-    let answer = Answer { at: Some(Utc::now()), version: None, seats: Some(2), kind: Kind::Ours(tells) };
-    stage.store().answered(stage.worker(worker), &answer, Utc::now()).await.expect("an answer");
+async fn tells(stage: &Stage, worker: usize, duty: WorkerState, done: Option<RequestId>) {
+    let tells =
+        Tells { state: duty, slots_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows: done, done };
+    let answer = WorkerAnswer { at: Some(Utc::now()), version: None, slots: Some(2), kind: AnswerKind::Ours(tells) };
+    stage.store().record_status(stage.worker(worker), &answer, Utc::now()).await.expect("an answer");
 }
 
 fn row(worker: usize) -> String {
@@ -28,8 +29,8 @@ fn row(worker: usize) -> String {
 #[tokio::test]
 async fn what_is_asked_is_shown_until_it_is_confirmed() {
     let stage = Stage::start(3).await;
-    tells(&stage, 0, Duty::Awake, None).await;
-    tells(&stage, 1, Duty::Awake, None).await;
+    tells(&stage, 0, WorkerState::Awake, None).await;
+    tells(&stage, 1, WorkerState::Awake, None).await;
     // The third is of the original kind.
     stage.answer(2, 1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
@@ -57,7 +58,7 @@ async fn what_is_asked_is_shown_until_it_is_confirmed() {
     visitor.go_live("/workers").await;
     let worker = stage.store().worker(stage.worker(0)).await.expect("an answer").expect("a worker");
     let request = worker.open_request().expect("a request").request.id;
-    tells(&stage, 0, Duty::Asleep, Some(request)).await;
+    tells(&stage, 0, WorkerState::Asleep, Some(request)).await;
     let asleep = format!("{0}.dataset.state === 'asleep' && !('requested' in {0}.dataset)", row(1));
     visitor.browser.until(&asleep).await;
     visitor.is_the_same_page().await;
@@ -67,7 +68,7 @@ async fn what_is_asked_is_shown_until_it_is_confirmed() {
 #[tokio::test]
 async fn without_scripts_the_server_says_what_is_missing() {
     let stage = Stage::start(1).await;
-    tells(&stage, 0, Duty::Awake, None).await;
+    tells(&stage, 0, WorkerState::Awake, None).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     visitor.go("/workers").await;
     visitor.browser.submit("#act", "").await;
@@ -119,7 +120,7 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
         let worker = Some(stage.worker(worker));
         let look = async |store: &jobrunner::server::store::Store| {
             let run = store.run(run).await.expect("an answer").expect("a run");
-            (run.state() == State::Started && run.worker == worker).then_some(())
+            (run.state() == RunState::Started && run.worker == worker).then_some(())
         };
         stage.until("the start of the run", look).await;
     };
@@ -140,7 +141,7 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
 
     stage.store().end_run(run, Asker::Dashboard, Utc::now()).await.expect("an answer");
     let over = async |store: &jobrunner::server::store::Store| {
-        store.run(run).await.expect("an answer").filter(|run| run.state() == State::Completed)
+        store.run(run).await.expect("an answer").filter(|run| run.state() == RunState::Completed)
     };
     stage.until("the end of the run", over).await;
     drop(second);
@@ -151,7 +152,7 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
 async fn all_workers_are_shut_down_at_once_by_words_alone() {
     let stage = Stage::start(2).await;
     for worker in 0..2 {
-        tells(&stage, worker, Duty::Awake, None).await;
+        tells(&stage, worker, WorkerState::Awake, None).await;
     }
     let asked = async || {
         let mut asked = 0;
@@ -182,7 +183,7 @@ async fn all_workers_are_shut_down_at_once_by_words_alone() {
 #[tokio::test]
 async fn what_was_typed_is_there_when_something_is_missing() {
     let stage = Stage::start(1).await;
-    tells(&stage, 0, Duty::Awake, None).await;
+    tells(&stage, 0, WorkerState::Awake, None).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     visitor.go("/workers").await;
     let fill =
@@ -197,7 +198,7 @@ async fn what_was_typed_is_there_when_something_is_missing() {
 #[tokio::test]
 async fn why_a_worker_sleeps_is_told_as_long_as_it_does() {
     let stage = Stage::start(1).await;
-    tells(&stage, 0, Duty::Awake, None).await;
+    tells(&stage, 0, WorkerState::Awake, None).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     visitor.go("/workers").await;
     let fill = "document.querySelector('[name=worker]').checked = true; document.querySelector('#reason').value = 'a new disk';
@@ -205,10 +206,10 @@ async fn why_a_worker_sleeps_is_told_as_long_as_it_does() {
     visitor.browser.submit("#act", fill).await;
     let worker = stage.store().worker(stage.worker(0)).await.expect("an answer").expect("a worker");
     let request = worker.open_request().expect("a request").request.id;
-    tells(&stage, 0, Duty::Asleep, Some(request)).await;
+    tells(&stage, 0, WorkerState::Asleep, Some(request)).await;
     visitor.go("/workers").await;
     assert!(visitor.text("#workers").await.contains("a new disk"));
-    tells(&stage, 0, Duty::Awake, None).await;
+    tells(&stage, 0, WorkerState::Awake, None).await;
     visitor.go("/workers").await;
     assert!(!visitor.text("#workers").await.contains("a new disk"));
     stage.fixture.stop().await;

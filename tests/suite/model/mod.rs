@@ -11,8 +11,8 @@ mod world;
 
 use std::collections::{HashMap, HashSet};
 
-use jobrunner::report::plan::{Knowledge, Next};
-use jobrunner::run::claim::{Effect, Input, Phase};
+use jobrunner::report::plan::{Knowledge, NextCall};
+use jobrunner::run::claim::{ClaimPhase, Effect, Input};
 
 use shim::ShimRules;
 use worker::{Answer, Machines};
@@ -302,8 +302,8 @@ fn a_worker_that_minds_no_lock_is_found_out() {
 
 #[test]
 fn a_claim_that_is_taken_for_refused_is_found_out() {
-    let forgetful = |phase: Phase, input| match (phase, input) {
-        (Phase::Claiming, Input::Ambiguous) => (Phase::Dropped, Effect::Nothing),
+    let forgetful = |phase: ClaimPhase, input| match (phase, input) {
+        (ClaimPhase::Claiming, Input::Ambiguous) => (ClaimPhase::Dropped, Effect::Nothing),
         (phase, input) => phase.step(input),
     };
     let harm = harm(|house| house.machines.claim = forgetful);
@@ -312,8 +312,8 @@ fn a_claim_that_is_taken_for_refused_is_found_out() {
 
 #[test]
 fn a_claim_that_is_taken_for_granted_is_found_out() {
-    let bold = |phase: Phase, input| match (phase, input) {
-        (Phase::Claiming, Input::Ambiguous) => (Phase::Claimed, Effect::Launch),
+    let bold = |phase: ClaimPhase, input| match (phase, input) {
+        (ClaimPhase::Claiming, Input::Ambiguous) => (ClaimPhase::Claimed, Effect::Launch),
         (phase, input) => phase.step(input),
     };
     let harm = harm(|house| house.machines.claim = bold);
@@ -323,7 +323,7 @@ fn a_claim_that_is_taken_for_granted_is_found_out() {
 #[test]
 fn a_result_that_is_sent_again_unseen_is_found_out() {
     let blind = |knowledge: &Knowledge, now| match knowledge.next(now, false) {
-        Next::Look => Knowledge { doubt: false, ..knowledge.clone() }.next(now, false),
+        NextCall::Look => Knowledge { doubt: false, ..knowledge.clone() }.next(now, false),
         next => next,
     };
     let harm = harm(|house| house.machines.plan = blind);

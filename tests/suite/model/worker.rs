@@ -2,8 +2,8 @@
 //! [`Phase::step`] and the report's plan; the hands are those of `intake::task`, `report::courier` and
 //! `source::leftover`, told as steps.
 
-use jobrunner::report::plan::{Knowledge, Next, Rejected};
-use jobrunner::run::claim::{Effect, Input, Phase, Seen};
+use jobrunner::report::plan::{Knowledge, NextCall, Rejected};
+use jobrunner::run::claim::{ClaimPhase, Effect, Input, RunSight};
 use tokio::time::Instant;
 
 use super::world::{Courier, MAX_LOSSES, Neighbour, Record, Row, Server, Shim, Task, Worker, World};
@@ -14,8 +14,8 @@ const ENOUGH: u8 = 3;
 /// The decisions that the worker is built of. A test puts a wrong one in.
 #[derive(Clone, Copy)]
 pub struct Machines {
-    pub claim: fn(Phase, Input) -> (Phase, Effect),
-    pub plan: fn(&Knowledge, Instant) -> Next,
+    pub claim: fn(ClaimPhase, Input) -> (ClaimPhase, Effect),
+    pub plan: fn(&Knowledge, Instant) -> NextCall,
     /// Whether a record whose lock is held is that of a run that goes on.
     pub minds_lock: bool,
     /// How often a result is rejected before nobody tells it any more until the next start.
@@ -30,7 +30,7 @@ impl Machines {
     /// Those of the worker.
     pub fn ours() -> Self {
         Self {
-            claim: Phase::step,
+            claim: ClaimPhase::step,
             plan: |knowledge, now| knowledge.next(now, false),
             minds_lock: true,
             gives_up_after: None,
@@ -61,7 +61,7 @@ impl World {
             Task::Starting => world.take_up(),
             Task::Waiting if !self.server.is_claimed && !self.server.is_returned => {
                 world.worker.as_mut()?.has_entry = false;
-                Task::Travelling(Phase::Hinted, Effect::Look)
+                Task::Travelling(ClaimPhase::Hinted, Effect::Look)
             }
             Task::Waiting | Task::Over => return None,
             Task::Travelling(phase, effect) => world.travel(machines, phase, effect, answer),
@@ -72,7 +72,7 @@ impl World {
                     (true, true) => Input::AcceptedLate,
                     (true, false) => Input::Accepted,
                 };
-                let (phase, effect) = (machines.claim)(Phase::Claiming, input);
+                let (phase, effect) = (machines.claim)(ClaimPhase::Claiming, input);
                 Task::Travelling(phase, effect)
             }
             Task::Ordering => {
@@ -135,16 +135,16 @@ impl World {
         }
     }
 
-    fn travel(&mut self, machines: &Machines, phase: Phase, effect: Effect, answer: Answer) -> Task {
+    fn travel(&mut self, machines: &Machines, phase: ClaimPhase, effect: Effect, answer: Answer) -> Task {
         match effect {
             Effect::Look => {
                 if !self.ask(answer) {
                     return Task::Travelling(phase, effect);
                 }
                 let seen = match (self.server.is_returned, self.server.is_claimed) {
-                    (true, _) => Seen::Returned,
-                    (false, true) => Seen::Ours,
-                    (false, false) => Seen::Free,
+                    (true, _) => RunSight::Returned,
+                    (false, true) => RunSight::Ours,
+                    (false, false) => RunSight::Free,
                 };
                 let (phase, effect) = (machines.claim)(phase, Input::Seen(seen));
                 Task::Travelling(phase, effect)
@@ -228,7 +228,7 @@ impl World {
                 self.disk.records[attempt] = None;
                 if is_found && !row.is_started {
                     self.disk.row = Some(Row { attempt: attempt + 1, ..row });
-                    return Some(Task::Travelling(Phase::Claiming, Effect::Look));
+                    return Some(Task::Travelling(ClaimPhase::Claiming, Effect::Look));
                 }
                 if is_found {
                     self.serve(row, true);
@@ -264,7 +264,7 @@ impl World {
         } else {
             self.count(losses);
         }
-        Task::Travelling(Phase::Claimed, Effect::Look)
+        Task::Travelling(ClaimPhase::Claimed, Effect::Look)
     }
 
     /// The next attempt, on disk.
@@ -314,31 +314,31 @@ impl World {
         }
         let call = (machines.plan)(&knowledge(&courier), Instant::now());
         let heard = match call {
-            Next::Look => world.ask(answer),
-            Next::TellStart => world.tell(answer, |server| server.is_started = true),
-            Next::SendLive | Next::SendLog => world.tell(answer, |server| server.has_log = true),
-            Next::Return => world.tell(answer, |server| {
+            NextCall::Look => world.ask(answer),
+            NextCall::TellStart => world.tell(answer, |server| server.is_started = true),
+            NextCall::SendLive | NextCall::SendLog => world.tell(answer, |server| server.has_log = true),
+            NextCall::Return => world.tell(answer, |server| {
                 (server.is_started, server.is_returned) = (true, true);
             }),
             // Nobody asks for anything to be given back here.
-            Next::Watch | Next::Wait(_) | Next::GiveBack => return None,
+            NextCall::Watch | NextCall::Wait(_) | NextCall::GiveBack => return None,
         };
         if answer == Answer::Rejected {
-            if call == Next::Look {
+            if call == NextCall::Look {
                 return None;
             }
             return world.rejected(machines, call, known);
         }
         match (heard, call) {
-            (false, Next::Look) => {}
+            (false, NextCall::Look) => {}
             (false, _) => known.is_in_doubt = true,
-            (true, Next::Look) => {
+            (true, NextCall::Look) => {
                 (known.is_in_doubt, known.has_looked) = (false, courier.is_ended);
                 known.is_leaving = self.server.is_returned && courier.is_ended;
                 known.is_start_told |= courier.is_started && courier.attempt == 0 && self.server.is_started;
             }
-            (true, Next::TellStart) => known.is_start_told = true,
-            (true, Next::SendLog) => (known.is_log_sent, known.logs_rejected) = (true, 0),
+            (true, NextCall::TellStart) => known.is_start_told = true,
+            (true, NextCall::SendLog) => (known.is_log_sent, known.logs_rejected) = (true, 0),
             (true, _) => known.is_leaving = true,
         }
         world.worker.as_mut()?.courier = Some(known);
@@ -346,7 +346,7 @@ impl World {
     }
 
     /// What was told is rejected.
-    fn rejected(mut self, machines: &Machines, call: Next, mut known: Courier) -> Option<Self> {
+    fn rejected(mut self, machines: &Machines, call: NextCall, mut known: Courier) -> Option<Self> {
         let mut knowledge = knowledge(&known);
         knowledge.reject(call, Instant::now());
         let few = |times: u32| u8::try_from(times).unwrap_or(u8::MAX).min(ENOUGH);

@@ -1,6 +1,6 @@
 //! What there is in the model: a server, a disk, shims with their scripts, and a worker that may be dead.
 
-use jobrunner::run::claim::{Effect, Phase};
+use jobrunner::run::claim::{ClaimPhase, Effect};
 
 /// How many attempts a run can come to within the faults that are explored.
 pub const ATTEMPTS: usize = 7;
@@ -151,7 +151,7 @@ pub enum Task {
     /// It waits for somebody to say that the run is due.
     Waiting,
     /// It follows an effect of the claim's machine.
-    Travelling(Phase, Effect),
+    Travelling(ClaimPhase, Effect),
     /// The row is written; the claim goes out.
     Claiming,
     /// The script is written.

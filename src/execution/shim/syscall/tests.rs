@@ -15,7 +15,7 @@ fn run(file: &str, text: &str, envp: &[&CStr]) -> Result<(String, i32), SpawnErr
     let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
     use std::os::fd::AsFd;
     let (stdin, output) = (null.as_fd(), write.as_fd());
-    let pid = spawn(&Program { path: &path, argv: &words, envp, stdin, output, cgroup: None })?;
+    let pid = spawn(&ExecPlan { path: &path, argv: &words, envp, stdin, output, cgroup: None })?;
     drop(write);
     let mut said = String::new();
     File::from(read).read_to_string(&mut said).expect("its output");

@@ -13,8 +13,8 @@ fn line(name: &[u8], state: char) -> Vec<u8> {
     [b"4712 (", name, rest.as_bytes()].concat()
 }
 
-fn sleeper() -> Process {
-    Process { pid: 4712, parent: 4711, start_time: 8_812_345, zombie: false }
+fn sleeper() -> ProcEntry {
+    ProcEntry { pid: 4712, parent: 4711, start_time: 8_812_345, zombie: false }
 }
 
 #[test]

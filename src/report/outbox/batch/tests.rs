@@ -8,8 +8,8 @@ fn run(id: i64) -> RunId {
     RunId::new(id).expect("a run")
 }
 
-fn entry(id: i64, attempt: u32) -> Entry {
-    Entry {
+fn entry(id: i64, attempt: u32) -> OutboxEntry {
+    OutboxEntry {
         run: run(id),
         attempt: Attempt(attempt),
         claim: None,

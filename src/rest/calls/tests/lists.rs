@@ -9,8 +9,8 @@ fn page(next: Value, ids: &[i64]) -> String {
     json!({"meta": {"next": next}, "objects": objects}).to_string()
 }
 
-async fn listed(server: &Server) -> Result<Vec<i64>, Failure> {
-    Ok(server.client().incomplete(RunState::Started).await?.iter().map(|found| found.run.get()).collect())
+async fn listed(server: &Server) -> Result<Vec<i64>, CallFailure> {
+    Ok(server.client().incomplete(SeenRunState::Started).await?.iter().map(|found| found.run.get()).collect())
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_key_is_escaped_in_a_query() {
     let server = Server::with(200, page(Value::Null, &[])).await;
     let key = ApiKey::parse("a&b=c#d+é").expect("a key");
     let client = client(Settings { api_key: key, ..settings(&server.url) });
-    client.incomplete(RunState::InQueue).await.expect("a list");
+    client.incomplete(SeenRunState::InQueue).await.expect("a list");
     assert_eq!(server.paths(), ["/api/v1/run/?state=in_queue&worker__api_key=a%26b%3Dc%23d%2B%C3%A9"]);
 }
 
@@ -45,14 +45,14 @@ async fn a_key_is_escaped_in_a_query() {
 async fn what_is_no_list_makes_no_sense() {
     for content in ["{}", r#"{"objects": []}"#, r#"{"meta": {"next": null}}"#, r#"{"meta": {}, "objects": {}}"#, "[]"] {
         let answer = listed(&Server::with(200, content).await).await;
-        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{content}: {answer:?}");
+        assert!(matches!(answer, Err(CallFailure::Nonsense(_))), "{content}: {answer:?}");
     }
 }
 
 #[tokio::test]
 async fn pages_that_go_in_a_circle_are_left() {
     let server = Server::with(200, page(json!("/api/v1/run/?offset=1"), &[1])).await;
-    assert!(matches!(listed(&server).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(listed(&server).await, Err(CallFailure::Nonsense(_))));
     assert_eq!(server.calls().len(), 3);
 }
 
@@ -61,7 +61,7 @@ async fn a_next_page_of_another_host_is_not_read() {
     let elsewhere = Server::with(200, page(Value::Null, &[2])).await;
     let next = elsewhere.url.join("/api/v1/run/").expect("a URL").to_string();
     let server = Server::with(200, page(json!(&next), &[1])).await;
-    assert_eq!(listed(&server).await, Err(Failure::Elsewhere(next)));
+    assert_eq!(listed(&server).await, Err(CallFailure::Elsewhere(next)));
     assert!(elsewhere.calls().is_empty());
 }
 
@@ -72,7 +72,7 @@ async fn a_list_without_an_end_is_left_after_a_thousand_pages() {
         answer(200, &[], page(json!(format!("/api/v1/run/?offset={}", offset + 1)), &[1]))
     })
     .await;
-    assert!(matches!(listed(&server).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(listed(&server).await, Err(CallFailure::Nonsense(_))));
     assert_eq!(server.calls().len(), MAX_PAGES);
 }
 
@@ -104,5 +104,5 @@ async fn of_several_workers_the_one_with_exactly_our_key_is_us() {
     let client = Server::with(200, workers(&several)).await.client();
     assert_eq!(client.me().await, Ok("/api/v1/worker/2/"));
     let client = Server::with(200, workers(&[several[0], several[2]])).await.client();
-    assert!(matches!(client.me().await, Err(Failure::Nonsense(_))));
+    assert!(matches!(client.me().await, Err(CallFailure::Nonsense(_))));
 }

@@ -16,7 +16,7 @@ async fn a_path_that_leads_away_is_not_followed() {
         "http://",
         "data:application/json,{}",
     ] {
-        let refused = Failure::Elsewhere(path.to_owned());
+        let refused = CallFailure::Elsewhere(path.to_owned());
         assert_eq!(at.client().job(path).await, Err(refused.clone()));
         assert_eq!(at.client().change_log(old_claim(), path, "").await, Err(refused));
     }
@@ -40,7 +40,7 @@ async fn a_job_outside_the_api_is_not_asked_for() {
         "/login/?next=/api/v1/job/1/",
     ] {
         let failure = at.client().job(path).await.expect_err("no job");
-        assert_eq!(failure, Failure::Elsewhere(path.to_owned()));
+        assert_eq!(failure, CallFailure::Elsewhere(path.to_owned()));
         assert!(!failure.is_passing());
         assert_eq!(failure.to_string(), format!("{path} is no path of the server's API"));
     }

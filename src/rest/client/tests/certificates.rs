@@ -80,7 +80,7 @@ fn ca_file(pem: &str) -> NamedTempFile {
     file
 }
 
-async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<Run, Failure> {
+async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<RunResource, CallFailure> {
     let ca_file = ca.map(|file| file.path().to_owned());
     run(&client(Settings { tls_verify: true, ca_file, ..settings(url) })).await
 }
@@ -91,7 +91,7 @@ async fn refused(identity: &Identity, ca: Option<&NamedTempFile>) -> String {
     let answer = ask(&url, ca).await;
     assert_eq!(*requests.lock().expect("the requests"), 0, "a request was made");
     match answer {
-        Err(Failure::Unreachable(reason)) => {
+        Err(CallFailure::Unreachable(reason)) => {
             assert!(reason.contains("ca_file"), "{reason}");
             reason
         }
@@ -205,7 +205,7 @@ fn a_ca_file_that_is_none_is_told_at_once() {
     let url = "https://localhost/".parse().expect("a URL");
     let said = |path| {
         let settings = Settings { tls_verify: true, ca_file: Some(path), ..settings(&url) };
-        Client::new(settings).expect_err("no client").to_string()
+        RestClient::new(settings).expect_err("no client").to_string()
     };
     assert!(said("/no/such.pem".into()).contains("/no/such.pem: cannot be read"));
     let empty = ca_file("no certificate at all\n");

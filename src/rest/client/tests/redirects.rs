@@ -27,7 +27,7 @@ async fn a_get_is_redirected_three_times_and_signed_for_each_path() {
 #[tokio::test]
 async fn a_fourth_redirect_is_one_too_many() {
     let server = chain().await;
-    assert!(matches!(run_numbered(&server.client(), 5).await, Err(Failure::Redirected(_))));
+    assert!(matches!(run_numbered(&server.client(), 5).await, Err(CallFailure::Redirected(_))));
     assert_eq!(server.calls().len(), 4);
 }
 
@@ -55,7 +55,7 @@ async fn another_origin_gets_no_call() {
     for to in [away.to_string(), format!("//{}/", elsewhere.url.authority()), "https://127.0.0.1/".to_owned()] {
         let location = to.clone();
         let server = Server::that(move |_| answer(302, &[("location", &location)], "")).await;
-        assert_eq!(run(&server.client()).await.expect_err("no run"), Failure::Redirected(to));
+        assert_eq!(run(&server.client()).await.expect_err("no run"), CallFailure::Redirected(to));
     }
     assert!(elsewhere.calls().is_empty());
 }
@@ -64,7 +64,7 @@ async fn another_origin_gets_no_call() {
 async fn a_redirect_to_nowhere_is_an_error() {
     for status in [301, 304] {
         let server = Server::with(status, "").await;
-        assert!(matches!(run(&server.client()).await, Err(Failure::Redirected(_))), "{status}");
+        assert!(matches!(run(&server.client()).await, Err(CallFailure::Redirected(_))), "{status}");
     }
 }
 
@@ -72,7 +72,7 @@ async fn a_redirect_to_nowhere_is_an_error() {
 async fn a_write_is_never_redirected() {
     for status in [301, 302, 303, 307, 308] {
         let server = Server::that(move |_| answer(status, &[("location", "/api/v1/run/1/")], "")).await;
-        let redirected = Failure::Redirected("/api/v1/run/1/".to_owned());
+        let redirected = CallFailure::Redirected("/api/v1/run/1/".to_owned());
         assert_eq!(patch(&server.client()).await, Err(redirected.clone()));
         assert_eq!(post(&server.client()).await, Err(redirected));
         assert_eq!(server.calls().len(), 2, "{status}");

@@ -2,24 +2,24 @@
 
 use super::*;
 
-fn server(status: u16) -> Failure {
-    Failure::Server { status, retry_after: None }
+fn server(status: u16) -> CallFailure {
+    CallFailure::Server { status, retry_after: None }
 }
 
 #[tokio::test]
 async fn every_status_says_what_it_means_to_the_caller() {
     for (status, failure) in [
-        (400, Failure::Rejected(400)),
-        (401, Failure::Unauthorised(401)),
-        (403, Failure::Unauthorised(403)),
-        (404, Failure::NotFound),
-        (405, Failure::Rejected(405)),
+        (400, CallFailure::Rejected(400)),
+        (401, CallFailure::Unauthorised(401)),
+        (403, CallFailure::Unauthorised(403)),
+        (404, CallFailure::NotFound),
+        (405, CallFailure::Rejected(405)),
         (408, server(408)),
-        (409, Failure::Conflict),
-        (410, Failure::NotFound),
-        (413, Failure::TooLarge),
-        (418, Failure::Rejected(418)),
-        (422, Failure::Rejected(422)),
+        (409, CallFailure::Conflict),
+        (410, CallFailure::NotFound),
+        (413, CallFailure::TooLarge),
+        (418, CallFailure::Rejected(418)),
+        (422, CallFailure::Rejected(422)),
         (425, server(425)),
         (429, server(429)),
         (500, server(500)),
@@ -69,16 +69,16 @@ async fn success_without_a_resource_makes_no_sense() {
     ] {
         let at = Server::with(200, content).await;
         let answer = run(&at.client()).await;
-        assert!(matches!(answer, Err(Failure::Nonsense(_))), "{}: {answer:?}", content.escape_ascii());
+        assert!(matches!(answer, Err(CallFailure::Nonsense(_))), "{}: {answer:?}", content.escape_ascii());
     }
     let nothing = Server::with(204, "").await;
-    assert!(matches!(run(&nothing.client()).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(run(&nothing.client()).await, Err(CallFailure::Nonsense(_))));
 }
 
 #[tokio::test]
 async fn an_answer_is_asked_for_uncompressed_and_never_unpacked() {
     let at = Server::that(|_| answer(200, &[("content-encoding", "gzip")], vec![0x1f, 0x8b, 8, 0])).await;
-    assert!(matches!(run(&at.client()).await, Err(Failure::Nonsense(_))));
+    assert!(matches!(run(&at.client()).await, Err(CallFailure::Nonsense(_))));
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_answer_is_read_up_to_sixteen_megabytes() {
     let fits = Server::with(200, padded(MAX_BODY)).await;
     assert_eq!(run(&fits.client()).await.expect("a run").id, 2);
     let too_large = Server::with(200, padded(MAX_BODY + 1)).await;
-    assert_eq!(run(&too_large.client()).await.expect_err("no run"), Failure::TooLarge);
+    assert_eq!(run(&too_large.client()).await.expect_err("no run"), CallFailure::TooLarge);
 }
 
 #[tokio::test]
@@ -103,12 +103,13 @@ async fn an_answer_without_an_end_is_left_at_sixteen_megabytes() {
         answer(200, &[], Body::from_stream(endless))
     })
     .await;
-    assert_eq!(run(&at.client()).await.expect_err("no run"), Failure::TooLarge);
+    assert_eq!(run(&at.client()).await.expect_err("no run"), CallFailure::TooLarge);
 }
 
 #[tokio::test]
 async fn a_server_that_is_down_is_known_and_a_single_500_is_not_that() {
-    for (status, verdict) in [(500, Verdict::Ok), (404, Verdict::Ok), (502, Verdict::Failing), (503, Verdict::Failing)]
+    for (status, verdict) in
+        [(500, ServerHealth::Ok), (404, ServerHealth::Ok), (502, ServerHealth::Failing), (503, ServerHealth::Failing)]
     {
         let client = Server::with(status, "").await.client();
         run(&client).await.expect_err("no run");

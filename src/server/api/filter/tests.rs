@@ -4,7 +4,7 @@ use super::*;
 
 const ZONE: Tz = Tz::Europe__Amsterdam;
 
-fn narrowed(resource: Resource, query: &str) -> Result<Vec<Term>, Refused> {
+fn narrowed(resource: Resource, query: &str) -> Result<Vec<Term>, FilterRefusal> {
     terms(resource, &Pairs::of(query), ZONE)
 }
 
@@ -14,10 +14,10 @@ fn field(over: &[(&'static str, Resource)], field: &str, test: Test) -> Term {
 
 #[test]
 fn fields_narrow_by_themselves_and_over_relations() {
-    let text = |text: &str| Test::Compared("=", Value::Text(text.to_owned()));
+    let text = |text: &str| Test::Compared("=", FilterValue::Text(text.to_owned()));
     let rows = [
         (Resource::Project, "title=Site", field(&[], "title", text("Site"))),
-        (Resource::Run, "job=7", field(&[], "job", Test::Compared("=", Value::Number(7)))),
+        (Resource::Run, "job=7", field(&[], "job", Test::Compared("=", FilterValue::Number(7)))),
         (Resource::Run, "worker__api_key=web1", field(&[("worker", Resource::Worker)], "api_key", text("web1"))),
         (
             Resource::Run,
@@ -29,7 +29,7 @@ fn fields_narrow_by_themselves_and_over_relations() {
             ),
         ),
         (Resource::Worker, "api_key__startswith=w%25_", field(&[], "api_key", Test::Like("w\\%\\_%".to_owned()))),
-        (Resource::Run, "is_manual__exact=True", field(&[], "is_manual", Test::Compared("=", Value::Number(1)))),
+        (Resource::Run, "is_manual__exact=True", field(&[], "is_manual", Test::Compared("=", FilterValue::Number(1)))),
         (Resource::Run, "worker__isnull=true", field(&[], "worker", Test::IsNull(true))),
         (Resource::Run, "worker=none", field(&[], "worker", Test::IsNull(true))),
         (Resource::Run, "project_id=3", Term::OfProject(3)),
@@ -45,7 +45,7 @@ fn what_is_no_field_is_ignored_and_of_a_name_said_twice_the_last_counts() {
         assert_eq!(narrowed(Resource::Run, query), Ok(Vec::new()), "{query}");
     }
     assert_eq!(narrowed(Resource::Run, "job=1&job=2"), narrowed(Resource::Run, "job=2"));
-    let both = Test::In(vec![Value::Number(1), Value::Number(2), Value::Number(3)]);
+    let both = Test::In(vec![FilterValue::Number(1), FilterValue::Number(2), FilterValue::Number(3)]);
     assert_eq!(narrowed(Resource::Run, "job__in=1,2&job__in=3"), Ok(vec![field(&[], "job", both)]));
 }
 

@@ -1,49 +1,49 @@
 //! Jobs: made and changed by people.
 
 use super::{Stop, visible};
-use crate::server::api::Call;
-use crate::server::api::answer::Answer;
-use crate::server::api::form::{Form, Wrong};
+use crate::server::api::ApiCall;
+use crate::server::api::answer::ApiAnswer;
+use crate::server::api::form::{BodyFault, Form};
 use crate::server::model::{JobId, PoolId, TemplateId, Unit};
-use crate::server::office::Office;
 use crate::server::resource::Resource;
+use crate::server::state::AppState;
 use crate::server::store::{JobPatch, NewJob};
 
-pub async fn create(office: &Office, form: &Form, call: &Call<'_>) -> Result<Answer, Stop> {
+pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
     let (template, pool) = (
         form.needed_one("job_template", Resource::JobTemplate)?,
         form.needed_one("worker_pool", Resource::WorkerPool)?,
     );
     let patch = patch(form)?;
-    visible(office, call, &named_by(&patch)).await?;
+    visible(app, call, &named_by(&patch)).await?;
     let title = Form::needed("title", form.text("title")?)?;
     let script = form.text("script_content_partial")?.flatten().unwrap_or_default();
     let (Some(template), Some(pool)) = (TemplateId::new(template), PoolId::new(pool)) else {
-        return Ok(Answer::not_found());
+        return Ok(ApiAnswer::not_found());
     };
-    let job = office.store.make_job(&NewJob::new(&title, template, pool, &script), &patch).await?;
-    Ok(Answer::created(Resource::Job.path(job.id.get())))
+    let job = app.store.make_job(&NewJob::new(&title, template, pool, &script), &patch).await?;
+    Ok(ApiAnswer::created(Resource::Job.path(job.id.get())))
 }
 
-pub async fn change(office: &Office, id: i64, form: &Form, call: &Call<'_>) -> Result<Answer, Stop> {
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
     let patch = patch(form)?;
-    let Some(job) = JobId::new(id) else { return Ok(Answer::not_found()) };
-    let Some(before) = office.store.job(job).await? else { return Ok(Answer::not_found()) };
-    visible(office, call, &named_by(&patch)).await?;
+    let Some(job) = JobId::new(id) else { return Ok(ApiAnswer::not_found()) };
+    let Some(before) = app.store.job(job).await? else { return Ok(ApiAnswer::not_found()) };
+    visible(app, call, &named_by(&patch)).await?;
     // Whoever may not see where a job runs or after what may not change it.
     let around = [(Resource::WorkerPool, Some(before.pool.get())), (Resource::Job, before.parent.map(JobId::get))];
-    visible(office, call, &around).await?;
-    Ok(match (office.store.change_job(job, &patch).await?, call.method) {
-        (None, _) => Answer::not_found(),
-        (Some(_), "PUT") => Answer::replaced(),
-        (Some(_), _) => Answer::accepted(),
+    visible(app, call, &around).await?;
+    Ok(match (app.store.change_job(job, &patch).await?, call.method) {
+        (None, _) => ApiAnswer::not_found(),
+        (Some(_), "PUT") => ApiAnswer::replaced(),
+        (Some(_), _) => ApiAnswer::accepted(),
     })
 }
 
-fn patch(form: &Form) -> Result<JobPatch, Wrong> {
+fn patch(form: &Form) -> Result<JobPatch, BodyFault> {
     let every = form.count("reschedule_interval")?;
     if every == Some(Some(0)) {
-        return Err(Wrong::Value("reschedule_interval is not greater than 0".to_owned()));
+        return Err(BodyFault::Value("reschedule_interval is not greater than 0".to_owned()));
     }
     let template = Form::not_null("job_template", form.one("job_template", Resource::JobTemplate)?)?;
     let pool = Form::not_null("worker_pool", form.one("worker_pool", Resource::WorkerPool)?)?;
@@ -64,18 +64,18 @@ fn patch(form: &Form) -> Result<JobPatch, Wrong> {
     })
 }
 
-fn truth(form: &Form, name: &str) -> Result<Option<bool>, Wrong> {
+fn truth(form: &Form, name: &str) -> Result<Option<bool>, BodyFault> {
     Form::not_null(name, form.truth(name)?)
 }
 
-fn unit(form: &Form) -> Result<Option<Option<Unit>>, Wrong> {
+fn unit(form: &Form) -> Result<Option<Option<Unit>>, BodyFault> {
     let name = form.text("reschedule_interval_type")?.map(Option::unwrap_or_default);
     match name.as_deref() {
         None => Ok(None),
         Some("") => Ok(Some(None)),
         Some(name) => match Unit::named(name) {
             Some(unit) => Ok(Some(Some(unit))),
-            None => Err(Wrong::Value("reschedule_interval_type is not MINUTE, HOUR, DAY or MONTH".to_owned())),
+            None => Err(BodyFault::Value("reschedule_interval_type is not MINUTE, HOUR, DAY or MONTH".to_owned())),
         },
     }
 }

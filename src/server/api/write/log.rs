@@ -3,34 +3,34 @@
 
 use super::{Stop, visible};
 use crate::run::RunId;
-use crate::server::api::Call;
-use crate::server::api::answer::Answer;
+use crate::server::api::ApiCall;
+use crate::server::api::answer::ApiAnswer;
 use crate::server::api::form::Form;
 use crate::server::model::LogId;
-use crate::server::office::Office;
 use crate::server::resource::Resource;
+use crate::server::state::AppState;
 use crate::server::store::LogChange;
 
-pub async fn create(office: &Office, form: &Form, call: &Call<'_>) -> Result<Answer, Stop> {
+pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
     let run = form.needed_one("run", Resource::Run)?;
     let content = form.text("content")?.flatten();
-    visible(office, call, &[(Resource::Run, Some(run))]).await?;
-    let Some(run) = RunId::new(run) else { return Ok(Answer::not_found()) };
-    Ok(match office.store.put_log(run, content.as_deref(), call.who()).await? {
-        LogChange::Kept(log) => Answer::created(Resource::RunLog.path(log.get())),
-        LogChange::Refused(refusal) => Answer::refused(refusal),
-        LogChange::Unknown => Answer::not_found(),
+    visible(app, call, &[(Resource::Run, Some(run))]).await?;
+    let Some(run) = RunId::new(run) else { return Ok(ApiAnswer::not_found()) };
+    Ok(match app.store.put_log(run, content.as_deref(), call.who()).await? {
+        LogChange::Kept(log) => ApiAnswer::created(Resource::RunLog.path(log.get())),
+        LogChange::Refused(refusal) => ApiAnswer::refused(refusal),
+        LogChange::Unknown => ApiAnswer::not_found(),
     })
 }
 
-pub async fn change(office: &Office, id: i64, form: &Form, call: &Call<'_>) -> Result<Answer, Stop> {
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
     // Nothing is mentioned, so nothing changes.
-    let Some(content) = form.text("content")? else { return Ok(Answer::accepted()) };
-    let Some(log) = LogId::new(id) else { return Ok(Answer::not_found()) };
-    let Some(run) = office.store.run_of_log(log).await? else { return Ok(Answer::not_found()) };
-    Ok(match office.store.put_log(run, content.as_deref(), call.who()).await? {
-        LogChange::Kept(_) => Answer::accepted(),
-        LogChange::Refused(refusal) => Answer::refused(refusal),
-        LogChange::Unknown => Answer::not_found(),
+    let Some(content) = form.text("content")? else { return Ok(ApiAnswer::accepted()) };
+    let Some(log) = LogId::new(id) else { return Ok(ApiAnswer::not_found()) };
+    let Some(run) = app.store.run_of_log(log).await? else { return Ok(ApiAnswer::not_found()) };
+    Ok(match app.store.put_log(run, content.as_deref(), call.who()).await? {
+        LogChange::Kept(_) => ApiAnswer::accepted(),
+        LogChange::Refused(refusal) => ApiAnswer::refused(refusal),
+        LogChange::Unknown => ApiAnswer::not_found(),
     })
 }

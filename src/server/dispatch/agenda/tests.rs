@@ -10,20 +10,20 @@ fn each_piece_of_news_is_something_to_look_at_once() {
     let kill = |id| KillId::new(id).unwrap();
     let job = JobId::new(6).unwrap();
     for item in [
-        Item::RunScheduled(run(1)),
-        Item::RunScheduled(run(1)),
-        Item::RunEnqueued(run(2)),
-        Item::RunStarted(run(2)),
-        Item::RunReturned(run(2)),
-        Item::RunGivenBack(run(3)),
-        Item::RunLog(run(4), 70),
-        Item::KillAsked(kill(5)),
-        Item::KillEnqueued(kill(5)),
-        Item::KillExecuted(kill(7)),
-        Item::JobChanged(job),
-        Item::ThingsChanged,
+        Change::RunScheduled(run(1)),
+        Change::RunScheduled(run(1)),
+        Change::RunEnqueued(run(2)),
+        Change::RunStarted(run(2)),
+        Change::RunReturned(run(2)),
+        Change::RunGivenBack(run(3)),
+        Change::RunLog(run(4), 70),
+        Change::KillRequested(kill(5)),
+        Change::KillTaken(kill(5)),
+        Change::KillExecuted(kill(7)),
+        Change::JobChanged(job),
+        Change::CatalogueChanged,
     ] {
-        assert!(agenda.note(Heard::Item(item)));
+        assert!(agenda.note(ChangeNotice::Item(item)));
     }
     let wanted = Agenda {
         everything: false,
@@ -47,7 +47,7 @@ fn each_piece_of_news_is_something_to_look_at_once() {
 #[test]
 fn whoever_missed_something_looks_at_everything() {
     let mut agenda = Agenda::default();
-    assert!(agenda.note(Heard::Missed));
+    assert!(agenda.note(ChangeNotice::Missed));
     assert_eq!(agenda, Agenda { everything: true, ..Agenda::default() });
-    assert!(!agenda.note(Heard::Closed));
+    assert!(!agenda.note(ChangeNotice::Closed));
 }

@@ -23,12 +23,12 @@ const HISTORIES: u32 = 100;
 const STEPS: usize = 40;
 
 thread_local! {
-    static WALL: Cell<model::Instant> = const { Cell::new(DateTime::UNIX_EPOCH) };
+    static WALL: Cell<model::Timestamp> = const { Cell::new(DateTime::UNIX_EPOCH) };
     static QUESTIONS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What the clock on the wall shows.
-fn wall() -> model::Instant {
+fn wall() -> model::Timestamp {
     WALL.get()
 }
 
@@ -180,6 +180,6 @@ impl Stand {
 }
 
 /// Where histories begin, on the wall.
-fn begin() -> model::Instant {
+fn begin() -> model::Timestamp {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }

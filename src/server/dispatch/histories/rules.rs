@@ -22,9 +22,9 @@ pub(super) struct Hand {
 
 /// Everything at a moment.
 #[derive(Clone, Debug)]
-pub(super) struct Moment {
+pub(super) struct WorldView {
     pub now: Instant,
-    pub wall: model::Instant,
+    pub wall: model::Timestamp,
     pub patience: Duration,
     pub jobs: BTreeMap<JobId, Job>,
     pub hands: Vec<Hand>,
@@ -38,7 +38,7 @@ pub(super) struct Moment {
 
 /// A schedule id and its time. One that is given another time is not due by the first; what a run for everybody becomes
 /// is due as it was.
-pub(super) type Due = (i64, model::Instant);
+pub(super) type Due = (i64, model::Timestamp);
 
 /// What counts where two may see it differently: what surely is, or what perhaps is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) enum Answers {
 /// How exactly the end of a patience is known.
 const BLUR: Duration = Duration::from_secs(3);
 
-impl Moment {
+impl WorldView {
     pub fn answers(&self, hand: &Hand) -> Answers {
         let silent = self.now - hand.heard;
         if silent > self.patience + BLUR {

@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{AGAIN, Agenda, Dispatcher};
-use super::rules::{Due, Hand, Moment, Seen, is_claimed};
+use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
-use crate::server::events::Events;
+use crate::server::changes::{Change, ChangeFeed};
+use crate::server::events::WorkerEvents;
 use crate::server::feed::Feed;
 use crate::server::guesses::Guesses;
-use crate::server::life::{Fact, Patch, Who};
+use crate::server::life::{LifeEvent, Patch, Who};
 use crate::server::model::{
-    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, State, Unit, WorkerId,
+    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, RunState, Schedule, Unit, WorkerId,
 };
-use crate::server::news::{Item, News};
-use crate::server::office::Office;
 use crate::server::orders::{Addressed, Orders};
+use crate::server::state::AppState;
 use crate::server::store::{
-    Answer, Ending, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
-    Whole, WorkerSheet,
+    EndDecision, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
+    Whole, WorkerAnswer, WorkerForm,
 };
 use crate::server::token::OperatorToken;
 
@@ -60,7 +60,7 @@ pub(super) struct Blank {
 
 pub(super) async fn blank() -> Blank {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("store"), News::default()).await.unwrap();
+    let store = Store::open(&folder.path().join("store"), ChangeFeed::default()).await.unwrap();
     let mut workers = Vec::new();
     for number in 1..=4 {
         let api_key = ApiKey::parse(&format!("worker{number}")).unwrap();
@@ -122,7 +122,7 @@ struct Wait {
 
 pub(super) struct World {
     _folder: tempfile::TempDir,
-    office: Arc<Office>,
+    app: Arc<AppState>,
     dispatcher: Dispatcher,
     orders: broadcast::Receiver<Addressed>,
     start: Instant,
@@ -141,12 +141,12 @@ pub(super) struct World {
     /// Which attempts are to be killed.
     doomed: BTreeMap<RunId, Attempt>,
     /// The latest that the wall showed.
-    latest: model::Instant,
+    latest: model::Timestamp,
     /// What the rules know of times that have come.
     came_due: BTreeSet<Due>,
     passed: BTreeSet<Due>,
     /// When each run was due, as far as it was ever seen.
-    dues: BTreeMap<RunId, (JobId, model::Instant)>,
+    dues: BTreeMap<RunId, (JobId, model::Timestamp)>,
     /// Workers do as they are told.
     is_quiet: bool,
 }
@@ -156,14 +156,14 @@ impl World {
         WALL.set(begin());
         QUESTIONS.set(0);
         let folder = tempfile::tempdir().unwrap();
-        let office = office(blank, folder.path()).await;
+        let app = app(blank, folder.path()).await;
         let now = Instant::now();
         let actors = blank.workers.iter().take(workers.into()).enumerate();
         let mut world = Self {
             _folder: folder,
-            dispatcher: Dispatcher::new(Arc::clone(&office), wall, now),
-            orders: office.orders.carry(),
-            office,
+            dispatcher: Dispatcher::new(Arc::clone(&app), wall, now),
+            orders: app.orders.carry(),
+            app,
             start: now,
             now,
             turned: TimeDelta::zero(),
@@ -200,7 +200,7 @@ impl World {
     }
 
     pub async fn end(self) {
-        self.office.store.close().await;
+        self.app.store.close().await;
     }
 
     /// Lives through a history, and then in quiet: everybody is back, and does as it is told.
@@ -244,7 +244,7 @@ impl World {
     }
 
     fn store(&self) -> &Store {
-        &self.office.store
+        &self.app.store
     }
 
     fn job(&self, number: u8) -> JobId {
@@ -266,7 +266,7 @@ impl World {
                 self.anchors.insert(self.store().new_run(&new).await.unwrap().id);
             }
             Step::RunNow(job) => {
-                self.store().run_now(self.job(job), true, Asker::Command, wall()).await.unwrap();
+                self.store().enqueue_run_now(self.job(job), true, Asker::Command, wall()).await.unwrap();
             }
             Step::Pinned(job, worker) => {
                 let pinned = Some(self.actors[self.index(worker)].id);
@@ -314,7 +314,7 @@ impl World {
             Step::Back(worker) => self.back(self.index(worker)).await,
             Step::StoreError(question) => QUESTIONS.set(question.into()),
             Step::MissNews => {
-                (0..FLOOD).for_each(|at| self.office.news().tell(Item::RunLog(RunId::new(1).unwrap(), at)));
+                (0..FLOOD).for_each(|at| self.app.changes().publish(Change::RunLog(RunId::new(1).unwrap(), at)));
             }
             Step::Restart => self.restart(),
             Step::Turn(minutes) => {
@@ -328,7 +328,7 @@ impl World {
     /// The dispatcher goes with all that it remembers; what the store has is there.
     fn restart(&mut self) {
         QUESTIONS.set(0);
-        self.dispatcher = Dispatcher::new(Arc::clone(&self.office), wall, self.now);
+        self.dispatcher = Dispatcher::new(Arc::clone(&self.app), wall, self.now);
         self.again = None;
         self.waits.clear();
         for actor in &mut self.actors {
@@ -340,22 +340,22 @@ impl World {
         let Actor { id, key, .. } = &self.actors[index];
         let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
         let (title, description) = (key.to_string(), String::new());
-        let sheet = WorkerSheet { title, description, enabled, api_key: key.clone(), secret: None, pools };
+        let sheet = WorkerForm { title, description, enabled, api_key: key.clone(), secret: None, pools };
         self.store().save_worker(Some(*id), None, &sheet).await.unwrap();
     }
 
     async fn back(&mut self, index: usize) {
         self.actors[index].is_silent = false;
         self.answer(index).await;
-        self.office.orders.arrived(self.actors[index].key.clone());
+        self.app.orders.arrived(self.actors[index].key.clone());
     }
 
     async fn answer(&mut self, index: usize) {
         let actor = &mut self.actors[index];
         actor.heard = self.now;
-        let answer = Answer { at: Some(wall()), seats: Some(actor.slots), ..Answer::default() };
+        let answer = WorkerAnswer { at: Some(wall()), slots: Some(actor.slots), ..WorkerAnswer::default() };
         let id = actor.id;
-        self.store().answered(id, &answer, wall()).await.unwrap();
+        self.store().record_status(id, &answer, wall()).await.unwrap();
     }
 
     async fn claim(&mut self, index: usize) -> Result<(), String> {
@@ -368,7 +368,7 @@ impl World {
         let patch = Patch { enqueue_dts: Some(Some(wall())), worker: Some(id), ..Patch::default() };
         let change = self.store().change_run(run, &patch, Who::Worker(id, None), wall()).await.unwrap();
         if let RunChange::Made(changed) = change {
-            if !changed.facts.contains(&Fact::Claimed) {
+            if !changed.facts.contains(&LifeEvent::Claimed) {
                 return Err(format!("run {run} was not claimed, and its worker was told that it was"));
             }
             if let Some(doomed) = self.doomed.get(&run) {
@@ -421,7 +421,7 @@ impl World {
         }
         let run = &open[usize::from(number) % open.len()];
         let ending = self.store().end_run(run.id, Asker::Command, wall()).await.unwrap();
-        if ending == Some(Ending::Kill) {
+        if ending == Some(EndDecision::Kill) {
             self.doomed.insert(run.id, run.attempt);
         }
     }
@@ -550,10 +550,10 @@ impl World {
         self.check_schedules(&moment).await
     }
 
-    async fn moment(&mut self) -> Moment {
+    async fn moment(&mut self) -> WorldView {
         let Whole { jobs, workers, runs } = self.store().whole().await.unwrap();
         self.dues.extend(runs.iter().map(|run| (run.id, (run.job, run.schedule_dts))));
-        let open = runs.into_iter().filter(|run| run.state() != State::Completed).collect::<Vec<_>>();
+        let open = runs.into_iter().filter(|run| run.state() != RunState::Completed).collect::<Vec<_>>();
         let passed = open.iter().filter(|run| run.schedule_dts <= wall());
         self.passed.extend(passed.map(|run| (run.schedule_id, run.schedule_dts)));
         let mut hands = Vec::new();
@@ -562,8 +562,8 @@ impl World {
             let pools = if index < 2 { self.pools.into() } else { [self.pools[0]].into() };
             hands.push(Hand { id: actor.id, pools, enabled, slots: actor.slots, heard: actor.heard });
         }
-        let settings = &self.office.settings;
-        Moment {
+        let settings = &self.app.settings;
+        WorldView {
             now: self.now,
             wall: wall(),
             patience: settings.ping_interval * settings.silent_intervals + settings.ping_margin,
@@ -576,7 +576,7 @@ impl World {
     }
 
     /// Every run that may run is told of within an interval, and again, as long as somebody has a slot for it.
-    fn check_waits(&mut self, moment: &Moment) -> Result<(), String> {
+    fn check_waits(&mut self, moment: &WorldView) -> Result<(), String> {
         let mut waits = BTreeMap::new();
         let unclaimed = moment.open.iter().filter(|run| !is_claimed(run)).map(|run| run.id).collect::<BTreeSet<_>>();
         self.kept.retain(|run, (_, since)| unclaimed.contains(run) && self.now - *since < ANNOUNCE + LATE);
@@ -610,7 +610,7 @@ impl World {
     }
 
     /// A job with a schedule has a next time, which fits the schedule, or it is written down why not.
-    async fn check_schedules(&self, moment: &Moment) -> Result<(), String> {
+    async fn check_schedules(&self, moment: &WorldView) -> Result<(), String> {
         for job in moment.jobs.values() {
             let Schedule::Interval { every, unit } = job.schedule else { continue };
             let waits = |run: &&Run| {
@@ -632,7 +632,7 @@ impl World {
             }
             let step = TimeDelta::seconds(i64::from(every) * if unit == Unit::Day { 86400 } else { 60 });
             let others = self.dues.iter().filter(|(id, (of, _))| **id != planned[0].id && *of == job.id);
-            let last = others.map(|(_, (_, due))| *due).fold(self.latest, model::Instant::max);
+            let last = others.map(|(_, (_, due))| *due).fold(self.latest, model::Timestamp::max);
             if next > last + step {
                 return Err(format!("job {} is due every {step}, and next at {next}, {last} being the last", job.id));
             }
@@ -646,7 +646,7 @@ impl World {
     }
 }
 
-async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
+async fn app_state(blank: &Blank, folder: &Path) -> Arc<AppState> {
     let file = folder.join("store");
     std::fs::copy(blank.folder.path().join("store"), &file).unwrap();
     let mut settings = Settings::new(folder.to_owned());
@@ -654,8 +654,8 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
     settings.ping_interval = PING;
     settings.silent_intervals = 2;
     settings.ping_margin = Duration::from_secs(5);
-    let store = Store::open(&file, News::default()).await.unwrap();
-    Arc::new(Office {
+    let store = Store::open(&file, ChangeFeed::default()).await.unwrap();
+    Arc::new(AppState {
         guesses: Guesses::default(),
         logouts: crate::server::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
@@ -664,10 +664,10 @@ async fn office(blank: &Blank, folder: &Path) -> Arc<Office> {
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
-        events: Events::default(),
+        events: WorkerEvents::default(),
         presence: crate::server::presence::Presence::default(),
         instances: crate::server::instances::Instances::new(Vec::new(), PING, Instant::now()),
-        waiting: crate::server::waiting::Waiting::default(),
+        waiting: crate::server::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),
     })
 }

@@ -17,7 +17,7 @@ fn run(heard: Option<TimeDelta>, limit: Option<u64>) -> StartedRun {
 }
 
 /// How long until the run has taken too long, after it was noted at an instant.
-fn left(limits: &Limits, now: Instant) -> Option<u64> {
+fn left(limits: &RunLimits, now: Instant) -> Option<u64> {
     limits.next().map(|end| end.saturating_duration_since(now).as_secs())
 }
 
@@ -25,8 +25,8 @@ fn left(limits: &Limits, now: Instant) -> Option<u64> {
 fn a_start_that_is_told_just_now_counts_from_now_whatever_the_clocks_say() {
     let now = Instant::now();
     for heard in [None, Some(TimeDelta::hours(3)), Some(-TimeDelta::hours(3))] {
-        let mut limits = Limits::new();
-        limits.note(&run(heard, Some(20)), Found::ByNews, now);
+        let mut limits = RunLimits::new();
+        limits.note(&run(heard, Some(20)), LimitOrigin::ByNews, now);
         assert_eq!(left(&limits, now), Some(20));
     }
 }
@@ -42,8 +42,8 @@ fn after_a_restart_the_servers_own_receipt_of_the_start_counts() {
         (None, 20),
     ];
     for (heard, expected) in table {
-        let mut limits = Limits::new();
-        limits.note(&run(heard, Some(20)), Found::InStore(wall()), now);
+        let mut limits = RunLimits::new();
+        limits.note(&run(heard, Some(20)), LimitOrigin::InStore(wall()), now);
         assert_eq!(left(&limits, now), Some(expected), "{heard:?}");
     }
 }
@@ -51,13 +51,13 @@ fn after_a_restart_the_servers_own_receipt_of_the_start_counts() {
 #[test]
 fn what_is_known_of_a_run_is_not_reckoned_anew_when_everything_is_read_again() {
     let now = Instant::now();
-    let mut limits = Limits::new();
-    limits.note(&run(Some(TimeDelta::zero()), Some(20)), Found::ByNews, now);
+    let mut limits = RunLimits::new();
+    limits.note(&run(Some(TimeDelta::zero()), Some(20)), LimitOrigin::ByNews, now);
     // The wall clock was set a day forward, then a day back.
     for jump in [TimeDelta::days(1), -TimeDelta::days(1)] {
         limits.note(
             &run(Some(TimeDelta::zero()), Some(20)),
-            Found::InStore(wall() + jump),
+            LimitOrigin::InStore(wall() + jump),
             now + Duration::from_secs(4),
         );
         assert_eq!(left(&limits, now), Some(20));
@@ -67,12 +67,12 @@ fn what_is_known_of_a_run_is_not_reckoned_anew_when_everything_is_read_again() {
 #[test]
 fn a_limit_that_is_changed_counts_from_the_start() {
     let now = Instant::now();
-    let mut limits = Limits::new();
-    limits.note(&run(None, None), Found::ByNews, now);
+    let mut limits = RunLimits::new();
+    limits.note(&run(None, None), LimitOrigin::ByNews, now);
     assert_eq!(limits.next(), None);
     let later = now + Duration::from_secs(8);
     for (limit, expected) in [(Some(10), Some(2)), (Some(60), Some(52)), (Some(3), Some(0)), (None, None)] {
-        limits.note(&run(None, limit), Found::InStore(wall()), later);
+        limits.note(&run(None, limit), LimitOrigin::InStore(wall()), later);
         assert_eq!(left(&limits, later), expected, "{limit:?}");
     }
 }
@@ -80,17 +80,17 @@ fn a_limit_that_is_changed_counts_from_the_start() {
 #[test]
 fn the_next_attempt_begins_anew_and_what_is_over_has_no_limit() {
     let now = Instant::now();
-    let mut limits = Limits::new();
-    limits.note(&run(None, Some(20)), Found::ByNews, now);
+    let mut limits = RunLimits::new();
+    limits.note(&run(None, Some(20)), LimitOrigin::ByNews, now);
     let later = now + Duration::from_secs(15);
     let again = StartedRun { attempt: Attempt(2), ..run(None, Some(20)) };
-    limits.note(&again, Found::ByNews, later);
+    limits.note(&again, LimitOrigin::ByNews, later);
     assert_eq!(left(&limits, later), Some(20));
     let end = later + Duration::from_secs(20);
     assert_eq!((limits.due(end), limits.due(end)), (Some(again.run), Some(again.run)));
     limits.timed_out(again.run);
     assert_eq!((limits.due(end), limits.has_job(again.job)), (None, true));
-    limits.note(&again, Found::ByNews, later);
+    limits.note(&again, LimitOrigin::ByNews, later);
     limits.end(again.run);
     assert_eq!((limits.next(), limits.has_job(again.job)), (None, false));
 }
@@ -98,9 +98,9 @@ fn the_next_attempt_begins_anew_and_what_is_over_has_no_limit() {
 #[test]
 fn a_run_whose_end_was_not_told_has_no_limit() {
     let now = Instant::now();
-    let mut limits = Limits::new();
+    let mut limits = RunLimits::new();
     let run = run(None, Some(20));
-    limits.note(&run, Found::ByNews, now);
+    limits.note(&run, LimitOrigin::ByNews, now);
     limits.keep(&BTreeSet::from([run.run]));
     assert_eq!(left(&limits, now), Some(20));
     limits.keep(&BTreeSet::new());

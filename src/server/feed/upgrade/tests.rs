@@ -1,6 +1,6 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Origins, Refusal, check};
+use super::{Origins, UpgradeRefusal, check};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -13,15 +13,15 @@ fn a_request_is_one_for_a_websocket_or_it_is_told_why_not() {
     let good = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-version", "13")];
     let with_key = |key| headers(&[good[0], good[1], good[2], ("sec-websocket-key", key)]);
     assert_eq!(check(&Method::GET, &with_key(KEY)), Ok(()));
-    assert_eq!(check(&Method::POST, &with_key(KEY)), Err(Refusal::Plain));
-    assert_eq!(check(&Method::GET, &headers(&[])), Err(Refusal::Plain));
-    assert_eq!(check(&Method::GET, &headers(&good)), Err(Refusal::Malformed));
+    assert_eq!(check(&Method::POST, &with_key(KEY)), Err(UpgradeRefusal::Plain));
+    assert_eq!(check(&Method::GET, &headers(&[])), Err(UpgradeRefusal::Plain));
+    assert_eq!(check(&Method::GET, &headers(&good)), Err(UpgradeRefusal::Malformed));
     for key in ["", "x", "dGhlIHNhbXBsZSBub25jZ!==", "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZQ==AAAA"] {
-        assert_eq!(check(&Method::GET, &with_key(key)), Err(Refusal::Malformed), "{key}");
+        assert_eq!(check(&Method::GET, &with_key(key)), Err(UpgradeRefusal::Malformed), "{key}");
     }
     let old = headers(&[good[0], good[1], ("sec-websocket-version", "8"), ("sec-websocket-key", KEY)]);
-    assert_eq!(check(&Method::GET, &old), Err(Refusal::Malformed));
-    let answer = Refusal::Malformed.answer();
+    assert_eq!(check(&Method::GET, &old), Err(UpgradeRefusal::Malformed));
+    let answer = UpgradeRefusal::Malformed.answer();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert_eq!(answer.headers()["sec-websocket-version"], "13");
 }
@@ -54,7 +54,7 @@ fn pages_of_other_origins_are_refused() {
         assert_eq!(strict.check(&headers).is_ok(), welcome, "{origin:?} asks {host}");
     }
     let twice = headers(&[("host", "a"), ("origin", "http://a"), ("origin", "http://b")]);
-    assert_eq!(strict.check(&twice), Err(Refusal::Foreign));
+    assert_eq!(strict.check(&twice), Err(UpgradeRefusal::Foreign));
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn another_port_is_welcome_where_the_name_cannot_be_bent() {
     assert_eq!(asks("http://10.0.0.5:8000", "10.0.0.5:5000"), Ok(()));
     assert_eq!(asks("http://localhost:8000", "localhost:5000"), Ok(()));
     assert_eq!(asks("http://[::1]:8000", "[::1]:5000"), Ok(()));
-    assert_eq!(asks("http://bent.example:8000", "bent.example:5000"), Err(Refusal::Foreign));
-    assert_eq!(asks("http://10.0.0.6:8000", "10.0.0.5:5000"), Err(Refusal::Foreign));
+    assert_eq!(asks("http://bent.example:8000", "bent.example:5000"), Err(UpgradeRefusal::Foreign));
+    assert_eq!(asks("http://10.0.0.6:8000", "10.0.0.5:5000"), Err(UpgradeRefusal::Foreign));
     let all = Origins { allowed: &["*".to_owned()], any_port: false };
     assert_eq!(all.check(&headers(&[("host", "a"), ("origin", "http://b")])), Ok(()));
 }

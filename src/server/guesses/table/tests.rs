@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::{FREE, SOURCES, Table, WAITING};
+use super::{FREE, GuessTable, SOURCES, WAITING};
 use crate::server::http::Source;
 
 fn source(number: u16) -> Source {
@@ -10,7 +10,7 @@ fn source(number: u16) -> Source {
 
 #[test]
 fn each_wrong_token_beyond_the_first_ten_waits_longer_up_to_a_bound() {
-    let (mut table, now) = (Table::default(), Instant::now());
+    let (mut table, now) = (GuessTable::default(), Instant::now());
     let waits: Vec<u128> = (0..25).map(|_| table.wrong(source(1), now).as_millis()).collect();
     assert_eq!(waits[..FREE as usize], [0; FREE as usize]);
     assert_eq!(waits[FREE as usize..][..7], [100, 200, 400, 800, 1600, 3200, 3200]);
@@ -20,7 +20,7 @@ fn each_wrong_token_beyond_the_first_ten_waits_longer_up_to_a_bound() {
 
 #[test]
 fn who_has_many_waiting_is_not_looked_at_until_one_is_answered() {
-    let (mut table, now) = (Table::default(), Instant::now());
+    let (mut table, now) = (GuessTable::default(), Instant::now());
     for _ in 0..FREE as usize + WAITING {
         table.wrong(source(1), now);
     }
@@ -31,7 +31,7 @@ fn who_has_many_waiting_is_not_looked_at_until_one_is_answered() {
 
 #[test]
 fn a_wrong_token_now_and_then_is_never_kept_waiting() {
-    let (mut table, now) = (Table::default(), Instant::now());
+    let (mut table, now) = (GuessTable::default(), Instant::now());
     for minute in 0..100 {
         assert_eq!(table.wrong(source(1), now + Duration::from_secs(60 * minute)), Duration::ZERO);
     }
@@ -44,7 +44,7 @@ fn a_wrong_token_now_and_then_is_never_kept_waiting() {
 
 #[test]
 fn as_many_addresses_are_known_as_are_allowed_and_the_quietest_is_forgotten() {
-    let (mut table, now) = (Table::default(), Instant::now());
+    let (mut table, now) = (GuessTable::default(), Instant::now());
     for number in 0..u16::try_from(SOURCES).unwrap() + 100 {
         table.wrong(source(number), now + Duration::from_micros(u64::from(number)));
     }

@@ -1,9 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use super::{Arrival, Limits, Number, Phase, Room, Source, Table};
+use super::{Arrival, ByteBudget, ConnectionPhase, Number, PeerLimits, PeerTable, Source};
 
-const LIMITS: Limits = Limits {
+const LIMITS: PeerLimits = PeerLimits {
     connections: 4,
     strangers_of_address: 2,
     bytes: 100,
@@ -23,8 +23,8 @@ impl Clock {
     }
 }
 
-fn set() -> (Table, Clock) {
-    (Table::new(LIMITS), Clock(Instant::now()))
+fn set() -> (PeerTable, Clock) {
+    (PeerTable::new(LIMITS), Clock(Instant::now()))
 }
 
 fn admitted(arrival: Arrival) -> (Number, Option<Number>) {
@@ -55,7 +55,7 @@ fn a_known_peer_does_not_count_as_a_stranger_and_leaves_last() {
         assert_eq!(leaves, None);
     }
     assert_eq!(table.arrive(source(2), clock.at(10_000)), Arrival::Refused, "all of them are asking");
-    table.turn(2, Phase::Idle(clock.at(20)), clock.at(20));
+    table.turn(2, ConnectionPhase::Idle(clock.at(20)), clock.at(20));
     assert_eq!(admitted(table.arrive(source(2), clock.at(10_000))).1, Some(2), "who asks nothing can be spared");
 }
 
@@ -77,11 +77,11 @@ fn who_holds_most_for_longest_leaves_and_who_is_quick_stays() {
     table.hold(hoarder, 60, clock.at(0));
     let (quick, _) = admitted(table.arrive(source(2), clock.at(10_000)));
     table.hold(quick, 40, clock.at(10_000));
-    assert_eq!(table.room(quick, clock.at(10_001)), Room::After(hoarder));
-    assert_eq!(table.room(quick, clock.at(10_001)), Room::Later, "what it holds is not free yet");
+    assert_eq!(table.room(quick, clock.at(10_001)), ByteBudget::After(hoarder));
+    assert_eq!(table.room(quick, clock.at(10_001)), ByteBudget::Later, "what it holds is not free yet");
     table.gone(hoarder);
-    assert_eq!(table.room(quick, clock.at(10_001)), Room::Free);
-    assert_eq!(table.room(hoarder, clock.at(10_001)), Room::Leave, "it is gone");
+    assert_eq!(table.room(quick, clock.at(10_001)), ByteBudget::Free);
+    assert_eq!(table.room(hoarder, clock.at(10_001)), ByteBudget::Leave, "it is gone");
 }
 
 #[test]
@@ -89,27 +89,27 @@ fn what_is_being_answered_is_waited_for() {
     let (mut table, clock) = set();
     let (busy, _) = admitted(table.arrive(source(1), clock.at(0)));
     table.hold(busy, 100, clock.at(0));
-    table.turn(busy, Phase::Body, clock.at(0));
+    table.turn(busy, ConnectionPhase::Body, clock.at(0));
     table.read_whole(busy);
     let (other, _) = admitted(table.arrive(source(2), clock.at(1)));
-    assert_eq!(table.room(other, clock.at(2)), Room::Later);
-    table.turn(busy, Phase::Idle(clock.at(3)), clock.at(3));
-    assert_eq!(table.room(other, clock.at(4)), Room::Free);
+    assert_eq!(table.room(other, clock.at(2)), ByteBudget::Later);
+    table.turn(busy, ConnectionPhase::Idle(clock.at(3)), clock.at(3));
+    assert_eq!(table.room(other, clock.at(4)), ByteBudget::Free);
 }
 
 #[test]
 fn a_complete_message_counts_until_it_is_answered() {
     let (mut table, clock) = set();
     let (worker, _) = admitted(table.arrive(source(1), clock.at(0)));
-    table.turn(worker, Phase::Talking, clock.at(0));
+    table.turn(worker, ConnectionPhase::Talking, clock.at(0));
     table.hold(worker, 100, clock.at(0));
     let bytes = table.take(worker);
-    assert_eq!((bytes, table.room(worker, clock.at(1))), (100, Room::Later));
+    assert_eq!((bytes, table.room(worker, clock.at(1))), (100, ByteBudget::Later));
     table.gone(worker);
     let (next, _) = admitted(table.arrive(source(1), clock.at(2)));
-    assert_eq!(table.room(next, clock.at(2)), Room::Later, "also when who sent it is gone");
+    assert_eq!(table.room(next, clock.at(2)), ByteBudget::Later, "also when who sent it is gone");
     table.give_back(bytes);
-    assert_eq!(table.room(next, clock.at(2)), Room::Free);
+    assert_eq!(table.room(next, clock.at(2)), ByteBudget::Free);
 }
 
 #[test]
@@ -119,17 +119,17 @@ fn each_phase_has_its_time() {
     assert_eq!(table.deadline(peer), Some(clock.at(20_000)), "a head");
     table.hold(peer, 1, clock.at(19_000));
     assert_eq!(table.deadline(peer), Some(clock.at(20_000)), "a byte now and then wins nothing");
-    table.turn(peer, Phase::Answering, clock.at(19_500));
+    table.turn(peer, ConnectionPhase::Answering, clock.at(19_500));
     assert_eq!(table.deadline(peer), None);
     table.stall(peer, Some(clock.at(20_000)));
     assert_eq!(table.deadline(peer), Some(clock.at(40_000)), "a stranger that does not read");
     table.know(peer);
     assert_eq!(table.deadline(peer), None, "somebody known may");
-    table.turn(peer, Phase::Idle(clock.at(50_000)), clock.at(50_000));
+    table.turn(peer, ConnectionPhase::Idle(clock.at(50_000)), clock.at(50_000));
     assert_eq!(table.deadline(peer), Some(clock.at(170_000)));
     table.hold(peer, 1, clock.at(60_000));
     assert_eq!(table.deadline(peer), Some(clock.at(80_000)), "the next head has begun");
-    table.turn(peer, Phase::Listening, clock.at(61_000));
+    table.turn(peer, ConnectionPhase::Listening, clock.at(61_000));
     assert_eq!(table.deadline(peer), None);
 }
 

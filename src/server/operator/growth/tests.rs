@@ -1,18 +1,18 @@
 use proptest::prelude::*;
 
-use super::{Next, Told};
+use super::{GrowthStep, ToldLog};
 
 /// Where it goes on after a log was replaced, and whether something is missing before that.
 fn on(old: &str, new: &str, piece: usize) -> (u64, bool) {
-    let mut told = Told::default();
+    let mut told = ToldLog::default();
     old.as_bytes().chunks(piece).for_each(|piece| told.tell(piece));
     assert_eq!(told.bytes, old.len() as u64);
     let kept = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
     let kept = new.floor_char_boundary(kept);
     match told.replaced(kept as u64, new.len() as u64) {
-        Next::Same => (told.bytes, false),
-        Next::Shorter => (new.len() as u64, false),
-        Next::Seek(mut seek) => {
+        GrowthStep::Same => (told.bytes, false),
+        GrowthStep::Shorter => (new.len() as u64, false),
+        GrowthStep::Seek(mut seek) => {
             new.as_bytes()[kept..].chunks(piece).for_each(|piece| seek.look(piece));
             seek.found().map_or((kept as u64, true), |at| (at, false))
         }

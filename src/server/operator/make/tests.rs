@@ -2,13 +2,13 @@ use chrono_tz::Tz;
 
 use super::schedule;
 use crate::server::model::Schedule;
-use crate::wire::operator::NewJob;
+use crate::wire::operator::NewJobRequest;
 
 #[test]
 fn a_job_has_one_schedule_and_in_a_zone_that_exists() {
     let job = |every: Option<&str>, cron: Option<&str>, zone: Option<&str>| {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        let new = NewJob { every: text(every), cron: text(cron), zone: text(zone), ..NewJob::default() };
+        let new = NewJobRequest { every: text(every), cron: text(cron), zone: text(zone), ..NewJobRequest::default() };
         schedule(&new, Tz::UTC).map_err(|refusal| refusal.to_string())
     };
     assert_eq!(job(None, None, None), Ok(Schedule::None));

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn where_a_page_begins_is_read_as_it_was_written() {
     let after =
-        AfterRun { at: Instant::from_timestamp_micros(-1_700_000_000_123_456).unwrap(), run: RunId::new(7).unwrap() };
+        AfterRun { at: Timestamp::from_timestamp_micros(-1_700_000_000_123_456).unwrap(), run: RunId::new(7).unwrap() };
     assert_eq!(run(&of_run(after)).unwrap(), after);
     for name in ["", "backup", "a:b: c", "\u{e9}:\n"] {
         let after = AfterTitle { title: name.to_owned(), id: 12 };

@@ -4,7 +4,7 @@ use super::{run, state};
 use crate::run::{Attempt, RunId};
 use crate::server::model::{JobId, Run, RunExit};
 use crate::server::store::RunOverview;
-use crate::wire::operator::State;
+use crate::wire::operator::RunStateName;
 
 fn sample() -> Run {
     Run {
@@ -36,17 +36,17 @@ fn a_state_is_one_word() {
     let started = Run { start_dts: at, ..claimed.clone() };
     let over = |success, exit| Run { return_dts: at, return_success: Some(success), exit, ..started.clone() };
     for (run, expected) in [
-        (sample(), State::Scheduled),
-        (claimed.clone(), State::Claimed),
-        (started.clone(), State::Running),
-        (over(true, None), State::Succeeded),
-        (over(true, Some(RunExit::Code(0))), State::Succeeded),
-        (over(false, None), State::Failed),
-        (over(false, Some(RunExit::Code(3))), State::Failed),
-        (over(false, Some(RunExit::Signal(9))), State::Failed),
-        (over(false, Some(RunExit::TimedOut)), State::TimedOut),
-        (over(false, Some(RunExit::Killed)), State::Killed),
-        (over(false, Some(RunExit::Lost)), State::Lost),
+        (sample(), RunStateName::Scheduled),
+        (claimed.clone(), RunStateName::Claimed),
+        (started.clone(), RunStateName::Running),
+        (over(true, None), RunStateName::Succeeded),
+        (over(true, Some(RunExit::Code(0))), RunStateName::Succeeded),
+        (over(false, None), RunStateName::Failed),
+        (over(false, Some(RunExit::Code(3))), RunStateName::Failed),
+        (over(false, Some(RunExit::Signal(9))), RunStateName::Failed),
+        (over(false, Some(RunExit::TimedOut)), RunStateName::TimedOut),
+        (over(false, Some(RunExit::Killed)), RunStateName::Killed),
+        (over(false, Some(RunExit::Lost)), RunStateName::Lost),
     ] {
         assert_eq!(state(&run), expected, "{run:?}");
         assert_eq!(state(&run).is_over(), run.return_dts.is_some());

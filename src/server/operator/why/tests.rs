@@ -2,21 +2,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Present, now};
 use crate::run::lack::Lack;
-use crate::run::{ApiKey, Duty, RunId, Secret};
-use crate::server::duty::Report;
+use crate::run::{ApiKey, RunId, Secret, WorkerState};
 use crate::server::model::sample;
 use crate::server::model::{Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
-use crate::server::store::{Around, Frame, JobOverview, RunOverview};
+use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
+use crate::server::worker_state::Report;
 
 fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_764_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
 }
 
 fn job() -> JobOverview {
-    let frame = |title: &str| Frame { title: title.to_owned(), enabled: true };
+    let frame = |title: &str| JobFrame { title: title.to_owned(), enabled: true };
     JobOverview {
         job: Job { title: "backup".to_owned(), ..sample::job() },
-        around: Around { project: frame("example"), template: frame("shell"), pool: frame("web") },
+        around: JobSurroundings { project: frame("example"), template: frame("shell"), pool: frame("web") },
         next: None,
         last: None,
     }
@@ -88,8 +88,14 @@ fn everything_that_keeps_it_from_running_is_told() {
     no worker of its pool web has ever answered
     it has no schedule: it runs when somebody asks for it
     ");
-    let asleep =
-        Report { duty: Duty::Asleep, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() };
+    let asleep = Report {
+        duty: WorkerState::Asleep,
+        since: at(0),
+        seats_taken: 0,
+        outbox: 0,
+        restarts: false,
+        held: Vec::new(),
+    };
     let asleep = Worker { report: Some(asleep), ..worker(true, Some(at(0))) };
     insta::assert_snapshot!(said(&job(), &[], &[asleep, worker(false, None)], &[]), @r"
     every worker of its pool web sleeps, leaves or has left
@@ -100,9 +106,9 @@ fn everything_that_keeps_it_from_running_is_told() {
 #[test]
 fn what_keeps_a_worker_from_claiming_is_told() {
     let held = vec![Lack::Bytes("state_path".into(), 7)];
-    let low = Report { duty: Duty::Awake, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held };
+    let low = Report { duty: WorkerState::Awake, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held };
     let low = Worker { report: Some(low), ..worker(true, Some(at(0))) };
-    let asleep = Report { duty: Duty::Asleep, ..low.report.clone().unwrap() };
+    let asleep = Report { duty: WorkerState::Asleep, ..low.report.clone().unwrap() };
     let asleep = Worker { report: Some(asleep), ..low.clone() };
     insta::assert_snapshot!(said(&job(), &[], &[low, asleep], &[]), @r"
     worker web1 claims no runs: 7 bytes are free where state_path is

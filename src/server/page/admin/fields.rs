@@ -4,23 +4,23 @@ use minijinja::{Value, context};
 
 use crate::server::page::form::Filled;
 use crate::server::page::template::fill;
-use crate::server::store::Entry;
+use crate::server::store::CatalogueEntry;
 
 #[cfg(test)]
 mod tests;
 
 /// Fields that belong together.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct FieldGroup {
     /// What they are about.
     pub title: &'static str,
     /// They.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FormField>,
 }
 
 /// A field.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub struct FormField {
     /// Its name in the form.
     pub name: &'static str,
     /// Its name to people.
@@ -28,12 +28,12 @@ pub struct Field {
     /// What is to be known of it.
     pub hint: &'static str,
     /// How it is filled in.
-    pub input: Input,
+    pub input: FieldInput,
 }
 
 /// How a field is filled in.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum FieldInput {
     /// With a line.
     Line,
     /// With a number.
@@ -45,16 +45,16 @@ pub enum Input {
     /// With a tick or none.
     Tick,
     /// With one of these.
-    One(Vec<Choice>),
+    One(Vec<FieldChoice>),
     /// With some of these.
-    Some(Vec<Choice>),
+    Some(Vec<FieldChoice>),
     /// With one of those that the server finds, at this address, while it is typed.
     Found(&'static str),
 }
 
 /// What can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct FieldChoice {
     /// What the form says.
     pub value: String,
     /// What people read.
@@ -64,9 +64,9 @@ pub struct Choice {
 /// What is wrong: the name of the field, or nothing for the whole, and a sentence.
 pub type Mistakes = Vec<(&'static str, String)>;
 
-impl Field {
+impl FormField {
     /// A field without a hint.
-    pub fn new(name: &'static str, label: &'static str, input: Input) -> Self {
+    pub fn new(name: &'static str, label: &'static str, input: FieldInput) -> Self {
         Self { name, label, hint: "", input }
     }
 
@@ -76,15 +76,15 @@ impl Field {
     }
 }
 
-impl Choice {
+impl FieldChoice {
     /// A choice.
     pub fn new(value: impl ToString, label: impl Into<String>) -> Self {
         Self { value: value.to_string(), label: label.into() }
     }
 
     /// A choice each, with what it lies in before it.
-    pub fn of(entries: &[Entry]) -> Vec<Self> {
-        let label = |entry: &Entry| match entry.within.as_str() {
+    pub fn of(entries: &[CatalogueEntry]) -> Vec<Self> {
+        let label = |entry: &CatalogueEntry| match entry.within.as_str() {
             "" => entry.title.clone(),
             within => format!("{within} / {}", entry.title),
         };
@@ -93,7 +93,7 @@ impl Choice {
 }
 
 /// The fields with what was typed into them.
-pub fn shown(groups: &[Group], form: &Filled, mistakes: &Mistakes) -> Value {
+pub fn shown(groups: &[FieldGroup], form: &Filled, mistakes: &Mistakes) -> Value {
     let groups: Vec<Value> = groups
         .iter()
         .map(|group| {
@@ -104,25 +104,24 @@ pub fn shown(groups: &[Group], form: &Filled, mistakes: &Mistakes) -> Value {
     fill("admin_fields", context!(groups))
 }
 
-fn one(field: &Field, form: &Filled, mistakes: &Mistakes) -> Value {
+fn one(field: &FormField, form: &Filled, mistakes: &Mistakes) -> Value {
     let typed: Vec<&str> = form.all(field.name).collect();
-    let choices = |choices: &[Choice]| {
-        let choice =
-            |Choice { value, label }: &Choice| context!(value, label, chosen => typed.contains(&value.as_str()));
+    let choices = |choices: &[FieldChoice]| {
+        let choice = |FieldChoice { value, label }: &FieldChoice| context!(value, label, chosen => typed.contains(&value.as_str()));
         choices.iter().map(choice).collect::<Vec<_>>()
     };
     let (kind, choices) = match &field.input {
-        Input::Line => ("line", Vec::new()),
-        Input::Number => ("number", Vec::new()),
-        Input::Text => ("text", Vec::new()),
-        Input::Script => ("script", Vec::new()),
-        Input::Tick => ("tick", Vec::new()),
-        Input::One(all) => ("one", choices(all)),
-        Input::Some(all) => ("some", choices(all)),
-        Input::Found(_) => ("found", Vec::new()),
+        FieldInput::Line => ("line", Vec::new()),
+        FieldInput::Number => ("number", Vec::new()),
+        FieldInput::Text => ("text", Vec::new()),
+        FieldInput::Script => ("script", Vec::new()),
+        FieldInput::Tick => ("tick", Vec::new()),
+        FieldInput::One(all) => ("one", choices(all)),
+        FieldInput::Some(all) => ("some", choices(all)),
+        FieldInput::Found(_) => ("found", Vec::new()),
     };
     let found_at = match field.input {
-        Input::Found(address) => Some(address),
+        FieldInput::Found(address) => Some(address),
         _ => None,
     };
     let wrong = mistakes.iter().find(|(name, _)| *name == field.name).map(|(_, what)| what.as_str());
@@ -133,7 +132,7 @@ fn one(field: &Field, form: &Filled, mistakes: &Mistakes) -> Value {
 }
 
 /// What is wrong, each with the name of its field to people.
-pub fn told(groups: &[Group], mistakes: &Mistakes) -> Vec<Value> {
+pub fn told(groups: &[FieldGroup], mistakes: &Mistakes) -> Vec<Value> {
     let label = |name: &str| {
         let mut fields = groups.iter().flat_map(|group| &group.fields);
         fields.find(|field| field.name == name).map(|field| field.label)

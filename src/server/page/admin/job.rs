@@ -2,8 +2,8 @@
 
 use chrono_tz::Tz;
 
-use super::fields::{Choice, Field, Group, Input, Mistakes};
-use super::meanwhile::Seen;
+use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
+use super::meanwhile::SeenFields;
 use super::project::ADDRESSES;
 use super::reading::Reading;
 use crate::server::model::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Schedule, TemplateId};
@@ -11,7 +11,7 @@ use crate::server::page::form::Filled;
 use crate::server::page::job::view::concurrency;
 use crate::server::rules;
 use crate::server::schedule::in_words;
-use crate::server::store::{Entry, NewJob};
+use crate::server::store::{CatalogueEntry, NewJob};
 use crate::wire::reference::{self, Reference};
 
 #[cfg(test)]
@@ -22,70 +22,77 @@ const SCRIPT: &str = "#!/bin/sh\n";
 
 /// What a job can be chosen to belong to.
 #[derive(Clone, Debug, Default)]
-pub struct Around {
+pub struct JobChoices {
     /// The templates.
-    pub templates: Vec<Entry>,
+    pub templates: Vec<CatalogueEntry>,
     /// The pools.
-    pub pools: Vec<Entry>,
+    pub pools: Vec<CatalogueEntry>,
 }
 
 /// The fields.
-pub fn fields(around: &Around) -> Vec<Group> {
+pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
     let schedules = [("none", "not by itself"), ("interval", "every so often"), ("cron", "by a cron expression")];
-    let schedules = schedules.map(|(value, label)| Choice::new(value, label)).to_vec();
+    let schedules = schedules.map(|(value, label)| FieldChoice::new(value, label)).to_vec();
     let meets = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace];
-    let meets = meets.map(|one| Choice::new(one.name(), concurrency(one))).to_vec();
+    let meets = meets.map(|one| FieldChoice::new(one.name(), concurrency(one))).to_vec();
     let lost = [(OnLost::Retry, "runs again"), (OnLost::Fail, "fails")];
-    let lost = lost.map(|(one, label)| Choice::new(one.name(), label)).to_vec();
+    let lost = lost.map(|(one, label)| FieldChoice::new(one.name(), label)).to_vec();
     vec![
-        Group {
+        FieldGroup {
             title: "Job",
             fields: vec![
-                Field::new("title", "Title", Input::Line),
-                Field::new("template", "Template", Input::One(Choice::of(&around.templates))),
-                Field::new("pool", "Pool", Input::One(Choice::of(&around.pools))),
-                Field::new("run_on_all_workers", "It runs on every worker of the pool", Input::Tick),
-                Field::new("script", "Script", Input::Script)
+                FormField::new("title", "Title", FieldInput::Line),
+                FormField::new("template", "Template", FieldInput::One(FieldChoice::of(&around.templates))),
+                FormField::new("pool", "Pool", FieldInput::One(FieldChoice::of(&around.pools))),
+                FormField::new("run_on_all_workers", "It runs on every worker of the pool", FieldInput::Tick),
+                FormField::new("script", "Script", FieldInput::Script)
                     .hint("It is put into the template. What is executed begins with #! and an interpreter."),
-                Field::new("description", "Description", Input::Text),
+                FormField::new("description", "Description", FieldInput::Text),
             ],
         },
-        Group {
+        FieldGroup {
             title: "When it runs",
             fields: vec![
-                Field::new("schedule", "It runs", Input::One(schedules)),
-                Field::new("every", "Every so often", Input::Line).hint("Like 15 minutes, 1 hour, 2 days, 1 month."),
-                Field::new("cron", "Cron expression", Input::Line).hint(
+                FormField::new("schedule", "It runs", FieldInput::One(schedules)),
+                FormField::new("every", "Every so often", FieldInput::Line)
+                    .hint("Like 15 minutes, 1 hour, 2 days, 1 month."),
+                FormField::new("cron", "Cron expression", FieldInput::Line).hint(
                     "Five fields: minute, hour, day, month, day of the week; six with seconds first. If both fields of \
                          days are given, either will do, unless one begins with *: then both must be right.",
                 ),
-                Field::new("zone", "Time zone of the cron expression", Input::Line).hint("Like Europe/Amsterdam."),
-                Field::new("excludes", "Not at these times of the day", Input::Text)
+                FormField::new("zone", "Time zone of the cron expression", FieldInput::Line)
+                    .hint("Like Europe/Amsterdam."),
+                FormField::new("excludes", "Not at these times of the day", FieldInput::Text)
                     .hint("One stretch a line, in the server's zone, with a reason: 22:00 - 06:00 the backup runs."),
-                Field::new("parent", "It runs after", Input::Found("/parts/titles"))
+                FormField::new("parent", "It runs after", FieldInput::Found("/parts/titles"))
                     .hint("The title of another job, or its number, like #12. Empty: no other."),
-                Field::new("schedule_children_on_error", "Jobs that run after it run even if it fails", Input::Tick),
-                Field::new("enabled", "It runs when it is due", Input::Tick),
-                Field::new("disabled_reason", "If not, why", Input::Line),
+                FormField::new(
+                    "schedule_children_on_error",
+                    "Jobs that run after it run even if it fails",
+                    FieldInput::Tick,
+                ),
+                FormField::new("enabled", "It runs when it is due", FieldInput::Tick),
+                FormField::new("disabled_reason", "If not, why", FieldInput::Line),
             ],
         },
-        Group {
+        FieldGroup {
             title: "What becomes of its runs",
             fields: vec![
-                Field::new("run_timeout", "A run may take, in seconds", Input::Number)
+                FormField::new("run_timeout", "A run may take, in seconds", FieldInput::Number)
                     .hint("Empty: as long as it takes."),
-                Field::new("concurrency", "While a run is active, the next", Input::One(meets)),
-                Field::new("retry_times", "A failed run is tried again, times", Input::Number).hint("Empty: never."),
-                Field::new("retry_backoff", "Seconds until the first retry", Input::Number)
+                FormField::new("concurrency", "While a run is active, the next", FieldInput::One(meets)),
+                FormField::new("retry_times", "A failed run is tried again, times", FieldInput::Number)
+                    .hint("Empty: never."),
+                FormField::new("retry_backoff", "Seconds until the first retry", FieldInput::Number)
                     .hint("Twice as long before each one after it, up to a day."),
-                Field::new("on_lost", "A run whose worker is lost", Input::One(lost)),
-                Field::new(
+                FormField::new("on_lost", "A run whose worker is lost", FieldInput::One(lost)),
+                FormField::new(
                     "disable_enqueue_after_fails",
                     "It is disabled after failing more often in a row than",
-                    Input::Number,
+                    FieldInput::Number,
                 )
                 .hint("Empty: never."),
-                Field::new("notification_addresses", "Told of failures", Input::Text).hint(ADDRESSES),
+                FormField::new("notification_addresses", "Told of failures", FieldInput::Text).hint(ADDRESSES),
             ],
         },
     ]
@@ -164,11 +171,11 @@ fn unused(reading: &mut Reading<'_>) {
         ("zone", kind != "cron", of_cron),
         ("disabled_reason", form.ticked("enabled"), "the job is enabled: it has no reason not to run"),
     ];
-    let seen = Seen::read(form);
+    let seen = SeenFields::read(form);
     for (name, is_dropped, what) in dropped {
         // What stood there when the form was opened is what the other field has just switched off. The zone always does.
         let is_typed =
-            form.text(name).is_some() && seen.differs(form, name) && (name != "zone" || seen != Seen::default());
+            form.text(name).is_some() && seen.differs(form, name) && (name != "zone" || seen != SeenFields::default());
         if is_dropped && is_typed {
             reading.wrong(name, what);
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha1::{Digest, Sha1};
 
-use super::fields::{Field, Group, Input};
+use super::fields::{FieldGroup, FieldInput, FormField};
 use crate::server::page::form::Filled;
 
 #[cfg(test)]
@@ -23,11 +23,11 @@ const DIGITS: usize = 12;
 
 /// What stood in the fields of a form when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen(BTreeMap<String, String>);
+pub struct SeenFields(BTreeMap<String, String>);
 
-impl Seen {
+impl SeenFields {
     /// What stands in these fields.
-    pub fn of(groups: &[Group], form: &Filled) -> Self {
+    pub fn of(groups: &[FieldGroup], form: &Filled) -> Self {
         Self(fields(groups).map(|field| (field.name.to_owned(), digest(form, field.name))).collect())
     }
 
@@ -63,8 +63,8 @@ pub struct Meanwhile {
 }
 
 /// A form of an old version with what others changed, and which fields these are.
-pub fn merge(groups: &[Group], typed: &Filled, stored: &Filled) -> (Filled, Vec<Meanwhile>) {
-    let seen = Seen::read(typed);
+pub fn merge(groups: &[FieldGroup], typed: &Filled, stored: &Filled) -> (Filled, Vec<Meanwhile>) {
+    let seen = SeenFields::read(typed);
     let (mut changed, mut theirs) = (Vec::new(), BTreeSet::new());
     for field in fields(groups) {
         let is_theirs = seen.differs(stored, field.name) && digest(stored, field.name) != digest(typed, field.name);
@@ -83,21 +83,21 @@ pub fn merge(groups: &[Group], typed: &Filled, stored: &Filled) -> (Filled, Vec<
     (Filled::of(pairs.collect()), changed)
 }
 
-fn fields(groups: &[Group]) -> impl Iterator<Item = &Field> {
+fn fields(groups: &[FieldGroup]) -> impl Iterator<Item = &FormField> {
     groups.iter().flat_map(|group| &group.fields)
 }
 
 /// What stands in a field, as people read it.
-fn shown(field: &Field, form: &Filled) -> String {
+fn shown(field: &FormField, form: &Filled) -> String {
     let label = |value: &str| match &field.input {
-        Input::One(choices) | Input::Some(choices) => {
+        FieldInput::One(choices) | FieldInput::Some(choices) => {
             choices.iter().find(|choice| choice.value == value).map_or(value, |choice| choice.label.as_str()).to_owned()
         }
         _ => value.to_owned(),
     };
     match field.input {
-        Input::Tick if form.ticked(field.name) => "ticked".to_owned(),
-        Input::Tick => "not ticked".to_owned(),
+        FieldInput::Tick if form.ticked(field.name) => "ticked".to_owned(),
+        FieldInput::Tick => "not ticked".to_owned(),
         _ => form.all(field.name).map(label).collect::<Vec<_>>().join(", "),
     }
 }

@@ -3,6 +3,7 @@
 //! A form is read into values by the rules that the operator's API keeps, too; whatever is wrong is told beside its
 //! field, and nothing that was typed is lost.
 
+mod entity;
 mod fields;
 mod job;
 mod meanwhile;
@@ -11,7 +12,6 @@ mod reading;
 mod removal;
 mod save;
 mod template;
-mod thing;
 mod worker;
 
 use std::sync::Arc;
@@ -25,19 +25,19 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 use url::Url;
 
-use super::answer::Refusal;
+use super::answer::PageRefusal;
 use super::form::Filled;
 use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::shown::turns;
 use super::template::fill;
 use super::visit::{Actor, Visit};
-use crate::server::enrol;
 use crate::server::model::JobId;
-use crate::server::office::Office;
-use crate::server::store::{Entry, Removal, Thing, Version};
-use fields::{Group, Mistakes};
-use meanwhile::{Meanwhile, SEEN, Seen, VERSION};
+use crate::server::state::AppState;
+use crate::server::store::{CatalogueEntry, Entity, EntityVersion, Removal};
+use crate::server::worker_file;
+use fields::{FieldGroup, Mistakes};
+use meanwhile::{Meanwhile, SEEN, SeenFields, VERSION};
 use save::{Saved, Unsaved};
 
 /// How many of a kind there are to choose from in a form at most.
@@ -52,7 +52,7 @@ const OFFERED: u32 = 20;
 /// Which of a kind.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wanted {
+pub(super) struct AdminFilter {
     /// With this in their titles.
     text: String,
     /// How many lists are passed over.
@@ -73,70 +73,70 @@ pub(super) async fn entrance() -> Redirect {
 
 /// All of a kind.
 pub(super) async fn list(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<AdminFilter>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(&kind)?;
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(&kind)?;
     let text = wanted.text.trim();
     let past = u64::from(wanted.page) * u64::from(PAGE);
-    let (entries, total) = office.store.catalogue_page(thing, text, past, PAGE).await?;
+    let (entries, total) = app.store.catalogue_page(thing, text, past, PAGE).await?;
     let turns = turns(&format!("/admin/{kind}"), &[("text", text)], wanted.page, PAGE, total);
-    let entry = |entry: &Entry| {
+    let entry = |entry: &CatalogueEntry| {
         context! {
             id => entry.id, title => &entry.title, enabled => entry.enabled, within => &entry.within,
             holds => entry.holds,
         }
     };
-    let tab = |one: &Thing| context!(path => thing::path(*one), title => thing::title(*one), here => *one == thing);
-    let (within, holds) = thing::columns(thing);
+    let tab = |one: &Entity| context!(path => entity::path(*one), title => entity::title(*one), here => *one == thing);
+    let (within, holds) = entity::columns(thing);
     let body = fill(
         "admin_list",
         context! {
-            kind, noun => thing::noun(thing), title => thing::title(thing), within, holds, text, turns,
-            tabs => thing::ALL.iter().map(tab).collect::<Vec<_>>(),
+            kind, noun => entity::noun(thing), title => entity::title(thing), within, holds, text, turns,
+            tabs => entity::ALL.iter().map(tab).collect::<Vec<_>>(),
             entries => entries.iter().map(entry).collect::<Vec<_>>(),
         },
     );
-    Ok(visit.show(head(thing::title(thing)), &body))
+    Ok(visit.show(head(entity::title(thing)), &body))
 }
 
 /// A form for a new one, or for a copy.
 pub(super) async fn fresh(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
     Query(Copied { copy }): Query<Copied>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(&kind)?;
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(&kind)?;
     let form = match copy {
-        Some(id) => save::copied(save::typed(&office, thing, id).await?),
-        None => save::blank(&office, thing),
+        Some(id) => save::copied(save::typed(&app, thing, id).await?),
+        None => save::blank(&app, thing),
     };
-    let groups = save::fields(&office, thing, None).await?;
+    let groups = save::fields(&app, thing, None).await?;
     let form = marked(form, &groups, None);
     Ok(visit.show(head("New"), &shown(&visit, thing, None, &Sheet::plain(&groups, &form))))
 }
 
 /// A form for one that is there.
 pub(super) async fn edit(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(&kind)?;
-    let (groups, form) = stored(&office, thing, id).await?;
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(&kind)?;
+    let (groups, form) = stored(&app, thing, id).await?;
     Ok(visit.show(head("Edit"), &shown(&visit, thing, Some(id), &Sheet::plain(&groups, &form))))
 }
 
 /// Titles of jobs like the one that is being typed, to choose from.
 pub(super) async fn titles(
-    State(office): State<Arc<Office>>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Refusal> {
-    let (found, _) = office.store.catalogue_page(Thing::Job, &wanted.text, 0, OFFERED).await?;
-    let title = |entry: &Entry| {
+    State(app): State<Arc<AppState>>,
+    Query(wanted): Query<AdminFilter>,
+) -> Result<Response, PageRefusal> {
+    let (found, _) = app.store.catalogue_page(Entity::Job, &wanted.text, 0, OFFERED).await?;
+    let title = |entry: &CatalogueEntry| {
         let value = JobId::new(entry.id).map(|id| job::choice(id, &entry.title));
         context!(value, within => &entry.within)
     };
@@ -146,68 +146,68 @@ pub(super) async fn titles(
 
 /// A new one.
 pub(super) async fn make(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
     headers: HeaderMap,
     visit: Visit,
     actor: Actor,
     form: Filled,
-) -> Result<Response, Refusal> {
-    write(&office, &kind, None, &headers, &visit, &actor, &form).await
+) -> Result<Response, PageRefusal> {
+    write(&app, &kind, None, &headers, &visit, &actor, &form).await
 }
 
 /// One that is there, written anew.
 pub(super) async fn change(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     headers: HeaderMap,
     visit: Visit,
     actor: Actor,
     form: Filled,
-) -> Result<Response, Refusal> {
-    write(&office, &kind, Some(id), &headers, &visit, &actor, &form).await
+) -> Result<Response, PageRefusal> {
+    write(&app, &kind, Some(id), &headers, &visit, &actor, &form).await
 }
 
 async fn write(
-    office: &Office,
+    app: &AppState,
     kind: &str,
     id: Option<i64>,
     headers: &HeaderMap,
     visit: &Visit,
     Actor(session): &Actor,
     form: &Filled,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(kind)?;
-    let Saved { id: saved, title, secret } = match save::save(office, thing, id, form).await? {
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(kind)?;
+    let Saved { id: saved, title, secret } = match save::save(app, thing, id, form).await? {
         Ok(saved) => saved,
         Err(unsaved) => {
-            let body = again(office, visit, thing, id, form, unsaved).await?;
+            let body = again(app, visit, thing, id, form, unsaved).await?;
             let page = visit.show(head("Not saved"), &body);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
     if let Some(made) = secret {
-        let ini = enrol::ini(&made, &server_url(headers, office));
+        let ini = worker_file::ini(&made, &server_url(headers, app));
         let body = fill("admin_made", context!(ini, id => saved, title, again => id.is_some()));
         return Ok(visit.show(head("The worker's file"), &body));
     }
     let done = if id.is_some() { "changed" } else { "made" };
-    let said = format!("{} {title} was {done}.", thing::capital(thing));
-    Ok(Notice::done(said).at(office, session, &thing::home(thing, saved)))
+    let said = format!("{} {title} was {done}.", entity::capital(thing));
+    Ok(Notice::done(said).at(app, session, &entity::home(thing, saved)))
 }
 
 /// The form again that was not saved, with why.
 async fn again(
-    office: &Office,
+    app: &AppState,
     visit: &Visit,
-    thing: Thing,
+    thing: Entity,
     id: Option<i64>,
     form: &Filled,
     unsaved: Unsaved,
-) -> Result<Value, Refusal> {
+) -> Result<Value, PageRefusal> {
     match (unsaved, id) {
         (Unsaved::Changed, Some(id)) => {
-            let (groups, now) = stored(office, thing, id).await?;
+            let (groups, now) = stored(app, thing, id).await?;
             let (merged, meanwhile) = meanwhile::merge(&groups, form, &now);
             // From here on, what is there now counts as seen.
             let marks = now.pairs().filter(|(name, _)| [VERSION, SEEN].contains(name));
@@ -215,27 +215,27 @@ async fn again(
             let sheet = Sheet { meanwhile, was_changed: true, ..Sheet::plain(&groups, &form) };
             Ok(shown(visit, thing, Some(id), &sheet))
         }
-        (Unsaved::Changed, None) => Err(Refusal::Malformed("What is new cannot have been changed.".to_owned())),
+        (Unsaved::Changed, None) => Err(PageRefusal::Malformed("What is new cannot have been changed.".to_owned())),
         (Unsaved::Mistakes(mistakes), id) => {
-            let groups = save::fields(office, thing, id).await?;
+            let groups = save::fields(app, thing, id).await?;
             Ok(shown(visit, thing, id, &Sheet { mistakes, ..Sheet::plain(&groups, form) }))
         }
     }
 }
 
 /// The fields of one that is there, and its form with the marks of what is there.
-async fn stored(office: &Office, thing: Thing, id: i64) -> Result<(Vec<Group>, Filled), Refusal> {
+async fn stored(app: &AppState, thing: Entity, id: i64) -> Result<(Vec<FieldGroup>, Filled), PageRefusal> {
     // The version first: what is changed between the two is refused, and not taken for seen.
-    let version = office.store.version(thing, id).await?;
-    let groups = save::fields(office, thing, Some(id)).await?;
-    let form = save::typed(office, thing, id).await?;
+    let version = app.store.version(thing, id).await?;
+    let groups = save::fields(app, thing, Some(id)).await?;
+    let form = save::typed(app, thing, id).await?;
     let form = marked(form, &groups, version);
     Ok((groups, form))
 }
 
 /// A form with the marks of what stands in it.
-fn marked(form: Filled, groups: &[Group], version: Option<Version>) -> Filled {
-    let seen = Seen::of(groups, &form).text();
+fn marked(form: Filled, groups: &[FieldGroup], version: Option<EntityVersion>) -> Filled {
+    let seen = SeenFields::of(groups, &form).text();
     let form = form.with(SEEN, seen);
     match version {
         Some(version) => form.with(VERSION, version.text().to_owned()),
@@ -245,26 +245,26 @@ fn marked(form: Filled, groups: &[Group], version: Option<Version>) -> Filled {
 
 /// Asks whether one is to be deleted.
 pub(super) async fn doubt(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
-) -> Result<Response, Refusal> {
-    doubted(&office, &visit, &kind, id, None).await
+) -> Result<Response, PageRefusal> {
+    doubted(&app, &visit, &kind, id, None).await
 }
 
 async fn doubted(
-    office: &Office,
+    app: &AppState,
     visit: &Visit,
     kind: &str,
     id: i64,
     wrong: Option<String>,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(kind)?;
-    let weight = office.store.weight(thing, id).await?.ok_or_else(|| thing::unknown(thing, id))?;
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(kind)?;
+    let weight = app.store.deletion_impact(thing, id).await?.ok_or_else(|| entity::unknown(thing, id))?;
     let body = fill(
         "admin_delete",
         context! {
-            kind, id, noun => thing::noun(thing), title => &weight.title, lines => removal::told(&weight),
+            kind, id, noun => entity::noun(thing), title => &weight.title, lines => removal::told(&weight),
             can => weight.active == 0, by_name => removal::is_large(&weight), wrong, form_token => &visit.form_token,
         },
     );
@@ -273,36 +273,36 @@ async fn doubted(
 
 /// Deletes one.
 pub(super) async fn delete(
-    State(office): State<Arc<Office>>,
+    State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
     Actor(session): Actor,
     form: Filled,
-) -> Result<Response, Refusal> {
-    let thing = thing::named(&kind)?;
-    let weight = office.store.weight(thing, id).await?.ok_or_else(|| thing::unknown(thing, id))?;
+) -> Result<Response, PageRefusal> {
+    let thing = entity::named(&kind)?;
+    let weight = app.store.deletion_impact(thing, id).await?.ok_or_else(|| entity::unknown(thing, id))?;
     if removal::is_large(&weight) && form.text("name") != Some(weight.title.trim()) {
         let wrong = format!("Nothing is deleted: type the title, {}.", weight.title);
-        let page = doubted(&office, &visit, &kind, id, Some(wrong)).await?;
+        let page = doubted(&app, &visit, &kind, id, Some(wrong)).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let (notice, path) = match office.store.remove(thing, id, Utc::now()).await? {
+    let (notice, path) = match app.store.remove(thing, id, Utc::now()).await? {
         Removal::Gone(weight) => {
-            let said = format!("{} {} was deleted.", thing::capital(thing), weight.title);
+            let said = format!("{} {} was deleted.", entity::capital(thing), weight.title);
             (Notice::done(said), format!("/admin/{kind}"))
         }
         Removal::Busy(weight) => {
             (Notice::refused(removal::told(&weight).join(" ")), format!("/admin/{kind}/{id}/delete"))
         }
-        Removal::Unknown => return Err(thing::unknown(thing, id)),
+        Removal::Unknown => return Err(entity::unknown(thing, id)),
     };
-    Ok(notice.at(&office, &session, &path))
+    Ok(notice.at(&app, &session, &path))
 }
 
 /// Where the server is, as who asks sees it: forms say where they come from.
-fn server_url(headers: &HeaderMap, office: &Office) -> Url {
+fn server_url(headers: &HeaderMap, app: &AppState) -> Url {
     let said = headers.get(ORIGIN).and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
-    said.unwrap_or_else(|| enrol::plain_url(office.settings.http))
+    said.unwrap_or_else(|| worker_file::plain_url(app.settings.http))
 }
 
 fn head(title: &str) -> Head<'_> {
@@ -312,7 +312,7 @@ fn head(title: &str) -> Head<'_> {
 /// A form as it is shown.
 #[derive(Debug)]
 struct Sheet<'a> {
-    groups: &'a [Group],
+    groups: &'a [FieldGroup],
     form: &'a Filled,
     /// What is wrong with what was typed.
     mistakes: Mistakes,
@@ -322,20 +322,20 @@ struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    fn plain(groups: &'a [Group], form: &'a Filled) -> Self {
+    fn plain(groups: &'a [FieldGroup], form: &'a Filled) -> Self {
         Self { groups, form, mistakes: Vec::new(), was_changed: false, meanwhile: Vec::new() }
     }
 }
 
-fn shown(visit: &Visit, thing: Thing, id: Option<i64>, sheet: &Sheet<'_>) -> Value {
+fn shown(visit: &Visit, thing: Entity, id: Option<i64>, sheet: &Sheet<'_>) -> Value {
     let Sheet { groups, form, mistakes, was_changed, meanwhile } = sheet;
-    let noun = thing::noun(thing);
+    let noun = entity::noun(thing);
     let title = match (id, form.text("title")) {
         (Some(_), Some(title)) => title.to_owned(),
-        (Some(id), None) => format!("{} {id}", thing::capital(thing)),
+        (Some(id), None) => format!("{} {id}", entity::capital(thing)),
         (None, _) => format!("New {noun}"),
     };
-    let kind = thing::path(thing);
+    let kind = entity::path(thing);
     let action = id.map_or_else(|| format!("/admin/{kind}/new"), |id| format!("/admin/{kind}/{id}"));
     let meanwhile = meanwhile.iter().map(|one| {
         let is_long = one.now.len() > SHORT || one.now.contains('\n');
@@ -346,7 +346,7 @@ fn shown(visit: &Visit, thing: Thing, id: Option<i64>, sheet: &Sheet<'_>) -> Val
         context! {
             version => form.text(VERSION), seen => form.text(SEEN),
             was_changed, meanwhile => meanwhile.collect::<Vec<_>>(),
-            title, kind, id, action, view => id.and_then(|id| thing::view(thing, id)),
+            title, kind, id, action, view => id.and_then(|id| entity::view(thing, id)),
             back => format!("/admin/{kind}"), back_to => format!("All {kind}"), form_token => &visit.form_token,
             mistakes => fields::told(groups, mistakes), fields => fields::shown(groups, form, mistakes),
         },

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::fields::Mistakes;
 use crate::server::page::form::Filled;
 use crate::server::rules;
-use crate::server::store::Sheet;
+use crate::server::store::EntityForm;
 
 #[cfg(test)]
 mod tests;
@@ -56,12 +56,12 @@ impl<'a> Reading<'a> {
     }
 
     /// What is written of projects, templates, pools and workers alike.
-    pub fn sheet(&mut self) -> Option<Sheet> {
+    pub fn sheet(&mut self) -> Option<EntityForm> {
         let title = self.take("title", rules::title(self.form.text("title").unwrap_or_default()));
         let description = self.description();
         let addresses =
             self.take("notification_addresses", rules::addresses(&self.form.script("notification_addresses")));
-        Some(Sheet {
+        Some(EntityForm {
             title: title?.to_owned(),
             description: description?,
             enabled: self.form.ticked("enabled"),
@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
 }
 
 /// What is written of projects, templates, pools and workers alike, as a form.
-pub fn typed(sheet: &Sheet) -> Vec<(String, String)> {
+pub fn typed(sheet: &EntityForm) -> Vec<(String, String)> {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut typed = vec![
         pair("title", &sheet.title),

@@ -1,6 +1,6 @@
 //! What is told before something is deleted. Pure.
 
-use crate::server::store::Weight;
+use crate::server::store::DeletionImpact;
 
 #[cfg(test)]
 mod tests;
@@ -10,13 +10,13 @@ const MANY: u32 = 10;
 const MANY_RUNS: u32 = 100;
 
 /// Whether so much goes that its name is asked for.
-pub fn is_large(weight: &Weight) -> bool {
+pub fn is_large(weight: &DeletionImpact) -> bool {
     weight.templates + weight.jobs >= MANY || weight.runs >= MANY_RUNS
 }
 
 /// What goes with it, and what stays and misses it, in sentences.
-pub fn told(weight: &Weight) -> Vec<String> {
-    let Weight { templates, jobs, runs, orphans, active, .. } = weight;
+pub fn told(weight: &DeletionImpact) -> Vec<String> {
+    let DeletionImpact { templates, jobs, runs, orphans, active, .. } = weight;
     if *active > 0 {
         let runs = count(*active, "run");
         return vec![format!("Not now: {runs} of it {} under way. Kill what is not to finish, or wait.", are(*active))];

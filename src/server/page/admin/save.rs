@@ -1,16 +1,16 @@
 //! Things as forms and forms as things: what the store has to do with it.
 
-use super::fields::{Group, Mistakes};
+use super::entity::unknown;
+use super::fields::{FieldGroup, Mistakes};
 use super::meanwhile::VERSION;
 use super::reading::typed as typed_sheet;
-use super::thing::unknown;
 use super::{LISTED, job, project, template, worker};
 use crate::server::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
-use crate::server::office::Office;
-use crate::server::page::answer::Refusal;
+use crate::server::page::answer::PageRefusal;
 use crate::server::page::form::Filled;
+use crate::server::state::AppState;
 use crate::server::store::lists::only;
-use crate::server::store::{Sheet, Store, StoreError, Thing, Version};
+use crate::server::store::{Entity, EntityForm, EntityVersion, Store, StoreError};
 use crate::server::{rules, token};
 use crate::wire::operator::MadeWorker;
 
@@ -29,27 +29,27 @@ pub struct Saved {
 }
 
 /// The fields, with what there is to choose from.
-pub async fn fields(office: &Office, thing: Thing, id: Option<i64>) -> Result<Vec<Group>, Refusal> {
-    let all = async |thing| office.store.catalogue(thing, LISTED).await;
+pub async fn fields(app: &AppState, thing: Entity, id: Option<i64>) -> Result<Vec<FieldGroup>, PageRefusal> {
+    let all = async |thing| app.store.catalogue(thing, LISTED).await;
     Ok(match thing {
-        Thing::Project => project::of_project(&all(Thing::Pool).await?),
-        Thing::Pool => project::of_pool(&all(Thing::Worker).await?),
-        Thing::Template => template::fields(&all(Thing::Project).await?),
-        Thing::Worker => worker::fields(&all(Thing::Pool).await?, id.is_none()),
-        Thing::Job => {
-            let (templates, pools) = (all(Thing::Template).await?, all(Thing::Pool).await?);
-            job::fields(&job::Around { templates, pools })
+        Entity::Project => project::of_project(&all(Entity::Pool).await?),
+        Entity::Pool => project::of_pool(&all(Entity::Worker).await?),
+        Entity::Template => template::fields(&all(Entity::Project).await?),
+        Entity::Worker => worker::fields(&all(Entity::Pool).await?, id.is_none()),
+        Entity::Job => {
+            let (templates, pools) = (all(Entity::Template).await?, all(Entity::Pool).await?);
+            job::fields(&job::JobChoices { templates, pools })
         }
     })
 }
 
 /// The form of one that is not there yet.
-pub fn blank(office: &Office, thing: Thing) -> Filled {
+pub fn blank(app: &AppState, thing: Entity) -> Filled {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     match thing {
-        Thing::Job => job::blank(office.settings.time_zone),
-        Thing::Template => Filled::of(vec![pair("enabled", "yes"), pair("body", template::BODY)]),
-        Thing::Project | Thing::Pool | Thing::Worker => Filled::of(vec![pair("enabled", "yes")]),
+        Entity::Job => job::blank(app.settings.time_zone),
+        Entity::Template => Filled::of(vec![pair("enabled", "yes"), pair("body", template::BODY)]),
+        Entity::Project | Entity::Pool | Entity::Worker => Filled::of(vec![pair("enabled", "yes")]),
     }
 }
 
@@ -63,15 +63,15 @@ pub fn copied(form: Filled) -> Filled {
 }
 
 /// The form of one that is there.
-pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Refusal> {
-    let store = &office.store;
+pub async fn typed(app: &AppState, thing: Entity, id: i64) -> Result<Filled, PageRefusal> {
+    let store = &app.store;
     let gone = || unknown(thing, id);
     let several =
         |name: &str, ids: Vec<i64>| ids.into_iter().map(|id| (name.to_owned(), id.to_string())).collect::<Vec<_>>();
     let pairs = match thing {
-        Thing::Project => {
+        Entity::Project => {
             let (project, links) = store.projects(&only(id)).await?.things.pop().ok_or_else(gone)?;
-            let mut pairs = typed_sheet(&Sheet {
+            let mut pairs = typed_sheet(&EntityForm {
                 title: project.title,
                 description: project.description,
                 enabled: project.enqueue_is_enabled,
@@ -80,9 +80,9 @@ pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Ref
             pairs.extend(several("pools", links.pools.into_iter().map(PoolId::get).collect()));
             pairs
         }
-        Thing::Pool => {
+        Entity::Pool => {
             let (pool, workers) = store.pools(&only(id)).await?.things.pop().ok_or_else(gone)?;
-            let mut pairs = typed_sheet(&Sheet {
+            let mut pairs = typed_sheet(&EntityForm {
                 title: pool.title,
                 description: pool.description,
                 enabled: pool.enqueue_is_enabled,
@@ -91,9 +91,9 @@ pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Ref
             pairs.extend(several("workers", workers.into_iter().map(WorkerId::get).collect()));
             pairs
         }
-        Thing::Template => {
+        Entity::Template => {
             let template = store.templates(&only(id)).await?.things.pop().ok_or_else(gone)?;
-            let mut pairs = typed_sheet(&Sheet {
+            let mut pairs = typed_sheet(&EntityForm {
                 title: template.title,
                 description: template.description,
                 enabled: template.enqueue_is_enabled,
@@ -103,9 +103,9 @@ pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Ref
             pairs.push(("body".to_owned(), template.body));
             pairs
         }
-        Thing::Worker => {
+        Entity::Worker => {
             let worker = store.worker(WorkerId::new(id).ok_or_else(gone)?).await?.ok_or_else(gone)?;
-            let mut pairs = typed_sheet(&Sheet {
+            let mut pairs = typed_sheet(&EntityForm {
                 title: worker.title,
                 description: worker.description,
                 enabled: worker.enqueue_is_enabled,
@@ -116,13 +116,13 @@ pub async fn typed(office: &Office, thing: Thing, id: i64) -> Result<Filled, Ref
             pairs.extend(several("pools", pools.into_iter().map(PoolId::get).collect()));
             pairs
         }
-        Thing::Job => {
+        Entity::Job => {
             let job = store.job(JobId::new(id).ok_or_else(gone)?).await?.ok_or_else(gone)?;
             let parent = match job.parent {
                 Some(parent) => store.job(parent).await?.map(|parent| parent.title),
                 None => None,
             };
-            return Ok(job::typed(&job, parent.as_deref(), office.settings.time_zone));
+            return Ok(job::typed(&job, parent.as_deref(), app.settings.time_zone));
         }
     };
     Ok(Filled::of(pairs))
@@ -139,20 +139,20 @@ pub enum Unsaved {
 
 /// Saves what was typed, if nothing is wrong with it and nobody else has saved since the form was made.
 pub async fn save(
-    office: &Office,
-    thing: Thing,
+    app: &AppState,
+    thing: Entity,
     id: Option<i64>,
     form: &Filled,
-) -> Result<Result<Saved, Unsaved>, Refusal> {
+) -> Result<Result<Saved, Unsaved>, PageRefusal> {
     if let Some(id) = id.filter(|id| *id <= 0) {
         return Err(unknown(thing, id));
     }
     let saved = match thing {
-        Thing::Project => save_project(&office.store, id, form).await,
-        Thing::Pool => save_pool(&office.store, id, form).await,
-        Thing::Template => save_template(&office.store, id, form).await,
-        Thing::Job => save_job(&office.store, id, form).await,
-        Thing::Worker => save_worker(office, id, form).await,
+        Entity::Project => save_project(&app.store, id, form).await,
+        Entity::Pool => save_pool(&app.store, id, form).await,
+        Entity::Template => save_template(&app.store, id, form).await,
+        Entity::Job => save_job(&app.store, id, form).await,
+        Entity::Worker => save_worker(app, id, form).await,
     };
     match saved {
         Ok(Some(saved)) => Ok(Ok(saved)),
@@ -165,8 +165,8 @@ pub async fn save(
 }
 
 /// The version that a form was made of. One that brings none was made of none that is there.
-fn seen(form: &Filled) -> Version {
-    Version::read(form.text(VERSION).unwrap_or_default())
+fn seen(form: &Filled) -> EntityVersion {
+    EntityVersion::read(form.text(VERSION).unwrap_or_default())
 }
 
 /// Why a save stops.
@@ -190,11 +190,11 @@ impl From<StoreError> for Stop {
 }
 
 /// The field that a rule of the data is mostly about.
-fn blamed(thing: Thing) -> &'static str {
+fn blamed(thing: Entity) -> &'static str {
     match thing {
-        Thing::Worker => "api_key",
-        Thing::Template => "body",
-        Thing::Project | Thing::Pool | Thing::Job => "title",
+        Entity::Worker => "api_key",
+        Entity::Template => "body",
+        Entity::Project | Entity::Pool | Entity::Job => "title",
     }
 }
 
@@ -243,7 +243,7 @@ async fn parent(store: &Store, text: &str) -> Result<Result<Option<JobId>, Strin
     {
         return Ok(Ok(Some(id)));
     }
-    let (like, _) = store.catalogue_page(Thing::Job, title, 0, OFFERED).await?;
+    let (like, _) = store.catalogue_page(Entity::Job, title, 0, OFFERED).await?;
     let offered: Vec<String> =
         like.iter().filter_map(|one| Some(job::choice(JobId::new(one.id)?, &one.title))).collect();
     let offered = if offered.is_empty() { String::new() } else { format!("; is it {}?", offered.join(", or ")) };
@@ -254,7 +254,7 @@ fn plain(id: i64, title: String) -> Saved {
     Saved { id, title, secret: None }
 }
 
-async fn save_worker(office: &Office, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+async fn save_worker(app: &AppState, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
     let secret = if id.is_none() || form.ticked("new_secret") {
         let made = token::random().map_err(|e| vec![("", format!("no secret can be made: {e}"))])?;
         Some(made)
@@ -263,14 +263,14 @@ async fn save_worker(office: &Office, id: Option<i64>, form: &Filled) -> Result<
     };
     let sheet = worker::read(form, secret.as_deref())?;
     let (id, seen) = (id.and_then(WorkerId::new), seen(form));
-    let Some(saved) = office.store.save_worker(id, Some(&seen), &sheet).await? else { return Ok(None) };
+    let Some(saved) = app.store.save_worker(id, Some(&seen), &sheet).await? else { return Ok(None) };
     let id = saved.get();
     let secret = secret.map(|secret| MadeWorker {
         id,
         api_key: sheet.api_key.to_string(),
         secret,
-        broadcaster_port: office.settings.broadcaster.port(),
-        events_port: office.settings.events.port(),
+        broadcaster_port: app.settings.broadcaster.port(),
+        events_port: app.settings.events.port(),
     });
     Ok(Some(Saved { id, title: sheet.title, secret }))
 }

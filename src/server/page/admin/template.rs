@@ -1,12 +1,12 @@
 //! Templates. Pure.
 
-use super::fields::{Choice, Field, Group, Input, Mistakes};
+use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::project::sheet;
 use super::reading::Reading;
 use crate::server::model::ProjectId;
 use crate::server::page::form::Filled;
 use crate::server::script;
-use crate::server::store::{Entry, Sheet};
+use crate::server::store::{CatalogueEntry, EntityForm};
 
 #[cfg(test)]
 mod tests;
@@ -15,19 +15,19 @@ mod tests;
 pub const BODY: &str = "{{ content|safe }}";
 
 /// The fields.
-pub fn fields(projects: &[Entry]) -> Vec<Group> {
+pub fn fields(projects: &[CatalogueEntry]) -> Vec<FieldGroup> {
     let mut fields = sheet("Its jobs run when they are due");
     let hint = "Where {{ content|safe }} stands, the script of the job is put. What is executed begins with #!.";
-    fields.insert(1, Field::new("project", "Project", Input::One(Choice::of(projects))));
-    fields.insert(2, Field::new("body", "Text", Input::Script).hint(hint));
-    vec![Group { title: "Template", fields }]
+    fields.insert(1, FormField::new("project", "Project", FieldInput::One(FieldChoice::of(projects))));
+    fields.insert(2, FormField::new("body", "Text", FieldInput::Script).hint(hint));
+    vec![FieldGroup { title: "Template", fields }]
 }
 
 /// A template.
 ///
 /// # Errors
 /// What is wrong.
-pub fn read(form: &Filled) -> Result<(Sheet, ProjectId, String), Mistakes> {
+pub fn read(form: &Filled) -> Result<(EntityForm, ProjectId, String), Mistakes> {
     let mut reading = Reading::of(form);
     let sheet = reading.sheet();
     let project = reading.chosen("project", "a project", ProjectId::new);

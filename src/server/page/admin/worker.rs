@@ -1,38 +1,38 @@
 //! Workers. Pure.
 
-use super::fields::{Choice, Field, Group, Input, Mistakes};
+use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::reading::Reading;
 use crate::run::{ApiKey, Secret};
 use crate::server::model::PoolId;
 use crate::server::page::form::Filled;
 use crate::server::rules;
-use crate::server::store::{Entry, WorkerSheet};
+use crate::server::store::{CatalogueEntry, WorkerForm};
 
 #[cfg(test)]
 mod tests;
 
 /// The fields. One that is there already can get a new secret.
-pub fn fields(pools: &[Entry], is_new: bool) -> Vec<Group> {
+pub fn fields(pools: &[CatalogueEntry], is_new: bool) -> Vec<FieldGroup> {
     let mut fields = vec![
-        Field::new("title", "Title", Input::Line),
-        Field::new("api_key", "Key", Input::Line)
+        FormField::new("title", "Title", FieldInput::Line),
+        FormField::new("api_key", "Key", FieldInput::Line)
             .hint("Who it says it is: api_key in its configuration. If you leave it empty, it is the title."),
-        Field::new("description", "Description", Input::Text),
-        Field::new("enabled", "It is given new runs", Input::Tick),
-        Field::new("pools", "Pools it is in", Input::Some(Choice::of(pools))),
+        FormField::new("description", "Description", FieldInput::Text),
+        FormField::new("enabled", "It is given new runs", FieldInput::Tick),
+        FormField::new("pools", "Pools it is in", FieldInput::Some(FieldChoice::of(pools))),
     ];
     if !is_new {
         let hint = "It is shown once. The old one is worth nothing from then on.";
-        fields.push(Field::new("new_secret", "It gets a new secret", Input::Tick).hint(hint));
+        fields.push(FormField::new("new_secret", "It gets a new secret", FieldInput::Tick).hint(hint));
     }
-    vec![Group { title: "Worker", fields }]
+    vec![FieldGroup { title: "Worker", fields }]
 }
 
 /// A worker, with the secret that was made for it.
 ///
 /// # Errors
 /// What is wrong.
-pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerSheet, Mistakes> {
+pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerForm, Mistakes> {
     let mut reading = Reading::of(form);
     let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
     let description = reading.description();
@@ -44,7 +44,7 @@ pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerSheet, Mistakes
     };
     let pools = reading.all("pools", PoolId::new);
     let sheet = (|| {
-        Some(WorkerSheet {
+        Some(WorkerForm {
             title: title?.to_owned(),
             description: description?,
             enabled: form.ticked("enabled"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::server::model::JobId;
-use crate::server::store::Kin;
+use crate::server::store::JobLink;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ mod tests;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
     /// The job.
-    pub kin: &'a Kin,
+    pub kin: &'a JobLink,
     /// How many come before it.
     pub depth: usize,
     /// Whether it is the job that the chain is told of.
@@ -21,8 +21,8 @@ pub struct Link<'a> {
 
 /// The ancestors of a job, the first one first, then it and all that comes after it, each before those after it.
 #[must_use]
-pub fn chain(family: &[Kin], job: JobId) -> Vec<Link<'_>> {
-    let known: BTreeMap<JobId, &Kin> = family.iter().map(|kin| (kin.id, kin)).collect();
+pub fn chain(family: &[JobLink], job: JobId) -> Vec<Link<'_>> {
+    let known: BTreeMap<JobId, &JobLink> = family.iter().map(|kin| (kin.id, kin)).collect();
     let mut above = Vec::new();
     // Loops are refused where they would be made; one that is there all the same ends.
     let mut seen = BTreeSet::from([job]);
@@ -33,7 +33,7 @@ pub fn chain(family: &[Kin], job: JobId) -> Vec<Link<'_>> {
     }
     let ancestors = above.iter().rev().enumerate();
     let mut links: Vec<Link<'_>> = ancestors.map(|(depth, kin)| Link { kin, depth, is_self: false }).collect();
-    let mut open: Vec<(usize, &Kin)> = known.get(&job).map(|kin| (links.len(), *kin)).into_iter().collect();
+    let mut open: Vec<(usize, &JobLink)> = known.get(&job).map(|kin| (links.len(), *kin)).into_iter().collect();
     while let Some((depth, kin)) = open.pop() {
         links.push(Link { kin, depth, is_self: kin.id == job });
         let children = family.iter().rev().filter(|child| child.parent == Some(kin.id));

@@ -4,8 +4,8 @@
 use chrono::{Datelike, TimeDelta};
 use chrono_tz::Tz;
 
-use crate::server::model::{Instant, Job, Schedule};
-use crate::server::schedule::{Last, LeftOut, Next, NoNext, Rule, exclude_in_words, next};
+use crate::server::model::{Job, Schedule, Timestamp};
+use crate::server::schedule::{Last, LeftOut, NextTime, NoNext, Rule, exclude_in_words, next};
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ pub struct Forecast {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Time {
     /// When.
-    pub at: Instant,
+    pub at: Timestamp,
     /// What a clock in the zone shows then.
     pub clock: String,
     /// How far that clock is ahead of UTC.
@@ -48,7 +48,7 @@ pub struct From {
     /// The server's zone.
     pub zone: Tz,
     /// What time it is.
-    pub now: Instant,
+    pub now: Timestamp,
 }
 
 /// At most so many times at which the job runs, and those between them at which it does not.
@@ -72,7 +72,7 @@ pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
     }
     while found < count {
         match next(rule, last, now) {
-            Ok(Next { at, moved: late, passed, left_out }) => {
+            Ok(NextTime { at, moved: late, passed, left_out }) => {
                 if let Some(passed) = passed {
                     let times = if passed.times == 1 {
                         "this time is".to_owned()
@@ -105,7 +105,7 @@ impl Forecast {
         }
     }
 
-    fn add(&mut self, zone: Tz, at: Instant, runs: bool, note: Option<String>) {
+    fn add(&mut self, zone: Tz, at: Timestamp, runs: bool, note: Option<String>) {
         let shown = at.with_timezone(&zone);
         let offset = shown.format("%:z").to_string();
         let before = self.times.last().map(|time| &time.offset).filter(|before| **before != offset);

@@ -11,7 +11,7 @@ const STRING_LINES: usize = 12;
 
 /// What a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// Nothing special.
     Plain,
     /// The first line, that names the interpreter.
@@ -28,7 +28,7 @@ pub enum Kind {
     Tag,
 }
 
-impl Kind {
+impl TokenKind {
     /// Its name in the style sheet; nothing for what is plain.
     #[must_use]
     pub fn class(self) -> Option<&'static str> {
@@ -45,7 +45,7 @@ impl Kind {
 }
 
 /// A piece of a text.
-pub type Piece<'a> = (Kind, &'a str);
+pub type HighlightedText<'a> = (TokenKind, &'a str);
 
 const WORDS: &[&str] = &[
     "and", "as", "async", "await", "break", "case", "class", "continue", "def", "do", "done", "elif", "else", "esac",
@@ -56,10 +56,10 @@ const WORDS: &[&str] = &[
 
 /// The pieces of a text, in order; together they are the text.
 #[must_use]
-pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub fn pieces(text: &str) -> Vec<HighlightedText<'_>> {
     let mut reader = Reader { text, at: 0, plain: 0, pieces: Vec::new() };
     if text.starts_with("#!") {
-        reader.take(Kind::Shebang, line_end(text, 0));
+        reader.take(TokenKind::Shebang, line_end(text, 0));
     }
     while let Some(c) = reader.text[reader.at..].chars().next() {
         reader.step(c);
@@ -73,30 +73,30 @@ struct Reader<'a> {
     at: usize,
     /// Where the plain text before `at` begins.
     plain: usize,
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<HighlightedText<'a>>,
 }
 
 impl<'a> Reader<'a> {
     fn step(&mut self, c: char) {
         let rest = &self.text[self.at..];
         if let Some(length) = tag(rest) {
-            return self.take(Kind::Tag, self.at + length);
+            return self.take(TokenKind::Tag, self.at + length);
         }
         match c {
-            '#' if self.begins_word() => self.take_with_tags(Kind::Comment, line_end(self.text, self.at)),
+            '#' if self.begins_word() => self.take_with_tags(TokenKind::Comment, line_end(self.text, self.at)),
             '"' | '\'' => match string(rest, c) {
-                Some(length) => self.take_with_tags(Kind::Quoted, self.at + length),
+                Some(length) => self.take_with_tags(TokenKind::Quoted, self.at + length),
                 None => self.at += 1,
             },
             '\\' => self.at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
             '$' => match variable(rest) {
                 0 => self.at += 1,
-                length => self.take(Kind::Variable, self.at + length),
+                length => self.take(TokenKind::Variable, self.at + length),
             },
             c if is_word(c) => {
                 let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
                 if WORDS.contains(&&rest[..length]) && self.begins_word() {
-                    self.take(Kind::Word, self.at + length);
+                    self.take(TokenKind::Word, self.at + length);
                 } else {
                     self.at += length;
                 }
@@ -112,12 +112,12 @@ impl<'a> Reader<'a> {
 
     fn flush(&mut self) {
         if self.plain < self.at {
-            self.pieces.push((Kind::Plain, &self.text[self.plain..self.at]));
+            self.pieces.push((TokenKind::Plain, &self.text[self.plain..self.at]));
         }
         self.plain = self.at;
     }
 
-    fn take(&mut self, kind: Kind, end: usize) {
+    fn take(&mut self, kind: TokenKind, end: usize) {
         self.flush();
         if self.at < end {
             self.pieces.push((kind, &self.text[self.at..end]));
@@ -126,14 +126,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Tags are filled in wherever they stand.
-    fn take_with_tags(&mut self, kind: Kind, end: usize) {
+    fn take_with_tags(&mut self, kind: TokenKind, end: usize) {
         while self.at < end {
             let inner = &self.text[self.at..end];
             let found = inner.match_indices('{').find_map(|(at, _)| Some((at, tag(&inner[at..])?)));
             let Some((before, length)) = found else { break };
             let from = self.at + before;
             self.take(kind, from);
-            self.take(Kind::Tag, from + length);
+            self.take(TokenKind::Tag, from + length);
         }
         self.take(kind, end);
     }

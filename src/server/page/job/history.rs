@@ -3,7 +3,7 @@
 use crate::server::model::Run;
 use crate::server::operator::state;
 use crate::server::page::shown::took;
-use crate::wire::operator::State;
+use crate::wire::operator::RunStateName;
 
 #[cfg(test)]
 mod tests;
@@ -63,11 +63,11 @@ pub struct Picture {
     /// A bar a run, the oldest first.
     pub bars: Vec<Bar>,
     /// The lines of the scale.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ScaleLine>,
     /// Whether the scale shows sizes: each line is several times the one below it.
     pub by_size: bool,
     /// How often each way to end occurs, the most frequent first.
-    pub ends: Vec<End>,
+    pub ends: Vec<EndCount>,
     /// How many of a hundred succeeded.
     pub rate: Option<u32>,
     /// How long a run usually takes: half took longer.
@@ -97,7 +97,7 @@ pub struct Bar {
 
 /// A line of the scale.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct ScaleLine {
     /// How high.
     pub y: f64,
     /// What it stands for.
@@ -106,7 +106,7 @@ pub struct Line {
 
 /// How often runs ended in a way.
 #[derive(Clone, Debug, PartialEq)]
-pub struct End {
+pub struct EndCount {
     /// The way, as a name of the style sheet.
     pub state: &'static str,
     /// The way, for people.
@@ -145,7 +145,7 @@ pub fn picture(runs: &[Run]) -> Picture {
             took: seconds(run).map(span),
         }
     });
-    let succeeded = runs.iter().filter(|run| state(run) == State::Succeeded).count();
+    let succeeded = runs.iter().filter(|run| state(run) == RunStateName::Succeeded).count();
     Picture {
         bars: bars.collect(),
         lines: if lengths.is_empty() { Vec::new() } else { scale.lines() },
@@ -156,14 +156,20 @@ pub fn picture(runs: &[Run]) -> Picture {
     }
 }
 
-fn ends(runs: &[Run]) -> Vec<End> {
-    let states = [State::Succeeded, State::Failed, State::TimedOut, State::Killed, State::Lost];
-    let count = |wanted: State| runs.iter().filter(|run| state(run) == wanted).count();
-    let ends = states.map(|state| End { state: state.word(), shown: shown(state), count: count(state) });
+fn ends(runs: &[Run]) -> Vec<EndCount> {
+    let states = [
+        RunStateName::Succeeded,
+        RunStateName::Failed,
+        RunStateName::TimedOut,
+        RunStateName::Killed,
+        RunStateName::Lost,
+    ];
+    let count = |wanted: RunStateName| runs.iter().filter(|run| state(run) == wanted).count();
+    let ends = states.map(|state| EndCount { state: state.word(), shown: shown(state), count: count(state) });
     ends.into_iter().filter(|end| end.count > 0).collect()
 }
 
-fn shown(state: State) -> String {
+fn shown(state: RunStateName) -> String {
     state.word().replace('_', " ")
 }
 
@@ -195,7 +201,7 @@ impl Scale {
         part.clamp(0.0, 1.0)
     }
 
-    fn lines(self) -> Vec<Line> {
+    fn lines(self) -> Vec<ScaleLine> {
         let at = match self {
             Self::Length(top) => vec![top / 2.0, top],
             Self::Size(bottom, top) => {
@@ -204,7 +210,7 @@ impl Scale {
                 steps.into_iter().rev().step_by(every).collect()
             }
         };
-        let line = |length: f64| Line { y: tenth(GROUND - self.height(length) * TALLEST), label: span(length) };
+        let line = |length: f64| ScaleLine { y: tenth(GROUND - self.height(length) * TALLEST), label: span(length) };
         at.into_iter().map(line).collect()
     }
 }

@@ -5,7 +5,7 @@ use chrono::{NaiveTime, TimeZone, Utc};
 use crate::run::Attempt;
 use crate::server::model::sample;
 use crate::server::model::{Exclude, Job, JobId, PoolId, Run, Schedule, TemplateId, Unit};
-use crate::server::store::{Around, Frame, JobOverview};
+use crate::server::store::{JobFrame, JobOverview, JobSurroundings};
 
 pub fn job() -> Job {
     Job {
@@ -35,8 +35,8 @@ pub fn run() -> Run {
 }
 
 pub fn overview() -> JobOverview {
-    let frame = |title: &str| Frame { title: title.to_owned(), enabled: true };
-    let around = Around { project: frame("Backups"), template: frame("shell"), pool: frame("default") };
+    let frame = |title: &str| JobFrame { title: title.to_owned(), enabled: true };
+    let around = JobSurroundings { project: frame("Backups"), template: frame("shell"), pool: frame("default") };
     let next = Utc.with_ymd_and_hms(2026, 11, 25, 5, 0, 0).single();
     JobOverview { job: job(), around, next, last: Some(run()) }
 }

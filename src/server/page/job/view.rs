@@ -5,14 +5,14 @@ use minijinja::{Value, context};
 
 use super::chain::chain;
 use super::forecast::{From, forecast};
-use super::highlight::{Piece, pieces};
-use super::history::{self, Bar, End, Picture, picture};
-use crate::server::model::{Concurrency, Fire, FireKind, Instant, Job, OnLost, Run, Template};
+use super::highlight::{HighlightedText, pieces};
+use super::history::{self, Bar, EndCount, Picture, picture};
+use crate::server::model::{Concurrency, Fire, FireKind, Job, OnLost, Run, Template, Timestamp};
 use crate::server::page::sentence::sentence;
 use crate::server::page::shown::{badge, due, duration, exit, short_time, time, took};
 use crate::server::page::template::fill;
 use crate::server::schedule::{exclude_in_words, in_words};
-use crate::server::store::{Course, Frame, JobOverview, Kin};
+use crate::server::store::{JobFrame, JobLink, JobOverview, ScheduleState};
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +26,7 @@ const COLOURED: usize = 100_000;
 
 /// What is known of a job.
 #[derive(Debug)]
-pub struct Portrait {
+pub struct JobPage {
     /// The job, and what it lies in.
     pub overview: JobOverview,
     /// Its template.
@@ -38,9 +38,9 @@ pub struct Portrait {
     /// Its last runs that are over, the latest first.
     pub past: Vec<Run>,
     /// The jobs before and after it.
-    pub family: Vec<Kin>,
+    pub family: Vec<JobLink>,
     /// Where its schedule stands.
-    pub course: Course,
+    pub course: ScheduleState,
 }
 
 /// For whom it is shown.
@@ -51,13 +51,13 @@ pub struct Viewer<'a> {
     /// The server's zone.
     pub zone: Tz,
     /// What time it is.
-    pub now: Instant,
+    pub now: Timestamp,
     /// The reason that was typed and not taken.
     pub typed: &'a str,
 }
 
 /// The page, without its frame.
-pub fn body(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
+pub fn body(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     let job = &portrait.overview.job;
     let whole = (job.script_content != job.script_content_partial).then(|| coloured(&job.script_content));
     fill(
@@ -74,14 +74,14 @@ pub fn body(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
 }
 
 /// What of it changes by itself.
-pub fn parts(portrait: &Portrait, viewer: Viewer<'_>) -> String {
+pub fn parts(portrait: &JobPage, viewer: Viewer<'_>) -> String {
     [standing(portrait, viewer), past(portrait, viewer), coming(portrait, viewer)].map(|part| part.to_string()).concat()
 }
 
-fn standing(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
+fn standing(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     let Viewer { zone, .. } = viewer;
     let JobOverview { job, around, next, last } = &portrait.overview;
-    let frame = |Frame { title, enabled }: &Frame| context!(title, enabled);
+    let frame = |JobFrame { title, enabled }: &JobFrame| context!(title, enabled);
     let facts: Vec<Value> = portrait.facts.iter().map(|fact| happened(fact, zone)).collect();
     let after = portrait.family.iter().find(|kin| Some(kin.id) == job.parent);
     let standing = context! {
@@ -118,7 +118,7 @@ fn happened(fact: &Fire, zone: Tz) -> Value {
     }
 }
 
-fn past(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
+fn past(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     let (runs, zone) = (&portrait.past, viewer.zone);
     let rows: Vec<Value> = runs
         .iter()
@@ -145,7 +145,7 @@ fn drawn(picture: &Picture) -> Value {
             left => bar.x - bar.width / 2.0,
         }
     };
-    let ended = |end: &End| context!(state => end.state, shown => &end.shown, count => end.count);
+    let ended = |end: &EndCount| context!(state => end.state, shown => &end.shown, count => end.count);
     context! {
         bars => picture.bars.iter().map(bar).collect::<Vec<_>>(),
         lines => picture.lines.iter().map(|line| context!(y => line.y, label => &line.label)).collect::<Vec<_>>(),
@@ -154,8 +154,8 @@ fn drawn(picture: &Picture) -> Value {
     }
 }
 
-fn coming(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
-    let Course { planned, last } = portrait.course;
+fn coming(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
+    let ScheduleState { planned, last } = portrait.course;
     let from = From { planned, last, zone: viewer.zone, now: viewer.now };
     let forecast = forecast(&portrait.overview.job, from, TIMES);
     let times: Vec<Value> = forecast
@@ -172,7 +172,7 @@ fn coming(portrait: &Portrait, viewer: Viewer<'_>) -> Value {
 }
 
 /// The chain as lists in lists: each link opens one or none, and closes as many as end with it.
-fn links(portrait: &Portrait) -> Vec<Value> {
+fn links(portrait: &JobPage) -> Vec<Value> {
     let links = chain(&portrait.family, portrait.overview.job.id);
     let depths: Vec<usize> = links.iter().map(|link| link.depth + 1).collect();
     let link = |(place, link): (usize, &super::chain::Link<'_>)| {
@@ -245,7 +245,7 @@ pub fn concurrency(concurrency: Concurrency) -> &'static str {
 }
 
 fn coloured(text: &str) -> Value {
-    let piece = |(kind, text): &Piece<'_>| context!(class => kind.class(), text => *text);
+    let piece = |(kind, text): &HighlightedText<'_>| context!(class => kind.class(), text => *text);
     let code: Vec<Value> = match text.len() {
         ..=COLOURED => pieces(text).iter().map(piece).collect(),
         _ => vec![context!(text)],

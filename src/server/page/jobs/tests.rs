@@ -1,7 +1,7 @@
 use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Found, Wanted, list};
+use super::{Found, JobsFilter, list};
 use crate::server::page::job::sample;
 use crate::server::store::JobOverview;
 
@@ -30,7 +30,7 @@ fn what_comes_from_outside_is_escaped() {
 #[test]
 fn long_lists_are_turned_over() {
     let turns = |page, total| {
-        let wanted = Wanted { title: "a b".to_owned(), page };
+        let wanted = JobsFilter { title: "a b".to_owned(), page };
         Found { jobs: Vec::new(), total }.turns(&wanted, Some(3)).map(|turns| turns.to_string())
     };
     assert_eq!(turns(0, 100), None);

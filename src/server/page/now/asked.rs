@@ -3,8 +3,8 @@
 use chrono::DateTime;
 
 use crate::run::RunId;
-use crate::server::model::{JobId, ProjectId, State};
-use crate::server::store::{End, Mark, Sought};
+use crate::server::model::{JobId, ProjectId, RunState};
+use crate::server::store::{EndFilter, Mark, Sought};
 use crate::wire::reference;
 
 #[cfg(test)]
@@ -27,11 +27,12 @@ pub(super) const WORDS: [(&str, &str); 9] = [
 ];
 
 /// All lanes, in the order in which a run passes them.
-pub(super) const LANES: [State; 4] = [State::Scheduled, State::InQueue, State::Started, State::Completed];
+pub(super) const LANES: [RunState; 4] =
+    [RunState::Scheduled, RunState::InQueue, RunState::Started, RunState::Completed];
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct LaneFilter {
     /// Which runs.
     pub sought: Sought,
     /// Where they stand, if that is said, as the address has it.
@@ -39,10 +40,10 @@ pub(super) struct Asked {
     /// After which run a page begins.
     pub after: Option<Mark>,
     /// Which lanes have changed; none: all.
-    changed: Vec<State>,
+    changed: Vec<RunState>,
 }
 
-impl Asked {
+impl LaneFilter {
     /// What an address asks for. What it says that makes no sense is as if it were not said.
     pub(super) fn parse(query: &str, project: Option<ProjectId>) -> Self {
         let mut asked = Self { sought: Sought { project, ..Sought::default() }, ..Self::default() };
@@ -58,11 +59,11 @@ impl Asked {
             }
         }
         asked.sought.end = match asked.word {
-            Some("succeeded") => Some(End::Succeeded),
-            Some("failed") => Some(End::Failed),
-            Some("timed_out") => Some(End::TimedOut),
-            Some("killed") => Some(End::Killed),
-            Some("lost") => Some(End::Lost),
+            Some("succeeded") => Some(EndFilter::Succeeded),
+            Some("failed") => Some(EndFilter::Failed),
+            Some("timed_out") => Some(EndFilter::TimedOut),
+            Some("killed") => Some(EndFilter::Killed),
+            Some("lost") => Some(EndFilter::Lost),
             _ => None,
         };
         // A page after a run is one of the lane that is alone.
@@ -71,15 +72,15 @@ impl Asked {
     }
 
     /// Which lanes that is.
-    pub(super) fn lanes(&self) -> Vec<State> {
+    pub(super) fn lanes(&self) -> Vec<RunState> {
         match self.word {
             None => LANES.to_vec(),
-            Some(word) => vec![LANES.into_iter().find(|lane| lane_word(*lane) == word).unwrap_or(State::Completed)],
+            Some(word) => vec![LANES.into_iter().find(|lane| lane_word(*lane) == word).unwrap_or(RunState::Completed)],
         }
     }
 
     /// Which of these have changed.
-    pub(super) fn changed(&self) -> Vec<State> {
+    pub(super) fn changed(&self) -> Vec<RunState> {
         let lanes = self.lanes().into_iter();
         lanes.filter(|lane| self.changed.is_empty() || self.changed.contains(lane)).collect()
     }
@@ -100,7 +101,7 @@ impl Asked {
     }
 
     /// The address of a lane alone, after a run or from its beginning.
-    pub(super) fn address(&self, lane: State, after: Option<Mark>) -> String {
+    pub(super) fn address(&self, lane: RunState, after: Option<Mark>) -> String {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
         address.append_pair("state", self.word.unwrap_or(lane_word(lane)));
         if let Some(project) = self.sought.project {
@@ -120,12 +121,12 @@ impl Asked {
 }
 
 /// The word for a lane in an address.
-pub(super) fn lane_word(lane: State) -> &'static str {
+pub(super) fn lane_word(lane: RunState) -> &'static str {
     match lane {
-        State::Scheduled => "scheduled",
-        State::InQueue => "claimed",
-        State::Started => "running",
-        State::Completed => "completed",
+        RunState::Scheduled => "scheduled",
+        RunState::InQueue => "claimed",
+        RunState::Started => "running",
+        RunState::Completed => "completed",
     }
 }
 

@@ -6,9 +6,9 @@ use chrono::{SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
-use super::asked::{Asked, lane_word};
+use super::asked::{LaneFilter, lane_word};
 use crate::run::RunId;
-use crate::server::model::{Instant, JobId, Run, State};
+use crate::server::model::{JobId, Run, RunState, Timestamp};
 use crate::server::operator;
 use crate::server::page::shown::{badge, due, duration, exit, short_time, took};
 use crate::server::page::template::fill;
@@ -21,7 +21,7 @@ mod tests;
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     /// Which it is.
-    pub state: State,
+    pub state: RunState,
     /// The runs that are shown.
     pub runs: Vec<LaneRun>,
     /// Whether there are more after these.
@@ -35,13 +35,13 @@ pub(super) struct Lane {
 }
 
 /// The lane.
-pub(super) fn part(lane: &Lane, asked: &Asked, now: Instant, zone: Tz) -> Value {
+pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
     let runs: Vec<Value> = lane.runs.iter().map(|run| card(run, lane, now, zone)).collect();
     let (title, empty) = match lane.state {
-        State::Scheduled => ("Scheduled", "Nothing is to run."),
-        State::InQueue => ("In queue", "Nothing waits at a worker."),
-        State::Started => ("Started", "Nothing runs."),
-        State::Completed => ("Completed", "Nothing has ended."),
+        RunState::Scheduled => ("Scheduled", "Nothing is to run."),
+        RunState::InQueue => ("In queue", "Nothing waits at a worker."),
+        RunState::Started => ("Started", "Nothing runs."),
+        RunState::Completed => ("Completed", "Nothing has ended."),
     };
     // There may be others that are not asked for.
     let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
@@ -52,28 +52,28 @@ pub(super) fn part(lane: &Lane, asked: &Asked, now: Instant, zone: Tz) -> Value 
     let count = if lane.length >= super::COUNTED { format!("{}+", super::COUNTED) } else { lane.length.to_string() };
     let context = context! {
         word => lane_word(lane.state), title, empty, runs, more, count,
-        lately => lane.state == State::Completed, alone => asked.is_alone(),
+        lately => lane.state == RunState::Completed, alone => asked.is_alone(),
         whole => asked.address(lane.state, None), first => asked.after.is_none(),
     };
     fill("lane", context)
 }
 
 /// The time by which a run has its place in its lane.
-fn place(run: &Run) -> Instant {
+fn place(run: &Run) -> Timestamp {
     let by = match run.state() {
-        State::Scheduled => None,
-        State::InQueue => run.enqueue_dts,
-        State::Started => run.start_dts,
-        State::Completed => run.return_dts,
+        RunState::Scheduled => None,
+        RunState::InQueue => run.enqueue_dts,
+        RunState::Started => run.start_dts,
+        RunState::Completed => run.return_dts,
     };
     by.unwrap_or(run.schedule_dts)
 }
 
-fn card(run: &LaneRun, lane: &Lane, now: Instant, zone: Tz) -> Value {
+fn card(run: &LaneRun, lane: &Lane, now: Timestamp, zone: Tz) -> Value {
     let LaneRun { run: RunOverview { run, title, worker }, project, .. } = run;
     let took = took(run).map(duration);
-    let due = (lane.state == State::Scheduled).then(|| due(run.schedule_dts, now));
-    let going = run.start_dts.filter(|_| lane.state == State::Started);
+    let due = (lane.state == RunState::Scheduled).then(|| due(run.schedule_dts, now));
+    let going = run.start_dts.filter(|_| lane.state == RunState::Started);
     let usual = lane.usual.get(&run.job).copied();
     context! {
         id => run.id.get(), title, worker, project, took, exit => exit(run.exit),
@@ -85,7 +85,7 @@ fn card(run: &LaneRun, lane: &Lane, now: Instant, zone: Tz) -> Value {
 }
 
 /// How far a run is that goes on.
-fn progress(since: Instant, usual: Option<TimeDelta>, now: Instant) -> Value {
+fn progress(since: Timestamp, usual: Option<TimeDelta>, now: Timestamp) -> Value {
     let so_far = (now - since).max(TimeDelta::zero());
     let usual_millis = usual.map(|usual| usual.num_milliseconds().max(1));
     context! {

@@ -1,11 +1,11 @@
 use chrono::Utc;
 
-use super::asked::Asked;
+use super::asked::LaneFilter;
 use super::body;
 use crate::server::page::visit::Visit;
 
 fn shown(query: &str) -> String {
-    body(&Asked::parse(query, None), Some("<b>"), &[], Utc::now(), &Visit::sample()).to_string()
+    body(&LaneFilter::parse(query, None), Some("<b>"), &[], Utc::now(), &Visit::sample()).to_string()
 }
 
 #[test]

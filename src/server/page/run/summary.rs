@@ -5,12 +5,12 @@ use minijinja::{Value, context};
 
 use super::log::{self, Excerpt};
 use super::timeline::timeline;
-use crate::server::model::{Asker, Instant, KillCause, KillRequest, State};
+use crate::server::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
 use crate::server::operator;
 use crate::server::page::shown::{badge, exit, time, was_cancelled};
 use crate::server::page::template::fill;
-use crate::server::store::{Other, RunOverview, Somebody, Story};
-use crate::server::waiting::Waits;
+use crate::server::store::{Other, RunDetails, RunOverview, Somebody};
+use crate::server::waiting::WaitReasons;
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +22,11 @@ pub(super) struct Summary<'a> {
     /// The run.
     pub run: &'a RunOverview,
     /// Why it waits, if it does.
-    pub waits: Option<Waits>,
+    pub waits: Option<WaitReasons>,
     /// How it came about.
-    pub story: &'a Story,
+    pub story: &'a RunDetails,
     /// When that is.
-    pub now: Instant,
+    pub now: Timestamp,
 }
 
 impl Summary<'_> {
@@ -47,8 +47,8 @@ impl Summary<'_> {
         let context = context! {
             id => run.id.get(), job => run.job.get(), title, worker, form_token,
             state => state.word(), over => state.is_over(), badge => badge(run), exit => exit(run.exit),
-            scheduled => run.state() == State::Scheduled, ending,
-            waits => self.waits.as_ref().filter(|_| run.state() == State::Scheduled).map(ToString::to_string), cancelled => was_cancelled(run),
+            scheduled => run.state() == RunState::Scheduled, ending,
+            waits => self.waits.as_ref().filter(|_| run.state() == RunState::Scheduled).map(ToString::to_string), cancelled => was_cancelled(run),
             project => story.project.1.as_str(), project_id => story.project.0.get(), pool => story.pool.as_str(),
             attempt => run.attempt.0, losses => run.losses, pid => run.pid.filter(|_| !state.is_over()),
             retry_of => run.retry_of.map(|(run, number)| context!(id => run.get(), number)),

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
-use crate::server::model::{Instant, Run};
+use crate::server::model::{Run, Timestamp};
 use crate::server::page::shown::{due, duration, time, was_cancelled};
 
 #[cfg(test)]
@@ -21,9 +21,9 @@ struct Phase {
     /// The style and the word of it.
     word: &'static str,
     /// When it began.
-    from: Instant,
+    from: Timestamp,
     /// When it was over, if it is.
-    to: Option<Instant>,
+    to: Option<Timestamp>,
 }
 
 /// The phases that a run has passed or is in.
@@ -43,7 +43,7 @@ fn phases(run: &Run) -> Vec<Phase> {
 }
 
 /// The course of a run.
-pub(super) fn timeline(run: &Run, now: Instant, zone: Tz) -> Value {
+pub(super) fn timeline(run: &Run, now: Timestamp, zone: Tz) -> Value {
     let phases = phases(run);
     let spans: Vec<TimeDelta> =
         phases.iter().map(|phase| (phase.to.unwrap_or(now) - phase.from).max(TimeDelta::zero())).collect();
@@ -58,7 +58,7 @@ pub(super) fn timeline(run: &Run, now: Instant, zone: Tz) -> Value {
         }
     });
     let bars: Vec<Value> = shown.collect();
-    let step = |word, at: Option<Instant>| context!(word, at => at.map(|at| time(at, zone)));
+    let step = |word, at: Option<Timestamp>| context!(word, at => at.map(|at| time(at, zone)));
     let steps = if was_cancelled(run) {
         vec![step("Scheduled", Some(run.schedule_dts)), step("Cancelled", run.return_dts)]
     } else {

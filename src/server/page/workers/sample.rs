@@ -2,20 +2,20 @@
 
 use chrono::{TimeZone, Utc};
 
-use crate::run::{ApiKey, Duty, Secret};
-use crate::server::duty::Report;
-use crate::server::model::{Instant, Worker, WorkerId};
+use crate::run::{ApiKey, Secret, WorkerState};
+use crate::server::model::{Timestamp, Worker, WorkerId};
 use crate::server::store::WorkerOverview;
+use crate::server::worker_state::Report;
 
 /// The time at which the views are made.
-pub fn now() -> Instant {
+pub fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
 }
 
 /// An awake worker of four slots, with what a test changes of it.
 pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
     let report =
-        Report { duty: Duty::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
+        Report { duty: WorkerState::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
     let mut worker = Worker {
         id: WorkerId::new(id).unwrap(),
         title: title.to_owned(),

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
-use crate::run::{Action, Pace};
-use crate::server::duty::{self, Cannot, Shown, Unready, Verdict};
-use crate::server::model::{Instant, Pool, Worker, WorkerId};
+use crate::run::{Pace, WorkerCommand};
+use crate::server::model::{Pool, Timestamp, Worker, WorkerId};
 use crate::server::page::form::Filled;
 use crate::server::page::notice::Notice;
 use crate::server::page::shown::short_time;
 use crate::server::page::template::fill;
 use crate::server::store::{RunOverview, WorkerOverview};
+use crate::server::worker_state::{self, Cannot, RequestVerdict, ShownWorkerState, Unready};
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ const NAMED: usize = 8;
 
 /// Who is there.
 #[derive(Clone, Debug)]
-pub struct Staff {
+pub struct WorkersPage {
     /// The workers.
     pub workers: Vec<WorkerOverview>,
     /// How many more there are.
@@ -34,26 +34,26 @@ pub struct Staff {
     /// Who does not answer.
     pub silent: BTreeSet<WorkerId>,
     /// What time it is.
-    pub now: Instant,
+    pub now: Timestamp,
 }
 
 /// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestSummary {
     /// Of this worker.
     pub title: String,
     /// What.
-    pub became: Result<Verdict, Cannot>,
+    pub became: Result<RequestVerdict, Cannot>,
 }
 
 /// The page, without its frame, and with what was chosen and typed already.
-pub fn body(staff: &Staff, typed: &Filled, form_token: &str, zone: Tz) -> Value {
+pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> Value {
     let [workers, pools] = parts(staff, typed, zone);
     let actions = [
-        (Action::Sleep, "Send to sleep"),
-        (Action::Wake, "Wake up"),
-        (Action::Restart, "Restart"),
-        (Action::Shutdown, "Shut down"),
+        (WorkerCommand::Sleep, "Send to sleep"),
+        (WorkerCommand::Wake, "Wake up"),
+        (WorkerCommand::Restart, "Restart"),
+        (WorkerCommand::Shutdown, "Shut down"),
     ];
     let actions = actions.map(|(action, label)| {
         let value = action.word();
@@ -67,7 +67,7 @@ pub fn body(staff: &Staff, typed: &Filled, form_token: &str, zone: Tz) -> Value 
 }
 
 /// What of it changes by itself: the workers, the pools.
-pub fn parts(staff: &Staff, typed: &Filled, zone: Tz) -> [Value; 2] {
+pub fn parts(staff: &WorkersPage, typed: &Filled, zone: Tz) -> [Value; 2] {
     let chosen: Vec<&str> = typed.all("worker").collect();
     let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
     for (worker, run) in staff.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
@@ -85,16 +85,16 @@ pub fn parts(staff: &Staff, typed: &Filled, zone: Tz) -> [Value; 2] {
     [fill("workers_list", context!(workers, unlisted => staff.unlisted)), fill("pools_list", context!(pools))]
 }
 
-fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &Staff, zone: Tz) -> Value {
+fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &WorkersPage, zone: Tz) -> Value {
     let WorkerOverview { worker, pools, runs: count } = overview;
-    let at = |at: Instant| short_time(at, staff.now, zone);
+    let at = |at: Timestamp| short_time(at, staff.now, zone);
     let report = worker.report.as_ref();
-    let state = duty::shown(worker, staff.silent.contains(&worker.id));
-    let told = report.filter(|_| !matches!(state, Shown::Lost | Shown::Offline));
-    let actions: Vec<&str> = Action::ALL
+    let state = worker_state::shown(worker, staff.silent.contains(&worker.id));
+    let told = report.filter(|_| !matches!(state, ShownWorkerState::Lost | ShownWorkerState::Offline));
+    let actions: Vec<&str> = WorkerCommand::ALL
         .into_iter()
-        .filter(|action| duty::ask(worker, *action, Pace::Now).is_ok())
-        .map(Action::word)
+        .filter(|action| worker_state::ask(worker, *action, Pace::Now).is_ok())
+        .map(WorkerCommand::word)
         .collect();
     let run = |run: &&RunOverview| context!(id => run.run.id.get(), title => &run.title);
     context! {
@@ -109,34 +109,34 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
         outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
-        heard => worker.heard().map(at), pools => pools.join(", "), clock => duty::clock_in_words(worker),
+        heard => worker.heard().map(at), pools => pools.join(", "), clock => worker_state::clock_in_words(worker),
     }
 }
 
 /// What an awake worker has too little of to claim runs.
-fn held(worker: &Worker, state: Shown) -> Option<Unready> {
-    let lacks = duty::held(worker);
-    let is_held = !lacks.is_empty() && matches!(state, Shown::Awake | Shown::Starting);
+fn held(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
+    let lacks = worker_state::held(worker);
+    let is_held = !lacks.is_empty() && matches!(state, ShownWorkerState::Awake | ShownWorkerState::Starting);
     is_held.then(|| Unready::Held(lacks.to_vec()))
 }
 
 /// Since when a worker is in its state, and how that is said: one that is lost was heard of last then.
-fn since(worker: &Worker, state: Shown) -> Option<(&'static str, Instant)> {
+fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Timestamp)> {
     match state {
-        Shown::Lost => Some(("silent since", worker.heard()?)),
+        ShownWorkerState::Lost => Some(("silent since", worker.heard()?)),
         _ => Some(("since", worker.report.as_ref()?.since)),
     }
 }
 
 /// Who asked a worker to be as it is, and why, if somebody did.
-fn followed(overview: &WorkerOverview, state: Shown, staff: &Staff, zone: Tz) -> Option<Value> {
+fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let worker = &overview.worker;
     let asked = worker.asked.as_ref()?;
-    let (confirmed, _) = asked.over.filter(|(_, end)| *end == duty::End::Confirmed)?;
+    let (confirmed, _) = asked.over.filter(|(_, end)| *end == worker_state::RequestEnd::Confirmed)?;
     let is_so = match asked.request.action {
-        Action::Sleep => state == Shown::Asleep,
-        Action::Shutdown => state == Shown::Offline,
-        Action::Restart | Action::Wake => false,
+        WorkerCommand::Sleep => state == ShownWorkerState::Asleep,
+        WorkerCommand::Shutdown => state == ShownWorkerState::Offline,
+        WorkerCommand::Restart | WorkerCommand::Wake => false,
     };
     // Whatever it did since then, nobody asked for here.
     let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
@@ -145,7 +145,7 @@ fn followed(overview: &WorkerOverview, state: Shown, staff: &Staff, zone: Tz) ->
 }
 
 /// What is asked of a worker until it has confirmed it.
-fn request(overview: &WorkerOverview, staff: &Staff, zone: Tz) -> Option<Value> {
+fn request(overview: &WorkerOverview, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let asked = overview.worker.open_request()?;
     Some(context! {
         words => wanted(asked.request.action, asked.request.pace), by => &asked.by, reason => &asked.reason,
@@ -154,22 +154,22 @@ fn request(overview: &WorkerOverview, staff: &Staff, zone: Tz) -> Option<Value> 
 }
 
 /// A wish in words.
-fn wanted(action: Action, pace: Pace) -> String {
+fn wanted(action: WorkerCommand, pace: Pace) -> String {
     match (action, pace) {
-        (Action::Wake, _) => verb(action).to_owned(),
+        (WorkerCommand::Wake, _) => verb(action).to_owned(),
         (_, Pace::AfterRuns) => format!("{} after its runs", verb(action)),
         (_, Pace::Now) => format!("{} now", verb(action)),
     }
 }
 
-fn of_pool(pool: &Pool, members: &[WorkerId], staff: &Staff) -> Value {
+fn of_pool(pool: &Pool, members: &[WorkerId], staff: &WorkersPage) -> Value {
     let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
     let awake = there.clone().filter(|overview| {
-        let takes = overview.worker.enqueue_is_enabled && duty::takes_runs(&overview.worker);
+        let takes = overview.worker.enqueue_is_enabled && worker_state::takes_runs(&overview.worker);
         takes
             && matches!(
-                duty::shown(&overview.worker, staff.silent.contains(&overview.worker.id)),
-                Shown::Awake | Shown::Starting
+                worker_state::shown(&overview.worker, staff.silent.contains(&overview.worker.id)),
+                ShownWorkerState::Awake | ShownWorkerState::Starting
             )
     });
     let seats: u32 = awake.clone().filter_map(|overview| overview.worker.concurrent_jobs).sum();
@@ -180,26 +180,26 @@ fn of_pool(pool: &Pool, members: &[WorkerId], staff: &Staff) -> Value {
 }
 
 /// The word for where a worker stands.
-fn word(state: Shown) -> &'static str {
+fn word(state: ShownWorkerState) -> &'static str {
     match state {
-        Shown::Starting => "starting",
-        Shown::Awake => "awake",
-        Shown::Draining => "draining",
-        Shown::Asleep => "asleep",
-        Shown::Offline => "offline",
-        Shown::Lost => "lost",
+        ShownWorkerState::Starting => "starting",
+        ShownWorkerState::Awake => "awake",
+        ShownWorkerState::Draining => "draining",
+        ShownWorkerState::Asleep => "asleep",
+        ShownWorkerState::Offline => "offline",
+        ShownWorkerState::Lost => "lost",
     }
 }
 
 /// Where a worker stands: a word with a sign of its own shape beside it.
-fn badge(state: Shown) -> Value {
+fn badge(state: ShownWorkerState) -> Value {
     let shape = match state {
-        Shown::Starting => "<path d=\"M8 2v3M8 11v3M2 8h3M11 8h3\"/>",
-        Shown::Awake => "<circle class=\"solid\" cx=\"8\" cy=\"8\" r=\"4.5\"/>",
-        Shown::Draining => "<path d=\"M8 2.5v9M4 8l4 4 4-4M3 14.5h10\"/>",
-        Shown::Asleep => "<path class=\"solid\" d=\"M12.5 10.2A5.5 5.5 0 0 1 6 3.2a5.5 5.5 0 1 0 6.5 7z\"/>",
-        Shown::Offline => "<path d=\"M8 2v5.5M4.5 4.5a5 5 0 1 0 7 0\"/>",
-        Shown::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
+        ShownWorkerState::Starting => "<path d=\"M8 2v3M8 11v3M2 8h3M11 8h3\"/>",
+        ShownWorkerState::Awake => "<circle class=\"solid\" cx=\"8\" cy=\"8\" r=\"4.5\"/>",
+        ShownWorkerState::Draining => "<path d=\"M8 2.5v9M4 8l4 4 4-4M3 14.5h10\"/>",
+        ShownWorkerState::Asleep => "<path class=\"solid\" d=\"M12.5 10.2A5.5 5.5 0 0 1 6 3.2a5.5 5.5 0 1 0 6.5 7z\"/>",
+        ShownWorkerState::Offline => "<path d=\"M8 2v5.5M4.5 4.5a5 5 0 1 0 7 0\"/>",
+        ShownWorkerState::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
     };
     let word = word(state);
     let sign = format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>");
@@ -207,16 +207,16 @@ fn badge(state: Shown) -> Value {
 }
 
 /// What became of a wish.
-pub fn told(asked: &[Asked], action: Action) -> Notice {
-    let named = |wanted: Verdict| {
+pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
+    let named = |wanted: RequestVerdict| {
         let titles = asked.iter().filter(|one| one.became == Ok(wanted)).map(|one| one.title.as_str());
         let titles: Vec<&str> = titles.collect();
         (!titles.is_empty()).then(|| titles.join(", "))
     };
     let mut said = Vec::new();
-    said.extend(named(Verdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
-    said.extend(named(Verdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
-    said.extend(named(Verdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
+    said.extend(named(RequestVerdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
+    said.extend(named(RequestVerdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
+    said.extend(named(RequestVerdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
     let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.became.err()?))).peekable();
     let good = refused.peek().is_none() && !asked.is_empty();
     said.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
@@ -227,11 +227,11 @@ pub fn told(asked: &[Asked], action: Action) -> Notice {
 }
 
 /// An action as a verb, to people.
-pub(super) fn verb(action: Action) -> &'static str {
+pub(super) fn verb(action: WorkerCommand) -> &'static str {
     match action {
-        Action::Shutdown => "shut down",
-        Action::Restart => "restart",
-        Action::Sleep => "sleep",
-        Action::Wake => "wake up",
+        WorkerCommand::Shutdown => "shut down",
+        WorkerCommand::Restart => "restart",
+        WorkerCommand::Sleep => "sleep",
+        WorkerCommand::Wake => "wake up",
     }
 }

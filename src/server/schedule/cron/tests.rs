@@ -47,7 +47,7 @@ fn every_expression_runs_when_the_daemon_of_vixie_would_run_it() {
 fn two_fields_of_days_are_both_kept_to_where_one_begins_with_a_star() {
     let days = |expression| {
         let cron = parse(expression).unwrap();
-        let from = "2026-11-30T12:00:00Z".parse::<Instant>().unwrap();
+        let from = "2026-11-30T12:00:00Z".parse::<Timestamp>().unwrap();
         let times = std::iter::successors(after(&cron, Tz::UTC, from), |at| after(&cron, Tz::UTC, *at)).take(4);
         times.map(|at| at.format("%a %d").to_string()).collect::<Vec<_>>().join(", ")
     };
@@ -76,7 +76,7 @@ fn a_time_that_is_left_out_or_repeated_runs_once_whatever_else_the_expression_sa
     .into_iter()
     .map(|(expression, from, count)| {
         let cron = parse(expression).unwrap();
-        let from = from.parse::<Instant>().unwrap();
+        let from = from.parse::<Timestamp>().unwrap();
         let times = std::iter::successors(after(&cron, zone, from), |at| after(&cron, zone, *at)).take(count);
         let times: Vec<_> = times.map(|at| at.with_timezone(&zone).format("%m-%d %H:%M%:::z").to_string()).collect();
         format!("{expression}: {}", times.join(", "))

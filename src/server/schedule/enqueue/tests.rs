@@ -27,8 +27,8 @@ fn active(id: i64) -> Run {
 }
 
 /// A pool of three: 1 and 2 are well, 3 is disabled.
-fn crew() -> Crew {
-    Crew {
+fn crew() -> Availability {
+    Availability {
         pools: [(PoolId::new(1).unwrap(), vec![worker(1), worker(2), worker(3)])].into(),
         enabled: [worker(1), worker(2)].into(),
         silent: BTreeSet::new(),
@@ -42,7 +42,7 @@ struct Case {
     enabled: [bool; 3],
     active: Vec<Run>,
     due: Vec<Run>,
-    crew: Crew,
+    crew: Availability,
 }
 
 fn case(name: &'static str, due: Vec<Run>) -> Case {
@@ -53,9 +53,9 @@ fn table() -> Vec<Case> {
     let disabled_job = || Job { enqueue_is_enabled: false, ..job() };
     let on_all = || Job { run_on_all_workers: true, ..job() };
     let policy = |concurrency| Job { concurrency, ..job() };
-    let silent = |ids: &[i64]| Crew { silent: ids.iter().copied().map(worker).collect(), ..crew() };
-    let resting = |ids: &[i64]| Crew { resting: ids.iter().copied().map(worker).collect(), ..crew() };
-    let nobody = || Crew { enabled: BTreeSet::new(), ..crew() };
+    let silent = |ids: &[i64]| Availability { silent: ids.iter().copied().map(worker).collect(), ..crew() };
+    let resting = |ids: &[i64]| Availability { resting: ids.iter().copied().map(worker).collect(), ..crew() };
+    let nobody = || Availability { enabled: BTreeSet::new(), ..crew() };
     let both = || vec![due(7), manual(8)];
     vec![
         case("one run", vec![due(7)]),
@@ -65,7 +65,7 @@ fn table() -> Vec<Case> {
         Case { enabled: [true, false, true], ..case("template disabled", both()) },
         Case { enabled: [true, true, false], ..case("pool disabled", both()) },
         Case { crew: nobody(), ..case("nobody enabled", both()) },
-        Case { crew: Crew::default(), ..case("nobody in the pool", both()) },
+        Case { crew: Availability::default(), ..case("nobody in the pool", both()) },
         Case { crew: silent(&[1, 2]), ..case("everybody silent", both()) },
         Case { active: vec![active(5)], ..case("another is active", both()) },
         Case { active: vec![active(5)], job: policy(Concurrency::Skip), ..case("another is active, skip", both()) },
@@ -108,9 +108,9 @@ fn table() -> Vec<Case> {
 }
 
 impl Case {
-    fn standing(&self) -> Standing<'_> {
+    fn standing(&self) -> JobStanding<'_> {
         let [project_is_enabled, template_is_enabled, pool_is_enabled] = self.enabled;
-        Standing {
+        JobStanding {
             job: &self.job,
             project_is_enabled,
             template_is_enabled,
@@ -122,18 +122,18 @@ impl Case {
     }
 }
 
-fn said(verdict: &Verdict) -> String {
+fn said(verdict: &DueVerdict) -> String {
     let ids = |workers: &[WorkerId]| workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match verdict {
-        Verdict::Announce(run, None) => format!("run {run} is announced"),
-        Verdict::Announce(run, Some(to)) => format!("run {run} is announced to worker {to}"),
-        Verdict::Spread(run, on, without) => {
+        DueVerdict::Announce(run, None) => format!("run {run} is announced"),
+        DueVerdict::Announce(run, Some(to)) => format!("run {run} is announced to worker {to}"),
+        DueVerdict::Spread(run, on, without) => {
             let without: Vec<_> = without.iter().map(|(worker, why)| format!("{worker}, which {why}")).collect();
             format!("run {run} for workers {}; without {}", ids(on), without.join(", "))
         }
-        Verdict::Wait(run, reason) => format!("run {run} waits: {reason}"),
-        Verdict::Skip(run, reason) => format!("run {run} is skipped: {reason}"),
-        Verdict::Replace(run, killed) => {
+        DueVerdict::Wait(run, reason) => format!("run {run} waits: {reason}"),
+        DueVerdict::Skip(run, reason) => format!("run {run} is skipped: {reason}"),
+        DueVerdict::Replace(run, killed) => {
             format!(
                 "run {run} waits until killed: {}",
                 killed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

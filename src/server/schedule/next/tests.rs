@@ -9,7 +9,7 @@ use crate::server::model::Unit;
 
 const ZONES: [Tz; 3] = [Tz::Europe__Amsterdam, Tz::America__New_York, Tz::Australia__Lord_Howe];
 
-fn at(text: &str) -> Instant {
+fn at(text: &str) -> Timestamp {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
@@ -31,9 +31,9 @@ fn last(text: &str) -> Option<Last> {
 }
 
 /// All times from the beginning of 2026 to the end of 2027, each found from the one before at the moment it is due.
-fn two_years(schedule: &Schedule, zone: Tz, first_local: &str) -> Vec<Next> {
+fn two_years(schedule: &Schedule, zone: Tz, first_local: &str) -> Vec<NextTime> {
     let first = chrono::NaiveDateTime::parse_from_str(first_local, "%Y-%m-%d %H:%M").unwrap();
-    let first = super::wall::moment(first, zone, DateTime::<Utc>::UNIX_EPOCH).unwrap().at;
+    let first = super::wall_time::moment(first, zone, DateTime::<Utc>::UNIX_EPOCH).unwrap().at;
     let rule = Rule { schedule, excludes: &[], zone };
     let begin = Last { at: first, moved: TimeDelta::zero() };
     let times = std::iter::successors(next(rule, Some(begin), first).ok(), |before| {
@@ -43,9 +43,10 @@ fn two_years(schedule: &Schedule, zone: Tz, first_local: &str) -> Vec<Next> {
 }
 
 /// The instants before which the clock is set, and by how much.
-fn changes(zone: Tz) -> impl Iterator<Item = (Instant, TimeDelta)> {
+fn changes(zone: Tz) -> impl Iterator<Item = (Timestamp, TimeDelta)> {
     let hours = (0..730 * 24).map(|hour| at("2026-01-01T00:00:00Z") + TimeDelta::hours(hour));
-    let change = move |hour: Instant| wall::offset(hour + TimeDelta::hours(1), zone) - wall::offset(hour, zone);
+    let change =
+        move |hour: Timestamp| wall_time::offset(hour + TimeDelta::hours(1), zone) - wall_time::offset(hour, zone);
     hours.map(move |hour| (hour + TimeDelta::hours(1), change(hour))).filter(|(_, change)| !change.is_zero())
 }
 
@@ -61,7 +62,7 @@ fn around_changes(name: &str, schedule: &Schedule, zone: Tz, first_local: &str, 
     for (set, by) in changes(zone) {
         text += &format!("  the clock goes {} min:\n", by.num_minutes());
         let rule = Rule { schedule, excludes: &[], zone };
-        let near = |time: &Instant| (*time - set).abs() <= TimeDelta::hours(hours);
+        let near = |time: &Timestamp| (*time - set).abs() <= TimeDelta::hours(hours);
         let from = set - TimeDelta::hours(hours) - TimeDelta::microseconds(1);
         let looked_at = if all.is_empty() { preview(rule, None, from, 12) } else { all.clone() };
         for time in looked_at.iter().filter(|time| near(&time.at)) {

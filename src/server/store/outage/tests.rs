@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use sqlx::error::{DatabaseError, Error, ErrorKind};
 
 use super::is_outage;
-use crate::server::news::News;
+use crate::server::changes::ChangeFeed;
 use crate::server::store::{Store, StoreError};
 
 /// An error as the driver tells it.
@@ -62,7 +62,7 @@ fn a_full_or_broken_disk_is_an_outage_and_a_wrong_question_is_none() {
 #[tokio::test]
 async fn the_next_change_is_made_after_one_that_sqlite_rolled_back_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("job_runner.sqlite"), News::default()).await.unwrap();
+    let store = Store::open(&folder.path().join("job_runner.sqlite"), ChangeFeed::default()).await.unwrap();
     for _ in 0..3 {
         let mut writing = store.write().await.unwrap();
         sqlx::query("ROLLBACK").execute(&mut *writing).await.unwrap();
@@ -80,7 +80,7 @@ async fn the_next_change_is_made_after_one_that_sqlite_rolled_back_by_itself() {
 #[tokio::test]
 async fn a_change_that_is_dropped_at_any_point_leaves_the_writer_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("job_runner.sqlite"), News::default()).await.unwrap();
+    let store = Store::open(&folder.path().join("job_runner.sqlite"), ChangeFeed::default()).await.unwrap();
     for polls in 0..12 {
         let mut change = Box::pin(store.set_setting("dropped", "1"));
         for _ in 0..polls {
@@ -99,7 +99,7 @@ async fn a_change_that_is_dropped_at_any_point_leaves_the_writer_as_it_was() {
 #[tokio::test]
 async fn a_store_without_room_refuses_changes_and_answers_questions() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("job_runner.sqlite"), News::default()).await.unwrap();
+    let store = Store::open(&folder.path().join("job_runner.sqlite"), ChangeFeed::default()).await.unwrap();
     assert_eq!(store.outage(), None);
     let outage = super::Outage { since: chrono::Utc::now(), reason: "no room".to_owned() };
     store.watchdog.state.send_replace(super::State::Out(outage.clone()));

@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::MIGRATIONS;
 use crate::run::RunId;
-use crate::server::news::News;
+use crate::server::changes::ChangeFeed;
 use crate::server::store::Store;
 
 /// A file as the first version left it, with these logs.
@@ -28,7 +28,7 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
     let shifted = format!("a{}\u{20ac}", "\u{20ac}".repeat(50_000));
     let logs = [Some("short\n"), Some(""), None, Some(&long), Some("no end"), Some(&dense), Some(&shifted)];
     first_version(&path, &logs).await;
-    let store = Store::open(&path, News::default()).await.expect("brought forward");
+    let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     for (run, content) in (1_i64..).zip(logs) {
         let run = RunId::new(run).expect("an id");
         assert_eq!(store.log_text(run).await.expect("an answer").as_deref(), content, "log {run}");
@@ -74,7 +74,7 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
         UPDATE job SET description = 'for the auditors' WHERE title = 'described';
         UPDATE job SET parent = 2 WHERE title = 'child';";
     sqlx::raw_sql(jobs).execute(&mut connection).await.expect("jobs");
-    let store = Store::open(&path, News::default()).await.expect("brought forward");
+    let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     let shown = store.overview_of_jobs(None, None, 100).await.expect("an answer");
     let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();
     assert_eq!(shown, ["child", "described", "elsewhere", "followed", "hourly", "namesake", "waits"]);

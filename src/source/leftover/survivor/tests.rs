@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn noted(attempt: u32, ended: bool) -> Option<Noted> {
-    Some(Noted { attempt: Attempt(attempt), ended })
+fn noted(attempt: u32, ended: bool) -> Option<OutboxNote> {
+    Some(OutboxNote { attempt: Attempt(attempt), ended })
 }
 
 /// What is noted, what is recorded, and whose word counts then.
-type Row = (Option<Noted>, &'static [(u32, Recorded)], Option<Survivor>);
+type Row = (Option<OutboxNote>, &'static [(u32, Recorded)], Option<Survivor>);
 
 #[test]
 fn the_rows() {
@@ -55,7 +55,7 @@ proptest! {
         noted in proptest::option::of(((1..5_u32), any::<bool>())),
         records in proptest::collection::btree_map((1..5_u32).prop_map(Attempt), any_record().prop_map(|(_, is)| is), 0..4),
     ) {
-        let noted = noted.map(|(attempt, ended)| Noted { attempt: Attempt(attempt), ended });
+        let noted = noted.map(|(attempt, ended)| OutboxNote { attempt: Attempt(attempt), ended });
         let listed: Vec<_> = records.clone().into_iter().collect();
         let survivor = of(noted, &listed);
         let attempt = match survivor {

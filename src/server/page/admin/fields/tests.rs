@@ -1,18 +1,18 @@
-use super::{Choice, Field, Group, Input, shown, told};
+use super::{FieldChoice, FieldGroup, FieldInput, FormField, shown, told};
 use crate::server::page::form::Filled;
 
-fn groups() -> Vec<Group> {
-    let choices = vec![Choice::new(1, "One"), Choice::new(2, "<b>Two</b>")];
-    vec![Group {
+fn groups() -> Vec<FieldGroup> {
+    let choices = vec![FieldChoice::new(1, "One"), FieldChoice::new(2, "<b>Two</b>")];
+    vec![FieldGroup {
         title: "Things",
         fields: vec![
-            Field::new("title", "Title", Input::Line).hint("What it is called."),
-            Field::new("number", "Number", Input::Number),
-            Field::new("text", "Text", Input::Text),
-            Field::new("script", "Script", Input::Script),
-            Field::new("tick", "Tick", Input::Tick),
-            Field::new("one", "One", Input::One(choices.clone())),
-            Field::new("some", "Some", Input::Some(choices)),
+            FormField::new("title", "Title", FieldInput::Line).hint("What it is called."),
+            FormField::new("number", "Number", FieldInput::Number),
+            FormField::new("text", "Text", FieldInput::Text),
+            FormField::new("script", "Script", FieldInput::Script),
+            FormField::new("tick", "Tick", FieldInput::Tick),
+            FormField::new("one", "One", FieldInput::One(choices.clone())),
+            FormField::new("some", "Some", FieldInput::Some(choices)),
         ],
     }]
 }

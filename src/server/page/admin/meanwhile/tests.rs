@@ -1,16 +1,16 @@
-use super::super::fields::{Choice, Field, Group, Input};
-use super::{Meanwhile, SEEN, Seen, merge};
+use super::super::fields::{FieldChoice, FieldGroup, FieldInput, FormField};
+use super::{Meanwhile, SEEN, SeenFields, merge};
 use crate::server::page::form::Filled;
 
-fn groups() -> Vec<Group> {
-    let pools = vec![Choice::new(1, "One"), Choice::new(2, "Two")];
+fn groups() -> Vec<FieldGroup> {
+    let pools = vec![FieldChoice::new(1, "One"), FieldChoice::new(2, "Two")];
     let fields = vec![
-        Field::new("title", "Title", Input::Line),
-        Field::new("text", "Text", Input::Text),
-        Field::new("on", "On", Input::Tick),
-        Field::new("pools", "Pools", Input::Some(pools)),
+        FormField::new("title", "Title", FieldInput::Line),
+        FormField::new("text", "Text", FieldInput::Text),
+        FormField::new("on", "On", FieldInput::Tick),
+        FormField::new("pools", "Pools", FieldInput::Some(pools)),
     ];
-    vec![Group { title: "Things", fields }]
+    vec![FieldGroup { title: "Things", fields }]
 }
 
 fn form(pairs: &[(&str, &str)]) -> Filled {
@@ -19,7 +19,7 @@ fn form(pairs: &[(&str, &str)]) -> Filled {
 
 /// What somebody typed into a form that was opened so.
 fn typed(opened: &[(&str, &str)], pairs: &[(&str, &str)]) -> Filled {
-    let seen = Seen::of(&groups(), &form(opened)).text();
+    let seen = SeenFields::of(&groups(), &form(opened)).text();
     form(&[pairs, &[(SEEN, seen.as_str())]].concat())
 }
 

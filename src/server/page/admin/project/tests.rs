@@ -1,17 +1,17 @@
 use super::{read_pool, read_project};
 use crate::server::page::admin::reading::typed;
 use crate::server::page::form::Filled;
-use crate::server::store::Sheet;
+use crate::server::store::EntityForm;
 
 #[test]
 fn what_is_typed_is_what_is_read() {
-    let sheet = Sheet {
+    let sheet = EntityForm {
         title: "Backups".to_owned(),
         description: "Every\nnight.".to_owned(),
         enabled: true,
         notification_addresses: "ops@example.org\nme@example.org".to_owned(),
     };
-    for sheet in [sheet.clone(), Sheet { enabled: false, description: String::new(), ..sheet }] {
+    for sheet in [sheet.clone(), EntityForm { enabled: false, description: String::new(), ..sheet }] {
         let mut pairs = typed(&sheet);
         pairs.push(("pools".to_owned(), "2".to_owned()));
         pairs.push(("workers".to_owned(), "3".to_owned()));

@@ -1,15 +1,15 @@
 use super::{is_large, told};
-use crate::server::store::Weight;
+use crate::server::store::DeletionImpact;
 
 #[test]
 fn what_goes_with_a_thing_is_told_before() {
-    let weight = Weight { title: "backups".to_owned(), ..Weight::default() };
+    let weight = DeletionImpact { title: "backups".to_owned(), ..DeletionImpact::default() };
     let lines = [
         weight.clone(),
-        Weight { templates: 2, jobs: 1, runs: 120, ..weight.clone() },
-        Weight { runs: 1, orphans: 1, ..weight.clone() },
-        Weight { jobs: 3, orphans: 2, ..weight.clone() },
-        Weight { jobs: 3, runs: 9, active: 1, ..weight },
+        DeletionImpact { templates: 2, jobs: 1, runs: 120, ..weight.clone() },
+        DeletionImpact { runs: 1, orphans: 1, ..weight.clone() },
+        DeletionImpact { jobs: 3, orphans: 2, ..weight.clone() },
+        DeletionImpact { jobs: 3, runs: 9, active: 1, ..weight },
     ]
     .map(|weight| told(&weight).join(" "));
     insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -23,7 +23,8 @@ fn what_goes_with_a_thing_is_told_before() {
 
 #[test]
 fn what_is_large_asks_for_its_name() {
-    let weight = |templates, jobs, runs| is_large(&Weight { templates, jobs, runs, ..Weight::default() });
+    let weight =
+        |templates, jobs, runs| is_large(&DeletionImpact { templates, jobs, runs, ..DeletionImpact::default() });
     assert!(!weight(0, 0, 0) && !weight(4, 5, 99));
     assert!(weight(5, 5, 0) && weight(0, 1_250, 26_250) && weight(0, 0, 100));
 }

@@ -1,13 +1,13 @@
 use super::chain;
 use crate::server::model::JobId;
-use crate::server::store::Kin;
+use crate::server::store::JobLink;
 
-fn kin(id: i64, parent: i64) -> Kin {
+fn kin(id: i64, parent: i64) -> JobLink {
     let id = JobId::new(id).unwrap();
-    Kin { id, title: format!("job {id}"), parent: JobId::new(parent), enabled: true }
+    JobLink { id, title: format!("job {id}"), parent: JobId::new(parent), enabled: true }
 }
 
-fn shown(family: &[Kin], job: i64) -> String {
+fn shown(family: &[JobLink], job: i64) -> String {
     let links = chain(family, JobId::new(job).unwrap());
     let line = |link: &super::Link<'_>| {
         format!("{}{}{}", "  ".repeat(link.depth), link.kin.title, if link.is_self { " <" } else { "" })

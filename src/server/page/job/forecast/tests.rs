@@ -2,11 +2,11 @@ use chrono::{DateTime, NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 
 use super::{Forecast, From, forecast};
-use crate::server::model::{Exclude, Instant, Job, Schedule, Unit};
+use crate::server::model::{Exclude, Job, Schedule, Timestamp, Unit};
 use crate::server::page::job::sample;
 use crate::server::schedule::Last;
 
-fn at(text: &str) -> Instant {
+fn at(text: &str) -> Timestamp {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 

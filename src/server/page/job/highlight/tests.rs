@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::{Kind, pieces};
+use super::{TokenKind, pieces};
 
 fn shown(text: &str) -> String {
-    let piece = |(kind, text): &(Kind, &str)| match kind.class() {
+    let piece = |(kind, text): &(TokenKind, &str)| match kind.class() {
         Some(class) => format!("[{class} {text}]"),
         None => (*text).to_owned(),
     };
@@ -56,7 +56,7 @@ fn tags_of_a_template_stand_out_everywhere() {
 #[test]
 fn an_apostrophe_does_not_colour_what_follows() {
     let text = format!("cat <<END\nit's{}\nEND\necho 'x'\n", "\n".repeat(20));
-    assert!(pieces(&text).iter().filter(|(kind, _)| *kind == Kind::Quoted).all(|(_, text)| *text == "'x'"));
+    assert!(pieces(&text).iter().filter(|(kind, _)| *kind == TokenKind::Quoted).all(|(_, text)| *text == "'x'"));
 }
 
 proptest! {

@@ -1,14 +1,14 @@
 use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Portrait, Viewer, body, parts};
+use super::{JobPage, Viewer, body, parts};
 use crate::run::RunId;
 use crate::server::model::{Fire, FireKind, JobId, ProjectId, Run, RunExit, Template, TemplateId};
 use crate::server::page::job::sample;
 use crate::server::schedule::Last;
-use crate::server::store::{Course, Kin};
+use crate::server::store::{JobLink, ScheduleState};
 
-fn portrait() -> Portrait {
+fn portrait() -> JobPage {
     let run = sample::run();
     let over = run.start_dts.map(|at| at + TimeDelta::seconds(4));
     let failed = Run {
@@ -18,7 +18,7 @@ fn portrait() -> Portrait {
         exit: Some(RunExit::Code(3)),
         ..run.clone()
     };
-    let kin = |id, parent, title: &str| Kin {
+    let kin = |id, parent, title: &str| JobLink {
         id: JobId::new(id).unwrap(),
         title: title.to_owned(),
         parent: JobId::new(parent),
@@ -33,7 +33,7 @@ fn portrait() -> Portrait {
         at: run.schedule_dts,
     };
     let planned = Last { at: run.schedule_dts + TimeDelta::hours(6), moved: TimeDelta::zero() };
-    Portrait {
+    JobPage {
         overview: sample::disabled(),
         template: Template {
             id: TemplateId::new(2).unwrap(),
@@ -48,7 +48,7 @@ fn portrait() -> Portrait {
         facts: vec![fire],
         past: vec![failed, Run { return_dts: over, ..run }],
         family: vec![kin(1, 0, "first"), kin(3, 1, "backup"), kin(4, 3, "after"), kin(5, 4, "last"), kin(6, 3, "too")],
-        course: Course { planned: Some(planned), last: None },
+        course: ScheduleState { planned: Some(planned), last: None },
     }
 }
 

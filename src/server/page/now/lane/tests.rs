@@ -3,13 +3,13 @@ use std::collections::HashMap;
 use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Asked, Lane, median, part};
+use super::{Lane, LaneFilter, median, part};
 use crate::run::{Attempt, RunId};
 use crate::server::model::sample;
-use crate::server::model::{Instant, JobId, Run, RunExit, State};
+use crate::server::model::{JobId, Run, RunExit, RunState, Timestamp};
 use crate::server::store::{LaneRun, Mark, RunOverview};
 
-fn now() -> Instant {
+fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn over() -> LaneRun {
     LaneRun { run: RunOverview { run, ..overview }, project, mark }
 }
 
-fn lane(state: State, runs: Vec<LaneRun>) -> Lane {
+fn lane(state: RunState, runs: Vec<LaneRun>) -> Lane {
     Lane {
         state,
         runs,
@@ -63,23 +63,23 @@ fn lane(state: State, runs: Vec<LaneRun>) -> Lane {
 }
 
 fn shown(lane: &Lane, query: &str) -> String {
-    part(lane, &Asked::parse(query, None), now(), Tz::UTC).to_string()
+    part(lane, &LaneFilter::parse(query, None), now(), Tz::UTC).to_string()
 }
 
 #[test]
 fn runs_that_go_on_look_like_this() {
-    insta::assert_snapshot!(shown(&lane(State::Started, vec![going()]), ""));
+    insta::assert_snapshot!(shown(&lane(RunState::Started, vec![going()]), ""));
 }
 
 #[test]
 fn runs_that_are_over_look_like_this() {
-    let lane = Lane { has_more: true, length: 1000, ..lane(State::Completed, vec![over()]) };
+    let lane = Lane { has_more: true, length: 1000, ..lane(RunState::Completed, vec![over()]) };
     insta::assert_snapshot!(shown(&lane, "state=failed&after=1.2"));
 }
 
 #[test]
 fn a_run_that_takes_longer_than_usual_is_marked() {
-    let mut late = lane(State::Started, vec![going()]);
+    let mut late = lane(RunState::Started, vec![going()]);
     assert!(!shown(&late, "").contains("late"));
     late.usual.insert(job(), TimeDelta::seconds(59));
     assert!(shown(&late, "").contains("late"));
@@ -92,7 +92,7 @@ fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
     let LaneRun { run, mark, .. } = going();
     let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..run };
-    let page = shown(&lane(State::Started, vec![LaneRun { run, project: evil.to_owned(), mark }]), "q=%3Cscript%3E");
+    let page = shown(&lane(RunState::Started, vec![LaneRun { run, project: evil.to_owned(), mark }]), "q=%3Cscript%3E");
     assert!(!page.contains("<script>"), "{page}");
     assert_eq!(page.matches("&lt;script&gt;alert(1)").count(), 3, "{page}");
 }

@@ -3,11 +3,11 @@ use chrono_tz::Tz;
 
 use super::{Excerpt, Summary};
 use crate::run::{Attempt, KillId, RunId};
-use crate::server::model::{self, Asker, Instant, JobId, KillCause, KillRequest, ProjectId, Run, RunExit};
-use crate::server::store::{Other, RunOverview, Somebody, Story};
+use crate::server::model::{self, Asker, JobId, KillCause, KillRequest, ProjectId, Run, RunExit, Timestamp};
+use crate::server::store::{Other, RunDetails, RunOverview, Somebody};
 use crate::server::terminal::Terminal;
 
-fn now() -> Instant {
+fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn sample() -> RunOverview {
     RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }
 }
 
-fn story() -> Story {
+fn story() -> RunDetails {
     let kill = KillRequest {
         id: KillId::new(5).unwrap(),
         run: RunId::new(12).unwrap(),
@@ -42,7 +42,7 @@ fn story() -> Story {
     };
     let by = |asker, worker: Option<&str>| Somebody { asker, worker: worker.map(str::to_owned) };
     let worker = crate::server::model::WorkerId::new(1).unwrap();
-    Story {
+    RunDetails {
         project: (ProjectId::new(1).unwrap(), "Backups".to_owned()),
         pool: "Linux".to_owned(),
         asked_by: Some(by(Asker::Dashboard, None)),
@@ -55,7 +55,7 @@ fn story() -> Story {
     }
 }
 
-fn part(run: &RunOverview, story: &Story) -> String {
+fn part(run: &RunOverview, story: &RunDetails) -> String {
     let now = now() + TimeDelta::minutes(2);
     Summary { run, waits: None, story, now }.part("F00", Tz::Europe__Amsterdam).to_string()
 }
@@ -86,12 +86,12 @@ fn what_can_be_done_about_a_run_depends_on_where_it_stands() {
     for change in [going, scheduled, |_: &mut Run| {}] {
         assert!(has(change, "Run again") && has(change, "Without children"));
     }
-    assert!(!part(&sample(), &Story { has_children: false, ..story() }).contains("Without children"));
+    assert!(!part(&sample(), &RunDetails { has_children: false, ..story() }).contains("Without children"));
 }
 
 #[test]
 fn how_a_run_came_about_is_said() {
-    let story = |change: fn(&mut Story, &mut Run)| {
+    let story = |change: fn(&mut RunDetails, &mut Run)| {
         let (mut story, mut overview) = (story(), sample());
         (story.asked_by, overview.run.is_manual) = (None, false);
         change(&mut story, &mut overview.run);
@@ -100,12 +100,12 @@ fn how_a_run_came_about_is_said() {
     assert!(story(|_, _| {}).contains("the schedule"));
     assert!(story(|_, run| run.is_manual = true).contains("somebody who asked for it"));
     assert!(story(|_, run| run.retry_of = Some((RunId::new(9).unwrap(), 2))).contains("as retry 2 of"));
-    let followed = |story: &mut Story, _: &mut Run| story.follows = story.followed.pop();
+    let followed = |story: &mut RunDetails, _: &mut Run| story.follows = story.followed.pop();
     assert!(story(followed).contains("of copy away"));
     let elsewhere =
-        |story: &mut Story, _: &mut Run| story.elsewhere = vec![(RunId::new(14).unwrap(), "<web3>".to_owned())];
+        |story: &mut RunDetails, _: &mut Run| story.elsewhere = vec![(RunId::new(14).unwrap(), "<web3>".to_owned())];
     assert!(story(elsewhere).contains("<a href=\"/runs/14\">&lt;web3&gt; #14</a>"));
-    let timed_out = |story: &mut Story, _: &mut Run| story.kills[0].0.cause = KillCause::TimedOut;
+    let timed_out = |story: &mut RunDetails, _: &mut Run| story.kills[0].0.cause = KillCause::TimedOut;
     assert!(story(timed_out).contains("because it ran too long"));
 }
 
@@ -113,7 +113,7 @@ fn how_a_run_came_about_is_said() {
 fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
     let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..sample() };
-    let mut story = Story { pool: evil.to_owned(), ..story() };
+    let mut story = RunDetails { pool: evil.to_owned(), ..story() };
     story.project.1 = evil.to_owned();
     story.followed[0].title = evil.to_owned();
     let (_, row) = Terminal::new(1000).read(format!("{evil}\n").as_bytes());

@@ -2,10 +2,10 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use super::{WIDTH, phases, timeline, widths};
-use crate::server::model::{Instant, Run};
+use crate::server::model::{Run, Timestamp};
 use crate::server::page::run::summary::sample;
 
-fn at(seconds: i64) -> Instant {
+fn at(seconds: i64) -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap() + TimeDelta::seconds(seconds)
 }
 

@@ -1,18 +1,18 @@
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
-use super::{Asked, Staff, body, parts, told};
-use crate::run::{Action, Pace, Request, RequestId};
-use crate::server::duty::{self, Cannot, Verdict};
+use super::{RequestSummary, WorkersPage, body, parts, told};
+use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 use crate::server::model::{Pool, PoolId, Worker, WorkerId};
 use crate::server::page::form::Filled;
 use crate::server::page::job::sample;
 use crate::server::page::workers::sample::{now, worker};
 use crate::server::store::RunOverview;
+use crate::server::worker_state::{self, Cannot, RequestVerdict};
 
-fn asked(reason: &str) -> duty::Asked {
-    duty::Asked {
-        request: Request { id: RequestId::new(7).unwrap(), action: Action::Sleep, pace: Pace::AfterRuns },
+fn asked(reason: &str) -> worker_state::LatestRequest {
+    worker_state::LatestRequest {
+        request: WorkerRequest { id: RequestId::new(7).unwrap(), action: WorkerCommand::Sleep, pace: Pace::AfterRuns },
         by: "operator".to_owned(),
         reason: reason.to_owned(),
         at: now(),
@@ -22,7 +22,7 @@ fn asked(reason: &str) -> duty::Asked {
     }
 }
 
-fn staff() -> Staff {
+fn staff() -> WorkersPage {
     let run = crate::server::model::Run { worker: WorkerId::new(1), return_dts: None, ..sample::run() };
     let pool = Pool {
         id: PoolId::new(1).unwrap(),
@@ -32,7 +32,7 @@ fn staff() -> Staff {
         notification_addresses: String::new(),
     };
     let original = |worker: &mut Worker| (worker.report, worker.heard_dts) = (None, None);
-    Staff {
+    WorkersPage {
         unlisted: 0,
         workers: vec![
             worker(1, "web1", |worker| worker.asked = Some(asked("a new disk"))),
@@ -56,7 +56,7 @@ fn workers_look_like_this() {
 
 #[test]
 fn where_there_is_nobody_there_is_nothing_to_ask() {
-    let nobody = Staff { workers: Vec::new(), pools: Vec::new(), runs: Vec::new(), ..staff() };
+    let nobody = WorkersPage { workers: Vec::new(), pools: Vec::new(), runs: Vec::new(), ..staff() };
     let page = body(&nobody, &Filled::default(), "F00", Tz::UTC).to_string();
     assert!(page.contains("no workers yet") && page.contains("no pools yet") && !page.contains("Choose an action"));
 }
@@ -78,14 +78,17 @@ fn what_comes_from_outside_is_escaped() {
 
 #[test]
 fn what_became_of_a_wish_is_told_of_each() {
-    let one = |title: &str, became| Asked { title: title.to_owned(), became };
-    let both = [one("web1", Ok(Verdict::Ask)), one("web2", Ok(Verdict::Ask))];
-    let done = told(&both, Action::Sleep);
+    let one = |title: &str, became| RequestSummary { title: title.to_owned(), became };
+    let both = [one("web1", Ok(RequestVerdict::Ask)), one("web2", Ok(RequestVerdict::Ask))];
+    let done = told(&both, WorkerCommand::Sleep);
     assert_eq!((done.good, done.text.as_str()), (true, "Requested of web1, web2: sleep."));
-    let mixed =
-        [one("web1", Ok(Verdict::Already)), one("web2", Ok(Verdict::Cancel)), one("web3", Err(Cannot::NoRestart))];
-    let told_of = told(&mixed, Action::Restart);
+    let mixed = [
+        one("web1", Ok(RequestVerdict::Already)),
+        one("web2", Ok(RequestVerdict::Cancel)),
+        one("web3", Err(Cannot::NoRestart)),
+    ];
+    let told_of = told(&mixed, WorkerCommand::Restart);
     assert!(!told_of.good);
     insta::assert_snapshot!(told_of.text, @"Taken back, as web2 had not heard of it. So already, or asked for: web1. Worker web3 cannot restart: restart_exit_code is not set there.");
-    assert!(!told(&[], Action::Wake).good);
+    assert!(!told(&[], WorkerCommand::Wake).good);
 }

@@ -1,0 +1,140 @@
+//! An answer as it goes out: format, and the headers that the original's clients and caches read.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::answer::{ApiAnswer, Stage};
+use super::content::ApiContent;
+use super::filter::Pairs;
+use super::format::{self, Format};
+use crate::server::state::AppState;
+use crate::server::store::lists::Scope;
+use crate::wire::action;
+use crate::wire::resources::ATTEMPT;
+
+const JSON: &str = "application/json";
+const SCRIPT: &str = "text/javascript";
+const PAGE: &str = "text/html; charset=utf-8";
+/// What the original says where a page is wanted.
+const NO_PAGE: &str = "Sorry, not implemented yet. Please append \"?format=json\" to your URL.";
+
+/// What of a call decides how its answer looks.
+#[derive(Clone, Debug)]
+pub struct RenderStyle {
+    format: Result<Format, &'static str>,
+    /// Something is read.
+    reads: bool,
+    /// A script of a page asks, whose browser is to keep nothing.
+    from_script: bool,
+    host: Option<String>,
+    /// Who asks is an operator.
+    pub is_operator: bool,
+}
+
+impl RenderStyle {
+    /// Of a call.
+    pub fn of(parts: &Parts, pairs: &Pairs) -> Self {
+        let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            format: format::wanted(pairs, text(ACCEPT)),
+            reads: parts.method == Method::GET,
+            from_script: text(HeaderName::from_static("x-requested-with")) == Some("XMLHttpRequest"),
+            host: text(HOST).map(str::to_owned),
+            is_operator: false,
+        }
+    }
+
+    /// The answer as it goes out.
+    pub fn dress(&self, answer: ApiAnswer, app: &Arc<AppState>, scope: Scope) -> Response {
+        let mut answer = self.formatted(answer);
+        let content = answer.body.take();
+        let (kind, body) = self.body(&answer, content, app, scope);
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        self.caching(&answer, headers);
+        let location = answer.location.map(|path| self.absolute(&path));
+        let attempt = answer.attempt.map(|attempt| attempt.to_string());
+        let request = answer.request.map(action::text);
+        let rest = [
+            (LOCATION, location),
+            (ALLOW, answer.allow),
+            (HeaderName::from_static(ATTEMPT), attempt),
+            (HeaderName::from_static(action::HEADER), request),
+        ];
+        for (name, value) in rest {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+
+    /// The answer, or another where its format cannot be made.
+    fn formatted(&self, answer: ApiAnswer) -> ApiAnswer {
+        match (&self.format, answer.stage, &answer.body) {
+            (Err(wrong), Stage::Given, Some(_)) => ApiAnswer::bad(wrong),
+            (Ok(Format::Unmade), Stage::Given | Stage::Door, Some(_)) => {
+                ApiAnswer { status: 500, body: None, ..ApiAnswer::unauthorised() }
+            }
+            _ => answer,
+        }
+    }
+
+    fn body(
+        &self,
+        answer: &ApiAnswer,
+        content: Option<ApiContent>,
+        app: &Arc<AppState>,
+        scope: Scope,
+    ) -> (&'static str, Body) {
+        let Some(content) = content else {
+            return (PAGE, Body::from(answer.allow.clone().unwrap_or_default()));
+        };
+        match (&self.format, answer.stage) {
+            (Ok(Format::Page), _) => (PAGE, Body::from(NO_PAGE)),
+            (Ok(Format::Script(function)), Stage::Given) => {
+                let ends = |text: String| stream::iter([Ok(Bytes::from(text))]);
+                let parts = content.parts(Arc::clone(app), scope).map_ok(|part| scripted(&part));
+                (SCRIPT, Body::from_stream(ends(format!("{function}(")).chain(parts).chain(ends(")".to_owned()))))
+            }
+            _ => match content.at_hand() {
+                Some(text) => (JSON, Body::from(text)),
+                None => (JSON, Body::from_stream(content.parts(Arc::clone(app), scope))),
+            },
+        }
+    }
+
+    fn caching(&self, answer: &ApiAnswer, headers: &mut HeaderMap) {
+        let by_cookie = self.reads || self.is_operator;
+        let vary = match (answer.stage, by_cookie) {
+            (Stage::Door, _) | (Stage::Refused, false) => None,
+            (Stage::Refused, true) => Some("Cookie"),
+            (Stage::Given, false) => Some("Accept"),
+            (Stage::Given, true) => Some("Accept, Cookie"),
+        };
+        if let Some(vary) = vary {
+            headers.insert(VARY, HeaderValue::from_static(vary));
+        }
+        if answer.stage == Stage::Given && (self.from_script || self.reads && answer.status == 200) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        self.host.as_ref().map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"))
+    }
+}
+
+/// JSON is not quite a script: two characters that end lines there do not here.
+fn scripted(part: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(part).replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+    Bytes::from(text)
+}

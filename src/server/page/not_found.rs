@@ -1,0 +1,49 @@
+//! What is answered where there is no page: a page that says so, with a way back.
+
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::answer::PageRefusal;
+use super::{frame, return_path};
+
+/// What programs ask for: they are not answered with pages.
+const OF_PROGRAMS: [&str; 4] = ["/api/", "/operator/", "/parts/", "/static/"];
+
+/// No route has this address. With a slash too many at its end, it leads to the one without.
+pub(super) async fn fallback(uri: Uri) -> Response {
+    let path = uri.path();
+    if OF_PROGRAMS.iter().any(|start| path.starts_with(start)) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let short = path.trim_end_matches('/');
+    if short.len() < path.len() {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let address = format!("{short}{query}");
+        if return_path::own(&address) == address {
+            return Redirect::permanent(&address).into_response();
+        }
+    }
+    PageRefusal::NotFound("There is no such page.".to_owned()).into_response()
+}
+
+/// Makes a page of what is refused without one: an address with letters for a number, a form's address that is looked at.
+pub(super) async fn as_page(request: Request, next: Next) -> Response {
+    let is_part = request.uri().path().starts_with("/parts/");
+    let response = next.run(request).await;
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !response.status().is_client_error() || is_page || is_part {
+        return response;
+    }
+    let said = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => "That is done by a button of a page, and is no page itself.",
+        _ => "There is no such page.",
+    };
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    Response::from_parts(head, frame::message(said).into())
+}

@@ -1,0 +1,129 @@
+//! What is set up by hand is taken away again, with all that hangs on it, unless somebody works on that.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::catalogue::Entity;
+use super::fires::record;
+use super::rows;
+use super::runs::withdraw;
+use super::{Store, StoreError};
+use crate::server::changes::Change;
+use crate::server::model::{Fire, FireKind, Timestamp, WorkerId};
+
+/// What goes with a thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeletionImpact {
+    /// Its title.
+    pub title: String,
+    /// Templates.
+    pub templates: u32,
+    /// Jobs, the thing itself left out.
+    pub jobs: u32,
+    /// Runs, with their logs.
+    pub runs: u32,
+    /// Jobs that stay, and run after one that goes: nothing starts them any more.
+    pub orphans: u32,
+    /// Runs that a worker has: while there are any, nothing goes.
+    pub active: u32,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Gone(DeletionImpact),
+    /// It stays: somebody works on what hangs on it.
+    Busy(DeletionImpact),
+    /// There is no such thing.
+    Unknown,
+}
+
+/// Of each kind: its table, which jobs go with it, and which templates. `?1` is its id.
+fn parts(thing: Entity) -> (&'static str, &'static str, &'static str) {
+    match thing {
+        Entity::Project => (
+            "project",
+            "SELECT job.id FROM job JOIN job_template ON job_template.id = job_template WHERE project = ?1",
+            "SELECT id FROM job_template WHERE project = ?1",
+        ),
+        Entity::Template => ("job_template", "SELECT id FROM job WHERE job_template = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Entity::Job => ("job", "SELECT id FROM job WHERE id = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Entity::Pool => ("worker_pool", "SELECT id FROM job WHERE worker_pool = ?1", "SELECT 0 WHERE ?1 < 0"),
+        Entity::Worker => ("worker", "SELECT 0 WHERE ?1 < 0", "SELECT 0 WHERE ?1 < 0"),
+    }
+}
+
+impl Store {
+    /// What goes with a thing, if it goes. Nothing if there is no such thing.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn deletion_impact(&self, thing: Entity, id: i64) -> Result<Option<DeletionImpact>, StoreError> {
+        weigh(&mut *self.readers.acquire().await?, thing, id).await
+    }
+
+    /// Takes a thing away, unless a worker has a run of it. Runs that wait for a worker that goes are over with, and what
+    /// follows from that is done.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn remove(&self, thing: Entity, id: i64, now: Timestamp) -> Result<Removal, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(weight) = weigh(&mut writing, thing, id).await? else { return Ok(Removal::Unknown) };
+        if weight.active > 0 {
+            return Ok(Removal::Busy(weight));
+        }
+        let news = match (thing, WorkerId::new(id)) {
+            (Entity::Worker, Some(worker)) => withdraw_runs(&mut writing, worker, now).await?,
+            _ => Vec::new(),
+        };
+        let sql = format!("DELETE FROM {} WHERE id = ?", parts(thing).0);
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *writing).await?;
+        writing.commit().await?;
+        news.into_iter().for_each(|item| self.changes().publish(item));
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(Removal::Gone(weight))
+    }
+}
+
+/// Takes away the runs that wait for a worker that goes: nobody else may execute them. What has waited for them is done.
+async fn withdraw_runs(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
+    let query = sqlx::query("SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id");
+    let waiting = query.bind(worker.get()).fetch_all(&mut *connection).await?;
+    let mut news = Vec::new();
+    for run in &waiting {
+        let run = rows::run(run)?;
+        let reason = format!("its worker {worker} was removed");
+        let (what, run_id) = (FireKind::Skipped, Some(run.id));
+        record(connection, &Fire { job: run.job, due: run.schedule_dts, run: run_id, what, reason, at: now }).await?;
+        news.extend(withdraw(connection, &run, now).await?);
+    }
+    Ok(news)
+}
+
+async fn weigh(
+    connection: &mut SqliteConnection,
+    thing: Entity,
+    id: i64,
+) -> Result<Option<DeletionImpact>, StoreError> {
+    let (table, jobs, templates) = parts(thing);
+    let of_worker = if thing == Entity::Worker { "worker = ?1" } else { "FALSE" };
+    let sql = format!(
+        "WITH gone (id) AS MATERIALIZED ({jobs})
+         SELECT title, (SELECT count(*) FROM ({templates})), (SELECT count(*) FROM gone),
+         (SELECT count(*) FROM run WHERE job IN gone),
+         (SELECT count(*) FROM job WHERE parent IN gone AND id NOT IN gone),
+         (SELECT count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND (job IN gone OR {of_worker}))
+         FROM {table} WHERE id = ?1"
+    );
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id);
+    let found: Option<(String, u32, u32, u32, u32, u32)> = query.fetch_optional(connection).await?;
+    Ok(found.map(|(title, templates, jobs, runs, orphans, active)| {
+        let jobs = if thing == Entity::Job { 0 } else { jobs };
+        DeletionImpact { title, templates, jobs, runs, orphans, active }
+    }))
+}

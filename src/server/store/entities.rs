@@ -1,0 +1,383 @@
+//! Projects, pools, workers, templates, jobs: made and read. Their lists and changes stand with who needs them.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows;
+use super::{Store, StoreError};
+use crate::run::{ApiKey, Secret};
+use crate::server::changes::Change;
+use crate::server::model::{
+    Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
+    Worker, WorkerId,
+};
+use crate::server::rules::{self, RuleViolation};
+use crate::server::script;
+
+/// A project to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewProject {
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// The pools that may work for it.
+    pub pools: Vec<PoolId>,
+}
+
+/// A pool to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewPool {
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Who is in it.
+    pub workers: Vec<WorkerId>,
+}
+
+/// A worker to be made.
+#[derive(Clone, Debug)]
+pub struct NewWorker {
+    /// Its title.
+    pub title: String,
+    /// Who it says it is.
+    pub api_key: ApiKey,
+    /// What it signs with.
+    pub secret: Secret,
+}
+
+/// A template to be made.
+#[derive(Clone, Debug)]
+pub struct NewTemplate {
+    /// Its title.
+    pub title: String,
+    /// The text around the scripts.
+    pub body: String,
+    /// Whose it is.
+    pub project: ProjectId,
+}
+
+/// A job to be made.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its title.
+    pub title: String,
+    /// Its template.
+    pub template: TemplateId,
+    /// Who does it.
+    pub pool: PoolId,
+    /// The script as it was written.
+    pub script: String,
+    /// The job after which it runs.
+    pub parent: Option<JobId>,
+    /// When it runs again.
+    pub schedule: Schedule,
+    /// At which times of the day it does not.
+    pub excludes: Vec<Exclude>,
+    /// Whether every worker of the pool does it.
+    pub run_on_all_workers: bool,
+    /// Whether its children run although it failed.
+    pub schedule_children_on_error: bool,
+    /// It is disabled when it failed more often than this in a row.
+    pub disable_enqueue_after_fails: Option<u32>,
+    /// How long a run may take, in seconds.
+    pub run_timeout: Option<u32>,
+    /// How a failed run is tried again.
+    pub retry: Retry,
+    /// What becomes of a run whose worker was lost.
+    pub on_lost: OnLost,
+    /// What becomes of a run that is due while another is active.
+    pub concurrency: Concurrency,
+    /// What it is for.
+    pub description: String,
+    /// Whether it runs when it is due.
+    pub enabled: bool,
+    /// Why it does not.
+    pub disabled_reason: String,
+    /// Whom to tell of failures, an address a line.
+    pub notification_addresses: String,
+}
+
+impl NewJob {
+    /// A job that runs when somebody says so.
+    #[must_use]
+    pub fn new(title: &str, template: TemplateId, pool: PoolId, script: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            template,
+            pool,
+            script: script.to_owned(),
+            parent: None,
+            schedule: Schedule::None,
+            excludes: Vec::new(),
+            run_on_all_workers: false,
+            schedule_children_on_error: false,
+            disable_enqueue_after_fails: None,
+            run_timeout: None,
+            retry: Retry::default(),
+            on_lost: OnLost::Retry,
+            concurrency: Concurrency::Wait,
+            description: String::new(),
+            enabled: true,
+            disabled_reason: String::new(),
+            notification_addresses: String::new(),
+        }
+    }
+
+    /// A job that is there, written anew: what it did and its id stay, its whole script is yet to be made.
+    pub(super) fn onto(&self, before: Job) -> Job {
+        let new = self.clone();
+        Job {
+            parent: new.parent,
+            template: new.template,
+            pool: new.pool,
+            run_on_all_workers: new.run_on_all_workers,
+            schedule_children_on_error: new.schedule_children_on_error,
+            title: new.title,
+            description: new.description,
+            script_content_partial: new.script,
+            enqueue_is_enabled: new.enabled,
+            disabled_reason: if new.enabled { String::new() } else { new.disabled_reason },
+            schedule: new.schedule,
+            excludes: new.excludes,
+            notification_addresses: new.notification_addresses,
+            disable_enqueue_after_fails: new.disable_enqueue_after_fails,
+            run_timeout: new.run_timeout,
+            retry: new.retry,
+            on_lost: new.on_lost,
+            concurrency: new.concurrency,
+            ..before
+        }
+    }
+}
+
+impl Store {
+    /// Makes a worker.
+    ///
+    /// # Errors
+    /// That the store does not answer, or that the key is taken.
+    pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
+        let mut writing = self.write().await?;
+        let worker = insert_worker(&mut writing, new).await?;
+        writing.commit().await?;
+        self.changes().publish(Change::WorkerChanged(worker.id));
+        Ok(worker)
+    }
+
+    /// The worker of a key.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn worker_of_key(&self, key: &str) -> Result<Option<Worker>, StoreError> {
+        let query = sqlx::query("SELECT * FROM worker WHERE api_key = ?").bind(key);
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+    }
+
+    /// A worker.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn worker(&self, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
+        let query = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get());
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+    }
+
+    /// Makes a pool.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such worker.
+    pub async fn new_pool(&self, new: &NewPool) -> Result<Pool, StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
+        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
+        let pool = rows::pool(&row)?;
+        for worker in &new.workers {
+            let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
+            query.execute(&mut *writing).await.map_err(|e| conflict(e, "worker", worker))?;
+        }
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(pool)
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such pool.
+    pub async fn new_project(&self, new: &NewProject) -> Result<Project, StoreError> {
+        let mut writing = self.write().await?;
+        let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
+        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
+        let project = rows::project(&row)?;
+        for pool in &new.pools {
+            let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
+            query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
+        }
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(project)
+    }
+
+    /// Makes a template.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such project.
+    pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
+        let mut writing = self.write().await?;
+        let template = insert_template(&mut writing, new).await?;
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(template)
+    }
+
+    /// A template.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn template(&self, template: TemplateId) -> Result<Option<Template>, StoreError> {
+        let query = sqlx::query("SELECT * FROM job_template WHERE id = ?").bind(template.get());
+        query.fetch_optional(&self.readers).await?.as_ref().map(rows::template).transpose()
+    }
+
+    /// Makes a job.
+    ///
+    /// # Errors
+    /// That the store does not answer, has no such template, pool or parent, or that the title is taken.
+    pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
+        let mut writing = self.write().await?;
+        let job = insert_job(&mut writing, new).await?;
+        writing.commit().await?;
+        self.changes().publish(Change::JobChanged(job.id));
+        Ok(job)
+    }
+
+    /// A job, with its excludes.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
+        find_job(&mut *self.readers.acquire().await?, job).await
+    }
+}
+
+/// A rule that what is written breaks, as the answer to whoever wrote it.
+pub(super) fn refused(broken: RuleViolation) -> StoreError {
+    StoreError::Conflict(broken.to_string())
+}
+
+/// Makes a worker in a change.
+pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
+    let secret = String::from_utf8(new.secret.expose().to_vec())
+        .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
+    let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
+        .bind(&new.title)
+        .bind(new.api_key.as_str())
+        .bind(secret);
+    let row = query.fetch_one(connection).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
+    rows::worker(&row)
+}
+
+/// Makes a template in a change.
+pub(super) async fn insert_template(
+    connection: &mut SqliteConnection,
+    new: &NewTemplate,
+) -> Result<Template, StoreError> {
+    script::check(&new.body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
+        .bind(&new.title)
+        .bind(&new.body)
+        .bind(new.project.get());
+    rows::template(&query.fetch_one(connection).await.map_err(|e| conflict(e, "project", new.project))?)
+}
+
+/// Makes a job in a change.
+pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
+    let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
+        .bind(new.template.get())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
+    // Whichever door it came through.
+    let title = rules::title(&new.title).map_err(refused)?;
+    let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    rules::executable(&whole).map_err(refused)?;
+    let (every, unit, cron, zone) = schedule_columns(&new.schedule);
+    let query = sqlx::query(
+        "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
+         script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
+         disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency, description,
+         enqueue_is_enabled, disabled_reason, notification_addresses)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.parent.map(JobId::get))
+    .bind(new.template.get())
+    .bind(new.pool.get())
+    .bind(new.run_on_all_workers)
+    .bind(new.schedule_children_on_error)
+    .bind(title)
+    .bind(&new.script)
+    .bind(whole)
+    .bind(every)
+    .bind(unit)
+    .bind(cron)
+    .bind(zone)
+    .bind(new.disable_enqueue_after_fails)
+    .bind(new.run_timeout)
+    .bind(new.retry.times)
+    .bind(new.retry.backoff)
+    .bind(new.on_lost.name())
+    .bind(new.concurrency.name())
+    .bind(&new.description)
+    .bind(new.enabled)
+    .bind(&new.disabled_reason)
+    .bind(&new.notification_addresses);
+    let made = query.execute(&mut *connection).await.map_err(|e| conflict(e, "job", &new.title))?;
+    let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
+    insert_excludes(connection, id, &new.excludes).await?;
+    Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
+}
+
+/// Writes down when a job does not run.
+pub(super) async fn insert_excludes(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    excludes: &[Exclude],
+) -> Result<(), StoreError> {
+    for exclude in excludes {
+        let query = sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
+            .bind(job.get())
+            .bind(rows::seconds(exclude.start))
+            .bind(rows::seconds(exclude.end))
+            .bind(&exclude.note);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Reads a job, in a change or not.
+pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>, StoreError> {
+    let query = sqlx::query("SELECT * FROM job WHERE id = ?").bind(id.get());
+    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
+    let mut job = rows::job(&row)?;
+    let query = sqlx::query("SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id").bind(id.get());
+    job.excludes = query.fetch_all(connection).await?.iter().map(rows::exclude).collect::<Result<_, _>>()?;
+    Ok(Some(job))
+}
+
+/// A schedule as columns: interval, its type, cron expression, its zone.
+pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {
+    match schedule {
+        Schedule::None => (None, "", None, None),
+        Schedule::Interval { every, unit } => (Some(*every), unit.name(), None, None),
+        Schedule::Cron { expression, zone } => (None, "", Some(expression), Some(zone.name())),
+    }
+}
+
+/// A broken rule of the data in words; anything else as it is.
+pub(super) fn conflict(error: sqlx::Error, what: &str, which: impl std::fmt::Display) -> StoreError {
+    match error.as_database_error() {
+        Some(e) if e.is_unique_violation() => StoreError::Conflict(format!("{what} {which} exists already")),
+        Some(e) if e.is_foreign_key_violation() => StoreError::Conflict(format!("{what} {which} does not exist")),
+        _ => StoreError::Ask(error),
+    }
+}

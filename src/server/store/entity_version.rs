@@ -1,0 +1,97 @@
+//! Versions of what is set up by hand: two are the same when everything that its form can change is the same.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::catalogue::Entity;
+use super::{Store, StoreError};
+
+/// What somebody saw of a thing before changing it: the text of all that its form can change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityVersion(String);
+
+impl EntityVersion {
+    /// A version as a form brings it back.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// A version as a form carries it: short, whatever the thing is.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a form can change of a thing of a kind. `?1` is its id. A worker's secret is not among it: a form does not put it back.
+fn question(thing: Entity) -> &'static str {
+    match thing {
+        Entity::Project => {
+            "SELECT json_array(title, description, enqueue_is_enabled, notification_addresses,
+             (SELECT json_group_array(pool ORDER BY pool) FROM project_pool WHERE project = ?1))
+             FROM project WHERE id = ?1"
+        }
+        Entity::Pool => {
+            "SELECT json_array(title, description, enqueue_is_enabled, notification_addresses,
+             (SELECT json_group_array(worker ORDER BY worker) FROM pool_worker WHERE pool = ?1))
+             FROM worker_pool WHERE id = ?1"
+        }
+        Entity::Template => {
+            "SELECT json_array(title, description, enqueue_is_enabled, notification_addresses, project, body)
+             FROM job_template WHERE id = ?1"
+        }
+        Entity::Worker => {
+            "SELECT json_array(title, description, enqueue_is_enabled, api_key,
+             (SELECT json_group_array(pool ORDER BY pool) FROM pool_worker WHERE worker = ?1))
+             FROM worker WHERE id = ?1"
+        }
+        Entity::Job => {
+            "SELECT json_array(title, description, enqueue_is_enabled, notification_addresses, disabled_reason, parent,
+             job_template, worker_pool, run_on_all_workers, schedule_children_on_error, script_content_partial,
+             reschedule_interval, reschedule_interval_type, cron, cron_zone, disable_enqueue_after_fails, run_timeout,
+             retry_times, retry_backoff, on_lost, concurrency,
+             (SELECT json_group_array(json_array(start_time, end_time, note) ORDER BY id)
+              FROM reschedule_exclude WHERE job = ?1))
+             FROM job WHERE id = ?1"
+        }
+    }
+}
+
+impl Store {
+    /// The version of a thing. Nothing if there is no such thing.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn version(&self, thing: Entity, id: i64) -> Result<Option<EntityVersion>, StoreError> {
+        version_of(&mut *self.readers.acquire().await?, thing, id).await
+    }
+}
+
+/// Refuses a change of a thing that is not any more what whoever changes it saw. One that is gone is left to the change.
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    thing: Entity,
+    id: Option<i64>,
+    seen: Option<&EntityVersion>,
+) -> Result<(), StoreError> {
+    let (Some(id), Some(seen)) = (id, seen) else { return Ok(()) };
+    match version_of(connection, thing, id).await? {
+        Some(now) if now != *seen => Err(StoreError::Changed),
+        _ => Ok(()),
+    }
+}
+
+async fn version_of(
+    connection: &mut SqliteConnection,
+    thing: Entity,
+    id: i64,
+) -> Result<Option<EntityVersion>, StoreError> {
+    let text: Option<String> = sqlx::query_scalar(question(thing)).bind(id).fetch_optional(connection).await?;
+    Ok(text.map(|text| EntityVersion(short(&text))))
+}
+
+/// The digest of a text.
+fn short(text: &str) -> String {
+    use sha1::{Digest, Sha1};
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,257 @@
+//! Projects, templates, pools, workers and jobs as a person writes them: made or written anew as a whole, one
+//! transaction each.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::catalogue::Entity;
+use super::entities::{NewJob, conflict, insert_job};
+use super::entity_version::{self, EntityVersion};
+use super::jobs::rewrite;
+use super::{Store, StoreError};
+use crate::run::{ApiKey, Secret};
+use crate::server::changes::Change;
+use crate::server::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
+use crate::server::{rules, script};
+
+/// What is written of projects, templates and pools alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityForm {
+    /// The title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether jobs in it run when they are due.
+    pub enabled: bool,
+    /// Whom to tell of failures, an address a line.
+    pub notification_addresses: String,
+}
+
+/// What is written of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerForm {
+    /// The title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether it is given new runs.
+    pub enabled: bool,
+    /// Who it says it is.
+    pub api_key: ApiKey,
+    /// What it signs with from now on; nothing: as before. One that is made needs one.
+    pub secret: Option<Secret>,
+    /// The pools that it is in.
+    pub pools: Vec<PoolId>,
+}
+
+impl Store {
+    /// Makes a project, or writes one anew. Nothing if there is no such project.
+    ///
+    /// # Errors
+    /// That the store does not answer, has no such pool, or that it is not what was `seen` any more.
+    pub async fn save_project(
+        &self,
+        id: Option<ProjectId>,
+        seen: Option<&EntityVersion>,
+        sheet: &EntityForm,
+        pools: &[PoolId],
+    ) -> Result<Option<ProjectId>, StoreError> {
+        let mut writing = self.write().await?;
+        entity_version::check(&mut writing, Entity::Project, id.map(ProjectId::get), seen).await?;
+        let Some(id) = save_sheet(&mut writing, "project", id.map(ProjectId::get), sheet).await? else {
+            return Ok(None);
+        };
+        sqlx::query("DELETE FROM project_pool WHERE project = ?").bind(id).execute(&mut *writing).await?;
+        for pool in pools {
+            let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
+            query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
+        }
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(ProjectId::new(id))
+    }
+
+    /// Makes a pool, or writes one anew. Nothing if there is no such pool.
+    ///
+    /// # Errors
+    /// That the store does not answer, or has no such worker.
+    pub async fn save_pool(
+        &self,
+        id: Option<PoolId>,
+        seen: Option<&EntityVersion>,
+        sheet: &EntityForm,
+        workers: &[WorkerId],
+    ) -> Result<Option<PoolId>, StoreError> {
+        let mut writing = self.write().await?;
+        entity_version::check(&mut writing, Entity::Pool, id.map(PoolId::get), seen).await?;
+        let Some(id) = save_sheet(&mut writing, "worker_pool", id.map(PoolId::get), sheet).await? else {
+            return Ok(None);
+        };
+        sqlx::query("DELETE FROM pool_worker WHERE pool = ?").bind(id).execute(&mut *writing).await?;
+        for worker in workers {
+            join(&mut writing, id, worker.get()).await.map_err(|e| conflict(e, "worker", worker))?;
+        }
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(PoolId::new(id))
+    }
+
+    /// Makes a template, or writes one anew: then its jobs' scripts with it. Nothing if there is no such template.
+    ///
+    /// # Errors
+    /// That the store does not answer, has no such project, or that the script of a job could not be executed any more.
+    pub async fn save_template(
+        &self,
+        id: Option<TemplateId>,
+        seen: Option<&EntityVersion>,
+        sheet: &EntityForm,
+        project: ProjectId,
+        body: &str,
+    ) -> Result<Option<TemplateId>, StoreError> {
+        script::check(body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+        let mut writing = self.write().await?;
+        entity_version::check(&mut writing, Entity::Template, id.map(TemplateId::get), seen).await?;
+        let id = match id {
+            Some(id) => save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?,
+            None => {
+                let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, '', ?)");
+                let query = query.bind(&sheet.title).bind(project.get());
+                let made = query.execute(&mut *writing).await.map_err(|e| conflict(e, "project", project))?;
+                save_sheet(&mut writing, "job_template", Some(made.last_insert_rowid()), sheet).await?
+            }
+        };
+        let Some(id) = id else { return Ok(None) };
+        let query = sqlx::query("UPDATE job_template SET body = ?, project = ? WHERE id = ?");
+        let query = query.bind(body).bind(project.get()).bind(id);
+        query.execute(&mut *writing).await.map_err(|e| conflict(e, "project", project))?;
+        render_jobs(&mut writing, id, body).await?;
+        writing.commit().await?;
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(TemplateId::new(id))
+    }
+
+    /// Makes a worker, or writes one anew. Nothing if there is no such worker.
+    ///
+    /// # Errors
+    /// That the store does not answer, has no such pool, that the key is taken, or that a worker that is made has no
+    /// secret.
+    pub async fn save_worker(
+        &self,
+        id: Option<WorkerId>,
+        seen: Option<&EntityVersion>,
+        sheet: &WorkerForm,
+    ) -> Result<Option<WorkerId>, StoreError> {
+        let secret = sheet.secret.as_ref().map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
+        let mut writing = self.write().await?;
+        entity_version::check(&mut writing, Entity::Worker, id.map(WorkerId::get), seen).await?;
+        let query = match (id, &secret) {
+            (Some(_), _) => {
+                "UPDATE worker SET title = ?1, description = ?2, enqueue_is_enabled = ?3, api_key = ?4,
+                 secret = coalesce(?5, secret) WHERE id = ?6 RETURNING id"
+            }
+            (None, Some(_)) => {
+                "INSERT INTO worker (title, description, enqueue_is_enabled, api_key, secret, id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id"
+            }
+            (None, None) => return Err(StoreError::Conflict("a worker needs a secret".to_owned())),
+        };
+        let query = sqlx::query_scalar(query)
+            .bind(&sheet.title)
+            .bind(&sheet.description)
+            .bind(sheet.enabled)
+            .bind(sheet.api_key.as_str())
+            .bind(secret)
+            .bind(id.map(WorkerId::get));
+        let saved: Option<i64> =
+            query.fetch_optional(&mut *writing).await.map_err(|e| conflict(e, "api_key", &sheet.api_key))?;
+        let Some(saved) = saved.and_then(WorkerId::new) else { return Ok(None) };
+        sqlx::query("DELETE FROM pool_worker WHERE worker = ?").bind(saved.get()).execute(&mut *writing).await?;
+        for pool in &sheet.pools {
+            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| conflict(e, "pool", pool))?;
+        }
+        writing.commit().await?;
+        self.changes().publish(Change::WorkerChanged(saved));
+        self.changes().publish(Change::CatalogueChanged);
+        Ok(Some(saved))
+    }
+
+    /// Makes a job, or writes one anew. Nothing if there is no such job.
+    ///
+    /// # Errors
+    /// That the store does not answer, or that the job breaks a rule of the data.
+    pub async fn save_job(
+        &self,
+        id: Option<JobId>,
+        seen: Option<&EntityVersion>,
+        new: &NewJob,
+    ) -> Result<Option<JobId>, StoreError> {
+        let mut writing = self.write().await?;
+        entity_version::check(&mut writing, Entity::Job, id.map(JobId::get), seen).await?;
+        let saved = match id {
+            Some(id) => rewrite(&mut writing, id, new).await?,
+            None => Some(insert_job(&mut writing, new).await?.id),
+        };
+        let Some(saved) = saved else { return Ok(None) };
+        writing.commit().await?;
+        self.changes().publish(Change::JobChanged(saved));
+        Ok(Some(saved))
+    }
+
+    /// The pools that a worker is in.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn pools_of_worker(&self, worker: WorkerId) -> Result<Vec<PoolId>, StoreError> {
+        let query = sqlx::query_scalar("SELECT pool FROM pool_worker WHERE worker = ? ORDER BY pool");
+        let found: Vec<i64> = query.bind(worker.get()).fetch_all(&self.readers).await?;
+        Ok(found.into_iter().filter_map(PoolId::new).collect())
+    }
+}
+
+async fn join(connection: &mut SqliteConnection, pool: i64, worker: i64) -> Result<(), sqlx::Error> {
+    let query = sqlx::query("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)").bind(pool).bind(worker);
+    query.execute(connection).await.map(drop)
+}
+
+/// Writes what tables have alike; without an id a row is made.
+async fn save_sheet(
+    connection: &mut SqliteConnection,
+    table: &'static str,
+    id: Option<i64>,
+    sheet: &EntityForm,
+) -> Result<Option<i64>, StoreError> {
+    let sql = match id {
+        Some(_) => format!(
+            "UPDATE {table} SET title = ?1, description = ?2, enqueue_is_enabled = ?3, notification_addresses = ?4
+             WHERE id = ?5 RETURNING id"
+        ),
+        None => format!(
+            "INSERT INTO {table} (title, description, enqueue_is_enabled, notification_addresses, id)
+             VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id"
+        ),
+    };
+    let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(&sheet.title)
+        .bind(&sheet.description)
+        .bind(sheet.enabled)
+        .bind(&sheet.notification_addresses)
+        .bind(id);
+    Ok(query.fetch_optional(connection).await?)
+}
+
+/// The whole scripts of a template's jobs. What could be executed before stays so.
+async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &str) -> Result<(), StoreError> {
+    let query = sqlx::query_as(
+        "SELECT id, title, script_content_partial, script_content FROM job WHERE job_template = ? ORDER BY id",
+    );
+    let jobs: Vec<(i64, String, String, String)> = query.bind(template).fetch_all(&mut *connection).await?;
+    for (id, title, script, before) in jobs {
+        let refused = |e: &dyn std::fmt::Display| StoreError::Conflict(format!("its job {title}: {e}"));
+        let whole = script::render(body, &script).map_err(|e| refused(&e))?;
+        if rules::executable(&before).is_ok() {
+            rules::executable(&whole).map_err(|e| refused(&e))?;
+        }
+        let query = sqlx::query("UPDATE job SET script_content = ? WHERE id = ?").bind(whole).bind(id);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}

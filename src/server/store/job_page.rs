@@ -1,0 +1,94 @@
+//! A job, as its page shows it: what it did, what it will do, and the jobs around it.
+
+use chrono::TimeDelta;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{self, instant};
+use super::{Store, StoreError};
+use crate::server::model::{JobId, Run};
+use crate::server::schedule::Last;
+
+/// How many jobs of a chain are told of.
+const FAMILY: u32 = 200;
+
+/// A job of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobLink {
+    /// Its id.
+    pub id: JobId,
+    /// Its title.
+    pub title: String,
+    /// The job after which it runs.
+    pub parent: Option<JobId>,
+    /// Whether it runs when it is due.
+    pub enabled: bool,
+}
+
+/// Where the schedule of a job stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScheduleState {
+    /// The run that it has made and that nobody has claimed.
+    pub planned: Option<Last>,
+    /// The last time before that.
+    pub last: Option<Last>,
+}
+
+impl Store {
+    /// Runs of a job that are over, the latest first.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn past_runs(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let query = sqlx::query("SELECT * FROM run WHERE job = ? AND return_dts IS NOT NULL ORDER BY id DESC LIMIT ?");
+        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
+        found.iter().map(rows::shown_run).collect()
+    }
+
+    /// A job with those before and after it.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn family(&self, job: JobId) -> Result<Vec<JobLink>, StoreError> {
+        let query = sqlx::query(
+            "WITH RECURSIVE
+             above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0),
+             below (id) AS (SELECT ?1 UNION SELECT job.id FROM job JOIN below ON job.parent = below.id)
+             SELECT id, title, parent, enqueue_is_enabled FROM job
+             WHERE id IN (SELECT id FROM above UNION SELECT id FROM below) ORDER BY title, id LIMIT ?2",
+        );
+        let found = query.bind(job.get()).bind(FAMILY).fetch_all(&self.readers).await?;
+        found.iter().map(kin).collect()
+    }
+
+    /// Where the schedule of a job stands: what somebody asked for, and what was tried again, does not count.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn schedule_state(&self, job: JobId) -> Result<ScheduleState, StoreError> {
+        let query = sqlx::query(
+            "SELECT schedule_dts, moved, enqueue_dts IS NULL AND return_dts IS NULL AND plan IS NOT NULL AS planned
+             FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL ORDER BY id DESC LIMIT 2",
+        );
+        let mut course = ScheduleState::default();
+        for row in query.bind(job.get()).fetch_all(&self.readers).await? {
+            let moved = TimeDelta::seconds(row.try_get::<Option<i64>, _>("moved")?.unwrap_or(0));
+            let at = Last { at: instant(row.try_get("schedule_dts")?)?, moved };
+            if row.try_get("planned")? && course == ScheduleState::default() {
+                course.planned = Some(at);
+            } else if course.last.is_none() {
+                course.last = Some(at);
+            }
+        }
+        Ok(course)
+    }
+}
+
+fn kin(row: &SqliteRow) -> Result<JobLink, StoreError> {
+    Ok(JobLink {
+        id: JobId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
+        title: row.try_get("title")?,
+        parent: row.try_get::<Option<i64>, _>("parent")?.and_then(JobId::new),
+        enabled: row.try_get("enqueue_is_enabled")?,
+    })
+}

@@ -1,0 +1,63 @@
+//! The log of a run that goes on, piece by piece.
+
+use super::log_chunks::{self, Extent};
+use super::runs::find;
+use super::{Store, StoreError};
+use crate::run::RunId;
+use crate::server::changes::Change;
+use crate::server::life::{self, LifeRefusal, Who};
+use crate::server::model::LogId;
+
+/// What became of a piece of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is kept.
+    Kept(LogId),
+    /// The log has another length, in bytes.
+    Elsewhere(u64),
+    /// With it, the log would be longer than it may.
+    TooLong,
+    /// It may not be written.
+    Refused(LifeRefusal),
+    /// There is no such run.
+    Unknown,
+}
+
+impl Store {
+    /// Appends to the log of a run that is `from` bytes long; to none, if that is 0. A log has `most` bytes at most.
+    ///
+    /// # Errors
+    /// That the store does not answer.
+    pub async fn append_log(
+        &self,
+        run: RunId,
+        from: u64,
+        text: &str,
+        who: Who,
+        most: u64,
+    ) -> Result<Appended, StoreError> {
+        let mut writing = self.write().await?;
+        let Some(found) = find(&mut writing, run).await? else { return Ok(Appended::Unknown) };
+        if let Err(refusal) = life::may_log(&found, who) {
+            return Ok(Appended::Refused(refusal));
+        }
+        let before = log_chunks::of_run(&mut writing, run).await?;
+        let length = before.as_ref().map_or(0, Extent::len);
+        if length != from {
+            return Ok(Appended::Elsewhere(length));
+        }
+        if length + text.len() as u64 > most {
+            return Ok(Appended::TooLong);
+        }
+        let log = match before {
+            None => log_chunks::begin(&mut writing, run, Some(text)).await?,
+            Some(mut log) => {
+                log_chunks::append(&mut writing, &mut log, text.as_bytes()).await?;
+                log
+            }
+        };
+        writing.commit().await?;
+        self.changes().publish(Change::RunLog(run, log.len()));
+        Ok(Appended::Kept(log.log))
+    }
+}

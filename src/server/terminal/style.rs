@@ -1,0 +1,159 @@
+//! The look of characters, as SGR sequences set it (ECMA-48, ITU T.416 for colours, xterm's additions).
+
+/// A colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// One of the sixteen that a theme decides: 0 to 7 dark, 8 to 15 bright.
+    Named(u8),
+    /// Red, green, blue.
+    Rgb(u8, u8, u8),
+}
+
+/// The look of a character.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // six attributes that a terminal sets independently
+pub struct Style {
+    /// SGR 1.
+    pub bold: bool,
+    /// SGR 2.
+    pub dim: bool,
+    /// SGR 3.
+    pub italic: bool,
+    /// SGR 4 and 21, of any form.
+    pub underline: bool,
+    /// SGR 7.
+    pub inverse: bool,
+    /// SGR 9.
+    pub struck: bool,
+    /// Of the letter; without one the theme's.
+    pub front: Option<Colour>,
+    /// Behind the letter.
+    pub back: Option<Colour>,
+}
+
+impl Colour {
+    /// The number of a named colour.
+    fn name(self) -> Option<u8> {
+        match self {
+            Self::Named(number) => Some(number),
+            Self::Rgb(..) => None,
+        }
+    }
+
+    /// `#rrggbb`, of a colour that has no name.
+    #[must_use]
+    pub fn hex(self) -> Option<String> {
+        match self {
+            Self::Named(_) => None,
+            Self::Rgb(red, green, blue) => Some(format!("#{red:02x}{green:02x}{blue:02x}")),
+        }
+    }
+}
+
+impl Style {
+    /// The names of the look for a style sheet, with blanks between them; empty for a plain look.
+    #[must_use]
+    pub fn classes(&self) -> String {
+        let attributes = [
+            (self.bold, "bold"),
+            (self.dim, "dim"),
+            (self.italic, "italic"),
+            (self.underline, "underline"),
+            (self.inverse, "inverse"),
+            (self.struck, "struck"),
+        ];
+        let mut names: Vec<String> =
+            attributes.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| (*name).to_owned()).collect();
+        names.extend(self.front.and_then(Colour::name).map(|number| format!("f{number}")));
+        names.extend(self.back.and_then(Colour::name).map(|number| format!("b{number}")));
+        names.join(" ")
+    }
+
+    /// Follows an SGR sequence. Numbers with colons between them belong together; the older form has the numbers of a
+    /// colour one after the other.
+    pub fn change<'a>(&mut self, mut params: impl Iterator<Item = &'a [u16]>) {
+        while let Some(param) = params.next() {
+            match param {
+                [38, rest @ ..] => set(&mut self.front, colour(rest, &mut params)),
+                [48, rest @ ..] => set(&mut self.back, colour(rest, &mut params)),
+                // The colour of underlines: not shown, but its numbers are no attributes.
+                [58, rest @ ..] => drop(colour(rest, &mut params)),
+                [4, form, ..] => self.underline = *form != 0,
+                [number, ..] => self.attribute(*number),
+                [] => {}
+            }
+        }
+    }
+
+    fn attribute(&mut self, number: u16) {
+        let small = |base: u16, first: u8| u8::try_from(number - base).map(|n| Colour::Named(n + first)).ok();
+        match number {
+            0 => *self = Self::default(),
+            1 => self.bold = true,
+            2 => self.dim = true,
+            3 => self.italic = true,
+            4 | 21 => self.underline = true,
+            7 => self.inverse = true,
+            9 => self.struck = true,
+            22 => (self.bold, self.dim) = (false, false),
+            23 => self.italic = false,
+            24 => self.underline = false,
+            27 => self.inverse = false,
+            29 => self.struck = false,
+            30..=37 => self.front = small(30, 0),
+            39 => self.front = None,
+            40..=47 => self.back = small(40, 0),
+            49 => self.back = None,
+            90..=97 => self.front = small(90, 8),
+            100..=107 => self.back = small(100, 8),
+            _ => {}
+        }
+    }
+}
+
+fn set(colour: &mut Option<Colour>, to: Option<Colour>) {
+    if to.is_some() {
+        *colour = to;
+    }
+}
+
+/// The colour behind 38, 48 or 58: in the rest of its parameter (`38:5:208`, `38:2::255:135:0`), else in those that follow
+/// (`38;5;208`, `38;2;255;135;0`). `None` where there is no such colour.
+fn colour<'a>(rest: &[u16], following: &mut impl Iterator<Item = &'a [u16]>) -> Option<Colour> {
+    let mut next = || following.next().and_then(|param| param.first().copied());
+    match rest {
+        [5, number, ..] => of_table(*number),
+        // With a colour space, which may be empty, or without.
+        [2, _, red, green, blue, ..] | [2, red, green, blue] => rgb(*red, *green, *blue),
+        [] => match next()? {
+            5 => of_table(next()?),
+            2 => {
+                let (red, green, blue) = (next()?, next()?, next()?);
+                rgb(red, green, blue)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn rgb(red: u16, green: u16, blue: u16) -> Option<Colour> {
+    Some(Colour::Rgb(red.try_into().ok()?, green.try_into().ok()?, blue.try_into().ok()?))
+}
+
+/// One of 256 colours: sixteen by name, a cube of 6 × 6 × 6, and 24 greys (xterm's table).
+fn of_table(number: u16) -> Option<Colour> {
+    let number = u8::try_from(number).ok()?;
+    let level = |value: u8| if value == 0 { 0 } else { 55 + value * 40 };
+    Some(match number {
+        0..=15 => Colour::Named(number),
+        16..=231 => {
+            let place = number - 16;
+            Colour::Rgb(level(place / 36), level(place / 6 % 6), level(place % 6))
+        }
+        232.. => {
+            let grey = 8 + (number - 232) * 10;
+            Colour::Rgb(grey, grey, grey)
+        }
+    })
+}
