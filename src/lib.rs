@@ -3,33 +3,33 @@
 //!
 //! # The map
 //!
-//! A **source** offers orders (run this, kill that); the **intake** decides whether and when; the
-//! **execution** runs the process and survives us; the **report** writes every fact to disk and
-//! carries it out. All four speak the words of **run**; only **wire** knows how the words look as
-//! bytes; **rest** is the signed HTTP client that intake and report share. The **server** stands apart: it and
-//! the worker know each other only through **wire**, also when they share a process.
+//! A **source** receives orders (run this, kill that); the **intake** decides whether and when to follow one; the
+//! **execution** runs the process, which outlives the worker; the **report** writes every fact to disk and delivers it.
+//! All four use the types of **run**; only **wire** knows how they look as bytes; **rest** is the signed HTTP client that
+//! intake and report share. The **server** stands apart: it and the worker know each other only through **wire**, also
+//! when they share a process.
 //!
 //! ```text
-//!                  run   (words and rules; pure)
+//!                  run   (types and rules; pure)
 //!                   ▲
-//!                  wire  (bytes <-> words: network and disk; pure)
+//!                  wire  (bytes <-> types: network and disk; pure)
 //!                   ▲
-//!                  rest  (the signed HTTP client: back-off, time-outs, auth health)
+//!                  rest  (the signed HTTP client: back-off, time-outs, health of the server)
 //!                   ▲
 //!    source ──▶ intake ──▶ execution ──▶ report           server
-//!    broadcast  door       launch        outbox           api · operator · page · feed
-//!    websocket  hints      pool, shim    courier          schedule · dispatch
-//!    leftover   seats      spool, tree   events           life · chain · duty · store
+//!    broadcast  keeper     launch        outbox           domain ◀── store ◀── identity
+//!    websocket  hints      pool, shim    courier            ▲          ▲          ▲
+//!    leftover   slots      spool, tree   events             link ─ dispatch ─ http
 //!         └──── worker.rs wires left to right ────┘
 //!                daemon/: settings, signals, drain, status, exit code
 //!                command/: `job_runner`, the server's program and the operator's
 //! ```
 //!
-//! Arrows are imports and data alike: a room may hold the *door* (its `mod.rs`) of any room to its
-//! right; nothing imports leftward. `tests/suite/house.rs` reads the table below and fails on a backward
-//! import.
+//! Arrows are imports and data alike: a layer may use the `mod.rs` of a layer that its row names. `tests/suite/layers.rs`
+//! reads the table below and fails on any other import. A layer may always use what lies in it; the longest row that a
+//! file lies under is its own.
 //!
-//! | room | may import |
+//! | layer | may import |
 //! |---|---|
 //! | `crash_point` | |
 //! | `run` | |
@@ -41,6 +41,25 @@
 //! | `intake` | `run`, `rest`, `execution`, `report` |
 //! | `source` | `run`, `wire`, `rest`, `intake`, `execution`, `report` |
 //! | `server` | `run`, `wire` |
+//! | `wire/reference` | |
+//! | `server/domain` | `run`, `wire/reference` |
+//! | `server/store` | `run`, `wire`, `server/domain` |
+//! | `server/data` | `server/identity` |
+//! | `server/settings` | `server/http/connections` |
+//! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/dispatch`, `server/http/shared` |
+//! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections` |
+//! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections`, `server/http/shared` |
+//! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state` |
+//! | `server/http/connections` | |
+//! | `server/http/shared` | `server/settings`, `server/store`, `server/link`, `server/state` |
+//! | `server/http/terminal` | `server/store` |
+//! | `server/http/worker_file` | `wire` |
+//! | `server/http/readiness` | `server/state` |
+//! | `server/http/rest` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/settings`, `server/state`, `server/http/connections`, `server/http/shared` |
+//! | `server/http/operator` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/http/connections`, `server/http/shared`, `server/http/terminal` |
+//! | `server/http/dashboard` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/http/connections`, `server/http/shared`, `server/http/terminal`, `server/http/worker_file`, `server/http/operator` |
+//! | `server/http/uplink` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections`, `server/http/rest` |
+//! | `server/http` | |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
 //! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon`, `server` |
 //! | `command` | everything |
@@ -49,7 +68,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! No central table of runs that everybody locks: a run is moved from room to room and its seat
+//! No central table of runs that everybody locks: a run is moved from layer to layer and its slot
 //! travels with it. No trait for sources: the set is closed, and a `match` is easier to read. No
 //! trust in any pid that came over the network. No configuration in the shim: it is told
 //! everything in its order, so that a shim of one version can be found again by the next.

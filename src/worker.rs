@@ -228,8 +228,8 @@ impl RunningWorker {
 
     /// Waits until it is to leave because it was asked to and nothing is under way any more.
     pub async fn asked_to_leave(&self) -> Leave {
-        let mut posture = self.intake.posture();
-        match posture.wait_for(|posture| posture.leave.is_some()).await.map(|posture| posture.leave) {
+        let mut standing = self.intake.standing();
+        match standing.wait_for(|standing| standing.leave.is_some()).await.map(|standing| standing.leave) {
             Ok(Some(leave)) => leave,
             _ => std::future::pending().await,
         }

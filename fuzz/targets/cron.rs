@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, TimeDelta};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use jobrunner::server::model::Schedule;
-use jobrunner::server::schedule::{Rule, check_cron, in_words, preview};
+use jobrunner::server::domain::model::Schedule;
+use jobrunner::server::domain::schedule::{Rule, check_cron, in_words, preview};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// How many next times are looked for.

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use jobrunner::server::script::render;
+use jobrunner::server::domain::script::render;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|data: &[u8]| -> Corpus {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::exit::{CommandFailure, FAILURE, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
 use crate::rest::{is_loopback, tls_config};
-use crate::server::token::OperatorToken;
+use crate::server::identity::token::OperatorToken;
 use crate::wire::operator::{BASE, FollowLine, RequestRefusal};
 
 /// How long a server may take to answer, and to take a connection.

@@ -13,9 +13,9 @@ use crate::config::{self, Surroundings};
 use crate::daemon;
 use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
-use crate::server::changes::ChangeNotice;
 use crate::server::data::DataError;
-use crate::server::model::Worker as Row;
+use crate::server::domain::model::Worker as Row;
+use crate::server::store::changes::ChangeNotice;
 use crate::server::store::{NewWorker, PlaceName, StoreError};
 use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
@@ -49,7 +49,8 @@ impl Embedded {
         // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         daemon::give_back_large_pieces();
-        let shims = ShimProgram { descriptors: server::http::raise_descriptor_limit(), ..ShimProgram::default() };
+        let shims =
+            ShimProgram { descriptors: server::http::connections::raise_descriptor_limit(), ..ShimProgram::default() };
         let data = std::path::absolute(&settings.data)
             .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
         let server = loop {
@@ -136,7 +137,7 @@ async fn own_worker(server: &Server) -> Result<Row, StoreError> {
     }
     let conflict = |what: String| StoreError::Conflict(what);
     let api_key = ApiKey::parse(WORKER).map_err(|e| conflict(e.to_owned()))?;
-    let secret = server::token::random().map_err(|e| conflict(format!("no secret can be made: {e}")))?;
+    let secret = server::identity::token::random().map_err(|e| conflict(format!("no secret can be made: {e}")))?;
     let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
     store.add_worker(PlaceName::Default(DEFAULT), &new).await
 }

@@ -13,7 +13,7 @@ use super::client::OperatorClient;
 use super::exit::{CANNOT_CREATE, CommandFailure, NO_PERMISSION, UNAVAILABLE, USAGE};
 use crate::rest::is_loopback;
 use crate::server::data;
-use crate::server::token::{self, OperatorToken};
+use crate::server::identity::token::{self, OperatorToken};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
 use crate::config::{self, LoadedServer, Surroundings, load_server};
 use crate::daemon::{DaemonSignals, Level, PidFile, SignalRequest, give_back_large_pieces, start_log};
 use crate::server::Server;
-use crate::server::http::raise_descriptor_limit;
+use crate::server::http::connections::raise_descriptor_limit;
 
 pub fn run(args: &Args) -> Result<u8, CommandFailure> {
     // Before secrets are read: no core is written of us, and nobody of our user looks into our memory.

@@ -9,7 +9,7 @@ use super::wake::CommandSignals;
 use super::{ports, worker, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
-use crate::server::model::{Schedule, Unit};
+use crate::server::domain::model::{Schedule, Unit};
 use crate::server::store::{NewJob, NewRun, PlaceIds, PlaceName, PlaceNames, StoreError};
 use crate::server::{self};
 use crate::wire::operator::DEFAULT;

@@ -10,7 +10,7 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use super::args::{WorkerAdd, WorkerArgs};
 use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
 use super::{find, table};
-use crate::server::worker_file;
+use crate::server::http::worker_file;
 use crate::wire::operator::{MadeWorker, NewWorkerRequest};
 
 pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {

@@ -7,10 +7,10 @@ use chrono_tz::Tz;
 
 use super::check::Check;
 use super::findings::{Findings, Texts};
-use super::keys::{Counts, Key, Preset, ConfiguredProgram, new, original};
+use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue, quoted};
-use super::{Entry, Exit, Failure, address, failure, read, show, understand};
+use super::{EffectiveKey, ConfigExit, ConfigFailure, address, failure, read, show, understand};
 use crate::daemon::LogLevel;
 use crate::server::{self, WorkerWrites};
 
@@ -95,7 +95,7 @@ pub struct LoadedServer {
     /// What should be looked at, a line each.
     pub warnings: Vec<String>,
     /// Every key with its value and where that comes from.
-    pub effective: Vec<Entry>,
+    pub effective: Vec<EffectiveKey>,
 }
 
 impl LoadedServer {
@@ -115,7 +115,7 @@ impl LoadedServer {
 ///
 /// # Errors
 /// Everything that is wrong with it, all at once.
-pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedServer, Failure> {
+pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedServer, ConfigFailure> {
     let mut findings = Findings::default();
     let (_, content) = match read(path, surroundings, &mut findings) {
         Ok(read) => read,
@@ -128,7 +128,7 @@ pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedSer
             let effective = show::effective(KEYS, &given);
             Ok(LoadedServer { settings, warnings: findings.warnings, effective })
         }
-        _ => Err(failure(Exit::Config, findings)),
+        _ => Err(failure(ConfigExit::Config, findings)),
     }
 }
 
@@ -227,7 +227,11 @@ fn origins(text: &str) -> Result<Vec<String>, WrongValue> {
 }
 
 /// Items between commas. A refusal of one says that there may be more, or what `beside` says, or none.
-fn list(text: &str, beside: &str, parse: impl Fn(&str) -> Result<String, WrongValue>) -> Result<Vec<String>, WrongValue> {
+fn list(
+    text: &str,
+    beside: &str,
+    parse: impl Fn(&str) -> Result<String, WrongValue>,
+) -> Result<Vec<String>, WrongValue> {
     if value::is_none(text) {
         return Ok(Vec::new());
     }

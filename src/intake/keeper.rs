@@ -113,7 +113,7 @@ pub(super) struct Keeper {
     bell: Arc<StatusTrigger>,
     conduct: Lifecycle,
     memory: WorkerMemory,
-    posture: watch::Sender<WorkerStanding>,
+    standing: watch::Sender<WorkerStanding>,
     begun: bool,
     left: bool,
     leave: Option<Leave>,
@@ -169,7 +169,7 @@ impl Keeper {
     ) -> Self {
         let conduct = Lifecycle::new(memory.read());
         context.resting.send_replace(!conduct.takes_runs());
-        let posture = WorkerStanding {
+        let standing = WorkerStanding {
             state: if conduct.takes_runs() { WorkerState::Starting } else { WorkerState::Asleep },
             held: Vec::new(),
             concurrent_jobs: context.settings().concurrent_jobs,
@@ -198,7 +198,7 @@ impl Keeper {
             bell,
             conduct,
             memory,
-            posture: watch::Sender::new(posture),
+            standing: watch::Sender::new(standing),
             begun: false,
             left: false,
             leave: None,
@@ -236,8 +236,8 @@ impl Keeper {
     }
 
     /// Where we stand, from now on.
-    pub(super) fn posture(&self) -> watch::Receiver<WorkerStanding> {
-        self.posture.subscribe()
+    pub(super) fn standing(&self) -> watch::Receiver<WorkerStanding> {
+        self.standing.subscribe()
     }
 
     fn idle(&self) -> bool {
@@ -282,7 +282,7 @@ impl Keeper {
             (false, false) if self.begun => WorkerState::Awake,
             (false, false) => WorkerState::Starting,
         };
-        let posture = WorkerStanding {
+        let standing = WorkerStanding {
             state: duty,
             held: self.admission.lacks().to_vec(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
@@ -291,9 +291,9 @@ impl Keeper {
             done: self.conduct.remembered().done,
             leave: self.leave,
         };
-        self.posture.send_if_modified(|before| {
-            let changed = *before != posture;
-            *before = posture;
+        self.standing.send_if_modified(|before| {
+            let changed = *before != standing;
+            *before = standing;
             changed
         });
     }
@@ -609,7 +609,7 @@ impl Keeper {
         kills.sort_unstable();
         IntakeStatus {
             draining: self.draining(),
-            duty: self.posture.borrow().state.word(),
+            duty: self.standing.borrow().state.word(),
             held: self.admission.lacks().iter().map(ToString::to_string).collect(),
             concurrent_jobs: self.context.settings().concurrent_jobs,
             seats_taken: self.seats.taken(),

@@ -74,7 +74,7 @@ pub struct Intake {
     inbox: mpsc::Sender<Message>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
-    posture: watch::Receiver<WorkerStanding>,
+    standing: watch::Receiver<WorkerStanding>,
     /// Cancelled when the server was told that we have left.
     dismissed: CancellationToken,
 }
@@ -180,17 +180,17 @@ impl Intake {
         });
         let (bell, dismissed) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
         let keeper = Keeper::new(Arc::clone(&context), inbox.downgrade(), drained.clone(), memory, Arc::clone(&bell));
-        let posture = keeper.posture();
+        let standing = keeper.standing();
         let attendance = StatusReporter {
             context,
             inbox: inbox.downgrade(),
             bell,
-            posture: posture.clone(),
+            standing: standing.clone(),
             dismissed: dismissed.clone(),
         };
         tokio::spawn(keeper.keep(messages));
         tokio::spawn(attendance.attend());
-        Self { inbox, drained, executing: watched, posture, dismissed }
+        Self { inbox, drained, executing: watched, standing, dismissed }
     }
 
     /// Takes an order, at once.
@@ -235,8 +235,8 @@ impl Intake {
 
     /// Where the worker stands, from now on.
     #[must_use]
-    pub fn posture(&self) -> watch::Receiver<WorkerStanding> {
-        self.posture.clone()
+    pub fn standing(&self) -> watch::Receiver<WorkerStanding> {
+        self.standing.clone()
     }
 
     /// Tells the server that we have left, if that is told in time.

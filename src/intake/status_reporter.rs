@@ -36,7 +36,7 @@ pub(super) struct StatusReporter {
     pub(super) context: Arc<Context>,
     pub(super) inbox: mpsc::WeakSender<Message>,
     pub(super) bell: Arc<StatusTrigger>,
-    pub(super) posture: watch::Receiver<WorkerStanding>,
+    pub(super) standing: watch::Receiver<WorkerStanding>,
     /// Cancelled when the server was told that we have left.
     pub(super) dismissed: CancellationToken,
 }
@@ -73,11 +73,11 @@ impl StatusReporter {
 
     /// Waits until there is something to tell; nothing when there never will be. Calls are heard from an instant on.
     async fn wait(&mut self, told: Option<&ReportedStanding>, listens: Instant) -> Option<Reason> {
-        let now = self.posture.borrow_and_update().stand();
+        let now = self.standing.borrow_and_update().stand();
         let rests = !matches!(now.duty, WorkerState::Starting | WorkerState::Awake);
         let news = async {
             if told == Some(&now) {
-                let other = self.posture.wait_for(|posture| posture.stand() != now).await;
+                let other = self.standing.wait_for(|standing| standing.stand() != now).await;
                 return other.is_ok().then_some(Reason::Ours);
             }
             Some(Reason::Ours)
@@ -100,15 +100,15 @@ impl StatusReporter {
         let mut backoff = Backoff::default();
         let pinged = reason == Reason::Ping;
         loop {
-            let posture = self.posture.borrow_and_update().clone();
-            match self.context.client.tell(&self.facts(&posture), pinged).await {
+            let standing = self.standing.borrow_and_update().clone();
+            match self.context.client.tell(&self.facts(&standing), pinged).await {
                 Ok(request) => {
                     if let Some(request) = request
                         && let Some(inbox) = self.inbox.upgrade()
                     {
                         let _ = inbox.send(Message::Asked(request)).await;
                     }
-                    return Some(posture.stand());
+                    return Some(standing.stand());
                 }
                 Err(failure) if failure.is_passing() && (!pinged || backoff.tries() < TRIES) => {
                     tokio::time::sleep(backoff.next(failure.retry_after())).await;
@@ -120,22 +120,22 @@ impl StatusReporter {
                         if pinged { "a ping could not be answered" } else { "what the worker does could not be told" }
                     );
                     // Said with the next answer.
-                    return Some(posture.stand()).filter(|_| !pinged);
+                    return Some(standing.stand()).filter(|_| !pinged);
                 }
             }
         }
     }
 
-    fn facts(&self, posture: &WorkerStanding) -> StatusReport {
+    fn facts(&self, standing: &WorkerStanding) -> StatusReport {
         StatusReport {
-            concurrent_jobs: posture.concurrent_jobs,
-            duty: posture.state,
-            held: posture.held.clone(),
-            seats_taken: posture.slots_taken,
+            concurrent_jobs: standing.concurrent_jobs,
+            duty: standing.state,
+            held: standing.held.clone(),
+            seats_taken: standing.slots_taken,
             outbox: u32::try_from(*self.context.reporter.backlog().borrow()).unwrap_or(u32::MAX),
             restarts: self.context.restarts,
-            follows: posture.follows,
-            done: posture.done,
+            follows: standing.follows,
+            done: standing.done,
         }
     }
 }

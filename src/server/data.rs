@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::token;
+use crate::server::identity::token;
 
 #[cfg(test)]
 mod tests;

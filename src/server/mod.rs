@@ -13,42 +13,15 @@
 //! `instances` which of several under one key works; `readiness` answers whether
 //! the store can be written.
 
-pub mod api;
-pub mod auth;
-mod broadcast;
-pub mod chain;
-pub mod changes;
 pub mod data;
 pub mod dispatch;
-pub mod events;
-pub mod feed;
-mod fold;
-pub mod guesses;
+pub mod domain;
 pub mod http;
-pub mod instances;
-pub mod life;
-pub mod logouts;
-pub mod model;
-pub mod operator;
-pub mod orders;
-pub mod page;
-mod presence;
-mod readiness;
-pub mod resource;
-pub mod rules;
-pub mod schedule;
-pub mod script;
-pub mod session;
+pub mod identity;
+pub mod link;
 mod settings;
 pub mod state;
 pub mod store;
-pub mod terminal;
-pub mod token;
-pub mod uplink;
-pub mod waiting;
-pub mod worker_file;
-pub mod worker_state;
-mod zmtp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,20 +33,20 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use broadcast::Broadcaster;
-use changes::ChangeFeed;
+use crate::server::dispatch::presence::Presence;
+use crate::server::dispatch::waiting::WaitingRuns;
+use crate::server::identity::instances::Instances;
+use crate::server::identity::logouts::Logouts;
+use crate::server::identity::token::OperatorToken;
+use crate::server::link::broadcast::Broadcaster;
+use crate::server::link::events::{Inlet, WorkerEvents};
+use crate::server::link::feed::Feed;
+use crate::server::link::orders::Orders;
+use crate::server::store::changes::ChangeFeed;
 use data::{Data, DataError};
-use events::{Inlet, WorkerEvents};
-use feed::Feed;
-use instances::Instances;
-use logouts::Logouts;
-use orders::Orders;
-use presence::Presence;
 pub use settings::{Settings, WorkerWrites};
 use state::AppState;
 use store::{Store, StoreError};
-use token::OperatorToken;
-use waiting::WaitingRuns;
 
 /// How long the parts of a server may take to end beyond what requests are given, and its store to be closed.
 const STOP: Duration = Duration::from_secs(10);
@@ -121,8 +94,8 @@ impl Server {
         for what in exposed.map_err(|e| DataError::Unusable(settings.data.clone(), e))? {
             tracing::warn!(target: "job_runner.server", "{what}");
         }
-        let token =
-            OperatorToken::of(&settings.data).map_err(|e| ServerError::Token(settings.data.join(token::FILE), e))?;
+        let token = OperatorToken::of(&settings.data)
+            .map_err(|e| ServerError::Token(settings.data.join(identity::token::FILE), e))?;
         let store = Store::open(&settings.data.join(data::DATABASE), ChangeFeed::default()).await?;
         if settings.worker_writes.is_none() {
             settings.worker_writes =
@@ -142,7 +115,7 @@ impl Server {
         (settings.broadcaster, settings.events) = (broadcaster.address(), inlet.address());
         data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
         let original = match settings.websocket {
-            Some(at) => Some(feed::original::bind(at).await.map_err(|e| ServerError::Listen(at, e))?),
+            Some(at) => Some(link::feed::original::bind(at).await.map_err(|e| ServerError::Listen(at, e))?),
             None => None,
         };
         settings.websocket = original.as_ref().map(|(_, at)| *at);
@@ -152,8 +125,8 @@ impl Server {
         let app = Arc::new(AppState {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
-            guesses: guesses::Guesses::default(),
-            reading: api::Turns::default(),
+            guesses: identity::guesses::Guesses::default(),
+            reading: http::shared::turns::Turns::default(),
             store,
             settings,
             token,
@@ -164,23 +137,24 @@ impl Server {
             waiting: WaitingRuns::default(),
             stop: stop.clone(),
         });
-        let routes = api::routes()
-            .merge(operator::routes(&app))
-            .merge(page::routes(&app))
-            .merge(feed::routes())
-            .merge(readiness::routes())
-            .merge(uplink::routes());
+        let routes = http::rest::routes()
+            .merge(http::operator::routes(&app))
+            .merge(http::dashboard::routes(&app))
+            .merge(link::feed::routes())
+            .merge(http::readiness::routes())
+            .merge(http::uplink::routes());
         let routes = routes
-            .layer(middleware::from_fn_with_state(Arc::clone(&app), guesses::slow_down))
+            .layer(middleware::from_fn_with_state(Arc::clone(&app), identity::guesses::slow_down))
             .with_state(Arc::clone(&app));
-        let (connections, grace) = (http::Connections::new(app.settings.limits()), app.settings.stop_grace);
-        tasks.spawn(http::serve(listener, routes, connections, stop.clone(), grace));
-        tasks.spawn(feed::work(Arc::clone(&app)));
+        let (connections, grace) =
+            (http::connections::Connections::new(app.settings.limits()), app.settings.stop_grace);
+        tasks.spawn(http::connections::serve(listener, routes, connections, stop.clone(), grace));
+        tasks.spawn(link::feed::work(Arc::clone(&app)));
         let (watched, stopped) = (Arc::clone(&app), stop.clone());
         tasks
             .spawn(async move { stopped.run_until_cancelled(watched.store.watch_outages()).await.unwrap_or_default() });
         if let Some((listener, _)) = original {
-            tasks.spawn(feed::original::serve(Arc::clone(&app), listener));
+            tasks.spawn(link::feed::original::serve(Arc::clone(&app), listener));
         }
         tasks.spawn(broadcaster.carry(Arc::clone(&app)));
         tasks.spawn(inlet.read(Arc::clone(&app)));
@@ -217,7 +191,7 @@ impl Server {
     pub async fn stop(self) {
         self.app.stop.cancel();
         let patience = self.app.settings.stop_grace + STOP;
-        if !http::end_within(&self.tasks, patience).await {
+        if !http::connections::end_within(&self.tasks, patience).await {
             tracing::warn!(target: "job_runner.server", "something did not end in {} s, and is left", patience.as_secs());
         }
         // What was committed is safe without this, too.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::http::{PeerLimits, usable_connections};
+use crate::server::http::connections::{PeerLimits, usable_connections};
 
 /// Room for the head of a request beside the longest body, in bytes.
 const MAX_HEAD: usize = 128 * 1024;

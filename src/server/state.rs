@@ -4,20 +4,20 @@ use axum::http::HeaderMap;
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::api::Turns;
-use super::changes::ChangeFeed;
-use super::events::WorkerEvents;
-use super::feed::Feed;
-use super::guesses::Guesses;
-use super::instances::Instances;
-use super::logouts::Logouts;
-use super::orders::Orders;
-use super::presence::Presence;
-use super::session::Session;
 use super::settings::Settings;
 use super::store::Store;
-use super::token::OperatorToken;
-use super::waiting::WaitingRuns;
+use crate::server::dispatch::presence::Presence;
+use crate::server::dispatch::waiting::WaitingRuns;
+use crate::server::http::shared::turns::Turns;
+use crate::server::identity::guesses::Guesses;
+use crate::server::identity::instances::Instances;
+use crate::server::identity::logouts::Logouts;
+use crate::server::identity::session::Session;
+use crate::server::identity::token::OperatorToken;
+use crate::server::link::events::WorkerEvents;
+use crate::server::link::feed::Feed;
+use crate::server::link::orders::Orders;
+use crate::server::store::changes::ChangeFeed;
 
 /// What everything in the server works with. Shared, never changed.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobrunner::run::{ApiKey, Order};
-use jobrunner::server::model::RunState;
+use jobrunner::server::domain::model::RunState;
 use jobrunner::server::state::AppState;
 use jobrunner::server::store::NewJob;
 use nix::sys::signal::Signal;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::{Asker, Concurrency, Job, Retry, Run, RunExit, RunState};
+use jobrunner::server::domain::model::{Asker, Concurrency, Job, Retry, Run, RunExit, RunState};
 use jobrunner::server::store::{NewJob, NewTemplate, Store};
 use nix::sys::signal::Signal;
 use tokio::runtime::Handle;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Stdio;
 
-use jobrunner::server::script::render;
+use jobrunner::server::domain::script::render;
 
 use crate::peer::Peer;
 

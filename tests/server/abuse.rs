@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use jobrunner::server::model::Worker;
+use jobrunner::server::domain::model::Worker;
 use jobrunner::wire::{hmac, uplink};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

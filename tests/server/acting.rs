@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::RunState;
+use jobrunner::server::domain::model::RunState;
 use jobrunner::server::store::NewRun;
 
 use crate::http::{Answer, ask};

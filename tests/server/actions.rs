@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use jobrunner::run::Order;
-use jobrunner::server::model::{Job, Run, RunExit, RunState};
-use jobrunner::server::operator;
+use jobrunner::server::domain::model::{Job, Run, RunExit, RunState};
+use jobrunner::server::http::operator;
 use jobrunner::server::store::{NewJob, Store};
 use jobrunner::wire::operator::{WorkerInfo, WorkerStateName};
 use nix::sys::signal::Signal;

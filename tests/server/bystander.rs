@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobrunner::run::{ApiKey, Secret};
-use jobrunner::server::model::{Concurrency, Schedule, Worker};
+use jobrunner::server::domain::model::{Concurrency, Schedule, Worker};
 use jobrunner::server::store::NewWorker;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;

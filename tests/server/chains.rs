@@ -1,6 +1,6 @@
 //! Children: when they run, and why not.
 
-use jobrunner::server::model::Concurrency;
+use jobrunner::server::domain::model::Concurrency;
 
 use crate::stage::{Stage, made};
 

@@ -2,8 +2,8 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
-use jobrunner::server::life::{LifeRefusal, Patch};
-use jobrunner::server::model::{Asker, Concurrency};
+use jobrunner::server::domain::life::{LifeRefusal, Patch};
+use jobrunner::server::domain::model::{Asker, Concurrency};
 use jobrunner::server::store::{EndDecision, NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};

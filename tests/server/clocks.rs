@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
-use jobrunner::server::changes::Change;
-use jobrunner::server::life::Patch;
-use jobrunner::server::model::{self, Asker, Job, Run};
-use jobrunner::server::operator;
+use jobrunner::server::domain::life::Patch;
+use jobrunner::server::domain::model::{self, Asker, Job, Run};
+use jobrunner::server::http::operator;
+use jobrunner::server::store::changes::Change;
 use jobrunner::server::store::{AnswerKind, NewRun, WorkerAnswer};
 use jobrunner::wire::operator::WorkerStateName;
 use nix::sys::signal::Signal;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{TimeDelta, Utc};
-use jobrunner::server::model::Concurrency;
+use jobrunner::server::domain::model::Concurrency;
 use nix::sys::signal::Signal;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Order;
-use jobrunner::server::model::{Asker, Concurrency, RunExit, RunState};
+use jobrunner::server::domain::model::{Asker, Concurrency, RunExit, RunState};
 use jobrunner::server::store::{JobPatch, NewPool};
 
 use crate::stage::{Stage, made, returned};
@@ -88,7 +88,7 @@ async fn a_run_waits_for_a_free_seat() {
         .until("the reason", async |store| {
             let fires = store.fires(second_job.id, 1).await.unwrap();
             // It is written after the last piece of news, so this is another.
-            store.changes().publish(jobrunner::server::changes::Change::RunLog(first, 0));
+            store.changes().publish(jobrunner::server::store::changes::Change::RunLog(first, 0));
             fires.first().map(|fire| assert_eq!(fire.reason, "no worker of the pool has a free seat"))
         })
         .await;
@@ -200,13 +200,13 @@ async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     let job = stage.job(|job| job.run_on_all_workers = true).await;
     let due = stage.due(&job).await;
-    let crew = jobrunner::server::schedule::enqueue::Availability {
+    let availability = jobrunner::server::domain::schedule::enqueue::Availability {
         pools: [(stage.pool.id, vec![stage.worker(0), stage.worker(1), stage.worker(2)])].into(),
         enabled: (0..3).map(|index| stage.worker(index)).collect(),
         silent: [].into(),
         ..Default::default()
     };
-    let look = || stage.store().evaluate_job(job.id, &crew, chrono_tz::UTC, Utc::now());
+    let look = || stage.store().evaluate_job(job.id, &availability, chrono_tz::UTC, Utc::now());
     let looks = tokio::join!(look(), look(), look());
     for looked in [looks.0, looks.1, looks.2] {
         assert_eq!(looked.unwrap().unwrap().offers.len(), 3);

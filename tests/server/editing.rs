@@ -1,7 +1,7 @@
 //! Things are written anew and taken away: what hangs on them follows, and nothing goes that somebody works on.
 
 use chrono::Utc;
-use jobrunner::server::model::{Exclude, Schedule, TemplateId, Unit};
+use jobrunner::server::domain::model::{Exclude, Schedule, TemplateId, Unit};
 use jobrunner::server::store::lists::only;
 use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, NewRun, Removal, StoreError};
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{Event, RunId};
-use jobrunner::server::changes::Change;
-use jobrunner::server::model::JobId;
-use jobrunner::server::session::{Session, cookie_name};
+use jobrunner::server::domain::model::JobId;
+use jobrunner::server::identity::session::{Session, cookie_name};
+use jobrunner::server::store::changes::Change;
 use jobrunner::wire::event::object;
 
 use crate::fixture::Fixture;

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use jobrunner::server::changes::Change;
 use jobrunner::server::state::AppState;
+use jobrunner::server::store::changes::Change;
 use jobrunner::server::{Server, Settings};
 
 pub struct Fixture {

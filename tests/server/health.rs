@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::Attempt;
-use jobrunner::server::life::{LifeRefusal, Patch};
-use jobrunner::server::model::{Asker, Concurrency, OnLost, Run, RunExit, RunState};
+use jobrunner::server::domain::life::{LifeRefusal, Patch};
+use jobrunner::server::domain::model::{Asker, Concurrency, OnLost, Run, RunExit, RunState};
 use jobrunner::server::store::RunChange;
 
 use crate::stage::{Stage, made, returned};

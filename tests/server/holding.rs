@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jobrunner::run::lack::Lack;
-use jobrunner::server::model::RunState;
+use jobrunner::server::domain::model::RunState;
+use jobrunner::server::domain::worker_state::held;
 use jobrunner::server::store::NewPool;
-use jobrunner::server::worker_state::held;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobrunner::server::Settings;
-use jobrunner::server::model::{Job, Run, RunState};
+use jobrunner::server::domain::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
 use crate::hired::{Make, Place, hire_with};

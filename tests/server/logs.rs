@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobrunner::run::RunId;
-use jobrunner::server::life::Who;
+use jobrunner::server::domain::life::Who;
 use jobrunner::server::store::{Appended, LogChange};
 use jobrunner::wire::operator::{FollowLine, LogLines, LogRows, LogSize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};

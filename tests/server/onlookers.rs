@@ -81,7 +81,7 @@ async fn what_was_told_is_not_told_again() {
     let fixture = Fixture::start().await;
     let mut worker = Publisher::of(&fixture).await;
     let run = |id| RunId::new(id).unwrap();
-    fixture.app_state().changes().publish(jobrunner::server::changes::Change::RunStarted(run(1)));
+    fixture.app_state().changes().publish(jobrunner::server::store::changes::Change::RunStarted(run(1)));
     for id in [1, 2, 2, 1, 2, 3] {
         worker.send(&["worker.event", &started(id)]).await;
     }

@@ -122,7 +122,7 @@ async fn retries_that_are_asked_for_without_a_pause_come_after_a_minute() {
     let new = json!({"title": "x", "script": "#!/bin/sh\n", "retries": 2});
     let answer = post(&server, "/jobs", &[bearer(&server)], &new).await;
     let made: Value = serde_json::from_slice(&answer.body).expect("JSON");
-    let job = jobrunner::server::model::JobId::new(made["id"].as_i64().expect("an id")).expect("an id");
+    let job = jobrunner::server::domain::model::JobId::new(made["id"].as_i64().expect("an id")).expect("an id");
     let job = server.app_state().store.job(job).await.expect("an answer").expect("a job");
     assert_eq!((job.retry.times, job.retry.backoff), (2, 60));
     server.stop().await;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobrunner::server::model::{Concurrency, Schedule};
+use jobrunner::server::domain::model::{Concurrency, Schedule};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

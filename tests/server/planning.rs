@@ -2,10 +2,10 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
-use jobrunner::server::changes::Change;
-use jobrunner::server::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
-use jobrunner::server::schedule::enqueue::Availability;
+use jobrunner::server::domain::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
+use jobrunner::server::domain::schedule::enqueue::Availability;
 use jobrunner::server::store::Store;
+use jobrunner::server::store::changes::Change;
 
 use crate::stage::{Stage, made};
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use jobrunner::run::RunId;
 use jobrunner::server::WorkerWrites;
-use jobrunner::server::model::RunExit;
+use jobrunner::server::domain::model::RunExit;
 use jobrunner::server::store::NewTemplate;
 use serde_json::{Value, json};
 
@@ -103,8 +103,8 @@ async fn h5_completion_follows_once_however_often_a_result_is_told() {
 }
 
 /// The first job of a stage.
-fn job_id(_: &Stage) -> jobrunner::server::model::JobId {
-    jobrunner::server::model::JobId::new(1).expect("an id")
+fn job_id(_: &Stage) -> jobrunner::server::domain::model::JobId {
+    jobrunner::server::domain::model::JobId::new(1).expect("an id")
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_kill_of_a_run_that_nobody_has_claimed_cancels_it() {
 #[tokio::test]
 async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
     let stage = Stage::start(1).await;
-    let cron = jobrunner::server::model::Schedule::Cron {
+    let cron = jobrunner::server::domain::model::Schedule::Cron {
         expression: "0 3 * * *".to_owned(),
         zone: chrono_tz::Europe::Amsterdam,
     };

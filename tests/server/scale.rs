@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jobrunner::run::Order;
-use jobrunner::server::changes::Change;
+use jobrunner::server::store::changes::Change;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::stage::Stage;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use jobrunner::server::session::{Session, cookie_name};
+use jobrunner::server::identity::session::{Session, cookie_name};
 
 use crate::http::ask;
 use crate::plausible::{self, Extent};

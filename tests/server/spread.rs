@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use jobrunner::server::model::{Asker, Job, Run};
+use jobrunner::server::domain::model::{Asker, Job, Run};
 use jobrunner::server::store::{Entity, Removal};
 use nix::sys::signal::Signal;
 

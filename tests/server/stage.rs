@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jobrunner::run::{ApiKey, Attempt, KillId, RunId, Secret};
 use jobrunner::server::Settings;
-use jobrunner::server::changes::{Change, ChangeNotice};
-use jobrunner::server::life::{Patch, Who};
-use jobrunner::server::model::{Job, Pool, Run, Template, Worker, WorkerId};
+use jobrunner::server::domain::life::{Patch, Who};
+use jobrunner::server::domain::model::{Job, Pool, Run, Template, Worker, WorkerId};
+use jobrunner::server::store::changes::{Change, ChangeNotice};
 use jobrunner::server::store::{
     NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store, WorkerAnswer,
 };

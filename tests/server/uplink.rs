@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret};
-use jobrunner::server::changes::{Change, ChangeNotice, Subscription};
-use jobrunner::server::model::{Asker, Run, RunExit, Worker};
+use jobrunner::server::domain::model::{Asker, Run, RunExit, Worker};
+use jobrunner::server::store::changes::{Change, ChangeNotice, Subscription};
 use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
 use jobrunner::wire::{hmac, uplink};
 use nix::sys::signal::{Signal, kill};

@@ -1,6 +1,6 @@
 //! Workers that execute what the server says: ours, and the original one.
 
-use jobrunner::server::model::{Job, Run, RunState};
+use jobrunner::server::domain::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
 use crate::hired::{Make, Place, hire};
@@ -54,7 +54,10 @@ async fn work(make: Make) {
         .job(|new| (new.title, new.script, new.run_timeout) = ("endless".to_owned(), "sleep 600".to_owned(), Some(1)))
         .await;
     let killed = over(&stage, &stage.due(&endless).await).await;
-    assert_eq!((killed.return_success, killed.exit), (Some(false), Some(jobrunner::server::model::RunExit::TimedOut)));
+    assert_eq!(
+        (killed.return_success, killed.exit),
+        (Some(false), Some(jobrunner::server::domain::model::RunExit::TimedOut))
+    );
     let answered = stage.store().worker(stage.worker(0)).await.unwrap().unwrap();
     assert_eq!((answered.ping_response_dts.is_some(), answered.concurrent_jobs), (true, Some(2)));
     worker.signal(Signal::SIGTERM);

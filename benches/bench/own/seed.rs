@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use jobrunner::server::changes::ChangeFeed;
 use jobrunner::server::store::Store;
+use jobrunner::server::store::changes::ChangeFeed;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 

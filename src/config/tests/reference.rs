@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::super::keys::{Counts, Key, Preset, ConfiguredProgram, WORKER};
+use super::super::keys::{ConfiguredProgram, Counts, Key, Preset, WORKER};
 use super::{Case, REQUIRED};
 
 /// Values of which every key refuses at least one: empty, a control character, a word that means nothing.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::run::{ApiKey, KillId, RunId};
-use crate::server::changes::{Change, ChangeNotice};
-use crate::server::model::JobId;
+use crate::server::domain::model::JobId;
+use crate::server::store::changes::{Change, ChangeNotice};
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ pub(super) struct Agenda {
     /// Everything, news having been missed.
     pub everything: bool,
     /// Who is there.
-    pub roster: bool,
+    pub workers: bool,
     /// Every run that is due.
     pub due: bool,
     /// Whether every job's next run is what its schedule says.
@@ -80,9 +80,9 @@ impl Agenda {
                 self.jobs.insert(job);
                 self.changed.insert(job);
             }
-            Change::WorkerChanged(_) => self.roster = true,
+            Change::WorkerChanged(_) => self.workers = true,
             // What was taken away took runs with it.
-            Change::CatalogueChanged => (self.roster, self.plans) = (true, true),
+            Change::CatalogueChanged => (self.workers, self.plans) = (true, true),
             Change::RunWaits(_) | Change::RunLog(..) => {}
         }
     }

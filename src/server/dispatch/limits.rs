@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::timers::Timers;
 use crate::run::{Attempt, RunId};
-use crate::server::model::{self, JobId};
+use crate::server::domain::model::{self, JobId};
 use crate::server::store::StartedRun;
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 //! what is: a piece of news that was missed delays, it loses nothing. What is due goes by the clock on the wall;
 //! how long something may take goes by the clock that nobody sets.
 //!
-//! `agenda`, `timers`, `limits`, `offers` and `roster` are pure and remember; `wall` rings.
+//! `agenda`, `timers`, `limits`, `offers` and `workers` are pure and remember; `wall` rings.
 
 mod agenda;
 #[cfg(test)]
 mod histories;
 mod limits;
 mod offers;
+pub(in crate::server) mod presence;
 mod timers;
+pub(in crate::server) mod waiting;
 mod wall_clock;
 mod worker_table;
 
@@ -24,14 +26,14 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::changes::{Change, Subscription};
-use super::model::{self, JobId, PoolId, WorkerId};
-use super::schedule::enqueue::WaitReason;
 use super::state::AppState;
 use super::store::{JobEvaluation, Offer, Started, Store, StoreError};
-use super::waiting::WaitReasons;
-use super::worker_state::Unready;
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
+use crate::server::domain::model::{self, JobId, PoolId, WorkerId};
+use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::wait_reasons::WaitReasons;
+use crate::server::domain::worker_state::Unready;
+use crate::server::store::changes::{Change, Subscription};
 use agenda::Agenda;
 use limits::{LimitOrigin, RunLimits};
 use offers::Offers;
@@ -44,7 +46,7 @@ const LOOKS: usize = 100;
 /// How many pieces of news are heard together.
 const HEARD: usize = 4096;
 /// How often in a pass who is there is read again, where that goes on changing.
-const MUSTERS: usize = 3;
+const SNAPSHOTS: usize = 3;
 /// In how many shares workers are pinged, one after the other in an interval: a thousand do not answer all at once.
 const SHARES: u32 = 20;
 /// How long after a store that did not answer it is asked again.
@@ -66,7 +68,7 @@ struct Dispatcher {
     news: Subscription,
     arrivals: broadcast::Receiver<ApiKey>,
     agenda: Agenda,
-    roster: WorkerTable,
+    workers: WorkerTable,
     offers: Offers,
     /// When runs that nobody has claimed are announced again.
     repeats: Timers<RunId>,
@@ -92,7 +94,7 @@ impl Dispatcher {
             news: app.changes().subscribe(),
             arrivals: app.orders.arrivals(),
             agenda: Agenda { everything: true, ..Agenda::default() },
-            roster: WorkerTable::new(patience),
+            workers: WorkerTable::new(patience),
             offers: Offers::default(),
             repeats: Timers::new(),
             kills: Timers::new(),
@@ -140,7 +142,7 @@ impl Dispatcher {
     async fn await_store(&mut self) {
         if self.app.store.outage().is_some() {
             self.app.store.writable().await;
-            self.roster.hear_everybody(Instant::now());
+            self.workers.hear_everybody(Instant::now());
             self.agenda.everything = true;
         }
     }
@@ -168,7 +170,7 @@ impl Dispatcher {
     /// When something is to be done though nothing is heard, beside pings.
     fn next_timer(&self) -> Option<Instant> {
         let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next()];
-        timers.into_iter().chain([self.roster.next_silence()]).flatten().min()
+        timers.into_iter().chain([self.workers.next_silence()]).flatten().min()
     }
 
     /// The store, to be asked something; a test lets it fail here.
@@ -202,10 +204,10 @@ impl Dispatcher {
         self.gather_due().await?;
         self.gather_runs(now).await?;
         // Whoever made a run has told of its workers before: a run is looked at with those who are there for it.
-        for _ in 0..MUSTERS {
+        for _ in 0..SNAPSHOTS {
             self.hear_all();
-            if self.agenda.everything || self.agenda.roster {
-                self.muster(now).await?;
+            if self.agenda.everything || self.agenda.workers {
+                self.snapshot(now).await?;
             }
         }
         self.lose_the_silent(now).await?;
@@ -223,18 +225,18 @@ impl Dispatcher {
         Ok(looked)
     }
 
-    async fn muster(&mut self, now: Instant) -> Result<(), StoreError> {
-        let muster = self.store()?.worker_snapshot().await?;
+    async fn snapshot(&mut self, now: Instant) -> Result<(), StoreError> {
+        let snapshot = self.store()?.worker_snapshot().await?;
         let mut attends = Timers::new();
-        for worker in &muster.workers {
+        for worker in &snapshot.workers {
             if let Some(asked) = worker.open_request().filter(|asked| asked.heard.is_none()) {
                 let key = (worker.id, asked.request.id);
                 attends.set(key, self.attends.at(key).unwrap_or(now));
             }
         }
         self.attends = attends;
-        let changed = self.roster.update(muster, now);
-        self.agenda.roster = false;
+        let changed = self.workers.update(snapshot, now);
+        self.agenda.workers = false;
         self.agenda.seats |= changed;
         self.agenda.due |= changed;
         Ok(())
@@ -244,7 +246,7 @@ impl Dispatcher {
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
         if self.agenda.everything {
-            self.agenda.due |= self.roster.hear_of_claims(&self.store()?.claims(None).await?, now);
+            self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
         }
         if self.agenda.everything || self.agenda.due {
             self.agenda.jobs.extend(self.store()?.jobs_due(wall).await?);
@@ -264,10 +266,10 @@ impl Dispatcher {
     }
 
     async fn lose_the_silent(&mut self, now: Instant) -> Result<(), StoreError> {
-        while let Some(worker) = self.roster.falls_silent(now) {
+        while let Some(worker) = self.workers.falls_silent(now) {
             let max_losses = self.app.settings.max_losses;
             let lost = self.store()?.mark_lost(worker, max_losses, (self.clock)()).await?;
-            self.roster.fell_silent(worker);
+            self.workers.fell_silent(worker);
             // What waits for it waits for another reason now.
             self.agenda.due = true;
             let runs = lost.iter().map(|run| run.id.to_string()).collect::<Vec<_>>().join(", ");
@@ -280,7 +282,7 @@ impl Dispatcher {
 
     /// Everybody may see who is silent: those who look at a worker are told when that has changed.
     fn show_the_silent(&self) {
-        for worker in self.app.presence.update(&self.roster.availability().silent) {
+        for worker in self.app.presence.update(&self.workers.availability().silent) {
             self.app.changes().publish(Change::WorkerChanged(worker));
         }
     }
@@ -309,13 +311,13 @@ impl Dispatcher {
             self.agenda.jobs.extend(self.offers.end(run));
             self.agenda.asked.extend(self.store()?.open_kills(Some(run)).await?);
             for claim in self.store()?.claims(Some(run)).await? {
-                self.agenda.due |= self.roster.hear_of_claim(&claim, now);
+                self.agenda.due |= self.workers.hear_of_claim(&claim, now);
             }
             self.agenda.claimed.remove(&run);
         }
         while let Some(run) = self.agenda.ended.pop_first() {
             self.limits.end(run);
-            self.roster.end_claim(run);
+            self.workers.end_claim(run);
         }
         while let Some(run) = self.agenda.runs.first().copied() {
             self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clock)()).await?);
@@ -346,7 +348,7 @@ impl Dispatcher {
     fn attend(&mut self, now: Instant) {
         while let Some((worker, request)) = self.attends.due(now) {
             self.attends.cancel((worker, request));
-            if let Some(key) = self.roster.key(worker) {
+            if let Some(key) = self.workers.key(worker) {
                 self.app.orders.give(key.clone(), Order::Attend);
                 self.attends.set((worker, request), now + self.app.settings.announce_interval);
             }
@@ -391,7 +393,7 @@ impl Dispatcher {
         if self.next_ping <= now {
             self.next_ping = now + self.app.settings.ping_interval / SHARES;
             self.share = (self.share + 1) % SHARES;
-            let share = self.roster.share(self.share, SHARES);
+            let share = self.workers.share(self.share, SHARES);
             share.for_each(|key| self.app.orders.give(key.clone(), Order::Ping));
         }
     }
@@ -399,7 +401,7 @@ impl Dispatcher {
     /// Who arrives is told at once what it is to do, as far as all of that may still be done.
     fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
-            let Some(worker) = self.roster.of_key(&key) else { continue };
+            let Some(worker) = self.workers.of_key(&key) else { continue };
             self.app.orders.give(key.clone(), Order::Ping);
             if self.attends.keys().any(|(asked, _)| asked == worker) {
                 self.app.orders.give(key.clone(), Order::Attend);
@@ -436,7 +438,7 @@ impl Dispatcher {
             return;
         }
         for pool in self.offers.waiting_pools() {
-            let free = self.roster.free_slots(pool, load(busy, &self.offers));
+            let free = self.workers.free_slots(pool, load(busy, &self.offers));
             for (run, job) in self.offers.longest_waiting(pool, free) {
                 if seated.insert(run) {
                     self.agenda.jobs.insert(job);
@@ -448,7 +450,7 @@ impl Dispatcher {
 
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
         let zone = self.app.settings.time_zone;
-        let look = self.store()?.evaluate_job(job, self.roster.availability(), zone, (self.clock)()).await?;
+        let look = self.store()?.evaluate_job(job, self.workers.availability(), zone, (self.clock)()).await?;
         let (pool, offers, waits) =
             look.map_or_else(Default::default, |JobEvaluation { pool, offers, waits }| (Some(pool), offers, waits));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
@@ -457,10 +459,10 @@ impl Dispatcher {
         }
         let mut waiting = BTreeMap::new();
         if let Some(pool) = pool {
-            waiting.extend(waits.into_iter().map(|(run, reason)| (run, self.roster.waits(pool, reason))));
+            waiting.extend(waits.into_iter().map(|(run, reason)| (run, self.workers.waits(pool, reason))));
             for Offer { run, to } in offers {
                 if let Some(reason) = self.offer(pool, &run, to, busy, now).await? {
-                    let waits = self.roster.waits(pool, reason);
+                    let waits = self.workers.waits(pool, reason);
                     self.record_holding(&run, &waits).await?;
                     waiting.insert(run.id, waits);
                 }
@@ -481,7 +483,7 @@ impl Dispatcher {
         busy: &BTreeMap<WorkerId, u32>,
         now: Instant,
     ) -> Result<Option<WaitReason>, StoreError> {
-        let is_told = |worker| to == Some(worker) || self.roster.may_still_claim(pool, worker);
+        let is_told = |worker| to == Some(worker) || self.workers.may_still_claim(pool, worker);
         let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
         // Whoever was told and takes no runs any more says nothing to it.
         if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
@@ -491,9 +493,9 @@ impl Dispatcher {
             Some(worker) => WorkerChoice::Tell(worker),
             // What is told again competes for what is really free: others' slots that are kept do not count.
             None if self.offers.is_repeated(run.id) => {
-                self.roster.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
+                self.workers.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
             }
-            None => self.roster.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
+            None => self.workers.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
         };
         Ok(match choice {
             WorkerChoice::Tell(worker) => {
@@ -525,7 +527,7 @@ impl Dispatcher {
 
     /// Why a run may not be claimed that a worker was told of, if that is to be expected.
     fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<WaitReason> {
-        match (self.roster.unready(told), to) {
+        match (self.workers.unready(told), to) {
             (Some(Unready::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),
             (Some(Unready::Held(_)), None) => Some(WaitReason::NobodyTakes),
             (Some(Unready::Silent), None) => Some(WaitReason::NobodyAnswers),
@@ -549,7 +551,7 @@ impl Dispatcher {
     }
 
     fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {
-        let Some(key) = self.roster.key(worker) else { return };
+        let Some(key) = self.workers.key(worker) else { return };
         tracing::debug!(target: "job_runner.dispatch", "run {run} is announced to {key}");
         self.app.orders.give(key.clone(), Order::Enqueue(run));
         self.offers.tell(run, job, worker);

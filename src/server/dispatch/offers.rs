@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::run::RunId;
-use crate::server::model::{JobId, PoolId, Timestamp, WorkerId};
+use crate::server::domain::model::{JobId, PoolId, Timestamp, WorkerId};
 
 #[cfg(test)]
 mod tests;

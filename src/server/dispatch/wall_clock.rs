@@ -8,7 +8,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::net::unix::pipe;
 
-use crate::server::model::Timestamp;
+use crate::server::domain::model::Timestamp;
 
 #[cfg(test)]
 mod tests;

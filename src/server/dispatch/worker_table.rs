@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::timers::Timers;
 use crate::run::{ApiKey, RunId};
-use crate::server::model::{self, PoolId, WorkerId};
-use crate::server::schedule::enqueue::{Availability, Concerns, WaitReason};
+use crate::server::domain::model::{self, PoolId, WorkerId};
+use crate::server::domain::schedule::enqueue::{Availability, Concerns, WaitReason};
+use crate::server::domain::wait_reasons::WaitReasons;
+use crate::server::domain::worker_state::{self, Unready, takes_runs};
 use crate::server::store::{Claim, WorkerSnapshot};
-use crate::server::waiting::WaitReasons;
-use crate::server::worker_state::{self, Unready, takes_runs};
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ const NAMED: usize = 8;
 pub(super) struct WorkerTable {
     members: BTreeMap<WorkerId, Member>,
     keys: HashMap<ApiKey, WorkerId>,
-    crew: Availability,
+    availability: Availability,
     disabled: [Vec<i64>; 3],
     /// How long a worker may be silent.
     patience: Duration,
@@ -69,7 +69,7 @@ impl WorkerTable {
         Self {
             members: BTreeMap::new(),
             keys: HashMap::new(),
-            crew: Availability::default(),
+            availability: Availability::default(),
             disabled: Default::default(),
             patience,
             silence: Timers::new(),
@@ -78,11 +78,11 @@ impl WorkerTable {
     }
 
     /// Takes over who is there; `true` if more has changed than that somebody answered as always.
-    pub fn update(&mut self, muster: WorkerSnapshot, now: Instant) -> bool {
+    pub fn update(&mut self, snapshot: WorkerSnapshot, now: Instant) -> bool {
         let mut members = BTreeMap::new();
         let (mut enabled, mut resting) = (BTreeSet::new(), BTreeSet::new());
         let mut news = false;
-        for worker in muster.workers {
+        for worker in snapshot.workers {
             let before = self.members.remove(&worker.id);
             let seats = worker.concurrent_jobs;
             let unready = worker_state::unready(&worker, false);
@@ -103,21 +103,23 @@ impl WorkerTable {
         for gone in self.members.keys() {
             news = true;
             self.silence.cancel(*gone);
-            self.crew.silent.remove(gone);
+            self.availability.silent.remove(gone);
         }
-        news |= self.crew.enabled != enabled || self.crew.resting != resting || self.crew.pools != muster.pools;
-        news |= self.disabled != muster.disabled;
+        news |= self.availability.enabled != enabled
+            || self.availability.resting != resting
+            || self.availability.pools != snapshot.pools;
+        news |= self.disabled != snapshot.disabled;
         self.keys = members.iter().map(|(id, member)| (member.key.clone(), *id)).collect();
-        (self.members, self.crew.enabled, self.crew.pools) = (members, enabled, muster.pools);
-        self.crew.resting = resting;
-        self.disabled = muster.disabled;
+        (self.members, self.availability.enabled, self.availability.pools) = (members, enabled, snapshot.pools);
+        self.availability.resting = resting;
+        self.disabled = snapshot.disabled;
         news
     }
 
     /// A worker was heard of; `true` if it was silent.
     pub fn hear(&mut self, worker: WorkerId, now: Instant) -> bool {
         self.silence.set(worker, now + self.patience);
-        self.crew.silent.remove(&worker)
+        self.availability.silent.remove(&worker)
     }
 
     /// A run was claimed: who claims is there, whatever it says to pings; `true` if it was silent.
@@ -140,7 +142,7 @@ impl WorkerTable {
     /// Everybody has patience anew who is not silent yet: nobody's answers could be recorded.
     pub fn hear_everybody(&mut self, now: Instant) {
         for worker in self.members.keys() {
-            if !self.crew.silent.contains(worker) {
+            if !self.availability.silent.contains(worker) {
                 self.silence.set(*worker, now + self.patience);
             }
         }
@@ -154,7 +156,7 @@ impl WorkerTable {
     /// What follows from its silence is done: a worker is silent from now on.
     pub fn fell_silent(&mut self, worker: WorkerId) {
         self.silence.cancel(worker);
-        self.crew.silent.insert(worker);
+        self.availability.silent.insert(worker);
     }
 
     /// When somebody falls silent next, if nothing is heard of it.
@@ -164,7 +166,7 @@ impl WorkerTable {
 
     /// Who is there to work.
     pub fn availability(&self) -> &Availability {
-        &self.crew
+        &self.availability
     }
 
     /// The keys of one of so many shares of all workers.
@@ -201,7 +203,7 @@ impl WorkerTable {
             });
         match best {
             None => WorkerChoice::NoSeat,
-            Some((worker, _)) if self.crew.silent.contains(&worker) => WorkerChoice::TellSilent(worker),
+            Some((worker, _)) if self.availability.silent.contains(&worker) => WorkerChoice::TellSilent(worker),
             Some((worker, member)) if member.holds() => WorkerChoice::TellHolding(worker),
             Some((worker, _)) => WorkerChoice::Tell(worker),
         }
@@ -221,7 +223,7 @@ impl WorkerTable {
         let (answering, silent): (Vec<_>, Vec<_>) = self
             .on_duty(pool)
             .filter(|(_, member)| member.is_there())
-            .partition(|(worker, _)| !self.crew.silent.contains(worker));
+            .partition(|(worker, _)| !self.availability.silent.contains(worker));
         if answering.is_empty() {
             return silent;
         }
@@ -240,7 +242,7 @@ impl WorkerTable {
         let concerned: &[WorkerId] = match reason.concerns() {
             Concerns::Nobody => &[],
             Concerns::Worker(ref worker) => &[*worker],
-            Concerns::Pool => self.crew.pools.get(&pool).map_or(&[], Vec::as_slice),
+            Concerns::Pool => self.availability.pools.get(&pool).map_or(&[], Vec::as_slice),
         };
         let mut unready = concerned.iter().filter_map(|worker| {
             let why = self.unready(*worker)?;
@@ -255,17 +257,17 @@ impl WorkerTable {
         let said = &self.members.get(&worker)?.unready;
         match said {
             Some(Unready::Disabled | Unready::NeverAnswered | Unready::Offline) => said.clone(),
-            _ if self.crew.silent.contains(&worker) => Some(Unready::Silent),
+            _ if self.availability.silent.contains(&worker) => Some(Unready::Silent),
             _ => said.clone(),
         }
     }
 
     /// Who is given new runs.
     fn on_duty(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
-        let workers = self.crew.pools.get(&pool).into_iter().flatten();
-        let enabled = workers.filter(|worker| self.crew.enabled.contains(worker));
+        let workers = self.availability.pools.get(&pool).into_iter().flatten();
+        let enabled = workers.filter(|worker| self.availability.enabled.contains(worker));
         enabled
-            .filter(|worker| !self.crew.resting.contains(worker))
+            .filter(|worker| !self.availability.resting.contains(worker))
             .filter_map(|worker| Some((*worker, self.members.get(worker)?)))
     }
 }

@@ -11,8 +11,8 @@ use super::placing::{PlaceIds, PlaceNames, find_place};
 use super::rows;
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
-use crate::server::changes::Change;
-use crate::server::model::{Asker, Run, Timestamp};
+use crate::server::domain::model::{Asker, Run, Timestamp};
+use crate::server::store::changes::Change;
 
 /// How many jobs of one title there are at most, for scripts of one title that run at the same time.
 const MAX_TWINS: u32 = 1000;
@@ -53,7 +53,7 @@ impl Store {
             }
             twin += 1;
         };
-        let job = crate::server::model::JobId::new(job).ok_or(sqlx::Error::RowNotFound)?;
+        let job = crate::server::domain::model::JobId::new(job).ok_or(sqlx::Error::RowNotFound)?;
         let run =
             insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) })
                 .await?;

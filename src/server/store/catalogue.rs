@@ -5,8 +5,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError};
-use crate::server::fold::Needle;
-use crate::server::model::JobId;
+use crate::server::domain::fold::Needle;
+use crate::server::domain::model::JobId;
 
 /// What is set up by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

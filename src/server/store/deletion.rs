@@ -7,8 +7,8 @@ use super::fires::record;
 use super::rows;
 use super::runs::withdraw;
 use super::{Store, StoreError};
-use crate::server::changes::Change;
-use crate::server::model::{Fire, FireKind, Timestamp, WorkerId};
+use crate::server::domain::model::{Fire, FireKind, Timestamp, WorkerId};
+use crate::server::store::changes::Change;
 
 /// What goes with a thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

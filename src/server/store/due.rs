@@ -8,8 +8,8 @@ use sqlx::Row;
 use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Exclude, JobId, Run, Timestamp};
-use crate::server::schedule::Rule;
+use crate::server::domain::model::{Exclude, JobId, Run, Timestamp};
+use crate::server::domain::schedule::Rule;
 
 impl Store {
     /// The jobs with runs whose time came after one instant and until another, and that nobody has claimed.

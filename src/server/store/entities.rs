@@ -5,13 +5,13 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Secret};
-use crate::server::changes::Change;
-use crate::server::model::{
+use crate::server::domain::model::{
     Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
     Worker, WorkerId,
 };
-use crate::server::rules::{self, RuleViolation};
-use crate::server::script;
+use crate::server::domain::rules::{self, RuleViolation};
+use crate::server::domain::script;
+use crate::server::store::changes::Change;
 
 /// A project to be made.
 #[derive(Clone, Debug, Default)]

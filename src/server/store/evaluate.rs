@@ -10,10 +10,12 @@ use super::rows::{self, micros};
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
-use crate::server::changes::Change;
-use crate::server::model::{Asker, Fire, FireKind, Job, JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
-use crate::server::schedule::enqueue::{Absence, Availability, DueVerdict, JobStanding, WaitReason, decide, may_claim};
-use crate::server::worker_state::takes_runs;
+use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
+use crate::server::domain::schedule::enqueue::{
+    Absence, Availability, DueVerdict, JobStanding, WaitReason, decide, may_claim,
+};
+use crate::server::domain::worker_state::takes_runs;
+use crate::server::store::changes::Change;
 use chrono_tz::Tz;
 
 /// How many due runs of one job are looked at together.
@@ -50,7 +52,7 @@ struct Known {
 }
 
 impl Known {
-    fn standing<'a>(&'a self, crew: &'a Availability) -> JobStanding<'a> {
+    fn standing<'a>(&'a self, availability: &'a Availability) -> JobStanding<'a> {
         JobStanding {
             job: &self.job,
             project_is_enabled: self.project_is_enabled,
@@ -58,7 +60,7 @@ impl Known {
             pool_is_enabled: self.pool_is_enabled,
             active: &self.active,
             due: &self.due,
-            crew,
+            availability,
         }
     }
 }
@@ -71,7 +73,7 @@ impl Store {
     pub async fn evaluate_job(
         &self,
         job: JobId,
-        crew: &Availability,
+        availability: &Availability,
         zone: Tz,
         now: Timestamp,
     ) -> Result<Option<JobEvaluation>, StoreError> {
@@ -87,7 +89,7 @@ impl Store {
             offers: Vec::new(),
             waits: Vec::new(),
         };
-        for verdict in decide(known.standing(crew)) {
+        for verdict in decide(known.standing(availability)) {
             act.on(verdict).await?;
         }
         let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
@@ -133,11 +135,11 @@ pub(super) async fn claimable(
     let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
     let Some(row) = found else { return Ok(false) };
     let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
-    let mut crew = Availability::default();
-    crew.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
-    crew.resting.extend((!takes_runs(&claimant)).then_some(worker));
-    crew.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
-    Ok(may_claim(known.standing(&crew), run.id, worker))
+    let mut availability = Availability::default();
+    availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
+    availability.resting.extend((!takes_runs(&claimant)).then_some(worker));
+    availability.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
+    Ok(may_claim(known.standing(&availability), run.id, worker))
 }
 
 /// Asks for the end of the attempt of a run that is under way, unless somebody has already.

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Fire, JobId};
+use crate::server::domain::model::{Fire, JobId};
 
 /// How many facts are kept of a job; the oldest go first.
 const KEPT: i64 = 1000;

@@ -9,9 +9,9 @@ use super::entity_version::{self, EntityVersion};
 use super::jobs::rewrite;
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Secret};
-use crate::server::changes::Change;
-use crate::server::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
-use crate::server::{rules, script};
+use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
+use crate::server::domain::{rules, script};
+use crate::server::store::changes::Change;
 
 /// What is written of projects, templates and pools alike.
 #[derive(Clone, Debug, PartialEq, Eq)]

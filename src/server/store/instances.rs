@@ -6,8 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::Instance;
-use crate::server::instances::InstanceTenure;
-use crate::server::model::WorkerId;
+use crate::server::domain::model::{InstanceTenure, WorkerId};
 
 impl Store {
     /// Who works under which key.

@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::rows::{self, instant};
 use super::{Store, StoreError};
-use crate::server::model::{JobId, Run};
-use crate::server::schedule::Last;
+use crate::server::domain::model::{JobId, Run};
+use crate::server::domain::schedule::Last;
 
 /// How many jobs of a chain are told of.
 const FAMILY: u32 = 200;

@@ -4,9 +4,9 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::entities::{NewJob, conflict, find_job, insert_excludes, insert_job, refused, schedule_columns};
 use super::{Store, StoreError};
-use crate::server::changes::Change;
-use crate::server::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
-use crate::server::{rules, script};
+use crate::server::domain::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
+use crate::server::domain::{rules, script};
+use crate::server::store::changes::Change;
 
 /// What somebody wants changed of a job. `None`: not mentioned.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,9 +6,9 @@ use super::rows::{self, micros};
 use super::runs::{cancel, find};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
-use crate::server::changes::Change;
-use crate::server::life::Who;
-use crate::server::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
+use crate::server::domain::life::Who;
+use crate::server::domain::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
+use crate::server::store::changes::Change;
 
 /// What a worker tells of a request. `None`: not mentioned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::overview::RunOverview;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{JobId, ProjectId, RunState, Timestamp};
+use crate::server::domain::model::{JobId, ProjectId, RunState, Timestamp};
 use crate::wire::reference::Reference;
 
 /// How many of a job's latest runs are looked at to know how long they take.

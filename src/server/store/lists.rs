@@ -10,11 +10,11 @@ use super::log_chunks::{Extent, extent};
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{
+use crate::server::domain::model::{
     GroupId, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Template, Timestamp, UserGroup, Worker,
     WorkerId,
 };
-use crate::server::resource::Resource;
+use crate::server::domain::resource::Resource;
 
 /// Who asks, for what may be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,9 +4,9 @@ use super::log_chunks::{self, Extent};
 use super::runs::find;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::changes::Change;
-use crate::server::life::{self, LifeRefusal, Who};
-use crate::server::model::LogId;
+use crate::server::domain::life::{self, LifeRefusal, Who};
+use crate::server::domain::model::LogId;
+use crate::server::store::changes::Change;
 
 /// What became of a piece of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use crate::run::RunId;
-use crate::server::model::LogId;
+use crate::server::domain::model::LogId;
 
 /// A chunk shorter than this grows before another begins: a log of many short lines is not as many rows.
 const SHORT: usize = 8 * 1024;

@@ -9,6 +9,7 @@
 
 mod adhoc;
 mod catalogue;
+pub mod changes;
 mod deletion;
 mod due;
 mod entities;
@@ -75,7 +76,7 @@ pub use whole::Whole;
 pub use worker_commands::{AnswerKind, CommandRequest, Tells, WorkerAnswer};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
-use super::changes::ChangeFeed;
+use crate::server::store::changes::ChangeFeed;
 use outage::Watchdog;
 
 /// How many readers at once.

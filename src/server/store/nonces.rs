@@ -1,7 +1,7 @@
 //! The nonces of workers' handshakes: what was signed once is not taken twice, by this server or the next on the same data.
 
 use super::{Store, StoreError};
-use crate::server::model::WorkerId;
+use crate::server::domain::model::WorkerId;
 use crate::wire::uplink::MAX_SKEW;
 
 /// How many are kept of one worker: one that connects more often than this in ten minutes waits.

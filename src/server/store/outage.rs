@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::{Store, StoreError};
-use crate::server::model::Timestamp;
+use crate::server::domain::model::Timestamp;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row};
 use super::rows::{self, instant, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Job, JobId, ProjectId, Run, Timestamp, Worker, WorkerId};
+use crate::server::domain::model::{Job, JobId, ProjectId, Run, Timestamp, Worker, WorkerId};
 
 /// A run with the titles that belong to it.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::entities::{NewJob, NewTemplate, NewWorker, insert_job, insert_template, insert_worker};
 use super::{Store, StoreError};
-use crate::server::changes::Change;
-use crate::server::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
+use crate::server::domain::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
+use crate::server::store::changes::Change;
 
 /// How many of the names there are is a refusal says.
 const NAMES_SAID: i64 = 20;

@@ -12,9 +12,9 @@ use super::fires::{record, was_said};
 use super::rows::{instant, micros};
 use super::runs::{NewRun, insert, withdraw};
 use crate::run::RunId;
-use crate::server::changes::Change;
-use crate::server::model::{Fire, FireKind, Job, Run, Schedule, Timestamp};
-use crate::server::schedule::{self, Last, LeftOut, NextTime, NoNext, Rule};
+use crate::server::domain::model::{Fire, FireKind, Job, Run, Schedule, Timestamp};
+use crate::server::domain::schedule::{self, Last, LeftOut, NextTime, NoNext, Rule};
+use crate::server::store::changes::Change;
 
 /// How many runs of a job that wait for their time are looked at.
 const BATCH: i64 = 200;

@@ -6,11 +6,11 @@ use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use crate::run::{ApiKey, Attempt, KillId, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerRequest, WorkerState};
-use crate::server::model::{
+use crate::server::domain::model::{
     Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
     ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp, Unit, Worker, WorkerId,
 };
-use crate::server::worker_state::{LatestRequest, Report, RequestEnd, is_off};
+use crate::server::domain::worker_state::{LatestRequest, Report, RequestEnd, is_off};
 use crate::wire::lack;
 
 /// A row that cannot be what we wrote.

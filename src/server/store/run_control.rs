@@ -5,8 +5,8 @@ use super::kills::note_kill;
 use super::runs::{NewRun, cancel, find, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::changes::Change;
-use crate::server::model::{Asker, JobId, KillCause, Run, RunState, Timestamp};
+use crate::server::domain::model::{Asker, JobId, KillCause, Run, RunState, Timestamp};
+use crate::server::store::changes::Change;
 
 /// What becomes of a run that is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::model::{Asker, JobId, KillRequest, ProjectId, Run, WorkerId};
+use crate::server::domain::model::{Asker, JobId, KillRequest, ProjectId, Run, WorkerId};
 
 /// How many kill requests, and how many runs that followed, are told.
 const MOST: u32 = 50;

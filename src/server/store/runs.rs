@@ -8,10 +8,10 @@ use super::fires::record;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
-use crate::server::chain::{self, Child, Effect};
-use crate::server::changes::Change;
-use crate::server::life::{self, LifeEvent, LifeRefusal, Patch, Step, Who};
-use crate::server::model::{Asker, Fire, FireKind, Job, JobId, KillCause, Run, RunExit, Timestamp, WorkerId};
+use crate::server::domain::chain::{self, Child, Effect};
+use crate::server::domain::life::{self, LifeEvent, LifeRefusal, Patch, Step, Who};
+use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, KillCause, Run, RunExit, Timestamp, WorkerId};
+use crate::server::store::changes::Change;
 
 /// A run to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Everything at once, for tests that look at all of it again and again.
 
 use super::{Store, StoreError, rows};
-use crate::server::model::{Job, Run, Worker};
+use crate::server::domain::model::{Job, Run, Worker};
 
 /// What there is.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::lack::Lack;
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
-use crate::server::changes::Change;
-use crate::server::model::{Timestamp, Worker, WorkerId};
-use crate::server::worker_state::{self, Cannot, RequestEnd, RequestVerdict};
+use crate::server::domain::model::{Timestamp, Worker, WorkerId};
+use crate::server::domain::worker_state::{self, Cannot, RequestEnd, RequestVerdict};
+use crate::server::store::changes::Change;
 use crate::wire::lack;
 
 /// What a worker tells.

@@ -14,11 +14,11 @@ use super::rows::{self, instant_of};
 use super::runs::{KillFilter, find, follow, kill_cause, note_closed, update};
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
-use crate::server::changes::Change;
-use crate::server::life;
-use crate::server::model::{
+use crate::server::domain::life;
+use crate::server::domain::model::{
     Fire, FireKind, Job, JobId, KillCause, OnLost, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
 };
+use crate::server::store::changes::Change;
 
 /// Everything that decides who is told what, except jobs and runs.
 #[derive(Clone, Debug)]
@@ -251,7 +251,7 @@ async fn lose_one(
     // Somebody's words are never written over.
     let written = match log_chunks::of_run(connection, run.id).await? {
         Some(_) => None,
-        None => Some(log_chunks::begin(connection, run.id, Some(&obituary(run, &job))).await?),
+        None => Some(log_chunks::begin(connection, run.id, Some(&log_of_lost(run, &job))).await?),
     };
     let mut news = follow(connection, run, now).await?;
     news.extend(written.map(|log| Change::RunLog(run.id, log.len())));
@@ -260,7 +260,7 @@ async fn lose_one(
 }
 
 /// What the original writes into the log of a run whose worker was lost.
-fn obituary(run: &Run, job: &Job) -> String {
+fn log_of_lost(run: &Run, job: &Job) -> String {
     format!(
         "This run for Id: {} (\"{}\"({})) was marked as failed. Reason: Worker does not respond to ping requests.",
         run.id, job.title, job.id

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use jobrunner::server::model::{RunState, WorkerId};
+use jobrunner::server::domain::model::{RunState, WorkerId};
 
 use super::Visitor;
 use crate::hired::without_settings;
@@ -174,14 +174,14 @@ async fn what_a_form_would_not_use_is_refused_and_not_dropped() {
         visitor.go(&path).await;
         visitor.browser.submit("form.admin", &fill).await;
         assert_eq!(visitor.browser.evaluate(&format!("!!document.querySelector('{wrong}')")).await, true, "{fill}");
-        assert_eq!(saved().await.schedule, jobrunner::server::model::Schedule::None, "{fill}");
+        assert_eq!(saved().await.schedule, jobrunner::server::domain::model::Schedule::None, "{fill}");
     }
     // What was there already and is switched off is no mistake.
     visitor.go(&path).await;
     visitor.browser.submit("form.admin", &(set("schedule", "cron") + &set("cron", "0 3 * * *"))).await;
     visitor.go(&path).await;
     visitor.browser.submit("form.admin", &set("schedule", "none")).await;
-    assert_eq!(saved().await.schedule, jobrunner::server::model::Schedule::None);
+    assert_eq!(saved().await.schedule, jobrunner::server::domain::model::Schedule::None);
     stage.fixture.stop().await;
 }
 

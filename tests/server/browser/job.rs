@@ -1,6 +1,6 @@
 //! A job: it is disabled and the page says why it does not run; what a title looks like does not matter.
 
-use jobrunner::server::model::{Schedule, Unit};
+use jobrunner::server::domain::model::{Schedule, Unit};
 
 use super::Visitor;
 use crate::stage::Stage;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use jobrunner::run::RunId;
-use jobrunner::server::life::Who;
-use jobrunner::server::model::{Asker, RunState};
+use jobrunner::server::domain::life::Who;
+use jobrunner::server::domain::model::{Asker, RunState};
 use jobrunner::server::store::Appended;
 
 use super::Visitor;

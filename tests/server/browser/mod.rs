@@ -10,7 +10,7 @@ mod run;
 mod workers;
 
 use chrono::Utc;
-use jobrunner::server::session::{Session, cookie_name};
+use jobrunner::server::identity::session::{Session, cookie_name};
 
 use crate::skip::skip;
 use crate::stage::Stage;

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::{RequestId, WorkerState};
-use jobrunner::server::model::{Asker, RunState};
+use jobrunner::server::domain::model::{Asker, RunState};
 use jobrunner::server::store::{AnswerKind, Tells, WorkerAnswer};
 
 use super::Visitor;

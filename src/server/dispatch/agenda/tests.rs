@@ -27,7 +27,7 @@ fn each_piece_of_news_is_something_to_look_at_once() {
     }
     let wanted = Agenda {
         everything: false,
-        roster: true,
+        workers: true,
         due: false,
         plans: true,
         seats: true,

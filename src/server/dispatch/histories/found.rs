@@ -52,3 +52,8 @@ fn a_worker_whose_claim_was_not_heard_of_is_lost_again() {
     holds(2, &[Due(0), Silent(1), Due(2), Claim(0), Due(0), Wait(17), Claim(1), MissNews, Wait(14)]);
     holds(2, &[Silent(1), Due(0), Due(0), Wait(29), Claim(1), MissNews]);
 }
+
+#[test]
+fn what_an_attempt_that_was_lost_returns_changes_nothing_in_a_run_that_was_cancelled() {
+    holds(2, &[Due(1), Silent(1), Pinned(1, 0), Due(0), Claim(1), Wait(25), Later(4, 1), End(3), Return(1, false)]);
+}

@@ -13,7 +13,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::server::model;
+use crate::server::domain::model;
 use crate::server::store::StoreError;
 use world::World;
 

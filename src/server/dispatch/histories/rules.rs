@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::run::RunId;
-use crate::server::model::{self, Concurrency, Job, JobId, PoolId, Run, WorkerId};
+use crate::server::domain::model::{self, Concurrency, Job, JobId, PoolId, Run, WorkerId};
 
 /// A worker, as the rules see it.
 #[derive(Clone, Debug)]

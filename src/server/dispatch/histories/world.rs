@@ -15,21 +15,21 @@ use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
-use crate::server::changes::{Change, ChangeFeed};
-use crate::server::events::WorkerEvents;
-use crate::server::feed::Feed;
-use crate::server::guesses::Guesses;
-use crate::server::life::{LifeEvent, Patch, Who};
-use crate::server::model::{
+use crate::server::domain::life::{LifeEvent, Patch, Who};
+use crate::server::domain::model::{
     self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, RunState, Schedule, Unit, WorkerId,
 };
-use crate::server::orders::{Addressed, Orders};
+use crate::server::identity::guesses::Guesses;
+use crate::server::identity::token::OperatorToken;
+use crate::server::link::events::WorkerEvents;
+use crate::server::link::feed::Feed;
+use crate::server::link::orders::{Addressed, Orders};
 use crate::server::state::AppState;
+use crate::server::store::changes::{Change, ChangeFeed};
 use crate::server::store::{
     EndDecision, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
     Whole, WorkerAnswer, WorkerForm,
 };
-use crate::server::token::OperatorToken;
 
 /// How many jobs there are.
 pub(super) const JOBS: u8 = 5;
@@ -156,7 +156,7 @@ impl World {
         WALL.set(begin());
         QUESTIONS.set(0);
         let folder = tempfile::tempdir().unwrap();
-        let app = app(blank, folder.path()).await;
+        let app = app_state(blank, folder.path()).await;
         let now = Instant::now();
         let actors = blank.workers.iter().take(workers.into()).enumerate();
         let mut world = Self {
@@ -399,7 +399,12 @@ impl World {
         let who = Who::Worker(self.actors[index].id, Some(attempt));
         let change = self.store().change_run(run, &patch, who, wall()).await.unwrap();
         match change {
-            RunChange::Made(changed) if changed.run.exit != Some(exit) && self.doomed.get(&run) != Some(&attempt) => {
+            // What comes after the end, which is that of an attempt that was lost, changes nothing.
+            RunChange::Made(changed)
+                if changed.facts.contains(&LifeEvent::Returned)
+                    && changed.run.exit != Some(exit)
+                    && self.doomed.get(&run) != Some(&attempt) =>
+            {
                 Err(format!("run {run} ended by itself and is said to be {:?}", changed.run.exit))
             }
             _ => Ok(()),
@@ -657,17 +662,17 @@ async fn app_state(blank: &Blank, folder: &Path) -> Arc<AppState> {
     let store = Store::open(&file, ChangeFeed::default()).await.unwrap();
     Arc::new(AppState {
         guesses: Guesses::default(),
-        logouts: crate::server::logouts::Logouts::load(&store).await.unwrap(),
+        logouts: crate::server::identity::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
-        reading: crate::server::api::Turns::default(),
+        reading: crate::server::http::shared::turns::Turns::default(),
         store,
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
         events: WorkerEvents::default(),
-        presence: crate::server::presence::Presence::default(),
-        instances: crate::server::instances::Instances::new(Vec::new(), PING, Instant::now()),
-        waiting: crate::server::waiting::WaitingRuns::default(),
+        presence: crate::server::dispatch::presence::Presence::default(),
+        instances: crate::server::identity::instances::Instances::new(Vec::new(), PING, Instant::now()),
+        waiting: crate::server::dispatch::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),
     })
 }

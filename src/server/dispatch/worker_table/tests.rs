@@ -3,8 +3,8 @@ use chrono::DateTime;
 use super::*;
 use crate::run::lack::Lack;
 use crate::run::{Secret, WorkerState};
-use crate::server::model::Worker;
-use crate::server::worker_state::Report;
+use crate::server::domain::model::Worker;
+use crate::server::domain::worker_state::Report;
 
 const PATIENCE: Duration = Duration::from_secs(915);
 
@@ -34,69 +34,69 @@ fn worker(number: i64, seats: Option<u32>) -> Worker {
     }
 }
 
-fn muster(workers: Vec<Worker>) -> WorkerSnapshot {
+fn snapshot(workers: Vec<Worker>) -> WorkerSnapshot {
     let members = workers.iter().map(|worker| worker.id).collect();
     WorkerSnapshot { workers, pools: [(pool(), members)].into(), disabled: Default::default() }
 }
 
-fn roster(seats: &[Option<u32>], now: Instant) -> WorkerTable {
-    let mut roster = WorkerTable::new(PATIENCE);
+fn table(seats: &[Option<u32>], now: Instant) -> WorkerTable {
+    let mut table = WorkerTable::new(PATIENCE);
     let workers = (1..).zip(seats).map(|(number, seats)| worker(number, *seats)).collect();
-    assert!(roster.update(muster(workers), now));
-    roster
+    assert!(table.update(snapshot(workers), now));
+    table
 }
 
-fn choose(roster: &WorkerTable, told: &[i64], load: &[(i64, u32)]) -> WorkerChoice {
+fn choose(table: &WorkerTable, told: &[i64], load: &[(i64, u32)]) -> WorkerChoice {
     let told = told.iter().copied().map(id).collect();
-    roster.choose(pool(), &told, |worker| load.iter().find(|(of, _)| id(*of) == worker).map_or(0, |(_, runs)| *runs))
+    table.choose(pool(), &told, |worker| load.iter().find(|(of, _)| id(*of) == worker).map_or(0, |(_, runs)| *runs))
 }
 
 #[test]
 fn the_one_with_most_free_seats_is_told_then_the_next_best() {
-    let roster = roster(&[Some(4), Some(8), Some(6)], Instant::now());
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&roster, &[], &[(2, 3)]), WorkerChoice::Tell(id(3)));
-    assert_eq!(choose(&roster, &[2], &[]), WorkerChoice::Tell(id(3)));
-    assert_eq!(choose(&roster, &[2, 3], &[]), WorkerChoice::Tell(id(1)));
-    assert_eq!(choose(&roster, &[1, 2, 3], &[]), WorkerChoice::Tell(id(2)));
+    let table = table(&[Some(4), Some(8), Some(6)], Instant::now());
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 3)]), WorkerChoice::Tell(id(3)));
+    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Tell(id(3)));
+    assert_eq!(choose(&table, &[2, 3], &[]), WorkerChoice::Tell(id(1)));
+    assert_eq!(choose(&table, &[1, 2, 3], &[]), WorkerChoice::Tell(id(2)));
     // Equally free: always the same, and not by chance.
-    assert_eq!(choose(&roster, &[], &[(2, 4), (3, 2)]), WorkerChoice::Tell(id(1)));
+    assert_eq!(choose(&table, &[], &[(2, 4), (3, 2)]), WorkerChoice::Tell(id(1)));
 }
 
 #[test]
 fn a_run_waits_where_everybody_is_busy() {
-    let known = roster(&[Some(2), Some(1)], Instant::now());
+    let known = table(&[Some(2), Some(1)], Instant::now());
     assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), WorkerChoice::NoSeat);
     assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), WorkerChoice::Tell(id(1)), "the only seat, told before or not");
     // Who has not said how much it can do is asked.
-    let unknown = roster(&[Some(1), None], Instant::now());
+    let unknown = table(&[Some(1), None], Instant::now());
     assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&roster(&[], Instant::now()), &[], &[]), WorkerChoice::Nobody);
-    assert_eq!(choose(&roster(&[Some(0)], Instant::now()), &[], &[]), WorkerChoice::Nobody);
+    assert_eq!(choose(&table(&[], Instant::now()), &[], &[]), WorkerChoice::Nobody);
+    assert_eq!(choose(&table(&[Some(0)], Instant::now()), &[], &[]), WorkerChoice::Nobody);
 }
 
 #[test]
 fn the_silent_are_told_last() {
     let start = Instant::now();
-    let mut roster = roster(&[Some(8), Some(1)], start);
-    roster.hear(id(2), start + PATIENCE);
-    assert_eq!(roster.falls_silent(start + PATIENCE), Some(id(1)));
-    assert_eq!(roster.falls_silent(start + PATIENCE), Some(id(1)), "it is said until what follows is done");
-    roster.fell_silent(id(1));
-    assert_eq!(roster.falls_silent(start + PATIENCE), None);
-    assert_eq!(choose(&roster, &[2], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&roster, &[], &[(2, 1)]), WorkerChoice::NoSeat, "somebody answers, and will have a free slot");
-    assert_eq!(roster.falls_silent(start + 2 * PATIENCE), Some(id(2)));
-    roster.fell_silent(id(2));
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::TellSilent(id(1)));
-    assert!(roster.hear(id(1), start + 2 * PATIENCE), "it is back");
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::Tell(id(1)));
+    let mut table = table(&[Some(8), Some(1)], start);
+    table.hear(id(2), start + PATIENCE);
+    assert_eq!(table.falls_silent(start + PATIENCE), Some(id(1)));
+    assert_eq!(table.falls_silent(start + PATIENCE), Some(id(1)), "it is said until what follows is done");
+    table.fell_silent(id(1));
+    assert_eq!(table.falls_silent(start + PATIENCE), None);
+    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Tell(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSeat, "somebody answers, and will have a free slot");
+    assert_eq!(table.falls_silent(start + 2 * PATIENCE), Some(id(2)));
+    table.fell_silent(id(2));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::TellSilent(id(1)));
+    assert!(table.hear(id(1), start + 2 * PATIENCE), "it is back");
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(1)));
 }
 
 #[test]
 fn who_has_too_little_to_claim_runs_is_told_when_nobody_else_is_there() {
     let now = Instant::now();
-    let mut roster = roster(&[Some(4), Some(1)], now);
+    let mut table = table(&[Some(4), Some(1)], now);
     let low = |left| {
         let held = vec![Lack::Bytes("state_path".into(), left)];
         let at = DateTime::from_timestamp(1, 0);
@@ -104,52 +104,52 @@ fn who_has_too_little_to_claim_runs_is_told_when_nobody_else_is_there() {
             Report { duty: WorkerState::Awake, since: at.unwrap(), seats_taken: 0, outbox: 0, restarts: false, held };
         Worker { heard_dts: at, report: Some(report), ..worker(1, Some(4)) }
     };
-    assert!(roster.update(muster(vec![low(7), worker(2, Some(1))]), now));
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&roster, &[], &[(2, 1)]), WorkerChoice::NoSeat);
-    assert!(!roster.may_still_claim(pool(), id(1)), "the other would sooner");
-    assert!(!roster.update(muster(vec![low(6), worker(2, Some(1))]), now), "how much is left is no news");
-    roster.update(muster(vec![low(6)]), now);
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::TellHolding(id(1)));
-    assert!(roster.may_still_claim(pool(), id(1)), "nobody else is there");
-    let waits = roster.waits(pool(), WaitReason::NobodyTakes).to_string();
+    assert!(table.update(snapshot(vec![low(7), worker(2, Some(1))]), now));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSeat);
+    assert!(!table.may_still_claim(pool(), id(1)), "the other would sooner");
+    assert!(!table.update(snapshot(vec![low(6), worker(2, Some(1))]), now), "how much is left is no news");
+    table.update(snapshot(vec![low(6)]), now);
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::TellHolding(id(1)));
+    assert!(table.may_still_claim(pool(), id(1)), "nobody else is there");
+    let waits = table.waits(pool(), WaitReason::NobodyTakes).to_string();
     assert!(waits.ends_with(": web1 claims no runs: 6 bytes are free where state_path is"), "{waits}");
-    assert!(roster.update(muster(vec![worker(1, Some(4))]), now), "it has room again");
-    assert_eq!(choose(&roster, &[], &[]), WorkerChoice::Tell(id(1)));
+    assert!(table.update(snapshot(vec![worker(1, Some(4))]), now), "it has room again");
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(1)));
 }
 
 /// What a worker writes as the time of its answer is never compared with our clock.
 #[test]
 fn another_answer_is_an_answer_whatever_its_clock_says() {
     let start = Instant::now();
-    let mut roster = roster(&[Some(1)], start);
+    let mut table = table(&[Some(1)], start);
     let later = start + PATIENCE - Duration::from_secs(1);
     let answer = |seconds| {
         let at = DateTime::from_timestamp(seconds, 0);
-        muster(vec![Worker { ping_response_dts: at, ..worker(1, Some(1)) }])
+        snapshot(vec![Worker { ping_response_dts: at, ..worker(1, Some(1)) }])
     };
-    assert!(roster.update(answer(4_000_000_000), later), "it had never answered");
-    assert_eq!(roster.next_silence(), Some(later + PATIENCE));
-    assert!(!roster.update(answer(4_000_000_000), later + PATIENCE / 2), "that was the same answer");
-    assert_eq!(roster.next_silence(), Some(later + PATIENCE));
-    assert!(!roster.update(answer(1), later + PATIENCE / 2));
-    assert_eq!(roster.next_silence(), Some(later + PATIENCE / 2 + PATIENCE));
+    assert!(table.update(answer(4_000_000_000), later), "it had never answered");
+    assert_eq!(table.next_silence(), Some(later + PATIENCE));
+    assert!(!table.update(answer(4_000_000_000), later + PATIENCE / 2), "that was the same answer");
+    assert_eq!(table.next_silence(), Some(later + PATIENCE));
+    assert!(!table.update(answer(1), later + PATIENCE / 2));
+    assert_eq!(table.next_silence(), Some(later + PATIENCE / 2 + PATIENCE));
 }
 
 #[test]
 fn a_change_of_who_is_there_is_news() {
     let now = Instant::now();
-    let mut roster = roster(&[Some(1), Some(1)], now);
-    let both = || muster(vec![worker(1, Some(1)), worker(2, Some(1))]);
-    assert!(!roster.update(both(), now));
+    let mut table = table(&[Some(1), Some(1)], now);
+    let both = || snapshot(vec![worker(1, Some(1)), worker(2, Some(1))]);
+    assert!(!table.update(both(), now));
     let mut disabled = both();
     disabled.workers[0].enqueue_is_enabled = false;
-    assert!(roster.update(disabled, now));
-    assert!(roster.update(both(), now));
+    assert!(table.update(disabled, now));
+    assert!(table.update(both(), now));
     let mut project = both();
     project.disabled[0].push(1);
-    assert!(roster.update(project, now));
-    assert!(roster.update(muster(vec![worker(2, Some(1))]), now), "one is gone");
-    assert_eq!(roster.of_key(&ApiKey::parse("worker1").unwrap()), None);
-    assert!(roster.update(muster(vec![worker(2, Some(3))]), now), "it has other seats");
+    assert!(table.update(project, now));
+    assert!(table.update(snapshot(vec![worker(2, Some(1))]), now), "one is gone");
+    assert_eq!(table.of_key(&ApiKey::parse("worker1").unwrap()), None);
+    assert!(table.update(snapshot(vec![worker(2, Some(3))]), now), "it has other seats");
 }

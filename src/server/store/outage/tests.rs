@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use sqlx::error::{DatabaseError, Error, ErrorKind};
 
 use super::is_outage;
-use crate::server::changes::ChangeFeed;
+use crate::server::store::changes::ChangeFeed;
 use crate::server::store::{Store, StoreError};
 
 /// An error as the driver tells it.

@@ -3,8 +3,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::MIGRATIONS;
 use crate::run::RunId;
-use crate::server::changes::ChangeFeed;
 use crate::server::store::Store;
+use crate::server::store::changes::ChangeFeed;
 
 /// A file as the first version left it, with these logs.
 async fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {

@@ -1,0 +1,216 @@
+//! The whole table: where a run stands, what is asked for, by whom; and what holds whatever is asked for.
+
+use chrono::{DateTime, TimeDelta};
+use proptest::prelude::*;
+
+use super::*;
+use crate::server::domain::model::sample;
+
+fn at(seconds: i64) -> Timestamp {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+}
+
+fn worker(id: i64) -> WorkerId {
+    WorkerId::new(id).unwrap()
+}
+
+fn me() -> Who {
+    Who::Worker(worker(1), None)
+}
+
+fn other() -> Who {
+    Who::Worker(worker(2), None)
+}
+
+fn scheduled() -> Run {
+    sample::run(1)
+}
+
+fn claimed_run() -> Run {
+    Run { worker: Some(worker(1)), enqueue_dts: Some(at(10)), attempt: Attempt(1), ..scheduled() }
+}
+
+fn started_run() -> Run {
+    Run { start_dts: Some(at(20)), pid: Some(7), ..claimed_run() }
+}
+
+fn phases() -> Vec<(&'static str, Run)> {
+    let over =
+        Run { return_dts: Some(at(30)), return_success: Some(true), exit: Some(RunExit::Code(0)), ..started_run() };
+    vec![
+        ("scheduled", scheduled()),
+        ("pinned to me", Run { worker: Some(worker(1)), pinned: true, ..scheduled() }),
+        ("pinned to another", Run { worker: Some(worker(2)), pinned: true, ..scheduled() }),
+        ("claimed by me", claimed_run()),
+        ("started by me", started_run()),
+        ("claimed by another", Run { worker: Some(worker(2)), ..claimed_run() }),
+        ("over, by me", over),
+    ]
+}
+
+fn claim(seconds: i64, by: i64) -> Patch {
+    Patch { enqueue_dts: Some(Some(at(seconds))), worker: Some(worker(by)), ..Patch::default() }
+}
+
+fn start(seconds: i64) -> Patch {
+    Patch { start_dts: Some(Some(at(seconds))), ..Patch::default() }
+}
+
+fn end(seconds: i64, success: bool) -> Patch {
+    Patch { return_dts: Some(Some(at(seconds))), return_success: Some(Some(success)), ..Patch::default() }
+}
+
+fn back() -> Patch {
+    Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() }
+}
+
+fn changes() -> Vec<(&'static str, Patch)> {
+    vec![
+        ("nothing", Patch::default()),
+        ("claim", claim(11, 1)),
+        ("the same claim", claim(10, 1)),
+        ("claim for another", claim(11, 2)),
+        ("name me alone", Patch { worker: Some(worker(1)), ..Patch::default() }),
+        ("give back", back()),
+        ("start", start(21)),
+        ("the same start", start(20)),
+        ("start and pid", Patch { pid: Some(Some(9)), ..start(21) }),
+        ("take the start back alone", Patch { start_dts: Some(None), ..Patch::default() }),
+        ("pid", Patch { pid: Some(Some(9)), ..Patch::default() }),
+        ("success", end(31, true)),
+        ("the same success", end(30, true)),
+        ("failure", end(31, false)),
+        ("return without success", Patch { return_dts: Some(Some(at(31))), ..Patch::default() }),
+        ("success without return", Patch { return_success: Some(Some(true)), ..Patch::default() }),
+        ("take the return back", Patch { return_dts: Some(None), return_success: Some(None), ..Patch::default() }),
+        ("claim, start and success", Patch { start_dts: Some(Some(at(21))), ..merge(claim(11, 1), end(31, true)) }),
+    ]
+}
+
+fn merge(claim: Patch, end: Patch) -> Patch {
+    Patch { return_dts: end.return_dts, return_success: end.return_success, ..claim }
+}
+
+fn shown(run: &Run) -> String {
+    let time = |name: &str, at: Option<Timestamp>| at.map_or(String::new(), |at| format!(" {name} {}", at.timestamp()));
+    format!(
+        "{:?} attempt {}{}{}{}{}{}{}",
+        run.state(),
+        run.attempt,
+        run.worker.map_or(String::new(), |worker| format!(" worker {worker}")),
+        time("enqueue", run.enqueue_dts),
+        time("start", run.start_dts),
+        run.pid.map_or(String::new(), |pid| format!(" pid {pid}")),
+        time("return", run.return_dts),
+        run.return_success.map_or(String::new(), |success| format!(" success {success}")),
+    )
+}
+
+#[test]
+fn the_whole_table_is_this() {
+    let mut text = String::new();
+    for (who, name) in [
+        (me(), "a worker"),
+        (Who::Worker(worker(1), Some(Attempt(9))), "a worker of another attempt"),
+        (Who::Operator, "an operator"),
+    ] {
+        for (phase, run) in phases() {
+            text += &format!("{phase}; {name} says\n");
+            for (change_name, patch) in changes() {
+                let outcome = match change(&run, &patch, who) {
+                    Ok(Step { run: after, facts }) if after == run && facts.is_empty() => "as it was".to_owned(),
+                    Ok(Step { run: after, facts }) => format!("{facts:?} {}", shown(&after)),
+                    Err(refusal) => format!("refused: {refusal}"),
+                };
+                text += &format!("    {change_name}: {outcome}\n");
+            }
+        }
+    }
+    insta::assert_snapshot!("the_whole_table", text);
+}
+
+#[test]
+fn clocks_that_step_back_make_no_negative_times() {
+    let over = change(&started_run(), &end(5, true), me()).unwrap().run;
+    assert_eq!((over.start_dts, over.return_dts), (Some(at(20)), Some(at(20))));
+    let begun = change(&claimed_run(), &start(5), me()).unwrap().run;
+    assert_eq!(begun.start_dts, Some(at(10)));
+    // Said again with the same words, it is the same.
+    assert_eq!(change(&over, &end(5, true), me()).unwrap().facts, []);
+    assert_eq!(change(&begun, &start(5), me()).unwrap().facts, []);
+}
+
+#[test]
+fn a_lost_run_runs_again_until_it_was_lost_too_often() {
+    let mut run = started_run();
+    assert!(lost(&mut run, None, true, 2, at(40)));
+    assert_eq!((run.state(), run.worker, run.losses, run.attempt), (RunState::Scheduled, None, 1, Attempt(1)));
+    let mut run = Run { losses: 1, ..started_run() };
+    assert!(!lost(&mut run, None, true, 2, at(40)));
+    assert_eq!((run.state(), run.exit, run.return_dts), (RunState::Completed, Some(RunExit::Lost), Some(at(40))));
+    let mut run = claimed_run();
+    assert!(!lost(&mut run, None, false, 9, at(5)));
+    assert_eq!((run.start_dts, run.return_dts, run.return_success), (Some(at(10)), Some(at(10)), Some(false)));
+    let mut run = Run { pinned: true, ..started_run() };
+    assert!(lost(&mut run, None, true, 2, at(40)));
+    assert_eq!(run.worker, Some(worker(1)), "it was chosen for its worker");
+}
+
+#[test]
+fn a_lost_run_that_was_to_be_killed_is_over_and_was_killed() {
+    for kill in [RunExit::Killed, RunExit::TimedOut] {
+        let mut run = started_run();
+        assert!(!lost(&mut run, Some(kill), true, 9, at(40)));
+        assert_eq!((run.state(), run.exit, run.return_success), (RunState::Completed, Some(kill), Some(false)));
+    }
+}
+
+fn any_change() -> impl Strategy<Value = (Patch, Who)> {
+    let who = prop_oneof![
+        Just(me()),
+        Just(other()),
+        Just(Who::Worker(worker(1), Some(Attempt(1)))),
+        Just(Who::Worker(worker(2), Some(Attempt(2)))),
+        Just(Who::Operator),
+    ];
+    let patch = prop_oneof![
+        (0i64..100, 1i64..3).prop_map(|(seconds, by)| claim(seconds, by)),
+        (0i64..100).prop_map(start),
+        (0i64..100, any::<bool>()).prop_map(|(seconds, success)| end(seconds, success)),
+        Just(back()),
+        (0i64..9).prop_map(|pid| Patch { pid: Some(Some(pid)), ..Patch::default() }),
+    ];
+    (patch, who)
+}
+
+proptest! {
+    /// Whatever is asked for, in whatever order, by whomever.
+    #[test]
+    fn a_life_has_one_end(changes in prop::collection::vec(any_change(), 0..40)) {
+        let mut run = scheduled();
+        let mut returns = 0;
+        for (patch, who) in changes {
+            let Ok(step) = change(&run, &patch, who) else { continue };
+            if run.state() == RunState::Completed {
+                prop_assert_eq!(&step.run, &run, "what is over does not change");
+                prop_assert!(step.facts.is_empty());
+            }
+            if let (Who::Worker(worker, _), Some(owner)) = (who, run.worker) {
+                prop_assert!(worker == owner || step.facts.is_empty(), "another's run");
+            }
+            prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.facts.contains(&LifeEvent::Claimed)));
+            // Said again at once, everything is known.
+            let again = change(&step.run, &patch, who);
+            if let Ok(again) = again {
+                prop_assert_eq!(&again.run, &step.run);
+                prop_assert!(again.facts.is_empty(), "{:?}", again.facts);
+            }
+            returns += step.facts.iter().filter(|fact| **fact == LifeEvent::Returned).count();
+            run = step.run;
+            prop_assert!(run.start_dts >= run.enqueue_dts || run.start_dts.is_none());
+            prop_assert!(run.return_dts >= run.start_dts || run.return_dts.is_none());
+            prop_assert_eq!(run.return_dts.is_some(), run.return_success.is_some());
+        }
+        prop_assert_eq!(returns, usize::from(run.state() == RunState::Completed));
+    }
+}

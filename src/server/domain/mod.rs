@@ -1,0 +1,12 @@
+//! Domain: the words and rules of the server. Pure: the clock, the zone and what is stored are arguments.
+
+pub mod chain;
+pub(in crate::server) mod fold;
+pub mod life;
+pub mod model;
+pub mod resource;
+pub mod rules;
+pub mod schedule;
+pub mod script;
+pub mod wait_reasons;
+pub mod worker_state;

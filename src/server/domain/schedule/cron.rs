@@ -1,0 +1,189 @@
+//! Cron expressions, in the zone of their job. A library reads them; when they are due is decided here.
+//!
+//! The clocks change as with Vixie's cron. An expression with `*` or `*/n` in the minutes or hours goes by what the wall
+//! shows, in both hours. Any other has fixed times: those that a change of the clock leaves out are due together when it
+//! goes on, those that come twice are due the first time. Changes of three hours and more are corrections of the clock,
+//! and nothing is made up for.
+
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
+use chrono_tz::Tz;
+use croner::Weekday;
+use croner::parser::{CronParser, Year};
+
+use super::wall_time::{self, ClockChange};
+use crate::server::domain::model::Timestamp;
+
+#[cfg(test)]
+mod tests;
+
+/// After how many years the calendar repeats itself, weekdays and all: what does not come until then never comes.
+const CALENDAR: u32 = 400;
+/// How far before a day that is far off the clock is followed again. Longer than any change of a clock.
+const APPROACH: TimeDelta = TimeDelta::days(3);
+/// Changes from this length on are corrections of the clock.
+const CORRECTION: TimeDelta = TimeDelta::hours(3);
+const SECOND: TimeDelta = TimeDelta::seconds(1);
+/// How many fields there are: with seconds first.
+const WITH_SECONDS: usize = 6;
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCron {
+    /// It cannot be read.
+    #[error("{0:?} is no cron expression of five fields, or of six with seconds first: {1}")]
+    Unreadable(String, String),
+    /// It names days that no calendar has.
+    #[error("{0:?} never comes: no month has such a day")]
+    Never(String),
+}
+
+/// Whether an expression can be used.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(expression: &str) -> Result<(), BadCron> {
+    let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
+    let last = first.checked_add_months(Months::new(12 * CALENDAR)).unwrap_or(first);
+    let comes = parse(expression)?.next_wall(first.and_time(NaiveTime::MIN), last).is_some();
+    if comes { Ok(()) } else { Err(BadCron::Never(expression.to_owned())) }
+}
+
+/// An expression that was read.
+pub(super) struct Expression {
+    pattern: croner::CronPattern,
+    /// The fields as they are written, in capitals and with numbers for names: seconds first.
+    pub(super) fields: [String; WITH_SECONDS],
+    /// Whether it goes by what the wall shows, rather than having fixed times.
+    pub(super) is_wild: bool,
+    /// Whether the day must be right by month and week, rather than by one of them.
+    pub(super) is_both: bool,
+    pub(super) hours: Vec<u32>,
+    pub(super) minutes: Vec<u32>,
+    pub(super) seconds: Vec<u32>,
+    pub(super) days: Vec<u32>,
+    pub(super) months: Vec<u32>,
+    pub(super) weekdays: Vec<u32>,
+}
+
+pub(super) fn parse(expression: &str) -> Result<Expression, BadCron> {
+    let parser = |both| CronParser::builder().year(Year::Disallowed).dom_and_dow(both).build();
+    let read =
+        |both| parser(both).parse(expression).map_err(|e| BadCron::Unreadable(expression.to_owned(), e.to_string()));
+    let fields = fields(read(false)?.as_str());
+    // As Vixie's cron: a field that begins with a star does not add days to the other.
+    let is_both = [&fields[3], &fields[5]].into_iter().any(|field| field.starts_with(['*', '?', '+']));
+    let pattern = read(is_both)?.pattern;
+    let values = |field: &croner::CronComponent| field.values().into_iter().map(u32::from).collect();
+    Ok(Expression {
+        is_wild: fields[1].starts_with('*') || fields[2].starts_with('*'),
+        is_both,
+        hours: values(&pattern.hours),
+        minutes: values(&pattern.minutes),
+        seconds: values(&pattern.seconds),
+        days: values(&pattern.days),
+        months: values(&pattern.months),
+        weekdays: values(&pattern.days_of_week),
+        fields,
+        pattern,
+    })
+}
+
+fn fields(text: &str) -> [String; WITH_SECONDS] {
+    let written: Vec<&str> = text.split_whitespace().collect();
+    let missing = WITH_SECONDS.saturating_sub(written.len());
+    std::array::from_fn(|n| match n.checked_sub(missing) {
+        Some(n) => written[n].to_owned(),
+        None => "0".to_owned(),
+    })
+}
+
+/// The first time after an instant, if there ever is one.
+pub(super) fn after(expression: &Expression, zone: Tz, after: Timestamp) -> Option<Timestamp> {
+    let last_day = wall_time::shown(after, zone).date().checked_add_months(Months::new(12 * CALENDAR))?;
+    let mut from = after.with_nanosecond(0)?.checked_add_signed(SECOND)?;
+    loop {
+        let change = wall_time::latest_change(zone, from, CORRECTION);
+        if change.is_some_and(|change| change.at == from && expression.is_left_out(change)) {
+            return Some(from);
+        }
+        let shown =
+            change.filter(|change| expression.keeps_time(*change)).map_or(wall_time::shown(from, zone), |change| {
+                // What was shown before the clock was set back is over.
+                change.before_it().max(wall_time::shown(from, zone))
+            });
+        let wall = expression.next_wall(shown, last_day)?;
+        let offset = wall_time::offset(from, zone);
+        let at = DateTime::from_naive_utc_and_offset(wall.checked_sub_signed(offset)?, chrono::Utc);
+        let near = from.checked_add_signed(APPROACH)?;
+        from = match wall_time::next_change(zone, from, at.min(near)) {
+            Some(change) => change.at,
+            None if at <= near => return Some(at),
+            None => at.checked_sub_signed(APPROACH)?.max(near),
+        };
+    }
+}
+
+impl Expression {
+    /// Whether fixed times are kept through a change of the clock.
+    fn keeps_time(&self, change: ClockChange) -> bool {
+        !self.is_wild && change.by().abs() < CORRECTION
+    }
+
+    /// Whether a change leaves out one of the fixed times.
+    fn is_left_out(&self, change: ClockChange) -> bool {
+        self.keeps_time(change)
+            && self.next_wall(change.before_it(), change.after_it().date()).is_some_and(|wall| wall < change.after_it())
+    }
+
+    /// The first time from this one on that the expression allows, not later than a day.
+    fn next_wall(&self, from: NaiveDateTime, last_day: NaiveDate) -> Option<NaiveDateTime> {
+        let (mut date, mut time) = (from.date(), from.time());
+        while date <= last_day {
+            if !self.pattern.month_match(date.month()).unwrap_or(false) {
+                date = date.with_day(1)?.checked_add_months(Months::new(1))?;
+                time = NaiveTime::MIN;
+                continue;
+            }
+            if self.is_day(date)
+                && let Some(time) = self.next_time(time)
+            {
+                return Some(date.and_time(time));
+            }
+            date = date.checked_add_days(Days::new(1))?;
+            time = NaiveTime::MIN;
+        }
+        None
+    }
+
+    fn is_day(&self, date: NaiveDate) -> bool {
+        let weekday = Weekday::from_days_from_sunday(date.weekday().num_days_from_sunday());
+        self.pattern.day_match(date.year(), date.month(), date.day(), weekday).unwrap_or(false)
+    }
+
+    /// The first time of the day from this one on.
+    fn next_time(&self, from: NaiveTime) -> Option<NaiveTime> {
+        let at_least = |values: &[u32], least: u32| values.iter().copied().find(|value| *value >= least);
+        let first = |values: &[u32]| values.first().copied();
+        for hour in self.hours.iter().copied().filter(|hour| *hour >= from.hour()) {
+            if hour > from.hour() {
+                return NaiveTime::from_hms_opt(hour, first(&self.minutes)?, first(&self.seconds)?);
+            }
+            for minute in self.minutes.iter().copied().filter(|minute| *minute >= from.minute()) {
+                let least = if minute > from.minute() { 0 } else { from.second() };
+                if let Some(second) = at_least(&self.seconds, least) {
+                    return NaiveTime::from_hms_opt(hour, minute, second);
+                }
+            }
+        }
+        None
+    }
+
+    /// All times of a day that it allows.
+    pub(super) fn times(&self) -> impl Iterator<Item = NaiveTime> {
+        let of_minute = |hour: u32, minute: u32| {
+            self.seconds.iter().filter_map(move |second| NaiveTime::from_hms_opt(hour, minute, *second))
+        };
+        let of_hour = move |hour: u32| self.minutes.iter().flat_map(move |minute| of_minute(hour, *minute));
+        self.hours.iter().flat_map(move |hour| of_hour(*hour))
+    }
+}

@@ -1,0 +1,248 @@
+//! The next time of a job: past ones are passed over, those that are left out too.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Timelike};
+use chrono_tz::Tz;
+
+use super::cron::{self, BadCron};
+use super::wall_time::{self, WallMoment};
+use super::{excludes, interval};
+use crate::server::domain::model::{Exclude, Job, Schedule, Timestamp, Unit};
+
+#[cfg(test)]
+mod tests;
+
+/// For how many days a next time is looked for that no exclude leaves out: forty years, in which every date has met every
+/// weekday and every change of the clocks.
+const SEARCHED: TimeDelta = TimeDelta::days(40 * 366);
+/// How many of the times that were left out are told.
+const MOST_LEFT_OUT: usize = 100;
+/// How far before a change of the clock times are looked at one by one again.
+const APPROACH: TimeDelta = TimeDelta::days(2);
+/// How far times that were passed over are counted.
+const COUNTED: u32 = 100;
+
+/// When a job runs: its schedule, what is left out of it, and where both are reckoned.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a> {
+    /// When it runs again.
+    pub schedule: &'a Schedule,
+    /// At which times of the day it does not.
+    pub excludes: &'a [Exclude],
+    /// The server's zone: of intervals and of excludes.
+    pub zone: Tz,
+}
+
+/// The last time of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// When it was due.
+    pub at: Timestamp,
+    /// How much later that was than the time on the wall it stands for, because the clock left that out.
+    pub moved: TimeDelta,
+}
+
+/// The next time of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextTime {
+    /// When.
+    pub at: Timestamp,
+    /// How much later that is than the time on the wall it stands for.
+    pub moved: TimeDelta,
+    /// What was passed over because it was past already.
+    pub passed: Option<Passed>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Times that were past already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The first.
+    pub first: Timestamp,
+    /// How many, counted up to a hundred.
+    pub times: u32,
+}
+
+/// A time that an exclude left out; those after it that the same one left out are not listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// When it would have been.
+    pub at: Timestamp,
+    /// By what.
+    pub exclude: Exclude,
+}
+
+/// Why there is no next time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNext {
+    /// The job has no schedule.
+    #[error("the job has no schedule")]
+    NoSchedule,
+    /// The excludes leave out everything.
+    #[error("its excludes leave out every time of the next forty years")]
+    AllLeftOut(Vec<LeftOut>),
+    /// The expression is none.
+    #[error(transparent)]
+    BadCron(#[from] BadCron),
+    /// There is no such time.
+    #[error("there is no such time any more")]
+    Never,
+}
+
+impl<'a> Rule<'a> {
+    /// The rule of a job.
+    #[must_use]
+    pub fn of(job: &'a Job, zone: Tz) -> Self {
+        Self { schedule: &job.schedule, excludes: &job.excludes, zone }
+    }
+
+    /// The rule in a line: two rules that say the same have the same times.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = match self.schedule {
+            Schedule::None => "never".to_owned(),
+            Schedule::Interval { every, unit } => format!("every {every} {unit:?} in {}", self.zone),
+            Schedule::Cron { expression, zone } => format!("{expression} in {zone}"),
+        };
+        for exclude in self.excludes {
+            text += &format!(", not {} to {}", exclude.start, exclude.end);
+        }
+        text
+    }
+}
+
+/// The next time after the last one that is not past. Without a last one, it is reckoned from now.
+///
+/// # Errors
+/// Why there is none.
+pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
+    match rule.schedule {
+        Schedule::None => Err(NoNext::NoSchedule),
+        Schedule::Interval { every, unit } => by_interval(rule, *every, *unit, last, now),
+        Schedule::Cron { expression, zone } => by_cron(rule, &cron::parse(expression)?, *zone, last, now),
+    }
+}
+
+/// The next times, as far as there are any.
+#[must_use]
+pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Timestamp, count: usize) -> Vec<NextTime> {
+    let follow = |before: &NextTime| next(rule, Some(Last { at: before.at, moved: before.moved }), before.at).ok();
+    std::iter::successors(next(rule, last, now).ok(), follow).take(count).collect()
+}
+
+fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
+    let zone = rule.zone;
+    let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
+    let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));
+    let Some(last) = last else { return Err(NoNext::Never) };
+    let mut base = WallMoment { wall: shown_at(last, zone), at: last.at };
+    let mut candidate = step(base)?;
+    let mut passed = None::<Passed>;
+    while candidate.at < now {
+        let Passed { first, times } = passed.unwrap_or(Passed { first: candidate.at, times: 0 });
+        passed = Some(Passed { first, times: (times + 1).min(COUNTED) });
+        base = if times >= COUNTED { interval::leap(candidate, every, unit, zone, now) } else { candidate };
+        candidate = step(base)?;
+    }
+    let (candidate, left_out) = past_excludes(rule, candidate, every, unit)?;
+    Ok(NextTime { at: candidate.at, moved: wall_time::shown(candidate.at, zone) - candidate.wall, passed, left_out })
+}
+
+/// The first step from here on that no exclude leaves out.
+fn past_excludes(
+    rule: Rule<'_>,
+    first: WallMoment,
+    every: u32,
+    unit: Unit,
+) -> Result<(WallMoment, Vec<LeftOut>), NoNext> {
+    let zone = rule.zone;
+    let until = first.at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let (mut candidate, mut left_out, mut in_a_row) = (first, Vec::new(), 0);
+    while let Some(exclude) = excludes::covering(rule.excludes, candidate.at, zone) {
+        leave_out(&mut left_out, candidate.at, exclude);
+        in_a_row += 1;
+        if in_a_row >= interval::times_of_day(unit) {
+            // All times of the day that it comes to are left out, until the clock is set.
+            let Some(change) = wall_time::next_change(zone, candidate.at, until) else {
+                return Err(NoNext::AllLeftOut(left_out));
+            };
+            candidate = interval::leap(candidate, every, unit, zone, change.at);
+            in_a_row = 0;
+        }
+        candidate = interval::step(candidate, every, unit, zone).ok_or(NoNext::Never)?;
+        if candidate.at > until {
+            return Err(NoNext::AllLeftOut(left_out));
+        }
+    }
+    Ok((candidate, left_out))
+}
+
+fn by_cron(
+    rule: Rule<'_>,
+    cron: &cron::Expression,
+    zone: Tz,
+    last: Option<Last>,
+    now: Timestamp,
+) -> Result<NextTime, NoNext> {
+    let just_before = now - TimeDelta::microseconds(1);
+    let from = last.map_or(just_before, |last| last.at.max(just_before));
+    let passed = last.and_then(|last| {
+        let times = std::iter::successors(cron::after(cron, zone, last.at), |at| cron::after(cron, zone, *at));
+        let mut past = times.take_while(|at| *at < now).take(COUNTED as usize);
+        let first = past.next()?;
+        Some(Passed { first, times: u32::try_from(past.count()).unwrap_or(COUNTED).saturating_add(1).min(COUNTED) })
+    });
+    let mut at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
+    let until = at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let (mut left_out, mut days) = (Vec::new(), Days { cron, rule, zone, known: BTreeMap::new() });
+    while let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) {
+        leave_out(&mut left_out, at, exclude);
+        let end = excludes::end(exclude, at, rule.zone).ok_or(NoNext::Never)?;
+        let from = days.without_any(at, until).map_or(end, |again| again.max(end)).max(at);
+        at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
+        if at > until {
+            return Err(NoNext::AllLeftOut(left_out));
+        }
+    }
+    Ok(NextTime { at, moved: TimeDelta::zero(), passed, left_out })
+}
+
+/// Which days have a time that no exclude leaves out: that is the same for as long as the two clocks keep their distance.
+struct Days<'a> {
+    cron: &'a cron::Expression,
+    rule: Rule<'a>,
+    zone: Tz,
+    /// By how far the clock of the excludes is ahead of the expression's.
+    known: BTreeMap<TimeDelta, bool>,
+}
+
+impl Days<'_> {
+    /// If no day has such a time until a clock is set: when to look again.
+    fn without_any(&mut self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let ahead = wall_time::offset(at, self.rule.zone) - wall_time::offset(at, self.zone);
+        let Self { cron, rule, known, .. } = self;
+        let has_time = *known.entry(ahead).or_insert_with(|| {
+            let free = |time: NaiveTime| excludes::of(rule.excludes, time.overflowing_add_signed(ahead).0).is_none();
+            cron.times().any(free)
+        });
+        if has_time {
+            return None;
+        }
+        let changes = [self.zone, self.rule.zone].map(|zone| wall_time::next_change(zone, at, until));
+        let change = changes.into_iter().flatten().map(|change| change.at).min();
+        change.map_or(Some(until), |change| change.checked_sub_signed(APPROACH))
+    }
+}
+
+/// What the wall was to show when a time was due.
+fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
+    wall_time::shown(last.at, zone) - last.moved
+}
+
+fn leave_out(left_out: &mut Vec<LeftOut>, at: Timestamp, exclude: &Exclude) {
+    if left_out.len() < MOST_LEFT_OUT && left_out.last().is_none_or(|before| before.exclude != *exclude) {
+        left_out.push(LeftOut { at, exclude: exclude.clone() });
+    }
+}

@@ -1,0 +1,164 @@
+//! A schedule in words, for people. An expression that is not said exactly is not said: it stands for itself then.
+
+use chrono::NaiveTime;
+
+use super::cron::{self, Expression};
+use crate::server::domain::model::{Exclude, Schedule, Unit};
+
+#[cfg(test)]
+mod tests;
+
+/// The most things that are listed in a sentence.
+const LISTED: usize = 7;
+const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// When a job runs by itself; nothing if it does not.
+#[must_use]
+pub fn in_words(schedule: &Schedule) -> Option<String> {
+    match schedule {
+        Schedule::None => None,
+        Schedule::Interval { every: 1, unit } => Some(format!("every {}", unit_name(*unit))),
+        Schedule::Interval { every, unit } => Some(format!("every {every} {}s", unit_name(*unit))),
+        Schedule::Cron { expression, zone } => Some(match cron_in_words(expression) {
+            Some(words) => format!("{words} (cron {expression}, {zone})"),
+            None => format!("cron {expression} ({zone})"),
+        }),
+    }
+}
+
+/// What a cron expression says, where that can be said in a sentence.
+fn cron_in_words(expression: &str) -> Option<String> {
+    let cron = cron::parse(expression).ok()?;
+    let parts = [Some(times(&cron)?), days(&cron)?, months(&cron)?];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// At which times of the day.
+fn times(cron: &Expression) -> Option<String> {
+    let Expression { hours, minutes, seconds, .. } = cron;
+    if seconds[..] != [0] {
+        let always = minutes.len() == 60 && hours.len() == 24 && cron.is_wild;
+        return (always && cron.fields[0].starts_with('*')).then(|| every(seconds, 60, "second"))?;
+    }
+    if !cron.is_wild {
+        let all = hours.len() * minutes.len();
+        let at: Vec<_> = cron.times().take(LISTED + 1).map(clock).collect();
+        return (all <= LISTED).then(|| format!("at {}", list(&at)));
+    }
+    // What the wall shows counts here; the sentences say `every`.
+    match (every(minutes, 60, "minute"), &minutes[..], every(hours, 24, "hour")) {
+        (Some(minutes), _, _) if hours.len() == 24 => Some(minutes),
+        (_, [minute], Some(hours)) => Some(format!("{hours} at minute {minute}")),
+        (Some(minutes), _, None) => {
+            let (first, last) = (hours.first()?, hours.last()?);
+            let is_range = hours.len() as u32 == last - first + 1;
+            is_range.then(|| format!("{minutes} from {first:02}:00 to {last:02}:59"))
+        }
+        _ => None,
+    }
+}
+
+/// `every 5 minutes`, if that is what the values are.
+fn every(values: &[u32], all: u32, unit: &str) -> Option<String> {
+    let step = all / u32::try_from(values.len()).ok().filter(|count| *count > 1)?;
+    let is_every = all.is_multiple_of(step) && (0..all).step_by(step as usize).eq(values.iter().copied());
+    match step {
+        _ if !is_every => None,
+        1 => Some(format!("every {unit}")),
+        step => Some(format!("every {step} {unit}s")),
+    }
+}
+
+/// On which days: all of them are not worth a word.
+fn days(cron: &Expression) -> Option<Option<String>> {
+    let of_month = match &cron.fields[3][..] {
+        "L" => Some("on the last day of the month".to_owned()),
+        field if field.contains(['L', 'W']) => return None,
+        _ if cron.days.len() == 31 => None,
+        _ if cron.days.len() <= LISTED => Some(format!("on day {} of the month", list(&numbers(&cron.days)))),
+        _ => return None,
+    };
+    let of_week = match &cron.fields[5][..] {
+        field if field.contains(['L', '#']) => return None,
+        _ if cron.weekdays.len() == 7 => None,
+        _ => Some(weekdays(&cron.weekdays)),
+    };
+    match (of_month, of_week) {
+        (Some(month), Some(week)) if cron.is_both => Some(Some(format!("{month} if that is {week}"))),
+        (Some(month), Some(week)) => Some(Some(format!("{month} or on {week}"))),
+        // Every day of the one is every day, whatever the other says.
+        (Some(_), None) | (None, Some(_)) if !cron.is_both => Some(None),
+        (Some(month), None) => Some(Some(month)),
+        (None, week) => Some(week.map(|week| format!("on {week}"))),
+    }
+}
+
+fn weekdays(days: &[u32]) -> String {
+    match (days, days.len()) {
+        ([first, .., last], 3..) if last - first + 1 == days.len() as u32 => {
+            format!("{} to {}", WEEKDAYS[*first as usize], WEEKDAYS[*last as usize])
+        }
+        _ => list(&days.iter().map(|day| WEEKDAYS[*day as usize].to_owned()).collect::<Vec<_>>()),
+    }
+}
+
+fn months(cron: &Expression) -> Option<Option<String>> {
+    match cron.months.len() {
+        12 => Some(None),
+        1..=LISTED => {
+            let names = cron.months.iter().map(|month| MONTHS[*month as usize - 1].to_owned());
+            Some(Some(format!("in {}", list(&names.collect::<Vec<_>>()))))
+        }
+        _ => None,
+    }
+}
+
+fn numbers(values: &[u32]) -> Vec<String> {
+    values.iter().map(u32::to_string).collect()
+}
+
+/// `a, b and c`.
+fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A stretch of the day that is left out.
+#[must_use]
+pub fn exclude_in_words(exclude: &Exclude) -> String {
+    let note = if exclude.note.is_empty() { String::new() } else { format!(" ({})", exclude.note) };
+    format!("{} to {}{note}", clock(exclude.start), clock(exclude.end))
+}
+
+/// A time of the day, without seconds where there are none.
+#[must_use]
+pub fn clock(time: NaiveTime) -> String {
+    let text = time.format("%H:%M:%S").to_string();
+    text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
+}
+
+fn unit_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Minute => "minute",
+        Unit::Hour => "hour",
+        Unit::Day => "day",
+        Unit::Month => "month",
+    }
+}

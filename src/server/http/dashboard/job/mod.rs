@@ -1,0 +1,140 @@
+//! A job: what it did and will do, why it does not, and what can be done about it.
+
+mod chain;
+mod forecast;
+mod highlight;
+mod history;
+#[cfg(test)]
+pub(super) mod sample;
+pub(super) mod view;
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+
+use super::answer::PageRefusal;
+use super::form::Filled;
+use super::frame::{Head, Section};
+use super::notice::Notice;
+use super::visit::{Actor, Visit};
+use crate::server::domain::model::{Asker, JobId};
+use crate::server::domain::rules;
+use crate::server::http::operator;
+use crate::server::state::AppState;
+use crate::wire::reference;
+use view::{JobPage, Viewer};
+
+/// How many runs that are over are shown.
+const PAST: u32 = 100;
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let portrait = portrait(&app, &job).await?;
+    Ok(shown(&visit, &portrait, ""))
+}
+
+/// What of it changes by itself.
+pub(super) async fn part(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let portrait = portrait(&app, &job).await?;
+    Ok(Html(view::parts(&portrait, viewer(&visit, ""))).into_response())
+}
+
+/// Makes a run that is due now.
+pub(super) async fn run(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, PageRefusal> {
+    let id = known(&app, &job).await?;
+    let run = app.store.enqueue_run_now(id, form.ticked("children"), Asker::Dashboard, Utc::now()).await?;
+    Ok(Notice::done(format!("Run {} was asked for.", run.id)).at(&app, &session, &format!("/runs/{}", run.id)))
+}
+
+/// Lets it run when it is due.
+pub(super) async fn enable(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+    Actor(session): Actor,
+    _: Filled,
+) -> Result<Response, PageRefusal> {
+    let id = known(&app, &job).await?;
+    app.store.enable_job(id, true, "").await?;
+    Ok(Notice::done("The job was enabled.").at(&app, &session, &format!("/jobs/{id}")))
+}
+
+/// Lets it not, for a reason.
+pub(super) async fn disable(
+    State(app): State<Arc<AppState>>,
+    Path(job): Path<String>,
+    mut visit: Visit,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, PageRefusal> {
+    let id = known(&app, &job).await?;
+    let typed = form.text("reason").unwrap_or_default();
+    match rules::reason(typed) {
+        Ok(reason) => {
+            app.store.enable_job(id, false, reason).await?;
+            Ok(Notice::done("The job was disabled.").at(&app, &session, &format!("/jobs/{id}")))
+        }
+        Err(broken) => {
+            // With what was typed, so that it can be made shorter.
+            visit.notice = Some(Notice::refused(format!("Not disabled: {broken}.")));
+            let page = shown(&visit, &portrait(&app, &job).await?, typed);
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+    }
+}
+
+fn viewer<'a>(visit: &'a Visit, typed: &'a str) -> Viewer<'a> {
+    Viewer { form_token: &visit.form_token, zone: visit.zone, now: Utc::now(), typed }
+}
+
+fn shown(visit: &Visit, portrait: &JobPage, typed: &str) -> Response {
+    let title = &portrait.overview.job.title;
+    let head = Head { title, section: Section::Jobs, script: Some("job"), by_project: None };
+    visit.show(head, &view::body(portrait, viewer(visit, typed)))
+}
+
+fn id(text: &str) -> Result<JobId, PageRefusal> {
+    reference::number(text).and_then(JobId::new).ok_or_else(|| unknown(text))
+}
+
+fn unknown(job: &str) -> PageRefusal {
+    PageRefusal::NotFound(format!("There is no job {job}."))
+}
+
+async fn known(app: &AppState, job: &str) -> Result<JobId, PageRefusal> {
+    let id = id(job)?;
+    app.store.job(id).await?.map(|job| job.id).ok_or_else(|| unknown(job))
+}
+
+async fn portrait(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
+    let id = id(job)?;
+    let store = &app.store;
+    let mut overview = store.overview_of_job(id).await?.ok_or_else(|| unknown(job))?;
+    overview.job = store.job(id).await?.ok_or_else(|| unknown(job))?;
+    let template = store.template(overview.job.template).await?.ok_or_else(|| unknown(job))?;
+    let (reasons, facts) = operator::reasons(app, &overview, Utc::now()).await?;
+    Ok(JobPage {
+        template,
+        reasons,
+        facts,
+        past: store.past_runs(id, PAST).await?,
+        family: store.family(id).await?,
+        course: store.schedule_state(id).await?,
+        overview,
+    })
+}

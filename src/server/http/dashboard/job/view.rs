@@ -1,0 +1,254 @@
+//! What is known of a job, as HTML. Pure.
+
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use super::chain::chain;
+use super::forecast::{From, forecast};
+use super::highlight::{HighlightedText, pieces};
+use super::history::{self, Bar, EndCount, Picture, picture};
+use crate::server::domain::model::{Concurrency, Fire, FireKind, Job, OnLost, Run, Template, Timestamp};
+use crate::server::domain::schedule::{exclude_in_words, in_words};
+use crate::server::http::dashboard::sentence::sentence;
+use crate::server::http::dashboard::shown::{badge, due, duration, exit, short_time, time, took};
+use crate::server::http::dashboard::template::fill;
+use crate::server::store::{JobFrame, JobLink, JobOverview, ScheduleState};
+
+#[cfg(test)]
+mod tests;
+
+/// How many times to come are told.
+const TIMES: usize = 10;
+/// How many facts are told at once; the others are unfolded.
+const FACTS: usize = 3;
+/// How long a text may be, in bytes, to be shown in colours.
+const COLOURED: usize = 100_000;
+
+/// What is known of a job.
+#[derive(Debug)]
+pub struct JobPage {
+    /// The job, and what it lies in.
+    pub overview: JobOverview,
+    /// Its template.
+    pub template: Template,
+    /// Why it runs, does not, or will.
+    pub reasons: Vec<String>,
+    /// What became of the times at which it was due, the latest first.
+    pub facts: Vec<Fire>,
+    /// Its last runs that are over, the latest first.
+    pub past: Vec<Run>,
+    /// The jobs before and after it.
+    pub family: Vec<JobLink>,
+    /// Where its schedule stands.
+    pub course: ScheduleState,
+}
+
+/// For whom it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer<'a> {
+    /// What its forms say.
+    pub form_token: &'a str,
+    /// The server's zone.
+    pub zone: Tz,
+    /// What time it is.
+    pub now: Timestamp,
+    /// The reason that was typed and not taken.
+    pub typed: &'a str,
+}
+
+/// The page, without its frame.
+pub fn body(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
+    let job = &portrait.overview.job;
+    let whole = (job.script_content != job.script_content_partial).then(|| coloured(&job.script_content));
+    fill(
+        "job",
+        context! {
+            standing => standing(portrait, viewer), history => past(portrait, viewer),
+            forecast => coming(portrait, viewer),
+            chain => links(portrait), description => &job.description, settings => settings(job),
+            script => coloured(&job.script_content_partial), whole,
+            template => context!(id => portrait.template.id.get(), title => &portrait.template.title),
+            template_body => coloured(&portrait.template.body),
+        },
+    )
+}
+
+/// What of it changes by itself.
+pub fn parts(portrait: &JobPage, viewer: Viewer<'_>) -> String {
+    [standing(portrait, viewer), past(portrait, viewer), coming(portrait, viewer)].map(|part| part.to_string()).concat()
+}
+
+fn standing(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
+    let Viewer { zone, .. } = viewer;
+    let JobOverview { job, around, next, last } = &portrait.overview;
+    let frame = |JobFrame { title, enabled }: &JobFrame| context!(title, enabled);
+    let facts: Vec<Value> = portrait.facts.iter().map(|fact| happened(fact, zone)).collect();
+    let after = portrait.family.iter().find(|kin| Some(kin.id) == job.parent);
+    let standing = context! {
+        title => &job.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
+        project => frame(&around.project), template => frame(&around.template), pool => frame(&around.pool),
+        schedule => in_words(&job.schedule),
+        after => after.map(|kin| context!(id => kin.id.get(), title => &kin.title)),
+        excludes => job.excludes.iter().map(exclude_in_words).collect::<Vec<_>>(),
+        next => next.map(|at| context!(at => time(at, zone), due => due(at, viewer.now))),
+        off => [&around.project, &around.template, &around.pool].iter().any(|frame| !frame.enabled),
+        last => last.as_ref().map(|run| context!(id => run.id.get(), badge => badge(run), exit => exit(run.exit))),
+        fail_times => job.fail_times,
+        has_children => portrait.family.iter().any(|kin| kin.parent == Some(job.id)),
+        reasons => portrait.reasons.iter().map(|reason| sentence(reason, zone)).collect::<Vec<_>>(),
+        facts => facts.iter().take(FACTS).cloned().collect::<Vec<_>>(),
+        more_facts => facts.iter().skip(FACTS).cloned().collect::<Vec<_>>(),
+    };
+    fill(
+        "job_standing",
+        context!(job => standing, id => job.id.get(), form_token => viewer.form_token, typed => viewer.typed),
+    )
+}
+
+fn happened(fact: &Fire, zone: Tz) -> Value {
+    let what = match fact.what {
+        FireKind::Delayed => "delayed",
+        FireKind::Skipped => "skipped",
+        FireKind::Excluded => "excluded",
+        FireKind::Missed => "missed",
+    };
+    context! {
+        due => time(fact.due, zone), at => time(fact.at, zone), what, reason => sentence(&fact.reason, zone),
+        run => fact.run.map(crate::run::RunId::get),
+    }
+}
+
+fn past(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
+    let (runs, zone) = (&portrait.past, viewer.zone);
+    let rows: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            context! {
+                id => run.id.get(), badge => badge(run), exit => exit(run.exit), due => time(run.schedule_dts, zone),
+                took => took(run).map(duration),
+            }
+        })
+        .collect();
+    let (width, height) = history::SIZE;
+    let picture = drawn(&picture(runs));
+    let past = context!(picture, rows, width, height, ground => history::GROUND, left => history::LEFT);
+    fill("job_history", context!(past))
+}
+
+fn drawn(picture: &Picture) -> Value {
+    let bar = |bar: &Bar| {
+        context! {
+            run => bar.run, x => bar.x, width => bar.width, y => bar.y, height => bar.height, state => bar.state,
+            ended => &bar.ended, took => bar.took.as_deref(),
+            // What is pointed at is a little wider than what is seen, and as high as the picture.
+            around => context!(x => bar.x - bar.width * 0.7, width => bar.width * 1.4),
+            left => bar.x - bar.width / 2.0,
+        }
+    };
+    let ended = |end: &EndCount| context!(state => end.state, shown => &end.shown, count => end.count);
+    context! {
+        bars => picture.bars.iter().map(bar).collect::<Vec<_>>(),
+        lines => picture.lines.iter().map(|line| context!(y => line.y, label => &line.label)).collect::<Vec<_>>(),
+        ends => picture.ends.iter().map(ended).collect::<Vec<_>>(),
+        by_size => picture.by_size, rate => picture.rate, usual => picture.usual.as_deref(),
+    }
+}
+
+fn coming(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
+    let ScheduleState { planned, last } = portrait.course;
+    let from = From { planned, last, zone: viewer.zone, now: viewer.now };
+    let forecast = forecast(&portrait.overview.job, from, TIMES);
+    let times: Vec<Value> = forecast
+        .times
+        .iter()
+        .map(|at| {
+            context! {
+                clock => &at.clock, offset => &at.offset, runs => at.runs, note => at.note.as_deref(),
+                at => short_time(at.at, viewer.now, viewer.zone),
+            }
+        })
+        .collect();
+    fill("job_forecast", context!(coming => context!(zone => forecast.zone, times, end => forecast.end)))
+}
+
+/// The chain as lists in lists: each link opens one or none, and closes as many as end with it.
+fn links(portrait: &JobPage) -> Vec<Value> {
+    let links = chain(&portrait.family, portrait.overview.job.id);
+    let depths: Vec<usize> = links.iter().map(|link| link.depth + 1).collect();
+    let link = |(place, link): (usize, &super::chain::Link<'_>)| {
+        let before = if place == 0 { 0 } else { depths[place - 1] };
+        let (depth, after) = (depths[place], depths.get(place + 1).copied().unwrap_or(0));
+        // Each list but the outermost stands in an item, which ends with it.
+        let ends = "</li>".repeat((after <= depth).into());
+        let closes: String = (after..depth).rev().map(|left| if left == 0 { "</ul>" } else { "</ul></li>" }).collect();
+        context! {
+            id => link.kin.id.get(), title => &link.kin.title, enabled => link.kin.enabled, is_self => link.is_self,
+            opens => depth > before, closes => Value::from_safe_string(ends + &closes),
+        }
+    };
+    links.iter().enumerate().map(link).collect()
+}
+
+fn settings(job: &Job) -> Vec<Value> {
+    let setting = |name: &str, value: String| context!(name, value);
+    let seconds = |seconds: u32| duration(chrono::TimeDelta::seconds(seconds.into()));
+    let mut settings = vec![
+        setting("A run may take", job.run_timeout.map_or_else(|| "as long as it takes".to_owned(), seconds)),
+        setting(
+            "A failed run is tried again",
+            match job.retry.times {
+                0 => "never".to_owned(),
+                times => format!("up to {times} times, the first after {}", seconds(job.retry.backoff)),
+            },
+        ),
+        setting("While a run is active, the next", concurrency(job.concurrency).to_owned()),
+        setting(
+            "If its worker is lost, a run",
+            match job.on_lost {
+                OnLost::Retry => "runs again".to_owned(),
+                OnLost::Fail => "fails".to_owned(),
+            },
+        ),
+        setting(
+            "It runs on",
+            match job.run_on_all_workers {
+                true => "every worker of its pool".to_owned(),
+                false => "one worker of its pool".to_owned(),
+            },
+        ),
+        setting(
+            "Its children run",
+            match job.schedule_children_on_error {
+                true => "whether it succeeds or not".to_owned(),
+                false => "if it succeeds".to_owned(),
+            },
+        ),
+    ];
+    if let Some(times) = job.disable_enqueue_after_fails {
+        settings.push(setting("It is disabled", format!("after failing more than {times} times in a row")));
+    }
+    if !job.notification_addresses.is_empty() {
+        let addresses = job.notification_addresses.replace('\n', ", ");
+        settings.push(setting("To be told of failures", format!("{addresses} (this version sends nothing yet)")));
+    }
+    settings
+}
+
+/// What becomes of a run that is due while another is active.
+pub fn concurrency(concurrency: Concurrency) -> &'static str {
+    match concurrency {
+        Concurrency::Wait => "waits",
+        Concurrency::Skip => "is skipped",
+        Concurrency::Allow => "runs beside it",
+        Concurrency::Replace => "replaces it",
+    }
+}
+
+fn coloured(text: &str) -> Value {
+    let piece = |(kind, text): &HighlightedText<'_>| context!(class => kind.class(), text => *text);
+    let code: Vec<Value> = match text.len() {
+        ..=COLOURED => pieces(text).iter().map(piece).collect(),
+        _ => vec![context!(text)],
+    };
+    fill("code", context!(code))
+}

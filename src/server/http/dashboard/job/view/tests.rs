@@ -1,0 +1,99 @@
+use chrono::{TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{JobPage, Viewer, body, parts};
+use crate::run::RunId;
+use crate::server::domain::model::{Fire, FireKind, JobId, ProjectId, Run, RunExit, Template, TemplateId};
+use crate::server::domain::schedule::Last;
+use crate::server::http::dashboard::job::sample;
+use crate::server::store::{JobLink, ScheduleState};
+
+fn portrait() -> JobPage {
+    let run = sample::run();
+    let over = run.start_dts.map(|at| at + TimeDelta::seconds(4));
+    let failed = Run {
+        id: RunId::new(13).unwrap(),
+        return_dts: over,
+        return_success: Some(false),
+        exit: Some(RunExit::Code(3)),
+        ..run.clone()
+    };
+    let kin = |id, parent, title: &str| JobLink {
+        id: JobId::new(id).unwrap(),
+        title: title.to_owned(),
+        parent: JobId::new(parent),
+        enabled: true,
+    };
+    let fire = Fire {
+        job: JobId::new(3).unwrap(),
+        due: run.schedule_dts,
+        run: Some(run.id),
+        what: FireKind::Delayed,
+        reason: "run 11 of the job is not over yet".to_owned(),
+        at: run.schedule_dts,
+    };
+    let planned = Last { at: run.schedule_dts + TimeDelta::hours(6), moved: TimeDelta::zero() };
+    JobPage {
+        overview: sample::disabled(),
+        template: Template {
+            id: TemplateId::new(2).unwrap(),
+            title: "shell".to_owned(),
+            description: String::new(),
+            body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(),
+            project: ProjectId::new(1).unwrap(),
+            enqueue_is_enabled: true,
+            notification_addresses: String::new(),
+        },
+        reasons: vec!["the job is disabled: the disk is full".to_owned()],
+        facts: vec![fire],
+        past: vec![failed, Run { return_dts: over, ..run }],
+        family: vec![kin(1, 0, "first"), kin(3, 1, "backup"), kin(4, 3, "after"), kin(5, 4, "last"), kin(6, 3, "too")],
+        course: ScheduleState { planned: Some(planned), last: None },
+    }
+}
+
+fn viewer() -> Viewer<'static> {
+    let now = Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap();
+    Viewer { form_token: "F00", zone: Tz::Europe__Amsterdam, now, typed: "" }
+}
+
+#[test]
+fn a_job_looks_like_this() {
+    insta::assert_snapshot!(body(&portrait(), viewer()));
+}
+
+#[test]
+fn each_part_is_found_by_its_id() {
+    let parts = parts(&portrait(), viewer());
+    for id in ["standing", "history", "forecast"] {
+        assert!(parts.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut portrait = portrait();
+    let job = &mut portrait.overview.job;
+    for text in [
+        &mut job.title,
+        &mut job.description,
+        &mut job.disabled_reason,
+        &mut job.script_content_partial,
+        &mut job.script_content,
+        &mut job.notification_addresses,
+        &mut job.excludes[0].note,
+        &mut portrait.template.title,
+        &mut portrait.template.body,
+        &mut portrait.reasons[0],
+        &mut portrait.facts[0].reason,
+        &mut portrait.family[0].title,
+        &mut portrait.overview.around.pool.title,
+    ] {
+        evil.clone_into(text);
+    }
+    let page = body(&portrait, viewer()).to_string();
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 10, "{page}");
+    assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");
+}

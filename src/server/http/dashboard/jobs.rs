@@ -1,0 +1,117 @@
+//! All jobs: when each ran, how that went, and when it runs again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+use serde::Deserialize;
+
+use super::answer::PageRefusal;
+use super::frame::{Head, Section};
+use super::shown::{badge, due, exit, short_time, turns};
+use super::template::fill;
+use super::visit::Visit;
+use crate::server::domain::fold::Needle;
+use crate::server::domain::model::{JobId, Timestamp};
+use crate::server::domain::schedule::in_words;
+use crate::server::state::AppState;
+use crate::server::store::JobOverview;
+
+#[cfg(test)]
+mod tests;
+
+/// How many jobs are looked through at most.
+const KNOWN: u32 = 10_000;
+/// How many are listed at once.
+const LISTED: usize = 100;
+
+/// Which jobs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JobsFilter {
+    /// With this in their titles.
+    title: String,
+    /// How many of these are passed over, in lists.
+    page: usize,
+}
+
+/// Those that are listed, and where.
+struct Found {
+    jobs: Vec<JobOverview>,
+    total: usize,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<AppState>>,
+    Query(wanted): Query<JobsFilter>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let found = find(&app, &visit, &wanted).await?;
+    let project = visit.project.map(|id| id.get());
+    let body = fill(
+        "jobs",
+        context! {
+            list => list(&found.jobs, Utc::now(), visit.zone), title => wanted.title.trim(), project,
+            turns => found.turns(&wanted, project),
+        },
+    );
+    Ok(visit
+        .show(Head { title: "Jobs", section: Section::Jobs, script: Some("jobs"), by_project: Some("/jobs") }, &body))
+}
+
+/// What of it changes.
+pub(super) async fn part(
+    State(app): State<Arc<AppState>>,
+    Query(wanted): Query<JobsFilter>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let found = find(&app, &visit, &wanted).await?;
+    Ok(Html(list(&found.jobs, Utc::now(), visit.zone).to_string()).into_response())
+}
+
+async fn find(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<Found, PageRefusal> {
+    let mut found = app.store.overview_of_jobs(visit.project, None, KNOWN).await?;
+    let needle = Needle::new(&wanted.title);
+    found.retain(|overview| needle.is_in(&overview.job.title));
+    let total = found.len();
+    let jobs = found.into_iter().skip(wanted.page.saturating_mul(LISTED)).take(LISTED).collect();
+    Ok(Found { jobs, total })
+}
+
+impl Found {
+    /// The ways to the other lists, if there are several.
+    fn turns(&self, wanted: &JobsFilter, project: Option<i64>) -> Option<Value> {
+        let project = project.map(|project| project.to_string()).unwrap_or_default();
+        let query = [("project", project.as_str()), ("title", wanted.title.trim())];
+        let page = u32::try_from(wanted.page).unwrap_or(u32::MAX);
+        turns("/jobs", &query, page, LISTED as u32, self.total as u64)
+    }
+}
+
+fn list(jobs: &[JobOverview], now: Timestamp, zone: Tz) -> Value {
+    let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
+    let row = |JobOverview { job, around, next, last }: &JobOverview| {
+        let title = |id| titles.get(&id).map_or_else(|| format!("job {id}"), |title| (*title).to_owned());
+        let after = job.parent.map(|id| (id, title(id)));
+        let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
+        context! {
+            id => job.id.get(), title => &job.title, project => &around.project.title,
+            template => &around.template.title,
+            pool => &around.pool.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
+            off => off.map(|frame| &frame.title),
+            schedule => in_words(&job.schedule),
+            after => after.map(|(id, title)| context!(id => id.get(), title)),
+            next => next.map(|at| context!(at => short_time(at, now, zone), due => due(at, now))),
+            last => last.as_ref().map(|run| context! {
+                id => run.id.get(), badge => badge(run), exit => exit(run.exit),
+                at => short_time(run.return_dts.or(run.start_dts).unwrap_or(run.schedule_dts), now, zone),
+            }),
+        }
+    };
+    fill("jobs_list", context!(jobs => jobs.iter().map(row).collect::<Vec<_>>()))
+}

@@ -1,0 +1,46 @@
+use chrono::{TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{Found, JobsFilter, list};
+use crate::server::http::dashboard::job::sample;
+use crate::server::store::JobOverview;
+
+#[test]
+fn a_list_of_jobs_looks_like_this() {
+    let mut off = sample::overview();
+    off.around.pool.enabled = false;
+    off.job.parent = crate::server::domain::model::JobId::new(7);
+    let never = JobOverview { next: None, last: None, ..sample::overview() };
+    let now = Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap();
+    insta::assert_snapshot!(list(&[sample::disabled(), off, never], now, Tz::UTC));
+    assert!(list(&[], now, Tz::UTC).to_string().contains("no such jobs"));
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut job = sample::disabled();
+    for text in [&mut job.job.title, &mut job.job.disabled_reason, &mut job.around.project.title] {
+        evil.clone_into(text);
+    }
+    let page = list(&[job], Utc::now(), Tz::UTC).to_string();
+    assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert(1)"), "{page}");
+}
+
+#[test]
+fn long_lists_are_turned_over() {
+    let turns = |page, total| {
+        let wanted = JobsFilter { title: "a b".to_owned(), page };
+        Found { jobs: Vec::new(), total }.turns(&wanted, Some(3)).map(|turns| turns.to_string())
+    };
+    assert_eq!(turns(0, 100), None);
+    assert_eq!(turns(0, 0), None);
+    for (page, total, said) in [(0, 101, "page=1"), (1, 101, "page=0"), (9, 101, "page=1"), (usize::MAX, 101, "page=1")]
+    {
+        let turns = turns(page, total).unwrap();
+        assert!(
+            turns.replace("&#x2f;", "/").contains(&format!("/jobs?project=3&amp;title=a+b&amp;{said}")),
+            "{page}: {turns}"
+        );
+    }
+}

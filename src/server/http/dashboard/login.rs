@@ -1,0 +1,106 @@
+//! How a browser gets its cookie, and loses it.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, Request, State};
+use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use minijinja::context;
+use serde::Deserialize;
+
+use super::answer::PageRefusal;
+use super::form::Filled;
+use super::template::fill;
+use super::visit::Actor;
+use super::{form, frame, return_path};
+use crate::server::identity::guesses::TokenVerdict;
+use crate::server::identity::session::{LASTS, Session, cookie_name};
+use crate::server::state::AppState;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest form of somebody who has not logged in, in bytes: a token, and room for what a browser adds.
+const MAX_LOGIN: usize = 4096;
+
+/// What is said of a token that is none.
+const WRONG: &str = "That is not the operator's token.";
+
+/// What an address says that logs in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Address {
+    token: Option<String>,
+    next: Option<String>,
+}
+
+/// The form; or an address with the token in it, which leads on to where the address tells nothing any more.
+pub(super) async fn ask(
+    State(app): State<Arc<AppState>>,
+    Query(address): Query<Address>,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
+    let next = address.next.as_deref().map_or(return_path::FRONT, return_path::own);
+    match address.token.filter(|token| !token.is_empty()) {
+        Some(token) => enter(&app, &token, next, is_over_tls(&headers), &extensions).await,
+        None => (StatusCode::UNAUTHORIZED, Html(page(None, next))).into_response(),
+    }
+}
+
+/// The form is sent.
+pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, PageRefusal> {
+    let (request, form) = form::read(request, MAX_LOGIN).await?;
+    let next = return_path::own(form.text("next").unwrap_or_default());
+    let (token, is_over_tls) = (form.text("token").unwrap_or_default(), is_over_tls(request.headers()));
+    Ok(enter(&app, token, next, is_over_tls, request.extensions()).await)
+}
+
+/// The session ends, here and in the browser: its cookie is good for nothing from now on, whoever has a copy of it.
+pub(super) async fn log_out(
+    State(app): State<Arc<AppState>>,
+    Actor(session): Actor,
+    _: Filled,
+) -> Result<Response, PageRefusal> {
+    app.logouts.end(&app.store, &session, Utc::now()).await?;
+    let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(app.settings.http.port()));
+    Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
+}
+
+/// Whether the browser speaks TLS, to us or to a proxy before us: it says so in the origin of a form, and proxies say so.
+/// Who lies makes the one cookie that is given to him less useful, and nobody else's more, so either is believed.
+fn is_over_tls(headers: &HeaderMap) -> bool {
+    let says = |name: &str, what: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.get(..what.len()).is_some_and(|start| start.eq_ignore_ascii_case(what))
+    };
+    says("origin", "https://") || says("x-forwarded-proto", "https")
+}
+
+async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, extensions: &Extensions) -> Response {
+    match app.look_at_token(token.trim(), extensions).await {
+        TokenVerdict::Right => {}
+        TokenVerdict::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
+        TokenVerdict::TooMany(many) => {
+            let said = page(Some(&format!("{WRONG} Too many wrong ones came from here: wait a little.")), next);
+            return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, many.seconds())], Html(said)).into_response();
+        }
+    }
+    let cookie = match Session::begin(&app.token, Utc::now()) {
+        Ok((_, cookie)) => cookie,
+        Err(e) => {
+            tracing::error!(target: "job_runner.page", "nothing random can be had: {e}");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let (name, seconds) = (cookie_name(app.settings.http.port()), LASTS.num_seconds());
+    let secure = if is_over_tls { "; Secure" } else { "" };
+    let cookie = format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, next.to_owned())]).into_response()
+}
+
+/// The page for who has not logged in: what was wrong, if that was tried, and where it leads.
+pub(super) fn page(wrong: Option<&str>, next: &str) -> String {
+    frame::bare("Log in", &fill("login", context!(wrong, next)))
+}

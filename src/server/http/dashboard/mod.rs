@@ -1,0 +1,99 @@
+//! The dashboard: what runs, what failed, why something did not run, and what can be done about it.
+//!
+//! The server writes the HTML, everything in it escaped; a view is a file with its template beside it, and what it shows
+//! is decided by pure functions. All of it works with plain links and forms; the scripts in `assets/` fetch parts of a page
+//! anew when `/events` says that something has changed. A browser logs in once with the operator's token and gets a cookie;
+//! what it then may read and send is decided in `form`. A server on loopback answers to its own names alone, so that no
+//! page of another site can speak with it in disguise.
+
+mod admin;
+mod answer;
+mod assets;
+mod form;
+mod frame;
+mod job;
+mod jobs;
+mod login;
+mod not_found;
+mod notice;
+mod now;
+mod return_path;
+mod run;
+mod sentence;
+mod shown;
+mod template;
+mod visit;
+mod workers;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+
+use axum::Router;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::server::http::shared::own_names;
+use crate::server::state::AppState;
+
+/// Nothing but what is ours, nothing inline, in no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What is served.
+pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let pages = Router::new()
+        .route("/", get(now::page))
+        .route("/parts/now", get(now::part))
+        .route("/runs/{run}", get(run::page))
+        .route("/runs/{run}/again", post(run::again))
+        .route("/runs/{run}/kill", post(run::kill))
+        .route("/parts/runs/{run}", get(run::part))
+        .route("/jobs", get(jobs::page))
+        .route("/parts/jobs", get(jobs::part))
+        .route("/jobs/{job}", get(job::page))
+        .route("/jobs/{job}/run", post(job::run))
+        .route("/jobs/{job}/enable", post(job::enable))
+        .route("/jobs/{job}/disable", post(job::disable))
+        .route("/parts/jobs/{job}", get(job::part))
+        .route("/workers", get(workers::page).post(workers::act))
+        .route("/parts/workers", get(workers::part))
+        .route("/parts/titles", get(admin::titles))
+        .route("/admin", get(admin::entrance))
+        .route("/admin/{kind}", get(admin::list))
+        .route("/admin/{kind}/new", get(admin::fresh).post(admin::make))
+        .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
+        .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
+        .route("/logout", post(login::log_out))
+        .layer(middleware::from_fn(not_found::as_page))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), form::guard));
+    Router::new()
+        .route("/login", get(login::ask).post(login::log_in))
+        .merge(assets::routes())
+        .merge(pages)
+        .fallback(not_found::fallback)
+        .layer(middleware::from_fn(guarded))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), own_names::own_names_only))
+}
+
+/// Tells the browser what to keep to.
+async fn guarded(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // With none at all, browsers would hide from us, too, where a form comes from.
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,126 @@
+//! What runs now, what will, and what did: four lanes, or one of them page by page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::{TimeDelta, Utc};
+use minijinja::{Value, context};
+
+use super::answer::PageRefusal;
+use super::frame::{Head, Section};
+use super::template::fill;
+use super::visit::Visit;
+use crate::run::RunId;
+use crate::server::domain::model::{self, JobId, Timestamp};
+use crate::server::state::AppState;
+use crate::server::store::LaneRun;
+
+mod asked;
+mod lane;
+
+use asked::LaneFilter;
+use lane::Lane;
+
+/// How many runs a lane shows beside the others.
+const BESIDE: u32 = 20;
+/// How many it shows alone.
+const ALONE: u32 = 50;
+/// How far runs are counted.
+const COUNTED: u32 = 1000;
+/// Of which time those that are over are counted.
+const LATELY: TimeDelta = TimeDelta::hours(24);
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let asked = asked(&app, query, &visit).await?;
+    let lanes = lanes(&app, &asked, &asked.lanes()).await?;
+    let job = match asked.sought.job {
+        Some(job) => app.store.job(job).await?.map(|job| job.title),
+        None => None,
+    };
+    let body = body(&asked, job.as_deref(), &lanes, Utc::now(), &visit);
+    Ok(visit.show(Head { title: "Now", section: Section::Now, script: Some("now"), by_project: Some("/") }, &body))
+}
+
+/// Those lanes of it that have changed.
+pub(super) async fn part(
+    State(app): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let asked = asked(&app, query, &visit).await?;
+    let lanes = lanes(&app, &asked, &asked.changed()).await?;
+    let now = Utc::now();
+    let parts: String = lanes.iter().map(|lane| lane::part(lane, &asked, now, visit.zone).to_string()).collect();
+    Ok(Html(parts).into_response())
+}
+
+/// What an address asks for, with the jobs whose titles are sought.
+async fn asked(app: &AppState, query: Option<String>, visit: &Visit) -> Result<LaneFilter, PageRefusal> {
+    let mut asked = LaneFilter::parse(&query.unwrap_or_default(), visit.project);
+    if let Some(text) = &asked.sought.text {
+        asked.sought.titled = app.store.jobs_with(text).await?;
+    }
+    Ok(asked)
+}
+
+/// What is in these lanes.
+async fn lanes(app: &AppState, asked: &LaneFilter, which: &[model::RunState]) -> Result<Vec<Lane>, PageRefusal> {
+    let limit = if asked.is_alone() { ALONE } else { BESIDE };
+    let mut lanes = Vec::new();
+    for state in which {
+        // One more than are shown, to know whether there are more.
+        let mut runs = app.store.lane(*state, &asked.sought, asked.after, limit + 1).await?;
+        let has_more = runs.len() > limit as usize;
+        runs.truncate(limit as usize);
+        let length = app.store.lane_length(*state, &asked.sought, Utc::now() - LATELY, COUNTED).await?;
+        let usual = if *state == model::RunState::Started { usual(app, &runs).await? } else { HashMap::new() };
+        let waits = if *state == model::RunState::Scheduled { waits(app, &runs) } else { HashMap::new() };
+        lanes.push(Lane { state: *state, runs, has_more, length, waits, usual });
+    }
+    Ok(lanes)
+}
+
+/// Why runs that are due wait.
+fn waits(app: &AppState, runs: &[LaneRun]) -> HashMap<RunId, String> {
+    let waits =
+        |LaneRun { run, .. }: &LaneRun| Some((run.run.id, app.waiting.of(run.run.job, run.run.id)?.to_string()));
+    runs.iter().filter_map(waits).collect()
+}
+
+/// How long runs like these usually take.
+async fn usual(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, PageRefusal> {
+    let mut usual = HashMap::new();
+    for LaneRun { run, .. } in runs {
+        if !usual.contains_key(&run.run.job)
+            && let Some(duration) = lane::median(app.store.durations(run.run.job).await?)
+        {
+            usual.insert(run.run.job, duration);
+        }
+    }
+    Ok(usual)
+}
+
+fn body(asked: &LaneFilter, job: Option<&str>, lanes: &[Lane], now: Timestamp, visit: &Visit) -> Value {
+    let states: Vec<Value> = asked::WORDS
+        .iter()
+        .map(|(word, shown)| context!(word => *word, shown => *shown, chosen => asked.word == Some(*word)))
+        .collect();
+    let nothing = asked.is_everything() && lanes.iter().all(|lane| lane.runs.is_empty());
+    let parts: Vec<Value> = lanes.iter().map(|lane| lane::part(lane, asked, now, visit.zone)).collect();
+    let context = context! {
+        states, parts, nothing, job, alone => asked.is_alone(), filtered => !asked.is_everything(),
+        text => asked.sought.text.as_deref(), job_id => asked.sought.job.map(JobId::get),
+        project => visit.project.map(|project| project.get()),
+    };
+    fill("now", context)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! A lane of runs as it is shown. Pure.
+
+use std::collections::HashMap;
+
+use chrono::{SecondsFormat, TimeDelta};
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use super::asked::{LaneFilter, lane_word};
+use crate::run::RunId;
+use crate::server::domain::model::{JobId, Run, RunState, Timestamp};
+use crate::server::http::dashboard::shown::{badge, due, duration, exit, short_time, took};
+use crate::server::http::dashboard::template::fill;
+use crate::server::http::operator;
+use crate::server::store::{LaneRun, RunOverview};
+
+#[cfg(test)]
+mod tests;
+
+/// What is in a lane.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    /// Which it is.
+    pub state: RunState,
+    /// The runs that are shown.
+    pub runs: Vec<LaneRun>,
+    /// Whether there are more after these.
+    pub has_more: bool,
+    /// How many there are, as far as they were counted.
+    pub length: u32,
+    /// Why those of them wait that do.
+    pub waits: HashMap<RunId, String>,
+    /// How long runs of these jobs usually take.
+    pub usual: HashMap<JobId, TimeDelta>,
+}
+
+/// The lane.
+pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
+    let runs: Vec<Value> = lane.runs.iter().map(|run| card(run, lane, now, zone)).collect();
+    let (title, empty) = match lane.state {
+        RunState::Scheduled => ("Scheduled", "Nothing is to run."),
+        RunState::InQueue => ("In queue", "Nothing waits at a worker."),
+        RunState::Started => ("Started", "Nothing runs."),
+        RunState::Completed => ("Completed", "Nothing has ended."),
+    };
+    // There may be others that are not asked for.
+    let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
+    let more = lane.has_more.then(|| {
+        let after = lane.runs.last().map(|run| run.mark);
+        asked.address(lane.state, after.filter(|_| asked.is_alone()))
+    });
+    let count = if lane.length >= super::COUNTED { format!("{}+", super::COUNTED) } else { lane.length.to_string() };
+    let context = context! {
+        word => lane_word(lane.state), title, empty, runs, more, count,
+        lately => lane.state == RunState::Completed, alone => asked.is_alone(),
+        whole => asked.address(lane.state, None), first => asked.after.is_none(),
+    };
+    fill("lane", context)
+}
+
+/// The time by which a run has its place in its lane.
+fn place(run: &Run) -> Timestamp {
+    let by = match run.state() {
+        RunState::Scheduled => None,
+        RunState::InQueue => run.enqueue_dts,
+        RunState::Started => run.start_dts,
+        RunState::Completed => run.return_dts,
+    };
+    by.unwrap_or(run.schedule_dts)
+}
+
+fn card(run: &LaneRun, lane: &Lane, now: Timestamp, zone: Tz) -> Value {
+    let LaneRun { run: RunOverview { run, title, worker }, project, .. } = run;
+    let took = took(run).map(duration);
+    let due = (lane.state == RunState::Scheduled).then(|| due(run.schedule_dts, now));
+    let going = run.start_dts.filter(|_| lane.state == RunState::Started);
+    let usual = lane.usual.get(&run.job).copied();
+    context! {
+        id => run.id.get(), title, worker, project, took, exit => exit(run.exit),
+        state => operator::state(run).word(), badge => badge(run),
+        at => short_time(place(run), now, zone), due,
+        going => going.map(|since| progress(since, usual, now)),
+        waits => lane.waits.get(&run.id), retry => run.retry_of.is_some(), manual => run.is_manual, attempt => run.attempt.0,
+    }
+}
+
+/// How far a run is that goes on.
+fn progress(since: Timestamp, usual: Option<TimeDelta>, now: Timestamp) -> Value {
+    let so_far = (now - since).max(TimeDelta::zero());
+    let usual_millis = usual.map(|usual| usual.num_milliseconds().max(1));
+    context! {
+        since => since.to_rfc3339_opts(SecondsFormat::Millis, true),
+        usual => usual_millis,
+        value => usual_millis.map(|usual| so_far.num_milliseconds().min(usual)),
+        late => usual_millis.is_some_and(|usual| so_far.num_milliseconds() > usual),
+        so_far => duration(so_far), about => usual.map(duration),
+    }
+}
+
+/// What stands in the middle of durations.
+pub(super) fn median(mut durations: Vec<TimeDelta>) -> Option<TimeDelta> {
+    durations.sort_unstable();
+    let middle = durations.len() / 2;
+    if durations.len() % 2 == 1 {
+        return Some(durations[middle]);
+    }
+    let (low, high) = (durations.get(middle.checked_sub(1)?)?, durations.get(middle)?);
+    Some((*low + *high) / 2)
+}

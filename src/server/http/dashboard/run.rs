@@ -1,0 +1,110 @@
+//! A run: how it stands and came to, its log as it grows, and what can be done about it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use serde::Deserialize;
+
+use super::answer::PageRefusal;
+use super::form::Filled;
+use super::frame::{Head, Section};
+use super::notice::Notice;
+use super::visit::{Actor, Visit};
+use crate::run::RunId;
+use crate::server::domain::model::Asker;
+use crate::server::domain::wait_reasons::WaitReasons;
+use crate::server::state::AppState;
+use crate::server::store::{EndDecision, RunDetails, RunOverview};
+use crate::wire::reference;
+
+mod log;
+mod summary;
+mod timeline;
+
+use summary::Summary;
+
+/// Which part of the log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LogPart {
+    line: Option<u64>,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    Query(asked): Query<LogPart>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let (run, story) = find(&app, &run).await?;
+    let log = log::excerpt(&app.store, run.run.id, asked.line).await?;
+    let title = format!("Run {} of {}", run.run.id, run.title);
+    let head = Head { title: &title, section: Section::Now, script: Some("run"), by_project: None };
+    let summary = Summary { run: &run, waits: waits(&app, &run), story: &story, now: Utc::now() };
+    Ok(visit.show(head, &summary.page(&log, &visit.form_token, visit.zone)))
+}
+
+/// What of it changes, beside the log.
+pub(super) async fn part(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    visit: Visit,
+) -> Result<Response, PageRefusal> {
+    let (run, story) = find(&app, &run).await?;
+    let summary = Summary { run: &run, waits: waits(&app, &run), story: &story, now: Utc::now() };
+    Ok(Html(summary.part(&visit.form_token, visit.zone).to_string()).into_response())
+}
+
+/// Ends it.
+pub(super) async fn kill(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    Actor(session): Actor,
+    _: Filled,
+) -> Result<Response, PageRefusal> {
+    let id = id(&run)?;
+    let notice = match app.store.end_run(id, Asker::Dashboard, Utc::now()).await? {
+        None => return Err(unknown(&run)),
+        Some(EndDecision::Kill) => Notice::done(format!("The end of run {id} was asked for.")),
+        Some(EndDecision::Cancelled) => Notice::done(format!("Run {id} was cancelled.")),
+        Some(EndDecision::Over) => Notice::refused(format!("Run {id} was over already.")),
+    };
+    Ok(notice.at(&app, &session, &format!("/runs/{id}")))
+}
+
+/// Runs its job again, at once, with the job's children after it or without them.
+pub(super) async fn again(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, PageRefusal> {
+    let job = app.store.job_of_run(id(&run)?).await?.ok_or_else(|| unknown(&run))?;
+    let children = form.text("children") != Some("without");
+    let made = app.store.enqueue_run_now(job, children, Asker::Dashboard, Utc::now()).await?.id;
+    let without = if children { "" } else { ", without the job's children" };
+    let notice = Notice::done(format!("This is run {made}, made to run {run} again{without}."));
+    Ok(notice.at(&app, &session, &format!("/runs/{made}")))
+}
+
+fn id(text: &str) -> Result<RunId, PageRefusal> {
+    reference::number(text).and_then(RunId::new).ok_or_else(|| unknown(text))
+}
+
+fn unknown(run: &str) -> PageRefusal {
+    PageRefusal::NotFound(format!("There is no run {run}."))
+}
+
+/// Why a run waits, if it does.
+fn waits(app: &AppState, run: &RunOverview) -> Option<WaitReasons> {
+    app.waiting.of(run.run.job, run.run.id)
+}
+
+async fn find(app: &AppState, run: &str) -> Result<(RunOverview, RunDetails), PageRefusal> {
+    let found = app.store.overview_of_run(id(run)?).await?.ok_or_else(|| unknown(run))?;
+    let story = app.store.run_details(&found.run).await?.ok_or_else(|| unknown(run))?;
+    Ok((found, story))
+}

@@ -1,0 +1,79 @@
+//! The templates, which stand beside the views that fill them.
+
+use std::sync::LazyLock;
+
+use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Output, State, Value, escape_formatter};
+
+use crate::server::domain::rules::controls_direction;
+
+#[cfg(test)]
+mod tests;
+
+/// All of them are HTML, so whatever is put into them is escaped.
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(plain);
+    environment.add_filter("typed", |text: String| Value::from_safe_string(HtmlEscape(&text).to_string()));
+    for (name, text) in [
+        ("frame", include_str!("frame.html")),
+        ("admin_delete", include_str!("admin/delete.html")),
+        ("admin_fields", include_str!("admin/fields.html")),
+        ("admin_form", include_str!("admin/form.html")),
+        ("admin_list", include_str!("admin/list.html")),
+        ("admin_titles", include_str!("admin/titles.html")),
+        ("turns", include_str!("turns.html")),
+        ("admin_made", include_str!("admin/made.html")),
+        ("code", include_str!("job/code.html")),
+        ("job", include_str!("job/job.html")),
+        ("job_forecast", include_str!("job/forecast.html")),
+        ("job_history", include_str!("job/history.html")),
+        ("job_standing", include_str!("job/standing.html")),
+        ("jobs", include_str!("jobs.html")),
+        ("jobs_list", include_str!("jobs_list.html")),
+        ("lane", include_str!("now/lane.html")),
+        ("login", include_str!("login.html")),
+        ("message", include_str!("message.html")),
+        ("now", include_str!("now.html")),
+        ("pools_list", include_str!("workers/pools.html")),
+        ("run", include_str!("run/run.html")),
+        ("run_head", include_str!("run/run_head.html")),
+        ("sentence", include_str!("sentence.html")),
+        ("workers", include_str!("workers/workers.html")),
+        ("workers_grave", include_str!("workers/grave.html")),
+        ("workers_list", include_str!("workers/list.html")),
+    ] {
+        environment.add_template(name, text).expect("the templates are ours");
+    }
+    environment
+});
+
+/// What is put into a page is escaped, and characters that change the direction of others are shown by their numbers:
+/// nothing on a page is read as what it is not. What stands in a field to be sent again stays what it is: `|typed`.
+fn plain(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    match value.as_str().filter(|text| !value.is_safe() && text.chars().any(controls_direction)) {
+        Some(text) => escape_formatter(out, state, &Value::from(by_number(text))),
+        None => escape_formatter(out, state, value),
+    }
+}
+
+fn by_number(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if controls_direction(character) {
+            shown.push_str(&format!("[U+{:04X}]", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Fills a template. What comes out is HTML, and is not escaped again where it is put into another.
+///
+/// # Panics
+/// Never: the templates are ours, and are filled with what they need.
+pub(super) fn fill(name: &str, context: Value) -> Value {
+    let filled = TEMPLATES.get_template(name).and_then(|template| template.render(context));
+    Value::from_safe_string(filled.expect("the templates are ours"))
+}

@@ -1,0 +1,118 @@
+//! Workers and pools: how each stands, what it does, and what may be asked of it.
+
+mod confirmation;
+#[cfg(test)]
+mod sample;
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use chrono::Utc;
+use minijinja::Value;
+
+use super::answer::PageRefusal;
+use super::form::Filled;
+use super::frame::{Head, Section};
+use super::notice::Notice;
+use super::visit::{Actor, Visit};
+use crate::run::{Pace, WorkerCommand};
+use crate::server::domain::model::WorkerId;
+use crate::server::domain::rules;
+use crate::server::state::AppState;
+use crate::server::store::CommandRequest;
+use crate::server::store::lists::{ListQuery, Scope};
+use confirmation::Grave;
+use view::{RequestSummary, WorkersPage};
+
+/// How many workers, and pools, are listed at most.
+const LISTED: u32 = 1000;
+/// How many runs under way are told.
+const RUNS: u32 = 2000;
+/// Whose wish it is that comes from a page.
+const BY: &str = "operator";
+
+/// What stands around it. A page that is an answer to a form is not read anew.
+const HEAD: Head<'_> = Head { title: "Workers", section: Section::Workers, script: None, by_project: None };
+
+/// The page.
+pub(super) async fn page(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
+    let body = view::body(&staff(&app).await?, &Filled::default(), &visit.form_token, visit.zone);
+    let head = Head { script: Some("workers"), ..HEAD };
+    Ok(visit.show(head, &body))
+}
+
+/// What of it changes.
+pub(super) async fn part(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
+    let parts: [Value; 2] = view::parts(&staff(&app).await?, &Filled::default(), visit.zone);
+    Ok(Html(parts.map(|part| part.to_string()).concat()).into_response())
+}
+
+/// Asks something of workers.
+pub(super) async fn act(
+    State(app): State<Arc<AppState>>,
+    mut visit: Visit,
+    Actor(session): Actor,
+    form: Filled,
+) -> Result<Response, PageRefusal> {
+    let (workers, wish) = match wish(&form) {
+        Ok(wanted) => wanted,
+        Err(what) => {
+            // With what was chosen and typed.
+            visit.notice = Some(Notice::refused(what));
+            let body = view::body(&staff(&app).await?, &form, &visit.form_token, visit.zone);
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
+        }
+    };
+    let staff = staff(&app).await?;
+    let grave = Grave::of(&staff, &workers, &wish);
+    if let Some(grave) = grave.filter(|grave| form.text("words") != Some(grave.words.as_str())) {
+        let body = grave.body(&workers, &wish, &form, &visit.form_token);
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
+    }
+    Ok(ask(&app, &workers, &wish).await?.at(&app, &session, "/workers"))
+}
+
+/// Who is to do what.
+fn wish(form: &Filled) -> Result<(Vec<WorkerId>, CommandRequest), String> {
+    let action = form.text("action").and_then(WorkerCommand::named).ok_or("Choose an action.")?;
+    let workers: Vec<WorkerId> = form.all("worker").filter_map(|id| id.parse().ok().and_then(WorkerId::new)).collect();
+    if workers.is_empty() {
+        return Err("Choose a worker.".to_owned());
+    }
+    let reason =
+        rules::reason(form.text("reason").unwrap_or_default()).map_err(|e| format!("Nothing is asked: {e}."))?;
+    // Nothing is to be stopped for somebody to wake up.
+    let is_now = form.text("pace") == Some("now") && action != WorkerCommand::Wake;
+    let pace = if is_now { Pace::Now } else { Pace::AfterRuns };
+    Ok((workers, CommandRequest { action, pace, by: BY.to_owned(), reason: reason.to_owned() }))
+}
+
+async fn ask(app: &AppState, workers: &[WorkerId], wish: &CommandRequest) -> Result<Notice, PageRefusal> {
+    let mut asked = Vec::new();
+    for worker in workers.iter().take(LISTED as usize) {
+        let Some(found) = app.store.worker(*worker).await? else { continue };
+        if let Some(became) = app.store.request_command(*worker, wish, Utc::now()).await? {
+            asked.push(RequestSummary { title: found.title, became });
+        }
+    }
+    Ok(view::told(&asked, wish.action))
+}
+
+async fn staff(app: &AppState) -> Result<WorkersPage, PageRefusal> {
+    let now = Utc::now();
+    let everything = ListQuery { scope: Scope::All, terms: Vec::new(), limit: Some(LISTED), offset: 0 };
+    let workers = app.store.overview_of_workers(None, LISTED).await?;
+    let ids = workers.iter().map(|overview| overview.worker.id);
+    let all = app.store.count_workers().await?;
+    Ok(WorkersPage {
+        unlisted: all.saturating_sub(workers.len() as u64),
+        silent: ids.filter(|worker| app.presence.is_silent(*worker)).collect(),
+        workers,
+        pools: app.store.pools(&everything).await?.things,
+        runs: app.store.runs_under_way(RUNS).await?,
+        now,
+    })
+}

@@ -1,0 +1,36 @@
+//! A worker as the views of workers are shown one, for their tests.
+
+use chrono::{TimeZone, Utc};
+
+use crate::run::{ApiKey, Secret, WorkerState};
+use crate::server::domain::model::{Timestamp, Worker, WorkerId};
+use crate::server::domain::worker_state::Report;
+use crate::server::store::WorkerOverview;
+
+/// The time at which the views are made.
+pub fn now() -> Timestamp {
+    Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
+}
+
+/// An awake worker of four slots, with what a test changes of it.
+pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
+    let report =
+        Report { duty: WorkerState::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
+    let mut worker = Worker {
+        id: WorkerId::new(id).unwrap(),
+        title: title.to_owned(),
+        description: String::new(),
+        api_key: ApiKey::parse(&format!("web{id}")).unwrap(),
+        secret: Secret::new(b"s3cr3t".to_vec()),
+        enqueue_is_enabled: true,
+        ping_response_dts: Some(now()),
+        worker_version: Some("3.0.0".to_owned()),
+        concurrent_jobs: Some(4),
+        heard_dts: Some(now()),
+        report: Some(report),
+        asked: None,
+        clock_ahead: None,
+    };
+    change(&mut worker);
+    WorkerOverview { worker, pools: vec!["default".to_owned()], runs: 1 }
+}

@@ -1,0 +1,237 @@
+//! Workers and pools, as HTML, and what became of a wish, in a sentence. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono_tz::Tz;
+use minijinja::{Value, context};
+
+use crate::run::{Pace, WorkerCommand};
+use crate::server::domain::model::{Pool, Timestamp, Worker, WorkerId};
+use crate::server::domain::worker_state::{self, Cannot, RequestVerdict, ShownWorkerState, Unready};
+use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::notice::Notice;
+use crate::server::http::dashboard::shown::short_time;
+use crate::server::http::dashboard::template::fill;
+use crate::server::store::{RunOverview, WorkerOverview};
+
+#[cfg(test)]
+mod tests;
+
+/// How many runs of a worker are named.
+const NAMED: usize = 8;
+
+/// Who is there.
+#[derive(Clone, Debug)]
+pub struct WorkersPage {
+    /// The workers.
+    pub workers: Vec<WorkerOverview>,
+    /// How many more there are.
+    pub unlisted: u64,
+    /// The pools, with who is in them.
+    pub pools: Vec<(Pool, Vec<WorkerId>)>,
+    /// The runs that they have.
+    pub runs: Vec<RunOverview>,
+    /// Who does not answer.
+    pub silent: BTreeSet<WorkerId>,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSummary {
+    /// Of this worker.
+    pub title: String,
+    /// What.
+    pub became: Result<RequestVerdict, Cannot>,
+}
+
+/// The page, without its frame, and with what was chosen and typed already.
+pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> Value {
+    let [workers, pools] = parts(staff, typed, zone);
+    let actions = [
+        (WorkerCommand::Sleep, "Send to sleep"),
+        (WorkerCommand::Wake, "Wake up"),
+        (WorkerCommand::Restart, "Restart"),
+        (WorkerCommand::Shutdown, "Shut down"),
+    ];
+    let actions = actions.map(|(action, label)| {
+        let value = action.word();
+        context!(value, label, chosen => typed.text("action") == Some(value))
+    });
+    let context = context! {
+        workers, pools, actions => actions.to_vec(), form_token, some => !staff.workers.is_empty(),
+        now => typed.text("pace") == Some("now"), reason => typed.text("reason"),
+    };
+    fill("workers", context)
+}
+
+/// What of it changes by itself: the workers, the pools.
+pub fn parts(staff: &WorkersPage, typed: &Filled, zone: Tz) -> [Value; 2] {
+    let chosen: Vec<&str> = typed.all("worker").collect();
+    let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
+    for (worker, run) in staff.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
+        runs.entry(worker).or_default().push(run);
+    }
+    let workers: Vec<Value> = staff
+        .workers
+        .iter()
+        .map(|worker| {
+            let is_chosen = chosen.contains(&worker.worker.id.to_string().as_str());
+            row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), is_chosen, staff, zone)
+        })
+        .collect();
+    let pools: Vec<Value> = staff.pools.iter().map(|(pool, members)| of_pool(pool, members, staff)).collect();
+    [fill("workers_list", context!(workers, unlisted => staff.unlisted)), fill("pools_list", context!(pools))]
+}
+
+fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &WorkersPage, zone: Tz) -> Value {
+    let WorkerOverview { worker, pools, runs: count } = overview;
+    let at = |at: Timestamp| short_time(at, staff.now, zone);
+    let report = worker.report.as_ref();
+    let state = worker_state::shown(worker, staff.silent.contains(&worker.id));
+    let told = report.filter(|_| !matches!(state, ShownWorkerState::Lost | ShownWorkerState::Offline));
+    let actions: Vec<&str> = WorkerCommand::ALL
+        .into_iter()
+        .filter(|action| worker_state::ask(worker, *action, Pace::Now).is_ok())
+        .map(WorkerCommand::word)
+        .collect();
+    let run = |run: &&RunOverview| context!(id => run.run.id.get(), title => &run.title);
+    context! {
+        id => worker.id.get(), title => &worker.title,
+        key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
+        enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
+        since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
+        followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
+        held => held(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
+        is_original => report.is_none() && worker.heard().is_some(),
+        // What it told last says nothing any more of one that is silent or gone.
+        taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
+        runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
+        outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
+        heard => worker.heard().map(at), pools => pools.join(", "), clock => worker_state::clock_in_words(worker),
+    }
+}
+
+/// What an awake worker has too little of to claim runs.
+fn held(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
+    let lacks = worker_state::held(worker);
+    let is_held = !lacks.is_empty() && matches!(state, ShownWorkerState::Awake | ShownWorkerState::Starting);
+    is_held.then(|| Unready::Held(lacks.to_vec()))
+}
+
+/// Since when a worker is in its state, and how that is said: one that is lost was heard of last then.
+fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Timestamp)> {
+    match state {
+        ShownWorkerState::Lost => Some(("silent since", worker.heard()?)),
+        _ => Some(("since", worker.report.as_ref()?.since)),
+    }
+}
+
+/// Who asked a worker to be as it is, and why, if somebody did.
+fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
+    let worker = &overview.worker;
+    let asked = worker.asked.as_ref()?;
+    let (confirmed, _) = asked.over.filter(|(_, end)| *end == worker_state::RequestEnd::Confirmed)?;
+    let is_so = match asked.request.action {
+        WorkerCommand::Sleep => state == ShownWorkerState::Asleep,
+        WorkerCommand::Shutdown => state == ShownWorkerState::Offline,
+        WorkerCommand::Restart | WorkerCommand::Wake => false,
+    };
+    // Whatever it did since then, nobody asked for here.
+    let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
+    (is_so && is_still)
+        .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
+}
+
+/// What is asked of a worker until it has confirmed it.
+fn request(overview: &WorkerOverview, staff: &WorkersPage, zone: Tz) -> Option<Value> {
+    let asked = overview.worker.open_request()?;
+    Some(context! {
+        words => wanted(asked.request.action, asked.request.pace), by => &asked.by, reason => &asked.reason,
+        at => short_time(asked.at, staff.now, zone), heard => asked.heard.is_some(),
+    })
+}
+
+/// A wish in words.
+fn wanted(action: WorkerCommand, pace: Pace) -> String {
+    match (action, pace) {
+        (WorkerCommand::Wake, _) => verb(action).to_owned(),
+        (_, Pace::AfterRuns) => format!("{} after its runs", verb(action)),
+        (_, Pace::Now) => format!("{} now", verb(action)),
+    }
+}
+
+fn of_pool(pool: &Pool, members: &[WorkerId], staff: &WorkersPage) -> Value {
+    let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
+    let awake = there.clone().filter(|overview| {
+        let takes = overview.worker.enqueue_is_enabled && worker_state::takes_runs(&overview.worker);
+        takes
+            && matches!(
+                worker_state::shown(&overview.worker, staff.silent.contains(&overview.worker.id)),
+                ShownWorkerState::Awake | ShownWorkerState::Starting
+            )
+    });
+    let seats: u32 = awake.clone().filter_map(|overview| overview.worker.concurrent_jobs).sum();
+    context! {
+        id => pool.id.get(), title => &pool.title, enabled => pool.enqueue_is_enabled, workers => members.len(),
+        awake => awake.count(), seats, runs => there.map(|overview| overview.runs).sum::<u32>(),
+    }
+}
+
+/// The word for where a worker stands.
+fn word(state: ShownWorkerState) -> &'static str {
+    match state {
+        ShownWorkerState::Starting => "starting",
+        ShownWorkerState::Awake => "awake",
+        ShownWorkerState::Draining => "draining",
+        ShownWorkerState::Asleep => "asleep",
+        ShownWorkerState::Offline => "offline",
+        ShownWorkerState::Lost => "lost",
+    }
+}
+
+/// Where a worker stands: a word with a sign of its own shape beside it.
+fn badge(state: ShownWorkerState) -> Value {
+    let shape = match state {
+        ShownWorkerState::Starting => "<path d=\"M8 2v3M8 11v3M2 8h3M11 8h3\"/>",
+        ShownWorkerState::Awake => "<circle class=\"solid\" cx=\"8\" cy=\"8\" r=\"4.5\"/>",
+        ShownWorkerState::Draining => "<path d=\"M8 2.5v9M4 8l4 4 4-4M3 14.5h10\"/>",
+        ShownWorkerState::Asleep => "<path class=\"solid\" d=\"M12.5 10.2A5.5 5.5 0 0 1 6 3.2a5.5 5.5 0 1 0 6.5 7z\"/>",
+        ShownWorkerState::Offline => "<path d=\"M8 2v5.5M4.5 4.5a5 5 0 1 0 7 0\"/>",
+        ShownWorkerState::Lost => "<path d=\"M5.3 6a2.7 2.7 0 1 1 3.6 2.5c-.6.3-.9.7-.9 1.5M8 12.8v.1\"/>",
+    };
+    let word = word(state);
+    let sign = format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>");
+    Value::from_safe_string(format!("<span class=\"state {word}\">{sign}{word}</span>"))
+}
+
+/// What became of a wish.
+pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
+    let named = |wanted: RequestVerdict| {
+        let titles = asked.iter().filter(|one| one.became == Ok(wanted)).map(|one| one.title.as_str());
+        let titles: Vec<&str> = titles.collect();
+        (!titles.is_empty()).then(|| titles.join(", "))
+    };
+    let mut said = Vec::new();
+    said.extend(named(RequestVerdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
+    said.extend(named(RequestVerdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
+    said.extend(named(RequestVerdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
+    let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.became.err()?))).peekable();
+    let good = refused.peek().is_none() && !asked.is_empty();
+    said.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
+    if asked.is_empty() {
+        said.push("There are no such workers.".to_owned());
+    }
+    if good { Notice::done(said.join(" ")) } else { Notice::refused(said.join(" ")) }
+}
+
+/// An action as a verb, to people.
+pub(super) fn verb(action: WorkerCommand) -> &'static str {
+    match action {
+        WorkerCommand::Shutdown => "shut down",
+        WorkerCommand::Restart => "restart",
+        WorkerCommand::Sleep => "sleep",
+        WorkerCommand::Wake => "wake up",
+    }
+}

@@ -1,0 +1,94 @@
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+
+use super::{RequestSummary, WorkersPage, body, parts, told};
+use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
+use crate::server::domain::model::{Pool, PoolId, Worker, WorkerId};
+use crate::server::domain::worker_state::{self, Cannot, RequestVerdict};
+use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::job::sample;
+use crate::server::http::dashboard::workers::sample::{now, worker};
+use crate::server::store::RunOverview;
+
+fn asked(reason: &str) -> worker_state::LatestRequest {
+    worker_state::LatestRequest {
+        request: WorkerRequest { id: RequestId::new(7).unwrap(), action: WorkerCommand::Sleep, pace: Pace::AfterRuns },
+        by: "operator".to_owned(),
+        reason: reason.to_owned(),
+        at: now(),
+        sent: Some(now()),
+        heard: Some(now()),
+        over: None,
+    }
+}
+
+fn staff() -> WorkersPage {
+    let run = crate::server::domain::model::Run { worker: WorkerId::new(1), return_dts: None, ..sample::run() };
+    let pool = Pool {
+        id: PoolId::new(1).unwrap(),
+        title: "default".to_owned(),
+        description: String::new(),
+        enqueue_is_enabled: true,
+        notification_addresses: String::new(),
+    };
+    let original = |worker: &mut Worker| (worker.report, worker.heard_dts) = (None, None);
+    WorkersPage {
+        unlisted: 0,
+        workers: vec![
+            worker(1, "web1", |worker| worker.asked = Some(asked("a new disk"))),
+            worker(2, "The old one", original),
+            worker(3, "web3", |worker| {
+                worker.heard_dts = Some(now() - TimeDelta::hours(1));
+                worker.clock_ahead = Some(TimeDelta::hours(-3));
+            }),
+        ],
+        pools: vec![(pool, [1, 2, 3].into_iter().filter_map(WorkerId::new).collect())],
+        runs: vec![RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }],
+        silent: WorkerId::new(3).into_iter().collect(),
+        now: now(),
+    }
+}
+
+#[test]
+fn workers_look_like_this() {
+    insta::assert_snapshot!(body(&staff(), &Filled::default(), "F00", Tz::UTC));
+}
+
+#[test]
+fn where_there_is_nobody_there_is_nothing_to_ask() {
+    let nobody = WorkersPage { workers: Vec::new(), pools: Vec::new(), runs: Vec::new(), ..staff() };
+    let page = body(&nobody, &Filled::default(), "F00", Tz::UTC).to_string();
+    assert!(page.contains("no workers yet") && page.contains("no pools yet") && !page.contains("Choose an action"));
+}
+
+#[test]
+fn what_comes_from_outside_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&";
+    let mut staff = staff();
+    let first = &mut staff.workers[0];
+    (first.worker.title, first.worker.worker_version) = (evil.to_owned(), Some(evil.to_owned()));
+    first.worker.asked = Some(asked(evil));
+    first.pools = vec![evil.to_owned()];
+    staff.pools[0].0.title = evil.to_owned();
+    staff.runs[0].title = evil.to_owned();
+    let page = parts(&staff, &Filled::default(), Tz::UTC).map(|part| part.to_string()).concat();
+    assert!(!page.contains("<script>alert") && !page.contains("s3cr3t"), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 7, "{page}");
+}
+
+#[test]
+fn what_became_of_a_wish_is_told_of_each() {
+    let one = |title: &str, became| RequestSummary { title: title.to_owned(), became };
+    let both = [one("web1", Ok(RequestVerdict::Ask)), one("web2", Ok(RequestVerdict::Ask))];
+    let done = told(&both, WorkerCommand::Sleep);
+    assert_eq!((done.good, done.text.as_str()), (true, "Requested of web1, web2: sleep."));
+    let mixed = [
+        one("web1", Ok(RequestVerdict::Already)),
+        one("web2", Ok(RequestVerdict::Cancel)),
+        one("web3", Err(Cannot::NoRestart)),
+    ];
+    let told_of = told(&mixed, WorkerCommand::Restart);
+    assert!(!told_of.good);
+    insta::assert_snapshot!(told_of.text, @"Taken back, as web2 had not heard of it. So already, or asked for: web1. Worker web3 cannot restart: restart_exit_code is not set there.");
+    assert!(!told(&[], WorkerCommand::Wake).good);
+}

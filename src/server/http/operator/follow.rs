@@ -1,0 +1,206 @@
+//! A run is followed: how it stands and its log, told as they change, until it is over.
+//!
+//! Nothing is polled: who follows sleeps until there is news of the run. What is told is what the store has then,
+//! so that a follower who falls behind misses nothing; and it is read when the last piece was taken, so that a slow
+//! one costs no more memory than a quick one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::response::{IntoResponse, Response};
+use futures_util::{FutureExt, StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::OperatorRefusal;
+use super::ask::run_view;
+use super::find::run_id;
+use super::reader::LogReader;
+use crate::run::RunId;
+use crate::server::state::AppState;
+use crate::server::store::StoreError;
+use crate::server::store::changes::{Change, ChangeNotice, Subscription};
+use crate::wire::operator::{self, FollowLine, LINES};
+
+/// How many may follow at once.
+const FOLLOWERS: usize = 256;
+
+/// The seats of those who follow.
+#[derive(Clone)]
+pub(super) struct Followers(Arc<Semaphore>);
+
+impl Default for Followers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(FOLLOWERS)))
+    }
+}
+
+/// From where on it is followed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FollowQuery {
+    /// The byte of the log from which on it is told: what is before is known.
+    from: Option<u64>,
+    /// The revision of the log of which that is known.
+    revision: Option<u64>,
+}
+
+/// Answers line by line.
+pub(super) async fn follow(
+    State(app): State<Arc<AppState>>,
+    Extension(followers): Extension<Followers>,
+    Path(run): Path<String>,
+    query: Result<Query<FollowQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, OperatorRefusal> {
+    let reader = app.reader(&headers).ok_or(OperatorRefusal::Stranger)?;
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let seat = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
+    let run = run_id(&run)?;
+    // Before the first look, so that nothing happens in between.
+    let listener = app.changes().subscribe();
+    let log = LogReader::from(query.from, query.revision);
+    let shut_out = app.clone();
+    let mut follow =
+        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, app, _seat: seat };
+    follow.look().await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
+    let lines = stream::unfold(follow, |mut follow| async {
+        let line = follow.next().await?;
+        let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+        bytes.push(b'\n');
+        Some((Ok::<_, std::convert::Infallible>(bytes), follow))
+    });
+    // Cut short, without a word: who asks again is told that it may not.
+    let lines = lines.take_until(async move { shut_out.until_shut_out(&reader).await });
+    // Buffered on the way, it would not be live any more.
+    let headers =
+        [(CONTENT_TYPE, LINES), (CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// Somebody who follows.
+struct Follow {
+    app: Arc<AppState>,
+    run: RunId,
+    listener: Subscription,
+    /// What was told last.
+    told: Option<operator::RunInfo>,
+    log: LogReader,
+    lines: VecDeque<FollowLine>,
+    end: End,
+    _seat: OwnedSemaphorePermit,
+}
+
+/// Whether there is more to tell.
+enum End {
+    /// There may be.
+    Open,
+    /// The run is over: the rest of its log, and then that.
+    Near(Box<operator::RunInfo>),
+    /// Nothing.
+    Here,
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<FollowLine> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(line);
+            }
+            if matches!(self.end, End::Here) {
+                return None;
+            }
+            match self.log.read(&self.app.store, self.run).await {
+                Ok(Some(line)) => return Some(line),
+                Ok(None) => {}
+                Err(_) => self.bye(),
+            }
+            match std::mem::replace(&mut self.end, End::Here) {
+                End::Here => {}
+                End::Near(run) => self.tell(*run),
+                End::Open => {
+                    self.end = End::Open;
+                    self.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there may be more to tell.
+    async fn wait(&mut self) {
+        let stop = self.app.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => self.bye(),
+            concerned = concerned(&mut self.listener, self.run) => {
+                // A run that is gone, or a store that does not answer: whoever follows asks again.
+                if !concerned || !matches!(self.look().await, Ok(Some(()))) {
+                    self.bye();
+                }
+            }
+        }
+    }
+
+    fn bye(&mut self) {
+        self.end = End::Here;
+        self.lines.push_back(FollowLine::Bye);
+    }
+
+    /// Finds out what there is to tell. Nothing if there is no such run.
+    async fn look(&mut self) -> Result<Option<()>, StoreError> {
+        // The run first: the log of one that is over is not older than its end.
+        let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
+        let run = run_view(&self.app, &found);
+        if run.state.is_over() {
+            self.end = End::Near(Box::new(run));
+        } else {
+            self.tell(run);
+        }
+        self.log.look(&self.app.store, self.run).await?;
+        Ok(Some(()))
+    }
+
+    fn tell(&mut self, run: operator::RunInfo) {
+        if self.told.as_ref() != Some(&run) {
+            self.told = Some(run.clone());
+            self.lines.push_back(FollowLine::Run(Box::new(run)));
+        }
+    }
+}
+
+/// Waits for news of the run; all that is there of it is one occasion to look. False when there will be none.
+async fn concerned(listener: &mut Subscription, run: RunId) -> bool {
+    loop {
+        match listener.next().await {
+            ChangeNotice::Item(item) if !concerns(item, run) => {}
+            ChangeNotice::Closed => return false,
+            ChangeNotice::Item(_) | ChangeNotice::Missed => break,
+        }
+    }
+    while listener.next().now_or_never().is_some_and(|heard| heard != ChangeNotice::Closed) {}
+    true
+}
+
+fn concerns(item: Change, run: RunId) -> bool {
+    match item {
+        Change::RunScheduled(of)
+        | Change::RunWaits(of)
+        | Change::RunEnqueued(of)
+        | Change::RunGivenBack(of)
+        | Change::RunStarted(of)
+        | Change::RunReturned(of)
+        | Change::RunLog(of, _) => of == run,
+        // A job, project or template that was removed takes its runs with it.
+        Change::CatalogueChanged => true,
+        Change::KillRequested(_)
+        | Change::KillTaken(_)
+        | Change::KillExecuted(_)
+        | Change::JobChanged(_)
+        | Change::WorkerChanged(_) => false,
+    }
+}

@@ -1,0 +1,226 @@
+//! The log of a run: as a file, of which a part can be had; line by line for who shows a part of a long one; and
+//! looked through.
+//!
+//! However long a log is, no more than a piece of it is in memory for each who reads it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::answer::OperatorRefusal;
+use super::ask::find_run;
+use super::find::run_id;
+use super::range::{ByteRange, asked};
+use super::search::{self, Search};
+use crate::run::{RunId, excerpt};
+use crate::server::http::terminal::{self, Colour, Row, Span};
+use crate::server::state::AppState;
+use crate::server::store::{Extent, StoreError};
+use crate::wire::operator::{LogFound, LogLines, LogRow, LogRows, LogSpan};
+
+/// How many lines are shown if nobody says, and how many at most.
+const LINES: u64 = 200;
+const MOST_LINES: u64 = 10_000;
+/// How many bytes of lines are shown at most.
+const MOST_BYTES: usize = 1024 * 1024;
+/// In how many lines something is found at most.
+const FOUND: usize = 1000;
+/// How often it is begun again where a log is replaced while its lines are looked for.
+const TRIES: u32 = 5;
+
+/// How the log is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileQuery {
+    /// Whether a browser is to keep it as a file.
+    download: bool,
+}
+
+/// The log, or the part of it that the header `Range` asks for, as text.
+pub(super) async fn file(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    query: Result<Query<FileQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&app, run).await?;
+    let extent = app.store.log_extent(run).await?;
+    let bytes = extent.as_ref().map_or(0, Extent::len);
+    let (status, from, to) = match asked(headers.get(RANGE).and_then(|range| range.to_str().ok()), bytes) {
+        ByteRange::Whole => (StatusCode::OK, 0, bytes),
+        ByteRange::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
+        ByteRange::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
+    };
+    let body = match extent {
+        Some(extent) if from < to => Body::from_stream(pieces(app, extent, from, to)),
+        _ => Body::empty(),
+    };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    let mut set = |name, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    set(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned());
+    set(ACCEPT_RANGES, "bytes".to_owned());
+    set(CONTENT_LENGTH, (to - from).to_string());
+    match status {
+        StatusCode::PARTIAL_CONTENT => set(CONTENT_RANGE, format!("bytes {from}-{}/{bytes}", to - 1)),
+        StatusCode::RANGE_NOT_SATISFIABLE => set(CONTENT_RANGE, format!("bytes */{bytes}")),
+        _ => {}
+    }
+    if query.download {
+        set(CONTENT_DISPOSITION, format!("attachment; filename=\"run-{run}.log\""));
+    }
+    Ok(response)
+}
+
+/// Why a log that was begun is not sent to its end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the log was replaced while it was read")]
+    Replaced,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The bytes of a log, a piece each.
+fn pieces(
+    app: Arc<AppState>,
+    extent: Extent,
+    from: u64,
+    to: u64,
+) -> impl futures_util::Stream<Item = Result<Bytes, Broken>> {
+    stream::try_unfold(from, move |at| {
+        let app = Arc::clone(&app);
+        async move {
+            if at >= to {
+                return Ok(None);
+            }
+            let mut piece = app.store.log_piece(&extent, at).await?.ok_or(Broken::Replaced)?;
+            piece.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
+            let next = at + piece.len() as u64;
+            Ok(Some((Bytes::from(piece), next)))
+        }
+    })
+}
+
+/// Which lines.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LinesQuery {
+    from: u64,
+    limit: Option<u64>,
+}
+
+/// Lines of the log, and how long it is.
+pub(super) async fn lines(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    query: Result<Query<LinesQuery>, QueryRejection>,
+) -> Result<Json<LogLines>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&app, run).await?;
+    let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
+    for _ in 0..TRIES {
+        if let Some(lines) = some_lines(&app, run, query.from, limit).await? {
+            return Ok(Json(lines));
+        }
+    }
+    Err(OperatorRefusal::Conflict("the log is being replaced again and again".to_owned()))
+}
+
+/// Nothing if the log was replaced meanwhile.
+async fn some_lines(app: &AppState, run: RunId, first: u64, limit: u64) -> Result<Option<LogLines>, StoreError> {
+    let Some(extent) = app.store.log_extent(run).await? else { return Ok(Some(LogLines::default())) };
+    let Some(found) = app.store.log_lines(&extent, first, limit, MOST_BYTES).await? else { return Ok(None) };
+    let (text, whole) = excerpt::piece(&found.text);
+    Ok(Some(LogLines {
+        bytes: extent.len(),
+        lines: extent.lines(),
+        revision: extent.revision,
+        first: first.min(extent.lines()),
+        from: found.from,
+        to: found.from + whole as u64,
+        text,
+    }))
+}
+
+/// Lines of the log as a terminal shows them.
+pub(super) async fn rows(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    query: Result<Query<LinesQuery>, QueryRejection>,
+) -> Result<Json<LogRows>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&app, run).await?;
+    let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
+    for _ in 0..TRIES {
+        let Some(extent) = app.store.log_extent(run).await? else { return Ok(Json(LogRows::default())) };
+        if let Some(found) = terminal::rows(&app.store, &extent, query.from, limit, MOST_BYTES).await? {
+            return Ok(Json(LogRows {
+                bytes: extent.len(),
+                lines: extent.lines(),
+                revision: extent.revision,
+                first: found.first,
+                rows: found.rows.into_iter().map(row).collect(),
+            }));
+        }
+    }
+    Err(OperatorRefusal::Conflict("the log is being replaced again and again".to_owned()))
+}
+
+fn row(row: Row) -> LogRow {
+    let span = |span: Span| LogSpan {
+        class: span.look.classes(),
+        color: span.look.front.and_then(Colour::hex),
+        background: span.look.back.and_then(Colour::hex),
+        text: span.text,
+    };
+    LogRow { spans: row.spans.into_iter().map(span).collect(), cut: row.cut }
+}
+
+/// What is sought.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SearchQuery {
+    text: String,
+}
+
+/// The lines of the log that have a text in them.
+pub(super) async fn search(
+    State(app): State<Arc<AppState>>,
+    Path(run): Path<String>,
+    query: Result<Query<SearchQuery>, QueryRejection>,
+) -> Result<Json<LogFound>, OperatorRefusal> {
+    let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
+    let run = run_id(&run)?;
+    find_run(&app, run).await?;
+    let allowed =
+        || OperatorRefusal::Malformed(format!("what is sought has 1 to {} bytes on one line", search::LONGEST));
+    let mut search = Search::new(&query.text, FOUND).ok_or_else(allowed)?;
+    if let Some(extent) = app.store.log_extent(run).await? {
+        let mut at = 0;
+        // A log that is replaced meanwhile is looked through as far as it was there.
+        while let Some(piece) = app.store.log_piece(&extent, at).await?
+            && search.look(&piece)
+        {
+            at += piece.len() as u64;
+        }
+    }
+    let (lines, more) = search.found();
+    Ok(Json(LogFound { lines, more }))
+}

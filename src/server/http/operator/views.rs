@@ -1,0 +1,183 @@
+//! Words to what operators are told. Pure.
+
+use chrono::SecondsFormat;
+
+use crate::run::Pace;
+use crate::run::lack::Lack;
+use crate::server::domain::model::{self, FireKind, RunExit, Timestamp};
+use crate::server::domain::schedule::in_words;
+use crate::server::domain::wait_reasons::WaitReasons;
+use crate::server::domain::worker_state::{self, LatestRequest, ShownWorkerState};
+use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
+use crate::wire::operator::{
+    ActionName, CommandInfo, DueTimeFact, Held, JobInfo, RunInfo, RunStateName, RunWaits, WorkerInfo, WorkerStateName,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// An instant.
+pub(super) fn time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Where a run stands.
+#[must_use]
+pub fn state(run: &model::Run) -> RunStateName {
+    match (run.state(), run.exit, run.return_success) {
+        (model::RunState::Scheduled, ..) => RunStateName::Scheduled,
+        (model::RunState::InQueue, ..) => RunStateName::Claimed,
+        (model::RunState::Started, ..) => RunStateName::Running,
+        (model::RunState::Completed, Some(RunExit::TimedOut), _) => RunStateName::TimedOut,
+        (model::RunState::Completed, Some(RunExit::Killed), _) => RunStateName::Killed,
+        (model::RunState::Completed, Some(RunExit::Lost), _) => RunStateName::Lost,
+        (model::RunState::Completed, _, Some(true)) => RunStateName::Succeeded,
+        (model::RunState::Completed, ..) => RunStateName::Failed,
+    }
+}
+
+/// A run, and why it waits.
+pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInfo {
+    let RunOverview { run, title, worker } = overview;
+    let (exit_code, exit_signal) = match run.exit {
+        Some(RunExit::Code(code)) => (Some(code), None),
+        Some(RunExit::Signal(signal)) => (None, Some(signal)),
+        _ => (None, None),
+    };
+    RunInfo {
+        id: run.id.get(),
+        job: run.job.get(),
+        title: title.clone(),
+        state: state(run),
+        due: time(run.schedule_dts),
+        claimed: run.enqueue_dts.map(time),
+        started: run.start_dts.map(time),
+        ended: run.return_dts.map(time),
+        worker: worker.clone(),
+        exit_code,
+        exit_signal,
+        attempt: run.attempt.0,
+        retry_of: run.retry_of.map(|(run, _)| run.get()),
+        manual: run.is_manual,
+        waits: waits
+            .filter(|_| run.state() == model::RunState::Scheduled)
+            .map(|waits| RunWaits { reason: waits.reason.word().to_owned(), text: waits.to_string() }),
+    }
+}
+
+/// A job.
+pub(super) fn job(overview: &JobOverview) -> JobInfo {
+    let JobOverview { job, around, next, last } = overview;
+    JobInfo {
+        id: job.id.get(),
+        title: job.title.clone(),
+        project: around.project.title.clone(),
+        template: around.template.title.clone(),
+        pool: around.pool.title.clone(),
+        enabled: job.enqueue_is_enabled,
+        disabled_reason: Some(job.disabled_reason.clone()).filter(|reason| !reason.is_empty()),
+        schedule: schedule(job),
+        next: next.map(time),
+        last_run: last.as_ref().map(|run| run.id.get()),
+        last_state: last.as_ref().map(state),
+        fail_times: job.fail_times,
+    }
+}
+
+/// A schedule in words.
+fn schedule(job: &model::Job) -> Option<String> {
+    in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")))
+}
+
+/// A worker, and whether it is silent.
+#[must_use]
+pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
+    let WorkerOverview { worker, pools, runs } = overview;
+    let report = worker.report.as_ref();
+    let shown = worker_state::shown(worker, is_silent);
+    WorkerInfo {
+        id: worker.id.get(),
+        title: worker.title.clone(),
+        api_key: worker.api_key.to_string(),
+        enabled: worker.enqueue_is_enabled,
+        pools: pools.clone(),
+        answered: worker.ping_response_dts.map(time),
+        version: worker.worker_version.clone(),
+        seats: worker.concurrent_jobs,
+        runs: *runs,
+        state: match shown {
+            ShownWorkerState::Starting => WorkerStateName::Starting,
+            ShownWorkerState::Awake => WorkerStateName::Awake,
+            ShownWorkerState::Asleep => WorkerStateName::Asleep,
+            ShownWorkerState::Draining => WorkerStateName::Draining,
+            ShownWorkerState::Offline => WorkerStateName::Offline,
+            ShownWorkerState::Lost => WorkerStateName::Lost,
+        },
+        // One that is lost was heard of last then.
+        since: if shown == ShownWorkerState::Lost {
+            worker.heard().map(time)
+        } else {
+            report.map(|report| time(report.since))
+        },
+        free: report.and_then(|report| Some(worker.concurrent_jobs?.saturating_sub(report.seats_taken))),
+        outbox: report.map(|report| report.outbox),
+        actions: ActionName::ALL
+            .into_iter()
+            .filter(|action| worker_state::ask(worker, asked(*action), Pace::Now).is_ok())
+            .collect(),
+        request: worker.asked.as_ref().map(request),
+        clock: worker_state::clock_in_words(worker),
+        held: worker_state::held(worker).iter().filter(|_| shown != ShownWorkerState::Lost).map(held).collect(),
+    }
+}
+
+fn held(lack: &Lack) -> Held {
+    Held { lacking: lack.into(), text: lack.to_string() }
+}
+
+/// What is asked of a worker, in our words.
+pub(super) fn asked(action: ActionName) -> crate::run::WorkerCommand {
+    match action {
+        ActionName::Shutdown => crate::run::WorkerCommand::Shutdown,
+        ActionName::Restart => crate::run::WorkerCommand::Restart,
+        ActionName::Sleep => crate::run::WorkerCommand::Sleep,
+        ActionName::Wake => crate::run::WorkerCommand::Wake,
+    }
+}
+
+fn request(asked: &LatestRequest) -> CommandInfo {
+    let LatestRequest { request, by, reason, at, heard, over, .. } = asked;
+    CommandInfo {
+        id: request.id.get(),
+        action: match request.action {
+            crate::run::WorkerCommand::Shutdown => ActionName::Shutdown,
+            crate::run::WorkerCommand::Restart => ActionName::Restart,
+            crate::run::WorkerCommand::Sleep => ActionName::Sleep,
+            crate::run::WorkerCommand::Wake => ActionName::Wake,
+        },
+        now: request.pace == Pace::Now,
+        by: by.clone(),
+        reason: Some(reason.clone()).filter(|reason| !reason.is_empty()),
+        at: time(*at),
+        heard: heard.map(time),
+        over: over.map(|(at, _)| time(at)),
+        end: over.map(|(_, end)| end.word().to_owned()),
+    }
+}
+
+/// A fact.
+pub(super) fn fact(fire: &model::Fire) -> DueTimeFact {
+    let what = match fire.what {
+        FireKind::Delayed => "delayed",
+        FireKind::Skipped => "skipped",
+        FireKind::Excluded => "excluded",
+        FireKind::Missed => "missed",
+    };
+    DueTimeFact {
+        due: time(fire.due),
+        what: what.to_owned(),
+        reason: fire.reason.clone(),
+        run: fire.run.map(crate::run::RunId::get),
+        at: time(fire.at),
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a job runs, does not, or will: what holds now, in sentences for people. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::run::RunId;
+use crate::server::domain::model::{RunState, Schedule, Timestamp, Worker};
+use crate::server::domain::worker_state::{Unready, held, takes_runs};
+use crate::server::http::operator::views::time;
+use crate::server::store::{JobFrame, JobOverview, RunOverview};
+
+#[cfg(test)]
+mod tests;
+
+/// What is known of a job now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Present<'a> {
+    /// The job and what it lies in.
+    pub job: &'a JobOverview,
+    /// Its runs that are not over.
+    pub open: &'a [RunOverview],
+    /// The workers of its pool.
+    pub workers: &'a [Worker],
+    /// Why those of its runs wait that are due.
+    pub waits: &'a BTreeMap<RunId, String>,
+}
+
+/// What holds now.
+pub(super) fn now(present: &Present<'_>, now: Timestamp) -> Vec<String> {
+    let mut said = disabled(present.job);
+    said.extend(workers(present));
+    said.extend(holding(present.workers));
+    said.extend(present.open.iter().map(|run| open(run, present.waits, now)));
+    if present.open.is_empty() {
+        said.push(match (&present.job.job.schedule, present.job.job.parent) {
+            (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),
+            (Schedule::None, Some(parent)) => format!("it runs after job {parent}"),
+            _ => "its next run is not planned yet".to_owned(),
+        });
+    }
+    said
+}
+
+fn disabled(job: &JobOverview) -> Vec<String> {
+    let mut said = Vec::new();
+    if !job.job.enqueue_is_enabled {
+        said.push(match job.job.disabled_reason.as_str() {
+            "" => "the job is disabled".to_owned(),
+            reason => format!("the job is disabled: {reason}"),
+        });
+    }
+    let frames = [("template", &job.around.template), ("project", &job.around.project), ("pool", &job.around.pool)];
+    let off = frames.into_iter().filter(|(_, frame)| !frame.enabled);
+    said.extend(off.map(|(what, JobFrame { title, .. })| format!("its {what} {title} is disabled")));
+    said
+}
+
+fn workers(present: &Present<'_>) -> Option<String> {
+    let pool = &present.job.around.pool.title;
+    if present.workers.is_empty() {
+        Some(format!("no worker is in its pool {pool}"))
+    } else if present.workers.iter().all(|worker| !worker.enqueue_is_enabled) {
+        Some(format!("no worker of its pool {pool} is enabled"))
+    } else if present.workers.iter().filter(|worker| worker.enqueue_is_enabled).all(|worker| !takes_runs(worker)) {
+        Some(format!("every worker of its pool {pool} sleeps, leaves or has left"))
+    } else {
+        let never = present.workers.iter().all(|worker| worker.ping_response_dts.is_none());
+        never.then(|| format!("no worker of its pool {pool} has ever answered"))
+    }
+}
+
+/// Which workers claim no runs though they are awake, and why.
+fn holding(workers: &[Worker]) -> impl Iterator<Item = String> {
+    let holding = workers.iter().filter(|worker| worker.enqueue_is_enabled && !held(worker).is_empty());
+    holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
+}
+
+fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Timestamp) -> String {
+    let RunOverview { run, worker, .. } = overview;
+    let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
+    match run.state() {
+        RunState::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
+        RunState::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
+        RunState::Completed => format!("run {id} is over"),
+        RunState::Scheduled if !run.is_due(now) => format!("run {id} is due at {}", time(run.schedule_dts)),
+        RunState::Scheduled => {
+            let due = time(run.schedule_dts);
+            match waits.get(&id) {
+                Some(why) => format!("run {id} is due since {due} and waits: {why}"),
+                None => format!("run {id} is due since {due} and offered to the workers of its pool"),
+            }
+        }
+    }
+}
+
+fn shown(at: Option<Timestamp>) -> String {
+    at.map(time).unwrap_or_default()
+}

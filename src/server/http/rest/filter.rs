@@ -1,0 +1,275 @@
+//! A query to what a list must fulfil: the original's filters, and which of them it refuses. Pure.
+
+use chrono_tz::Tz;
+
+use super::time;
+use crate::server::domain::resource::{FieldKind, Narrowing, Resource};
+use crate::server::store::lists::{FilterValue, Term, Test};
+
+#[cfg(test)]
+mod tests;
+
+/// Why a query is refused, for who asked.
+pub type FilterRefusal = String;
+
+/// The words behind `__` that say how a field is compared. The original knows `search`, `regex` and `iregex` too, but
+/// only where its database does.
+const LOOKUPS: &[&str] = &[
+    "exact",
+    "iexact",
+    "contains",
+    "icontains",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "in",
+    "startswith",
+    "istartswith",
+    "endswith",
+    "iendswith",
+    "range",
+    "year",
+    "month",
+    "day",
+    "week_day",
+    "isnull",
+];
+
+/// How many filters a list has at most.
+const MAX_TERMS: usize = 100;
+/// How many values a filter has at most. All filters together stay below the 32,766 that SQLite takes: there is no room
+/// for more in the head of a request.
+const MAX_VALUES: usize = 10_000;
+/// The longest pattern, in bytes: what SQLite takes.
+const MAX_PATTERN: usize = 50_000;
+
+/// The name and value pairs of a query, decoded.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    /// Of the text behind the question mark.
+    #[must_use]
+    pub fn of(query: &str) -> Self {
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The value of a name: the last one, as the original takes it.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<&str> {
+        self.values(name).last().copied()
+    }
+
+    fn values(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The names, each once.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in &self.0 {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// How much of a list is asked for: limit and offset. A limit of 0 asks for the most.
+///
+/// # Errors
+/// What is wrong with the numbers.
+pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), FilterRefusal> {
+    let limit = match pairs.last("limit").map(str::trim) {
+        None => limit,
+        Some(text) => text
+            .parse::<u32>()
+            .map_err(|_| format!("Invalid limit '{text}' provided. Please provide a positive integer."))?,
+    };
+    let offset = match pairs.last("offset").map(str::trim) {
+        None => 0,
+        Some(text) => {
+            text.parse().map_err(|_| format!("Invalid offset '{text}' provided. Please provide an integer."))?
+        }
+    };
+    Ok((if limit == 0 { most } else { limit.min(most) }, offset))
+}
+
+/// What each of the list must fulfil. Names that are no fields are ignored, as the original does.
+///
+/// # Errors
+/// Which filter is refused, and why.
+pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, FilterRefusal> {
+    let mut terms = Vec::new();
+    let names = pairs.names();
+    if names.len() > MAX_TERMS {
+        return Err(format!("A list is narrowed by {MAX_TERMS} filters at most."));
+    }
+    for name in names {
+        let values = pairs.values(name);
+        match (name, values.last()) {
+            ("order_by" | "sort_by", Some(field)) => {
+                return Err(format!("The '{}' field does not allow ordering.", field.trim_start_matches('-')));
+            }
+            ("project_id", Some(value)) if of_projects(resource) => {
+                terms.push(Term::OfProject(value.parse().map_err(|_| mismatched())?));
+            }
+            ("state", Some(value)) if resource == Resource::Run => terms.extend(state(value)),
+            (name, _) => terms.extend(field(resource, name, &values, zone)?),
+        }
+    }
+    Ok(terms)
+}
+
+fn mismatched() -> FilterRefusal {
+    "Invalid resource lookup data provided (mismatched type).".to_owned()
+}
+
+fn of_projects(resource: Resource) -> bool {
+    matches!(resource, Resource::WorkerPool | Resource::Worker | Resource::JobTemplate | Resource::Job | Resource::Run)
+}
+
+/// The states of a run by the original's names; others are ignored.
+fn state(name: &str) -> Vec<Term> {
+    let plain = |field: &str, test| Term::Field { over: Vec::new(), field: field.to_owned(), test };
+    let null = |field: &str, null| plain(field, Test::IsNull(null));
+    let completed = || vec![null("enqueue_dts", false), null("start_dts", false), null("return_dts", false)];
+    let ended = |success: bool| {
+        let mut terms = completed();
+        terms.push(plain("return_success", Test::Compared("=", FilterValue::Number(success.into()))));
+        terms
+    };
+    match name {
+        "scheduled" => vec![null("enqueue_dts", true)],
+        "in_queue" => vec![null("enqueue_dts", false), null("start_dts", true)],
+        "started" => vec![null("enqueue_dts", false), null("start_dts", false), null("return_dts", true)],
+        "completed" => completed(),
+        "completed_successful" => ended(true),
+        "completed_with_error" => ended(false),
+        "last_completed" => {
+            let mut terms = completed();
+            terms.push(Term::LastCompleted);
+            terms
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Option<Term>, FilterRefusal> {
+    let mut bits: Vec<&str> = name.split("__").collect();
+    if resource.field(bits[0]).is_none() {
+        return Ok(None);
+    }
+    let lookup = match bits.last() {
+        Some(last) if bits.len() > 1 && LOOKUPS.contains(last) => bits.pop().unwrap_or("exact"),
+        _ => "exact",
+    };
+    let mut over = Vec::new();
+    let (mut here, mut rest) = (resource, bits.as_slice());
+    loop {
+        let [name, deeper @ ..] = rest else { return Ok(None) };
+        let refused = || format!("The '{name}' field does not allow filtering.");
+        let (kind, narrowing) = here.field(name).ok_or_else(refused)?;
+        match narrowing {
+            Narrowing::No => return Err(refused()),
+            Narrowing::Exact if lookup != "exact" => {
+                return Err(format!("'{lookup}' is not an allowed filter on the '{name}' field."));
+            }
+            Narrowing::Exact | Narrowing::Any if !deeper.is_empty() => {
+                return Err(format!("The '{name}' field does not support relations."));
+            }
+            Narrowing::Exact | Narrowing::Any | Narrowing::Related => {}
+        }
+        let (FieldKind::One(there), [_, ..]) = (kind, deeper) else {
+            let test = test(kind, lookup, values, zone)?;
+            return Ok(Some(Term::Field { over, field: (*name).to_owned(), test }));
+        };
+        over.push((static_name(name), there));
+        (here, rest) = (there, deeper);
+    }
+}
+
+/// The names of the fields that lead to another resource.
+fn static_name(name: &str) -> &'static str {
+    ["project", "job_template", "job", "worker"].into_iter().find(|known| *known == name).unwrap_or("id")
+}
+
+fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test, FilterRefusal> {
+    let Some(last) = values.last().copied() else { return Err(mismatched()) };
+    let one = |text: &str| value(kind, text, zone).ok_or_else(mismatched);
+    let several = || {
+        let parts = values.iter().flat_map(|value| value.split(','));
+        let values = parts.take(MAX_VALUES + 1).map(one).collect::<Result<Vec<_>, _>>()?;
+        if values.len() > MAX_VALUES {
+            return Err(format!("A filter has {MAX_VALUES} values at most."));
+        }
+        Ok(values)
+    };
+    let like = |before: &str, after: &str| {
+        let pattern = format!("{before}{}{after}", escaped(last));
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!(
+                "The text of a filter has {MAX_PATTERN} bytes at most, of which %, _ and \\ take two."
+            ));
+        }
+        Ok(Test::Like(pattern))
+    };
+    Ok(match lookup {
+        "isnull" => Test::IsNull(!matches!(last, "false" | "False" | "" | "0")),
+        "exact" | "iexact" if matches!(last, "nil" | "none" | "None") => Test::IsNull(true),
+        "exact" => Test::Compared("=", one(last)?),
+        "iexact" => like("", "")?,
+        "gt" => Test::Compared(">", one(last)?),
+        "gte" => Test::Compared(">=", one(last)?),
+        "lt" => Test::Compared("<", one(last)?),
+        "lte" => Test::Compared("<=", one(last)?),
+        "contains" | "icontains" => like("%", "%")?,
+        "startswith" | "istartswith" => like("", "%")?,
+        "endswith" | "iendswith" => like("%", "")?,
+        "in" => Test::In(several()?),
+        "range" => match <[FilterValue; 2]>::try_from(several()?) {
+            Ok([from, to]) => Test::Between(from, to),
+            Err(_) => return Err(mismatched()),
+        },
+        part => {
+            let number: i64 = last.parse().map_err(|_| mismatched())?;
+            match part {
+                "year" => Test::Part("%Y", number),
+                "month" => Test::Part("%m", number),
+                "day" => Test::Part("%d", number),
+                // The original counts from Sunday, 1; SQLite from Sunday, 0.
+                _ => Test::Part("%w", number.checked_sub(1).ok_or_else(mismatched)?),
+            }
+        }
+    })
+}
+
+fn value(kind: FieldKind, text: &str, zone: Tz) -> Option<FilterValue> {
+    match kind {
+        FieldKind::Text => Some(FilterValue::Text(text.to_owned())),
+        FieldKind::Number | FieldKind::One(_) => text.parse().ok().map(FilterValue::Number),
+        FieldKind::Truth => match text {
+            "true" | "True" | "1" => Some(FilterValue::Number(1)),
+            "false" | "False" | "0" => Some(FilterValue::Number(0)),
+            _ => None,
+        },
+        FieldKind::Time => time::read(text, zone).map(FilterValue::Time),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// The path of another page of a list.
+#[must_use]
+pub fn page_path(resource: Resource, pairs: &Pairs, limit: u32, offset: u64) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs.0.iter().filter(|(name, _)| name != "limit" && name != "offset") {
+        query.append_pair(name, value);
+    }
+    query.append_pair("limit", &limit.to_string()).append_pair("offset", &offset.to_string());
+    format!("/api/v1/{}/?{}", resource.name(), query.finish())
+}

@@ -1,0 +1,202 @@
+//! The REST API as the original speaks it: nine resources, each with a list, a schema and its details.
+//!
+//! A request is read in this order, as the original does: is there such a path, is the method allowed, who asks; only
+//! then is anything looked up. What is different from the original is that an identity was verified, that a run cannot
+//! be changed against its life, and that a body has a bound.
+
+pub mod answer;
+mod content;
+mod filter;
+mod form;
+mod format;
+mod permission;
+mod read;
+mod render;
+mod shape;
+mod target;
+mod time;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::any;
+
+use crate::run::{Attempt, Instance};
+use crate::server::domain::life::Who;
+use crate::server::domain::model::Asker;
+use crate::server::http::connections;
+use crate::server::identity::auth::{ClaimedIdentity, Identity, Signed};
+use crate::server::identity::instances;
+use crate::server::state::AppState;
+use crate::server::store::StoreError;
+use crate::server::store::lists::Scope;
+use crate::wire::instance::HEADER as INSTANCE;
+use crate::wire::resources::ATTEMPT;
+use answer::ApiAnswer;
+pub use content::ApiContent;
+use filter::Pairs;
+use render::RenderStyle;
+use target::ResourcePath;
+
+/// What is served.
+pub fn routes() -> Router<Arc<AppState>> {
+    let here = any(serve);
+    Router::new().route("/api/v1", here.clone()).route("/api/v1/", here.clone()).route("/api/v1/{*path}", here)
+}
+
+/// A call, with everything that is known of it.
+#[derive(Debug)]
+pub struct ApiCall<'a> {
+    /// Who asks.
+    pub identity: &'a Identity,
+    /// Which attempt a worker speaks of, if it says.
+    pub attempt: Option<Attempt>,
+    /// Which instance of a worker speaks, if it says.
+    pub instance: Option<&'a Instance>,
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+    /// The type of the body, if it is told.
+    pub kind: Option<&'a str>,
+}
+
+impl ApiCall<'_> {
+    /// What who asks may see.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self.identity {
+            Identity::Worker(worker) => Scope::Worker(worker.id),
+            Identity::Operator => Scope::All,
+        }
+    }
+
+    /// Who asks, as it is remembered.
+    fn asker(&self) -> Asker {
+        match self.identity {
+            Identity::Worker(worker) => Asker::Worker(worker.id),
+            Identity::Operator => Asker::Client,
+        }
+    }
+
+    fn who(&self) -> Who {
+        match self.identity {
+            Identity::Worker(worker) => Who::Worker(worker.id, self.attempt),
+            Identity::Operator => Who::Operator,
+        }
+    }
+}
+
+async fn serve(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut manner = RenderStyle::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
+    let mut scope = Scope::All;
+    let answer = take(&app, &parts, body, &mut manner, &mut scope).await;
+    manner.dress(answer, &app, scope)
+}
+
+async fn take(app: &AppState, parts: &Parts, body: Body, manner: &mut RenderStyle, scope: &mut Scope) -> ApiAnswer {
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let target = match ResourcePath::of(path, query) {
+        Ok(target) => target,
+        Err(answer) => return answer,
+    };
+    if let Some(refusal) = target.refuses(parts.method.as_str()) {
+        return refusal;
+    }
+    if target == ResourcePath::Top {
+        return read::top();
+    }
+    let (identity, body) = match identify(app, parts, body).await {
+        Ok(found) => found,
+        Err(answer) => return answer,
+    };
+    manner.is_operator = matches!(identity, Identity::Operator);
+    let instance = match admit(app, &identity, parts).await {
+        Ok(instance) => instance,
+        Err(answer) => return answer,
+    };
+    let attempt = match attempt(parts) {
+        Ok(attempt) => attempt,
+        Err(answer) => return answer,
+    };
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let (instance, method) = (instance.as_ref(), parts.method.as_str());
+    let call = ApiCall { identity: &identity, attempt, instance, method, path, query, body: &body, kind };
+    *scope = call.scope();
+    answer_to(app, &target, &call).await
+}
+
+/// Who asks, and what was sent. Strangers, and what is longer than we take, are refused unread.
+async fn identify(app: &AppState, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), ApiAnswer> {
+    let claim = ClaimedIdentity::read(app, &parts.headers).await.map_err(|e| failed(&e))?;
+    let claim = claim.ok_or_else(ApiAnswer::unauthorised)?;
+    let most = app.settings.max_body;
+    let body = connections::read_body(body, most).await.map_err(|unread| ApiAnswer::unread(unread, most))?;
+    let path_and_query = parts.uri.path_and_query().map_or("", |both| both.as_str());
+    let signed = Signed { method: parts.method.as_str(), path_and_query, body: &body };
+    let identity = claim.verify(signed).ok_or_else(ApiAnswer::unauthorised)?;
+    connections::mark_known(&parts.extensions);
+    Ok((identity, body))
+}
+
+/// Lets a worker in whose instance is the one at work, or that names none. Which instance that is.
+async fn admit(app: &AppState, identity: &Identity, parts: &Parts) -> Result<Option<Instance>, ApiAnswer> {
+    let (Identity::Worker(worker), Some(value)) = (identity, parts.headers.get(INSTANCE)) else { return Ok(None) };
+    let instance = value.to_str().ok().and_then(Instance::parse);
+    let instance = instance.ok_or_else(|| ApiAnswer::bad("an instance is 32 hexadecimal digits in lower case"))?;
+    let admitted = instances::admit(app, worker, &instance, connections::address_of(&parts.extensions)).await;
+    match admitted.map_err(|e| failed(&e))? {
+        Ok(()) => Ok(Some(instance)),
+        Err(refusal) => Err(ApiAnswer::occupied(&refusal)),
+    }
+}
+
+fn attempt(parts: &Parts) -> Result<Option<Attempt>, ApiAnswer> {
+    let Some(value) = parts.headers.get(ATTEMPT) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    number.map(|number| Some(Attempt(number))).ok_or_else(|| ApiAnswer::bad("an attempt is a number"))
+}
+
+/// Answers a call of somebody who was verified, over whatever it came.
+pub async fn answer(app: &AppState, call: &ApiCall<'_>) -> ApiAnswer {
+    match ResourcePath::of(call.path, call.query) {
+        Ok(target) => match target.refuses(call.method) {
+            Some(refusal) => refusal,
+            None => answer_to(app, &target, call).await,
+        },
+        Err(answer) => answer,
+    }
+}
+
+async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> ApiAnswer {
+    let answered = match (call.method, target) {
+        ("GET", target) => read::read(app, target, call).await,
+        ("POST", ResourcePath::List(resource)) => write::create(app, *resource, call).await,
+        ("PATCH" | "PUT", ResourcePath::Detail(resource, id)) => write::change(app, *resource, id, call).await,
+        _ => Ok(ApiAnswer::no_path()),
+    };
+    answered.unwrap_or_else(|e| match e {
+        StoreError::Conflict(what) => ApiAnswer::bad(&what),
+        e => failed(&e),
+    })
+}
+
+fn failed(error: &StoreError) -> ApiAnswer {
+    if error.is_outage() {
+        return ApiAnswer::unavailable(&error.to_string());
+    }
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    tracing::error!(target: "job_runner.api", "{error}{cause}");
+    ApiAnswer::failed()
+}

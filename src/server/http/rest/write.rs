@@ -1,0 +1,106 @@
+//! What is written. Whatever is named in a body must be visible to who asks, as in the original. What a body names
+//! beyond what can be changed is ignored, as the original ignores what it does not know.
+
+mod job;
+mod kill;
+mod log;
+mod run;
+mod worker;
+
+use super::ApiCall;
+use super::answer::ApiAnswer;
+use super::form::{BodyFault, Form};
+use super::permission::check_write;
+use super::read::may_see;
+use crate::server::domain::resource::Resource;
+use crate::server::state::AppState;
+use crate::server::store::StoreError;
+
+/// Why something was not written.
+enum Stop {
+    /// For who asked.
+    Answer(ApiAnswer),
+    /// For us.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(what) => Self::Answer(ApiAnswer::bad(&what)),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<ApiAnswer> for Stop {
+    fn from(answer: ApiAnswer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+impl From<BodyFault> for Stop {
+    fn from(wrong: BodyFault) -> Self {
+        Self::Answer(wrong.into())
+    }
+}
+
+fn answered(result: Result<ApiAnswer, Stop>) -> Result<ApiAnswer, StoreError> {
+    match result {
+        Ok(answer) | Err(Stop::Answer(answer)) => Ok(answer),
+        Err(Stop::Store(error)) => Err(error),
+    }
+}
+
+/// Makes one of a resource.
+pub async fn create(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
+    answered(created(app, resource, call).await)
+}
+
+async fn created(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+    check_write(call, app.settings.worker_writes(), resource, None)?;
+    let form = Form::read(call.body, call.kind, app.settings.time_zone)?;
+    match resource {
+        Resource::Run => run::create(app, &form, call).await,
+        Resource::RunLog => log::create(app, &form, call).await,
+        Resource::KillRequest => kill::create(app, &form, call).await,
+        Resource::Job => job::create(app, &form, call).await,
+        _ => Ok(ApiAnswer::not_allowed(resource.list_methods())),
+    }
+}
+
+/// Changes one of a resource.
+pub async fn change(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
+    answered(changed(app, resource, id, call).await)
+}
+
+async fn changed(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+    let id = may_see(app, resource, id, call).await??;
+    check_write(call, app.settings.worker_writes(), resource, Some(id))?;
+    let form = Form::read(call.body, call.kind, app.settings.time_zone)?;
+    match resource {
+        Resource::Run => run::change(app, id, &form, call).await,
+        Resource::RunLog => log::change(app, id, &form, call).await,
+        Resource::KillRequest => kill::change(app, id, &form, call).await,
+        Resource::Job => job::change(app, id, &form, call).await,
+        Resource::Worker => worker::change(app, id, &form, call).await,
+        _ => Ok(ApiAnswer::not_allowed(resource.detail_methods())),
+    }
+}
+
+/// Refuses what names things that are not there or not to be seen.
+async fn visible(app: &AppState, call: &ApiCall<'_>, named: &[(Resource, Option<i64>)]) -> Result<(), Stop> {
+    for (resource, id) in named.iter().filter_map(|(resource, id)| Some((*resource, (*id)?))) {
+        match app.store.sees(resource, id, call.scope()).await? {
+            Some(true) => {}
+            Some(false) => return Err(ApiAnswer::unauthorised().into()),
+            None => {
+                let path = resource.path(id);
+                return Err(
+                    ApiAnswer::bad(&format!("Could not find the provided object via resource URI '{path}'.")).into()
+                );
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Workers: what they tell of themselves when they are asked whether they are there, and when that changes. The answer says
+//! what is asked of them.
+
+use chrono::Utc;
+
+use super::Stop;
+use crate::run::{RequestId, WorkerState};
+use crate::server::domain::model::WorkerId;
+use crate::server::http::rest::ApiCall;
+use crate::server::http::rest::answer::ApiAnswer;
+use crate::server::http::rest::form::{BodyFault, Form};
+use crate::server::identity::auth::Identity;
+use crate::server::identity::instances;
+use crate::server::state::AppState;
+use crate::server::store::{AnswerKind, Tells, WorkerAnswer as Pong};
+use crate::wire::lack;
+
+/// How long a version may be, in bytes: the original's column.
+const VERSION: usize = 100;
+
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+    let version = form.text("worker_version")?.flatten();
+    if version.as_ref().is_some_and(|version| version.len() > VERSION) {
+        return Err(BodyFault::Value(format!("worker_version is longer than {VERSION} bytes")).into());
+    }
+    let at = form.time("ping_response_dts")?.flatten();
+    let kind = if is_itself(call, id) { kind(form)? } else { AnswerKind::Unsaid };
+    let is_ours = matches!(kind, AnswerKind::Ours(_));
+    let has_left = matches!(kind, AnswerKind::Ours(Tells { state: WorkerState::Offline, .. }));
+    let pong = Pong { at, version, slots: form.count("concurrent_jobs")?.flatten(), kind };
+    let Some(worker) = WorkerId::new(id) else { return Ok(ApiAnswer::not_found()) };
+    let request = app.store.record_status(worker, &pong, Utc::now()).await?;
+    if let (true, Some(instance)) = (has_left, call.instance) {
+        instances::release(app, worker, instance).await?;
+    }
+    let told = is_ours.then_some(request);
+    Ok(ApiAnswer { request: told, ..ApiAnswer::accepted() })
+}
+
+fn is_itself(call: &ApiCall<'_>, id: i64) -> bool {
+    matches!(call.identity, Identity::Worker(worker) if worker.id.get() == id)
+}
+
+/// What a worker tells of what it does.
+fn kind(form: &Form) -> Result<AnswerKind, BodyFault> {
+    let Some(duty) = form.text("duty")?.flatten() else { return Ok(AnswerKind::Original) };
+    let request = |name| Ok(form.number(name)?.flatten().and_then(RequestId::new));
+    Ok(AnswerKind::Ours(Tells {
+        state: WorkerState::named(&duty),
+        slots_taken: form.count("seats_taken")?.flatten().unwrap_or(0),
+        outbox: form.count("outbox")?.flatten().unwrap_or(0),
+        restarts: form.truth("restarts")?.flatten().unwrap_or(false),
+        held: form.json("held").map(lack::read).unwrap_or_default(),
+        follows: request("request_followed")?,
+        done: request("request_done")?,
+    }))
+}

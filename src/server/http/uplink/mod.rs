@@ -1,0 +1,128 @@
+//! For workers that connect out: orders go down a WebSocket, calls come up it.
+//!
+//! Who connects signs the upgrade, with the time and a nonce that is used once; what it says from then on is said by that
+//! worker and answered as over HTTP, by the same code.
+
+mod conversation;
+mod lines;
+
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderName, HeaderValue, ORIGIN};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::{Extension, Json, Router};
+use chrono::Utc;
+use tokio::sync::Semaphore;
+
+use crate::run::Instance;
+use crate::server::domain::model::Worker;
+use crate::server::http::connections::{HttpPeer, address_of, mark_known};
+use crate::server::identity::auth::{ClaimedIdentity, Identity, Signed};
+use crate::server::identity::instances;
+use crate::server::link::feed::upgrade::{self, UpgradeRefusal};
+use crate::server::state::AppState;
+use crate::server::store::StoreError;
+use crate::wire::instance::{HEADER as INSTANCE, OCCUPIED};
+use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
+use conversation::Caller;
+use lines::Uplinks;
+
+/// How many workers may be connected.
+const WORKERS: usize = 10_000;
+/// How much is read at once.
+const READ: usize = 4 * 1024;
+
+/// Who may come in.
+#[derive(Clone)]
+struct Admission {
+    seats: Arc<Semaphore>,
+    lines: Uplinks,
+}
+
+/// What is served.
+pub fn routes() -> Router<Arc<AppState>> {
+    let admission = Admission { seats: Arc::new(Semaphore::new(WORKERS)), lines: Uplinks::default() };
+    Router::new().route("/worker", any(connect)).layer(Extension(admission))
+}
+
+async fn connect(
+    State(app): State<Arc<AppState>>,
+    Extension(admission): Extension<Admission>,
+    request: Request,
+) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let (worker, instance) = match admit(&app, &parts).await {
+        Ok(admitted) => admitted,
+        Err(answer) => return answer,
+    };
+    mark_known(&parts.extensions);
+    let peer = parts.extensions.get::<HttpPeer>().cloned();
+    let Ok(seat) = admission.seats.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
+    let speaks = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let longest = app.settings.max_body + MAX_HEAD;
+    let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
+        async move |socket| {
+            let line = admission.lines.join(worker.id);
+            let caller = Caller { worker, instance, speaks };
+            conversation::hold(app, caller, socket, peer, line.superseded()).await;
+            drop(seat);
+        },
+    );
+    if speaks {
+        response.headers_mut().insert(HeaderName::from_static(HEADER), HeaderValue::from_static(VERSION));
+    }
+    response
+}
+
+/// The worker that signed; or the answer to somebody else.
+async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Instance>), Response> {
+    let (headers, uri) = (&parts.headers, &parts.uri);
+    upgrade::check(&parts.method, headers).map_err(UpgradeRefusal::answer)?;
+    // No page has any business here.
+    if headers.contains_key(ORIGIN) {
+        return Err(UpgradeRefusal::Foreign.answer());
+    }
+    let path_and_query = uri.path_and_query().map_or("/worker", |both| both.as_str());
+    let signed = Signed { method: "GET", path_and_query, body: &[] };
+    let stranger = || StatusCode::UNAUTHORIZED.into_response();
+    let failed = |e: StoreError| {
+        // Said once, by the store.
+        if e.is_outage() {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    };
+    let claim = ClaimedIdentity::read(app, headers).await.map_err(failed)?;
+    let Some(Identity::Worker(worker)) = claim.and_then(|claim| claim.verify(signed)) else { return Err(stranger()) };
+    let Some((ts, nonce)) = uri.query().and_then(uplink::asked) else { return Err(stranger()) };
+    let now = Utc::now().timestamp();
+    if ts.abs_diff(now) > MAX_SKEW.unsigned_abs() {
+        return Err(stranger());
+    }
+    // Looked at last: only who can sign uses up room for nonces. They are kept with the data, so that what was heard on
+    // the way before a restart cannot be said again after it, whatever the clocks say.
+    let fresh = app.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
+    if !fresh {
+        return Err(stranger());
+    }
+    let Some(value) = headers.get(INSTANCE) else { return Ok((worker, None)) };
+    let instance = value.to_str().ok().and_then(Instance::parse);
+    let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
+    match instances::admit(app, &worker, &instance, address_of(&parts.extensions)).await.map_err(failed)? {
+        Ok(()) => Ok((worker, Some(instance))),
+        Err(refusal) => {
+            let occupied = StatusCode::from_u16(OCCUPIED).unwrap_or(StatusCode::CONFLICT);
+            Err((occupied, Json(serde_json::json!({"error": refusal}))).into_response())
+        }
+    }
+}

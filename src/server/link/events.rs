@@ -1,0 +1,177 @@
+//! Events of workers, over ZeroMQ: a SUB socket that is bound, as the original's WebSocket server has it.
+//!
+//! What is no event is dropped and nothing else happens. Nobody signs events, so they are believed in nothing:
+//! they are for onlookers, who are told by the news already of what reached the store. What is passed on here is
+//! what the news has not told.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep_until};
+
+use super::zmtp::{Port, ZmtpConnection, ZmtpEnd, ZmtpLimits};
+use crate::run::Event;
+use crate::server::state::AppState;
+use crate::server::store::changes::{Change, ChangeNotice};
+use crate::wire::event::{MAX_OBJECT, TOPIC, read};
+use crate::wire::zmtp::{PeerCommand, SocketRole, pong, said, subscription};
+
+#[cfg(test)]
+mod tests;
+
+/// How many events a listener may fall behind, and how many may wait to be read.
+const ROOM: usize = 10_000;
+/// What is taken off the line: an event has two frames, and is short. Whoever sends more is closed.
+const LIMITS: ZmtpLimits = ZmtpLimits { frame: 2 * MAX_OBJECT, frames: 4 };
+/// How many messages of one peer are read in a second.
+const IN_A_SECOND: usize = 5000;
+/// That second.
+const SECOND: Duration = Duration::from_secs(1);
+/// How many events of the past are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Where events of workers are heard. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkerEvents {
+    sender: broadcast::Sender<Event>,
+}
+
+impl Default for WorkerEvents {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(ROOM).0 }
+    }
+}
+
+impl WorkerEvents {
+    /// Listens to what the news does not tell, from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+}
+
+/// A bound port that nothing is read from yet.
+#[derive(Debug)]
+pub struct Inlet(Port);
+
+impl Inlet {
+    /// Binds at an address.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Port::bind(address).await.map(Self)
+    }
+
+    /// Where it is bound.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// Reads events until the server stops.
+    pub async fn read(self, app: Arc<AppState>) {
+        let (sender, received) = broadcast::channel(ROOM);
+        let stop = app.stop.clone();
+        tokio::select! {
+            () = self.0.serve(&stop, |stream| serve(stream, sender.clone())) => {}
+            () = pass_on(received, &app) => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
+    let ended = match ZmtpConnection::shake(stream, SocketRole::Subscriber, LIMITS).await {
+        Ok(connection) => receive(connection, &sender).await,
+        Err(end) => Err(end),
+    };
+    if let Err(end) = ended {
+        tracing::debug!(target: "job_runner.events", "a connection is closed: {end}");
+    }
+}
+
+/// Reads events of a peer, no more of them in a second than any worker has to tell: what it sends beyond waits at its side.
+async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Event>) -> Result<(), ZmtpEnd> {
+    connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
+    loop {
+        let until = Instant::now() + SECOND;
+        for _ in 0..IN_A_SECOND {
+            let frames = connection.reader.message().await?;
+            if let [frame] = &frames[..]
+                && frame.is_command
+            {
+                if let PeerCommand::Ping(context) = said(frame) {
+                    connection.writer.write(&pong(context)).await?;
+                }
+                continue;
+            }
+            match read(&frames.iter().map(|frame| frame.body.as_slice()).collect::<Vec<_>>()) {
+                Ok(event) => drop(sender.send(event)),
+                Err(e) => tracing::debug!(target: "job_runner.events", "a message is no event and was dropped: {e}"),
+            }
+        }
+        sleep_until(until).await;
+    }
+}
+
+async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
+    let mut news = app.changes().subscribe();
+    let mut memory = Memory::default();
+    loop {
+        tokio::select! {
+            // A worker tells after the server knows, so what the news has to say is heard first.
+            biased;
+            heard = news.next() => match heard {
+                ChangeNotice::Item(item) => drop(event_of(item).map(|event| memory.is_new(event))),
+                ChangeNotice::Missed => {}
+                ChangeNotice::Closed => return,
+            },
+            event = received.recv() => match event {
+                Ok(event) if memory.is_new(event) => drop(app.events.sender.send(event)),
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+/// The event that a piece of news is, if it is one.
+#[must_use]
+pub fn event_of(item: Change) -> Option<Event> {
+    match item {
+        Change::RunEnqueued(run) => Some(Event::RunEnqueued(run)),
+        Change::RunStarted(run) => Some(Event::RunStarted(run)),
+        Change::RunReturned(run) => Some(Event::RunReturned(run)),
+        Change::KillTaken(kill) => Some(Event::KillEnqueued(kill)),
+        Change::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
+        Change::RunScheduled(_) | Change::RunWaits(_) | Change::RunGivenBack(_) | Change::RunLog(..) => None,
+        Change::KillRequested(_) | Change::JobChanged(_) | Change::WorkerChanged(_) | Change::CatalogueChanged => None,
+    }
+}
+
+/// What was told lately.
+#[derive(Debug, Default)]
+struct Memory {
+    known: HashSet<Event>,
+    order: VecDeque<Event>,
+}
+
+impl Memory {
+    fn is_new(&mut self, event: Event) -> bool {
+        if !self.known.insert(event) {
+            return false;
+        }
+        self.order.push_back(event);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}

@@ -1,0 +1,67 @@
+//! Fan-out: encodes each change in both event formats and queues it for every listener.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::run::{KillId, RunId};
+use crate::server::link::events::event_of;
+use crate::server::state::AppState;
+use crate::server::store::changes::{Change, ChangeNotice};
+use crate::wire::event;
+use crate::wire::feed::{EventKind, FeedMessage};
+
+#[cfg(test)]
+mod tests;
+
+/// Tells what happens, from now until the server stops and everybody has left.
+pub fn work(app: Arc<AppState>) -> impl Future<Output = ()> + Send {
+    let mut hearsay = app.events.listen();
+    let mut news = app.changes().subscribe();
+    async move {
+        let listeners = &app.feed.listeners;
+        loop {
+            tokio::select! {
+                () = app.stop.cancelled() => break,
+                heard = news.next() => match heard {
+                    ChangeNotice::Item(item) => listeners.tell(event_of(item).map(event::object), Some(told(item))),
+                    ChangeNotice::Missed => listeners.tell(None, Some(FeedMessage::resync(0))),
+                    ChangeNotice::Closed => break,
+                },
+                // Nobody vouches for it, so it is passed on to those alone who have always lived with that.
+                heard = hearsay.recv() => if let Ok(event) = heard {
+                    listeners.tell(Some(event::object(event)), None);
+                }
+            }
+        }
+        listeners.tasks.close();
+        listeners.tasks.wait().await;
+    }
+}
+
+/// What we call it. It gets its number when it is told.
+fn told(item: Change) -> FeedMessage {
+    let run = |run: RunId, event| FeedMessage { run_id: Some(run.get()), ..FeedMessage::new(0, EventKind::Run, event) };
+    let kill = |kill: KillId, event| FeedMessage {
+        kill_request_id: Some(kill.get()),
+        ..FeedMessage::new(0, EventKind::KillRequest, event)
+    };
+    match item {
+        Change::RunScheduled(id) => run(id, "scheduled"),
+        Change::RunWaits(id) => run(id, "waits"),
+        Change::RunEnqueued(id) => run(id, "enqueued"),
+        Change::RunGivenBack(id) => run(id, "given_back"),
+        Change::RunStarted(id) => run(id, "started"),
+        Change::RunReturned(id) => run(id, "returned"),
+        Change::RunLog(id, length) => FeedMessage { length: Some(length), ..run(id, "log") },
+        Change::KillRequested(id) => kill(id, "scheduled"),
+        Change::KillTaken(id) => kill(id, "enqueued"),
+        Change::KillExecuted(id) => kill(id, "executed"),
+        Change::JobChanged(job) => {
+            FeedMessage { job_id: Some(job.get()), ..FeedMessage::new(0, EventKind::Job, "changed") }
+        }
+        Change::WorkerChanged(worker) => {
+            FeedMessage { worker_id: Some(worker.get()), ..FeedMessage::new(0, EventKind::Worker, "changed") }
+        }
+        Change::CatalogueChanged => FeedMessage::new(0, EventKind::Thing, "changed"),
+    }
+}
