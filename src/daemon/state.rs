@@ -108,7 +108,7 @@ fn lock(file: File) -> Option<Result<Flock<File>, Errno>> {
         Err((file, Errno::EWOULDBLOCK)) => file,
         locked => return Some(locked.map_err(|(_, e)| e)),
     };
-    let (locked, is_locked) = mpsc::channel();
+    let (locked, is_locked) = mpsc::sync_channel(1);
     // Where it comes too late, nobody receives the lock, and it is let go.
     std::thread::spawn(move || locked.send(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e)));
     is_locked.recv_timeout(RELEASED_WITHIN).ok()

@@ -131,7 +131,8 @@ impl WorkerTable {
     pub fn hear_of_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
         let open: BTreeSet<RunId> = claims.iter().map(|claim| claim.run).collect();
         self.claims.retain(|run, _| open.contains(run));
-        claims.iter().fold(false, |was_silent, claim| self.hear_of_claim(claim, now) || was_silent)
+        // All of them are heard, also after one that was silent.
+        claims.iter().filter(|claim| self.hear_of_claim(claim, now)).count() > 0
     }
 
     /// A run is over, or nobody's any more.
