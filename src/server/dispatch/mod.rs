@@ -247,6 +247,8 @@ impl Dispatcher {
         let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
         if self.agenda.everything {
             self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
+            // Runs that are announced may be over: a worker that arrives is not to be told of them.
+            self.agenda.jobs.extend(self.offers.jobs());
         }
         if self.agenda.everything || self.agenda.due {
             self.agenda.jobs.extend(self.store()?.jobs_due(wall).await?);

@@ -100,6 +100,11 @@ impl Offers {
         self.open.get(&run).map(|open| open.job)
     }
 
+    /// The jobs of all runs that are announced.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.of_job.keys().copied()
+    }
+
     /// What a worker was told and has not claimed.
     pub fn of_worker(&self, worker: WorkerId) -> Vec<RunId> {
         self.of_worker.get(&worker).into_iter().flatten().copied().collect()

@@ -57,3 +57,8 @@ fn a_worker_whose_claim_was_not_heard_of_is_lost_again() {
 fn what_an_attempt_that_was_lost_returns_changes_nothing_in_a_run_that_was_cancelled() {
     holds(2, &[Due(1), Silent(1), Pinned(1, 0), Due(0), Claim(1), Wait(25), Later(4, 1), End(3), Return(1, false)]);
 }
+
+#[test]
+fn a_worker_that_comes_back_is_not_told_of_a_run_that_was_cancelled_unheard() {
+    holds(3, &[RunNow(0), End(2), MissNews, Back(0)]);
+}
