@@ -1,21 +1,21 @@
-//! What a worker is asked to do, as the answer to what it tells of itself says it: in a header over HTTP, in the head of the
-//! answer over a WebSocket.
+//! Encodes a command to a worker as the text that answers its status report: a header over HTTP, a field of the
+//! answer's head over a WebSocket.
 //!
-//! `none`, or the number of the request, the action, and `now` where runs are not waited for.
+//! The text is `none`, or `<request id> <command>`, followed by `now` where running jobs are not waited for.
 
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 
 #[cfg(test)]
 mod tests;
 
-/// The header.
+/// Name of the header of an HTTP answer.
 pub const HEADER: &str = "job-runner-request";
 
-/// Nothing is asked.
+/// Text of an answer that carries no request.
 const NONE: &str = "none";
 const NOW: &str = "now";
 
-/// What is asked, in words.
+/// Encodes the request that is open for a worker; `None` becomes `none`.
 #[must_use]
 pub fn text(request: Option<WorkerRequest>) -> String {
     match request {
@@ -25,7 +25,8 @@ pub fn text(request: Option<WorkerRequest>) -> String {
     }
 }
 
-/// Reads what is asked. An action that nobody knows is sleep, which does no harm; what is no request at all is none.
+/// Decodes a request. An unknown command is read as sleep, which does no harm; text without a positive request id and a
+/// command is `None`.
 #[must_use]
 pub fn read(text: &str) -> Option<WorkerRequest> {
     let mut words = text.split_ascii_whitespace();
@@ -34,6 +35,8 @@ pub fn read(text: &str) -> Option<WorkerRequest> {
         Some(action) => {
             let pace = if words.next() == Some(NOW) { Pace::Now } else { Pace::AfterRuns };
             Some(WorkerRequest { id, action, pace })
+        // A command of a later server still has to stop new runs here: the server waits for it, and gives the worker
+        // none meanwhile.
         }
         None => Some(WorkerRequest { id, action: WorkerCommand::Sleep, pace: Pace::AfterRuns }),
     }

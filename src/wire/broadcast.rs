@@ -1,7 +1,7 @@
-//! Orders as the broadcaster and a WebSocket server send them.
+//! Orders to workers, as the broadcaster and a WebSocket server send them.
 //!
-//! Over ZeroMQ: two frames, the topic `master.broadcast.<api_key>` and a JSON object. Over a WebSocket:
-//! the JSON object alone. An order is a hint, so all that is taken from it is an action and an id.
+//! Over ZeroMQ an order has two frames, the topic `master.broadcast.<api_key>` and a JSON object; over a WebSocket it
+//! is the JSON object alone. An order is a hint, so all that is taken from it is an action and an id.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,28 +11,29 @@ use crate::run::{ApiKey, KillId, Order, RunId};
 #[cfg(test)]
 mod tests;
 
-/// The longest frame that is read, in bytes.
+/// Longest frame of an order that is read, in bytes.
 pub const MAX_FRAME: usize = 1024 * 1024;
 
-/// Why a message is no order.
+/// Reason why a message is not an order for this worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoOrder {
-    /// Not two frames.
+    /// The message has another number of frames than two.
     #[error("{0} frames instead of 2")]
     Frames(usize),
-    /// For a worker whose key begins as ours does. Normal, and no news.
+    /// The order is for a worker whose key begins as this one's does, since ZeroMQ subscribes to prefixes. Normal, and
+    /// not logged as an error.
     #[error("for another worker")]
     OtherTopic,
-    /// Not a JSON object with text for keys.
+    /// The content is not a JSON object.
     #[error("not a JSON object: {0}")]
     NotJson(String),
-    /// An object without an action: an event, or what a newer server says.
+    /// The object has no action: it is an event, or a message of a newer server.
     #[error("no action")]
     NoAction,
-    /// An action that we do not know.
+    /// The action is unknown; at most 40 characters of it.
     #[error("unknown action {0:?}; enqueue, kill, ping and attend are known")]
     UnknownAction(String),
-    /// No id, or one that is no positive integer.
+    /// The field has no id, or one that is not a positive integer.
     #[error("{0} is not a positive integer")]
     BadId(&'static str),
 }
@@ -47,16 +48,16 @@ struct Message {
     kill_request_id: Value,
 }
 
-/// The topic of a worker.
+/// Returns the topic of a worker.
 #[must_use]
 pub fn topic(key: &ApiKey) -> String {
     format!("{TOPICS}{key}")
 }
 
-/// What the topic of every worker begins with.
+/// Beginning of every worker's topic; the key follows.
 pub const TOPICS: &str = "master.broadcast.";
 
-/// The JSON object of an order, as the original's broadcaster sends it.
+/// Encodes an order as its JSON object, in the form of the original's broadcaster.
 #[must_use]
 pub fn text(order: Order) -> String {
     match order {
@@ -68,16 +69,16 @@ pub fn text(order: Order) -> String {
     .to_string()
 }
 
-/// The worker that a topic is for.
+/// Returns the key of the worker that a topic belongs to.
 #[must_use]
 pub fn key_of(topic: &[u8]) -> Option<ApiKey> {
     ApiKey::parse(std::str::from_utf8(topic).ok()?.strip_prefix(TOPICS)?).ok()
 }
 
-/// Reads a ZeroMQ message.
+/// Decodes an order from the frames of a ZeroMQ message.
 ///
 /// # Errors
-/// Why it is no order for the worker of this topic.
+/// If the message is not an order for the worker of this topic.
 pub fn order(frames: &[impl AsRef<[u8]>], topic: &str) -> Result<Order, NoOrder> {
     let [address, content] = frames else { return Err(NoOrder::Frames(frames.len())) };
     if address.as_ref() != topic.as_bytes() {
@@ -86,13 +87,15 @@ pub fn order(frames: &[impl AsRef<[u8]>], topic: &str) -> Result<Order, NoOrder>
     object(content.as_ref())
 }
 
-/// Reads the JSON object of an order.
+/// Decodes an order from its JSON object.
 ///
 /// # Errors
-/// Why it is no order.
+/// If the object is not an order.
 pub fn object(content: &[u8]) -> Result<Order, NoOrder> {
+    // A byte order mark is not JSON; an order that begins with one is understood all the same.
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let message: Message = match content.trim_ascii_start().first() {
+        // Serde takes an array for the fields of a struct in their order: `["enqueue", 7]` must not be an order.
         Some(b'{') => serde_json::from_slice(content).map_err(|e| NoOrder::NotJson(e.to_string()))?,
         _ => return Err(NoOrder::NotJson("it does not begin with a brace".to_owned())),
     };
@@ -112,7 +115,7 @@ pub fn object(content: &[u8]) -> Result<Order, NoOrder> {
     }
 }
 
-/// A number, or digits alone as the original took them.
+/// Reads a number, or a text of digits alone, which the original accepts as well.
 fn id(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
@@ -121,7 +124,7 @@ fn id(value: &Value) -> Option<i64> {
     }
 }
 
-/// The beginning of a message for a log line: at most 200 bytes, escaped.
+/// Formats the beginning of a message for a log line: at most 200 bytes, escaped.
 #[must_use]
 pub fn shown(content: &[u8]) -> String {
     let cut = if content.len() > 200 { "…" } else { "" };

@@ -1,9 +1,10 @@
-//! The record of an execution, as it stands on disk: one file a run, lines of JSON, append-only.
+//! Record of an execution on disk: one file per attempt, lines of JSON, append-only; and the worker's own memory,
+//! `conduct`.
 //!
-//! The file `runs/<run>.<attempt>.record` in the state directory is the licence to execute: who
-//! creates it may start the script, once. The supervising process holds an exclusive `flock` on it until it
-//! has written the end, so that anybody can see whether that is still to come. A line that a crash cut short is as
-//! if it had not been written. Files written by an older version always open.
+//! The file `runs/<run>.<attempt>.record` in the state directory is the licence to execute: the process that creates it
+//! may start the script, once. The supervising process (the shim) holds an exclusive `flock` on it until it has written
+//! the end, so that another process can see whether the end is still to come. A line that a crash cut short counts as
+//! not written. Files of an older version can always be read.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,187 +14,188 @@ use crate::run::{Attempt, Cause, Left, Outcome, ProcessExit, RequestId, RunId};
 #[cfg(test)]
 mod tests;
 
-/// The version of what is written.
+/// Version of the format that is written.
 pub const VERSION: u32 = 1;
 
-/// One line.
+/// Line of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum RecordLine {
-    /// The licence was taken.
+    /// The licence was taken; always the first line.
     Begun {
-        /// [`VERSION`] when it was written.
+        /// [`VERSION`] of the writer.
         v: u32,
-        /// The run.
+        /// Id of the run.
         run: i64,
-        /// The attempt.
+        /// Number of the attempt.
         attempt: u32,
-        /// What the job's processes carry in their environment.
+        /// Token that the job's processes carry in their environment, by which they are found.
         token: String,
-        /// The pid of the supervising process.
+        /// Pid of the supervising process.
         shim: i32,
-        /// Its socket.
+        /// Path of the socket at which that process listens.
         socket: String,
-        /// The boot it belongs to.
+        /// Id of the boot in which the pid is valid.
         boot_id: String,
-        /// The script's path.
+        /// Path of the script.
         script: String,
-        /// The cgroup of the job's processes.
+        /// Path of the cgroup of the job's processes, where they have one.
         #[serde(default)]
         cgroup: Option<String>,
     },
-    /// The script runs.
+    /// The script was started.
     Spawned {
-        /// Its pid.
+        /// Pid of the script.
         pid: i32,
-        /// When that process was started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
+        /// Start of that process in clock ticks since boot: field 22 of `/proc/<pid>/stat`, which tells it from a later
+        /// process with the same pid.
         start_time: u64,
-        /// The same as wall-clock time, as it is sent.
+        /// Timestamp of the start, as [`super::time::sent`] formats it.
         at: String,
     },
-    /// The run is over.
+    /// The run has ended.
     Ended {
-        /// How.
+        /// Outcome of the execution.
         how: EndKind,
-        /// How many bytes the script wrote.
+        /// Bytes of output, without the secrets that were removed.
         output: u64,
-        /// When, as it is sent.
+        /// Timestamp of the end, as [`super::time::sent`] formats it.
         at: String,
     },
 }
 
-/// An outcome.
+/// Outcome of an execution, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum EndKind {
-    /// With a status.
+    /// The script exited with a status.
     Exited {
-        /// 0 to 255.
+        /// Exit status, 0 to 255.
         code: i32,
-        /// Why it was stopped.
+        /// Cause for which it was stopped, if it was.
         #[serde(default)]
         stopped: Option<EndCause>,
-        /// What outlived it.
+        /// Fate of the processes that outlived it.
         #[serde(default)]
         left: RecordedLeftovers,
     },
-    /// By a signal.
+    /// The script was ended by a signal.
     Signalled {
-        /// Its number.
+        /// Number of the signal.
         signal: i32,
-        /// Why it was stopped.
+        /// Cause for which it was stopped, if it was.
         #[serde(default)]
         stopped: Option<EndCause>,
-        /// What outlived it.
+        /// Fate of the processes that outlived it.
         #[serde(default)]
         left: RecordedLeftovers,
     },
-    /// It never started.
+    /// The script could not be started.
     Unstartable {
-        /// One clear sentence.
+        /// Reason in one clear sentence.
         reason: String,
     },
-    /// It was stopped before it started.
+    /// The run was stopped before its script started.
     Cancelled {
-        /// Why.
+        /// Cause for which it was stopped.
         stopped: EndCause,
     },
-    /// Its supervisor died.
+    /// The supervising process died before the end.
     Lost {
-        /// How often by now.
+        /// Number of times that this has happened to the run.
         times: u32,
     },
 }
 
-/// A cause.
+/// Cause for which a run was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndCause {
-    /// [`Cause::Killed`].
+    /// Stopped on request, as [`Cause::Killed`].
     Killed,
-    /// [`Cause::TimedOut`].
+    /// Stopped by its timeout, as [`Cause::TimedOut`].
     TimedOut,
-    /// [`Cause::Interrupted`].
+    /// Stopped with its worker, as [`Cause::Interrupted`].
     Interrupted,
-    /// [`Cause::NotOurs`].
+    /// Stopped for the server's refusal, as [`Cause::NotOurs`].
     NotOurs,
-    /// [`Cause::GivenBack`].
+    /// Stopped and given back, as [`Cause::GivenBack`].
     GivenBack,
 }
 
-/// What outlived a script.
+/// Fate of the processes that outlived a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordedLeftovers {
-    /// Nobody.
+    /// No process outlived it.
     #[default]
     Nobody,
-    /// Left alone.
+    /// Processes outlived it and were left running.
     Kept,
-    /// Stopped.
+    /// Processes outlived it and were stopped.
     Stopped,
 }
 
-/// What a record says.
+/// Record of an execution, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// The attempt.
+    /// Number of the attempt.
     pub attempt: Attempt,
-    /// What the job's processes carry in their environment.
+    /// Token that the job's processes carry in their environment, by which they are found.
     pub token: String,
-    /// The pid of the supervising process.
+    /// Pid of the supervising process.
     pub shim: i32,
-    /// Its socket.
+    /// Path of the socket at which that process listens.
     pub socket: String,
-    /// The boot it belongs to.
+    /// Id of the boot in which the pids are valid.
     pub boot_id: String,
-    /// The script's path.
+    /// Path of the script.
     pub script: String,
-    /// The cgroup of the job's processes.
+    /// Path of the cgroup of the job's processes, where they have one.
     pub cgroup: Option<String>,
-    /// The script, if it was started.
+    /// Start of the script; `None` before it.
     pub spawned: Option<Spawned>,
-    /// The end, if it came.
+    /// End of the execution; `None` before it, and where the supervising process died.
     pub ended: Option<RecordedEnd>,
 }
 
-/// A started script.
+/// Script that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spawned {
-    /// Its pid.
+    /// Pid of the script.
     pub pid: i32,
-    /// When that process was started, in clock ticks since boot.
+    /// Start of that process in clock ticks since boot.
     pub start_time: u64,
-    /// The same as wall-clock time, as it is sent.
+    /// Timestamp of the start, as [`super::time::sent`] formats it.
     pub at: String,
 }
 
-/// An end.
+/// End of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEnd {
-    /// How.
+    /// Outcome of the execution.
     pub outcome: Outcome,
-    /// How many bytes the script wrote.
+    /// Bytes of output, without the secrets that were removed.
     pub output: u64,
-    /// When, as it is sent.
+    /// Timestamp of the end, as [`super::time::sent`] formats it.
     pub at: String,
 }
 
-/// What a worker remembers from one start to the next, in the file `conduct`.
+/// Content of the file `conduct`: state that a worker keeps from one start to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Conduct {
-    /// [`VERSION`] when it was written.
+    /// [`VERSION`] of the writer.
     v: u32,
-    /// Whether it sleeps.
+    /// Whether the worker was asleep.
     asleep: bool,
-    /// The number of the last request that was done.
+    /// Id of the last request that was done.
     #[serde(default)]
     done: Option<i64>,
 }
 
-/// The text of what a worker remembers.
+/// Encodes the content of `conduct`.
 #[must_use]
 pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
     let Remembered { asleep, done } = remembered;
@@ -201,14 +203,14 @@ pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
     serde_json::to_vec(&conduct).unwrap_or_default()
 }
 
-/// Reads what a worker remembers; `None` where that cannot be told.
+/// Decodes the content of `conduct`; `None` where it cannot be read or was written by a later version.
 #[must_use]
 pub fn conduct(text: &[u8]) -> Option<Remembered> {
     let Conduct { v, asleep, done } = serde_json::from_slice(text).ok()?;
     (v <= VERSION).then(|| Remembered { asleep, done: done.and_then(RequestId::new) })
 }
 
-/// The bytes of a line.
+/// Encodes a line of a record, with its newline.
 #[must_use]
 pub fn line(line: &RecordLine) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(line).unwrap_or_default();
@@ -216,9 +218,10 @@ pub fn line(line: &RecordLine) -> Vec<u8> {
     bytes
 }
 
-/// Reads a record. `None` where not even its first line is complete: nothing was started then.
+/// Decodes a record. `None` where not even its first line is complete: no script was started then.
 #[must_use]
 pub fn record(bytes: &[u8]) -> Option<Record> {
+    // A line that a crash or a full disk cut short is passed over; so are the empty lines of a renamed spare file.
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter_map(|line| {
         let line = line.strip_suffix(b"\n")?;
         serde_json::from_slice::<RecordLine>(line).ok()
@@ -250,22 +253,22 @@ pub fn record(bytes: &[u8]) -> Option<Record> {
     Some(record)
 }
 
-/// The directory, in that of the state, of the records of runs that are done with and have left somebody running.
+/// Directory within the state directory for records of ended runs whose processes still run.
 pub const LEFTOVERS: &str = "leftovers";
 
-/// The name of a record in the runs directory.
+/// Returns the name of a record in the directory `runs`.
 #[must_use]
 pub fn record_name(run: RunId, attempt: Attempt) -> String {
     format!("{run}.{attempt}.record")
 }
 
-/// The name of the output beside it.
+/// Returns the name of the output beside that record.
 #[must_use]
 pub fn output_name(run: RunId, attempt: Attempt) -> String {
     format!("{run}.{attempt}.output")
 }
 
-/// The run and attempt of a file in the runs directory.
+/// Parses run and attempt from a file name in the directory `runs`.
 #[must_use]
 pub fn named(name: &str) -> Option<(RunId, Attempt)> {
     let mut parts = name.split('.');

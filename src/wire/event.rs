@@ -1,17 +1,17 @@
-//! Events as the WebSocket server takes them: two frames, `worker.event` and a JSON object.
+//! Events of a worker, as the original's server takes them over ZeroMQ: two frames, `worker.event` and a JSON object.
 
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::run::{Event, KillId, RunId};
 
-/// The topic of every event.
+/// Topic frame of every event.
 pub const TOPIC: &str = "worker.event";
 
-/// The longest object of an event that is read, in bytes.
+/// Longest JSON object of an event that is read, in bytes.
 pub const MAX_OBJECT: usize = 4096;
 
-/// The JSON object of an event.
+/// Encodes an event as its JSON object.
 #[must_use]
 pub fn object(event: Event) -> String {
     let (name, kind, key, id) = match event {
@@ -24,22 +24,22 @@ pub fn object(event: Event) -> String {
     json!({"event": name, key: id, "kind": kind}).to_string()
 }
 
-/// Why a message is no event.
+/// Reason why a ZeroMQ message is not an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoEvent {
-    /// Not two frames.
+    /// The message has another number of frames than two.
     #[error("{0} frames instead of 2")]
     Frames(usize),
-    /// Another topic.
+    /// The first frame is not [`TOPIC`].
     #[error("another topic than {TOPIC}")]
     Topic,
-    /// Too long.
+    /// The object has more than [`MAX_OBJECT`] bytes.
     #[error("{0} bytes, where {MAX_OBJECT} are allowed")]
     TooLong(usize),
-    /// Not a JSON object of the keys `event`, `kind` and an id.
+    /// The second frame is not a JSON object of the keys `event`, `kind` and an id.
     #[error("not the JSON object of an event: {0}")]
     NotJson(String),
-    /// An event that there is not.
+    /// Kind, name and id do not make an event that exists.
     #[error("no event that is known")]
     Unknown,
 }
@@ -53,10 +53,10 @@ struct Message {
     kill_request_id: Option<i64>,
 }
 
-/// Reads a ZeroMQ message.
+/// Decodes an event from the frames of a ZeroMQ message.
 ///
 /// # Errors
-/// Why it is no event.
+/// If the message is not an event; nothing of it is used then.
 pub fn read(frames: &[impl AsRef<[u8]>]) -> Result<Event, NoEvent> {
     let [topic, content] = frames else { return Err(NoEvent::Frames(frames.len())) };
     let content = content.as_ref();

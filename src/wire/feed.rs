@@ -1,8 +1,9 @@
-//! What is told at `/events`: one JSON object a message, the original's fields and more beside them.
+//! Change feed at `/events`: encodes each change as one JSON object a message, with the original's fields and more
+//! beside them.
 //!
 //! `{"seq":7,"event":"started","kind":"run","run_id":12}`. `seq` grows by one with each message of a server; where it
-//! jumps, or the event is `resync`, something was missed: whatever is shown has to be read again. The first message of
-//! a connection is a `resync`, so what is read after it misses nothing.
+//! jumps, or the event is `resync`, something was missed, and a subscriber has to read again all that it shows. The
+//! first message of a connection is a `resync`, so what is read after it misses nothing.
 
 use std::borrow::Cow;
 
@@ -11,65 +12,65 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// What a message is about.
+/// Entity that a change is about, with the events of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A run: `scheduled`, `enqueued`, `given_back`, `started`, `log`, `returned`.
+    /// Run: `scheduled`, `enqueued`, `given_back`, `started`, `log`, `returned`.
     Run,
-    /// A kill request: `scheduled`, `enqueued`, `executed`.
+    /// Kill request: `scheduled`, `enqueued`, `executed`.
     KillRequest,
-    /// A job: `changed`.
+    /// Job, of which the only event is `changed`.
     Job,
-    /// A worker: `changed`.
+    /// Worker, of which the only event is `changed`.
     Worker,
-    /// A pool, project or template: `changed`.
+    /// Pool, project or template, of which the only event is `changed`.
     Thing,
-    /// This feed: `resync`.
+    /// The feed itself, of which the only event is `resync`.
     Feed,
 }
 
-/// One message.
+/// Message of the change feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedMessage {
-    /// Its number.
+    /// Sequence number, counted over all messages of a server.
     pub seq: u64,
-    /// What happened.
+    /// Event, one of those that [`EventKind`] lists.
     pub event: Cow<'static, str>,
-    /// To what.
+    /// Kind of entity that has changed.
     pub kind: EventKind,
-    /// Which run.
+    /// Id of the run, on events of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<i64>,
-    /// Which kill request.
+    /// Id of the kill request, on events of a kill request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_request_id: Option<i64>,
-    /// Which job.
+    /// Id of the job, on events of a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<i64>,
-    /// Which worker.
+    /// Id of the worker, on events of a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<i64>,
-    /// How many bytes a log has now.
+    /// Length of a run's log in bytes, on the event `log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
 }
 
 impl FeedMessage {
-    /// A message about something without a number.
+    /// Creates a message without ids.
     #[must_use]
     pub fn new(seq: u64, kind: EventKind, event: &'static str) -> Self {
         let event = Cow::Borrowed(event);
         Self { seq, event, kind, run_id: None, kill_request_id: None, job_id: None, worker_id: None, length: None }
     }
 
-    /// That something may have been missed.
+    /// Creates the message that tells a subscriber to read everything again.
     #[must_use]
     pub fn resync(seq: u64) -> Self {
         Self::new(seq, EventKind::Feed, "resync")
     }
 
-    /// The JSON text.
+    /// Encodes the message as JSON text.
     ///
     /// # Panics
     /// Never: the keys are strings.

@@ -1,24 +1,26 @@
-//! The signature of a request: hex HMAC-SHA1 over `METHOD + path-with-query + body`.
+//! Request signatures: hex HMAC-SHA1 over `METHOD + path-with-query + body`, as the original's API demands.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::run::{ApiKey, Secret};
 
-/// The value of the `Authorization` header.
+/// Returns the value of the `Authorization` header of a signed request.
 #[must_use]
 pub fn authorization(key: &ApiKey, secret: &Secret, method: &str, path_and_query: &str, body: &[u8]) -> String {
     format!("ApiKey {key}:{}", signature(secret.expose(), method, path_and_query, body))
 }
 
-/// The key and the signature of an `Authorization` header. Whose they are and whether they fit is another question.
+/// Splits an `Authorization` header into key and signature. Neither is checked: the key may be unknown, the signature
+/// wrong.
 #[cfg(feature = "server")]
 #[must_use]
 pub fn claimed(header: &str) -> Option<(&str, &str)> {
     header.strip_prefix("ApiKey ")?.split_once(':')
 }
 
-/// Whether a signature is the one that the secret makes, compared in constant time.
+/// Returns whether a signature is the one that the secret makes, compared in constant time. Upper-case digits are
+/// accepted.
 #[cfg(feature = "server")]
 #[must_use]
 pub fn fits(signed: &str, secret: &Secret, method: &str, path_and_query: &str, body: &[u8]) -> bool {

@@ -1,5 +1,5 @@
-//! What a worker has too little of, in its status report and to operators: a JSON list of objects, each with the word for it
-//! as `what`.
+//! Shortages of a worker, in its status report and towards operators: a JSON list of objects, each with the kind of
+//! shortage as `what`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,50 +9,50 @@ use crate::run::lack::Lack;
 #[cfg(test)]
 mod tests;
 
-/// The most that is read of a worker's list.
+/// Most entries of a worker's list that are read; later ones are ignored.
 pub const MAX_LACKS: usize = 16;
-/// The longest text of one, in bytes.
+/// Longest text of an entry, in bytes; the rest is cut off.
 const MAX_TEXT: usize = 500;
 
-/// One of the list.
+/// Entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum LackFacts {
-    /// Too many results wait.
+    /// Too many results wait in the outbox.
     Backlog {
-        /// How many.
+        /// Number of results that wait.
         results: u64,
     },
     /// The outbox cannot be written.
     Outbox {
-        /// Why.
+        /// Cause, as the worker describes it.
         why: String,
     },
-    /// What was claimed cannot be launched.
+    /// A claimed run cannot be launched.
     Launch {
-        /// Why.
+        /// Cause, as the worker describes it.
         why: String,
     },
-    /// Bytes on a disk.
+    /// Too few bytes are free on a disk.
     Bytes {
-        /// The key of the directory there.
+        /// Setting key of the directory on that disk.
         at: String,
-        /// How many are free.
+        /// Bytes that are free.
         left: u64,
     },
-    /// Files on a disk.
+    /// Too few files can be made on a disk.
     Files {
-        /// The key of the directory there.
+        /// Setting key of the directory on that disk.
         at: String,
-        /// How many more can be made.
+        /// Files that can still be made.
         left: u64,
     },
-    /// Descriptors.
+    /// Too few file descriptors can be opened.
     Descriptors {
-        /// How many more can be opened.
+        /// Descriptors that can still be opened.
         left: u64,
     },
-    /// What we do not know.
+    /// A shortage that only a later version knows.
     #[serde(other)]
     Unknown,
 }
@@ -85,7 +85,8 @@ impl From<LackFacts> for Lack {
     }
 }
 
-/// Reads a worker's list. What is none of ours is something unknown: a later worker says more, and none is refused for it.
+/// Decodes a worker's list; anything but a list is an empty one. An entry that cannot be read is [`Lack::Unknown`], so
+/// that a later worker is not refused for saying more.
 #[must_use]
 pub fn read(list: &Value) -> Vec<Lack> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -93,12 +94,13 @@ pub fn read(list: &Value) -> Vec<Lack> {
     list.iter().take(MAX_LACKS).map(read).collect()
 }
 
-/// The list as JSON.
+/// Encodes shortages for a status report or an operator.
 #[must_use]
 pub fn list(lacks: &[Lack]) -> Vec<LackFacts> {
     lacks.iter().map(LackFacts::from).collect()
 }
 
+// `String::truncate` panics within a character, and a worker chooses this text.
 fn cut(mut text: String) -> String {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {

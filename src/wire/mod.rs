@@ -1,6 +1,6 @@
-//! Bytes to words and back: the network's and the disk's. Pure.
+//! Wire formats of the network and the disk: encodes the types of [`crate::run`] to bytes and decodes them. Pure.
 //!
-//! Nothing of `run` knows how it looks as bytes; every format stands here, with where it comes from.
+//! `run` knows nothing of bytes; each format has one module here, which also says where the format comes from.
 
 pub mod action;
 pub mod broadcast;

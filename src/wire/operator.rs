@@ -1,93 +1,93 @@
-//! What an operator asks the server and is told, as JSON: the command and the page read it, and so may anybody.
+//! Operator API: requests and answers as JSON, for the command line, the dashboard and any other program.
 //!
-//! Instants are RFC 3339 in UTC with milliseconds. A job is named by its title, where
-//! there is only one of that title, or by its id as `#5`: see [`super::reference`].
+//! Timestamps are RFC 3339 in UTC with milliseconds. A job is named by its title, where there is only one of that
+//! title, or by its id as `#5`: see [`super::reference`].
 
 use serde::{Deserialize, Serialize};
 
 use super::lack::LackFacts;
 
-/// Where it is all served.
+/// Path below which the API is served.
 pub const BASE: &str = "/operator/v1";
 
-/// What the lines of a run that is followed are, as their media type.
+/// Media type of a followed run: one [`FollowLine`] as JSON a line.
 pub const LINES: &str = "application/x-ndjson";
 
-/// A run.
+/// Run, as lists and details show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Its id.
+    /// Id of the run.
     pub id: i64,
-    /// Its job.
+    /// Id of the job.
     pub job: i64,
-    /// The job's title.
+    /// Title of the job.
     pub title: String,
-    /// Where it stands.
+    /// State of the run.
     pub state: RunStateName,
-    /// When it is due.
+    /// Timestamp at which the run is due.
     pub due: String,
-    /// When a worker claimed it.
+    /// Timestamp of the claim by a worker.
     pub claimed: Option<String>,
-    /// When its script was started.
+    /// Timestamp of the start of the script.
     pub started: Option<String>,
-    /// When it was over.
+    /// Timestamp of the end.
     pub ended: Option<String>,
-    /// The title of its worker.
+    /// Title of the worker that claimed the run or to which it is pinned.
     pub worker: Option<String>,
-    /// The status with which it ended.
+    /// Exit status of the script, if it exited.
     pub exit_code: Option<i32>,
-    /// The signal by which it ended.
+    /// Number of the signal that ended the script, if one did.
     pub exit_signal: Option<i32>,
-    /// How often it was claimed.
+    /// Number of times that the run was claimed.
     pub attempt: u32,
-    /// The run that it is a retry of.
+    /// Id of the run that this one retries.
     pub retry_of: Option<i64>,
-    /// Whether somebody asked for it, rather than the schedule.
+    /// Whether an operator asked for the run, rather than the schedule.
     pub manual: bool,
-    /// Why nobody has claimed it, where it is due and has to wait.
+    /// Reason why the run waits: set for a run that is due and unclaimed.
     #[serde(default)]
     pub waits: Option<RunWaits>,
 }
 
-/// Why a run waits.
+/// Reason why a run waits, for programs and for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunWaits {
-    /// The reason, in a word: `nobody_takes`, `no_free_slot`, `empty_pool` …
+    /// Reason as a word: `nobody_takes`, `no_free_slot`, `empty_pool` …
     pub reason: String,
-    /// The same for people, with the workers' own reasons.
+    /// Reason as text for people, with the workers' own reasons.
     pub text: String,
 }
 
-/// Where a run stands.
+/// State of a run, as operators see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStateName {
-    /// Nobody has it yet.
+    /// No worker has claimed it.
     Scheduled,
-    /// A worker has it.
+    /// A worker has claimed it; its script has not started.
     Claimed,
-    /// Its script runs.
+    /// The script runs now.
     Running,
-    /// Its script ended well.
+    /// The script ended with success.
     Succeeded,
-    /// It did not.
+    /// The script did not succeed.
     Failed,
-    /// It ran too long.
+    /// The script was stopped for running too long.
     TimedOut,
-    /// Somebody wanted it to end.
+    /// The run was killed on request.
     Killed,
-    /// Its worker was lost too often.
+    /// The worker of the run was lost too often.
     Lost,
 }
 
 impl RunStateName {
-    /// Whether it is over.
+    /// Returns whether the run has ended.
     #[must_use]
     pub fn is_over(self) -> bool {
         !matches!(self, Self::Scheduled | Self::Claimed | Self::Running)
     }
 
-    /// The word for it.
+    /// Returns the name of the state, as in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -103,132 +103,132 @@ impl RunStateName {
     }
 }
 
-/// Runs, the latest first: by when they were due, or ended where that was before.
+/// Page of runs, the latest first: by when they were due, or ended where that was before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunList {
-    /// A page of them.
+    /// Runs of this page.
     pub runs: Vec<RunInfo>,
-    /// How many there are of what was asked for, told with the first page.
+    /// Number of runs that match the request, on the first page only.
     #[serde(default)]
     pub total: Option<u64>,
-    /// What to ask for as `after` to have the next page, where there is one.
+    /// Value of `after` that asks for the next page; `None` on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A job.
+/// Job, as lists and details show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobInfo {
-    /// Its id.
+    /// Id of the job.
     pub id: i64,
-    /// Its title.
+    /// Title of the job.
     pub title: String,
-    /// The title of its project.
+    /// Title of the job's project.
     pub project: String,
-    /// The title of its template.
+    /// Title of the job's template.
     pub template: String,
-    /// The title of its pool.
+    /// Title of the job's pool.
     pub pool: String,
-    /// Whether it runs when it is due.
+    /// Whether the job runs when it is due.
     pub enabled: bool,
-    /// Why it does not, if somebody said.
+    /// Reason why the job is disabled, if one was given.
     pub disabled_reason: Option<String>,
-    /// When it runs again, in words.
+    /// Schedule in words: an interval, a cron expression or the job before it.
     pub schedule: Option<String>,
-    /// When its next run is due.
+    /// Timestamp at which the next run is due.
     pub next: Option<String>,
-    /// Its latest run.
+    /// Id of the latest run.
     pub last_run: Option<i64>,
-    /// Where that stands.
+    /// State of the latest run.
     pub last_state: Option<RunStateName>,
-    /// How often in a row it failed.
+    /// Number of failures in a row, up to the latest run.
     pub fail_times: u32,
 }
 
-/// Jobs, in the order of their titles.
+/// Page of jobs, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
-    /// A page of them.
+    /// Jobs of this page.
     pub jobs: Vec<JobInfo>,
-    /// How many there are, told with the first page.
+    /// Number of all jobs, on the first page only.
     #[serde(default)]
     pub total: Option<u64>,
-    /// What to ask for as `after` to have the next page, where there is one.
+    /// Value of `after` that asks for the next page; `None` on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A worker.
+/// Worker, as lists and details show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerInfo {
-    /// Its id.
+    /// Id of the worker.
     pub id: i64,
-    /// Its title.
+    /// Title of the worker.
     pub title: String,
-    /// Who it says it is.
+    /// Key with which the worker signs.
     pub api_key: String,
-    /// Whether it is given new runs.
+    /// Whether the worker is given new runs.
     pub enabled: bool,
-    /// The titles of its pools.
+    /// Titles of the worker's pools.
     pub pools: Vec<String>,
-    /// When it last answered.
+    /// Timestamp of the last answer to a ping.
     pub answered: Option<String>,
-    /// Its version, as it said.
+    /// Version of the worker, as its last status report said.
     pub version: Option<String>,
-    /// How many runs it does at once, as it said.
+    /// Slots of the worker, as its last status report said.
     pub seats: Option<u32>,
-    /// How many it has now.
+    /// Number of runs that the worker has claimed and that have not ended.
     pub runs: u32,
-    /// Where it stands.
+    /// State of the worker.
     pub state: WorkerStateName,
-    /// Since when it does what it says that it does.
+    /// Timestamp since which the worker is in the state that it reported; for a lost one, of its last sign of life.
     pub since: Option<String>,
-    /// How many seats are free, as it said.
+    /// Free slots of the worker, as its last status report said.
     pub free: Option<u32>,
-    /// How many results wait in its outbox, as it said.
+    /// Results that wait in the worker's outbox, as its last status report said.
     pub outbox: Option<u32>,
-    /// What may be asked of it now.
+    /// Commands that the worker would accept now.
     pub actions: Vec<ActionName>,
-    /// The latest request to it.
+    /// Latest request to the worker.
     pub request: Option<CommandInfo>,
-    /// How its clock differs from the server's, in words, where that is more than a few seconds.
+    /// Difference between the worker's clock and the server's, in words, where it is more than a few seconds.
     #[serde(default)]
     pub clock: Option<String>,
-    /// What it has too little of to claim runs, as it said, though it is awake.
+    /// Shortages that keep an awake worker from claiming runs, as its last status report said.
     #[serde(default)]
     pub held: Vec<Held>,
 }
 
-/// Something of which a worker has too little to claim runs.
+/// Shortage that keeps a worker from claiming runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// What, and how much is left of it.
+    /// Kind of the shortage and the amount that is left.
     #[serde(flatten)]
     pub lacking: LackFacts,
-    /// The same for people.
+    /// Description of the shortage for people.
     pub text: String,
 }
 
-/// Where a worker stands.
+/// State of a worker, as operators see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerStateName {
-    /// It finds out what was left behind.
+    /// Looks for what an earlier process of the worker left behind.
     Starting,
-    /// It takes new runs.
+    /// Takes new runs; the normal state.
     Awake,
-    /// It takes no new runs, and has none.
+    /// Takes no new runs, and has none.
     Asleep,
-    /// It takes no new runs, and has some.
+    /// Takes no new runs, and has unfinished ones.
     Draining,
-    /// It has left, or was never there.
+    /// Has left, or was never heard of.
     Offline,
-    /// It does not answer, and has not said that it leaves.
+    /// Does not answer, and has not said that it leaves.
     Lost,
 }
 
 impl WorkerStateName {
-    /// The word for it.
+    /// Returns the name of the state, as in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -242,25 +242,25 @@ impl WorkerStateName {
     }
 }
 
-/// What can be asked of a worker.
+/// Command that an operator can give to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionName {
-    /// To leave.
+    /// Leave, and stay away.
     Shutdown,
-    /// To leave in such a way that it is started again.
+    /// Leave in such a way that the worker is started again.
     Restart,
-    /// To take no new runs.
+    /// Take no new runs.
     Sleep,
-    /// To take new runs.
+    /// Take new runs again.
     Wake,
 }
 
 impl ActionName {
-    /// All of them.
+    /// All commands, in the order in which they are offered.
     pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
 
-    /// The word for it.
+    /// Returns the name of the command, as in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -272,310 +272,312 @@ impl ActionName {
     }
 }
 
-/// A request to a worker.
+/// Request to a worker, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandInfo {
-    /// Its number.
+    /// Number of the request.
     pub id: i64,
-    /// What was asked.
+    /// Command that was given.
     pub action: ActionName,
-    /// Whether its runs are stopped and given back, rather than waited for.
+    /// Whether runs are stopped and given back, rather than waited for.
     pub now: bool,
-    /// Who asked.
+    /// Name of the person or program that asked.
     pub by: String,
-    /// Why, if somebody said.
+    /// Reason for the request, if one was given.
     pub reason: Option<String>,
-    /// When.
+    /// Timestamp of the request.
     pub at: String,
-    /// When the worker began to follow it.
+    /// Timestamp at which the worker began to follow it.
     pub heard: Option<String>,
-    /// When it was over; until then it is *requested*.
+    /// Timestamp at which it was over; until then it is *requested*.
     pub over: Option<String>,
-    /// How it was over: `confirmed`, `cancelled`.
+    /// Way in which it was over: `confirmed`, `cancelled`.
     pub end: Option<String>,
 }
 
 impl CommandInfo {
-    /// Whether the worker has not confirmed it.
+    /// Returns whether the request is neither confirmed nor cancelled.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.over.is_none()
     }
 }
 
-/// Workers, in the order of their titles.
+/// Page of workers, in the order of their titles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerList {
-    /// A page of them.
+    /// Workers of this page.
     pub workers: Vec<WorkerInfo>,
-    /// How many there are, told with the first page.
+    /// Number of all workers, on the first page only.
     #[serde(default)]
     pub total: Option<u64>,
-    /// What to ask for as `after` to have the next page, where there is one.
+    /// Value of `after` that asks for the next page; `None` on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A script that is to run now.
+/// Request to run a script now, as an ad-hoc run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
-    /// What it is called.
+    /// Title of the run's job.
     pub title: String,
-    /// The whole script, with its shebang.
+    /// Whole script, with its shebang.
     pub script: String,
-    /// How long it may run, in seconds.
+    /// Seconds that the run may take; `None` is no limit.
     #[serde(default)]
     pub timeout: Option<u32>,
-    /// The title of the pool that does it, which must exist; if nobody says, [`DEFAULT`].
+    /// Title of the pool, which must exist; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub pool: Option<String>,
 }
 
-/// The title of the project, pool and template that are meant where none is named, and made where they are missing.
+/// Title of the project, pool and template that stand in where none is named; they are created where they are missing.
 pub const DEFAULT: &str = "default";
 
-/// A job to be made.
+/// Request to create a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewJobRequest {
-    /// Its title.
+    /// Title of the job.
     pub title: String,
-    /// Its script.
+    /// Script of the job.
     pub script: String,
-    /// When it runs again: `5 minutes`, `1 hour`, `2 days`, `1 month`.
+    /// Interval between runs: `5 minutes`, `1 hour`, `2 days`, `1 month`.
     #[serde(default)]
     pub every: Option<String>,
-    /// When it runs again, as a cron expression.
+    /// Cron expression by which the job is due, instead of an interval.
     #[serde(default)]
     pub cron: Option<String>,
-    /// The time zone of that; the server's if nobody says.
+    /// Time zone of the cron expression; `None` stands for the server's.
     #[serde(default)]
     pub zone: Option<String>,
-    /// The job after which it runs.
+    /// Title or id of the job after which it runs.
     #[serde(default)]
     pub after: Option<String>,
-    /// The title of its project.
+    /// Title of the project; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub project: Option<String>,
-    /// The title of its template.
+    /// Title of the template; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub template: Option<String>,
-    /// The title of its pool.
+    /// Title of the pool; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub pool: Option<String>,
-    /// How long a run may take, in seconds.
+    /// Seconds that a run may take; `None` is no limit.
     #[serde(default)]
     pub timeout: Option<u32>,
-    /// How often a failed run is tried again.
+    /// Number of times that a failed run is tried again.
     #[serde(default)]
     pub retries: Option<u32>,
-    /// What becomes of a run that is due while another is active: `wait`, `skip`, `allow`, `replace`.
+    /// Rule for a run that is due while another is active: `wait`, `skip`, `allow`, `replace`.
     #[serde(default)]
     pub concurrency: Option<String>,
-    /// Whether the project, template and pool that are named are made where they are missing, rather than refused.
+    /// Whether the named project, template and pool are created where they are missing, rather than refused.
     #[serde(default)]
     pub make_missing: bool,
 }
 
-/// A template to be made.
+/// Request to create a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewTemplateRequest {
-    /// Its title.
+    /// Title of the template.
     pub title: String,
-    /// The text around the scripts of its jobs, with `{{ content|safe }}` for them.
+    /// Text around the scripts of its jobs, with `{{ content|safe }}` in their place.
     pub body: String,
-    /// The title of its project, which is made where it is missing.
+    /// Title of the project, which is created where it is missing; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub project: Option<String>,
 }
 
-/// A worker to be made.
+/// Request to create a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkerRequest {
-    /// Its title, and its key.
+    /// Title of the worker, which is its key as well.
     pub title: String,
-    /// The title of its pool, which is made where it is missing.
+    /// Title of the pool, which is created where it is missing; `None` stands for [`DEFAULT`].
     #[serde(default)]
     pub pool: Option<String>,
 }
 
-/// What a new worker must know. The secret is told this once.
+/// Settings that a new worker needs. The secret is shown this once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeWorker {
-    /// Its id.
+    /// Id of the worker.
     pub id: i64,
-    /// Who it is.
+    /// Key of the worker.
     pub api_key: String,
-    /// What it signs with.
+    /// Secret with which the worker signs.
     pub secret: String,
-    /// The port of the broadcaster.
+    /// Port at which the broadcaster listens.
     pub broadcaster_port: u16,
-    /// The port where its events go.
+    /// Port at which the server listens for the worker's events.
     pub events_port: u16,
 }
 
-/// What workers are to do.
+/// Request to give a command to workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
-    /// Which workers: their ids, titles or keys.
+    /// Ids, titles or keys of the workers.
     pub workers: Vec<String>,
-    /// What they are to do.
+    /// Command for each of them.
     pub action: ActionName,
-    /// Whether their runs are stopped and given back, rather than waited for.
+    /// Whether runs are stopped and given back, rather than waited for.
     #[serde(default)]
     pub now: bool,
-    /// Whose wish it is; if nobody says, `operator`.
+    /// Name of the person or program that asks; `None` stands for `operator`.
     #[serde(default)]
     pub by: Option<String>,
-    /// Why.
+    /// Reason for the request.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// What became of a wish, a worker each, in the order in which they were named.
+/// Result of an [`ActionRequest`]: one for each worker, in the order in which they were named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acted {
-    /// They.
+    /// Results, one for each worker.
     pub workers: Vec<WorkerActed>,
 }
 
-/// What became of a wish.
+/// Result of a command for one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerActed {
-    /// The worker, as it was named.
+    /// Reference to the worker, as the request had it.
     pub named: String,
-    /// `requested`; `cancelled` where an earlier request was taken back; `already` where it is so, or asked for; `refused`.
+    /// Result as a word: `requested`; `cancelled` where an earlier request was taken back; `already` where it is so, or
+    /// asked for; `refused`.
     pub what: String,
-    /// Why it is refused, in a sentence.
+    /// Reason for a refusal, in a sentence fragment.
     pub error: Option<String>,
-    /// The worker afterwards, if there is one of that name.
+    /// Worker afterwards, if the reference names one.
     pub worker: Option<WorkerInfo>,
 }
 
-/// A thing that was made.
+/// Job or template that was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeJob {
-    /// Its id.
+    /// Id of the entity.
     pub id: i64,
-    /// Its title.
+    /// Title of the entity.
     pub title: String,
 }
 
-/// Why a job is disabled.
+/// Reason why an operator disables a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisableReason {
-    /// In words.
+    /// Text of the reason; may be empty.
     #[serde(default)]
     pub reason: String,
 }
 
-/// What became of a run that was to end.
+/// Result of a request to end a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleStop {
-    /// The run.
+    /// Id of the run.
     pub run: i64,
-    /// What happens: `kill` (its worker is told), `cancelled` (nobody had it), `over` (it was over already).
+    /// Result as a word: `kill` (its worker has to stop it), `cancelled` (no worker had claimed it), `over` (it had
+    /// ended already).
     pub what: String,
 }
 
-/// Why a job ran or did not.
+/// Explanation why a job ran or did not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyAnswer {
-    /// The job.
+    /// Job that is explained.
     pub job: JobInfo,
-    /// What holds now, a sentence each.
+    /// Sentences on what holds now.
     pub now: Vec<String>,
-    /// What became of the times at which it was due, the latest first.
+    /// Due times that did not become a run as planned, the latest first.
     pub facts: Vec<DueTimeFact>,
 }
 
-/// What became of a time at which a job was due.
+/// Deviation from the plan at one due time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DueTimeFact {
-    /// When it was due.
+    /// Timestamp at which the job was due.
     pub due: String,
-    /// What became of it: `delayed`, `skipped`, `excluded`, `missed`.
+    /// Deviation as a word: `delayed`, `skipped`, `excluded`, `missed`.
     pub what: String,
-    /// Why.
+    /// Reason for the deviation.
     pub reason: String,
-    /// The run, if there is one.
+    /// Id of the run, if there is one.
     pub run: Option<i64>,
-    /// When this was found.
+    /// Timestamp at which the deviation was found.
     pub at: String,
 }
 
-/// A line of a run that is followed.
+/// Line of the stream that follows a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FollowLine {
-    /// The run has changed, or this is how it is at the beginning. One that is over is the last line.
+    /// The run has changed, or the stream begins. A run that has ended is the last line.
     Run(Box<RunInfo>),
-    /// More of its log.
+    /// Text that the log has gained.
     Log(String),
-    /// Something of its log is left out here.
+    /// Place at which a part of the log is left out.
     Gap,
-    /// Its log is another now, and this long. Told to who said from where on it follows, in place of what is new:
-    /// that stands anywhere in it.
+    /// The log was replaced and has this size. Sent to a reader that named the position from which it follows, instead
+    /// of new text, which may be anywhere in the log.
     Replaced(LogSize),
-    /// The server stops; who wants to know more asks again.
+    /// The server stops; a reader has to ask again to know more.
     Bye,
 }
 
-/// How long a log is.
+/// Size of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSize {
-    /// In bytes.
+    /// Length of the log in bytes.
     pub bytes: u64,
-    /// In lines, with the last one whether it has an end or not.
+    /// Number of lines; the last one counts with or without its end.
     pub lines: u64,
-    /// How often something of it was taken back. While this is the same, what was read of it still stands.
+    /// Number of times that text of the log was taken back. As long as it is the same, text that was read still stands.
     pub revision: u64,
 }
 
-/// Lines of a log as a terminal shows them, and how long the log is: escape sequences, carriage returns and backspaces have
-/// been followed.
+/// Lines of a log as a terminal shows them, with escape sequences, carriage returns and backspaces applied, and the
+/// size of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRows {
-    /// The length of the log in bytes.
+    /// Length of the log in bytes.
     pub bytes: u64,
-    /// How many lines it has, with the last one whether it has an end or not.
+    /// Number of lines of the log; the last one counts with or without its end.
     pub lines: u64,
-    /// How often something of the log was taken back. While this is the same, what was read of it still stands.
+    /// Number of times that text of the log was taken back. As long as it is the same, text that was read still stands.
     pub revision: u64,
-    /// The number of the first of these lines; the first of the log is 0.
+    /// Number of the first of these lines; the first of the log is 0.
     pub first: u64,
-    /// The lines, fewer than were asked for where they are long.
+    /// Lines, fewer than were asked for where they are long.
     pub rows: Vec<LogRow>,
 }
 
-/// A line of a log.
+/// Line of a log as a terminal shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRow {
-    /// Its characters, those that look alike together.
+    /// Characters of the line, in spans of one style.
     pub spans: Vec<LogSpan>,
-    /// How many characters beyond those are left out.
+    /// Number of characters that are left out at the end.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cut: u64,
 }
 
-/// Characters that look alike.
+/// Characters of one style.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSpan {
-    /// The characters.
+    /// Text without escape sequences.
     pub text: String,
-    /// Names with blanks between them: `bold`, `dim`, `italic`, `underline`, `inverse`, `struck`, `f0` to `f15` for the
-    /// letter's colour and `b0` to `b15` for the one behind it.
+    /// Style names, separated by blanks: `bold`, `dim`, `italic`, `underline`, `inverse`, `struck`, `f0` to `f15` for
+    /// the foreground colour and `b0` to `b15` for the background colour.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub class: String,
-    /// The letter's colour where it has no name, as `#rrggbb`.
+    /// Foreground colour where it has no name, as `#rrggbb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
-    /// The colour behind the letter where it has no name, as `#rrggbb`.
+    /// Background colour where it has no name, as `#rrggbb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<String>,
 }
@@ -585,37 +587,38 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// In which lines of a log something was found.
+/// Result of a search in a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFound {
-    /// Their numbers; the first line of the log is 0.
+    /// Numbers of the lines with a match; the first line of the log is 0.
     pub lines: Vec<u64>,
-    /// Whether there are more.
+    /// Whether there are further matches.
     pub more: bool,
 }
 
-/// Some lines of a log, and how long all of it is.
+/// Lines of a log as they were written, and the size of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLines {
-    /// How long the log is, in bytes.
+    /// Length of the log in bytes.
     pub bytes: u64,
-    /// How many lines it has, with the last one whether it has an end or not.
+    /// Number of lines of the log; the last one counts with or without its end.
     pub lines: u64,
-    /// How often something of it was taken back. While this is the same, what was read of it still stands.
+    /// Number of times that text of the log was taken back. As long as it is the same, text that was read still stands.
     pub revision: u64,
-    /// The number of the first of these lines; the first of the log is 0.
+    /// Number of the first of these lines; the first of the log is 0.
     pub first: u64,
-    /// At which byte of the log they begin.
+    /// Offset in the log at which the lines begin, in bytes.
     pub from: u64,
-    /// Before which byte they end. That is within a line where the first of them is too long to be shown whole.
+    /// Offset in the log before which they end, in bytes. It is within a line where the first of them is too long to be
+    /// shown whole.
     pub to: u64,
-    /// They, with their ends.
+    /// Text of the lines, with their ends.
     pub text: String,
 }
 
-/// Why a request is refused.
+/// Body of a refused request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRefusal {
-    /// In a sentence fragment.
+    /// Reason in a sentence fragment.
     pub error: String,
 }

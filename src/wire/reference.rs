@@ -1,25 +1,26 @@
-//! How people name a job, a worker or a run in one word: by its title, or by its id as `#5`.
+//! References: parses the one word by which an operator names a job, a worker or a run, which is a title or an id such
+//! as `#5`.
 //!
-//! A title comes first, so that a job titled `5` is not taken for the one with the id 5. A number that is no title is the
-//! id all the same, since shells take `#5` for a comment unless it is quoted. Only the usual spelling of a number is one:
-//! `007` and `+5` are titles.
+//! A title comes first, so that a job titled `5` is not taken for the one with the id 5. A number that is no title is
+//! the id all the same, since shells take `#5` for a comment unless it is quoted. Only the usual spelling of a number
+//! is one: `007` and `+5` are titles.
 
 #[cfg(test)]
 mod tests;
 
-/// What a name stands for.
+/// Interpretation of a word that names a job, a worker or a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference<'a> {
-    /// `#5`: an id.
+    /// Id, written as `#5`.
     Id(i64),
-    /// `5`: a title or, where nothing has that title, an id.
+    /// Title or, where no title is the same, id: written as `5`.
     Number(i64),
-    /// Anything else: a title.
+    /// Title: any other text.
     Title(&'a str),
 }
 
 impl<'a> Reference<'a> {
-    /// What `text` stands for.
+    /// Parses a word; every text is a reference of some kind.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         match (text.strip_prefix('#').and_then(number), number(text)) {
@@ -29,7 +30,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The id, for things that have no title: `12` or `#12`.
+    /// Returns the id, for entities without a title (runs): `12` or `#12`.
     #[must_use]
     pub fn id(self) -> Option<i64> {
         match self {
@@ -39,7 +40,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// A positive number in its usual spelling: without a sign, a blank or a leading zero.
+/// Parses a positive number in its usual spelling: without a sign, a blank or a leading zero.
 #[must_use]
 pub fn number(text: &str) -> Option<i64> {
     let is_usual = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());

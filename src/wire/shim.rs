@@ -1,7 +1,7 @@
-//! What worker and shim say to each other: one JSON object a packet, over `SOCK_SEQPACKET`.
+//! Protocol between worker and shim: one JSON object a packet, over `SOCK_SEQPACKET`.
 //!
-//! A shim may be older than the worker that finds it again, so every packet tolerates fields it does
-//! not know, and what a later version adds has a default.
+//! A shim may be older than the worker that finds it again, so every packet tolerates fields it does not know, and a
+//! field that a later version adds has a default.
 
 use std::path::PathBuf;
 
@@ -10,74 +10,74 @@ use serde::{Deserialize, Serialize};
 use super::disk::{EndCause, EndKind};
 use crate::run::Secret;
 
-/// The longest packet, in bytes.
+/// Longest packet in bytes, in both directions.
 pub const MAX_PACKET: usize = 128 * 1024;
 
-/// From the worker.
+/// Packet from the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToShim {
-    /// Execute a run.
+    /// Executes a run; a shim has one at a time.
     Execute(Box<ExecutionOrder>),
-    /// Stop the run; what it does when it is over already is nothing.
+    /// Stops the run; without effect on one that has ended already.
     Stop {
-        /// Why.
+        /// Cause that the record names.
         cause: EndCause,
-        /// Milliseconds between TERM and KILL; 0: KILL at once.
+        /// Milliseconds between TERM and KILL; 0 sends KILL at once.
         grace_ms: u64,
     },
-    /// Tell when more than this many bytes of output are there.
+    /// Asks to be told, once, when the output exceeds a length.
     Watch {
-        /// Bytes.
+        /// Length in bytes that the output has to exceed.
         beyond: u64,
     },
 }
 
-/// A run to execute.
+/// Order to execute one attempt of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionOrder {
-    /// The run.
+    /// Id of the run.
     pub run: i64,
-    /// The attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// What the job's processes carry in their environment.
+    /// Token that the job's processes carry in their environment, by which they are found.
     pub token: String,
-    /// The command; the script's path is its last word.
+    /// Command line; its last word is the path of the script.
     pub command: Vec<String>,
-    /// The script's path.
+    /// Path of the script, which the shim removes at the end of the run.
     pub script: PathBuf,
-    /// Where the record is made.
+    /// Path at which the shim creates the record.
     pub record: PathBuf,
-    /// A file that the record may be made of; it is the shim's from now on.
+    /// Existing file that may be renamed to become the record; the shim owns it from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spare: Option<PathBuf>,
-    /// Where the output is kept.
+    /// Path of the file that keeps the output.
     pub output: PathBuf,
-    /// How many bytes of the output's head are kept.
+    /// Bytes that are kept of the beginning of the output.
     pub head: u64,
-    /// How many of its tail.
+    /// Bytes that are kept of the end of the output.
     pub tail: u64,
     /// Milliseconds that the output may be held open after the main process ended.
     pub linger_ms: u64,
-    /// Whether what outlives the script is stopped.
+    /// Whether processes that outlive the script are stopped.
     pub stop_leftovers: bool,
     /// Milliseconds between TERM and KILL when the run is stopped for running too long.
     pub grace_ms: u64,
-    /// Milliseconds that the run may take.
+    /// Milliseconds that the run may take; `None` is no limit.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
-    /// Whether record and output are forced to the disk where a loss of power would lose the result, or have the attempt
-    /// executed again.
+    /// Whether record and output are forced to the disk where a loss of power would lose the result, or have the
+    /// attempt executed again.
     #[serde(default)]
     pub durable: bool,
-    /// What the job's environment gets besides the shim's own.
+    /// Variables of the job's environment, besides the shim's own.
     pub environment: Vec<(String, String)>,
-    /// What is taken out of the output before it is kept.
+    /// Secrets that are removed from the output before it is kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "secrets")]
     pub redact: Vec<Secret>,
 }
 
-/// Secrets are bytes and JSON has none: each byte is the character of its number.
+/// Serde format of secrets. They are bytes and JSON has only text, so each byte becomes the character of its number.
 mod secrets {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -95,56 +95,56 @@ mod secrets {
     }
 }
 
-/// From the shim.
+/// Packet from the shim.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FromShim {
-    /// The first packet to whoever connects.
+    /// First packet to each worker that connects.
     Hello {
         /// [`super::disk::VERSION`] of the shim.
         v: u32,
-        /// The pid of the shim.
+        /// Pid of the shim.
         shim: i32,
-        /// How kills are made sure of: `cgroup` or `subreaper`.
+        /// Means by which all processes of a run are found and killed: `cgroup` or `subreaper`.
         supervision: String,
     },
-    /// The record is there and the script runs.
+    /// The record exists and the script runs.
     Spawned {
-        /// Its pid.
+        /// Pid of the script.
         pid: i32,
-        /// When, as it is sent.
+        /// Timestamp of the start, as [`super::time::sent`] formats it.
         at: String,
-        /// In how many milliseconds its time is up and grace over.
+        /// Milliseconds until the timeout and the grace after it are over; `None` without a timeout.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left_ms: Option<u64>,
     },
-    /// There is output, as it was asked for.
+    /// The output has exceeded the length of [`ToShim::Watch`].
     Output {
-        /// How many bytes by now.
+        /// Bytes of output so far.
         total: u64,
     },
-    /// Somebody survives KILL for long.
+    /// Processes of the run survive KILL for long.
     Stuck {
-        /// Who.
+        /// Pids of those processes.
         pids: Vec<i32>,
     },
-    /// The run is over and its record says so.
+    /// The run has ended and its record says so.
     Ended {
-        /// How.
+        /// Outcome, as the record has it.
         how: EndKind,
-        /// How many bytes of output there were, without what was taken out.
+        /// Bytes of output, without the secrets that were removed.
         output: u64,
-        /// When, as it is sent.
+        /// Timestamp of the end, as [`super::time::sent`] formats it.
         at: String,
         /// Whether the shim can take the next run at once.
         free: bool,
     },
-    /// The licence was not given: somebody else has it, the script is gone, or the system refuses what is needed. Of a
-    /// shim that cannot begin at all, it is the first and last word.
+    /// The run cannot be executed: another shim has the licence (see [`super::disk`]), the script is gone, or the
+    /// system refuses what is needed. A shim that cannot begin at all sends this as its only packet.
     Refused {
-        /// One clear sentence.
+        /// Reason in one clear sentence.
         reason: String,
-        /// The error of the system, where it was one.
+        /// Error number of the system call that failed, if one did.
         #[serde(default)]
         errno: Option<i32>,
     },

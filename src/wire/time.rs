@@ -1,25 +1,25 @@
-//! Timestamps as Job-Runner writes them.
+//! Timestamps in the original's text formats.
 //!
-//! What is sent carries an offset: `2026-11-23 17:02:01.622914+00:00`. What is received is naive, in
-//! the server's own time zone, and good for little more than to see whether it is there.
+//! A timestamp that is sent carries an offset: `2026-11-23 17:02:01.622914+00:00`. A timestamp that the original's
+//! server sends is naive, in the server's own time zone, so little can be concluded from it but its presence.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-/// How far ahead a naive time can read at most: the largest difference of a time zone to UTC, and
-/// an hour for clocks that differ.
+/// Most that a naive timestamp can read ahead of UTC now: the largest offset of a time zone (14 hours), and an hour for
+/// clocks that differ.
 const NAIVE_AHEAD: TimeDelta = TimeDelta::hours(15);
 
-/// How far ahead a time with an offset may be: clocks differ.
+/// Most that a timestamp with an offset may be ahead while its run still counts as due: clocks differ.
 const EXACT_AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// The text of a time that is sent.
+/// Formats a timestamp as the API takes it, in UTC with microseconds.
 #[must_use]
 pub fn sent(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }
 
-/// Whether a received time is so far ahead that its run cannot be due, whatever its zone.
-/// A text that is no time is taken for due.
+/// Returns whether a received timestamp is so far ahead that its run cannot be due, whatever its zone. Text that is no
+/// timestamp counts as due.
 #[must_use]
 pub fn is_far_ahead(text: &str, now: DateTime<Utc>) -> bool {
     let text = text.replacen(' ', "T", 1);

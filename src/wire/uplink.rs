@@ -1,12 +1,12 @@
-//! What our own worker and our own server say to each other over a WebSocket, when both know how.
+//! Uplink: the protocol between this project's worker and server over a WebSocket, where both know it.
 //!
-//! The worker asks for it with the header [`HEADER`] in the upgrade, and a server that knows it answers with the same; any other
-//! server sends plain orders, as ever. The upgrade is signed like a call without a body, and its query has the time (`ts`,
-//! seconds since 1970) and a `nonce` that is used once.
+//! The worker asks for it with the header [`HEADER`] in the upgrade, and a server that knows it answers with the same;
+//! any other server sends plain orders, as ever. The upgrade is signed like a call without a body, and its query has
+//! the timestamp (`ts`, seconds since 1970) and a `nonce` that is used once.
 //!
-//! A message is a head, one line of JSON, and behind its newline a body as it would be over HTTP. Up go calls: what would be
-//! an HTTP request, answered in any order, and the appending to the log of a run. Down come their answers, and orders; that a
-//! run is due comes with the run and its job, as GET would show them.
+//! A message is a head, one line of JSON, and behind its newline a body as it would be over HTTP. The worker sends
+//! calls, which stand for HTTP requests and are answered in any order, and appends to the log of a run. The server
+//! sends the answers, and orders; the order to execute a run comes with the run and its job, as GET would show them.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,83 +16,84 @@ use crate::run::Order;
 #[cfg(test)]
 mod tests;
 
-/// The header that asks for it and grants it.
+/// Header of an upgrade that asks for the uplink, and of the answer that grants it.
 pub const HEADER: &str = "job-runner-uplink";
-/// What the header says.
+/// Value of [`HEADER`], on both sides.
 pub const VERSION: &str = "1";
-/// The longest head, in bytes.
+/// Longest head of a message, in bytes.
 pub const MAX_HEAD: usize = 8 * 1024;
-/// How far the time of an upgrade may be from the server's, in seconds.
+/// Largest difference between the timestamp of an upgrade and the server's clock, in seconds.
 pub const MAX_SKEW: i64 = 300;
-/// The method of an append: the body follows what the log has by now.
+/// Method of a call that appends its body to the log of a run; [`CallHead::from`] says where.
 pub const APPEND: &str = "APPEND";
-/// The status of an append that begins where the log does not end.
+/// Status of an append that does not begin where the log ends.
 pub const ELSEWHERE: u16 = 416;
-/// The status of an answer that is too long for here: it is to be asked for over HTTP.
+/// Status of an answer that is too long for the uplink; the worker makes the call again over HTTP.
 pub const OVER_HTTP: u16 = 421;
-/// The longest message to a server after which the connection goes on, in bytes. Longer bodies are better sent over HTTP.
+/// Longest message to a server after which the connection stays open, in bytes. Longer bodies are better sent over
+/// HTTP.
 pub const MAX_UP: usize = 256 * 1024;
-/// The longest message from a server, in bytes.
+/// Longest message from a server, in bytes.
 pub const MAX_DOWN: usize = broadcast::MAX_FRAME;
 
-/// The head of a call.
+/// Head of a call, from the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallHead {
-    /// Its number, which the answer has too.
+    /// Number of the call, repeated in the answer.
     pub call: u64,
-    /// The method, in capitals.
+    /// HTTP method in capitals, or [`APPEND`].
     pub method: String,
-    /// The path with the query.
+    /// Path of the URL with its query.
     pub path: String,
-    /// Which attempt of a run is spoken of.
+    /// Attempt of the run that the worker speaks of, where the call is about a run that it claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// How long the log is to which something is appended, in bytes.
+    /// Length of the log, in bytes, at which the body is appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
 }
 
-/// The head of an answer.
+/// Head of an answer, from the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerHead {
-    /// The number of the call.
+    /// Number of the call that is answered.
     pub answer: u64,
-    /// The status, as over HTTP.
+    /// HTTP status, or [`ELSEWHERE`] or [`OVER_HTTP`].
     pub status: u16,
-    /// Where that is which was made.
+    /// Path of the resource that the call created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Which attempt a claim began.
+    /// Attempt that a claim began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// What the worker is asked to do, in the words of [`super::action`].
+    /// Request that is open for the worker, in the text of [`super::action`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }
 
-/// The head of the order to execute a run.
+/// Head of the order to execute a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueHead {
-    /// `enqueue`.
+    /// Always the word `enqueue`.
     pub action: String,
-    /// The run.
+    /// Id of the run.
     pub run_id: i64,
-    /// How many bytes of the body are the run; the others are its job.
+    /// Length of the run at the beginning of the body, in bytes; the rest of the body is its job.
     pub run_bytes: usize,
 }
 
-/// What a server says.
+/// Message from the server, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerFrame<'a> {
-    /// The answer to a call.
+    /// Answer to a call, with its body.
     Answer(AnswerHead, &'a [u8]),
-    /// An order.
+    /// Order without a body.
     Order(Order),
-    /// The order to execute a run, with the run and its job.
+    /// Order to execute a run, with the JSON of the run and of its job.
     Due(Order, &'a [u8], &'a [u8]),
 }
 
-/// A message.
+/// Encodes a message.
 ///
 /// # Panics
 /// Never: heads are structs of numbers and words.
@@ -105,7 +106,7 @@ pub fn message(head: &impl Serialize, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Head and body of a message.
+/// Splits a message into head and body. A message without a newline in its first [`MAX_HEAD`] bytes is all head.
 #[must_use]
 pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
     let within = &message[..message.len().min(MAX_HEAD)];
@@ -115,16 +116,17 @@ pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Reads what a server says.
+/// Decodes a message from the server.
 ///
 /// # Errors
-/// Why it is none of these.
+/// If the head is neither an answer nor an order.
 pub fn said(message: &[u8]) -> Result<ServerFrame<'_>, NoOrder> {
     let (head, body) = parts(message);
     if let Ok(answer) = serde_json::from_slice(head) {
         return Ok(ServerFrame::Answer(answer, body));
     }
     let order = broadcast::object(head)?;
+    // An order that promises more bytes than it has is a plain order still: the worker reads run and job itself then.
     match serde_json::from_slice::<EnqueueHead>(head) {
         Ok(due) if due.run_bytes <= body.len() => {
             let (run, job) = body.split_at(due.run_bytes);
@@ -134,15 +136,17 @@ pub fn said(message: &[u8]) -> Result<ServerFrame<'_>, NoOrder> {
     }
 }
 
-/// The query of an upgrade.
+/// Formats the query of an upgrade.
 #[must_use]
 pub fn query(ts: i64, nonce: &str) -> String {
     format!("ts={ts}&nonce={nonce}")
 }
 
-/// Time and nonce of an upgrade's query.
+/// Parses timestamp and nonce of an upgrade's query. A nonce has 16 to 64 letters and digits.
 #[must_use]
 pub fn asked(query: &str) -> Option<(i64, &str)> {
+    // A name that stands there twice is refused: the signature covers both, but two readers could disagree on which one
+    // counts.
     let value = |name: &str| {
         let mut found = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
         found.next().filter(|_| found.next().is_none()).map(|(_, value)| value)

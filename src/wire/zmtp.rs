@@ -1,28 +1,30 @@
-//! ZMTP, the protocol beneath ZeroMQ, as far as a bound PUB or SUB socket needs it: versions 3.x and 2.0, the mechanism NULL.
+//! ZMTP, the protocol beneath ZeroMQ, as far as a bound PUB or SUB socket needs it: versions 3.x and 2.0, the mechanism
+//! NULL. Pure.
 //!
-//! Version 3 by <https://rfc.zeromq.org/spec/23/>, version 2 by <https://rfc.zeromq.org/spec/15/>: libzmq 3.2 and later. What libzmq 2
-//! spoke, in which a publisher is not told who subscribes, is refused.
+//! Version 3 follows <https://rfc.zeromq.org/spec/23/>, version 2 <https://rfc.zeromq.org/spec/15/>: libzmq 3.2 and
+//! later. The protocol of libzmq 2, in which a publisher does not learn the subscriptions, is refused.
 
 #[cfg(test)]
 mod tests;
 
-/// What both sides begin with, and the version that we speak at most: 3.0, in which a subscription is a message.
+/// First bytes of a greeting: the signature, and the latest version that is spoken. That is 3.0, in which a
+/// subscription is a message.
 pub const GREETING: [u8; 11] = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3];
-/// How long the rest of the greeting of version 3 is, in bytes.
+/// Length of the rest of a greeting of version 3, in bytes.
 pub const REST: usize = 53;
-/// A frame that others of its message follow.
+/// Flag of a frame that is followed by others of its message.
 const MORE: u8 = 1;
-/// A frame whose length has eight bytes.
+/// Flag of a frame whose length field has eight bytes.
 const LONG: u8 = 2;
-/// A frame that is a command.
+/// Flag of a frame that is a command.
 const COMMAND: u8 = 4;
 
-/// What a socket does.
+/// Role of the server's own socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketRole {
-    /// Sends to whoever has subscribed.
+    /// Sends messages to its subscribers.
     Publisher,
-    /// Receives what it has subscribed to.
+    /// Receives the messages that it has subscribed to.
     Subscriber,
 }
 
@@ -34,7 +36,7 @@ impl SocketRole {
         }
     }
 
-    /// The byte for it in version 2.
+    /// Socket type in the handshake of version 2.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -43,7 +45,8 @@ impl SocketRole {
         }
     }
 
-    /// Whether a peer is of the other kind, by its byte in version 2: SUB or XSUB for a publisher, PUB or XPUB for a subscriber.
+    /// Returns whether a peer has the opposite role, by its socket type in version 2: SUB or XSUB for a publisher, PUB
+    /// or XPUB for a subscriber.
     #[must_use]
     pub fn fits_number(self, peer: u8) -> bool {
         match self {
@@ -60,68 +63,72 @@ impl SocketRole {
     }
 }
 
-/// Which version a connection speaks.
+/// Protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZmtpVersion {
-    /// 2.0: after the greeting come a socket type and an identity.
+    /// Version 2.0: after the greeting come a socket type and an identity.
     Two,
-    /// 3.x: after the greeting comes a handshake of commands.
+    /// Version 3.x: after the greeting comes a handshake of commands.
     Three,
 }
 
-/// Why a connection is closed.
+/// Reason why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZmtpError {
-    /// It does not begin as version 2 or 3 does.
+    /// The peer does not begin as versions 2 and 3 do.
     #[error("no ZMTP of version 2 or 3")]
     Greeting,
-    /// Another mechanism than NULL.
+    /// The peer asks for another mechanism than NULL.
     #[error("a security mechanism other than NULL")]
     Mechanism,
-    /// A socket of the same kind, or one that has no business here.
+    /// The peer's socket has the same role, or a type that neither publishes nor subscribes.
     #[error("a socket of the wrong type")]
     SocketType,
-    /// A frame that cannot be.
+    /// A frame or a handshake command breaks the protocol.
     #[error("a malformed frame")]
     Malformed,
-    /// A frame is longer than is read.
+    /// A frame is longer than the bound, which is in bytes.
     #[error("a frame of more than {0} bytes")]
     TooLong(usize),
-    /// A message has more frames than are read.
+    /// A message has more frames than the bound.
     #[error("a message of more than {0} frames")]
     TooManyFrames(usize),
-    /// More subscriptions than a connection may have.
+    /// The connection holds more subscriptions than the bound.
     #[error("more than {0} subscriptions")]
     TooManySubscriptions(usize),
-    /// More frames than make sense.
+    /// The peer sends more frames a minute than the bound.
     #[error("more than {0} frames a minute")]
     TooMany(u32),
 }
 
-/// A frame, read.
+/// Frame that was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZmtpFrame {
-    /// Whether others of its message follow.
+    /// Whether other frames of the same message follow.
     pub more: bool,
-    /// Whether it is a command.
+    /// Whether the frame is a command.
     pub is_command: bool,
-    /// What it carries.
+    /// Content of the frame.
     pub body: Vec<u8>,
 }
 
-/// Reads the version off the peer's first eleven bytes.
+/// Reads the protocol version off the peer's first eleven bytes.
 ///
 /// # Errors
-/// That it speaks another protocol.
+/// If the peer speaks another protocol.
 pub fn version(greeting: [u8; 11]) -> Result<ZmtpVersion, ZmtpError> {
     match greeting {
+        // To a peer of version 1 the signature is a frame header: 0xff, eight bytes of length, flags. The length
+        // differs between implementations; the lowest bit of the flags, which a first frame of version 1 has not set,
+        // tells the versions apart.
         [0xff, .., odd, 1 | 2] if odd & 1 == 1 => Ok(ZmtpVersion::Two),
         [0xff, .., odd, 3..=u8::MAX] if odd & 1 == 1 => Ok(ZmtpVersion::Three),
         _ => Err(ZmtpError::Greeting),
     }
 }
 
-/// The rest of our greeting in version 3: minor version, mechanism, and that it is the same on both sides.
+/// Returns the rest of the greeting in version 3: minor version 0, the mechanism NULL, and the flag of a server as 0,
+/// which NULL ignores.
 #[must_use]
 pub fn rest() -> [u8; REST] {
     let mut rest = [0; REST];
@@ -129,15 +136,15 @@ pub fn rest() -> [u8; REST] {
     rest
 }
 
-/// Checks the rest of the peer's.
+/// Checks the rest of the peer's greeting.
 ///
 /// # Errors
-/// That it wants another mechanism.
+/// If the peer asks for another mechanism than NULL.
 pub fn check_rest(rest: &[u8; REST]) -> Result<(), ZmtpError> {
     if rest[1..5] == *b"NULL" && rest[5..21].iter().all(|byte| *byte == 0) { Ok(()) } else { Err(ZmtpError::Mechanism) }
 }
 
-/// The command that ends our part of the handshake.
+/// Encodes the command READY, which ends this side of the handshake.
 #[must_use]
 pub fn ready(role: SocketRole) -> Vec<u8> {
     let name = role.name().as_bytes();
@@ -147,10 +154,10 @@ pub fn ready(role: SocketRole) -> Vec<u8> {
     encode(COMMAND, &body)
 }
 
-/// Checks the command that ends the peer's.
+/// Checks the command that ends the peer's side of the handshake.
 ///
 /// # Errors
-/// That it is none, or of a socket that does not fit.
+/// If the frame is not READY, or names a socket type that does not fit `role`.
 pub fn check_ready(frame: &ZmtpFrame, role: SocketRole) -> Result<(), ZmtpError> {
     let properties = frame.body.strip_prefix(b"\x05READY").filter(|_| frame.is_command);
     let mut rest = properties.ok_or(ZmtpError::Malformed)?;
@@ -163,7 +170,7 @@ pub fn check_ready(frame: &ZmtpFrame, role: SocketRole) -> Result<(), ZmtpError>
     Err(ZmtpError::SocketType)
 }
 
-/// The first property of a handshake: its name, its value, and what follows.
+/// Splits the first property off a handshake command: name, value, and the bytes that follow.
 fn property(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (&length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(length))?;
@@ -172,24 +179,25 @@ fn property(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, rest))
 }
 
-/// What a peer of a publisher says in a frame.
+/// Meaning of a frame from a publisher's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerCommand<'a> {
-    /// It wants what begins with this.
+    /// Subscription to the topics with this prefix.
     Subscribe(&'a [u8]),
-    /// It does not any more.
+    /// End of the subscription to this prefix.
     Cancel(&'a [u8]),
-    /// It wants to know whether we are there: what is to be said back.
+    /// Heartbeat; the content has to be sent back.
     Ping(&'a [u8]),
-    /// Nothing that matters.
+    /// Frame without a meaning for a publisher.
     Nothing,
 }
 
-/// Reads what a frame says.
+/// Decodes a frame from a publisher's peer.
 #[must_use]
 pub fn said(frame: &ZmtpFrame) -> PeerCommand<'_> {
     let body = frame.body.as_slice();
     if !frame.is_command {
+        // Version 3.0 and 2 subscribe by a message with one of these first bytes, 3.1 by a command.
         return match body.split_first() {
             Some((1, topic)) => PeerCommand::Subscribe(topic),
             Some((0, topic)) => PeerCommand::Cancel(topic),
@@ -200,6 +208,7 @@ pub fn said(frame: &ZmtpFrame) -> PeerCommand<'_> {
         PeerCommand::Subscribe(topic)
     } else if let Some(topic) = body.strip_prefix(b"\x06CANCEL") {
         PeerCommand::Cancel(topic)
+    // The two bytes before the context are the peer's time to live, which a side that never pings does not need.
     } else if let Some(context) = body.strip_prefix(b"\x04PING").and_then(|rest| rest.get(2..)) {
         PeerCommand::Ping(context)
     } else {
@@ -207,19 +216,19 @@ pub fn said(frame: &ZmtpFrame) -> PeerCommand<'_> {
     }
 }
 
-/// The answer to a ping.
+/// Encodes the answer to a heartbeat.
 #[must_use]
 pub fn pong(context: &[u8]) -> Vec<u8> {
     encode(COMMAND, &[b"\x04PONG", context].concat())
 }
 
-/// A subscription to what begins with this, as a message.
+/// Encodes a subscription to all topics with this prefix, as a message.
 #[must_use]
 pub fn subscription(topic: &[u8]) -> Vec<u8> {
     encode(0, &[b"\x01", topic].concat())
 }
 
-/// A message of these frames.
+/// Encodes a message of the given frames.
 #[must_use]
 pub fn message(frames: &[&[u8]]) -> Vec<u8> {
     let last = frames.len().saturating_sub(1);
@@ -239,12 +248,13 @@ fn encode(flags: u8, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Takes a frame off the beginning of a buffer; nothing where it is not there yet as a whole.
+/// Takes a frame off the beginning of a buffer; `None` where it has not arrived as a whole.
 ///
 /// # Errors
-/// That it is malformed or longer than is read, as soon as its first bytes are there.
+/// If the frame is malformed or longer than `longest` bytes, which is known from its first bytes.
 pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<ZmtpFrame>, ZmtpError> {
     let Some((&flags, rest)) = buffer.split_first() else { return Ok(None) };
+    // A command has exactly one frame.
     if flags > (MORE | LONG | COMMAND) || flags & (MORE | COMMAND) == MORE | COMMAND {
         return Err(ZmtpError::Malformed);
     }
@@ -255,6 +265,7 @@ pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<ZmtpFrame>, Z
         let Some(length) = rest.first_chunk::<8>() else { return Ok(None) };
         (9, usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX))
     };
+    // Before the body is waited for: a peer that announces a long frame must not have memory kept for it.
     if length > longest {
         return Err(ZmtpError::TooLong(longest));
     }
