@@ -35,8 +35,8 @@ pub fn read(text: &str) -> Option<WorkerRequest> {
         Some(action) => {
             let pace = if words.next() == Some(NOW) { Pace::Now } else { Pace::AfterRuns };
             Some(WorkerRequest { id, action, pace })
-        // A command of a later server still has to stop new runs here: the server waits for it, and gives the worker
-        // none meanwhile.
+            // A command of a later server still has to stop new runs here: the server waits for it, and gives the worker
+            // none meanwhile.
         }
         None => Some(WorkerRequest { id, action: WorkerCommand::Sleep, pace: Pace::AfterRuns }),
     }
