@@ -1,5 +1,6 @@
-//! HTTP: the doors of the server. `connections` accepts and bounds; `rest` speaks the original's API, `operator` ours,
-//! `dashboard` renders HTML, and `uplink` carries calls of `rest` for workers that connect out.
+//! HTTP: everything that is served on the HTTP port. `connections` accepts connections and bounds them; `rest` is the
+//! original's REST API and `operator` the API of the CLI; `dashboard` renders HTML pages; `uplink` carries requests to
+//! `rest` for workers that connect out.
 
 pub mod connections;
 pub mod dashboard;

@@ -1,4 +1,4 @@
-//! `GET /readyz`: whether the server does its work, for who watches over it. Needs no token and says no secrets.
+//! `GET /readyz`: tells monitoring whether the server can do its work. Needs no token and reveals no secrets.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::server::state::AppState;
 
-/// What is served.
+/// The route of `/readyz`, on which no token is asked for.
 pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/readyz", get(ready))
 }
 
-/// 200 where everything works, else 503 with what is lacking, since when.
+/// Answers 200 while the store can be written, else 503 with what is lacking, the reason, and since when (UTC).
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, Json<Value>) {
     match app.store.outage() {
         None => (StatusCode::OK, Json(json!({"ready": true}))),

@@ -1,4 +1,5 @@
-//! A new worker gets the file that its machine needs: told once, with the secret in it. Pure.
+//! Configuration file of a new worker: the INI text that its machine needs. The secret is shown in it once and never
+//! again. Pure.
 
 use std::net::SocketAddr;
 
@@ -9,19 +10,21 @@ use crate::wire::operator::MadeWorker;
 #[cfg(test)]
 mod tests;
 
-/// Where a server is that is reached directly.
+/// Base URL of a server that is reached at its own HTTP address, without a proxy.
 ///
 /// # Panics
-/// Never: an address makes a URL.
+/// Never: a socket address is always a valid host and port of a URL.
 #[must_use]
 pub fn plain_url(http: SocketAddr) -> Url {
     Url::parse(&format!("http://{http}/")).expect("an address makes a URL")
 }
 
-/// The file that its machine needs, for a server that is reached there.
+/// Renders the INI file of a new worker for a server that is reached under the URL `server`. The ZeroMQ ports are
+/// assumed to be on the same host.
 #[must_use]
 pub fn ini(made: &MadeWorker, server: &Url) -> String {
     let host = server.host_str().unwrap_or_default();
+    // The worker appends the paths of the API itself.
     let mut server = server.clone();
     server.set_path("/");
     format!(
@@ -41,7 +44,8 @@ pub fn ini(made: &MadeWorker, server: &Url) -> String {
     )
 }
 
-/// A value that the rules of the file would take for something else is written so that they do not.
+/// Doubles the percent signs of a value with `%(` in it, which the parser of the file would otherwise take for a
+/// reference to another key.
 fn ini_text(text: &str) -> String {
     if text.contains("%(") { text.replace('%', "%%") } else { text.to_owned() }
 }

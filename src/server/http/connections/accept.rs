@@ -1,4 +1,4 @@
-//! Accepts connections and drives each until it ends, has had its time, or has to leave.
+//! Accept loop: accepts connections and drives each until it ends, exceeds its time, or has to leave.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,17 +26,18 @@ use super::peer::{Connections, HttpPeer};
 
 /// The longest head of a request, and how much of a body is read ahead, in bytes. A path with its query may have 64 kB.
 const MAX_HEAD: usize = 100 * 1024;
-/// How long nobody is accepted when the system has no descriptors or no memory for a connection.
+/// Pause of the accept loop after the system had no descriptor or no memory for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often that is said.
+/// Shortest time between two log lines about such a shortage.
 const SAID_EVERY: Duration = Duration::from_secs(60);
-/// After how long a silent connection is asked by the system whether it is there, how often, and how many times: that of a
-/// machine that lost its power goes after two minutes.
+/// TCP keep-alive: the first probe after a minute of silence, then one every 20 seconds; after three without an answer
+/// the connection is closed. The connection of a machine that lost power thus ends after two minutes.
 const KEEPALIVE_SECONDS: u32 = 60;
 const KEEPALIVE_EVERY_SECONDS: u32 = 20;
 const KEEPALIVE_TIMES: u32 = 3;
 
-/// Serves until it is to stop; then for as long as `grace`, what was asked before.
+/// Serves until `stop` is cancelled; then finishes the requests that have arrived, for at most `grace`, and drops the
+/// rest.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -53,7 +54,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, from)) => {
-                // Who finds no place is gone with its stream.
+                // The table has no place: dropping the stream closes the connection.
                 let Some(peer) = connections.arrive(from.ip()) else { continue };
                 keep_alive(&stream);
                 let driven = drive(stream, peer, routes.clone(), connections.limits().request_timeout, stop.clone());
@@ -66,31 +67,35 @@ pub async fn serve(
                 }
                 connections.spare_one();
                 tokio::time::sleep(PAUSE).await;
+                // The connection is still in the listener's queue, so the loop would spin without a pause. Closing one that
+                // can be spared frees the descriptor that the next attempt needs.
             }
-            // It was gone before it was accepted.
+            // Other errors concern one connection that was closed before it was accepted.
             Err(_) => {}
         }
     }
+    // New connections are refused from here on; those of before have their grace.
     drop(listener);
     end_within(&tasks, grace).await;
     over.cancel();
     tasks.wait().await;
 }
 
-/// Waits for tasks to end, but no longer than this. Answers whether all have.
+/// Waits for all tasks to end, for at most `grace`. Returns whether all of them have.
 pub async fn end_within(tasks: &TaskTracker, grace: Duration) -> bool {
     tasks.close();
     tokio::time::timeout(grace, tasks.wait()).await.is_ok()
 }
 
-/// Whether the system has no room for one more connection.
+/// Whether an error of `accept` says that the system has no room for one more connection.
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|errno| shortages.contains(&Errno::from_raw(errno)))
 }
 
 fn keep_alive(stream: &TcpStream) {
-    // Small messages go out as they are said. What the system does not grant here, it can be without.
+    // Without Nagle's algorithm, small messages go out at once. None of these options is essential, so a refusal of the
+    // system is ignored.
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(stream, sockopt::KeepAlive, &true);
     let _ = setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_SECONDS);
@@ -103,13 +108,15 @@ async fn drive(stream: TcpStream, peer: HttpPeer, routes: Router, patience: Dura
     let service = service_fn(|request| answer(&routes, request, &peer, patience));
     let io = TokioIo::new(MeteredStream::new(stream, peer.clone()));
     let mut builder = http1::Builder::new();
-    // Time-outs are ours: hyper has one for idle connections and heads alike.
+    // Deadlines come from the table: hyper's only time-out would treat idle connections and slow heads alike.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
     let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
     let mut alarm = pin!(tokio::time::sleep(patience));
     let (mut leave, mut stopped) = (pin!(peer.leave().cancelled()), pin!(stop.cancelled()));
     let mut stops = false;
     std::future::poll_fn(|cx| {
+        // One future polls all: dismissal first, so that a peer that has to leave is not served any further. The
+        // connection comes before its deadline, because polling it may change the phase that the deadline depends on.
         if leave.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
@@ -123,7 +130,8 @@ async fn drive(stream: TcpStream, peer: HttpPeer, routes: Router, patience: Dura
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        // What a connection is at changes in its own task alone, so that this is always the next deadline.
+        // Only this task changes the phase of its connection, so no later change can make this deadline obsolete
+        // unnoticed.
         let Some(deadline) = peer.deadline() else { return Poll::Pending };
         let deadline = tokio::time::Instant::from_std(deadline);
         if alarm.deadline() != deadline {

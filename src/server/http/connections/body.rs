@@ -1,4 +1,4 @@
-//! Bodies: one that is read must keep a pace, and the end of one that is sent is noted.
+//! Bodies: `PacedBody` enforces a minimum pace on requests, and `AnswerBody` notes when a response has been sent.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -11,41 +11,43 @@ use tokio::time::{Instant, Sleep};
 
 use super::peer::HttpPeer;
 
-/// How many bytes a second a body must have on average, besides the time that any may take.
+/// Average pace in bytes per second that a request body must keep, beyond the time that every body may take.
 const PACE: u64 = 4096;
 
-/// Why a body is not read to its end.
+/// Reason why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    /// It comes too slowly.
+    /// Fewer bytes have arrived than the pace asks for.
     #[error("the body comes too slowly")]
     TooSlow,
-    /// The connection is gone, or what comes is no body.
+    /// The connection is gone, or the bytes are not a valid HTTP body.
     #[error("the body cannot be read")]
     Broken(#[from] hyper::Error),
 }
 
-/// Why there is no body to be looked at.
+/// Reason why [`read_body`] has no body to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It is longer than is taken.
+    /// The body is longer than the caller's limit, in bytes.
     TooLong,
-    /// It comes too slowly, or not to its end.
+    /// The body comes too slowly, or breaks off before its end.
     TooSlow,
 }
 
-/// Reads a body of so many bytes at most.
+/// Reads a body of at most `most` bytes into memory.
 ///
 /// # Errors
-/// Why it was not read to its end.
+/// If the body is longer, too slow, or breaks off.
 pub async fn read_body(body: Body, most: usize) -> Result<Bytes, Unread> {
+    // A declared length is refused before anything is read.
     if body.size_hint().lower() > most as u64 {
         return Err(Unread::TooLong);
     }
     axum::body::to_bytes(body, most).await.map_err(|e| if is_too_slow(&e) { Unread::TooSlow } else { Unread::TooLong })
 }
 
-/// Whether a body could not be read because of who sends it, and not because of its length.
+/// Whether an error comes from a body that was too slow or broken, rather than too long. A worker sends a log again
+/// after a 408, but never after a 413, so the two must not be confused.
 pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -57,7 +59,7 @@ pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// The body of a request.
+/// Body of a request. Its deadline moves on with every byte read, at [`PACE`].
 pub(super) struct PacedBody {
     body: Incoming,
     peer: HttpPeer,
@@ -88,6 +90,7 @@ impl HttpBody for PacedBody {
                 if self.body.is_end_stream() {
                     self.peer.read_whole();
                 }
+                // A reader of a body of known length may stop at the last frame, without polling for the final `None`.
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(e))) => Poll::Ready(Some(Err(e.into()))),
@@ -111,7 +114,7 @@ impl HttpBody for PacedBody {
     }
 }
 
-/// The body of an answer. When it is dropped, the connection is idle again.
+/// Body of a response. When it is dropped, the connection counts as idle again.
 pub(super) struct AnswerBody {
     body: Body,
     _rests: Option<Rests>,
@@ -126,7 +129,8 @@ impl Drop for Rests {
 }
 
 impl AnswerBody {
-    /// That of an answer after which there is no more HTTP on the connection rests never.
+    /// Wraps the body of a response. After an upgrade, no further HTTP follows on the connection, so it never becomes
+    /// idle.
     pub(super) fn new(body: Body, peer: &HttpPeer, upgrades: bool) -> Self {
         Self { body, _rests: (!upgrades).then(|| Rests(peer.clone())) }
     }

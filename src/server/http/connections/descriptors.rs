@@ -1,14 +1,15 @@
-//! The limit of descriptors: as high as the system allows, and connections within it.
+//! Descriptor limit: raises it as high as the system allows, and keeps the number of connections within it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// How many descriptors are kept free of connections: for the store, logs, and a worker in this process.
+/// Descriptors that are kept free of connections: for the store, logs, and a worker in this process.
 const RESERVE: u64 = 256;
-/// Which part of all descriptors connections of each of the two ZeroMQ ports may take.
+/// Divisor of the limit: connections at each of the two ZeroMQ ports may take an eighth of all descriptors. More would
+/// leave none to HTTP where the limit is low.
 const ZMQ_PART: u64 = 8;
 
-/// Raises the soft limit of descriptors to the hard one. Where it was raised, what it was: a program that uses `select` must
-/// not meet a higher limit than its user has, so whoever starts jobs gives them that.
+/// Raises the soft limit of descriptors to the hard limit. Returns the soft limit from before if it was raised: a
+/// program that uses `select` must not run under a higher limit than its user has, so shims give that one back to jobs.
 pub fn raise_descriptor_limit() -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     if soft >= hard {
@@ -23,13 +24,13 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
-/// How many of so many connections there can be with the descriptors that this process may have.
+/// Of `wanted` HTTP connections, how many fit into the descriptors that this process may have; at least 1.
 #[must_use]
 pub fn usable_connections(wanted: usize) -> usize {
     within(wanted, limit())
 }
 
-/// How many of so many connections there can be at one of the two ZeroMQ ports.
+/// Of `wanted` connections at one of the two ZeroMQ ports, how many fit into their part of the descriptors; at least 1.
 #[must_use]
 pub fn usable_at_zmq(wanted: usize) -> usize {
     share(wanted, limit())
@@ -40,7 +41,7 @@ fn limit() -> u64 {
 }
 
 fn within(wanted: usize, limit: u64) -> usize {
-    // Of a low limit, half.
+    // Where the reserve would take most of a low limit, connections still get half of it.
     let rest = limit - 2 * (limit / ZMQ_PART);
     at_most(wanted, rest.saturating_sub(RESERVE).max(limit / 2))
 }

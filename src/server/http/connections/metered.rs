@@ -1,4 +1,5 @@
-//! A connection's stream, whose bytes are counted as they are read.
+//! Metered stream: counts the bytes of a connection as they are read, and notes while the peer does not take what is
+//! sent.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::peer::HttpPeer;
 
-/// A stream. It reads when there is room for more, and notes when the other side does not take what is sent.
+/// TCP stream of one connection. It is read only while the table has room for more bytes.
 #[derive(Debug)]
 pub(super) struct MeteredStream {
     stream: TcpStream,
@@ -19,6 +20,7 @@ pub(super) struct MeteredStream {
 
 impl MeteredStream {
     pub(super) fn new(stream: TcpStream, peer: HttpPeer) -> Self {
+        // Only changes are passed on: each takes the lock that all connections share.
         Self { stream, peer, stalls: false }
     }
 
@@ -40,6 +42,7 @@ impl AsyncRead for MeteredStream {
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         let bytes = buf.filled().len() - before;
         if bytes > 0 {
+            // Bytes count once they are read, so that each connection may exceed the budget by one buffer.
             self.peer.hold(bytes);
         }
         Poll::Ready(read)

@@ -1,9 +1,9 @@
 //! HTTP connections: accepts them, and bounds what a peer may take of the server's time, places and memory.
 //!
-//! `axum::serve` has neither time-outs nor bounds. Here every connection has an entry in a table, which decides, as
-//! a pure value, who has to leave when places or memory run out: among those who have not shown who they are, the one
-//! that has been silent longest; of those who hold bytes of requests that are not complete, the one that has held most
-//! for longest. So a peer that hoards loses what it hoards, and a peer that is quick is served beside it.
+//! `axum::serve` has neither time-outs nor bounds. Here every connection has an entry in a table, which decides, as a
+//! pure value, which peer has to leave when places or memory run out: among those that have not authenticated, the one
+//! that has been silent longest; among those that hold bytes of incomplete requests, the one that has held most for
+//! longest. So a peer that hoards loses what it hoards, and a peer that is quick is served beside it.
 
 mod accept;
 mod body;

@@ -1,4 +1,4 @@
-//! Handles to the table: one for the listener, one for each connection.
+//! Handles to the table of connections: one for the listener, one for each connection.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,33 +11,34 @@ use tokio_util::sync::CancellationToken;
 
 use super::table::{Arrival, ByteBudget, ConnectionPhase, Number, PeerLimits, PeerTable, Source};
 
-/// All connections of an address that is listened at. Cheap to clone.
+/// All connections of one listening address. Clones share the table.
 #[derive(Clone, Debug)]
 pub struct Connections(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     table: PeerTable,
-    /// Cancelled for those who have to leave.
+    /// Tokens by connection; a token is cancelled when its connection has to leave.
     leaves: HashMap<Number, CancellationToken>,
-    /// Those who wait for room.
+    /// Wakers of connections that wait for room to read more. All are woken on any change that may have made room.
     waiting: Vec<Waker>,
 }
 
-/// A peer must leave: it holds more than others, and there is no room for all.
+/// Refusal to read on: the peer holds more bytes of incomplete requests than others, and there is no room for all.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("there is no room for what it sends")]
 pub struct NoRoomError;
 
 impl Connections {
-    /// None, within these limits.
+    /// Empty table with these limits.
     #[must_use]
     pub fn new(limits: PeerLimits) -> Self {
         let state = State { table: PeerTable::new(limits), leaves: HashMap::new(), waiting: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// A place for who has just connected, if there is one; somebody else may have to leave for it.
+    /// Enters a new connection into the table; `None` if there is no place for it. Another connection may be dismissed
+    /// for it.
     pub(super) fn arrive(&self, from: IpAddr) -> Option<HttpPeer> {
         let mut state = self.state();
         let Arrival::Admitted(number, leaves) = state.table.arrive(Source::of(from), Instant::now()) else {
@@ -52,7 +53,7 @@ impl Connections {
         Some(HttpPeer(Arc::new(Place { number, from, connections: self.clone(), leave })))
     }
 
-    /// Somebody leaves who can be spared, because the system has no descriptor or no memory left.
+    /// Dismisses a connection that can be spared, because the system has no descriptor or no memory left.
     pub(super) fn spare_one(&self) {
         let mut state = self.state();
         if let Some(number) = state.table.dispensable() {
@@ -82,7 +83,7 @@ impl State {
     }
 }
 
-/// A connection, as requests on it know it. Its place is free again when all clones are gone.
+/// Handle of one connection; requests carry it as an extension. The place is free again once all clones are dropped.
 #[derive(Clone, Debug)]
 pub struct HttpPeer(Arc<Place>);
 
@@ -103,33 +104,38 @@ impl Drop for Place {
     }
 }
 
-/// Notes that whoever sent a request has shown who it is.
+/// Marks the connection of a request as known: its peer has authenticated.
 pub fn mark_known(extensions: &Extensions) {
     if let Some(peer) = extensions.get::<HttpPeer>() {
         peer.change(|table, number, _| table.know(number));
     }
 }
 
-/// The address that a request comes from.
+/// Client address of a request; `0.0.0.0` for requests whose connection is unknown.
 #[must_use]
 pub fn address_of(extensions: &Extensions) -> IpAddr {
     extensions.get::<HttpPeer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.from)
 }
 
 impl HttpPeer {
-    /// Cancelled when it has to leave. A WebSocket has to see to that itself.
+    /// Token that is cancelled when the connection has to leave. After an upgrade nothing else watches it, so code that
+    /// holds a WebSocket must.
     #[must_use]
     pub fn leave(&self) -> &CancellationToken {
         &self.0.leave
     }
 
-    /// Ready when it may read more.
+    /// Ready once the connection may read more.
+    ///
+    /// # Errors
+    /// If this connection holds most and has been dismissed.
     pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), NoRoomError>> {
         let mut state = self.0.connections.state();
         loop {
             match state.table.room(self.0.number, Instant::now()) {
                 ByteBudget::Free => return Poll::Ready(Ok(())),
                 ByteBudget::After(number) => state.dismiss(number),
+                // `will_wake` keeps a connection that is polled often from growing the list.
                 ByteBudget::Leave => return Poll::Ready(Err(NoRoomError)),
                 ByteBudget::Later => {
                     if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
@@ -141,44 +147,44 @@ impl HttpPeer {
         }
     }
 
-    /// It has sent so many bytes.
+    /// Counts bytes that were received.
     pub(super) fn hold(&self, bytes: usize) {
         self.change(|table, number, now| table.hold(number, bytes, now));
     }
 
-    /// The head of a request has arrived.
+    /// Notes that the head of a request has arrived.
     pub(super) fn begin_request(&self, with_body: bool) {
         self.turn(if with_body { ConnectionPhase::Body } else { ConnectionPhase::Answering });
     }
 
-    /// The body has arrived.
+    /// Notes that the body has arrived completely.
     pub(super) fn read_whole(&self) {
         self.change(|table, number, _| table.read_whole(number));
     }
 
-    /// The request was answered to its end.
+    /// Notes that the response was sent to its end, or abandoned.
     pub(super) fn rest(&self) {
         self.turn(ConnectionPhase::Idle(Instant::now()));
     }
 
-    /// It is a WebSocket now.
+    /// Notes that the connection is a WebSocket now.
     pub(super) fn upgrade(&self) {
         self.turn(ConnectionPhase::Listening);
     }
 
-    /// From now on, what a WebSocket sends counts until it is a complete message.
+    /// Counts the bytes of this WebSocket from now on, until they form a complete message.
     pub fn count_messages(&self) {
         self.turn(ConnectionPhase::Talking);
     }
 
-    /// A message is complete. It counts until the receipt is dropped.
+    /// Takes the bytes of a complete message out of the connection's account. They count until the receipt is dropped.
     #[must_use]
     pub fn take_message(&self) -> BodyReceipt {
         let bytes = self.0.connections.state().table.take(self.0.number);
         BodyReceipt { bytes, connections: self.0.connections.clone() }
     }
 
-    /// It takes what it is sent, or does not.
+    /// Notes whether the peer takes what it is sent (`stalls`: it does not).
     pub(super) fn stall(&self, stalls: bool) {
         self.change(|table, number, now| table.stall(number, stalls.then_some(now)));
     }
@@ -201,7 +207,7 @@ impl HttpPeer {
     }
 }
 
-/// The bytes of a message that is being answered.
+/// Bytes of a message that is being answered; dropping it gives them back to the budget.
 #[derive(Debug)]
 pub struct BodyReceipt {
     bytes: usize,

@@ -1,4 +1,4 @@
-//! Who is connected, how each stands, and who leaves when places or memory run out. Pure.
+//! Table of connections: the phase of each, and which one leaves when places or memory run out. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,35 +7,36 @@ use std::time::{Duration, Instant};
 #[cfg(test)]
 mod tests;
 
-/// A peer that was heard of within this is not put out for the sake of others from its own address: a thousand workers
-/// that come back at once, through one proxy, are no abuse.
+/// Within this time after its last sign of life, a peer is not dismissed for another one from its own address: a
+/// thousand workers that come back at once, through one proxy, are no abuse.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What peers may take.
+/// Limits on what peers may take.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLimits {
-    /// How many connections there may be.
+    /// Connections in total.
     pub connections: usize,
-    /// How many of one address may be without having shown who they are.
+    /// Connections of one source that have not authenticated.
     pub strangers_of_address: usize,
-    /// How many bytes of requests may be in memory that are not answered yet.
+    /// Bytes of requests in memory that are not answered yet, of all peers together.
     pub bytes: usize,
-    /// How long the head of a request may take, how long a body may stand still, and how long a stranger may take to
-    /// read its answer.
+    /// Longest time for the head of a request, for a body beyond what its pace needs, and for a stranger
+    /// to read its response.
     pub request_timeout: Duration,
-    /// How long a connection may be idle between two requests.
+    /// Longest time that a connection may be idle between two requests.
     pub idle_timeout: Duration,
 }
 
-/// The number of a connection.
+/// Number of a connection, counted from 1 and never used again.
 pub type Number = u64;
 
-/// Where a connection comes from: an IPv4 address, or the network of an IPv6 address, all of which is one site's.
+/// Origin of a connection for counting: an IPv4 address, or the /64 network of an IPv6 address, all of which belongs to
+/// one site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(u128);
 
 impl Source {
-    /// The source of an address.
+    /// Source of an address. An IPv4 address in IPv6 notation counts as the IPv4 address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -45,29 +46,29 @@ impl Source {
     }
 }
 
-/// What a connection is at.
+/// Phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionPhase {
-    /// The head of a request is read, since then.
+    /// The head of a request is being read, since this instant.
     Head(Instant),
-    /// Nothing was asked since then.
+    /// No request has been made since this instant.
     Idle(Instant),
-    /// The body of a request is read.
+    /// The body of a request is being read.
     Body,
-    /// A complete request is answered.
+    /// A complete request is being answered.
     Answering,
-    /// A WebSocket whose messages are too short to be counted.
+    /// WebSocket whose messages are too short to be counted.
     Listening,
-    /// A WebSocket whose messages count until they are complete.
+    /// WebSocket whose messages count until they are complete.
     Talking,
 }
 
-/// Whether somebody has shown who it is.
+/// Whether a peer has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerStanding {
-    /// No.
+    /// Not, or not yet.
     Stranger,
-    /// An operator, a browser that has logged in, or a worker that signed.
+    /// Operator, logged-in browser, or worker with a valid signature.
     Known,
 }
 
@@ -76,62 +77,63 @@ struct Entry {
     source: Source,
     phase: ConnectionPhase,
     standing: PeerStanding,
-    /// When it was heard of last.
+    /// Instant of the last sign of life.
     active: Instant,
-    /// How many bytes it holds of what is not complete, or not answered yet, and since when.
+    /// Bytes of requests that are incomplete or not answered yet, and the instant since which any are held.
     held: usize,
     held_since: Instant,
-    /// Since when it does not take what it is sent.
+    /// Instant since which the peer does not take what it is sent.
     stalled: Option<Instant>,
 }
 
-/// What becomes of who has just connected.
+/// Decision about a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// It has a place; somebody else may have to leave for it.
+    /// The connection has a place under this number; another one, if given, has to leave for it.
     Admitted(Number, Option<Number>),
-    /// There is no place, and nobody who could be asked to leave.
+    /// No place is free, and no connection can be asked to leave.
     Refused,
 }
 
-/// Whether there is room for more bytes.
+/// Decision whether a connection may read more bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteBudget {
-    /// There is.
+    /// The connection may read at once.
     Free,
-    /// When this one has left. It has left the table already.
+    /// The connection may read once this other one, which has left the table already, is gone.
     After(Number),
-    /// Who asks holds most, and has left the table.
+    /// The asking connection itself holds most, and has left the table.
     Leave,
-    /// When something is answered, or who has to leave is gone.
+    /// The connection may read once something is answered or a dismissed connection is gone.
     Later,
 }
 
-/// Who is connected.
+/// Connections by number, with the bytes that they hold.
 #[derive(Debug)]
 pub struct PeerTable {
     limits: PeerLimits,
     entries: HashMap<Number, Entry>,
     last: Number,
-    /// The bytes that entries hold, and those of messages that are being answered.
+    /// Bytes held by entries, by dismissed connections, and by messages that are being answered.
     bytes: usize,
-    /// What those hold who have to leave, until they are gone.
+    /// Bytes held by dismissed connections until those are gone.
     leaving: HashMap<Number, usize>,
 }
 
 impl PeerTable {
-    /// Nobody.
+    /// Empty table with these limits.
     #[must_use]
     pub fn new(limits: PeerLimits) -> Self {
         Self { limits, entries: HashMap::new(), last: 0, bytes: 0, leaving: HashMap::new() }
     }
 
-    /// What peers may take.
+    /// Limits that this table enforces.
     pub fn limits(&self) -> &PeerLimits {
         &self.limits
     }
 
-    /// Somebody connects.
+    /// Enters a new connection, and decides which other one has to leave for it. An address with too many strangers
+    /// loses its own longest silent one; a full table loses a dispensable one.
     pub fn arrive(&mut self, source: Source, now: Instant) -> Arrival {
         let strangers = self.strangers().filter(|(_, entry)| entry.source == source).count();
         let mut leaves = None;
@@ -162,8 +164,8 @@ impl PeerTable {
         Arrival::Admitted(self.last, leaves)
     }
 
-    /// Who can be spared when there is no place or no descriptor left: the stranger that has been silent longest, of the
-    /// address with most of them; or a known peer that asks nothing.
+    /// Connection that can be spared when no place or no descriptor is left: of the source with most strangers, the one
+    /// that has been silent longest; without strangers, a known peer that is idle.
     pub fn dispensable(&self) -> Option<Number> {
         let mut of = HashMap::<Source, usize>::new();
         self.strangers().for_each(|(_, entry)| *of.entry(entry.source).or_default() += 1);
@@ -179,7 +181,8 @@ impl PeerTable {
         fitting.min_by_key(|(number, entry)| (entry.active, *number)).map(|(number, _)| number)
     }
 
-    /// Those who have not shown who they are, and need not.
+    /// Connections that have not authenticated. WebSockets are not among them: the number of listeners bounds those
+    /// that need no authentication.
     fn strangers(&self) -> impl Iterator<Item = (Number, &Entry)> {
         let is_stranger = |entry: &Entry| {
             entry.standing == PeerStanding::Stranger
@@ -188,7 +191,7 @@ impl PeerTable {
         self.entries.iter().filter(move |(_, entry)| is_stranger(entry)).map(|(number, entry)| (*number, entry))
     }
 
-    /// Somebody leaves, or has to. What it holds counts until it is gone.
+    /// Removes a connection that ends or has to. The bytes that it holds count until [`gone`](Self::gone).
     pub fn leave(&mut self, number: Number) {
         if let Some(entry) = self.entries.remove(&number)
             && entry.held > 0
@@ -197,7 +200,7 @@ impl PeerTable {
         }
     }
 
-    /// Somebody is gone, with everything that it held.
+    /// Removes a connection that is closed, with all bytes that it held.
     pub fn gone(&mut self, number: Number) {
         self.leave(number);
         if let Some(held) = self.leaving.remove(&number) {
@@ -205,15 +208,18 @@ impl PeerTable {
         }
     }
 
-    /// Whether a peer may read more.
+    /// Decides whether a connection may read more bytes.
     pub fn room(&mut self, number: Number, now: Instant) -> ByteBudget {
         let Some(entry) = self.entries.get(&number) else { return ByteBudget::Leave };
         if entry.phase == ConnectionPhase::Listening || self.bytes < self.limits.bytes {
             return ByteBudget::Free;
         }
+        // Once those that were dismissed are gone, there is room: nobody else has to leave.
         if self.bytes - self.leaving.values().sum::<usize>().min(self.bytes) < self.limits.bytes {
             return ByteBudget::Later;
         }
+        // Requests that are being answered give their bytes back by themselves. Bytes times age finds the hoarder;
+        // `max(1)` lets bytes decide among those that have just begun.
         let unfinished = |entry: &Entry| !matches!(entry.phase, ConnectionPhase::Answering) && entry.held > 0;
         let cost = |entry: &Entry| entry.held as u128 * now.duration_since(entry.held_since).as_micros().max(1);
         let holders = self.entries.iter().filter(|(_, entry)| unfinished(entry));
@@ -226,7 +232,7 @@ impl PeerTable {
         }
     }
 
-    /// A peer has sent so many bytes.
+    /// Counts bytes that a connection has sent. The first ones after an idle time begin the head of the next request.
     pub fn hold(&mut self, number: Number, bytes: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.active = now;
@@ -242,17 +248,17 @@ impl PeerTable {
         }
     }
 
-    /// A message is complete: its bytes count until they are given back.
+    /// Takes the bytes of a complete message out of an entry. They count until [`give_back`](Self::give_back).
     pub fn take(&mut self, number: Number) -> usize {
         self.entries.get_mut(&number).map_or(0, |entry| std::mem::take(&mut entry.held))
     }
 
-    /// A message was answered.
+    /// Gives back the bytes of an answered message.
     pub fn give_back(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// A peer is at something else.
+    /// Moves a connection into another phase. Phases in which nothing is held free its bytes.
     pub fn turn(&mut self, number: Number, phase: ConnectionPhase, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         (entry.phase, entry.active) = (phase, now);
@@ -262,7 +268,7 @@ impl PeerTable {
         }
     }
 
-    /// What a peer has sent is read to its end.
+    /// Notes that the body of a request has arrived completely.
     pub fn read_whole(&mut self, number: Number) {
         if let Some(entry) = self.entries.get_mut(&number)
             && entry.phase == ConnectionPhase::Body
@@ -271,33 +277,33 @@ impl PeerTable {
         }
     }
 
-    /// A peer has shown who it is.
+    /// Marks a peer as authenticated.
     pub fn know(&mut self, number: Number) {
         if let Some(entry) = self.entries.get_mut(&number) {
             entry.standing = PeerStanding::Known;
         }
     }
 
-    /// Whether a peer takes what it is sent.
+    /// Notes since when a peer does not take what it is sent; `None` once it does.
     pub fn stall(&mut self, number: Number, since: Option<Instant>) {
         if let Some(entry) = self.entries.get_mut(&number) {
             entry.stalled = since;
         }
     }
 
-    /// Whether nothing would be lost if a peer left now: it has not asked anything, or not to the end of the head.
+    /// Whether no work would be lost if a connection ended now: no request has arrived, or only part of a head.
     pub fn is_quiet(&self, number: Number) -> bool {
         let entry = self.entries.get(&number);
         entry.is_none_or(|entry| matches!(entry.phase, ConnectionPhase::Head(_) | ConnectionPhase::Idle(_)))
     }
 
-    /// When a peer has had enough time for what it is at.
+    /// Instant at which a connection has used up the time of its phase; `None` where the phase has no limit.
     pub fn deadline(&self, number: Number) -> Option<Instant> {
         let entry = self.entries.get(&number)?;
         match (entry.phase, entry.standing, entry.stalled) {
             (ConnectionPhase::Head(since), ..) => Some(since + self.limits.request_timeout),
             (ConnectionPhase::Idle(since), ..) => Some(since + self.limits.idle_timeout),
-            // Whoever is known may read a log as slowly as a pager does.
+            // A known peer may read a log as slowly as a pager does.
             (ConnectionPhase::Body | ConnectionPhase::Answering, PeerStanding::Stranger, Some(since)) => {
                 Some(since + self.limits.request_timeout)
             }

@@ -1,4 +1,5 @@
-//! What several doors need: the names that a server on loopback answers to, the origin of forms, and turns at reading much.
+//! Parts that several HTTP modules share: the host names that a server on loopback answers to, the check where a form
+//! comes from, and turns at reading from the store.
 
 pub mod host;
 pub mod origin;

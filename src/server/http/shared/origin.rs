@@ -1,4 +1,4 @@
-//! Whether a browser sends a form from a page of ours. Pure.
+//! Origin of forms: tells a form that a page of this server sends from one that another site forges. Pure.
 
 use axum::http::HeaderMap;
 use axum::http::header::ORIGIN;
@@ -8,10 +8,12 @@ use crate::server::link::feed::upgrade::Origins;
 #[cfg(test)]
 mod tests;
 
-/// The site of the page that a request comes from, as browsers tell it where the connection can be trusted.
+/// Header in which browsers name the relation of the sending page to this server, on connections that they trust.
 const SITE: &str = "sec-fetch-site";
 
-/// Whether it does. Every browser tells the origin of a form, many the site beside it; who tells neither is none.
+/// Whether a request comes from a page of this server: neither `Sec-Fetch-Site` nor `Origin` may contradict, and at
+/// least one must be present. Every browser sends the origin of a form, many also the site; a client that sends neither
+/// is refused.
 pub fn is_ours(headers: &HeaderMap) -> bool {
     let site = headers.get(SITE).map(|site| site.as_bytes() == b"same-origin");
     let origin = headers.contains_key(ORIGIN).then(|| Origins { allowed: &[], any_port: false }.check(headers).is_ok());

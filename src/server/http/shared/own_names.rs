@@ -1,5 +1,5 @@
-//! Refuses requests under a name that is not the server's own, so that no page of another site can speak with a server on
-//! loopback in disguise.
+//! Refuses requests under a name that is not the server's own, so that no page of another site can reach a server on
+//! loopback by pointing a name of its own at 127.0.0.1 (DNS rebinding).
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::host;
 use crate::server::settings::Settings;
 use crate::server::state::AppState;
 
-/// Refuses what is asked of a server on loopback under a name that is not its own.
+/// Middleware: answers 421 to requests to a server on loopback whose `Host` is not one of its own names. A server on
+/// any other address is reached under names that it cannot know, and accepts all.
 pub async fn own_names_only(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if is_ours(request.headers(), &app.settings) {
         return next.run(request).await;
@@ -23,7 +24,7 @@ pub async fn own_names_only(State(app): State<Arc<AppState>>, request: Request, 
     (StatusCode::MISDIRECTED_REQUEST, Body::from(said)).into_response()
 }
 
-/// Whether the `Host` of a request is this machine, or a name that the settings give it.
+/// Whether a `Host` names this machine or is one of the `host_names` in the settings.
 #[must_use]
 pub fn is_own_name(host: &str, settings: &Settings) -> bool {
     host::is_ours(host, &settings.host_names)

@@ -1,4 +1,4 @@
-//! Turns at reading: whoever reads much waits for itself, not others for it.
+//! Turns at reading: an identity that reads a lot waits for its own earlier reads instead of making others wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::server::store::READERS;
 use crate::server::store::lists::Scope;
 
-/// How many questions of one identity are asked of the store at once.
+/// Reads of one identity that may be in progress at once.
 const OF_ONE: usize = 2;
-/// How many of all together: the dispatcher and the pages always find a reader.
+/// Reads of all identities together that may be in progress at once: one fewer than the store's readers, so that the
+/// dispatcher and the pages always find one.
 const OF_ALL: usize = READERS as usize - 1;
 
-/// Whose turn it is. There is one entry for each worker that ever asked.
+/// Turns by identity. Entries are never removed: there is one for each worker that has ever read, and one for all
+/// operators.
 #[derive(Debug)]
 pub struct Turns {
     of: Mutex<HashMap<Scope, Arc<Semaphore>>>,
@@ -26,7 +28,7 @@ impl Default for Turns {
     }
 }
 
-/// A turn, over when it is dropped.
+/// Turn of one read; dropping it ends the turn.
 #[derive(Debug)]
 pub struct Turn {
     _mine: Option<OwnedSemaphorePermit>,
@@ -34,13 +36,14 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// Waits for a turn.
+    /// Waits until fewer than two reads of the identity and fewer than the total bound are in progress.
     pub async fn take(&self, scope: Scope) -> Turn {
         let mine = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(of.entry(scope).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))))
         };
-        // First among one's own, so that nobody waits in everybody's row with more than that. Neither is ever closed.
+        // The identity's own turn comes first, so that it never has more than two places in the queue that all share.
+        // Neither semaphore is ever closed, so neither wait can fail.
         let mine = mine.acquire_owned().await.ok();
         Turn { _mine: mine, _of_all: Arc::clone(&self.all).acquire_owned().await.ok() }
     }
