@@ -24,8 +24,8 @@ pub fn plain_url(http: SocketAddr) -> Url {
 #[must_use]
 pub fn ini(made: &MadeWorker, server: &Url) -> String {
     let host = server.host_str().unwrap_or_default();
-    // The worker appends the paths of the API itself.
     let mut server = server.clone();
+    // The worker appends the paths of the API itself.
     server.set_path("/");
     format!(
         "# The worker {key} of {server}: job_runner_worker --config-path THIS_FILE\n\

@@ -65,10 +65,10 @@ pub async fn serve(
                     said = Some(Instant::now());
                     tracing::error!(target: "job_runner.http", "no connection can be accepted: {e}; idle ones are closed");
                 }
-                connections.spare_one();
-                tokio::time::sleep(PAUSE).await;
                 // The connection is still in the listener's queue, so the loop would spin without a pause. Closing one that
                 // can be spared frees the descriptor that the next attempt needs.
+                connections.spare_one();
+                tokio::time::sleep(PAUSE).await;
             }
             // Other errors concern one connection that was closed before it was accepted.
             Err(_) => {}

@@ -20,11 +20,11 @@ pub(super) struct MeteredStream {
 
 impl MeteredStream {
     pub(super) fn new(stream: TcpStream, peer: HttpPeer) -> Self {
-        // Only changes are passed on: each takes the lock that all connections share.
         Self { stream, peer, stalls: false }
     }
 
     fn note<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        // Only changes are passed on: each takes the lock that all connections share.
         if written.is_pending() != self.stalls {
             self.stalls = written.is_pending();
             self.peer.stall(self.stalls);

@@ -135,9 +135,9 @@ impl HttpPeer {
             match state.table.room(self.0.number, Instant::now()) {
                 ByteBudget::Free => return Poll::Ready(Ok(())),
                 ByteBudget::After(number) => state.dismiss(number),
-                // `will_wake` keeps a connection that is polled often from growing the list.
                 ByteBudget::Leave => return Poll::Ready(Err(NoRoomError)),
                 ByteBudget::Later => {
+                    // A connection that is polled several times must not grow the list.
                     if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
                         state.waiting.push(context.waker().clone());
                     }

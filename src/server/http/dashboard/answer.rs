@@ -1,4 +1,4 @@
-//! What is answered where there is no page to show.
+//! Refusals of the dashboard: the errors of its handlers, and the small page that each becomes.
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -6,25 +6,25 @@ use axum::response::{Html, IntoResponse, Response};
 use super::frame;
 use crate::server::store::StoreError;
 
-/// Why there is no page.
+/// Reason why a request gets no page.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PageRefusal {
-    /// What was sent does not come from a page of ours.
+    /// The request does not come from a page of this server, or carries no valid form token.
     #[error("That did not come from a page of this server, or the page was too old. Load it again and try once more.")]
     Stranger,
-    /// What is asked for is not there: what that is, in a sentence.
+    /// The addressed thing does not exist; the sentence names it.
     #[error("{0}")]
     NotFound(String),
-    /// It is asked for in a way that cannot be.
+    /// The request cannot be read; the sentence says what is wrong.
     #[error("{0}")]
     Malformed(String),
-    /// It is longer than anything that is meant here.
+    /// The form is longer than its limit; the sentence names the limit.
     #[error("{0}")]
     TooLong(String),
-    /// It does not come in time.
+    /// The form arrives too slowly, or breaks off.
     #[error("The form came too slowly.")]
     TooSlow,
-    /// The store does not answer.
+    /// The store could not be read or written.
     #[error("The server cannot answer now.")]
     Store(#[from] StoreError),
 }
@@ -46,6 +46,9 @@ impl PageRefusal {
 impl IntoResponse for PageRefusal {
     fn into_response(self) -> Response {
         if let Self::Store(error @ StoreError::Unwritable(_)) = &self {
+            // The message of an unwritable store names its reason, which helps whoever reads the page; other failures
+            // of the store say nothing to a reader and are logged instead. An outage is logged by the store itself,
+            // once.
             return (self.status(), Html(frame::message(&format!("Nothing was changed: {error}.")))).into_response();
         }
         if let Self::Store(error) = &self

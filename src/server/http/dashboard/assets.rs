@@ -1,6 +1,6 @@
-//! What pages are made of beside their HTML: a stylesheet and a few scripts, all in the binary.
+//! Static assets of the dashboard: a stylesheet, an icon and the scripts, all embedded in the binary.
 //!
-//! The scripts are modules of the browser's own kind, each with one job, as they stand in `assets/`.
+//! The scripts are ES modules, each with one job, and are served as they stand in `assets/`.
 
 use axum::Router;
 use axum::extract::Path;
@@ -17,7 +17,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// Each with its name and kind.
+/// Name, content type and text of each asset.
 const ASSETS: &[(&str, &str, &str)] = &[
     ("style.css", CSS, include_str!("assets/style.css")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),
@@ -38,7 +38,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("workers.js", JAVASCRIPT, include_str!("assets/workers.js")),
 ];
 
-/// What is served, to everybody: the login page needs it too.
+/// Route of the assets. No login is needed: the login page uses them too.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/static/{name}", get(asset))
 }
@@ -49,7 +49,7 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     };
     let tag = tag(text);
     let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    // Asked for anew each time, and not sent again until another version is installed.
+    // `no-cache` makes the browser ask each time; the text is sent again only once another version is installed.
     let caching = [(ETAG, tag), (CACHE_CONTROL, "no-cache".to_owned())];
     if known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
@@ -57,7 +57,7 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     (caching, [(CONTENT_TYPE, *kind)], *text).into_response()
 }
 
-/// What a text is known by.
+/// Entity tag of a text: its quoted SHA-1 digest.
 fn tag(text: &str) -> String {
     let digits: String = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digits}\"")

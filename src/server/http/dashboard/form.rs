@@ -1,7 +1,8 @@
-//! Who may look, and who may act: the one guard of all views.
+//! Access to the dashboard: the one guard in front of all its views, and the forms that it lets through.
 //!
-//! Whoever looks has the cookie of a session. Whoever acts sends a form that a page of ours has made for that session,
-//! from a page of ours; the guard reads it, so a handler that asks for a [`Filled`] form has one that was let through.
+//! Reading takes the cookie of a session or the operator's token. Acting takes a form that a page of this server has
+//! made for that session, sent from a page of this server. The guard reads the form, so a handler that takes a
+//! [`Filled`] form has one that was checked.
 
 use std::sync::Arc;
 
@@ -28,49 +29,50 @@ const MAX_FORM: usize = 4 * 1024 * 1024;
 const MAX_FIELDS: usize = 20_000;
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What somebody has filled in.
+/// Fields of a submitted form, as names and values in the order in which they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filled(Vec<(String, String)>);
 
 impl Filled {
-    /// What a field says, without the blanks around it; nothing where it is empty or missing.
+    /// Value of a field, trimmed; `None` where it is empty or missing.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).next().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// All that the fields of a name say.
+    /// Values of all fields with this name, as they were sent.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// What a field says, as it is, with line ends as they are here.
+    /// Value of a text area, untrimmed, with LF as its line ends; empty where the field is missing.
     pub(super) fn script(&self, name: &str) -> String {
-        // Forms send the line ends of another system.
+        // HTML has browsers send CRLF for the line ends of a text area, and a shell would stumble over the CR.
         self.all(name).next().unwrap_or_default().replace("\r\n", "\n")
     }
 
-    /// Whether a box is ticked.
+    /// Whether a checkbox is ticked: browsers send only ticked ones.
     pub(super) fn ticked(&self, name: &str) -> bool {
         self.all(name).next().is_some()
     }
 
-    /// What stands in a form before anybody has filled it in.
+    /// Values with which a form is shown before it is filled in.
     pub(super) fn of(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
     }
 
-    /// The form with one more field.
+    /// Adds one field to the form.
     pub(super) fn with(mut self, name: &str, value: String) -> Self {
         self.0.push((name.to_owned(), value));
         self
     }
 
-    /// All fields with what they say, as it is.
+    /// All fields with their values, as they were sent.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     fn parse(body: &[u8]) -> Option<Self> {
+        // One field more than allowed is enough to know that there are too many.
         let fields: Vec<_> = url::form_urlencoded::parse(body).into_owned().take(MAX_FIELDS + 1).collect();
         (fields.len() <= MAX_FIELDS).then_some(Self(fields))
     }
@@ -80,12 +82,13 @@ impl<S: Sync> FromRequestParts<S> for Filled {
     type Rejection = PageRefusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageRefusal> {
-        // Only the guard puts it there.
+        // Only the guard inserts the form, so a route without the guard refuses everything.
         parts.extensions.remove::<Self>().ok_or(PageRefusal::Stranger)
     }
 }
 
-/// Lets those pass who may.
+/// Middleware: lets reads of logged-in browsers and operators pass, and actions whose form carries the token of their
+/// session. Reads from outside get the login page.
 pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         let inside = app.admits_reader(request.headers());
@@ -114,7 +117,7 @@ fn outside(request: &Request) -> Response {
     (StatusCode::UNAUTHORIZED, Html(login::page(None, &next))).into_response()
 }
 
-/// Reads a form that a page of ours sends, with so many bytes at most.
+/// Reads a form of at most `most` bytes that a page of this server has sent; the returned request has no body any more.
 pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Filled), PageRefusal> {
     if !origin::is_ours(request.headers()) {
         return Err(PageRefusal::Stranger);

@@ -1,4 +1,5 @@
-//! What stands around every view: the way to the others, the project, how the connection is, what was just done. Pure.
+//! Page frame: the navigation, the choice of the project, the state of the connection, and the notice of the last
+//! action around every view. Pure.
 
 use minijinja::{Value, context};
 
@@ -8,16 +9,16 @@ use super::visit::Visit;
 #[cfg(test)]
 mod tests;
 
-/// The views that there is a way to from everywhere.
+/// Sections that the navigation leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
-    /// What runs.
+    /// Runs in their lanes.
     Now,
-    /// What can run.
+    /// Jobs, with their schedules.
     Jobs,
-    /// Who runs it.
+    /// Workers and pools.
     Workers,
-    /// What is set.
+    /// Forms for projects, templates, jobs, pools and workers.
     Admin,
 }
 
@@ -28,24 +29,26 @@ const SECTIONS: [(Section, &str, &str); 4] = [
     (Section::Admin, "Admin", "/admin"),
 ];
 
-/// What the frame is told by the view in it.
+/// Settings of the frame that each view chooses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head<'a> {
-    /// Of the window.
+    /// Title of the browser window.
     pub title: &'a str,
-    /// Where it belongs.
+    /// Section that is marked in the navigation.
     pub section: Section,
-    /// The module of the browser's that makes it live, by its name in `assets/`; none: it needs no connection.
+    /// Script that keeps the view up to date, by its name in `assets/` without `.js`; `None` for a view that needs no
+    /// connection.
     pub script: Option<&'a str>,
-    /// Where to ask for it with another project: its path. Nothing where the project makes no difference.
+    /// Path under which the view is shown for another project; `None` where the project makes no difference.
     pub by_project: Option<&'a str>,
 }
 
-/// A whole page.
+/// Renders a whole page: the frame with a view in it.
 pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
     let query = visit.project.map(|project| format!("?project={project}")).unwrap_or_default();
     let sections: Vec<Value> = SECTIONS
         .iter()
+        // Only these two sections show one project; the others would carry the choice along without effect.
         .map(|(section, name, path)| {
             let keeps = matches!(section, Section::Now | Section::Jobs);
             let path = if keeps { format!("{path}{query}") } else { (*path).to_owned() };
@@ -66,12 +69,12 @@ pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
     fill("frame", context).to_string()
 }
 
-/// A page for who is not inside, or for what is nowhere.
+/// Renders a page without navigation, for browsers that have not logged in and for errors.
 pub(super) fn bare(title: &str, body: &Value) -> String {
     fill("frame", context!(title, body, version => env!("CARGO_PKG_VERSION"))).to_string()
 }
 
-/// A page that says one thing.
+/// Renders a page with a single sentence.
 pub(super) fn message(said: &str) -> String {
     bare("Job Runner", &fill("message", context!(said)))
 }

@@ -1,4 +1,4 @@
-//! All jobs: when each ran, how that went, and when it runs again.
+//! Page "Jobs": lists all jobs with their schedule, their last run and their next one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,28 +24,28 @@ use crate::server::store::JobOverview;
 #[cfg(test)]
 mod tests;
 
-/// How many jobs are looked through at most.
+/// Jobs that are read and searched for titles at most. The list counts and shows no others.
 const KNOWN: u32 = 10_000;
-/// How many are listed at once.
+/// Jobs on one page of the list.
 const LISTED: usize = 100;
 
-/// Which jobs.
+/// Query of the page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct JobsFilter {
-    /// With this in their titles.
+    /// Text that titles must contain, in any case; empty for all jobs.
     title: String,
-    /// How many of these are passed over, in lists.
+    /// Number of the page, from 0.
     page: usize,
 }
 
-/// Those that are listed, and where.
+/// Jobs of one page, with the number of all that match.
 struct Found {
     jobs: Vec<JobOverview>,
     total: usize,
 }
 
-/// The page.
+/// Handler of `/jobs`: shows the whole page.
 pub(super) async fn page(
     State(app): State<Arc<AppState>>,
     Query(wanted): Query<JobsFilter>,
@@ -64,7 +64,7 @@ pub(super) async fn page(
         .show(Head { title: "Jobs", section: Section::Jobs, script: Some("jobs"), by_project: Some("/jobs") }, &body))
 }
 
-/// What of it changes.
+/// Handler of `/parts/jobs`: renders only the list, which the script fetches again after changes.
 pub(super) async fn part(
     State(app): State<Arc<AppState>>,
     Query(wanted): Query<JobsFilter>,
@@ -76,6 +76,7 @@ pub(super) async fn part(
 
 async fn find(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<Found, PageRefusal> {
     let mut found = app.store.overview_of_jobs(visit.project, None, KNOWN).await?;
+    // Titles are compared here, not in SQL, because SQLite folds the case of ASCII letters only.
     let needle = Needle::new(&wanted.title);
     found.retain(|overview| needle.is_in(&overview.job.title));
     let total = found.len();
@@ -84,7 +85,7 @@ async fn find(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<Foun
 }
 
 impl Found {
-    /// The ways to the other lists, if there are several.
+    /// Links to the previous and the next page; `None` if everything fits on one.
     fn turns(&self, wanted: &JobsFilter, project: Option<i64>) -> Option<Value> {
         let project = project.map(|project| project.to_string()).unwrap_or_default();
         let query = [("project", project.as_str()), ("title", wanted.title.trim())];

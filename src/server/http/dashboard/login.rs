@@ -1,4 +1,4 @@
-//! How a browser gets its cookie, and loses it.
+//! Login and logout: exchange the operator's token for the cookie of a session, and end that session.
 
 use std::sync::Arc;
 
@@ -22,20 +22,21 @@ use crate::server::state::AppState;
 #[cfg(test)]
 mod tests;
 
-/// The longest form of somebody who has not logged in, in bytes: a token, and room for what a browser adds.
+/// The longest body of a login form, in bytes: a token, and room for what a browser adds.
 const MAX_LOGIN: usize = 4096;
 
-/// What is said of a token that is none.
+/// Message of the login page after a wrong token.
 const WRONG: &str = "That is not the operator's token.";
 
-/// What an address says that logs in.
+/// Query of the login page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Address {
     token: Option<String>,
     next: Option<String>,
 }
 
-/// The form; or an address with the token in it, which leads on to where the address tells nothing any more.
+/// Handler of `GET /login`: shows the form. An address with the token in it logs in at once and redirects, so that the
+/// token does not stay in the address bar.
 pub(super) async fn ask(
     State(app): State<Arc<AppState>>,
     Query(address): Query<Address>,
@@ -49,7 +50,7 @@ pub(super) async fn ask(
     }
 }
 
-/// The form is sent.
+/// Handler of `POST /login`: logs in with the token of the form.
 pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, PageRefusal> {
     let (request, form) = form::read(request, MAX_LOGIN).await?;
     let next = return_path::own(form.text("next").unwrap_or_default());
@@ -57,7 +58,8 @@ pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -
     Ok(enter(&app, token, next, is_over_tls, request.extensions()).await)
 }
 
-/// The session ends, here and in the browser: its cookie is good for nothing from now on, whoever has a copy of it.
+/// Handler of `POST /logout`: ends the session here and deletes its cookie. From then on every copy of the cookie is
+/// refused, also after a restart.
 pub(super) async fn log_out(
     State(app): State<Arc<AppState>>,
     Actor(session): Actor,
@@ -68,11 +70,12 @@ pub(super) async fn log_out(
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
 }
 
-/// Whether the browser speaks TLS, to us or to a proxy before us: it says so in the origin of a form, and proxies say so.
-/// Who lies makes the one cookie that is given to him less useful, and nobody else's more, so either is believed.
+/// Whether the browser speaks TLS with this server or with a proxy before it: the origin of a form says so, and proxies
+/// say so. A client that lies makes only its own cookie less useful, so either is believed.
 fn is_over_tls(headers: &HeaderMap) -> bool {
     let says = |name: &str, what: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // `get` instead of slicing: the value may be shorter, or be cut in the middle of a character.
         value.get(..what.len()).is_some_and(|start| start.eq_ignore_ascii_case(what))
     };
     says("origin", "https://") || says("x-forwarded-proto", "https")
@@ -100,7 +103,7 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
     (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, next.to_owned())]).into_response()
 }
 
-/// The page for who has not logged in: what was wrong, if that was tried, and where it leads.
+/// Renders the login page, with the message about a failed attempt and the path to go to after the login.
 pub(super) fn page(wrong: Option<&str>, next: &str) -> String {
     frame::bare("Log in", &fill("login", context!(wrong, next)))
 }

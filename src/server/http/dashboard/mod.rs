@@ -1,10 +1,11 @@
-//! The dashboard: what runs, what failed, why something did not run, and what can be done about it.
+//! Dashboard: HTML pages about runs, jobs and workers, with the actions on them. They show what runs, what failed, why
+//! something did not run, and what can be done about it.
 //!
-//! The server writes the HTML, everything in it escaped; a view is a file with its template beside it, and what it shows
-//! is decided by pure functions. All of it works with plain links and forms; the scripts in `assets/` fetch parts of a page
-//! anew when `/events` says that something has changed. A browser logs in once with the operator's token and gets a cookie;
-//! what it then may read and send is decided in `form`. A server on loopback answers to its own names alone, so that no
-//! page of another site can speak with it in disguise.
+//! The server renders the HTML and escapes everything in it; a view is a file with its template beside it, and pure
+//! functions decide what it shows. All of it works with plain links and forms; the scripts in `assets/` fetch parts of
+//! a page again when `/events` announces a change. A browser logs in once with the operator's token and gets a cookie;
+//! `form` decides what it may read and send. A server on loopback answers only to its own names, so that no page of
+//! another site can reach it under a name of its own.
 
 mod admin;
 mod answer;
@@ -40,11 +41,11 @@ use axum::routing::{get, post};
 use crate::server::http::shared::own_names;
 use crate::server::state::AppState;
 
-/// Nothing but what is ours, nothing inline, in no frame.
+/// Content security policy: only assets and connections of this server, nothing inline, and no embedding in frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What is served.
+/// Routes of the dashboard. All except the login page and the assets are behind the guard of `form`.
 pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
     let pages = Router::new()
         .route("/", get(now::page))
@@ -69,6 +70,7 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
         .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
         .route("/logout", post(login::log_out))
+        // The last layer runs first: the guard decides before a refusal becomes a page.
         .layer(middleware::from_fn(not_found::as_page))
         .layer(middleware::from_fn_with_state(Arc::clone(app), form::guard));
     Router::new()
@@ -80,14 +82,14 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .layer(middleware::from_fn_with_state(Arc::clone(app), own_names::own_names_only))
 }
 
-/// Tells the browser what to keep to.
+/// Middleware: adds the security headers to every response. Nothing is cached unless a handler says otherwise.
 async fn guarded(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With none at all, browsers would hide from us, too, where a form comes from.
+        // Without any referrer, browsers would also withhold the origin of forms from this server (`Origin: null`).
         (REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

@@ -1,4 +1,4 @@
-//! What is answered where there is no page: a page that says so, with a way back.
+//! Addresses without a page: answers with a page that says so and leads back.
 
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::answer::PageRefusal;
 use super::{frame, return_path};
 
-/// What programs ask for: they are not answered with pages.
+/// Path prefixes that programs ask for; they get a bare 404 instead of a page.
 const OF_PROGRAMS: [&str; 4] = ["/api/", "/operator/", "/parts/", "/static/"];
 
-/// No route has this address. With a slash too many at its end, it leads to the one without.
+/// Fallback for addresses without a route. An address with superfluous slashes at its end redirects to the one without.
 pub(super) async fn fallback(uri: Uri) -> Response {
     let path = uri.path();
     if OF_PROGRAMS.iter().any(|start| path.starts_with(start)) {
@@ -21,6 +21,8 @@ pub(super) async fn fallback(uri: Uri) -> Response {
     let short = path.trim_end_matches('/');
     if short.len() < path.len() {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        // Only a safe path on this server is redirected to: `//host/` without its last slash would lead to another
+        // site.
         let address = format!("{short}{query}");
         if return_path::own(&address) == address {
             return Redirect::permanent(&address).into_response();
@@ -29,7 +31,8 @@ pub(super) async fn fallback(uri: Uri) -> Response {
     PageRefusal::NotFound("There is no such page.".to_owned()).into_response()
 }
 
-/// Makes a page of what is refused without one: an address with letters for a number, a form's address that is looked at.
+/// Middleware: turns client errors without a page into one, such as those for letters in place of a number, or for the
+/// address of a form that is opened by hand.
 pub(super) async fn as_page(request: Request, next: Next) -> Response {
     let is_part = request.uri().path().starts_with("/parts/");
     let response = next.run(request).await;
@@ -43,6 +46,7 @@ pub(super) async fn as_page(request: Request, next: Next) -> Response {
         _ => "There is no such page.",
     };
     let (mut head, _) = response.into_parts();
+    // The new body has another length, and hyper would send the old one.
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     Response::from_parts(head, frame::message(said).into())

@@ -1,6 +1,6 @@
-//! What was just done, told on the next page.
+//! Notices: tell the result of an action on the next page.
 //!
-//! An action is answered with the way to a page and a cookie that this page shows and forgets. Its text is sealed for
+//! An action is answered with a redirect and a cookie, which the next page shows and deletes. The text is sealed for
 //! the session, so that no address and no other site can put words on a page.
 
 use axum::http::header::{LOCATION, SET_COOKIE};
@@ -13,30 +13,30 @@ use crate::server::state::AppState;
 #[cfg(test)]
 mod tests;
 
-/// How long it waits for its page, in seconds.
+/// Lifetime of the cookie, in seconds, if no page shows it before.
 const LASTS: u32 = 60;
 
-/// What was done, or was not.
+/// Result of an action, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
-    /// Whether it was done.
+    /// Whether the action was done.
     pub good: bool,
-    /// A sentence.
+    /// Sentence that the page shows.
     pub text: String,
 }
 
 impl Notice {
-    /// It was done.
+    /// Notice of an action that was done.
     pub(super) fn done(text: impl Into<String>) -> Self {
         Self { good: true, text: text.into() }
     }
 
-    /// It was not.
+    /// Notice of an action that was refused or failed.
     pub(super) fn refused(text: impl Into<String>) -> Self {
         Self { good: false, text: text.into() }
     }
 
-    /// Leads on to a page of ours, which tells it.
+    /// Redirects to a path on this server, whose page shows the notice.
     pub(super) fn at(&self, app: &AppState, session: &Session, path: &str) -> Response {
         let (name, text) = (notice_name(app.settings.http.port()), self.text());
         let value = session.notice_cookie(&app.token, &text);
@@ -44,18 +44,19 @@ impl Notice {
         (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, path.to_owned())]).into_response()
     }
 
-    /// What a request brings to be told.
+    /// Notice that a request carries in its cookie; `None` if it has none or the seal is not that of the session.
     pub(super) fn brought(app: &AppState, session: &Session, headers: &HeaderMap) -> Option<Self> {
         let text = session.notice(&app.token, headers, app.settings.http.port())?;
         Self::of_text(&text)
     }
 
-    /// What makes a browser forget it.
+    /// Value of a `Set-Cookie` header that deletes the notice.
     pub(super) fn forget(app: &AppState) -> String {
         format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", notice_name(app.settings.http.port()))
     }
 
     fn text(&self) -> String {
+        // The sign is inside the sealed text, so that a refusal cannot be turned into a success.
         format!("{}{}", if self.good { '+' } else { '-' }, self.text)
     }
 

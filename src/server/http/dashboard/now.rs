@@ -1,4 +1,5 @@
-//! What runs now, what will, and what did: four lanes, or one of them page by page.
+//! Page "Now": shows the runs that are scheduled, in queue, started and completed in four lanes, or one lane page by
+//! page.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,16 +24,16 @@ mod lane;
 use asked::LaneFilter;
 use lane::Lane;
 
-/// How many runs a lane shows beside the others.
+/// Runs of a lane that is shown beside the others.
 const BESIDE: u32 = 20;
-/// How many it shows alone.
+/// Runs on a page of a lane that is shown alone.
 const ALONE: u32 = 50;
-/// How far runs are counted.
+/// Upper bound for counting the runs of a lane.
 const COUNTED: u32 = 1000;
-/// Of which time those that are over are counted.
+/// Age up to which completed runs are counted.
 const LATELY: TimeDelta = TimeDelta::hours(24);
 
-/// The page.
+/// Handler of `/`: shows the whole page.
 pub(super) async fn page(
     State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
@@ -48,7 +49,7 @@ pub(super) async fn page(
     Ok(visit.show(Head { title: "Now", section: Section::Now, script: Some("now"), by_project: Some("/") }, &body))
 }
 
-/// Those lanes of it that have changed.
+/// Handler of `/parts/now`: renders only the lanes that have changed, as the script names them.
 pub(super) async fn part(
     State(app): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
@@ -61,7 +62,7 @@ pub(super) async fn part(
     Ok(Html(parts).into_response())
 }
 
-/// What an address asks for, with the jobs whose titles are sought.
+/// Reads the filter from the query, and looks up the jobs whose titles contain the text that is searched for.
 async fn asked(app: &AppState, query: Option<String>, visit: &Visit) -> Result<LaneFilter, PageRefusal> {
     let mut asked = LaneFilter::parse(&query.unwrap_or_default(), visit.project);
     if let Some(text) = &asked.sought.text {
@@ -70,12 +71,12 @@ async fn asked(app: &AppState, query: Option<String>, visit: &Visit) -> Result<L
     Ok(asked)
 }
 
-/// What is in these lanes.
+/// Reads the runs of these lanes from the store.
 async fn lanes(app: &AppState, asked: &LaneFilter, which: &[model::RunState]) -> Result<Vec<Lane>, PageRefusal> {
     let limit = if asked.is_alone() { ALONE } else { BESIDE };
     let mut lanes = Vec::new();
     for state in which {
-        // One more than are shown, to know whether there are more.
+        // One more than is shown, to know whether there are more.
         let mut runs = app.store.lane(*state, &asked.sought, asked.after, limit + 1).await?;
         let has_more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
@@ -87,16 +88,17 @@ async fn lanes(app: &AppState, asked: &LaneFilter, which: &[model::RunState]) ->
     Ok(lanes)
 }
 
-/// Why runs that are due wait.
+/// Reasons for which due runs wait, as sentences.
 fn waits(app: &AppState, runs: &[LaneRun]) -> HashMap<RunId, String> {
     let waits =
         |LaneRun { run, .. }: &LaneRun| Some((run.run.id, app.waiting.of(run.run.job, run.run.id)?.to_string()));
     runs.iter().filter_map(waits).collect()
 }
 
-/// How long runs like these usually take.
+/// Usual durations of the jobs of these runs: the median of the latest runs that succeeded.
 async fn usual(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, PageRefusal> {
     let mut usual = HashMap::new();
+    // Several runs of one job share one query.
     for LaneRun { run, .. } in runs {
         if !usual.contains_key(&run.run.job)
             && let Some(duration) = lane::median(app.store.durations(run.run.job).await?)

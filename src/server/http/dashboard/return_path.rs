@@ -1,4 +1,4 @@
-//! Where somebody wanted to go who has to log in first: a page of ours, and never another site. Pure.
+//! Return path: where a browser goes after it has logged in. Always a page of this server, never another site. Pure.
 
 use axum::http::header::REFERER;
 use axum::http::{HeaderMap, Method, Uri};
@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, Method, Uri};
 #[cfg(test)]
 mod tests;
 
-/// The front page.
+/// Path of the front page.
 pub(super) const FRONT: &str = "/";
-/// A longer address, in bytes, would leave no room for the token in the form of the login.
+/// The longest path, in bytes. A longer one would leave no room for the token in the login form.
 const LONGEST: usize = 900;
 
-/// An address on this server; the front page in place of anything that a browser could take for another site, and of
-/// what is no page to come back to.
+/// Returns `text` if it is the path of a page on this server; the front page for anything that a browser could take for
+/// another site, and for paths that are no page to come back to.
 pub(super) fn own(text: &str) -> &str {
     let is_ours = text.len() <= LONGEST
         && text.starts_with('/')
@@ -23,11 +23,12 @@ pub(super) fn own(text: &str) -> &str {
     if is_ours && is_page { text } else { FRONT }
 }
 
-/// Where a request leads back to once its browser has logged in: to the page that it asked for, or whose form it sent.
+/// Path to return to after the login: the page that a request asked for, or the page whose form it sent.
 pub(super) fn back(method: &Method, uri: &Uri, headers: &HeaderMap) -> String {
     if method.is_safe() {
         return own(uri.path_and_query().map_or(FRONT, |both| both.as_str())).to_owned();
     }
+    // A form cannot be sent again after the login, so the page that it came from is shown instead.
     let from = headers.get(REFERER).and_then(|from| url::Url::parse(from.to_str().ok()?).ok());
     from.map_or_else(
         || FRONT.to_owned(),

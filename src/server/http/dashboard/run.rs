@@ -1,4 +1,4 @@
-//! A run: how it stands and came to, its log as it grows, and what can be done about it.
+//! Page of a run: shows its state, its course and its growing log, and offers to kill it or to run its job again.
 
 use std::sync::Arc;
 
@@ -25,14 +25,14 @@ mod timeline;
 
 use summary::Summary;
 
-/// Which part of the log.
+/// Query of the page: the first line of the log to show, counted from 0.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LogPart {
     line: Option<u64>,
 }
 
-/// The page.
+/// Handler of `/runs/{run}`: shows the whole page.
 pub(super) async fn page(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -47,7 +47,7 @@ pub(super) async fn page(
     Ok(visit.show(head, &summary.page(&log, &visit.form_token, visit.zone)))
 }
 
-/// What of it changes, beside the log.
+/// Handler of `/parts/runs/{run}`: renders everything except the log, which the script fetches again after changes.
 pub(super) async fn part(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -58,7 +58,7 @@ pub(super) async fn part(
     Ok(Html(summary.part(&visit.form_token, visit.zone).to_string()).into_response())
 }
 
-/// Ends it.
+/// Handler of the kill form: cancels a scheduled run, or requests that the worker kill it.
 pub(super) async fn kill(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -75,7 +75,8 @@ pub(super) async fn kill(
     Ok(notice.at(&app, &session, &format!("/runs/{id}")))
 }
 
-/// Runs its job again, at once, with the job's children after it or without them.
+/// Handler of the form "run again": enqueues a new run of the same job at once, with the job's children after it or
+/// without.
 pub(super) async fn again(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -98,7 +99,7 @@ fn unknown(run: &str) -> PageRefusal {
     PageRefusal::NotFound(format!("There is no run {run}."))
 }
 
-/// Why a run waits, if it does.
+/// Reasons for which the run waits; `None` if it does not.
 fn waits(app: &AppState, run: &RunOverview) -> Option<WaitReasons> {
     app.waiting.of(run.run.job, run.run.id)
 }

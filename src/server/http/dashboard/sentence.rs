@@ -1,4 +1,5 @@
-//! Sentences in which runs and jobs are named: the names lead there, and times are the reader's. Pure.
+//! Sentences with links: the runs and jobs that a text names become links, and its timestamps are shown in the reader's
+//! zone. Pure.
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -11,17 +12,18 @@ use crate::wire::reference;
 #[cfg(test)]
 mod tests;
 
-/// A sentence with what is named in it.
+/// Renders a sentence with links in place of `run 5` and `job #7`, and `<time>` in place of RFC 3339 timestamps.
 pub(super) fn sentence(text: &str, zone: Tz) -> Value {
     fill("sentence", context!(pieces => pieces(text, zone)))
 }
 
-/// The pieces of a sentence, each with its text and where it leads, or a time.
+/// Splits a sentence into plain text, links and times.
 fn pieces(text: &str, zone: Tz) -> Vec<Value> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut before = "";
     for word in text.split_inclusive(' ') {
+        // Punctuation after a number or a time belongs to the sentence, not to the link.
         let bare = word.trim_end().trim_end_matches([',', ';', ':', '.']);
         let rest = &word[bare.len()..];
         let path = match before {

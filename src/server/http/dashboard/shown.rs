@@ -1,6 +1,6 @@
-//! How times, durations and states are shown. Pure.
+//! Formatting: how times, durations, states and lists of pages are shown. Pure.
 //!
-//! A time is written in the server's zone and marked so that the browser can write it in the reader's.
+//! A time is written in the server's zone and marked up so that the browser can rewrite it in the reader's.
 
 use chrono::{SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
@@ -14,12 +14,12 @@ use crate::wire::operator::RunStateName;
 #[cfg(test)]
 mod tests;
 
-/// A time, to the second.
+/// Timestamp with date and time, to the second.
 pub(super) fn time(at: Timestamp, zone: Tz) -> Value {
     marked(at, "", &at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// A time where there is little room: without the day if that is today's.
+/// Timestamp for narrow places: the time of day for today, day and month without seconds otherwise.
 pub(super) fn short_time(at: Timestamp, now: Timestamp, zone: Tz) -> Value {
     let (at_there, now_there) = (at.with_timezone(&zone), now.with_timezone(&zone));
     let format = if at_there.date_naive() == now_there.date_naive() { "%H:%M:%S" } else { "%-d %b %H:%M" };
@@ -29,11 +29,12 @@ pub(super) fn short_time(at: Timestamp, now: Timestamp, zone: Tz) -> Value {
 fn marked(at: Timestamp, mark: &str, text: &str) -> Value {
     let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let utc = at.format("%Y-%m-%d %H:%M:%S UTC");
+    // Built by hand and marked as safe: nothing in it comes from outside.
     Value::from_safe_string(format!("<time datetime=\"{exact}\"{mark} title=\"{utc}\">{text}</time>"))
 }
 
-/// How long until something is due, or how long it has been: what is overdue does not look like what is to come. The
-/// browser goes on with it.
+/// How long until a time is due, or for how long it has been overdue, in a style of its own. The browser goes on
+/// counting.
 pub(super) fn due(at: Timestamp, now: Timestamp) -> Value {
     let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let (class, words) =
@@ -45,19 +46,21 @@ fn overdue(by: TimeDelta) -> String {
     format!("overdue by {}", duration(by))
 }
 
-/// Whether a run was ended before anybody had begun it. The store has the time of its end for all that did not happen.
+/// Whether a run was cancelled before a worker claimed it. The store then sets the times of all steps that did not
+/// happen to the time of the end.
 pub(super) fn was_cancelled(run: &Run) -> bool {
     let at = run.return_dts;
     run.exit == Some(RunExit::Killed) && at.is_some() && run.enqueue_dts == at && run.start_dts == at
 }
 
-/// How long the script of a run took that is over; nothing if it never began.
+/// Duration of a finished run's script; `None` if it is not over or never began.
 pub(super) fn took(run: &Run) -> Option<TimeDelta> {
     let times = run.start_dts.zip(run.return_dts).filter(|_| !was_cancelled(run));
     times.map(|(start, end)| end - start)
 }
 
-/// How long something takes or took. Nothing takes less than nothing, whatever clocks say.
+/// Duration in words, with tenths below ten seconds. A negative one, which clocks that differ can produce, is shown as
+/// zero.
 pub(super) fn duration(span: TimeDelta) -> String {
     let millis = span.num_milliseconds().max(0);
     let seconds = millis / 1000;
@@ -70,8 +73,8 @@ pub(super) fn duration(span: TimeDelta) -> String {
     }
 }
 
-/// The ways from one list to those before and after it, where there are several. Fields of the query that say nothing
-/// are left out of the addresses.
+/// Links from page `page` (from 0) of a list to the previous and next ones; `None` if there is only one page. Empty
+/// fields of the query are left out of the addresses.
 pub(super) fn turns(path: &str, query: &[(&str, &str)], page: u32, size: u32, total: u64) -> Option<Value> {
     let (page, size) = (u64::from(page), u64::from(size));
     let last = total.saturating_sub(1) / size.max(1);
@@ -81,6 +84,7 @@ pub(super) fn turns(path: &str, query: &[(&str, &str)], page: u32, size: u32, to
         let address = address.extend_pairs(said).append_pair("page", &page.to_string()).finish();
         format!("{path}?{address}")
     };
+    // On a page beyond the end, the link back leads to the last page.
     let first = (page * size + 1).min(total);
     (last > 0).then(|| {
         let context = context! {
@@ -92,7 +96,7 @@ pub(super) fn turns(path: &str, query: &[(&str, &str)], page: u32, size: u32, to
     })
 }
 
-/// The word for a state, as people read it.
+/// State of a run in the words of the user interface.
 pub(super) fn word(state: RunStateName) -> &'static str {
     match state {
         RunStateName::Scheduled => "scheduled",
@@ -106,14 +110,14 @@ pub(super) fn word(state: RunStateName) -> &'static str {
     }
 }
 
-/// Where a run stands: a word with a sign of its own shape beside it.
+/// State of a run as a word with a sign beside it.
 pub(super) fn badge(run: &Run) -> Value {
     let state = operator::state(run);
     let (class, word) = (state.word(), word(state));
     Value::from_safe_string(format!("<span class=\"state {class}\">{}{word}</span>", sign(state)))
 }
 
-/// The sign of a state. Each has a shape of its own, so that nobody needs its colour.
+/// Sign of a state as SVG. Each has a shape of its own, so that colour is not needed to tell them apart.
 fn sign(state: RunStateName) -> String {
     let shape = match state {
         RunStateName::Scheduled => "<circle cx=\"8\" cy=\"8\" r=\"6\"/><path d=\"M8 4.8V8l2.2 1.6\"/>",
@@ -128,7 +132,7 @@ fn sign(state: RunStateName) -> String {
     format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>")
 }
 
-/// How a run ended, where the state does not say it all.
+/// Exit code or signal of a run, where its state does not already say everything; `None` for code 0.
 pub(super) fn exit(exit: Option<RunExit>) -> Option<String> {
     match exit {
         Some(RunExit::Code(code)) if code != 0 => Some(format!("exit code {code}")),

@@ -1,4 +1,4 @@
-//! The templates, which stand beside the views that fill them.
+//! Templates: compiles the HTML files that stand beside the views, and fills them.
 
 use std::sync::LazyLock;
 
@@ -9,9 +9,10 @@ use crate::server::domain::rules::controls_direction;
 #[cfg(test)]
 mod tests;
 
-/// All of them are HTML, so whatever is put into them is escaped.
+/// Compiled templates by name. All are HTML, so every value put into them is escaped.
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
+    // The names below lack the extension `.html`, by which minijinja would choose HTML itself.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_formatter(plain);
     environment.add_filter("typed", |text: String| Value::from_safe_string(HtmlEscape(&text).to_string()));
@@ -48,8 +49,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// What is put into a page is escaped, and characters that change the direction of others are shown by their numbers:
-/// nothing on a page is read as what it is not. What stands in a field to be sent again stays what it is: `|typed`.
+/// Formatter for values: escapes them, and shows characters that change the direction of text by their numbers, so that
+/// nothing on a page reads as something else. A value in a form field that is sent again must stay what it is: the
+/// filter `|typed` leaves such characters in.
 fn plain(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str().filter(|text| !value.is_safe() && text.chars().any(controls_direction)) {
         Some(text) => escape_formatter(out, state, &Value::from(by_number(text))),
@@ -69,10 +71,10 @@ fn by_number(text: &str) -> String {
     shown
 }
 
-/// Fills a template. What comes out is HTML, and is not escaped again where it is put into another.
+/// Fills a template. The result is HTML, and is not escaped again where another template contains it.
 ///
 /// # Panics
-/// Never: the templates are ours, and are filled with what they need.
+/// Never: the templates are part of the binary, and each view gives its template what it needs.
 pub(super) fn fill(name: &str, context: Value) -> Value {
     let filled = TEMPLATES.get_template(name).and_then(|template| template.render(context));
     Value::from_safe_string(filled.expect("the templates are ours"))

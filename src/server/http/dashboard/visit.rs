@@ -1,4 +1,5 @@
-//! Who looks at a page, and with which project in mind.
+//! Visit: the facts about a page view that every page needs, among them the session's form token and the chosen
+//! project.
 
 use std::sync::Arc;
 
@@ -16,30 +17,30 @@ use crate::server::domain::model::ProjectId;
 use crate::server::identity::session::Session;
 use crate::server::state::AppState;
 
-/// How many projects there are to choose from.
+/// Projects that can be chosen from at most.
 const PROJECTS: u32 = 1000;
 
-/// Who looks.
+/// Facts about one page view, extracted from its request.
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
-    /// What each form of the page says, as `form_token`.
+    /// Token of the session that each form of the page carries as `form_token`; empty for readers without a session.
     pub form_token: String,
-    /// What was just done.
+    /// Result of the action that led to this page.
     pub notice: Option<Notice>,
-    /// The project that alone is looked at.
+    /// Project to which the page is restricted, from the query; `None` for all or for an unknown one.
     pub project: Option<ProjectId>,
-    /// All there are, in the order of their titles.
+    /// Projects to choose from, ordered by title.
     pub projects: Vec<(ProjectId, String)>,
-    /// Where times are shown until the browser knows better.
+    /// Time zone in which times are written until the browser rewrites them in its own.
     pub zone: Tz,
-    /// Why nothing can be changed, if nothing can.
+    /// Reason why nothing can be changed, while the store is not writable.
     pub lacking: Option<String>,
-    /// What makes the browser forget the notice that is shown.
+    /// Value of a `Set-Cookie` header that deletes the notice which the page shows.
     pub forget: Option<String>,
 }
 
 impl Visit {
-    /// A page with this in it.
+    /// Renders a whole page with `body` in it, and deletes the notice that it shows.
     pub(super) fn show(&self, head: Head<'_>, body: &Value) -> Response {
         let page = Html(frame::page(self, head, body));
         match &self.forget {
@@ -48,7 +49,7 @@ impl Visit {
         }
     }
 
-    /// Somebody in UTC with two projects, for tests of views.
+    /// Visit in UTC with two projects, for tests of views.
     #[cfg(test)]
     pub(super) fn sample() -> Self {
         let project = |id, title: &str| (ProjectId::new(id).unwrap(), title.to_owned());
@@ -74,6 +75,7 @@ impl FromRequestParts<Arc<AppState>> for Visit {
         let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let mut named = query.filter(|(name, _)| name == "project").filter_map(|(_, id)| id.parse().ok());
         let named = named.next().and_then(ProjectId::new);
+        // A reader with the operator's token has no session, and the forms of its pages are refused.
         Ok(Self {
             form_token: session.map(|session| session.form_token(&app.token)).unwrap_or_default(),
             forget: notice.is_some().then(|| Notice::forget(app)),
@@ -86,7 +88,7 @@ impl FromRequestParts<Arc<AppState>> for Visit {
     }
 }
 
-/// The session of who acts: whoever may act has one.
+/// Session of the browser that acts. Refuses requests without one.
 pub(super) struct Actor(pub Session);
 
 impl FromRequestParts<Arc<AppState>> for Actor {

@@ -1,4 +1,4 @@
-//! What of the lanes is asked for, as the address says it. Pure.
+//! Filter of the lanes: parsed from the query of an address, and written back into links. Pure.
 
 use chrono::DateTime;
 
@@ -10,10 +10,10 @@ use crate::wire::reference;
 #[cfg(test)]
 mod tests;
 
-/// The longest text that is sought, in characters.
+/// The longest text that is searched for, in characters.
 const TEXT: usize = 200;
 
-/// The words by which runs are sought by where they stand, as addresses and as people have them.
+/// States to filter by, each as the address has it and as people read it.
 pub(super) const WORDS: [(&str, &str); 9] = [
     ("scheduled", "scheduled"),
     ("claimed", "in queue"),
@@ -26,25 +26,25 @@ pub(super) const WORDS: [(&str, &str); 9] = [
     ("lost", "lost"),
 ];
 
-/// All lanes, in the order in which a run passes them.
+/// All lanes, in the order in which a run passes through them.
 pub(super) const LANES: [RunState; 4] =
     [RunState::Scheduled, RunState::InQueue, RunState::Started, RunState::Completed];
 
-/// What is asked for.
+/// Filter of the page, as the query has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LaneFilter {
-    /// Which runs.
+    /// Condition that the shown runs fulfil.
     pub sought: Sought,
-    /// Where they stand, if that is said, as the address has it.
+    /// State of the runs, from [`WORDS`]; `None` for all four lanes.
     pub word: Option<&'static str>,
-    /// After which run a page begins.
+    /// Last run of the page before, in a lane that is shown alone; `None` for the first page.
     pub after: Option<Mark>,
-    /// Which lanes have changed; none: all.
+    /// Lanes that the script asks for again after a change; empty for all.
     changed: Vec<RunState>,
 }
 
 impl LaneFilter {
-    /// What an address asks for. What it says that makes no sense is as if it were not said.
+    /// Parses a query. Parts of it that make no sense are ignored, so that an old or mistyped link still shows a page.
     pub(super) fn parse(query: &str, project: Option<ProjectId>) -> Self {
         let mut asked = Self { sought: Sought { project, ..Sought::default() }, ..Self::default() };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -66,12 +66,12 @@ impl LaneFilter {
             Some("lost") => Some(EndFilter::Lost),
             _ => None,
         };
-        // A page after a run is one of the lane that is alone.
+        // Only a lane that is shown alone has further pages.
         asked.after = asked.after.filter(|_| asked.word.is_some());
         asked
     }
 
-    /// Which lanes that is.
+    /// Lanes to show. A state in which a run has ended selects the lane of completed runs.
     pub(super) fn lanes(&self) -> Vec<RunState> {
         match self.word {
             None => LANES.to_vec(),
@@ -79,28 +79,28 @@ impl LaneFilter {
         }
     }
 
-    /// Which of these have changed.
+    /// Of the shown lanes, those that have changed.
     pub(super) fn changed(&self) -> Vec<RunState> {
         let lanes = self.lanes().into_iter();
         lanes.filter(|lane| self.changed.is_empty() || self.changed.contains(lane)).collect()
     }
 
-    /// Whether one lane is asked for.
+    /// Whether a single lane is shown.
     pub(super) fn is_alone(&self) -> bool {
         self.word.is_some()
     }
 
-    /// Whether no run is left out.
+    /// Whether the filter leaves no run out.
     pub(super) fn is_everything(&self) -> bool {
         self.sought == Sought::default() && self.word.is_none()
     }
 
-    /// Whether runs of the lanes that are shown are left out.
+    /// Whether runs of the shown lanes are left out.
     pub(super) fn is_narrowed(&self) -> bool {
         self.sought != Sought::default() || self.after.is_some()
     }
 
-    /// The address of a lane alone, after a run or from its beginning.
+    /// Address of a single lane with this filter, after a run or from its beginning.
     pub(super) fn address(&self, lane: RunState, after: Option<Mark>) -> String {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
         address.append_pair("state", self.word.unwrap_or(lane_word(lane)));
@@ -120,7 +120,7 @@ impl LaneFilter {
     }
 }
 
-/// The word for a lane in an address.
+/// Word for a lane in addresses.
 pub(super) fn lane_word(lane: RunState) -> &'static str {
     match lane {
         RunState::Scheduled => "scheduled",

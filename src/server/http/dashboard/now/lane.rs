@@ -1,4 +1,4 @@
-//! A lane of runs as it is shown. Pure.
+//! Lanes as HTML: renders the cards of the runs in a lane. Pure.
 
 use std::collections::HashMap;
 
@@ -17,24 +17,24 @@ use crate::server::store::{LaneRun, RunOverview};
 #[cfg(test)]
 mod tests;
 
-/// What is in a lane.
+/// Runs of a lane, with what their cards show.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
-    /// Which it is.
+    /// State of the runs in this lane.
     pub state: RunState,
-    /// The runs that are shown.
+    /// Runs that are shown, in the lane's order.
     pub runs: Vec<LaneRun>,
-    /// Whether there are more after these.
+    /// Whether more runs follow these.
     pub has_more: bool,
-    /// How many there are, as far as they were counted.
+    /// Number of runs in the lane, counted up to a bound; of completed ones only those of the last 24 hours.
     pub length: u32,
-    /// Why those of them wait that do.
+    /// Reasons for which runs wait, by run.
     pub waits: HashMap<RunId, String>,
-    /// How long runs of these jobs usually take.
+    /// Usual durations, by job.
     pub usual: HashMap<JobId, TimeDelta>,
 }
 
-/// The lane.
+/// Renders a lane with its cards and the link to more.
 pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
     let runs: Vec<Value> = lane.runs.iter().map(|run| card(run, lane, now, zone)).collect();
     let (title, empty) = match lane.state {
@@ -43,7 +43,7 @@ pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) ->
         RunState::Started => ("Started", "Nothing runs."),
         RunState::Completed => ("Completed", "Nothing has ended."),
     };
-    // There may be others that are not asked for.
+    // Other runs may exist outside the filter, so "nothing runs" would be wrong.
     let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
     let more = lane.has_more.then(|| {
         let after = lane.runs.last().map(|run| run.mark);
@@ -58,7 +58,7 @@ pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) ->
     fill("lane", context)
 }
 
-/// The time by which a run has its place in its lane.
+/// Timestamp that decides the place of a run in its lane.
 fn place(run: &Run) -> Timestamp {
     let by = match run.state() {
         RunState::Scheduled => None,
@@ -84,9 +84,10 @@ fn card(run: &LaneRun, lane: &Lane, now: Timestamp, zone: Tz) -> Value {
     }
 }
 
-/// How far a run is that goes on.
+/// Progress of a run that is still going, against the usual duration of its job.
 fn progress(since: Timestamp, usual: Option<TimeDelta>, now: Timestamp) -> Value {
     let so_far = (now - since).max(TimeDelta::zero());
+    // `max(1)` keeps the `max` of the progress bar positive, which HTML requires.
     let usual_millis = usual.map(|usual| usual.num_milliseconds().max(1));
     context! {
         since => since.to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -97,13 +98,14 @@ fn progress(since: Timestamp, usual: Option<TimeDelta>, now: Timestamp) -> Value
     }
 }
 
-/// What stands in the middle of durations.
+/// Median of durations, of an even number the mean of the middle two; `None` of none.
 pub(super) fn median(mut durations: Vec<TimeDelta>) -> Option<TimeDelta> {
     durations.sort_unstable();
     let middle = durations.len() / 2;
     if durations.len() % 2 == 1 {
         return Some(durations[middle]);
     }
+    // `checked_sub` covers the empty list.
     let (low, high) = (durations.get(middle.checked_sub(1)?)?, durations.get(middle)?);
     Some((*low + *high) / 2)
 }

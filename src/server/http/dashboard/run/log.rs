@@ -1,4 +1,4 @@
-//! A part of a log as it stands in the page: for who has no scripts, and until they have begun.
+//! Excerpt of a log as HTML: for browsers without scripts, and until the scripts have started.
 
 use minijinja::{Value, context};
 
@@ -9,34 +9,35 @@ use crate::server::store::{Extent, Store, StoreError};
 #[cfg(test)]
 mod tests;
 
-/// How many lines.
+/// Lines of an excerpt at most.
 const LINES: u64 = 400;
-/// Of which there are no more bytes than this.
+/// Bytes of an excerpt at most.
 const BYTES: usize = 128 * 1024;
 
-/// A part of a log, and how long all of it is.
+/// Excerpt of a log, with the size of the whole log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Excerpt {
-    /// In bytes.
+    /// Length of the whole log, in bytes.
     pub bytes: u64,
-    /// In lines.
+    /// Length of the whole log, in lines.
     pub lines: u64,
-    /// The number of the first line that is shown; the first of the log is 0.
+    /// Number of the first shown line, counted from 0.
     pub first: u64,
-    /// The lines that are shown.
+    /// Lines that are shown.
     pub rows: Vec<Row>,
 }
 
-/// The lines from this one on; the last ones if nobody says.
+/// Reads the lines from `line` on; the last ones for `None` or for a line beyond them.
 pub(super) async fn excerpt(store: &Store, run: RunId, line: Option<u64>) -> Result<Excerpt, StoreError> {
+    // A run has no log before its worker sends some.
     let Some(extent) = store.log_extent(run).await? else { return Ok(Excerpt::default()) };
     let first = line.unwrap_or(extent.lines()).min(extent.lines().saturating_sub(LINES));
-    // A log that is replaced at this moment shows nothing at this moment.
+    // A log that is replaced while it is read is shown as empty for the moment.
     let found = terminal::rows(store, &extent, first, LINES, BYTES).await?.unwrap_or_default();
     Ok(Excerpt { bytes: Extent::len(&extent), lines: extent.lines(), first, rows: found.rows })
 }
 
-/// The log's part of the page.
+/// Renders the excerpt with links to the lines before and after it.
 pub(super) fn shown(run: RunId, log: &Excerpt) -> Value {
     let shown = log.rows.len() as u64;
     let size = size(log.bytes);
@@ -48,7 +49,7 @@ pub(super) fn shown(run: RunId, log: &Excerpt) -> Value {
     }
 }
 
-/// A number of bytes as people say it.
+/// Number of bytes in decimal units, rounded down to a tenth.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
@@ -57,7 +58,8 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// A line for the page, in the colours that have names: the others need scripts.
+/// Renders a line with the colours that have names: arbitrary colours need an inline style, which the content security
+/// policy forbids.
 fn row(row: &Row) -> Value {
     let span = |span: &Span| context!(text => span.text.as_str(), class => span.look.classes());
     context!(spans => row.spans.iter().map(span).collect::<Vec<_>>(), cut => row.cut)

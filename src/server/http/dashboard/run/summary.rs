@@ -1,4 +1,4 @@
-//! What is shown of a run beside its log. Pure.
+//! Summary of a run as HTML: everything the page shows except the log. Pure.
 
 use chrono_tz::Tz;
 use minijinja::{Value, context};
@@ -17,26 +17,26 @@ mod tests;
 #[cfg(test)]
 pub(super) use tests::sample;
 
-/// What is known of it.
+/// Facts that the summary is rendered from.
 pub(super) struct Summary<'a> {
-    /// The run.
+    /// Run with the titles of its job and worker.
     pub run: &'a RunOverview,
-    /// Why it waits, if it does.
+    /// Reasons for which the run waits, if it does.
     pub waits: Option<WaitReasons>,
-    /// How it came about.
+    /// Origin of the run and its relations to other runs.
     pub story: &'a RunDetails,
-    /// When that is.
+    /// Timestamp of this rendering, for durations that go on.
     pub now: Timestamp,
 }
 
 impl Summary<'_> {
-    /// The whole view.
+    /// Renders the whole view, with the log.
     pub(super) fn page(&self, log: &Excerpt, form_token: &str, zone: Tz) -> Value {
         let head = self.part(form_token, zone);
         fill("run", context!(head, log => log::shown(self.run.run.id, log)))
     }
 
-    /// What of it changes, beside the log.
+    /// Renders the part that the script fetches again: everything except the log.
     pub(super) fn part(&self, form_token: &str, zone: Tz) -> Value {
         let RunOverview { run, title, worker } = self.run;
         let story = self.story;
@@ -78,7 +78,7 @@ fn asker(by: &Somebody) -> String {
     }
 }
 
-/// How far a request is that a run ends.
+/// Progress of an open kill request, in a sentence.
 fn ending(kill: &KillRequest) -> &'static str {
     match kill.enqueue_dts {
         Some(_) => "It is being killed: its worker has taken the request.",

@@ -1,4 +1,4 @@
-//! The course of a run: scheduled, in queue, started, returned; how long each took, as a picture and as text. Pure.
+//! Timeline of a run: how long it was scheduled, in queue and running, as a bar and as text. Pure.
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -10,23 +10,23 @@ use crate::server::http::dashboard::shown::{due, duration, time, was_cancelled};
 #[cfg(test)]
 mod tests;
 
-/// How wide the picture is, in its own units.
+/// Width of the bar, in units of its SVG.
 const WIDTH: i64 = 1000;
-/// What is shorter than this is still to be seen.
+/// Least width of a phase, so that short ones remain visible.
 const NARROWEST: i64 = 12;
 
-/// A part of the course.
+/// One phase of a run's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Phase {
-    /// The style and the word of it.
+    /// Word for the phase, which is also its style.
     word: &'static str,
-    /// When it began.
+    /// Begin of the phase.
     from: Timestamp,
-    /// When it was over, if it is.
+    /// End of the phase; `None` while it lasts.
     to: Option<Timestamp>,
 }
 
-/// The phases that a run has passed or is in.
+/// Phases that a run has passed or is in. A cancelled run has waited, and nothing else.
 fn phases(run: &Run) -> Vec<Phase> {
     let Run { schedule_dts, enqueue_dts, start_dts, return_dts, .. } = run;
     if was_cancelled(run) {
@@ -42,7 +42,7 @@ fn phases(run: &Run) -> Vec<Phase> {
     phases
 }
 
-/// The course of a run.
+/// Renders the timeline of a run.
 pub(super) fn timeline(run: &Run, now: Timestamp, zone: Tz) -> Value {
     let phases = phases(run);
     let spans: Vec<TimeDelta> =
@@ -80,7 +80,7 @@ fn told(phase: &Phase, span: TimeDelta) -> String {
     format!("{} {}{goes_on}", phase.word, duration(span))
 }
 
-/// How wide each is in the picture: by its time, but none too narrow to be seen.
+/// Widths of the phases: proportional to their durations, plus [`NARROWEST`] for each.
 fn widths(spans: &[TimeDelta]) -> Vec<i64> {
     let all: i64 = spans.iter().map(TimeDelta::num_milliseconds).sum::<i64>().max(1);
     let count = i64::try_from(spans.len()).unwrap_or(1);

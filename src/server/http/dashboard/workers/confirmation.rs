@@ -1,4 +1,4 @@
-//! What stops so much that a click alone does not do it: its words are to be typed. Pure.
+//! Confirmation of grave commands: one that stops many workers takes words that must be typed, not just a click. Pure.
 
 use minijinja::{Value, context};
 
@@ -12,25 +12,26 @@ use crate::server::store::CommandRequest;
 #[cfg(test)]
 mod tests;
 
-/// So many workers at once are many.
+/// Number of workers from which on a command needs confirmation.
 const MANY: usize = 10;
-/// How many of them are named.
+/// Workers that the confirmation names at most; the others are counted.
 const NAMED: usize = 20;
 
-/// A wish that stops many workers, or all there are.
+/// Command that stops many workers, or all there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grave {
-    /// What is to be typed.
+    /// Words that must be typed to confirm.
     pub words: String,
-    /// Whom it concerns.
+    /// Titles of the chosen workers.
     titles: Vec<String>,
-    /// How many runs they have.
+    /// Number of runs that the chosen workers have.
     runs: usize,
 }
 
 impl Grave {
-    /// What a wish stops, if that is much: several workers shut down, which start by themselves no more, or stopped
-    /// without waiting for their runs. Several are all there are, or many.
+    /// Returns the confirmation that a command needs, if any: for shutting down, because such workers do not start
+    /// again by themselves, and for stopping without waiting for runs; each if it concerns at least [`MANY`] workers,
+    /// or all of several.
     pub fn of(staff: &WorkersPage, chosen: &[WorkerId], wish: &CommandRequest) -> Option<Self> {
         let stops =
             wish.action == WorkerCommand::Shutdown || (wish.pace == Pace::Now && wish.action != WorkerCommand::Wake);
@@ -43,7 +44,7 @@ impl Grave {
         })
     }
 
-    /// The page that asks for the words.
+    /// Renders the page that asks for the words.
     pub fn body(&self, chosen: &[WorkerId], wish: &CommandRequest, form: &Filled, form_token: &str) -> Value {
         let titles = self.titles.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         fill(

@@ -1,4 +1,4 @@
-//! Workers and pools: how each stands, what it does, and what may be asked of it.
+//! Page "Workers": shows the state of workers and pools, and sends commands to workers.
 
 mod confirmation;
 #[cfg(test)]
@@ -27,30 +27,32 @@ use crate::server::store::lists::{ListQuery, Scope};
 use confirmation::Grave;
 use view::{RequestSummary, WorkersPage};
 
-/// How many workers, and pools, are listed at most.
+/// Workers, and pools, that are listed at most.
 const LISTED: u32 = 1000;
-/// How many runs under way are told.
+/// Runs in progress that are read at most, for all workers together.
 const RUNS: u32 = 2000;
-/// Whose wish it is that comes from a page.
+/// Name under which commands from the dashboard are recorded.
 const BY: &str = "operator";
 
-/// What stands around it. A page that is an answer to a form is not read anew.
+/// Frame of the page without a script: a page that answers a form keeps what was typed, so no script replaces its
+/// parts.
 const HEAD: Head<'_> = Head { title: "Workers", section: Section::Workers, script: None, by_project: None };
 
-/// The page.
+/// Handler of `GET /workers`: shows the whole page.
 pub(super) async fn page(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
     let body = view::body(&staff(&app).await?, &Filled::default(), &visit.form_token, visit.zone);
     let head = Head { script: Some("workers"), ..HEAD };
     Ok(visit.show(head, &body))
 }
 
-/// What of it changes.
+/// Handler of `/parts/workers`: renders only the tables of workers and pools, which the script fetches again after
+/// changes.
 pub(super) async fn part(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
     let parts: [Value; 2] = view::parts(&staff(&app).await?, &Filled::default(), visit.zone);
     Ok(Html(parts.map(|part| part.to_string()).concat()).into_response())
 }
 
-/// Asks something of workers.
+/// Handler of `POST /workers`: sends a command to the chosen workers, after a confirmation where one is needed.
 pub(super) async fn act(
     State(app): State<Arc<AppState>>,
     mut visit: Visit,
@@ -60,7 +62,7 @@ pub(super) async fn act(
     let (workers, wish) = match wish(&form) {
         Ok(wanted) => wanted,
         Err(what) => {
-            // With what was chosen and typed.
+            // The page is shown again with what was chosen and typed.
             visit.notice = Some(Notice::refused(what));
             let body = view::body(&staff(&app).await?, &form, &visit.form_token, visit.zone);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
@@ -75,7 +77,7 @@ pub(super) async fn act(
     Ok(ask(&app, &workers, &wish).await?.at(&app, &session, "/workers"))
 }
 
-/// Who is to do what.
+/// Reads the chosen workers and the command from the form; the error is a sentence for the page.
 fn wish(form: &Filled) -> Result<(Vec<WorkerId>, CommandRequest), String> {
     let action = form.text("action").and_then(WorkerCommand::named).ok_or("Choose an action.")?;
     let workers: Vec<WorkerId> = form.all("worker").filter_map(|id| id.parse().ok().and_then(WorkerId::new)).collect();
@@ -84,7 +86,7 @@ fn wish(form: &Filled) -> Result<(Vec<WorkerId>, CommandRequest), String> {
     }
     let reason =
         rules::reason(form.text("reason").unwrap_or_default()).map_err(|e| format!("Nothing is asked: {e}."))?;
-    // Nothing is to be stopped for somebody to wake up.
+    // Waking up stops nothing, so it has no pace.
     let is_now = form.text("pace") == Some("now") && action != WorkerCommand::Wake;
     let pace = if is_now { Pace::Now } else { Pace::AfterRuns };
     Ok((workers, CommandRequest { action, pace, by: BY.to_owned(), reason: reason.to_owned() }))

@@ -1,4 +1,4 @@
-//! A worker as the views of workers are shown one, for their tests.
+//! Sample worker for tests of the worker views.
 
 use chrono::{TimeZone, Utc};
 
@@ -7,12 +7,12 @@ use crate::server::domain::model::{Timestamp, Worker, WorkerId};
 use crate::server::domain::worker_state::Report;
 use crate::server::store::WorkerOverview;
 
-/// The time at which the views are made.
+/// Timestamp at which the sample views are rendered.
 pub fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap()
 }
 
-/// An awake worker of four slots, with what a test changes of it.
+/// An awake worker with four slots, as `change` alters it.
 pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerOverview {
     let report =
         Report { duty: WorkerState::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };

@@ -1,4 +1,4 @@
-//! Workers and pools, as HTML, and what became of a wish, in a sentence. Pure.
+//! Workers and pools as HTML, and the outcome of commands in sentences. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,36 +17,36 @@ use crate::server::store::{RunOverview, WorkerOverview};
 #[cfg(test)]
 mod tests;
 
-/// How many runs of a worker are named.
+/// Runs of a worker that are named at most; the others are counted.
 const NAMED: usize = 8;
 
-/// Who is there.
+/// Facts that the page is rendered from.
 #[derive(Clone, Debug)]
 pub struct WorkersPage {
-    /// The workers.
+    /// Workers that are listed.
     pub workers: Vec<WorkerOverview>,
-    /// How many more there are.
+    /// Number of workers that are not listed.
     pub unlisted: u64,
-    /// The pools, with who is in them.
+    /// Pools with their members.
     pub pools: Vec<(Pool, Vec<WorkerId>)>,
-    /// The runs that they have.
+    /// Runs in progress, of all workers.
     pub runs: Vec<RunOverview>,
-    /// Who does not answer.
+    /// Workers that do not answer.
     pub silent: BTreeSet<WorkerId>,
-    /// What time it is.
+    /// Timestamp of this rendering.
     pub now: Timestamp,
 }
 
-/// What became of a wish.
+/// Outcome of a command for one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSummary {
-    /// Of this worker.
+    /// Title of the worker.
     pub title: String,
-    /// What.
+    /// Decision about the command, or the reason why the worker cannot follow it.
     pub became: Result<RequestVerdict, Cannot>,
 }
 
-/// The page, without its frame, and with what was chosen and typed already.
+/// Renders the page without its frame, with what was chosen and typed before.
 pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> Value {
     let [workers, pools] = parts(staff, typed, zone);
     let actions = [
@@ -66,7 +66,7 @@ pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> 
     fill("workers", context)
 }
 
-/// What of it changes by itself: the workers, the pools.
+/// Renders the parts that the script fetches again: the table of workers and that of pools.
 pub fn parts(staff: &WorkersPage, typed: &Filled, zone: Tz) -> [Value; 2] {
     let chosen: Vec<&str> = typed.all("worker").collect();
     let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
@@ -105,7 +105,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
         held => held(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
         is_original => report.is_none() && worker.heard().is_some(),
-        // What it told last says nothing any more of one that is silent or gone.
+        // The last status report says nothing any more about a worker that is silent or gone.
         taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
         outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
@@ -113,14 +113,15 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
     }
 }
 
-/// What an awake worker has too little of to claim runs.
+/// Shortages for which an awake worker claims no runs.
 fn held(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
     let lacks = worker_state::held(worker);
     let is_held = !lacks.is_empty() && matches!(state, ShownWorkerState::Awake | ShownWorkerState::Starting);
     is_held.then(|| Unready::Held(lacks.to_vec()))
 }
 
-/// Since when a worker is in its state, and how that is said: one that is lost was heard of last then.
+/// Timestamp since which a worker is in its state, with the words before it. A lost worker is shown with the time it
+/// was last heard.
 fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Timestamp)> {
     match state {
         ShownWorkerState::Lost => Some(("silent since", worker.heard()?)),
@@ -128,7 +129,8 @@ fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Time
     }
 }
 
-/// Who asked a worker to be as it is, and why, if somebody did.
+/// The confirmed command that put a worker into its present state, with who gave it and why; `None` if the worker came
+/// there by itself.
 fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let worker = &overview.worker;
     let asked = worker.asked.as_ref()?;
@@ -138,13 +140,13 @@ fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersP
         WorkerCommand::Shutdown => state == ShownWorkerState::Offline,
         WorkerCommand::Restart | WorkerCommand::Wake => false,
     };
-    // Whatever it did since then, nobody asked for here.
+    // A report that began after the confirmation tells of something that was not commanded here.
     let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
     (is_so && is_still)
         .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
 }
 
-/// What is asked of a worker until it has confirmed it.
+/// Open command of a worker, until the worker has confirmed it.
 fn request(overview: &WorkerOverview, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let asked = overview.worker.open_request()?;
     Some(context! {
@@ -153,7 +155,7 @@ fn request(overview: &WorkerOverview, staff: &WorkersPage, zone: Tz) -> Option<V
     })
 }
 
-/// A wish in words.
+/// Command in words, with its pace.
 fn wanted(action: WorkerCommand, pace: Pace) -> String {
     match (action, pace) {
         (WorkerCommand::Wake, _) => verb(action).to_owned(),
@@ -179,7 +181,7 @@ fn of_pool(pool: &Pool, members: &[WorkerId], staff: &WorkersPage) -> Value {
     }
 }
 
-/// The word for where a worker stands.
+/// Word for the state of a worker.
 fn word(state: ShownWorkerState) -> &'static str {
     match state {
         ShownWorkerState::Starting => "starting",
@@ -191,7 +193,7 @@ fn word(state: ShownWorkerState) -> &'static str {
     }
 }
 
-/// Where a worker stands: a word with a sign of its own shape beside it.
+/// State of a worker as a word with a sign of its own shape beside it.
 fn badge(state: ShownWorkerState) -> Value {
     let shape = match state {
         ShownWorkerState::Starting => "<path d=\"M8 2v3M8 11v3M2 8h3M11 8h3\"/>",
@@ -206,7 +208,7 @@ fn badge(state: ShownWorkerState) -> Value {
     Value::from_safe_string(format!("<span class=\"state {word}\">{sign}{word}</span>"))
 }
 
-/// What became of a wish.
+/// Sentences about the outcome of a command, grouped by outcome.
 pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
     let named = |wanted: RequestVerdict| {
         let titles = asked.iter().filter(|one| one.became == Ok(wanted)).map(|one| one.title.as_str());
@@ -226,7 +228,7 @@ pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
     if good { Notice::done(said.join(" ")) } else { Notice::refused(said.join(" ")) }
 }
 
-/// An action as a verb, to people.
+/// Command as a verb in the user interface.
 pub(super) fn verb(action: WorkerCommand) -> &'static str {
     match action {
         WorkerCommand::Shutdown => "shut down",
