@@ -1,10 +1,11 @@
-//! Named places at which a test may let the process die, so that a crash is tried where it would be worst
-//! and not only where it happens to fall.
+//! Crash points: named places at which a test may let the process die, so that crashes are tested at the worst moments
+//! and not only at random ones.
 //!
-//! Without the feature `crash-points` nothing of this is compiled, and a release build with it is refused.
-//! With it, the environment variable [`VARIABLE`] names a folder. A file `<point>.<n>` in it is one passing of
-//! that point, by whichever process comes first: who passes takes the file with the highest number away, and
-//! who takes `<point>.1` is killed there. So `Spawned.1`, `Spawned.2`, `Spawned.3` kill at the third passing.
+//! Without the feature `crash-points` this module is not compiled, and a release build with the feature is refused.
+//! With it, the environment variable [`VARIABLE`] names a folder. Each file `<point>.<n>` in the folder stands for one
+//! passage through that point, by any process: a process that passes removes the file with the highest number, and the
+//! process that removes `<point>.1` is killed at the point. So `LogSent.1`, `LogSent.2` and `LogSent.3` together kill
+//! at the third passage.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -18,44 +19,45 @@ use nix::unistd::Pid;
 #[cfg(not(debug_assertions))]
 compile_error!("the feature crash-points is for tests, never for a release build");
 
-/// Names the folder with the files that say where to die.
+/// Environment variable that names the folder with the files of the armed points.
 pub const VARIABLE: &str = "JOB_RUNNER_CRASH_POINTS";
-/// Where in that folder the dead are listed: a line with the point, the pid, and the seconds since the epoch of each.
+/// File in that folder that lists the killed processes: one line each with the point, the pid, and the seconds since
+/// the epoch.
 pub const DEAD: &str = "dead";
-/// The latest passing that can be meant.
+/// Highest number that a file may have: the latest passage that can be killed.
 pub const LAST_PASSING: u32 = 9;
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
-        /// A place to die at.
+        /// Place in the code at which a process may be killed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Point { $($(#[doc = $doc])+ $name),+ }
 
         impl Point {
-            /// All of them.
+            /// Every point, in the order of the declaration.
             pub const ALL: &[Self] = &[$(Self::$name),+];
         }
     };
 }
 
 points! {
-    /// The worker is about to commit to the outbox.
+    /// The worker is about to commit changes to the outbox.
     OutboxNext,
-    /// It has, and nobody was told yet.
+    /// The commit is on disk, and no caller knows of it yet.
     OutboxCommitted,
-    /// A claim is on disk and about to be sent.
+    /// A claim is in the outbox and about to be sent.
     ClaimNext,
-    /// The claim was accepted.
+    /// The server accepted the claim.
     ClaimSent,
-    /// The script is on disk and no shim knows of it.
+    /// The script is on disk, and no shim knows of it.
     ScriptWritten,
     /// A shim was given its order.
     OrderGiven,
-    /// The worker hears that a script runs, and it is not on disk yet.
+    /// The worker learned that a script runs, and the outbox does not have it yet.
     SpawnedSeen,
-    /// The server knows the start.
+    /// The server has the start.
     StartSent,
-    /// The worker hears that a script ended, and it is not on disk yet.
+    /// The worker learned that a script ended, and the outbox does not have it yet.
     EndedSeen,
     /// The server has the whole log.
     LogSent,
@@ -63,11 +65,11 @@ points! {
     ReturnNext,
     /// The server accepted the result.
     ReturnSent,
-    /// The output of a returned run is removed, its record not yet.
+    /// The output of a delivered run is removed, its record is not.
     OutputRemoved,
-    /// The record is removed, the row in the outbox not yet.
+    /// The record is removed, the row in the outbox is not.
     RecordRemoved,
-    /// The row is removed.
+    /// The row in the outbox is removed.
     RowRemoved,
     /// A lost execution is about to be counted.
     LossSeen,
@@ -75,35 +77,36 @@ points! {
     LossCounted,
     /// A living shim was found again.
     Attached,
-    /// A kill is on disk as taken, and the server does not know.
+    /// A kill request is on disk as taken, and the server does not know it.
     KillTaken,
-    /// A kill is on disk as done, and the server does not know.
+    /// A kill request is on disk as executed, and the server does not know it.
     KillDone,
-    /// The shim made the record, and nothing is in it.
+    /// The shim has made the record, empty or from a spare file with its first line, and nothing runs.
     ShimLicensed,
     /// The record says that an execution begins, and nothing runs.
     ShimBegun,
     /// The script runs, and the record does not say so.
     ShimSpawned,
-    /// The record says that it runs, and the worker was not told.
+    /// The record says that the script runs, and the worker does not know it.
     ShimSpawnWritten,
-    /// The script is over, and the shim has not said anything of it.
+    /// The script is over, and the shim has reported nothing of it.
     ShimEnded,
-    /// The script's file is removed, and the record does not tell its end.
+    /// The script's file is removed, and the record does not have the end.
     ShimScriptRemoved,
-    /// The record tells the end, and the worker was not told.
+    /// The record has the end, and the worker does not know it.
     ShimEndWritten,
 }
 
 impl Point {
-    /// Whether it is a shim that dies there.
+    /// Tells whether the point is passed by a shim, not by a worker.
     #[must_use]
+    // The points of the shim are declared last.
     pub fn is_of_shim(self) -> bool {
         self >= Self::ShimLicensed
     }
 }
 
-/// Passes a point, and may not come back. See [`crate::crash_point!`].
+/// Passes a point, and does not return if the process is to die there. See [`crate::crash_point!`].
 pub fn pass(point: Point) {
     if let Some(folder) = std::env::var_os(VARIABLE)
         && is_fatal(Path::new(&folder), point)
@@ -119,8 +122,9 @@ pub fn pass(point: Point) {
     }
 }
 
-/// Takes one passing away. Whether it was the last one.
+/// Removes the file of one passage, and returns whether it was the last one.
 fn is_fatal(folder: &Path, point: Point) -> bool {
+    // The removal of a file is atomic, so that two processes never count as the same passage.
     let taken = (1..=LAST_PASSING).rev().find(|nth| fs::remove_file(folder.join(format!("{point:?}.{nth}"))).is_ok());
     taken == Some(1)
 }

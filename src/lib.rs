@@ -1,13 +1,13 @@
-//! Job-Runner: scripts that run on a schedule, after one another, on some machine of a pool,
-//! now, and never twice.
+//! Job-Runner: runs scripts on a schedule, one after another, or on request, each on one machine of a pool and never
+//! twice at once.
 //!
 //! # The map
 //!
-//! A **source** receives orders (run this, kill that); the **intake** decides whether and when to follow one; the
-//! **execution** runs the process, which outlives the worker; the **report** writes every fact to disk and delivers it.
-//! All four use the types of **run**; only **wire** knows how they look as bytes; **rest** is the signed HTTP client that
-//! intake and report share. The **server** stands apart: it and the worker know each other only through **wire**, also
-//! when they share a process.
+//! A **source** receives orders (execute this run, kill that one); the **intake** decides whether and when to follow an
+//! order; the **execution** runs the process, which outlives the worker; the **report** writes every fact to disk and
+//! delivers it. All four use the types of **run**; only **wire** knows their representation as bytes; **rest** is the
+//! signed HTTP client that intake and report share. The **server** stands apart: server and worker know each other only
+//! through **wire**, even when they share a process.
 //!
 //! ```text
 //!                  run   (types and rules; pure)
@@ -25,9 +25,9 @@
 //!                command/: `job_runner`, the server's program and the operator's
 //! ```
 //!
-//! Arrows are imports and data alike: a layer may use the `mod.rs` of a layer that its row names. `tests/suite/layers.rs`
-//! reads the table below and fails on any other import. A layer may always use what lies in it; the longest row that a
-//! file lies under is its own.
+//! The arrows show imports and data alike: a layer may use the `mod.rs` of a layer that its row names.
+//! `tests/suite/layers.rs` reads the table below and fails on any other import. A layer may always use its own modules;
+//! a file belongs to the longest row that is a prefix of its path.
 //!
 //! | layer | may import |
 //! |---|---|
@@ -68,14 +68,14 @@
 //!
 //! # What is deliberately absent
 //!
-//! No central table of runs that everybody locks: a run is moved from layer to layer and its slot
-//! travels with it. No trait for sources: the set is closed, and a `match` is easier to read. No
-//! trust in any pid that came over the network. No configuration in the shim: it is told
-//! everything in its order, so that a shim of one version can be found again by the next.
+//! No central table of runs behind a lock: a run is moved from layer to layer, and its slot travels with it. No trait
+//! for sources: the set is closed, and a `match` is easier to read. No trust in a pid that came over the network. No
+//! configuration in the shim: its order contains everything, so that a worker of the next version can take over a shim
+//! of this one.
 
 #![warn(missing_docs)]
 
-/// A place at which a test may let the process die; nothing without the feature `crash-points`.
+/// Marks a place at which a test may let the process die; expands to nothing without the feature `crash-points`.
 macro_rules! crash_point {
     ($point:ident) => {
         #[cfg(feature = "crash-points")]

@@ -1,5 +1,7 @@
-//! The worker, wired on one page: sources, intake, execution, report, left to right. Its end is the same
-//! page read aloud: the door closes, seats come home, sources stop, couriers flush.
+//! Worker: builds sources, intake, execution and report, and wires them left to right.
+//!
+//! Leaving runs in the same direction: the intake takes no new runs, slots become free, sources stop, couriers deliver
+//! what they can.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,60 +25,61 @@ use crate::source::leftover::LeftoverSource;
 use crate::source::websocket::{OrderSource, WebSocket};
 use crate::{execution, report, rest, source};
 
-/// How long after the server's last answer a worker that leaves still waits for the next.
+/// Longest silence of the server after which a worker that leaves still waits for an answer.
 const LAST_ATTEMPT: Duration = Duration::from_secs(10);
 
-/// What each room needs to know.
+/// Settings of a worker, one part for each layer.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The signed HTTP client.
+    /// Settings of the signed HTTP client.
     pub rest: rest::Settings,
-    /// Where orders come from.
+    /// Settings of the sources of orders.
     pub source: source::Settings,
-    /// Whether and when an order is followed.
+    /// Settings that decide whether and when an order is followed.
     pub intake: intake::Settings,
-    /// How runs are executed.
+    /// Settings for executing runs.
     pub execution: execution::Settings,
-    /// Where facts are carried.
+    /// Settings for the outbox, logs and events.
     pub report: report::Settings,
-    /// The state directory, which is ours alone.
+    /// State directory, which belongs to this worker alone.
     pub state_path: PathBuf,
-    /// Whether whoever started us starts us again when we leave for that.
+    /// Whether the supervisor starts the worker again after a restart, that is, whether an exit code for it is
+    /// configured.
     pub restarts: bool,
-    /// Whose runs the state is about. It is refused to anybody else.
+    /// Address of the server to which the runs in the state directory belong; a directory of another server is refused.
     pub belongs_to: String,
 }
 
-/// How long a worker that hands over waits for the answer to a call that is under way.
+/// Longest wait for the answer to a call that is under way at a hand-over.
 const LAST_CALL: Duration = Duration::from_millis(1500);
 
-/// How long a worker that leaves tries to tell that it does.
+/// Longest attempt to report to the server that the worker leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How long ZeroMQ is waited for at the end: longer than events are flushed, shorter than a name server may take.
+/// Longest wait for ZeroMQ at the end: longer than events are flushed, shorter than a name server may take.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
-/// Why there is no worker.
+/// Reason why a worker cannot be started or reconfigured.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The REST client.
+    /// The REST client cannot be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// TLS.
+    /// The TLS configuration for the WebSocket source cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The store.
+    /// The outbox cannot be opened or read.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
-    /// The state directory.
+    /// The state directory cannot be used.
     #[error("the state directory {0} cannot be used")]
     State(PathBuf, #[source] io::Error),
-    /// ZeroMQ.
+    /// A ZeroMQ socket cannot be created.
     #[error("ZeroMQ: {0}")]
     ZeroMq(#[from] zmq::Error),
 }
 
-/// A worker at work.
+/// Running worker, with the handles of all its parts.
 pub struct RunningWorker {
     client: RestClient,
     intake: Intake,
@@ -89,44 +92,44 @@ pub struct RunningWorker {
     begun: Instant,
 }
 
-/// What is known, for people.
+/// Snapshot of a worker; the daemon sends it as JSON in answer to a status request.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkerStatus {
-    /// This program's version.
+    /// Version of this program, as Cargo knows it.
     pub version: &'static str,
-    /// Its process.
+    /// Process id of the worker.
     pub pid: u32,
-    /// Who it works as.
+    /// API key with which the worker signs.
     pub api_key: String,
-    /// How long it has worked.
+    /// Seconds since the worker was started.
     pub uptime_seconds: u64,
-    /// How the server has been lately: `unknown`, `ok`, `failing`, `refused`, `occupied`.
+    /// Health of the server: `unknown`, `ok`, `failing`, `refused`, `occupied`.
     pub server: &'static str,
-    /// How long ago a ping was answered.
+    /// Seconds since the server accepted the answer to a ping; `None` before the first.
     pub seconds_since_ping: Option<u64>,
-    /// How kills are made sure of: `cgroup`, `subreaper`; nothing before the first run.
+    /// Mechanism by which kills reach every process: `cgroup` or `subreaper`; `None` before the first run.
     pub supervision: Option<String>,
-    /// Runs and kills under way.
+    /// Runs and kill requests under way.
     #[serde(flatten)]
     pub intake: intake::IntakeStatus,
-    /// Runs of which the server does not know all yet.
+    /// Number of runs of which the server does not have all facts yet.
     pub undelivered: usize,
-    /// How many runs are over and wait for the server to take their results.
+    /// Number of runs that are over and whose results the server has not taken.
     pub backlog: usize,
-    /// Facts that were given up, the last hundred of the last thirty days.
+    /// Facts that the server did not take: the last hundred of the last thirty days, the oldest first.
     pub dead_letters: Vec<DeadLetterInfo>,
 }
 
-/// A fact that was given up.
+/// Fact about a run that the server did not take, as the status shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeadLetterInfo {
-    /// When, in UTC.
+    /// UTC time at which the fact was given up or last rejected.
     pub at: String,
-    /// The run.
+    /// Number of the run that the fact is about.
     pub run: i64,
-    /// Which fact of it: `start`, `log`, `result`.
+    /// Kind of fact: `start`, `log`, `result`.
     pub what: String,
-    /// Why.
+    /// Reason, as the server or the client gave it.
     pub reason: String,
 }
 
@@ -137,10 +140,10 @@ impl From<DeadLetter> for DeadLetterInfo {
 }
 
 impl RunningWorker {
-    /// Begins to work: first what was left behind, then what is ordered.
+    /// Starts the worker: takes up what the last process left behind, then connects to the sources.
     ///
     /// # Errors
-    /// What is wrong with the settings or the state directory. A server that is away is no error.
+    /// If the settings or the state directory cannot be used. A server that does not answer is no error.
     pub async fn start(settings: Settings, shim: ShimProgram) -> Result<Self, WorkerError> {
         let state = settings.state_path.clone();
         let key: ApiKey = settings.rest.api_key.clone();
@@ -148,6 +151,7 @@ impl RunningWorker {
         let seats = settings.intake.concurrent_jobs as usize;
         let websocket = websocket(&settings)?;
 
+        // The outbox is opened first, because it refuses a state directory that belongs to another server.
         let place = OutboxLocation {
             path: state.join("outbox.sqlite"),
             server: settings.belongs_to,
@@ -174,6 +178,7 @@ impl RunningWorker {
             policy,
             origin,
         };
+        // Leftovers are taken up before any source is connected, so that an order for one of their runs finds it known.
         leftovers.take_up(found.runs, found.kills).await;
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.account_for_unknown()));
@@ -183,10 +188,10 @@ impl RunningWorker {
         Ok(Self { client, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
     }
 
-    /// Works under other settings from now on. Who it is, whom it works for and where its state lies must be the same.
+    /// Applies other settings from now on. API key, server and state directory must be the same.
     ///
     /// # Errors
-    /// What is wrong with them; nothing changes then.
+    /// If the settings cannot be used; nothing changes then.
     pub async fn reconfigure(&self, settings: Settings) -> Result<(), WorkerError> {
         let websocket = websocket(&settings)?;
         self.client.reconfigure(settings.rest)?;
@@ -198,14 +203,15 @@ impl RunningWorker {
         Ok(())
     }
 
-    /// Takes no new runs from now on, and answers when nothing is under way any more, or cannot be told to a server
-    /// that is away.
+    /// Takes no new runs from now on. Returns when nothing is under way any more, or when what is left needs a server
+    /// that has not answered for [`LAST_ATTEMPT`].
     pub async fn drain(&self) {
         self.intake.drain().await;
         let mut idle = Instant::now();
         loop {
             if self.intake.nothing_executes().await {
-                // Who had nothing to ask for a long time has not been left without an answer.
+                // A worker that makes no calls while its scripts run has not been left without an answer: silence
+                // counts from the end of the last script.
                 idle = Instant::now();
             }
             let silent = self.client.health().since_answer().map_or(idle.elapsed(), |s| s.min(idle.elapsed()));
@@ -216,17 +222,18 @@ impl RunningWorker {
         }
     }
 
-    /// Takes new runs or none from now on, also after the next start. False where it is about to leave.
+    /// Takes new runs or none from now on, also after the next start. Returns false, and changes nothing, where the
+    /// worker is about to leave.
     pub async fn want(&self, wakefulness: SleepState) -> bool {
         self.intake.want(wakefulness).await
     }
 
-    /// Tells the server at once what waits to be told, rejected or not.
+    /// Delivers at once all facts that wait for a retry, whether or not the server rejected them before.
     pub fn retry(&self) {
         self.reporter.retry();
     }
 
-    /// Waits until it is to leave because it was asked to and nothing is under way any more.
+    /// Waits until a command to leave is carried out, that is, until nothing is under way any more.
     pub async fn asked_to_leave(&self) -> Leave {
         let mut standing = self.intake.standing();
         match standing.wait_for(|standing| standing.leave.is_some()).await.map(|standing| standing.leave) {
@@ -235,18 +242,18 @@ impl RunningWorker {
         }
     }
 
-    /// How many scripts run, from now on.
+    /// Returns the number of scripts that run, with every change of it.
     #[must_use]
     pub fn executing(&self) -> watch::Receiver<usize> {
         self.intake.executing()
     }
 
-    /// Stops every run under way.
+    /// Stops the scripts of all runs under way.
     pub async fn stop_runs(&self) {
         self.intake.stop_all(Cause::Interrupted).await;
     }
 
-    /// Leaves after a drain: what can be told is told, the rest is on disk.
+    /// Leaves after a drain: delivers what the server takes in time; the rest is on disk.
     pub async fn leave(self) {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
@@ -254,7 +261,7 @@ impl RunningWorker {
         self.part().await;
     }
 
-    /// Leaves at once: runs go on under their shims, and the next start takes them up.
+    /// Leaves at once: runs continue under their shims, and the next start takes them up.
     pub async fn hand_over(self) {
         self.stop.cancel();
         self.reporter.leave(LAST_CALL).await;
@@ -262,7 +269,7 @@ impl RunningWorker {
     }
 
     async fn part(self) {
-        // A disk that is full keeps nobody here: what is under way is in the records of the runs.
+        // A full disk must not keep the worker from leaving: runs under way are also in the records of their shims.
         let _ = tokio::time::timeout(LAST_ATTEMPT, self.reporter.outbox().settle()).await;
         let Self { reporter, publisher, broadcast, .. } = self;
         let parting = tokio::task::spawn_blocking(move || {
@@ -273,7 +280,7 @@ impl RunningWorker {
         let _ = tokio::time::timeout(LAST_EVENTS, parting).await;
     }
 
-    /// What is known.
+    /// Returns a snapshot of the worker.
     pub async fn status(&self) -> WorkerStatus {
         let health = self.client.health();
         WorkerStatus {
@@ -292,7 +299,7 @@ impl RunningWorker {
     }
 }
 
-/// The WebSocket server that sends orders, if there is one.
+/// Returns the WebSocket server that sends orders, or `None` where no URL is configured.
 fn websocket(settings: &Settings) -> Result<Option<OrderSource>, TlsError> {
     let Some(url) = settings.source.ws_url.clone() else { return Ok(None) };
     let rest::Settings { tls_verify, ca_file, .. } = &settings.rest;

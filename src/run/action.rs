@@ -1,65 +1,66 @@
-//! What a worker as a whole is asked to do, and what it says of itself.
+//! Worker commands and worker states: the commands that a server sends to a worker as a whole, and the state that the
+//! worker reports.
 
 use super::id::id;
 
 id! {
-    /// A request to a worker, as its server numbers it: no two of one worker have the same number.
+    /// Number that the server gives a command to a worker; unique among the commands of one worker.
     RequestId
 }
 
-/// What is asked of a worker.
+/// Command to a worker as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WorkerCommand {
-    /// To leave, and not to come back by itself.
+    /// Exits and is not started again.
     Shutdown,
-    /// To leave in such a way that whoever started it starts it again.
+    /// Exits with the exit code at which its supervisor starts the worker again.
     Restart,
-    /// To take no new runs.
+    /// Takes no new runs until it is woken.
     Sleep,
-    /// To take new runs.
+    /// Takes new runs again.
     Wake,
 }
 
-/// What becomes of the runs under way.
+/// Treatment of the runs under way when a worker sleeps or leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pace {
-    /// They finish first.
+    /// Running scripts finish first.
     AfterRuns,
-    /// They are stopped and given back.
+    /// Running scripts are stopped, and their runs are given back to the server.
     Now,
 }
 
-/// A request to a worker.
+/// One command to one worker, as the server issued it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerRequest {
-    /// Its number.
+    /// Number by which the worker reports the command as followed and as done.
     pub id: RequestId,
-    /// What is asked.
+    /// Command to carry out.
     pub action: WorkerCommand,
-    /// What becomes of the runs under way.
+    /// Treatment of the runs under way.
     pub pace: Pace,
 }
 
-/// What a worker says that it does.
+/// State of a worker, as its status report gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WorkerState {
-    /// It finds out what was left behind. New runs are taken already.
+    /// Accounts for what the last process left behind; new runs are already taken.
     Starting,
-    /// It takes new runs.
+    /// Takes new runs as they come.
     Awake,
-    /// It takes no new runs, and has some.
+    /// Takes no new runs, and some are still under way.
     Draining,
-    /// It takes no new runs, and has none.
+    /// Takes no new runs, and none is under way.
     Asleep,
-    /// It has left.
+    /// Has exited and answers nothing.
     Offline,
 }
 
 impl WorkerCommand {
-    /// All of them.
+    /// Every command, in the order of the declaration.
     pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
 
-    /// Its name, on the wire, in the store and to people.
+    /// Returns the name used on the wire, in the store and in the dashboard.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -70,7 +71,7 @@ impl WorkerCommand {
         }
     }
 
-    /// The action of such a name.
+    /// Returns the command with this name, or `None` for an unknown one.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.word() == word)
@@ -78,10 +79,10 @@ impl WorkerCommand {
 }
 
 impl WorkerState {
-    /// All of them.
+    /// Every state, in the order of the declaration.
     pub const ALL: [Self; 5] = [Self::Starting, Self::Awake, Self::Draining, Self::Asleep, Self::Offline];
 
-    /// Its name, on the wire, in the store and to people.
+    /// Returns the name used on the wire, in the store and in the dashboard.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -93,7 +94,8 @@ impl WorkerState {
         }
     }
 
-    /// The duty of such a name. What nobody knows is sleep: nothing is begun by mistake.
+    /// Returns the state with this name. An unknown name is read as [`Self::Asleep`], so that no run is started by
+    /// mistake.
     #[must_use]
     pub fn named(word: &str) -> Self {
         Self::ALL.into_iter().find(|duty| duty.word() == word).unwrap_or(Self::Asleep)

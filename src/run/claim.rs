@@ -1,84 +1,91 @@
-//! The way of a run to its script: from a hint over the claim to the launch.
+//! Claiming: the state machine that takes a run from a hint over the claim to the launch of its script.
 //!
-//! What cannot be known – did the server get that request? – is never assumed: the answer to doubt is a
-//! look. What follows the launch is two other machines: [`super::ending`] for the execution, and the report's
-//! plan for what is told of it. A phase is not written to disk: what the store has of a run – a start, an end, or
-//! neither – and a look tell where it stands.
+//! Uncertainty – did the server receive that request? – is never resolved by assumption: the machine reads the run
+//! again. After the launch two other machines take over: [`super::ending`] for the execution, and the report's plan for
+//! the delivery. A phase is not written to disk: the outbox (a start, an end, or neither) and a read of the run are
+//! enough to find it again.
 
 #[cfg(test)]
 mod tests;
 
-/// Where a run stands.
+/// Phase of a run before its launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClaimPhase {
-    /// Somebody said that it is due.
+    /// An order or a list named the run as due; nothing is known of it yet.
     Hinted,
-    /// The claim is about to be sent, or was sent and not answered.
+    /// The claim is about to be sent, or was sent without an answer.
     Claiming,
-    /// The server says that it is ours.
+    /// The server confirmed that the run is claimed by this worker.
     Claimed,
-    /// It is no business of ours (any more).
+    /// The run does not concern this worker, or no longer does.
     Dropped,
 }
 
-/// What a look at the run shows.
+/// State of a run as a read of it shows it, from the point of view of this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunSight {
-    /// Nobody claimed it, and we may.
+    /// Unclaimed, and this worker may claim it.
     Free,
-    /// Nobody claimed it, but it is another worker's or not due for long.
+    /// Unclaimed, but pinned to another worker or due far in the future.
     NotForUs,
-    /// We claimed it.
+    /// Claimed by this worker.
     Ours,
-    /// Another worker claimed it.
+    /// Claimed by another worker.
     Theirs,
-    /// It is over.
+    /// Over: the server has its result.
     Returned,
-    /// It does not exist.
+    /// Unknown to the server.
     Gone,
 }
 
-/// What happens to a run.
+/// Input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// It was looked at.
+    /// A read of the run was answered.
     Seen(RunSight),
     /// The server accepted the claim.
     Accepted,
-    /// The server accepted the claim so late that somebody else may have claimed it meanwhile.
+    /// The server accepted the claim, but so long after the read that another worker may have claimed the run in
+    /// between.
     AcceptedLate,
     /// The claim may have reached the server or not.
     Ambiguous,
-    /// The server refuses the claim for good.
+    /// The server refused the claim for good.
     Refused,
-    /// Its execution was lost, and there is to be another.
+    /// The execution was lost, and another one is to follow.
     Lost,
 }
 
-/// What is to be done next.
+/// Next step of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing: what happened is late or of no concern.
+    /// No step: the input came late or does not apply to the phase.
     Nothing,
-    /// Read the run.
+    /// Read the run from the server.
     Look,
-    /// Send the claim.
+    /// Send the claim to the server.
     Claim,
-    /// Execute it.
+    /// Execute the run's script.
     Launch,
-    /// Remove all that is known of it.
+    /// Remove all that is stored of the run.
     Forget,
 }
 
 impl ClaimPhase {
-    /// What becomes of this phase, and what is to be done.
+    /// Returns the next phase and the step to take for it.
     #[must_use]
     pub fn step(self, input: Input) -> (Self, Effect) {
         use {ClaimPhase as P, Effect as E, Input as I, RunSight as S};
+        // A claim is only ever sent after a read that showed the run as free, never because an earlier claim got no
+        // answer.
         match (self, input) {
+            // A read that shows the run as claimed by this worker is as good as an accepted claim whose answer was
+            // lost.
             (P::Hinted | P::Claiming | P::Claimed, I::Seen(S::Free)) => (P::Claiming, E::Claim),
             (P::Claiming, I::Accepted) | (P::Claiming | P::Claimed, I::Seen(S::Ours)) => (P::Claimed, E::Launch),
             (P::Claiming, I::AcceptedLate | I::Ambiguous) => (P::Claiming, E::Look),
+            // A run that this worker holds before its task has sent a claim is left alone: the source of leftovers
+            // accounts for it.
             (P::Claimed, I::Lost) => (P::Claimed, E::Look),
             (P::Hinted, I::Seen(S::Ours))
             | (P::Hinted | P::Claiming | P::Claimed, I::Seen(S::NotForUs | S::Theirs | S::Returned | S::Gone))

@@ -1,109 +1,109 @@
-//! How an execution ends: the state machine of the shim.
+//! Ending of an execution: the state machine of the shim, from the start of the script to its outcome.
 //!
-//! Ending is a path of states, not a call: every wait has a timer and still listens. The first cause
-//! wins, signals only escalate, and `Finish` is said once and last.
+//! Ending is a path of states, not one blocking call: every wait has a timer, and other inputs are handled meanwhile.
+//! The first cause wins, signals only escalate from TERM to KILL, and [`Effect::Finish`] comes exactly once and last.
 
 use super::{Cause, Left, LeftoverPolicy, Outcome, ProcessExit};
 
 #[cfg(test)]
 mod tests;
 
-/// Where an execution stands.
+/// Phase of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndingPhase {
-    /// Nothing runs yet.
+    /// No process of the script runs yet.
     Starting,
     /// The main process runs.
     Running(Output),
-    /// TERM was sent to the tree and grace runs.
+    /// TERM was sent to the tree, and the grace period runs.
     Stopping {
-        /// Why the run was stopped; `None` where it had ended by itself.
+        /// Reason for stopping the run; `None` where the script had ended by itself and only its leftovers are stopped.
         cause: Option<Cause>,
-        /// How the main process ended, if it did.
+        /// Exit of the main process; `None` while it runs.
         main: Option<ProcessExit>,
     },
-    /// KILL was sent to the tree; nobody may be left.
+    /// KILL was sent to the tree, and its last process is awaited.
     Killing {
-        /// Why the run was stopped; `None` where it had ended by itself.
+        /// Reason for stopping the run; `None` where the script had ended by itself and only its leftovers are stopped.
         cause: Option<Cause>,
-        /// How the main process ended, if it did.
+        /// Exit of the main process; `None` while it runs.
         main: Option<ProcessExit>,
     },
-    /// The main process ended; its output is still held open.
+    /// The main process ended, but another process still holds its output open.
     Closing(ProcessExit),
-    /// All is said.
+    /// The execution is over and its outcome is known.
     Finished(Outcome),
 }
 
-/// Whether somebody can still write output.
+/// State of the pipe that carries the script's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The pipe has writers.
+    /// At least one process can still write to the pipe.
     Open,
-    /// It has none.
+    /// No process can write to the pipe any more.
     Closed,
 }
 
-/// Who of the tree is alive when something is noticed.
+/// Survivors in the process tree at the moment of an input, apart from the main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Company {
-    /// Nobody.
+    /// No other process of the tree is alive.
     Alone,
-    /// Somebody.
+    /// At least one other process of the tree is alive.
     Others,
 }
 
-/// What happens to an execution.
+/// Input of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The main process runs.
+    /// The main process was started.
     Started,
-    /// It could not be started, and why.
+    /// The main process could not be started, for this reason.
     Unstartable(String),
-    /// It ended.
+    /// The main process ended.
     MainExited(ProcessExit, Company),
-    /// The last writer of the output is gone.
+    /// The last writer of the output pipe is gone.
     OutputClosed(Company),
     /// The last process of the tree is gone.
     NobodyLeft,
-    /// The run is to end, at once or with grace.
+    /// The run is to be stopped, at once or after a grace period.
     Stop(Cause, Grace),
-    /// Grace is over.
+    /// The timer of [`Effect::StartGrace`] ran out.
     GraceOver,
-    /// The output was held open for too long.
+    /// The timer of [`Effect::StartLinger`] ran out, and the output is still held open.
     LingerOver(Company),
-    /// Somebody survived KILL so far.
+    /// The timer of [`Effect::StartSweep`] ran out, and a process has survived KILL so far.
     SweepOver,
 }
 
-/// Whether a tree is asked before it is killed.
+/// Choice between TERM before KILL and KILL at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grace {
-    /// KILL at once.
+    /// KILL at once, without TERM.
     Without,
-    /// TERM, and KILL when grace is over.
+    /// TERM first, and KILL after the grace period.
     With,
 }
 
-/// What is to be done.
+/// Action of the shim, to be taken in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// TERM to every process of the tree.
+    /// Send TERM to every process of the tree.
     TermTree,
-    /// KILL to every process of the tree.
+    /// Send KILL to every process of the tree.
     KillTree,
-    /// `GraceOver` after the grace.
+    /// Start the timer of [`Input::GraceOver`].
     StartGrace,
-    /// `LingerOver` after the linger.
+    /// Start the timer of [`Input::LingerOver`].
     StartLinger,
-    /// `SweepOver` after a moment.
+    /// Start the timer of [`Input::SweepOver`].
     StartSweep,
-    /// Tell the outcome.
+    /// Record the outcome and report it to the worker.
     Finish,
 }
 
 impl EndingPhase {
-    /// What becomes of this phase, and what is to be done.
+    /// Returns the next phase and the actions to take for it.
     #[must_use]
     pub fn step(self, input: Input, leftovers: LeftoverPolicy) -> (Self, &'static [Effect]) {
         use {EndingPhase as P, Input as I};
@@ -133,20 +133,25 @@ impl EndingPhase {
                 (P::Killing { cause, main: Some(exit) }, &[])
             }
             (P::Stopping { cause, main: Some(exit) } | P::Killing { cause, main: Some(exit) }, I::NobodyLeft) => {
+                // Only leftovers that were stopped after a script ended by itself are worth a line in the log: a run
+                // that was stopped as a whole leaves nobody anyway.
                 let left = if cause.is_none() { Left::Stopped } else { Left::Nobody };
                 finished(Outcome::Ran { exit, cause, left })
             }
+            // KILL is repeated until nobody is left: a process may fork while the tree is being killed.
             (phase @ P::Killing { .. }, I::SweepOver) => (phase, &[Effect::KillTree, Effect::StartSweep]),
 
             (P::Closing(exit), I::OutputClosed(company) | I::LingerOver(company)) => over(exit, company, leftovers),
-            // The script ended in time; what it may leave behind may stay.
+            // A timeout while only leftovers hold the output open does not fail the run: the script itself ended in
+            // time, and under this policy its leftovers may stay.
             (P::Closing(exit), I::Stop(Cause::TimedOut, _)) if leftovers == LeftoverPolicy::Keep => {
                 over(exit, Company::Others, leftovers)
             }
             (P::Closing(exit), I::Stop(_, Grace::With)) => stopping(None, Some(exit)),
             (P::Closing(exit), I::Stop(_, Grace::Without)) => killing(None, Some(exit)),
 
-            // What is late, repeated or of no concern here.
+            // Inputs that are late, repeated or without meaning in the phase. They are listed, so that a new input or
+            // phase does not compile before it is decided here.
             (
                 phase @ P::Starting,
                 I::MainExited(..) | I::OutputClosed(_) | I::NobodyLeft | I::GraceOver | I::LingerOver(_) | I::SweepOver,
@@ -207,7 +212,7 @@ fn killing(cause: Option<Cause>, main: Option<ProcessExit>) -> (EndingPhase, &'s
     (EndingPhase::Killing { cause, main }, &[Effect::KillTree, Effect::StartSweep])
 }
 
-/// The main process ended and its output is complete, or was waited for long enough.
+/// Ends an execution whose main process is gone and whose output is complete, or was awaited long enough.
 fn over(exit: ProcessExit, company: Company, leftovers: LeftoverPolicy) -> (EndingPhase, &'static [Effect]) {
     match (company, leftovers) {
         (Company::Alone, _) => finished(Outcome::Ran { exit, cause: None, left: Left::Nobody }),

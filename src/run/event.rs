@@ -1,18 +1,18 @@
-//! What onlookers are told: the course of a run or of a kill request.
+//! Events: the progress of a run or of a kill request, published for the WebSocket server.
 
 use super::{KillId, RunId};
 
-/// One event.
+/// Event about one run or one kill request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The run is ours.
+    /// The run is claimed by this worker.
     RunEnqueued(RunId),
-    /// Its script runs.
+    /// The script of the run was started.
     RunStarted(RunId),
-    /// It is over and its result is with the server.
+    /// The run is over, and the server has its result.
     RunReturned(RunId),
-    /// We took the kill request.
+    /// The kill request was taken by this worker.
     KillEnqueued(KillId),
-    /// Nothing of the run is left alive.
+    /// No process of the run is alive any more.
     KillExecuted(KillId),
 }

@@ -1,6 +1,6 @@
-//! How ids are made: positive integers, a type for each kind.
+//! Macro for ids: each kind of id is a type of its own around a positive integer.
 
-/// Declares a kind of id.
+/// Declares one kind of id.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -8,13 +8,13 @@ macro_rules! id {
         pub struct $name(i64);
 
         impl $name {
-            /// An id is a positive integer; anything else is no id.
+            /// Returns the id, or `None` for a number that is not positive.
             #[must_use]
             pub fn new(value: i64) -> Option<Self> {
                 (value > 0).then_some(Self(value))
             }
 
-            /// The number.
+            /// Returns the number, as the wire and the store use it.
             #[must_use]
             pub fn get(self) -> i64 {
                 self.0

@@ -1,32 +1,32 @@
-//! The id of a state directory: what tells two workers apart that use one key.
+//! Instance ids: each state directory has one, which tells workers apart that share an API key.
 
 use std::fmt;
 
 #[cfg(test)]
 mod tests;
 
-/// How many hexadecimal digits an id has.
+/// Length of an id in hexadecimal digits.
 const DIGITS: usize = 32;
 
-/// The id of a state directory. A worker keeps it through restarts and upgrades; a new directory is a new instance.
+/// Id of a state directory. A worker keeps it through restarts and upgrades; a new directory is a new instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Instance(String);
 
 impl Instance {
-    /// The instance of a number that was drawn at random.
+    /// Returns the instance of a number, which the caller draws at random.
     #[must_use]
     pub fn of_number(number: u128) -> Self {
         Self(format!("{number:032x}"))
     }
 
-    /// Reads an id: 32 digits, in lower case.
+    /// Reads an id: exactly 32 hexadecimal digits in lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the id as text, as it is sent in the request header and written to disk.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

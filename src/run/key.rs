@@ -1,27 +1,27 @@
-//! What things are called: ids, keys, secrets.
+//! Ids, attempts, API keys and secrets.
 
 use std::fmt;
 
 use super::id::id;
 
 id! {
-    /// A run, as the server numbers it.
+    /// Number that the server gives a run.
     RunId
 }
 id! {
-    /// A request to kill a run, as the server numbers it.
+    /// Number that the server gives a request to kill a run.
     KillId
 }
 
-/// Which try of a run this is, from 1.
+/// Number of an attempt at a run, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
 impl Attempt {
-    /// The first one.
+    /// Attempt that every run begins with.
     pub const FIRST: Self = Self(1);
 
-    /// The one after this.
+    /// Returns the attempt after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -34,14 +34,16 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// The key a worker is known by: 1 to 255 bytes of printable text without `:` and spaces (it
-/// stands in a header and in a topic).
+/// API key that identifies a worker: 1 to 255 bytes without `:`, white space and control characters, because the key is
+/// part of a request header and of a broadcast topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApiKey(String);
 
 impl ApiKey {
+    /// Checks a key.
+    ///
     /// # Errors
-    /// A sentence fragment that says what is allowed.
+    /// If the text is not allowed as a key; the message is a fragment that follows the key, such as `is empty`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             Err("is empty")
@@ -54,7 +56,7 @@ impl ApiKey {
         }
     }
 
-    /// The text.
+    /// Returns the key as it was configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,18 +69,18 @@ impl fmt::Display for ApiKey {
     }
 }
 
-/// What requests are signed with. Has no `Display`, and its `Debug` shows nothing.
+/// Secret with which requests are signed. There is no `Display`, and `Debug` does not show the bytes.
 #[derive(Clone)]
 pub struct Secret(zeroize::Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes the bytes over; they are wiped when dropped.
+    /// Takes ownership of the bytes; they are wiped when the secret is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(zeroize::Zeroizing::new(bytes))
     }
 
-    /// The bytes, for signing alone.
+    /// Returns the bytes, for computing signatures only.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

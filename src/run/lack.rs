@@ -1,29 +1,29 @@
-//! What a worker has too little of to take new runs, though it is awake.
+//! Lacks: the reasons why an awake worker takes no new runs.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// One thing of which there is too little.
+/// One resource of which the worker has too little.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// So many results wait to be taken by the server.
+    /// So many results still wait to be taken by the server.
     Backlog(u64),
-    /// The outbox cannot be written: why.
+    /// The outbox cannot be written, for this reason.
     Outbox(String),
-    /// Something that was claimed could not be launched, for want of memory, processes or files: why.
+    /// A claimed run could not be launched for want of memory, processes or file descriptors, for this reason.
     Launch(String),
-    /// Bytes on the disk of the directory that a key names, and how many are free.
+    /// Disk space in the directory that this setting names, with the bytes that are free.
     Bytes(Cow<'static, str>, u64),
-    /// Files there, and how many more can be made.
+    /// Inodes on the disk of the directory that this setting names, with the number of files that can still be made.
     Files(Cow<'static, str>, u64),
-    /// Descriptors, and how many more can be opened.
+    /// File descriptors, with the number of files that can still be opened.
     Descriptors(u64),
-    /// Something that a later worker knows of and we do not.
+    /// Reported by a later version of the worker and unknown to this one.
     Unknown,
 }
 
 impl Lack {
-    /// What is lacking and where, apart from how much of it: a lack that grows is the same one.
+    /// Returns the kind and place of a lack without its amount: a lack that grows stays the same lack.
     #[must_use]
     pub fn kind(&self) -> LackKind<'_> {
         let at = match self {
@@ -34,17 +34,17 @@ impl Lack {
     }
 }
 
-/// What is lacking and where.
+/// Kind and place of a lack, without its amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LackKind<'a>(std::mem::Discriminant<Lack>, &'a str);
 
-/// Whether the same things are lacking, be it more or less of each.
+/// Tells whether both lists name the same kinds of lack in the same order, whatever the amounts.
 #[must_use]
 pub fn are_alike(some: &[Lack], others: &[Lack]) -> bool {
     some.iter().map(Lack::kind).eq(others.iter().map(Lack::kind))
 }
 
-/// All of them, as the end of a sentence.
+/// Joins all lacks with `; `, as the end of a sentence.
 #[must_use]
 pub fn in_words(lacks: &[Lack]) -> String {
     lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

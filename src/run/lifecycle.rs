@@ -1,46 +1,46 @@
-//! What a worker does when something is asked of it as a whole.
+//! Lifecycle of a worker: the state machine for the commands sleep, wake, restart and shutdown.
 //!
-//! A request is followed once: told again it changes nothing, and one that was done is known to be, also after a restart.
-//! Who is to leave or to sleep takes no new runs from that moment; it has left or sleeps when nothing is under way. Until
-//! then another request may take the place of the first.
+//! A command is carried out once: a repetition changes nothing, and one that is done is remembered as done across
+//! restarts. A worker that is to leave or to sleep takes no new runs from that moment; the command is done when nothing
+//! is under way. Until then a later command may replace it.
 
 use super::{Pace, RequestId, WorkerCommand, WorkerRequest};
 
 #[cfg(test)]
 mod tests;
 
-/// How a worker leaves when it is asked to.
+/// Manner of leaving that a command asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leave {
-    /// For good.
+    /// Exit for good, with a status that does not ask for a restart.
     Shutdown,
-    /// To be started again.
+    /// Exit with the exit code that makes the supervisor start the worker again.
     Restart,
 }
 
-/// What is remembered from one start to the next.
+/// Facts that a worker keeps on disk from one start to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Remembered {
-    /// Whether it sleeps.
+    /// Whether the worker sleeps.
     pub asleep: bool,
-    /// The last request that was done.
+    /// Number of the last command that was carried out.
     pub done: Option<RequestId>,
 }
 
-/// What it is about.
+/// Goal of the worker, as the latest command set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Aim {
-    /// To work.
+    /// Take and execute runs.
     Work,
-    /// To sleep.
+    /// Take no new runs.
     Sleep,
-    /// To leave as soon as nothing is under way.
+    /// Leave as soon as nothing is under way.
     Leave(Leave),
-    /// It leaves.
+    /// Leave now; no input changes that any more.
     Left,
 }
 
-/// Where it stands.
+/// State of the machine: the goal, the facts on disk, and the command that is being carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifecycle {
     aim: Aim,
@@ -48,83 +48,84 @@ pub struct Lifecycle {
     follows: Option<WorkerRequest>,
 }
 
-/// What happens.
+/// Input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
-    /// The server asks this of us.
+    /// The server sent a command.
     Asked(WorkerRequest),
-    /// Somebody on this machine wants us to sleep.
+    /// An operator on this machine asks the worker to sleep.
     Sleep,
-    /// Somebody on this machine wants us to wake up.
+    /// An operator on this machine asks the worker to wake.
     Wake,
-    /// Nothing is under way.
+    /// No run and no kill is under way any more.
     Idle,
 }
 
-/// What is to be done, in this order.
+/// Action of the caller, to be taken in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Forget the runs that wait for a seat.
+    /// Forget the announced runs that wait for a slot.
     ForgetHints,
-    /// Write down what is to be remembered.
+    /// Write [`Lifecycle::remembered`] to disk.
     Remember,
     /// Stop the runs under way and give them back.
     GiveBack,
-    /// Leave.
+    /// Exit in this manner.
     Leave(Leave),
 }
 
 impl Lifecycle {
-    /// As it was left.
+    /// Continues where the last process stopped: asleep or awake.
     #[must_use]
     pub fn new(remembered: Remembered) -> Self {
         let aim = if remembered.asleep { Aim::Sleep } else { Aim::Work };
         Self { aim, remembered, follows: None }
     }
 
-    /// Whether new runs are taken.
+    /// Tells whether new runs are taken.
     #[must_use]
     pub fn takes_runs(&self) -> bool {
         self.aim == Aim::Work
     }
 
-    /// Whether it leaves, or is about to.
+    /// Tells whether the worker leaves or is about to.
     #[must_use]
     pub fn leaves(&self) -> bool {
         matches!(self.aim, Aim::Leave(_) | Aim::Left)
     }
 
-    /// Whether what is found to be under way is stopped and given back, too.
+    /// Tells whether runs that turn out to be under way only now are stopped and given back too.
     #[must_use]
     pub fn gives_back(&self) -> bool {
         self.follows.is_some_and(|request| request.pace == Pace::Now)
     }
 
-    /// What is to be remembered.
+    /// Returns the facts to keep on disk.
     #[must_use]
     pub fn remembered(&self) -> Remembered {
         self.remembered
     }
 
-    /// The request that is followed and not done.
+    /// Returns the number of the command that is being carried out.
     #[must_use]
     pub fn follows(&self) -> Option<RequestId> {
         self.follows.map(|request| request.id)
     }
 
-    /// What becomes of it, and what is to be done.
+    /// Applies an input and returns the actions to take for it.
     pub fn step(&mut self, input: Input) -> &'static [Effect] {
         match (self.aim, input) {
             (Aim::Left, _) => &[],
             (_, Input::Asked(request)) if self.knows(request.id) => &[],
             (_, Input::Asked(request)) => self.follow(request),
-            // Who leaves remembers it for the next time.
+            // The worker still leaves, but is to start asleep the next time.
             (Aim::Leave(_), Input::Sleep) => self.sleep_from_now(self.aim),
-            // The later word counts: what was asked before is done with.
+            // The later request wins: the command that was being carried out counts as done.
             (Aim::Work | Aim::Sleep, Input::Sleep) => {
                 self.done();
                 self.sleep_from_now(Aim::Sleep)
             }
+            // Waking up does not cancel a departure that was commanded.
             (Aim::Leave(_), Input::Wake) => &[],
             (Aim::Work | Aim::Sleep, Input::Wake) => {
                 self.done();
@@ -170,7 +171,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether there was something to be done with.
+    /// Marks the command that is being carried out as done; false where there was none.
     fn done(&mut self) -> bool {
         let done = self.follows.take();
         self.remembered.done = done.map(|request| request.id).or(self.remembered.done);

@@ -1,4 +1,4 @@
-//! The words of the house and their rules. Pure: no clock, no files, no runtime.
+//! Types and rules of runs, shared by every layer. Pure: no clock, no files, no runtime.
 
 mod action;
 pub mod claim;

@@ -1,16 +1,17 @@
-//! What a source asks for. An order is only a hint: what it names is looked up before anything happens.
+//! Orders: the messages that a source receives from the server. An order is only a hint: the run or kill request that
+//! it names is read from the server before anything happens.
 
 use super::{KillId, RunId};
 
-/// One order.
+/// Message from the server to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// A run is due.
+    /// A run is due and may be claimed.
     Enqueue(RunId),
-    /// A run is to be killed.
+    /// A kill request was made for a run.
     Kill(KillId),
-    /// The server asks whether we are there.
+    /// The server checks that the worker is alive; a status report is the answer.
     Ping,
-    /// Something is asked of us, which the answer to what we tell of ourselves says.
+    /// A command waits for the worker; the answer to its next status report contains it.
     Attend,
 }

@@ -1,78 +1,78 @@
-//! How a run ended, and what is said about it.
+//! Outcomes: how a run ended, and the note about it at the end of the log.
 
 use std::fmt::Write as _;
 
-/// How the main process ended.
+/// Exit of the main process of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessExit {
-    /// With a status, 0 to 255.
+    /// Exit status, 0 to 255.
     Code(i32),
-    /// By a signal.
+    /// Number of the signal that ended the process.
     Signal(i32),
 }
 
-/// Why a run was stopped before its end.
+/// Reason for stopping a run before its script ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Somebody asked for it.
+    /// A kill request was made for the run.
     Killed,
-    /// It ran longer than it may.
+    /// The run exceeded its time limit.
     TimedOut,
     /// The worker was told to leave without waiting.
     Interrupted,
-    /// The server says that the run is not ours (any more).
+    /// The server says that the run does not belong to this worker, or no longer does.
     NotOurs,
-    /// The worker was told to give its runs back: another executes it from the beginning, and of this execution nothing is
-    /// judged.
+    /// The worker was told to give its runs back: another worker executes the run from the beginning, and this
+    /// execution counts neither as success nor as failure.
     GivenBack,
 }
 
-/// What outlived the main process.
+/// Processes of the run that outlived its main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nothing.
+    /// No process was left.
     Nobody,
-    /// Processes that were left alone.
+    /// Processes were left running.
     Kept,
-    /// Processes that were stopped.
+    /// Processes were left running and then stopped by the worker.
     Stopped,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its script ran.
+    /// The script was executed.
     Ran {
-        /// How the main process ended.
+        /// Exit of the main process.
         exit: ProcessExit,
-        /// Why it was stopped, if it was.
+        /// Reason for stopping the run; `None` where the script ended by itself.
         cause: Option<Cause>,
-        /// What outlived it.
+        /// Processes that outlived the main process.
         left: Left,
     },
-    /// Nothing could be started; the reason is one clear sentence.
+    /// No script could be started, for this reason, which is one sentence.
     Unstartable(String),
-    /// It was stopped before anything started.
+    /// The run was stopped before its script was started.
     Cancelled(Cause),
-    /// Its supervisor died; how often that happened by now.
+    /// The shim died before the end; so many executions were lost by now.
     Lost(u32),
 }
 
 impl Outcome {
-    /// A run succeeded when its script ended by itself with status 0.
+    /// Tells whether the run succeeded: its script ended by itself with status 0.
     #[must_use]
     pub fn success(&self) -> bool {
         matches!(self, Self::Ran { exit: ProcessExit::Code(0), cause: None, .. })
     }
 
-    /// Whether the run is given back unjudged: stopped for that, with nothing of it left alive.
+    /// Tells whether the run is given back without a result: it was stopped for that, and no process of it is alive.
     #[must_use]
     pub fn is_given_back(&self) -> bool {
         matches!(self, Self::Ran { cause: Some(Cause::GivenBack), .. } | Self::Cancelled(Cause::GivenBack))
     }
 
-    /// What the log says behind the script's output: nothing for a run that ended by itself and
-    /// left nobody, so that a plain log is the script's output to the byte.
+    /// Returns the lines that the log carries after the script's output. They are empty for a script that ended by
+    /// itself and left no process, so that its log is the script's output to the byte.
     #[must_use]
     pub fn note(&self) -> String {
         const WE: &str = "[job runner worker]";
@@ -122,16 +122,17 @@ fn why(cause: Cause) -> &'static str {
     }
 }
 
-/// The names of the signals as Linux numbers them, from 1.
+/// Names of the signals 1 to 31 as Linux numbers them, without `SIG`.
 const SIGNALS: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
     "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
     "PWR", "SYS",
 ];
-/// The first real-time signal that a program may use, and the last: they have a distance in the place of a name.
+/// First and last real-time signal that a program may use; glibc keeps 32 and 33 for itself. They are shown as a
+/// distance from `SIGRTMIN`.
 const REAL_TIME: (i32, i32) = (34, 64);
 
-/// The name of a signal.
+/// Returns the name of a signal, or `unnamed` for a number that Linux does not use.
 fn signal_name(signal: i32) -> String {
     let index = usize::try_from(signal).ok().and_then(|number| number.checked_sub(1));
     match (index.and_then(|index| SIGNALS.get(index)), REAL_TIME) {

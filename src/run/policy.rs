@@ -1,19 +1,19 @@
-//! What the operator may choose about a run's end.
+//! Policies: the operator's choices about leftover processes and lost executions.
 
-/// What becomes of processes that outlive their script.
+/// Treatment of processes that outlive their script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftoverPolicy {
-    /// They are left alone, as the original does.
+    /// Leave them running, as the original does.
     Keep,
-    /// They are stopped.
+    /// Stop them before the run counts as over.
     Stop,
 }
 
-/// What becomes of a run whose execution was lost.
+/// Treatment of a run whose execution was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncompleteRuns {
-    /// It is executed again.
+    /// Execute the run again.
     Reset,
-    /// It is reported as failed.
+    /// Report the run as failed.
     Fail,
 }

@@ -1,9 +1,10 @@
-//! Errors of the system that pass by themselves: there is too little of something at the moment.
+//! Shortages: system errors that pass by themselves, because some resource runs out only for the moment.
 
-/// What there is too little of, as Linux numbers the errors that say so.
+/// Names the resource that a Linux error number reports as exhausted; `None` for any other error.
 #[must_use]
 pub fn of_errno(errno: i32) -> Option<&'static str> {
     Some(match errno {
+        // `EAGAIN` (as `fork` reports it), `ENOMEM`, `ENFILE` and `EMFILE`, `ENOSPC`, `EDQUOT`.
         11 => "processes",
         12 => "memory",
         23 | 24 => "file descriptors",
