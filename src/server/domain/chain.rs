@@ -1,7 +1,7 @@
-//! What follows from a run that is over: counts, a retry, children. Pure.
+//! Consequences of a run that is over: the count of failures, a retry, the children. Pure.
 //!
-//! The original does this at every save of a run that is over; here it is asked once, in the
-//! transaction that makes the run final.
+//! The original computes them at every save of a run that is over; here they are computed once, in the transaction that
+//! makes the run final.
 
 use chrono::TimeDelta;
 
@@ -10,48 +10,50 @@ use super::model::{Job, JobId, Run, RunExit, Timestamp};
 #[cfg(test)]
 mod tests;
 
-/// The longest pause before a retry.
+/// Longest pause before a retry.
 const MAX_BACKOFF: TimeDelta = TimeDelta::days(1);
 
-/// What follows.
+/// One consequence of a run that is over, for the store to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The job has failed this often in a row.
+    /// Failures of the job in a row, from now on.
     FailTimes(u32),
-    /// The job failed too often, and is disabled.
+    /// The job failed more often in a row than it may, and is disabled.
     Disable,
-    /// This was the job's last completed schedule id.
+    /// Last completed schedule id of the job, from now on.
     Completed(i64),
-    /// The run is tried again: when, and which retry that is.
+    /// The run is tried again: when it is due, and the number of the retry, from 1.
     Retry(Timestamp, u32),
     /// A child is due now.
     Child(JobId),
-    /// A child that would be due now is not, and why.
+    /// A child that would be due now is left out, and why.
     NoChild(JobId, NoChild),
 }
 
-/// Why a child does not run.
+/// Why a child does not run after its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoChild {
-    /// It is disabled.
+    /// The child is disabled.
     #[error("the job is disabled")]
     Disabled,
-    /// Its parent failed, here or on another worker.
+    /// The parent failed, on this worker or on another one.
     #[error("its parent failed")]
     ParentFailed,
 }
 
-/// A child of a job.
+/// A child of a job, as far as this module needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Child {
-    /// The job.
+    /// Id of the child.
     pub job: JobId,
-    /// Whether it runs when it is due.
+    /// Whether the child is enabled.
     pub enabled: bool,
 }
 
-/// What follows from a run that has just returned. `siblings` are the runs of the same job and schedule id, the run
-/// itself and those that a retry replaced left out.
+/// Returns the consequences of a run that has just returned: a retry alone, or those of [`settled`].
+///
+/// `siblings` are the runs of the same job and schedule id, without the run itself and without those that a retry
+/// replaced.
 #[must_use]
 pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Timestamp) -> Vec<Effect> {
     let success = run.return_success == Some(true);
@@ -61,7 +63,7 @@ pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Ti
     settled(job, run, siblings, children)
 }
 
-/// What follows from a run that is over and not tried again.
+/// Returns the consequences of a run that is over and not tried again.
 #[must_use]
 pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -72,7 +74,7 @@ pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]
     } else {
         let fail_times = job.fail_times.saturating_add(1);
         effects.push(Effect::FailTimes(fail_times));
-        // The original's rule: more often than the number, and a 0 is no number.
+        // The original's rule: strictly more failures than the number disable the job, and 0 stands for no number.
         if job.enqueue_is_enabled && job.disable_enqueue_after_fails.is_some_and(|most| most > 0 && fail_times > most) {
             effects.push(Effect::Disable);
         }
@@ -82,8 +84,9 @@ pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]
     effects
 }
 
-/// What follows from a run that was ended before anybody had claimed it: that is no failure of the job. Where it was a
-/// retry, the failure that it was to make good was the last.
+/// Returns the consequences of a run that was ended before any worker had claimed it, which is no failure of the job.
+///
+/// A cancelled retry does count as a failure: the failure that it was to make good is then the last word on the run.
 #[must_use]
 pub fn cancelled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]) -> Vec<Effect> {
     let mut effects = settled(job, run, siblings, children_of_job);
@@ -93,7 +96,7 @@ pub fn cancelled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Chil
     effects
 }
 
-/// What becomes of the children after a run, if none of its siblings is still to come.
+/// Returns the effects on the children of a job after a run: none while one of its siblings is not over.
 #[must_use]
 pub fn children(job: &Job, run: &Run, siblings: &[Run], children: &[Child]) -> Vec<Effect> {
     let unfinished = siblings.iter().any(|sibling| sibling.return_dts.is_none());
@@ -111,7 +114,7 @@ pub fn children(job: &Job, run: &Run, siblings: &[Run], children: &[Child]) -> V
     effects.collect()
 }
 
-/// A failed run is tried again, unless somebody wanted it to end.
+/// Plans the retry of a failed run, unless the run was killed on purpose or has used up its retries.
 fn retry(job: &Job, run: &Run, success: bool, now: Timestamp) -> Option<Effect> {
     if success || run.exit == Some(RunExit::Killed) {
         return None;
@@ -120,6 +123,7 @@ fn retry(job: &Job, run: &Run, success: bool, now: Timestamp) -> Option<Effect> 
     (number <= job.retry.times).then(|| Effect::Retry(now + backoff(job.retry.backoff, number), number))
 }
 
+// A shift by more than 30 exceeds the longest pause anyway, and would overflow in the end.
 fn backoff(first: u32, number: u32) -> TimeDelta {
     let seconds = i64::from(first).saturating_mul(1 << (number - 1).min(30));
     TimeDelta::seconds(seconds.min(MAX_BACKOFF.num_seconds()))

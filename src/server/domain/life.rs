@@ -1,9 +1,9 @@
-//! A run's life as the server sees it: what a change asks for, and whether it may have it. Pure.
+//! Life cycle of a run on the server: checks each requested change and applies it. Pure.
 //!
-//! The original saves whatever it is sent, and acts again on a run that is over each time. Here every
-//! change is a step that is checked: a claim is for a run that nobody has, only its worker may say how
-//! it goes on, and a returned run is final. The same change said again is accepted and does nothing,
-//! because a worker that got no answer says everything twice.
+//! The original saves whatever it receives, and acts again on a finished run each time. Here every change is a step
+//! that is checked: a claim is for a run that no other worker has, only the worker that claimed it may report how it
+//! goes on, and a returned run is final. A repeated change is accepted and does nothing, because a worker that received
+//! no answer sends everything twice.
 
 use super::model::{Run, RunExit, RunState, Timestamp, WorkerId};
 use crate::run::Attempt;
@@ -11,86 +11,88 @@ use crate::run::Attempt;
 #[cfg(test)]
 mod tests;
 
-/// What somebody wants changed of a run. `None`: not mentioned.
+/// Requested change of a run; a field that is `None` was not mentioned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// `Some(None)` gives the run back.
+    /// Time of the claim, by the worker's clock; `Some(None)` gives the run back.
     pub enqueue_dts: Option<Option<Timestamp>>,
-    /// Who claims it. `null` is ignored, as the original does.
+    /// Worker that claims the run. `null` is ignored, as the original does.
     pub worker: Option<WorkerId>,
-    /// When the script was started.
+    /// When the script was started, by the worker's clock.
     pub start_dts: Option<Option<Timestamp>>,
-    /// When it was over.
+    /// When the run was over, by the worker's clock.
     pub return_dts: Option<Option<Timestamp>>,
-    /// Whether it succeeded.
+    /// Whether the run succeeded; set together with `return_dts`.
     pub return_success: Option<Option<bool>>,
-    /// For people to see.
+    /// Process id, for people to see.
     pub pid: Option<Option<i64>>,
-    /// How it ended.
+    /// How the run ended, where the worker says more than success or failure.
     pub exit: Option<RunExit>,
 }
 
-/// Who wants it.
+/// Sender of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// A worker, and which attempt it speaks of, if it says.
+    /// A worker, and the attempt that it speaks of; the original worker names none.
     Worker(WorkerId, Option<Attempt>),
-    /// An operator.
+    /// An operator, or a client with the operator's token.
     Operator,
 }
 
-/// What happened to a run.
+/// Event in the life of a run, that a change brought about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifeEvent {
-    /// It was claimed.
+    /// The run was claimed.
     Claimed,
-    /// It may be claimed again.
+    /// The run was given back, and may be claimed again.
     GivenBack,
-    /// Its script runs.
+    /// The script of the run was started.
     Started,
-    /// It is over.
+    /// The run is over.
     Returned,
 }
 
-/// A change that may be made.
+/// Result of an accepted change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The run afterwards.
+    /// The run after the change.
     pub run: Run,
-    /// What happened, in order; nothing for what was known before.
+    /// Events in order; empty for a change that repeats what was known before.
     pub facts: Vec<LifeEvent>,
 }
 
-/// Why a change is not made.
+/// Why a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LifeRefusal {
-    /// Another worker has it.
+    /// The run belongs to another worker.
     #[error("the run is another worker's")]
     Theirs,
-    /// It was claimed already.
+    /// The worker has claimed the run already.
     #[error("the run is claimed already")]
     Claimed,
-    /// It is spoken of as claimed, and is not.
+    /// The change assumes a claim that the run does not have.
     #[error("the run is not claimed")]
     NotClaimed,
-    /// It is over.
+    /// The run is over, and a returned run is final.
     #[error("the run is over")]
     Final,
-    /// It is not the time to claim it: not due yet, disabled, or another run of the job is active.
+    /// The run may not be claimed now: it is not due, is disabled, or another run of the job is active.
     #[error("the run is not to be claimed now")]
     NotDue,
-    /// Another attempt is under way.
+    /// The change speaks of an earlier attempt than the current one.
     #[error("the run is in a later attempt")]
     OldAttempt,
-    /// The change makes no sense by itself.
+    /// The change makes no sense by itself; the text says why.
     #[error("{0}")]
     Malformed(&'static str),
 }
 
-/// Makes a change, if it may be made.
+/// Checks a change and applies it to a copy of the run.
+///
+/// Times are taken as the worker wrote them, except that none comes before the one that precedes it.
 ///
 /// # Errors
-/// Why it may not.
+/// The refusal, if the sender may not make this change or the state of the run does not allow it.
 pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
     let mut step = Step { run: run.clone(), facts: Vec::new() };
     let claim = match (patch.enqueue_dts, patch.worker, who) {
@@ -137,7 +139,7 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
     Ok(step)
 }
 
-/// Whom a claim is for. A worker claims for itself.
+/// Returns the worker that a claim is for. A worker can claim for itself only.
 fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, LifeRefusal> {
     match (named, who) {
         (None, Who::Worker(me, _)) => Ok(me),
@@ -159,12 +161,12 @@ fn says_nothing_new(run: &Run, patch: &Patch, claim: Option<(Timestamp, WorkerId
         && patch.pid.is_none_or(|pid| run.pid == pid)
 }
 
-/// Clocks are the worker's, and may step back between two of its words.
+/// Returns the later of two timestamps: they are the worker's, whose clock may be set back between two changes.
 fn not_before(earlier: Option<Timestamp>, at: Timestamp) -> Timestamp {
     earlier.map_or(at, |earlier| earlier.max(at))
 }
 
-/// Only its worker says how a run goes on; nobody has one that is not claimed.
+/// Refuses a worker that does not have the run; an unclaimed run refuses none here.
 fn check_owner(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     match (who, run.worker) {
         (Who::Worker(me, _), Some(worker)) if worker != me => Err(LifeRefusal::Theirs),
@@ -172,7 +174,7 @@ fn check_owner(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     }
 }
 
-/// A worker that tells of an attempt tells of the one under way.
+/// Refuses a worker that speaks of another attempt than the current one.
 fn check_attempt(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     match who {
         Who::Worker(_, Some(attempt)) if attempt != run.attempt => Err(LifeRefusal::OldAttempt),
@@ -209,7 +211,7 @@ fn given_back(mut step: Step) -> Result<Step, LifeRefusal> {
     }
 }
 
-/// Makes a run claimable again. Its next claim is another attempt.
+/// Makes a run claimable again; a pinned run keeps its worker. The next claim begins another attempt.
 pub fn give_back(run: &mut Run) {
     (run.enqueue_dts, run.start_dts, run.pid) = (None, None, None);
     if !run.pinned {
@@ -252,10 +254,10 @@ fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>
     Ok(())
 }
 
-/// Whether somebody may write the log of a run: who executes it, while it lasts.
+/// Checks that a sender may write the log of a run: the worker that executes it, until the run is over.
 ///
 /// # Errors
-/// Why not.
+/// The refusal, if the run is another worker's, in another attempt, over or not claimed.
 pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     check_owner(run, who)?;
     check_attempt(run, who)?;
@@ -266,7 +268,7 @@ pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     }
 }
 
-/// Ends a run that nobody has claimed.
+/// Ends a run that no worker has claimed: as killed, with all of its times set to `now`.
 pub fn cancel(run: &mut Run, now: Timestamp) {
     run.enqueue_dts.get_or_insert(now);
     run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
@@ -275,7 +277,10 @@ pub fn cancel(run: &mut Run, now: Timestamp) {
     run.exit = Some(RunExit::Killed);
 }
 
-/// What becomes of a run whose worker was lost: `true` if it is to be executed again. Never one that was to be killed.
+/// Applies the loss of the worker: gives the run back and returns `true` if it is to be executed again.
+///
+/// Otherwise the run is over and failed: because it was to be killed anyway (`kill` says how it then counts), its job
+/// does not want it `again`, or it was lost `max_losses` times.
 #[must_use]
 pub fn lost(run: &mut Run, kill: Option<RunExit>, again: bool, max_losses: u32, now: Timestamp) -> bool {
     run.losses += 1;

@@ -1,4 +1,5 @@
-//! Domain: the words and rules of the server. Pure: the clock, the zone and what is stored are arguments.
+//! Domain: the types of the server and the rules that decide about them. Pure: the clock, the zone and the stored state
+//! are arguments.
 
 pub mod chain;
 pub(in crate::server) mod fold;

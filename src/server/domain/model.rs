@@ -1,8 +1,7 @@
-//! The words of the server: projects, pools, workers, templates, jobs, runs.
+//! Domain types of the server: projects, pools, workers, templates, jobs and runs.
 //!
-//! They are the original's, field for field, so that its API can be spoken; what is ours beside them is
-//! said where it stands. Instants are UTC; a zone matters where a schedule is reckoned and where a time
-//! is shown, nowhere else.
+//! Fields and their names are the original's, so that its API can be served unchanged; a field that the original does
+//! not have says so. Timestamps are UTC; a zone matters only where a schedule is computed and where a time is shown.
 
 use std::net::IpAddr;
 
@@ -16,226 +15,227 @@ use crate::run::{ApiKey, Attempt, Instance, RunId, Secret, id};
 pub mod sample;
 
 id! {
-    /// A group of people.
+    /// Id of a group of people ([`UserGroup`]).
     GroupId
 }
 id! {
-    /// A project.
+    /// Id of a project ([`Project`]).
     ProjectId
 }
 id! {
-    /// A pool of workers.
+    /// Id of a pool of workers ([`Pool`]).
     PoolId
 }
 id! {
-    /// A worker.
+    /// Id of a worker ([`Worker`]).
     WorkerId
 }
 id! {
-    /// A template of jobs.
+    /// Id of a template of jobs ([`Template`]).
     TemplateId
 }
 id! {
-    /// A job.
+    /// Id of a job ([`Job`]).
     JobId
 }
 id! {
-    /// The log of a run.
+    /// Id of the log of a run, as the REST API numbers logs.
     LogId
 }
 
-/// An instant.
+/// Point in time on the wall clock, in UTC. Durations are measured with the monotonic `Instant` instead.
 pub type Timestamp = DateTime<Utc>;
 
-/// A group of people: who may see and change what is not this version's business, its name is.
+/// A group of people, as the REST API lists it: only the name. Permissions are not part of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserGroup {
-    /// Its id.
+    /// Number in the REST API.
     pub id: GroupId,
-    /// Its name.
+    /// Name of the group.
     pub name: String,
 }
 
-/// A project: what belongs together, and which pools may work for it.
+/// A project: a set of templates and jobs, and the pools that may run them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: ProjectId,
-    /// Its title.
+    /// Title, as shown and used in names like `project/template/job`.
     pub title: String,
-    /// What it is for.
+    /// Free text for people.
     pub description: String,
-    /// Whether its jobs run when they are due.
+    /// Whether the scheduled runs of its jobs run; a disabled project lets them wait.
     pub enqueue_is_enabled: bool,
-    /// Whom to tell of failures, an address a line.
+    /// Mail addresses to notify of failures, one a line.
     pub notification_addresses: String,
 }
 
-/// A pool of workers, any of which can do the same jobs.
+/// A pool of workers, each of which can run the same jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: PoolId,
-    /// Its title.
+    /// Title, as shown and used on the command line.
     pub title: String,
-    /// What it is for.
+    /// Free text for people.
     pub description: String,
-    /// Whether jobs run on it when they are due.
+    /// Whether scheduled runs are given to the pool; a disabled pool lets them wait.
     pub enqueue_is_enabled: bool,
-    /// Whom to tell of failures, an address a line.
+    /// Mail addresses to notify of failures, one a line.
     pub notification_addresses: String,
 }
 
-/// A worker.
+/// A worker, as the store knows it.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: WorkerId,
-    /// Its title.
+    /// Title, as shown and used on the command line.
     pub title: String,
-    /// What it is for.
+    /// Free text for people.
     pub description: String,
-    /// Who it says it is.
+    /// Public key under which the worker identifies itself and is addressed in broadcasts.
     pub api_key: ApiKey,
-    /// What it signs with.
+    /// Shared secret with which the worker signs its requests.
     pub secret: Secret,
-    /// Whether it is given new runs.
+    /// Whether the worker is given new runs.
     pub enqueue_is_enabled: bool,
-    /// When it last answered.
+    /// When the worker last answered a ping, by its own clock.
     pub ping_response_dts: Option<Timestamp>,
-    /// Its version, as it said.
+    /// Version, as its last answer said.
     pub worker_version: Option<String>,
-    /// How many runs it does at once, as it said.
+    /// Slots: how many runs the worker executes at once, as its last answer said; `None` before the first.
     pub concurrent_jobs: Option<u32>,
-    /// When it last told something of itself, by our clock. Ours.
+    /// When the server last received an answer or status report, by the server's clock. Not in the original.
     pub heard_dts: Option<Timestamp>,
-    /// What it told, if it is not of the original kind. Ours.
+    /// Last status report; `None` for a worker of the original kind. Not in the original.
     pub report: Option<Report>,
-    /// The latest request to it. Ours.
+    /// Latest request to the worker, also once it is over. Not in the original.
     pub asked: Option<LatestRequest>,
-    /// How far its clock is ahead of ours, as of its last answer; negative where it is behind. Ours.
+    /// How far its clock is ahead of the server's, as of its last answer; negative where it is behind. Not in the
+    /// original.
     pub clock_ahead: Option<TimeDelta>,
 }
 
 impl Worker {
-    /// When it was last heard of.
+    /// Returns when the worker was last heard of: by the server's clock, or else by the worker's own.
     #[must_use]
     pub fn heard(&self) -> Option<Timestamp> {
         self.heard_dts.or(self.ping_response_dts)
     }
 
-    /// What it is asked to do and has not confirmed.
+    /// Returns the latest request if the worker has not confirmed it yet and it was not cancelled.
     #[must_use]
     pub fn open_request(&self) -> Option<&LatestRequest> {
         self.asked.as_ref().filter(|asked| asked.over.is_none())
     }
 }
 
-/// A template: what stands around the scripts of its jobs.
+/// A template: the text around the scripts of its jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: TemplateId,
-    /// Its title.
+    /// Title, as shown and used in names like `project/template/job`.
     pub title: String,
-    /// What it is for.
+    /// Free text for people.
     pub description: String,
-    /// The text, with `{{ content|safe }}` where the job's own script stands.
+    /// Text, with `{{ content|safe }}` where the script of the job goes.
     pub body: String,
-    /// Whose it is.
+    /// Project that the template belongs to.
     pub project: ProjectId,
-    /// Whether its jobs run when they are due.
+    /// Whether the scheduled runs of its jobs run; a disabled template lets them wait.
     pub enqueue_is_enabled: bool,
-    /// Whom to tell of failures, an address a line.
+    /// Mail addresses to notify of failures, one a line.
     pub notification_addresses: String,
 }
 
-/// A job: a script and when it runs.
+/// A job: a script and its schedule.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // the original's fields
 pub struct Job {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: JobId,
-    /// The job after which it runs.
+    /// Parent: the job after whose runs this one runs.
     pub parent: Option<JobId>,
-    /// Its template.
+    /// Template whose text surrounds the script.
     pub template: TemplateId,
-    /// Who does it.
+    /// Pool whose workers execute the runs.
     pub pool: PoolId,
-    /// Whether every worker of the pool does it, at the same time.
+    /// Whether every worker of the pool executes each run, at the same time.
     pub run_on_all_workers: bool,
-    /// Whether its children run although it failed.
+    /// Whether the children run also after a failure of this job.
     pub schedule_children_on_error: bool,
-    /// Its title, unlike any other of its template.
+    /// Title, unlike any other job's of the same template.
     pub title: String,
-    /// What it is for.
+    /// Free text for people.
     pub description: String,
-    /// The script as it was written.
+    /// Script as it was written, without the template.
     pub script_content_partial: String,
-    /// The script with its template around it: what is executed.
+    /// Script rendered into the template: the text that a worker executes.
     pub script_content: String,
-    /// Whether it runs when it is due.
+    /// Whether its scheduled runs run; a disabled job lets them wait.
     pub enqueue_is_enabled: bool,
-    /// Why it does not, if somebody said. Ours.
+    /// Reason given when the job was disabled; empty if none was. Not in the original.
     pub disabled_reason: String,
-    /// When it runs again.
+    /// Rule by which the next run is planned.
     pub schedule: Schedule,
-    /// At which times of the day it does not.
+    /// Times of the day at which the job is not scheduled.
     pub excludes: Vec<Exclude>,
-    /// Whom to tell of failures, an address a line.
+    /// Mail addresses to notify of failures, one a line.
     pub notification_addresses: String,
-    /// How often in a row it failed.
+    /// Failures in a row, up to now.
     pub fail_times: u32,
-    /// It is disabled when it failed more often than this in a row.
+    /// Failures in a row after which one more disables the job; `None` and 0 never do.
     pub disable_enqueue_after_fails: Option<u32>,
-    /// The schedule id of its last run that is over.
+    /// Schedule id of the last run that is over.
     pub last_completed_schedule_id: Option<i64>,
-    /// How long a run may take, in seconds. Ours.
+    /// Longest duration of a run, in seconds; `None`: no limit. Not in the original.
     pub run_timeout: Option<u32>,
-    /// How often a failed run is tried again, and how long after: see [`Retry`]. Ours.
+    /// How a failed run is tried again. Not in the original.
     pub retry: Retry,
-    /// What becomes of a run whose worker was lost. Ours.
+    /// What happens to a run whose worker was lost. Not in the original.
     pub on_lost: OnLost,
-    /// What becomes of a run that is due while another is active. Ours.
+    /// What happens to a run that is due while another one is active. Not in the original.
     pub concurrency: Concurrency,
 }
 
-/// When a job runs again.
+/// Rule by which the next run of a job is planned.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// When somebody says so, or its parent is through.
+    /// No schedule: the job runs on request, or after its parent.
     None,
-    /// Every so many units after the last time it was due, in the server's zone.
+    /// Fixed interval after the last time the job was due, in the server's zone.
     Interval {
-        /// How many, from 1.
+        /// Number of units, from 1.
         every: u32,
-        /// Of what.
+        /// Unit of the interval.
         unit: Unit,
     },
-    /// By a cron expression, in a zone of its own. Ours.
+    /// Cron expression, in a zone of its own. Not in the original.
     Cron {
         /// Five fields, or six with seconds first.
         expression: String,
-        /// Where its hours are reckoned.
+        /// Zone in which the fields are read.
         zone: Tz,
     },
 }
 
-/// The units of an interval.
+/// Units of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Minutes.
+    /// Minutes, by the local clock.
     Minute,
-    /// Hours.
+    /// Hours, by the local clock.
     Hour,
-    /// Days, of whatever length.
+    /// Local days, of whatever length.
     Day,
-    /// Months: as many days as the month has in which the last one was.
+    /// Months: as many days as the month has in which the last time was.
     Month,
 }
 
 impl Unit {
-    /// Its name in the original, on the wire and in the store.
+    /// Returns the name that the original uses, on the wire and in the store.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -246,51 +246,51 @@ impl Unit {
         }
     }
 
-    /// The unit of such a name.
+    /// Parses the name that [`Unit::name`] returns.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Minute, Self::Hour, Self::Day, Self::Month].into_iter().find(|unit| unit.name() == name)
     }
 }
 
-/// A time of the day at which a job is not scheduled: both ends belong to it, in the server's zone.
+/// A stretch of the day at which a job is not scheduled. Both ends belong to it; in the server's zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exclude {
-    /// From.
+    /// First time that is left out; later than `end` where the stretch reaches over midnight.
     pub start: NaiveTime,
-    /// To.
+    /// Last time that is left out.
     pub end: NaiveTime,
-    /// Why.
+    /// Reason, for people.
     pub note: String,
 }
 
-/// How a failed run is tried again: as a run of its own that says whose retry it is.
+/// How a failed run is tried again: as a run of its own that names the run it retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How often at most; 0: never.
+    /// Retries at most; 0: none.
     pub times: u32,
-    /// Seconds until the first; doubled each time, up to a day.
+    /// Seconds before the first retry; doubled for each further one, up to a day.
     pub backoff: u32,
 }
 
 impl Default for Retry {
-    /// Not at all, and after a minute once it is wanted: the store's default, and the form's.
+    /// No retries, and a pause of a minute once some are wanted: the default of the store and of the form.
     fn default() -> Self {
         Self { times: 0, backoff: 60 }
     }
 }
 
-/// What becomes of a run whose worker was lost.
+/// What happens to a run whose worker was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLost {
-    /// It is executed again, under a new attempt.
+    /// The run is executed again, under a new attempt.
     Retry,
-    /// It fails, as with the original.
+    /// The run fails, as with the original.
     Fail,
 }
 
 impl OnLost {
-    /// Its name in the store and where it is chosen.
+    /// Returns the name used in the store and in forms.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -299,28 +299,28 @@ impl OnLost {
         }
     }
 
-    /// The one of such a name.
+    /// Parses the name that [`OnLost::name`] returns.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Retry, Self::Fail].into_iter().find(|one| one.name() == name)
     }
 }
 
-/// What becomes of a run that is due while another of the job is active.
+/// What happens to a run that is due while another run of the job is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
-    /// It waits, as with the original.
+    /// The run waits, as with the original.
     Wait,
-    /// It is skipped, and that is written down.
+    /// The run is skipped, and `why` says so.
     Skip,
-    /// It runs beside the other.
+    /// The run executes beside the other one.
     Allow,
-    /// The other is killed, and it runs then.
+    /// The other run is killed, and this one runs then.
     Replace,
 }
 
 impl Concurrency {
-    /// Its name in the store, on the wire and where it is chosen.
+    /// Returns the name used in the store, on the wire and in forms.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -331,84 +331,86 @@ impl Concurrency {
         }
     }
 
-    /// The one of such a name.
+    /// Parses the name that [`Concurrency::name`] returns.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Wait, Self::Skip, Self::Allow, Self::Replace].into_iter().find(|one| one.name() == name)
     }
 }
 
-/// A run: one time that a job was, is or will be executed.
+/// A run: one planned, current or past execution of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
+    /// Number in the REST API and on the command line.
     pub id: RunId,
-    /// Its job.
+    /// Job that is executed.
     pub job: JobId,
-    /// What it has in common with the runs of the same time on other workers.
+    /// Number that the runs of one due time share: those on the other workers, and the retries.
     pub schedule_id: i64,
-    /// Who does it: pinned before the claim, or who claimed it.
+    /// Worker that claimed the run, or that it is pinned to before the claim.
     pub worker: Option<WorkerId>,
-    /// Whether the worker was chosen by the schedule (run on all workers) and stays through a give-back. Ours.
+    /// Whether the schedule chose the worker (run on all workers), so that it stays when the run is given back. Not in
+    /// the original.
     pub pinned: bool,
-    /// When it is due.
+    /// When the run is due.
     pub schedule_dts: Timestamp,
-    /// When the server found that its time has come: it stays due if the clock is set back after that. Ours.
+    /// When the server found that the run is due: it stays due if the clock is set back after that. Not in the
+    /// original.
     pub came_due: Option<Timestamp>,
-    /// When it was claimed.
+    /// When the run was claimed, by the worker's clock.
     pub enqueue_dts: Option<Timestamp>,
-    /// When its script was started.
+    /// When its script was started, by the worker's clock.
     pub start_dts: Option<Timestamp>,
-    /// When it was over.
+    /// When the run was over, by the worker's clock.
     pub return_dts: Option<Timestamp>,
-    /// Whether it succeeded.
+    /// Whether the run succeeded; `None` until it is over.
     pub return_success: Option<bool>,
-    /// The pid that the worker tells, for people to see.
+    /// Process id that the worker reported, for people to see.
     pub pid: Option<i64>,
-    /// Whether somebody asked for it, rather than the schedule.
+    /// Whether the run was requested by hand rather than planned by the schedule.
     pub is_manual: bool,
     /// Whether the job's children run after it.
     pub schedule_children: bool,
-    /// How often it was claimed; the execution under way is this one. Ours.
+    /// Number of the current attempt: how often the run was claimed. Not in the original.
     pub attempt: Attempt,
-    /// How many of these were lost with their worker. Ours.
+    /// Attempts that were lost with their worker. Not in the original.
     pub losses: u32,
-    /// The run that this is a retry of, and which retry it is. Ours.
+    /// Run that this one retries, and the number of the retry, from 1. Not in the original.
     pub retry_of: Option<(RunId, u32)>,
-    /// How it ended, as far as that is known. Ours.
+    /// How the run ended, as far as the worker reported it. Not in the original.
     pub exit: Option<RunExit>,
 }
 
-/// How a run ended, beyond success.
+/// How a run ended, beyond success or failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunExit {
-    /// With a status, 0 to 255.
+    /// Exit status of the script, 0 to 255.
     Code(i32),
-    /// By a signal.
+    /// Number of the signal that ended the script.
     Signal(i32),
-    /// It ran too long.
+    /// Killed because it exceeded its time limit.
     TimedOut,
-    /// Somebody killed it.
+    /// Killed or cancelled on request.
     Killed,
-    /// Its worker was lost too often.
+    /// Failed because its workers were lost too often.
     Lost,
 }
 
-/// Where a run stands.
+/// Life cycle of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// Not claimed.
+    /// Planned or announced, and not claimed.
     Scheduled,
-    /// Claimed.
+    /// Claimed, and not started.
     InQueue,
-    /// Its script runs.
+    /// Claimed, with its script running.
     Started,
-    /// It is over.
+    /// Over, for good.
     Completed,
 }
 
 impl Run {
-    /// Where it stands.
+    /// Derives the state from the timestamps, as the original does.
     #[must_use]
     pub fn state(&self) -> RunState {
         match (self.return_dts, self.start_dts, self.enqueue_dts) {
@@ -419,7 +421,7 @@ impl Run {
         }
     }
 
-    /// Whether its time has come: a clock that is set back after that does not undo it.
+    /// Returns whether the run is due: a clock that is set back after it came due does not undo that.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.came_due.is_some() || self.schedule_dts <= now
@@ -429,28 +431,28 @@ impl Run {
 /// A request to kill a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KillRequest {
-    /// Its id.
+    /// Number in the REST API.
     pub id: crate::run::KillId,
-    /// What is to be killed.
+    /// Run that is to be killed.
     pub run: RunId,
-    /// When somebody asked.
+    /// When the kill was requested.
     pub schedule_dts: Timestamp,
-    /// When a worker took it.
+    /// When a worker took the request.
     pub enqueue_dts: Option<Timestamp>,
-    /// When nothing was left alive.
+    /// When no process of the run was left alive.
     pub execute_dts: Option<Timestamp>,
-    /// Why. Ours.
+    /// Why the run is killed. Not in the original.
     pub cause: KillCause,
 }
 
-/// Who asked for a run, or for the end of one. Ours.
+/// Author of a run or of a kill request. Not in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
     /// The operator, on the dashboard.
     Dashboard,
-    /// The operator, by the command.
+    /// The operator, with the `job_runner` command.
     Command,
-    /// A client of the REST API with the operator's token.
+    /// A client of the REST API that has the operator's token.
     Client,
     /// A worker, over the REST API.
     Worker(WorkerId),
@@ -459,51 +461,51 @@ pub enum Asker {
 /// Why a run is to be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillCause {
-    /// Somebody asked.
+    /// A request by the operator, a client or a worker.
     Asked,
-    /// It runs too long.
+    /// The time limit of the run.
     TimedOut,
-    /// A later run takes its place.
+    /// A later run that replaces this one.
     Replaced,
 }
 
-/// A fact about a time at which a job was due: what `why` tells.
+/// One time at which a job was due, and the outcome that `job_runner why` shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fire {
-    /// The job.
+    /// Job that was due.
     pub job: JobId,
-    /// The time that it was or would have been due.
+    /// When it was or would have been due.
     pub due: Timestamp,
-    /// The run, if there is one.
+    /// Run that was made for the time, if one was.
     pub run: Option<RunId>,
-    /// What became of it.
+    /// Outcome other than an ordinary run.
     pub what: FireKind,
-    /// Why, in a sentence for people.
+    /// Reason, as a sentence for people.
     pub reason: String,
-    /// When this was found.
+    /// When the server recorded it.
     pub at: Timestamp,
 }
 
-/// What became of a time at which a job was due.
+/// Outcome of a time at which a job was due, other than an ordinary run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FireKind {
-    /// It waits.
+    /// The run waits or waited.
     Delayed,
-    /// It does not happen.
+    /// The run does not happen: it met another one, was cancelled, or a worker or a child was left out.
     Skipped,
-    /// The schedule left it out.
+    /// An exclude of the schedule left the time out.
     Excluded,
-    /// It was missed while nobody looked.
+    /// The time was past before its run could be planned.
     Missed,
 }
 
-/// Who works under a key.
+/// The worker instance that holds an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceTenure {
-    /// Which instance.
+    /// Id of the instance's state directory.
     pub instance: Instance,
-    /// Since when, by the clock on the wall.
+    /// When it took the key, by the wall clock.
     pub since: Timestamp,
-    /// From which address it came first.
+    /// Address of its first request.
     pub from: IpAddr,
 }

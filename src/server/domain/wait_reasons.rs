@@ -1,23 +1,23 @@
-//! The reasons for which a run waits: the pool's or the job's, with those of the workers that could have taken it. Pure.
+//! Reasons for which a run waits: one of the pool or the job, and those of the workers that could have taken it. Pure.
 
 use std::fmt;
 
 use super::schedule::enqueue::WaitReason;
 use super::worker_state::Unready;
 
-/// Why a run waits.
+/// Why a run waits, as the dispatcher keeps it and `why` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitReasons {
-    /// Why.
+    /// Reason of the job or the pool.
     pub reason: WaitReason,
-    /// The workers that could have taken it and take no new runs: their titles and their own reasons.
+    /// Workers that could have taken the run and take no new ones: their titles and their own reasons.
     pub unready: Vec<(String, Unready)>,
-    /// How many more of these there are.
+    /// Number of further such workers, not listed in `unready`.
     pub more: usize,
 }
 
 impl WaitReasons {
-    /// Whether it is the same reason, be it that more or less is left of what a worker lacks.
+    /// Returns whether two reasons are the same, but for how much is left of a resource that a worker lacks.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let pairs = || self.unready.iter().zip(&other.unready);

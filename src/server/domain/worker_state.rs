@@ -1,8 +1,9 @@
-//! What workers do as a whole: what is shown of it, what may be asked of it, and whether new runs are given. Pure.
+//! Worker state: the state shown to people, the commands that may be requested, and whether a worker is given new runs.
+//! Pure.
 //!
-//! A request holds from the moment it was made until the worker has confirmed it: meanwhile nothing is given that it
-//! would have to refuse. A request that the worker may know of already is never dropped in silence; another takes its
-//! place.
+//! A request is in force from the moment it was made until the worker has confirmed it: meanwhile the worker is given
+//! nothing that it would have to refuse. A request that the worker may know of already is never dropped silently;
+//! another one takes its place.
 
 use std::fmt;
 
@@ -15,53 +16,53 @@ use crate::run::{Pace, WorkerCommand, WorkerRequest, WorkerState};
 #[cfg(test)]
 mod tests;
 
-/// What a worker told of itself. One of the original kind does not.
+/// Last status report of a worker. A worker of the original kind sends none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What it does.
+    /// State of the worker.
     pub duty: WorkerState,
-    /// Since when, by our clock.
+    /// When the worker entered this state, by the server's clock.
     pub since: Timestamp,
-    /// How many of its seats are taken.
+    /// Slots that are taken.
     pub seats_taken: u32,
-    /// How many results wait in its outbox.
+    /// Results that wait in its outbox.
     pub outbox: u32,
-    /// Whether it can restart.
+    /// Whether the worker is set up to be restarted.
     pub restarts: bool,
-    /// What it has too little of to claim runs.
+    /// Resources that are too short for the worker to claim runs; empty where none is.
     pub held: Vec<Lack>,
 }
 
-/// The latest request to a worker.
+/// Latest request to a worker, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatestRequest {
-    /// The request.
+    /// Command, its id and what happens to the runs under way.
     pub request: WorkerRequest,
-    /// Who asked.
+    /// Author of the request, as recorded for people.
     pub by: String,
-    /// Why, if somebody said.
+    /// Reason given for it; empty if none was.
     pub reason: String,
-    /// When.
+    /// When the request was made.
     pub at: Timestamp,
-    /// When it was told to the worker first.
+    /// When it was first sent to the worker.
     pub sent: Option<Timestamp>,
-    /// When the worker said that it follows it.
+    /// When the worker reported that it follows the request.
     pub heard: Option<Timestamp>,
-    /// When and how it was over.
+    /// When and how the request ended.
     pub over: Option<(Timestamp, RequestEnd)>,
 }
 
-/// How a request is over.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestEnd {
     /// The worker has confirmed it.
     Confirmed,
-    /// It was taken back before the worker knew of it.
+    /// The request was withdrawn before the worker knew of it.
     Cancelled,
 }
 
 impl RequestEnd {
-    /// Its name, in the store and to people.
+    /// Returns the name, in the store and for people.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -71,24 +72,25 @@ impl RequestEnd {
     }
 }
 
-/// Where a worker stands, to people.
+/// State of a worker as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownWorkerState {
-    /// It finds out what was left behind.
+    /// Finding out what an earlier process left behind.
     Starting,
-    /// It takes new runs.
+    /// Awake: takes new runs.
     Awake,
-    /// It takes no new runs, and has some.
+    /// Takes no new runs, and still has some.
     Draining,
-    /// It takes no new runs, and has none.
+    /// Takes no new runs, and has none.
     Asleep,
-    /// It has left, or was never there.
+    /// Has left, or was never there.
     Offline,
-    /// It does not answer, and has not said that it leaves.
+    /// Silent for too long, without having said that it leaves.
     Lost,
 }
 
-/// Where a worker stands. Whether it is silent is decided by the dispatcher, on a clock that nobody sets.
+/// Derives the state that people see. `is_silent` comes from the dispatcher, which measures silence with the monotonic
+/// clock.
 #[must_use]
 pub fn shown(worker: &Worker, is_silent: bool) -> ShownWorkerState {
     let duty = worker.report.as_ref().map(|report| report.duty);
@@ -102,16 +104,17 @@ pub fn shown(worker: &Worker, is_silent: bool) -> ShownWorkerState {
     }
 }
 
-/// How far two clocks may differ before that is said: less than this is the way of a message and whole seconds.
+/// Difference of two clocks up to which it is not mentioned: that much is the time a message takes, and whole seconds.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(5);
 
-/// Whether two clocks that differ by so much are worth a word.
+/// Returns whether two clocks differ by more than a few seconds, and it should be mentioned.
 #[must_use]
 pub fn is_off(difference: TimeDelta) -> bool {
     difference.abs() > CLOCK_TOLERANCE
 }
 
-/// How wrong the clock of a worker is, where it is more than a few seconds: "its clock is 3 h behind the server's".
+/// Describes how wrong the clock of a worker is, where it is more than a few seconds: "its clock is 3 h behind the
+/// server's".
 #[must_use]
 pub fn clock_in_words(worker: &Worker) -> Option<String> {
     let ahead = worker.clock_ahead.filter(|ahead| is_off(*ahead))?;
@@ -126,7 +129,8 @@ pub fn clock_in_words(worker: &Worker) -> Option<String> {
     Some(format!("its clock is {much} {side} the server's"))
 }
 
-/// Whether a worker is given new runs, as far as it is not disabled.
+/// Returns whether a worker takes new runs, by its state and the request in force; whether it is disabled does not
+/// count here.
 #[must_use]
 pub fn takes_runs(worker: &Worker) -> bool {
     let rests = worker.open_request().is_some_and(|asked| asked.request.action != WorkerCommand::Wake);
@@ -137,21 +141,21 @@ pub fn takes_runs(worker: &Worker) -> bool {
 /// Why a worker takes no new runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {
-    /// Somebody disabled it.
+    /// The worker is disabled.
     Disabled,
-    /// It was never heard of.
+    /// The worker was never heard of.
     NeverAnswered,
-    /// It has not answered for too long.
+    /// The worker has not answered for too long.
     Silent,
-    /// This is asked of it.
+    /// A request for this command is in force.
     Asked(WorkerCommand),
-    /// It takes no new runs, and has some.
+    /// The worker takes no new runs, and still has some.
     Draining,
-    /// It takes no new runs, and has none.
+    /// The worker takes no new runs, and has none.
     Asleep,
-    /// It has left.
+    /// The worker has left.
     Offline,
-    /// It has too little of these.
+    /// These resources are too short for the worker to claim runs.
     Held(Vec<Lack>),
 }
 
@@ -171,7 +175,7 @@ impl fmt::Display for Unready {
 }
 
 impl Unready {
-    /// Whether it is the same reason, be it that more or less is left of what is lacking.
+    /// Returns whether two reasons are the same, but for how much is left of a lacking resource.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
@@ -181,7 +185,7 @@ impl Unready {
     }
 }
 
-/// What an awake worker has too little of to claim runs.
+/// Returns the resources that are too short for an awake worker to claim runs.
 #[must_use]
 pub fn held(worker: &Worker) -> &[Lack] {
     match &worker.report {
@@ -190,7 +194,7 @@ pub fn held(worker: &Worker) -> &[Lack] {
     }
 }
 
-/// Why a worker takes no new runs, if it does not.
+/// Returns why a worker takes no new runs; `None` if it does.
 #[must_use]
 pub fn unready(worker: &Worker, is_silent: bool) -> Option<Unready> {
     let duty = worker.report.as_ref().map(|report| report.duty);
@@ -210,38 +214,38 @@ pub fn unready(worker: &Worker, is_silent: bool) -> Option<Unready> {
     asked.map(Unready::Asked).or_else(|| (!lacks.is_empty()).then(|| Unready::Held(lacks.to_vec())))
 }
 
-/// What becomes of a wish.
+/// Decision about a requested command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestVerdict {
-    /// It is so already, or asked for already.
+    /// Nothing to do: the worker is in that state, or the command is requested already.
     Already,
-    /// What was asked for is taken back: the worker does not know of it.
+    /// The open request is cancelled: the worker does not know of it, and is in the wanted state.
     Cancel,
-    /// It is asked of the worker, in place of whatever was asked before.
+    /// The command is requested of the worker, in place of an open request.
     Ask,
 }
 
-/// Why a worker cannot do something.
+/// Why a worker cannot be asked for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cannot {
-    /// It does not know of actions.
+    /// The worker is of the original kind, or too old, and knows no commands.
     #[error("is of the original kind or too old: it cannot {}", .0.word())]
     OriginalKind(WorkerCommand),
-    /// Nobody knows what it can.
+    /// The worker was never heard of, so its abilities are unknown.
     #[error("has never answered: nobody knows whether it can {}", .0.word())]
     Never(WorkerCommand),
-    /// It was not told how.
+    /// The worker has no `restart_exit_code`.
     #[error("cannot restart: restart_exit_code is not set there")]
     NoRestart,
-    /// It has left.
+    /// The worker has left.
     #[error("is offline: it cannot {}", .0.word())]
     Offline(WorkerCommand),
 }
 
-/// What becomes of the wish that a worker does something.
+/// Decides about a requested command, by the state of the worker and the request in force.
 ///
 /// # Errors
-/// Why it cannot.
+/// If the worker does not know commands, cannot restart, or has left.
 pub fn ask(worker: &Worker, action: WorkerCommand, pace: Pace) -> Result<RequestVerdict, Cannot> {
     let Some(report) = &worker.report else {
         return Err(match worker.heard() {

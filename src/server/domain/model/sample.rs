@@ -1,11 +1,11 @@
-//! A job and a run as plain as they can be, for tests that change what matters to them.
+//! Plain samples of a job and a run, for tests that change the fields they are about.
 
 use chrono::DateTime;
 
 use super::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId};
 use crate::run::{Attempt, RunId};
 
-/// A job that is enabled, and runs when somebody asks for it.
+/// Returns an enabled job without a schedule.
 pub fn job() -> Job {
     Job {
         id: JobId::new(1).unwrap(),
@@ -33,7 +33,7 @@ pub fn job() -> Job {
     }
 }
 
-/// A run of that job that nobody has claimed, due since 1970, with a schedule id of its own.
+/// Returns an unclaimed run of that job, due since 1970, with a schedule id of its own.
 pub fn run(id: i64) -> Run {
     Run {
         id: RunId::new(id).unwrap(),
