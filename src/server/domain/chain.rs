@@ -123,8 +123,8 @@ fn retry(job: &Job, run: &Run, success: bool, now: Timestamp) -> Option<Effect> 
     (number <= job.retry.times).then(|| Effect::Retry(now + backoff(job.retry.backoff, number), number))
 }
 
-// A shift by more than 30 exceeds the longest pause anyway, and would overflow in the end.
 fn backoff(first: u32, number: u32) -> TimeDelta {
+    // A shift by 30 exceeds the longest pause already; one by 64 would overflow.
     let seconds = i64::from(first).saturating_mul(1 << (number - 1).min(30));
     TimeDelta::seconds(seconds.min(MAX_BACKOFF.num_seconds()))
 }

@@ -1,59 +1,59 @@
-//! The nine resources of the REST API, and by which of their fields a list can be narrowed. The table is the
+//! The nine resources of the REST API, and the fields by which their lists can be filtered. The table is the
 //! original's.
 
-/// A resource.
+/// Resource of the REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Groups of people.
+    /// Groups of people, read-only.
     Group,
-    /// Jobs.
+    /// Jobs: their script and schedule.
     Job,
-    /// Templates of jobs.
+    /// Templates of jobs, read-only.
     JobTemplate,
     /// Requests to kill a run.
     KillRequest,
-    /// Projects.
+    /// Projects of templates and jobs, read-only.
     Project,
-    /// Runs.
+    /// Runs of jobs, planned, current and past.
     Run,
-    /// Logs of runs.
+    /// Logs of runs, at most one for each.
     RunLog,
-    /// Workers.
+    /// Workers and their last answers.
     Worker,
-    /// Pools of workers.
+    /// Pools of workers, read-only.
     WorkerPool,
 }
 
-/// What a field holds.
+/// Type of the value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// A number.
+    /// A number, such as an id.
     Number,
-    /// Text.
+    /// A text, or a value that is treated as one.
     Text,
-    /// Truth.
+    /// A boolean: true or false.
     Truth,
-    /// An instant.
+    /// A timestamp, as ISO 8601.
     Time,
-    /// One of another resource.
+    /// A reference to an object of another resource.
     One(Resource),
 }
 
-/// How a list can be narrowed by a field.
+/// How a list can be filtered by a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrowing {
-    /// Not at all.
+    /// The list cannot be filtered by the field.
     No,
-    /// By its being just this.
+    /// Only by equality with a value.
     Exact,
-    /// In every way.
+    /// By every operator that the type of the field has.
     Any,
-    /// In every way, and by what the related resource can be narrowed by.
+    /// By every operator, and by the fields that the related resource can be filtered by.
     Related,
 }
 
 impl Resource {
-    /// All of them.
+    /// All resources, by their names in alphabetical order.
     pub const ALL: [Self; 9] = [
         Self::Group,
         Self::Job,
@@ -66,7 +66,7 @@ impl Resource {
         Self::WorkerPool,
     ];
 
-    /// Its name in paths.
+    /// Returns the name used in paths, such as `job_template`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -82,19 +82,19 @@ impl Resource {
         }
     }
 
-    /// The resource of a name.
+    /// Parses the name that [`Resource::name`] returns.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|resource| resource.name() == name)
     }
 
-    /// The path of one of it.
+    /// Returns the path of one object, such as `/api/v1/job/5/`.
     #[must_use]
     pub fn path(self, id: i64) -> String {
         format!("/api/v1/{}/{id}/", self.name())
     }
 
-    /// The methods of its list.
+    /// Returns the HTTP methods that the list accepts.
     #[must_use]
     pub fn list_methods(self) -> &'static [&'static str] {
         match self {
@@ -103,7 +103,7 @@ impl Resource {
         }
     }
 
-    /// The methods of one of it.
+    /// Returns the HTTP methods that one object accepts.
     #[must_use]
     pub fn detail_methods(self) -> &'static [&'static str] {
         match self {
@@ -113,7 +113,8 @@ impl Resource {
         }
     }
 
-    /// The field of a name: what it holds and how a list can be narrowed by it. `None`: no field, which is ignored.
+    /// Returns the type of a field and how a list can be filtered by it. `None`: no such field; a filter by it is
+    /// ignored.
     #[must_use]
     pub fn field(self, name: &str) -> Option<(FieldKind, Narrowing)> {
         use {FieldKind as K, Narrowing as N};
@@ -133,7 +134,7 @@ impl Resource {
         })
     }
 
-    /// The fields by which a list cannot be narrowed.
+    /// Returns the fields by which a list cannot be filtered.
     fn other_fields(self) -> &'static [&'static str] {
         match self {
             Self::Group => &["name"],

@@ -1,5 +1,6 @@
-//! What is allowed of what people write: titles, scripts, limits, schedules. Pure; the operator's API and the page ask
-//! here alike, so that neither takes what the other refuses.
+//! Rules for what people may enter: titles, scripts, limits, schedules. Pure.
+//!
+//! The operator's API and the dashboard check their input here alike, so that neither accepts what the other refuses.
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
@@ -13,84 +14,84 @@ use crate::wire::reference;
 #[cfg(test)]
 mod tests;
 
-/// The longest title, in characters, as with the original.
+/// Longest title, in characters, as with the original.
 pub const TITLE: usize = 255;
-/// The longest a run may take, in seconds, and the longest pause before a retry: ten years.
+/// Longest time limit of a run and longest pause before a retry, in seconds: ten years.
 pub const LONGEST: u32 = 315_360_000;
-/// The most retries.
+/// Most retries that a job may have.
 pub const RETRIES: u32 = 1000;
-/// The longest reason for what somebody did, in characters.
+/// Longest reason for an action, in characters.
 pub const REASON: usize = 1000;
-/// The most stretches of the day at which a job does not run.
+/// Most stretches of the day that the excludes of a job may have.
 pub const EXCLUDES: usize = 100;
 
-/// Which rule is broken.
+/// Rule that an input breaks; the message names what is allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleViolation {
-    /// Of titles.
+    /// A title is empty, too long, or not on one line.
     #[error("a title has 1 to {TITLE} characters on one line")]
     Title,
-    /// Of titles that no path of an address can hold, or that name something else.
+    /// A title that no path of an address can hold, or that would be read as an id.
     #[error("{0:?} is no title: a path ends at . and .., and # with a number is an id")]
     Reserved(String),
-    /// Of characters in titles.
+    /// A title has a character that changes the direction of others.
     #[error("a title has no character that controls the direction of others, such as U+{0:04X}")]
     Direction(u32),
-    /// Of scripts.
+    /// A script cannot be started.
     #[error("the script cannot be executed: {0}")]
     Script(ScriptDefect),
-    /// Of templates around scripts.
+    /// A template cannot be rendered around a script.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// Of limits of time.
+    /// A time limit is 0 or too long.
     #[error("a timeout is 1 to {LONGEST} seconds")]
     Timeout,
-    /// Of retries.
+    /// A job has too many retries.
     #[error("{0} retries are too many; {RETRIES} are allowed")]
     Retries(u32),
-    /// Of pauses.
+    /// A pause before the first retry is too long.
     #[error("{0} seconds are too long a pause; {LONGEST} are allowed")]
     Backoff(u32),
-    /// Of what becomes of runs that meet.
+    /// A word names no way in which runs that meet are treated.
     #[error("{0:?} is no concurrency; allowed are wait, skip, allow, replace")]
     Concurrency(String),
-    /// Of what becomes of runs whose worker was lost.
+    /// A word names no way in which lost runs are treated.
     #[error("{0:?} is not what becomes of a lost run; allowed are retry, fail")]
     OnLost(String),
-    /// Of intervals.
+    /// A text is not an interval.
     #[error("{0:?} is no interval; write 15 minutes, 1 hour, 2 days or 1 month")]
     Interval(String),
-    /// Of cron expressions.
+    /// A cron expression cannot be used.
     #[error(transparent)]
     Cron(#[from] BadCron),
-    /// Of time zones.
+    /// A name is not that of a time zone.
     #[error("{0:?} is no time zone; write one like Europe/Amsterdam")]
     Zone(String),
-    /// Of reasons.
+    /// A reason is too long.
     #[error("the reason is too long; {REASON} characters are allowed")]
     Reason,
-    /// Of addresses.
+    /// A line is not a mail address.
     #[error("{0:?} is no address; write one a line, like ops@example.org")]
     Address(String),
-    /// Of times of the day.
+    /// A line is not a stretch of the day.
     #[error("{0:?} is no stretch of the day; write one a line, like 22:00 - 06:00 the backup runs")]
     Exclude(String),
-    /// Of how many of them.
+    /// There are too many stretches of the day.
     #[error("{0} stretches of the day are too many; {EXCLUDES} are allowed")]
     Excludes(usize),
 }
 
-/// A title, without the blanks around it.
+/// Checks a title and returns it without the blanks around it.
 ///
 /// # Errors
-/// What is allowed.
+/// The rule that the title breaks.
 pub fn title(text: &str) -> Result<&str, RuleViolation> {
     let text = text.trim();
     let length = text.chars().count();
     if let Some(character) = text.chars().find(|c| controls_direction(*c)) {
         return Err(RuleViolation::Direction(character.into()));
     }
-    // A path of an address has no such part, and an id is written so.
+    // The paths of web pages cannot hold `.` and `..`, and `#` with a number is read as an id.
     if matches!(text, "." | "..") || text.strip_prefix('#').is_some_and(|id| reference::number(id).is_some()) {
         return Err(RuleViolation::Reserved(text.to_owned()));
     }
@@ -98,33 +99,34 @@ pub fn title(text: &str) -> Result<&str, RuleViolation> {
     if is_one { Ok(text) } else { Err(RuleViolation::Title) }
 }
 
-/// Whether a character is there to change the direction of others, so that a text is read as what it is not.
+/// Returns whether a character is there to change the direction of others, so that a text reads as what it is not.
 #[must_use]
 pub fn controls_direction(character: char) -> bool {
     // Unicode's property `Bidi_Control`.
     matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What no worker could start is refused while somebody looks. The script is the whole one, with its template.
+/// Refuses a script that no worker could start, so that the author learns of it at once. The script is the rendered
+/// one, with its template.
 ///
 /// # Errors
-/// Why it cannot be started.
+/// If the script has a [`ScriptDefect`].
 pub fn executable(script: &str) -> Result<(), RuleViolation> {
     Script::parse(script).map(drop).map_err(RuleViolation::Script)
 }
 
-/// What no worker could start with its template around it is refused.
+/// Refuses a script that no worker could start with its template around it.
 ///
 /// # Errors
-/// Why it cannot be put into the template or be started.
+/// If the script cannot be rendered into the template, or not be started.
 pub fn whole_script(template: &str, script: &str) -> Result<(), RuleViolation> {
     executable(&script::render(template, script)?)
 }
 
-/// How long a run may take, in seconds.
+/// Checks a time limit, in seconds; `None` is no limit.
 ///
 /// # Errors
-/// What is allowed.
+/// If the limit is not in 1 to [`LONGEST`].
 pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, RuleViolation> {
     match seconds {
         Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(RuleViolation::Timeout),
@@ -132,50 +134,50 @@ pub fn timeout(seconds: Option<u32>) -> Result<Option<u32>, RuleViolation> {
     }
 }
 
-/// How often a failed run is tried again.
+/// Checks how often a failed run is tried again.
 ///
 /// # Errors
-/// What is allowed.
+/// If there are more than [`RETRIES`].
 pub fn retries(times: u32) -> Result<u32, RuleViolation> {
     if times > RETRIES { Err(RuleViolation::Retries(times)) } else { Ok(times) }
 }
 
-/// How long after a failure the first retry comes, in seconds.
+/// Checks the pause before the first retry, in seconds.
 ///
 /// # Errors
-/// What is allowed.
+/// If the pause is longer than [`LONGEST`].
 pub fn backoff(seconds: u32) -> Result<u32, RuleViolation> {
     if seconds > LONGEST { Err(RuleViolation::Backoff(seconds)) } else { Ok(seconds) }
 }
 
-/// What becomes of a run that is due while another of the job is active.
+/// Parses the rule for a run that is due while another run of the job is active: `wait`, `skip`, `allow` or `replace`.
 ///
 /// # Errors
-/// What is allowed.
+/// If the word is another one.
 pub fn concurrency(word: &str) -> Result<Concurrency, RuleViolation> {
     Concurrency::named(word).ok_or_else(|| RuleViolation::Concurrency(word.to_owned()))
 }
 
-/// What becomes of a run whose worker was lost.
+/// Parses the rule for a run whose worker was lost: `retry` or `fail`.
 ///
 /// # Errors
-/// What is allowed.
+/// If the word is another one.
 pub fn on_lost(word: &str) -> Result<OnLost, RuleViolation> {
     OnLost::named(word).ok_or_else(|| RuleViolation::OnLost(word.to_owned()))
 }
 
-/// Why somebody did something.
+/// Checks the reason for an action and returns it without the blanks around it.
 ///
 /// # Errors
-/// That it is too long.
+/// If the reason is longer than [`REASON`].
 pub fn reason(text: &str) -> Result<&str, RuleViolation> {
     if text.chars().count() > REASON { Err(RuleViolation::Reason) } else { Ok(text.trim()) }
 }
 
-/// `15m`, `1 hour`, `2 days`, `month`.
+/// Parses an interval: `15m`, `1 hour`, `2 days`, `month`.
 ///
 /// # Errors
-/// How it is written.
+/// If the text has another form, or the number is 0.
 pub fn interval(text: &str) -> Result<Schedule, RuleViolation> {
     let wrong = || RuleViolation::Interval(text.to_owned());
     let text = text.trim();
@@ -191,28 +193,28 @@ pub fn interval(text: &str) -> Result<Schedule, RuleViolation> {
     if every == 0 { Err(wrong()) } else { Ok(Schedule::Interval { every, unit }) }
 }
 
-/// A cron expression in a zone.
+/// Checks a cron expression and puts it into a zone.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the expression cannot be read, or is never due.
 pub fn cron(expression: &str, zone: Tz) -> Result<Schedule, RuleViolation> {
     let expression = expression.trim();
     check_cron(expression)?;
     Ok(Schedule::Cron { expression: expression.to_owned(), zone })
 }
 
-/// A time zone by its name.
+/// Parses the name of a time zone, such as `Europe/Amsterdam`.
 ///
 /// # Errors
-/// That there is none of it.
+/// If the time-zone database has no such name.
 pub fn zone(name: &str) -> Result<Tz, RuleViolation> {
     name.trim().parse().map_err(|_| RuleViolation::Zone(name.to_owned()))
 }
 
-/// Addresses to tell of failures, one a line; blank lines go.
+/// Checks mail addresses to notify of failures, one a line; blank lines are dropped.
 ///
 /// # Errors
-/// Which line is none.
+/// The first line that is not an address.
 pub fn addresses(text: &str) -> Result<String, RuleViolation> {
     let lines: Vec<&str> = filled_lines(text).collect();
     let is_address = |line: &str| {
@@ -226,10 +228,10 @@ pub fn addresses(text: &str) -> Result<String, RuleViolation> {
     }
 }
 
-/// Times of the day at which a job does not run, one stretch a line: from, to, and why.
+/// Parses the times of the day at which a job does not run, one stretch a line: from, to, and a note.
 ///
 /// # Errors
-/// Which line is none.
+/// The first line that has another form, or the number of lines if there are too many.
 pub fn excludes(text: &str) -> Result<Vec<Exclude>, RuleViolation> {
     let count = filled_lines(text).count();
     if count > EXCLUDES {
@@ -238,7 +240,7 @@ pub fn excludes(text: &str) -> Result<Vec<Exclude>, RuleViolation> {
     filled_lines(text).map(|line| exclude(line).ok_or_else(|| RuleViolation::Exclude(line.to_owned()))).collect()
 }
 
-/// Excludes as they are written.
+/// Writes excludes as [`excludes`] reads them.
 #[must_use]
 pub fn excludes_text(excludes: &[Exclude]) -> String {
     let line = |exclude: &Exclude| {

@@ -1,8 +1,8 @@
-//! The script of a job: its own text in its template, as the original renders it.
+//! Script of a job: its own text rendered into its template, as the original renders it.
 //!
-//! Tags are found by the rules of the original's engine: each ends on its line, and what does not is text, such as the
-//! `${#}` of a shell. What is in them is Jinja, of which that is allowed which cannot make much out of little: no tag is
-//! long, blocks are not nested deep, nothing but the output grows, and that has a bound.
+//! Tags are found by the rules of the original's engine: each ends on its line, and a text that does not, such as the
+//! `${#}` of a shell, is no tag. Tags contain Jinja, restricted to what cannot make much out of little: no tag is long,
+//! blocks are not nested deep, and nothing but the output grows, which has a bound.
 
 use std::io::{self, Write};
 use std::{str, thread};
@@ -16,42 +16,43 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-/// How much work a template may make, in instructions of the engine.
+/// Most work that a template may cause, in instructions of the engine.
 const FUEL: u64 = 100_000;
-/// The longest template, in bytes.
+/// Longest template, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// The longest script that comes of one, in bytes.
+/// Longest rendered script, in bytes.
 const MAX_SCRIPT: usize = 32 * 1024 * 1024;
-/// What the parser may use of the stack, in bytes: many times what the longest tag in the deepest block takes.
+/// Stack of the thread that renders, in bytes: many times what the longest tag in the deepest block needs.
 const STACK: usize = 64 * 1024 * 1024;
-/// A script that no filter changes.
+/// Script that [`check`] looks for in the output: digits, which no filter changes.
 const MARK: &str = "7305120946";
 
 /// Why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// It has no place for the script.
+    /// The template has no place for the script.
     #[error("the template has no {{{{ content|safe }}}}: the scripts of its jobs would not be executed")]
     NoContent,
-    /// It is too long.
+    /// The template is longer than the bound, in bytes.
     #[error("the template has {0} bytes; {MAX_BODY} are allowed")]
     TooLong(usize),
-    /// It cannot be read or rendered.
+    /// The template cannot be parsed or rendered; the text says why.
     #[error("the template cannot be rendered: {0}")]
     Unusable(String),
 }
 
-/// The whole script. `{{ content|safe }}` is where the job's own stands; without `safe` it is escaped for
-/// HTML, as the original does.
+/// Renders the whole script. `{{ content|safe }}` stands for the job's own; without `safe` it is escaped for HTML, as
+/// with the original.
 ///
 /// # Errors
-/// What is wrong with the template.
+/// If the template is too long, cannot be parsed, works too much or makes too long a script.
 pub fn render(body: &str, content: &str) -> Result<String, TemplateError> {
     if body.len() > MAX_BODY {
         return Err(TemplateError::TooLong(body.len()));
     }
     let jinja = tags::to_jinja(body).map_err(TemplateError::Unusable)?;
-    // The parser recurses. How deep is bounded, and so is what it takes on a stack of its own.
+    // The parser of the engine recurses. Its depth is bounded by the checks in `tags`, and so is what it takes from a
+    // stack of its own; the stack of the caller may be a small one.
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || rendered(&jinja, content));
         let thread = thread.map_err(|e| TemplateError::Unusable(format!("no thread can be had: {e}")))?;
@@ -59,10 +60,10 @@ pub fn render(body: &str, content: &str) -> Result<String, TemplateError> {
     })
 }
 
-/// Whether a template can be used: it renders, and the script of a job stands in what comes of it.
+/// Checks that a template renders and that the script of a job appears in the output.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the template cannot be rendered, or drops the script.
 pub fn check(body: &str) -> Result<(), TemplateError> {
     if render(body, MARK)?.contains(MARK) { Ok(()) } else { Err(TemplateError::NoContent) }
 }
@@ -73,6 +74,7 @@ fn rendered(jinja: &str, content: &str) -> Result<String, TemplateError> {
     let template = environment.template_from_str(jinja).map_err(unusable)?;
     let mut script = Script(Vec::new());
     let written = template.render_captured_to(context!(content), &mut script).map(drop);
+    // The writer takes no more than the bound, so a script of just that length is too long or was cut.
     if script.0.len() == MAX_SCRIPT {
         return Err(TemplateError::Unusable(format!("the script has {MAX_SCRIPT} bytes or more")));
     }
@@ -80,7 +82,7 @@ fn rendered(jinja: &str, content: &str) -> Result<String, TemplateError> {
     String::from_utf8(script.0).map_err(|e| TemplateError::Unusable(e.to_string()))
 }
 
-/// An engine without the filters and functions that make much out of little.
+/// Builds an engine without the filters and functions that make much out of little.
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::empty();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -93,7 +95,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
             .build()?,
     );
     environment.set_fuel(Some(FUEL));
-    // What is not there is nothing, with whatever attributes.
+    // As with the original, an undefined variable renders as nothing, and so does any attribute of it.
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_formatter(write_as_original);
     environment.add_filter("safe", filters::safe);
@@ -108,7 +110,8 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     Ok(environment)
 }
 
-/// Writes a value. The engine's own way escapes slashes, too, which the original does not: `#!/bin/sh` stays what it is.
+/// Writes a value. The engine's own formatter escapes slashes as well, which the original does not: `#!/bin/sh` must
+/// stay as it is.
 fn write_as_original(output: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
     match state.auto_escape() {
         AutoEscape::Html => escape_formatter(output, state, &escaped(value)),
@@ -116,7 +119,7 @@ fn write_as_original(output: &mut Output, state: &mut State, value: &Value) -> R
     }
 }
 
-/// What is not safe already, escaped as the original does.
+/// Escapes a value as the original does, unless it is marked as safe.
 fn escaped(value: &Value) -> Value {
     if value.is_safe() {
         return value.clone();
@@ -135,11 +138,12 @@ fn escaped(value: &Value) -> Value {
     Value::from_safe_string(text)
 }
 
-/// A script that grows up to a bound.
+/// Output of the engine, up to [`MAX_SCRIPT`] bytes.
 struct Script(Vec<u8>);
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // At the bound nothing more is taken: `write_all` fails then and the engine stops, so memory is bounded.
         let fits = bytes.len().min(MAX_SCRIPT - self.0.len());
         self.0.extend_from_slice(&bytes[..fits]);
         Ok(fits)

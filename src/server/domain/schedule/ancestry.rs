@@ -1,4 +1,4 @@
-//! Chains of jobs: a job runs after its parent, and no chain may come back to where it began.
+//! Chains of jobs: a job runs after its parent, and no chain may lead back to where it began.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,23 @@ use crate::server::domain::model::JobId;
 #[cfg(test)]
 mod tests;
 
-/// A chain that comes back to itself.
+/// Error: a chain that would lead back to its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("job {job} cannot run after job {parent}, which runs after it")]
 pub struct Loop {
-    /// The job.
+    /// Job that was to get a parent.
     pub job: JobId,
-    /// After which it cannot run.
+    /// Parent that it cannot have.
     pub parent: JobId,
 }
 
-/// Whether a job may run after another. `parent_of` knows the chains as they are; a job that is yet to be made is
-/// in none of them and needs no question.
+/// Checks that a job may run after another one.
+///
+/// `parent_of` returns the parents as they are stored; a job that is yet to be created is in no chain and needs no
+/// check.
 ///
 /// # Errors
-/// That the chain would come back to the job.
+/// If the chain would lead back to the job.
 pub fn may_follow(job: JobId, parent: JobId, parent_of: impl Fn(JobId) -> Option<JobId>) -> Result<(), Loop> {
     let mut seen = BTreeSet::from([job]);
     let mut next = Some(parent);
@@ -29,7 +31,7 @@ pub fn may_follow(job: JobId, parent: JobId, parent_of: impl Fn(JobId) -> Option
         if ancestor == job {
             return Err(Loop { job, parent });
         }
-        // A loop among the others is not of this job's making.
+        // A loop among the ancestors, without this job, is not refused here: this change does not make it.
         if !seen.insert(ancestor) {
             return Ok(());
         }

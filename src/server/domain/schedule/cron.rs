@@ -1,9 +1,10 @@
-//! Cron expressions, in the zone of their job. A library reads them; when they are due is decided here.
+//! Cron expressions, in the zone of their job. The library `croner` parses them; this module computes when they are
+//! due.
 //!
-//! The clocks change as with Vixie's cron. An expression with `*` or `*/n` in the minutes or hours goes by what the wall
-//! shows, in both hours. Any other has fixed times: those that a change of the clock leaves out are due together when it
-//! goes on, those that come twice are due the first time. Changes of three hours and more are corrections of the clock,
-//! and nothing is made up for.
+//! Clock changes are treated as by Vixie's cron. An expression with `*` or `*/n` in the minutes or hours follows the
+//! local time, in both hours of autumn. Any other one has fixed times: those that a change skips are due together,
+//! once, when the clock goes on, and those that come twice are due the first time. Changes of three hours and more are
+//! corrections of the clock, and nothing is made up for.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
@@ -16,46 +17,48 @@ use crate::server::domain::model::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// After how many years the calendar repeats itself, weekdays and all: what does not come until then never comes.
+/// Years after which the calendar repeats itself, weekdays included: an expression that is not due within them never
+/// is.
 const CALENDAR: u32 = 400;
-/// How far before a day that is far off the clock is followed again. Longer than any change of a clock.
+/// Distance to a far due time at which clock changes are followed again: longer than any change of a clock.
 const APPROACH: TimeDelta = TimeDelta::days(3);
-/// Changes from this length on are corrections of the clock.
+/// Length from which on a clock change is a correction.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 const SECOND: TimeDelta = TimeDelta::seconds(1);
-/// How many fields there are: with seconds first.
+/// Number of fields, with the seconds first.
 const WITH_SECONDS: usize = 6;
 
-/// Why an expression cannot be used.
+/// Why a cron expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
-    /// It cannot be read.
+    /// The expression cannot be parsed; the texts are the expression and the cause.
     #[error("{0:?} is no cron expression of five fields, or of six with seconds first: {1}")]
     Unreadable(String, String),
-    /// It names days that no calendar has.
+    /// The expression names days that no calendar has.
     #[error("{0:?} never comes: no month has such a day")]
     Never(String),
 }
 
-/// Whether an expression can be used.
+/// Checks that an expression can be parsed, and is due at some time.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it cannot be parsed, or is never due.
 pub fn check(expression: &str) -> Result<(), BadCron> {
+    // One cycle of the calendar, from any date, has every combination of month, day and weekday.
     let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
     let last = first.checked_add_months(Months::new(12 * CALENDAR)).unwrap_or(first);
     let comes = parse(expression)?.next_wall(first.and_time(NaiveTime::MIN), last).is_some();
     if comes { Ok(()) } else { Err(BadCron::Never(expression.to_owned())) }
 }
 
-/// An expression that was read.
+/// Parsed cron expression.
 pub(super) struct Expression {
     pattern: croner::CronPattern,
-    /// The fields as they are written, in capitals and with numbers for names: seconds first.
+    /// Fields as written, seconds first, in capitals and with numbers in place of names.
     pub(super) fields: [String; WITH_SECONDS],
-    /// Whether it goes by what the wall shows, rather than having fixed times.
+    /// Whether the expression follows the local time, rather than having fixed times.
     pub(super) is_wild: bool,
-    /// Whether the day must be right by month and week, rather than by one of them.
+    /// Whether a day must match both the day of the month and the day of the week, rather than one of them.
     pub(super) is_both: bool,
     pub(super) hours: Vec<u32>,
     pub(super) minutes: Vec<u32>,
@@ -70,7 +73,7 @@ pub(super) fn parse(expression: &str) -> Result<Expression, BadCron> {
     let read =
         |both| parser(both).parse(expression).map_err(|e| BadCron::Unreadable(expression.to_owned(), e.to_string()));
     let fields = fields(read(false)?.as_str());
-    // As Vixie's cron: a field that begins with a star does not add days to the other.
+    // As with Vixie's cron, a field that begins with a star does not add days to those of the other.
     let is_both = [&fields[3], &fields[5]].into_iter().any(|field| field.starts_with(['*', '?', '+']));
     let pattern = read(is_both)?.pattern;
     let values = |field: &croner::CronComponent| field.values().into_iter().map(u32::from).collect();
@@ -97,18 +100,22 @@ fn fields(text: &str) -> [String; WITH_SECONDS] {
     })
 }
 
-/// The first time after an instant, if there ever is one.
+/// Returns the first due time after a timestamp, if there is one.
 pub(super) fn after(expression: &Expression, zone: Tz, after: Timestamp) -> Option<Timestamp> {
     let last_day = wall_time::shown(after, zone).date().checked_add_months(Months::new(12 * CALENDAR))?;
     let mut from = after.with_nanosecond(0)?.checked_add_signed(SECOND)?;
+    // Local time and UTC keep their distance between two clock changes, so each round looks for a due time up to the
+    // next change and, where it finds none, goes on behind that change. A due time that is far off is approached first:
+    // the changes on the way to it need not be looked at.
     loop {
         let change = wall_time::latest_change(zone, from, CORRECTION);
+        // Fixed times that the change skipped are due together, at its first instant.
         if change.is_some_and(|change| change.at == from && expression.is_left_out(change)) {
             return Some(from);
         }
         let shown =
             change.filter(|change| expression.keeps_time(*change)).map_or(wall_time::shown(from, zone), |change| {
-                // What was shown before the clock was set back is over.
+                // Local times that were shown before the clock was set back have been due already.
                 change.before_it().max(wall_time::shown(from, zone))
             });
         let wall = expression.next_wall(shown, last_day)?;
@@ -124,18 +131,18 @@ pub(super) fn after(expression: &Expression, zone: Tz, after: Timestamp) -> Opti
 }
 
 impl Expression {
-    /// Whether fixed times are kept through a change of the clock.
+    /// Returns whether fixed times are kept through a clock change.
     fn keeps_time(&self, change: ClockChange) -> bool {
         !self.is_wild && change.by().abs() < CORRECTION
     }
 
-    /// Whether a change leaves out one of the fixed times.
+    /// Returns whether a clock change skips one of the fixed times.
     fn is_left_out(&self, change: ClockChange) -> bool {
         self.keeps_time(change)
             && self.next_wall(change.before_it(), change.after_it().date()).is_some_and(|wall| wall < change.after_it())
     }
 
-    /// The first time from this one on that the expression allows, not later than a day.
+    /// Returns the first local time from `from` on that the expression allows, up to and including a day.
     fn next_wall(&self, from: NaiveDateTime, last_day: NaiveDate) -> Option<NaiveDateTime> {
         let (mut date, mut time) = (from.date(), from.time());
         while date <= last_day {
@@ -160,7 +167,7 @@ impl Expression {
         self.pattern.day_match(date.year(), date.month(), date.day(), weekday).unwrap_or(false)
     }
 
-    /// The first time of the day from this one on.
+    /// Returns the first time of day from `from` on that the expression allows.
     fn next_time(&self, from: NaiveTime) -> Option<NaiveTime> {
         let at_least = |values: &[u32], least: u32| values.iter().copied().find(|value| *value >= least);
         let first = |values: &[u32]| values.first().copied();
@@ -178,7 +185,7 @@ impl Expression {
         None
     }
 
-    /// All times of a day that it allows.
+    /// Returns all times of day that the expression allows, in order.
     pub(super) fn times(&self) -> impl Iterator<Item = NaiveTime> {
         let of_minute = |hour: u32, minute: u32| {
             self.seconds.iter().filter_map(move |second| NaiveTime::from_hms_opt(hour, minute, *second))

@@ -1,7 +1,7 @@
-//! Which runs that are due may run now, on whom, and why not.
+//! Decides which due runs may run now and on which workers, and why the others wait.
 //!
-//! One schedule id of a job at a time, the earliest first, unless the job says otherwise; whoever was disabled
-//! gets nothing, except what somebody asked for.
+//! One schedule id of a job runs at a time, the earliest first, unless the job says otherwise. Disabled jobs,
+//! templates, projects, pools and workers get nothing, except for runs that were requested by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,78 +11,78 @@ use crate::server::domain::model::{Concurrency, Job, PoolId, Run, WorkerId};
 #[cfg(test)]
 mod tests;
 
-/// Who is there to work.
+/// Workers that runs can be given to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Availability {
-    /// Who is in which pool.
+    /// Workers of each pool.
     pub pools: BTreeMap<PoolId, Vec<WorkerId>>,
-    /// Who is given new runs.
+    /// Workers that are enabled.
     pub enabled: BTreeSet<WorkerId>,
-    /// Who has not answered for too long.
+    /// Workers that have not answered for too long.
     pub silent: BTreeSet<WorkerId>,
-    /// Who takes no new runs: it sleeps, or is about to, or to leave.
+    /// Workers that take no new runs: they sleep, drain or have left, or are asked to.
     pub resting: BTreeSet<WorkerId>,
 }
 
-/// What is known of a job when its runs are looked at.
+/// Job and its surroundings, as far as the decision about its due runs depends on them.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools)] // one flag each for what can be disabled
 pub struct JobStanding<'a> {
-    /// The job.
+    /// The job whose runs are due.
     pub job: &'a Job,
     /// Whether its project is enabled.
     pub project_is_enabled: bool,
-    /// Whether its template is.
+    /// Whether its template is enabled.
     pub template_is_enabled: bool,
-    /// Whether its pool is.
+    /// Whether its pool is enabled.
     pub pool_is_enabled: bool,
-    /// Its runs that are claimed and not over.
+    /// Runs of the job that are claimed and not over.
     pub active: &'a [Run],
-    /// Its runs that are due and not claimed, the earliest first.
+    /// Runs of the job that are due and not claimed, the earliest first.
     pub due: &'a [Run],
-    /// Who is there to work.
+    /// Workers that runs can be given to.
     pub availability: &'a Availability,
 }
 
-/// What is decided about a run that is due.
+/// Decision about a run that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DueVerdict {
-    /// It is announced: to this worker, or to whoever is best.
+    /// Announce the run: to this worker, or to the best one where it is `None`.
     Announce(RunId, Option<WorkerId>),
-    /// It becomes a run of each of these workers; the others were left out.
+    /// Replace the run by one for each of these workers; the others are left out, with the reason.
     Spread(RunId, Vec<WorkerId>, Vec<(WorkerId, Absence)>),
-    /// It waits.
+    /// Let the run wait.
     Wait(RunId, WaitReason),
-    /// It does not happen.
+    /// Skip the run: it does not happen.
     Skip(RunId, WaitReason),
-    /// It waits until these are killed.
+    /// Kill these runs; the due one waits until they are over.
     Replace(RunId, Vec<RunId>),
 }
 
-/// Why a worker is left out of a run for everybody.
+/// Why a worker is left out of a run on all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absence {
-    /// It does not answer.
+    /// The worker does not answer.
     #[error("does not answer")]
     Silent,
-    /// It takes no new runs.
+    /// The worker takes no new runs.
     #[error("sleeps, leaves or has left")]
     Rests,
 }
 
-/// Why a run does not run now.
+/// Why a run that is due does not run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitReason {
-    /// Its job is disabled.
+    /// The job is disabled.
     #[error("the job is disabled")]
     JobDisabled,
-    /// Its template is.
+    /// The template of the job is disabled.
     #[error("the job's template is disabled")]
     TemplateDisabled,
-    /// Its project is.
+    /// The project of the job is disabled.
     #[error("the job's project is disabled")]
     ProjectDisabled,
-    /// Its pool is.
+    /// The pool of the job is disabled.
     #[error("the job's worker pool is disabled")]
     PoolDisabled,
     /// Another schedule id of the job is active.
@@ -91,43 +91,43 @@ pub enum WaitReason {
     /// Another schedule id of the job is due and comes first.
     #[error("run {0} of the job comes first")]
     Behind(RunId),
-    /// Nobody is enabled in the pool.
+    /// No worker of the pool is enabled.
     #[error("no worker of the pool is enabled")]
     NoWorker,
-    /// Nobody in the pool answers.
+    /// No worker of the pool answers.
     #[error("no worker of the pool answers")]
     NobodyAnswers,
-    /// Everybody in the pool has enough to do.
+    /// No worker of the pool has a free slot.
     #[error("no worker of the pool has a free seat")]
     NoSeat,
-    /// Its worker is disabled.
+    /// The worker of the run is disabled.
     #[error("its worker {0} is disabled")]
     WorkerDisabled(WorkerId),
-    /// Its worker does not answer.
+    /// The worker of the run does not answer.
     #[error("its worker {0} does not answer")]
     WorkerSilent(WorkerId),
-    /// Its worker takes no new runs.
+    /// The worker of the run takes no new runs.
     #[error("its worker {0} takes no new runs: it sleeps, leaves or has left")]
     WorkerRests(WorkerId),
-    /// Nobody is in the pool.
+    /// The pool has no workers.
     #[error("no worker is in the pool")]
     EmptyPool,
-    /// Everybody who is there sleeps, leaves or has too little to claim runs.
+    /// Each worker of the pool sleeps, leaves, or has too little of some resource to claim runs.
     #[error("no worker of the pool takes new runs for now")]
     NobodyTakes,
-    /// Its worker has too little to claim runs.
+    /// The worker of the run has too little of some resource to claim runs.
     #[error("its worker {0} claims no runs for now")]
     WorkerHolds(WorkerId),
-    /// Somebody was told of it, and had time to claim it.
+    /// The run was announced to a worker, which had time to claim it.
     #[error("it was announced, and nobody has claimed it yet")]
     Unclaimed,
-    /// Everybody who is enabled in the pool takes no new runs.
+    /// Each enabled worker of the pool takes no new runs.
     #[error("every worker of the pool sleeps, leaves or has left")]
     EverybodyRests,
 }
 
 impl WaitReason {
-    /// The word for it, for programs.
+    /// Returns the identifier for programs, such as in `runs --json`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -151,7 +151,7 @@ impl WaitReason {
         }
     }
 
-    /// Which workers could end the wait, if any.
+    /// Returns which workers could end the wait.
     #[must_use]
     pub fn concerns(self) -> Concerns {
         match self {
@@ -171,24 +171,26 @@ impl WaitReason {
     }
 }
 
-/// Which workers a reason concerns.
+/// Workers that a reason to wait is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concerns {
-    /// None.
+    /// No worker can end the wait.
     Nobody,
-    /// This one.
+    /// One worker can end the wait.
     Worker(WorkerId),
-    /// Those of the pool.
+    /// Any worker of the job's pool can end the wait.
     Pool,
 }
 
-/// Decides about every run that is due.
+/// Decides about every due run of a job, in their order.
 #[must_use]
 pub fn decide(standing: JobStanding<'_>) -> Vec<DueVerdict> {
     let mut first = None::<&Run>;
     let mut verdicts = Vec::new();
     for run in standing.due {
         let verdict = standing.one(run, first);
+        // Later runs wait behind the first one that may run. A run that waits for its pinned worker or is skipped holds
+        // up none.
         if matches!(verdict, DueVerdict::Announce(..) | DueVerdict::Spread(..)) {
             first.get_or_insert(run);
         }
@@ -197,7 +199,7 @@ pub fn decide(standing: JobStanding<'_>) -> Vec<DueVerdict> {
     verdicts
 }
 
-/// Whether a worker may claim a run now: only what it could have been told.
+/// Returns whether a worker may claim a run now: only a run that could have been announced to it.
 #[must_use]
 pub fn may_claim(standing: JobStanding<'_>, run: RunId, worker: WorkerId) -> bool {
     decide(standing).iter().any(|verdict| match verdict {
@@ -216,7 +218,7 @@ impl JobStanding<'_> {
             match self.job.concurrency {
                 Concurrency::Allow => {}
                 Concurrency::Wait => return DueVerdict::Wait(run.id, WaitReason::Active(other.id)),
-                // What somebody asked for is not taken away.
+                // A run that was requested by hand is not skipped: the request would be lost.
                 Concurrency::Skip if run.is_manual => return DueVerdict::Wait(run.id, WaitReason::Active(other.id)),
                 Concurrency::Skip => return DueVerdict::Skip(run.id, WaitReason::Active(other.id)),
                 Concurrency::Replace => return DueVerdict::Replace(run.id, others().map(|other| other.id).collect()),
@@ -249,7 +251,7 @@ impl JobStanding<'_> {
         .find_map(|(enabled, reason)| (!enabled).then_some(reason))
     }
 
-    /// A run that waits for its worker stands in nobody's way.
+    /// Decides about a run that is pinned to a worker. While it waits for its worker, it holds up no other run.
     fn pinned(&self, run: &Run, worker: WorkerId) -> DueVerdict {
         if !self.availability.enabled.contains(&worker) && !run.is_manual {
             DueVerdict::Wait(run.id, WaitReason::WorkerDisabled(worker))
@@ -262,7 +264,8 @@ impl JobStanding<'_> {
         }
     }
 
-    /// A run for everybody. Who is silent now, or rests, would hold up the jobs that come after it.
+    /// Decides about a run on all workers. A worker that is silent or takes no runs is left out: its run would hold up
+    /// the jobs that come after this one.
     fn spread(&self, run: &Run) -> DueVerdict {
         let (mut there, mut absent) = (Vec::new(), Vec::new());
         for worker in self.enabled_workers() {
@@ -283,7 +286,7 @@ impl JobStanding<'_> {
         }
     }
 
-    /// Why nobody is enabled in the pool.
+    /// Returns why the pool has no enabled worker.
     fn nobody(&self) -> WaitReason {
         let is_empty = self.availability.pools.get(&self.job.pool).is_none_or(Vec::is_empty);
         if is_empty { WaitReason::EmptyPool } else { WaitReason::NoWorker }

@@ -1,7 +1,7 @@
-//! Intervals: every so many minutes, hours, days or months after the last time.
+//! Intervals: a number of minutes, hours, days or months after the last due time.
 //!
-//! The hour on the wall stays through a change of the clocks. What is not longer than the change itself
-//! cannot keep it without running twice or not at all, so it goes by elapsed time.
+//! The local hour stays through a clock change. An interval that is not longer than the change itself cannot keep the
+//! hour without running twice or not at all, so elapsed time counts for it.
 
 use chrono::{Datelike, Months, NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
@@ -12,11 +12,13 @@ use crate::server::domain::model::{Timestamp, Unit};
 #[cfg(test)]
 mod tests;
 
-/// How close to now the steps are taken one by one.
+/// Distance to now that a leap keeps: clock changes within it are stepped through one by one.
 const WALKED: TimeDelta = TimeDelta::days(3);
 
-/// The time after this one.
+/// Returns the due time after `from`.
 pub(super) fn step(from: WallMoment, every: u32, unit: Unit, zone: Tz) -> Option<WallMoment> {
+    // An interval behind a time that a clock change moved counts from the local time it stands for, so it has its old
+    // hour again; only an unmoved one may go by elapsed time.
     if let Some(elapsed) = length(every, unit)
         && wall_time::shown(from.at, zone) == from.wall
     {
@@ -29,7 +31,7 @@ pub(super) fn step(from: WallMoment, every: u32, unit: Unit, zone: Tz) -> Option
     moment(advance(from.wall, every, unit)?, zone, from.at)
 }
 
-/// As far as whole steps can be taken at once and stay well before an instant.
+/// Takes as many whole steps at once as stay well before `now`. Months have no fixed length, and are not leapt.
 pub(super) fn leap(from: WallMoment, every: u32, unit: Unit, zone: Tz, now: Timestamp) -> WallMoment {
     let Some(length) = length(every, unit).or_else(|| (unit == Unit::Day).then(|| days(every)).flatten()) else {
         return from;
@@ -43,7 +45,7 @@ pub(super) fn leap(from: WallMoment, every: u32, unit: Unit, zone: Tz, now: Time
     leapt.unwrap_or(from)
 }
 
-/// To how many times of the day steps come before they come back to the first, at most, while the clock is not set.
+/// Returns to how many times of the day steps lead at most before they return to the first, while no clock changes.
 pub(super) fn times_of_day(unit: Unit) -> u32 {
     match unit {
         Unit::Minute => 24 * 60,
@@ -52,7 +54,7 @@ pub(super) fn times_of_day(unit: Unit) -> u32 {
     }
 }
 
-/// How long a step is, if that is the same everywhere.
+/// Returns the length of a step, where it is the same everywhere.
 fn length(every: u32, unit: Unit) -> Option<TimeDelta> {
     match unit {
         Unit::Minute => TimeDelta::try_minutes(every.into()),
@@ -69,7 +71,7 @@ fn advance(wall: NaiveDateTime, every: u32, unit: Unit) -> Option<NaiveDateTime>
     match unit {
         Unit::Minute | Unit::Hour => wall.checked_add_signed(length(every, unit)?),
         Unit::Day => wall.checked_add_signed(days(every)?),
-        // As many days as the month has, once for each month: the 31st of January is followed by the 3rd of March.
+        // As many days as the month has, once for each month: 31 January is followed by 3 March.
         Unit::Month => (0..every).try_fold(wall, |wall, _| wall.checked_add_signed(days(days_of_month(wall)?)?)),
     }
 }

@@ -1,7 +1,8 @@
-//! When a job runs next, and whether a run that is due may run now. Pure: the clock and the zone are arguments.
+//! Schedule of a job: computes its next due time, and decides whether a run that is due may run now. Pure: the clock
+//! and the zone are arguments.
 //!
-//! `next` has the rule (an interval, a cron expression, times of the day that are left out), `enqueue` decides
-//! about runs that are due, `ancestry` keeps chains of jobs free of loops.
+//! `next` applies the rule (an interval or a cron expression, without the times of the day that are excluded),
+//! `enqueue` decides about runs that are due, and `ancestry` keeps chains of jobs free of loops.
 
 pub mod ancestry;
 mod cron;

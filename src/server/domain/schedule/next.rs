@@ -1,4 +1,4 @@
-//! The next time of a job: past ones are passed over, those that are left out too.
+//! Next due time of a job: passes over times in the past, and over those that an exclude leaves out.
 
 use std::collections::BTreeMap;
 
@@ -13,92 +13,93 @@ use crate::server::domain::model::{Exclude, Job, Schedule, Timestamp, Unit};
 #[cfg(test)]
 mod tests;
 
-/// For how many days a next time is looked for that no exclude leaves out: forty years, in which every date has met every
+/// Days ahead in which a time that no exclude covers is searched: forty years, in which every date has met every
 /// weekday and every change of the clocks.
 const SEARCHED: TimeDelta = TimeDelta::days(40 * 366);
-/// How many of the times that were left out are told.
+/// Most excluded times that are reported.
 const MOST_LEFT_OUT: usize = 100;
-/// How far before a change of the clock times are looked at one by one again.
+/// Distance before a clock change at which times are looked at one by one again.
 const APPROACH: TimeDelta = TimeDelta::days(2);
-/// How far times that were passed over are counted.
+/// Most past times that are counted.
 const COUNTED: u32 = 100;
 
-/// When a job runs: its schedule, what is left out of it, and where both are reckoned.
+/// Rule for the due times of a job: its schedule, its excludes, and the zone of both.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
-    /// When it runs again.
+    /// Interval or cron expression.
     pub schedule: &'a Schedule,
-    /// At which times of the day it does not.
+    /// Times of the day that are left out.
     pub excludes: &'a [Exclude],
-    /// The server's zone: of intervals and of excludes.
+    /// Zone of the server, for intervals and excludes; a cron expression has its own.
     pub zone: Tz,
 }
 
-/// The last time of a job.
+/// Last due time of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// When it was due.
+    /// When the job was due.
     pub at: Timestamp,
-    /// How much later that was than the time on the wall it stands for, because the clock left that out.
+    /// How much later that was than the local time it stands for, because the clock skipped that one.
     pub moved: TimeDelta,
 }
 
-/// The next time of a job.
+/// Next due time of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextTime {
-    /// When.
+    /// When the job is due.
     pub at: Timestamp,
-    /// How much later that is than the time on the wall it stands for.
+    /// How much later that is than the local time it stands for.
     pub moved: TimeDelta,
-    /// What was passed over because it was past already.
+    /// Due times that were in the past already, and are missed.
     pub passed: Option<Passed>,
-    /// What was left out.
+    /// Due times that an exclude left out, at most a hundred.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Times that were past already.
+/// Due times that were in the past already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// The first.
+    /// First of these times.
     pub first: Timestamp,
-    /// How many, counted up to a hundred.
+    /// Number of times, counted up to a hundred.
     pub times: u32,
 }
 
-/// A time that an exclude left out; those after it that the same one left out are not listed.
+/// A due time that an exclude left out. Those that follow it and are left out by the same exclude are not listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// When it would have been.
+    /// When the job would have been due.
     pub at: Timestamp,
-    /// By what.
+    /// Exclude that covers the time.
     pub exclude: Exclude,
 }
 
-/// Why there is no next time.
+/// Why a job has no next due time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoNext {
     /// The job has no schedule.
     #[error("the job has no schedule")]
     NoSchedule,
-    /// The excludes leave out everything.
+    /// Excludes cover every due time of the next forty years.
     #[error("its excludes leave out every time of the next forty years")]
     AllLeftOut(Vec<LeftOut>),
-    /// The expression is none.
+    /// The cron expression cannot be used.
     #[error(transparent)]
     BadCron(#[from] BadCron),
-    /// There is no such time.
+    /// No such time comes, or it is beyond what a timestamp can hold.
     #[error("there is no such time any more")]
     Never,
 }
 
 impl<'a> Rule<'a> {
-    /// The rule of a job.
+    /// Returns the rule of a job, in the zone of the server.
     #[must_use]
     pub fn of(job: &'a Job, zone: Tz) -> Self {
         Self { schedule: &job.schedule, excludes: &job.excludes, zone }
     }
 
-    /// The rule in a line: two rules that say the same have the same times.
+    /// Returns the rule as one line. Equal lines have equal due times: the store keeps the line that a run was planned
+    /// by.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match self.schedule {
@@ -113,10 +114,10 @@ impl<'a> Rule<'a> {
     }
 }
 
-/// The next time after the last one that is not past. Without a last one, it is reckoned from now.
+/// Returns the first due time after the last one that is not in the past; without a last one, the schedule counts from now.
 ///
 /// # Errors
-/// Why there is none.
+/// If there is no such time.
 pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
     match rule.schedule {
         Schedule::None => Err(NoNext::NoSchedule),
@@ -125,7 +126,7 @@ pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTi
     }
 }
 
-/// The next times, as far as there are any.
+/// Returns the next due times, at most `count`.
 #[must_use]
 pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Timestamp, count: usize) -> Vec<NextTime> {
     let follow = |before: &NextTime| next(rule, Some(Last { at: before.at, moved: before.moved }), before.at).ok();
@@ -142,6 +143,7 @@ fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: 
     let mut passed = None::<Passed>;
     while candidate.at < now {
         let Passed { first, times } = passed.unwrap_or(Passed { first: candidate.at, times: 0 });
+        // Past times are counted up to a bound; beyond it, all but those of the last days are leapt over.
         passed = Some(Passed { first, times: (times + 1).min(COUNTED) });
         base = if times >= COUNTED { interval::leap(candidate, every, unit, zone, now) } else { candidate };
         candidate = step(base)?;
@@ -150,7 +152,7 @@ fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: 
     Ok(NextTime { at: candidate.at, moved: wall_time::shown(candidate.at, zone) - candidate.wall, passed, left_out })
 }
 
-/// The first step from here on that no exclude leaves out.
+/// Returns the first step from `first` on that no exclude covers, and those that were left out.
 fn past_excludes(
     rule: Rule<'_>,
     first: WallMoment,
@@ -164,7 +166,7 @@ fn past_excludes(
         leave_out(&mut left_out, candidate.at, exclude);
         in_a_row += 1;
         if in_a_row >= interval::times_of_day(unit) {
-            // All times of the day that it comes to are left out, until the clock is set.
+            // All times of the day that the steps come to are excluded, so the search goes on at the next clock change.
             let Some(change) = wall_time::next_change(zone, candidate.at, until) else {
                 return Err(NoNext::AllLeftOut(left_out));
             };
@@ -186,6 +188,7 @@ fn by_cron(
     last: Option<Last>,
     now: Timestamp,
 ) -> Result<NextTime, NoNext> {
+    // A time that is now is not past, so the search begins a microsecond before it.
     let just_before = now - TimeDelta::microseconds(1);
     let from = last.map_or(just_before, |last| last.at.max(just_before));
     let passed = last.and_then(|last| {
@@ -199,6 +202,8 @@ fn by_cron(
     let (mut left_out, mut days) = (Vec::new(), Days { cron, rule, zone, known: BTreeMap::new() });
     while let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) {
         leave_out(&mut left_out, at, exclude);
+        // The rest of the exclude is passed over at once, and so are the days until a clock changes if none of their
+        // times is free: an exclude of every minute takes as many rounds as there are clock changes.
         let end = excludes::end(exclude, at, rule.zone).ok_or(NoNext::Never)?;
         let from = days.without_any(at, until).map_or(end, |again| again.max(end)).max(at);
         at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
@@ -209,17 +214,18 @@ fn by_cron(
     Ok(NextTime { at, moved: TimeDelta::zero(), passed, left_out })
 }
 
-/// Which days have a time that no exclude leaves out: that is the same for as long as the two clocks keep their distance.
+/// Cache for whether a day has a time that no exclude covers: the answer is the same as long as the two clocks keep
+/// their distance.
 struct Days<'a> {
     cron: &'a cron::Expression,
     rule: Rule<'a>,
     zone: Tz,
-    /// By how far the clock of the excludes is ahead of the expression's.
+    /// Answers, by how far the clock of the excludes is ahead of the expression's.
     known: BTreeMap<TimeDelta, bool>,
 }
 
 impl Days<'_> {
-    /// If no day has such a time until a clock is set: when to look again.
+    /// Returns where to look again, if no day has such a time before a clock changes; `None` if some day has one.
     fn without_any(&mut self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let ahead = wall_time::offset(at, self.rule.zone) - wall_time::offset(at, self.zone);
         let Self { cron, rule, known, .. } = self;
@@ -236,7 +242,7 @@ impl Days<'_> {
     }
 }
 
-/// What the wall was to show when a time was due.
+/// Returns the local time that a due time stands for.
 fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
     wall_time::shown(last.at, zone) - last.moved
 }

@@ -1,34 +1,36 @@
-//! From a time that a clock on the wall shows to the instant it means.
+//! Conversion between the local time of a zone and timestamps, with the changes of the clock.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::server::domain::model::Timestamp;
 
-/// The longest stretch that a clock ever left out, in minutes: a zone that changed its side of the date line.
+/// Longest stretch that a clock ever skipped, in minutes: when a zone changed its side of the date line.
 const LONGEST_GAP: i64 = 24 * 60 + 1;
 
-/// A time on the wall and the instant at which it happens.
+/// A local time and the timestamp at which it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WallMoment {
-    /// What the clock was to show.
+    /// Local time that was asked for.
     pub wall: NaiveDateTime,
-    /// When that is: if the clock leaves the time out, when it goes on.
+    /// When it happens: where the clock skips it, the time at which the clock goes on.
     pub at: Timestamp,
 }
 
-/// What the wall shows at an instant.
+/// Returns the local time that a zone shows at a timestamp.
 pub(super) fn shown(at: Timestamp, zone: Tz) -> NaiveDateTime {
     at.with_timezone(&zone).naive_local()
 }
 
-/// How far the wall is ahead of UTC at an instant.
+/// Returns how far local time is ahead of UTC at a timestamp.
 pub(super) fn offset(at: Timestamp, zone: Tz) -> TimeDelta {
     TimeDelta::seconds(i64::from(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()))
 }
 
-/// The first instant after another at which the wall shows this. A time that is shown twice is taken the first
-/// time, if that is after it; for a time that is left out, the instant at which the clock goes on.
+/// Returns the first timestamp after `after` at which a zone shows a local time.
+///
+/// Of a time that is shown twice, the first occurrence counts if it is after `after`. For a time that is skipped, it is
+/// the timestamp at which the clock goes on.
 pub(super) fn moment(wall: NaiveDateTime, zone: Tz, after: Timestamp) -> Option<WallMoment> {
     let utc = |at: DateTime<Tz>| at.with_timezone(&Utc);
     let at = match zone.from_local_datetime(&wall) {
@@ -39,45 +41,45 @@ pub(super) fn moment(wall: NaiveDateTime, zone: Tz, after: Timestamp) -> Option<
     Some(WallMoment { wall, at })
 }
 
-/// The first instant that the wall shows after a time that it leaves out. Clocks change at whole minutes.
+/// Returns the first time that is shown after a skipped one. Clocks change at whole minutes.
 fn end_of_gap(wall: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
     let minute = wall.with_second(0)?.with_nanosecond(0)?;
     (1..=LONGEST_GAP)
         .find_map(|more| zone.from_local_datetime(&minute.checked_add_signed(TimeDelta::minutes(more))?).earliest())
 }
 
-/// How far a look for a change of the clock goes at once. No clock was set twice within it.
+/// Stride of the search for a clock change. No clock was changed twice within it.
 const STRIDE: TimeDelta = TimeDelta::hours(12);
 
-/// A change of the clock on the wall.
+/// Change of a zone's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClockChange {
-    /// The first instant of the new time.
+    /// First timestamp of the new offset.
     pub at: Timestamp,
-    /// How far the wall was ahead of UTC before.
+    /// Offset from UTC before the change.
     pub before: TimeDelta,
-    /// How far it is since.
+    /// Offset from UTC from the change on.
     pub after: TimeDelta,
 }
 
 impl ClockChange {
-    /// By how much the clock was set on.
+    /// Returns by how much the clock goes forward; negative where it is set back.
     pub(super) fn by(self) -> TimeDelta {
         self.after - self.before
     }
 
-    /// What the wall would show if it had not been set.
+    /// Returns the local time at the change by the old offset.
     pub(super) fn before_it(self) -> NaiveDateTime {
         self.at.naive_utc() + self.before
     }
 
-    /// What it shows.
+    /// Returns the local time at the change by the new offset.
     pub(super) fn after_it(self) -> NaiveDateTime {
         self.at.naive_utc() + self.after
     }
 }
 
-/// The first change after an instant, until another one, which belongs to it.
+/// Returns the first clock change after a timestamp, up to and including `until`.
 pub(super) fn next_change(zone: Tz, after: Timestamp, until: Timestamp) -> Option<ClockChange> {
     let before = offset(after, zone);
     let mut same = after;
@@ -92,12 +94,12 @@ pub(super) fn next_change(zone: Tz, after: Timestamp, until: Timestamp) -> Optio
     None
 }
 
-/// The last change up to an instant, not longer ago than this and no further than a stride.
+/// Returns the last clock change up to and including `until`, at most `within` and one stride ago.
 pub(super) fn latest_change(zone: Tz, until: Timestamp, within: TimeDelta) -> Option<ClockChange> {
     next_change(zone, until.checked_sub_signed(within.min(STRIDE))?, until)
 }
 
-/// The first second that has another offset, where the last has another than the first.
+/// Returns the first second with another offset, by bisection; the offset of `last` differs from that of `first`.
 fn first_other(zone: Tz, first: Timestamp, last: Timestamp) -> Timestamp {
     let before = offset(first, zone);
     let (mut same, mut other) = (0, (last - first).num_seconds());

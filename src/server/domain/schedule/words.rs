@@ -1,4 +1,4 @@
-//! A schedule in words, for people. An expression that is not said exactly is not said: it stands for itself then.
+//! Schedules as English text. An expression that cannot be described exactly is shown as it is.
 
 use chrono::NaiveTime;
 
@@ -8,7 +8,7 @@ use crate::server::domain::model::{Exclude, Schedule, Unit};
 #[cfg(test)]
 mod tests;
 
-/// The most things that are listed in a sentence.
+/// Most values that are listed in a sentence.
 const LISTED: usize = 7;
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
@@ -26,7 +26,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// When a job runs by itself; nothing if it does not.
+/// Describes when a job runs by itself; `None` without a schedule.
 #[must_use]
 pub fn in_words(schedule: &Schedule) -> Option<String> {
     match schedule {
@@ -40,16 +40,17 @@ pub fn in_words(schedule: &Schedule) -> Option<String> {
     }
 }
 
-/// What a cron expression says, where that can be said in a sentence.
+/// Describes a cron expression, where a sentence can do so exactly.
 fn cron_in_words(expression: &str) -> Option<String> {
     let cron = cron::parse(expression).ok()?;
     let parts = [Some(times(&cron)?), days(&cron)?, months(&cron)?];
     Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
-/// At which times of the day.
+/// Describes the times of the day.
 fn times(cron: &Expression) -> Option<String> {
     let Expression { hours, minutes, seconds, .. } = cron;
+    // Seconds other than 0 are described only where they are evenly spaced in every minute.
     if seconds[..] != [0] {
         let always = minutes.len() == 60 && hours.len() == 24 && cron.is_wild;
         return (always && cron.fields[0].starts_with('*')).then(|| every(seconds, 60, "second"))?;
@@ -59,7 +60,7 @@ fn times(cron: &Expression) -> Option<String> {
         let at: Vec<_> = cron.times().take(LISTED + 1).map(clock).collect();
         return (all <= LISTED).then(|| format!("at {}", list(&at)));
     }
-    // What the wall shows counts here; the sentences say `every`.
+    // Local time counts for these, so `every` is exact also where the clock changes.
     match (every(minutes, 60, "minute"), &minutes[..], every(hours, 24, "hour")) {
         (Some(minutes), _, _) if hours.len() == 24 => Some(minutes),
         (_, [minute], Some(hours)) => Some(format!("{hours} at minute {minute}")),
@@ -72,7 +73,7 @@ fn times(cron: &Expression) -> Option<String> {
     }
 }
 
-/// `every 5 minutes`, if that is what the values are.
+/// Describes values as `every 5 minutes`, if they are evenly spaced from 0.
 fn every(values: &[u32], all: u32, unit: &str) -> Option<String> {
     let step = all / u32::try_from(values.len()).ok().filter(|count| *count > 1)?;
     let is_every = all.is_multiple_of(step) && (0..all).step_by(step as usize).eq(values.iter().copied());
@@ -83,7 +84,7 @@ fn every(values: &[u32], all: u32, unit: &str) -> Option<String> {
     }
 }
 
-/// On which days: all of them are not worth a word.
+/// Describes the days. `None` where no sentence does; `Some(None)` for every day, which is not mentioned.
 fn days(cron: &Expression) -> Option<Option<String>> {
     let of_month = match &cron.fields[3][..] {
         "L" => Some("on the last day of the month".to_owned()),
@@ -100,7 +101,7 @@ fn days(cron: &Expression) -> Option<Option<String>> {
     match (of_month, of_week) {
         (Some(month), Some(week)) if cron.is_both => Some(Some(format!("{month} if that is {week}"))),
         (Some(month), Some(week)) => Some(Some(format!("{month} or on {week}"))),
-        // Every day of the one is every day, whatever the other says.
+        // Where one of the two fields allows every day, a day that matches either is every day.
         (Some(_), None) | (None, Some(_)) if !cron.is_both => Some(None),
         (Some(month), None) => Some(Some(month)),
         (None, week) => Some(week.map(|week| format!("on {week}"))),
@@ -131,7 +132,7 @@ fn numbers(values: &[u32]) -> Vec<String> {
     values.iter().map(u32::to_string).collect()
 }
 
-/// `a, b and c`.
+/// Joins items as `a, b and c`.
 fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
@@ -140,14 +141,14 @@ fn list(items: &[String]) -> String {
     }
 }
 
-/// A stretch of the day that is left out.
+/// Describes an exclude: the stretch of the day, and the note in parentheses.
 #[must_use]
 pub fn exclude_in_words(exclude: &Exclude) -> String {
     let note = if exclude.note.is_empty() { String::new() } else { format!(" ({})", exclude.note) };
     format!("{} to {}{note}", clock(exclude.start), clock(exclude.end))
 }
 
-/// A time of the day, without seconds where there are none.
+/// Formats a time of the day, without seconds where they are 0.
 #[must_use]
 pub fn clock(time: NaiveTime) -> String {
     let text = time.format("%H:%M:%S").to_string();

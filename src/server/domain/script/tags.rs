@@ -1,28 +1,30 @@
-//! The tags of a template, found as the original finds them: what begins and ends on one line. Pure.
+//! Tags of a template, found as the original finds them: each begins and ends on one line. Pure.
 
 use std::borrow::Cow;
 
-/// What begins a block for the engine, and a value, and a comment, and what ends each: with characters that Unicode keeps
-/// out of every text.
+/// Delimiters that the engine is given in place of the original's: the begin of a block, of a value and of a comment,
+/// and the end of each. They use characters that Unicode keeps out of every text.
 pub(super) const OPEN: &str = "\u{FDD0}%";
 pub(super) const PRINT: &str = "\u{FDD0}{";
 pub(super) const COMMENT: &str = "\u{FDD0}#";
 pub(super) const CLOSE: &str = "\u{FDD1}";
-/// The characters of these.
+/// Characters of these delimiters.
 const RESERVED: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
-/// The longest tag, in bytes.
+/// Longest tag, in bytes.
 const MAX_TAG: usize = 1000;
-/// How deep blocks may be nested.
+/// Deepest nesting of blocks.
 const MAX_DEPTH: usize = 50;
-/// The blocks that there are.
+/// Names of the blocks that are allowed.
 const BLOCKS: [&str; 4] = ["if", "for", "with", "autoescape"];
-/// Blocks whose inside is text, and those whose inside is nothing.
+/// Blocks whose content is kept as text; the content of a comment block is dropped.
 const VERBATIM: [&str; 2] = ["verbatim", "raw"];
 const COMMENTED: &str = "comment";
-/// What makes long values out of short ones.
+/// Operators that make long values out of short ones.
 const OPERATORS: [char; 7] = ['~', '*', '+', '[', ']', '{', '}'];
 
-/// A template for the engine, with its delimiters for those of the original.
+/// Translates a template for the engine: its tags get the engine's delimiters, and all else is text.
+///
+/// Fails for a reserved character, a block that is unknown, nested too deep or not ended, or a tag that is not allowed.
 pub(super) fn to_jinja(body: &str) -> Result<String, String> {
     if let Some(reserved) = body.chars().find(|c| RESERVED.contains(c)) {
         return Err(format!("the character {} cannot be used", reserved.escape_unicode()));
@@ -62,7 +64,7 @@ enum Tag<'a> {
     Comment,
 }
 
-/// The text before the next tag, the tag, and what comes after it.
+/// Returns the text before the next tag, the tag, and the rest.
 fn next_tag(text: &str) -> Option<(&str, Tag<'_>, &str)> {
     let mut from = 0;
     while let Some(at) = text[from..].find('{').map(|at| from + at) {
@@ -83,13 +85,14 @@ fn next_tag(text: &str) -> Option<(&str, Tag<'_>, &str)> {
     None
 }
 
-/// What is inside of a block that is not read, and what comes after it.
+/// Returns the content of a block that is not parsed, and the text after its end tag.
 fn until_end<'a>(text: &'a str, word: &str) -> Result<(&'a str, &'a str), String> {
     let mut rest = text;
     while let Some((_, tag, after)) = next_tag(rest) {
         if let Tag::Block(inside) = tag
             && inside.trim().strip_prefix("end").is_some_and(|end| end == word)
         {
+            // The end tag is the last one before the rest, so its begin is found backwards.
             let end = text[..text.len() - after.len()].rfind("{%").unwrap_or_default();
             return Ok((&text[..end], after));
         }
@@ -98,20 +101,20 @@ fn until_end<'a>(text: &'a str, word: &str) -> Result<(&'a str, &'a str), String
     Err(format!("the block {word} has no end{word}"))
 }
 
-/// How deep what follows a block's tag is nested. Each `elif` is in the one before for the engine.
+/// Returns the depth after a block's tag. For the engine, each `elif` is nested in the one before it.
 fn nested(word: &str, depth: usize) -> Result<usize, String> {
     let depth = match word {
         "else" => depth,
         "elif" => depth + 1,
         word if BLOCKS.contains(&word) => depth + 1,
-        // What ends an if ends its elifs as well; that is not counted back, so that many of them are too many.
+        // The end of an `if` also ends its `elif`s, which are not counted back: so that very many of them are refused.
         word if word.strip_prefix("end").is_some_and(|word| BLOCKS.contains(&word)) => depth.saturating_sub(1),
         word => return Err(format!("there is no block {word:?}; allowed are {}", BLOCKS.join(", "))),
     };
     if depth > MAX_DEPTH { Err(format!("blocks are nested deeper than {MAX_DEPTH}")) } else { Ok(depth) }
 }
 
-/// A block that the engine says otherwise.
+/// Translates the words of a block that the engine spells otherwise.
 fn in_words_of_engine(inside: &str) -> Cow<'_, str> {
     let words: Vec<&str> = inside.split_whitespace().collect();
     match words[..] {
@@ -126,6 +129,7 @@ fn allowed(inside: &str) -> Result<(), String> {
         return Err(format!("a tag is longer than {MAX_TAG} bytes"));
     }
     let mut quote = None;
+    // Operators in quoted text are harmless, so quotes are followed.
     for c in inside.chars() {
         match (quote, c) {
             (None, '"' | '\'') => quote = Some(c),
