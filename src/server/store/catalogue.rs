@@ -1,4 +1,4 @@
-//! What there is to choose from and to edit: a line each, whatever it is.
+//! Catalogue: lists the entities of a kind, one line each, for choosing and editing.
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
@@ -8,33 +8,34 @@ use super::{Store, StoreError};
 use crate::server::domain::fold::Needle;
 use crate::server::domain::model::JobId;
 
-/// What is set up by hand.
+/// Kind of an entity that an operator sets up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entity {
-    /// A project.
+    /// A project of templates.
     Project,
-    /// A template.
+    /// A template of jobs.
     Template,
-    /// A job.
+    /// A job, scheduled or not.
     Job,
-    /// A pool.
+    /// A pool of workers.
     Pool,
-    /// A worker.
+    /// A worker, as the server knows it.
     Worker,
 }
 
-/// A line of a list.
+/// Line of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueEntry {
-    /// The id.
+    /// Id within its kind.
     pub id: i64,
-    /// The title.
+    /// Title of the entity.
     pub title: String,
-    /// Whether jobs in it, it itself or a worker's new runs are enabled.
+    /// Whether the entity is enabled: jobs of a project, template or pool, the job itself, or new runs of a worker.
     pub enabled: bool,
-    /// What it lies in: of a template its project, of a job its project and template, of a worker its key.
+    /// Context of the entity: the project of a template, project and template of a job, the key of a worker; empty for
+    /// others.
     pub within: String,
-    /// How many are in it: jobs, or of a pool its workers.
+    /// Number of jobs of a project or template, or of workers of a pool; 0 for others.
     pub holds: u32,
 }
 
@@ -82,19 +83,21 @@ impl Entity {
 }
 
 impl Store {
-    /// All there are of a kind, without the hidden jobs of ad-hoc scripts, in the order of what they lie in and their titles. At most `limit`.
+    /// Lists the entities of a kind, at most `limit`, ordered by project, template and title. Hidden jobs of ad-hoc
+    /// scripts are left out.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn catalogue(&self, thing: Entity, limit: u32) -> Result<Vec<CatalogueEntry>, StoreError> {
         let found = sqlx::query(thing.question()).bind(limit).bind(0).fetch_all(&self.readers).await?;
         found.iter().map(entry).collect()
     }
 
-    /// Those of a kind that have a text in their titles, in the same order: a page of them, and how many there are.
+    /// Lists the entities of a kind whose titles contain a text, in the same order: one page, and the number of all of
+    /// them.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn catalogue_page(
         &self,
         thing: Entity,
@@ -104,13 +107,14 @@ impl Store {
     ) -> Result<(Vec<CatalogueEntry>, u64), StoreError> {
         let past = i64::try_from(offset).unwrap_or(i64::MAX);
         if text.trim().is_empty() {
+            // Without a text, SQLite can count and page by itself, which reads far fewer rows.
             let shown = if thing == Entity::Job { "ad_hoc IS NULL" } else { "TRUE" };
             let sql = format!("SELECT count(*) FROM {} WHERE {shown}", thing.table());
             let total: u32 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.readers).await?;
             let found = sqlx::query(thing.question()).bind(limit).bind(past).fetch_all(&self.readers).await?;
             return Ok((found.iter().map(entry).collect::<Result<_, _>>()?, total.into()));
         }
-        // SQLite knows the two cases of ASCII alone.
+        // SQLite folds the case of ASCII letters only, so titles are compared here.
         let needle = Needle::new(text);
         let mut rows = sqlx::query(thing.question()).bind(-1).bind(0).fetch(&self.readers);
         let (mut entries, mut total) = (Vec::new(), 0);
@@ -125,10 +129,10 @@ impl Store {
         Ok((entries, total))
     }
 
-    /// The jobs that have a text in their titles, with the hidden ones of ad-hoc scripts.
+    /// Returns the jobs whose titles contain a text, hidden ones of ad-hoc scripts included.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs_with(&self, text: &str) -> Result<Vec<JobId>, StoreError> {
         let needle = Needle::new(text);
         let mut rows = sqlx::query("SELECT id, title FROM job ORDER BY id").fetch(&self.readers);

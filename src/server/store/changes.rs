@@ -1,67 +1,67 @@
-//! What has changed, for those who want to know at once: the dispatcher, the feeds, who follows a log.
+//! The change feed: publishes each committed change to the dispatcher, the WebSocket feeds and the followers of logs.
 //!
-//! News says "look", the store says what is. So a listener that falls behind loses nothing but time: it
-//! is told that it missed something, and looks.
+//! A change says which entity to read again; the store holds its state. So a subscriber that falls behind loses no
+//! data: it receives [`ChangeNotice::Missed`] and reads everything again.
 
 use tokio::sync::broadcast;
 
 use crate::run::{KillId, RunId};
 use crate::server::domain::model::{JobId, WorkerId};
 
-/// How much news a listener may fall behind.
+/// Changes that a subscriber may fall behind before it misses some.
 const ROOM: usize = 4096;
 
-/// One piece of news, told after its commit.
+/// A change, published after its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A run was made, or its time has changed: somebody may have to announce it.
+    /// A run was created or removed, or its due time changed, so the dispatcher may have to announce it.
     RunScheduled(RunId),
-    /// A run that is due waits for another reason than before, or for none any more.
+    /// A due run waits for another reason than before, or for none any more.
     RunWaits(RunId),
     /// A run was claimed.
     RunEnqueued(RunId),
     /// A run was given back or lost, and may be claimed again.
     RunGivenBack(RunId),
-    /// Its script runs.
+    /// The script of a run was started.
     RunStarted(RunId),
-    /// It is over.
+    /// A run is over, however it ended.
     RunReturned(RunId),
-    /// Its log has changed, and is this many bytes long now.
+    /// The log of a run has changed; its length in bytes.
     RunLog(RunId, u64),
-    /// Somebody wants a run killed.
+    /// A kill of a run was requested.
     KillRequested(KillId),
-    /// A worker took the request.
+    /// A worker took a kill request.
     KillTaken(KillId),
-    /// Nothing is left alive.
+    /// A kill was executed: no process of the run is left alive.
     KillExecuted(KillId),
-    /// A job was made or changed.
+    /// A job was created or changed.
     JobChanged(JobId),
-    /// A worker was made or changed, or it answered a ping.
+    /// A worker was created or changed, or answered a ping.
     WorkerChanged(WorkerId),
-    /// A pool, project or template was made or changed.
+    /// A project, template or pool was created or changed, or an entity of any kind was deleted.
     CatalogueChanged,
 }
 
-/// Where news is told and heard. Cheap to clone.
+/// Publishing side of the change feed; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChangeFeed {
     sender: broadcast::Sender<Change>,
 }
 
-/// Somebody who listens.
+/// Receiving side of the change feed, from the moment of its creation.
 #[derive(Debug)]
 pub struct Subscription {
     receiver: broadcast::Receiver<Change>,
 }
 
-/// What a listener hears.
+/// Next notice for a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeNotice {
-    /// News.
+    /// A change was published.
     Item(Change),
-    /// There was more than this listener could take: look at everything.
+    /// The subscriber fell more than `ROOM` changes behind: it must read everything again.
     Missed,
-    /// There will be no more.
+    /// The store is gone; there will be no more changes.
     Closed,
 }
 
@@ -72,13 +72,13 @@ impl Default for ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// Tells everybody who listens.
+    /// Publishes a change to all subscribers.
     pub fn publish(&self, item: Change) {
-        // That nobody listens is no error.
+        // An error means that nobody is subscribed, which is fine.
         let _ = self.sender.send(item);
     }
 
-    /// Listens from now on.
+    /// Subscribes to all changes from now on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         Subscription { receiver: self.sender.subscribe() }
@@ -86,7 +86,7 @@ impl ChangeFeed {
 }
 
 impl Subscription {
-    /// What is next, if it is there already.
+    /// Returns the next notice without waiting; `None` if there is none yet.
     pub fn try_next(&mut self) -> Option<ChangeNotice> {
         match self.receiver.try_recv() {
             Ok(item) => Some(ChangeNotice::Item(item)),
@@ -96,7 +96,7 @@ impl Subscription {
         }
     }
 
-    /// Waits for what is next.
+    /// Waits for the next notice.
     pub async fn next(&mut self) -> ChangeNotice {
         match self.receiver.recv().await {
             Ok(item) => ChangeNotice::Item(item),

@@ -1,4 +1,5 @@
-//! What is set up by hand is taken away again, with all that hangs on it, unless somebody works on that.
+//! Deletion of projects, templates, pools, workers and jobs, with all that belongs to them; refused while a worker has
+//! a run of it.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -10,35 +11,36 @@ use super::{Store, StoreError};
 use crate::server::domain::model::{Fire, FireKind, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
-/// What goes with a thing.
+/// Other entities that a deletion removes or affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeletionImpact {
-    /// Its title.
+    /// Title of the entity itself.
     pub title: String,
-    /// Templates.
+    /// Templates that are deleted with it.
     pub templates: u32,
-    /// Jobs, the thing itself left out.
+    /// Jobs that are deleted with it, not counting the entity itself.
     pub jobs: u32,
-    /// Runs, with their logs.
+    /// Runs that are deleted with it, and their logs.
     pub runs: u32,
-    /// Jobs that stay, and run after one that goes: nothing starts them any more.
+    /// Jobs that stay and lose their parent, so that nothing starts them any more.
     pub orphans: u32,
-    /// Runs that a worker has: while there are any, nothing goes.
+    /// Runs that workers have claimed and that are not over; while there are any, nothing is deleted.
     pub active: u32,
 }
 
-/// What became of it.
+/// Outcome of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is gone.
+    /// The entity is deleted, with this impact.
     Gone(DeletionImpact),
-    /// It stays: somebody works on what hangs on it.
+    /// Nothing is deleted: workers still have runs of it.
     Busy(DeletionImpact),
-    /// There is no such thing.
+    /// There is no such entity.
     Unknown,
 }
 
-/// Of each kind: its table, which jobs go with it, and which templates. `?1` is its id.
+/// Returns for each kind its table, the SQL for the jobs that are deleted with it, and that for the templates; `?1` is
+/// its id.
 fn parts(thing: Entity) -> (&'static str, &'static str, &'static str) {
     match thing {
         Entity::Project => (
@@ -54,19 +56,19 @@ fn parts(thing: Entity) -> (&'static str, &'static str, &'static str) {
 }
 
 impl Store {
-    /// What goes with a thing, if it goes. Nothing if there is no such thing.
+    /// Returns what a deletion would remove or affect; `None` if there is no such entity.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn deletion_impact(&self, thing: Entity, id: i64) -> Result<Option<DeletionImpact>, StoreError> {
         weigh(&mut *self.readers.acquire().await?, thing, id).await
     }
 
-    /// Takes a thing away, unless a worker has a run of it. Runs that wait for a worker that goes are over with, and what
-    /// follows from that is done.
+    /// Deletes an entity, unless a worker has a run of it. Runs that only a deleted worker could have claimed are
+    /// withdrawn, and what waited for them is decided.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn remove(&self, thing: Entity, id: i64, now: Timestamp) -> Result<Removal, StoreError> {
         let mut writing = self.write().await?;
         let Some(weight) = weigh(&mut writing, thing, id).await? else { return Ok(Removal::Unknown) };
@@ -86,7 +88,7 @@ impl Store {
     }
 }
 
-/// Takes away the runs that wait for a worker that goes: nobody else may execute them. What has waited for them is done.
+/// Withdraws the unclaimed runs that are meant for a worker: no other worker may execute them.
 async fn withdraw_runs(
     connection: &mut SqliteConnection,
     worker: WorkerId,
@@ -123,6 +125,7 @@ async fn weigh(
     let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id);
     let found: Option<(String, u32, u32, u32, u32, u32)> = query.fetch_optional(connection).await?;
     Ok(found.map(|(title, templates, jobs, runs, orphans, active)| {
+        // A job is among the jobs that go with it.
         let jobs = if thing == Entity::Job { 0 } else { jobs };
         DeletionImpact { title, templates, jobs, runs, orphans, active }
     }))

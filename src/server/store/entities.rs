@@ -1,4 +1,5 @@
-//! Projects, pools, workers, templates, jobs: made and read. Their lists and changes stand with who needs them.
+//! Projects, pools, workers, templates and jobs: creates and reads them one by one. Their lists are in `lists` and
+//! `overview`.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -13,93 +14,93 @@ use crate::server::domain::rules::{self, RuleViolation};
 use crate::server::domain::script;
 use crate::server::store::changes::Change;
 
-/// A project to be made.
+/// A project to be created.
 #[derive(Clone, Debug, Default)]
 pub struct NewProject {
-    /// Its title.
+    /// Title of the project.
     pub title: String,
-    /// What it is for.
+    /// Description, for people only.
     pub description: String,
-    /// The pools that may work for it.
+    /// Pools that may work for the project.
     pub pools: Vec<PoolId>,
 }
 
-/// A pool to be made.
+/// A pool to be created.
 #[derive(Clone, Debug, Default)]
 pub struct NewPool {
-    /// Its title.
+    /// Title of the pool.
     pub title: String,
-    /// What it is for.
+    /// Description, for people only.
     pub description: String,
-    /// Who is in it.
+    /// Workers of the new pool.
     pub workers: Vec<WorkerId>,
 }
 
-/// A worker to be made.
+/// A worker to be created.
 #[derive(Clone, Debug)]
 pub struct NewWorker {
-    /// Its title.
+    /// Title of the worker.
     pub title: String,
-    /// Who it says it is.
+    /// API key by which the worker identifies itself; unique.
     pub api_key: ApiKey,
-    /// What it signs with.
+    /// Secret that the worker signs its requests with.
     pub secret: Secret,
 }
 
-/// A template to be made.
+/// A template to be created.
 #[derive(Clone, Debug)]
 pub struct NewTemplate {
-    /// Its title.
+    /// Title of the template.
     pub title: String,
-    /// The text around the scripts.
+    /// Text into which scripts are rendered.
     pub body: String,
-    /// Whose it is.
+    /// Project that the template belongs to.
     pub project: ProjectId,
 }
 
-/// A job to be made.
+/// A job to be created, or to replace another.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Its title.
+    /// Title, unique within the template.
     pub title: String,
-    /// Its template.
+    /// Template of the job.
     pub template: TemplateId,
-    /// Who does it.
+    /// Pool whose workers execute it.
     pub pool: PoolId,
-    /// The script as it was written.
+    /// Script as it was written, before the template.
     pub script: String,
-    /// The job after which it runs.
+    /// Job after which it runs.
     pub parent: Option<JobId>,
-    /// When it runs again.
+    /// Schedule by which the job runs again.
     pub schedule: Schedule,
-    /// At which times of the day it does not.
+    /// Times of the day at which the job does not run.
     pub excludes: Vec<Exclude>,
-    /// Whether every worker of the pool does it.
+    /// Whether each run becomes one for every worker of the pool.
     pub run_on_all_workers: bool,
-    /// Whether its children run although it failed.
+    /// Whether the job's children also run after a failure.
     pub schedule_children_on_error: bool,
-    /// It is disabled when it failed more often than this in a row.
+    /// Failures in a row beyond which the job is disabled; `None` never disables it.
     pub disable_enqueue_after_fails: Option<u32>,
-    /// How long a run may take, in seconds.
+    /// Time limit of a run in seconds.
     pub run_timeout: Option<u32>,
-    /// How a failed run is tried again.
+    /// Number of retries of a failed run, and the pause before them.
     pub retry: Retry,
-    /// What becomes of a run whose worker was lost.
+    /// Whether a run whose worker was lost is executed again.
     pub on_lost: OnLost,
-    /// What becomes of a run that is due while another is active.
+    /// Treatment of a run that is due while another is active.
     pub concurrency: Concurrency,
-    /// What it is for.
+    /// Description, for people only.
     pub description: String,
-    /// Whether it runs when it is due.
+    /// Whether the job runs when it is due.
     pub enabled: bool,
-    /// Why it does not.
+    /// Reason for which the job is disabled, for people.
     pub disabled_reason: String,
-    /// Whom to tell of failures, an address a line.
+    /// Addresses that are told of failures, one a line.
     pub notification_addresses: String,
 }
 
 impl NewJob {
-    /// A job that runs when somebody says so.
+    /// Returns a job without a schedule and with defaults for the rest.
     #[must_use]
     pub fn new(title: &str, template: TemplateId, pool: PoolId, script: &str) -> Self {
         Self {
@@ -124,7 +125,8 @@ impl NewJob {
         }
     }
 
-    /// A job that is there, written anew: what it did and its id stay, its whole script is yet to be made.
+    /// Returns an existing job with all that a form can edit replaced. The id, the failures and the like stay; the
+    /// rendered script is the old one still.
     pub(super) fn onto(&self, before: Job) -> Job {
         let new = self.clone();
         Job {
@@ -152,10 +154,10 @@ impl NewJob {
 }
 
 impl Store {
-    /// Makes a worker.
+    /// Creates a worker that belongs to no pool.
     ///
     /// # Errors
-    /// That the store does not answer, or that the key is taken.
+    /// If the store cannot be read or written, the key is taken, or the secret is not UTF-8.
     pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let worker = insert_worker(&mut writing, new).await?;
@@ -164,28 +166,28 @@ impl Store {
         Ok(worker)
     }
 
-    /// The worker of a key.
+    /// Reads the worker with an API key; `None` if there is none.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn worker_of_key(&self, key: &str) -> Result<Option<Worker>, StoreError> {
         let query = sqlx::query("SELECT * FROM worker WHERE api_key = ?").bind(key);
         query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
     }
 
-    /// A worker.
+    /// Reads a worker; `None` if there is no such worker.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn worker(&self, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
         let query = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get());
         query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
     }
 
-    /// Makes a pool.
+    /// Creates a pool with its workers.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such worker.
+    /// If the store cannot be read or written, or a worker does not exist.
     pub async fn new_pool(&self, new: &NewPool) -> Result<Pool, StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
@@ -200,10 +202,10 @@ impl Store {
         Ok(pool)
     }
 
-    /// Makes a project.
+    /// Creates a project with its pools.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such pool.
+    /// If the store cannot be read or written, or a pool does not exist.
     pub async fn new_project(&self, new: &NewProject) -> Result<Project, StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
@@ -218,10 +220,10 @@ impl Store {
         Ok(project)
     }
 
-    /// Makes a template.
+    /// Creates a template in a project.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such project.
+    /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
     pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let template = insert_template(&mut writing, new).await?;
@@ -230,19 +232,20 @@ impl Store {
         Ok(template)
     }
 
-    /// A template.
+    /// Reads a template; `None` if there is no such template.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn template(&self, template: TemplateId) -> Result<Option<Template>, StoreError> {
         let query = sqlx::query("SELECT * FROM job_template WHERE id = ?").bind(template.get());
         query.fetch_optional(&self.readers).await?.as_ref().map(rows::template).transpose()
     }
 
-    /// Makes a job.
+    /// Creates a job with its excludes.
     ///
     /// # Errors
-    /// That the store does not answer, has no such template, pool or parent, or that the title is taken.
+    /// If the store cannot be read or written, the template, pool or parent does not exist, the title is taken, or the
+    /// job breaks another rule of the data.
     pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let job = insert_job(&mut writing, new).await?;
@@ -251,21 +254,21 @@ impl Store {
         Ok(job)
     }
 
-    /// A job, with its excludes.
+    /// Reads a job with its excludes; `None` if there is no such job.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
         find_job(&mut *self.readers.acquire().await?, job).await
     }
 }
 
-/// A rule that what is written breaks, as the answer to whoever wrote it.
+/// Turns a broken rule into the answer to the client.
 pub(super) fn refused(broken: RuleViolation) -> StoreError {
     StoreError::Conflict(broken.to_string())
 }
 
-/// Makes a worker in a change.
+/// Creates a worker within a change.
 pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
     let secret = String::from_utf8(new.secret.expose().to_vec())
         .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
@@ -277,7 +280,7 @@ pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWo
     rows::worker(&row)
 }
 
-/// Makes a template in a change.
+/// Creates a template within a change.
 pub(super) async fn insert_template(
     connection: &mut SqliteConnection,
     new: &NewTemplate,
@@ -290,14 +293,14 @@ pub(super) async fn insert_template(
     rows::template(&query.fetch_one(connection).await.map_err(|e| conflict(e, "project", new.project))?)
 }
 
-/// Makes a job in a change.
+/// Creates a job within a change.
 pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
         .bind(new.template.get())
         .fetch_optional(&mut *connection)
         .await?;
     let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
-    // Whichever door it came through.
+    // Checked here, so that jobs from forms, the REST API and the command are held to the same rules.
     let title = rules::title(&new.title).map_err(refused)?;
     let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
     rules::executable(&whole).map_err(refused)?;
@@ -337,7 +340,7 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
     Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
 }
 
-/// Writes down when a job does not run.
+/// Writes the excludes of a job.
 pub(super) async fn insert_excludes(
     connection: &mut SqliteConnection,
     job: JobId,
@@ -354,7 +357,7 @@ pub(super) async fn insert_excludes(
     Ok(())
 }
 
-/// Reads a job, in a change or not.
+/// Reads a job with its excludes, on any connection.
 pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>, StoreError> {
     let query = sqlx::query("SELECT * FROM job WHERE id = ?").bind(id.get());
     let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
@@ -364,7 +367,7 @@ pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Re
     Ok(Some(job))
 }
 
-/// A schedule as columns: interval, its type, cron expression, its zone.
+/// Columns of a schedule: interval, its unit, cron expression, its time zone.
 pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {
     match schedule {
         Schedule::None => (None, "", None, None),
@@ -373,7 +376,7 @@ pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static st
     }
 }
 
-/// A broken rule of the data in words; anything else as it is.
+/// Turns a violated UNIQUE or FOREIGN KEY constraint into words for the client; passes any other error on.
 pub(super) fn conflict(error: sqlx::Error, what: &str, which: impl std::fmt::Display) -> StoreError {
     match error.as_database_error() {
         Some(e) if e.is_unique_violation() => StoreError::Conflict(format!("{what} {which} exists already")),

@@ -1,4 +1,4 @@
-//! A job is looked at: what is due is decided about, written down, and the next run is made, all in one change.
+//! Evaluation of a job: decides about its due runs, records the decisions and plans the next run, in one transaction.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
@@ -18,30 +18,30 @@ use crate::server::domain::worker_state::takes_runs;
 use crate::server::store::changes::Change;
 use chrono_tz::Tz;
 
-/// How many due runs of one job are looked at together.
+/// Due runs, and active ones, of a job that are evaluated together.
 const BATCH: u32 = 200;
 
-/// What a look at a job found to announce.
+/// Outcome of an evaluation, for the dispatcher.
 #[derive(Clone, Debug)]
 pub struct JobEvaluation {
-    /// The job's pool.
+    /// Pool of the job.
     pub pool: PoolId,
-    /// What is to be announced.
+    /// Runs that are to be announced.
     pub offers: Vec<Offer>,
-    /// What waits, and why.
+    /// Due runs that wait, and their reasons.
     pub waits: Vec<(RunId, WaitReason)>,
 }
 
-/// A run that may be claimed.
+/// A run that is to be announced.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The run.
+    /// Run to be announced.
     pub run: Run,
-    /// By whom, if not by whoever is best.
+    /// Only worker that may claim it; `None` for any of the pool.
     pub to: Option<WorkerId>,
 }
 
-/// What is known of a job in a change.
+/// State of a job within a change.
 struct Known {
     job: Job,
     project_is_enabled: bool,
@@ -66,10 +66,11 @@ impl Known {
 }
 
 impl Store {
-    /// Decides about the due runs of a job, writes down what does not run, and makes the next run.
+    /// Decides about the due runs of a job, records which of them do not run, and plans the next run. Returns `None` if
+    /// there is no such job.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn evaluate_job(
         &self,
         job: JobId,
@@ -79,6 +80,7 @@ impl Store {
     ) -> Result<Option<JobEvaluation>, StoreError> {
         let mut writing = self.write().await?;
         let Some(known) = know(&mut writing, job, now).await? else { return Ok(None) };
+        // Before the decisions: a run that is moved to a later time loses the mark again.
         note_due(&mut writing, &known.due, now).await?;
         let mut act = Act {
             connection: &mut writing,
@@ -92,6 +94,7 @@ impl Store {
         for verdict in decide(known.standing(availability)) {
             act.on(verdict).await?;
         }
+        // Runs that are announced now do not count as the next run, which is planned in the same change.
         let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
         let Act { mut news, offers, waits, .. } = act;
         news.extend(plan::next(&mut writing, &known.job, &present, zone, now).await?);
@@ -100,10 +103,10 @@ impl Store {
         Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
     }
 
-    /// Writes down that a run waits for something that only the dispatcher knows.
+    /// Records that a run waits for a reason that only the dispatcher knows, such as a lack of free slots.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn record_waiting(&self, run: &Run, reason: &impl ToString, now: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         record(&mut writing, &fact(run, FireKind::Delayed, reason, now)).await?;
@@ -112,7 +115,7 @@ impl Store {
     }
 }
 
-/// Whether a worker may claim a run that nobody has.
+/// Returns whether a worker may claim an unclaimed run now.
 pub(super) async fn claimable(
     connection: &mut SqliteConnection,
     run: &Run,
@@ -123,7 +126,7 @@ pub(super) async fn claimable(
         return Ok(false);
     }
     let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
-    // What waits for another worker, which may be away for long, is in nobody's way; once it is claimed, it is.
+    // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
     known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
@@ -142,7 +145,7 @@ pub(super) async fn claimable(
     Ok(may_claim(known.standing(&availability), run.id, worker))
 }
 
-/// Asks for the end of the attempt of a run that is under way, unless somebody has already.
+/// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
 pub(super) async fn insert_kill_request(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -190,7 +193,7 @@ async fn know(connection: &mut SqliteConnection, id: JobId, now: Timestamp) -> R
     }))
 }
 
-/// Keeps of runs that they are due: they stay so, whatever the clock shows after this, and after a restart.
+/// Records that runs are due: they stay so if the clock is set back after this, and after a restart.
 async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp) -> Result<(), StoreError> {
     for run in due.iter().filter(|run| run.came_due.is_none()) {
         let query = sqlx::query("UPDATE run SET came_due = ? WHERE id = ?").bind(micros(now)).bind(run.id.get());
@@ -199,7 +202,7 @@ async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp
     Ok(())
 }
 
-/// What was decided, done.
+/// Carries out verdicts within the change, and collects what follows.
 struct Act<'a> {
     connection: &'a mut SqliteConnection,
     known: &'a Known,
@@ -250,8 +253,8 @@ impl<'a> Act<'a> {
         record(self.connection, &fact).await
     }
 
-    /// One run becomes a run of each worker, under the same schedule id. It is itself that of the first one, so that who
-    /// was told its id finds it.
+    /// Turns a run into one run for each worker, under the same schedule id. The run itself becomes that of the first
+    /// worker, so that its id stays valid.
     async fn spread(
         &mut self,
         run: RunId,
@@ -270,7 +273,7 @@ impl<'a> Act<'a> {
                 ..NewRun::due(run.job, run.schedule_dts)
             };
             let made = insert(self.connection, &new).await?;
-            // Who asked for it, what it follows and how far its schedule moved it holds for each of them.
+            // The asker, the parent's run and the shift of the schedule are the same for each of them.
             let query = sqlx::query(
                 "UPDATE run SET (came_due, moved, asked_by, follows) =
                  (SELECT came_due, moved, asked_by, follows FROM run WHERE id = ?) WHERE id = ?",
@@ -278,7 +281,8 @@ impl<'a> Act<'a> {
             query.bind(run.id.get()).bind(made.id.get()).execute(&mut *self.connection).await?;
             self.offer(made, *worker);
         }
-        // What the schedule has planned is nobody's; a run of one worker is not planned anew for that one alone.
+        // The plan is forgotten: it made a run for all workers, and a later change of the schedule must not move the
+        // run of one alone.
         let query = sqlx::query("UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?");
         query.bind(first.get()).bind(run.id.get()).execute(&mut *self.connection).await?;
         self.offer(Run { worker: Some(*first), pinned: true, ..run.clone() }, *first);
@@ -289,7 +293,7 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
-    /// Announces a run that has become that of a worker.
+    /// Publishes and offers a run that is meant for one worker.
     fn offer(&mut self, run: Run, to: WorkerId) {
         self.news.push(Change::RunScheduled(run.id));
         self.offers.push(Offer { run, to: Some(to) });

@@ -1,4 +1,4 @@
-//! What became of the times at which jobs were due: written once each, read by who asks why.
+//! Fires: records what became of each time at which a job was due, once each.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -7,14 +7,14 @@ use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::model::{Fire, JobId};
 
-/// How many facts are kept of a job; the oldest go first.
+/// Fires that are kept of a job; the oldest are deleted first.
 const KEPT: i64 = 1000;
 
 impl Store {
-    /// What became of the times at which a job was due, the latest first.
+    /// Returns what became of the latest times at which a job was due, latest first.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn fires(&self, job: JobId, limit: u32) -> Result<Vec<Fire>, StoreError> {
         let query = sqlx::query("SELECT * FROM fire WHERE job = ? ORDER BY id DESC LIMIT ?");
         let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
@@ -22,7 +22,7 @@ impl Store {
     }
 }
 
-/// Whether this reason is among the latest facts of a job.
+/// Returns whether a reason is among the latest ten fires of a job.
 pub(super) async fn was_said(connection: &mut SqliteConnection, job: JobId, reason: &str) -> Result<bool, StoreError> {
     let query = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM (SELECT reason FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10) WHERE reason = ?)",
@@ -30,8 +30,9 @@ pub(super) async fn was_said(connection: &mut SqliteConnection, job: JobId, reas
     Ok(query.bind(job.get()).bind(reason).fetch_one(connection).await?)
 }
 
-/// Writes a fact down, unless it is there already: what is found at every look is one fact.
+/// Records a fire, unless it is recorded already: each evaluation finds the same facts again.
 pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Result<(), StoreError> {
+    // The unique index `fire_once` over all columns but the time of recording makes a repetition a conflict.
     let query = sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, reason, at) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(fire.job.get())
         .bind(micros(fire.due))

@@ -1,4 +1,4 @@
-//! Projects, templates, pools, workers and jobs as a person writes them: made or written anew as a whole, one
+//! Forms: creates projects, templates, pools, workers and jobs, or replaces all that a form can edit, in one
 //! transaction each.
 
 use sqlx::sqlite::SqliteConnection;
@@ -13,41 +13,42 @@ use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerI
 use crate::server::domain::{rules, script};
 use crate::server::store::changes::Change;
 
-/// What is written of projects, templates and pools alike.
+/// Fields of the form of a project, template or pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityForm {
-    /// The title.
+    /// Title of the entity.
     pub title: String,
-    /// What it is for.
+    /// Description, for people only.
     pub description: String,
-    /// Whether jobs in it run when they are due.
+    /// Whether its jobs run when they are due.
     pub enabled: bool,
-    /// Whom to tell of failures, an address a line.
+    /// Addresses that are told of failures, one a line.
     pub notification_addresses: String,
 }
 
-/// What is written of a worker.
+/// Fields of the form of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerForm {
-    /// The title.
+    /// Title of the worker.
     pub title: String,
-    /// What it is for.
+    /// Description, for people only.
     pub description: String,
-    /// Whether it is given new runs.
+    /// Whether the worker is given new runs.
     pub enabled: bool,
-    /// Who it says it is.
+    /// API key by which the worker identifies itself; unique.
     pub api_key: ApiKey,
-    /// What it signs with from now on; nothing: as before. One that is made needs one.
+    /// Secret that the worker signs with from now on; `None` keeps the present one. A new worker needs one.
     pub secret: Option<Secret>,
-    /// The pools that it is in.
+    /// Pools that the worker belongs to.
     pub pools: Vec<PoolId>,
 }
 
 impl Store {
-    /// Makes a project, or writes one anew. Nothing if there is no such project.
+    /// Creates a project, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// That the store does not answer, has no such pool, or that it is not what was `seen` any more.
+    /// If the store cannot be read or written, a pool does not exist, or the project is not in the version `seen` any
+    /// more.
     pub async fn save_project(
         &self,
         id: Option<ProjectId>,
@@ -70,10 +71,11 @@ impl Store {
         Ok(ProjectId::new(id))
     }
 
-    /// Makes a pool, or writes one anew. Nothing if there is no such pool.
+    /// Creates a pool, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such worker.
+    /// If the store cannot be read or written, a worker does not exist, or the pool is not in the version `seen` any
+    /// more.
     pub async fn save_pool(
         &self,
         id: Option<PoolId>,
@@ -95,10 +97,13 @@ impl Store {
         Ok(PoolId::new(id))
     }
 
-    /// Makes a template, or writes one anew: then its jobs' scripts with it. Nothing if there is no such template.
+    /// Creates a template, or replaces the one with that id and renders the scripts of its jobs anew. Returns `None` if
+    /// there is none with that id.
     ///
     /// # Errors
-    /// That the store does not answer, has no such project, or that the script of a job could not be executed any more.
+    /// If the store cannot be read or written, the project does not exist, the body is not a valid template, a job's
+    /// script that could be executed before could not be any more, or the template is not in the version `seen` any
+    /// more.
     pub async fn save_template(
         &self,
         id: Option<TemplateId>,
@@ -113,6 +118,7 @@ impl Store {
         let id = match id {
             Some(id) => save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?,
             None => {
+                // The columns that templates share with others are written by `save_sheet`, body and project below.
                 let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, '', ?)");
                 let query = query.bind(&sheet.title).bind(project.get());
                 let made = query.execute(&mut *writing).await.map_err(|e| conflict(e, "project", project))?;
@@ -129,11 +135,11 @@ impl Store {
         Ok(TemplateId::new(id))
     }
 
-    /// Makes a worker, or writes one anew. Nothing if there is no such worker.
+    /// Creates a worker, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// That the store does not answer, has no such pool, that the key is taken, or that a worker that is made has no
-    /// secret.
+    /// If the store cannot be read or written, a pool does not exist, the key is taken, a new worker has no secret, or
+    /// the worker is not in the version `seen` any more.
     pub async fn save_worker(
         &self,
         id: Option<WorkerId>,
@@ -174,10 +180,11 @@ impl Store {
         Ok(Some(saved))
     }
 
-    /// Makes a job, or writes one anew. Nothing if there is no such job.
+    /// Creates a job, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// That the store does not answer, or that the job breaks a rule of the data.
+    /// If the store cannot be read or written, the job breaks a rule of the data, or it is not in the version `seen`
+    /// any more.
     pub async fn save_job(
         &self,
         id: Option<JobId>,
@@ -196,10 +203,10 @@ impl Store {
         Ok(Some(saved))
     }
 
-    /// The pools that a worker is in.
+    /// Returns the pools that a worker belongs to, by id.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn pools_of_worker(&self, worker: WorkerId) -> Result<Vec<PoolId>, StoreError> {
         let query = sqlx::query_scalar("SELECT pool FROM pool_worker WHERE worker = ? ORDER BY pool");
         let found: Vec<i64> = query.bind(worker.get()).fetch_all(&self.readers).await?;
@@ -212,7 +219,7 @@ async fn join(connection: &mut SqliteConnection, pool: i64, worker: i64) -> Resu
     query.execute(connection).await.map(drop)
 }
 
-/// Writes what tables have alike; without an id a row is made.
+/// Writes the columns that projects, templates and pools share; inserts a row where no id is given.
 async fn save_sheet(
     connection: &mut SqliteConnection,
     table: &'static str,
@@ -238,7 +245,8 @@ async fn save_sheet(
     Ok(query.fetch_optional(connection).await?)
 }
 
-/// The whole scripts of a template's jobs. What could be executed before stays so.
+/// Renders the scripts of a template's jobs anew. Refused where a script that could be executed before could not be any
+/// more.
 async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &str) -> Result<(), StoreError> {
     let query = sqlx::query_as(
         "SELECT id, title, script_content_partial, script_content FROM job WHERE job_template = ? ORDER BY id",

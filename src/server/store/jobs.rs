@@ -1,4 +1,4 @@
-//! Jobs: changed, one transaction a change.
+//! Changes of jobs: applies a patch or a whole form to a job, checks the rules, renders the script, in one transaction.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -8,34 +8,34 @@ use crate::server::domain::model::{Job, JobId, PoolId, Schedule, TemplateId, Uni
 use crate::server::domain::{rules, script};
 use crate::server::store::changes::Change;
 
-/// What somebody wants changed of a job. `None`: not mentioned.
+/// Changes to a job; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobPatch {
-    /// Its title.
+    /// Title of the job.
     pub title: Option<String>,
-    /// What it is for.
+    /// Description, for people only.
     pub description: Option<String>,
-    /// Its template.
+    /// Template of the job.
     pub template: Option<TemplateId>,
-    /// Who does it.
+    /// Pool whose workers execute it.
     pub pool: Option<PoolId>,
-    /// The job after which it runs.
+    /// Job after which it runs, or none.
     pub parent: Option<Option<JobId>>,
-    /// The script as it was written.
+    /// Script as it was written, before the template.
     pub script: Option<String>,
-    /// Whether it runs when it is due.
+    /// Whether the job runs when it is due.
     pub enqueue_is_enabled: Option<bool>,
-    /// After how many units it runs again.
+    /// Interval, in units of `unit`, or none.
     pub every: Option<Option<u32>>,
-    /// Which units these are.
+    /// Unit of the interval, or none.
     pub unit: Option<Option<Unit>>,
-    /// Whether every worker of the pool does it.
+    /// Whether each run becomes one for every worker of the pool.
     pub run_on_all_workers: Option<bool>,
-    /// Whether its children run although it failed.
+    /// Whether the job's children also run after a failure.
     pub schedule_children_on_error: Option<bool>,
-    /// Whom to tell of failures, an address a line.
+    /// Addresses that are told of failures, one a line.
     pub notification_addresses: Option<String>,
-    /// It is disabled when it failed more often than this in a row.
+    /// Failures in a row beyond which the job is disabled; `Some(None)` never disables it.
     pub disable_enqueue_after_fails: Option<Option<u32>>,
 }
 
@@ -61,8 +61,8 @@ impl JobPatch {
         Ok(())
     }
 
-    /// When it runs again. A cron expression, which this does not speak of, stays where no interval takes its place.
-    /// An interval that is asked for without a unit is refused: nothing would ever come of it.
+    /// Returns the schedule after the patch. A cron expression, of which a patch knows nothing, stays unless an
+    /// interval replaces it. An interval without a unit is refused, as no run would ever come of it.
     fn schedule(&self, before: &Schedule) -> Result<Schedule, StoreError> {
         let (every, unit) = match before {
             Schedule::Interval { every, unit } => (Some(*every), Some(*unit)),
@@ -80,10 +80,10 @@ impl JobPatch {
 }
 
 impl Store {
-    /// Changes a job. Nothing if there is none.
+    /// Changes a job. Returns `None` if there is no such job.
     ///
     /// # Errors
-    /// That the store does not answer, or that the change breaks a rule of the data.
+    /// If the store cannot be read or written, or the change breaks a rule of the data.
     pub async fn change_job(&self, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
         let mut writing = self.write().await?;
         let job = apply(&mut writing, id, patch).await?;
@@ -94,10 +94,10 @@ impl Store {
         Ok(job)
     }
 
-    /// Makes a job, with what a patch says besides.
+    /// Creates a job and applies a patch to it, in one transaction.
     ///
     /// # Errors
-    /// That the store does not answer, or that the job breaks a rule of the data.
+    /// If the store cannot be read or written, or the job breaks a rule of the data.
     pub async fn make_job(&self, new: &NewJob, patch: &JobPatch) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let id = insert_job(&mut writing, new).await?.id;
@@ -116,7 +116,7 @@ async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -
     find_job(connection, id).await
 }
 
-/// Writes a job anew, as a whole. Nothing if there is none.
+/// Replaces all that a form can edit of a job. Returns `None` if there is no such job.
 pub(super) async fn rewrite(
     connection: &mut SqliteConnection,
     id: JobId,
@@ -129,8 +129,8 @@ pub(super) async fn rewrite(
     Ok(Some(id))
 }
 
-/// Puts a changed job in its place, if it may be so. What was there already, from an earlier version or the original's
-/// database, may stay against the rules.
+/// Checks and writes a changed job. Only fields that change are held to the rules: values from an earlier version or
+/// from the original's database may break them.
 async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> Result<(), StoreError> {
     check_chain(connection, &job).await?;
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
@@ -150,14 +150,14 @@ async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> R
         job.notification_addresses = rules::addresses(&job.notification_addresses).map_err(refused)?;
     }
     if job.enqueue_is_enabled && !before.enqueue_is_enabled {
-        // Whoever enables a job that failed too often wants it to have as many tries as a new one.
+        // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
         job.disabled_reason.clear();
         job.fail_times = 0;
     }
     update(connection, &job).await
 }
 
-/// No job may run after itself, over however many others.
+/// Refuses a parent that runs, directly or over other jobs, after the job itself.
 async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
     let query = sqlx::query_scalar(
         "WITH RECURSIVE above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0)
@@ -170,7 +170,7 @@ async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(),
     Ok(())
 }
 
-/// Writes what can change of a job. One that was hidden, as an ad-hoc script's, is a job like any other from then on.
+/// Writes the columns that can change. The hidden job of an ad-hoc script becomes a job like any other by an edit.
 async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
     let (every, unit, cron, zone) = schedule_columns(&job.schedule);
     sqlx::query(

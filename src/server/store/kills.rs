@@ -1,4 +1,4 @@
-//! Requests to kill: asked, taken by the run's worker, done.
+//! Kill requests: requested, taken by the run's worker, executed.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -10,32 +10,32 @@ use crate::server::domain::life::Who;
 use crate::server::domain::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
 use crate::server::store::changes::Change;
 
-/// What a worker tells of a request. `None`: not mentioned.
+/// Report of a worker on a kill request; `None` leaves a field as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KillPatch {
-    /// When it was taken.
+    /// Time at which the worker took the request.
     pub enqueue_dts: Option<Timestamp>,
-    /// When nothing was left alive.
+    /// Time at which no process of the run was left alive.
     pub execute_dts: Option<Timestamp>,
 }
 
-/// What became of it.
+/// Outcome of a report on a kill request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KillChange {
-    /// It is so.
+    /// The report is recorded, or was known.
     Made,
-    /// The run is another worker's.
+    /// The run is claimed by another worker.
     Theirs,
-    /// There is no such request.
+    /// There is no such kill request.
     Unknown,
 }
 
 impl Store {
-    /// Asks for a run to be killed. One that nobody has claimed is cancelled on the spot, and one that is over stays
-    /// as it is. Nothing if there is no such run.
+    /// Requests the kill of a run. A run that no worker has claimed is cancelled at once, and one that is over stays as
+    /// it is; their requests count as executed. Returns `None` if there is no such run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn request_kill(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<KillRequest>, StoreError> {
         let mut writing = self.write().await?;
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
@@ -50,25 +50,26 @@ impl Store {
         Ok(Some(kill))
     }
 
-    /// A request.
+    /// Reads a kill request; `None` if there is no such request.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn kill(&self, kill: KillId) -> Result<Option<KillRequest>, StoreError> {
         let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
         row.fetch_optional(&self.readers).await?.as_ref().map(rows::kill).transpose()
     }
 
-    /// Keeps what the run's worker tells of a request. What is known already stays as it is.
+    /// Records a worker's report on a kill request. Times that are known already stay as they are.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Who) -> Result<KillChange, StoreError> {
         let mut writing = self.write().await?;
         let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
         let Some(row) = row.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };
         let before = rows::kill(&row)?;
         let run = find(&mut writing, before.run).await?;
+        // A run that was given back or lost has no worker any more, while its former one may still report the kill.
         if let (Who::Worker(me, _), Some(Some(worker))) = (who, run.map(|run| run.worker))
             && me != worker
         {
@@ -93,7 +94,7 @@ impl Store {
     }
 }
 
-/// Writes down that somebody ended a run that nobody had claimed: there is nothing to be done about it any more.
+/// Records an executed kill request for a run that was ended before any worker had claimed it.
 pub(super) async fn note_kill(
     connection: &mut SqliteConnection,
     run: RunId,

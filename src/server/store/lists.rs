@@ -1,4 +1,5 @@
-//! Lists of resources: who may see what, narrowed, in the original's order, a page at a time.
+//! Lists of resources for the REST API: restricted to what the client may see, filtered, in the original's order, page
+//! by page.
 
 use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
@@ -16,89 +17,89 @@ use crate::server::domain::model::{
 };
 use crate::server::domain::resource::Resource;
 
-/// Who asks, for what may be seen.
+/// Restricts a list to what the client may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Somebody who may see everything.
+    /// Everything, for the operator.
     All,
-    /// A worker: what its pools and their projects have.
+    /// Resources of this worker's pools and of their projects.
     Worker(WorkerId),
 }
 
-/// A list that is asked for.
+/// A query for a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListQuery {
-    /// Who asks.
+    /// Restriction to what the client may see.
     pub scope: Scope,
-    /// What each of the list must fulfil.
+    /// Filters that each row must match, all of them.
     pub terms: Vec<Term>,
-    /// How many at most; `None`: all.
+    /// Rows at most; `None` for all.
     pub limit: Option<u32>,
-    /// How many are passed over.
+    /// Rows that are skipped before the first.
     pub offset: u64,
 }
 
-/// What each of a list must fulfil.
+/// A filter that each row must match.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Term {
-    /// A field, reached over related resources.
+    /// A field must pass a test, reached over related resources.
     Field {
-        /// The fields that lead to the last, each of the resource before it, and the resource it leads to.
+        /// Foreign keys from the listed resource to the one with the field, each with the resource that it leads to.
         over: Vec<(&'static str, Resource)>,
-        /// The field.
+        /// Column of the last resource.
         field: String,
-        /// What it must be.
+        /// Test that the column must pass.
         test: Test,
     },
-    /// It belongs to a project.
+    /// The row belongs to this project; without effect on groups, projects, logs and kill requests.
     OfProject(i64),
-    /// It belongs to the last completed schedule of its job.
+    /// The run belongs to the last completed schedule id of its job.
     LastCompleted,
 }
 
-/// What a field must be.
+/// A test of a column's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// Null, or not.
+    /// The value is null, or is not.
     IsNull(bool),
-    /// As a value, compared by an operator of SQL: `=`, `<`, `<=`, `>`, `>=`.
+    /// The value is compared to another by an operator of SQL: `=`, `<`, `<=`, `>`, `>=`.
     Compared(&'static str, FilterValue),
-    /// One of these.
+    /// The value is one of these.
     In(Vec<FilterValue>),
-    /// Between two, both included.
+    /// The value lies between two, both included.
     Between(FilterValue, FilterValue),
-    /// Like a pattern of `LIKE`, escaped by a backslash.
+    /// The text matches a pattern of `LIKE`, with a backslash as escape.
     Like(String),
-    /// A part of a time in UTC: a format of `strftime` and its number.
+    /// A part of a timestamp in UTC equals a number; the format is one of `strftime`.
     Part(&'static str, i64),
 }
 
-/// A value to compare with.
+/// A value that a column is compared to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
-    /// A number, or truth.
+    /// A number, or a truth value as 0 or 1.
     Number(i64),
-    /// Text.
+    /// A text, compared byte by byte.
     Text(String),
-    /// An instant.
+    /// A timestamp, compared as microseconds.
     Time(Timestamp),
 }
 
 /// A page of a list.
 #[derive(Clone, Debug)]
 pub struct ListPage<T> {
-    /// How many there are in all.
+    /// Rows that match in all, on every page.
     pub total: u64,
-    /// Those of the page.
+    /// Rows of this page, in order.
     pub things: Vec<T>,
-    /// Whether there is no room on the page for more, though more was asked for.
+    /// Whether the page ended at [`PAGE_BYTES`], though more rows were asked for and exist.
     pub full: bool,
 }
 
-/// How many bytes of text a page has, but for one thing that is longer by itself.
+/// Bytes of text on one page at most; a single longer row still makes a page.
 pub const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
-/// How much one of a resource weighs on a page, in bytes.
+/// SQL expression for the bytes of text that a row contributes to a page.
 fn weight(resource: Resource) -> &'static str {
     match resource {
         Resource::RunLog => "coalesce(run_log.bytes, 0)",
@@ -106,28 +107,28 @@ fn weight(resource: Resource) -> &'static str {
             "octet_length(script_content) + octet_length(script_content_partial) + octet_length(description)
              + octet_length(notification_addresses)"
         }
-        // What is not shown is read all the same.
+        // The body is not part of the answer, but it is read from the database all the same.
         Resource::JobTemplate => "octet_length(description) + octet_length(body)",
         Resource::Project | Resource::Worker | Resource::WorkerPool => "octet_length(description)",
         Resource::Group | Resource::Run | Resource::KillRequest => "0",
     }
 }
 
-/// A project and what belongs to it.
+/// Resources that a project links to.
 #[derive(Clone, Debug)]
 pub struct ProjectLinks {
-    /// Its pools.
+    /// Pools that may work for the project.
     pub pools: Vec<PoolId>,
-    /// The groups that may change it.
+    /// Groups whose members may change the project.
     pub groups: Vec<GroupId>,
 }
 
-/// The log of a run, without its text.
+/// Log of a run, without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Of this run.
+    /// Run that the log belongs to.
     pub run: RunId,
-    /// How long it is.
+    /// Length of the log and its revision.
     pub extent: Extent,
 }
 
@@ -138,7 +139,8 @@ fn table(resource: Resource) -> &'static str {
     }
 }
 
-/// What a worker may see of a resource: a condition with one parameter, the worker.
+/// SQL condition for what a worker may see of a resource; ends where its one parameter, the worker's id, is to be
+/// bound.
 fn visible(resource: Resource) -> &'static str {
     match resource {
         Resource::Worker => "worker.id = ",
@@ -172,7 +174,7 @@ fn visible(resource: Resource) -> &'static str {
     }
 }
 
-/// What belongs to a project: a condition with one parameter, the project.
+/// SQL condition for what belongs to a project; ends where its one parameter, the project's id, is to be bound.
 fn of_project(resource: Resource) -> Option<&'static str> {
     Some(match resource {
         Resource::WorkerPool => "worker_pool.id IN (SELECT pool FROM project_pool WHERE project = ",
@@ -188,7 +190,7 @@ fn of_project(resource: Resource) -> Option<&'static str> {
     })
 }
 
-/// The original's order, made definite by the id.
+/// SQL order of a resource: the original's, made total by the id.
 fn order(resource: Resource) -> &'static str {
     match resource {
         Resource::Group => "auth_group.id",
@@ -234,7 +236,7 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery)
                 query.push(" AND ");
                 let mut here = resource;
                 for (step, there) in over {
-                    // What leads nowhere has nothing at its end.
+                    // A null key leads to no resource: what is sought there is null, and passes no other test.
                     let nowhere = if *test == Test::IsNull(true) { "IS NULL OR" } else { "IS NOT NULL AND" };
                     let (from, to) = (table(here), table(*there));
                     query.push(format!("({from}.{step} {nowhere} {from}.{step} IN (SELECT id FROM {to} WHERE "));
@@ -247,7 +249,7 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery)
     }
 }
 
-/// A condition that ends with its parameter, and the parenthesis it opened.
+/// Adds a condition that ends with its parameter, and closes the parenthesis that it opened.
 fn condition(query: &mut QueryBuilder<Sqlite>, sql: &'static str, parameter: i64) {
     query.push(" AND ").push(sql).push_bind(parameter);
     if sql.contains('(') {
@@ -316,8 +318,10 @@ impl Store {
             QueryBuilder::new(format!("SELECT {name}.*{besides}, {} AS weight FROM {name}", weight(resource)));
         narrow(&mut query, resource, ask);
         query.push(" ORDER BY ").push(order(resource));
+        // SQLite takes -1 for no limit.
         query.push(" LIMIT ").push_bind(ask.limit.map_or(-1, i64::from));
         query.push(" OFFSET ").push_bind(i64::try_from(ask.offset).unwrap_or(i64::MAX));
+        // Rows are streamed, so that a list of long scripts never lies in memory beyond one page.
         let mut rows = query.build().fetch(&self.readers);
         let (mut things, mut bytes, mut full) = (Vec::new(), 0_i64, false);
         while let Some(row) = rows.try_next().await? {
@@ -331,10 +335,10 @@ impl Store {
         Ok(ListPage { total: u64::try_from(total).unwrap_or_default(), things, full })
     }
 
-    /// Whether there is such a thing, and whether it may be seen.
+    /// Returns whether a resource may be seen; `None` if it does not exist.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
         let name = table(resource);
         let mut query = QueryBuilder::new("SELECT 1");
@@ -345,10 +349,10 @@ impl Store {
         Ok(query.build_query_scalar().fetch_optional(&self.readers).await?)
     }
 
-    /// Groups.
+    /// Lists groups of users.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn groups(&self, ask: &ListQuery) -> Result<ListPage<UserGroup>, StoreError> {
         let page = self.select(Resource::Group, ask).await?;
         let group = |row: &SqliteRow| {
@@ -358,10 +362,10 @@ impl Store {
         page.map(group)
     }
 
-    /// Projects.
+    /// Lists projects with the pools and groups that they link to.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn projects(&self, ask: &ListQuery) -> Result<ListPage<(Project, ProjectLinks)>, StoreError> {
         let page = self.select(Resource::Project, ask).await?.map(rows::project)?;
         let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
@@ -377,10 +381,10 @@ impl Store {
         }))
     }
 
-    /// Pools, with their workers.
+    /// Lists pools with their workers.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn pools(&self, ask: &ListQuery) -> Result<ListPage<(Pool, Vec<WorkerId>)>, StoreError> {
         let page = self.select(Resource::WorkerPool, ask).await?.map(rows::pool)?;
         let ids: Vec<i64> = page.things.iter().map(|pool| pool.id.get()).collect();
@@ -390,26 +394,26 @@ impl Store {
         Ok(page.with(|pool| workers.remove(&pool.id.get()).into_iter().flatten().filter_map(WorkerId::new).collect()))
     }
 
-    /// Workers.
+    /// Lists workers by their titles.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn workers(&self, ask: &ListQuery) -> Result<ListPage<Worker>, StoreError> {
         self.select(Resource::Worker, ask).await?.map(rows::worker)
     }
 
-    /// Templates.
+    /// Lists templates by project and title.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn templates(&self, ask: &ListQuery) -> Result<ListPage<Template>, StoreError> {
         self.select(Resource::JobTemplate, ask).await?.map(rows::template)
     }
 
-    /// Jobs, with their children and without their excludes.
+    /// Lists jobs with their children and without their excludes.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs(&self, ask: &ListQuery) -> Result<ListPage<(Job, Vec<JobId>)>, StoreError> {
         let page = self.select(Resource::Job, ask).await?.map(rows::job)?;
         let ids: Vec<i64> = page.things.iter().map(|job| job.id.get()).collect();
@@ -421,33 +425,33 @@ impl Store {
         Ok(page.with(|job| children.remove(&job.id.get()).into_iter().flatten().filter_map(JobId::new).collect()))
     }
 
-    /// Runs, with their logs' ids.
+    /// Lists runs with the ids of their logs.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn runs(&self, ask: &ListQuery) -> Result<ListPage<(Run, Option<LogId>)>, StoreError> {
         let with_log =
             |row: &SqliteRow| Ok((rows::run(row)?, row.try_get::<Option<i64>, _>("log")?.and_then(LogId::new)));
         self.select(Resource::Run, ask).await?.map(with_log)
     }
 
-    /// Logs of runs, without their texts.
+    /// Lists logs of runs, without their texts.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn logs(&self, ask: &ListQuery) -> Result<ListPage<LogEntry>, StoreError> {
         self.select(Resource::RunLog, ask).await?.map(log)
     }
 
-    /// Requests to kill.
+    /// Lists kill requests by id.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn kills(&self, ask: &ListQuery) -> Result<ListPage<KillRequest>, StoreError> {
         self.select(Resource::KillRequest, ask).await?.map(rows::kill)
     }
 
-    /// What belongs to each of these, in the order of the question, which is asked once for all of them.
+    /// Reads the related ids of several rows in one statement, in its order.
     async fn related(&self, sql: &'static str, of: &[i64]) -> Result<BTreeMap<i64, Vec<i64>>, StoreError> {
         let mut related = BTreeMap::<i64, Vec<i64>>::new();
         for (of, id) in sqlx::query_as(sql).bind(rows::json(of)).fetch_all(&self.readers).await? {
@@ -457,7 +461,7 @@ impl Store {
     }
 }
 
-/// A log, without its text.
+/// Reads a log, without its text.
 fn log(row: &SqliteRow) -> Result<LogEntry, StoreError> {
     let run = RunId::new(row.try_get("run")?).ok_or(sqlx::Error::RowNotFound)?;
     Ok(LogEntry { run, extent: extent(row)? })
@@ -471,7 +475,7 @@ impl ListPage<SqliteRow> {
 }
 
 impl<T> ListPage<T> {
-    /// Each with what belongs to it.
+    /// Pairs each row of a page with further data.
     fn with<U>(self, mut besides: impl FnMut(&T) -> U) -> ListPage<(T, U)> {
         let with = |thing: T| {
             let besides = besides(&thing);
@@ -481,7 +485,7 @@ impl<T> ListPage<T> {
     }
 }
 
-/// The one with an id, whoever asks.
+/// Query for the one resource with an id, in [`Scope::All`].
 #[must_use]
 pub fn only(id: i64) -> ListQuery {
     let test = Test::Compared("=", FilterValue::Number(id));

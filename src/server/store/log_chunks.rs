@@ -1,4 +1,4 @@
-//! Logs lie in chunks: what is added to one costs no more the longer it is, and no reader has to hold a whole one.
+//! Chunks of logs: the cost of an append does not grow with the log, and no reader has to hold a whole one.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -7,49 +7,49 @@ use super::StoreError;
 use crate::run::RunId;
 use crate::server::domain::model::LogId;
 
-/// A chunk shorter than this grows before another begins: a log of many short lines is not as many rows.
+/// Bytes below which the last chunk grows before another begins, so that a log of many short lines is not as many rows.
 const SHORT: usize = 8 * 1024;
-/// No chunk is longer, in bytes.
+/// Longest chunk, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
-/// How long a log is, and how it came to be so.
+/// Length of a log, and whether its text was only added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// The log.
+    /// Log that this describes.
     pub log: LogId,
-    /// Its length in bytes; nothing if the log is kept for one without text.
+    /// Length in bytes; `None` for a log that exists without text.
     pub bytes: Option<u64>,
-    /// How many ends of lines it has.
+    /// Number of line feeds in the log.
     pub newlines: u64,
-    /// Whether its last line has no end yet.
+    /// Whether the last line has no line feed yet.
     pub unended: bool,
-    /// How often something of it was taken back. What is only added changes nothing here.
+    /// Number of times that text was taken back; an append leaves it as it is.
     pub revision: u64,
-    /// How many bytes were left standing when something was taken back last.
+    /// Bytes that were left when text was taken back last.
     pub kept: u64,
 }
 
 impl Extent {
-    /// Its length in bytes.
+    /// Length in bytes, 0 without text.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.bytes.unwrap_or(0)
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the log has no text.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many lines it has, with the last one whether it has an end or not.
+    /// Number of lines, counting a last one without line feed.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.newlines + u64::from(self.unended)
     }
 }
 
-/// The extent of a log in a row.
+/// Reads the extent of a log from its row.
 pub(super) fn extent(row: &SqliteRow) -> Result<Extent, StoreError> {
     Ok(Extent {
         log: LogId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
@@ -61,13 +61,13 @@ pub(super) fn extent(row: &SqliteRow) -> Result<Extent, StoreError> {
     })
 }
 
-/// The extent of the log of a run, if it has one.
+/// Reads the extent of a run's log; `None` if it has none.
 pub(super) async fn of_run(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Extent>, StoreError> {
     let row = sqlx::query("SELECT * FROM run_log WHERE run = ?").bind(run.get()).fetch_optional(connection).await?;
     row.as_ref().map(extent).transpose()
 }
 
-/// Makes the log of a run that has none.
+/// Creates the log of a run that has none.
 pub(super) async fn begin(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -83,7 +83,7 @@ pub(super) async fn begin(
     Ok(Extent { log, bytes, newlines, unended, revision: 0, kept: 0 })
 }
 
-/// Adds to the end of a log.
+/// Appends text to a log.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     extent: &mut Extent,
@@ -97,6 +97,9 @@ pub(super) async fn append(
         && length < SHORT
     {
         let (fits, left) = text.split_at(whole(text, LONGEST - length));
+        // `
+        //
+        // ` yields TEXT, which the BLOB column of a STRICT table refuses.
         let query = sqlx::query("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?");
         query.bind(fits).bind(id).execute(&mut *connection).await?;
         extent.grow(fits);
@@ -107,11 +110,12 @@ pub(super) async fn append(
     save(connection, extent).await
 }
 
-/// Takes back what follows a byte of a log.
+/// Takes back all text of a log from byte `at` on.
 pub(super) async fn cut(connection: &mut SqliteConnection, extent: &mut Extent, at: u64) -> Result<(), StoreError> {
     let query = "SELECT start, newlines, data FROM log_chunk WHERE log = ? AND start < ? ORDER BY start DESC LIMIT 1";
     let query = sqlx::query_as(query).bind(extent.log.get()).bind(signed(at));
     let last: Option<(i64, i64, Vec<u8>)> = query.fetch_optional(&mut *connection).await?;
+    // The chunk that is cut is deleted and written anew; nothing lies before byte 0, so then all chunks are deleted.
     let (start, newlines, data) = last.unwrap_or_default();
     let query = sqlx::query("DELETE FROM log_chunk WHERE log = ? AND start >= ?");
     query.bind(extent.log.get()).bind(start).execute(&mut *connection).await?;
@@ -124,7 +128,7 @@ pub(super) async fn cut(connection: &mut SqliteConnection, extent: &mut Extent, 
     save(connection, extent).await
 }
 
-/// How much of the beginning of a log is also that of a text, in bytes; no character is cut.
+/// Length in bytes of the longest common beginning of a log and a text, ending between two characters.
 pub(super) async fn common(connection: &mut SqliteConnection, extent: &Extent, text: &str) -> Result<u64, StoreError> {
     let mut same = 0;
     while (same as u64) < extent.len() {
@@ -140,7 +144,7 @@ pub(super) async fn common(connection: &mut SqliteConnection, extent: &Extent, t
     Ok(text.floor_char_boundary(same) as u64)
 }
 
-/// Writes down how long a log is.
+/// Writes the extent of a log.
 pub(super) async fn save(connection: &mut SqliteConnection, extent: &Extent) -> Result<(), StoreError> {
     sqlx::query("UPDATE run_log SET bytes = ?, newlines = ?, unended = ?, revision = ?, kept = ? WHERE id = ?")
         .bind(extent.bytes.map(signed))
@@ -154,7 +158,7 @@ pub(super) async fn save(connection: &mut SqliteConnection, extent: &Extent) -> 
     Ok(())
 }
 
-/// Writes chunks, from a byte on before which there are so many ends of lines.
+/// Writes text as chunks; the first starts at the given byte, before which there are so many line feeds.
 async fn insert(
     connection: &mut SqliteConnection,
     log: LogId,
@@ -185,12 +189,12 @@ impl Extent {
     }
 }
 
-/// How many ends of lines there are.
+/// Number of line feeds in a text.
 fn ends(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
-/// The longest beginning of at most `most` bytes that cuts no character, so that every chunk is text by itself.
+/// Length of the longest beginning of at most `most` bytes that cuts no character, so that every chunk is valid text.
 fn whole(text: &[u8], most: usize) -> usize {
     let goes_on = |at: &usize| text.get(*at).is_some_and(|byte| (0x80..0xC0).contains(byte));
     (0..=most.min(text.len())).rev().find(|at| !goes_on(at)).unwrap_or(0)
@@ -200,7 +204,7 @@ fn is_unended(text: &[u8]) -> bool {
     text.last().is_some_and(|last| *last != b'\n')
 }
 
-/// A number as SQLite has it. Nothing here is negative, and nothing so long that it would be.
+/// Number as SQLite stores it. No length of a log reaches 2⁶³.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,10 @@
-//! The store: what the server knows, behind questions that a second database could answer.
+//! The store: keeps all data of the server in an SQLite file, behind methods that a second database could implement.
 //!
-//! A question is a method that speaks in the server's words; SQL is said in this folder and nowhere else.
-//! There is one writer: a change reads, decides and writes in one transaction, so a decision is never made
-//! on what somebody else has just changed. Readers see the last commit and wait for nobody. What was
-//! committed survives the death of the process.
+//! Each method is named in the terms of the domain; SQL stands in this folder and nowhere else. There is one writer: a
+//! change reads, decides and writes in one transaction, so no decision rests on data that another change has just
+//! replaced. Readers see the last commit and never wait for the writer. A commit survives the death of the process.
 //!
-//! Whoever changes something tells it: after a commit the store passes the facts to [`News`].
+//! Each change publishes its facts on the [`ChangeFeed`] after its commit.
 
 mod adhoc;
 mod catalogue;
@@ -79,49 +78,51 @@ pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 use crate::server::store::changes::ChangeFeed;
 use outage::Watchdog;
 
-/// How many readers at once.
+/// Connections for readers, and thus reads at the same time.
 pub const READERS: u32 = 4;
-/// How long somebody waits for the writer before it is an error.
+/// Longest wait for a connection or for SQLite's lock before the operation fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What can be wrong with the store.
+/// Errors of the store, shared by all of its methods.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened.
+    /// The file cannot be opened, or a migration step failed.
     #[error("the store {path} cannot be opened")]
     Open {
-        /// Where it is.
+        /// Path of the file, for the message.
         path: String,
-        /// Why not.
+        /// Error of the driver.
         #[source]
         source: sqlx::Error,
     },
-    /// It was written by a later version.
+    /// The file was written by a later version of the program.
     #[error("the store {path} has version {found}; this program reads up to {known}")]
     Newer {
-        /// Where it is.
+        /// Path of the file, for the message.
         path: String,
-        /// Its version.
+        /// Version of the file (`PRAGMA user_version`).
         found: i64,
-        /// The last one we know.
+        /// Latest version that this program reads.
         known: usize,
     },
-    /// A question was not answered.
+    /// A statement failed: the database refused it or could not be used; [`StoreError::is_outage`] tells which.
     #[error("the store does not answer")]
     Ask(#[from] sqlx::Error),
-    /// Nothing can be written for now.
+    /// Changes are refused during an outage.
     #[error(transparent)]
     Unwritable(#[from] Outage),
-    /// What is asked for breaks a rule of the data: a title twice, a thing that is not there.
+    /// The request breaks a rule of the data, such as a title that exists already or a row that does not exist; the
+    /// text says which.
     #[error("{0}")]
     Conflict(String),
-    /// What is to be changed is not any more what whoever changes it saw.
+    /// The entity differs from the version that the client saw before it sent its change.
     #[error("it was changed meanwhile")]
     Changed,
 }
 
 impl StoreError {
-    /// Whether the store cannot be used for now, which is told once by the store itself, and not by everybody who meets it.
+    /// Returns whether the store cannot be used for now. The store logs an outage once, so callers need not log such an
+    /// error.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
@@ -132,7 +133,7 @@ impl StoreError {
     }
 }
 
-/// The door to the store. Cheap to clone.
+/// Handle to the store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     writer: SqlitePool,
@@ -141,14 +142,14 @@ pub struct Store {
     watchdog: Watchdog,
 }
 
-/// A change under way. Dropped without [`Writing::commit`], nothing happened.
+/// An open write transaction; dropped without `commit`, it is rolled back.
 pub(super) type Writing = Transaction<'static, Sqlite>;
 
 impl Store {
-    /// Opens the store of a file, which is made where it is missing.
+    /// Opens the store in a file, creates the file where it is missing, and applies the migrations that it lacks.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the file cannot be opened or migrated, or was written by a later version.
     pub async fn open(path: &Path, news: ChangeFeed) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
         let opened = |source| StoreError::Open { path: shown.clone(), source };
@@ -156,18 +157,21 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
+            // NORMAL syncs at checkpoints only: a commit survives a SIGKILL, while a loss of power may take back the
+            // last commits.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
             .statement_cache_capacity(128);
         let watchdog = Watchdog::new(path);
-        // A file of ours does not go away: to ask a connection first whether it lives is one more way to its thread and back.
-        // Nor is a connection ever too old: on a full disk there may be no room to open another.
+        // SQLite's file does not go away, so testing a connection before its use would only cost another round trip to
+        // its thread. Connections have no maximum age either: on a full disk there may be no room to open another one.
         let pool = || {
             let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
             pool.max_lifetime(None).idle_timeout(None)
         };
         let doubt = watchdog.clone();
+        // One connection makes all changes wait for one another here, rather than for SQLite's lock with its time-out.
         let one = pool().max_connections(1).after_release(move |connection, _| {
             let doubt = doubt.clone();
             Box::pin(async move {
@@ -181,46 +185,49 @@ impl Store {
         let writer = one.connect_with(options.clone()).await.map_err(opened)?;
         migrate(&writer, &shown).await?;
         let many = pool().max_connections(READERS);
+        // `query_only` makes a write through a reader fail, rather than contend with the writer.
         let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
         Ok(Self { writer, readers, news, watchdog })
     }
 
-    /// What has changed, for those who want to know.
+    /// Returns the change feed, on which every committed change is published.
     #[must_use]
     pub fn changes(&self) -> &ChangeFeed {
         &self.news
     }
 
-    /// Begins a change. Nobody else changes anything until it is over. Refused where it could not be written.
+    /// Begins a write transaction; no other change runs until it ends. Fails at once during an outage.
     pub(super) async fn write(&self) -> Result<Writing, StoreError> {
         self.watchdog.check()?;
         self.begin().await
     }
 
     async fn begin(&self) -> Result<Writing, StoreError> {
+        // IMMEDIATE takes the write lock before the first read, so that a change that reads first cannot fail when it
+        // writes.
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
         Ok(begun.inspect_err(|_| self.watchdog.doubt())?)
     }
 
-    /// Writes what waits and closes the file.
+    /// Closes all connections, which writes SQLite's journal back into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 
-    /// A setting that is kept with the data.
+    /// Reads a setting that is kept with the data; `None` if it was never set.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         let query = sqlx::query_scalar("SELECT value FROM setting WHERE name = ?").bind(name);
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
-    /// Keeps a setting with the data.
+    /// Writes a setting that is kept with the data.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(name).bind(value);
@@ -233,11 +240,13 @@ async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), StoreError> {
     let opened = |source| StoreError::Open { path: path.to_owned(), source };
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await.map_err(opened)?;
     let known = schema::MIGRATIONS.len();
+    // A negative version is not ours; it counts as later than all, so that the file is refused.
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     if from > known {
         return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
     }
     for (step, schema) in schema::MIGRATIONS.iter().enumerate().skip(from) {
+        // A step and its version number are one transaction: a crash leaves a file from which the next start goes on.
         let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
         sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(writer).await.map_err(opened)?;
     }

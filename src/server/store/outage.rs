@@ -1,8 +1,8 @@
-//! Outages: the store finds out that it cannot write, says so once, refuses changes meanwhile, and finds out when it can again.
+//! Outages: detects that the store cannot be written, logs it once, refuses changes meanwhile, and detects its end.
 //!
-//! Where the disk is full or broken, or memory is short, SQLite rolls the transaction back by itself. The driver's count
-//! of open transactions does not notice, and would refuse to begin another one on that connection for good; such a
-//! connection is closed when it comes back to its pool ([`is_sound`]), and the next change opens another.
+//! Where the disk is full or broken, or memory is short, SQLite rolls the transaction back by itself. The driver's
+//! count of open transactions does not notice, and would refuse to begin another one on that connection for good; such
+//! a connection is closed when it comes back to its pool ([`is_sound`]), and the next change opens another.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,32 +22,32 @@ use crate::server::domain::model::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// How much room the disk has at least, in bytes, before a store that ran out of it is written again: a pass of the
-/// dispatcher and what workers have kept back fit in, so that the next write does not fail at once.
+/// Free bytes that the disk must have before the store counts as writable: a pass of the dispatcher and the results
+/// that workers have kept back fit in, so that the next write does not fail at once.
 const MIN_FREE: u64 = 1 << 20;
-/// How long after a write that failed the next one is tried.
+/// Pause between two probes of the store.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The setting that is written to find out whether anything can be.
+/// Setting that is written to find out whether the store can be written.
 const PROBE: &str = "last_probe";
 
-/// What the store lacks, and since when.
+/// An outage of the store: since when, and for which reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server cannot write its data: {reason} (since {})", .since.format("%Y-%m-%d %H:%M:%S UTC"))]
 pub struct Outage {
-    /// When it was noticed.
+    /// Time at which the outage was noticed.
     pub since: Timestamp,
-    /// What is lacking, in words.
+    /// Reason, as a phrase for people.
     pub reason: String,
 }
 
-/// Whether the store can be written, as far as is known.
+/// Whether the store can be written, by the last probe.
 #[derive(Clone, Debug)]
 enum State {
     Writable,
     Out(Outage),
 }
 
-/// Knows whether the store can be written, for everybody who has the store. Cheap to clone.
+/// Knows whether the store can be written; shared by all clones of the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Watchdog {
     state: Arc<watch::Sender<State>>,
@@ -62,7 +62,7 @@ impl Watchdog {
         Self { state: Arc::new(state), doubt: Arc::default(), directory: Arc::new(directory) }
     }
 
-    /// Tells that a change failed in a way that others may fail, too.
+    /// Reports that a change failed for a reason for which others may fail, too; the next probe finds out.
     pub(super) fn doubt(&self) {
         self.doubt.notify_one();
     }
@@ -74,40 +74,41 @@ impl Watchdog {
         }
     }
 
-    /// Refuses while nothing can be written.
+    /// Fails during an outage.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.outage().map_or(Ok(()), |outage| Err(outage.into()))
     }
 }
 
-/// Whether a connection that comes back to its pool can be used again: it has no transaction, as far as the driver knows.
+/// Returns whether a connection that comes back to its pool can be used again: the driver counts no open transaction on
+/// it.
 pub(super) async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, Error> {
     if connection.is_in_transaction() {
-        // What was dropped without a commit is rolled back before this is answered.
+        // The rollback of a dropped transaction is still queued on the connection; the ping is answered after it.
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
 }
 
 impl Store {
-    /// What the store lacks, if it cannot be written.
+    /// Returns the present outage, if there is one.
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         self.watchdog.outage()
     }
 
-    /// Waits until the store can be written, as far as is known.
+    /// Waits until the store can be written, by the last probe.
     pub async fn writable(&self) {
-        // We have the sender, so the wait ends in no other way.
+        // The sender is part of `self`, so the wait cannot end because it was dropped.
         let _ = self.watchdog.state.subscribe().wait_for(|state| matches!(state, State::Writable)).await;
     }
 
-    /// Tells that something failed, so that it is found out whether the store can be written.
+    /// Reports that an operation failed, so that the store is probed.
     pub fn doubt(&self) {
         self.watchdog.doubt();
     }
 
-    /// Finds out, whenever there is doubt, whether the store can be written, and when it can again. Never ends.
+    /// Probes the store whenever there is doubt, and follows each outage to its end. Never returns.
     pub async fn watch_outages(&self) {
         loop {
             self.watchdog.doubt.notified().await;
@@ -115,14 +116,14 @@ impl Store {
                 Ok(()) => tracing::warn!(target: "job_runner.store", "a change failed; the next one can be written"),
                 Err(reason) => self.outlast(reason).await,
             }
-            // What failed until now is part of it.
+            // Failures up to here belong to the outage that was just followed.
             let _ = self.watchdog.doubt.notified().now_or_never();
-            // However often there is doubt, it is looked at once in a while.
+            // The pause bounds how often the store is probed, however often there is doubt.
             sleep(AGAIN).await;
         }
     }
 
-    /// An outage, from its beginning to its end.
+    /// Follows an outage from its beginning to its end.
     async fn outlast(&self, reason: String) {
         let outage = Outage { since: Utc::now(), reason };
         let since = outage.since;
@@ -140,7 +141,7 @@ impl Store {
         tracing::info!(target: "job_runner.store", "the server can write again, after {lasted} s");
     }
 
-    /// Writes and reads; answers with what is lacking.
+    /// Probes the store by a write and a read; the error is the reason of the outage.
     async fn probe(&self) -> Result<(), String> {
         let free =
             statvfs(self.watchdog.directory.as_path()).map(|disk| disk.blocks_available() * disk.fragment_size());
@@ -154,6 +155,7 @@ impl Store {
     }
 
     async fn write_probe(&self) -> Result<(), StoreError> {
+        // `write` would refuse during the outage whose end is to be found.
         let mut writing = self.begin().await?;
         let now = Utc::now().timestamp_micros().to_string();
         let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(PROBE).bind(now);
@@ -164,7 +166,7 @@ impl Store {
     }
 }
 
-/// What SQLite lacks, in words.
+/// Reason of an outage, as a phrase for people.
 fn reason(error: &StoreError) -> String {
     match error {
         StoreError::Ask(Error::Database(said)) if primary(said.code().as_deref()) == Some(FULL) => {
@@ -180,21 +182,21 @@ fn reason(error: &StoreError) -> String {
 
 const BUSY: u32 = 5;
 const FULL: u32 = 13;
-/// The result codes of SQLite that say that the store cannot be used for now, rather than that a question was wrong:
-/// PERM, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+/// Primary result codes of SQLite by which the store cannot be used for now, as opposed to a wrong statement: PERM,
+/// BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
 const OUTAGES: [u32; 12] = [3, BUSY, 6, 7, 8, 9, 10, 11, FULL, 14, 15, 26];
 
-/// The part of a result code that says what kind it is.
+/// Primary part of an extended result code: its lowest byte.
 fn primary(code: Option<&str>) -> Option<u32> {
     code?.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
-/// Whether an error says that the store cannot be used for now.
+/// Returns whether an error means that the store cannot be used for now.
 pub(super) fn is_outage(error: &Error) -> bool {
     match error {
         Error::Database(said) => primary(said.code().as_deref()).is_some_and(|code| OUTAGES.contains(&code)),
         Error::PoolTimedOut | Error::Io(_) | Error::WorkerCrashed => true,
-        // Of a connection that was rolled back behind the driver's back.
+        // The driver says so of a connection on which SQLite rolled back by itself.
         Error::BeginFailed | Error::InvalidSavePointStatement => true,
         _ => false,
     }

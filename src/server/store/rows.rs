@@ -1,4 +1,4 @@
-//! Rows to words.
+//! Conversions between rows of the database and types of the domain.
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike};
 use sqlx::Row;
@@ -13,17 +13,17 @@ use crate::server::domain::model::{
 use crate::server::domain::worker_state::{LatestRequest, Report, RequestEnd, is_off};
 use crate::wire::lack;
 
-/// A row that cannot be what we wrote.
+/// Error for a row that this program cannot have written.
 fn strange(what: &str) -> StoreError {
     StoreError::Ask(sqlx::Error::Decode(format!("{what} in the store is not what was written there").into()))
 }
 
-/// An instant as it is stored.
+/// Converts a timestamp to its stored form, microseconds since 1970 in UTC.
 pub fn micros(at: Timestamp) -> i64 {
     at.timestamp_micros()
 }
 
-/// An instant from how it is stored.
+/// Reads a timestamp from its stored form, microseconds since 1970 in UTC.
 pub fn instant(micros: i64) -> Result<Timestamp, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| strange("a time"))
 }
@@ -78,7 +78,7 @@ pub fn worker(row: &SqliteRow) -> Result<Worker, StoreError> {
     })
 }
 
-/// What a worker told of itself.
+/// Reads the latest status report of a worker; `None` for one that has sent none, such as the original worker.
 fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
     let (Some(duty), Some(since)) = (row.try_get::<Option<String>, _>("duty")?, instant_of(row, "duty_since")?) else {
         return Ok(None);
@@ -93,7 +93,7 @@ fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
     }))
 }
 
-/// The latest request to a worker.
+/// Reads the latest command request to a worker, open or over.
 fn asked(row: &SqliteRow) -> Result<Option<LatestRequest>, StoreError> {
     let Some(id) = row.try_get::<Option<i64>, _>("request")?.and_then(RequestId::new) else { return Ok(None) };
     let action = row.try_get::<Option<String>, _>("request_action")?.unwrap_or_default();
@@ -102,6 +102,7 @@ fn asked(row: &SqliteRow) -> Result<Option<LatestRequest>, StoreError> {
         action: WorkerCommand::named(&action).ok_or_else(|| strange("an action"))?,
         pace: if row.try_get("request_now")? { Pace::Now } else { Pace::AfterRuns },
     };
+    // The end counts only together with `request_over`, which is written in the same statement.
     let end = match row.try_get::<Option<String>, _>("request_end")?.as_deref() {
         Some("cancelled") => RequestEnd::Cancelled,
         _ => RequestEnd::Confirmed,
@@ -129,7 +130,7 @@ pub fn template(row: &SqliteRow) -> Result<Template, StoreError> {
     })
 }
 
-/// A job without its excludes, which are rows of their own.
+/// Reads a job without its excludes, which are rows of their own.
 pub fn job(row: &SqliteRow) -> Result<Job, StoreError> {
     Ok(Job {
         id: JobId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
@@ -183,12 +184,12 @@ pub fn exclude(row: &SqliteRow) -> Result<Exclude, StoreError> {
     })
 }
 
-/// Ids as one parameter, for `json_each`.
+/// Packs ids into one JSON parameter, for `json_each`.
 pub fn json(ids: &[i64]) -> String {
     serde_json::Value::from(ids).to_string()
 }
 
-/// A time of the day as it is stored.
+/// Converts a time of the day to its stored form, seconds since midnight.
 pub fn seconds(time: NaiveTime) -> i64 {
     i64::from(time.num_seconds_from_midnight())
 }
@@ -220,14 +221,15 @@ pub fn run(row: &SqliteRow) -> Result<Run, StoreError> {
     })
 }
 
-/// A run as people see it: the times that its worker wrote, and those alone, are brought to the server's clock where the
-/// two differ by more than a tolerance, so that nothing that is shown mixes two clocks.
+/// Reads a run as people see it: the timestamps that its worker wrote, and only those, are shifted to the server's
+/// clock where the two clocks differ by more than a tolerance, so that no page mixes two clocks.
 pub fn shown_run(row: &SqliteRow) -> Result<Run, StoreError> {
     let mut run = run(row)?;
     let lead = TimeDelta::microseconds(row.try_get::<Option<i64>, _>("clock_lead")?.unwrap_or(0));
     if is_off(lead) {
         let closed = instant_of(row, "closed")?;
-        // A run that never started has a start all the same once it is over: by whoever ended it.
+        // A run that ended without having started has a start time all the same: the server wrote it together with the
+        // end.
         let closed_start = closed.filter(|_| row.try_get::<Option<i64>, _>("start_heard").is_ok_and(|at| at.is_none()));
         let shown = |at: Option<Timestamp>, ours: Option<Timestamp>| {
             at.map(|at| ours.unwrap_or_else(|| at.checked_add_signed(lead).unwrap_or(at)))
@@ -250,7 +252,7 @@ fn exit(text: &str) -> Option<RunExit> {
     }
 }
 
-/// Who asked, as it is stored.
+/// Stored form of an asker, in column `asked_by`.
 pub fn asker_text(asker: Asker) -> String {
     match asker {
         Asker::Dashboard => "dashboard".to_owned(),
@@ -260,7 +262,7 @@ pub fn asker_text(asker: Asker) -> String {
     }
 }
 
-/// Who asked, if that is known.
+/// Reads the asker of a run or kill request; `None` if it is not known.
 pub fn asker(row: &SqliteRow) -> Result<Option<Asker>, StoreError> {
     Ok(match row.try_get::<Option<&str>, _>("asked_by")? {
         Some("dashboard") => Some(Asker::Dashboard),
@@ -271,7 +273,7 @@ pub fn asker(row: &SqliteRow) -> Result<Option<Asker>, StoreError> {
     })
 }
 
-/// How a run ended, as it is stored.
+/// Stored form of how a run ended, in column `exit`.
 pub fn exit_text(exit: RunExit) -> String {
     match exit {
         RunExit::Code(code) => format!("code {code}"),
@@ -314,7 +316,7 @@ pub fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
     })
 }
 
-/// What became of a due time, as it is stored.
+/// Stored form of a kind of fire, in column `what`.
 pub fn fire_name(what: FireKind) -> &'static str {
     match what {
         FireKind::Delayed => "delayed",
@@ -324,7 +326,7 @@ pub fn fire_name(what: FireKind) -> &'static str {
     }
 }
 
-/// Why a run is to be killed, as it is stored.
+/// Stored form of the cause of a kill, in column `cause`.
 pub fn cause_name(cause: KillCause) -> &'static str {
     match cause {
         KillCause::Asked => "asked",

@@ -1,4 +1,4 @@
-//! What an operator does to jobs and runs: runs them now, lets them run by themselves or not, ends them.
+//! What an operator does to jobs and runs: runs a job now, enables or disables it, ends a run.
 
 use super::evaluate::insert_kill_request;
 use super::kills::note_kill;
@@ -8,22 +8,22 @@ use crate::run::RunId;
 use crate::server::domain::model::{Asker, JobId, KillCause, Run, RunState, Timestamp};
 use crate::server::store::changes::Change;
 
-/// What becomes of a run that is to end.
+/// Outcome of the request to end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndDecision {
-    /// Its worker is asked to kill it.
+    /// The run's worker is asked to kill it.
     Kill,
-    /// Nobody had it, and nobody will.
+    /// No worker had claimed the run, and none can any more.
     Cancelled,
-    /// It was over before.
+    /// The run was over before.
     Over,
 }
 
 impl Store {
-    /// Makes a run of a job that is due now because somebody asked for it; the job's children run after it, or not.
+    /// Creates a manual run of a job that is due now; `schedule_children` says whether the job's children run after it.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such job.
+    /// If the store cannot be read or written, or the job does not exist.
     pub async fn enqueue_run_now(
         &self,
         job: JobId,
@@ -39,12 +39,12 @@ impl Store {
         Ok(run)
     }
 
-    /// Lets a job run when it is due, or not. False if there is no such job.
+    /// Enables or disables a job, with the reason to be shown. Returns false if there is no such job.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn enable_job(&self, job: JobId, enabled: bool, reason: &str) -> Result<bool, StoreError> {
-        // Whoever enables a job that failed too often wants it to have as many tries as a new one.
+        // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
         let query = sqlx::query(
             "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
              fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3",
@@ -59,16 +59,19 @@ impl Store {
         Ok(found)
     }
 
-    /// Ends a run, wherever it stands. Nothing if there is no such run.
+    /// Ends a run: cancels it before its claim, asks its worker to kill it after. Returns `None` if there is no such
+    /// run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn end_run(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<EndDecision>, StoreError> {
         let mut writing = self.write().await?;
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
         match found.state() {
             RunState::Completed => Ok(Some(EndDecision::Over)),
             RunState::Scheduled => {
+                // A request that is done already stands for the one that was not needed, so that the run's page shows
+                // who ended it.
                 note_kill(&mut writing, run, by, now).await?;
                 let news = cancel(&mut writing, &mut found, by, now).await?;
                 writing.commit().await?;

@@ -1,7 +1,7 @@
-//! What workers tell of themselves, and what is asked of them.
+//! Status reports of workers, and the commands that they are requested to follow.
 //!
-//! An answer of a worker and what it is told in return are one change: whoever asks in between is told to it the next
-//! time, and a request that was told is known to be.
+//! A status report and the answer to it are one transaction: a command that is requested meanwhile goes out with the
+//! next answer, and a command that went out is recorded as sent.
 
 use chrono::TimeDelta;
 use sqlx::sqlite::SqliteConnection;
@@ -15,76 +15,77 @@ use crate::server::domain::worker_state::{self, Cannot, RequestEnd, RequestVerdi
 use crate::server::store::changes::Change;
 use crate::wire::lack;
 
-/// What a worker tells.
+/// Answer of a worker to a ping, or what a client wrote in its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerAnswer {
-    /// When, by its own clock.
+    /// Time of the answer, by the worker's own clock.
     pub at: Option<Timestamp>,
-    /// Its version.
+    /// Version of the worker's program.
     pub version: Option<String>,
-    /// How many runs it does at once.
+    /// Slots of the worker, its `concurrent_jobs`.
     pub slots: Option<u32>,
-    /// What it does.
+    /// Sender of the answer, and its status report.
     pub kind: AnswerKind,
 }
 
 impl WorkerAnswer {
-    /// How far the worker's clock is ahead of ours: it writes the time at which it answers into its answer. What somebody
-    /// else writes for it tells nothing of its clock.
+    /// Returns how far the worker's clock is ahead of the server's: a worker writes the time at which it answers into
+    /// its answer. `None` for an answer that somebody else wrote for it, which says nothing of its clock.
     fn clock_ahead(&self, now: Timestamp) -> Option<TimeDelta> {
         self.at.filter(|_| self.kind != AnswerKind::Unsaid).map(|at| at - now)
     }
 }
 
-/// What kind of worker it is, as its own answer shows.
+/// Sender of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AnswerKind {
-    /// It is not the worker itself that speaks.
+    /// A client other than the worker wrote the fields.
     #[default]
     Unsaid,
-    /// It says nothing of what it does.
+    /// The original worker, which sends no status report.
     Original,
-    /// It knows of actions.
+    /// A worker of this package, with its status report.
     Ours(Tells),
 }
 
-/// What a worker tells that knows of actions.
+/// Status report of a worker of this package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tells {
-    /// What it does.
+    /// Worker state at the time of the report.
     pub state: WorkerState,
-    /// How many of its seats are taken.
+    /// Slots that runs occupy.
     pub slots_taken: u32,
-    /// How many results wait in its outbox.
+    /// Results that wait in the outbox.
     pub outbox: u32,
-    /// Whether it can restart.
+    /// Whether the worker can restart itself.
     pub restarts: bool,
-    /// What it has too little of to claim runs.
+    /// Resources that the worker lacks, so that it claims no runs.
     pub held: Vec<Lack>,
-    /// Which request it follows.
+    /// Request that the worker is following now.
     pub follows: Option<RequestId>,
-    /// Which request it has done last.
+    /// Request that the worker has completed last.
     pub done: Option<RequestId>,
 }
 
-/// A wish that a worker does something.
+/// A request that a worker follow a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRequest {
-    /// What.
+    /// Command that is requested.
     pub action: WorkerCommand,
-    /// What becomes of its runs.
+    /// Whether running jobs finish first.
     pub pace: Pace,
-    /// Whose wish it is.
+    /// Name of the requester, for people.
     pub by: String,
-    /// Why.
+    /// Reason that was given, for people; may be empty.
     pub reason: String,
 }
 
 impl Store {
-    /// A worker has answered. What it does not say stays as it was. Answers with what it is asked to do.
+    /// Records an answer of a worker; fields that it leaves out stay as they are. Returns the command request that the
+    /// worker is to follow, if one is open. A request that the report names as done is closed.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn record_status(
         &self,
         worker: WorkerId,
@@ -111,11 +112,11 @@ impl Store {
         Ok(told)
     }
 
-    /// Asks something of a worker, or takes back what was asked, as is right where it stands. Nothing if there is no such
-    /// worker.
+    /// Requests a command of a worker, or cancels the open request where that is what the command amounts to. Returns
+    /// `None` if there is no such worker.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn request_command(
         &self,
         worker: WorkerId,
@@ -138,10 +139,10 @@ impl Store {
         Ok(Some(Ok(verdict)))
     }
 
-    /// The workers of a title or a key.
+    /// Returns the workers with a title or a key, by id.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn workers_named(&self, name: &str, limit: u32) -> Result<Vec<WorkerId>, StoreError> {
         let query = sqlx::query_scalar("SELECT id FROM worker WHERE title = ?1 OR api_key = ?1 ORDER BY id LIMIT ?2");
         let found: Vec<i64> = query.bind(name).bind(limit).fetch_all(&self.readers).await?;
@@ -149,13 +150,13 @@ impl Store {
     }
 }
 
-/// Reads a worker in a change.
+/// Reads a worker within a change.
 async fn find(connection: &mut SqliteConnection, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
     let row = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get()).fetch_optional(connection).await?;
     row.as_ref().map(rows::worker).transpose()
 }
 
-/// Takes what a worker tells of itself; what it is to be told.
+/// Records a status report and returns the request that is still open for the worker.
 async fn take(
     connection: &mut SqliteConnection,
     before: &Worker,
@@ -165,7 +166,7 @@ async fn take(
     let tells = match kind {
         AnswerKind::Unsaid => return Ok(None),
         AnswerKind::Original => {
-            // Whatever it was before.
+            // The key may have been used by a worker of this package before: its last state would go on being shown.
             let query = sqlx::query("UPDATE worker SET duty = NULL WHERE id = ? AND duty IS NOT NULL");
             query.bind(before.id.get()).execute(connection).await?;
             return Ok(None);
@@ -204,7 +205,8 @@ async fn ask(
     wish: &CommandRequest,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // A number that the worker has never heard, also after the store was brought back from a copy.
+    // Larger than any number that the worker has seen, even if the store was restored from a copy: workers remember
+    // which request they did last.
     let last = worker.asked.as_ref().map_or(0, |asked| asked.request.id.get());
     let query = sqlx::query(
         "UPDATE worker SET request = ?, request_action = ?, request_now = ?, request_by = ?, request_reason = ?,

@@ -1,4 +1,5 @@
-//! Who is there, who was lost, what takes too long.
+//! Workers for the dispatcher: their snapshot, the claims of runs, lost workers, time limits, and whom a kill is
+//! announced to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,59 +21,61 @@ use crate::server::domain::model::{
 };
 use crate::server::store::changes::Change;
 
-/// Everything that decides who is told what, except jobs and runs.
+/// Data for the dispatcher's decisions, except jobs and runs. Read in several statements, so not necessarily of one
+/// moment.
 #[derive(Clone, Debug)]
 pub struct WorkerSnapshot {
-    /// All workers.
+    /// All workers, by id.
     pub workers: Vec<Worker>,
-    /// Who is in which pool.
+    /// Workers of each pool, by id; pools without any are left out.
     pub pools: BTreeMap<PoolId, Vec<WorkerId>>,
-    /// What is disabled: the ids of projects, templates and pools.
+    /// Ids of the disabled projects, templates and pools, in this order.
     pub disabled: [Vec<i64>; 3],
 }
 
-/// Who has claimed a run.
+/// Claim of a run by a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The run.
+    /// Run that was claimed.
     pub run: RunId,
-    /// Who has claimed it.
+    /// Worker that claimed the run.
     pub worker: WorkerId,
-    /// When, in microseconds of the worker's own clock: it tells one claim of a run from the next.
+    /// Time of the claim in microseconds, by the worker's own clock; distinguishes two claims of one run.
     pub at: i64,
 }
 
-/// A run whose script was started, as far as its limit of time goes.
+/// A run whose script was started, with its time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartedRun {
-    /// The run.
+    /// Run that goes on.
     pub run: RunId,
-    /// Its job.
+    /// Job of the run.
     pub job: JobId,
-    /// Which execution of it.
+    /// Attempt whose script was started.
     pub attempt: Attempt,
-    /// When its start was told to us, by our own clock. Nothing for what an earlier version kept.
+    /// Time at which the server was told of the start, by the server's clock; `None` where an earlier version did not
+    /// keep it.
     pub heard: Option<Timestamp>,
-    /// How long it may take.
+    /// Time limit of the job; `None` for a run that may take as long as it likes.
     pub limit: Option<Duration>,
 }
 
-/// Which runs that were started.
+/// Selection among the started runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
-    /// All of them.
+    /// All started runs.
     All,
-    /// This one.
+    /// This run, if it is started.
     Run(RunId),
-    /// Those of a job.
+    /// Started runs of this job.
     OfJob(JobId),
 }
 
 impl Store {
-    /// Who is there.
+    /// Reads the snapshot of workers, pools and disabled entities.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn worker_snapshot(&self) -> Result<WorkerSnapshot, StoreError> {
         let workers = sqlx::query("SELECT * FROM worker ORDER BY id").fetch_all(&self.readers).await?;
         let members: Vec<(i64, i64)> = sqlx::query_as("SELECT pool, worker FROM pool_worker ORDER BY pool, worker")
@@ -96,10 +99,10 @@ impl Store {
         Ok(WorkerSnapshot { workers: workers.iter().map(rows::worker).collect::<Result<_, _>>()?, pools, disabled })
     }
 
-    /// How many runs each worker has claimed that are not over.
+    /// Counts the runs that each worker has claimed and that are not over; workers without any are left out.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn slots_taken(&self) -> Result<BTreeMap<WorkerId, u32>, StoreError> {
         let query = sqlx::query_as(
             "SELECT worker, count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
@@ -109,10 +112,10 @@ impl Store {
         Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
     }
 
-    /// The claims of runs that are not over: all of them, or that of one run, also if that is over.
+    /// Returns the claims of runs that are not over; or, with a run, its latest claim, even if it is over.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn claims(&self, of: Option<RunId>) -> Result<Vec<Claim>, StoreError> {
         let query = match of {
             Some(run) => sqlx::query_as(
@@ -130,11 +133,12 @@ impl Store {
         Ok(found.into_iter().filter_map(claim).collect())
     }
 
-    /// A worker was lost: each run that it claimed runs again or fails, as the job says; one that was to be killed is
-    /// over. What it has not claimed waits on.
+    /// Marks a worker as lost: each run that it claimed is executed again or fails, as its job says, and one that was
+    /// to be killed is over. Runs that it has not claimed go on waiting. Returns the runs that were claimed, as they
+    /// are afterwards.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn mark_lost(&self, worker: WorkerId, max_losses: u32, now: Timestamp) -> Result<Vec<Run>, StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
@@ -152,10 +156,10 @@ impl Store {
         Ok(lost)
     }
 
-    /// The runs whose scripts were started and that are not over.
+    /// Returns the runs whose scripts were started and that are not over.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn started_runs(&self, which: Started) -> Result<Vec<StartedRun>, StoreError> {
         let (run, job) = match which {
             Started::All => (None, None),
@@ -171,10 +175,10 @@ impl Store {
         found.iter().map(started_run).collect()
     }
 
-    /// A run has taken too long: its end is asked for, if it is not over and nobody has asked.
+    /// Records that a run exceeded its time limit: requests its kill, unless it is over or a kill is requested already.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn record_timeout(&self, run: RunId, now: Timestamp) -> Result<Option<KillId>, StoreError> {
         let mut writing = self.write().await?;
         let is_under_way = find(&mut writing, run).await?.is_some_and(|run| run.state() == RunState::Started);
@@ -190,10 +194,11 @@ impl Store {
         Ok(asked)
     }
 
-    /// Whom to tell of a request that nobody has taken, while there is something to kill.
+    /// Returns the key of the worker to which a kill request is to be announced; `None` once it was taken or the
+    /// attempt is over.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn kill_target(&self, kill: KillId) -> Result<Option<ApiKey>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
@@ -204,10 +209,11 @@ impl Store {
         Ok(found.and_then(|key| ApiKey::parse(&key).ok()))
     }
 
-    /// The requests that nobody has taken, for runs that are claimed and not over; of one run, or of all.
+    /// Returns the kill requests that no worker has taken, for attempts that are claimed and not over; of one run, or
+    /// of all.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn open_kills(&self, run: Option<RunId>) -> Result<Vec<KillId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT kill_request.id FROM kill_request JOIN run ON run.id = kill_request.run
@@ -247,8 +253,9 @@ async fn lose_one(
     if again {
         return Ok(vec![Change::RunGivenBack(run.id)]);
     }
+    // The end was written by the server's clock, so it is not to be shifted by the worker's lead when it is shown.
     note_closed(connection, run.id, now).await?;
-    // Somebody's words are never written over.
+    // A log that the worker has sent, even in part, is never overwritten.
     let written = match log_chunks::of_run(connection, run.id).await? {
         Some(_) => None,
         None => Some(log_chunks::begin(connection, run.id, Some(&log_of_lost(run, &job))).await?),
@@ -259,7 +266,7 @@ async fn lose_one(
     Ok(news)
 }
 
-/// What the original writes into the log of a run whose worker was lost.
+/// Text that the original server writes into the log of a run whose worker was lost.
 fn log_of_lost(run: &Run, job: &Job) -> String {
     format!(
         "This run for Id: {} (\"{}\"({})) was marked as failed. Reason: Worker does not respond to ping requests.",
