@@ -1,8 +1,8 @@
-//! Ad-hoc runs: scripts that somebody hands over to be run now.
+//! Ad-hoc runs: runs a script once, now, without a job that an operator has set up.
 //!
-//! A run belongs to a job, so each such script has one that is hidden from all lists of jobs and from those that jobs are
-//! chosen from. Scripts of one name share it, one after the other, so that a script that is run every minute leaves runs
-//! behind and no jobs. Somebody who edits such a job makes it one like any other.
+//! Each run belongs to a job, so a script gets one that is hidden from all lists and choices of jobs. Scripts with one
+//! title share it, one after the other, so that a script that is run every minute leaves runs behind but no jobs. An
+//! operator who edits such a job makes it a job like any other.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
@@ -14,26 +14,26 @@ use super::{Store, StoreError};
 use crate::server::domain::model::{Asker, Run, Timestamp};
 use crate::server::store::changes::Change;
 
-/// How many jobs of one title there are at most, for scripts of one title that run at the same time.
+/// Jobs of one title at most, for different scripts of that title that run at the same time.
 const MAX_TWINS: u32 = 1000;
 
 /// A script that is to run now.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// What it is called.
+    /// Title of the script.
     pub title: String,
-    /// The script.
+    /// Text of the script.
     pub script: String,
-    /// How long it may run, in seconds.
+    /// Time limit in seconds.
     pub timeout: Option<u32>,
 }
 
 impl Store {
-    /// Makes a run of a script that is due now. Scripts of one title share a hidden job; that of a run that is not over
-    /// keeps its script, so that another script of that title gets one beside it.
+    /// Creates a run of a script that is due now. Scripts with one title share a hidden job. While a run of it goes on,
+    /// the job keeps its script, and another script of that title gets a job beside it.
     ///
     /// # Errors
-    /// That the store does not answer, that nothing has one of the names, or that too many scripts of that title run.
+    /// If the store cannot be read or written, a named entity does not exist, or too many scripts of that title run.
     pub async fn enqueue_adhoc_run(
         &self,
         names: &PlaceNames<'_>,
@@ -64,7 +64,8 @@ impl Store {
     }
 }
 
-/// The hidden job of that title, made to run the script; nothing if it has other things to do, or is no hidden one.
+/// Returns the hidden job of a title, set up for the script. `None` if the job has unfinished runs of another script,
+/// or is not a hidden one.
 async fn take_job(
     connection: &mut SqliteConnection,
     place: PlaceIds,
@@ -83,7 +84,7 @@ async fn take_job(
         return Ok(Some(query.execute(connection).await?.last_insert_rowid()));
     };
     if row.try_get::<Option<&str>, _>("ad_hoc")?.is_none() {
-        // Somebody's job, which is left alone.
+        // A job that an operator set up is left alone.
         return Ok(None);
     }
     let job = rows::job(&row)?;

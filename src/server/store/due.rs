@@ -1,4 +1,4 @@
-//! What is due, and when there is something to do next.
+//! Due runs: returns which jobs have some, when the next run is due, and which jobs lack their planned run.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::server::domain::model::{Exclude, JobId, Run, Timestamp};
 use crate::server::domain::schedule::Rule;
 
 impl Store {
-    /// The jobs with runs whose time came after one instant and until another, and that nobody has claimed.
+    /// Returns the jobs with unclaimed runs whose due time is later than `after` and not later than `until`.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs_due_since(&self, after: Timestamp, until: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
@@ -25,10 +25,10 @@ impl Store {
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
-    /// The jobs with runs that are due and that nobody has claimed.
+    /// Returns the jobs with unclaimed runs that are due.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
@@ -38,11 +38,11 @@ impl Store {
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
-    /// The clock was set back from one instant to another: what was due by then is due still, also what nobody has looked
-    /// at yet.
+    /// Keeps runs due that were due before the clock was set back from one time to another, also those not yet
+    /// evaluated.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn stay_due(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
@@ -53,10 +53,10 @@ impl Store {
         Ok(writing.commit().await?)
     }
 
-    /// When the next run after an instant is due.
+    /// Returns the earliest due time of an unclaimed run that is later than `after`.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn next_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT min(schedule_dts) FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts > ?",
@@ -65,10 +65,10 @@ impl Store {
         found.map(instant).transpose()
     }
 
-    /// The runs of a job that nobody has claimed, the earliest first.
+    /// Returns the unclaimed runs of a job, by due time.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn coming(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
         let query = sqlx::query(
             "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
@@ -78,16 +78,16 @@ impl Store {
         found.iter().map(rows::run).collect()
     }
 
-    /// The jobs whose next run is not what their schedule says: it is missing, or was planned by another schedule.
+    /// Returns the jobs whose next run does not match their schedule: it is missing, or was planned by another rule.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs_off_plan(&self, zone: Tz, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         let mut excludes = BTreeMap::<i64, Vec<Exclude>>::new();
         for row in sqlx::query("SELECT * FROM reschedule_exclude ORDER BY id").fetch_all(&self.readers).await? {
             excludes.entry(row.try_get("job")?).or_default().push(rows::exclude(&row)?);
         }
-        // As `plan::pending` has them: what waits for one worker does not count once it is due.
+        // The same rules as in `plan::pending`: a due run that is meant for one worker does not count.
         let query = sqlx::query(
             "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due FROM run
                  WHERE enqueue_dts IS NULL AND return_dts IS NULL
@@ -111,11 +111,11 @@ impl Store {
         Ok(off)
     }
 
-    /// The job of a run of which there is news, unless the run is one that the schedule made for a later time and that
-    /// waits for it: then there is nothing to do for now.
+    /// Returns the job of a changed run. `None` if the run is planned for a later time, so that there is nothing to
+    /// evaluate yet.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn job_concerned(&self, run: RunId, now: Timestamp) -> Result<Option<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT job FROM run WHERE id = ? AND (plan IS NULL OR came_due IS NOT NULL OR schedule_dts <= ? OR return_dts IS NOT NULL)",

@@ -95,7 +95,7 @@ pub struct NewJob {
     pub enabled: bool,
     /// Reason for which the job is disabled, for people.
     pub disabled_reason: String,
-    /// Addresses that are told of failures, one a line.
+    /// Addresses for notices of failures, one a line; kept for clients, as this server sends none.
     pub notification_addresses: String,
 }
 

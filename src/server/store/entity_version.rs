@@ -1,29 +1,30 @@
-//! Versions of what is set up by hand: two are the same when everything that its form can change is the same.
+//! Versions of entities: two are equal when everything that the entity's form can change is equal.
 
 use sqlx::sqlite::SqliteConnection;
 
 use super::catalogue::Entity;
 use super::{Store, StoreError};
 
-/// What somebody saw of a thing before changing it: the text of all that its form can change.
+/// Version of an entity that a client saw: a digest of all that its form can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityVersion(String);
 
 impl EntityVersion {
-    /// A version as a form brings it back.
+    /// Takes a version from a form that comes back.
     #[must_use]
     pub fn read(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// A version as a form carries it: short, whatever the thing is.
+    /// Text of the version for a form; short, however large the entity is.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0
     }
 }
 
-/// What a form can change of a thing of a kind. `?1` is its id. A worker's secret is not among it: a form does not put it back.
+/// SQL for all that the form of an entity can change; `?1` is its id. The secret of a worker is left out, as its form
+/// never shows it.
 fn question(thing: Entity) -> &'static str {
     match thing {
         Entity::Project => {
@@ -58,16 +59,17 @@ fn question(thing: Entity) -> &'static str {
 }
 
 impl Store {
-    /// The version of a thing. Nothing if there is no such thing.
+    /// Returns the present version of an entity; `None` if there is no such entity.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn version(&self, thing: Entity, id: i64) -> Result<Option<EntityVersion>, StoreError> {
         version_of(&mut *self.readers.acquire().await?, thing, id).await
     }
 }
 
-/// Refuses a change of a thing that is not any more what whoever changes it saw. One that is gone is left to the change.
+/// Refuses a change of an entity whose version is not the one that the client saw. A missing entity is left to the
+/// change itself.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     thing: Entity,
@@ -90,7 +92,7 @@ async fn version_of(
     Ok(text.map(|text| EntityVersion(short(&text))))
 }
 
-/// The digest of a text.
+/// Hexadecimal digest of a text.
 fn short(text: &str) -> String {
     use sha1::{Digest, Sha1};
     Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -22,7 +22,7 @@ pub struct EntityForm {
     pub description: String,
     /// Whether its jobs run when they are due.
     pub enabled: bool,
-    /// Addresses that are told of failures, one a line.
+    /// Addresses for notices of failures, one a line; kept for clients, as this server sends none.
     pub notification_addresses: String,
 }
 

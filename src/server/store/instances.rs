@@ -1,4 +1,4 @@
-//! Which instance of each worker works under its key.
+//! Worker instances: keeps which instance works under the key of each worker, over restarts of the server.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -9,19 +9,19 @@ use crate::run::Instance;
 use crate::server::domain::model::{InstanceTenure, WorkerId};
 
 impl Store {
-    /// Who works under which key.
+    /// Returns the instance that works under the key of each worker.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn tenures(&self) -> Result<Vec<(WorkerId, InstanceTenure)>, StoreError> {
         let query = sqlx::query("SELECT worker, instance, since, address FROM worker_instance");
         query.fetch_all(&self.readers).await?.iter().map(tenure).collect()
     }
 
-    /// An instance works under a worker's key, in the place of whoever did before.
+    /// Records that an instance works under a worker's key, in place of any other.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn bind_instance(&self, worker: WorkerId, tenure: &InstanceTenure) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         sqlx::query("INSERT OR REPLACE INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)")
@@ -34,10 +34,10 @@ impl Store {
         Ok(writing.commit().await?)
     }
 
-    /// An instance works no more.
+    /// Records that an instance has left, unless another one took its place.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn release_instance(&self, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query("DELETE FROM worker_instance WHERE worker = ? AND instance = ?");

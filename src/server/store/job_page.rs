@@ -1,4 +1,4 @@
-//! A job, as its page shows it: what it did, what it will do, and the jobs around it.
+//! Data of a job's page: its past runs, the state of its schedule, and the jobs before and after it.
 
 use chrono::TimeDelta;
 use sqlx::Row;
@@ -9,46 +9,46 @@ use super::{Store, StoreError};
 use crate::server::domain::model::{JobId, Run};
 use crate::server::domain::schedule::Last;
 
-/// How many jobs of a chain are told of.
+/// Jobs of a chain that are read at most.
 const FAMILY: u32 = 200;
 
-/// A job of a chain.
+/// A job in a chain of jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobLink {
-    /// Its id.
+    /// Id of the job.
     pub id: JobId,
-    /// Its title.
+    /// Title of the job.
     pub title: String,
-    /// The job after which it runs.
+    /// Job after which it runs.
     pub parent: Option<JobId>,
     /// Whether it runs when it is due.
     pub enabled: bool,
 }
 
-/// Where the schedule of a job stands.
+/// How far the schedule of a job has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleState {
-    /// The run that it has made and that nobody has claimed.
+    /// Due time of the planned run that no worker has claimed.
     pub planned: Option<Last>,
-    /// The last time before that.
+    /// Last due time before the planned one.
     pub last: Option<Last>,
 }
 
 impl Store {
-    /// Runs of a job that are over, the latest first.
+    /// Returns runs of a job that are over, latest first.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn past_runs(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
         let query = sqlx::query("SELECT * FROM run WHERE job = ? AND return_dts IS NOT NULL ORDER BY id DESC LIMIT ?");
         let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
         found.iter().map(rows::shown_run).collect()
     }
 
-    /// A job with those before and after it.
+    /// Returns a job with all jobs that it follows and that follow it, directly or over others, by title.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn family(&self, job: JobId) -> Result<Vec<JobLink>, StoreError> {
         let query = sqlx::query(
             "WITH RECURSIVE
@@ -61,10 +61,10 @@ impl Store {
         found.iter().map(kin).collect()
     }
 
-    /// Where the schedule of a job stands: what somebody asked for, and what was tried again, does not count.
+    /// Returns how far the schedule of a job has come; runs by hand and retries do not count.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn schedule_state(&self, job: JobId) -> Result<ScheduleState, StoreError> {
         let query = sqlx::query(
             "SELECT schedule_dts, moved, enqueue_dts IS NULL AND return_dts IS NULL AND plan IS NOT NULL AS planned

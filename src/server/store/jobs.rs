@@ -33,7 +33,7 @@ pub struct JobPatch {
     pub run_on_all_workers: Option<bool>,
     /// Whether the job's children also run after a failure.
     pub schedule_children_on_error: Option<bool>,
-    /// Addresses that are told of failures, one a line.
+    /// Addresses for notices of failures, one a line; kept for clients, as this server sends none.
     pub notification_addresses: Option<String>,
     /// Failures in a row beyond which the job is disabled; `Some(None)` never disables it.
     pub disable_enqueue_after_fails: Option<Option<u32>>,

@@ -1,4 +1,4 @@
-//! The lanes: runs by where they stand, page by page, and how long those of a job usually take.
+//! Lanes: lists runs by their state, page by page, and returns how long the runs of a job usually take.
 
 use chrono::TimeDelta;
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -11,66 +11,66 @@ use crate::run::RunId;
 use crate::server::domain::model::{JobId, ProjectId, RunState, Timestamp};
 use crate::wire::reference::Reference;
 
-/// How many of a job's latest runs are looked at to know how long they take.
+/// Latest runs of a job that are read to know how long they take.
 const LOOKED_AT: u32 = 60;
-/// How many of these that succeeded are enough.
+/// Successful runs among them that are enough.
 const ENOUGH: u32 = 9;
 
-/// Which runs are sought. What says nothing leaves none out.
+/// Filter of runs; a field that is `None` leaves no run out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sought {
-    /// Those of a project.
+    /// Only runs of this project.
     pub project: Option<ProjectId>,
-    /// Those of a job.
+    /// Only runs of this job.
     pub job: Option<JobId>,
-    /// Those of jobs with this in their titles, or with this for their own number.
+    /// Only runs of jobs whose titles contain this, or the run with this id.
     pub text: Option<String>,
-    /// Which jobs those are: [`Store::jobs_with`] knows.
+    /// Jobs whose titles contain `text`, as [`Store::jobs_with`] returns them.
     pub titled: Vec<JobId>,
-    /// Those that are over and ended so.
+    /// Only runs that ended like this.
     pub end: Option<EndFilter>,
 }
 
-/// How runs end.
+/// How a run ended, as a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndFilter {
-    /// Well.
+    /// Successfully, by its exit code.
     Succeeded,
-    /// Not.
+    /// With a failure of its own.
     Failed,
-    /// They ran too long.
+    /// Killed after its time limit.
     TimedOut,
-    /// Somebody killed them.
+    /// Killed: by a request, by a cancellation, or replaced by another run.
     Killed,
-    /// Their workers were lost too often.
+    /// Its workers were lost too often.
     Lost,
 }
 
-/// The run after which a page begins.
+/// Place of a run in its lane, after which a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The time by which it has its place in its lane.
+    /// Stored time by which the lane is ordered.
     pub at: Timestamp,
-    /// Which it is.
+    /// Id, for runs with the same time.
     pub run: RunId,
 }
 
 /// A run in its lane.
 #[derive(Clone, Debug)]
 pub struct LaneRun {
-    /// The run.
+    /// The run with titles and with times for display.
     pub run: RunOverview,
-    /// The title of its project.
+    /// Title of its project.
     pub project: String,
-    /// Its place in its lane, by the times as they are stored.
+    /// Place in the lane, by the stored times.
     pub mark: Mark,
 }
 
 impl Store {
-    /// A page of a lane. Scheduled runs: the first due first; all others: the latest first.
+    /// Returns a page of a lane: scheduled runs with the next due first, all others with the latest first.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn lane(
         &self,
         lane: RunState,
@@ -103,10 +103,10 @@ impl Store {
         query.build().fetch_all(&self.readers).await?.iter().map(lane_run).collect()
     }
 
-    /// How many runs there are in a lane, of those that are over since then; `most` if there are more.
+    /// Counts the runs of a lane, at most `most`; completed ones only if they ended after `since`.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn lane_length(
         &self,
         lane: RunState,
@@ -123,12 +123,12 @@ impl Store {
         Ok(query.build_query_scalar().fetch_one(&self.readers).await?)
     }
 
-    /// How long the latest runs of a job took that succeeded, the latest first; a few are enough.
+    /// Returns how long the latest successful runs of a job took, latest first.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn durations(&self, job: JobId) -> Result<Vec<TimeDelta>, StoreError> {
-        // However seldom one succeeds, no more than the latest are looked at.
+        // The inner limit bounds the work for a job that seldom succeeds.
         let query = sqlx::query_scalar(
             "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?)
              WHERE return_success AND start_dts IS NOT NULL LIMIT ?",
@@ -149,7 +149,8 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) 
         query.push(" AND job = ").push_bind(job.get());
     }
     if let Some(project) = sought.project {
-        // The plus keeps to the lane's own order: by their jobs, all runs of a project would be read and sorted.
+        // The unary plus keeps SQLite from using the index on jobs: it would read and sort all runs of a project,
+        // rather than follow the order of the lane.
         query.push(
             " AND +job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
              WHERE job_template.project = ",
@@ -180,6 +181,7 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) 
 }
 
 fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
+    // Pages are ordered by stored times, while displayed ones may be shifted to the server's clock.
     let (stored, run) = (rows::run(row)?, rows::shown_run(row)?);
     let at = match stored.state() {
         RunState::Scheduled => None,

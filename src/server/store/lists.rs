@@ -20,7 +20,7 @@ use crate::server::domain::resource::Resource;
 /// Restricts a list to what the client may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Everything, for the operator.
+    /// All resources, for the operator.
     All,
     /// Resources of this worker's pools and of their projects.
     Worker(WorkerId),

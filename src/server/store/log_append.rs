@@ -1,4 +1,4 @@
-//! The log of a run that goes on, piece by piece.
+//! Appends to logs: takes the log of a run that goes on, piece by piece.
 
 use super::log_chunks::{self, Extent};
 use super::runs::find;
@@ -8,26 +8,27 @@ use crate::server::domain::life::{self, LifeRefusal, Who};
 use crate::server::domain::model::LogId;
 use crate::server::store::changes::Change;
 
-/// What became of a piece of a log.
+/// Outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is kept.
+    /// The piece is kept in this log.
     Kept(LogId),
-    /// The log has another length, in bytes.
+    /// The log has this length in bytes, not the one that the piece was to follow.
     Elsewhere(u64),
-    /// With it, the log would be longer than it may.
+    /// The log would exceed its longest allowed length.
     TooLong,
-    /// It may not be written.
+    /// The sender may not write the log of this run.
     Refused(LifeRefusal),
     /// There is no such run.
     Unknown,
 }
 
 impl Store {
-    /// Appends to the log of a run that is `from` bytes long; to none, if that is 0. A log has `most` bytes at most.
+    /// Appends a text to the log of a run, which must be `from` bytes long; a run without log is created one if `from`
+    /// is 0. The log is at most `most` bytes long afterwards.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn append_log(
         &self,
         run: RunId,

@@ -1,31 +1,32 @@
-//! Logs, read piece by piece: whoever reads one holds no more than a piece of it.
+//! Reads logs piece by piece, so that no reader holds more than a piece in memory.
 
 use super::log_chunks::{self, Extent, signed, unsigned};
 use super::{Store, StoreError};
 use crate::run::RunId;
 
-/// Some lines of a log.
+/// Consecutive lines of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLineRange {
-    /// At which byte of the log they begin.
+    /// Byte of the log at which they begin.
     pub from: u64,
-    /// They, as bytes.
+    /// Text of the lines, with their line feeds.
     pub text: Vec<u8>,
 }
 
 impl Store {
-    /// How long the log of a run is, if it has one.
+    /// Returns the extent of a run's log; `None` if it has none.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn log_extent(&self, run: RunId) -> Result<Option<Extent>, StoreError> {
         log_chunks::of_run(&mut *self.readers.acquire().await?, run).await
     }
 
-    /// The log of a run, as far as it is known, whole. For who needs it whole.
+    /// Returns the whole log of a run, as far as it was received; `None` if it has no text. It ends early if text is
+    /// taken back while it is read. For callers that need all of it at once.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn log_text(&self, run: RunId) -> Result<Option<String>, StoreError> {
         let Some(extent) = self.log_extent(run).await?.filter(|extent| extent.bytes.is_some()) else { return Ok(None) };
         let mut text = Vec::new();
@@ -35,11 +36,11 @@ impl Store {
         Ok(Some(String::from_utf8(text).map_err(|e| sqlx::Error::Decode(e.into()))?))
     }
 
-    /// What a log has from a byte on, as far as it is at hand: nothing at its end, and nothing if something of the log was
-    /// taken back since its extent was read.
+    /// Returns a piece of a log from a byte on: the rest of the chunk that it lies in. `None` at the end of the log,
+    /// and where text was taken back since the extent was read.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn log_piece(&self, log: &Extent, from: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let query = sqlx::query_as(
             "SELECT start, data FROM log_chunk WHERE log = ?1 AND start <= ?2
@@ -54,11 +55,12 @@ impl Store {
         }))
     }
 
-    /// Lines of a log: `count` of them at most, from the one with that number on (the first is 0), and of the last one only
-    /// as much as fits into `most` bytes. Nothing if something of the log was taken back since its extent was read.
+    /// Returns up to `count` lines of a log from line number `first` on, the first of all being 0, and of them whole
+    /// lines within `most` bytes, or the beginning of a single longer one. `None` if text was taken back since the
+    /// extent was read.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn log_lines(
         &self,
         log: &Extent,
@@ -82,11 +84,11 @@ impl Store {
         Ok(Some(lines))
     }
 
-    /// At which byte a line begins (the first is 0); where the log ends, if it has no such line. `None` if something of the
-    /// log was taken back since its extent was read.
+    /// Returns the byte at which a line begins, the first being line 0, or the end of the log if it has no such line.
+    /// `None` if text was taken back since the extent was read.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn line_start(&self, log: &Extent, line: u64) -> Result<Option<u64>, StoreError> {
         if line == 0 {
             return Ok(Some(0));
@@ -95,7 +97,9 @@ impl Store {
             "SELECT start, newlines FROM log_chunk WHERE log = ? AND newlines < ? ORDER BY start DESC LIMIT 1",
         );
         let query = query.bind(log.log.get()).bind(signed(line));
+        // The last chunk before which fewer line feeds stand holds the one that ends the line before.
         let Some((start, newlines)): Option<(i64, i64)> = query.fetch_optional(&self.readers).await? else {
+            // A log with text has a first chunk, unless that was taken back.
             return Ok((log.is_empty()).then_some(0));
         };
         let Some(piece) = self.log_piece(log, unsigned(start)).await? else { return Ok(None) };
@@ -106,7 +110,7 @@ impl Store {
     }
 }
 
-/// The longest beginning of at most `most` bytes that ends with a line; within one, if it has none.
+/// Length of the longest beginning of at most `most` bytes that ends with a line; `most` if the first line is longer.
 fn whole(text: &[u8], most: usize) -> usize {
     let end = text[..most].iter().rposition(|byte| *byte == b'\n');
     end.map_or(most, |end| end + 1)

@@ -1,4 +1,4 @@
-//! Logs of runs: written by who executes the run, for as long as it lasts.
+//! Replaces whole logs of runs, as the worker that executes the run sends them again with each change.
 
 use super::log_chunks::{self, Extent};
 use super::runs::find;
@@ -8,22 +8,23 @@ use crate::server::domain::life::{self, LifeRefusal, Who};
 use crate::server::domain::model::LogId;
 use crate::server::store::changes::Change;
 
-/// What became of a log.
+/// Outcome of a change of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogChange {
-    /// It is kept.
+    /// The text is kept in this log.
     Kept(LogId),
-    /// It may not be written.
+    /// The sender may not write the log of this run.
     Refused(LifeRefusal),
     /// There is no such run, or no such log.
     Unknown,
 }
 
 impl Store {
-    /// Keeps the log of a run, in the place of the one that is there.
+    /// Replaces the log of a run. What the old and the new text begin with stays as it is, so that a follower of the
+    /// log loses nothing.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn put_log(&self, run: RunId, content: Option<&str>, who: Who) -> Result<LogChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(found) = find(&mut writing, run).await? else { return Ok(LogChange::Unknown) };
@@ -36,6 +37,8 @@ impl Store {
         if let Some(before) = &before
             && before.bytes == content.map(|content| content.len() as u64)
             && before.len() == common
+            // The same text again is accepted even after the run is over: a worker that received no answer repeats its
+            // request.
             && allowed != Err(LifeRefusal::Theirs)
         {
             return Ok(LogChange::Kept(before.log));
@@ -52,17 +55,17 @@ impl Store {
         Ok(LogChange::Kept(log.log))
     }
 
-    /// The run of a log.
+    /// Returns the run of a log; `None` if there is no such log.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn run_of_log(&self, log: LogId) -> Result<Option<RunId>, StoreError> {
         let query = sqlx::query_scalar("SELECT run FROM run_log WHERE id = ?").bind(log.get());
         Ok(query.fetch_optional(&self.readers).await?.and_then(RunId::new))
     }
 }
 
-/// Writes what is other in a log: what the old one and the new one begin with stays as it is.
+/// Writes the part of a log that differs: the common beginning stays as it is.
 async fn replace(
     writing: &mut Writing,
     mut log: Extent,

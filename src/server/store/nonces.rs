@@ -1,21 +1,23 @@
-//! The nonces of workers' handshakes: what was signed once is not taken twice, by this server or the next on the same data.
+//! Nonces of workers' handshakes: accepts each signed handshake once, also over a restart of the server on the same
+//! data.
 
 use super::{Store, StoreError};
 use crate::server::domain::model::WorkerId;
 use crate::wire::uplink::MAX_SKEW;
 
-/// How many are kept of one worker: one that connects more often than this in ten minutes waits.
+/// Nonces that are kept of one worker; one that connects more often within twice [`MAX_SKEW`] is refused meanwhile.
 const OF_ONE: i64 = 1000;
 
 impl Store {
-    /// Uses a nonce, `now` in seconds since 1970; its signature was found to be no older or newer than [`MAX_SKEW`]. False
-    /// if it was used before, or too many were.
+    /// Uses a nonce at `now`, in seconds since 1970; the caller has found the time in the handshake to be within
+    /// [`MAX_SKEW`]. Returns false if the nonce was used before, or the worker has used too many.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn use_nonce(&self, worker: WorkerId, nonce: &str, now: i64) -> Result<bool, StoreError> {
         let mut writing = self.write().await?;
-        // What was signed in the future can be used until it is in the past.
+        // A handshake that was signed up to `MAX_SKEW` ahead of the server's clock can be repeated until that time has
+        // passed too.
         sqlx::query("DELETE FROM uplink_nonce WHERE worker = ? AND used < ?")
             .bind(worker.get())
             .bind(now - 2 * MAX_SKEW)

@@ -1,4 +1,4 @@
-//! What an operator sees: runs, jobs and workers with the titles of what they belong to.
+//! Overviews for operators: reads runs, jobs and workers together with the titles of what they belong to.
 
 use std::collections::BTreeMap;
 
@@ -10,108 +10,109 @@ use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::model::{Job, JobId, ProjectId, Run, Timestamp, Worker, WorkerId};
 
-/// A run with the titles that belong to it.
+/// A run with the titles around it.
 #[derive(Clone, Debug)]
 pub struct RunOverview {
-    /// The run.
+    /// The run itself, with times for display.
     pub run: Run,
-    /// The title of its job.
+    /// Title of its job.
     pub title: String,
-    /// The title of its worker.
+    /// Title of its worker; `None` before a claim, or if the worker was deleted.
     pub worker: Option<String>,
 }
 
-/// A job with what belongs to it.
+/// A job with its surroundings and its runs.
 #[derive(Clone, Debug)]
 pub struct JobOverview {
-    /// The job.
+    /// The job, without its excludes.
     pub job: Job,
-    /// The titles of its project, template and pool, and whether each is enabled.
+    /// Project, template and pool of the job.
     pub around: JobSurroundings,
-    /// When its next run is due.
+    /// Time at which its next unclaimed run is due.
     pub next: Option<Timestamp>,
-    /// Its latest run that somebody claimed or that is over.
+    /// Latest run that was claimed or is over.
     pub last: Option<Run>,
 }
 
-/// What a job lies in.
+/// Project, template and pool of a job.
 #[derive(Clone, Debug)]
 pub struct JobSurroundings {
-    /// The project.
+    /// Project of the job's template.
     pub project: JobFrame,
-    /// The template.
+    /// Template of the job.
     pub template: JobFrame,
-    /// The pool.
+    /// Pool that executes the job.
     pub pool: JobFrame,
 }
 
-/// One of the things that a job lies in.
+/// Project, template or pool, as far as a job's overview needs it.
 #[derive(Clone, Debug)]
 pub struct JobFrame {
-    /// Its title.
+    /// Title of the entity.
     pub title: String,
-    /// Whether jobs in it run when they are due.
+    /// Whether its jobs run when they are due.
     pub enabled: bool,
 }
 
-/// A worker with what belongs to it.
+/// A worker with its pools and load.
 #[derive(Clone, Debug)]
 pub struct WorkerOverview {
-    /// The worker.
+    /// The worker itself.
     pub worker: Worker,
-    /// The titles of its pools.
+    /// Titles of its pools, in order.
     pub pools: Vec<String>,
-    /// How many runs it has.
+    /// Runs that it has claimed and that are not over.
     pub runs: u32,
 }
 
-/// Which runs.
+/// Selection of runs for a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Which {
-    /// Those of a job.
+    /// Only runs of this job.
     pub job: Option<JobId>,
-    /// Those that were due together under this schedule id.
+    /// Only runs with this schedule id, which were due together.
     pub schedule: Option<i64>,
-    /// Those with a lower id than this one.
+    /// Only runs with a lower id than this one.
     pub before: Option<RunId>,
-    /// By whether they have begun.
+    /// How far the runs are.
     pub stage: RunStage,
-    /// What is due later than this is planned.
+    /// Present time; unclaimed runs that are due later count as planned.
     pub now: Timestamp,
 }
 
-/// How far runs are that are listed.
+/// Stage of the runs in a list, and their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStage {
-    /// All, the latest first.
+    /// All runs, latest first.
     All,
-    /// Claimed by a worker, or over.
+    /// Runs that are claimed or over, latest first.
     Begun,
-    /// All but those that are planned for later; the latest first.
+    /// All runs but planned ones, latest first.
     Due,
-    /// Those that are planned for later; the next first.
+    /// Planned runs only, the next one first.
     Planned,
 }
 
-/// The run after which a page of a list begins: the time by which it is listed, and its id.
+/// Run after which a page of a list begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AfterRun {
-    /// The time.
+    /// Time by which the run is listed.
     pub at: Timestamp,
-    /// The id.
+    /// Id, for runs that are listed by the same time.
     pub run: RunId,
 }
 
-/// The job or worker after which a page of a list begins.
+/// Job or worker after which a page of a list begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AfterTitle {
-    /// Its title.
+    /// Title by which it is listed.
     pub title: String,
-    /// Its id.
+    /// Id, for those with the same title.
     pub id: i64,
 }
 
-/// The time by which a run is listed; `run_latest` is its index.
+/// Time by which a run is listed: its due time, or its end if that was earlier. The index `run_latest` is on this
+/// expression.
 const LATEST: &str = "min(run.schedule_dts, coalesce(run.return_dts, run.schedule_dts))";
 
 const RUNS: &str = "SELECT run.*, job.title AS job_title, worker.title AS worker_title
@@ -130,14 +131,14 @@ const JOBS: &str = "SELECT job.*,
 
 const WORKERS: &str = "SELECT worker.*, (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL
     AND enqueue_dts IS NOT NULL) AS runs FROM worker";
-/// How many pools of workers are named.
+/// Pools at most whose titles are read for a page of workers.
 const POOLS: u32 = 10_000;
 
 impl Store {
-    /// A page of runs, and after which run the next one begins, if there is more.
+    /// Returns a page of runs, and the run after which the next page begins, if there is more.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_runs(
         &self,
         which: &Which,
@@ -150,11 +151,12 @@ impl Store {
         query.push(RUNS.trim_start_matches("SELECT "));
         which.narrow(&mut query);
         if let Some(AfterRun { at, run }) = after {
+            // This bound follows from the next one, but SQLite can seek to it in the index.
             query.push(format!(" AND {by} {beyond}= ")).push_bind(micros(at));
             query.push(format!(" AND ({by} {beyond} ")).push_bind(micros(at));
             query.push(format!(" OR run.id {beyond} ")).push_bind(run.get()).push(")");
         }
-        // One more than is asked for, to know whether there is more.
+        // One run more than asked for tells whether there is a next page.
         query.push(format!(" ORDER BY {by} {direction}, run.id {direction} LIMIT ")).push_bind(i64::from(limit) + 1);
         let mut rows = query.build().fetch_all(&self.readers).await?;
         let has_more = rows.len() > limit as usize;
@@ -166,14 +168,14 @@ impl Store {
         Ok((rows.iter().map(run).collect::<Result<_, _>>()?, next.transpose()?))
     }
 
-    /// How many runs there are.
+    /// Counts the runs of a selection.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn count_runs(&self, which: &Which) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM run");
         if which.job.is_none() && which.schedule.is_none() && which.before.is_none() && which.stage == RunStage::Due {
-            // All but the planned ones: to count them one by one would read every run.
+            // All runs less the planned ones: counting all others one by one would read every run.
             query = QueryBuilder::new(
                 "SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE enqueue_dts IS NULL
                  AND return_dts IS NULL AND schedule_dts > ",
@@ -186,19 +188,19 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// A run.
+    /// Returns the overview of a run; `None` if there is no such run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_run(&self, id: RunId) -> Result<Option<RunOverview>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUNS} WHERE run.id = ?"))).bind(id.get());
         query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
     }
 
-    /// A page of jobs, of one project or of all, in the order of their titles, without the hidden ones of ad-hoc scripts.
+    /// Returns a page of jobs, of one project or of all, ordered by title. Hidden jobs of ad-hoc scripts are left out.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_jobs(
         &self,
         project: Option<ProjectId>,
@@ -214,26 +216,26 @@ impl Store {
         self.job_overviews(&query.fetch_all(&self.readers).await?).await
     }
 
-    /// How many jobs there are, without the hidden ones of ad-hoc scripts.
+    /// Counts the jobs, without hidden ones of ad-hoc scripts.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn count_jobs(&self) -> Result<u64, StoreError> {
         let query = sqlx::query_scalar("SELECT count(*) FROM job WHERE ad_hoc IS NULL");
         let count: i64 = query.fetch_one(&self.readers).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// A job.
+    /// Returns the overview of a job; `None` if there is no such job.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_job(&self, id: JobId) -> Result<Option<JobOverview>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE job.id = ?"))).bind(id.get());
         Ok(self.job_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
     }
 
-    /// With their last runs, in one question.
+    /// Adds the last run of each job, read in one statement.
     async fn job_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<JobOverview>, StoreError> {
         let ids = rows.iter().filter_map(|row| row.try_get::<Option<i64>, _>("last_run").transpose());
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
@@ -253,20 +255,20 @@ impl Store {
         found.iter().map(|row| rows::shown_run(row).map(|run| (run.id, run))).collect()
     }
 
-    /// The jobs of a title, without the hidden ones of ad-hoc scripts. At most `limit`.
+    /// Returns the jobs with a title, at most `limit`, by id. Hidden jobs of ad-hoc scripts are left out.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn jobs_of_title(&self, title: &str, limit: u32) -> Result<Vec<JobId>, StoreError> {
         let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? AND ad_hoc IS NULL ORDER BY id LIMIT ?");
         let found: Vec<i64> = query.bind(title).bind(limit).fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(JobId::new).collect())
     }
 
-    /// The hidden job of the latest ad-hoc run of a script of that name.
+    /// Returns the hidden job with the latest run of an ad-hoc script of that title.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn ad_hoc_of_title(&self, title: &str) -> Result<Option<JobId>, StoreError> {
         let query = sqlx::query_scalar(
             "SELECT id FROM job WHERE ad_hoc = ? ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC LIMIT 1",
@@ -275,30 +277,30 @@ impl Store {
         Ok(found.and_then(JobId::new))
     }
 
-    /// Projects with their titles, in the order of these.
+    /// Returns ids and titles of projects, ordered by title.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn project_titles(&self, limit: u32) -> Result<Vec<(ProjectId, String)>, StoreError> {
         let query = sqlx::query_as("SELECT id, title FROM project ORDER BY title, id LIMIT ?").bind(limit);
         let found: Vec<(i64, String)> = query.fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(|(id, title)| Some((ProjectId::new(id)?, title))).collect())
     }
 
-    /// Runs of a job that are not over, the oldest first.
+    /// Returns the runs of a job that are not over, by due time.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn open_runs(&self, job: JobId, limit: u32) -> Result<Vec<RunOverview>, StoreError> {
         let sql = format!("{RUNS} WHERE run.job = ? AND return_dts IS NULL ORDER BY schedule_dts, run.id LIMIT ?");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.get()).bind(limit);
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }
 
-    /// A page of workers, in the order of their titles.
+    /// Returns a page of workers, ordered by title.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_workers(
         &self,
         after: Option<&AfterTitle>,
@@ -310,25 +312,25 @@ impl Store {
         self.worker_overviews(&query.fetch_all(&self.readers).await?).await
     }
 
-    /// How many workers there are.
+    /// Counts all workers of the server.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn count_workers(&self) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM worker").fetch_one(&self.readers).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// A worker.
+    /// Returns the overview of a worker; `None` if there is no such worker.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn overview_of_worker(&self, id: WorkerId) -> Result<Option<WorkerOverview>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{WORKERS} WHERE worker.id = ?"))).bind(id.get());
         Ok(self.worker_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
     }
 
-    /// With their pools, in one question.
+    /// Adds the pools of each worker, read in one statement.
     async fn worker_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<WorkerOverview>, StoreError> {
         let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
         let query = sqlx::query_as(
@@ -349,10 +351,10 @@ impl Store {
             .collect()
     }
 
-    /// The runs that workers have, the oldest first.
+    /// Returns the runs that workers have claimed and that are not over, by id.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn runs_under_way(&self, limit: u32) -> Result<Vec<RunOverview>, StoreError> {
         let sql = format!(
             "{RUNS} WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND run.worker IS NOT NULL
@@ -362,10 +364,10 @@ impl Store {
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }
 
-    /// The workers of the pool of a job.
+    /// Returns the workers of a job's pool, by id.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn workers_of_job(&self, job: JobId, limit: u32) -> Result<Vec<Worker>, StoreError> {
         let query = sqlx::query(
             "SELECT worker.* FROM worker JOIN pool_worker ON pool_worker.worker = worker.id
@@ -385,7 +387,7 @@ impl Which {
             RunStage::Begun => {
                 query.push(" WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL)");
             }
-            // What has begun is no plan, wherever the clock was set meanwhile.
+            // A claimed run is not planned, even where the clock was set back before its due time.
             RunStage::Due => {
                 query.push(" WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL OR run.schedule_dts <= ");
                 query.push_bind(micros(self.now)).push(")");

@@ -1,5 +1,7 @@
-//! Finds the project, template and pool that somebody names, in the change that needs them, so that what is refused
-//! leaves nothing behind. Only the defaults are made where nothing is named, and what whoever names it wants made.
+//! Placing: finds the project, template and pool that a request names, within the change that needs them, so that a
+//! refused request leaves nothing behind.
+//!
+//! Defaults are created only where the request names nothing, and other names only where the request says so.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -8,19 +10,19 @@ use super::{Store, StoreError};
 use crate::server::domain::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
 use crate::server::store::changes::Change;
 
-/// How many of the names there are is a refusal says.
+/// Existing names that a refusal lists.
 const NAMES_SAID: i64 = 20;
-/// The template that adds nothing to its scripts.
+/// Body of a default template, which renders each script unchanged.
 const PLAIN: &str = "{{ content|safe }}";
 
-/// How a project, template or pool is named.
+/// Name of a project, template or pool in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceName<'a> {
-    /// Nobody named one: the default of this title, which is made where it is missing.
+    /// None was named: the default with this title, created where it is missing.
     Default(&'a str),
-    /// This one, which must be there.
+    /// The one with this title, which must exist.
     Present(&'a str),
-    /// This one, which is made where it is missing.
+    /// The one with this title, created where it is missing.
     OrMade(&'a str),
 }
 
@@ -32,31 +34,31 @@ impl<'a> PlaceName<'a> {
     }
 }
 
-/// Where a job is to have its place.
+/// Names of the place of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceNames<'a> {
-    /// The project.
+    /// Project of the template.
     pub project: PlaceName<'a>,
-    /// The template, in that project.
+    /// Template, sought within that project.
     pub template: PlaceName<'a>,
-    /// The pool; the project may use it from then on.
+    /// Pool; the project may use it from then on.
     pub pool: PlaceName<'a>,
 }
 
-/// Where a job has its place.
+/// Place of a job, found or created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceIds {
-    /// The template.
+    /// Template for the job.
     pub template: TemplateId,
-    /// The pool.
+    /// Pool for the job.
     pub pool: PoolId,
 }
 
 impl Store {
-    /// Makes a job where its names say.
+    /// Creates a job in the named place.
     ///
     /// # Errors
-    /// That the store does not answer, that nothing has one of the names, or that the job breaks a rule of the data.
+    /// If the store cannot be read or written, a named entity does not exist, or the job breaks a rule of the data.
     pub async fn add_job(
         &self,
         names: &PlaceNames<'_>,
@@ -71,10 +73,10 @@ impl Store {
         Ok(job)
     }
 
-    /// Makes a template in the project of that name.
+    /// Creates a template in the named project.
     ///
     /// # Errors
-    /// That the store does not answer, that no project has the name, or that the template cannot be rendered.
+    /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
     pub async fn add_template(&self, project: PlaceName<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let project = find_project(&mut writing, project).await?;
@@ -85,10 +87,10 @@ impl Store {
         Ok(template)
     }
 
-    /// Makes a worker in the pool of that name.
+    /// Creates a worker in the named pool.
     ///
     /// # Errors
-    /// That the store does not answer, that no pool has the name, or that the key is taken.
+    /// If the store cannot be read or written, the pool does not exist, the key is taken, or the secret is not UTF-8.
     pub async fn add_worker(&self, pool: PlaceName<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let pool = find_pool(&mut writing, pool).await?;
@@ -102,7 +104,7 @@ impl Store {
     }
 }
 
-/// The place of these names, in a change.
+/// Finds or creates the named place within a change, and lets the project use the pool.
 pub(super) async fn find_place(
     connection: &mut SqliteConnection,
     names: &PlaceNames<'_>,
@@ -125,6 +127,7 @@ async fn find_project(connection: &mut SqliteConnection, named: PlaceName<'_>) -
             query.execute(connection).await?.last_insert_rowid()
         }
         (None, PlaceName::Present(title)) => {
+            // One name more than is listed tells whether there are others.
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(NAMES_SAID + 1).fetch_all(connection).await?;
             return Err(missing(&format!("project {title:?}"), &names));
@@ -178,7 +181,7 @@ async fn find_pool(connection: &mut SqliteConnection, named: PlaceName<'_>) -> R
     Ok(PoolId::new(id).ok_or(sqlx::Error::RowNotFound)?)
 }
 
-/// Refuses a name, with those there are: the last one of more than are said stands for all others.
+/// Refuses a name and lists the existing ones; a name beyond [`NAMES_SAID`] stands for all others.
 fn missing(what: &str, names: &[String]) -> StoreError {
     let said = usize::try_from(NAMES_SAID).unwrap_or(usize::MAX);
     let mut quoted: Vec<String> = names.iter().take(said).map(|name| format!("{name:?}")).collect();

@@ -1,7 +1,8 @@
-//! The next run of a job that has a schedule: made in advance, so that everybody can see it coming.
+//! Plans the next run of a job with a schedule: creates it in advance, so that it can be seen before it is due.
 //!
-//! A job has one such run at most. It is made when the one before is announced, and goes with the schedule
-//! when that is changed. A run that somebody made for a later time takes its place: the schedule goes on from it.
+//! A job has one planned run at most. The run is created when the one before it is announced, and moved or deleted when
+//! the schedule changes. A run that is made by hand for a later time takes its place: the schedule goes on from that
+//! time.
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -16,23 +17,24 @@ use crate::server::domain::model::{Fire, FireKind, Job, Run, Schedule, Timestamp
 use crate::server::domain::schedule::{self, Last, LeftOut, NextTime, NoNext, Rule};
 use crate::server::store::changes::Change;
 
-/// How many runs of a job that wait for their time are looked at.
+/// Unclaimed runs of a job that are read at most.
 const BATCH: i64 = 200;
 
-/// A run that waits for its time or its turn.
+/// An unclaimed run that the schedule waits for.
 struct Pending {
     id: RunId,
     schedule_id: i64,
     at: Timestamp,
-    /// Whether its time has come.
+    /// Whether the run is due.
     is_due: bool,
-    /// Whether it waits for one worker.
+    /// Whether only one worker may execute it.
     pinned: bool,
-    /// The rule that made it, if one did.
+    /// Text of the rule that planned the run; `None` if it was not planned by a rule.
     plan: Option<String>,
 }
 
-/// Makes the next run of a job, if it is to have one and has none. What is announced now is `present`.
+/// Plans, moves or deletes the next run of a job. Runs whose schedule ids are `present` are announced in the same
+/// change.
 pub(super) async fn next(
     connection: &mut SqliteConnection,
     job: &Job,
@@ -55,6 +57,7 @@ pub(super) async fn next(
         return Ok(vec![Change::RunScheduled(made.id)]);
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
+        // A run for a later time that no rule planned was made by hand.
         return drop_planned(connection, job, planned, &format!("run {} takes its place", other.id), now).await;
     }
     if planned.plan.as_ref() == Some(&rule.text()) {
@@ -70,8 +73,8 @@ pub(super) async fn next(
     }
 }
 
-/// A run that does not happen: one that the schedule made moves to its next time, if the job has no other; any other
-/// goes, and what has waited for it is done.
+/// Drops a due run: a planned run moves to its next time if the job has no other, and any other run is deleted, with
+/// what was waiting for it.
 pub(super) async fn skip(
     connection: &mut SqliteConnection,
     job: &Job,
@@ -94,8 +97,8 @@ pub(super) async fn skip(
     withdraw(connection, run, now).await
 }
 
-/// The runs of a job that wait for their time or their turn, and that its schedule waits for. What waits for one worker
-/// holds up nobody.
+/// Reads the unclaimed runs that the schedule waits for, latest first. A due run that is meant for one worker holds up
+/// nobody.
 async fn pending(connection: &mut SqliteConnection, job: &Job, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
     let query = sqlx::query_as(
         "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
@@ -112,8 +115,7 @@ async fn pending(connection: &mut SqliteConnection, job: &Job, now: Timestamp) -
     Ok(pending.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
 }
 
-/// The last time of the job that its schedule goes on from: what somebody asked for, and what was tried again,
-/// does not count.
+/// Returns the last due time from which the schedule goes on; runs by hand and retries do not count.
 async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId>) -> Result<Option<Last>, StoreError> {
     let query = sqlx::query_as(
         "SELECT schedule_dts, moved FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL AND id <> ?
@@ -147,7 +149,7 @@ async fn drop_planned(
     Ok(vec![Change::RunScheduled(planned.id)])
 }
 
-/// The next time, and everything about it that is to be remembered.
+/// Returns the next due time, and records the times that were left out or missed.
 async fn reckon(
     connection: &mut SqliteConnection,
     job: &Job,
@@ -160,7 +162,8 @@ async fn reckon(
         Err(NoNext::NoSchedule) => (None, Vec::new()),
         Err(why) => {
             let (due, reason) = (last.map_or(now, |last| last.at), format!("there is no next run: {why}"));
-            // A job without any time before goes by the present one, which is another at every look.
+            // Without a run before it, such a fire is recorded under the present time, a new one at each evaluation; so
+            // the reason is compared.
             if last.is_some() || !was_said(connection, job.id, &reason).await? {
                 write_down(connection, job, due, FireKind::Skipped, reason, now).await?;
             }

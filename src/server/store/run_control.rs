@@ -1,4 +1,4 @@
-//! What an operator does to jobs and runs: runs a job now, enables or disables it, ends a run.
+//! Control of jobs and runs by an operator: runs a job now, enables or disables it, ends a run.
 
 use super::evaluate::insert_kill_request;
 use super::kills::note_kill;

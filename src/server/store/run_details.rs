@@ -1,4 +1,4 @@
-//! How a run came about and how it ended, beyond the run itself: who asked, what it follows, what followed.
+//! Details of a run for its page: who asked for it, what it follows, who wanted it to end, and what followed it.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -8,55 +8,55 @@ use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::model::{Asker, JobId, KillRequest, ProjectId, Run, WorkerId};
 
-/// How many kill requests, and how many runs that followed, are told.
+/// Kill requests, and following runs, that are read at most.
 const MOST: u32 = 50;
 
-/// What is known of it.
+/// Details of a run beyond the run itself.
 #[derive(Clone, Debug)]
 pub struct RunDetails {
-    /// The project, with its title.
+    /// Project of its job, with the title.
     pub project: (ProjectId, String),
-    /// The title of the pool that does it.
+    /// Title of the job's pool.
     pub pool: String,
-    /// Who asked for it, if that is known.
+    /// Asker of the run, if known.
     pub asked_by: Option<Somebody>,
-    /// The run of the job's parent after which it came.
+    /// Run of the parent job that it followed.
     pub follows: Option<Other>,
-    /// Who wanted it to end, the first first.
+    /// Kill requests for the run, oldest first, and their askers if known.
     pub kills: Vec<(KillRequest, Option<Somebody>)>,
-    /// The run that is its retry.
+    /// Run that is its retry.
     pub retried: Option<RunId>,
-    /// The runs of the job's children that came after it.
+    /// Runs of the job's children that followed it.
     pub followed: Vec<Other>,
-    /// The runs of the other workers, of a run on all workers, with the workers' titles.
+    /// Runs of other workers that were due together with it, with the workers' titles.
     pub elsewhere: Vec<(RunId, String)>,
     /// Whether the job has children.
     pub has_children: bool,
 }
 
-/// Who asked, with the title of the worker that it is, if it is one that is still known.
+/// An asker, with the title of its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Somebody {
-    /// Who.
+    /// Kind of asker, and the worker if it was one.
     pub asker: Asker,
-    /// The worker's title.
+    /// Title of the asking worker; `None` for other askers, and for a deleted worker.
     pub worker: Option<String>,
 }
 
-/// Another run.
+/// Another run, with the title of its job.
 #[derive(Clone, Debug)]
 pub struct Other {
-    /// The run.
+    /// The run with times for display.
     pub run: Run,
-    /// The title of its job.
+    /// Title of its job.
     pub title: String,
 }
 
 impl Store {
-    /// What is known of a run beyond it.
+    /// Returns the details of a run; `None` if there is no such run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn run_details(&self, run: &Run) -> Result<Option<RunDetails>, StoreError> {
         let query = sqlx::query(
             "SELECT run.asked_by, run.follows, project.id AS project, project.title AS project_title,
@@ -83,7 +83,7 @@ impl Store {
         }))
     }
 
-    /// The runs of other workers that were due with a run.
+    /// Reads the runs that other workers have under the same schedule id.
     async fn elsewhere(&self, run: &Run) -> Result<Vec<(RunId, String)>, StoreError> {
         let query = sqlx::query_as(
             "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
@@ -107,6 +107,7 @@ impl Store {
 
     async fn others(&self, column: &str, is: Option<i64>) -> Result<Vec<Other>, StoreError> {
         let Some(is) = is else { return Ok(Vec::new()) };
+        // `column` is always a literal of this file.
         let sql = format!(
             "SELECT run.*, job.title AS job_title FROM run JOIN job ON job.id = run.job WHERE {column} = ?
              ORDER BY run.id LIMIT ?"
@@ -124,10 +125,10 @@ impl Store {
         Ok(Some(Somebody { asker, worker }))
     }
 
-    /// The job of a run.
+    /// Returns the job of a run; `None` if there is no such run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn job_of_run(&self, run: RunId) -> Result<Option<JobId>, StoreError> {
         Ok(self.run(run).await?.map(|run| run.job))
     }

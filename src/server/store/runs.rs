@@ -1,4 +1,5 @@
-//! Runs: made, read, changed one checked step at a time, and what follows from that.
+//! Runs: creates, reads and changes them one checked step at a time, and does what follows from each step in the same
+//! transaction.
 
 use chrono::SubsecRound;
 use sqlx::sqlite::SqliteConnection;
@@ -13,33 +14,34 @@ use crate::server::domain::life::{self, LifeEvent, LifeRefusal, Patch, Step, Who
 use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, KillCause, Run, RunExit, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
-/// A run to be made.
+/// A run to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRun {
-    /// Of this job.
+    /// Job that the run belongs to.
     pub job: JobId,
-    /// When it is due.
+    /// Time at which the run is due.
     pub schedule_dts: Timestamp,
-    /// When that time had come, if it had.
+    /// Time at which the run became due by the server's clock; `None` if it is due later.
     pub came_due: Option<Timestamp>,
-    /// Who is to do it, whoever else could.
+    /// Only worker that may execute the run; `None` for any of the pool.
     pub pinned: Option<WorkerId>,
-    /// What it has in common with others of the same time; its own id if nothing.
+    /// Schedule id that it shares with runs that are due with it, and with retries; `None` makes its own id the
+    /// schedule id.
     pub schedule_id: Option<i64>,
-    /// Whether somebody asked for it.
+    /// Whether the run was asked for by hand.
     pub is_manual: bool,
     /// Whether the job's children run after it.
     pub schedule_children: bool,
-    /// The run that it is a retry of, and which retry it is.
+    /// Run that it retries, and the number of the retry, from 1 on.
     pub retry_of: Option<(RunId, u32)>,
-    /// Who asked for it, if that is known.
+    /// Asker of a run by hand, if known.
     pub asked_by: Option<Asker>,
-    /// The run of the job's parent after which it comes.
+    /// Run of the parent job that it follows.
     pub follows: Option<RunId>,
 }
 
 impl NewRun {
-    /// A run by the schedule.
+    /// Returns a run by the schedule, due at this time.
     #[must_use]
     pub fn due(job: JobId, schedule_dts: Timestamp) -> Self {
         Self {
@@ -56,47 +58,47 @@ impl NewRun {
         }
     }
 
-    /// A run that is due now.
+    /// Returns a run that is due now.
     #[must_use]
     pub fn now(job: JobId, now: Timestamp) -> Self {
         Self { came_due: Some(now), ..Self::due(job, now) }
     }
 }
 
-/// A run that was changed.
+/// A run and the facts that a change made of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// The run afterwards.
+    /// The run after the change.
     pub run: Run,
-    /// What happened; nothing if all of it was known.
+    /// Facts that are new, in order; empty if all of them were known.
     pub facts: Vec<LifeEvent>,
 }
 
-/// What became of a change.
+/// Outcome of a change of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunChange {
-    /// It was made.
+    /// The change is made.
     Made(Box<Changed>),
-    /// It may not be made. What a worker said that comes too late is kept.
+    /// The change is not allowed. A result that a worker reports too late is kept in `late_result`.
     Refused(LifeRefusal),
     /// There is no such run.
     Unknown,
 }
 
 impl Store {
-    /// A run.
+    /// Reads a run; `None` if there is no such run.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
         let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(&self.readers).await?;
         row.as_ref().map(rows::run).transpose()
     }
 
-    /// Makes a run.
+    /// Creates a run and publishes it.
     ///
     /// # Errors
-    /// That the store does not answer, or has no such job or worker.
+    /// If the store cannot be read or written, or the job or worker does not exist.
     pub async fn new_run(&self, new: &NewRun) -> Result<Run, StoreError> {
         let mut writing = self.write().await?;
         let run = insert(&mut writing, new).await?;
@@ -105,10 +107,11 @@ impl Store {
         Ok(run)
     }
 
-    /// Changes a run, if it may be changed, with all that follows from it.
+    /// Applies a patch to a run, if [`life::change`] allows it, and does all that follows: retries, children, counts of
+    /// failures.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read or written.
     pub async fn change_run(
         &self,
         run: RunId,
@@ -135,6 +138,7 @@ impl Store {
                 return Ok(RunChange::Refused(refusal));
             }
         };
+        // `life::change` has judged the run alone; whether the job may run now is a matter of other rows.
         if let Who::Worker(worker, _) = who
             && step.facts.contains(&LifeEvent::Claimed)
             && !claimable(&mut writing, &before, worker, now).await?
@@ -143,6 +147,7 @@ impl Store {
         }
         let mut news = Vec::new();
         if step.facts.contains(&LifeEvent::Returned) {
+            // A run that succeeded in spite of a kill request keeps its success.
             if step.run.return_success == Some(false)
                 && let Some(cause) = kill_cause(&mut writing, &step.run, KillFilter::AndTaken).await?
             {
@@ -153,7 +158,7 @@ impl Store {
         } else if step.facts.contains(&LifeEvent::GivenBack)
             && let Some(cause) = kill_cause(&mut writing, &before, KillFilter::AtAll).await?
         {
-            // Somebody wanted it to end: given back, it would run again all the same.
+            // The kill of the run was requested: given back as usual, it would be executed again.
             step = Step { run: before, facts: vec![LifeEvent::Returned] };
             life::cancel(&mut step.run, now);
             step.run.exit = Some(cause);
@@ -170,6 +175,7 @@ impl Store {
             keep_receipts(&mut writing, &step, now).await?;
         }
         writing.commit().await?;
+        // Changes of the run itself are published before those that follow from it.
         for fact in &step.facts {
             self.changes().publish(match fact {
                 LifeEvent::Claimed => Change::RunEnqueued(run),
@@ -183,7 +189,8 @@ impl Store {
     }
 }
 
-/// Keeps, by our own clock, when a worker told that it claimed or started a run: its own clock may be wrong.
+/// Records by the server's clock when a worker reported the claim and the start of a run, since the worker's clock may
+/// be wrong.
 async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     if step.facts.contains(&LifeEvent::Claimed)
         && let Some(claimed) = step.run.enqueue_dts
@@ -205,13 +212,14 @@ async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Time
     Ok(())
 }
 
-/// What is written down of a run that is given back.
+/// Returns the fire that records a run as given back.
 fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> Fire {
     let reason = format!("worker {worker} gave back attempt {attempt} of run {}, unjudged", run.id);
     Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at }
 }
 
-/// Instants are stored to the microsecond: what is said again is compared with what was stored of it.
+/// Truncates timestamps to microseconds, as the store has them: a report that is repeated must equal what was stored of
+/// it.
 fn as_stored(patch: &Patch) -> Patch {
     let stored = |at: Option<Option<Timestamp>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
     Patch {
@@ -222,13 +230,13 @@ fn as_stored(patch: &Patch) -> Patch {
     }
 }
 
-/// Reads a run in a change.
+/// Reads a run within a change.
 pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Run>, StoreError> {
     let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(connection).await?;
     row.as_ref().map(rows::run).transpose()
 }
 
-/// Makes a run in a change.
+/// Creates a run within a change.
 pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
     let query = sqlx::query(
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
@@ -254,7 +262,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
     rows::run(&row)
 }
 
-/// Keeps that it was us who ended a run, and when: what its worker told is by another clock.
+/// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
 pub(super) async fn note_closed(
     connection: &mut SqliteConnection,
     run: RunId,
@@ -265,7 +273,7 @@ pub(super) async fn note_closed(
     Ok(())
 }
 
-/// Writes what can change of a run. Whose clock its times are by is forgotten with its claim.
+/// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
 pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
@@ -289,7 +297,8 @@ pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Resu
     Ok(())
 }
 
-/// Ends a run that nobody has claimed, and writes down who did. What there is to tell of it after the commit.
+/// Ends a run that no worker has claimed, records who cancelled it, and returns the changes to publish after the
+/// commit.
 pub(super) async fn cancel(
     connection: &mut SqliteConnection,
     run: &mut Run,
@@ -317,7 +326,7 @@ pub(super) async fn cancel(
     Ok(news)
 }
 
-/// Does what follows from a run that has just returned. Answers with what there is to tell.
+/// Does what follows from a run that has just ended, and returns the changes to publish after the commit.
 pub(super) async fn follow(
     connection: &mut SqliteConnection,
     run: &Run,
@@ -330,16 +339,18 @@ pub(super) async fn follow(
     apply(connection, &job, run, effects, now).await
 }
 
-/// Takes away a run that nobody has claimed and nobody will, and does what has waited for it: the failure that it was to
-/// make good counts, and the children of its schedule id are decided about.
+/// Deletes a run that no worker has claimed or ever will, and does what was waiting for it: the failure that it was to
+/// retry counts, and the children of its schedule id are decided about.
 pub(super) async fn withdraw(
     connection: &mut SqliteConnection,
     run: &Run,
     now: Timestamp,
 ) -> Result<Vec<Change>, StoreError> {
+    // Subscribers read the run again and find that it is gone.
     let mut news = vec![Change::RunScheduled(run.id)];
     sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *connection).await?;
     let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(news) };
+    // Read after the deletion: a failure whose retry is gone is among the siblings again.
     let mut left = siblings(connection, run).await?;
     let last = match run.retry_of {
         Some((failed, _)) => left.iter().position(|other| other.id == failed),
@@ -355,7 +366,7 @@ pub(super) async fn withdraw(
     Ok(news)
 }
 
-/// Does what follows from a run. Answers with what there is to tell.
+/// Carries out effects of a run's end, and returns the changes to publish after the commit.
 async fn apply(
     connection: &mut SqliteConnection,
     job: &Job,
@@ -406,7 +417,7 @@ async fn apply(
     Ok(news)
 }
 
-/// The other runs of a job and schedule id, without those in whose place a retry came.
+/// Reads the other runs of a job and schedule id, without failed ones that were retried.
 async fn siblings(connection: &mut SqliteConnection, run: &Run) -> Result<Vec<Run>, StoreError> {
     let query = sqlx::query(
         "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
@@ -422,16 +433,16 @@ async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Ch
     Ok(found.into_iter().filter_map(|(id, enabled)| Some(Child { job: JobId::new(id)?, enabled })).collect())
 }
 
-/// Which requests to kill count.
+/// Selection among the kill requests of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KillFilter {
-    /// Every one: whoever had the run can end it no more.
+    /// All of them: the worker that had the attempt can end it no more.
     AtAll,
-    /// Those that its worker took: what it did not know of did not end the run.
+    /// Those that the worker took: a request that it did not know of did not end the attempt.
     AndTaken,
 }
 
-/// How the attempt of a run that is under way was to end, if somebody wanted it to.
+/// Returns how a run's present attempt counts as ended, if its kill was requested; the first request decides.
 pub(super) async fn kill_cause(
     connection: &mut SqliteConnection,
     run: &Run,

@@ -1,12 +1,13 @@
-//! The schema, one step a version; a file of any earlier version is brought forward.
+//! The schema of the database, as migrations: each brings a file from one version to the next.
 //!
-//! Names are the original's. Instants are microseconds since 1970 in UTC, times of a day are seconds
-//! since midnight, truth is 0 or 1.
+//! Names are the original's. Timestamps are microseconds since 1970 in UTC, times of the day are seconds since
+//! midnight, truth values are 0 or 1.
 
 #[cfg(test)]
 mod tests;
 
-/// The steps. What was released is never changed, only added to.
+/// Migrations by version, the first from version 0. A released migration is never changed; a new one is added at the
+/// end.
 pub const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE auth_group (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;
@@ -110,7 +111,7 @@ pub const MIGRATIONS: &[&str] = &[
     CREATE INDEX late_result_by_run ON late_result (run);
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ",
-    // What workers tell of themselves, and what is asked of them.
+    // Status reports of workers, and command requests to them.
     "
     ALTER TABLE worker ADD COLUMN heard INTEGER;
     ALTER TABLE worker ADD COLUMN duty TEXT;
@@ -129,7 +130,7 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE worker ADD COLUMN request_over INTEGER;
     ALTER TABLE worker ADD COLUMN request_end TEXT;
 ",
-    // A log lies in pieces: what is added to it costs no more the longer it is.
+    // Logs lie in chunks, so that the cost of an append does not grow with the log.
     "
     CREATE TABLE log_chunk (
         id INTEGER PRIMARY KEY, log INTEGER NOT NULL REFERENCES run_log ON DELETE CASCADE,
@@ -164,7 +165,7 @@ pub const MIGRATIONS: &[&str] = &[
     WHERE content IS NOT NULL;
     ALTER TABLE run_log DROP COLUMN content;
 ",
-    // Who asked for what, and runs that are over in the order in which they ended, with what they are sought by.
+    // Askers of runs and kills, and an index of ended runs in the order of their ends, with the columns of the filters.
     "
     ALTER TABLE run ADD COLUMN asked_by TEXT;
     ALTER TABLE run ADD COLUMN follows INTEGER;
@@ -173,31 +174,32 @@ pub const MIGRATIONS: &[&str] = &[
     DROP INDEX run_by_return;
     CREATE INDEX run_follows ON run (follows) WHERE follows IS NOT NULL;
 ",
-    // Workers of a store that was made before `worker_writes` may be used as the original allows.
+    // Workers of a store that was made before the setting `worker_writes` may write what the original allows them.
     "
     INSERT INTO setting (name, value) SELECT 'worker_writes', 'original' WHERE EXISTS (SELECT 1 FROM worker);
 ",
-    // The nonces of workers' handshakes, which outlive a restart.
+    // Nonces of workers' handshakes, which must outlive a restart.
     "
     CREATE TABLE uplink_nonce (
         worker INTEGER NOT NULL REFERENCES worker ON DELETE CASCADE, nonce TEXT NOT NULL, used INTEGER NOT NULL,
         PRIMARY KEY (worker, nonce)
     ) STRICT, WITHOUT ROWID;
 ",
-    // A request to kill is for the attempt that is under way when it is made.
+    // A kill request is for the attempt that is under way when it is made.
     "
     ALTER TABLE kill_request ADD COLUMN attempt INTEGER;
     UPDATE kill_request SET attempt = (SELECT attempt FROM run WHERE run.id = kill_request.run);
 ",
-    // By our own clock: when the start of an attempt was told, how far ahead of its worker's clock ours was when it was
-    // claimed (microseconds), and how far ahead of ours a worker's clock is (milliseconds).
+    // By the server's clock: the time at which the start of an attempt was reported; how far ahead of its worker's
+    // clock the server's was at the claim, in microseconds; and how far ahead of the server's clock a worker's is, in
+    // milliseconds.
     "
     ALTER TABLE run ADD COLUMN start_heard INTEGER;
     ALTER TABLE run ADD COLUMN clock_lead INTEGER;
     ALTER TABLE worker ADD COLUMN clock_ahead INTEGER;
 ",
-    // Ad-hoc scripts: the name under which one was handed over. A job has none. Those that are there are told by what made
-    // them, unless somebody has made a job of one.
+    // Hidden jobs of ad-hoc scripts: the title under which a script was submitted, NULL for any other job. Existing
+    // ones are recognised by how they were made, unless somebody has made a job of one since.
     "
     ALTER TABLE job ADD COLUMN ad_hoc TEXT;
     UPDATE job SET ad_hoc = title WHERE concurrency = 'allow' AND parent IS NULL AND reschedule_interval IS NULL
@@ -208,26 +210,26 @@ pub const MIGRATIONS: &[&str] = &[
         AND id NOT IN (SELECT parent FROM job WHERE parent IS NOT NULL);
     CREATE INDEX job_by_ad_hoc ON job (ad_hoc) WHERE ad_hoc IS NOT NULL;
 ",
-    // Which instance of a worker works under its key.
+    // Instance that works under the key of each worker.
     "
     CREATE TABLE worker_instance (
         worker INTEGER PRIMARY KEY REFERENCES worker ON DELETE CASCADE, instance TEXT NOT NULL,
         since INTEGER NOT NULL, address TEXT NOT NULL
     ) STRICT;
 ",
-    // What workers have too little of to claim runs, as they told it: a JSON list.
+    // Resources that workers lack, by their own reports: a JSON list.
     "
     ALTER TABLE worker ADD COLUMN held TEXT NOT NULL DEFAULT '';
 ",
-    // Runs in the order in which they are listed: by when they were due, or ended where that was before.
+    // Index of runs by the time by which they are listed: when they were due, or ended if that was earlier.
     "
     CREATE INDEX run_latest ON run (min(schedule_dts, coalesce(return_dts, schedule_dts)), id);
 ",
-    // When the time of a run had come by our clock, which may be set back after that.
+    // Time at which a run became due by the server's clock, which may be set back after that.
     "
     ALTER TABLE run ADD COLUMN came_due INTEGER;
 ",
-    // When the server itself ended a run that a worker had claimed, by its own clock.
+    // Time, by the server's clock, at which the server itself ended a run that a worker had claimed.
     "
     ALTER TABLE run ADD COLUMN closed INTEGER;
 ",

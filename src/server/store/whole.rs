@@ -1,24 +1,24 @@
-//! Everything at once, for tests that look at all of it again and again.
+//! Reads all jobs, workers and runs at once, for tests that check everything again and again.
 
 use super::{Store, StoreError, rows};
 use crate::server::domain::model::{Job, Run, Worker};
 
-/// What there is.
+/// Contents of a store.
 #[derive(Debug)]
 pub struct Whole {
-    /// The jobs, without their excludes.
+    /// All jobs, without their excludes.
     pub jobs: Vec<Job>,
-    /// The workers.
+    /// All workers, by id.
     pub workers: Vec<Worker>,
-    /// The runs, also those that are over.
+    /// All runs, also those that are over.
     pub runs: Vec<Run>,
 }
 
 impl Store {
-    /// All jobs, workers and runs.
+    /// Reads all jobs, workers and runs.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn whole(&self) -> Result<Whole, StoreError> {
         let jobs = sqlx::query("SELECT * FROM job ORDER BY id").fetch_all(&self.readers).await?;
         let workers = sqlx::query("SELECT * FROM worker ORDER BY id").fetch_all(&self.readers).await?;

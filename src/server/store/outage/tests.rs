@@ -6,7 +6,7 @@ use super::is_outage;
 use crate::server::store::changes::ChangeFeed;
 use crate::server::store::{Store, StoreError};
 
-/// An error as the driver tells it.
+/// Database error with this extended result code.
 #[derive(Debug)]
 struct Told(u32);
 
@@ -58,7 +58,7 @@ fn a_full_or_broken_disk_is_an_outage_and_a_wrong_question_is_none() {
     assert!(!is_outage(&Error::RowNotFound));
 }
 
-/// What SQLite does by itself where its disk is full: the driver is not told.
+/// SQLite rolls back by itself where its disk is full, without a word to the driver.
 #[tokio::test]
 async fn the_next_change_is_made_after_one_that_sqlite_rolled_back_by_itself() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use crate::run::RunId;
 use crate::server::store::Store;
 use crate::server::store::changes::ChangeFeed;
 
-/// A file as the first version left it, with these logs.
+/// Makes a file as the first version left it, with these logs.
 async fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
     let mut connection: SqliteConnection = options.connect().await.expect("a file");
@@ -23,7 +23,7 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
     let directory = tempfile::tempdir().expect("a temporary folder");
     let path = directory.path().join("job_runner.sqlite");
     let long: String = (0..40_000).map(|line| format!("line {line} \u{e9}\u{20ac}\u{1f600}\0\n")).collect();
-    // Characters of every length stand across each place where it is cut.
+    // Characters of every length lie across each place where the text is cut.
     let dense = "\u{1f600}".repeat(70_000);
     let shifted = format!("a{}\u{20ac}", "\u{20ac}".repeat(50_000));
     let logs = [Some("short\n"), Some(""), None, Some(&long), Some("no end"), Some(&dense), Some(&shifted)];
