@@ -18,15 +18,15 @@ pub struct Patch {
     pub enqueue_dts: Option<Option<Timestamp>>,
     /// Worker that claims the run. `null` is ignored, as the original does.
     pub worker: Option<WorkerId>,
-    /// When the script was started, by the worker's clock.
+    /// Time at which the script was started, by the worker's clock.
     pub start_dts: Option<Option<Timestamp>>,
-    /// When the run was over, by the worker's clock.
+    /// Time at which the run was over, by the worker's clock.
     pub return_dts: Option<Option<Timestamp>>,
     /// Whether the run succeeded; set together with `return_dts`.
     pub return_success: Option<Option<bool>>,
     /// Process id, for people to see.
     pub pid: Option<Option<i64>>,
-    /// How the run ended, where the worker says more than success or failure.
+    /// Way in which the run ended, where the worker says more than success or failure.
     pub exit: Option<RunExit>,
 }
 
@@ -61,7 +61,7 @@ pub struct Step {
     pub facts: Vec<LifeEvent>,
 }
 
-/// Why a change is refused.
+/// Reason for which a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LifeRefusal {
     /// The run belongs to another worker.

@@ -100,20 +100,19 @@ pub struct Worker {
     pub secret: Secret,
     /// Whether the worker is given new runs.
     pub enqueue_is_enabled: bool,
-    /// When the worker last answered a ping, by its own clock.
+    /// Time of its last answer to a ping, by the worker's own clock.
     pub ping_response_dts: Option<Timestamp>,
     /// Version, as its last answer said.
     pub worker_version: Option<String>,
     /// Slots: how many runs the worker executes at once, as its last answer said; `None` before the first.
     pub concurrent_jobs: Option<u32>,
-    /// When the server last received an answer or status report, by the server's clock. Not in the original.
+    /// Time of its last answer or status report, by the server's clock. Not in the original.
     pub heard_dts: Option<Timestamp>,
     /// Last status report; `None` for a worker of the original kind. Not in the original.
     pub report: Option<Report>,
     /// Latest request to the worker, also once it is over. Not in the original.
     pub asked: Option<LatestRequest>,
-    /// How far its clock is ahead of the server's, as of its last answer; negative where it is behind. Not in the
-    /// original.
+    /// Advance of its clock on the server's, as of its last answer; negative where it is behind. Not in the original.
     pub clock_ahead: Option<TimeDelta>,
 }
 
@@ -192,11 +191,11 @@ pub struct Job {
     pub last_completed_schedule_id: Option<i64>,
     /// Longest duration of a run, in seconds; `None`: no limit. Not in the original.
     pub run_timeout: Option<u32>,
-    /// How a failed run is tried again. Not in the original.
+    /// Retries after a failure. Not in the original.
     pub retry: Retry,
-    /// What happens to a run whose worker was lost. Not in the original.
+    /// Treatment of a run whose worker was lost. Not in the original.
     pub on_lost: OnLost,
-    /// What happens to a run that is due while another one is active. Not in the original.
+    /// Treatment of a run that is due while another one is active. Not in the original.
     pub concurrency: Concurrency,
 }
 
@@ -260,11 +259,11 @@ pub struct Exclude {
     pub start: NaiveTime,
     /// Last time that is left out.
     pub end: NaiveTime,
-    /// Reason, for people.
+    /// Reason for the exclude, for people.
     pub note: String,
 }
 
-/// How a failed run is tried again: as a run of its own that names the run it retries.
+/// Retries of a failed run: each is a run of its own that names the run it retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Retries at most; 0: none.
@@ -280,7 +279,7 @@ impl Default for Retry {
     }
 }
 
-/// What happens to a run whose worker was lost.
+/// Treatment of a run whose worker was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLost {
     /// The run is executed again, under a new attempt.
@@ -306,7 +305,7 @@ impl OnLost {
     }
 }
 
-/// What happens to a run that is due while another run of the job is active.
+/// Treatment of a run that is due while another run of the job is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concurrency {
     /// The run waits, as with the original.
@@ -352,16 +351,16 @@ pub struct Run {
     /// Whether the schedule chose the worker (run on all workers), so that it stays when the run is given back. Not in
     /// the original.
     pub pinned: bool,
-    /// When the run is due.
+    /// Time at which the run is due.
     pub schedule_dts: Timestamp,
-    /// When the server found that the run is due: it stays due if the clock is set back after that. Not in the
+    /// Time at which the server found the run due: it stays due if the clock is set back after that. Not in the
     /// original.
     pub came_due: Option<Timestamp>,
-    /// When the run was claimed, by the worker's clock.
+    /// Time of the claim, by the worker's clock.
     pub enqueue_dts: Option<Timestamp>,
-    /// When its script was started, by the worker's clock.
+    /// Time at which its script was started, by the worker's clock.
     pub start_dts: Option<Timestamp>,
-    /// When the run was over, by the worker's clock.
+    /// Time at which the run was over, by the worker's clock.
     pub return_dts: Option<Timestamp>,
     /// Whether the run succeeded; `None` until it is over.
     pub return_success: Option<bool>,
@@ -377,11 +376,11 @@ pub struct Run {
     pub losses: u32,
     /// Run that this one retries, and the number of the retry, from 1. Not in the original.
     pub retry_of: Option<(RunId, u32)>,
-    /// How the run ended, as far as the worker reported it. Not in the original.
+    /// Way in which the run ended, as far as is known. Not in the original.
     pub exit: Option<RunExit>,
 }
 
-/// How a run ended, beyond success or failure.
+/// Way in which a run ended, beyond success or failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunExit {
     /// Exit status of the script, 0 to 255.
@@ -405,7 +404,7 @@ pub enum RunState {
     InQueue,
     /// Claimed, with its script running.
     Started,
-    /// Over, for good.
+    /// Over, with a final result.
     Completed,
 }
 
@@ -435,13 +434,13 @@ pub struct KillRequest {
     pub id: crate::run::KillId,
     /// Run that is to be killed.
     pub run: RunId,
-    /// When the kill was requested.
+    /// Time of the request.
     pub schedule_dts: Timestamp,
-    /// When a worker took the request.
+    /// Time at which a worker took the request.
     pub enqueue_dts: Option<Timestamp>,
-    /// When no process of the run was left alive.
+    /// Time at which no process of the run was left alive.
     pub execute_dts: Option<Timestamp>,
-    /// Why the run is killed. Not in the original.
+    /// Reason for the kill. Not in the original.
     pub cause: KillCause,
 }
 
@@ -458,7 +457,7 @@ pub enum Asker {
     Worker(WorkerId),
 }
 
-/// Why a run is to be killed.
+/// Reason for which a run is to be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillCause {
     /// A request by the operator, a client or a worker.
@@ -474,7 +473,7 @@ pub enum KillCause {
 pub struct Fire {
     /// Job that was due.
     pub job: JobId,
-    /// When it was or would have been due.
+    /// Time at which the job was or would have been due.
     pub due: Timestamp,
     /// Run that was made for the time, if one was.
     pub run: Option<RunId>,
@@ -482,7 +481,7 @@ pub struct Fire {
     pub what: FireKind,
     /// Reason, as a sentence for people.
     pub reason: String,
-    /// When the server recorded it.
+    /// Time at which the server recorded it.
     pub at: Timestamp,
 }
 
@@ -504,7 +503,7 @@ pub enum FireKind {
 pub struct InstanceTenure {
     /// Id of the instance's state directory.
     pub instance: Instance,
-    /// When it took the key, by the wall clock.
+    /// Time at which the instance took the key, by the wall clock.
     pub since: Timestamp,
     /// Address of its first request.
     pub from: IpAddr,

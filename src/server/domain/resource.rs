@@ -39,7 +39,7 @@ pub enum FieldKind {
     One(Resource),
 }
 
-/// How a list can be filtered by a field.
+/// Ways in which a list can be filtered by a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrowing {
     /// The list cannot be filtered by the field.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::schedule::enqueue::WaitReason;
 use super::worker_state::Unready;
 
-/// Why a run waits, as the dispatcher keeps it and `why` shows it.
+/// Full explanation of a run that waits, as the dispatcher keeps it and `why` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitReasons {
     /// Reason of the job or the pool.

@@ -21,7 +21,7 @@ mod tests;
 pub struct Report {
     /// State of the worker.
     pub duty: WorkerState,
-    /// When the worker entered this state, by the server's clock.
+    /// Time at which the worker entered this state, by the server's clock.
     pub since: Timestamp,
     /// Slots that are taken.
     pub seats_taken: u32,
@@ -42,17 +42,17 @@ pub struct LatestRequest {
     pub by: String,
     /// Reason given for it; empty if none was.
     pub reason: String,
-    /// When the request was made.
+    /// Time of the request.
     pub at: Timestamp,
-    /// When it was first sent to the worker.
+    /// Time at which it was first sent to the worker.
     pub sent: Option<Timestamp>,
-    /// When the worker reported that it follows the request.
+    /// Time at which the worker reported that it follows the request.
     pub heard: Option<Timestamp>,
-    /// When and how the request ended.
+    /// Time and way in which the request ended.
     pub over: Option<(Timestamp, RequestEnd)>,
 }
 
-/// How a request ended.
+/// Way in which a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestEnd {
     /// The worker has confirmed it.
@@ -138,7 +138,7 @@ pub fn takes_runs(worker: &Worker) -> bool {
     !rests && matches!(duty, WorkerState::Starting | WorkerState::Awake)
 }
 
-/// Why a worker takes no new runs.
+/// Reason for which a worker takes no new runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {
     /// The worker is disabled.
@@ -155,7 +155,7 @@ pub enum Unready {
     Asleep,
     /// The worker has left.
     Offline,
-    /// These resources are too short for the worker to claim runs.
+    /// Too little of these resources for the worker to claim runs.
     Held(Vec<Lack>),
 }
 
@@ -217,7 +217,7 @@ pub fn unready(worker: &Worker, is_silent: bool) -> Option<Unready> {
 /// Decision about a requested command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestVerdict {
-    /// Nothing to do: the worker is in that state, or the command is requested already.
+    /// No change: the worker is in that state, or the command is requested already.
     Already,
     /// The open request is cancelled: the worker does not know of it, and is in the wanted state.
     Cancel,
@@ -225,7 +225,7 @@ pub enum RequestVerdict {
     Ask,
 }
 
-/// Why a worker cannot be asked for a command.
+/// Reason for which a worker cannot be asked for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cannot {
     /// The worker is of the original kind, or too old, and knows no commands.

@@ -28,7 +28,7 @@ const SECOND: TimeDelta = TimeDelta::seconds(1);
 /// Number of fields, with the seconds first.
 const WITH_SECONDS: usize = 6;
 
-/// Why a cron expression cannot be used.
+/// Reason for which a cron expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
     /// The expression cannot be parsed; the texts are the expression and the cause.
@@ -51,7 +51,7 @@ pub fn check(expression: &str) -> Result<(), BadCron> {
     if comes { Ok(()) } else { Err(BadCron::Never(expression.to_owned())) }
 }
 
-/// Parsed cron expression.
+/// Cron expression that was parsed.
 pub(super) struct Expression {
     pattern: croner::CronPattern,
     /// Fields as written, seconds first, in capitals and with numbers in place of names.

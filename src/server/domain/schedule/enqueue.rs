@@ -1,7 +1,8 @@
 //! Decides which due runs may run now and on which workers, and why the others wait.
 //!
 //! One schedule id of a job runs at a time, the earliest first, unless the job says otherwise. Disabled jobs,
-//! templates, projects, pools and workers get nothing, except for runs that were requested by hand.
+//! templates, projects and pools get nothing, except for runs that were requested by hand; a disabled worker gets such a
+//! run only where it is pinned to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +60,7 @@ pub enum DueVerdict {
     Replace(RunId, Vec<RunId>),
 }
 
-/// Why a worker is left out of a run on all workers.
+/// Reason for which a worker is left out of a run on all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absence {
     /// The worker does not answer.
@@ -70,7 +71,7 @@ pub enum Absence {
     Rests,
 }
 
-/// Why a run that is due does not run now.
+/// Reason for which a run that is due does not run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitReason {
     /// The job is disabled.

@@ -37,18 +37,18 @@ pub struct Rule<'a> {
 /// Last due time of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// When the job was due.
+    /// Time at which the job was due.
     pub at: Timestamp,
-    /// How much later that was than the local time it stands for, because the clock skipped that one.
+    /// Delay of `at` against the local time it stands for, because the clock skipped that one.
     pub moved: TimeDelta,
 }
 
 /// Next due time of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextTime {
-    /// When the job is due.
+    /// Time at which the job is due.
     pub at: Timestamp,
-    /// How much later that is than the local time it stands for.
+    /// Delay of `at` against the local time it stands for.
     pub moved: TimeDelta,
     /// Due times that were in the past already, and are missed.
     pub passed: Option<Passed>,
@@ -68,13 +68,13 @@ pub struct Passed {
 /// A due time that an exclude left out. Those that follow it and are left out by the same exclude are not listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// When the job would have been due.
+    /// Time at which the job would have been due.
     pub at: Timestamp,
     /// Exclude that covers the time.
     pub exclude: Exclude,
 }
 
-/// Why a job has no next due time.
+/// Reason for which a job has no next due time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoNext {
     /// The job has no schedule.

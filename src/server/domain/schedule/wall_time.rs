@@ -13,7 +13,7 @@ const LONGEST_GAP: i64 = 24 * 60 + 1;
 pub(super) struct WallMoment {
     /// Local time that was asked for.
     pub wall: NaiveDateTime,
-    /// When it happens: where the clock skips it, the time at which the clock goes on.
+    /// Time at which it happens; where the clock skips it, the time at which the clock goes on.
     pub at: Timestamp,
 }
 
