@@ -1,4 +1,4 @@
-//! What is to be looked at in the next pass: gathered from the news, each thing once. Pure.
+//! Agenda of the next pass: gathered from the changes, each item once. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,41 +9,41 @@ use crate::server::store::changes::{Change, ChangeNotice};
 #[cfg(test)]
 mod tests;
 
-/// What is to be looked at.
+/// Items for the next pass.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Agenda {
-    /// Everything, news having been missed.
+    /// All state is to be read again, because changes were missed.
     pub everything: bool,
-    /// Who is there.
+    /// The workers are to be read again.
     pub workers: bool,
-    /// Every run that is due.
+    /// All jobs with due runs are to be evaluated.
     pub due: bool,
-    /// Whether every job's next run is what its schedule says.
+    /// All jobs are to be checked for whether their next run is as their schedule plans it.
     pub plans: bool,
-    /// Whether somebody waits for a seat that is free now.
+    /// A slot may have become free for a run that waits for one.
     pub seats: bool,
-    /// Jobs, whatever of them is due.
+    /// Jobs to evaluate, with all of their due runs.
     pub jobs: BTreeSet<JobId>,
-    /// Jobs that were changed: the limits of their runs may be others now.
+    /// Jobs that were changed: their runs may have other limits now.
     pub changed: BTreeSet<JobId>,
-    /// Runs, whatever job they are of.
+    /// Runs whose jobs are to be evaluated.
     pub runs: BTreeSet<RunId>,
     /// Runs that were claimed.
     pub claimed: BTreeSet<RunId>,
-    /// Runs that were started.
+    /// Runs whose scripts were started.
     pub started: BTreeSet<RunId>,
-    /// Runs that nobody has, or that are over.
+    /// Runs that were given back or lost, or are over.
     pub ended: BTreeSet<RunId>,
-    /// Requests to kill that were made.
+    /// Kill requests that were made.
     pub asked: BTreeSet<KillId>,
-    /// Requests to kill that were taken.
+    /// Kill requests that a worker has taken.
     pub taken: BTreeSet<KillId>,
-    /// Workers that hear from now on.
+    /// Workers that have just connected.
     pub arrived: Vec<ApiKey>,
 }
 
 impl Agenda {
-    /// Takes note of news; `false` if there will be no more.
+    /// Notes a change; `false` if no more changes will come.
     pub fn note(&mut self, heard: ChangeNotice) -> bool {
         match heard {
             ChangeNotice::Item(item) => self.note_item(item),
@@ -81,7 +81,7 @@ impl Agenda {
                 self.changed.insert(job);
             }
             Change::WorkerChanged(_) => self.workers = true,
-            // What was taken away took runs with it.
+            // A deleted project, template, pool or worker took runs with it, such as the next runs of jobs.
             Change::CatalogueChanged => (self.workers, self.plans) = (true, true),
             Change::RunWaits(_) | Change::RunLog(..) => {}
         }

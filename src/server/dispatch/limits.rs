@@ -1,8 +1,8 @@
-//! Limits of time: since when each started run goes on, and which of them has taken too long. Pure.
+//! Time limits: since when each started run goes on, and which runs exceed their limits. Pure.
 //!
-//! It all goes by the clock that nobody sets: what a worker writes as its start does not matter here, and neither does a
-//! server whose wall clock is set. Only of what ran before this server began is the wall clock asked, once: for the
-//! time since the server before it heard of the start.
+//! Durations go by the monotonic clock of the server: neither the start time that a worker reports nor a server clock
+//! that is set plays a part. Only for runs that were started before this server is the wall clock read, once: for the
+//! time since the earlier server recorded the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::server::store::StartedRun;
 #[cfg(test)]
 mod tests;
 
-/// The runs under way.
+/// Runs whose scripts were started and that are not over.
 #[derive(Debug)]
 pub(super) struct RunLimits {
     started: BTreeMap<RunId, UnderWay>,
@@ -31,22 +31,22 @@ struct UnderWay {
     since: Instant,
 }
 
-/// How it was found out that a run is under way.
+/// Source from which the dispatcher learned that a run was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LimitOrigin {
-    /// Its start was told just now.
+    /// A change that was published just now.
     ByNews,
-    /// In the store, at this time of the wall clock.
+    /// The store, read at this wall-clock time.
     InStore(model::Timestamp),
 }
 
 impl RunLimits {
-    /// Nothing yet.
+    /// Creates a table without runs.
     pub fn new() -> Self {
         Self { started: BTreeMap::new(), ends: Timers::new() }
     }
 
-    /// Takes over what is known of a run. Since when it goes on stays as it was found out first; its limit may change.
+    /// Adds a run, or updates its limit. The start that was noted first for an attempt stays.
     pub fn note(&mut self, run: &StartedRun, found: LimitOrigin, now: Instant) {
         let known = self.started.get(&run.run).filter(|known| known.attempt == run.attempt);
         let since = known.map_or_else(|| since(run, found, now), |known| known.since);
@@ -57,48 +57,52 @@ impl RunLimits {
         }
     }
 
-    /// A run is over, or nobody has it any more.
+    /// Removes a run that is over, given back or lost.
     pub fn end(&mut self, run: RunId) {
         self.started.remove(&run);
         self.ends.cancel(run);
     }
 
-    /// Nothing is under way but these: the end of others was not told.
+    /// Removes all runs but these: the changes that ended the others were missed.
     pub fn keep(&mut self, runs: &BTreeSet<RunId>) {
         for (over, _) in self.started.extract_if(.., |run, _| !runs.contains(run)) {
             self.ends.cancel(over);
         }
     }
 
-    /// Whether a job has runs under way.
+    /// Returns whether a job has started runs.
     pub fn has_job(&self, job: JobId) -> bool {
         self.started.values().any(|run| run.job == job)
     }
 
-    /// When the next run has taken too long.
+    /// Returns the instant at which the next run exceeds its limit.
     pub fn next(&self) -> Option<Instant> {
         self.ends.next()
     }
 
-    /// A run that has taken too long. It stays until its end is asked for: what could not be asked is to be asked still.
+    /// Returns a run that exceeds its limit. It stays until [`RunLimits::timed_out`], so that a kill request that could
+    /// not be recorded is tried again.
     pub fn due(&self, now: Instant) -> Option<RunId> {
         self.ends.due(now)
     }
 
-    /// The end of a run was asked for.
+    /// Notes that the kill of a run was requested.
     pub fn timed_out(&mut self, run: RunId) {
         self.ends.cancel(run);
     }
 }
 
-/// Since when a run goes on. A wall clock that was set back since then makes it younger than it is, never older; one that
-/// was set forward while no server was there makes it older: nobody can know better.
+/// Returns the instant since which a run goes on.
+///
+/// A wall clock that was set back since the start makes the run younger than it is, never older; one that was set
+/// forward while no server ran makes it older, which cannot be detected.
 fn since(run: &StartedRun, found: LimitOrigin, now: Instant) -> Instant {
     let taken = match (found, run.heard) {
         (LimitOrigin::InStore(wall), Some(heard)) => (wall - heard).to_std().unwrap_or(Duration::ZERO),
         (LimitOrigin::ByNews, _) | (LimitOrigin::InStore(_), None) => Duration::ZERO,
     };
-    // The clock began when the machine did: whatever is older than that has taken too long anyway.
+    // The monotonic clock began with the machine and cannot show an earlier instant: a run that is older than its limit
+    // has exceeded it in any case.
     let most = run.limit.map_or(taken, |limit| taken.min(limit));
     now.checked_sub(most).unwrap_or(now)
 }

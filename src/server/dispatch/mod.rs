@@ -1,10 +1,11 @@
-//! What runs by itself: due runs are announced, kills asked, workers pinged, the lost found.
+//! Dispatcher: announces due runs, forwards kill requests, enforces time limits, pings workers, and finds lost ones.
 //!
-//! One loop, that wakes when something has changed or a time has come that means something, and then looks at
-//! what is: a piece of news that was missed delays, it loses nothing. What is due goes by the clock on the wall;
-//! how long something may take goes by the clock that nobody sets.
+//! One task waits for changes and for timers, and then makes a pass that reads the current state from the store: a
+//! change that was missed delays an action and loses none. Runs are due by the wall clock; patience with workers,
+//! repeats and time limits go by the monotonic clock.
 //!
-//! `agenda`, `timers`, `limits`, `offers` and `workers` are pure and remember; `wall` rings.
+//! `agenda`, `timers`, `limits`, `offers` and `worker_table` hold the state between passes and decide, as pure code;
+//! `wall_clock` wakes the dispatcher when a run is due, or when the clock is set.
 
 mod agenda;
 #[cfg(test)]
@@ -41,18 +42,19 @@ use timers::Timers;
 pub use wall_clock::WallClockTimer;
 use worker_table::{WorkerChoice, WorkerTable};
 
-/// How many jobs are looked at before news is heard again.
+/// Jobs that one pass evaluates before it looks for new changes.
 const LOOKS: usize = 100;
-/// How many pieces of news are heard together.
+/// Changes, and arrivals, that are taken in together before a pass.
 const HEARD: usize = 4096;
-/// How often in a pass who is there is read again, where that goes on changing.
+/// Snapshots of the workers that one pass takes at most, while changes of workers keep coming in.
 const SNAPSHOTS: usize = 3;
-/// In how many shares workers are pinged, one after the other in an interval: a thousand do not answer all at once.
+/// Shares in which workers are pinged, one after the other in an interval, so that a thousand do not all answer at
+/// once.
 const SHARES: u32 = 20;
-/// How long after a store that did not answer it is asked again.
+/// Pause after a failed pass.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Works until it is stopped.
+/// Runs the dispatcher until the server stops.
 pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationToken) {
     let mut dispatcher = Dispatcher::new(app, Utc::now, Instant::now());
     tokio::select! {
@@ -63,27 +65,27 @@ pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationTo
 
 struct Dispatcher {
     app: Arc<AppState>,
-    /// The clock on the wall.
+    /// Wall clock; tests set their own.
     clock: fn() -> model::Timestamp,
     news: Subscription,
     arrivals: broadcast::Receiver<ApiKey>,
     agenda: Agenda,
     workers: WorkerTable,
     offers: Offers,
-    /// When runs that nobody has claimed are announced again.
+    /// Instants at which announced runs that no worker has claimed are announced again.
     repeats: Timers<RunId>,
-    /// When requests to kill that nobody has taken are.
+    /// Instants at which kill requests that no worker has taken are sent again.
     kills: Timers<KillId>,
-    /// When workers that have not heard what is asked of them are told again.
+    /// Instants at which workers that have not confirmed receipt of a request are reminded of it.
     attends: Timers<(WorkerId, RequestId)>,
-    /// When runs have taken too long.
+    /// Started runs, and the instants at which they exceed their limits.
     limits: RunLimits,
     next_ping: Instant,
-    /// Which share of the workers was pinged last.
+    /// Number of the share of workers that was pinged last.
     share: u32,
-    /// Up to when due runs were looked at.
+    /// Wall-clock time up to which due runs were gathered.
     seen: model::Timestamp,
-    /// When the next run is due.
+    /// Wall-clock time at which the next run is due.
     next_due: Option<model::Timestamp>,
 }
 
@@ -117,7 +119,7 @@ impl Dispatcher {
                     self.hear_all();
                     continue;
                 }
-                // What was heard in the meantime is looked at before anything is waited for.
+                // Changes that came in during the pass are handled before any waiting.
                 Ok(false) if self.agenda != Agenda::default() => continue,
                 Ok(false) => {}
                 Err(e) => {
@@ -126,7 +128,8 @@ impl Dispatcher {
                     }
                     self.agenda.everything = true;
                     self.app.store.doubt();
-                    // Whatever happens meanwhile: what fails at once would fail thousands of times a second.
+                    // Pauses unconditionally, also while changes come in: an operation that fails at once would
+                    // otherwise fail thousands of times a second.
                     sleep(AGAIN).await;
                     continue;
                 }
@@ -137,8 +140,8 @@ impl Dispatcher {
         }
     }
 
-    /// While nothing can be recorded, nothing is announced. Workers' answers could not be recorded either: everybody has
-    /// as long to answer as after our own start.
+    /// Pauses the dispatcher while the store cannot be written: nothing could be recorded, neither announcements nor
+    /// the answers of workers. Afterwards all workers have as long to answer as after a start of the server.
     async fn await_store(&mut self) {
         if self.app.store.outage().is_some() {
             self.app.store.writable().await;
@@ -147,19 +150,21 @@ impl Dispatcher {
         }
     }
 
-    /// Waits for something to do; `false` if there will be nothing more.
+    /// Waits for a change, an arrival or a timer; `false` if no more changes will come.
     async fn wait(&mut self, wall: &WallClockTimer) -> bool {
         let next = self.next_timer().into_iter().fold(self.next_ping, Instant::min);
         tokio::select! {
             heard = self.news.next() => if !self.agenda.note(heard) { return false },
             arrived = self.arrivals.recv() => match arrived {
                 Ok(key) => self.agenda.arrived.push(key),
+                // Missed arrivals need no repair: what is announced is announced again, and so are kills and requests.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return false,
             },
             () = sleep_until(next) => {}
             rung = wall.wait_until(self.next_due, (self.clock)()) => if let Err(e) = rung {
                 tracing::error!(target: "job_runner.dispatch", "the clock does not ring: {e}");
+                // A timer that failed may fail again at once: without a pause, errors would flood the log.
                 sleep_until(next).await;
             },
         }
@@ -167,13 +172,13 @@ impl Dispatcher {
         true
     }
 
-    /// When something is to be done though nothing is heard, beside pings.
+    /// Returns the next instant at which something is to be done without a change, apart from pings.
     fn next_timer(&self) -> Option<Instant> {
         let timers = [self.repeats.next(), self.kills.next(), self.attends.next(), self.limits.next()];
         timers.into_iter().chain([self.workers.next_silence()]).flatten().min()
     }
 
-    /// The store, to be asked something; a test lets it fail here.
+    /// Returns the store for a query; a test injects failures here.
     #[cfg_attr(not(test), allow(clippy::unnecessary_wraps))]
     fn store(&self) -> Result<&Store, StoreError> {
         #[cfg(test)]
@@ -181,7 +186,7 @@ impl Dispatcher {
         Ok(&self.app.store)
     }
 
-    /// Hears what else there is, so that one pass does for all of it.
+    /// Takes in all changes and arrivals that are queued, up to a bound, so that one pass serves all of them.
     fn hear_all(&mut self) {
         for _ in 0..HEARD {
             match self.news.try_next() {
@@ -197,13 +202,14 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at what is to be looked at; `true` if that was not everything.
+    /// Handles everything on the agenda; `true` if jobs are left for another pass.
     ///
-    /// A pass may fail anywhere: nothing leaves a list before what it stands for is done.
+    /// A pass may fail at any await: an item leaves the agenda only once its action is done.
     async fn pass(&mut self, now: Instant) -> Result<bool, StoreError> {
         self.gather_due().await?;
         self.gather_runs(now).await?;
-        // Whoever made a run has told of its workers before: a run is looked at with those who are there for it.
+        // Changes of workers are published before the runs that are made for them. Hearing them here, a run is evaluated
+        // with a snapshot that has its workers.
         for _ in 0..SNAPSHOTS {
             self.hear_all();
             if self.agenda.everything || self.agenda.workers {
@@ -242,12 +248,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// What is to be looked at where nobody has told what has changed.
+    /// Reads from the store what the agenda asks for as a whole, such as after missed changes.
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
         if self.agenda.everything {
             self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
-            // Runs that are announced may be over: a worker that arrives is not to be told of them.
+            // Announced runs may be over: a worker that arrives is not to be told of them.
             self.agenda.jobs.extend(self.offers.jobs());
         }
         if self.agenda.everything || self.agenda.due {
@@ -271,8 +277,9 @@ impl Dispatcher {
         while let Some(worker) = self.workers.falls_silent(now) {
             let max_losses = self.app.settings.max_losses;
             let lost = self.store()?.mark_lost(worker, max_losses, (self.clock)()).await?;
+            // Only now: if marking the runs as lost fails, the next pass finds the worker again.
             self.workers.fell_silent(worker);
-            // What waits for it waits for another reason now.
+            // Runs that are pinned to the worker now wait for another reason.
             self.agenda.due = true;
             let runs = lost.iter().map(|run| run.id.to_string()).collect::<Vec<_>>().join(", ");
             if !lost.is_empty() {
@@ -282,7 +289,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Everybody may see who is silent: those who look at a worker are told when that has changed.
+    /// Publishes which workers are silent, and a change for each of which that is new.
     fn show_the_silent(&self) {
         for worker in self.app.presence.update(&self.workers.availability().silent) {
             self.app.changes().publish(Change::WorkerChanged(worker));
@@ -295,7 +302,7 @@ impl Dispatcher {
             self.store()?.stay_due(self.seen, now).await?;
             self.agenda.due = true;
         }
-        // Where the clock was set back, times come again that were not told of: something may have been made for them.
+        // Where the clock was set back, the same times come again, and runs may have been made for them meanwhile.
         let seen = self.seen.min(now);
         self.agenda.jobs.extend(self.store()?.jobs_due_since(seen, now).await?);
         self.seen = now;
@@ -346,7 +353,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Who is asked something and has not heard it is told to attend, again and again.
+    /// Reminds workers of requests whose receipt they have not confirmed, again and again.
     fn attend(&mut self, now: Instant) {
         while let Some((worker, request)) = self.attends.due(now) {
             self.attends.cancel((worker, request));
@@ -377,7 +384,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Takes over what the store knows of runs that were started, and says which ones they are.
+    /// Takes over started runs from the store, and returns which ones they are.
     async fn note_started(
         &mut self,
         which: Started,
@@ -385,7 +392,7 @@ impl Dispatcher {
         now: Instant,
     ) -> Result<BTreeSet<RunId>, StoreError> {
         let runs = self.store()?.started_runs(which).await?;
-        // The news may be younger than the pass: reckoned from when that began, the run would be ended early.
+        // The change may be younger than the pass: counted from the begin of the pass, the run would be ended early.
         let now = now.max(Instant::now());
         runs.iter().for_each(|run| self.limits.note(run, found, now));
         Ok(runs.iter().map(|run| run.run).collect())
@@ -400,7 +407,7 @@ impl Dispatcher {
         }
     }
 
-    /// Who arrives is told at once what it is to do, as far as all of that may still be done.
+    /// Tells workers that have just connected what they are to do, as far as that may still be done.
     fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.workers.of_key(&key) else { continue };
@@ -414,7 +421,7 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at some of the jobs; `true` if others are left.
+    /// Evaluates some of the jobs on the agenda; `true` if others are left.
     async fn evaluate(&mut self, now: Instant) -> Result<bool, StoreError> {
         if self.agenda.jobs.is_empty() && !self.agenda.seats && !self.offers.has_freed() {
             return Ok(false);
@@ -432,8 +439,8 @@ impl Dispatcher {
         Ok(true)
     }
 
-    /// Where there are free slots, those who have waited longest are looked at, each once: one that may not run any more
-    /// leaves its slot to the next.
+    /// Evaluates the jobs of the runs that have waited longest, as many as there are free slots, each run once: a run
+    /// that may not run any more leaves its slot to the next one.
     fn seat(&mut self, busy: &BTreeMap<WorkerId, u32>, seated: &mut BTreeSet<RunId>) {
         self.agenda.seats |= self.offers.take_freed();
         if !self.agenda.seats {
@@ -476,7 +483,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Announces a run that may run, unless somebody was told who may still claim it. Why it waits all the same, if it does.
+    /// Announces a run, unless it was announced to a worker that may still claim it. Returns why the run waits all the
+    /// same, if it does.
     async fn offer(
         &mut self,
         pool: PoolId,
@@ -487,13 +495,13 @@ impl Dispatcher {
     ) -> Result<Option<WaitReason>, StoreError> {
         let is_told = |worker| to == Some(worker) || self.workers.may_still_claim(pool, worker);
         let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
-        // Whoever was told and takes no runs any more says nothing to it.
+        // A worker that was told and takes no runs any more will not answer, so another one is chosen at once.
         if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
             return Ok(self.why_unclaimed(run, to, worker));
         }
         let choice = match to {
             Some(worker) => WorkerChoice::Tell(worker),
-            // What is told again competes for what is really free: others' slots that are kept do not count.
+            // A repeated announcement competes for slots that are really free: slots kept for other runs do not count.
             None if self.offers.is_repeated(run.id) => {
                 self.workers.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
             }
@@ -527,14 +535,15 @@ impl Dispatcher {
         })
     }
 
-    /// Why a run may not be claimed that a worker was told of, if that is to be expected.
+    /// Returns why a run may stay unclaimed although a worker was told of it, if that is to be expected.
     fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<WaitReason> {
         match (self.workers.unready(told), to) {
             (Some(Unready::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),
             (Some(Unready::Held(_)), None) => Some(WaitReason::NobodyTakes),
             (Some(Unready::Silent), None) => Some(WaitReason::NobodyAnswers),
             (Some(Unready::NeverAnswered), _) => Some(WaitReason::Unclaimed),
-            // Once it is late it is, until somebody claims it; who answers for the first time is not late yet.
+            // A run that is late stays late until it is claimed. One that waits for the first answer of a new worker is
+            // not late.
             _ => {
                 let before = self.app.waiting.of(run.job, run.id)?;
                 let was_late = !before.unready.iter().any(|(_, why)| *why == Unready::NeverAnswered);
@@ -543,7 +552,7 @@ impl Dispatcher {
         }
     }
 
-    /// Writes down what workers lack: it is gone when somebody asks later why a run came late.
+    /// Records the resources that workers lack: the lack may be gone when an operator asks why a run came late.
     async fn record_holding(&self, run: &model::Run, waits: &WaitReasons) -> Result<(), StoreError> {
         let is_told = self.app.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
         if !is_told && matches!(waits.reason, WaitReason::NobodyTakes | WaitReason::WorkerHolds(_)) {
@@ -561,17 +570,17 @@ impl Dispatcher {
     }
 }
 
-/// How much a worker has to do: what it has claimed, and what it was told of and may claim.
+/// Returns the load of a worker: the runs that it has claimed, and those for which it keeps a slot.
 fn load<'a>(busy: &'a BTreeMap<WorkerId, u32>, offers: &'a Offers) -> impl Fn(WorkerId) -> u32 + 'a {
     |worker| claimed(busy, worker) + offers.promised(worker)
 }
 
-/// How many runs a worker has claimed.
+/// Returns the number of runs that a worker has claimed.
 fn claimed(busy: &BTreeMap<WorkerId, u32>, worker: WorkerId) -> u32 {
     busy.get(&worker).copied().unwrap_or(0)
 }
 
-/// An error with everything behind it, in a line.
+/// Formats an error with its causes, on one line.
 fn chain_of(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,7 +1,7 @@
-//! Announcements under way: who was told of which run, and which runs wait for a free slot. Pure.
+//! Offers: announcements that are open, and runs that wait for a free slot. Pure.
 //!
-//! A run that is first told of keeps a slot of its worker until it is told of again: whoever was told may have nothing to
-//! say to it, so from then on it competes for what is really free.
+//! A run that is announced for the first time keeps a slot of its worker until it is announced again: the worker may
+//! never answer, so from then on the run competes for slots that are really free.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ use crate::server::domain::model::{JobId, PoolId, Timestamp, WorkerId};
 #[cfg(test)]
 mod tests;
 
-/// Announcements under way.
+/// Announcements that are open, with indexes by job, worker and pool.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     open: HashMap<RunId, Open>,
@@ -19,35 +19,35 @@ pub(super) struct Offers {
     of_worker: HashMap<WorkerId, BTreeSet<RunId>>,
     promised: HashMap<WorkerId, BTreeSet<RunId>>,
     waiting: BTreeMap<PoolId, BTreeSet<(Timestamp, RunId)>>,
-    /// Whether a slot was kept for a run that does not keep it any more.
+    /// Whether a slot that was kept has become free since the last [`Offers::take_freed`].
     freed: bool,
 }
 
-/// A run that may run and that nobody has claimed.
+/// A run that may run and that no worker has claimed.
 #[derive(Debug)]
 struct Open {
     job: JobId,
-    /// Who was told since everybody was.
+    /// Workers that were told in this round; a round ends when each has been told.
     told: BTreeSet<WorkerId>,
     stands: Stands,
 }
 
-/// Where it stands.
+/// Progress of an open run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stands {
-    /// A worker was told.
+    /// The run was announced to a worker.
     Told(WorkerId),
-    /// It waits until a pool has a free slot; since it is due.
+    /// The run waits for a free slot in a pool, since its due time.
     Waits(PoolId, Timestamp),
 }
 
 impl Offers {
-    /// Whoever was told of a run, since everybody was.
+    /// Returns the workers that were told of a run in this round.
     pub fn told(&self, run: RunId) -> BTreeSet<WorkerId> {
         self.open.get(&run).map(|open| open.told.clone()).unwrap_or_default()
     }
 
-    /// Who was told of a run last, and has not claimed it.
+    /// Returns the worker that a run was announced to last, unless it waits for a slot since.
     pub fn last_told(&self, run: RunId) -> Option<WorkerId> {
         match self.open.get(&run)?.stands {
             Stands::Told(worker) => Some(worker),
@@ -55,15 +55,16 @@ impl Offers {
         }
     }
 
-    /// Whether somebody was told of a run, and nobody has claimed it since.
+    /// Returns whether a run was announced already, and no worker has claimed it since.
     pub fn is_repeated(&self, run: RunId) -> bool {
         self.open.get(&run).is_some_and(|open| matches!(open.stands, Stands::Told(_)))
     }
 
-    /// A worker is told of a run of a job, and keeps a slot for it if nobody was told before.
+    /// Records that a run is announced to a worker; keeps a slot for it if this is the first time.
     pub fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId) {
         let is_repeated = self.is_repeated(run);
         let mut told = self.forget(run).map(|open| open.told).unwrap_or_default();
+        // A worker that is told for the second time begins a new round: no better worker was left.
         if !told.insert(worker) {
             told = BTreeSet::from([worker]);
         }
@@ -73,19 +74,19 @@ impl Offers {
         }
     }
 
-    /// A run that somebody was told of keeps its slot no longer.
+    /// Releases the slot that a run keeps; the run stays announced.
     pub fn release(&mut self, run: RunId) {
         if let Some(Open { stands: Stands::Told(worker), .. }) = self.open.get(&run) {
             self.freed |= take_out(&mut self.promised, *worker, run);
         }
     }
 
-    /// A run is announced no more; its job, if it was.
+    /// Closes the offer of a run and returns its job, if there was one.
     pub fn end(&mut self, run: RunId) -> Option<JobId> {
         self.forget(run).map(|open| open.job)
     }
 
-    /// Only these runs of a job are announced from now on; answers with those that no longer are.
+    /// Closes the offers of all other runs of a job; returns the runs that were closed.
     pub fn only(&mut self, job: JobId, runs: &BTreeSet<RunId>) -> Vec<RunId> {
         let before = self.of_job.get(&job).into_iter().flatten();
         let over: Vec<_> = before.filter(|run| !runs.contains(run)).copied().collect();
@@ -95,27 +96,27 @@ impl Offers {
         over
     }
 
-    /// The job of a run that is announced.
+    /// Returns the job of a run with an open offer.
     pub fn job(&self, run: RunId) -> Option<JobId> {
         self.open.get(&run).map(|open| open.job)
     }
 
-    /// The jobs of all runs that are announced.
+    /// Returns the jobs of all runs with open offers.
     pub fn jobs(&self) -> impl Iterator<Item = JobId> {
         self.of_job.keys().copied()
     }
 
-    /// What a worker was told and has not claimed.
+    /// Returns the runs that were announced to a worker and that no worker has claimed.
     pub fn of_worker(&self, worker: WorkerId) -> Vec<RunId> {
         self.of_worker.get(&worker).into_iter().flatten().copied().collect()
     }
 
-    /// How many slots of a worker are kept for runs that nobody has claimed.
+    /// Returns the number of slots that a worker keeps for announced runs.
     pub fn promised(&self, worker: WorkerId) -> u32 {
         self.promised.get(&worker).map_or(0, |runs| u32::try_from(runs.len()).unwrap_or(u32::MAX))
     }
 
-    /// A run waits until a pool has a free slot; `true` if it did not already.
+    /// Records that a run waits for a free slot in a pool; `true` if it did not already.
     pub fn wait_for_slot(&mut self, pool: PoolId, due: Timestamp, run: RunId, job: JobId) -> bool {
         let stands = Stands::Waits(pool, due);
         let before = self.forget(run);
@@ -124,24 +125,24 @@ impl Offers {
         !waited
     }
 
-    /// The pools in which runs wait for a slot.
+    /// Returns the pools in which runs wait for a slot.
     pub fn waiting_pools(&self) -> Vec<PoolId> {
         self.waiting.keys().copied().collect()
     }
 
-    /// The runs of a pool that have waited longest for a slot, with their jobs. They wait on until they are told of, or
-    /// are not to run any more.
+    /// Returns the runs of a pool that have waited longest for a slot, with their jobs. They stay in the queue until
+    /// they are announced, or may not run any more.
     pub fn longest_waiting(&self, pool: PoolId, runs: usize) -> Vec<(RunId, JobId)> {
         let waiting = self.waiting.get(&pool).into_iter().flatten().take(runs);
         waiting.filter_map(|(_, run)| Some((*run, self.open.get(run)?.job))).collect()
     }
 
-    /// Whether a slot that was kept is free again, since this was asked last.
+    /// Returns whether a slot that was kept has become free since the last call.
     pub fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.freed)
     }
 
-    /// Whether a slot that was kept is free again.
+    /// Returns whether a slot that was kept has become free.
     pub fn has_freed(&self) -> bool {
         self.freed
     }
@@ -176,7 +177,7 @@ impl Offers {
     }
 }
 
-/// Takes a run out of a set; `true` if it was in it.
+/// Removes a run from a set of a map; `true` if it was in it.
 fn take_out<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<RunId>>, key: K, run: RunId) -> bool {
     let Some(runs) = map.get_mut(&key) else { return false };
     let was_in = runs.remove(&run);

@@ -1,18 +1,18 @@
-//! Which workers are silent: decided by the dispatcher alone, on a clock that nobody sets, and seen by everybody.
+//! Presence: which workers are silent, as decided by the dispatcher on the monotonic clock and read by handlers.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
 use crate::server::domain::model::WorkerId;
 
-/// The workers that do not answer, though they had time to.
+/// Workers that have not answered in time.
 #[derive(Debug, Default)]
 pub struct Presence {
     silent: RwLock<BTreeSet<WorkerId>>,
 }
 
 impl Presence {
-    /// Takes over who is silent now. Answers with the workers of which that has changed.
+    /// Replaces the silent workers; returns the workers of which it has changed.
     pub fn update(&self, silent: &BTreeSet<WorkerId>) -> Vec<WorkerId> {
         let mut before = self.silent.write().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<WorkerId> = before.symmetric_difference(silent).copied().collect();
@@ -22,7 +22,7 @@ impl Presence {
         changed
     }
 
-    /// Whether a worker is silent.
+    /// Returns whether a worker is silent.
     #[must_use]
     pub fn is_silent(&self, worker: WorkerId) -> bool {
         self.silent.read().unwrap_or_else(PoisonError::into_inner).contains(&worker)

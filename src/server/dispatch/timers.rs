@@ -1,4 +1,4 @@
-//! Times at which something is to be done about something. Pure.
+//! Timers: at most one deadline for each key. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// At most one time for each key, on the clock that nobody sets.
+/// Deadlines by key, on the monotonic clock.
 #[derive(Clone, Debug)]
 pub(super) struct Timers<K> {
     by_time: BTreeSet<(Instant, K)>,
@@ -20,7 +20,7 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         Self { by_time: BTreeSet::new(), by_key: HashMap::new() }
     }
 
-    /// Sets the time of a key, in place of the one it had.
+    /// Sets the deadline of a key, in place of an earlier one.
     pub fn set(&mut self, key: K, at: Instant) {
         self.cancel(key);
         self.by_key.insert(key, at);
@@ -33,12 +33,12 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         }
     }
 
-    /// The time of a key.
+    /// Returns the deadline of a key.
     pub fn at(&self, key: K) -> Option<Instant> {
         self.by_key.get(&key).copied()
     }
 
-    /// Everything that has a time.
+    /// Returns the keys that have a deadline.
     pub fn keys(&self) -> impl Iterator<Item = K> {
         self.by_key.keys().copied()
     }
@@ -47,12 +47,13 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         self.by_key.contains_key(&key)
     }
 
-    /// The next time.
+    /// Returns the earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// What is due first. It stays until it is cancelled or set anew: what could not be done is due still.
+    /// Returns the key whose deadline passed first. It stays until it is cancelled or set anew, so that an action that
+    /// failed is due still.
     pub fn due(&self, now: Instant) -> Option<K> {
         self.by_time.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
     }

@@ -1,4 +1,4 @@
-//! Why runs that are due wait: decided by the dispatcher alone, seen by everybody.
+//! Waiting runs: why each due run waits, as decided by the dispatcher alone and read by handlers.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
@@ -10,14 +10,14 @@ use crate::server::domain::wait_reasons::WaitReasons;
 #[cfg(test)]
 mod tests;
 
-/// Which runs wait, and why.
+/// Due runs that wait, by their jobs, and the reasons.
 #[derive(Debug, Default)]
 pub struct WaitingRuns {
     of_job: RwLock<BTreeMap<JobId, BTreeMap<RunId, WaitReasons>>>,
 }
 
 impl WaitingRuns {
-    /// Takes over which runs of a job wait now; answers with those of which the reason has changed, or is over.
+    /// Replaces the waiting runs of a job; returns the runs whose reason has changed or gone.
     pub fn update(&self, job: JobId, waits: BTreeMap<RunId, WaitReasons>) -> Vec<RunId> {
         let mut of_job = self.of_job.write().unwrap_or_else(PoisonError::into_inner);
         let before = of_job.remove(&job).unwrap_or_default();
@@ -31,7 +31,7 @@ impl WaitingRuns {
         changed
     }
 
-    /// Why a run of a job waits, if it does.
+    /// Returns why a run of a job waits, if it does.
     #[must_use]
     pub fn of(&self, job: JobId, run: RunId) -> Option<WaitReasons> {
         self.of_job.read().unwrap_or_else(PoisonError::into_inner).get(&job)?.get(&run).cloned()

@@ -1,4 +1,5 @@
-//! The alarm on the clock on the wall: runs are due by it, so it rings when that clock says so, and when it is set.
+//! Wall-clock timer (timerfd, `CLOCK_REALTIME`, cancel-on-set): wakes the dispatcher when the next run is due and when
+//! the clock is set.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,33 +14,34 @@ use crate::server::domain::model::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// When it rings if nothing is due: it is set all the same, to hear that the clock was.
+/// Distance of the timer where nothing is due: it is set all the same, because only a set timer reports clock changes.
 const FAR: TimeDelta = TimeDelta::days(365);
 
-/// An alarm.
+/// Timer on the wall clock.
 #[derive(Debug)]
 pub struct WallClockTimer {
     timer: TimerFd,
-    /// The same timer, to be waited for: the runtime knows no timers of this kind, and a pipe is read like one.
+    /// Readable end of the timer: Tokio has no timer of this kind, but a timerfd is polled and read like a pipe.
     rung: pipe::Receiver,
 }
 
 impl WallClockTimer {
-    /// An alarm that is not set.
+    /// Creates a timer that is not set.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the system has no timer to give.
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let rung = pipe::Receiver::from_owned_fd_unchecked(timer.as_fd().try_clone_to_owned()?)?;
         Ok(Self { timer, rung })
     }
 
-    /// Waits until the clock shows a time, or is set.
+    /// Waits until the wall clock shows `at`, or is set; `now` is the current time, for a timer without a due time.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the timer cannot be set or read.
     pub async fn wait_until(&self, at: Option<Timestamp>, now: Timestamp) -> io::Result<()> {
+        // A time of 0 would disarm the timer, and one before 1970 is invalid; such times are past in any case.
         let at = at.unwrap_or(now + FAR).max(Timestamp::UNIX_EPOCH + TimeDelta::seconds(1));
         let nanos = at.timestamp_subsec_nanos().into();
         let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
@@ -48,7 +50,7 @@ impl WallClockTimer {
             self.rung.readable().await?;
             match self.rung.try_read(&mut [0; 8]) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                // The clock was set.
+                // The clock was set: the kernel cancels the timer (`TFD_TIMER_CANCEL_ON_SET`).
                 Err(e) if e.raw_os_error() == Some(nix::libc::ECANCELED) => return Ok(()),
                 read => return read.map(drop),
             }

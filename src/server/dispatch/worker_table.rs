@@ -1,7 +1,7 @@
-//! The workers: who is there, who has a free seat, who has fallen silent. Pure.
+//! Worker table: which workers can be given runs, which have free slots, and which have fallen silent. Pure.
 //!
-//! Whether a worker answers is told by the clock that nobody sets: what counts is when we heard of an answer,
-//! not what time the worker wrote into it.
+//! Silence is measured by the monotonic clock of the server: the instant counts at which an answer was noticed, not the
+//! time that the worker wrote into it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::server::store::{Claim, WorkerSnapshot};
 #[cfg(test)]
 mod tests;
 
-/// How many workers are named that take no new runs.
+/// Most workers that a reason to wait names.
 const NAMED: usize = 8;
 
-/// All workers.
+/// All workers, with their silence and their claims.
 #[derive(Debug)]
 pub(super) struct WorkerTable {
     members: BTreeMap<WorkerId, Member>,
     keys: HashMap<ApiKey, WorkerId>,
     availability: Availability,
     disabled: [Vec<i64>; 3],
-    /// How long a worker may be silent.
+    /// Longest silence before a worker is lost.
     patience: Duration,
     silence: Timers<WorkerId>,
-    /// The claims that were heard of, by their runs: when their workers say that they were made.
+    /// Claims that were heard of, by their runs: the time of each by its worker's clock, in microseconds.
     claims: BTreeMap<RunId, i64>,
 }
 
@@ -40,31 +40,31 @@ pub(super) struct WorkerTable {
 struct Member {
     key: ApiKey,
     title: String,
-    /// How many runs it does at once, as far as it said.
+    /// Slots, as far as the worker reported them.
     seats: Option<u32>,
-    /// Why it takes no new runs, as far as it said.
+    /// Reason for which the worker takes no new runs, without regard to silence.
     unready: Option<Unready>,
-    /// When it wrote and when we heard its last answer, to see that there is another.
+    /// Times of its last answer, by the worker's clock and by the server's, to notice another one.
     answer: (Option<model::Timestamp>, Option<model::Timestamp>),
 }
 
-/// Who is to be told of a run.
+/// Worker to announce a run to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkerChoice {
-    /// This one.
+    /// A worker that answers.
     Tell(WorkerId),
-    /// This one, though it has not answered: nobody has.
+    /// A silent worker: no worker of the pool answers.
     TellSilent(WorkerId),
-    /// This one, though it claims no runs for now: nobody else would.
+    /// A worker that lacks resources to claim runs: so does each one of the pool that answers.
     TellHolding(WorkerId),
-    /// Everybody has enough to do.
+    /// No worker has a free slot.
     NoSeat,
-    /// Nobody is there.
+    /// No worker takes runs.
     Nobody,
 }
 
 impl WorkerTable {
-    /// Nobody yet.
+    /// Creates a table without workers.
     pub fn new(patience: Duration) -> Self {
         Self {
             members: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl WorkerTable {
         }
     }
 
-    /// Takes over who is there; `true` if more has changed than that somebody answered as always.
+    /// Takes over a snapshot of the workers; `true` if it changes more than the times of answers.
     pub fn update(&mut self, snapshot: WorkerSnapshot, now: Instant) -> bool {
         let mut members = BTreeMap::new();
         let (mut enabled, mut resting) = (BTreeSet::new(), BTreeSet::new());
@@ -87,7 +87,8 @@ impl WorkerTable {
             let seats = worker.concurrent_jobs;
             let unready = worker_state::unready(&worker, false);
             news |= before.as_ref().is_none_or(|before| before.seats != seats || !before.is_as_ready(unready.as_ref()));
-            // Who is new to us has until the end of its patience, and so has everybody after our own start.
+            // A worker that is new here has a whole patience interval, and so have all of them after a start of the
+            // server.
             let answer = (worker.ping_response_dts, worker.heard_dts);
             if before.is_none_or(|before| before.answer != answer) {
                 news |= self.hear(worker.id, now);
@@ -116,31 +117,33 @@ impl WorkerTable {
         news
     }
 
-    /// A worker was heard of; `true` if it was silent.
+    /// Notes a sign of life of a worker; `true` if it was silent.
     pub fn hear(&mut self, worker: WorkerId, now: Instant) -> bool {
         self.silence.set(worker, now + self.patience);
         self.availability.silent.remove(&worker)
     }
 
-    /// A run was claimed: who claims is there, whatever it says to pings; `true` if it was silent.
+    /// Notes a claim: a worker that claims is alive, whatever it answers to pings; `true` if it was silent.
     pub fn hear_of_claim(&mut self, claim: &Claim, now: Instant) -> bool {
+        // A claim that was noted before is no new sign of life, so the same claim read again does not prolong the
+        // patience.
         self.claims.insert(claim.run, claim.at) != Some(claim.at) && self.hear(claim.worker, now)
     }
 
-    /// Takes over which claims there are, where some may have been missed; `true` if a worker was silent that made one.
+    /// Takes over all claims, where changes may have been missed; `true` if a worker that made a new one was silent.
     pub fn hear_of_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
         let open: BTreeSet<RunId> = claims.iter().map(|claim| claim.run).collect();
         self.claims.retain(|run, _| open.contains(run));
-        // All of them are heard, also after one that was silent.
+        // `any` would stop at the first worker that was silent, and the claims after it would not be noted.
         claims.iter().filter(|claim| self.hear_of_claim(claim, now)).count() > 0
     }
 
-    /// A run is over, or nobody's any more.
+    /// Forgets the claim of a run that is over, given back or lost.
     pub fn end_claim(&mut self, run: RunId) {
         self.claims.remove(&run);
     }
 
-    /// Everybody has patience anew who is not silent yet: nobody's answers could be recorded.
+    /// Restarts the patience with all workers that are not silent yet: their answers could not be recorded.
     pub fn hear_everybody(&mut self, now: Instant) {
         for worker in self.members.keys() {
             if !self.availability.silent.contains(worker) {
@@ -149,45 +152,46 @@ impl WorkerTable {
         }
     }
 
-    /// Somebody who has been silent for too long, and was not before.
+    /// Returns a worker that has been silent for too long, and does not count as silent yet.
     pub fn falls_silent(&self, now: Instant) -> Option<WorkerId> {
         self.silence.due(now)
     }
 
-    /// What follows from its silence is done: a worker is silent from now on.
+    /// Marks a worker as silent, once the consequences of its silence are recorded.
     pub fn fell_silent(&mut self, worker: WorkerId) {
         self.silence.cancel(worker);
         self.availability.silent.insert(worker);
     }
 
-    /// When somebody falls silent next, if nothing is heard of it.
+    /// Returns the instant at which the next worker falls silent if it gives no sign of life.
     pub fn next_silence(&self) -> Option<Instant> {
         self.silence.next()
     }
 
-    /// Who is there to work.
+    /// Returns the workers that runs can be given to.
     pub fn availability(&self) -> &Availability {
         &self.availability
     }
 
-    /// The keys of one of so many shares of all workers.
+    /// Returns the keys of one of `shares` shares of all workers.
     pub fn share(&self, share: u32, shares: u32) -> impl Iterator<Item = &ApiKey> {
         let members =
             self.members.iter().filter(move |(worker, _)| worker.get() % i64::from(shares) == i64::from(share));
         members.map(|(_, member)| &member.key)
     }
 
-    /// The key of a worker.
+    /// Returns the key of a worker.
     pub fn key(&self, worker: WorkerId) -> Option<&ApiKey> {
         self.members.get(&worker).map(|member| &member.key)
     }
 
-    /// The worker of a key.
+    /// Returns the worker of a key.
     pub fn of_key(&self, key: &ApiKey) -> Option<WorkerId> {
         self.keys.get(key).copied()
     }
 
-    /// Who of a pool is to be told of a run: who has not been told yet, answers, and has the most free seats.
+    /// Chooses a worker of a pool for a run: by preference one that was not told yet, then the one with most free
+    /// slots.
     pub fn choose(&self, pool: PoolId, told: &BTreeSet<WorkerId>, load: impl Fn(WorkerId) -> u32) -> WorkerChoice {
         let there = self.there(pool);
         if there.is_empty() {
@@ -196,7 +200,7 @@ impl WorkerTable {
         let free = |member: &Member, worker| i64::from(member.seats.unwrap_or(1)) - i64::from(load(worker));
         let best = there
             .into_iter()
-            // One that has not said how many seats it has may have one.
+            // A worker that has not reported its slots may have one.
             .filter(|(worker, member)| member.seats.is_none() || free(member, *worker) > 0)
             .max_by_key(|(worker, member)| {
                 let last = std::cmp::Reverse(*worker);
@@ -210,7 +214,7 @@ impl WorkerTable {
         }
     }
 
-    /// How many runs a pool can take, as far as that is known.
+    /// Returns how many runs a pool can take, as far as slots are known.
     pub fn free_slots(&self, pool: PoolId, load: impl Fn(WorkerId) -> u32) -> usize {
         let free = self.there(pool).into_iter().map(|(worker, member)| match member.seats {
             Some(seats) => seats.saturating_sub(load(worker)) as usize,
@@ -219,7 +223,8 @@ impl WorkerTable {
         free.sum()
     }
 
-    /// Who is given new runs, answers and has enough to claim them; where nobody is, who comes next to it.
+    /// Returns the workers of a pool that take runs, answer and lack nothing; if there are none, those that answer; if
+    /// there are none of these either, the silent ones.
     fn there(&self, pool: PoolId) -> Vec<(WorkerId, &Member)> {
         let (answering, silent): (Vec<_>, Vec<_>) = self
             .on_duty(pool)
@@ -232,13 +237,13 @@ impl WorkerTable {
         if ready.is_empty() { holding } else { ready }
     }
 
-    /// Whether a worker that was told of a run of a pool may still claim it, and nobody would sooner.
+    /// Returns whether a worker that was told of a run may still claim it, and no worker is to be preferred to it.
     pub fn may_still_claim(&self, pool: PoolId, worker: WorkerId) -> bool {
         let is_there = |holding: bool| !holding || self.there(pool).iter().any(|(there, _)| *there == worker);
         self.on_duty(pool).any(|(there, member)| there == worker && is_there(member.holds()))
     }
 
-    /// Why a run of a pool waits, with the workers' own reasons.
+    /// Returns why a run of a pool waits, with the reasons of the workers concerned.
     pub fn waits(&self, pool: PoolId, reason: WaitReason) -> WaitReasons {
         let concerned: &[WorkerId] = match reason.concerns() {
             Concerns::Nobody => &[],
@@ -253,17 +258,18 @@ impl WorkerTable {
         WaitReasons { reason, unready: named, more: unready.count() }
     }
 
-    /// Why a worker takes no new runs.
+    /// Returns why a worker takes no new runs.
     pub fn unready(&self, worker: WorkerId) -> Option<Unready> {
         let said = &self.members.get(&worker)?.unready;
         match said {
+            // These reasons hold whether or not the worker is silent, and say more than silence does.
             Some(Unready::Disabled | Unready::NeverAnswered | Unready::Offline) => said.clone(),
             _ if self.availability.silent.contains(&worker) => Some(Unready::Silent),
             _ => said.clone(),
         }
     }
 
-    /// Who is given new runs.
+    /// Returns the workers of a pool that are enabled and take new runs.
     fn on_duty(&self, pool: PoolId) -> impl Iterator<Item = (WorkerId, &Member)> {
         let workers = self.availability.pools.get(&pool).into_iter().flatten();
         let enabled = workers.filter(|worker| self.availability.enabled.contains(worker));
@@ -274,7 +280,7 @@ impl WorkerTable {
 }
 
 impl Member {
-    /// Whether it takes new runs or not for the same reason.
+    /// Returns whether the worker takes new runs or not for the same reason as before.
     fn is_as_ready(&self, unready: Option<&Unready>) -> bool {
         match (&self.unready, unready) {
             (None, None) => true,
@@ -283,12 +289,12 @@ impl Member {
         }
     }
 
-    /// Whether it has too little to claim runs.
+    /// Returns whether the worker lacks resources to claim runs.
     fn holds(&self) -> bool {
         matches!(self.unready, Some(Unready::Held(_)))
     }
 
-    /// One without any seats is a worker in name only.
+    /// Returns whether the worker has slots at all, as far as it reported them.
     fn is_there(&self) -> bool {
         self.seats != Some(0)
     }
