@@ -100,8 +100,8 @@ pub fn list(lacks: &[Lack]) -> Vec<LackFacts> {
     lacks.iter().map(LackFacts::from).collect()
 }
 
-// `String::truncate` panics within a character, and a worker chooses this text.
 fn cut(mut text: String) -> String {
+    // `String::truncate` panics within a character, and a worker chooses this text.
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -5,7 +5,7 @@
 //! the timestamp (`ts`, seconds since 1970) and a `nonce` that is used once.
 //!
 //! A message is a head, one line of JSON, and behind its newline a body as it would be over HTTP. The worker sends
-//! calls, which stand for HTTP requests and are answered in any order, and appends to the log of a run. The server
+//! calls, which stand for HTTP requests and are answered in any order, or append to the log of a run. The server
 //! sends the answers, and orders; the order to execute a run comes with the run and its job, as GET would show them.
 
 use serde::{Deserialize, Serialize};

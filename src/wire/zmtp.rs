@@ -208,8 +208,8 @@ pub fn said(frame: &ZmtpFrame) -> PeerCommand<'_> {
         PeerCommand::Subscribe(topic)
     } else if let Some(topic) = body.strip_prefix(b"\x06CANCEL") {
         PeerCommand::Cancel(topic)
-    // The two bytes before the context are the peer's time to live, which a side that never pings does not need.
     } else if let Some(context) = body.strip_prefix(b"\x04PING").and_then(|rest| rest.get(2..)) {
+        // The two bytes before the context are a time to live, which a side that never pings does not need.
         PeerCommand::Ping(context)
     } else {
         PeerCommand::Nothing

@@ -1,4 +1,4 @@
-//! What workers are asked to do.
+//! Commands to workers: shut down, restart, sleep and wake.
 
 use std::sync::Arc;
 
@@ -15,14 +15,15 @@ use crate::server::state::AppState;
 use crate::server::store::CommandRequest;
 use crate::wire::operator::{Acted, ActionName, ActionRequest, WorkerActed};
 
-/// How many workers may be named at once.
+/// Most workers that one request may name.
 const MOST: usize = 1000;
-/// How long it may be said who asks, and why, in characters.
+/// Longest name of the one who asks, and longest reason, in characters.
 const WORDS: usize = 1000;
-/// Who asks, if nobody says.
+/// Name of the one who asks, where the request has none.
 const SOMEBODY: &str = "operator";
 
-/// Asks something of workers. Of each it is told what became of that.
+/// Gives a command to each named worker and answers with one result for each. A worker that is unknown or cannot follow
+/// does not stop the others.
 pub(super) async fn act(
     State(app): State<Arc<AppState>>,
     Body(act): Body<ActionRequest>,
@@ -50,7 +51,7 @@ fn wish(act: &ActionRequest) -> Result<CommandRequest, OperatorRefusal> {
     let (by, reason) = (words(&act.by, "name of who asks")?, words(&act.reason, "reason")?);
     Ok(CommandRequest {
         action: views::asked(act.action),
-        // Nothing is to be stopped for somebody to wake up.
+        // A wake-up stops no runs, so `now` has no meaning for it.
         pace: if act.now && act.action != ActionName::Wake { Pace::Now } else { Pace::AfterRuns },
         by: if by.is_empty() { SOMEBODY.to_owned() } else { by },
         reason,

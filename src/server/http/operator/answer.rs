@@ -1,4 +1,4 @@
-//! How it is answered: JSON, and one sentence fragment where something is refused.
+//! Answers of the operator API: JSON, and one sentence fragment where a request is refused.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -12,34 +12,34 @@ use crate::server::http::connections::is_too_slow;
 use crate::server::store::StoreError;
 use crate::wire::operator::RequestRefusal;
 
-/// Why there is no other answer.
+/// Reason for a refusal, each with its own HTTP status.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OperatorRefusal {
-    /// Who asks may not.
+    /// The request has no valid token, and no login that suffices.
     #[error("the operator's token is needed: Authorization: Bearer TOKEN")]
     Stranger,
-    /// What is asked for is not there.
+    /// The entity or path does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// It is asked for in a way that cannot be.
+    /// The request is malformed or breaks a rule.
     #[error("{0}")]
     Malformed(String),
-    /// It is longer than anything that is meant here.
+    /// The body is longer than [`super::MAX_BODY`].
     #[error("{0}")]
     TooLong(String),
-    /// It does not come in time.
+    /// The body does not arrive in time.
     #[error("the body came too slowly")]
     TooSlow,
-    /// It cannot be as things are.
+    /// The request contradicts the present state.
     #[error("{0}")]
     Conflict(String),
-    /// Too many ask for it at once.
+    /// All places for followers are taken.
     #[error("too many follow runs already; {0} at once are allowed")]
     Busy(usize),
-    /// Nothing can be written for now.
+    /// The store cannot be written for now.
     #[error(transparent)]
     Outage(StoreError),
-    /// The store does not answer.
+    /// The store failed; the log has the cause.
     #[error("the server cannot answer now")]
     Store(#[source] StoreError),
 }
@@ -84,7 +84,7 @@ impl IntoResponse for OperatorRefusal {
     }
 }
 
-/// A body in JSON, whose mistakes are told as everything else is.
+/// JSON body of a request; a fault in it is answered as an [`OperatorRefusal`].
 pub(super) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -104,7 +104,7 @@ impl From<JsonRejection> for OperatorRefusal {
     }
 }
 
-/// What is answered where nothing is served.
+/// Answers a request for a path that does not exist.
 pub(super) async fn nothing_here() -> OperatorRefusal {
     OperatorRefusal::NotFound("there is nothing here".to_owned())
 }

@@ -1,4 +1,4 @@
-//! What is asked: lists, a run, its log, why a job ran or did not.
+//! Read requests: lists of runs, jobs and workers, one run, and the explanation why a job ran or did not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use crate::server::state::AppState;
 use crate::server::store::{JobOverview, RunOverview, RunStage, StoreError, Which, WorkerOverview};
 use crate::wire::operator::{JobList, RunInfo, RunList, WhyAnswer, WorkerList};
 
-/// How many are listed if nobody says.
+/// Length of a page of runs where the request names none.
 const LISTED: u32 = 50;
-/// How many are listed at most.
+/// Longest page of a list.
 const MOST: u32 = 1000;
-/// How many facts, open runs and workers are looked at to say why.
+/// Most facts, open runs and workers that are read for one explanation, of each.
 const REASONS: u32 = 50;
 
-/// Which runs.
+/// Filters and page of a list of runs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RunsQuery {
     job: Option<String>,
-    /// Those with a lower id.
+    /// Runs with a lower id only.
     before: Option<i64>,
-    /// Those that have begun alone.
+    /// Claimed and ended runs only.
     begun: bool,
-    /// Whether those are left out that are not due yet, as they are where nothing else is asked for.
+    /// Whether runs that are not due yet are left out, as they are where no other filter is set.
     due: bool,
-    /// Those alone that are planned for later.
+    /// Runs that are planned for later only.
     planned: bool,
-    /// A run: those that were due together with it, which a run on all workers becomes, and their retries.
+    /// Id of a run: runs that were due together with it (those of a run on all workers) and their retries only.
     with: Option<String>,
     after: Option<String>,
     limit: Option<u32>,
@@ -52,13 +52,14 @@ impl RunsQuery {
             (true, false, _) => Ok(RunStage::Begun),
             (false, true, _) => Ok(RunStage::Planned),
             (false, false, true) => Ok(RunStage::Due),
-            // A retry that waits for its time belongs to it, too.
+            // A retry that waits for its time belongs to the run as well.
             (false, false, false) => Ok(RunStage::All),
         }
     }
 }
 
-/// A page of runs, the latest first, without those that are planned for later; or of these, the next first.
+/// Returns a page of runs, the latest first, without those that are planned for later; or only the planned ones, the
+/// next first.
 pub(super) async fn runs(
     State(app): State<Arc<AppState>>,
     query: Result<Query<RunsQuery>, QueryRejection>,
@@ -90,7 +91,7 @@ pub(super) async fn runs(
     Ok(Json(RunList { runs, total, next: next.map(mark::of_run) }))
 }
 
-/// A run.
+/// Returns one run by its id.
 pub(super) async fn run(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -106,13 +107,13 @@ pub(super) async fn find_run(app: &AppState, run: RunId) -> Result<RunInfo, Oper
         .ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))
 }
 
-/// A run as it is told, with the reason why it waits.
+/// Renders a run as JSON, with the reason why it waits.
 pub(super) fn run_view(app: &AppState, overview: &RunOverview) -> RunInfo {
     let RunOverview { run, .. } = overview;
     views::run(overview, app.waiting.of(run.job, run.id).as_ref())
 }
 
-/// Which page of a list.
+/// Page of a list of jobs or workers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PageQuery {
@@ -120,19 +121,19 @@ pub(super) struct PageQuery {
     limit: Option<u32>,
 }
 
-/// How many are listed, where so many are asked for.
+/// Bounds the length of a page of which `asked` entries are wanted.
 fn limit(asked: Option<u32>) -> u32 {
     asked.unwrap_or(LISTED).clamp(1, MOST)
 }
 
-/// A page of jobs.
+/// Returns a page of jobs, in the order of their titles.
 pub(super) async fn jobs(
     State(app): State<Arc<AppState>>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<JobList>, OperatorRefusal> {
     let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let (after, limit) = (query.after.as_deref().map(mark::title).transpose()?, limit(query.limit.or(Some(MOST))));
-    // One more than is asked for, to know whether there is more.
+    // One more than is wanted, to know whether there is a next page.
     let mut found = app.store.overview_of_jobs(None, after.as_ref(), limit + 1).await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -141,7 +142,7 @@ pub(super) async fn jobs(
     Ok(Json(JobList { jobs: found.iter().map(views::job).collect(), total, next }))
 }
 
-/// A page of workers.
+/// Returns a page of workers, in the order of their titles.
 pub(super) async fn workers(
     State(app): State<Arc<AppState>>,
     query: Result<Query<PageQuery>, QueryRejection>,
@@ -158,7 +159,7 @@ pub(super) async fn workers(
     Ok(Json(WorkerList { workers: found.iter().map(view).collect(), total, next }))
 }
 
-/// Why a job ran or did not.
+/// Explains why a job ran or did not.
 pub(super) async fn why(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -170,10 +171,11 @@ pub(super) async fn why(
     Ok(Json(WhyAnswer { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
 }
 
-/// Why a job runs, does not, or will, and what became of the times at which it was due.
+/// Explains the present of a job in sentences, and returns the due times that did not become a run as planned, the
+/// latest first. The dashboard shows both as well.
 ///
 /// # Errors
-/// That the store does not answer.
+/// If the store cannot be read.
 pub async fn reasons(
     app: &AppState,
     overview: &JobOverview,

@@ -1,4 +1,4 @@
-//! Finds what somebody names: a job or a worker by its title or id, a run by its id.
+//! Lookup of what a request names: a job or a worker by its title or id, a run by its id.
 
 use super::answer::OperatorRefusal;
 use crate::run::RunId;
@@ -6,10 +6,11 @@ use crate::server::domain::model::{JobId, WorkerId};
 use crate::server::state::AppState;
 use crate::wire::reference::Reference;
 
-/// How many jobs or workers of one title a refusal names.
+/// Most ids of jobs or workers with the same title that a refusal lists.
 const NAMESAKES: u32 = 10;
 
-/// A job to change or to run, by its title where there is only one of it, or by its id. A title means no ad-hoc run.
+/// Finds a job to change or to run, by its title where there is only one of it, or by its id. The title of an ad-hoc
+/// run does not count.
 pub(super) async fn find_job(app: &AppState, name: &str) -> Result<JobId, OperatorRefusal> {
     if let Some(job) = known_job(app, name).await? {
         return Ok(job);
@@ -22,7 +23,7 @@ pub(super) async fn find_job(app: &AppState, name: &str) -> Result<JobId, Operat
     }))
 }
 
-/// A job to look at, as [`find_job`]; where there is none of the title, that of its latest ad-hoc run.
+/// Finds a job to show, as [`find_job`]; where no job has the title, the job of the latest ad-hoc run with it.
 pub(super) async fn find_job_or_ad_hoc(app: &AppState, name: &str) -> Result<JobId, OperatorRefusal> {
     if let Some(job) = known_job(app, name).await? {
         return Ok(job);
@@ -45,7 +46,8 @@ async fn known_job(app: &AppState, name: &str) -> Result<Option<JobId>, Operator
     }
 }
 
-/// A worker by its title or key where there is only one of it, or by its id; or why there is none.
+/// Finds a worker by its title or key where there is only one of it, or by its id; the inner `Err` says why there is
+/// none.
 pub(super) async fn find_worker(app: &AppState, name: &str) -> Result<Result<WorkerId, String>, OperatorRefusal> {
     let reference = Reference::parse(name);
     if !matches!(reference, Reference::Id(_)) {
@@ -62,7 +64,7 @@ pub(super) async fn find_worker(app: &AppState, name: &str) -> Result<Result<Wor
     })
 }
 
-/// The only one that has a name, if any has it; or which there are.
+/// Returns the only match, `None` without one, and a sentence with all ids where there are several.
 fn only<T: Copy + std::fmt::Display>(what: &str, name: &str, found: &[T]) -> Result<Option<T>, String> {
     match found {
         [] => Ok(None),
@@ -74,7 +76,7 @@ fn only<T: Copy + std::fmt::Display>(what: &str, name: &str, found: &[T]) -> Res
     }
 }
 
-/// A run's id.
+/// Parses the id of a run: `12` or `#12`.
 pub(super) fn run_id(text: &str) -> Result<RunId, OperatorRefusal> {
     let id = Reference::parse(text).id().and_then(RunId::new);
     id.ok_or_else(|| OperatorRefusal::Malformed(format!("{text:?} is no run; write its id, like 12 or #12")))

@@ -1,8 +1,8 @@
-//! A run is followed: how it stands and its log, told as they change, until it is over.
+//! Stream of a followed run: sends its state and its log as they change, until it has ended.
 //!
-//! Nothing is polled: who follows sleeps until there is news of the run. What is told is what the store has then,
-//! so that a follower who falls behind misses nothing; and it is read when the last piece was taken, so that a slow
-//! one costs no more memory than a quick one.
+//! Nothing is polled: a follower waits for a change of the run. Each line has the state of the store at that time, so a
+//! follower who falls behind misses nothing; and it is read after the last piece was taken, so that a slow follower
+//! costs no more memory than a quick one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use crate::server::store::StoreError;
 use crate::server::store::changes::{Change, ChangeNotice, Subscription};
 use crate::wire::operator::{self, FollowLine, LINES};
 
-/// How many may follow at once.
+/// Most followers at once.
 const FOLLOWERS: usize = 256;
 
-/// The seats of those who follow.
+/// Places for followers, shared by all requests.
 #[derive(Clone)]
 pub(super) struct Followers(Arc<Semaphore>);
 
@@ -41,17 +41,17 @@ impl Default for Followers {
     }
 }
 
-/// From where on it is followed.
+/// Position from which a run is followed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FollowQuery {
-    /// The byte of the log from which on it is told: what is before is known.
+    /// Offset in the log, in bytes, from which it is sent: the follower knows the text before.
     from: Option<u64>,
-    /// The revision of the log of which that is known.
+    /// Revision of the log in which the follower knows that text.
     revision: Option<u64>,
 }
 
-/// Answers line by line.
+/// Answers with one line of JSON for each change.
 pub(super) async fn follow(
     State(app): State<Arc<AppState>>,
     Extension(followers): Extension<Followers>,
@@ -63,7 +63,7 @@ pub(super) async fn follow(
     let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let seat = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
-    // Before the first look, so that nothing happens in between.
+    // Subscribed before the first reading of the store, so that no change falls between the two.
     let listener = app.changes().subscribe();
     let log = LogReader::from(query.from, query.revision);
     let shut_out = app.clone();
@@ -76,20 +76,20 @@ pub(super) async fn follow(
         bytes.push(b'\n');
         Some((Ok::<_, std::convert::Infallible>(bytes), follow))
     });
-    // Cut short, without a word: who asks again is told that it may not.
+    // The stream is cut short, without a last line, when the reader's login ends. Asking again is answered with 401.
     let lines = lines.take_until(async move { shut_out.until_shut_out(&reader).await });
-    // Buffered on the way, it would not be live any more.
+    // A proxy that buffers the answer would make it anything but live.
     let headers =
         [(CONTENT_TYPE, LINES), (CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-/// Somebody who follows.
+/// State of one follower.
 struct Follow {
     app: Arc<AppState>,
     run: RunId,
     listener: Subscription,
-    /// What was told last.
+    /// State of the run that was last sent.
     told: Option<operator::RunInfo>,
     log: LogReader,
     lines: VecDeque<FollowLine>,
@@ -97,13 +97,13 @@ struct Follow {
     _seat: OwnedSemaphorePermit,
 }
 
-/// Whether there is more to tell.
+/// End of the stream, near or far.
 enum End {
-    /// There may be.
+    /// The run has not ended, so more may come.
     Open,
-    /// The run is over: the rest of its log, and then that.
+    /// The run has ended: the rest of its log follows, and then this last line.
     Near(Box<operator::RunInfo>),
-    /// Nothing.
+    /// The stream is over.
     Here,
 }
 
@@ -132,13 +132,13 @@ impl Follow {
         }
     }
 
-    /// Waits until there may be more to tell.
+    /// Waits until the run may have changed, or the server stops.
     async fn wait(&mut self) {
         let stop = self.app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => self.bye(),
             concerned = concerned(&mut self.listener, self.run) => {
-                // A run that is gone, or a store that does not answer: whoever follows asks again.
+                // Where the run is gone or the store cannot be read, the follower has to ask again.
                 if !concerned || !matches!(self.look().await, Ok(Some(()))) {
                     self.bye();
                 }
@@ -151,9 +151,9 @@ impl Follow {
         self.lines.push_back(FollowLine::Bye);
     }
 
-    /// Finds out what there is to tell. Nothing if there is no such run.
+    /// Reads the state of the run and the extent of its log; `None` if the run does not exist.
     async fn look(&mut self) -> Result<Option<()>, StoreError> {
-        // The run first: the log of one that is over is not older than its end.
+        // The run is read before its log: the log of a run that has ended is then not older than its end.
         let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
         let run = run_view(&self.app, &found);
         if run.state.is_over() {
@@ -173,7 +173,8 @@ impl Follow {
     }
 }
 
-/// Waits for news of the run; all that is there of it is one occasion to look. False when there will be none.
+/// Waits for a change of the run. Further changes that wait in the subscription are dropped, as one reading of the
+/// store covers all of them. Returns false when the change feed is closed.
 async fn concerned(listener: &mut Subscription, run: RunId) -> bool {
     loop {
         match listener.next().await {
@@ -195,7 +196,7 @@ fn concerns(item: Change, run: RunId) -> bool {
         | Change::RunStarted(of)
         | Change::RunReturned(of)
         | Change::RunLog(of, _) => of == run,
-        // A job, project or template that was removed takes its runs with it.
+        // The removal of a job, project or template takes its runs with it.
         Change::CatalogueChanged => true,
         Change::KillRequested(_)
         | Change::KillTaken(_)

@@ -1,43 +1,43 @@
-//! What of a log was told, and what there is to tell when the log is another. Pure.
+//! Log growth: decides from which byte a stream goes on when the log has changed under it. Pure.
 //!
-//! A log mostly grows at its end. One that is too long loses its middle: then the end of what was told is looked for
-//! in the new text, to go on where it was left.
+//! A log mostly grows at its end. One that is too long loses its middle: then the end of the text that was sent is
+//! searched for in the new text, to go on behind it.
 
 use aho_corasick::AhoCorasick;
 
 #[cfg(test)]
 mod tests;
 
-/// How much of the end of what was told is looked for, in bytes. Less would be found in the wrong place too easily.
+/// Bytes of the end of the sent text that are searched for. Fewer would too easily be found in the wrong place.
 const NEEDLE: usize = 1024;
 
-/// What was told.
+/// Text of a log that was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ToldLog {
-    /// How many bytes of the log.
+    /// Length of the sent text in bytes, which is the offset of the next piece.
     pub bytes: u64,
-    /// The end of it.
+    /// Last bytes of the sent text, at most [`NEEDLE`].
     end: Vec<u8>,
 }
 
-/// How it goes on with a log that is another.
+/// Way to go on with a log that has changed.
 #[derive(Debug)]
 pub(super) enum GrowthStep {
-    /// What was told stands in it still: what comes behind is new.
+    /// The sent text still stands: text behind it is new.
     Same,
-    /// Nothing is left of it behind what stands still.
+    /// The log ends where the unchanged part ends.
     Shorter,
-    /// From here on it is another, and what was told may be found again.
+    /// The log differs from here on, and the end of the sent text may stand elsewhere in it.
     Seek(Box<Seek>),
 }
 
 impl ToldLog {
-    /// Nothing yet: it is to begin there.
+    /// Starts at an offset in bytes, with no text sent.
     pub fn from(bytes: u64) -> Self {
         Self { bytes, end: Vec::new() }
     }
 
-    /// This is told now.
+    /// Records a piece as sent.
     pub fn tell(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         let stays = NEEDLE.saturating_sub(piece.len()).min(self.end.len());
@@ -45,7 +45,7 @@ impl ToldLog {
         self.end.extend_from_slice(&piece[piece.len().saturating_sub(NEEDLE)..]);
     }
 
-    /// The log is another from `kept` bytes on, and `bytes` long.
+    /// Decides how to go on with a log that is unchanged in its first `kept` bytes and `bytes` long.
     pub fn replaced(&self, kept: u64, bytes: u64) -> GrowthStep {
         if self.bytes <= kept {
             GrowthStep::Same
@@ -57,15 +57,15 @@ impl ToldLog {
     }
 }
 
-/// Looks for the last place of what was told.
+/// Search for the last place in a log at which the end of the sent text stands.
 #[derive(Debug)]
 pub(super) struct Seek {
-    /// Nothing where it is too short to be looked for.
+    /// Text that is searched for; `None` where it is too short.
     needle: Option<AhoCorasick>,
     length: usize,
-    /// Up to which byte it was looked for.
+    /// Offset up to which the log was searched.
     pub at: u64,
-    /// What there was last: what is looked for may begin in it.
+    /// End of the searched text: a match may begin in it.
     before: Vec<u8>,
     found: Option<u64>,
 }
@@ -77,18 +77,18 @@ impl Seek {
         Self { needle, length, at: from, before: Vec::new(), found: None }
     }
 
-    /// Whether there is something to look for.
+    /// Returns whether the sent text is long enough to be searched for.
     pub fn is_of_use(&self) -> bool {
         self.needle.is_some()
     }
 
-    /// Looks on in what comes next.
+    /// Searches the next piece of the log.
     pub fn look(&mut self, piece: &[u8]) {
         let Some(needle) = &self.needle else { return };
         let begin = self.at - self.before.len() as u64;
         self.at += piece.len() as u64;
         self.before.extend_from_slice(piece);
-        // The last place: output that repeats itself is rather told too little than twice.
+        // The last place counts: of output that repeats itself, sending too little is better than sending a part twice.
         if let Some(last) = needle.find_overlapping_iter(&self.before).last() {
             self.found = Some(begin + last.end() as u64);
         }
@@ -96,7 +96,7 @@ impl Seek {
         self.before.drain(..passed);
     }
 
-    /// Behind which byte it was found.
+    /// Returns the offset behind the last match.
     pub fn found(&self) -> Option<u64> {
         self.found
     }

@@ -1,7 +1,6 @@
-//! The log of a run: as a file, of which a part can be had; line by line for who shows a part of a long one; and
-//! looked through.
+//! Requests for a run's log: as a file or a part of it, by lines, and by a search.
 //!
-//! However long a log is, no more than a piece of it is in memory for each who reads it.
+//! However long a log is, no more than a piece of it is in memory for each reader.
 
 use std::sync::Arc;
 
@@ -26,25 +25,25 @@ use crate::server::state::AppState;
 use crate::server::store::{Extent, StoreError};
 use crate::wire::operator::{LogFound, LogLines, LogRow, LogRows, LogSpan};
 
-/// How many lines are shown if nobody says, and how many at most.
+/// Lines in an answer where the request names no number; [`MOST_LINES`] is the most.
 const LINES: u64 = 200;
 const MOST_LINES: u64 = 10_000;
-/// How many bytes of lines are shown at most.
+/// Most bytes of lines in an answer.
 const MOST_BYTES: usize = 1024 * 1024;
-/// In how many lines something is found at most.
+/// Most matching lines in the answer to a search.
 const FOUND: usize = 1000;
-/// How often it is begun again where a log is replaced while its lines are looked for.
+/// Attempts to read lines of a log that is replaced meanwhile.
 const TRIES: u32 = 5;
 
-/// How the log is wanted.
+/// Form in which the log is wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileQuery {
-    /// Whether a browser is to keep it as a file.
+    /// Whether a browser has to save it as a file.
     download: bool,
 }
 
-/// The log, or the part of it that the header `Range` asks for, as text.
+/// Returns the log, or the part of it that the header `Range` asks for, as text.
 pub(super) async fn file(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -86,7 +85,7 @@ pub(super) async fn file(
     Ok(response)
 }
 
-/// Why a log that was begun is not sent to its end.
+/// Reason why a log is cut off that was sent in part.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     #[error("the log was replaced while it was read")]
@@ -95,7 +94,7 @@ enum Broken {
     Store(#[from] StoreError),
 }
 
-/// The bytes of a log, a piece each.
+/// Streams the bytes of a log, a piece at a time.
 fn pieces(
     app: Arc<AppState>,
     extent: Extent,
@@ -116,7 +115,7 @@ fn pieces(
     })
 }
 
-/// Which lines.
+/// Range of lines that a request asks for, the first being 0.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LinesQuery {
@@ -124,7 +123,7 @@ pub(super) struct LinesQuery {
     limit: Option<u64>,
 }
 
-/// Lines of the log, and how long it is.
+/// Returns lines of the log as they were written, and its size.
 pub(super) async fn lines(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -142,7 +141,7 @@ pub(super) async fn lines(
     Err(OperatorRefusal::Conflict("the log is being replaced again and again".to_owned()))
 }
 
-/// Nothing if the log was replaced meanwhile.
+/// Reads lines and size from one extent; `None` if the log was replaced meanwhile.
 async fn some_lines(app: &AppState, run: RunId, first: u64, limit: u64) -> Result<Option<LogLines>, StoreError> {
     let Some(extent) = app.store.log_extent(run).await? else { return Ok(Some(LogLines::default())) };
     let Some(found) = app.store.log_lines(&extent, first, limit, MOST_BYTES).await? else { return Ok(None) };
@@ -158,7 +157,7 @@ async fn some_lines(app: &AppState, run: RunId, first: u64, limit: u64) -> Resul
     }))
 }
 
-/// Lines of the log as a terminal shows them.
+/// Returns lines of the log as a terminal shows them, and its size.
 pub(super) async fn rows(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -193,14 +192,14 @@ fn row(row: Row) -> LogRow {
     LogRow { spans: row.spans.into_iter().map(span).collect(), cut: row.cut }
 }
 
-/// What is sought.
+/// Text that a search asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct SearchQuery {
     text: String,
 }
 
-/// The lines of the log that have a text in them.
+/// Returns the numbers of the lines that contain a text.
 pub(super) async fn search(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -214,7 +213,7 @@ pub(super) async fn search(
     let mut search = Search::new(&query.text, FOUND).ok_or_else(allowed)?;
     if let Some(extent) = app.store.log_extent(run).await? {
         let mut at = 0;
-        // A log that is replaced meanwhile is looked through as far as it was there.
+        // A log that is replaced during the search is searched up to there; the matches so far are answered.
         while let Some(piece) = app.store.log_piece(&extent, at).await?
             && search.look(&piece)
         {

@@ -1,4 +1,4 @@
-//! What is made: runs of scripts, jobs, templates, workers.
+//! Create requests: ad-hoc runs of scripts, jobs, templates and workers.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::wire::operator::{
 #[cfg(test)]
 mod tests;
 
-/// The template of scripts that are handed over whole.
+/// Title of the template of ad-hoc scripts, which has no text of its own around them.
 const SUBMITTED: &str = "submitted";
 
-/// A run of a script.
+/// Enqueues a script as an ad-hoc run.
 pub(super) async fn run(
     State(app): State<Arc<AppState>>,
     Body(new): Body<Submit>,
@@ -41,7 +41,7 @@ pub(super) async fn run(
     Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))
 }
 
-/// A job.
+/// Creates a job, and with `make_missing` the named project, template and pool.
 pub(super) async fn job(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewJobRequest>,
@@ -70,7 +70,7 @@ pub(super) async fn job(
     Ok((StatusCode::CREATED, Json(MadeJob { id: job.id.get(), title: job.title })))
 }
 
-/// A template.
+/// Creates a template, and its project where it is missing.
 pub(super) async fn template(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewTemplateRequest>,
@@ -81,7 +81,7 @@ pub(super) async fn template(
     Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title })))
 }
 
-/// A worker.
+/// Creates a worker with a random secret, which only this answer contains.
 pub(super) async fn worker(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewWorkerRequest>,
@@ -103,7 +103,7 @@ pub(super) async fn worker(
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// What is named, or the default where nothing is.
+/// Returns the named project, template or pool, or the default where none is named.
 fn named<'a>(text: Option<&'a str>, named: fn(&'a str) -> PlaceName<'a>) -> Result<PlaceName<'a>, RuleViolation> {
     text.map_or(Ok(PlaceName::Default(DEFAULT)), |text| rules::title(text).map(named))
 }

@@ -1,6 +1,7 @@
-//! Where a page of a list begins: after which run, job or worker, as text that nobody but us reads. Pure.
+//! Page marks: encodes the run, job or worker after which a page of a list begins, as opaque text. Pure.
 //!
-//! It holds what the list is sorted by, so that a page begins where it should, also when what it begins after is gone.
+//! A mark holds the sort key of the list, so that a page begins in the right place also when the entity of the mark is
+//! gone.
 
 use super::answer::OperatorRefusal;
 use crate::run::RunId;
@@ -10,17 +11,17 @@ use crate::server::store::{AfterRun, AfterTitle};
 #[cfg(test)]
 mod tests;
 
-/// After a run.
+/// Encodes the mark after a run.
 pub(super) fn of_run(after: AfterRun) -> String {
     format!("{}:{}", after.at.timestamp_micros(), after.run)
 }
 
-/// After a job or worker.
+/// Encodes the mark after a job or worker.
 pub(super) fn of_title(title: &str, id: i64) -> String {
     format!("{id}:{title}")
 }
 
-/// Reads what [`of_run`] wrote.
+/// Decodes the text of [`of_run`].
 pub(super) fn run(text: &str) -> Result<AfterRun, OperatorRefusal> {
     let read = || {
         let (at, run) = text.split_once(':')?;
@@ -30,7 +31,7 @@ pub(super) fn run(text: &str) -> Result<AfterRun, OperatorRefusal> {
     read().ok_or_else(|| unreadable(text))
 }
 
-/// Reads what [`of_title`] wrote.
+/// Decodes the text of [`of_title`].
 pub(super) fn title(text: &str) -> Result<AfterTitle, OperatorRefusal> {
     let read = || {
         let (id, title) = text.split_once(':')?;

@@ -1,8 +1,8 @@
-//! What an operator asks for: the command and the page see jobs, runs and workers, follow logs, and steer.
+//! Operator API below `/operator/v1`: lists jobs, runs and workers, follows logs, and changes them, for the command
+//! line and the dashboard.
 //!
-//! It is all below `/operator/v1`, in the JSON of [`crate::wire::operator`]. Whoever changes something has the
-//! operator's token; reading is open to a browser that has logged in, too. Bodies, lists and the number of those
-//! who follow are bounded.
+//! Requests and answers are the JSON of [`crate::wire::operator`]. A change needs the operator's token; reading is open
+//! to a browser that has logged in as well. Bodies, lists and the number of followers are bounded.
 
 mod act;
 mod answer;
@@ -36,16 +36,17 @@ use follow::Followers;
 pub use ask::reasons;
 pub use views::{state, worker};
 
-/// The longest body of a request, in bytes: a script with what belongs to it.
+/// Longest body of a request, in bytes: a script and the fields beside it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// A log is text and an answer is JSON, whatever a browser may find in it.
+/// Forbids browsers to guess the type of an answer: a log is text and an answer is JSON, whatever a browser may find in
+/// it.
 async fn as_told(mut response: Response) -> Response {
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// What is served.
+/// Returns the routes of the API, with its checks and bounds.
 pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
     let routes = Router::new()
         .route("/runs", get(ask::runs).post(make::run))
@@ -68,6 +69,8 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::operators_only))
         .layer(Extension(Followers::default()))
+        // The layer that is added last sees a request first: a request by a foreign host name is refused before its
+        // token is checked.
         .layer(middleware::from_fn_with_state(Arc::clone(app), crate::server::http::shared::own_names::own_names_only))
         .layer(middleware::map_response(as_told));
     Router::new().nest(BASE, routes)

@@ -1,20 +1,20 @@
-//! Which bytes of a text are asked for, as HTTP's `Range` says it. Pure.
+//! Byte ranges: parses HTTP's `Range` header. Pure.
 
 #[cfg(test)]
 mod tests;
 
-/// What is asked for.
+/// Part of a text that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ByteRange {
-    /// All of it. Also where more than one range is asked for, or something that is no range: that may be answered so.
+    /// The whole text. Also where the header asks for several ranges or is malformed, to which HTTP allows this answer.
     Whole,
-    /// From one byte up to another, which is not part of it.
+    /// From one byte up to another, which is excluded.
     Part(u64, u64),
-    /// Nothing that there is.
+    /// No byte of the text.
     Beyond,
 }
 
-/// What a header asks for of a text of so many bytes.
+/// Parses a header that asks for a part of a text of so many bytes.
 pub(super) fn asked(header: Option<&str>, bytes: u64) -> ByteRange {
     let Some((first, last)) = header.and_then(|header| header.trim().strip_prefix("bytes=")?.split_once('-')) else {
         return ByteRange::Whole;
@@ -24,6 +24,7 @@ pub(super) fn asked(header: Option<&str>, bytes: u64) -> ByteRange {
     let (from, to) = match (number(first.trim()), number(last.trim())) {
         (Some(first), Some(last)) if first <= last => (first, last.saturating_add(1)),
         (Some(first), None) if last.trim().is_empty() => (first, bytes),
+        // `bytes=-500` asks for the last 500 bytes.
         (None, Some(last)) if first.trim().is_empty() => (bytes.saturating_sub(last), bytes),
         _ => return ByteRange::Whole,
     };

@@ -1,35 +1,36 @@
-//! The log of a run that is followed, a piece at a time.
+//! Log of a followed run: reads the store a piece at a time and decides which line of the stream comes next.
 
 use super::growth::{GrowthStep, Seek, ToldLog};
 use crate::run::RunId;
 use crate::server::store::{Extent, Store, StoreError};
 use crate::wire::operator::{FollowLine, LogSize};
 
-/// Somebody who reads.
+/// Position of a follower in a log.
 #[derive(Debug)]
 pub(super) struct LogReader {
-    /// The log as it was when it was looked at.
+    /// Extent of the log when [`LogReader::look`] last read it.
     log: Option<Extent>,
     told: ToldLog,
-    /// Whether who reads knows from where on it reads: then it wants to know when that is not what it was any more.
+    /// Whether the follower named its position. It has to hear of any replacement then, because that position is void.
     knows: bool,
-    /// The revision of the log that it knows.
+    /// Revision of the log that the follower has read.
     revision: Option<u64>,
 }
 
 impl LogReader {
-    /// From a byte of a revision, if somebody said.
+    /// Starts at a byte of a revision, or at the beginning of the log where the follower names none.
     pub fn from(byte: Option<u64>, revision: Option<u64>) -> Self {
         Self { log: None, told: ToldLog::from(byte.unwrap_or(0)), knows: byte.is_some(), revision }
     }
 
-    /// Looks how long the log is.
+    /// Reads the present extent of the log.
     pub async fn look(&mut self, store: &Store, run: RunId) -> Result<(), StoreError> {
         self.log = store.log_extent(run).await?;
         Ok(())
     }
 
-    /// What there is to tell of the log as it was when it was looked at.
+    /// Returns the next line for the follower, up to the extent that [`LogReader::look`] read; `None` if it has
+    /// everything.
     pub async fn read(&mut self, store: &Store, run: RunId) -> Result<Option<FollowLine>, StoreError> {
         loop {
             let Some(log) = self.log else { return Ok(None) };
@@ -45,7 +46,7 @@ impl LogReader {
             }
             match store.log_piece(&log, self.told.bytes).await? {
                 Some(piece) => return Ok(Some(self.tell(&piece))),
-                // It was replaced since.
+                // The log was replaced since its extent was read.
                 None => self.look(store, run).await?,
             }
         }
@@ -56,7 +57,8 @@ impl LogReader {
         FollowLine::Log(String::from_utf8_lossy(piece).into_owned())
     }
 
-    /// The log is not what it was. What there is to say before it goes on, if anything.
+    /// Finds the position in a replaced log from which the stream goes on, and returns the line that has to come first,
+    /// if any.
     async fn replaced(
         &mut self,
         store: &Store,
@@ -68,7 +70,7 @@ impl LogReader {
             let (bytes, lines, revision) = (log.len(), log.lines(), log.revision);
             return Ok(Some(FollowLine::Replaced(LogSize { bytes, lines, revision })));
         }
-        // Of what was taken back more than once nobody knows how much stands still.
+        // The store knows how much stands since the last revision only. After several, nothing is taken to stand.
         let kept = if known == log.revision.checked_sub(1) { log.kept } else { 0 };
         match self.told.replaced(kept, log.len()) {
             GrowthStep::Same => Ok(None),
@@ -85,7 +87,7 @@ impl LogReader {
     }
 }
 
-/// Behind which byte of a log that is found which is sought.
+/// Searches a log for the end of the text that was sent, and returns the offset behind it.
 async fn sought(store: &Store, log: &Extent, mut seek: Seek) -> Result<Option<u64>, StoreError> {
     while seek.is_of_use()
         && let Some(piece) = store.log_piece(log, seek.at).await?

@@ -1,4 +1,4 @@
-//! Searches a log for a text, piece by piece, in what a terminal shows of each line. Pure.
+//! Log search: looks for a text, piece by piece, in each line as a terminal shows it. Pure.
 
 use aho_corasick::AhoCorasick;
 
@@ -7,28 +7,29 @@ use crate::server::http::terminal::Terminal;
 #[cfg(test)]
 mod tests;
 
-/// The longest text that is sought, in bytes.
+/// Longest text of a search, in bytes.
 pub(super) const LONGEST: usize = 800;
-/// How much of a line may wait for its end, in characters. A longer one is searched in parts.
+/// Most characters of a line that are held until its end arrives. A longer line is searched in parts.
 const LINE: usize = 256 * 1024;
 
-/// A search under way.
+/// Search that is under way.
 #[derive(Debug)]
 pub(super) struct Search {
     needle: AhoCorasick,
     /// Whether the text has letters beyond ASCII, for which lines are folded to lower case.
     is_folded: bool,
-    /// The length of the text in characters.
+    /// Length of the text in characters.
     length: usize,
     most: usize,
     terminal: Terminal,
-    /// The number of the line that is searched.
+    /// Number of the line that is searched.
     line: u64,
     found: Vec<u64>,
 }
 
 impl Search {
-    /// For a text, letters in any case; `most` lines are enough. `None` where there is nothing to seek.
+    /// Creates a search that ignores case and lists at most `most` lines. `None` where the text is empty, longer than
+    /// [`LONGEST`] or has several lines.
     pub fn new(text: &str, most: usize) -> Option<Self> {
         if text.is_empty() || text.len() > LONGEST || text.contains('\n') {
             return None;
@@ -40,11 +41,11 @@ impl Search {
         Some(Self { needle, is_folded, length, most, terminal: Terminal::new(LINE), line: 0, found: Vec::new() })
     }
 
-    /// Searches what comes next. False when more of it is not needed.
+    /// Searches the next piece of the log. Returns false as soon as more lines match than are listed.
     pub fn look(&mut self, piece: &[u8]) -> bool {
         let mut rest = piece;
         while !rest.is_empty() && self.found.len() <= self.most {
-            // No more at once than there is room for on the line.
+            // At most as much as the line has room for: the terminal drops characters beyond its last column.
             let part = &rest[..rest.len().min(LINE / 2)];
             let (read, row) = self.terminal.read(part);
             rest = &rest[read..];
@@ -53,7 +54,7 @@ impl Search {
                     self.compare(&row.text());
                     self.line += 1;
                 }
-                // What begins at its end may go on in the next piece.
+                // A match that begins at the end of this part may go on in the next, so as much of it is kept.
                 None if self.terminal.width() >= LINE / 2 => {
                     let text = self.terminal.shift(self.length - 1);
                     self.compare(&text);
@@ -72,7 +73,8 @@ impl Search {
         }
     }
 
-    /// The lines in which it stands, the first of the log being 0, and whether there are more.
+    /// Ends the search and returns the numbers of the matching lines, the first of the log being 0, and whether there
+    /// are more.
     pub fn found(mut self) -> (Vec<u64>, bool) {
         let last = self.terminal.end_line();
         self.compare(&last.text());

@@ -1,4 +1,4 @@
-//! What is done to jobs and runs.
+//! Change requests: kills runs, and runs, enables and disables jobs.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::server::state::AppState;
 use crate::server::store::EndDecision;
 use crate::wire::operator::{DisableReason, JobInfo, RunInfo, ScheduleStop};
 
-/// Ends a run.
+/// Ends a run: cancels an unclaimed one and asks for the kill of a claimed one.
 pub(super) async fn kill(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
@@ -32,7 +32,7 @@ pub(super) async fn kill(
     Ok((status, Json(ScheduleStop { run: run.get(), what: what.to_owned() })))
 }
 
-/// Makes a run that is due now.
+/// Creates a run of a job that is due now.
 pub(super) async fn schedule(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -42,7 +42,7 @@ pub(super) async fn schedule(
     Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))
 }
 
-/// Lets a job run when it is due.
+/// Enables a job, so that it runs when it is due.
 pub(super) async fn enable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -51,7 +51,7 @@ pub(super) async fn enable(
     set(&app, job, true, "").await
 }
 
-/// Lets it not.
+/// Disables a job, with a reason.
 pub(super) async fn disable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,

@@ -1,4 +1,4 @@
-//! Words to what operators are told. Pure.
+//! Operator views: turns entities of the store into the JSON of the operator API. Pure.
 
 use chrono::SecondsFormat;
 
@@ -16,12 +16,12 @@ use crate::wire::operator::{
 #[cfg(test)]
 mod tests;
 
-/// An instant.
+/// Formats a timestamp: RFC 3339 in UTC with milliseconds.
 pub(super) fn time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Where a run stands.
+/// Returns the state of a run as operators see it.
 #[must_use]
 pub fn state(run: &model::Run) -> RunStateName {
     match (run.state(), run.exit, run.return_success) {
@@ -36,7 +36,7 @@ pub fn state(run: &model::Run) -> RunStateName {
     }
 }
 
-/// A run, and why it waits.
+/// Builds the view of a run; `waits` counts only where the run is unclaimed.
 pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInfo {
     let RunOverview { run, title, worker } = overview;
     let (exit_code, exit_signal) = match run.exit {
@@ -65,7 +65,7 @@ pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInf
     }
 }
 
-/// A job.
+/// Builds the view of a job.
 pub(super) fn job(overview: &JobOverview) -> JobInfo {
     let JobOverview { job, around, next, last } = overview;
     JobInfo {
@@ -84,12 +84,12 @@ pub(super) fn job(overview: &JobOverview) -> JobInfo {
     }
 }
 
-/// A schedule in words.
+/// Describes a schedule in words.
 fn schedule(job: &model::Job) -> Option<String> {
     in_words(&job.schedule).or_else(|| job.parent.map(|parent| format!("after job {parent}")))
 }
 
-/// A worker, and whether it is silent.
+/// Builds the view of a worker; `is_silent` says that it does not answer.
 #[must_use]
 pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
     let WorkerOverview { worker, pools, runs } = overview;
@@ -113,7 +113,7 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
             ShownWorkerState::Offline => WorkerStateName::Offline,
             ShownWorkerState::Lost => WorkerStateName::Lost,
         },
-        // One that is lost was heard of last then.
+        // A lost worker reports nothing; its last sign of life is when it was lost.
         since: if shown == ShownWorkerState::Lost {
             worker.heard().map(time)
         } else {
@@ -135,7 +135,7 @@ fn held(lack: &Lack) -> Held {
     Held { lacking: lack.into(), text: lack.to_string() }
 }
 
-/// What is asked of a worker, in our words.
+/// Returns the command of a name in the API.
 pub(super) fn asked(action: ActionName) -> crate::run::WorkerCommand {
     match action {
         ActionName::Shutdown => crate::run::WorkerCommand::Shutdown,
@@ -165,7 +165,7 @@ fn request(asked: &LatestRequest) -> CommandInfo {
     }
 }
 
-/// A fact.
+/// Builds the view of a due time that did not become a run as planned.
 pub(super) fn fact(fire: &model::Fire) -> DueTimeFact {
     let what = match fire.what {
         FireKind::Delayed => "delayed",

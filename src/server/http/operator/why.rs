@@ -1,4 +1,4 @@
-//! Why a job runs, does not, or will: what holds now, in sentences for people. Pure.
+//! Explanation why a job runs, does not, or will: sentences for people on what holds now. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::server::store::{JobFrame, JobOverview, RunOverview};
 #[cfg(test)]
 mod tests;
 
-/// What is known of a job now.
+/// Present state of a job and its surroundings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Present<'a> {
-    /// The job and what it lies in.
+    /// Job with its template, project and pool.
     pub job: &'a JobOverview,
-    /// Its runs that are not over.
+    /// Runs of the job that have not ended.
     pub open: &'a [RunOverview],
-    /// The workers of its pool.
+    /// Workers of the job's pool.
     pub workers: &'a [Worker],
-    /// Why those of its runs wait that are due.
+    /// Reasons why due runs of the job wait.
     pub waits: &'a BTreeMap<RunId, String>,
 }
 
-/// What holds now.
+/// Returns the sentences that explain a job.
 pub(super) fn now(present: &Present<'_>, now: Timestamp) -> Vec<String> {
     let mut said = disabled(present.job);
     said.extend(workers(present));
@@ -68,7 +68,7 @@ fn workers(present: &Present<'_>) -> Option<String> {
     }
 }
 
-/// Which workers claim no runs though they are awake, and why.
+/// Returns a sentence for each worker that is enabled and awake but claims no runs for a shortage.
 fn holding(workers: &[Worker]) -> impl Iterator<Item = String> {
     let holding = workers.iter().filter(|worker| worker.enqueue_is_enabled && !held(worker).is_empty());
     holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))

@@ -1,4 +1,4 @@
-//! Answers: what became of a call, with the original's status codes. How they look on the wire, `dress` knows.
+//! Answers: results of calls as the original's status codes. `render` turns them into HTTP responses.
 
 use serde_json::{Value, json};
 
@@ -8,33 +8,33 @@ use crate::server::domain::life::LifeRefusal;
 use crate::server::http::connections::Unread;
 use crate::wire::instance::OCCUPIED;
 
-/// How far a call came before it was answered. The original's caches are told more the further it came.
+/// Progress of a call before it was answered. It decides which caching headers the answer gets, as in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It did not matter who asks.
+    /// Answered before the identity mattered.
     Door,
-    /// Who asks was refused.
+    /// Refused for the identity of the caller, or for its request.
     Refused,
-    /// Who asks was given what there is.
+    /// Answered for the caller's identity.
     Given,
 }
 
-/// An answer.
+/// Answer to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiAnswer {
-    /// The status.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// How far the call came.
+    /// Progress of the call.
     pub stage: Stage,
-    /// The path of what was made, or of what was meant.
+    /// Path of the resource that was created, or of the right URL.
     pub location: Option<String>,
-    /// The methods that are allowed.
+    /// Allowed methods, separated by commas.
     pub allow: Option<String>,
-    /// The attempt that a claim began.
+    /// Attempt that a claim began.
     pub attempt: Option<Attempt>,
-    /// What a worker that knows of actions is asked to do, or that it is nothing.
+    /// Request that is open for a worker; `Some(None)` tells a worker that knows commands that there is none.
     pub request: Option<Option<WorkerRequest>>,
-    /// The body; without one it is an empty page.
+    /// Content of the answer; without one it is an empty page.
     pub body: Option<ApiContent>,
 }
 
@@ -47,87 +47,87 @@ impl ApiAnswer {
         Self { body: Some(ApiContent::Value(json!({"error": what}))), ..Self::empty(status, Stage::Refused) }
     }
 
-    /// Here it is.
+    /// Answers 200 with a value.
     pub fn ok(body: Value) -> Self {
         Self::content(ApiContent::Value(body))
     }
 
-    /// Here it is, also where it is long.
+    /// Answers 200 with a content, which may be long.
     pub fn content(body: ApiContent) -> Self {
         Self { body: Some(body), ..Self::empty(200, Stage::Given) }
     }
 
-    /// Here it is, whoever asks.
+    /// Answers 200 with a value that every caller may see.
     pub fn open(body: Value) -> Self {
         Self { stage: Stage::Door, ..Self::ok(body) }
     }
 
-    /// It was made.
+    /// Answers 201 with the path of the new resource.
     pub fn created(location: String) -> Self {
         Self { location: Some(location), ..Self::empty(201, Stage::Given) }
     }
 
-    /// It was changed.
+    /// Answers 202: the change was made.
     pub fn accepted() -> Self {
         Self::empty(202, Stage::Given)
     }
 
-    /// It was replaced.
+    /// Answers 204: the resource was replaced.
     pub fn replaced() -> Self {
         Self::empty(204, Stage::Given)
     }
 
-    /// The path wants a slash at its end.
+    /// Answers 301: the path needs a slash at its end.
     pub fn elsewhere(location: String) -> Self {
         Self { location: Some(location), ..Self::empty(301, Stage::Door) }
     }
 
-    /// We do not know who asks, or may not show it to who asks.
+    /// Answers 401: the caller is unknown, or may not see the resource.
     pub fn unauthorised() -> Self {
         Self::empty(401, Stage::Refused)
     }
 
-    /// The caller may not do it, whatever it is done to.
+    /// Answers 403: the caller may not make this kind of change, whatever the resource.
     pub fn forbidden(what: &str) -> Self {
         Self::refusal(403, what)
     }
 
-    /// There is no such path.
+    /// Answers 404: the path does not exist.
     pub fn no_path() -> Self {
         Self::empty(404, Stage::Door)
     }
 
-    /// There is no such thing.
+    /// Answers 404: the resource does not exist.
     pub fn not_found() -> Self {
         Self::empty(404, Stage::Given)
     }
 
-    /// What is named cannot be the name of a thing.
+    /// Answers 404: the text cannot be an id or path of a resource.
     pub fn no_name(what: &str) -> Self {
         Self::refusal(404, what)
     }
 
-    /// That cannot be done here.
+    /// Answers 405 with the allowed methods.
     pub fn not_allowed(methods: &[&str]) -> Self {
         Self { allow: Some(methods.join(",")), ..Self::empty(405, Stage::Door) }
     }
 
-    /// What can be done here.
+    /// Answers 200 to OPTIONS with the allowed methods.
     pub fn options(methods: &[&str]) -> Self {
         Self { status: 200, ..Self::not_allowed(methods) }
     }
 
-    /// What was sent makes no sense.
+    /// Answers 400: the request breaks a rule.
     pub fn bad(what: &str) -> Self {
         Self::refusal(400, what)
     }
 
-    /// What was sent cannot be read. A 500, because that is what clients of the original know for it.
+    /// Answers 500: the request cannot be read. The status is the original's, which its clients expect.
     pub fn unreadable(what: &str) -> Self {
         Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
     }
 
-    /// More than we take, or not in time.
+    /// Answers 413 or 408: the body is longer than `most` bytes, or came too slowly.
     pub fn unread(unread: Unread, most: usize) -> Self {
         match unread {
             Unread::TooLong => Self::refusal(413, &format!("a body has {most} bytes at most")),
@@ -135,25 +135,26 @@ impl ApiAnswer {
         }
     }
 
-    /// Another instance of the worker that asks is at work.
+    /// Answers 423: another instance of the calling worker is active.
     pub fn occupied(what: &str) -> Self {
         Self::refusal(OCCUPIED, what)
     }
 
-    /// We could not do it.
+    /// Answers 500: the server failed.
     pub fn failed() -> Self {
         Self::unreadable("Sorry, this request could not be processed. Please try again later.")
     }
 
-    /// We cannot do it for now. Said as what cannot be read is, and to be tried again.
+    /// Answers 503: the store cannot be written for now. The body has the form of [`Self::unreadable`], and the caller
+    /// should try again.
     pub fn unavailable(what: &str) -> Self {
         Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(503, Stage::Refused) }
     }
 
-    /// A change that a run's life does not allow.
+    /// Answers a change of a run that the rules of its life refuse.
     pub fn refused(refusal: LifeRefusal) -> Self {
         let status = match refusal {
-            // As the original, whose worker knows it for "not mine".
+            // The original's status for it, which its worker takes for "not mine".
             LifeRefusal::Theirs => return Self::unauthorised(),
             LifeRefusal::Malformed(_) => 400,
             LifeRefusal::Claimed

@@ -1,4 +1,4 @@
-//! What an answer has to say: a value, or a list whose logs are read as they are sent.
+//! Content of an answer: a JSON value, or pieces of JSON whose logs are read as they are sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,50 +12,50 @@ use crate::server::state::AppState;
 use crate::server::store::lists::{LogEntry, Scope};
 use crate::server::store::{Extent, StoreError};
 
-/// What an answer has to say.
+/// Content of an answer, as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiContent {
-    /// A value.
+    /// JSON value in memory.
     Value(Value),
-    /// Pieces of JSON, one after another.
+    /// Pieces of JSON, to be sent one after another.
     Pieces(VecDeque<JsonPiece>),
 }
 
-/// A piece of JSON.
+/// Piece of JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonPiece {
-    /// As it is.
+    /// Text to be sent as it is.
     Text(String),
-    /// The text of a log as what stands between quotation marks. It is in no memory before it is sent.
+    /// Text of a log, to be sent as the inside of a JSON string. It is not in memory before.
     Log(Extent),
 }
 
-/// Why a content that was begun is not sent to its end.
+/// Reason why a content is cut off that was sent in part.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
-    /// The log is another by now.
+    /// The log was replaced since its extent was read.
     #[error("the log was replaced while it was read")]
     Replaced,
-    /// What is stored is no text.
+    /// The stored bytes are not UTF-8.
     #[error("the log is not text")]
     NoText(#[source] std::str::Utf8Error),
-    /// The store does not answer.
+    /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is longer than whoever asked can take.
+    /// The content is longer than the caller can take.
     #[error("the answer is too long")]
     TooLong,
 }
 
-/// One object of a list.
+/// JSON object of a list, in pieces.
 pub type Object = Vec<JsonPiece>;
 
-/// An object without a log.
+/// Builds an object without a log.
 pub fn plain(object: &Value) -> Object {
     vec![JsonPiece::Text(object.to_string())]
 }
 
-/// A log, whose text is read later.
+/// Builds the object of a log, whose text is read when it is sent.
 pub fn log(entry: &LogEntry) -> Object {
     let id = entry.extent.log.get();
     let rest = json!({
@@ -75,7 +75,7 @@ pub fn log(entry: &LogEntry) -> Object {
     }
 }
 
-/// How many bytes of an object are in memory now.
+/// Returns the bytes of an object that are in memory now.
 pub fn in_memory(object: &Object) -> usize {
     let bytes = |piece: &JsonPiece| match piece {
         JsonPiece::Text(text) => text.len(),
@@ -84,7 +84,7 @@ pub fn in_memory(object: &Object) -> usize {
     object.iter().map(bytes).sum()
 }
 
-/// A list: what stands before its objects, them, and what stands behind.
+/// Builds a list from the text before its objects, the objects, and the text behind.
 pub fn list(before: String, objects: Vec<Object>, behind: String) -> ApiContent {
     let mut pieces = VecDeque::from([JsonPiece::Text(before)]);
     for (index, object) in objects.into_iter().enumerate() {
@@ -98,7 +98,7 @@ pub fn list(before: String, objects: Vec<Object>, behind: String) -> ApiContent 
 }
 
 impl ApiContent {
-    /// The whole of it, where nothing has to be read for that.
+    /// Returns the whole content, if no log has to be read for it.
     pub fn at_hand(&self) -> Option<String> {
         let text = |piece: &JsonPiece| match piece {
             JsonPiece::Text(text) => Some(text.clone()),
@@ -110,7 +110,8 @@ impl ApiContent {
         }
     }
 
-    /// As it goes out, a part at a time; each part of a log waits for its turn and holds no reader while it is sent.
+    /// Streams the content in parts; each part of a log waits for its turn at the store, and holds none while it is
+    /// sent.
     pub fn parts(self, app: Arc<AppState>, scope: Scope) -> impl Stream<Item = Result<Bytes, ContentError>> + use<> {
         let pieces = match self {
             Self::Value(value) => VecDeque::from([JsonPiece::Text(value.to_string())]),
@@ -125,6 +126,8 @@ impl ApiContent {
                         Some(JsonPiece::Text(text)) => return Ok(Some((Bytes::from(text), (pieces, 0)))),
                         Some(JsonPiece::Log(extent)) if at >= extent.len() => at = 0,
                         Some(JsonPiece::Log(extent)) => {
+                            // The turn ends with this block: a client that takes its time must not keep others from the
+                            // store.
                             let piece = {
                                 let _turn = app.reading.take(scope).await;
                                 app.store.log_piece(&extent, at).await?.ok_or(ContentError::Replaced)?
@@ -139,10 +142,10 @@ impl ApiContent {
         })
     }
 
-    /// The whole of it, if that is no more than `most` bytes.
+    /// Collects the whole content, if it has no more than `most` bytes.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If the content is longer, the log was replaced, or the store cannot be read.
     pub async fn whole(self, app: Arc<AppState>, scope: Scope, most: usize) -> Result<String, ContentError> {
         let mut parts = std::pin::pin!(self.parts(app, scope));
         let mut whole = String::new();
@@ -157,8 +160,8 @@ impl ApiContent {
     }
 }
 
-/// A part of a log as JSON has it between quotation marks, and no more than so many bytes of it: what was added since
-/// its length was read is not of this answer. Pieces of logs cut no character.
+/// Escapes a part of a log as the inside of a JSON string, at most `most` bytes of it: text that was added after the
+/// length was read does not belong to this answer. Pieces of logs never cut a character.
 fn escaped(piece: &[u8], most: u64) -> Result<Bytes, ContentError> {
     let some = usize::try_from(most).unwrap_or(usize::MAX).min(piece.len());
     let text = str::from_utf8(&piece[..some]).map_err(ContentError::NoText)?;

@@ -1,4 +1,5 @@
-//! A query to what a list must fulfil: the original's filters, and which of them it refuses. Pure.
+//! List filters: parses a query to the terms that each entry has to fulfil, and refuses the filters that the original
+//! refuses. Pure.
 
 use chrono_tz::Tz;
 
@@ -9,11 +10,11 @@ use crate::server::store::lists::{FilterValue, Term, Test};
 #[cfg(test)]
 mod tests;
 
-/// Why a query is refused, for who asked.
+/// Reason why a query is refused, in a sentence for the caller.
 pub type FilterRefusal = String;
 
-/// The words behind `__` that say how a field is compared. The original knows `search`, `regex` and `iregex` too, but
-/// only where its database does.
+/// Suffixes behind `__` that say how a field is compared. The original knows `search`, `regex` and `iregex` as well,
+/// but only where its database does.
 const LOOKUPS: &[&str] = &[
     "exact",
     "iexact",
@@ -36,26 +37,26 @@ const LOOKUPS: &[&str] = &[
     "isnull",
 ];
 
-/// How many filters a list has at most.
+/// Most filters of one list.
 const MAX_TERMS: usize = 100;
-/// How many values a filter has at most. All filters together stay below the 32,766 that SQLite takes: there is no room
-/// for more in the head of a request.
+/// Most values of one filter. All filters together stay below the 32,766 that SQLite takes, as the head of a request
+/// has no room for more.
 const MAX_VALUES: usize = 10_000;
-/// The longest pattern, in bytes: what SQLite takes.
+/// Longest pattern in bytes, which is SQLite's own limit.
 const MAX_PATTERN: usize = 50_000;
 
-/// The name and value pairs of a query, decoded.
+/// Name and value pairs of a query, decoded.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    /// Of the text behind the question mark.
+    /// Parses the text behind the question mark.
     #[must_use]
     pub fn of(query: &str) -> Self {
         Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
-    /// The value of a name: the last one, as the original takes it.
+    /// Returns the value of a name: the last one, as in the original.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<&str> {
         self.values(name).last().copied()
@@ -65,7 +66,7 @@ impl Pairs {
         self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The names, each once.
+    /// Returns the names, each once.
     fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in &self.0 {
@@ -77,10 +78,10 @@ impl Pairs {
     }
 }
 
-/// How much of a list is asked for: limit and offset. A limit of 0 asks for the most.
+/// Parses limit and offset of a list. A limit of 0 stands for `most`.
 ///
 /// # Errors
-/// What is wrong with the numbers.
+/// If limit or offset is not a number in range.
 pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), FilterRefusal> {
     let limit = match pairs.last("limit").map(str::trim) {
         None => limit,
@@ -97,10 +98,10 @@ pub fn page(pairs: &Pairs, limit: u32, most: u32) -> Result<(u32, u64), FilterRe
     Ok((if limit == 0 { most } else { limit.min(most) }, offset))
 }
 
-/// What each of the list must fulfil. Names that are no fields are ignored, as the original does.
+/// Parses the terms that each entry of a list has to fulfil. Names that are not fields are ignored, as in the original.
 ///
 /// # Errors
-/// Which filter is refused, and why.
+/// If a filter is refused; the sentence names it.
 pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, FilterRefusal> {
     let mut terms = Vec::new();
     let names = pairs.names();
@@ -131,7 +132,7 @@ fn of_projects(resource: Resource) -> bool {
     matches!(resource, Resource::WorkerPool | Resource::Worker | Resource::JobTemplate | Resource::Job | Resource::Run)
 }
 
-/// The states of a run by the original's names; others are ignored.
+/// Returns the terms of a run's state by the original's name; other names are ignored.
 fn state(name: &str) -> Vec<Term> {
     let plain = |field: &str, test| Term::Field { over: Vec::new(), field: field.to_owned(), test };
     let null = |field: &str, null| plain(field, Test::IsNull(null));
@@ -191,7 +192,7 @@ fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Op
     }
 }
 
-/// The names of the fields that lead to another resource.
+/// Returns the static name of a field that leads to another resource.
 fn static_name(name: &str) -> &'static str {
     ["project", "job_template", "job", "worker"].into_iter().find(|known| *known == name).unwrap_or("id")
 }
@@ -207,6 +208,7 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
         }
         Ok(values)
     };
+    // SQLite's LIKE ignores the case of ASCII letters, so the lookups with and without `i` are the same.
     let like = |before: &str, after: &str| {
         let pattern = format!("{before}{}{after}", escaped(last));
         if pattern.len() > MAX_PATTERN {
@@ -263,7 +265,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
-/// The path of another page of a list.
+/// Returns the path of another page of a list.
 #[must_use]
 pub fn page_path(resource: Resource, pairs: &Pairs, limit: u32, offset: u64) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());

@@ -1,4 +1,4 @@
-//! The fields of a body: read with a type, or refused with a sentence. Pure.
+//! Bodies: parses the JSON object of a request and reads its fields by type. Pure.
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
@@ -11,19 +11,19 @@ use crate::server::domain::resource::Resource;
 #[cfg(test)]
 mod tests;
 
-/// The fields of a body.
+/// Fields of a body.
 #[derive(Debug)]
 pub struct Form {
     fields: Map<String, Value>,
     zone: Tz,
 }
 
-/// What is wrong with a body, in the original's three ways.
+/// Fault of a body, with the original's three statuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyFault {
-    /// It cannot be read at all, or has another type than it must have.
+    /// The body cannot be read, or a field has another JSON type than it must have.
     Unreadable(String),
-    /// A value is none of those that there are.
+    /// A value is not allowed.
     Value(String),
     /// A path leads nowhere, or is missing.
     Path(String),
@@ -40,10 +40,10 @@ impl From<BodyFault> for ApiAnswer {
 }
 
 impl Form {
-    /// Reads a body of a content type. One without a type is taken for JSON.
+    /// Parses a body of a content type. A body without a type is taken for JSON.
     ///
     /// # Errors
-    /// That it is not a JSON object.
+    /// If it has another type, or is not a JSON object.
     pub fn read(body: &[u8], kind: Option<&str>, zone: Tz) -> Result<Self, BodyFault> {
         if let Some(kind) =
             kind.and_then(|kind| kind.split(';').next()).filter(|kind| kind.trim() != "application/json")
@@ -57,7 +57,7 @@ impl Form {
         }
     }
 
-    /// A field, `Some(None)` where it is null, read by `read`.
+    /// Reads a field with `read`: `None` where it is missing, `Some(None)` where it is null.
     fn field<T>(
         &self,
         name: &str,
@@ -75,7 +75,7 @@ impl Form {
         }
     }
 
-    /// A time.
+    /// Reads a timestamp; one without an offset is in the server's zone.
     pub fn time(&self, name: &str) -> Result<Option<Option<Timestamp>>, BodyFault> {
         let zone = self.zone;
         self.field(name, "a time, like 2026-11-23T17:02:01+00:00", BodyFault::Value, |value| {
@@ -83,12 +83,12 @@ impl Form {
         })
     }
 
-    /// A truth.
+    /// Reads a truth value.
     pub fn truth(&self, name: &str) -> Result<Option<Option<bool>>, BodyFault> {
         self.field(name, "true or false", BodyFault::Value, Value::as_bool)
     }
 
-    /// A whole number, as number or digits.
+    /// Reads a whole number, given as a number or as digits.
     pub fn number(&self, name: &str) -> Result<Option<Option<i64>>, BodyFault> {
         self.field(name, "a whole number", BodyFault::Unreadable, |value| match value {
             Value::String(text) => text.trim().parse().ok(),
@@ -96,7 +96,7 @@ impl Form {
         })
     }
 
-    /// A number that is no less than 0.
+    /// Reads a number from 0 to [`u32::MAX`].
     pub fn count(&self, name: &str) -> Result<Option<Option<u32>>, BodyFault> {
         match self.number(name)? {
             Some(Some(number)) => match u32::try_from(number) {
@@ -108,33 +108,33 @@ impl Form {
         }
     }
 
-    /// Text.
+    /// Reads a text.
     pub fn text(&self, name: &str) -> Result<Option<Option<String>>, BodyFault> {
         self.field(name, "text", BodyFault::Value, |value| value.as_str().map(str::to_owned))
     }
 
-    /// A field as it is; nothing where it is null or missing.
+    /// Returns a field as it is; `None` where it is null or missing.
     pub fn json(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    /// The path of one of a resource: its id.
+    /// Reads the path of one entity of a resource and returns its id.
     pub fn one(&self, name: &str, resource: Resource) -> Result<Option<Option<i64>>, BodyFault> {
         let what = format!("the path of a {}, like {}", resource.name(), resource.path(1));
         self.field(name, &what, BodyFault::Path, |value| id(value.as_str()?, resource))
     }
 
-    /// A path that must be there.
+    /// Reads such a path, which must not be missing.
     pub fn needed_one(&self, name: &str, resource: Resource) -> Result<i64, BodyFault> {
         self.one(name, resource)?.flatten().ok_or_else(|| BodyFault::Path(format!("{name} is missing")))
     }
 
-    /// A field that must be there and not null.
+    /// Unwraps a field that must be present and not null.
     pub fn needed<T>(name: &str, field: Option<Option<T>>) -> Result<T, BodyFault> {
         field.flatten().ok_or_else(|| BodyFault::Value(format!("{name} is missing")))
     }
 
-    /// A field that may be left out, but not be null.
+    /// Unwraps a field that may be missing, but must not be null.
     pub fn not_null<T>(name: &str, field: Option<Option<T>>) -> Result<Option<T>, BodyFault> {
         match field {
             None => Ok(None),
@@ -144,7 +144,7 @@ impl Form {
     }
 }
 
-/// The id in the path of one of a resource.
+/// Parses the id from the path of one entity of a resource.
 fn id(path: &str, resource: Resource) -> Option<i64> {
     let inner = path.strip_prefix("/api/v1/")?.strip_suffix('/')?;
     let (name, id) = inner.split_once('/')?;

@@ -1,24 +1,25 @@
-//! In which format a body is wanted, told by the query or the `Accept` header as the original reads them. Pure.
+//! Body formats: decides from the query or the `Accept` header, as the original reads them, in which format a body is
+//! wanted. Pure.
 
 use super::filter::Pairs;
 
 #[cfg(test)]
 mod tests;
 
-/// A format.
+/// Format of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JSON.
+    /// JSON, the default.
     Json,
-    /// JSON as the argument of a function of this name.
+    /// JSON as the argument of a JavaScript function of this name (JSONP).
     Script(String),
-    /// A page, of which the original has just one, that says it is none.
+    /// HTML, for which the original has a single page that says there is none.
     Page,
-    /// One that the original offers and cannot make.
+    /// Format that the original offers and this server cannot make.
     Unmade,
 }
 
-/// The formats by their types, from the least to the most welcome.
+/// Offered formats by their media types, the preferred one last.
 const OFFERED: &[(&str, &str, Format)] = &[
     ("application", "x-plist", Format::Unmade),
     ("text", "html", Format::Page),
@@ -27,10 +28,10 @@ const OFFERED: &[(&str, &str, Format)] = &[
     ("application", "json", Format::Json),
 ];
 
-/// Which format is wanted.
+/// Returns the wanted format.
 ///
 /// # Errors
-/// What cannot be read.
+/// If the callback name or the header cannot be read.
 pub fn wanted(pairs: &Pairs, accept: Option<&str>) -> Result<Format, &'static str> {
     match pairs.last("format") {
         Some("json") => return Ok(Format::Json),
@@ -53,20 +54,20 @@ pub fn wanted(pairs: &Pairs, accept: Option<&str>) -> Result<Format, &'static st
     }
 }
 
-/// A range of types, and how much it is wanted, in thousandths.
+/// Media range of an `Accept` header, with its quality in thousandths.
 struct Range<'a> {
     main: &'a str,
     sub: &'a str,
     quality: u16,
 }
 
-/// The offered format that a header fits best: by how exactly, then by how much it is wanted.
+/// Returns the offered format that a header fits best: by how exactly it is named, then by its quality.
 fn best(accept: &str) -> Result<Format, &'static str> {
     let ranges = accept.split(',').map(range).collect::<Option<Vec<_>>>().ok_or("Invalid Accept header")?;
     let fit = |main: &str, sub: &str| {
         let fits = ranges.iter().filter(|range| matches(range.main, main) && matches(range.sub, sub));
         let exact = |range: &Range<'_>| 100 * u16::from(range.main == main) + 10 * u16::from(range.sub == sub);
-        // The first of those that fit equally well counts.
+        // Of ranges that fit equally well the first counts; `max_by_key` takes the last, hence the reversed order.
         fits.rev().max_by_key(|range| exact(range)).map(|range| (exact(range), range.quality))
     };
     let fitting = OFFERED.iter().map(|(main, sub, format)| (fit(main, sub), format));
@@ -83,7 +84,7 @@ fn range(text: &str) -> Option<Range<'_>> {
         kind => kind.split_once('/')?,
     };
     let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
-    // Numbers that make no sense are taken for 1, as the original does.
+    // A quality out of range counts as 1, as in the original.
     let quality = quality.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
     let quality = (quality * 1000.0) as u16;

@@ -1,8 +1,8 @@
-//! The REST API as the original speaks it: nine resources, each with a list, a schema and its details.
+//! REST API in the original's form: nine resources, each with a list, a schema and its details.
 //!
-//! A request is read in this order, as the original does: is there such a path, is the method allowed, who asks; only
-//! then is anything looked up. What is different from the original is that an identity was verified, that a run cannot
-//! be changed against its life, and that a body has a bound.
+//! A request is checked in this order, as the original does: the path, the method, the identity; only then is anything
+//! looked up. Unlike the original, an identity is verified, a run cannot be changed against its life, and a body has a
+//! bound.
 
 pub mod answer;
 mod content;
@@ -44,35 +44,35 @@ use filter::Pairs;
 use render::RenderStyle;
 use target::ResourcePath;
 
-/// What is served.
+/// Returns the routes of the API.
 pub fn routes() -> Router<Arc<AppState>> {
     let here = any(serve);
     Router::new().route("/api/v1", here.clone()).route("/api/v1/", here.clone()).route("/api/v1/{*path}", here)
 }
 
-/// A call, with everything that is known of it.
+/// Call of the API with a verified identity, over HTTP or an uplink.
 #[derive(Debug)]
 pub struct ApiCall<'a> {
-    /// Who asks.
+    /// Verified identity of the caller.
     pub identity: &'a Identity,
-    /// Which attempt a worker speaks of, if it says.
+    /// Attempt of a run that the worker speaks of, if it names one.
     pub attempt: Option<Attempt>,
-    /// Which instance of a worker speaks, if it says.
+    /// Instance of the worker that calls, if it names one.
     pub instance: Option<&'a Instance>,
-    /// The method, in capitals.
+    /// HTTP method in capitals.
     pub method: &'a str,
-    /// The path.
+    /// Path of the URL.
     pub path: &'a str,
-    /// What stands behind the question mark.
+    /// Query of the URL, without its question mark.
     pub query: &'a str,
-    /// The body.
+    /// Body of the request.
     pub body: &'a [u8],
-    /// The type of the body, if it is told.
+    /// Content type of the body, if there is one.
     pub kind: Option<&'a str>,
 }
 
 impl ApiCall<'_> {
-    /// What who asks may see.
+    /// Returns the part of the data that the caller may see.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self.identity {
@@ -81,7 +81,7 @@ impl ApiCall<'_> {
         }
     }
 
-    /// Who asks, as it is remembered.
+    /// Returns the caller as runs and kills record it.
     fn asker(&self) -> Asker {
         match self.identity {
             Identity::Worker(worker) => Asker::Worker(worker.id),
@@ -137,8 +137,11 @@ async fn take(app: &AppState, parts: &Parts, body: Body, manner: &mut RenderStyl
     answer_to(app, &target, &call).await
 }
 
-/// Who asks, and what was sent. Strangers, and what is longer than we take, are refused unread.
+/// Verifies the identity of the caller and reads the body. A request without a known key or token, or with a body that
+/// is too long or too slow, is refused.
 async fn identify(app: &AppState, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), ApiAnswer> {
+    // The claim is read before the body, so that a caller without a known key costs no memory for one. The signature
+    // covers the body, so it is verified after it.
     let claim = ClaimedIdentity::read(app, &parts.headers).await.map_err(|e| failed(&e))?;
     let claim = claim.ok_or_else(ApiAnswer::unauthorised)?;
     let most = app.settings.max_body;
@@ -150,7 +153,7 @@ async fn identify(app: &AppState, parts: &Parts, body: Body) -> Result<(Identity
     Ok((identity, body))
 }
 
-/// Lets a worker in whose instance is the one at work, or that names none. Which instance that is.
+/// Admits a worker whose instance is the active one, or that names none, and returns the instance.
 async fn admit(app: &AppState, identity: &Identity, parts: &Parts) -> Result<Option<Instance>, ApiAnswer> {
     let (Identity::Worker(worker), Some(value)) = (identity, parts.headers.get(INSTANCE)) else { return Ok(None) };
     let instance = value.to_str().ok().and_then(Instance::parse);
@@ -168,7 +171,7 @@ fn attempt(parts: &Parts) -> Result<Option<Attempt>, ApiAnswer> {
     number.map(|number| Some(Attempt(number))).ok_or_else(|| ApiAnswer::bad("an attempt is a number"))
 }
 
-/// Answers a call of somebody who was verified, over whatever it came.
+/// Answers a call whose identity was verified already; [`super::uplink`] calls this.
 pub async fn answer(app: &AppState, call: &ApiCall<'_>) -> ApiAnswer {
     match ResourcePath::of(call.path, call.query) {
         Ok(target) => match target.refuses(call.method) {
@@ -186,6 +189,7 @@ async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) ->
         ("PATCH" | "PUT", ResourcePath::Detail(resource, id)) => write::change(app, *resource, id, call).await,
         _ => Ok(ApiAnswer::no_path()),
     };
+    // A conflict in the store is the caller's mistake, in the original's form; any other error is the server's.
     answered.unwrap_or_else(|e| match e {
         StoreError::Conflict(what) => ApiAnswer::bad(&what),
         e => failed(&e),

@@ -1,7 +1,7 @@
-//! Decides what a verified caller may write through the REST API. Pure.
+//! Write permissions: decides which changes a verified caller may make through the REST API. Pure.
 //!
-//! In the original the secret of a worker is as good as a person's account: it makes jobs and changes the scripts of the
-//! worker's pools. A worker needs none of that, so [`WorkerWrites::Own`] confines it to the runs it executes.
+//! In the original the secret of a worker is as good as a person's account: it creates jobs and changes the scripts of
+//! the worker's pools. A worker needs none of that, so [`WorkerWrites::Own`] confines it to the runs it executes.
 
 use super::ApiCall;
 use super::answer::ApiAnswer;
@@ -12,7 +12,7 @@ use crate::server::settings::WorkerWrites;
 #[cfg(test)]
 mod tests;
 
-/// Refuses what the caller may not write; `id` is the path's, absent where something is made.
+/// Refuses a change that the caller may not make; `id` is the path's, and absent where an entity is created.
 pub fn check_write(
     call: &ApiCall<'_>,
     writes: WorkerWrites,
@@ -27,7 +27,8 @@ pub fn check_write(
     Err(ApiAnswer::forbidden(&what))
 }
 
-/// Whether a worker needs this to execute runs. Whose run, log or kill request it is, the store compares.
+/// Returns whether a worker needs this change to execute runs. The store checks that the run, log or kill request is
+/// the worker's own.
 fn is_needed(method: &str, resource: Resource, is_itself: bool) -> bool {
     match (method, resource) {
         ("PATCH", Resource::Run | Resource::RunLog | Resource::KillRequest) | ("POST", Resource::RunLog) => true,

@@ -1,4 +1,4 @@
-//! What is read: lists, schemas, details.
+//! Read calls: lists, schemas, sets and details.
 
 use serde_json::{Map, Value, json};
 
@@ -13,11 +13,11 @@ use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::server::store::lists::{ListPage, ListQuery, only};
 
-/// The most objects of one page, whatever is asked for.
+/// Most objects of one page, whatever the query asks for.
 const MOST: u32 = 1000;
-/// How many bytes of a set are in memory at most, beside the texts of logs.
+/// Most bytes of a set in memory, beside the texts of logs.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// How many of a set are looked up.
+/// Most ids of a set that are looked up; further ones are ignored.
 const SET: usize = 1000;
 
 pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
@@ -34,7 +34,7 @@ pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> 
     }
 }
 
-/// What there is, for everybody.
+/// Lists the resources, for every caller.
 pub fn top() -> ApiAnswer {
     let all = Resource::ALL.map(|resource| {
         let list = format!("/api/v1/{}/", resource.name());
@@ -43,7 +43,7 @@ pub fn top() -> ApiAnswer {
     ApiAnswer::open(Value::Object(Map::from_iter(all)))
 }
 
-/// As the original describes itself.
+/// Returns the original's own description of a resource, with this server's page limit.
 fn schema(resource: Resource, limit: u32) -> ApiAnswer {
     let text = match resource {
         Resource::Group => include_str!("schema/group.json"),
@@ -74,7 +74,7 @@ async fn list(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<
     let ask = ListQuery { scope: call.scope(), terms, limit: Some(limit), offset };
     let page = objects(app, resource, &ask).await?;
     let another = |offset| filter::page_path(resource, &pairs, limit, offset);
-    // A page that is full is shorter than what was asked for; the next begins where it ends.
+    // A page that reached its bound in bytes is shorter than its limit; the next begins where it ends.
     let shown = if page.full { page.things.len() as u64 } else { limit.into() };
     let next = offset.saturating_add(shown);
     let meta = json!({
@@ -86,7 +86,7 @@ async fn list(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<
     Ok(ApiAnswer::content(content::list(before, page.things, "]}".to_owned())))
 }
 
-/// The objects of a list in the original's shape.
+/// Reads a list from the store and shapes its objects as the original does.
 async fn objects(app: &AppState, resource: Resource, ask: &ListQuery) -> Result<ListPage<Object>, StoreError> {
     let (store, shape) = (&app.store, Shape { zone: app.settings.time_zone });
     Ok(match resource {
@@ -110,7 +110,7 @@ impl<T> ListPage<T> {
     }
 }
 
-/// Whether somebody may see one of a resource. The answer to give if not.
+/// Returns the id if the caller may see the entity, and else the answer to give.
 pub async fn may_see(
     app: &AppState,
     resource: Resource,

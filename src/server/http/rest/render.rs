@@ -1,4 +1,4 @@
-//! An answer as it goes out: format, and the headers that the original's clients and caches read.
+//! Rendering of answers as HTTP responses: format, and the headers that the original's clients and caches read.
 
 use std::sync::Arc;
 
@@ -21,24 +21,24 @@ use crate::wire::resources::ATTEMPT;
 const JSON: &str = "application/json";
 const SCRIPT: &str = "text/javascript";
 const PAGE: &str = "text/html; charset=utf-8";
-/// What the original says where a page is wanted.
+/// Body of the original's answer to a browser that wants a page.
 const NO_PAGE: &str = "Sorry, not implemented yet. Please append \"?format=json\" to your URL.";
 
-/// What of a call decides how its answer looks.
+/// Properties of a request that decide how its answer is rendered.
 #[derive(Clone, Debug)]
 pub struct RenderStyle {
     format: Result<Format, &'static str>,
-    /// Something is read.
+    /// Whether the method is GET.
     reads: bool,
-    /// A script of a page asks, whose browser is to keep nothing.
+    /// Whether a script of a page asks, in which case the browser must not cache the answer.
     from_script: bool,
     host: Option<String>,
-    /// Who asks is an operator.
+    /// Whether the caller is an operator.
     pub is_operator: bool,
 }
 
 impl RenderStyle {
-    /// Of a call.
+    /// Reads the properties from a request.
     pub fn of(parts: &Parts, pairs: &Pairs) -> Self {
         let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
         Self {
@@ -50,7 +50,7 @@ impl RenderStyle {
         }
     }
 
-    /// The answer as it goes out.
+    /// Renders an answer.
     pub fn dress(&self, answer: ApiAnswer, app: &Arc<AppState>, scope: Scope) -> Response {
         let mut answer = self.formatted(answer);
         let content = answer.body.take();
@@ -77,7 +77,7 @@ impl RenderStyle {
         response
     }
 
-    /// The answer, or another where its format cannot be made.
+    /// Returns the answer, or an error in its place where its format cannot be made.
     fn formatted(&self, answer: ApiAnswer) -> ApiAnswer {
         match (&self.format, answer.stage, &answer.body) {
             (Err(wrong), Stage::Given, Some(_)) => ApiAnswer::bad(wrong),
@@ -113,6 +113,7 @@ impl RenderStyle {
     }
 
     fn caching(&self, answer: &ApiAnswer, headers: &mut HeaderMap) {
+        // Only the headers of a worker's signed change depend on no cookie.
         let by_cookie = self.reads || self.is_operator;
         let vary = match (answer.stage, by_cookie) {
             (Stage::Door, _) | (Stage::Refused, false) => None,
@@ -133,7 +134,7 @@ impl RenderStyle {
     }
 }
 
-/// JSON is not quite a script: two characters that end lines there do not here.
+/// Escapes the two characters that JSON allows in strings and JavaScript takes for ends of lines.
 fn scripted(part: &Bytes) -> Bytes {
     let text = String::from_utf8_lossy(part).replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     Bytes::from(text)

@@ -1,4 +1,4 @@
-//! Words to the original's JSON.
+//! Shapes entities as the original's JSON.
 
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -11,10 +11,10 @@ use crate::server::domain::model::{
 use crate::server::domain::resource::Resource;
 use crate::server::store::lists::ProjectLinks;
 
-/// Shows things to people of a zone.
+/// Shaper for readers of one time zone.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// The zone of the times.
+    /// Zone in which timestamps are written.
     pub zone: Tz,
 }
 
@@ -27,12 +27,12 @@ impl Shape {
         at.map(|at| time::shown(at, self.zone))
     }
 
-    /// A group.
+    /// Shapes a user group.
     pub fn group(self, group: &UserGroup) -> Value {
         json!({"name": group.name, "resource_uri": Resource::Group.path(group.id.get())})
     }
 
-    /// A project.
+    /// Shapes a project with its pools and groups.
     pub fn project(self, project: &Project, links: &ProjectLinks) -> Value {
         let id = project.id.get();
         json!({
@@ -43,7 +43,7 @@ impl Shape {
         })
     }
 
-    /// A pool.
+    /// Shapes a pool with its workers.
     pub fn pool(self, pool: &Pool, workers: &[WorkerId]) -> Value {
         let id = pool.id.get();
         json!({
@@ -53,7 +53,8 @@ impl Shape {
         })
     }
 
-    /// A worker; `actions` is ours, for workers that know it: that they are asked to do things here.
+    /// Shapes a worker. `actions` is an addition to the original's fields: it tells a worker that knows commands that
+    /// this server sends them.
     pub fn worker(self, worker: &Worker) -> Value {
         let id = worker.id.get();
         json!({
@@ -64,7 +65,7 @@ impl Shape {
         })
     }
 
-    /// A template.
+    /// Shapes a template.
     pub fn template(self, template: &Template) -> Value {
         let id = template.id.get();
         json!({
@@ -74,7 +75,7 @@ impl Shape {
         })
     }
 
-    /// A job; `run_timeout` is ours, for workers that know it.
+    /// Shapes a job. `run_timeout` is an addition to the original's fields, for workers that know it.
     pub fn job(self, job: &Job, children: &[JobId]) -> Value {
         let id = job.id.get();
         let (every, unit) = match &job.schedule {
@@ -100,7 +101,7 @@ impl Shape {
         shown
     }
 
-    /// A run; `attempt` is ours, for workers that know it.
+    /// Shapes a run. `attempt` is an addition to the original's fields, for workers that know it.
     pub fn run(self, run: &Run, log: Option<LogId>) -> Value {
         let id = run.id.get();
         json!({
@@ -114,7 +115,7 @@ impl Shape {
         })
     }
 
-    /// A request to kill.
+    /// Shapes a kill request.
     pub fn kill(self, kill: &KillRequest) -> Value {
         let id = kill.id.get();
         json!({

@@ -1,4 +1,4 @@
-//! What a path names. Pure.
+//! Paths of the API: parses a path to the resource, list or detail that it names. Pure.
 
 use super::answer::ApiAnswer;
 use crate::server::domain::resource::Resource;
@@ -6,29 +6,29 @@ use crate::server::domain::resource::Resource;
 #[cfg(test)]
 mod tests;
 
-/// Where everything is.
+/// Path of the API's root.
 const ROOT: &str = "/api/v1/";
 
-/// What a path names.
+/// Target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourcePath {
-    /// The list of the resources.
+    /// Root, which lists the resources.
     Top,
-    /// The list of a resource.
+    /// List of a resource.
     List(Resource),
-    /// What its fields are.
+    /// Schema of a resource, which describes its fields.
     Schema(Resource),
-    /// Some of it, by their ids.
+    /// Entities of a resource, by their ids.
     Set(Resource, Vec<String>),
-    /// One of it, by its id.
+    /// One entity of a resource, by its id.
     Detail(Resource, String),
 }
 
 impl ResourcePath {
-    /// Reads a path.
+    /// Parses a path.
     ///
     /// # Errors
-    /// What to answer where it names nothing.
+    /// If the path names nothing: the answer is 404, or 301 where only the last slash is missing.
     pub fn of(path: &str, query: &str) -> Result<Self, ApiAnswer> {
         if let Some(target) = named(path) {
             return Ok(target);
@@ -37,12 +37,13 @@ impl ResourcePath {
         if named(&whole).is_none() {
             return Err(ApiAnswer::no_path());
         }
-        // A signature covers the path, so that whoever follows this has to sign anew.
+        // A signature covers the path, so a worker that follows this has to sign again.
         let mark = if query.is_empty() { "" } else { "?" };
         Err(ApiAnswer::elsewhere(format!("{whole}{mark}{query}")))
     }
 
-    /// What to answer to a method that is not for this, or asks what is; `None` if it is.
+    /// Returns the answer to a method that the target does not allow, and to OPTIONS; `None` if the method is allowed,
+    /// as every method is for the root.
     #[must_use]
     pub fn refuses(&self, method: &str) -> Option<ApiAnswer> {
         let allowed = match self {

@@ -1,4 +1,4 @@
-//! Times as the original writes and reads them: naive ones are in the server's zone.
+//! Timestamps in the original's text format: naive ones are in the server's zone.
 
 use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -8,10 +8,10 @@ use crate::server::domain::model::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// The years that can be written, as in the original; in every zone they can be shown.
+/// Years that can be written, as in the original; in every zone they can be shown.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
-/// The text of a time: naive, with microseconds where there are some.
+/// Formats a timestamp: naive, with microseconds where there are any.
 #[must_use]
 pub fn shown(at: Timestamp, zone: Tz) -> String {
     let local = at.with_timezone(&zone).naive_local();
@@ -19,7 +19,7 @@ pub fn shown(at: Timestamp, zone: Tz) -> String {
     local.format(format).to_string()
 }
 
-/// Reads a time, with an offset or naive, with `T` or a space, or a date alone.
+/// Parses a timestamp with an offset or a naive one, with `T` or a space, or a date alone.
 #[must_use]
 pub fn read(text: &str, zone: Tz) -> Option<Timestamp> {
     let text = text.trim().replacen(' ', "T", 1);
@@ -33,7 +33,7 @@ pub fn read(text: &str, zone: Tz) -> Option<Timestamp> {
         .filter(|naive| YEARS.contains(&naive.year()))?;
     match zone.from_local_datetime(&naive) {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => whole(at.to_utc()),
-        // In the hour that a change of the clocks leaves out.
+        // A time in the hour that a change of the clocks leaves out is taken for the time one hour later.
         LocalResult::None => {
             let later = naive.checked_add_signed(chrono::TimeDelta::hours(1))?;
             zone.from_local_datetime(&later).earliest().map(|at| at.to_utc())
@@ -41,7 +41,7 @@ pub fn read(text: &str, zone: Tz) -> Option<Timestamp> {
     }
 }
 
-/// What is kept of it: microseconds.
+/// Cuts a timestamp to microseconds, the precision that is stored.
 fn whole(at: DateTime<Utc>) -> Option<Timestamp> {
     DateTime::from_timestamp_micros(at.timestamp_micros())
 }

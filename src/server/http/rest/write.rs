@@ -1,5 +1,7 @@
-//! What is written. Whatever is named in a body must be visible to who asks, as in the original. What a body names
-//! beyond what can be changed is ignored, as the original ignores what it does not know.
+//! Write calls: create and change entities.
+//!
+//! Entities that a body names must be visible to the caller, as in the original. Fields that cannot be changed are
+//! ignored, as the original ignores fields that it does not know.
 
 mod job;
 mod kill;
@@ -16,11 +18,11 @@ use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
 
-/// Why something was not written.
+/// Reason why a change was not made.
 enum Stop {
-    /// For who asked.
+    /// Answer for the caller.
     Answer(ApiAnswer),
-    /// For us.
+    /// Failure of the store, which the caller only hears of in general terms.
     Store(StoreError),
 }
 
@@ -52,7 +54,7 @@ fn answered(result: Result<ApiAnswer, Stop>) -> Result<ApiAnswer, StoreError> {
     }
 }
 
-/// Makes one of a resource.
+/// Creates an entity of a resource.
 pub async fn create(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
     answered(created(app, resource, call).await)
 }
@@ -69,7 +71,7 @@ async fn created(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Resu
     }
 }
 
-/// Changes one of a resource.
+/// Changes an entity of a resource.
 pub async fn change(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
     answered(changed(app, resource, id, call).await)
 }
@@ -88,7 +90,7 @@ async fn changed(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_
     }
 }
 
-/// Refuses what names things that are not there or not to be seen.
+/// Refuses a body that names entities which do not exist, or which the caller may not see.
 async fn visible(app: &AppState, call: &ApiCall<'_>, named: &[(Resource, Option<i64>)]) -> Result<(), Stop> {
     for (resource, id) in named.iter().filter_map(|(resource, id)| Some((*resource, (*id)?))) {
         match app.store.sees(resource, id, call.scope()).await? {

@@ -1,4 +1,4 @@
-//! Jobs: made and changed by people.
+//! Jobs, created and changed by people.
 
 use super::{Stop, visible};
 use crate::server::domain::model::{JobId, PoolId, TemplateId, Unit};
@@ -30,7 +30,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     let Some(job) = JobId::new(id) else { return Ok(ApiAnswer::not_found()) };
     let Some(before) = app.store.job(job).await? else { return Ok(ApiAnswer::not_found()) };
     visible(app, call, &named_by(&patch)).await?;
-    // Whoever may not see where a job runs or after what may not change it.
+    // A caller who may not see the pool or the parent of a job may not change the job either.
     let around = [(Resource::WorkerPool, Some(before.pool.get())), (Resource::Job, before.parent.map(JobId::get))];
     visible(app, call, &around).await?;
     Ok(match (app.store.change_job(job, &patch).await?, call.method) {

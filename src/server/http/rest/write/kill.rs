@@ -1,4 +1,4 @@
-//! Requests to kill: made by who wants a run to end, followed by who executes it.
+//! Kill requests: created by a caller who wants a run to end, and followed by the worker that executes it.
 
 use chrono::Utc;
 

@@ -1,5 +1,5 @@
-//! Logs: one of each run. What is sent a second time takes the place of the first, so that a worker whose answer was lost
-//! can go on.
+//! Logs, one for each run. A second creation replaces the text of the first, so that a worker whose answer was lost can
+//! go on.
 
 use super::{Stop, visible};
 use crate::run::RunId;
@@ -24,7 +24,7 @@ pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<A
 }
 
 pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
-    // Nothing is mentioned, so nothing changes.
+    // A body without the field changes nothing.
     let Some(content) = form.text("content")? else { return Ok(ApiAnswer::accepted()) };
     let Some(log) = LogId::new(id) else { return Ok(ApiAnswer::not_found()) };
     let Some(run) = app.store.run_of_log(log).await? else { return Ok(ApiAnswer::not_found()) };

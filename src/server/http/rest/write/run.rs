@@ -1,4 +1,4 @@
-//! Runs: made by who wants a job to run, changed by who executes them.
+//! Runs, created by a caller who wants a job to run, and changed by the worker that executes them.
 
 use chrono::Utc;
 
@@ -34,7 +34,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     let Some(run) = RunId::new(id) else { return Ok(ApiAnswer::not_found()) };
     Ok(match app.store.change_run(run, &patch, call.who(), Utc::now()).await? {
         RunChange::Made(changed) => {
-            // Said again to a worker that says its claim again, because it heard no answer.
+            // A worker that heard no answer claims again and has to learn the attempt this time.
             let is_claim = patch.enqueue_dts.flatten().is_some() || changed.facts.contains(&LifeEvent::Claimed);
             ApiAnswer { attempt: is_claim.then_some(changed.run.attempt), ..ApiAnswer::accepted() }
         }
@@ -55,7 +55,8 @@ fn patch(form: &Form) -> Result<Patch, BodyFault> {
     })
 }
 
-/// How it ended, as our own worker tells. Why it was stopped says more than how it went down.
+/// Reads the exit of a script, as this project's worker reports it. The cause of a stop counts more than status or
+/// signal.
 fn exit(form: &Form) -> Result<Option<RunExit>, BodyFault> {
     let number = |name: &str| {
         let number = form.number(name)?.flatten();

@@ -1,5 +1,4 @@
-//! Workers: what they tell of themselves when they are asked whether they are there, and when that changes. The answer says
-//! what is asked of them.
+//! Workers: record their answers to pings and their status reports, and answer with the request that is open for them.
 
 use chrono::Utc;
 
@@ -15,7 +14,7 @@ use crate::server::state::AppState;
 use crate::server::store::{AnswerKind, Tells, WorkerAnswer as Pong};
 use crate::wire::lack;
 
-/// How long a version may be, in bytes: the original's column.
+/// Longest version text in bytes, which is the size of the original's column.
 const VERSION: usize = 100;
 
 pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
@@ -41,7 +40,7 @@ fn is_itself(call: &ApiCall<'_>, id: i64) -> bool {
     matches!(call.identity, Identity::Worker(worker) if worker.id.get() == id)
 }
 
-/// What a worker tells of what it does.
+/// Reads the status report of this project's worker; the original's worker sends none.
 fn kind(form: &Form) -> Result<AnswerKind, BodyFault> {
     let Some(duty) = form.text("duty")?.flatten() else { return Ok(AnswerKind::Original) };
     let request = |name| Ok(form.number(name)?.flatten().and_then(RequestId::new));
