@@ -1,21 +1,21 @@
-//! What the kinds of things are called, in addresses and to people. Pure.
+//! Names of the five kinds of entities, in addresses and in the user interface. Pure.
 
 use crate::server::http::dashboard::answer::PageRefusal;
 use crate::server::store::Entity;
 
-/// All of them, in the order in which they are shown.
+/// All kinds, in the order of the tabs.
 pub const ALL: [Entity; 5] = [Entity::Project, Entity::Template, Entity::Job, Entity::Pool, Entity::Worker];
 
-/// The kind in an address.
+/// Parses the kind in an address.
 ///
 /// # Errors
-/// That there is none of that name.
+/// If no kind has that name.
 pub fn named(path: &str) -> Result<Entity, PageRefusal> {
     let known = ALL.into_iter().find(|thing| self::path(*thing) == path);
     known.ok_or_else(|| PageRefusal::NotFound("There is no such page.".to_owned()))
 }
 
-/// Its name in addresses.
+/// Name of a kind in addresses.
 pub fn path(thing: Entity) -> &'static str {
     match thing {
         Entity::Project => "projects",
@@ -26,7 +26,7 @@ pub fn path(thing: Entity) -> &'static str {
     }
 }
 
-/// Several of it, as a title.
+/// Plural of a kind, as a title.
 pub fn title(thing: Entity) -> &'static str {
     match thing {
         Entity::Project => "Projects",
@@ -37,17 +37,18 @@ pub fn title(thing: Entity) -> &'static str {
     }
 }
 
-/// One of it, as a title.
+/// Singular of a kind, capitalised.
 pub fn capital(thing: Entity) -> &'static str {
     title(thing).trim_end_matches('s')
 }
 
-/// One of it, in a sentence.
+/// Singular of a kind, in a sentence.
 pub fn noun(thing: Entity) -> &'static str {
     path(thing).trim_end_matches('s')
 }
 
-/// What a list tells beside titles: what it lies in, and how many of what are in it.
+/// Titles of the columns in a list beside the entity's own title: the entity that it belongs to, and the number of
+/// those that belong to it.
 pub fn columns(thing: Entity) -> (Option<&'static str>, Option<&'static str>) {
     match thing {
         Entity::Project => (None, Some("Jobs")),
@@ -58,17 +59,17 @@ pub fn columns(thing: Entity) -> (Option<&'static str>, Option<&'static str>) {
     }
 }
 
-/// Where one is looked at, beside where it is edited.
+/// Address of the page that shows an entity, for the kinds that have one besides their form.
 pub fn view(thing: Entity, id: i64) -> Option<String> {
     (thing == Entity::Job).then(|| format!("/jobs/{id}"))
 }
 
-/// Where to go when one was saved.
+/// Address to go to after an entity was saved.
 pub fn home(thing: Entity, id: i64) -> String {
     view(thing, id).unwrap_or_else(|| format!("/admin/{}", path(thing)))
 }
 
-/// That there is none with this id.
+/// Refusal for an id that no entity of this kind has.
 pub fn unknown(thing: Entity, id: i64) -> PageRefusal {
     PageRefusal::NotFound(format!("There is no {} {id}.", noun(thing)))
 }

@@ -1,4 +1,4 @@
-//! The fields of a form, as they are shown with what was typed into them and what is wrong with that. Pure.
+//! Form fields as HTML: shows them with what was typed and with the mistakes in it. Pure.
 
 use minijinja::{Value, context};
 
@@ -9,80 +9,80 @@ use crate::server::store::CatalogueEntry;
 #[cfg(test)]
 mod tests;
 
-/// Fields that belong together.
+/// Group of fields under one title.
 #[derive(Clone, Debug)]
 pub struct FieldGroup {
-    /// What they are about.
+    /// Title above the group.
     pub title: &'static str,
-    /// They.
+    /// Fields, in the order of the form.
     pub fields: Vec<FormField>,
 }
 
-/// A field.
+/// Description of one form field.
 #[derive(Clone, Debug)]
 pub struct FormField {
-    /// Its name in the form.
+    /// Name under which the form sends the value.
     pub name: &'static str,
-    /// Its name to people.
+    /// Label in front of the field.
     pub label: &'static str,
-    /// What is to be known of it.
+    /// Explanation below the field; empty for none.
     pub hint: &'static str,
-    /// How it is filled in.
+    /// Kind of input, with its choices.
     pub input: FieldInput,
 }
 
-/// How a field is filled in.
+/// Kind of input that a field offers.
 #[derive(Clone, Debug)]
 pub enum FieldInput {
-    /// With a line.
+    /// One line of text.
     Line,
-    /// With a number.
+    /// One line for a whole number; touch devices show digits for it.
     Number,
-    /// With lines of text.
+    /// Several lines of text.
     Text,
-    /// With a script.
+    /// Several lines of code, without wrapping and spelling check.
     Script,
-    /// With a tick or none.
+    /// A checkbox that is ticked or not.
     Tick,
-    /// With one of these.
+    /// Exactly one of these choices.
     One(Vec<FieldChoice>),
-    /// With some of these.
+    /// Any number of these choices.
     Some(Vec<FieldChoice>),
-    /// With one of those that the server finds, at this address, while it is typed.
+    /// One line with suggestions, which the script fetches from this address while the user types.
     Found(&'static str),
 }
 
-/// What can be chosen.
+/// Choice in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChoice {
-    /// What the form says.
+    /// Value that the form sends.
     pub value: String,
-    /// What people read.
+    /// Text that the user reads.
     pub label: String,
 }
 
-/// What is wrong: the name of the field, or nothing for the whole, and a sentence.
+/// Mistakes in a form: for each the name of its field, empty for the whole form, and a sentence.
 pub type Mistakes = Vec<(&'static str, String)>;
 
 impl FormField {
-    /// A field without a hint.
+    /// Field without a hint.
     pub fn new(name: &'static str, label: &'static str, input: FieldInput) -> Self {
         Self { name, label, hint: "", input }
     }
 
-    /// What is to be known of it.
+    /// Adds the explanation below the field.
     pub fn hint(self, hint: &'static str) -> Self {
         Self { hint, ..self }
     }
 }
 
 impl FieldChoice {
-    /// A choice.
+    /// Choice with its value and its label.
     pub fn new(value: impl ToString, label: impl Into<String>) -> Self {
         Self { value: value.to_string(), label: label.into() }
     }
 
-    /// A choice each, with what it lies in before it.
+    /// One choice for each entry; its label names the entity that the entry belongs to before its title.
     pub fn of(entries: &[CatalogueEntry]) -> Vec<Self> {
         let label = |entry: &CatalogueEntry| match entry.within.as_str() {
             "" => entry.title.clone(),
@@ -92,7 +92,7 @@ impl FieldChoice {
     }
 }
 
-/// The fields with what was typed into them.
+/// Renders the fields with what was typed into them and with their mistakes.
 pub fn shown(groups: &[FieldGroup], form: &Filled, mistakes: &Mistakes) -> Value {
     let groups: Vec<Value> = groups
         .iter()
@@ -124,6 +124,7 @@ fn one(field: &FormField, form: &Filled, mistakes: &Mistakes) -> Value {
         FieldInput::Found(address) => Some(address),
         _ => None,
     };
+    // One mistake at a field is enough there; the list above the form has all.
     let wrong = mistakes.iter().find(|(name, _)| *name == field.name).map(|(_, what)| what.as_str());
     context! {
         name => field.name, label => field.label, hint => field.hint, kind, choices, wrong, found_at,
@@ -131,7 +132,7 @@ fn one(field: &FormField, form: &Filled, mistakes: &Mistakes) -> Value {
     }
 }
 
-/// What is wrong, each with the name of its field to people.
+/// Mistakes for the list above the form, each with the label of its field.
 pub fn told(groups: &[FieldGroup], mistakes: &Mistakes) -> Vec<Value> {
     let label = |name: &str| {
         let mut fields = groups.iter().flat_map(|group| &group.fields);

@@ -1,4 +1,4 @@
-//! Jobs. Pure.
+//! Forms of jobs. Pure.
 
 use chrono_tz::Tz;
 
@@ -17,19 +17,19 @@ use crate::wire::reference::{self, Reference};
 #[cfg(test)]
 mod tests;
 
-/// What a script begins as.
+/// Text of a new script.
 const SCRIPT: &str = "#!/bin/sh\n";
 
-/// What a job can be chosen to belong to.
+/// Choices in a job's form.
 #[derive(Clone, Debug, Default)]
 pub struct JobChoices {
-    /// The templates.
+    /// Templates that a job can use.
     pub templates: Vec<CatalogueEntry>,
-    /// The pools.
+    /// Pools that a job can run on.
     pub pools: Vec<CatalogueEntry>,
 }
 
-/// The fields.
+/// Fields of a job's form.
 pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
     let schedules = [("none", "not by itself"), ("interval", "every so often"), ("cron", "by a cron expression")];
     let schedules = schedules.map(|(value, label)| FieldChoice::new(value, label)).to_vec();
@@ -98,10 +98,10 @@ pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
     ]
 }
 
-/// A job, whose parent was looked for.
+/// Reads a job's form, given the result of looking up its parent.
 ///
 /// # Errors
-/// What is wrong.
+/// If a value breaks a rule: all mistakes, by field.
 pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJob, Mistakes> {
     let mut reading = Reading::of(form);
     let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
@@ -123,6 +123,7 @@ pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJ
     let concurrency = reading.take("concurrency", rules::concurrency(form.text("concurrency").unwrap_or_default()));
     let disable_enqueue_after_fails = reading.count("disable_enqueue_after_fails");
     let addresses = reading.take("notification_addresses", rules::addresses(&form.script("notification_addresses")));
+    // All fields have been read before the first `?`, so that no mistake hides another one.
     let read = (|| {
         Some(NewJob {
             parent: parent?,
@@ -152,7 +153,7 @@ fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
         Some("cron") => {
             let zone = reading.take("zone", rules::zone(form.text("zone").unwrap_or_default()));
             let expression = form.text("cron").unwrap_or_default();
-            // Both are looked at, whatever is wrong with the other.
+            // The expression is checked even if the zone is wrong, so that both mistakes are shown.
             let cron = reading.take("cron", rules::cron(expression, zone.unwrap_or_default()));
             zone.and(cron)
         }
@@ -160,7 +161,7 @@ fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
     }
 }
 
-/// What was typed and would be dropped, as another field says that it does not count.
+/// Records as mistakes the values that would be dropped silently because another field switches them off.
 fn unused(reading: &mut Reading<'_>) {
     let form = reading.form;
     let kind = form.text("schedule").unwrap_or_default();
@@ -173,7 +174,8 @@ fn unused(reading: &mut Reading<'_>) {
     ];
     let seen = SeenFields::read(form);
     for (name, is_dropped, what) in dropped {
-        // What stood there when the form was opened is what the other field has just switched off. The zone always does.
+        // A value that stood there when the form was opened has only just been switched off by the other field, and is
+        // no mistake. The zone is always filled in, so that a form without digests tells nothing about it.
         let is_typed =
             form.text(name).is_some() && seen.differs(form, name) && (name != "zone" || seen != SeenFields::default());
         if is_dropped && is_typed {
@@ -182,12 +184,12 @@ fn unused(reading: &mut Reading<'_>) {
     }
 }
 
-/// A job as people choose it in a form.
+/// Text by which a job is chosen in a form: its title and its number.
 pub fn choice(id: JobId, title: &str) -> String {
     format!("{title} #{id}")
 }
 
-/// What somebody typed to choose a job: a title, a number, or both.
+/// Parses the text by which a job was chosen: a title, a number, or both.
 pub fn chosen(text: &str) -> (&str, Option<JobId>) {
     if let Some(id) = Reference::parse(text).id().and_then(JobId::new) {
         return ("", Some(id));
@@ -197,7 +199,7 @@ pub fn chosen(text: &str) -> (&str, Option<JobId>) {
     number.map_or((text, None), |(title, id)| (title, Some(id)))
 }
 
-/// A job as a form, with the title of its parent.
+/// Form of a stored job; `parent` is the title of its parent, `zone` the one shown for jobs without a cron expression.
 pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
     let mut pairs = Vec::new();
     let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
@@ -241,7 +243,7 @@ pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
     Filled::of(pairs)
 }
 
-/// A job that is not there yet, as a form.
+/// Form of a new job, with its defaults.
 pub fn blank(zone: Tz) -> Filled {
     let pairs = [
         ("script", SCRIPT.to_owned()),

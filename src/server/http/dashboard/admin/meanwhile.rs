@@ -1,8 +1,8 @@
-//! Two people change one thing at a time: what each of them changed is kept, and nothing is put back in silence. Pure.
+//! Concurrent edits: two people change one entity at a time, and neither overwrites the other's change unseen. Pure.
 //!
-//! A form carries the version of the thing that it was made of, and a digest of what stood in each field. Who saves
-//! a form of an old version gets it again: with the other's change in the fields that he left alone, and with both in
-//! sight where both changed the same.
+//! A form carries the version of the entity that it was made from, and a digest of what stood in each field. A form of
+//! an old version is not saved but shown again: with the other person's change in the fields that this one left alone,
+//! and with both values in sight where both changed the same field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,55 +14,56 @@ use crate::server::http::dashboard::form::Filled;
 #[cfg(test)]
 mod tests;
 
-/// The field of a form with the version of its thing.
+/// Name of the form field with the version of the entity.
 pub const VERSION: &str = "version";
-/// The field of a form with what stood in the others.
+/// Name of the form field with the digests of the other fields.
 pub const SEEN: &str = "seen";
-/// How many hexadecimal digits of a digest are enough to tell two contents of a field apart.
+/// Length of a digest in hexadecimal digits, enough to tell two contents of a field apart.
 const DIGITS: usize = 12;
 
-/// What stood in the fields of a form when it was opened.
+/// Digests of the fields of a form as it was opened, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SeenFields(BTreeMap<String, String>);
 
 impl SeenFields {
-    /// What stands in these fields.
+    /// Digests of what stands in these fields now.
     pub fn of(groups: &[FieldGroup], form: &Filled) -> Self {
         Self(fields(groups).map(|field| (field.name.to_owned(), digest(form, field.name))).collect())
     }
 
-    /// What a form brings back.
+    /// Digests that a submitted form brings back.
     pub fn read(form: &Filled) -> Self {
         let pairs = form.text(SEEN).unwrap_or_default().split(' ').filter_map(|pair| pair.split_once(':'));
         Self(pairs.map(|(name, digest)| (name.to_owned(), digest.to_owned())).collect())
     }
 
-    /// As a form carries it.
+    /// Text by which a form carries the digests.
     pub fn text(&self) -> String {
         let pairs: Vec<String> = self.0.iter().map(|(name, digest)| format!("{name}:{digest}")).collect();
         pairs.join(" ")
     }
 
-    /// Whether something else stands in a field now. Without a digest, whether anything does.
+    /// Whether a field differs now from what it was when the form was opened. Without a digest, whether it has any
+    /// content.
     pub fn differs(&self, form: &Filled, name: &str) -> bool {
         self.0.get(name).map_or_else(|| form.text(name).is_some(), |seen| *seen != digest(form, name))
     }
 }
 
-/// A field that somebody else changed.
+/// Field that another person changed after the form was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meanwhile {
-    /// Its name in the form.
+    /// Name of the field in the form.
     pub name: &'static str,
-    /// Its name to people.
+    /// Label of the field.
     pub label: &'static str,
-    /// What stands there now, as people read it.
+    /// Stored value, as the user reads it.
     pub now: String,
-    /// Whether who sends the form changed it too: then what he typed stands in the form, else what is there now.
+    /// Whether this person changed the field too. If so, the form keeps what was typed, else it takes the stored value.
     pub is_in_both: bool,
 }
 
-/// A form of an old version with what others changed, and which fields these are.
+/// Merges a form of an old version with the stored values. Returns the merged form, and the fields that others changed.
 pub fn merge(groups: &[FieldGroup], typed: &Filled, stored: &Filled) -> (Filled, Vec<Meanwhile>) {
     let seen = SeenFields::read(typed);
     let (mut changed, mut theirs) = (Vec::new(), BTreeSet::new());
@@ -77,6 +78,7 @@ pub fn merge(groups: &[FieldGroup], typed: &Filled, stored: &Filled) -> (Filled,
             theirs.insert(field.name);
         }
     }
+    // The marks of the old version must not survive: the caller adds those of the stored one.
     let mine = typed.pairs().filter(|(name, _)| !theirs.contains(name) && *name != SEEN && *name != VERSION);
     let taken = stored.pairs().filter(|(name, _)| theirs.contains(name));
     let pairs = mine.chain(taken).map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -87,7 +89,7 @@ fn fields(groups: &[FieldGroup]) -> impl Iterator<Item = &FormField> {
     groups.iter().flat_map(|group| &group.fields)
 }
 
-/// What stands in a field, as people read it.
+/// Value of a field as the user reads it.
 fn shown(field: &FormField, form: &Filled) -> String {
     let label = |value: &str| match &field.input {
         FieldInput::One(choices) | FieldInput::Some(choices) => {
@@ -102,10 +104,10 @@ fn shown(field: &FormField, form: &Filled) -> String {
     }
 }
 
-/// What a field is known by: whatever line ends a browser sends, and in whatever order boxes are ticked.
+/// Digest of a field, independent of the line ends that a browser sends and of the order of ticked boxes.
 fn digest(form: &Filled, name: &str) -> String {
     let mut values: Vec<String> = form.all(name).map(|value| value.replace("\r\n", "\n")).collect();
-    // An empty field and none are the same.
+    // A field that is not sent, such as a box without a tick, equals an empty one.
     values.retain(|value| !value.is_empty());
     values.sort_unstable();
     let digest = Sha1::digest(values.join("\0"));

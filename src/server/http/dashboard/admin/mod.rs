@@ -1,7 +1,7 @@
-//! What is set up by hand: projects, templates, jobs, pools and workers are made, changed, copied and deleted.
+//! Administration: makes, changes, copies and deletes projects, templates, jobs, pools and workers.
 //!
-//! A form is read into values by the rules that the operator's API keeps, too; whatever is wrong is told beside its
-//! field, and nothing that was typed is lost.
+//! Forms are read into values by the same rules as requests to the operator's API; mistakes are shown beside their
+//! fields, and nothing that was typed is lost.
 
 mod entity;
 mod fields;
@@ -40,38 +40,38 @@ use fields::{FieldGroup, Mistakes};
 use meanwhile::{Meanwhile, SEEN, SeenFields, VERSION};
 use save::{Saved, Unsaved};
 
-/// How many of a kind there are to choose from in a form at most.
+/// Entities that a form offers to choose from at most.
 const LISTED: u32 = 5000;
-/// How many are listed at once.
+/// Entities on one page of a list.
 const PAGE: u32 = 100;
-/// What somebody else wrote is shown on its line up to this many bytes, else unfolded.
+/// Length in bytes up to which another person's value is shown on its line; a longer one is folded.
 const SHORT: usize = 80;
-/// How many titles are offered while one is typed.
+/// Titles that are suggested while one is typed.
 const OFFERED: u32 = 20;
 
-/// Which of a kind.
+/// Query of a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AdminFilter {
-    /// With this in their titles.
+    /// Text that titles must contain.
     text: String,
-    /// How many lists are passed over.
+    /// Number of the page, from 0.
     page: u32,
 }
 
-/// What is copied.
+/// Query of the form for a new entity: the id of the one to copy.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Copied {
     copy: Option<i64>,
 }
 
-/// The way in.
+/// Handler of `/admin`: redirects to the first list.
 pub(super) async fn entrance() -> Redirect {
     Redirect::to("/admin/projects")
 }
 
-/// All of a kind.
+/// Handler of `/admin/{kind}`: lists the entities of a kind.
 pub(super) async fn list(
     State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
@@ -102,7 +102,7 @@ pub(super) async fn list(
     Ok(visit.show(head(entity::title(thing)), &body))
 }
 
-/// A form for a new one, or for a copy.
+/// Handler of `GET /admin/{kind}/new`: shows the form for a new entity, or for a copy.
 pub(super) async fn fresh(
     State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
@@ -119,7 +119,7 @@ pub(super) async fn fresh(
     Ok(visit.show(head("New"), &shown(&visit, thing, None, &Sheet::plain(&groups, &form))))
 }
 
-/// A form for one that is there.
+/// Handler of `GET /admin/{kind}/{id}`: shows the form of an existing entity.
 pub(super) async fn edit(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
@@ -130,7 +130,7 @@ pub(super) async fn edit(
     Ok(visit.show(head("Edit"), &shown(&visit, thing, Some(id), &Sheet::plain(&groups, &form))))
 }
 
-/// Titles of jobs like the one that is being typed, to choose from.
+/// Handler of `/parts/titles`: suggests jobs for what is being typed.
 pub(super) async fn titles(
     State(app): State<Arc<AppState>>,
     Query(wanted): Query<AdminFilter>,
@@ -144,7 +144,7 @@ pub(super) async fn titles(
     Ok(Html(fill("admin_titles", context!(titles)).to_string()).into_response())
 }
 
-/// A new one.
+/// Handler of `POST /admin/{kind}/new`: makes an entity.
 pub(super) async fn make(
     State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
@@ -156,7 +156,7 @@ pub(super) async fn make(
     write(&app, &kind, None, &headers, &visit, &actor, &form).await
 }
 
-/// One that is there, written anew.
+/// Handler of `POST /admin/{kind}/{id}`: changes an entity.
 pub(super) async fn change(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
@@ -186,6 +186,7 @@ async fn write(
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
+    // Not a redirect: the secret is known in this response only, and no address may show it again.
     if let Some(made) = secret {
         let ini = worker_file::ini(&made, &server_url(headers, app));
         let body = fill("admin_made", context!(ini, id => saved, title, again => id.is_some()));
@@ -196,7 +197,7 @@ async fn write(
     Ok(Notice::done(said).at(app, session, &entity::home(thing, saved)))
 }
 
-/// The form again that was not saved, with why.
+/// Renders a form that was not saved, with the mistakes or with what others changed meanwhile.
 async fn again(
     app: &AppState,
     visit: &Visit,
@@ -209,7 +210,7 @@ async fn again(
         (Unsaved::Changed, Some(id)) => {
             let (groups, now) = stored(app, thing, id).await?;
             let (merged, meanwhile) = meanwhile::merge(&groups, form, &now);
-            // From here on, what is there now counts as seen.
+            // From here on, the stored values count as seen: sending the form once more overrides them.
             let marks = now.pairs().filter(|(name, _)| [VERSION, SEEN].contains(name));
             let form = marks.fold(merged, |form, (name, value)| form.with(name, value.to_owned()));
             let sheet = Sheet { meanwhile, was_changed: true, ..Sheet::plain(&groups, &form) };
@@ -223,9 +224,9 @@ async fn again(
     }
 }
 
-/// The fields of one that is there, and its form with the marks of what is there.
+/// Fields of an existing entity, and its form with the marks of the stored values.
 async fn stored(app: &AppState, thing: Entity, id: i64) -> Result<(Vec<FieldGroup>, Filled), PageRefusal> {
-    // The version first: what is changed between the two is refused, and not taken for seen.
+    // The version is read first: a change between the two reads is refused later, rather than taken for seen.
     let version = app.store.version(thing, id).await?;
     let groups = save::fields(app, thing, Some(id)).await?;
     let form = save::typed(app, thing, id).await?;
@@ -233,7 +234,7 @@ async fn stored(app: &AppState, thing: Entity, id: i64) -> Result<(Vec<FieldGrou
     Ok((groups, form))
 }
 
-/// A form with the marks of what stands in it.
+/// Adds the digests and the version to a form.
 fn marked(form: Filled, groups: &[FieldGroup], version: Option<EntityVersion>) -> Filled {
     let seen = SeenFields::of(groups, &form).text();
     let form = form.with(SEEN, seen);
@@ -243,7 +244,7 @@ fn marked(form: Filled, groups: &[FieldGroup], version: Option<EntityVersion>) -
     }
 }
 
-/// Asks whether one is to be deleted.
+/// Handler of `GET /admin/{kind}/{id}/delete`: shows what the deletion takes along, and asks for confirmation.
 pub(super) async fn doubt(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
@@ -271,7 +272,7 @@ async fn doubted(
     Ok(visit.show(head("Delete"), &body))
 }
 
-/// Deletes one.
+/// Handler of `POST /admin/{kind}/{id}/delete`: deletes an entity, after its title was typed where much goes with it.
 pub(super) async fn delete(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
@@ -299,7 +300,8 @@ pub(super) async fn delete(
     Ok(notice.at(&app, &session, &path))
 }
 
-/// Where the server is, as who asks sees it: forms say where they come from.
+/// URL of the server as the browser reaches it, which the `Origin` of its form tells; else the address that is listened
+/// at.
 fn server_url(headers: &HeaderMap, app: &AppState) -> Url {
     let said = headers.get(ORIGIN).and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
     said.unwrap_or_else(|| worker_file::plain_url(app.settings.http))
@@ -309,14 +311,14 @@ fn head(title: &str) -> Head<'_> {
     Head { title, section: Section::Admin, script: None, by_project: None }
 }
 
-/// A form as it is shown.
+/// Form as it is rendered.
 #[derive(Debug)]
 struct Sheet<'a> {
     groups: &'a [FieldGroup],
     form: &'a Filled,
-    /// What is wrong with what was typed.
+    /// Mistakes in what was typed.
     mistakes: Mistakes,
-    /// Whether somebody else saved meanwhile, and which fields that changed.
+    /// Whether another person saved after the form was opened, and the fields that this changed.
     was_changed: bool,
     meanwhile: Vec<Meanwhile>,
 }

@@ -1,4 +1,4 @@
-//! Projects and pools, which are written alike. Pure.
+//! Forms of projects and pools, which have most fields in common. Pure.
 
 use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::reading::Reading;
@@ -9,11 +9,11 @@ use crate::server::store::{CatalogueEntry, EntityForm};
 #[cfg(test)]
 mod tests;
 
-/// What is to be known of the addresses that are to be told of failures.
+/// Hint for the addresses that failures are to be reported to.
 pub const ADDRESSES: &str =
     "An address a line. Nobody is told yet: this version sends nothing, and keeps the addresses.";
 
-/// Fields that things have alike.
+/// Fields that projects, pools and templates have in common.
 pub fn sheet(enabled: &'static str) -> Vec<FormField> {
     vec![
         FormField::new("title", "Title", FieldInput::Line),
@@ -23,14 +23,14 @@ pub fn sheet(enabled: &'static str) -> Vec<FormField> {
     ]
 }
 
-/// The fields of a project.
+/// Fields of a project's form.
 pub fn of_project(pools: &[CatalogueEntry]) -> Vec<FieldGroup> {
     let mut fields = sheet("Its jobs run when they are due");
     fields.push(FormField::new("pools", "Pools that may work for it", FieldInput::Some(FieldChoice::of(pools))));
     vec![FieldGroup { title: "Project", fields }]
 }
 
-/// The fields of a pool.
+/// Fields of a pool's form.
 pub fn of_pool(workers: &[CatalogueEntry]) -> Vec<FieldGroup> {
     let mut fields = sheet("Jobs run on it when they are due");
     let choices = workers.iter().map(|entry| FieldChoice::new(entry.id, &*entry.title)).collect();
@@ -38,20 +38,20 @@ pub fn of_pool(workers: &[CatalogueEntry]) -> Vec<FieldGroup> {
     vec![FieldGroup { title: "Pool", fields }]
 }
 
-/// A project.
+/// Reads a project's form into the project and its pools.
 ///
 /// # Errors
-/// What is wrong.
+/// If a value breaks a rule: all mistakes, by field.
 pub fn read_project(form: &Filled) -> Result<(EntityForm, Vec<PoolId>), Mistakes> {
     let mut reading = Reading::of(form);
     let (sheet, pools) = (reading.sheet(), reading.all("pools", PoolId::new));
     reading.done(sheet.map(|sheet| (sheet, pools)))
 }
 
-/// A pool.
+/// Reads a pool's form into the pool and its workers.
 ///
 /// # Errors
-/// What is wrong.
+/// If a value breaks a rule: all mistakes, by field.
 pub fn read_pool(form: &Filled) -> Result<(EntityForm, Vec<WorkerId>), Mistakes> {
     let mut reading = Reading::of(form);
     let (sheet, workers) = (reading.sheet(), reading.all("workers", WorkerId::new));

@@ -1,4 +1,4 @@
-//! A form is read into values; whatever is wrong is collected, so that all of it is told at once. Pure.
+//! Form reader: turns the fields of a form into values and collects all mistakes, so that they are shown at once. Pure.
 
 use std::fmt::Display;
 
@@ -13,54 +13,55 @@ mod tests;
 /// The longest description, in characters.
 const DESCRIPTION: usize = 10_000;
 
-/// A form that is read.
+/// Form that is being read, with the mistakes found so far.
 #[derive(Debug)]
 pub struct Reading<'a> {
-    /// What was typed.
+    /// Fields as they were submitted.
     pub form: &'a Filled,
     mistakes: Mistakes,
 }
 
 impl<'a> Reading<'a> {
-    /// Nothing is read yet.
+    /// Reader of a form, without mistakes yet.
     pub fn of(form: &'a Filled) -> Self {
         Self { form, mistakes: Vec::new() }
     }
 
-    /// A value, or a mistake and nothing.
+    /// Takes a value, or records the error as a mistake of the field.
     pub fn take<T, E: Display>(&mut self, name: &'static str, read: Result<T, E>) -> Option<T> {
         read.map_err(|e| self.wrong(name, e)).ok()
     }
 
-    /// A mistake.
+    /// Records a mistake of a field.
     pub fn wrong(&mut self, name: &'static str, what: impl Display) {
         self.mistakes.push((name, what.to_string()));
     }
 
-    /// A number that is no less than 0, if one was typed.
+    /// Reads a whole number; `None` if the field is empty or holds no such number, which is recorded as a mistake.
     pub fn count(&mut self, name: &'static str) -> Option<u32> {
         let typed = self.form.text(name)?;
         let read = typed.parse().map_err(|_| format!("{typed:?} is no whole number from 0 to {}", u32::MAX));
         self.take(name, read)
     }
 
-    /// One that has to be chosen.
+    /// Reads the id of a required choice; `what` names it in the mistake.
     pub fn chosen<T>(&mut self, name: &'static str, what: &str, id: impl Fn(i64) -> Option<T>) -> Option<T> {
         let chosen = self.form.text(name).and_then(|text| text.parse().ok()).and_then(id);
         self.take(name, chosen.ok_or_else(|| format!("choose {what}")))
     }
 
-    /// Those that were chosen.
+    /// Reads the ids of all choices. Values that are no ids are ignored: only a forged form has any.
     pub fn all<T>(&self, name: &str, id: impl Fn(i64) -> Option<T>) -> Vec<T> {
         self.form.all(name).filter_map(|text| text.parse().ok()).filter_map(id).collect()
     }
 
-    /// What is written of projects, templates, pools and workers alike.
+    /// Reads the fields that projects, templates and pools have in common.
     pub fn sheet(&mut self) -> Option<EntityForm> {
         let title = self.take("title", rules::title(self.form.text("title").unwrap_or_default()));
         let description = self.description();
         let addresses =
             self.take("notification_addresses", rules::addresses(&self.form.script("notification_addresses")));
+        // All fields are read before the first `?`, so that no mistake hides another one.
         Some(EntityForm {
             title: title?.to_owned(),
             description: description?,
@@ -69,7 +70,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// What it is for.
+    /// Reads the description, without white space at its end.
     pub fn description(&mut self) -> Option<String> {
         let text = self.form.script("description").trim_end().to_owned();
         let length = text.chars().count();
@@ -81,10 +82,10 @@ impl<'a> Reading<'a> {
         self.take("description", read)
     }
 
-    /// What was read, if nothing is wrong.
+    /// Ends the reading.
     ///
     /// # Errors
-    /// What is.
+    /// If there is any mistake: all of them, in the order in which they were found.
     pub fn done<T>(self, read: Option<T>) -> Result<T, Mistakes> {
         match read {
             Some(read) if self.mistakes.is_empty() => Ok(read),
@@ -93,7 +94,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What is written of projects, templates, pools and workers alike, as a form.
+/// Common fields of an entity as the values of its form. Counterpart of [`Reading::sheet`].
 pub fn typed(sheet: &EntityForm) -> Vec<(String, String)> {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut typed = vec![

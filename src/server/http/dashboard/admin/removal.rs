@@ -1,20 +1,21 @@
-//! What is told before something is deleted. Pure.
+//! Deletion warnings: sentences about what a deletion takes along, and whether it needs the entity's title. Pure.
 
 use crate::server::store::DeletionImpact;
 
 #[cfg(test)]
 mod tests;
 
-/// So many templates and jobs, or so many runs, are not deleted by a click alone.
+/// Numbers of templates and jobs, and of runs, from which on a deletion needs the title to be typed.
 const MANY: u32 = 10;
 const MANY_RUNS: u32 = 100;
 
-/// Whether so much goes that its name is asked for.
+/// Whether so much is deleted that the title must be typed.
 pub fn is_large(weight: &DeletionImpact) -> bool {
     weight.templates + weight.jobs >= MANY || weight.runs >= MANY_RUNS
 }
 
-/// What goes with it, and what stays and misses it, in sentences.
+/// Sentences about what is deleted along with the entity, and which jobs lose their parent; or why nothing can be
+/// deleted now.
 pub fn told(weight: &DeletionImpact) -> Vec<String> {
     let DeletionImpact { templates, jobs, runs, orphans, active, .. } = weight;
     if *active > 0 {

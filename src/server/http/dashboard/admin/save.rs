@@ -1,4 +1,4 @@
-//! Things as forms and forms as things: what the store has to do with it.
+//! Storage of forms: reads entities from the store into forms, and saves forms as entities.
 
 use super::entity::unknown;
 use super::fields::{FieldGroup, Mistakes};
@@ -15,21 +15,21 @@ use crate::server::store::lists::only;
 use crate::server::store::{Entity, EntityForm, EntityVersion, Store, StoreError};
 use crate::wire::operator::MadeWorker;
 
-/// How many jobs are offered in place of one that there is not.
+/// Jobs that are suggested in place of one that does not exist.
 const OFFERED: u32 = 5;
 
-/// What was saved.
+/// Entity that was saved.
 #[derive(Debug)]
 pub struct Saved {
-    /// Its id.
+    /// Id of the entity, also of a new one.
     pub id: i64,
-    /// Its title.
+    /// Title as it was saved.
     pub title: String,
-    /// What a worker was given that is told once.
+    /// Credentials of a worker that got a new secret, to be shown once.
     pub secret: Option<MadeWorker>,
 }
 
-/// The fields, with what there is to choose from.
+/// Fields of a form, with the choices that the store has for them; `id` is `None` for a new entity.
 pub async fn fields(app: &AppState, thing: Entity, id: Option<i64>) -> Result<Vec<FieldGroup>, PageRefusal> {
     let all = async |thing| app.store.catalogue(thing, LISTED).await;
     Ok(match thing {
@@ -44,7 +44,7 @@ pub async fn fields(app: &AppState, thing: Entity, id: Option<i64>) -> Result<Ve
     })
 }
 
-/// The form of one that is not there yet.
+/// Form of a new entity, with its defaults.
 pub fn blank(app: &AppState, thing: Entity) -> Filled {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     match thing {
@@ -54,7 +54,7 @@ pub fn blank(app: &AppState, thing: Entity) -> Filled {
     }
 }
 
-/// A copy has another title, and a worker another key.
+/// Form of a copy: with another title, and for a worker without the key, which must be unique.
 pub fn copied(form: Filled) -> Filled {
     let pairs = form.pairs().filter(|(name, _)| *name != "api_key").map(|(name, value)| match name {
         "title" => (name.to_owned(), format!("{value} (copy)")),
@@ -63,7 +63,7 @@ pub fn copied(form: Filled) -> Filled {
     Filled::of(pairs.collect())
 }
 
-/// The form of one that is there.
+/// Form of a stored entity.
 pub async fn typed(app: &AppState, thing: Entity, id: i64) -> Result<Filled, PageRefusal> {
     let store = &app.store;
     let gone = || unknown(thing, id);
@@ -129,16 +129,16 @@ pub async fn typed(app: &AppState, thing: Entity, id: i64) -> Result<Filled, Pag
     Ok(Filled::of(pairs))
 }
 
-/// Why nothing is saved.
+/// Reason why nothing was saved.
 #[derive(Debug)]
 pub enum Unsaved {
-    /// Something is wrong with what was typed.
+    /// Some values break a rule.
     Mistakes(Mistakes),
-    /// It is not any more what the form was made of.
+    /// The entity has changed since the form was made.
     Changed,
 }
 
-/// Saves what was typed, if nothing is wrong with it and nobody else has saved since the form was made.
+/// Saves a form, unless it has mistakes or the entity has changed since the form was made.
 pub async fn save(
     app: &AppState,
     thing: Entity,
@@ -165,16 +165,17 @@ pub async fn save(
     }
 }
 
-/// The version that a form was made of. One that brings none was made of none that is there.
+/// Version that the form was made from. A form without one is taken to be made from nothing, which no stored entity
+/// equals.
 fn seen(form: &Filled) -> EntityVersion {
     EntityVersion::read(form.text(VERSION).unwrap_or_default())
 }
 
-/// Why a save stops.
+/// Reason why saving stops; told apart from other errors by [`save`].
 enum Stop {
-    /// Something is wrong with what was typed.
+    /// Values that break a rule.
     Mistakes(Mistakes),
-    /// The store says so.
+    /// Error or refusal of the store.
     Store(StoreError),
 }
 
@@ -190,7 +191,7 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// The field that a rule of the data is mostly about.
+/// Field at which a conflict found by the store is shown: the one that its rule is mostly about.
 fn blamed(thing: Entity) -> &'static str {
     match thing {
         Entity::Worker => "api_key",
@@ -223,17 +224,19 @@ async fn save_job(store: &Store, id: Option<i64>, form: &Filled) -> Result<Optio
     let new = job::read(form, parent)?;
     let gone = || vec![("template", "this template is gone".to_owned())];
     let template = store.template(new.template).await?.ok_or_else(gone)?;
+    // Only with its template around it can it be said whether a worker could start the script.
     rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
     let saved = store.save_job(id.and_then(JobId::new), Some(&seen(form)), &new).await?;
     Ok(saved.map(|id| plain(id.get(), new.title)))
 }
 
-/// The job that somebody chose by its title, its number or both; or why there is no one such job.
+/// Finds the job that was chosen by its title, its number, or both; the inner error says why the text names no single
+/// job.
 async fn parent(store: &Store, text: &str) -> Result<Result<Option<JobId>, String>, StoreError> {
     if text.is_empty() {
         return Ok(Ok(None));
     }
-    // A title may look as if a number stood at its end.
+    // The whole text is tried as a title first: a title may end in what looks like a number.
     if let [one] = store.jobs_of_title(text, 2).await?[..] {
         return Ok(Ok(Some(one)));
     }

@@ -1,4 +1,4 @@
-//! Templates. Pure.
+//! Forms of templates. Pure.
 
 use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::project::sheet;
@@ -11,10 +11,10 @@ use crate::server::store::{CatalogueEntry, EntityForm};
 #[cfg(test)]
 mod tests;
 
-/// What a template begins as: nothing but the job's own script.
+/// Text of a new template: nothing but the job's own script.
 pub const BODY: &str = "{{ content|safe }}";
 
-/// The fields.
+/// Fields of a template's form.
 pub fn fields(projects: &[CatalogueEntry]) -> Vec<FieldGroup> {
     let mut fields = sheet("Its jobs run when they are due");
     let hint = "Where {{ content|safe }} stands, the script of the job is put. What is executed begins with #!.";
@@ -23,10 +23,10 @@ pub fn fields(projects: &[CatalogueEntry]) -> Vec<FieldGroup> {
     vec![FieldGroup { title: "Template", fields }]
 }
 
-/// A template.
+/// Reads a template's form into the template, its project and its text.
 ///
 /// # Errors
-/// What is wrong.
+/// If a value breaks a rule: all mistakes, by field.
 pub fn read(form: &Filled) -> Result<(EntityForm, ProjectId, String), Mistakes> {
     let mut reading = Reading::of(form);
     let sheet = reading.sheet();

@@ -1,4 +1,4 @@
-//! Workers. Pure.
+//! Forms of workers. Pure.
 
 use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::reading::Reading;
@@ -11,7 +11,7 @@ use crate::server::store::{CatalogueEntry, WorkerForm};
 #[cfg(test)]
 mod tests;
 
-/// The fields. One that is there already can get a new secret.
+/// Fields of a worker's form. Only an existing worker can be given a new secret: a new one gets its first in any case.
 pub fn fields(pools: &[CatalogueEntry], is_new: bool) -> Vec<FieldGroup> {
     let mut fields = vec![
         FormField::new("title", "Title", FieldInput::Line),
@@ -28,18 +28,19 @@ pub fn fields(pools: &[CatalogueEntry], is_new: bool) -> Vec<FieldGroup> {
     vec![FieldGroup { title: "Worker", fields }]
 }
 
-/// A worker, with the secret that was made for it.
+/// Reads a worker's form, with the secret that was generated for it, if any.
 ///
 /// # Errors
-/// What is wrong.
+/// If a value breaks a rule: all mistakes, by field.
 pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerForm, Mistakes> {
     let mut reading = Reading::of(form);
     let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
     let description = reading.description();
+    // Without a key of its own, a worker goes by its title.
     let key = form.text("api_key").or(title).unwrap_or_default();
     let api_key = match title.or(form.text("api_key")) {
         Some(_) => reading.take("api_key", ApiKey::parse(key).map_err(|what| format!("{key:?} {what}"))),
-        // What is wrong with the title is told already.
+        // The missing title is a mistake already; a second one for the missing key would only confuse.
         None => None,
     };
     let pools = reading.all("pools", PoolId::new);

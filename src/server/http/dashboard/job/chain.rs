@@ -1,4 +1,4 @@
-//! A job among its ancestors and descendants, as a list that can be followed. Pure.
+//! Chain of a job: its ancestors and descendants, as a list with depths. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,23 +8,23 @@ use crate::server::store::JobLink;
 #[cfg(test)]
 mod tests;
 
-/// One of a chain.
+/// Job in a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
-    /// The job.
+    /// Job that stands at this place.
     pub kin: &'a JobLink,
-    /// How many come before it.
+    /// Number of jobs above this one in the chain.
     pub depth: usize,
-    /// Whether it is the job that the chain is told of.
+    /// Whether this is the job whose chain it is.
     pub is_self: bool,
 }
 
-/// The ancestors of a job, the first one first, then it and all that comes after it, each before those after it.
+/// Returns the ancestors of a job, the topmost first, then the job and its descendants in depth-first order.
 #[must_use]
 pub fn chain(family: &[JobLink], job: JobId) -> Vec<Link<'_>> {
     let known: BTreeMap<JobId, &JobLink> = family.iter().map(|kin| (kin.id, kin)).collect();
     let mut above = Vec::new();
-    // Loops are refused where they would be made; one that is there all the same ends.
+    // Loops are refused where they would be made; the set of seen jobs ends one that exists all the same.
     let mut seen = BTreeSet::from([job]);
     let mut next = known.get(&job).and_then(|kin| kin.parent);
     while let Some(kin) = next.and_then(|parent| known.get(&parent)).filter(|kin| seen.insert(kin.id)) {
@@ -36,6 +36,7 @@ pub fn chain(family: &[JobLink], job: JobId) -> Vec<Link<'_>> {
     let mut open: Vec<(usize, &JobLink)> = known.get(&job).map(|kin| (links.len(), *kin)).into_iter().collect();
     while let Some((depth, kin)) = open.pop() {
         links.push(Link { kin, depth, is_self: kin.id == job });
+        // Reversed on the stack, children come out in the order of `family`.
         let children = family.iter().rev().filter(|child| child.parent == Some(kin.id));
         open.extend(children.filter(|child| seen.insert(child.id)).map(|child| (depth + 1, child)));
     }

@@ -1,5 +1,5 @@
-//! The next times of a job, reckoned as the schedule will: with the offset of the clock at each, and what is left out.
-//! Pure; nothing is made or changed.
+//! Forecast of a job: its next times, computed by the rule that the dispatcher uses, with the UTC offset of each and
+//! those that are left out. Pure: no run is made and nothing is changed.
 
 use chrono::{Datelike, TimeDelta};
 use chrono_tz::Tz;
@@ -10,48 +10,48 @@ use crate::server::domain::schedule::{Last, LeftOut, NextTime, NoNext, Rule, exc
 #[cfg(test)]
 mod tests;
 
-/// The next times.
+/// Next times of a job, due and left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forecast {
-    /// In which zone the clock is read.
+    /// Name of the time zone in which the times are shown.
     pub zone: String,
-    /// The year there now, which need not be told.
+    /// Current year in that zone; times within it are shown without their year.
     year: i32,
-    /// In order.
+    /// Times in ascending order.
     pub times: Vec<Time>,
-    /// Why there are no more, if there are none.
+    /// Reason why no further time follows, if none does.
     pub end: Option<String>,
 }
 
-/// A time that comes, or would come.
+/// Time at which the job runs, or would run but for an exclude.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Time {
-    /// When.
+    /// Timestamp of the time.
     pub at: Timestamp,
-    /// What a clock in the zone shows then.
+    /// Date and time of day in the zone.
     pub clock: String,
-    /// How far that clock is ahead of UTC.
+    /// UTC offset of the zone at that time.
     pub offset: String,
-    /// Whether the job runs then.
+    /// Whether the job runs at that time.
     pub runs: bool,
-    /// What there is to say about it.
+    /// Remark on the time, such as the reason why it is left out.
     pub note: Option<String>,
 }
 
-/// Where the times are reckoned from.
+/// State of the schedule that the forecast starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct From {
-    /// The run that the schedule has made already, if it has.
+    /// Run that the schedule has made already and no worker has claimed.
     pub planned: Option<Last>,
-    /// The last time before that.
+    /// Last time before that one.
     pub last: Option<Last>,
-    /// The server's zone.
+    /// Time zone of the server.
     pub zone: Tz,
-    /// What time it is.
+    /// Timestamp from which the forecast looks ahead.
     pub now: Timestamp,
 }
 
-/// At most so many times at which the job runs, and those between them at which it does not.
+/// Computes up to `count` times at which the job runs, and between them those at which it does not.
 #[must_use]
 pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
     let zone = match &job.schedule {
@@ -83,6 +83,7 @@ pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
                 }
                 forecast.leave_out(zone, &left_out);
                 forecast.add(zone, at, true, moved(late));
+                // The next round starts from this time, as the dispatcher will once the run is due.
                 (last, now) = (Some(Last { at, moved: late }), at);
                 found += 1;
             }

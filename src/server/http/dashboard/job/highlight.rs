@@ -1,35 +1,35 @@
-//! Scripts and templates in pieces that are shown in different colours. Pure.
+//! Syntax highlighting: splits scripts and templates into tokens that are shown in different colours. Pure.
 //!
-//! It knows what shells, Python and their like have in common: comments, strings, variables, some words – and the
-//! tags of templates. It need not be right everywhere, but the pieces put together are always the text.
+//! The rules are what shells, Python and similar languages have in common: comments, strings, variables, some keywords
+//! – and the tags of templates. A colour may be wrong now and then, but the tokens put together are always the text.
 
 #[cfg(test)]
 mod tests;
 
-/// Over how many lines a string is believed: an apostrophe in a text must not colour all that follows.
+/// Number of lines after which a string is given up: an apostrophe in a text must not colour all that follows.
 const STRING_LINES: usize = 12;
 
-/// What a piece is.
+/// Kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// Nothing special.
+    /// Text without a colour of its own.
     Plain,
-    /// The first line, that names the interpreter.
+    /// First line, if it names the interpreter.
     Shebang,
-    /// A comment.
+    /// Comment up to the end of its line.
     Comment,
-    /// A string, with its quotes.
+    /// String with its quotes.
     Quoted,
-    /// A variable of a shell.
+    /// Variable of a shell, with its dollar sign.
     Variable,
-    /// A word of the language.
+    /// Keyword of one of the languages.
     Word,
-    /// A tag of a template.
+    /// Tag of a template, also inside comments and strings.
     Tag,
 }
 
 impl TokenKind {
-    /// Its name in the style sheet; nothing for what is plain.
+    /// Class in the style sheet; `None` for plain text.
     #[must_use]
     pub fn class(self) -> Option<&'static str> {
         match self {
@@ -44,7 +44,7 @@ impl TokenKind {
     }
 }
 
-/// A piece of a text.
+/// Token: its kind and its text.
 pub type HighlightedText<'a> = (TokenKind, &'a str);
 
 const WORDS: &[&str] = &[
@@ -54,7 +54,7 @@ const WORDS: &[&str] = &[
     "with", "yield",
 ];
 
-/// The pieces of a text, in order; together they are the text.
+/// Splits a text into tokens, in order; put together they are the text.
 #[must_use]
 pub fn pieces(text: &str) -> Vec<HighlightedText<'_>> {
     let mut reader = Reader { text, at: 0, plain: 0, pieces: Vec::new() };
@@ -71,7 +71,7 @@ pub fn pieces(text: &str) -> Vec<HighlightedText<'_>> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Where the plain text before `at` begins.
+    /// Position at which the plain text before `at` begins.
     plain: usize,
     pieces: Vec<HighlightedText<'a>>,
 }
@@ -88,6 +88,7 @@ impl<'a> Reader<'a> {
                 Some(length) => self.take_with_tags(TokenKind::Quoted, self.at + length),
                 None => self.at += 1,
             },
+            // A backslash and the character after it are plain, so that `\"` begins no string.
             '\\' => self.at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
             '$' => match variable(rest) {
                 0 => self.at += 1,
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a blank, or a sign that ends a command, stands before.
+    /// Whether white space or the end of a command comes before, so that `a#b` is no comment and `file.in` no keyword.
     fn begins_word(&self) -> bool {
         self.text[..self.at].chars().next_back().is_none_or(|c| c.is_whitespace() || ";|&(){}`".contains(c))
     }
@@ -125,7 +126,7 @@ impl<'a> Reader<'a> {
         (self.at, self.plain) = (end, end);
     }
 
-    /// Tags are filled in wherever they stand.
+    /// Takes a token apart from the tags in it: templates are filled in wherever their tags stand.
     fn take_with_tags(&mut self, kind: TokenKind, end: usize) {
         while self.at < end {
             let inner = &self.text[self.at..end];
@@ -147,15 +148,16 @@ fn line_end(text: &str, from: usize) -> usize {
     text[from..].find('\n').map_or(text.len(), |length| from + length)
 }
 
-/// How long the tag is that the text begins with.
+/// Length in bytes of the tag at the beginning of the text.
 fn tag(text: &str) -> Option<usize> {
     let close = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].into_iter().find(|(open, _)| text.starts_with(open))?.1;
-    // A tag stands on one line; what looks like its beginning alone is something else.
+    // A tag stands on one line; an opening without its end on that line is something else.
     let line = &text[..line_end(text, 0)];
     line.find(close).filter(|at| *at >= 2).map(|at| at + close.len())
 }
 
-/// How long the string is that the text begins with. In a shell's plain quotes a backslash means itself.
+/// Length in bytes of the string at the beginning of the text. In single quotes a backslash has no meaning, as in a
+/// shell.
 fn string(text: &str, quote: char) -> Option<usize> {
     let triple = [quote, quote, quote].iter().collect::<String>();
     if text.starts_with(&triple) {
@@ -178,7 +180,7 @@ fn string(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// How long the variable is that the text begins with; 0 if it is none.
+/// Length in bytes of the variable at the beginning of the text; 0 if there is none.
 fn variable(text: &str) -> usize {
     let rest = &text[1..];
     let name = rest.find(|c| !is_word(c)).unwrap_or(rest.len());

@@ -1,4 +1,5 @@
-//! The last runs of a job as a picture: how long each took, by its height, and how it ended, by colour and shape. Pure.
+//! History of a job: draws its last runs as bars whose height is the duration, and whose colour and shape tell how each
+//! ended. Pure.
 
 use crate::server::domain::model::Run;
 use crate::server::http::dashboard::shown::took;
@@ -8,24 +9,25 @@ use crate::wire::operator::RunStateName;
 #[cfg(test)]
 mod tests;
 
-/// The picture, in units of its own: its width and height.
+/// Width and height of the picture, in units of its SVG.
 pub const SIZE: (f64, f64) = (760.0, 160.0);
-/// Where its bars stand: the left edge and the ground.
+/// Left edge of the bars and their baseline.
 pub const LEFT: f64 = 56.0;
 pub const GROUND: f64 = 132.0;
-/// What is left free at the right edge.
+/// Margin at the right edge.
 const RIGHT: f64 = 6.0;
-/// How high a bar is at most.
+/// Greatest height of a bar.
 const TALLEST: f64 = 116.0;
-/// How high it is at least, to be seen.
+/// Least height of a bar, so that short runs remain visible.
 const LOWEST: f64 = 2.0;
-/// Fewer runs than this do not fill the width.
+/// Number of runs below which the bars do not fill the width.
 const FEW: usize = 40;
-/// How much longer than usual the longest may take before the scale shows sizes in place of lengths.
+/// Ratio of the longest to the usual duration above which the scale becomes logarithmic.
 const SPREAD: f64 = 8.0;
-/// The shortest time that a scale of sizes begins with, in seconds.
+/// Lower bound for the usual duration when the scale is chosen, in seconds. It keeps runs of no length from making
+/// every scale logarithmic. Half of it is the bottom of a logarithmic scale for runs below all steps.
 const SHORTEST: f64 = 0.1;
-/// What a scale may end with, in seconds: what people count in.
+/// Ends of scales, in seconds: round numbers of the units that people count in.
 const STEPS: &[f64] = &[
     0.1,
     0.2,
@@ -57,74 +59,74 @@ const STEPS: &[f64] = &[
     15_552_000.0,
 ];
 
-/// The picture.
+/// Picture with its legend.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Picture {
-    /// A bar a run, the oldest first.
+    /// One bar for each run, the oldest first.
     pub bars: Vec<Bar>,
-    /// The lines of the scale.
+    /// Lines of the scale, with their labels.
     pub lines: Vec<ScaleLine>,
-    /// Whether the scale shows sizes: each line is several times the one below it.
+    /// Whether the scale is logarithmic: each line is several times the one below it.
     pub by_size: bool,
-    /// How often each way to end occurs, the most frequent first.
+    /// Number of runs for each way to end that occurs, in a fixed order that begins with success.
     pub ends: Vec<EndCount>,
-    /// How many of a hundred succeeded.
+    /// Runs that succeeded, in per cent, rounded down; `None` without runs.
     pub rate: Option<u32>,
-    /// How long a run usually takes: half took longer.
+    /// Median duration as text; `None` if no run began.
     pub usual: Option<String>,
 }
 
-/// A run in the picture.
+/// Bar of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// Its run.
+    /// Id of the run, for its link.
     pub run: i64,
-    /// Where it stands: the middle.
+    /// Horizontal position of the middle.
     pub x: f64,
-    /// How wide it is.
+    /// Width of the visible bar.
     pub width: f64,
-    /// Its upper edge.
+    /// Vertical position of the upper edge.
     pub y: f64,
-    /// Its height.
+    /// Height; 0 for a run that never began.
     pub height: f64,
-    /// How it ended, as a name of the style sheet.
+    /// Final state, as a class of the style sheet.
     pub state: &'static str,
-    /// How it ended, for people.
+    /// Final state in words.
     pub ended: String,
-    /// How long it took, for people; nothing if it never began.
+    /// Duration in words; `None` if the run never began.
     pub took: Option<String>,
 }
 
-/// A line of the scale.
+/// Line of the scale.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleLine {
-    /// How high.
+    /// Vertical position of the line.
     pub y: f64,
-    /// What it stands for.
+    /// Duration that the line stands for, in words.
     pub label: String,
 }
 
-/// How often runs ended in a way.
+/// Number of runs that ended in one way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndCount {
-    /// The way, as a name of the style sheet.
+    /// Final state, as a class of the style sheet.
     pub state: &'static str,
-    /// The way, for people.
+    /// Final state in words.
     pub shown: String,
-    /// How often.
+    /// Number of such runs.
     pub count: usize,
 }
 
-/// What a height stands for.
+/// Mapping of durations to heights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scale {
-    /// Seconds up to this.
+    /// Linear from 0 to this number of seconds.
     Length(f64),
-    /// The size of the number of seconds, from this to that.
+    /// Logarithmic from the first number of seconds to the second.
     Size(f64, f64),
 }
 
-/// The picture of runs that are over, the latest first.
+/// Draws finished runs, which are given with the latest first.
 #[must_use]
 pub fn picture(runs: &[Run]) -> Picture {
     let mut lengths: Vec<f64> = runs.iter().filter_map(seconds).collect();
@@ -173,18 +175,19 @@ fn shown(state: RunStateName) -> String {
     state.word().replace('_', " ")
 }
 
-/// How long its script ran.
+/// Duration of a run's script in seconds; `None` if it never began.
 fn seconds(run: &Run) -> Option<f64> {
     Some(took(run)?.as_seconds_f64().max(0.0))
 }
 
 impl Scale {
-    /// Of lengths in order.
+    /// Chooses the scale for durations in ascending order.
     fn of(lengths: &[f64]) -> Self {
         let (Some(shortest), Some(longest)) = (lengths.first(), lengths.last()) else { return Self::Length(1.0) };
         let usual = lengths[lengths.len() / 2].max(SHORTEST);
         let top = step_from(*longest);
         if *longest > usual * SPREAD {
+            // The bottom lies below the shortest run, which would otherwise have no height.
             let bottom = STEPS.iter().rev().find(|step| **step < *shortest).copied().unwrap_or(SHORTEST / 2.0);
             Self::Size(bottom, top)
         } else {
@@ -192,7 +195,7 @@ impl Scale {
         }
     }
 
-    /// From 0 to 1.
+    /// Height of a duration as a fraction from 0 to 1.
     fn height(self, length: f64) -> f64 {
         let part = match self {
             Self::Length(top) => length / top,
@@ -215,12 +218,12 @@ impl Scale {
     }
 }
 
-/// The first step that reaches a length.
+/// Smallest step that reaches a duration; the duration itself if it is beyond all steps.
 fn step_from(length: f64) -> f64 {
     STEPS.iter().copied().find(|step| *step >= length).unwrap_or(length)
 }
 
-/// A length of time, for people.
+/// Duration in words, with one digit after the point below ten units.
 #[must_use]
 pub fn span(seconds: f64) -> String {
     let (size, unit) = match seconds {

@@ -1,4 +1,4 @@
-//! A job: what it did and will do, why it does not, and what can be done about it.
+//! Page of a job: shows what it did and will do and why it does not run, and offers to run, enable or disable it.
 
 mod chain;
 mod forecast;
@@ -27,10 +27,10 @@ use crate::server::state::AppState;
 use crate::wire::reference;
 use view::{JobPage, Viewer};
 
-/// How many runs that are over are shown.
+/// Finished runs that are shown.
 const PAST: u32 = 100;
 
-/// The page.
+/// Handler of `/jobs/{job}`: shows the whole page.
 pub(super) async fn page(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -40,7 +40,7 @@ pub(super) async fn page(
     Ok(shown(&visit, &portrait, ""))
 }
 
-/// What of it changes by itself.
+/// Handler of `/parts/jobs/{job}`: renders the parts that the script fetches again after changes.
 pub(super) async fn part(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -50,7 +50,7 @@ pub(super) async fn part(
     Ok(Html(view::parts(&portrait, viewer(&visit, ""))).into_response())
 }
 
-/// Makes a run that is due now.
+/// Handler of the form "run now": makes a run that is due at once.
 pub(super) async fn run(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -62,7 +62,7 @@ pub(super) async fn run(
     Ok(Notice::done(format!("Run {} was asked for.", run.id)).at(&app, &session, &format!("/runs/{}", run.id)))
 }
 
-/// Lets it run when it is due.
+/// Handler of the form that enables a job.
 pub(super) async fn enable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -74,7 +74,7 @@ pub(super) async fn enable(
     Ok(Notice::done("The job was enabled.").at(&app, &session, &format!("/jobs/{id}")))
 }
 
-/// Lets it not, for a reason.
+/// Handler of the form that disables a job, for a reason.
 pub(super) async fn disable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
@@ -90,7 +90,7 @@ pub(super) async fn disable(
             Ok(Notice::done("The job was disabled.").at(&app, &session, &format!("/jobs/{id}")))
         }
         Err(broken) => {
-            // With what was typed, so that it can be made shorter.
+            // The page is shown again with what was typed, so that it can be shortened.
             visit.notice = Some(Notice::refused(format!("Not disabled: {broken}.")));
             let page = shown(&visit, &portrait(&app, &job).await?, typed);
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
@@ -125,6 +125,7 @@ async fn portrait(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
     let id = id(job)?;
     let store = &app.store;
     let mut overview = store.overview_of_job(id).await?.ok_or_else(|| unknown(job))?;
+    // The overview has no excludes.
     overview.job = store.job(id).await?.ok_or_else(|| unknown(job))?;
     let template = store.template(overview.job.template).await?.ok_or_else(|| unknown(job))?;
     let (reasons, facts) = operator::reasons(app, &overview, Utc::now()).await?;

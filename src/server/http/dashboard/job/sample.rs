@@ -1,4 +1,4 @@
-//! A job and a run, for tests that change what matters to them.
+//! Sample job and run for tests of views, which change what matters to them.
 
 use chrono::{NaiveTime, TimeZone, Utc};
 
@@ -41,7 +41,7 @@ pub fn overview() -> JobOverview {
     JobOverview { job: job(), around, next, last: Some(run()) }
 }
 
-/// Every night, except when it is not to, and not at all.
+/// Overview of a disabled job with an interval and an exclude.
 pub fn disabled() -> JobOverview {
     let at = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
     let job = Job {

@@ -1,4 +1,4 @@
-//! What is known of a job, as HTML. Pure.
+//! Page of a job as HTML. Pure.
 
 use chrono_tz::Tz;
 use minijinja::{Value, context};
@@ -17,46 +17,46 @@ use crate::server::store::{JobFrame, JobLink, JobOverview, ScheduleState};
 #[cfg(test)]
 mod tests;
 
-/// How many times to come are told.
+/// Coming runs that the forecast shows.
 const TIMES: usize = 10;
-/// How many facts are told at once; the others are unfolded.
+/// Facts that are shown at once; the others are folded.
 const FACTS: usize = 3;
-/// How long a text may be, in bytes, to be shown in colours.
+/// Length in bytes up to which a text is highlighted.
 const COLOURED: usize = 100_000;
 
-/// What is known of a job.
+/// Facts that the page of a job is rendered from.
 #[derive(Debug)]
 pub struct JobPage {
-    /// The job, and what it lies in.
+    /// Job with its project, template and pool.
     pub overview: JobOverview,
-    /// Its template.
+    /// Template that the script is put into.
     pub template: Template,
-    /// Why it runs, does not, or will.
+    /// Sentences about why the job runs, does not run, or will.
     pub reasons: Vec<String>,
-    /// What became of the times at which it was due, the latest first.
+    /// Due times at which the job did not simply run: delayed, skipped, excluded or missed; the latest first.
     pub facts: Vec<Fire>,
-    /// Its last runs that are over, the latest first.
+    /// Finished runs, the latest first.
     pub past: Vec<Run>,
-    /// The jobs before and after it.
+    /// Ancestors and descendants, with the job itself.
     pub family: Vec<JobLink>,
-    /// Where its schedule stands.
+    /// State of the schedule, from which the forecast starts.
     pub course: ScheduleState,
 }
 
-/// For whom it is shown.
+/// Reader of the page and time of the rendering.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer<'a> {
-    /// What its forms say.
+    /// Token that the forms of the page carry.
     pub form_token: &'a str,
-    /// The server's zone.
+    /// Time zone of the server.
     pub zone: Tz,
-    /// What time it is.
+    /// Timestamp of the rendering.
     pub now: Timestamp,
-    /// The reason that was typed and not taken.
+    /// Reason for disabling that was typed and refused; empty otherwise.
     pub typed: &'a str,
 }
 
-/// The page, without its frame.
+/// Renders the page without its frame.
 pub fn body(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     let job = &portrait.overview.job;
     let whole = (job.script_content != job.script_content_partial).then(|| coloured(&job.script_content));
@@ -73,7 +73,7 @@ pub fn body(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     )
 }
 
-/// What of it changes by itself.
+/// Renders the parts that the script fetches again: standing, history and forecast.
 pub fn parts(portrait: &JobPage, viewer: Viewer<'_>) -> String {
     [standing(portrait, viewer), past(portrait, viewer), coming(portrait, viewer)].map(|part| part.to_string()).concat()
 }
@@ -140,7 +140,7 @@ fn drawn(picture: &Picture) -> Value {
         context! {
             run => bar.run, x => bar.x, width => bar.width, y => bar.y, height => bar.height, state => bar.state,
             ended => &bar.ended, took => bar.took.as_deref(),
-            // What is pointed at is a little wider than what is seen, and as high as the picture.
+            // The area for the pointer is a little wider than the bar, and as high as the picture.
             around => context!(x => bar.x - bar.width * 0.7, width => bar.width * 1.4),
             left => bar.x - bar.width / 2.0,
         }
@@ -171,14 +171,14 @@ fn coming(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     fill("job_forecast", context!(coming => context!(zone => forecast.zone, times, end => forecast.end)))
 }
 
-/// The chain as lists in lists: each link opens one or none, and closes as many as end with it.
+/// Chain as nested lists: each link opens one list or none, and closes those that end with it.
 fn links(portrait: &JobPage) -> Vec<Value> {
     let links = chain(&portrait.family, portrait.overview.job.id);
     let depths: Vec<usize> = links.iter().map(|link| link.depth + 1).collect();
     let link = |(place, link): (usize, &super::chain::Link<'_>)| {
         let before = if place == 0 { 0 } else { depths[place - 1] };
         let (depth, after) = (depths[place], depths.get(place + 1).copied().unwrap_or(0));
-        // Each list but the outermost stands in an item, which ends with it.
+        // Every list except the outermost stands in an item, which ends with it.
         let ends = "</li>".repeat((after <= depth).into());
         let closes: String = (after..depth).rev().map(|left| if left == 0 { "</ul>" } else { "</ul></li>" }).collect();
         context! {
@@ -234,7 +234,7 @@ fn settings(job: &Job) -> Vec<Value> {
     settings
 }
 
-/// What becomes of a run that is due while another is active.
+/// Words for what becomes of a run that is due while another one of its job is active.
 pub fn concurrency(concurrency: Concurrency) -> &'static str {
     match concurrency {
         Concurrency::Wait => "waits",
