@@ -58,6 +58,7 @@ pub async fn serve(
                 let Some(peer) = connections.arrive(from.ip()) else { continue };
                 keep_alive(&stream);
                 let driven = drive(stream, peer, routes.clone(), connections.limits().request_timeout, stop.clone());
+                // Cancelling drops the connection, whatever it is at.
                 tasks.spawn(over.clone().run_until_cancelled_owned(driven));
             }
             Err(e) if is_shortage(&e) => {
@@ -110,6 +111,7 @@ async fn drive(stream: TcpStream, peer: HttpPeer, routes: Router, patience: Dura
     let mut builder = http1::Builder::new();
     // Deadlines come from the table: hyper's only time-out would treat idle connections and slow heads alike.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    // After an upgrade this future ends; the WebSocket lives on in the task that holds its own handle of the peer.
     let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
     let mut alarm = pin!(tokio::time::sleep(patience));
     let (mut leave, mut stopped) = (pin!(peer.leave().cancelled()), pin!(stop.cancelled()));
@@ -121,6 +123,7 @@ async fn drive(stream: TcpStream, peer: HttpPeer, routes: Router, patience: Dura
             return Poll::Ready(());
         }
         if !stops && stopped.as_mut().poll(cx).is_ready() {
+            // A head that has not arrived completely is no request, and nothing is lost with it.
             if peer.is_quiet() {
                 return Poll::Ready(());
             }
@@ -150,10 +153,12 @@ fn answer(
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     peer.begin_request(!request.body().is_end_stream());
     let mut request = request.map(|body| PacedBody::new(body, peer.clone(), patience));
+    // Guards mark the peer as known, and WebSockets watch for their dismissal, through this extension.
     request.extensions_mut().insert(peer.clone());
     let (answer, peer) = (routes.call(request), peer.clone());
     async move {
         let response = answer.await?;
+        // No further request comes on this connection, so it must not be taken for one that is still being answered.
         let upgrades = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if upgrades {
             peer.upgrade();

@@ -49,6 +49,7 @@ pub async fn read_body(body: Body, most: usize) -> Result<Bytes, Unread> {
 /// Whether an error comes from a body that was too slow or broken, rather than too long. A worker sends a log again
 /// after a 408, but never after a 413, so the two must not be confused.
 pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
+    // axum and hyper wrap the error of a body, so it is looked for in the whole chain.
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<BodyError>() {
@@ -98,6 +99,7 @@ impl HttpBody for PacedBody {
                 self.peer.read_whole();
                 Poll::Ready(None)
             }
+            // Only a body without data at hand can be late. Polling the alarm here also registers its waker.
             Poll::Pending => match self.alarm.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::TooSlow))),
                 Poll::Pending => Poll::Pending,

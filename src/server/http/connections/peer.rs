@@ -66,6 +66,7 @@ impl Connections {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the table is complete in itself, so a panic elsewhere leaves it usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,6 +135,8 @@ impl HttpPeer {
         loop {
             match state.table.room(self.0.number, Instant::now()) {
                 ByteBudget::Free => return Poll::Ready(Ok(())),
+                // The table is asked again: the bytes of the dismissed one count until it is gone, so the answer is
+                // `Later`.
                 ByteBudget::After(number) => state.dismiss(number),
                 ByteBudget::Leave => return Poll::Ready(Err(NoRoomError)),
                 ByteBudget::Later => {
@@ -199,6 +202,7 @@ impl HttpPeer {
 
     fn turn(&self, phase: ConnectionPhase) {
         self.change(|table, number, now| table.turn(number, phase, now));
+        // Any phase may have given bytes back, or may let this connection be dismissed for another one.
         self.0.connections.state().wake();
     }
 

@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Limits on what peers may take.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLimits {
-    /// Connections in total.
+    /// Connections of all sources together.
     pub connections: usize,
     /// Connections of one source that have not authenticated.
     pub strangers_of_address: usize,
@@ -138,6 +138,7 @@ impl PeerTable {
         let strangers = self.strangers().filter(|(_, entry)| entry.source == source).count();
         let mut leaves = None;
         if strangers >= self.limits.strangers_of_address {
+            // While all of them are within `GRACE`, none leaves and the new one is admitted beyond this limit.
             let silent = |entry: &Entry| entry.source == source && now.duration_since(entry.active) >= GRACE;
             leaves = self.longest_silent(silent);
         }
@@ -262,6 +263,7 @@ impl PeerTable {
     pub fn turn(&mut self, number: Number, phase: ConnectionPhase, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         (entry.phase, entry.active) = (phase, now);
+        // A finished response gives back what its request held; the bytes of the upgrade itself are not a message.
         if matches!(phase, ConnectionPhase::Idle(_) | ConnectionPhase::Listening | ConnectionPhase::Talking) {
             let held = std::mem::take(&mut entry.held);
             self.give_back(held);

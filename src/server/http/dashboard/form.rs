@@ -98,6 +98,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
         }
         return outside(&request);
     }
+    // The session comes first, so that a stranger cannot have the server read megabytes.
     let Some(session) = app.session(request.headers()) else { return outside(&request) };
     connections::mark_known(request.extensions());
     match read(request, MAX_FORM).await {

@@ -16,7 +16,7 @@ pub(super) enum Section {
     Now,
     /// Jobs, with their schedules.
     Jobs,
-    /// Workers and pools.
+    /// Workers, pools, and commands to workers.
     Workers,
     /// Forms for projects, templates, jobs, pools and workers.
     Admin,

@@ -65,6 +65,7 @@ pub(super) async fn log_out(
     Actor(session): Actor,
     _: Filled,
 ) -> Result<Response, PageRefusal> {
+    // The session ends in the store first: a cookie that the browser keeps all the same is worth nothing then.
     app.logouts.end(&app.store, &session, Utc::now()).await?;
     let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(app.settings.http.port()));
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
@@ -97,6 +98,7 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
+    // The name contains the port, because browsers keep the cookies of all ports of a host together.
     let (name, seconds) = (cookie_name(app.settings.http.port()), LASTS.num_seconds());
     let secure = if is_over_tls { "; Secure" } else { "" };
     let cookie = format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");

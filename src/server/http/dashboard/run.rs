@@ -84,6 +84,7 @@ pub(super) async fn again(
     form: Filled,
 ) -> Result<Response, PageRefusal> {
     let job = app.store.job_of_run(id(&run)?).await?.ok_or_else(|| unknown(&run))?;
+    // Both submit buttons have this name; the second is there only if the job has children.
     let children = form.text("children") != Some("without");
     let made = app.store.enqueue_run_now(job, children, Asker::Dashboard, Utc::now()).await?.id;
     let without = if children { "" } else { ", without the job's children" };

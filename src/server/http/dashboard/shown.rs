@@ -33,8 +33,7 @@ fn marked(at: Timestamp, mark: &str, text: &str) -> Value {
     Value::from_safe_string(format!("<time datetime=\"{exact}\"{mark} title=\"{utc}\">{text}</time>"))
 }
 
-/// How long until a time is due, or for how long it has been overdue, in a style of its own. The browser goes on
-/// counting.
+/// Time until something is due, or since when it is overdue, which has a style of its own. The browser goes on counting.
 pub(super) fn due(at: Timestamp, now: Timestamp) -> Value {
     let exact = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let (class, words) =

@@ -16,6 +16,7 @@ const SITE: &str = "sec-fetch-site";
 /// is refused.
 pub fn is_ours(headers: &HeaderMap) -> bool {
     let site = headers.get(SITE).map(|site| site.as_bytes() == b"same-origin");
+    // Another port of this host is another site here: nothing tells whose page it serves.
     let origin = headers.contains_key(ORIGIN).then(|| Origins { allowed: &[], any_port: false }.check(headers).is_ok());
     site.unwrap_or(true) && origin.unwrap_or(true) && (site.is_some() || origin.is_some())
 }

@@ -282,11 +282,13 @@ pub(super) async fn delete(
 ) -> Result<Response, PageRefusal> {
     let thing = entity::named(&kind)?;
     let weight = app.store.deletion_impact(thing, id).await?.ok_or_else(|| entity::unknown(thing, id))?;
+    // Values of the form are trimmed, so the title must be trimmed too.
     if removal::is_large(&weight) && form.text("name") != Some(weight.title.trim()) {
         let wrong = format!("Nothing is deleted: type the title, {}.", weight.title);
         let page = doubted(&app, &visit, &kind, id, Some(wrong)).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
+    // A run may have been claimed since the page was shown, so the store decides once more.
     let (notice, path) = match app.store.remove(thing, id, Utc::now()).await? {
         Removal::Gone(weight) => {
             let said = format!("{} {} was deleted.", entity::capital(thing), weight.title);

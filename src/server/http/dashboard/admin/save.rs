@@ -145,6 +145,7 @@ pub async fn save(
     id: Option<i64>,
     form: &Filled,
 ) -> Result<Result<Saved, Unsaved>, PageRefusal> {
+    // No id type takes these numbers: converted to `None` below, they would make a new entity.
     if let Some(id) = id.filter(|id| *id <= 0) {
         return Err(unknown(thing, id));
     }

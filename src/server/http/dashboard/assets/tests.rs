@@ -2,7 +2,7 @@ use super::{ASSETS, tag};
 
 /// The most that the whole dashboard may weigh, in bytes, with its largest page beside it.
 const MOST: usize = 150_000;
-/// What is left for a page.
+/// Share of that weight for the largest page, in bytes.
 const PAGE: usize = 50_000;
 
 #[test]

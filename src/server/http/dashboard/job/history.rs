@@ -132,6 +132,7 @@ pub fn picture(runs: &[Run]) -> Picture {
     let mut lengths: Vec<f64> = runs.iter().filter_map(seconds).collect();
     lengths.sort_by(f64::total_cmp);
     let scale = Scale::of(&lengths);
+    // A few runs keep slim bars at the left, rather than filling the width with blocks.
     let slot = (SIZE.0 - LEFT - RIGHT) / number(runs.len().max(FEW));
     let bars = runs.iter().rev().enumerate().map(|(place, run)| {
         let height = seconds(run).map_or(0.0, |length| (scale.height(length) * TALLEST).max(LOWEST));

@@ -59,6 +59,7 @@ pub struct Viewer<'a> {
 /// Renders the page without its frame.
 pub fn body(portrait: &JobPage, viewer: Viewer<'_>) -> Value {
     let job = &portrait.overview.job;
+    // Shown only where the template adds something to the job's own script.
     let whole = (job.script_content != job.script_content_partial).then(|| coloured(&job.script_content));
     fill(
         "job",

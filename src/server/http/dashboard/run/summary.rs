@@ -43,6 +43,7 @@ impl Summary<'_> {
         let state = operator::state(run);
         let kills: Vec<Value> = story.kills.iter().map(|(kill, by)| killed(kill, by.as_ref(), zone)).collect();
         let open = story.kills.iter().map(|(kill, _)| kill).filter(|kill| kill.execute_dts.is_none());
+        // Of several open requests the latest is shown; one whose run is over has no progress to tell.
         let ending = (!state.is_over()).then(|| open.map(ending).next_back()).flatten();
         let context = context! {
             id => run.id.get(), job => run.job.get(), title, worker, form_token,

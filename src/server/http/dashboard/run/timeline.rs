@@ -46,12 +46,14 @@ fn phases(run: &Run) -> Vec<Phase> {
 pub(super) fn timeline(run: &Run, now: Timestamp, zone: Tz) -> Value {
     let phases = phases(run);
     let spans: Vec<TimeDelta> =
+        // Times of worker and server come from two clocks, so a phase may seem to end before it began.
         phases.iter().map(|phase| (phase.to.unwrap_or(now) - phase.from).max(TimeDelta::zero())).collect();
     let mut x = 0;
     let shown = phases.iter().zip(&spans).zip(widths(&spans)).map(|((phase, span), width)| {
         let left = x;
         x += width;
         context! {
+            // Two units stay free as the gap before the next bar.
             word => phase.word, x => left, width => width - 2, took => duration(*span),
             goes_on => phase.to.is_none() && phase.from <= now,
             since => phase.from.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),

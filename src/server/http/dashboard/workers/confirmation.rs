@@ -37,6 +37,7 @@ impl Grave {
             wish.action == WorkerCommand::Shutdown || (wish.pace == Pace::Now && wish.action != WorkerCommand::Wake);
         let named = staff.workers.iter().map(|overview| &overview.worker).filter(|worker| chosen.contains(&worker.id));
         let titles: Vec<String> = named.map(|worker| worker.title.clone()).collect();
+        // A single worker needs no confirmation, even where it is the only one.
         let are_all = titles.len() > 1 && titles.len() == staff.workers.len();
         (stops && (are_all || titles.len() >= MANY)).then(|| {
             let runs = staff.runs.iter().filter(|run| run.run.worker.is_some_and(|worker| chosen.contains(&worker)));

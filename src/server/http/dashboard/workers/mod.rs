@@ -94,6 +94,7 @@ fn wish(form: &Filled) -> Result<(Vec<WorkerId>, CommandRequest), String> {
 
 async fn ask(app: &AppState, workers: &[WorkerId], wish: &CommandRequest) -> Result<Notice, PageRefusal> {
     let mut asked = Vec::new();
+    // The page offers no more workers than this; a longer list was not sent by it.
     for worker in workers.iter().take(LISTED as usize) {
         let Some(found) = app.store.worker(*worker).await? else { continue };
         if let Some(became) = app.store.request_command(*worker, wish, Utc::now()).await? {

@@ -17,7 +17,7 @@ fn form(pairs: &[(&str, &str)]) -> Filled {
     Filled::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 
-/// What somebody typed into a form that was opened so.
+/// Form with `pairs` typed into it that was opened with `opened`.
 fn typed(opened: &[(&str, &str)], pairs: &[(&str, &str)]) -> Filled {
     let seen = SeenFields::of(&groups(), &form(opened)).text();
     form(&[pairs, &[(SEEN, seen.as_str())]].concat())
