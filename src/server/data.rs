@@ -1,4 +1,4 @@
-//! The data directory: one server at a time, and where to find the one that works.
+//! Data directory: locked by one server at a time; the lock file says where that server is reached.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
@@ -14,39 +14,39 @@ use crate::server::identity::token;
 #[cfg(test)]
 mod tests;
 
-/// The database, in the data directory.
+/// Name of the database in the data directory.
 pub const DATABASE: &str = "job_runner.sqlite";
 
-/// The file that is locked while a server works. It holds the address of the server.
+/// Name of the file that is locked while a server runs, and holds its address.
 const LOCK: &str = "server.lock";
-/// No address is longer.
+/// Longest address that is read from the lock file, in bytes.
 const LONGEST: u64 = 100;
 
-/// Why the data directory is not ours.
+/// Reason for which the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It cannot be made or written.
+    /// The directory cannot be created or written.
     #[error("the data directory {0} cannot be used")]
     Unusable(PathBuf, #[source] io::Error),
-    /// Anybody could put files into it.
+    /// The directory may be written by all users, who could put files into it.
     #[error("other users may write into the data directory {0}; chmod 700 it")]
     Writable(PathBuf),
-    /// Another server has it.
+    /// Another server has locked the directory.
     #[error("another server works in the data directory {0}; one at a time is allowed")]
     Taken(PathBuf),
 }
 
-/// The directory, ours for as long as this lives.
+/// Data directory, locked for as long as this value lives.
 #[derive(Debug)]
 pub struct Data {
     lock: Flock<File>,
 }
 
 impl Data {
-    /// Takes the directory, which is made where it is missing.
+    /// Locks the directory, and creates it where it is missing.
     ///
     /// # Errors
-    /// Why it is not ours.
+    /// If the directory cannot be written, or by all users, or another server has locked it.
     pub fn take(path: &Path) -> Result<Self, DataError> {
         let unusable = |source| DataError::Unusable(path.to_owned(), source);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
@@ -56,6 +56,7 @@ impl Data {
         let file = private_file(&path.join(LOCK)).map_err(unusable)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => {
+                // Until `tell`, a command finds no address, rather than that of an earlier server.
                 lock.set_len(0).map_err(unusable)?;
                 Ok(Self { lock })
             }
@@ -64,10 +65,10 @@ impl Data {
         }
     }
 
-    /// Tells where the server is reached from now on.
+    /// Writes the address at which the server is reached from now on.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the file cannot be written.
     pub fn tell(&mut self, http: SocketAddr) -> io::Result<()> {
         self.lock.set_len(0)?;
         self.lock.rewind()?;
@@ -75,12 +76,13 @@ impl Data {
     }
 }
 
-/// Keeps the files of a data directory from other users, whatever the umask and whoever made the directory: makes the
-/// database's file before SQLite does, and takes the rights of others from what is there. Answers with what others may
-/// have read or may still see, a sentence each.
+/// Makes the files of a data directory private to this user, whatever the umask and the mode of the directory.
+///
+/// Creates the database file before SQLite does, and removes the permissions of others from existing files. Returns
+/// what others may have read or may still see, a sentence each.
 ///
 /// # Errors
-/// What the system says.
+/// If a file cannot be examined, created or changed.
 pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
     let mut exposed = Vec::new();
     let mode = std::fs::metadata(path)?.permissions().mode();
@@ -103,12 +105,12 @@ pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
             Err(e) => return Err(e),
         }
     }
-    // SQLite gives its other files the rights of this one.
+    // SQLite gives its other files the mode of this one.
     drop(private_file(&path.join(DATABASE))?);
     Ok(exposed)
 }
 
-/// Opens a file that is made for this user alone where it is missing, whatever the umask.
+/// Opens a file; creates it for this user alone, whatever the umask.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
@@ -118,17 +120,17 @@ fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Where the server is reached that works in a directory; nothing if none does.
+/// Returns the address of the server that has locked a directory; `None` if none has.
 ///
 /// # Errors
-/// That it cannot be found out.
+/// If the lock file cannot be read or locked.
 pub fn at_work(path: &Path) -> io::Result<Option<SocketAddr>> {
     let file = match File::open(path.join(LOCK)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    // Somebody who holds it exclusively lets nobody share it.
+    // A shared lock is refused exactly while a server holds the exclusive one.
     let mut file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
         Ok(_) => return Ok(None),
         Err((file, Errno::EWOULDBLOCK)) => file.take(LONGEST),
@@ -136,6 +138,6 @@ pub fn at_work(path: &Path) -> io::Result<Option<SocketAddr>> {
     };
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    // A server that has just begun has not written it yet, and is as good as none.
+    // A server that has just started has not written its address yet, and counts as none.
     Ok(text.trim_end().parse().ok())
 }

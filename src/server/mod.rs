@@ -1,17 +1,16 @@
-//! The server: what is to run, when and where, and what became of it.
+//! The server: plans runs of jobs, announces them to workers, and records their results.
 //!
-//! It speaks the original's wire in every direction, so that the original worker works for it unchanged.
-//! The server and the worker know each other through [`crate::wire`] alone, also where they share a process.
+//! Every interface of the original is served with its wire format, so that the original worker works with this server
+//! unchanged. Server and worker share only [`crate::wire`] and [`crate::run`], also where they run in one process.
 //!
-//! `model` has the words; `life`, `duty`, `chain`, `schedule`, `script` and `rules` decide and are pure; `store` keeps;
-//! `news` tells who wants to know at once. `dispatch` acts by the clock; `api`, `operator`, `page` and `feed` answer.
-//!
-//! `guesses` answers wrong tokens slowly.
-//!
-//! `http` accepts connections and bounds what a peer can hold; `zmtp` does so for the two ZeroMQ ports. `terminal` renders
-//! lines of logs, for `operator` and `page` alike. `presence` knows which workers are silent, `waiting` why runs wait,
-//! `instances` which of several under one key works; `readiness` answers whether
-//! the store can be written.
+//! - [`domain`]: the types and the rules; pure.
+//! - [`store`]: the database and the change feed.
+//! - [`dispatch`]: announces due runs, kills and pings, and finds lost workers; keeps which workers are silent and why
+//!   runs wait.
+//! - [`identity`]: tokens, sessions and signatures; slows down wrong tokens, and admits one instance of each worker.
+//! - [`link`]: the ZeroMQ ports of the original, orders to workers, and the WebSocket feeds of changes.
+//! - [`http`]: connections and their limits, the REST API, the operator's API, the dashboard, and readiness.
+//! - [`data`]: the data directory and its lock.
 
 pub mod data;
 pub mod dispatch;
@@ -48,47 +47,49 @@ pub use settings::{Settings, WorkerWrites};
 use state::AppState;
 use store::{Store, StoreError};
 
-/// How long the parts of a server may take to end beyond what requests are given, and its store to be closed.
+/// Longest time, after the grace period for requests, for the tasks of a stopping server to end; and for its store to
+/// close.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Why there is no server.
+/// Reason for which the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The store.
+    /// The store cannot be opened, or has no answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The data directory.
+    /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The operator's token.
+    /// The file of the operator's token cannot be read or written.
     #[error("the operator's token {0} cannot be used")]
     Token(std::path::PathBuf, #[source] io::Error),
-    /// An address cannot be had for ZeroMQ.
+    /// A ZeroMQ port cannot be bound.
     #[error("cannot listen at {0} for ZeroMQ")]
     Zmq(SocketAddr, #[source] io::Error),
-    /// The system's clock.
+    /// The wall-clock timer cannot be created.
     #[error("the clock cannot be waited for")]
     Clock(#[source] io::Error),
-    /// An address cannot be had.
+    /// An HTTP or WebSocket address cannot be bound.
     #[error("cannot listen at {0}")]
     Listen(SocketAddr, #[source] io::Error),
 }
 
-/// A server at work.
+/// A running server; dropping it does not stop its tasks, [`Server::stop`] does.
 #[derive(Debug)]
 pub struct Server {
     app: Arc<AppState>,
     tasks: TaskTracker,
-    /// Ours while we work.
+    /// Lock on the data directory, held while the server runs.
     _data: Data,
 }
 
 impl Server {
-    /// Begins to work.
+    /// Starts all parts of the server. Addresses with port 0 get a free port.
     ///
     /// # Errors
-    /// What is wrong with the data directory or the addresses.
+    /// If the data directory is taken or unsafe, the store cannot be opened, or an address cannot be bound.
     pub async fn start(mut settings: Settings) -> Result<Self, ServerError> {
+        // The lock comes first: until it is held, another server may be writing these files.
         let mut data = Data::take(&settings.data)?;
         let exposed = data::keep_private(&settings.data);
         for what in exposed.map_err(|e| DataError::Unusable(settings.data.clone(), e))? {
@@ -97,6 +98,7 @@ impl Server {
         let token = OperatorToken::of(&settings.data)
             .map_err(|e| ServerError::Token(settings.data.join(identity::token::FILE), e))?;
         let store = Store::open(&settings.data.join(data::DATABASE), ChangeFeed::default()).await?;
+        // Where the configuration says nothing, a store of an earlier version keeps what its workers rely on.
         if settings.worker_writes.is_none() {
             settings.worker_writes =
                 store.setting(WorkerWrites::SETTING).await?.as_deref().and_then(WorkerWrites::named);
@@ -113,6 +115,7 @@ impl Server {
             Broadcaster::bind(settings.broadcaster).await.map_err(|e| ServerError::Zmq(settings.broadcaster, e))?;
         let inlet = Inlet::bind(settings.events).await.map_err(|e| ServerError::Zmq(settings.events, e))?;
         (settings.broadcaster, settings.events) = (broadcaster.address(), inlet.address());
+        // Written only now that the port is bound, so that a command that finds the address can connect.
         data.tell(settings.http).map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
         let original = match settings.websocket {
             Some(at) => Some(link::feed::original::bind(at).await.map_err(|e| ServerError::Listen(at, e))?),
@@ -163,38 +166,38 @@ impl Server {
         Ok(Self { app, tasks, _data: data })
     }
 
-    /// Where REST, pages and feeds are served.
+    /// Returns the address of the REST API, the dashboard and the feeds.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.app.settings.http
     }
 
-    /// Where workers subscribe.
+    /// Returns the address to which workers subscribe.
     #[must_use]
     pub fn broadcaster(&self) -> SocketAddr {
         self.app.settings.broadcaster
     }
 
-    /// Where workers' events come in.
+    /// Returns the address to which workers send events.
     #[must_use]
     pub fn events(&self) -> SocketAddr {
         self.app.settings.events
     }
 
-    /// What everything in it works with.
+    /// Returns the state that the tasks and handlers of the server share.
     #[must_use]
     pub fn app_state(&self) -> &Arc<AppState> {
         &self.app
     }
 
-    /// Stops, and answers when everything is written; or, where something does not end, after a bounded time.
+    /// Stops the server: returns when its tasks have ended and the store is closed, or after a bounded time.
     pub async fn stop(self) {
         self.app.stop.cancel();
         let patience = self.app.settings.stop_grace + STOP;
         if !http::connections::end_within(&self.tasks, patience).await {
             tracing::warn!(target: "job_runner.server", "something did not end in {} s, and is left", patience.as_secs());
         }
-        // What was committed is safe without this, too.
+        // Committed changes are safe even if closing takes too long.
         let _ = tokio::time::timeout(STOP, self.app.store.close()).await;
     }
 }

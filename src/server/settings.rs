@@ -1,4 +1,4 @@
-//! What the server needs to know. The defaults are the original's.
+//! Settings of the server. The defaults are the original's, where it has the setting.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,82 +10,83 @@ use crate::server::http::connections::{PeerLimits, usable_connections};
 
 /// Room for the head of a request beside the longest body, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
-/// How many bytes of heads may be in memory at the address of the original's clients.
+/// Bytes of request heads in memory at the address for the original's clients, all together.
 const LISTENERS_MEMORY: usize = 4 * 1024 * 1024;
 
-/// What the server needs to know.
+/// Settings of the server, from its configuration file.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The directory of its data, which is ours alone.
+    /// Data directory, for this server alone.
     pub data: PathBuf,
-    /// Where REST, pages and feeds are served.
+    /// Address of the REST API, the dashboard and the feeds.
     pub http: SocketAddr,
-    /// Where the broadcaster binds.
+    /// Address of the ZeroMQ broadcaster, to which workers subscribe.
     pub broadcaster: SocketAddr,
-    /// Where workers' events come in.
+    /// Address of the ZeroMQ port to which workers send events.
     pub events: SocketAddr,
-    /// Where the original's WebSocket server would be, if it is to be there.
+    /// Address at which the original's WebSocket server would listen; `None`: no such port.
     pub websocket: Option<SocketAddr>,
-    /// From which other origins pages may listen to what happens: `https://host:port` each, or `*`.
+    /// Further origins whose pages may receive the feeds: `https://host:port` each, or `*`.
     pub allowed_origins: Vec<String>,
-    /// How many may listen to what happens at once.
+    /// Most listeners of the feed at `http` at once.
     pub listeners: usize,
-    /// How often who listens is pinged; who does not answer three of these is gone.
+    /// Interval of pings to a listener; one that sends nothing for three of them is disconnected.
     pub listener_ping: Duration,
-    /// How many of the original's clients may listen at an address of their own.
+    /// Most listeners at the address for the original's clients at once.
     pub websocket_listeners: usize,
-    /// How many connections there may be at `http`.
+    /// Most connections at `http`; the limit of descriptors may allow fewer.
     pub connections: usize,
-    /// How many connections of one address may be there that have not shown who they are, before the longest silent goes.
+    /// Most connections of one address that have not authenticated; one more takes the place of the longest silent one.
     pub strangers_of_address: usize,
-    /// How many bytes of requests, and of messages of workers, may be in memory that are not answered yet.
+    /// Most bytes of requests and of workers' messages in memory that are not answered yet.
     pub request_memory: usize,
-    /// How long the head of a request may take, and how long a body may stand still.
+    /// Longest time for the head of a request, and for a pause within a body.
     pub request_timeout: Duration,
-    /// How long a connection may be idle.
+    /// Longest time that a connection may be idle.
     pub idle_timeout: Duration,
-    /// How long requests may go on when the server stops.
+    /// Grace period for requests under way when the server stops.
     pub stop_grace: Duration,
-    /// By which names pages are asked for, beside this machine's own.
+    /// Host names under which a server on loopback is reached, beside the machine's own.
     pub host_names: Vec<String>,
-    /// In which zone times are shown and intervals reckoned.
+    /// Zone in which times are shown and intervals are computed.
     pub time_zone: Tz,
-    /// How many objects a page of a list has, if nobody says.
+    /// Objects on a page of a list of the REST API, unless the request names a limit.
     pub page_limit: u32,
-    /// The longest body of a request, in bytes; a log that is sent whole is the longest there is.
+    /// Longest body of a request, in bytes; a log that is sent as a whole is the longest.
     pub max_body: usize,
-    /// The longest log that is sent in pieces, in bytes.
+    /// Longest log that is sent in pieces, in bytes.
     pub max_log: u64,
-    /// How often workers are asked whether they are there.
+    /// Interval in which each worker is pinged.
     pub ping_interval: Duration,
-    /// How many of these may go unanswered.
+    /// Pings in a row that may go unanswered before a worker is lost.
     pub silent_intervals: u32,
-    /// How long after that a worker may still answer.
+    /// Time that a worker has for the last of these answers.
     pub ping_margin: Duration,
-    /// How often a run that nobody claims is announced again.
+    /// Interval in which an announcement is repeated while no worker claims the run.
     pub announce_interval: Duration,
-    /// How many executions of a run may be lost before it fails.
+    /// Losses of a run's worker with which the run fails.
     pub max_losses: u32,
-    /// What workers may write through the REST API; `None`: as the store was begun ([`WorkerWrites::SETTING`]).
+    /// Writes that workers may make through the REST API; `None`: as the store says ([`WorkerWrites::SETTING`]).
     pub worker_writes: Option<WorkerWrites>,
 }
 
-/// What a worker's secret is good for in the REST API, beside reading.
+/// Writes that a worker's secret permits in the REST API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WorkerWrites {
-    /// The runs that it executes, their logs and kill requests, and its own state.
+    /// Writes to the runs that the worker executes, their logs and kill requests, and its own state.
     #[default]
     Own,
-    /// Everything the original allows: also jobs, scripts, runs and kill requests of its pools.
+    /// All writes that the original allows: also to jobs, scripts, runs and kill requests of its pools.
     Original,
 }
 
 impl WorkerWrites {
-    /// The name under which a store keeps what counts where the configuration says nothing: `original` in a store of a
-    /// version that had no such setting, whose workers may have been used so.
+    /// Name under which the store keeps the value that counts if the configuration has none.
+    ///
+    /// `original` is the value of a store of a version without this setting, because its workers may depend on it.
     pub const SETTING: &'static str = "worker_writes";
 
-    /// The word of the configuration: `own`, `original`.
+    /// Parses the word of the configuration: `own` or `original`.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
         match word {
@@ -97,7 +98,7 @@ impl WorkerWrites {
 }
 
 impl Settings {
-    /// Everything on loopback, at the original's ports.
+    /// Returns the default settings: all addresses on loopback, at the original's ports.
     #[must_use]
     pub fn new(data: PathBuf) -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -131,13 +132,13 @@ impl Settings {
         }
     }
 
-    /// How long a worker may be silent before it is lost.
+    /// Returns the time that a worker may be silent before it is lost.
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.ping_interval * self.silent_intervals + self.ping_margin
     }
 
-    /// What workers may write.
+    /// Returns the writes that workers may make; `own` where neither the configuration nor the store has a value.
     #[must_use]
     pub fn worker_writes(&self) -> WorkerWrites {
         self.worker_writes.unwrap_or_default()
@@ -145,7 +146,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// What peers may take at `http`: no more than the descriptors of this process allow, and room for the longest body.
+    /// Returns the limits on peers at `http`: as many connections as the descriptors of this process allow, and room
+    /// for the longest body.
     #[must_use]
     pub fn limits(&self) -> PeerLimits {
         PeerLimits {
@@ -157,7 +159,7 @@ impl Settings {
         }
     }
 
-    /// What clients of the original may take at their own address, where only heads are read.
+    /// Returns the limits on the original's clients at their own address, where only heads are read.
     #[must_use]
     pub fn websocket_limits(&self) -> PeerLimits {
         let connections = self.websocket_listeners.saturating_add(self.strangers_of_address);

@@ -1,4 +1,4 @@
-//! What everything in the server works with: the store, the settings, who is told of what.
+//! App state: the store, the settings and the handles of long-running parts, shared by all handlers and tasks.
 
 use axum::http::HeaderMap;
 use chrono::Utc;
@@ -19,67 +19,67 @@ use crate::server::link::feed::Feed;
 use crate::server::link::orders::Orders;
 use crate::server::store::changes::ChangeFeed;
 
-/// What everything in the server works with. Shared, never changed.
+/// State that all handlers and tasks share. Its parts synchronize themselves.
 #[derive(Debug)]
 pub struct AppState {
-    /// What is known.
+    /// Database of the server.
     pub store: Store,
-    /// What was set; the addresses are those that were got.
+    /// Settings; the addresses are those that were bound.
     pub settings: Settings,
-    /// What an operator must have.
+    /// Token of the operator.
     pub token: OperatorToken,
-    /// Which wrong tokens came from where.
+    /// Wrong tokens, by their source addresses.
     pub guesses: Guesses,
-    /// Which sessions were logged out.
+    /// Sessions that were logged out before they expired.
     pub logouts: Logouts,
-    /// Where orders to workers are given.
+    /// Handle for orders to workers.
     pub orders: Orders,
-    /// What workers tell onlookers, beyond the news.
+    /// Events of workers that no change reports, for followers of a run.
     pub events: WorkerEvents,
-    /// Where it is told what happens, to whoever listens.
+    /// Feed of changes over WebSockets.
     pub feed: Feed,
-    /// Whose turn it is to read much.
+    /// Turns at reading much from the store.
     pub reading: Turns,
-    /// Which workers do not answer.
+    /// Workers that are silent.
     pub presence: Presence,
-    /// Which instance of each worker is at work.
+    /// Instance of each worker that holds its key.
     pub instances: Instances,
-    /// Why runs that are due wait.
+    /// Due runs that wait, and the reasons.
     pub waiting: WaitingRuns,
-    /// Is cancelled when the server stops: no answer may last longer.
+    /// Cancelled when the server stops: no response may last longer.
     pub stop: CancellationToken,
 }
 
-/// Somebody who may read what pages show.
+/// Reader of the dashboard and the feeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// Whoever has the token.
+    /// A client with the operator's token.
     Operator,
     /// A browser that has logged in.
     Browser(Session),
 }
 
 impl AppState {
-    /// What has changed, for those who want to know.
+    /// Returns the feed of changes of the store.
     #[must_use]
     pub fn changes(&self) -> &ChangeFeed {
         self.store.changes()
     }
 
-    /// The browser that a request comes from, if it has logged in.
+    /// Returns the session of the browser that sent a request, if it has logged in and not out.
     #[must_use]
     pub fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let session = Session::of(&self.token, headers, self.settings.http.port(), Utc::now())?;
         (!self.logouts.has(&session)).then_some(session)
     }
 
-    /// Whether a request may read what pages show: an operator's, or of a browser that has logged in.
+    /// Returns whether the sender of a request may read the dashboard.
     #[must_use]
     pub fn admits_reader(&self, headers: &HeaderMap) -> bool {
         self.reader(headers).is_some()
     }
 
-    /// Who may read what pages show, if a request is of somebody who may.
+    /// Returns the reader that sent a request: an operator with the token, or a browser that has logged in.
     #[must_use]
     pub fn reader(&self, headers: &HeaderMap) -> Option<Reader> {
         if self.token.admits(headers) {
@@ -88,7 +88,7 @@ impl AppState {
         self.session(headers).map(Reader::Browser)
     }
 
-    /// Waits until somebody may not read any more what pages show: what is told as it happens ends then.
+    /// Waits until a reader may read no longer, so that feeds to it end. An operator's token does not expire.
     pub async fn until_shut_out(&self, reader: &Reader) {
         match reader {
             Reader::Operator => std::future::pending().await,
