@@ -61,10 +61,10 @@
 //! | `server/http/uplink` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections`, `server/http/rest` |
 //! | `server/http` | |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
-//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `daemon`, `server` |
-//! | `command` | everything |
-//! | `daemon` | everything |
-//! | `cli` | everything |
+//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `server` |
+//! | `cli` | `config` |
+//! | `daemon` | `run`, `intake`, `execution`, `report`, `worker`, `config`, `cli` |
+//! | `command` | `run`, `wire`, `rest`, `execution`, `server`, `worker`, `config`, `cli`, `daemon` |
 //!
 //! # What is deliberately absent
 //!

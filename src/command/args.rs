@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use super::pages::MOST;
 
 use crate::cli::LogFormat;
-use crate::daemon::LogLevel;
+use crate::config::LogLevel;
 use crate::wire::reference::Reference;
 
 /// What `--help` looks like: what it is, how it is used, then everything.

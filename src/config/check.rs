@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Settings;
 use super::address;
 use super::findings::{Findings, Texts};
+use super::log_level::LOG_LEVELS;
 use super::redact::{self, Named};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue};
-use crate::daemon::LogLevel;
+use super::{DaemonSettings, LogLevel, Settings};
 use crate::execution::Environment;
 use crate::report::Durability;
 use crate::run::{ApiKey, IncompleteRuns, LeftoverPolicy, Secret};
-use crate::{daemon, execution, intake, report, rest, source};
+use crate::{execution, intake, report, rest, source};
 
 /// More than this of a log would only be carried around; more is cut to it.
 const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
@@ -26,18 +26,6 @@ const DAY: f64 = 86_400.0;
 const HOUR: f64 = 3_600.0;
 const EVER: f64 = 1e9;
 const TENTH: f64 = 0.1;
-
-const LOG_LEVELS: &[(&str, LogLevel)] = &[
-    ("debug", LogLevel::Debug),
-    ("info", LogLevel::Info),
-    ("warning", LogLevel::Warning),
-    ("error", LogLevel::Error),
-    ("critical", LogLevel::Critical),
-    // The other names that Python's logging module has for them.
-    ("warn", LogLevel::Warning),
-    ("fatal", LogLevel::Critical),
-    ("notset", LogLevel::Debug),
-];
 
 /// Turns the texts that count into settings; `None` if there is a mistake, which the findings tell.
 pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<Settings> {
@@ -324,7 +312,7 @@ impl Check<'_> {
         Some(bytes.min(MAX_LOG_BYTES))
     }
 
-    fn daemon(&mut self) -> Option<daemon::Settings> {
+    fn daemon(&mut self) -> Option<DaemonSettings> {
         let base = self.path("state_path");
         let own = self.own_state_directory();
         let drain_timeout = self.optional_seconds("drain_timeout");
@@ -332,7 +320,7 @@ impl Check<'_> {
         let restart_exit_code =
             self.take("restart_exit_code", |text| value::optional(text, |text| value::integer(text, 1..=255)));
         let log_level = self.log_level();
-        Some(daemon::Settings {
+        Some(DaemonSettings {
             state_path: base?.join(own?),
             drain_timeout: drain_timeout?,
             pid_file: pid_file?,

@@ -13,12 +13,14 @@
 
 mod address;
 mod check;
+mod daemon_settings;
 mod file;
 mod findings;
 mod ini;
 mod interpolate;
 mod keys;
 mod layers;
+mod log_level;
 mod places;
 mod redact;
 mod reload;
@@ -35,13 +37,15 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use crate::{daemon, execution, intake, report, rest, source};
+use crate::{execution, intake, report, rest, source};
 use findings::{Findings, Texts, one_line};
 use ini::Document;
 use keys::{ConfiguredProgram, KEYS, WORKER};
 use layers::Layers;
 
+pub use daemon_settings::DaemonSettings;
 pub use findings::Origin;
+pub use log_level::LogLevel;
 pub use places::check_places;
 pub use reload::{Reloaded, reload};
 #[cfg(feature = "server")]
@@ -63,7 +67,7 @@ pub struct Settings {
     /// Where facts are carried.
     pub report: report::Settings,
     /// The process itself.
-    pub daemon: daemon::Settings,
+    pub daemon: DaemonSettings,
 }
 
 /// A configuration that can be used.

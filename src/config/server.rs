@@ -10,8 +10,7 @@ use super::findings::{Findings, Texts};
 use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue, quoted};
-use super::{ConfigExit, ConfigFailure, EffectiveKey, address, failure, read, show, understand};
-use crate::daemon::LogLevel;
+use super::{ConfigExit, ConfigFailure, EffectiveKey, LogLevel, address, failure, read, show, understand};
 use crate::server::{self, WorkerWrites};
 
 #[cfg(test)]

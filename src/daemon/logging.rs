@@ -18,8 +18,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, reload};
 
-use super::LogLevel;
 use crate::cli::LogFormat;
+use crate::config::LogLevel;
 
 /// What the names of our own log lines begin with; those of libraries are only logged where they warn.
 const OURS: &str = "job_runner";

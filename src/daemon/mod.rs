@@ -26,36 +26,6 @@ pub use signals::{DaemonSignals, SignalRequest};
 pub use state::{PidFile, StateError, take as take_state};
 use status::Question;
 
-/// What the daemon needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The worker's own state directory: the configured base and the key.
-    pub state_path: PathBuf,
-    /// How long a drain may take before the runs are stopped.
-    pub drain_timeout: Option<Duration>,
-    /// Where the process id is written.
-    pub pid_file: Option<PathBuf>,
-    /// With which code the process ends to be started again; without one it does not.
-    pub restart_exit_code: Option<u8>,
-    /// The least severe level that is logged.
-    pub log_level: LogLevel,
-}
-
-/// The original's log levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// The course of things.
-    Info,
-    /// What may need a look.
-    Warning,
-    /// What went wrong.
-    Error,
-    /// What stops the worker.
-    Critical,
-}
-
 /// How long a worker that is to leave goes on with its start: it drains what it takes up.
 const UNSTARTED: Duration = Duration::from_secs(10);
 /// How long after the start its last calls are over most likely.

@@ -3,7 +3,7 @@
 use super::super::keys::{Counts, KEYS};
 use super::super::{ConfigFailure, Loaded, Reloaded, reload};
 use super::{Case, REQUIRED, assert_mentions, with, write_private};
-use crate::daemon::LogLevel;
+use crate::config::LogLevel;
 
 impl Case {
     fn reload(&self, running: &Loaded, content: impl AsRef<[u8]>) -> Result<Reloaded, ConfigFailure> {

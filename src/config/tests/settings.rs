@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{REQUIRED, assert_mentions, loaded, mistakes, warnings, with};
-use crate::daemon::LogLevel;
+use crate::config::LogLevel;
 use crate::execution::Environment;
 use crate::report::Durability;
 use crate::run::{IncompleteRuns, LeftoverPolicy};
