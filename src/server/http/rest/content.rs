@@ -21,7 +21,7 @@ pub enum ApiContent {
     Pieces(VecDeque<JsonPiece>),
 }
 
-/// Piece of JSON.
+/// Piece of a JSON text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonPiece {
     /// Text to be sent as it is.

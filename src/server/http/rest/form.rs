@@ -108,7 +108,7 @@ impl Form {
         }
     }
 
-    /// Reads a text.
+    /// Reads a field of text.
     pub fn text(&self, name: &str) -> Result<Option<Option<String>>, BodyFault> {
         self.field(name, "text", BodyFault::Value, |value| value.as_str().map(str::to_owned))
     }

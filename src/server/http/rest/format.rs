@@ -9,7 +9,7 @@ mod tests;
 /// Format of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JSON, the default.
+    /// JSON, which is the default.
     Json,
     /// JSON as the argument of a JavaScript function of this name (JSONP).
     Script(String),

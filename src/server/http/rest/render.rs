@@ -50,7 +50,7 @@ impl RenderStyle {
         }
     }
 
-    /// Renders an answer.
+    /// Renders an answer as a response.
     pub fn dress(&self, answer: ApiAnswer, app: &Arc<AppState>, scope: Scope) -> Response {
         let mut answer = self.formatted(answer);
         let content = answer.body.take();

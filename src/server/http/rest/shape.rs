@@ -65,7 +65,7 @@ impl Shape {
         })
     }
 
-    /// Shapes a template.
+    /// Shapes a template without its text.
     pub fn template(self, template: &Template) -> Value {
         let id = template.id.get();
         json!({

@@ -1,8 +1,8 @@
-//! A terminal of one line: what a log's bytes look like on a screen. Pure.
+//! Terminal of one line: turns the bytes of a log into the lines that a screen would show. Pure.
 //!
 //! The parser of [`vte`] recognises escape sequences as real terminals do. This module keeps the line they write on: a
-//! carriage return and a backspace move the cursor, what is printed afterwards takes the place of what stood there, and
-//! SGR sequences set the look of characters. Sequences that would reach beyond the line (cursor up, clear screen,
+//! carriage return and a backspace move the cursor, characters that are printed afterwards replace those at the cursor,
+//! and SGR sequences set the style of characters. Sequences that would reach beyond the line (cursor up, clear screen,
 //! titles, links, character sets) have no effect and never show as text.
 
 mod rows;
@@ -16,39 +16,39 @@ use vte::{Params, Parser, Perform};
 pub use rows::{Rows, rows};
 pub use style::{Colour, Style};
 
-/// The most characters of a line that are kept, whatever a log holds; those beyond are counted.
+/// Most characters of a line that are kept, whatever a log holds; those beyond are counted.
 pub const COLUMNS: usize = 10_000;
-/// The most looks of one line; further ones look plain. A line of every colour has fewer.
+/// Most styles of one line; further ones show as the last of them. A line of every colour has fewer.
 const LOOKS: usize = 4096;
 const TAB: usize = 8;
 
-/// Characters that stand beside each other and look alike.
+/// Neighbouring characters of one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The characters.
+    /// Characters of the span.
     pub text: String,
-    /// The look of them.
+    /// Style of the characters.
     pub look: Style,
 }
 
-/// A line as it stands on the screen when the next one begins.
+/// Line as it stands on the screen when the next one begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The line from left to right.
+    /// Spans of the line, from left to right.
     pub spans: Vec<Span>,
-    /// How many characters beyond the last column were printed and are not kept.
+    /// Number of characters that were printed beyond the last column and are not kept.
     pub cut: u64,
 }
 
 impl Row {
-    /// The characters without their look.
+    /// Returns the characters without their styles.
     #[must_use]
     pub fn text(&self) -> String {
         self.spans.iter().map(|span| span.text.as_str()).collect()
     }
 }
 
-/// Reads a log byte by byte and answers with each line as it ends.
+/// Terminal that reads a log byte by byte and returns each line as it ends.
 pub struct Terminal {
     parser: Parser,
     line: Line,
@@ -61,14 +61,14 @@ impl std::fmt::Debug for Terminal {
 }
 
 impl Terminal {
-    /// An empty line that keeps so many columns.
+    /// Creates an empty line that keeps so many columns.
     #[must_use]
     pub fn new(columns: usize) -> Self {
         Self { parser: Parser::new(), line: Line { columns, ..Line::default() } }
     }
 
-    /// Reads bytes up to and with the first end of a line, or all of them. Answers with how many were read, and with the
-    /// line if it ended.
+    /// Reads bytes up to and with the first end of a line, or all of them. Returns how many were read, and the line if
+    /// it ended.
     pub fn read(&mut self, bytes: &[u8]) -> (usize, Option<Row>) {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             self.parser.advance(&mut self.line, bytes);
@@ -78,19 +78,21 @@ impl Terminal {
         (end + 1, Some(self.end_line()))
     }
 
-    /// The line so far, which ends here. Its look goes on in the next line; an escape sequence that has no end does not.
+    /// Ends the line and returns it. Its style goes on in the next line; an escape sequence that is incomplete does
+    /// not.
     pub fn end_line(&mut self) -> Row {
+        // An escape sequence without an end, such as a title, must not swallow the lines that follow.
         self.parser = Parser::new();
         self.line.take()
     }
 
-    /// How many characters stand on the line.
+    /// Returns the number of characters on the line.
     #[must_use]
     pub fn width(&self) -> usize {
         self.line.cells.len()
     }
 
-    /// The characters on the line, of which all but the last `keep` are taken off it.
+    /// Returns the characters on the line, and removes all but the last `keep` of them.
     pub fn shift(&mut self, keep: usize) -> String {
         let text = self.line.cells.iter().map(|cell| cell.character).collect();
         let gone = self.line.cells.len().saturating_sub(keep);
@@ -103,7 +105,7 @@ impl Terminal {
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     character: char,
-    /// Into the looks of the line.
+    /// Index into the styles of the line.
     look: u16,
 }
 
@@ -111,11 +113,11 @@ struct Cell {
 struct Line {
     columns: usize,
     cells: Vec<Cell>,
-    /// The column at which the next character is printed; up to `columns`.
+    /// Column at which the next character is printed; at most `columns`.
     cursor: usize,
-    /// The looks on this line; those at the end may be unused.
+    /// Styles on this line; the last ones may be unused.
     looks: Vec<Style>,
-    /// The look of the next character.
+    /// Style of the next character.
     look: Style,
     cut: u64,
 }
@@ -135,9 +137,9 @@ impl Line {
         Row { spans, cut: std::mem::take(&mut self.cut) }
     }
 
-    /// The number of the present look on this line.
+    /// Returns the index of the present style on this line.
     fn look_number(&mut self) -> u16 {
-        // Looks change rarely: the one in use is mostly the last.
+        // Styles change rarely, so the present one is mostly the last.
         let known = self.looks.iter().rposition(|look| *look == self.look);
         let number = known.unwrap_or_else(|| {
             if self.looks.len() < LOOKS {
@@ -150,6 +152,7 @@ impl Line {
 
     fn put(&mut self, character: char) {
         if self.cursor >= self.columns {
+            // Characters beyond the last column cannot be reached by the cursor, so counting them is enough.
             self.cut += 1;
             return;
         }
@@ -162,7 +165,7 @@ impl Line {
         self.cursor += 1;
     }
 
-    /// Blanks where the cursor was moved beyond what is written.
+    /// Fills the line with blanks up to a column, where the cursor was moved beyond the written characters.
     fn fill_to(&mut self, column: usize) {
         if self.cells.len() < column {
             let look = self.blank_look();
@@ -171,6 +174,7 @@ impl Line {
     }
 
     fn blank_look(&mut self) -> u16 {
+        // A blank has the plain style, not the present one: no background colour spills into it.
         let look = std::mem::take(&mut self.look);
         let number = self.look_number();
         self.look = look;
@@ -181,7 +185,8 @@ impl Line {
         self.cursor = column.min(self.columns);
     }
 
-    /// A tab is kept where the line ends, so that a copy of the text has it; over what stands there it only moves.
+    /// Prints a tab. At the end of the line it is kept as a character, so that a copy of the text has it; over existing
+    /// characters it only moves the cursor.
     fn tab(&mut self) {
         if self.cursor >= self.cells.len() {
             self.put('\t');
@@ -198,7 +203,7 @@ impl Line {
         }
     }
 
-    /// EL, and what ED does to the line.
+    /// Erases as EL does, and as ED does to the line of the cursor.
     fn erase(&mut self, how: usize) {
         match how {
             0 => self.cells.truncate(self.cursor),
@@ -225,7 +230,7 @@ impl Line {
     }
 }
 
-/// The first parameter of a sequence, or `default` where it is left out.
+/// Returns the first parameter of a sequence, or `default` where it is left out.
 fn first(params: &Params, default: usize) -> usize {
     params.iter().next().and_then(|param| param.first()).map_or(default, |number| usize::from(*number))
 }
@@ -245,9 +250,11 @@ impl Perform for Line {
     }
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        // A sequence with intermediates is a private or rare one with the same final byte, and means something else.
         if ignore || !intermediates.is_empty() {
             return;
         }
+        // Terminals read a count of 0 as 1.
         let count = first(params, 1).max(1);
         match action {
             'm' => self.look.change(params.iter()),

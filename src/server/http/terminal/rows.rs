@@ -1,24 +1,24 @@
-//! Lines of a log in the store, as a terminal shows them.
+//! Log lines from the store, as a terminal shows them.
 
 use super::{COLUMNS, Row, Terminal};
 use crate::server::store::{Extent, Store, StoreError};
 
-/// Lines of a log that were rendered.
+/// Lines of a log, rendered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The number of the first of them; the first line of a log is 0.
+    /// Number of the first line; the first line of a log is 0.
     pub first: u64,
-    /// The lines.
+    /// Rendered lines, in order.
     pub rows: Vec<Row>,
 }
 
 /// Renders lines of a log from number `first` on: at most `count`, and no further one once `most` bytes of text were
-/// rendered. A line is read to its end however long it is, piece by piece, and no more of it is kept than
-/// [`COLUMNS`]. The look at the first line is plain, whatever was set before it. `None` if the log was replaced since its
+/// rendered. A line is read to its end however long it is, piece by piece, and no more of it is kept than [`COLUMNS`].
+/// The first line begins with the plain style, whatever was set before it. `None` if the log was replaced since its
 /// extent was read.
 ///
 /// # Errors
-/// That the store does not answer.
+/// If the store cannot be read.
 pub async fn rows(
     store: &Store,
     log: &Extent,

@@ -1,38 +1,38 @@
-//! The look of characters, as SGR sequences set it (ECMA-48, ITU T.416 for colours, xterm's additions).
+//! Character styles: follows SGR sequences (ECMA-48, ITU T.416 for colours, xterm's additions).
 
-/// A colour.
+/// Colour of a character or its background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// One of the sixteen that a theme decides: 0 to 7 dark, 8 to 15 bright.
+    /// Colour that the theme decides: 0 to 7 dark, 8 to 15 bright.
     Named(u8),
-    /// Red, green, blue.
+    /// Red, green and blue, 0 to 255 each.
     Rgb(u8, u8, u8),
 }
 
-/// The look of a character.
+/// Style of a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // six attributes that a terminal sets independently
 pub struct Style {
-    /// SGR 1.
+    /// Bold, set by SGR 1.
     pub bold: bool,
-    /// SGR 2.
+    /// Dim, set by SGR 2.
     pub dim: bool,
-    /// SGR 3.
+    /// Italic, set by SGR 3.
     pub italic: bool,
-    /// SGR 4 and 21, of any form.
+    /// Underlined, set by SGR 4 and 21, in any form.
     pub underline: bool,
-    /// SGR 7.
+    /// Foreground and background exchanged, set by SGR 7.
     pub inverse: bool,
-    /// SGR 9.
+    /// Struck through, set by SGR 9.
     pub struck: bool,
-    /// Of the letter; without one the theme's.
+    /// Colour of the character; `None` is the theme's.
     pub front: Option<Colour>,
-    /// Behind the letter.
+    /// Colour behind the character; `None` is the theme's.
     pub back: Option<Colour>,
 }
 
 impl Colour {
-    /// The number of a named colour.
+    /// Returns the number of a theme colour.
     fn name(self) -> Option<u8> {
         match self {
             Self::Named(number) => Some(number),
@@ -40,7 +40,7 @@ impl Colour {
         }
     }
 
-    /// `#rrggbb`, of a colour that has no name.
+    /// Returns a colour that is not the theme's as `#rrggbb`.
     #[must_use]
     pub fn hex(self) -> Option<String> {
         match self {
@@ -51,7 +51,7 @@ impl Colour {
 }
 
 impl Style {
-    /// The names of the look for a style sheet, with blanks between them; empty for a plain look.
+    /// Returns the CSS classes of the style, separated by blanks; empty for a plain style.
     #[must_use]
     pub fn classes(&self) -> String {
         let attributes = [
@@ -69,14 +69,14 @@ impl Style {
         names.join(" ")
     }
 
-    /// Follows an SGR sequence. Numbers with colons between them belong together; the older form has the numbers of a
-    /// colour one after the other.
+    /// Follows an SGR sequence. Numbers joined by colons form one parameter; the older notation has the numbers of a
+    /// colour as parameters of their own.
     pub fn change<'a>(&mut self, mut params: impl Iterator<Item = &'a [u16]>) {
         while let Some(param) = params.next() {
             match param {
                 [38, rest @ ..] => set(&mut self.front, colour(rest, &mut params)),
                 [48, rest @ ..] => set(&mut self.back, colour(rest, &mut params)),
-                // The colour of underlines: not shown, but its numbers are no attributes.
+                // The colour of underlines is not shown, but its numbers must not be read as attributes.
                 [58, rest @ ..] => drop(colour(rest, &mut params)),
                 [4, form, ..] => self.underline = *form != 0,
                 [number, ..] => self.attribute(*number),
@@ -112,18 +112,19 @@ impl Style {
 }
 
 fn set(colour: &mut Option<Colour>, to: Option<Colour>) {
+    // A colour that cannot be read changes nothing.
     if to.is_some() {
         *colour = to;
     }
 }
 
-/// The colour behind 38, 48 or 58: in the rest of its parameter (`38:5:208`, `38:2::255:135:0`), else in those that follow
-/// (`38;5;208`, `38;2;255;135;0`). `None` where there is no such colour.
+/// Reads the colour behind 38, 48 or 58: from the rest of its parameter (`38:5:208`, `38:2::255:135:0`), or else from
+/// the parameters that follow (`38;5;208`, `38;2;255;135;0`). `None` where they name no colour.
 fn colour<'a>(rest: &[u16], following: &mut impl Iterator<Item = &'a [u16]>) -> Option<Colour> {
     let mut next = || following.next().and_then(|param| param.first().copied());
     match rest {
         [5, number, ..] => of_table(*number),
-        // With a colour space, which may be empty, or without.
+        // ITU T.416 has a colour space here, which may be empty; many programs leave it out.
         [2, _, red, green, blue, ..] | [2, red, green, blue] => rgb(*red, *green, *blue),
         [] => match next()? {
             5 => of_table(next()?),
@@ -141,7 +142,7 @@ fn rgb(red: u16, green: u16, blue: u16) -> Option<Colour> {
     Some(Colour::Rgb(red.try_into().ok()?, green.try_into().ok()?, blue.try_into().ok()?))
 }
 
-/// One of 256 colours: sixteen by name, a cube of 6 × 6 × 6, and 24 greys (xterm's table).
+/// Returns one of xterm's 256 colours: sixteen of the theme, a cube of 6 × 6 × 6, and 24 greys.
 fn of_table(number: u16) -> Option<Colour> {
     let number = u8::try_from(number).ok()?;
     let level = |value: u8| if value == 0 { 0 } else { 55 + value * 40 };

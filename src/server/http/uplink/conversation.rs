@@ -1,4 +1,4 @@
-//! What is said with one worker: orders and answers down, calls up.
+//! Conversation with one worker over its uplink: sends orders and answers, and answers calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,30 +26,30 @@ use crate::wire::broadcast as orders;
 use crate::wire::resources::run_id_of;
 use crate::wire::uplink::{self, APPEND, AnswerHead, ELSEWHERE, EnqueueHead, MAX_DOWN, MAX_HEAD, MAX_UP, OVER_HTTP};
 
-/// What the bodies of calls are.
+/// Content type of the bodies of calls.
 const JSON: &str = "application/json";
-/// How many calls of one worker are answered at once.
+/// Most calls of one worker that are answered at once.
 const AT_ONCE: usize = 16;
-/// How many answers may wait to be sent.
+/// Most answers that wait to be sent.
 const ANSWERS: usize = 16;
-/// How often the worker is pinged.
+/// Interval between pings to the worker.
 const PING: Duration = Duration::from_secs(20);
-/// How long a worker may be silent, and how long it may take to take what is sent.
+/// Longest silence of a worker, and longest time that it may take to accept a message.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long a worker that is to go may take to hear why.
+/// Longest time that sending the reason of a close may take.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// Who was let in.
+/// Worker that was admitted to an uplink.
 pub struct Caller {
-    /// The worker.
+    /// Worker that signed the upgrade.
     pub worker: Box<Worker>,
-    /// Which instance of it, if it says.
+    /// Instance of the worker, if it names one.
     pub instance: Option<Instance>,
-    /// Whether it speaks our language.
+    /// Whether the worker speaks the protocol of [`crate::wire::uplink`].
     pub speaks: bool,
 }
 
-/// Talks with a worker until one side has enough. One that does not speak our language gets orders only.
+/// Serves a connection until one side ends it. A worker that does not speak the protocol gets orders only.
 pub async fn hold(
     app: Arc<AppState>,
     caller: Caller,
@@ -63,7 +63,7 @@ pub async fn hold(
     let Caller { worker, instance, speaks } = caller;
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
-    // First the ear, then the word that it is there: what is given in between is heard.
+    // The queue is opened before the arrival is announced: orders that are given in between are not lost.
     let orders = app.orders.carry_to(worker.api_key.clone());
     app.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
@@ -72,7 +72,7 @@ pub async fn hold(
     let code = tokio::select! {
         code = listen(&line, stream, answers) => code,
         () = speak(&line, &mut sink, orders, answered) => Some(close_code::AWAY),
-        // Its memory is needed at once.
+        // The connection was chosen to free memory, so not even a close frame is sent.
         () = leave.cancelled() => None,
         () = superseded.cancelled() => Some(close_code::POLICY),
         () = app.stop.cancelled() => Some(close_code::AWAY),
@@ -84,23 +84,24 @@ pub async fn hold(
     tracing::info!(target: "job_runner.uplink", "worker {} is gone", line.worker().api_key);
 }
 
-/// Whom we talk with.
+/// Connection of one worker, as the answers to its calls need it.
 struct Line {
     app: Arc<AppState>,
     identity: Identity,
     instance: Option<Instance>,
     speaks: bool,
-    /// Its connection, where the bytes of its messages are counted.
+    /// Connection in the table of HTTP connections, where the bytes of its messages are counted.
     peer: Option<HttpPeer>,
 }
 
-/// Hears calls. The code to close with, if the worker is there still.
+/// Reads calls and answers them in tasks of their own. Returns the code to close with, or `None` if the worker is gone
+/// already.
 async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: mpsc::Sender<Vec<u8>>) -> Option<u16> {
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await;
         let receipt = line.peer.as_ref().map(HttpPeer::take_message);
-        // Heard of now though it was given up, and another works in its place.
+        // This instance was given up as silent and another one works in its place since.
         if matches!(heard, Ok(Some(Ok(_)))) && !line.is_at_work() {
             return Some(close_code::POLICY);
         }
@@ -113,7 +114,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         let Ok(head) = serde_json::from_slice::<uplink::CallHead>(uplink::parts(&message).0) else {
             return Some(close_code::POLICY);
         };
-        // Who calls faster than is answered waits here.
+        // A worker that calls faster than the server answers waits here, and with it its connection.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return None };
         let (line, tell, is_long) = (Arc::clone(line), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
@@ -123,14 +124,15 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
             drop(seat);
         });
         if is_long {
-            // The connection would keep a buffer of that length. It ends when everything is answered.
+            // The connection would keep a buffer of the length of this message. It ends when every call so far is
+            // answered, which [`speak`] sees when the last sender of answers is dropped.
             drop(answers);
             return std::future::pending().await;
         }
     }
 }
 
-/// Says orders and answers, until there are no more answers or the worker does not take them.
+/// Sends orders, answers and pings, until no more answers can come or the worker does not accept them.
 async fn speak(
     line: &Line,
     sink: &mut SplitSink<WebSocket, Message>,
@@ -164,12 +166,13 @@ impl Line {
         }
     }
 
-    /// Notes that the instance is heard of. False where another one is at work.
+    /// Records a sign of life of the instance. Returns false where another instance is active.
     fn is_at_work(&self) -> bool {
         self.instance.as_ref().is_none_or(|instance| self.app.instances.hear(self.worker().id, instance))
     }
 
-    /// An order; with the run and its job, where that fits and is understood.
+    /// Builds the message of an order; the order to execute a run has the run and its job with it, where they fit and
+    /// the worker speaks the protocol.
     async fn order(&self, order: Order) -> Message {
         if let Order::Enqueue(run) = order
             && self.speaks
@@ -226,7 +229,7 @@ impl Line {
             };
             match body {
                 Ok(body) => (answer.status, answer.location, answer.attempt, body),
-                // Over HTTP it is sent as it is read, however long it is.
+                // Over HTTP the content is sent as it is read, however long it is.
                 Err(_) => (OVER_HTTP, None, None, String::new()),
             }
         };

@@ -1,4 +1,4 @@
-//! The connections of each worker: a few of them, the latest.
+//! Connections of each worker: keeps the latest few and ends older ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,17 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::domain::model::WorkerId;
 
-/// How many connections one worker may have. It needs one; another may be half gone, while the network has not noticed.
+/// Most connections of one worker. It needs one; another may be half gone without the network having noticed.
 const OF_ONE: usize = 4;
 
-/// The connections of each worker by their numbers, and what ends each; the oldest first.
+/// Connections of each worker by their numbers, with the token that ends each; the oldest first.
 type OfWorkers = HashMap<WorkerId, VecDeque<(u64, CancellationToken)>>;
 
-/// Which connections there are, the oldest of each worker first. Cheap to clone.
+/// Table of connections. A clone shares it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uplinks(Arc<Mutex<OfWorkers>>);
 
-/// A connection; taken off the list when it is dropped.
+/// Entry of a connection in the table, removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct UplinkGuard {
     lines: Uplinks,
@@ -27,7 +27,7 @@ pub(super) struct UplinkGuard {
 }
 
 impl Uplinks {
-    /// One more connection of a worker. Where it has too many, its oldest is superseded.
+    /// Adds a connection of a worker. Where the worker has too many, its oldest is superseded.
     pub(super) fn join(&self, worker: WorkerId) -> UplinkGuard {
         let mut lines = self.lock();
         let of_worker = lines.entry(worker).or_default();
@@ -49,7 +49,7 @@ impl Uplinks {
 }
 
 impl UplinkGuard {
-    /// Cancelled when the worker has connected again often enough.
+    /// Returns a token that is cancelled when enough later connections of the worker have replaced this one.
     pub(super) fn superseded(&self) -> CancellationToken {
         self.superseded.clone()
     }

@@ -1,7 +1,7 @@
-//! For workers that connect out: orders go down a WebSocket, calls come up it.
+//! Uplinks: WebSocket connections of workers that connect out. The server sends orders, the worker sends calls.
 //!
-//! Who connects signs the upgrade, with the time and a nonce that is used once; what it says from then on is said by that
-//! worker and answered as over HTTP, by the same code.
+//! The worker signs the upgrade, with a timestamp and a nonce that is used once; its messages from then on count as
+//! signed and are answered as over HTTP, by the same code.
 
 mod conversation;
 mod lines;
@@ -32,19 +32,19 @@ use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
 use conversation::Caller;
 use lines::Uplinks;
 
-/// How many workers may be connected.
+/// Most connections of all workers.
 const WORKERS: usize = 10_000;
-/// How much is read at once.
+/// Size of a connection's read buffer in bytes; it grows with a message.
 const READ: usize = 4 * 1024;
 
-/// Who may come in.
+/// Bounds on connections: places for all, and the connections of each worker.
 #[derive(Clone)]
 struct Admission {
     seats: Arc<Semaphore>,
     lines: Uplinks,
 }
 
-/// What is served.
+/// Returns the route at which workers connect.
 pub fn routes() -> Router<Arc<AppState>> {
     let admission = Admission { seats: Arc::new(Semaphore::new(WORKERS)), lines: Uplinks::default() };
     Router::new().route("/worker", any(connect)).layer(Extension(admission))
@@ -83,11 +83,11 @@ async fn connect(
     response
 }
 
-/// The worker that signed; or the answer to somebody else.
+/// Verifies the upgrade and returns the worker that signed it and its instance, or the answer that refuses it.
 async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Instance>), Response> {
     let (headers, uri) = (&parts.headers, &parts.uri);
     upgrade::check(&parts.method, headers).map_err(UpgradeRefusal::answer)?;
-    // No page has any business here.
+    // Browsers send this header and workers do not: no page may use a worker's uplink.
     if headers.contains_key(ORIGIN) {
         return Err(UpgradeRefusal::Foreign.answer());
     }
@@ -95,7 +95,7 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     let signed = Signed { method: "GET", path_and_query, body: &[] };
     let stranger = || StatusCode::UNAUTHORIZED.into_response();
     let failed = |e: StoreError| {
-        // Said once, by the store.
+        // The store has logged an outage already.
         if e.is_outage() {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
@@ -109,8 +109,8 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     if ts.abs_diff(now) > MAX_SKEW.unsigned_abs() {
         return Err(stranger());
     }
-    // Looked at last: only who can sign uses up room for nonces. They are kept with the data, so that what was heard on
-    // the way before a restart cannot be said again after it, whatever the clocks say.
+    // The nonce is checked last: only a caller who can sign uses up room for nonces. They are kept with the data, so
+    // that a handshake that was overheard before a restart cannot be repeated after it, whatever the clocks say.
     let fresh = app.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
     if !fresh {
         return Err(stranger());
