@@ -33,7 +33,7 @@ pub struct DeletionImpact {
 pub enum Removal {
     /// The entity is deleted, with this impact.
     Gone(DeletionImpact),
-    /// Nothing is deleted: workers still have runs of it.
+    /// The entity stays: workers still have runs of it.
     Busy(DeletionImpact),
     /// There is no such entity.
     Unknown,

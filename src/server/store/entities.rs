@@ -79,7 +79,7 @@ pub struct NewJob {
     pub run_on_all_workers: bool,
     /// Whether the job's children also run after a failure.
     pub schedule_children_on_error: bool,
-    /// Failures in a row beyond which the job is disabled; `None` never disables it.
+    /// Failures in a row beyond which the job is disabled; `None` and 0 never disable it.
     pub disable_enqueue_after_fails: Option<u32>,
     /// Time limit of a run in seconds.
     pub run_timeout: Option<u32>,

@@ -25,7 +25,7 @@ pub struct JobLink {
     pub enabled: bool,
 }
 
-/// How far the schedule of a job has come.
+/// Progress of a job's schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleState {
     /// Due time of the planned run that no worker has claimed.

@@ -35,7 +35,7 @@ pub struct JobPatch {
     pub schedule_children_on_error: Option<bool>,
     /// Addresses for notices of failures, one a line; kept for clients, as this server sends none.
     pub notification_addresses: Option<String>,
-    /// Failures in a row beyond which the job is disabled; `Some(None)` never disables it.
+    /// Failures in a row beyond which the job is disabled; `Some(None)` and 0 never disable it.
     pub disable_enqueue_after_fails: Option<Option<u32>>,
 }
 

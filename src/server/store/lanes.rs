@@ -31,7 +31,7 @@ pub struct Sought {
     pub end: Option<EndFilter>,
 }
 
-/// How a run ended, as a filter.
+/// Filter by the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndFilter {
     /// Successfully, by its exit code.
@@ -42,7 +42,7 @@ pub enum EndFilter {
     TimedOut,
     /// Killed: by a request, by a cancellation, or replaced by another run.
     Killed,
-    /// Its workers were lost too often.
+    /// Lost with its workers too often.
     Lost,
 }
 

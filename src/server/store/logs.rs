@@ -1,4 +1,4 @@
-//! Replaces whole logs of runs, as the worker that executes the run sends them again with each change.
+//! Whole logs: replaces the log of a run by the text that a client of the REST API sends.
 
 use super::log_chunks::{self, Extent};
 use super::runs::find;

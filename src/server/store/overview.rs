@@ -74,7 +74,7 @@ pub struct Which {
     pub schedule: Option<i64>,
     /// Only runs with a lower id than this one.
     pub before: Option<RunId>,
-    /// How far the runs are.
+    /// Stage of the runs.
     pub stage: RunStage,
     /// Present time; unclaimed runs that are due later count as planned.
     pub now: Timestamp,

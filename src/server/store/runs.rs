@@ -436,9 +436,9 @@ async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Ch
 /// Selection among the kill requests of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KillFilter {
-    /// All of them: the worker that had the attempt can end it no more.
+    /// All requests: the worker that had the attempt can end it no more.
     AtAll,
-    /// Those that the worker took: a request that it did not know of did not end the attempt.
+    /// Requests that the worker took: one that it did not know of did not end the attempt.
     AndTaken,
 }
 

@@ -199,7 +199,7 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE worker ADD COLUMN clock_ahead INTEGER;
 ",
     // Hidden jobs of ad-hoc scripts: the title under which a script was submitted, NULL for any other job. Existing
-    // ones are recognised by how they were made, unless somebody has made a job of one since.
+    // ones are recognised by how they were made, unless an edit has made a job of one since.
     "
     ALTER TABLE job ADD COLUMN ad_hoc TEXT;
     UPDATE job SET ad_hoc = title WHERE concurrency = 'allow' AND parent IS NULL AND reschedule_interval IS NULL

@@ -30,7 +30,8 @@ pub struct WorkerAnswer {
 
 impl WorkerAnswer {
     /// Returns how far the worker's clock is ahead of the server's: a worker writes the time at which it answers into
-    /// its answer. `None` for an answer that somebody else wrote for it, which says nothing of its clock.
+    /// its answer. `None` for an answer that another client wrote in its name, which says nothing of the worker's
+    /// clock.
     fn clock_ahead(&self, now: Timestamp) -> Option<TimeDelta> {
         self.at.filter(|_| self.kind != AnswerKind::Unsaid).map(|at| at - now)
     }

@@ -53,8 +53,7 @@ pub struct StartedRun {
     pub job: JobId,
     /// Attempt whose script was started.
     pub attempt: Attempt,
-    /// Time at which the server was told of the start, by the server's clock; `None` where an earlier version did not
-    /// keep it.
+    /// Time at which the start was reported, by the server's clock; `None` where an earlier version did not keep it.
     pub heard: Option<Timestamp>,
     /// Time limit of the job; `None` for a run that may take as long as it likes.
     pub limit: Option<Duration>,
@@ -63,11 +62,11 @@ pub struct StartedRun {
 /// Selection among the started runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
-    /// All started runs.
+    /// All runs that are started.
     All,
-    /// This run, if it is started.
+    /// Only this run, if it is started.
     Run(RunId),
-    /// Started runs of this job.
+    /// Only started runs of this job.
     OfJob(JobId),
 }
 
