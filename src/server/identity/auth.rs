@@ -1,8 +1,9 @@
-//! Who asks: a worker that signed, or an operator that has the token. Nothing else is looked at before that.
+//! Authentication: a request comes from a worker that signed it, or from an operator with the token; nothing else is
+//! looked at before.
 //!
-//! The original's authorisation believes a header that it has not verified. Here an identity exists only when it was
-//! verified, and everything that may be seen or done is asked of it. Whose name nobody knows is refused before the body
-//! is read, so that strangers cannot fill our memory.
+//! The original's authorisation believes a header that it has not verified. Here an [`Identity`] exists only once it
+//! was verified, and it decides all that may be seen or done. A request of an unknown sender is refused before its body
+//! is read, so that strangers cannot fill the memory.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -12,40 +13,40 @@ use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::wire::hmac;
 
-/// Who asks.
+/// Verified sender of a request.
 #[derive(Clone, Debug)]
 pub enum Identity {
-    /// A worker.
+    /// A worker, by its signature.
     Worker(Box<Worker>),
-    /// An operator.
+    /// An operator, by the token.
     Operator,
 }
 
-/// What was signed.
+/// Parts of a request that a worker signs.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
-    /// The method, in capitals.
+    /// HTTP method in capitals.
     pub method: &'a str,
-    /// The path with the query.
+    /// Path with the query.
     pub path_and_query: &'a str,
-    /// The body.
+    /// Body of the request.
     pub body: &'a [u8],
 }
 
-/// Who somebody says to be.
+/// Sender that a request names, before the body was read.
 #[derive(Debug)]
 pub enum ClaimedIdentity {
-    /// An operator, who has shown the token.
+    /// An operator, whose token was checked already.
     Operator,
-    /// A worker that we know, and what it signed with.
+    /// A known worker, and the signature still to be verified.
     Worker(Box<Worker>, String),
 }
 
 impl ClaimedIdentity {
-    /// Reads the headers of a request; `None` for somebody we do not know.
+    /// Reads the sender from the headers of a request; `None` for an unknown one.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn read(app: &AppState, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
         if app.token.admits(headers) {
             return Ok(Some(Self::Operator));
@@ -56,7 +57,7 @@ impl ClaimedIdentity {
         Ok(worker.map(|worker| Self::Worker(Box::new(worker), signature.to_owned())))
     }
 
-    /// Who it is, if that is true.
+    /// Verifies the signature, if there is one; `None` if it is wrong.
     #[must_use]
     pub fn verify(self, signed: Signed<'_>) -> Option<Identity> {
         match self {

@@ -1,8 +1,8 @@
-//! Tokens that are wrong: an address from which many of them come is answered more and more slowly.
+//! Wrong tokens: slows down the answers to an address that sends many of them.
 //!
-//! A token that is right is let in at once, whatever came from other addresses; and from its own, unless as many wrong ones
-//! wait there for their answers as may. So nobody is shut out by a stranger, nor by an old token in a script behind the same
-//! proxy. What is kept of addresses is bounded, and forgotten when they are quiet.
+//! A right token is let in at once, whatever came from other addresses; and from its own address too, unless too many
+//! wrong ones are waiting there for their answers. So neither a stranger nor an old token in a script behind the same
+//! proxy shuts anybody out. The memory of addresses is bounded, and quiet ones are forgotten.
 
 mod table;
 
@@ -23,10 +23,10 @@ use crate::server::state::AppState;
 use crate::wire::operator::RequestRefusal;
 use table::GuessTable;
 
-/// How often it is said that somebody is slowed down.
+/// Least time between two log messages about slowed answers.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// The wrong tokens of each address.
+/// Wrong tokens of each address, shared by all requests.
 #[derive(Debug, Default)]
 pub struct Guesses(Mutex<Known>);
 
@@ -36,24 +36,24 @@ struct Known {
     said: Option<Instant>,
 }
 
-/// What a token is worth that somebody says.
+/// Result of the check of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenVerdict {
-    /// It is the operator's.
+    /// The token is the operator's.
     Right,
-    /// It is not.
+    /// The token is not the operator's.
     Wrong,
-    /// It is one of too many wrong ones from its address.
+    /// Too many wrong tokens came from the address; the token was wrong, or not looked at.
     TooMany(TooMany),
 }
 
-/// Too many wrong tokens came from an address.
+/// Too many wrong tokens came from an address; the time after which to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many wrong tokens came from this address; try again in {} s", .0.as_secs())]
 pub struct TooMany(Duration);
 
 impl TooMany {
-    /// After how many seconds the next is looked at sooner.
+    /// Seconds after which the next token is answered sooner.
     #[must_use]
     pub fn seconds(self) -> u64 {
         self.0.as_secs()
@@ -61,23 +61,24 @@ impl TooMany {
 }
 
 impl AppState {
-    /// Looks at a token that somebody says, and takes its time where too many were wrong.
+    /// Checks a token, and delays the answer where too many were wrong.
     pub async fn look_at_token(&self, said: &str, extensions: &Extensions) -> TokenVerdict {
         let wait = match self.guesses.look(connections::address_of(extensions), || self.token.is(said)) {
             Ok(worth) => return worth,
             Err(wait) => wait,
         };
-        // Who is to be answered when the server stops is answered then.
+        // The wait ends when the server stops.
         let _ = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         TokenVerdict::TooMany(TooMany(wait.max(Duration::from_secs(1))))
     }
 }
 
 impl Guesses {
-    /// What a token is worth; or after which time it is to be answered that there were too many.
+    /// Checks a token; the error is the delay before the answer that there were too many.
     fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<TokenVerdict, Duration> {
         let (source, now) = (Source::of(address), Instant::now());
         let mut known = self.known();
+        // No token is looked at meanwhile: a guesser could otherwise try tokens as fast as it can open connections.
         if known.table.is_full(source, now) {
             return Err(Duration::ZERO);
         }
@@ -100,11 +101,11 @@ impl Guesses {
     }
 }
 
-/// Looks at the token of a request before anything else does, whatever is asked for.
+/// Middleware: checks the token of every request before any handler, whatever the path.
 pub async fn slow_down(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let Some(said) = token::bearer(request.headers()) else { return next.run(request).await };
     match app.look_at_token(said, request.extensions()).await {
-        // Who may do what is for each door to say.
+        // Each handler decides for itself what an operator may do.
         TokenVerdict::Right => {
             connections::mark_known(request.extensions());
             next.run(request).await

@@ -1,8 +1,9 @@
-//! Which instance of a worker works under its key: one at a time, for as long as it is heard of.
+//! Worker instances: lets one instance work under each worker's key, for as long as it is heard from.
 //!
-//! An instance is a worker's state directory. Two of them under one key would reset each other's runs, so the second is
-//! refused until the first has said that it leaves, or has been silent for as long as the dispatcher lets a worker be and
-//! its runs are lost. Who names no instance (the original worker, older ones of ours) is not held up.
+//! An instance is a worker's state directory. Two of them under one key would reset each other's runs, so a second one
+//! is refused until the first has said that it leaves, or has been silent for as long as the dispatcher lets a worker
+//! be and its runs are lost. A request without an instance (from the original worker, or an older one of this package)
+//! is not held up.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,10 +21,10 @@ use crate::server::store::StoreError;
 #[cfg(test)]
 mod tests;
 
-/// How often it is said of a worker that another instance of it is refused.
+/// Least time between two log messages about refused instances of one worker.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// The instances that work, each bound to its worker.
+/// Instance that works under each worker's key.
 #[derive(Debug)]
 pub struct Instances {
     bound: Mutex<HashMap<WorkerId, Bound>>,
@@ -33,20 +34,20 @@ pub struct Instances {
 #[derive(Debug)]
 struct Bound {
     tenure: InstanceTenure,
-    /// When it was heard of last, by the clock that nobody sets.
+    /// Time at which the instance was heard from last, by the monotonic clock.
     heard: Instant,
-    /// When it was said last that another one is refused.
+    /// Time of the last log message about a refused instance.
     said: Option<Instant>,
 }
 
-/// What becomes of a call.
+/// Decision about a request of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Admission {
-    /// The instance works here.
+    /// The instance works under the key already.
     Known,
-    /// It works here from now on, in the place of whoever did before.
+    /// The instance works under the key from now on, in place of any other.
     Bound,
-    /// Another one is alive: who it is, how long ago it was heard of, and whether that is to be logged.
+    /// Another instance is alive: its tenure, its silence so far, and whether the refusal is to be logged.
     Refused(InstanceTenure, Duration, Say),
 }
 
@@ -57,14 +58,15 @@ enum Say {
 }
 
 impl Instances {
-    /// Those of a store, each of which has as long to be heard of as if it had been just now.
+    /// Starts with the instances of a store, each of which counts as heard from just now.
     #[must_use]
     pub fn new(tenures: Vec<(WorkerId, InstanceTenure)>, patience: Duration, now: Instant) -> Self {
         let bound = |(worker, tenure)| (worker, Bound { tenure, heard: now, said: None });
         Self { bound: Mutex::new(tenures.into_iter().map(bound).collect()), patience }
     }
 
-    /// An instance is heard of on a connection that it was let in to. False where another one works by now.
+    /// Records that an admitted instance was heard from on its connection. Returns false if another one works under the
+    /// key by now.
     #[must_use]
     pub fn hear(&self, worker: WorkerId, instance: &Instance) -> bool {
         match self.lock().get_mut(&worker) {
@@ -77,7 +79,7 @@ impl Instances {
         }
     }
 
-    /// What becomes of a call of an instance. `is_lost`: the dispatcher has given the worker up.
+    /// Decides about a request of an instance; `is_lost` says that the dispatcher has given the worker up.
     fn admit(&self, worker: WorkerId, caller: InstanceTenure, is_lost: bool, now: Instant) -> Admission {
         let mut all = self.lock();
         if let Some(bound) = all.get_mut(&worker) {
@@ -86,6 +88,8 @@ impl Instances {
                 bound.heard = now;
                 return Admission::Known;
             }
+            // The dispatcher gives a worker up for unanswered pings, while its instance may still be heard from by
+            // other requests.
             if !is_lost || silent < self.patience {
                 let say = match bound.said {
                     Some(said) if now.saturating_duration_since(said) < SAID_EVERY => Say::Not,
@@ -101,7 +105,7 @@ impl Instances {
         Admission::Bound
     }
 
-    /// Nobody works under the key any more, as far as it was this instance.
+    /// Ends the tenure of an instance; returns false if another one, or none, works under the key.
     fn release(&self, worker: WorkerId, instance: &Instance) -> bool {
         let mut all = self.lock();
         let is_it = all.get(&worker).is_some_and(|bound| bound.tenure.instance == *instance);
@@ -116,10 +120,10 @@ impl Instances {
     }
 }
 
-/// Lets an instance of a worker in, or says why not.
+/// Admits a request of an instance, or returns the refusal in words.
 ///
 /// # Errors
-/// That the store does not answer.
+/// If the store cannot be read.
 pub async fn admit(
     app: &AppState,
     worker: &Worker,
@@ -131,7 +135,7 @@ pub async fn admit(
     match app.instances.admit(worker.id, tenure.clone(), is_lost, Instant::now()) {
         Admission::Known => Ok(Ok(())),
         Admission::Bound => {
-            // What is not written is not so: the next call tries again.
+            // An admission that is not stored must not hold in memory either; the next request tries again.
             app.store.bind_instance(worker.id, &tenure).await.inspect_err(|_| {
                 app.instances.release(worker.id, instance);
             })?;
@@ -147,10 +151,10 @@ pub async fn admit(
     }
 }
 
-/// An instance has said that it leaves: whoever comes next is let in.
+/// Ends the tenure of an instance that says it leaves: the next instance is admitted.
 ///
 /// # Errors
-/// That the store does not answer.
+/// If the store cannot be read.
 pub async fn release(app: &AppState, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
     if app.instances.release(worker, instance) {
         app.store.release_instance(worker, instance).await?;
@@ -158,7 +162,7 @@ pub async fn release(app: &AppState, worker: WorkerId, instance: &Instance) -> R
     Ok(())
 }
 
-/// Why an instance is refused, in a line.
+/// Refusal of an instance, in one line.
 fn refusal(worker: &Worker, first: &InstanceTenure, silent: Duration) -> String {
     format!(
         "another worker works as \"{}\" since {} UTC, from {}, heard of {} s ago, with another state directory",

@@ -1,4 +1,4 @@
-//! Sessions that were logged out before their time: their cookies are good for nothing, after a restart neither.
+//! Logouts: refuses the cookies of sessions that were logged out before their time, also after a restart.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
@@ -12,42 +12,42 @@ use crate::server::store::{Store, StoreError};
 #[cfg(test)]
 mod tests;
 
-/// Under which name the store keeps them.
+/// Name of the setting in which the store keeps them.
 const SETTING: &str = "logged_out_sessions";
-/// How many are kept at most. Only who has the operator's token can begin a session, so nobody else can fill this.
+/// Logouts that are kept at most. Only the operator's token begins a session, so nobody else can fill this.
 const MOST: usize = 10_000;
 
-/// Sessions that were logged out, by their ids.
+/// Ids of the sessions that were logged out.
 #[derive(Debug, Default)]
 pub struct Logouts {
     ended: RwLock<BTreeSet<String>>,
-    /// One writes at a time, so that the store has all of them.
+    /// Held during a logout, so that no two overwrite each other's setting.
     writing: Mutex<()>,
-    /// Told of each.
+    /// Notified of each logout.
     changes: watch::Sender<()>,
 }
 
 impl Logouts {
-    /// Those that the store keeps.
+    /// Loads the logouts that the store keeps.
     ///
     /// # Errors
-    /// That the store does not answer.
+    /// If the store cannot be read.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let kept = store.setting(SETTING).await?.unwrap_or_default();
         Ok(Self { ended: RwLock::new(kept.lines().map(str::to_owned).collect()), ..Self::default() })
     }
 
-    /// Whether a session was logged out.
+    /// Returns whether a session was logged out.
     #[must_use]
     pub fn has(&self, session: &Session) -> bool {
         self.ended.read().unwrap_or_else(PoisonError::into_inner).contains(session.id())
     }
 
-    /// Waits until a session is over: logged out, or too old.
+    /// Waits until a session is logged out or expires.
     pub async fn until_over(&self, session: &Session, now: Timestamp) {
         let mut changes = self.changes.subscribe();
         let logged_out = async {
-            // We hold the sender.
+            // The sender is part of `self`, so `changed` cannot fail.
             while !self.has(session) && changes.changed().await.is_ok() {}
         };
         tokio::select! {
@@ -56,22 +56,23 @@ impl Logouts {
         }
     }
 
-    /// Logs a session out. Those that are over by themselves by now are forgotten.
+    /// Logs a session out, and forgets those that have expired by now.
     ///
     /// # Errors
-    /// That the store does not answer: then the session goes on.
+    /// If the store cannot be read or written; the session goes on then.
     pub async fn end(&self, store: &Store, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
         let mut ended = self.ended.read().unwrap_or_else(PoisonError::into_inner).clone();
         keep(&mut ended, session.id(), now);
         store.set_setting(SETTING, &ended.iter().map(String::as_str).collect::<Vec<_>>().join("\n")).await?;
+        // Only after the store has it: a logout that is in memory alone would be undone by a restart.
         *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ended;
         self.changes.send_replace(());
         Ok(())
     }
 }
 
-/// Adds a session and leaves out those that are over by themselves, and the oldest of too many. Pure.
+/// Adds a session and removes those that have expired, and the earliest to expire where there are too many. Pure.
 fn keep(ended: &mut BTreeSet<String>, id: &str, now: Timestamp) {
     ended.insert(id.to_owned());
     let until = |id: &str| id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok());

@@ -1,4 +1,5 @@
-//! Identity: verifies who sends a request. Workers sign, an operator shows the token, a browser shows the cookie that it got for it.
+//! Identity: verifies the sender of a request. Workers sign, an operator shows the token, a browser shows the cookie
+//! that it received for the token.
 
 pub mod auth;
 pub mod guesses;

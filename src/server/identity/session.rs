@@ -1,8 +1,8 @@
-//! A browser that has logged in.
+//! Sessions: recognises a browser that has logged in.
 //!
-//! It has a cookie that was sealed with the operator's token: nothing is kept of it here until it is logged out, so it
-//! survives a restart, and another token ends it. What a form of ours must say and what is told after an action are sealed for the one session
-//! they belong to, so that no other browser and no other site can make use of them.
+//! The browser's cookie is sealed with the operator's token. The server stores nothing of a session until it is logged
+//! out, so it survives a restart, and a new token ends it. The token in each form and the notice after an action are
+//! sealed for their session, so that no other browser and no other site can use them.
 
 use std::time::Duration;
 
@@ -16,29 +16,29 @@ use crate::server::domain::model::Timestamp;
 #[cfg(test)]
 mod tests;
 
-/// How long a browser stays logged in.
+/// Duration for which a browser stays logged in.
 pub const LASTS: TimeDelta = TimeDelta::days(30);
-/// The longest notice, in bytes: what a browser keeps of a cookie, with room for its seal.
+/// Longest notice in bytes as a cookie: what a browser keeps, with room for the seal.
 const NOTICE: usize = 3000;
 
-/// A browser that has logged in.
+/// Session of a browser that has logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     id: String,
 }
 
 impl Session {
-    /// A new one, and what its cookie says.
+    /// Begins a session and returns it with the value of its cookie.
     ///
     /// # Errors
-    /// What the system says where nothing random can be had.
+    /// If no random bytes can be read.
     pub fn begin(token: &OperatorToken, now: Timestamp) -> std::io::Result<(Self, String)> {
         let id = format!("{}.{}", (now + LASTS).timestamp(), token::random()?);
         let cookie = format!("{id}.{}", token.seal("session", &id));
         Ok((Self { id }, cookie))
     }
 
-    /// The one that a request to this port belongs to.
+    /// Returns the valid session of a request to this port, whether or not it was logged out.
     #[must_use]
     pub fn of(token: &OperatorToken, headers: &HeaderMap, port: u16, now: Timestamp) -> Option<Self> {
         let name = cookie_name(port);
@@ -51,40 +51,41 @@ impl Session {
         (token.is_sealed("session", id, seal) && until > now.timestamp()).then(|| Self { id: id.to_owned() })
     }
 
-    /// What it is known by. It begins with the second at which the session is over by itself.
+    /// Id of the session; begins with the second at which it expires, since 1970.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// How long it lasts still, where nobody logs it out.
+    /// Time until the session expires, 0 if it has.
     #[must_use]
     pub fn remains(&self, now: Timestamp) -> Duration {
         let until = self.id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok()).unwrap_or_default();
         Duration::from_secs(until.saturating_sub(now.timestamp()).try_into().unwrap_or_default())
     }
 
-    /// What the forms of its pages say, which nobody else can know.
+    /// Token that the forms of this session's pages carry, and that no other site can know.
     #[must_use]
     pub fn form_token(&self, token: &OperatorToken) -> String {
         token.seal("form", &self.id)
     }
 
-    /// Whether a form is one of its pages'.
+    /// Returns whether a form token belongs to this session.
     #[must_use]
     pub fn is_form_token(&self, token: &OperatorToken, said: &str) -> bool {
         token.is_sealed("form", &self.id, said)
     }
 
-    /// What is to be told on its next page, as a cookie says it.
+    /// Value of the cookie that takes a notice to the session's next page.
     #[must_use]
     pub fn notice_cookie(&self, token: &OperatorToken, notice: &str) -> String {
+        // URL encoding makes up to three bytes of one.
         let notice = &notice[..notice.floor_char_boundary(NOTICE / 3)];
         let text: String = url::form_urlencoded::byte_serialize(notice.as_bytes()).collect();
         format!("{}.{text}", self.notice_seal(token, notice))
     }
 
-    /// What a request brings to be told. Nothing if it is not from here.
+    /// Returns the notice that a request brings; `None` if it is not sealed for this session.
     #[must_use]
     pub fn notice(&self, token: &OperatorToken, headers: &HeaderMap, port: u16) -> Option<String> {
         let name = notice_name(port);
@@ -104,19 +105,19 @@ impl Session {
     }
 }
 
-/// The name of the cookie of a server, of which a browser keeps those of all servers of a machine together.
+/// Name of the session cookie. It contains the port, since browsers share cookies between all ports of a host.
 #[must_use]
 pub fn cookie_name(port: u16) -> String {
     format!("job_runner_pages_{port}")
 }
 
-/// The name of the cookie that brings a notice to the next page.
+/// Name of the cookie that takes a notice to the next page.
 #[must_use]
 pub fn notice_name(port: u16) -> String {
     format!("job_runner_notice_{port}")
 }
 
-/// The values of a cookie. A browser may send several, of several paths.
+/// Returns all values of a cookie: a browser may send several, set for different paths.
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));

@@ -1,8 +1,8 @@
-//! The operator's token: whoever has it may do everything.
+//! The operator's token: a request that shows it may do everything.
 //!
-//! It is made at the first start, kept beside the data where only our user can read it, and compared in constant
-//! time. What others are given in its place is sealed with it: the seal shows that it came from here, and the token
-//! cannot be found out from it.
+//! It is made at the first start, kept beside the data where only the server's user can read it, and compared in
+//! constant time. Credentials that stand in for it, such as cookies, are sealed with it: the seal shows that they came
+//! from this server, and does not reveal the token.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -19,26 +19,26 @@ use crate::run::Secret;
 #[cfg(test)]
 mod tests;
 
-/// The name of its file in the data directory.
+/// File name in the data directory.
 pub const FILE: &str = "operator.token";
-/// How many random bytes a token is made of.
+/// Random bytes of a new token or secret.
 const BYTES: usize = 24;
-/// A shorter one could be guessed.
+/// Shortest token in characters; a shorter one could be guessed.
 const SHORTEST: usize = 16;
-/// A longer one is no token.
+/// Longest file that is read as a token, in bytes.
 const LONGEST: u64 = 1024;
-/// What texts are sealed with to be compared.
+/// Purpose under which texts are sealed in order to be compared.
 const COMPARED: &str = "compared";
 
-/// The token.
+/// Token of the operator.
 #[derive(Clone, Debug)]
 pub struct OperatorToken(Secret);
 
 impl OperatorToken {
-    /// Takes a token over.
+    /// Checks and takes over a given token.
     ///
     /// # Errors
-    /// A sentence fragment that says what is allowed.
+    /// If the text is not a token: a phrase that says what is allowed.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() < SHORTEST {
             Err("a token has 16 characters at least")
@@ -49,20 +49,20 @@ impl OperatorToken {
         }
     }
 
-    /// Reads the token of a file.
+    /// Reads a token from a file.
     ///
     /// # Errors
-    /// That it cannot be read, or has no token in it.
+    /// If the file cannot be read, or does not contain a token.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut text = String::new();
         File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
         Self::parse(text.trim_end()).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
-    /// The token of a data directory, made if there is none.
+    /// Reads the token of a data directory, or makes one if there is none.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the file cannot be read or written, or does not contain a token.
     pub fn of(data: &Path) -> io::Result<Self> {
         let path = data.join(FILE);
         match Self::read(&path) {
@@ -71,12 +71,12 @@ impl OperatorToken {
         }
     }
 
-    /// Under another name first: a token that is there is whole.
+    /// Makes a token under another file name and renames it, so that a crash leaves no incomplete token.
     fn make(data: &Path, path: &Path) -> io::Result<Self> {
         let text = random()?;
         let fresh = data.join(format!("{FILE}.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        // Whatever the umask.
+        // `mode` is subject to the umask and does not apply to a file that exists already.
         file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
@@ -84,61 +84,64 @@ impl OperatorToken {
         Self::parse(&text).map_err(io::Error::other)
     }
 
-    /// The text, for who is to have it.
+    /// Text of the token, for those who are to have it.
     #[must_use]
     pub fn expose(&self) -> &str {
         str::from_utf8(self.0.expose()).unwrap_or_default()
     }
 
-    /// Whether a request has it, as `Authorization: Bearer`.
+    /// Returns whether a request shows the token as `Authorization: Bearer`.
     #[must_use]
     pub fn admits(&self, headers: &HeaderMap) -> bool {
         bearer(headers).is_some_and(|said| self.is(said))
     }
 
-    /// Whether a text is the token.
+    /// Returns whether a text is the token.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
+        // Digests have one length and are compared in constant time, so the time tells nothing of the token.
         let theirs = mac(text.as_bytes(), COMPARED, "").finalize().into_bytes();
         mac(self.0.expose(), COMPARED, "").verify_slice(&theirs).is_ok()
     }
 
-    /// Seals a text, for a purpose: a seal is good for that purpose alone.
+    /// Seals a text; the seal is valid for this purpose only.
     #[must_use]
     pub fn seal(&self, purpose: &str, text: &str) -> String {
         hex(&mac(self.0.expose(), purpose, text).finalize().into_bytes())
     }
 
-    /// Whether a text was sealed by us, for that purpose.
+    /// Returns whether the seal of a text was made with this token, for this purpose.
     #[must_use]
     pub fn is_sealed(&self, purpose: &str, text: &str, seal: &str) -> bool {
         unhex(seal).is_some_and(|seal| mac(self.0.expose(), purpose, text).verify_slice(&seal).is_ok())
     }
 }
 
-/// The token that a request says, as `Authorization: Bearer`.
+/// Returns the token that a request shows as `Authorization: Bearer`.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A text that nobody can guess: a token, or the secret of a worker.
+/// Makes a text that cannot be guessed, for a token or the secret of a worker.
 ///
 /// # Errors
-/// What the system says.
+/// If `/dev/urandom` cannot be read.
 pub fn random() -> io::Result<String> {
     let mut bytes = [0; BYTES];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(hex(&bytes))
 }
 
+/// Keyed digest of a purpose and a text.
+///
 /// # Panics
 /// Never: HMAC takes keys of any length.
 fn mac(key: &[u8], purpose: &str, text: &str) -> Hmac<Sha1> {
     let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(purpose.as_bytes());
-    // No purpose has a zero in it, so no two pairs are the same bytes.
+    // A purpose contains no zero byte, so no two pairs of purpose and text are the same bytes.
     mac.update(&[0]);
     mac.update(text.as_bytes());
     mac

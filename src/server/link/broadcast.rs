@@ -1,8 +1,8 @@
-//! The broadcaster: orders over ZeroMQ, as the original's PUB socket sends them.
+//! The broadcaster: sends orders over ZeroMQ, as the original's PUB socket does.
 //!
-//! Each connection is a task that is told of the orders to the workers it has subscribed to, and of no others: a peer that is slow
-//! or floods costs the others nothing. A worker that has just subscribed is told at once what it would otherwise hear at the
-//! next repeat.
+//! Each connection is a task that receives the orders to the workers it has subscribed to, and no others: a peer that
+//! is slow or floods costs the others nothing. A worker that has just subscribed receives its open orders at once,
+//! rather than at their next repetition.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,39 +19,39 @@ use crate::server::state::AppState;
 use crate::wire::broadcast::{key_of, text, topic};
 use crate::wire::zmtp::{PeerCommand, SocketRole, ZmtpError, message, pong, said};
 
-/// How many orders may wait for a connection that is slow.
+/// Orders that may wait for a slow connection.
 const ROOM: usize = 1024;
-/// How many orders are sent together.
+/// Orders that are sent in one write.
 const TOGETHER: usize = 64;
-/// What a subscriber says is short: a topic is.
+/// Limits of a subscriber's messages: a topic is short.
 const LIMITS: ZmtpLimits = ZmtpLimits { frame: 512, frames: 1 };
-/// How many workers a connection may hear for.
+/// Workers that one connection may subscribe to.
 const SUBSCRIPTIONS: usize = 4;
-/// How many frames a subscriber may send in a minute: one subscription, and a ping a second if it wants.
+/// Frames that a subscriber may send in a minute: one subscription, and a ping every second if it likes.
 const FRAMES: u32 = 300;
-/// That minute.
+/// Period of that limit.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A bound port that nothing is sent through yet.
+/// A bound port, before orders are sent through it.
 #[derive(Debug)]
 pub struct Broadcaster(Port);
 
 impl Broadcaster {
-    /// Binds at an address.
+    /// Binds a port at an address.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         Port::bind(address).await.map(Self)
     }
 
-    /// Where it is bound.
+    /// Address that was bound, with its actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
     }
 
-    /// Carries orders until the server stops.
+    /// Serves subscribers until the server stops.
     pub async fn carry(self, app: Arc<AppState>) {
         let stop = app.stop.clone();
         self.0.serve(&stop, |stream| serve(stream, app.orders.clone())).await;
@@ -68,14 +68,14 @@ async fn serve(stream: TcpStream, orders: Orders) {
     }
 }
 
-/// A peer that hears orders.
+/// Connection of a subscriber.
 struct Subscriber {
     connection: ZmtpConnection,
     orders: Orders,
     sender: mpsc::Sender<Addressed>,
     carried: mpsc::Receiver<Addressed>,
     routes: Vec<Route>,
-    /// How many frames it may send still in this minute, and since when it is one.
+    /// Frames that the peer may still send in the minute that began at `minute`.
     frames: u32,
     minute: Instant,
 }
@@ -100,6 +100,7 @@ impl Subscriber {
                         PeerCommand::Nothing => {}
                     }
                 }
+                // The subscriber holds a sender itself, so this queue never closes.
                 _ = self.carried.recv_many(&mut together, TOGETHER) => {
                     let bytes: Vec<u8> = together.drain(..).flat_map(|carried| encode(&carried)).collect();
                     self.connection.writer.write(&bytes).await?;
@@ -116,7 +117,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Hears for a worker from now on. What is no worker's topic is nobody's, and remembered by nobody.
+    /// Subscribes to the orders of a worker. A topic that is not a worker's is ignored and not stored.
     fn subscribe(&mut self, topic: &[u8]) -> Result<(), ZmtpError> {
         let Some(key) = key_of(topic) else { return Ok(()) };
         if self.routes.iter().any(|route| *route.key() == key) {

@@ -1,8 +1,8 @@
-//! Events of workers, over ZeroMQ: a SUB socket that is bound, as the original's WebSocket server has it.
+//! Events of workers over ZeroMQ: reads them from a bound SUB socket, as the original's WebSocket server does.
 //!
-//! What is no event is dropped and nothing else happens. Nobody signs events, so they are believed in nothing:
-//! they are for onlookers, who are told by the news already of what reached the store. What is passed on here is
-//! what the news has not told.
+//! A message that is not an event is dropped. Events are not signed, so nothing in the store follows from them: they
+//! are for listeners of the original's format, who already receive the changes of the store. Only events without such a
+//! change are passed on.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -24,18 +24,18 @@ use crate::wire::zmtp::{PeerCommand, SocketRole, pong, said, subscription};
 #[cfg(test)]
 mod tests;
 
-/// How many events a listener may fall behind, and how many may wait to be read.
+/// Events that a receiver may fall behind, and events that may wait to be passed on.
 const ROOM: usize = 10_000;
-/// What is taken off the line: an event has two frames, and is short. Whoever sends more is closed.
+/// Limits of a peer's messages: an event has two short frames. A connection that exceeds them is closed.
 const LIMITS: ZmtpLimits = ZmtpLimits { frame: 2 * MAX_OBJECT, frames: 4 };
-/// How many messages of one peer are read in a second.
+/// Messages of one peer that are read in a second.
 const IN_A_SECOND: usize = 5000;
-/// That second.
+/// Period of that limit.
 const SECOND: Duration = Duration::from_secs(1);
-/// How many events of the past are remembered.
+/// Latest events that are remembered to recognise repetitions.
 const REMEMBERED: usize = 4096;
 
-/// Where events of workers are heard. Cheap to clone.
+/// Handle to the events that no change has announced; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WorkerEvents {
     sender: broadcast::Sender<Event>,
@@ -48,27 +48,27 @@ impl Default for WorkerEvents {
 }
 
 impl WorkerEvents {
-    /// Listens to what the news does not tell, from now on.
+    /// Receives, from now on, the events that no change has announced.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Event> {
         self.sender.subscribe()
     }
 }
 
-/// A bound port that nothing is read from yet.
+/// A bound port, before events are read from it.
 #[derive(Debug)]
 pub struct Inlet(Port);
 
 impl Inlet {
-    /// Binds at an address.
+    /// Binds a port at an address.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         Port::bind(address).await.map(Self)
     }
 
-    /// Where it is bound.
+    /// Address that was bound, with its actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
@@ -95,7 +95,7 @@ async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
     }
 }
 
-/// Reads events of a peer, no more of them in a second than any worker has to tell: what it sends beyond waits at its side.
+/// Reads the events of a peer, no more in a second than any worker sends; TCP holds back the rest at the peer.
 async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Event>) -> Result<(), ZmtpEnd> {
     connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
     loop {
@@ -124,10 +124,12 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
     let mut memory = Memory::default();
     loop {
         tokio::select! {
-            // A worker tells after the server knows, so what the news has to say is heard first.
+            // A worker sends its event after the server has its report, so the change is read first and the event
+            // recognised as a repetition.
             biased;
             heard = news.next() => match heard {
                 ChangeNotice::Item(item) => drop(event_of(item).map(|event| memory.is_new(event))),
+                // Events of missed changes are passed on, so that listeners may receive them twice.
                 ChangeNotice::Missed => {}
                 ChangeNotice::Closed => return,
             },
@@ -140,7 +142,7 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
     }
 }
 
-/// The event that a piece of news is, if it is one.
+/// Returns the event that a change is in the original's format, if it has one.
 #[must_use]
 pub fn event_of(item: Change) -> Option<Event> {
     match item {
@@ -154,7 +156,7 @@ pub fn event_of(item: Change) -> Option<Event> {
     }
 }
 
-/// What was told lately.
+/// Events of late, from changes and from workers.
 #[derive(Debug, Default)]
 struct Memory {
     known: HashSet<Event>,

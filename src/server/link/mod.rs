@@ -1,5 +1,6 @@
-//! Links: the ways by which workers and listeners are told at once. Orders go out over ZeroMQ and down an uplink, events of
-//! workers come in over ZeroMQ, and what has changed goes to every subscriber of `/events` and of the original's WebSocket.
+//! Links: carry orders and changes at once, beside the REST API. Orders go out to workers over ZeroMQ and uplinks,
+//! events of workers come in over ZeroMQ, and changes go to every listener at `/events` and at the original's
+//! WebSocket.
 
 pub(in crate::server) mod broadcast;
 pub mod events;

@@ -1,7 +1,7 @@
-//! Orders to workers: said once here, carried by every transport that has somebody to carry them to.
+//! Orders to workers: passes each order to every transport that has a connection of the worker.
 //!
-//! An order is a hint and is said again while nobody follows it, so one that is lost loses nothing. What is said to one
-//! worker wakes nobody but whoever carries for it.
+//! An order is a hint and is repeated until the worker acts, so a lost one does no harm. An order to one worker wakes
+//! only the tasks that carry for this worker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,24 +13,24 @@ use crate::run::{ApiKey, Order};
 #[cfg(test)]
 mod tests;
 
-/// How many orders a transport that carries for everybody may fall behind.
+/// Orders that a receiver of all orders may fall behind before it misses some; likewise arrivals.
 const ROOM: usize = 16 * 1024;
-/// How many orders may wait for one worker.
+/// Orders that may wait for one connection of a worker.
 const ROOM_OF_ONE: usize = 1024;
 
-/// An order and whom it is for.
+/// An order and its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addressed {
-    /// The worker.
+    /// Key of the worker.
     pub to: ApiKey,
-    /// What it is to do.
+    /// Order for the worker.
     pub order: Order,
 }
 
-/// Who carries to one worker, each by its number.
+/// Queues of the connections of each worker, with a number to remove them by.
 type Carriers = HashMap<ApiKey, Vec<(u64, mpsc::Sender<Addressed>)>>;
 
-/// Where orders are given and taken. Cheap to clone.
+/// Handle to the orders; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Orders {
     everybody: broadcast::Sender<Addressed>,
@@ -38,14 +38,14 @@ pub struct Orders {
     carriers: Arc<Mutex<Carriers>>,
 }
 
-/// Takes the orders to one worker.
+/// Receiver of the orders to one worker.
 #[derive(Debug)]
 pub struct Carrier {
     taken: mpsc::Receiver<Addressed>,
     _route: Route,
 }
 
-/// The way of the orders to one worker into somebody's queue, until it is dropped.
+/// Registration of a queue for the orders to one worker; dropped, it ends.
 #[derive(Debug)]
 pub struct Route {
     key: ApiKey,
@@ -61,7 +61,8 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// Gives an order. That nobody carries it, or nobody can take it now, is no error: it is said again.
+    /// Gives an order to a worker. An order that no transport carries, or that a full queue drops, is no error: it is
+    /// repeated.
     pub fn give(&self, to: ApiKey, order: Order) {
         for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
             let _ = carrier.try_send(Addressed { to: to.clone(), order });
@@ -69,20 +70,20 @@ impl Orders {
         let _ = self.everybody.send(Addressed { to, order });
     }
 
-    /// Takes orders to everybody from now on, to carry them.
+    /// Receives the orders to all workers from now on.
     #[must_use]
     pub fn carry(&self) -> broadcast::Receiver<Addressed> {
         self.everybody.subscribe()
     }
 
-    /// Takes orders to one worker from now on.
+    /// Receives the orders to one worker from now on, in a queue of its own.
     #[must_use]
     pub fn carry_to(&self, key: ApiKey) -> Carrier {
         let (sender, taken) = mpsc::channel(ROOM_OF_ONE);
         Carrier { taken, _route: self.route(key, sender) }
     }
 
-    /// Has the orders to one worker put into a queue from now on; those that it has no room for are said again.
+    /// Registers a queue for the orders to one worker; orders that it has no room for are dropped, and repeated later.
     #[must_use]
     pub fn route(&self, key: ApiKey, into: mpsc::Sender<Addressed>) -> Route {
         let mut carriers = self.carriers();
@@ -97,12 +98,12 @@ impl Orders {
         self.carriers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A transport tells that a worker hears from now on: what it is to do is said to it at once.
+    /// Reports that a worker receives orders from now on: the dispatcher repeats at once those that are open for it.
     pub fn arrived(&self, who: ApiKey) {
         let _ = self.arrivals.send(who);
     }
 
-    /// Who arrives from now on.
+    /// Receives the keys of workers that arrive from now on.
     #[must_use]
     pub fn arrivals(&self) -> broadcast::Receiver<ApiKey> {
         self.arrivals.subscribe()
@@ -110,14 +111,14 @@ impl Orders {
 }
 
 impl Carrier {
-    /// The next order; nothing if there will be none.
+    /// Waits for the next order; `None` if there will be none.
     pub async fn next(&mut self) -> Option<Order> {
         self.taken.recv().await.map(|carried| carried.order)
     }
 }
 
 impl Route {
-    /// The worker.
+    /// Key of the worker.
     #[must_use]
     pub fn key(&self) -> &ApiKey {
         &self.key

@@ -38,7 +38,7 @@ pub enum Change {
     JobChanged(JobId),
     /// A worker was created or changed, or answered a ping.
     WorkerChanged(WorkerId),
-    /// A project, template or pool was created or changed, or an entity of any kind was deleted.
+    /// A project, template, pool or membership of workers changed, or an entity of any kind was deleted.
     CatalogueChanged,
 }
 

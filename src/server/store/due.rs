@@ -111,8 +111,8 @@ impl Store {
         Ok(off)
     }
 
-    /// Returns the job of a changed run. `None` if the run is planned for a later time, so that there is nothing to
-    /// evaluate yet.
+    /// Returns the job of a changed run. `None` if the run was planned by the schedule for a later time, so that there
+    /// is nothing to evaluate yet, or is gone.
     ///
     /// # Errors
     /// If the store cannot be read.

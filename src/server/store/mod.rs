@@ -209,7 +209,7 @@ impl Store {
         Ok(begun.inspect_err(|_| self.watchdog.doubt())?)
     }
 
-    /// Closes all connections, which writes SQLite's journal back into the file.
+    /// Closes all connections, which writes SQLite's write-ahead log back into the file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -240,7 +240,7 @@ async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), StoreError> {
     let opened = |source| StoreError::Open { path: path.to_owned(), source };
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await.map_err(opened)?;
     let known = schema::MIGRATIONS.len();
-    // A negative version is not ours; it counts as later than all, so that the file is refused.
+    // No version of this program is negative; such a one counts as later than all, so that the file is refused.
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     if from > known {
         return Err(StoreError::Newer { path: path.to_owned(), found: version, known });

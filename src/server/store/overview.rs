@@ -57,7 +57,7 @@ pub struct JobFrame {
 /// A worker with its pools and load.
 #[derive(Clone, Debug)]
 pub struct WorkerOverview {
-    /// The worker itself.
+    /// The worker, with its latest report.
     pub worker: Worker,
     /// Titles of its pools, in order.
     pub pools: Vec<String>,

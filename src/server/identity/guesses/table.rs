@@ -1,4 +1,4 @@
-//! How many wrong tokens came from where, and how long each is kept waiting. Pure.
+//! Table of wrong tokens: counts them by address and decides how long each answer is delayed. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,20 +8,21 @@ use crate::server::http::connections::Source;
 #[cfg(test)]
 mod tests;
 
-/// How many wrong tokens of an address are answered at once: people mistype.
+/// Wrong tokens of an address that are answered at once, as people mistype.
 const FREE: u32 = 10;
-/// How long the first one beyond is kept waiting; each further one twice as long.
+/// Delay of the first answer beyond; each further one is delayed twice as long.
 const FIRST: Duration = Duration::from_millis(100);
-/// How many times that doubles.
+/// Doublings at most, after which the delay stays the same.
 const DOUBLINGS: u32 = 5;
-/// After how much time each wrong token is forgotten. A script with an old token that asks once a minute is never slowed down.
+/// Time after which each wrong token is forgotten. A script with an old token that asks once a minute is never slowed
+/// down.
 const FORGOTTEN: Duration = Duration::from_secs(10);
-/// How many wrong tokens of an address may wait for their answers.
+/// Answers to an address that may be delayed at the same time.
 const WAITING: usize = 8;
-/// How many addresses are known. Beyond, the one that has been quiet longest is forgotten.
+/// Addresses that are kept at most; beyond, the one that has been quiet longest is forgotten.
 const SOURCES: usize = 4096;
 
-/// The wrong tokens of each address.
+/// Wrong tokens of each address.
 #[derive(Debug, Default)]
 pub struct GuessTable(HashMap<Source, Entry>);
 
@@ -29,26 +30,27 @@ pub struct GuessTable(HashMap<Source, Entry>);
 struct Entry {
     wrong: u32,
     last: Instant,
-    /// When those that wait are answered, whether or not somebody is there for it still.
+    /// Times at which delayed answers are due, also those whose client has gone meanwhile.
     answers: VecDeque<Instant>,
 }
 
 impl GuessTable {
-    /// Whether as many of an address wait as may: no token from there is looked at until one is answered.
+    /// Returns whether [`WAITING`] answers to an address are delayed; until one is due, no token from there is looked
+    /// at.
     pub fn is_full(&mut self, source: Source, now: Instant) -> bool {
         let Some(entry) = self.0.get_mut(&source) else { return false };
         entry.answers.retain(|answer| *answer > now);
         entry.answers.len() >= WAITING
     }
 
-    /// A wrong token came: how long its answer is to take.
+    /// Counts a wrong token and returns the delay of its answer.
     pub fn wrong(&mut self, source: Source, now: Instant) -> Duration {
         if self.0.len() >= SOURCES && !self.0.contains_key(&source) {
             self.forget_one(now);
         }
         let entry =
             self.0.entry(source).or_insert_with(|| Entry { wrong: 0, last: now, answers: VecDeque::with_capacity(1) });
-        // More than this are no worse.
+        // A count beyond the longest delay would only take longer to be forgotten.
         entry.wrong = entry.remaining(now).min(FREE + DOUBLINGS) + 1;
         entry.last = now;
         let Some(beyond) = entry.wrong.checked_sub(FREE + 1) else { return Duration::ZERO };
@@ -57,7 +59,7 @@ impl GuessTable {
         wait
     }
 
-    /// Forgets those who are quiet for long enough, or else the one that has been longest.
+    /// Forgets all addresses whose wrong tokens are forgotten, or else the one that has been quiet longest.
     fn forget_one(&mut self, now: Instant) {
         let before = self.0.len();
         self.0.retain(|_, entry| entry.remaining(now) > 0);
@@ -70,7 +72,7 @@ impl GuessTable {
 }
 
 impl Entry {
-    /// How many are not forgotten yet.
+    /// Number of wrong tokens that are not forgotten yet.
     fn remaining(&self, now: Instant) -> u32 {
         let forgotten = now.duration_since(self.last).as_secs() / FORGOTTEN.as_secs();
         self.wrong.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))

@@ -40,7 +40,7 @@ fn a_form_belongs_to_one_session() {
     let said = one.form_token(&token());
     assert!(one.is_form_token(&token(), &said));
     assert!(!other.is_form_token(&token(), &said));
-    // What a cookie says is no word for a form.
+    // The seal of a cookie is no token for a form.
     assert!(!other.is_form_token(&token(), cookie.rsplit_once('.').unwrap().1));
 }
 

@@ -13,8 +13,10 @@ use crate::wire::feed::{EventKind, FeedMessage};
 #[cfg(test)]
 mod tests;
 
-/// Tells what happens, from now until the server stops and everybody has left.
+/// Queues all changes for the listeners, from this call until the server stops, then waits for the listeners' tasks to
+/// end.
 pub fn work(app: Arc<AppState>) -> impl Future<Output = ()> + Send {
+    // Subscribed before the future is polled, so that no change between the call and its first poll is missed.
     let mut hearsay = app.events.listen();
     let mut news = app.changes().subscribe();
     async move {
@@ -27,7 +29,8 @@ pub fn work(app: Arc<AppState>) -> impl Future<Output = ()> + Send {
                     ChangeNotice::Missed => listeners.tell(None, Some(FeedMessage::resync(0))),
                     ChangeNotice::Closed => break,
                 },
-                // Nobody vouches for it, so it is passed on to those alone who have always lived with that.
+                // Such an event is not verified, so it goes only to clients of the original, which has always passed on
+                // unverified events.
                 heard = hearsay.recv() => if let Ok(event) = heard {
                     listeners.tell(Some(event::object(event)), None);
                 }
@@ -38,7 +41,7 @@ pub fn work(app: Arc<AppState>) -> impl Future<Output = ()> + Send {
     }
 }
 
-/// What we call it. It gets its number when it is told.
+/// Message for a change at `/events`; its number is set when it is queued.
 fn told(item: Change) -> FeedMessage {
     let run = |run: RunId, event| FeedMessage { run_id: Some(run.get()), ..FeedMessage::new(0, EventKind::Run, event) };
     let kill = |kill: KillId, event| FeedMessage {

@@ -1,4 +1,4 @@
-//! One listener: what waits for it is sent, what it says is ignored, whether it is there is asked.
+//! A listener's task: sends what is queued for it, ignores its messages, and pings it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,40 @@ use super::listeners::{ChangeQueue, Language, ListenerSlot};
 use super::upgrade::UpgradeRefusal;
 use crate::server::state::{AppState, Reader};
 
-/// The longest message of a listener, in bytes; none is expected.
+/// Longest message of a listener in bytes; none is expected.
 const MAX_MESSAGE: usize = 4096;
-/// How much is read at once.
+/// Size of the read buffer in bytes.
 const READ: usize = 4096;
-/// How much is written at once.
+/// Size of the write buffer in bytes.
 const WRITE: usize = 16 * 1024;
-/// How many messages are sent before the listener is listened to.
+/// Messages that are sent before the listener's own are read again.
 const BATCH: usize = 64;
-/// How many pings may go unanswered.
+/// Pings that may go unanswered.
 const PINGS: u32 = 3;
-/// How long somebody who is to go may take to hear why.
+/// Time for sending the close frame.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// Why a conversation ends.
+/// Reason for which a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The listener is gone or has said goodbye.
+    /// The listener has closed the connection, or it broke.
     Gone,
-    /// It does not read.
+    /// The listener reads too slowly.
     TooSlow,
-    /// It does not answer.
+    /// The listener answers no pings.
     Silent,
-    /// It broke the protocol; the code says how.
+    /// The listener broke the protocol; the close code tells how.
     Broken(u16),
     /// The browser was logged out.
     ShutOut,
-    /// The server stops.
+    /// The server is stopping.
     Stopped,
 }
 
 impl End {
     fn close(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
+            // There is no peer that could read a close frame.
             Self::Gone | Self::Silent => return None,
             Self::TooSlow => (close_code::AGAIN, "too slow"),
             Self::Broken(code) => (code, ""),
@@ -59,7 +60,8 @@ impl End {
     }
 }
 
-/// Makes a WebSocket of a request that was found good, if there is a place. One for a reader ends when it may read no more.
+/// Upgrades a checked request to a WebSocket, if there is a free place. The connection of a `reader` ends when its
+/// session does.
 pub async fn welcome(app: &Arc<AppState>, request: Request, language: Language, reader: Option<Reader>) -> Response {
     let Some(place) = app.feed.listeners.join(language) else { return UpgradeRefusal::Full.answer() };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
@@ -86,6 +88,7 @@ async fn talk(mut socket: WebSocket, place: ListenerSlot, app: Arc<AppState>, re
         end = converse(&mut socket, &place.queue, every, &stop) => end,
         () = shut_out => End::ShutOut,
     };
+    // The place is free for the next listener while this one may still be reading its close frame.
     drop(place);
     if let Some(frame) = end.close() {
         let _ = tokio::time::timeout(PARTING, socket.send(Message::Close(Some(frame)))).await;
@@ -116,6 +119,7 @@ async fn converse(socket: &mut WebSocket, queue: &ChangeQueue, every: Duration, 
                         let Some(text) = queue.next() else { return socket.flush().await };
                         socket.feed(Message::Text(text)).await?;
                     }
+                    // More may wait: the loop comes back to the queue after it has read what the listener sent.
                     queue.filled.notify_one();
                     socket.flush().await
                 }
@@ -133,7 +137,7 @@ async fn converse(socket: &mut WebSocket, queue: &ChangeQueue, every: Duration, 
     }
 }
 
-/// What is to be done.
+/// Step of a listener's task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Send,
@@ -141,7 +145,7 @@ enum Work {
     Heard,
 }
 
-/// What a failed reading says of the other side.
+/// Reason for which a failed read ends the connection.
 fn broken(error: axum::Error) -> End {
     match error.into_inner().downcast_ref::<WebSocketError>() {
         Some(WebSocketError::Capacity(_)) => End::Broken(close_code::SIZE),

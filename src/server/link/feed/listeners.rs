@@ -1,4 +1,4 @@
-//! Who listens, and what waits for each.
+//! The listeners of the feed, and the queue of each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,64 +11,64 @@ use tokio_util::task::TaskTracker;
 use super::queue::{Queue, QueueItem};
 use crate::wire::feed::FeedMessage;
 
-/// What a listener understands.
+/// Format of the messages that a listener receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// What the original says: the course of runs and kill requests.
+    /// The original's events: the states of runs and kill requests.
     Original,
-    /// That and more, numbered.
+    /// Numbered messages at `/events`, which contain all changes.
     Ours,
 }
 
-/// Everybody who listens. Cheap to clone.
+/// Handle to all listeners; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Listeners {
     register: Arc<Mutex<Register>>,
-    /// Those of each language have places of their own: who is unknown takes none from who has logged in.
+    /// Free places by format: an unknown client of the original takes none from a browser that has logged in.
     ours: Arc<Semaphore>,
     original: Arc<Semaphore>,
-    /// Their tasks.
+    /// Tasks of the listeners.
     pub tasks: TaskTracker,
 }
 
 #[derive(Debug, Default)]
 struct Register {
-    /// The number of the last message.
+    /// Number of the latest message.
     seq: u64,
     joined: u64,
     queues: HashMap<u64, Arc<ChangeQueue>>,
 }
 
-/// Where messages wait for a listener.
+/// Queue of messages for one listener.
 #[derive(Debug)]
 pub struct ChangeQueue {
     language: Language,
     queue: Mutex<Queue<Utf8Bytes>>,
-    /// Notified when something waits.
+    /// Notified when a message is queued.
     pub filled: Notify,
     /// Cancelled when the listener is too slow.
     pub given_up: CancellationToken,
 }
 
-/// A listener's place; empty again when it is dropped.
+/// Place of a listener; dropped, it is free again.
 #[derive(Debug)]
 pub struct ListenerSlot {
     listeners: Listeners,
     number: u64,
-    /// What waits for it.
+    /// Messages that wait for the listener.
     pub queue: Arc<ChangeQueue>,
     _seat: OwnedSemaphorePermit,
 }
 
 impl Listeners {
-    /// Room for this many of each language.
+    /// Listeners with this many places for each format.
     pub fn new(ours: usize, original: usize) -> Self {
         let places = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
         let (ours, original) = (places(ours), places(original));
         Self { register: Arc::default(), ours, original, tasks: TaskTracker::new() }
     }
 
-    /// A place, if there is one. What is told from now on waits there.
+    /// Takes a place and queues messages for it from now on; `None` if all are taken.
     pub fn join(&self, language: Language) -> Option<ListenerSlot> {
         let places = match language {
             Language::Ours => &self.ours,
@@ -82,6 +82,7 @@ impl Listeners {
             filled: Notify::new(),
             given_up: CancellationToken::new(),
         });
+        // The first message tells the listener to read everything once, as it knows nothing yet.
         if language == Language::Ours {
             queue.put(register.seq, FeedMessage::resync(register.seq).text().into());
         }
@@ -91,12 +92,12 @@ impl Listeners {
         Some(ListenerSlot { listeners: self.clone(), number, queue, _seat: seat })
     }
 
-    /// How many there are.
+    /// Number of listeners of both formats.
     pub fn count(&self) -> usize {
         self.register().queues.len()
     }
 
-    /// Tells everybody: in the original's words, if it has any for this, and in ours, if we have.
+    /// Queues a change for all listeners, in each format that has a message for it.
     pub fn tell(&self, original: Option<String>, ours: Option<FeedMessage>) {
         let mut register = self.register();
         let original = original.map(Utf8Bytes::from);
@@ -129,13 +130,13 @@ impl ChangeQueue {
         }
     }
 
-    /// What is to be sent next. Nothing when nothing waits, or nothing ever will.
+    /// Takes the next message from the queue; `None` if there is none, or the listener has been given up.
     pub fn next(&self) -> Option<Utf8Bytes> {
         loop {
             match (self.queue().next(), self.language) {
                 (QueueItem::Message(text), _) => return Some(text),
                 (QueueItem::Missed(seq), Language::Ours) => return Some(FeedMessage::resync(seq).text().into()),
-                // The original has no word for it.
+                // The original's format has no message for missed events.
                 (QueueItem::Missed(_), Language::Original) => {}
                 (QueueItem::Nothing | QueueItem::TooSlow, _) => return None,
             }

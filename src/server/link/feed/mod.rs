@@ -24,32 +24,32 @@ pub use fan_out::work;
 use listeners::{Language, Listeners};
 use upgrade::{Origins, UpgradeRefusal};
 
-/// The door. Cheap to clone.
+/// Handle to the listeners; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Feed {
     listeners: Listeners,
 }
 
 impl Feed {
-    /// A feed for this many listeners of ours at once, and so many of the original's clients.
+    /// Feed with this many places for listeners at `/events`, and so many for clients of the original.
     #[must_use]
     pub fn new(ours: usize, original: usize) -> Self {
         Self { listeners: Listeners::new(ours, original) }
     }
 
-    /// How many listen.
+    /// Number of listeners of both kinds.
     #[must_use]
     pub fn listening(&self) -> usize {
         self.listeners.count()
     }
 }
 
-/// What is served.
+/// Routes of the feed for the server's main port.
 pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/events", any(events))
 }
 
-/// For people: whoever has the operator's token, or a browser with the cookie in its place.
+/// Serves `/events` to the operator's token, and to browsers with a session.
 async fn events(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let headers = request.headers();
     let origins = Origins { allowed: &app.settings.allowed_origins, any_port: false };

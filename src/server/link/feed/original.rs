@@ -1,7 +1,7 @@
-//! The original's WebSocket server, at an address of its own: every event to everybody who listens.
+//! The original's WebSocket server, at an address of its own: sends every event to every listener.
 //!
-//! It knows no identities, and neither do its clients, so this is there when it is asked for only. What a browser is
-//! led to by a page of somebody else is refused all the same.
+//! It knows no identities, and neither do its clients, so it runs only where the settings ask for it. A browser that is
+//! led here by a foreign page is refused all the same.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,17 +21,17 @@ use crate::server::http::connections;
 use crate::server::http::shared::own_names::is_own_name;
 use crate::server::state::AppState;
 
-/// Takes an address, and tells which it is.
+/// Binds an address and returns it with its actual port.
 ///
 /// # Errors
-/// Why it cannot be had.
+/// If the address cannot be bound.
 pub async fn bind(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(at).await?;
     let at = listener.local_addr()?;
     Ok((listener, at))
 }
 
-/// Serves until the server stops.
+/// Serves listeners until the server stops.
 pub async fn serve(app: Arc<AppState>, listener: TcpListener) {
     let (stop, grace) = (app.stop.clone(), app.settings.stop_grace);
     let places = connections::Connections::new(app.settings.websocket_limits());
@@ -51,8 +51,8 @@ async fn listen(State(app): State<Arc<AppState>>, request: Request) -> Response 
     }
 }
 
-/// Refuses a name that somebody else has made to lead here. On loopback nobody has reason to use another name than this
-/// machine's; elsewhere only a browser can be led by one.
+/// Refuses a host name that is not this machine's, which a foreign site may have pointed here. On loopback no client
+/// has a reason to use another name; elsewhere only browsers can be led here by one.
 fn own_name(app: &AppState, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
     let settings = &app.settings;
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

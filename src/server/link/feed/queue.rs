@@ -1,38 +1,38 @@
-//! What waits for one listener. Pure.
+//! Queue of messages for one listener: bounded, drops the oldest and counts what the listener missed. Pure.
 //!
-//! Bounded: where more waits than there is room for, the oldest goes and the listener is told that it missed
-//! something. Who misses as much again before it takes that is shown the door.
+//! A listener that is behind learns that it missed messages. If it misses as many again before it takes that notice, it
+//! is given up.
 
 use std::collections::VecDeque;
 
 #[cfg(test)]
 mod tests;
 
-/// How many messages may wait.
+/// Messages that may wait.
 pub const ROOM: usize = 1000;
-/// How many may be missed until the listener is given up.
+/// Messages that may be missed before the listener is given up.
 pub const MISSED: usize = 1000;
 
-/// The waiting messages, each with its number.
+/// Waiting messages, each with its number.
 #[derive(Debug)]
 pub struct Queue<T> {
     waiting: VecDeque<(u64, T)>,
     missed: usize,
-    /// The number of the last that was missed.
+    /// Number of the latest message that was missed.
     last_missed: u64,
     over: bool,
 }
 
-/// What is next.
+/// Next item for a listener.
 #[derive(Debug, PartialEq, Eq)]
 pub enum QueueItem<T> {
-    /// A message.
+    /// A message to be sent.
     Message(T),
-    /// Something was missed, up to this number.
+    /// Messages up to this number were missed.
     Missed(u64),
-    /// Nothing for now.
+    /// The queue is empty for now.
     Nothing,
-    /// Too much was missed.
+    /// The listener is given up.
     TooSlow,
 }
 
@@ -43,7 +43,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// A message waits. False: this listener is too slow, now or before.
+    /// Queues a message; returns false if the listener is given up, now or earlier.
     pub fn put(&mut self, number: u64, message: T) -> bool {
         if self.over {
             return false;
@@ -62,7 +62,7 @@ impl<T> Queue<T> {
         true
     }
 
-    /// What is next.
+    /// Takes the next item; the notice of missed messages comes before the messages after them.
     pub fn next(&mut self) -> QueueItem<T> {
         if self.over {
             return QueueItem::TooSlow;

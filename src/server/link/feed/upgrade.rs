@@ -1,4 +1,4 @@
-//! Whether a request for a WebSocket is one, and whether it may come from where it comes from. Pure.
+//! Checks of WebSocket requests: whether a request is one, and whether its origin may open one. Pure.
 
 use axum::http::header::{
     CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
@@ -9,28 +9,28 @@ use axum::response::{IntoResponse, Response};
 #[cfg(test)]
 mod tests;
 
-/// The version that everybody speaks.
+/// WebSocket version of RFC 6455, the only one.
 const VERSION: &str = "13";
 
-/// Why there is no WebSocket.
+/// Reason for which a request is not upgraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpgradeRefusal {
-    /// Plain HTTP.
+    /// The request is plain HTTP.
     Plain,
-    /// A version that nobody speaks, or a key that is none.
+    /// The version is not 13, or the key is invalid.
     Malformed,
-    /// A page of somebody else asks.
+    /// A page of a foreign origin asks.
     Foreign,
-    /// It is asked for under a name that is not this machine's.
+    /// The request uses a host name that is not this machine's.
     OtherName,
-    /// We do not know who asks.
+    /// The request has neither token nor session.
     Unknown,
-    /// Enough are connected.
+    /// All places are taken.
     Full,
 }
 
 impl UpgradeRefusal {
-    /// The answer.
+    /// Returns the HTTP response that refuses the request.
     pub fn answer(self) -> Response {
         let (status, headers, text): (_, &[_], _) = match self {
             Self::Plain => (
@@ -64,10 +64,10 @@ impl UpgradeRefusal {
     }
 }
 
-/// Whether a request asks for a WebSocket, as RFC 6455 wants it.
+/// Checks that a request asks for a WebSocket as RFC 6455 requires.
 ///
 /// # Errors
-/// Why not.
+/// If it does not: [`UpgradeRefusal::Plain`] or [`UpgradeRefusal::Malformed`].
 pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
     let has = |name, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -84,30 +84,32 @@ pub fn check(method: &Method, headers: &HeaderMap) -> Result<(), UpgradeRefusal>
     }
 }
 
-/// Sixteen bytes in base64 are 22 digits, of the last of which four bits are zero, and two signs of padding.
+/// Returns whether a key is sixteen bytes in base64: 22 digits, of the last of which four bits are zero, and two signs
+/// of padding.
 fn is_key(key: &[u8]) -> bool {
     let Some((digits, b"==")) = key.split_last_chunk::<2>() else { return false };
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     digits.len() == 22 && digits.iter().all(is_digit) && matches!(digits[21], b'A' | b'Q' | b'g' | b'w')
 }
 
-/// From where pages may ask. Who sends no `Origin` is no browser.
+/// Origins whose pages may open a WebSocket. A request without `Origin` does not come from a browser.
 #[derive(Clone, Copy, Debug)]
 pub struct Origins<'a> {
-    /// Which other origins are welcome; `*` is all of them.
+    /// Other origins that are allowed; `*` allows all.
     pub allowed: &'a [String],
-    /// Whether another port of the same host is, when its name is an address or `localhost`. Any other name can be made to
-    /// lead here by whoever owns it.
+    /// Whether other ports of the same host are allowed, if its name is an address or `localhost`. Any other name may
+    /// be pointed here by its owner.
     pub any_port: bool,
 }
 
 impl Origins<'_> {
-    /// Whether a request comes from where it may.
+    /// Checks the origin of a request.
     ///
     /// # Errors
-    /// [`Refusal::Foreign`].
+    /// If the origin may not: [`UpgradeRefusal::Foreign`].
     pub fn check(self, headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
         let mut origins = headers.get_all(ORIGIN).iter();
+        // Several `Origin` headers are refused: proxies and servers disagree about which one counts.
         let (Some(origin), None) = (origins.next(), origins.next()) else {
             return if headers.contains_key(ORIGIN) { Err(UpgradeRefusal::Foreign) } else { Ok(()) };
         };
@@ -132,7 +134,7 @@ impl Origins<'_> {
     }
 }
 
-/// Name and port of an authority.
+/// Splits an authority into name and port.
 fn split<'a>(authority: &'a str, default: &'a str) -> (&'a str, &'a str) {
     match authority.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, port),
@@ -140,13 +142,13 @@ fn split<'a>(authority: &'a str, default: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-/// Whether an authority names an address, or this machine: nobody can make that lead elsewhere.
+/// Returns whether an authority is an address or `localhost`, which nobody can point elsewhere.
 #[must_use]
 pub fn is_address(host: &str) -> bool {
     is_fixed(&split(host, "80").0.to_ascii_lowercase())
 }
 
-/// Whether a name leads to the same place for everybody.
+/// Returns whether a name leads every client to the same place.
 fn is_fixed(name: &str) -> bool {
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     name == "localhost" || address.parse::<std::net::IpAddr>().is_ok()

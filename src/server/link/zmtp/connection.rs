@@ -1,4 +1,4 @@
-//! A connection: the handshake, then frames, each of a bounded length.
+//! A ZMTP connection: the handshake, then frames of bounded length.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -12,31 +12,31 @@ use tokio::time::timeout;
 
 use crate::wire::zmtp::{self, GREETING, REST, SocketRole, ZmtpError, ZmtpFrame, ZmtpVersion};
 
-/// How long the handshake may take.
+/// Time limit of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The longest frame of the handshake, in bytes.
+/// Longest frame of the handshake, in bytes.
 const LONGEST_OF_HANDSHAKE: usize = 1024;
-/// How much is read at once, in bytes.
+/// Bytes that are read at once.
 const PIECE: usize = 4096;
-/// How long a peer may leave unread what is sent to it.
+/// Time for which a peer may leave sent bytes unread before the connection is closed.
 const UNREAD: Duration = Duration::from_secs(60);
 
-/// What is read of a peer.
+/// Limits of a peer's messages after the handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct ZmtpLimits {
-    /// The longest frame, in bytes.
+    /// Longest frame, in bytes.
     pub frame: usize,
-    /// How many frames a message has at most.
+    /// Most frames of one message.
     pub frames: usize,
 }
 
-/// Why a connection ends.
+/// Reason for which a connection ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ZmtpEnd {
     /// The peer is gone, or does not read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It says what cannot be.
+    /// The peer broke the protocol or a limit.
     #[error(transparent)]
     Zmtp(#[from] ZmtpError),
 }
@@ -47,20 +47,21 @@ pub struct ZmtpConnection {
     pub writer: ZmtpWriter,
 }
 
-/// What the peer says.
+/// Receiving half of a connection.
 pub struct ZmtpReader {
     stream: OwnedReadHalf,
-    /// What was read and not taken: a frame and a piece at most.
+    /// Bytes that were read and not yet taken: one frame and one piece at most.
     buffer: Vec<u8>,
     limits: ZmtpLimits,
 }
 
-/// What is said to the peer.
+/// Sending half of a connection.
 pub struct ZmtpWriter(OwnedWriteHalf);
 
 impl ZmtpConnection {
-    /// Shakes hands with a peer of the other kind.
+    /// Performs the handshake with a peer, whose role must fit `role`.
     pub async fn shake(stream: TcpStream, role: SocketRole, limits: ZmtpLimits) -> Result<Self, ZmtpEnd> {
+        // An idle peer need not send anything, so only TCP's keep-alive tells that its host is gone.
         let _ = setsockopt(&stream.as_fd(), KeepAlive, &true);
         let (reader, writer) = stream.into_split();
         let reader = ZmtpReader { stream: reader, buffer: Vec::new(), limits };
@@ -80,7 +81,7 @@ impl ZmtpConnection {
                 Ok(zmtp::check_ready(&ready, role)?)
             }
             ZmtpVersion::Two => {
-                // Our kind, and an identity that is empty.
+                // ZMTP 2.0: the socket type, then a frame with an empty identity.
                 self.writer.write(&[role.number(), 0, 0]).await?;
                 let [peer] = self.reader.bytes().await?;
                 if !role.fits_number(peer) {
@@ -94,12 +95,12 @@ impl ZmtpConnection {
 }
 
 impl ZmtpReader {
-    /// The next frame. Dropped before it is there, nothing is lost.
+    /// Reads the next frame. Safe to cancel: bytes that were read stay in the buffer.
     pub async fn frame(&mut self) -> Result<ZmtpFrame, ZmtpEnd> {
         self.frame_of(self.limits.frame).await
     }
 
-    /// The frames of the next message; a command that comes before it is a message of its own.
+    /// Reads the frames of the next message; a command before it is returned as a message of its own.
     pub async fn message(&mut self) -> Result<Vec<ZmtpFrame>, ZmtpEnd> {
         let mut frames = Vec::new();
         loop {
@@ -135,7 +136,7 @@ impl ZmtpReader {
     }
 
     async fn fill(&mut self) -> io::Result<()> {
-        // Who says nothing holds no buffer.
+        // Awaited before the array exists, so that the task of an idle peer does not hold it.
         self.stream.readable().await?;
         let mut piece = [0; PIECE];
         match self.stream.try_read(&mut piece) {
@@ -151,7 +152,7 @@ impl ZmtpReader {
 }
 
 impl ZmtpWriter {
-    /// Sends bytes, unless the peer leaves too much unread for too long.
+    /// Sends bytes; fails if the peer leaves them unread for too long.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(UNREAD, self.0.write_all(bytes)).await.map_err(|_| too_slow())?
     }

@@ -1,5 +1,6 @@
-//! The two ZeroMQ ports, bound and bounded by ourselves: a peer is read a frame at a time, in a task of its own, and what it may
-//! make us hold is known. libzmq, which the worker uses, bounds neither the frames of a message nor the subscriptions of a peer.
+//! The two ZeroMQ ports, served without libzmq: each peer is read frame by frame in a task of its own, and the memory
+//! that it can make the server hold is bounded. libzmq, which the worker uses, bounds neither the frames of a message
+//! nor the subscriptions of a peer.
 
 mod connection;
 mod port;

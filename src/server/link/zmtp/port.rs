@@ -1,4 +1,4 @@
-//! A port: takes connections, so many at once of all and of one address, and gives each a task.
+//! A listening port: accepts connections, bounded in all and by address, and serves each in a task.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::http::connections::usable_at_zmq;
 
-/// How many connections at once, where there are descriptors for them.
+/// Connections at most, if there are descriptors for them.
 const ALL: usize = 4096;
-/// How many of them from one address: workers behind one proxy share one.
+/// Connections from one address at most; workers behind one proxy share an address.
 const OF_ONE: usize = 1024;
-/// How long after a connection that could not be taken, for lack of descriptors, the next one is.
+/// Pause after a connection could not be accepted, usually for lack of descriptors.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A port that listens.
+/// A bound port, ready to serve.
 #[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
@@ -28,19 +28,19 @@ pub struct Port {
 }
 
 impl Port {
-    /// Listens at an address.
+    /// Binds a port at an address.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
 
-    /// Where it listens.
+    /// Address that was bound, with its actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Has each connection served until all stop. One too many is closed at once.
+    /// Serves each connection in a task until `stop` is cancelled; a connection beyond a bound is closed at once.
     pub async fn serve<F: Future<Output = ()> + Send + 'static>(
         self,
         stop: &CancellationToken,
@@ -50,6 +50,7 @@ impl Port {
         let mut tasks = JoinSet::new();
         loop {
             let taken = tokio::select! {
+                // Returning drops the set, which aborts the tasks of all connections.
                 () = stop.cancelled() => return,
                 Some(_) = tasks.join_next() => continue,
                 taken = self.listener.accept() => taken,
@@ -73,11 +74,11 @@ impl Port {
     }
 }
 
-/// How many connections there are from each address.
+/// Number of connections from each address.
 #[derive(Clone, Debug, Default)]
 struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// The place of a connection among those of its address.
+/// Share of a connection in its address's bound; returned when dropped.
 #[derive(Debug)]
 struct Place(Peers, IpAddr);
 
