@@ -1,6 +1,7 @@
-//! Runs that came with their order: what a look at them would show, for a short while.
+//! Briefs: runs and jobs that came along with their order, kept for a short while in place of a read of the run.
 //!
-//! The claim is compare-and-set where such orders come from, so that an old brief does no harm: the claim is refused.
+//! An outdated brief does no harm: a server that sends briefs takes a claim by compare-and-set and refuses one that is
+//! out of date.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,19 +13,19 @@ use crate::wire::resources::RunResource;
 #[cfg(test)]
 mod tests;
 
-/// How many are kept.
+/// Largest number of briefs that are kept.
 const ROOM: usize = 64;
-/// How many bytes of scripts are kept.
+/// Most bytes of scripts that are kept, over all briefs.
 const BYTES: usize = 16 * 1024 * 1024;
-/// How long one is believed: after that the server has said it again.
+/// Age from which a brief is not used any more; the run is read instead.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// A run and its job.
+/// Run and job that came with an order to execute the run.
 #[derive(Clone, Debug)]
 pub struct Brief {
-    /// The run.
+    /// The run, as a read of it would show it.
     pub run: RunResource,
-    /// Its job.
+    /// The job of the run, as a read of it would show it.
     pub job: JobView,
 }
 
@@ -34,7 +35,7 @@ impl Brief {
     }
 }
 
-/// The latest briefs, the oldest first.
+/// Latest briefs, the oldest first; the oldest are dropped when there are too many.
 #[derive(Debug, Default)]
 pub struct Briefs {
     kept: VecDeque<(RunId, Instant, Brief)>,
@@ -42,7 +43,7 @@ pub struct Briefs {
 }
 
 impl Briefs {
-    /// Keeps one, in the place of an older one of the run.
+    /// Keeps a brief, and replaces an older one of the same run.
     pub fn put(&mut self, run: RunId, brief: Brief, now: Instant) {
         self.take(run, now);
         self.bytes += brief.bytes();
@@ -53,13 +54,13 @@ impl Briefs {
         }
     }
 
-    /// Whether there is one of a run.
+    /// Tells whether there is a brief of a run, however old.
     #[must_use]
     pub fn has(&self, run: RunId) -> bool {
         self.kept.iter().any(|(of, ..)| *of == run)
     }
 
-    /// Takes the one of a run, if it can be believed still.
+    /// Takes the brief of a run out, and returns it unless it is too old.
     pub fn take(&mut self, run: RunId, now: Instant) -> Option<Brief> {
         let at = self.kept.iter().position(|(of, ..)| *of == run)?;
         let (_, since, brief) = self.kept.remove(at)?;

@@ -1,4 +1,5 @@
-//! What a worker reads from the server and tells it, in our own words.
+//! Calls of a worker: reads runs, jobs, kill requests and lists from the server, and writes claims, starts, logs,
+//! results and status reports. The types here are the worker's view of the resources in [`crate::wire::resources`].
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
@@ -24,95 +25,95 @@ use crate::wire::{action, lack, resources, time};
 #[cfg(test)]
 mod tests;
 
-/// How many runs and kills that wait are listed at once.
+/// Most runs, and most kill requests, that one read of the open work lists.
 const LISTED: u64 = 100;
-/// The most pages of a list that are read.
+/// Most pages of a list that are read before the list counts as endless.
 const MAX_PAGES: usize = 1000;
 
-/// A run, as a look shows it.
+/// Run, as a read of it shows it to this worker.
 #[derive(Clone, Debug)]
 pub struct RunView {
-    /// What that means to us.
+    /// State of the run from the point of view of this worker.
     pub seen: RunSight,
-    /// Whether it is pinned to us, claimed or not.
+    /// Whether the run is pinned to this worker, claimed or not.
     pub mine: bool,
-    /// Whether it is pinned to another worker, claimed or not.
+    /// Whether the run is pinned to another worker, claimed or not.
     pub pinned_elsewhere: bool,
     /// Whether the server knows of a start.
     pub started: bool,
-    /// The path of its log, if there is one.
+    /// Path of the run's log; `None` while the server has none.
     pub run_log: Option<String>,
-    /// The path of its job.
+    /// Path of the run's job; `None` where the server does not name it.
     pub job: Option<String>,
-    /// When it is due, as the server says it.
+    /// Timestamp at which the run is due, in the server's notation.
     pub scheduled_at: Option<String>,
-    /// When it was claimed, as the server says it.
+    /// Timestamp of the claim, in the server's notation; used only for comparison.
     pub claimed_at: Option<Value>,
-    /// Which attempt is under way, if the server counts them.
+    /// Attempt that is under way; `None` where the server does not count attempts.
     pub attempt: Option<Attempt>,
 }
 
-/// What we tell of ourselves.
+/// Status report of this worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReport {
-    /// How many runs at once.
+    /// Number of slots: runs that the worker executes at once.
     pub concurrent_jobs: u32,
-    /// What we do.
+    /// State of the worker, such as awake or draining.
     pub duty: WorkerState,
-    /// Why we claim no runs for the time being.
+    /// Reasons why an awake worker claims no runs for now; empty where it claims.
     pub held: Vec<Lack>,
-    /// How many seats are taken.
+    /// Slots that are taken.
     pub seats_taken: u32,
-    /// How many results wait.
+    /// Results that wait to be taken by the server.
     pub outbox: u32,
-    /// Whether we can restart.
+    /// Whether the worker can restart itself.
     pub restarts: bool,
-    /// The request that we follow.
+    /// Command that is being carried out.
     pub follows: Option<RequestId>,
-    /// The request that we have done last.
+    /// Command that was carried out last.
     pub done: Option<RequestId>,
 }
 
-/// What waits for a worker.
+/// Runs and kill requests that are open for this worker.
 #[derive(Clone, Debug, Default)]
 pub struct OpenWork {
-    /// Runs.
+    /// Runs that are unclaimed and not pinned to another worker, in the order of the server's list.
     pub runs: Vec<RunId>,
-    /// Whether these are all.
+    /// Whether `runs` is complete, or the server has further pages.
     pub is_all: bool,
-    /// Kill requests.
+    /// Kill requests that no worker has taken.
     pub kills: Vec<KillId>,
 }
 
-/// A claim of ours: what is said of a run is said of this attempt.
+/// Claim of this worker: all that is reported of a run is reported of this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptClaim {
-    /// The run.
+    /// The run that is claimed.
     pub run: RunId,
-    /// The attempt, if the server counts them.
+    /// Attempt that the claim began; `None` where the server does not count attempts.
     pub attempt: Option<Attempt>,
 }
 
-/// What is told of how a run ended.
+/// Part of a result that is reported.
 #[derive(Clone, Copy, Debug)]
 pub enum ToldResult<'a> {
-    /// Whether it succeeded and, to a server that counts attempts, how it exited.
+    /// Success and, to a server that counts attempts, how the script exited.
     Exit(&'a Outcome),
-    /// Whether it succeeded.
+    /// Success or failure alone.
     Success(bool),
 }
 
-/// A job, as far as it is executed.
+/// Job, as far as the execution of a run needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
-    /// The script; nothing where the server has something else in its place.
+    /// Content of the script; `None` where the server has something else than text in its place.
     pub script: Option<String>,
-    /// How long a run may take, if the server says.
+    /// Longest duration of a run; `None` where the server does not limit it.
     pub run_timeout: Option<Duration>,
 }
 
 impl RunView {
-    /// What a run means to the worker whose path is `me`.
+    /// Interprets a run for the worker whose path is `me`.
     fn of(found: RunResource, me: &str) -> Self {
         let attempt = found.attempt();
         Self {
@@ -141,44 +142,45 @@ impl From<JobResource> for JobView {
     }
 }
 
-/// A kill request, as a look shows it.
+/// Kill request, as a read of it shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct KillView {
-    /// The run.
+    /// Run that is to be killed; `None` where the server names none that can be read.
     pub run: Option<RunId>,
-    /// Whether a worker took it.
+    /// Whether a worker took the request.
     pub taken: bool,
-    /// Whether it is done.
+    /// Whether the request was carried out.
     pub executed: bool,
 }
 
-/// An incomplete run of ours, from a list.
+/// Incomplete run of this worker, from a list.
 #[derive(Clone, Debug)]
 pub struct Incomplete {
-    /// The run.
+    /// The run that is incomplete.
     pub run: RunId,
-    /// When it was claimed, as the server says it.
+    /// Timestamp of the claim, in the server's notation; used only for comparison.
     pub claimed_at: Option<Value>,
 }
 
-/// Which incomplete runs are listed.
+/// Filter for the list of incomplete runs.
 #[derive(Clone, Copy, Debug)]
 pub enum SeenRunState {
-    /// Claimed and not started.
+    /// Claimed, and not started.
     InQueue,
-    /// Started and not returned.
+    /// Started, and not returned.
     Started,
 }
 
-/// Errors are the same for all: see [`Failure`].
+/// All calls fail in the same ways; see [`CallFailure`].
 #[allow(clippy::missing_errors_doc)]
 impl RestClient {
-    /// The path of the worker that signs these calls, asked for once.
+    /// Returns the path of the worker that signs these calls; read once and then remembered.
     pub async fn me(&self) -> Result<&str, CallFailure> {
         self.me.get_or_try_init(|| async { Ok(self.worker().await?.resource_uri) }).await.map(String::as_str)
     }
 
-    /// Whether our key and secret are accepted: what a refusal of something else is measured by.
+    /// Checks whether the server accepts the API key and the secret. A refusal of another call is about the credentials
+    /// only if this one is refused too.
     pub async fn credentials(&self) -> Result<(), CallFailure> {
         self.worker().await.map(drop)
     }
@@ -200,6 +202,7 @@ impl RestClient {
         let mut workers = page.objects;
         match workers.len() {
             0 => Err(CallFailure::Nonsense(format!("there is no worker with the api_key {key}"))),
+            // A single worker is the one that signs, even where an old server does not show its key.
             1 => Ok(acts(workers.remove(0))),
             n => {
                 let ours = workers.into_iter().find(|worker| worker.api_key.as_deref() == Some(key));
@@ -208,14 +211,14 @@ impl RestClient {
         }
     }
 
-    /// Whether the server asks workers to do things, as far as it said by now.
+    /// Tells whether the server sends commands to workers, as far as it said so by now.
     #[must_use]
     pub fn acts(&self) -> bool {
         self.acts.load(Ordering::Relaxed)
     }
 
-    /// Answers a ping, or tells without one what we do; what is asked of us, if the server asks workers to do things. One
-    /// that does not is told no more than it knows, and without a ping nothing.
+    /// Sends a status report, as the answer to a ping or without one. Returns the command that waits for this worker,
+    /// if any. A server without commands gets only the fields that it knows, and without a ping no report at all.
     pub async fn tell(&self, facts: &StatusReport, pinged: bool) -> Result<Option<WorkerRequest>, CallFailure> {
         let me = self.me().await?;
         if !pinged && !self.acts() {
@@ -235,6 +238,7 @@ impl RestClient {
                 request_done: facts.done.map(RequestId::get),
             }),
         };
+        // A server with commands refuses a second instance by itself; only at others this worker has to look for one.
         let is_watched = !self.acts();
         if is_watched {
             self.look_for_another().await;
@@ -248,7 +252,8 @@ impl RestClient {
         Ok(written.request.as_deref().and_then(action::read))
     }
 
-    /// Says where somebody else answers pings with our key, as far as a server lets that be seen which does not refuse it.
+    /// Warns once where another worker answers pings with the same API key, as far as a server without commands lets
+    /// that be seen.
     async fn look_for_another(&self) {
         let shown = self.worker().await.ok().and_then(|worker| worker.ping_response_dts);
         if self.trace().before_answer(shown) {
@@ -265,12 +270,12 @@ impl RestClient {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a run back, for another to claim it: nothing of it is judged.
+    /// Gives a run back for another worker to claim; it counts neither as success nor as failure.
     pub async fn give_back(&self, claim: AttemptClaim) -> Result<(), CallFailure> {
         self.patch_run(claim, &RunPatch::reset()).await.map(drop)
     }
 
-    /// Reads a run.
+    /// Reads a run and interprets it for this worker.
     pub async fn look(&self, run: RunId) -> Result<RunView, CallFailure> {
         let me = self.me().await?;
         let found: RunResource = self.get(&self.run_path(run)).await?;
@@ -280,7 +285,8 @@ impl RestClient {
         Ok(RunView::of(found, me))
     }
 
-    /// Keeps a run and its job that came with the order to execute it.
+    /// Keeps a run and its job that came with the order to execute it. A brief that cannot be read, or is about another
+    /// run, is dropped.
     pub fn announce(&self, run: RunId, shown: &[u8], job: &[u8]) {
         let read = resources::from_json::<RunResource>(shown)
             .and_then(|run| Ok((run, resources::from_json::<JobResource>(job)?)));
@@ -291,24 +297,26 @@ impl RestClient {
         }
     }
 
-    /// A run and its job that came with the order, if that was just now: as good as a look.
+    /// Takes the run and the job that came with a recent order; as good as a read. `None` where there is none that is
+    /// recent enough.
     pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, CallFailure> {
         let Some(brief) = self.briefs().take(run, Instant::now()) else { return Ok(None) };
         Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
     }
 
-    /// Whether a run came with its order, over a connection that the server had us sign for.
+    /// Tells whether a run came with its order, over a connection that was signed for.
     #[must_use]
     pub fn is_announced(&self, run: RunId) -> bool {
         self.briefs().has(run)
     }
 
-    /// What waits for a worker, as the server lists it: the first runs that nobody has claimed and that may be ours, whether
-    /// that is all of them, and the last kills that nobody has taken.
+    /// Reads the open work: the first unclaimed runs that this worker may claim, whether these are all, and the last
+    /// kill requests that no worker has taken.
     pub async fn open(&self) -> Result<OpenWork, CallFailure> {
         let me = self.me().await?;
         let line = self.line();
-        // A worker whose clock is behind finds out at the look that it is not due yet.
+        // One minute ahead: a worker whose clock is behind still lists runs that are due. A run that is listed too
+        // early is found out when it is read.
         let until = time::sent(Utc::now() + chrono::TimeDelta::minutes(1));
         let until: String = url::form_urlencoded::byte_serialize(until.as_bytes()).collect();
         let runs = &line.settings.run_resource;
@@ -318,6 +326,8 @@ impl RestClient {
         let mine = |run: &RunResource| run.worker.as_deref().is_none_or(|worker| worker == me);
         let runs = page.objects.into_iter().filter(mine).filter_map(|run| RunId::new(run.id)).collect();
         let kills = &line.settings.kill_request_resource;
+        // Two reads: the number of kill requests first, and then the last page of them, where those that are not taken
+        // are.
         let page: ResourcePage<KillRequestResource> = self.get(&format!("{kills}?limit=1")).await?;
         let from = page.meta.total_count.unwrap_or(0).saturating_sub(LISTED);
         let page: ResourcePage<KillRequestResource> =
@@ -330,20 +340,21 @@ impl RestClient {
         self.briefs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims a run, since an instant: said again, it is the same claim. Which attempt of it that is, if the server counts
-    /// them.
+    /// Claims a run as of `since`; a claim that is sent again with the same timestamp is the same claim. Returns the
+    /// attempt that it began, or `None` where the server does not count attempts.
     pub async fn claim(&self, run: RunId, since: DateTime<Utc>) -> Result<Option<Attempt>, CallFailure> {
         let me = self.me().await?;
         let unclaimed = AttemptClaim { run, attempt: None };
         Ok(self.patch_run(unclaimed, &RunPatch::claim(since, me)).await?.attempt)
     }
 
-    /// Tells that a script was started.
+    /// Reports that a script was started, with its pid if the server is to know it.
     pub async fn tell_start(&self, claim: AttemptClaim, at: &str, pid: Option<i32>) -> Result<(), CallFailure> {
         self.patch_run(claim, &RunPatch::start(at, pid)).await.map(drop)
     }
 
-    /// Tells the result of a run. With a start for one that was never started. Nothing may be told of the run after it.
+    /// Reports the result of a run, with a start for a run that has none at the server. Nothing may be reported of the
+    /// run after it.
     pub async fn tell_result(
         &self,
         claim: AttemptClaim,
@@ -361,7 +372,7 @@ impl RestClient {
         self.patch_run(claim, &patch).await.map(drop)
     }
 
-    /// Makes an incomplete run due again.
+    /// Makes an incomplete run due again, whatever its attempt.
     pub async fn reset(&self, run: RunId) -> Result<(), CallFailure> {
         self.give_back(AttemptClaim { run, attempt: None }).await
     }
@@ -374,33 +385,35 @@ impl RestClient {
         format!("{}{run}/", self.line().settings.run_resource)
     }
 
-    /// The job at a path that a run named.
+    /// Reads the job at a path that a run named. A path outside the API is refused without a request.
     pub async fn job(&self, job: &str) -> Result<JobView, CallFailure> {
         self.is_of_api(job)?;
         self.get::<JobResource>(job).await.map(JobView::from)
     }
 
-    /// Makes the log of a run; its path, where the server names it.
+    /// Creates the log of a run. Returns the path of the log, where the server names it.
     pub async fn new_log(&self, claim: AttemptClaim, content: &str) -> Result<Option<String>, CallFailure> {
         let log = NewLog { run: self.run_path(claim.run), content };
         let path = &self.line().settings.run_log_resource;
         let location = self.write(Method::POST, path, claim.attempt, &log).await?.location;
-        // The server names it with its own host; what counts is the path.
+        // The server names the log with its own host name, which may differ from the configured one; only the path
+        // counts.
         Ok(location.and_then(|to| self.line().settings.api_base_url.join(&to).ok()).map(|url| url.path().to_owned()))
     }
 
-    /// Changes the log at a path.
+    /// Replaces the content of the log at a path.
     pub async fn change_log(&self, claim: AttemptClaim, path: &str, content: &str) -> Result<(), CallFailure> {
         self.write(Method::PATCH, path, claim.attempt, &LogPatch { content }).await.map(drop)
     }
 
-    /// Appends to the log of a run that is `from` bytes long; the log's path. [`Failure::Unreachable`] where the server knows no
-    /// such thing, and a rejection where the log has another length.
+    /// Appends to the log of a run whose log has `from` bytes so far; returns the path of the log. The failure is
+    /// [`CallFailure::Unreachable`] without a WebSocket to the server, and [`CallFailure::Rejected`] where the log has
+    /// another length.
     pub async fn append_log(&self, claim: AttemptClaim, from: u64, text: &str) -> Result<Option<String>, CallFailure> {
         self.append(&self.run_path(claim.run), claim.attempt, from, text).await
     }
 
-    /// Reads a kill request.
+    /// Reads a kill request: its run, and how far it is carried out.
     pub async fn kill_request(&self, kill: KillId) -> Result<KillView, CallFailure> {
         let found: KillRequestResource = self.get(&self.kill_path(kill)).await?;
         Ok(KillView {
@@ -410,13 +423,13 @@ impl RestClient {
         })
     }
 
-    /// Tells that we took a kill request.
+    /// Reports that this worker took a kill request.
     pub async fn tell_kill_taken(&self, kill: KillId) -> Result<(), CallFailure> {
         let patch = KillRequestPatch { enqueue_dts: Some(time::sent(Utc::now())), ..KillRequestPatch::default() };
         self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
     }
 
-    /// Tells that nothing is left alive of what was to be killed.
+    /// Reports that no process of the run that was to be killed is alive.
     pub async fn tell_kill_executed(&self, kill: KillId) -> Result<(), CallFailure> {
         let patch = KillRequestPatch { execute_dts: Some(time::sent(Utc::now())), ..KillRequestPatch::default() };
         self.write(Method::PATCH, &self.kill_path(kill), None, &patch).await.map(drop)
@@ -426,7 +439,7 @@ impl RestClient {
         format!("{}{kill}/", self.line().settings.kill_request_resource)
     }
 
-    /// The incomplete runs of this worker.
+    /// Lists all incomplete runs of this worker in a state, over all pages of the list.
     pub async fn incomplete(&self, state: SeenRunState) -> Result<Vec<Incomplete>, CallFailure> {
         let key: String = url::form_urlencoded::byte_serialize(self.api_key().as_str().as_bytes()).collect();
         let state = match state {
@@ -443,6 +456,7 @@ impl RestClient {
                     .into_iter()
                     .filter_map(|found| Some(Incomplete { run: RunId::new(found.id)?, claimed_at: found.enqueue_dts })),
             );
+            // Pages that repeat are noticed at once, not only after `MAX_PAGES` requests.
             if !seen.insert(path) {
                 return Err(CallFailure::Nonsense("the pages of the list go in a circle".to_owned()));
             }

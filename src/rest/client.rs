@@ -1,7 +1,7 @@
-//! The signed transport: one request, one answer.
+//! Transport of the REST client: one signed request, one answer.
 //!
-//! One call is one attempt: whether to try again is the caller's to know. What comes back is bounded,
-//! of our own origin, and of the shape that was asked for, or it is a [`Failure`].
+//! A call is tried once; the caller knows whether to try again. An answer is bounded in size, comes from the configured
+//! origin, and has the shape that was asked for; anything else is a [`CallFailure`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,19 +32,20 @@ use crate::wire::uplink::{APPEND, CallHead, MAX_HEAD, MAX_UP, OVER_HTTP};
 #[cfg(test)]
 mod tests;
 
-/// The longest answer that is read, in bytes: a job with a script of 16 MB, which stands in it twice, and escapes.
+/// Longest answer that is read, in bytes: a job with a script of 16 MB, which the answer contains twice, plus JSON
+/// escapes.
 pub const MAX_BODY: usize = 48 * 1024 * 1024;
-/// The most redirects of a GET that are followed.
+/// Most redirects of a GET that are followed.
 const MAX_REDIRECTS: usize = 3;
-/// How much of the server's reason is repeated, in characters.
+/// Most characters of the server's reason that are repeated.
 const MAX_REASON: usize = 400;
-/// How far the server's clock may be from ours without a word.
+/// Largest difference between the server's clock and this one that is not logged.
 const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
 
-/// Why there is no client.
+/// Reason why a client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// TLS cannot be set up.
+    /// The TLS configuration cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The HTTP client cannot be set up.
@@ -52,32 +53,32 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// The client. Cheap to clone; clones share settings, connections and health.
+/// Client of the REST API. Cheap to clone; clones share settings, connections and health.
 #[derive(Clone, Debug)]
 pub struct RestClient {
     line: watch::Sender<Arc<RestSession>>,
     api_key: ApiKey,
-    /// Which of those who may use the key we are.
+    /// Instance that tells this worker from others with the same key; `None` where the client was set up without one.
     instance: Option<Instance>,
     pub(super) health: Arc<Health>,
     skew_told: Arc<AtomicBool>,
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
     uplink: watch::Sender<Option<Uplink>>,
     pub(super) briefs: Arc<Mutex<Briefs>>,
-    /// Whether the server asks workers to do things, as far as it said.
+    /// Whether the server sends commands to workers, as far as it said so by now.
     pub(super) acts: Arc<AtomicBool>,
-    /// What we have written of us last, as a server shows it that does not tell instances apart.
+    /// Time of this worker's last answer to a ping, as a server shows it that does not tell instances apart.
     pub(super) trace: Arc<Mutex<Trace>>,
 }
 
-/// What is said beside the body of a call.
+/// Facts that are sent beside the body of a call.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
     attempt: Option<Attempt>,
     from: Option<u64>,
 }
 
-/// An answer that is no refusal.
+/// Answer with a status of success or redirection.
 struct Answer {
     status: StatusCode,
     location: Option<String>,
@@ -86,18 +87,18 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// What the server says of a write that it took.
+/// Parts of the answer to a write that the server accepted.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// Where that is which was made.
+    /// Location of the resource that was created, from the `Location` header.
     pub(super) location: Option<String>,
-    /// Which attempt of the run is under way, if the server counts them.
+    /// Attempt of the run that is under way; `None` where the server does not count attempts.
     pub(super) attempt: Option<Attempt>,
-    /// What is asked of us, if the server asks workers to do things.
+    /// Command that waits for this worker, unparsed; `None` where the server sends none.
     pub(super) request: Option<String>,
 }
 
-/// The settings, and the connections that were made under them. A call keeps to those that it began with.
+/// Settings, and the connections that were made under them. A call keeps to the session with which it began.
 #[derive(Debug)]
 pub(super) struct RestSession {
     http: reqwest::Client,
@@ -113,6 +114,7 @@ impl RestSession {
                 settings.ca_file.as_deref(),
             )?)
             .user_agent(concat!("job_runner_worker/", env!("CARGO_PKG_VERSION")))
+            // Redirects are followed in `get`, which checks the origin and signs the new path: the signature covers it.
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
             .connect_timeout(settings.api_timeout.min(Duration::from_secs(5)))
@@ -120,18 +122,18 @@ impl RestSession {
             .pool_idle_timeout(Duration::from_secs(55))
             .tcp_nodelay(true);
         if is_loopback(&settings.api_base_url) {
-            // No proxy reaches what this machine keeps to itself.
+            // A proxy cannot reach a server that listens on this machine only.
             http = http.no_proxy();
         }
         Ok(Self { http: http.build()?, settings })
     }
 
-    /// How long a call with such a body may take: a long log takes its time.
+    /// Returns the longest duration of a call with such a body: twice the time-out, and one second for each 100 kB.
     fn patience(&self, bytes: usize) -> Duration {
         self.settings.api_timeout * 2 + Duration::from_secs(bytes as u64 / 100_000)
     }
 
-    /// Joins as `urljoin` does, and stays at our own origin.
+    /// Joins a path to the base URL as `urljoin` does, and refuses another origin.
     fn url(&self, path: &str) -> Result<Url, CallFailure> {
         let base = &self.settings.api_base_url;
         let url = base.join(path).map_err(|_| CallFailure::Elsewhere(path.to_owned()))?;
@@ -143,8 +145,10 @@ impl RestSession {
 }
 
 impl RestClient {
+    /// Sets up a client that sends no instance id.
+    ///
     /// # Errors
-    /// What is wrong with the settings.
+    /// If TLS or the HTTP client cannot be set up under the settings.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
         Ok(Self {
             api_key: settings.api_key.clone(),
@@ -160,10 +164,10 @@ impl RestClient {
         })
     }
 
-    /// The same for an instance of the worker, which the server tells from others with its key.
+    /// Sets up the client of a worker; the instance tells the worker from others with the same key.
     ///
     /// # Errors
-    /// What is wrong with the settings.
+    /// If TLS or the HTTP client cannot be set up under the settings.
     pub fn of_instance(settings: Settings, instance: Instance) -> Result<Self, ClientError> {
         Ok(Self { instance: Some(instance), ..Self::new(settings)? })
     }
@@ -171,7 +175,7 @@ impl RestClient {
     /// Makes the next calls under other settings of the same worker and server.
     ///
     /// # Errors
-    /// What is wrong with them; nothing changes then.
+    /// If TLS or the HTTP client cannot be set up under them; nothing changes then.
     pub fn reconfigure(&self, settings: Settings) -> Result<(), ClientError> {
         self.line.send_replace(Arc::new(RestSession::new(settings)?));
         Ok(())
@@ -181,18 +185,19 @@ impl RestClient {
         Arc::clone(&self.line.borrow())
     }
 
-    /// Calls over this from now on, or over HTTP alone.
+    /// Sends the next calls over this uplink, or over HTTP only.
     pub fn set_uplink(&self, uplink: Option<Uplink>) {
         self.uplink.send_replace(uplink);
     }
 
-    /// Whether calls go over a WebSocket.
+    /// Tells whether calls go over a WebSocket.
     #[must_use]
     pub fn has_uplink(&self) -> bool {
         self.uplink.borrow().is_some()
     }
 
-    /// The signature of a request without a body, if it goes to a host of our server; to others it is not shown.
+    /// Signs a request without a body that goes to a host of the configured server; `None` for any other host, which
+    /// must not see a signature.
     #[must_use]
     pub fn signature(&self, host: Option<&str>, method: &str, path_and_query: &str) -> Option<String> {
         let line = self.line();
@@ -201,25 +206,25 @@ impl RestClient {
             .then(|| hmac::authorization(&settings.api_key, &settings.secret, method, path_and_query, &[]))
     }
 
-    /// How the server has been lately.
+    /// Returns the health of the server, which all clones share.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Who signs these calls.
+    /// Returns the API key that signs the calls.
     #[must_use]
     pub fn api_key(&self) -> &ApiKey {
         &self.api_key
     }
 
-    /// Which instance of the worker makes these calls.
+    /// Returns the instance that makes the calls; `None` where the client was set up without one.
     #[must_use]
     pub fn instance(&self) -> Option<&Instance> {
         self.instance.as_ref()
     }
 
-    /// Reads a resource.
+    /// Reads a resource with GET, and follows redirects within the origin.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
@@ -236,7 +241,7 @@ impl RestClient {
         Err(CallFailure::Redirected(path))
     }
 
-    /// A write is never redirected: what is signed for one place is sent to no other.
+    /// Writes a resource. Redirects are not followed: what is signed for one place is sent to no other.
     pub(super) async fn write(
         &self,
         method: Method,
@@ -253,7 +258,8 @@ impl RestClient {
         Ok(Written { location, attempt, request })
     }
 
-    /// Appends to the log of a run; the path of the log. Over a WebSocket only: [`Failure::Unreachable`] without one.
+    /// Appends to the log of a run and returns the path of the log. Works over a WebSocket only; without one the
+    /// failure is [`CallFailure::Unreachable`].
     pub(super) async fn append(
         &self,
         path: &str,
@@ -276,7 +282,7 @@ impl RestClient {
         self.look_at_occupation(answer.as_ref().err());
         match &answer {
             Ok(_) => self.health.answered(),
-            // It is there; that it is well is another matter.
+            // The server is there and refuses only this call, which is no reason to slow down others.
             Err(failure) if failure.is_of_the_call() => self.health.reached(),
             Err(_) if at_once => self.health.failed_at_once(),
             Err(_) => self.health.failed(),
@@ -331,7 +337,7 @@ impl RestClient {
         Ok(Answer { status, location, attempt, request, body })
     }
 
-    /// Sends a call over the WebSocket. Gives the body back where there is none, or where it is too long for it.
+    /// Sends a call over the WebSocket. Returns the body where there is no WebSocket or the body is too long for it.
     async fn send_up(
         &self,
         method: &str,
@@ -351,7 +357,7 @@ impl RestClient {
         };
         Ok(match answer? {
             Err(failure) => Err(failure),
-            // Only of a GET, whose body is nothing.
+            // Only a GET has so long an answer, and its body is empty, so there is nothing to give back.
             Ok((head, _)) if head.status == OVER_HTTP => return Err(Vec::new()),
             Ok((head, body)) if head.status == OCCUPIED => Err(occupied(&body)),
             Ok((head, body)) => StatusCode::from_u16(head.status)
@@ -364,7 +370,7 @@ impl RestClient {
         })
     }
 
-    /// Whether a path is the API's, which begins with the directory of the run resource.
+    /// Checks that a path is within the API, which begins with the directory above the run resource.
     pub(super) fn is_of_api(&self, path: &str) -> Result<(), CallFailure> {
         let line = self.line();
         let (url, runs) = (line.url(path)?, line.url(&line.settings.run_resource)?);
@@ -383,13 +389,15 @@ impl RestClient {
         Ok(target.to_string())
     }
 
-    /// Says, once a minute, that the server refuses us for another instance of this worker; and that it does no more.
+    /// Logs, once a minute, that the server refuses this worker because another instance is alive, and logs when that
+    /// is over.
     fn look_at_occupation(&self, failure: Option<&CallFailure>) {
         match failure {
             Some(CallFailure::Occupied(why)) if self.health.occupied() => tracing::error!(
                 target: "job_runner_worker.runner",
                 "the server refuses this worker: {why}; nothing is executed until that one is gone"
             ),
+            // A failure of the server or of the network says nothing about the other instance.
             Some(
                 CallFailure::Occupied(_)
                 | CallFailure::Unreachable(_)
@@ -417,7 +425,7 @@ impl RestClient {
     }
 }
 
-/// What is signed of a URL.
+/// Returns the part of a URL that is signed and sent in the request line.
 fn path_and_query(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -426,6 +434,7 @@ fn path_and_query(url: &Url) -> String {
 }
 
 fn from_transport(e: &reqwest::Error) -> CallFailure {
+    // The text of a `reqwest` error leaves out its causes, which name what is wrong.
     let mut text = e.to_string();
     let mut cause = std::error::Error::source(e);
     while let Some(inner) = cause {
@@ -441,7 +450,7 @@ fn from_transport(e: &reqwest::Error) -> CallFailure {
     if e.is_connect() || e.is_builder() { CallFailure::Unreachable(text) } else { CallFailure::NoAnswer(text) }
 }
 
-/// What a status means, other than success and redirection.
+/// Classifies a status; success and redirection are no failure.
 fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), CallFailure> {
     match status.as_u16() {
         200..=399 => Ok(()),
@@ -457,14 +466,15 @@ fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), CallFailure> {
     }
 }
 
-/// Another instance of this worker is alive, in the server's words.
+/// Makes the failure for a status of 423, with the server's reason.
 fn occupied(body: &[u8]) -> CallFailure {
     let said = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("another instance of it is alive");
     CallFailure::Occupied(said.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
 }
 
-/// A write is answered with nothing or with JSON. A web page is from somebody in between, who did not do it.
+/// Checks that the answer to a write is empty or JSON. A web page comes from a captive portal or a proxy in between,
+/// and the write was not carried out.
 async fn no_page(mut response: Response) -> Result<(), CallFailure> {
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
         match chunk.trim_ascii_start().first() {
@@ -476,7 +486,7 @@ async fn no_page(mut response: Response) -> Result<(), CallFailure> {
     Ok(())
 }
 
-/// Reads a body, up to a bound.
+/// Reads a body of at most [`MAX_BODY`] bytes.
 async fn read(mut response: Response) -> Result<Vec<u8>, CallFailure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {

@@ -1,55 +1,56 @@
-//! What can go wrong with a call, by what it means to the caller.
+//! Failures of calls, classified by what they mean to the caller.
 
 use std::time::Duration;
 
-/// A call that did not succeed.
+/// Failure of one call to the server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {
-    /// Nothing was sent: no name, no connection, no TLS.
+    /// The request was not sent: no name, no connection, no TLS, or no WebSocket for a call that needs one.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
-    /// It was sent, and no answer came: it may have been done or not.
+    /// The request was sent and no answer came; the server may have carried it out or not.
     #[error("no answer: {0}")]
     NoAnswer(String),
-    /// 5xx or 429. What was to be written may have been written.
+    /// The server answered 408, 425, 429 or 5xx. A write may have been carried out.
     #[error("the server answered {status}")]
     Server {
-        /// The status.
+        /// HTTP status of the answer, as a number.
         status: u16,
-        /// What `Retry-After` asks for, 5 minutes at most.
+        /// Pause that `Retry-After` asks for, at most 5 minutes.
         retry_after: Option<Duration>,
     },
-    /// 401 or 403.
+    /// The server answered 401 or 403.
     #[error("the server refuses us: {0}")]
     Unauthorised(u16),
-    /// 404 or 410.
+    /// The server answered 404 or 410.
     #[error("the server does not know it (404)")]
     NotFound,
-    /// 409: somebody else has it.
+    /// The server answered 409: another worker holds the resource.
     #[error("the server says that it is another's (409)")]
     Conflict,
-    /// 423: another instance of this worker is alive. Nothing was done, and nothing is until that one is gone.
+    /// The server answered 423: another instance of this worker is alive. The call was not carried out, and no call
+    /// will be before that instance is gone.
     #[error("the server refuses this worker: {0}")]
     Occupied(String),
-    /// 413, or an answer of more than 48 MiB.
+    /// The server answered 413, or its answer has more than 48 MiB.
     #[error("it is too large")]
     TooLarge,
-    /// Another 4xx.
+    /// The server answered another 4xx.
     #[error("the server rejects it: {0}")]
     Rejected(u16),
-    /// A path that is none of our server's, or not of its API: nothing was sent.
+    /// The path is not on the server or not in its API; the request was not sent.
     #[error("{0} is no path of the server's API")]
     Elsewhere(String),
-    /// A redirect that we do not follow.
+    /// The server redirects to a place that is not followed.
     #[error("the server redirects to {0}, which is not followed")]
     Redirected(String),
-    /// Success, with an answer that makes none of a Job-Runner server.
+    /// The server answered with success, but not as a Job-Runner server does.
     #[error("the answer makes no sense: {0}")]
     Nonsense(String),
 }
 
 impl CallFailure {
-    /// Whether the same call may succeed later.
+    /// Tells whether the same call may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -68,28 +69,31 @@ impl CallFailure {
         }
     }
 
-    /// Whether the failure says something of what was asked, and nothing of the server.
+    /// Tells whether the failure is about what was asked, and says nothing about the health of the server.
     #[must_use]
     pub fn is_of_the_call(&self) -> bool {
         match self {
+            // A 500 comes from the API itself, which fails at this request; the other 5xx and 429 come from a server or
+            // a proxy that is overloaded or away.
             Self::Server { status, .. } => *status == 500,
             failure => !failure.is_passing(),
         }
     }
 
-    /// Whether the server itself said so: it is there, and no better answer may ever come.
+    /// Tells whether the answer came from a server that is there, although its failure counts as passing: a better
+    /// answer may never come.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Server { status: 500, .. } | Self::Nonsense(_) | Self::Redirected(_))
     }
 
-    /// Whether a write may have been done all the same.
+    /// Tells whether a write may have been carried out in spite of the failure.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::NoAnswer(_) | Self::Server { .. } | Self::Nonsense(_))
     }
 
-    /// What the server asked to wait.
+    /// Returns the pause that the server asked for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -99,10 +103,10 @@ impl CallFailure {
     }
 }
 
-/// The longest `Retry-After` that is honoured.
+/// Longest `Retry-After` that is honoured.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Reads `Retry-After`: seconds or an HTTP date; anything else is as if it were not there.
+/// Reads `Retry-After`, in seconds or as an HTTP date. `None` for any other text and for a date in the past.
 #[must_use]
 pub fn retry_after(value: &str, now: chrono::DateTime<chrono::Utc>) -> Option<Duration> {
     let value = value.trim();

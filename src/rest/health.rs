@@ -1,19 +1,19 @@
-//! How the server has been lately, and how hard it may be pressed.
+//! Health of the server: the outcome of the latest calls, and the pace at which the next calls may be made.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls to a failing server are this far apart, whoever makes them.
+/// Pause between two calls to a failing server, over all callers.
 const PACE: Duration = Duration::from_millis(100);
-/// What calls that were under way when it began to fail make the next wait at most.
+/// Longest delay that the failures of calls under way may put on the next call.
 const MOST: Duration = Duration::from_secs(5);
 
-/// How often it is said that another instance of this worker is alive.
+/// Interval at which the log repeats that another instance of this worker is alive.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Shared by all who call.
+/// Health of the server, shared by all callers.
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
@@ -21,37 +21,37 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many calls in a row failed in a way that is the server's.
+    /// Number of calls that failed in a row for reasons of the server.
     failing: u32,
-    /// When the next call may be made while it fails.
+    /// Instant at which the next call may be made while calls fail.
     next: Option<Instant>,
-    /// Whether it was there at all.
+    /// Whether the server has ever answered.
     reached: bool,
-    /// When a call succeeded last.
+    /// Instant of the last call that succeeded.
     answered: Option<Instant>,
     pinged: Option<Instant>,
     refused: bool,
-    /// When it was said last that another instance of this worker is alive, while it is.
+    /// Instant at which the log said last that another instance of this worker is alive; `None` while none is.
     occupied: Option<Instant>,
 }
 
-/// What is known, for people.
+/// Verdict on the server, for the status report of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerHealth {
-    /// Nothing was asked yet.
+    /// No call was made yet.
     Unknown,
-    /// The last call was answered.
+    /// The last call was answered, with success or with a refusal of what was asked.
     Ok,
-    /// The last calls failed.
+    /// The last calls failed for reasons of the server.
     Failing,
-    /// Our key or secret is not accepted.
+    /// The server refuses the API key or the secret.
     Refused,
     /// Another instance of this worker is alive.
     Occupied,
 }
 
 impl ServerHealth {
-    /// Its name, for people and programs.
+    /// Returns the name of the verdict, as the status shows it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,8 @@ impl ServerHealth {
 }
 
 impl Health {
-    /// Takes a turn: at once while all is well, else when it is ours. Whether it was at once.
+    /// Waits for a turn: no time while the server is well, otherwise until the next slot of [`PACE`]. Returns true
+    /// where there was no wait.
     pub async fn turn(&self) -> bool {
         let at = {
             let mut state = self.lock();
@@ -80,29 +81,32 @@ impl Health {
         false
     }
 
-    /// The server is there, and refused what was asked.
+    /// Records that the server is there and refused what was asked.
     pub fn reached(&self) {
         let mut state = self.lock();
         (state.failing, state.reached) = (0, true);
     }
 
-    /// A call succeeded.
+    /// Records that a call succeeded.
     pub fn answered(&self) {
         let mut state = self.lock();
         (state.failing, state.reached) = (0, true);
         state.answered = Some(Instant::now());
     }
 
-    /// A call failed, and not by what was asked.
+    /// Records that a call failed for a reason of the server.
     pub fn failed(&self) {
         let mut state = self.lock();
         state.failing = state.failing.saturating_add(1);
     }
 
-    /// A call failed as others did meanwhile, and had not waited for its turn: the next waits the longer.
+    /// Records the failure of a call that had not waited for its turn, because the server was well when it began. The
+    /// next call waits the longer for it, up to [`MOST`].
     pub fn failed_at_once(&self) {
         let mut state = self.lock();
         let now = Instant::now();
+        // Counts as a turn taken: otherwise a burst of calls that was sent before the first failure would exceed the
+        // pace.
         if state.failing > 0 {
             let next = state.next.unwrap_or(now).max(now);
             state.next = Some(if next < now + MOST { next + PACE } else { next });
@@ -110,12 +114,13 @@ impl Health {
         state.failing = state.failing.saturating_add(1);
     }
 
-    /// Whether our key and secret are accepted was found out.
+    /// Records whether the server accepts the API key and the secret.
     pub fn credentials(&self, accepted: bool) {
         self.lock().refused = !accepted;
     }
 
-    /// Another instance of this worker is alive. Whether that is to be said: it was not in the last minute.
+    /// Records that another instance of this worker is alive. Returns true where the log is to say so, at most once a
+    /// minute.
     pub fn occupied(&self) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
@@ -126,30 +131,30 @@ impl Health {
         is_due
     }
 
-    /// No other instance of this worker is alive. Whether one was.
+    /// Records that no other instance of this worker is alive. Returns true where one was.
     pub fn unoccupied(&self) -> bool {
         self.lock().occupied.take().is_some()
     }
 
-    /// A ping was answered.
+    /// Records that the server accepted the answer to a ping.
     pub fn pinged(&self) {
         self.lock().pinged = Some(Instant::now());
     }
 
-    /// How long ago the server accepted the answer to a ping. Within this time it cannot have taken us for dead
-    /// and ended our runs.
+    /// Returns the time since the server accepted the answer to a ping. Within this time it cannot have taken this
+    /// worker for dead and ended its runs.
     #[must_use]
     pub fn since_ping(&self) -> Option<Duration> {
         self.lock().pinged.map(|at| at.elapsed())
     }
 
-    /// How long ago the server answered anything.
+    /// Returns the time since a call succeeded.
     #[must_use]
     pub fn since_answer(&self) -> Option<Duration> {
         self.lock().answered.map(|at| at.elapsed())
     }
 
-    /// How it looks.
+    /// Returns the verdict on the server.
     #[must_use]
     pub fn verdict(&self) -> ServerHealth {
         let state = self.lock();

@@ -1,4 +1,4 @@
-//! The id of the state directory, in a file of its own: made once, and kept through restarts and upgrades.
+//! Instance file: the id of the state directory, created once and kept through restarts and upgrades.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,23 +10,23 @@ use crate::run::Instance;
 #[cfg(test)]
 mod tests;
 
-/// The file.
+/// Name of the file in the state directory.
 const FILE: &str = "instance";
 
-/// Where an id comes from.
+/// Origin of an instance id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceOrigin {
-    /// An earlier start has made it.
+    /// Created by an earlier start.
     Kept,
-    /// This start has made it: the directory is new, or its file was lost.
+    /// Created by this start: the directory is new, or its file was lost.
     Made,
 }
 
-/// The id of a state directory, which is made where there is none. One that cannot be written is good for this start
-/// alone.
+/// Returns the id of a state directory, and creates it where there is none. An id that cannot be written is used for
+/// this start only.
 ///
 /// # Errors
-/// That the system has no random numbers.
+/// If the system has no random numbers.
 pub fn instance_of(directory: &Path) -> io::Result<(Instance, InstanceOrigin)> {
     let path = directory.join(FILE);
     let why = match fs::read_to_string(&path) {

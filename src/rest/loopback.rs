@@ -1,11 +1,11 @@
-//! Whether a URL can only lead to this machine: what goes there needs no encryption, and no proxy stands on the way.
+//! Loopback URLs: requests to them need no encryption, and no proxy stands on the way.
 
 use url::{Host, Url};
 
 #[cfg(test)]
 mod tests;
 
-/// Whether the host of a URL can only be this machine.
+/// Tells whether the host of a URL can only be this machine.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {

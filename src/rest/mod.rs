@@ -1,4 +1,5 @@
-//! The signed HTTP client: kept-alive connections, time-outs everywhere, bounded bodies, one origin.
+//! REST client: signed HTTP calls to the server over kept-alive connections. Every call has a time-out, every body a
+//! bound, and every request goes to one origin.
 
 mod backoff;
 mod briefs;
@@ -35,27 +36,27 @@ pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};
 pub use uplink::{Calls, Outgoing, Uplink};
 
-/// What the REST client needs to know.
+/// Settings of the REST client.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Scheme, host and port of the API. Resource paths are joined to it as `urljoin` does.
     pub api_base_url: Url,
-    /// Who we are.
+    /// API key that identifies this worker.
     pub api_key: ApiKey,
-    /// What requests are signed with.
+    /// Secret with which requests are signed.
     pub secret: Secret,
     /// Path of the run resource, with a leading and a trailing slash.
     pub run_resource: String,
-    /// Path of the worker resource.
+    /// Path of the worker resource, with both slashes.
     pub worker_resource: String,
-    /// Path of the run log resource.
+    /// Path of the run log resource, with both slashes.
     pub run_log_resource: String,
-    /// Path of the kill request resource.
+    /// Path of the kill request resource, with both slashes.
     pub kill_request_resource: String,
-    /// Whether certificates are verified.
+    /// Whether certificates are verified; `false` accepts any certificate.
     pub tls_verify: bool,
-    /// More trust roots, a PEM file.
+    /// PEM file with trust roots in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The longest one call may take without progress on its answer.
+    /// Longest time that a call may take without progress on its answer.
     pub api_timeout: Duration,
 }

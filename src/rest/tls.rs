@@ -1,4 +1,4 @@
-//! One TLS configuration for every connection out: the system's roots and the operator's.
+//! TLS configuration for all outgoing connections: the roots of the system and those of the operator.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,30 +12,30 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Why there is no configuration.
+/// Reason why there is no TLS configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The operator's roots cannot be read.
+    /// The file with the operator's roots cannot be read.
     #[error("ca_file {path}: cannot be read")]
     Unreadable {
-        /// Where they should be.
+        /// Path of the file, as configured.
         path: PathBuf,
-        /// Why not.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// They are none.
+    /// The file with the operator's roots contains no certificate.
     #[error("ca_file {0}: contains no certificate in PEM form")]
     Empty(PathBuf),
 }
 
-/// A configuration. The roots are read only where TLS is `needed`: they are many.
+/// Builds a configuration. The roots of the system are read only where TLS is `needed`, because they are many.
 ///
 /// # Errors
-/// What is wrong with `ca_file`.
+/// If `ca_file` cannot be read or contains no certificate.
 ///
 /// # Panics
-/// Never: the provider speaks TLS 1.2 and 1.3, and a verifier has roots.
+/// Never: the provider supports TLS 1.2 and 1.3, and the verifier has roots.
 pub fn config(needed: bool, verify: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -60,9 +60,9 @@ pub fn config(needed: bool, verify: bool, ca_file: Option<&Path>) -> Result<Clie
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// Accepts what webpki accepts, and an authority that presents itself where the operator named this very
-/// certificate: `openssl req -x509` makes nothing else. Its name and its dates must fit all the same, and the
-/// handshake proves that the server has its key.
+/// Accepts what webpki accepts, and also an authority's certificate that the server presents as its own, if the
+/// operator named this very certificate: `openssl req -x509` creates no other kind. Its name and its dates must fit all
+/// the same, and the handshake proves that the server has its key.
 #[derive(Debug)]
 struct OrNamed {
     webpki: Arc<WebPkiServerVerifier>,
@@ -80,7 +80,8 @@ impl ServerCertVerifier for OrNamed {
     ) -> Result<ServerCertVerified, Error> {
         let verdict = self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
-            // The dates were good: webpki looks at them before it looks for an authority.
+            // The dates are good: webpki checks them before it looks for an authority. The name it checks only later,
+            // so that is done here.
             Err(refusal) if is_authority(&refusal) && self.named.iter().any(|named| named == end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -112,12 +113,13 @@ impl ServerCertVerifier for OrNamed {
     }
 }
 
-/// Whether the one thing wrong is that an authority presents itself. Rustls passes this error on without a type.
+/// Tells whether the only defect is that an authority presents itself. Rustls passes this error of webpki on without a
+/// type, so its text is compared.
 fn is_authority(refusal: &Error) -> bool {
     matches!(refusal, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
 }
 
-/// Accepts every certificate: `tls_verify = false`, as the original did.
+/// Accepts every certificate, for `tls_verify = false`, as the original does.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

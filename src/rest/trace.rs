@@ -1,14 +1,15 @@
-//! Whether somebody else works with our key at a server that does not tell workers of one key apart. Pure.
+//! Trace of other workers: finds out whether another worker uses the same API key at a server that does not tell
+//! instances apart. Pure.
 //!
-//! The server keeps when a worker last answered a ping. What it shows before our next answer is what it showed behind our
-//! last one, unless somebody else has answered in between.
+//! The server keeps the time at which a worker last answered a ping. Before the next answer it shows the same time as
+//! after the last one, unless another worker has answered in between.
 
 use serde_json::Value;
 
 #[cfg(test)]
 mod tests;
 
-/// What the server showed behind our last answer.
+/// Time that the server showed after the last answer of this worker.
 #[derive(Debug, Default)]
 pub struct Trace {
     left: Option<Value>,
@@ -16,8 +17,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// An answer is about to be written over what is shown; what it leaves is unknown until it is seen. Whether somebody
-    /// else has answered, if that was not told before.
+    /// Records that an answer is about to be written; the time that it leaves is unknown until it is read. `shown` is
+    /// the time before the answer. Returns true where another worker has answered and that was not reported before.
     pub fn before_answer(&mut self, shown: Option<Value>) -> bool {
         let (left, shown) = (self.left.take(), shown);
         let is_news = left.is_some() && shown.is_some() && left != shown && !self.is_told;
@@ -25,7 +26,7 @@ impl Trace {
         is_news
     }
 
-    /// Our answer was taken, and this is shown now.
+    /// Records the time that is shown after the answer was taken.
     pub fn behind_answer(&mut self, shown: Option<Value>) {
         self.left = shown;
     }

@@ -1,46 +1,47 @@
-//! The other way to the server: calls over a WebSocket that a source keeps open, where the server knows how.
+//! Uplink: carries calls over the WebSocket that a source keeps open, where the server supports it.
 //!
-//! A call that was handed over and not answered may have been done or not, as over HTTP. One that cannot be handed over
-//! goes over HTTP.
+//! A call that was handed over and not answered may have been carried out or not, as over HTTP. A call that cannot be
+//! handed over goes over HTTP.
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::CallFailure;
 use crate::wire::uplink::{AnswerHead, CallHead};
 
-/// How many calls may wait to be sent.
+/// Most calls that may wait to be sent.
 const QUEUE: usize = 64;
 
-/// The caller's side. Cheap to clone.
+/// Handle of the callers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Uplink {
     calls: mpsc::Sender<Outgoing>,
 }
 
-/// A call on its way.
+/// Call on its way to the WebSocket, with the place for its answer.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Its head; the number is given when it is sent.
+    /// Head of the call; its number is set when it is sent.
     pub call: CallHead,
-    /// Its body.
+    /// Body of the call, as over HTTP.
     pub body: Vec<u8>,
-    /// Where its answer goes.
+    /// Channel for the head and the body of the answer.
     pub answer: oneshot::Sender<(AnswerHead, Vec<u8>)>,
 }
 
-/// The side that sends.
+/// Receiving half, held by the task that sends the calls.
 #[derive(Debug)]
 pub struct Calls(mpsc::Receiver<Outgoing>);
 
 impl Uplink {
-    /// Both sides.
+    /// Makes a handle and its receiving half.
     #[must_use]
     pub fn new() -> (Self, Calls) {
         let (calls, outgoing) = mpsc::channel(QUEUE);
         (Self { calls }, Calls(outgoing))
     }
 
-    /// Calls. Gives the body back where there is no way any more.
+    /// Makes a call and waits for the answer. Returns the body where the connection is gone and the call was not handed
+    /// over.
     pub(super) async fn call(
         &self,
         call: CallHead,
@@ -55,7 +56,7 @@ impl Uplink {
 }
 
 impl Calls {
-    /// The next call; nothing when nobody will make one.
+    /// Returns the next call, or `None` once every handle is dropped.
     pub async fn next(&mut self) -> Option<Outgoing> {
         self.0.recv().await
     }
