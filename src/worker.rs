@@ -127,7 +127,7 @@ pub struct DeadLetterInfo {
     pub at: String,
     /// Number of the run that the fact is about.
     pub run: i64,
-    /// Kind of fact: `start`, `log`, `result`.
+    /// Kind of fact: `log` or `result`; earlier versions also gave up a `start`.
     pub what: String,
     /// Reason, as the server or the client gave it.
     pub reason: String,

@@ -1,7 +1,7 @@
-//! Ballast: a file of no use that is thrown overboard when the disk is full.
+//! Ballast: a file that reserves disk space for the outbox and is deleted when the disk is full.
 //!
-//! A full disk does not even let rows be deleted, so that an outbox could not drain. The room of this file is
-//! enough for that; when there is plenty again, it is taken again.
+//! On a full disk not even rows can be deleted, so that the outbox could not drain. The space of this file is enough
+//! for that; when there is enough space again, the file is created again.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,26 +10,27 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
-/// The most that is taken, in bytes: what the store's write-ahead log grows to before it is carried over.
+/// Largest size in bytes: the size to which SQLite's write-ahead log grows before it is carried over.
 const LARGEST: u64 = 4 * 1024 * 1024;
-/// The least, in bytes.
+/// Smallest size in bytes, whatever the reserve.
 const SMALLEST: u64 = 64 * 1024;
-/// What part of the room that has to be free is taken.
+/// Divisor of the reserve that gives the size.
 const SHARE: u64 = 16;
 
-/// The file, there or not.
+/// The reserving file, which may exist or not.
 #[derive(Debug)]
 pub struct Ballast {
     path: PathBuf,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     size: u64,
-    /// Below how many free bytes it is not taken again.
+    /// Free bytes below which the file is not created again.
     reserve: u64,
     there: bool,
 }
 
 impl Ballast {
-    /// Ballast in a directory on whose disk `reserve` bytes should be free. It is taken, if there is room.
+    /// Prepares the ballast in a directory whose disk should have `reserve` free bytes, and creates the file if there
+    /// is space.
     #[must_use]
     pub fn new(directory: &Path, reserve: u64) -> Self {
         let path = directory.join("ballast");
@@ -40,13 +41,13 @@ impl Ballast {
         ballast
     }
 
-    /// Gives its room to whoever is first.
+    /// Deletes the file, so that its space can be used.
     pub fn release(&mut self) {
         let _ = fs::remove_file(&self.path);
         self.there = false;
     }
 
-    /// Takes the room again, where there is more than enough.
+    /// Creates the file again where there is more space than the reserve and the file need.
     pub fn restore(&mut self) {
         if self.there {
             return;
@@ -69,7 +70,7 @@ impl Ballast {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(&self.path)?;
-        // Room that is really taken, which a length alone is not.
+        // A length alone would make a sparse file, which reserves nothing.
         posix_fallocate(&file, 0, self.size.try_into().unwrap_or(i64::MAX))?;
         Ok(())
     }

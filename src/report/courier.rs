@@ -1,7 +1,7 @@
-//! The courier of one run: tells the server its start, its log and its result, in this order.
+//! Courier of one run: reports its start, its log and its result to the server, in this order.
 //!
-//! It makes one call at a time, so two writes of one run are never under way together. A fault of its
-//! run or of the way there delays nobody else. After the accepted result nothing is sent any more.
+//! A courier makes one call at a time, so two writes of one run are never under way together. A failure of its run or
+//! of the connection delays no other run. After the accepted result no call is made any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event, RunId, excerpt, shortage};
 use crate::wire::time;
 
-/// How long a courier waits while our key is not accepted.
+/// Pause of a courier while the server refuses the API key or the secret.
 const PARKED: Duration = Duration::from_secs(30);
-/// How long a courier waits where its log cannot be read for want of descriptors or memory.
+/// Pause of a courier whose log cannot be read for want of file descriptors or memory.
 const SHORTAGE: Duration = Duration::from_secs(2);
-/// A log that is too large is halved down to this many bytes; then its marker alone is sent.
+/// Smallest size in bytes to which a log that is too large is halved; below it only the marker is sent.
 const SMALLEST_LOG: usize = 4096;
 
 pub(super) struct Courier {
@@ -36,41 +36,41 @@ pub(super) struct Courier {
     news: mpsc::Receiver<DeliveryEvent>,
     asks: mpsc::Sender<CourierRequest>,
     backoff: Backoff,
-    /// Why the server would not take the log last.
+    /// Reason for which the server last rejected the log.
     log_refusal: Option<String>,
-    /// Whether some of the output that was heard of could not be kept.
+    /// Whether part of the output that the run reported was not kept.
     is_short: bool,
-    /// What was appended to the log at the server by now, while that is all that it has.
+    /// Extent of the log at the server, while the log was only appended to; `None` once that is not certain.
     appended: Option<Appended>,
-    /// The most bytes of log that the server takes, as far as we found out.
+    /// Most bytes of log that the server takes, as far as its answers showed; `None` before it called a log too large.
     log_cap: Option<usize>,
-    /// Its turn among those that are delivered at once, as long as all goes well.
+    /// Turn among the runs that are delivered at once; `None` where none is needed, or after something went wrong.
     turn: Option<OwnedSemaphorePermit>,
 }
 
-/// A log as the server has it.
+/// Extent of a log at the server.
 #[derive(Clone, Copy, Debug)]
 struct Appended {
-    /// How many bytes of output.
+    /// Bytes of output that the log represents.
     output: u64,
-    /// How many bytes of text that made.
+    /// Bytes of text that were made of that output.
     text: u64,
-    /// Whether that is nothing, or ends with a line.
+    /// Whether the text is empty or ends with a line feed.
     ends_line: bool,
 }
 
-/// What a call leads to.
+/// Consequence of a call.
 enum Step {
     On,
     /// The output cannot be read at the moment.
     Later,
     /// The result is with the server.
     Delivered,
-    /// The server has the run back.
+    /// The run is back with the server.
     GivenBack,
-    /// The server ended the run without us, or does not know it any more: nothing more is sent.
+    /// The server ended the run by itself, or does not know it any more: no further call is made.
     Moot(&'static str),
-    /// The run is not ours.
+    /// The run does not belong to this worker.
     NotOurs,
 }
 
@@ -101,18 +101,19 @@ impl Courier {
             backoff: Backoff::default(),
             log_refusal: None,
             is_short: false,
+            // Only of a log that does not exist yet is the length at the server certain.
             appended: entry.run_log.is_none().then_some(Appended { output: 0, text: 0, ends_line: true }),
             log_cap: None,
             turn: None,
         }
     }
 
-    /// Gives the turn up when something goes wrong.
+    /// Holds a turn among the runs that are delivered at once, until something goes wrong.
     pub(super) fn in_turn(self, turn: Option<OwnedSemaphorePermit>) -> Self {
         Self { turn, ..self }
     }
 
-    /// Until all is told, or nobody will tell us more.
+    /// Delivers until everything is reported, or until the run's side is dropped before its end.
     pub(super) async fn go(mut self) {
         loop {
             while let Ok(news) = self.news.try_recv() {
@@ -136,7 +137,7 @@ impl Courier {
                 call => self.call(call).await,
             };
             match step {
-                // It is somebody else's by now, or nobody's: that is what was wanted.
+                // The run belongs to another worker by now, or to none: that is the purpose of giving it back.
                 Step::GivenBack | Step::Moot(_) | Step::NotOurs if self.known.given_back => {
                     tracing::info!(target: "job_runner_worker.models", "run {} is given back", self.run);
                     return self.forget().await;
@@ -181,6 +182,7 @@ impl Courier {
                 self.end = Some(end);
             }
             DeliveryEvent::Relaunched(entry) => {
+                // A lost execution may have appended to the log, so its length is not certain any more.
                 (self.attempt, self.claim, self.appended) = (entry.attempt, entry.claim, None);
                 self.start = None;
                 self.known = Knowledge { doubt: self.known.doubt, ..Knowledge::default() };
@@ -188,7 +190,7 @@ impl Courier {
         }
     }
 
-    /// Waits for news or an instant. False when no news will come and nothing is left to do.
+    /// Waits for an event of the run, or for an instant. Returns false where no event can come any more.
     async fn wait(&mut self, until: Option<Instant>) -> bool {
         let timer = async {
             match until {
@@ -207,7 +209,7 @@ impl Courier {
         true
     }
 
-    /// Nothing is sent any more; what is on disk can go when the run is over.
+    /// Waits for the end of a run of which no more is reported: only then may its files and its row be removed.
     async fn last_news(&mut self) {
         while !self.known.ended {
             tokio::select! {
@@ -222,7 +224,7 @@ impl Courier {
 
     async fn forget(self) {
         if self.known.ended {
-            // First the files: a disk that is full may need their room to remove the row.
+            // The files go first: a full disk may need their space to remove the row.
             self.desk.logs.forget(self.run, self.attempt);
             crash_point!(RecordRemoved);
             self.desk.outbox.forget_run(self.run).await;
@@ -237,7 +239,7 @@ impl Courier {
         drop(turn);
         match answer {
             Ok(step) => {
-                // A look in between does not make the write that keeps failing a new one.
+                // A read between two tries does not make a new write of the one that keeps failing.
                 if call != NextCall::Look {
                     self.backoff.reset();
                     self.known.accept(call);
@@ -278,6 +280,8 @@ impl Courier {
                 if view.seen == RunSight::Ours {
                     self.claim = view.attempt;
                 }
+                // A start at the server may be that of an execution that was lost; only the first execution's is
+                // certainly this one.
                 self.known.start_told |= self.known.started && self.attempt == Attempt::FIRST && view.started;
                 Ok(Step::On)
             }
@@ -301,7 +305,7 @@ impl Courier {
         }
         let Some((text, total)) = self.read_log().await else { return Ok(Step::Later) };
         self.put_log(&self.cut(text.clone())).await?;
-        // What could not be kept is not waited for: it will not come.
+        // Output that was not kept is not waited for, because it will not come.
         self.is_short = total < self.known.output;
         self.known.output_sent = Some(total.max(self.known.output));
         let interval = self.desk.settings.borrow().log_update_interval;
@@ -309,9 +313,10 @@ impl Courier {
         Ok(Step::On)
     }
 
-    /// Sends what is new in the log, where the server takes that. False where the log is to be sent whole.
+    /// Appends to the log the output that the server does not have, where the server takes that. Returns false where
+    /// the log is to be sent whole.
     async fn append(&mut self) -> Result<bool, CallFailure> {
-        // Not known any more until it was answered.
+        // Taken out, because the length at the server is uncertain until the call is answered.
         let Some(known) = self.appended.take().filter(|_| self.desk.client.has_uplink()) else { return Ok(false) };
         let limit = self.desk.settings.borrow().max_log_bytes;
         let piece = self.desk.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES);
@@ -333,15 +338,16 @@ impl Courier {
             }
         }
         self.appended = Some(after);
-        // Of a character that is not complete no more is heard until there is more, nor of what could not be kept.
+        // The run reports no more before there is more: neither of a character that is incomplete, nor of output that
+        // was not kept. So both count as sent.
         let heard = if piece.is_empty() { self.known.output } else { 0 };
         self.known.output_sent = Some(heard.max(known.output + piece.len() as u64));
         self.known.live_from = Some(Instant::now() + plan::APPEND_PAUSE);
         Ok(true)
     }
 
-    /// Appends what the server does not have of a long log, and the note behind it: nobody then has to hold all of it at once.
-    /// False where the log is to be sent whole.
+    /// Appends the rest of a long log and the note after it, in pieces, so that neither side has to hold all of it at
+    /// once. Returns false where the log is to be sent whole.
     async fn append_rest(&mut self, expected: u64, note: &str) -> Result<bool, CallFailure> {
         while let Some(known) = self.appended {
             if known.output < expected {
@@ -355,6 +361,7 @@ impl Courier {
                 (note, true) => note.to_owned(),
                 (note, false) => format!("\n{note}"),
             };
+            // No more appends follow the note, whatever the answer.
             self.appended = None;
             if known.text + note.len() as u64 > self.desk.settings.borrow().max_log_bytes {
                 return Ok(false);
@@ -398,10 +405,10 @@ impl Courier {
 
     async fn tell_result(&mut self) -> Result<Step, CallFailure> {
         let Some(end) = &self.end else { return Ok(Step::On) };
-        // Clocks jump; a run that returns before it starts helps nobody.
+        // The wall clock may have been set back meanwhile; a run must not return before it starts.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
         let parts = self.known.parts_of_result();
-        // Without a start the server would take it for one that still waits.
+        // Without a start the server would take the run for one that still waits.
         let start = match &self.start {
             None => Some(end.at.as_str()),
             Some(start) if !self.known.start_told && parts != Parts::ResultAlone => Some(start.at.as_str()),
@@ -429,12 +436,12 @@ impl Courier {
         AttemptClaim { run: self.run, attempt: self.claim }
     }
 
-    /// The output as text. Nothing where the system has too little to read it at the moment; of a file that cannot be read
-    /// at all, that is said in its place.
+    /// Reads the output as text. `None` where the system is short of something for the moment; where the file cannot be
+    /// read at all, the text says so.
     async fn read_log(&self) -> Option<(String, u64)> {
         let (logs, run, attempt) = (Arc::clone(&self.desk.logs), self.run, self.attempt);
         let limit = self.desk.settings.borrow().max_log_bytes;
-        // A short log is read as fast as a thread is found for it.
+        // A short log is read in the time that it takes to find a thread for it.
         let read = if self.known.output.max(self.end.as_ref().map_or(0, |end| end.output)) < 65_536 {
             logs.text(run, attempt, limit)
         } else {
@@ -467,7 +474,7 @@ impl Courier {
                     self.run_log = Some(path);
                     Ok(())
                 }
-                // Without its path we have to look before we change it.
+                // The path is not known, so it is read before the log is changed.
                 Ok(None) => {
                     self.known.doubt = !self.known.ended;
                     Ok(())
@@ -492,11 +499,12 @@ impl Courier {
             CallFailure::Unauthorised(_) => return self.unauthorised().await,
             CallFailure::Conflict => return Step::NotOurs,
             CallFailure::NotFound if matches!(call, NextCall::SendLive | NextCall::SendLog) && !self.known.doubt => {
-                // The log may have been deleted, or the whole run.
+                // Either the log was deleted, or the whole run: the next read tells.
                 (self.known.doubt, self.run_log) = (true, None);
                 return self.rejected(call, &failure).await;
             }
-            // A proxy says so too when the API behind it is away.
+            // A proxy answers 404 too while the API behind it is away, so the answer counts only if the API accepts the
+            // credentials.
             CallFailure::NotFound if self.desk.client.credentials().await.is_ok() => {
                 return Step::Moot("the server does not know the run any more");
             }
@@ -508,7 +516,7 @@ impl Courier {
             _ => {}
         }
         if call == NextCall::Return {
-            // Who knows what the server thinks by the next time.
+            // By the next try the server may have changed the run, so a worker that was silent for long reads it again.
             self.known.looked = false;
         }
         let pause = self.backoff.next(failure.retry_after());
@@ -522,7 +530,7 @@ impl Courier {
         Step::On
     }
 
-    /// 401 of a run is about that run, unless we are refused ourselves.
+    /// Handles a 401 or 403: it is about this run, unless the server refuses the worker's credentials altogether.
     async fn unauthorised(&mut self) -> Step {
         match self.desk.client.credentials().await {
             Ok(()) => Step::NotOurs,
@@ -543,11 +551,11 @@ impl Courier {
         }
     }
 
-    /// The server is there and rejects what is told: it is told again, for as long as it takes, and what may be left out
-    /// holds up nothing.
+    /// Handles a rejection by a server that is well: the call is made again, for as long as it takes, and a part that
+    /// may be left out does not hold up the rest.
     async fn rejected(&mut self, call: NextCall, failure: &CallFailure) -> Step {
         if self.known.times_rejected(call) == 0 {
-            // Another part of the report, which may fare better.
+            // The first rejection of another part of the report, which may fare better.
             self.backoff.reset();
         }
         let pause = self.backoff.next(None);
@@ -556,7 +564,7 @@ impl Courier {
         match call {
             NextCall::TellStart if self.known.rejected.start == REJECTIONS => self.say_kept("start", failure),
             NextCall::SendLog => {
-                // Whatever is at the server, it is not all of it.
+                // The server may have part of the log by now, but not all of it.
                 (self.known.output_sent, self.log_refusal) = (None, Some(failure.to_string()));
                 if self.known.rejected.log == REJECTIONS && self.known.rejected.result == 0 {
                     self.say_kept("log", failure);
@@ -584,7 +592,8 @@ impl Courier {
         );
     }
 
-    /// The result is told: what of the report is with the server now, and what never will be.
+    /// Settles the dead letters of a run whose result the server has: the result's is removed, and a log that was left
+    /// out becomes one.
     async fn settle_letters(&mut self) {
         self.desk.delivered(self.run).await;
         if let Some(reason) = self.log_refusal.take().filter(|_| !self.known.log_sent) {
@@ -602,8 +611,9 @@ impl Courier {
         self.desk.give_up(DeadLetter { at, run: self.run, what: what.to_owned(), reason }).await;
     }
 
-    /// Waits, and listens meanwhile.
+    /// Waits, and takes in events meanwhile. A retry that the operator asks for ends the wait.
     async fn rest(&mut self, pause: Duration) {
+        // A courier that has to wait makes room for another run.
         self.turn = None;
         let mut retries = self.desk.retries.subscribe();
         let over = tokio::time::sleep(pause);

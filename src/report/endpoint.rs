@@ -1,18 +1,18 @@
-//! Where a ZeroMQ socket connects to, from a host name.
+//! Endpoints: connects a ZeroMQ socket to a host name over IPv4, IPv6 or both.
 //!
-//! libzmq takes the first address of a name, and only of one family. A name like `localhost` has
-//! addresses of both, and the other side may listen on either.
+//! libzmq uses only the first address of a name, and addresses of only one family. A name like `localhost` has
+//! addresses of both families, and the other side may listen on either.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
 #[cfg(test)]
 mod tests;
 
-/// Connects to a host over its IPv4 addresses or, where it has none, over IPv6. The name is resolved again with
-/// every connection that libzmq makes.
+/// Connects to a host over IPv4 or, where the host has no IPv4 address, over IPv6. libzmq resolves an IPv4 name again
+/// with every connection that it makes.
 ///
 /// # Errors
-/// What libzmq says; a host that cannot be resolved or reached is none, it is tried again.
+/// If libzmq refuses the address. A host that cannot be resolved or reached is no error: libzmq tries again.
 pub fn connect(socket: &zmq::Socket, host: &str, port: u16) -> Result<(), zmq::Error> {
     let (v4, v6) = addresses(host, port);
     match v6.first() {
@@ -21,10 +21,10 @@ pub fn connect(socket: &zmq::Socket, host: &str, port: u16) -> Result<(), zmq::E
     }
 }
 
-/// Connects to every address of a host. For sockets to which hearing things twice does not matter.
+/// Connects to every IPv6 address of a host, and over IPv4. For sockets on which duplicate messages do no harm.
 ///
 /// # Errors
-/// As [`connect`].
+/// If libzmq refuses an address; see [`connect`].
 pub fn connect_all(socket: &zmq::Socket, host: &str, port: u16) -> Result<(), zmq::Error> {
     let (v4, v6) = addresses(host, port);
     for address in &v6 {
@@ -38,6 +38,7 @@ pub fn connect_all(socket: &zmq::Socket, host: &str, port: u16) -> Result<(), zm
 
 fn addresses(host: &str, port: u16) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
+    // A host that cannot be resolved has no addresses here; libzmq then resolves it as an IPv4 name until it succeeds.
     (bare, port).to_socket_addrs().map_or_else(|_| Default::default(), |all| all.partition(SocketAddr::is_ipv4))
 }
 

@@ -1,88 +1,90 @@
-//! What the outbox knows of a run and of a kill.
+//! Entries of the outbox: runs, kill requests and dead letters.
 
 use crate::run::{Attempt, KillId, Outcome, RunId};
 use crate::wire::time;
 
-/// A run that we claimed or are about to claim.
+/// Run that this worker claimed or is about to claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxEntry {
-    /// The run.
+    /// Number of the run.
     pub run: RunId,
-    /// Which execution this is.
+    /// Execution by this worker, from 1; a new one begins after an execution was lost.
     pub attempt: Attempt,
-    /// Which attempt of the run this is to the server, if it said so when it took the claim.
+    /// Attempt as the server counts it; `None` before the claim was accepted or where the server does not count.
     pub claim: Option<Attempt>,
-    /// How many executions were lost.
+    /// Number of executions that were lost.
     pub losses: u32,
-    /// What the job's processes carry in their environment, and the script's file in its name.
+    /// Random text in the environment of the job's processes and in the name of the script's file, by which leftovers
+    /// are recognised.
     pub token: String,
-    /// The path of its log, if the server has one.
+    /// Path of the run's log at the server; `None` while there is none.
     pub run_log: Option<String>,
-    /// Its start.
+    /// Start of the script; `None` before it was started.
     pub start: Option<Start>,
-    /// Its end.
+    /// End of the run; `None` while it is not over.
     pub end: Option<StoredEnd>,
 }
 
-/// The start of a script.
+/// Start of a run's script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Its pid, for people to see.
+    /// Process id of the script, shown to people only.
     pub pid: i32,
-    /// When, as it is sent.
+    /// Timestamp of the start, in the notation in which it is sent.
     pub at: String,
 }
 
-/// The end of a run.
+/// End of a run, as the outbox stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEnd {
-    /// How.
+    /// Outcome of the run.
     pub outcome: Outcome,
-    /// How many bytes it wrote.
+    /// Bytes of output that the script wrote.
     pub output: u64,
-    /// When, as it is sent.
+    /// Timestamp of the end, in the notation in which it is sent.
     pub at: String,
 }
 
 impl StoredEnd {
-    /// An end without output, now: of what no shim tells of.
+    /// Makes an end without output, as of now, for runs that no shim reports on.
     #[must_use]
     pub fn now(outcome: Outcome) -> Self {
         Self { outcome, output: 0, at: time::sent(chrono::Utc::now()) }
     }
 }
 
-/// A kill that we took, from its receipt to its execution.
+/// Kill request that this worker received or took, until it was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KillEntry {
-    /// The request.
+    /// Number of the request.
     pub kill: KillId,
-    /// The run, once it is known to be ours.
+    /// Run to be killed; `None` until it is known to be one of this worker.
     pub run: Option<RunId>,
-    /// Where it stands.
+    /// Progress of the request.
     pub phase: KillPhase,
 }
 
-/// Where a kill stands.
+/// Progress of a kill request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillPhase {
-    /// Somebody said that it is asked for.
+    /// An order or a list named the request.
     Received,
-    /// It is ours to do.
+    /// The request is for this worker to carry out.
     Taken,
-    /// Nothing of the run is left alive.
+    /// No process of the run is alive any more.
     Dead,
 }
 
-/// A fact that could not be delivered and never will be, for people to see.
+/// Fact that the server did not take, kept for the operator to see: given up, or rejected several times and still
+/// tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// When it was given up, in UTC.
+    /// UTC timestamp at which the fact was given up or rejected.
     pub at: String,
-    /// The run.
+    /// Run that the fact is about.
     pub run: RunId,
-    /// Which fact of it: `start`, `log`, `result`.
+    /// Kind of fact: `log` or `result`; earlier versions also gave up a `start`.
     pub what: String,
-    /// Why.
+    /// Reason, as the server or the client gave it.
     pub reason: String,
 }

@@ -1,8 +1,8 @@
-//! Events for onlookers, over ZeroMQ: a PUB socket that connects, as the WebSocket server expects.
+//! Event publisher: sends events over a ZeroMQ PUB socket, which connects to the WebSocket server, as that expects.
 //!
-//! An event says "look again", so it is sent after the server has what it is about, and one that is
-//! lost loses nothing. libzmq reconnects by itself; a thread of its own waits for events without
-//! polling, and at exit what is under way is flushed for a moment.
+//! An event asks its receivers to read again, so it is sent after the server has the facts, and a lost event loses no
+//! fact. libzmq reconnects by itself; a thread waits for events without polling, and at exit sends what it still can in
+//! a bounded time.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -11,34 +11,34 @@ use super::endpoint;
 use crate::run::Event;
 use crate::wire::event;
 
-/// How many events may wait.
+/// Most events that may wait for the publisher.
 const QUEUE: usize = 10_000;
-/// How long an exit waits for the other side to take what is left, in milliseconds.
+/// Longest wait at exit for the other side to take what is left, in milliseconds.
 const LINGER_MS: i32 = 2000;
 
-/// The door to the publisher. Cheap to clone.
+/// Handle of the publisher's thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventPublisher {
     queue: SyncSender<Said>,
 }
 
-/// What the publisher is told.
+/// Message to the publisher's thread.
 #[derive(Debug)]
 enum Said {
     Event(Event),
-    /// The events go to this host and port from now on.
+    /// New host and port, to which events go from now on.
     MoveTo(String, u16),
     Close,
 }
 
 impl EventPublisher {
-    /// Starts the publisher. It ends when it is closed or the last door is dropped.
+    /// Starts the publisher's thread, which ends when it is closed or the last handle is dropped.
     ///
-    /// It has a context, and so a thread of libzmq, of its own: that thread asks for names too, and a name server
-    /// that does not answer holds up nobody else.
+    /// The publisher has a ZeroMQ context, and so a thread of libzmq, of its own: that thread also resolves names, and
+    /// a name server that does not answer must hold up no other socket.
     ///
     /// # Errors
-    /// What ZeroMQ or the system says.
+    /// If ZeroMQ has no socket or the system no thread for it.
     pub fn start((host, port): (&str, u16)) -> Result<(Self, JoinHandle<()>), zmq::Error> {
         let context = zmq::Context::new();
         let socket = unconnected(&context)?;
@@ -55,19 +55,19 @@ impl EventPublisher {
         Ok((Self { queue }, publisher))
     }
 
-    /// Sends what is told from now on to another host and port.
+    /// Sends later events to another host and port.
     pub fn move_to(&self, (host, port): (&str, u16)) {
         if self.queue.try_send(Said::MoveTo(host.to_owned(), port)).is_err() {
             tracing::error!(target: "job_runner_worker.events", "too many events wait to move to {host}:{port}");
         }
     }
 
-    /// Ends the publisher when it has sent what waits. Blocks while as much waits as there is room for.
+    /// Ends the publisher once it has sent what waits. Blocks while the queue is full.
     pub fn close(&self) {
         let _ = self.queue.send(Said::Close);
     }
 
-    /// Tells an event. Where thousands wait already, it is dropped: onlookers look again anyway.
+    /// Queues an event. With a full queue the event is dropped, because receivers read again anyway.
     pub fn tell(&self, event: Event) {
         if let Err(TrySendError::Full(Said::Event(event))) = self.queue.try_send(Said::Event(event)) {
             tracing::warn!(target: "job_runner_worker.events", "an event was dropped, too many wait: {event:?}");

@@ -1,4 +1,5 @@
-//! What a worker remembers of itself from one start to the next: a file beside the outbox, which survives the loss of that.
+//! Worker memory: a file beside the outbox with the facts that a worker keeps about itself from one start to the next.
+//! It survives the loss of the outbox.
 
 use std::fs;
 use std::io;
@@ -11,23 +12,23 @@ use crate::wire::disk;
 #[cfg(test)]
 mod tests;
 
-/// The file.
+/// Name of the file in the state directory.
 const FILE: &str = "conduct";
 
-/// The file, and where it is.
+/// Location of the file with a worker's memory.
 #[derive(Clone, Debug)]
 pub struct WorkerMemory {
     directory: PathBuf,
 }
 
 impl WorkerMemory {
-    /// That of a state directory.
+    /// Names the file of a state directory; reads nothing.
     #[must_use]
     pub fn of(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    /// What is remembered. A file that nobody understands means sleep: nothing is begun by mistake.
+    /// Reads the facts. A file that cannot be read or understood means sleep, so that no run is started by mistake.
     #[must_use]
     pub fn read(&self) -> Remembered {
         let path = self.directory.join(FILE);
@@ -47,10 +48,10 @@ impl WorkerMemory {
         Remembered { asleep: true, done: None }
     }
 
-    /// Writes what is to be remembered: all of it, or what was there stays.
+    /// Writes the facts: all of them, or the old file stays.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the file cannot be replaced.
     pub fn write(&self, remembered: Remembered) -> io::Result<()> {
         replace_file(&self.directory, FILE, &disk::conduct_text(remembered))
     }

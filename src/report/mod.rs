@@ -1,12 +1,12 @@
-//! The report: writes every fact to disk, then carries it out.
+//! Report: writes every fact about a run to disk, then delivers it to the server.
 //!
-//! Accepted means on disk: the [`Outbox`] has a row for every run that we claimed or are about to claim,
-//! and for every kill that we took. A [`Reporter`] gives each run a courier, which tells the server in
-//! order – start, log, result – for as long as it takes, and delays nobody else. What the server
-//! knows is never assumed: after any doubt the courier looks first.
+//! A fact is accepted once it is on disk: the [`Outbox`] has a row for every run that this worker claimed or is about
+//! to claim, and for every kill request that it took. A [`Reporter`] gives each run a courier, which reports start, log
+//! and result to the server in this order, for as long as it takes, and delays no other run. The courier never assumes
+//! what the server knows: after any doubt it reads the run first.
 //!
-//! The log itself stays where the execution keeps it: the outbox refers to it by run and attempt, and
-//! [`LogSource`] reads it.
+//! The log itself stays where the execution keeps it: the outbox refers to it by run and attempt, and [`LogSource`]
+//! reads it.
 
 mod ballast;
 mod courier;
@@ -29,52 +29,54 @@ pub use reporter::{CourierRequest, Reporter, RunReport, UnwrittenEnd};
 
 use crate::run::{Attempt, RunId};
 
-/// What must not lose a fact that was accepted.
+/// Event that must not lose a fact once it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The death of any process.
+    /// Death of any process, but not loss of power.
     Process,
-    /// Nor the loss of power.
+    /// Loss of power, as well as the death of any process.
     Power,
 }
 
-/// What the report needs to know.
+/// Settings of the report.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The most bytes of a run's log that are sent; see [`crate::run::excerpt`].
+    /// Most bytes of a run's log that are sent; see [`crate::run::excerpt`].
     pub max_log_bytes: u64,
-    /// How often the log of a lasting run is sent at most; zero: only at its end.
+    /// Shortest interval between two updates of the log of a lasting run; zero sends the log only at the end.
     pub log_update_interval: Duration,
-    /// Where events go: host of the WebSocket server's ZeroMQ intake.
+    /// Host of the WebSocket server's ZeroMQ intake, to which events go.
     pub ws_server_hostname: String,
-    /// Its port.
+    /// Port of the ZeroMQ intake, to which events go.
     pub ws_server_port: u16,
-    /// What the outbox must survive.
+    /// Durability of the outbox.
     pub durability: Durability,
 }
 
 impl Settings {
-    /// Host and port of events.
+    /// Returns host and port to which events go.
     #[must_use]
     pub fn ws_server(&self) -> (&str, u16) {
         (&self.ws_server_hostname, self.ws_server_port)
     }
 }
 
-/// Where the output of runs is.
+/// Output of runs, as the execution keeps it.
 pub trait LogSource: Send + Sync + 'static {
-    /// The text of a run's output, at most `limit` bytes and a marker, and how many bytes of output it stands for.
+    /// Returns the text of a run's output, of at most `limit` bytes plus a marker, and the number of bytes of output
+    /// that it represents.
     ///
     /// # Errors
-    /// That it cannot be read.
+    /// If the output cannot be read.
     fn text(&self, run: RunId, attempt: Attempt, limit: u64) -> io::Result<(String, u64)>;
 
-    /// At most `most` bytes of a run's output from a byte on; nothing where not everything is kept any more.
+    /// Returns at most `most` bytes of a run's output, beginning at byte `from`; `None` where part of the output was
+    /// not kept.
     ///
     /// # Errors
-    /// That it cannot be read.
+    /// If the output cannot be read.
     fn piece(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<Option<Vec<u8>>>;
 
-    /// Removes all that was kept of a run.
+    /// Removes the output and the record of an attempt.
     fn forget(&self, run: RunId, attempt: Attempt);
 }

@@ -1,7 +1,7 @@
-//! The store: one SQLite file, one writer, many changes a commit.
+//! Outbox: one SQLite file with one writer, which commits many changes at a time.
 //!
 //! Changes that arrive while a commit is under way share the next one. A change is answered when it is on disk as far
-//! as [`Durability`] asks: no death of a process loses it, or no loss of power either.
+//! as [`Durability`] asks: it then survives the death of any process, or loss of power as well.
 
 mod batch;
 mod rows;
@@ -26,52 +26,52 @@ pub use rows::{LETTERS_KEPT, LETTERS_KEPT_FOR};
 #[cfg(test)]
 mod tests;
 
-/// How many changes may wait for the writer.
+/// Most changes that may wait for the writer.
 const QUEUE: usize = 1024;
 
-/// What can be wrong with the store.
+/// Error of the outbox.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// The file cannot be opened.
     #[error("the outbox {path} cannot be opened")]
     Open {
-        /// Where it is.
+        /// Path of the outbox's file.
         path: String,
-        /// Why not.
+        /// Error of SQLite or the system.
         #[source]
         source: sqlx::Error,
     },
-    /// It was written by a later version.
+    /// The file was written by a later version of this program.
     #[error("the outbox {path} has version {found}; this program reads up to {known}")]
     Newer {
-        /// Where it is.
+        /// Path of the outbox's file.
         path: String,
-        /// Its version.
+        /// Version of the file's schema.
         found: i64,
-        /// The last one we know.
+        /// Latest schema version that this program knows.
         known: usize,
     },
-    /// It belongs to another server.
+    /// The file belongs to another server.
     #[error("the state directory belongs to {found}, not to {wanted}")]
     OtherServer {
-        /// Whose it is.
+        /// Address of the server to which the file belongs.
         found: String,
-        /// Whose it should be.
+        /// Address of the configured server.
         wanted: String,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the outbox cannot be read")]
     Read(#[source] sqlx::Error),
-    /// Its file is not as SQLite wrote it.
+    /// The file's content is not as SQLite wrote it.
     #[error("the outbox is damaged: {0}")]
     Damaged(String),
-    /// It cannot be written, for want of room most likely.
+    /// The file cannot be written, most likely for want of space.
     #[error("the outbox cannot be written")]
     Write(#[source] sqlx::Error),
-    /// As the last change could not, neither can this one.
+    /// The last change failed, and so this one was not tried; the text is the reason of that failure.
     #[error("{0}")]
     Unwritable(String),
-    /// The writer is gone: we are leaving.
+    /// The writer has ended, because the worker leaves.
     #[error("the outbox is closed")]
     Closed,
 }
@@ -89,7 +89,7 @@ impl OutboxError {
         self.trouble() == StoreTrouble::Damaged
     }
 
-    /// What SQLite says.
+    /// Returns the reason in SQLite's words.
     fn cause(&self) -> String {
         match self {
             Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => match source {
@@ -101,7 +101,7 @@ impl OutboxError {
         }
     }
 
-    /// With its cause, in one line.
+    /// Returns the error and its cause in one line.
     fn told(&self) -> String {
         match std::error::Error::source(self) {
             Some(_) => format!("{self}: {}", self.cause()),
@@ -110,20 +110,20 @@ impl OutboxError {
     }
 }
 
-/// Where a store is, whose it is, and what it must survive.
+/// Location of an outbox, its owner, and its durability.
 #[derive(Clone, Debug)]
 pub struct OutboxLocation {
-    /// Its file.
+    /// Path of the outbox's file.
     pub path: PathBuf,
-    /// The server's address.
+    /// Address of the server to which the outbox belongs.
     pub server: String,
-    /// What must not lose a change that was answered.
+    /// Event that must not lose a change once it is answered.
     pub durability: Durability,
-    /// How many bytes should be free on its disk.
+    /// Bytes that should be free on the outbox's disk; the ballast is a share of them.
     pub reserve: u64,
 }
 
-/// A change.
+/// Change of the outbox.
 #[derive(Debug)]
 enum Change {
     Run(Box<OutboxEntry>),
@@ -132,43 +132,45 @@ enum Change {
     ForgetKill(KillId),
     Nothing,
     DeadLetter(DeadLetter),
-    /// Nothing of this run is a dead letter any more.
+    /// Removes all dead letters of a run.
     ForgetLetters(RunId),
-    /// Of the dead letters, only those since then are kept.
+    /// Removes the dead letters from before `since`.
     Letters {
         since: String,
     },
     Probe,
 }
 
-/// The door to the store. Cheap to clone.
+/// Handle of the outbox. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     writer: mpsc::Sender<WriteRequest>,
-    /// The runs that are in it, or about to be.
+    /// Runs that are in the outbox or about to be.
     held: Arc<Mutex<HashSet<RunId>>>,
     wrong: watch::Receiver<Option<String>>,
 }
 
-/// What a store held when it was opened.
+/// Content of an outbox when it was opened.
 #[derive(Debug, Default)]
 pub struct OutboxContents {
-    /// Runs.
+    /// Runs, ordered by number.
     pub runs: Vec<OutboxEntry>,
-    /// Kills.
+    /// Kill requests, ordered by number.
     pub kills: Vec<KillEntry>,
-    /// Facts that could not be delivered, the oldest first.
+    /// Dead letters, the oldest first.
     pub dead_letters: Vec<DeadLetter>,
 }
 
 impl Outbox {
-    /// Opens the store of a server, and says what is in it.
+    /// Opens the outbox of a server, and returns its content.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the file cannot be opened, read or, where it is damaged, replaced; if it is of a later version or of another
+    /// server.
     pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
         let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
         let (store, mut found) = match OutboxStore::open(place.clone()).await {
+            // The ballast makes room for opening the file, which itself needs to write.
             Err(error) if error.trouble() == StoreTrouble::NoRoom => {
                 ballast.release();
                 OutboxStore::open(place).await?
@@ -183,18 +185,19 @@ impl Outbox {
         let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);
         if found.dead_letters.iter().any(|letter| letter.at < since) {
             found.dead_letters.retain(|letter| letter.at >= since);
+            // A failure does no harm: the next start tries again.
             let _ = outbox.change(Change::Letters { since }, false).await;
         }
         Ok((outbox, found))
     }
 
-    /// What keeps changes from being written, while something does.
+    /// Returns the reason why changes cannot be written, while there is one, with every change of it.
     #[must_use]
     pub fn wrong(&self) -> watch::Receiver<Option<String>> {
         self.wrong.clone()
     }
 
-    /// Whether a run is in it: what is on disk is known, whatever became of its telling.
+    /// Tells whether a run is in the outbox. Such a run is known to this worker, however far its delivery is.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
         self.held().contains(&run)
@@ -204,11 +207,12 @@ impl Outbox {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a run, once: a claim that cannot be remembered is not made.
+    /// Writes a run, and gives up where it cannot be written: a claim that is not on disk is not made.
     ///
     /// # Errors
-    /// Why it was not written.
+    /// If the run could not be written.
     pub async fn try_run(&self, entry: &OutboxEntry) -> Result<(), OutboxError> {
+        // The run counts as known already while the write is under way.
         let is_new = self.held().insert(entry.run);
         let written = self.change(Change::Run(Box::new(entry.clone())), false).await;
         if written.is_err() && is_new {
@@ -223,35 +227,35 @@ impl Outbox {
         self.insist(Change::Run(Box::new(entry.clone()))).await;
     }
 
-    /// Removes a run.
+    /// Removes a run, for as long as it takes.
     pub async fn forget_run(&self, run: RunId) {
         self.insist(Change::ForgetRun(run)).await;
         self.held().remove(&run);
     }
 
-    /// Writes a kill, once: it is followed all the same where it cannot be written.
+    /// Writes a kill request, and only logs a failure: the request is carried out even where it cannot be written.
     pub async fn try_kill(&self, entry: KillEntry) {
         if let Err(e) = self.change(Change::Kill(entry), false).await {
             tracing::error!(target: "job_runner_worker.outbox", "kill request {}: {e}", entry.kill);
         }
     }
 
-    /// Removes a kill.
+    /// Removes a kill request, for as long as it takes.
     pub async fn forget_kill(&self, kill: KillId) {
         self.insist(Change::ForgetKill(kill)).await;
     }
 
-    /// Keeps what could not be delivered, with the reason, for people to see.
+    /// Writes a dead letter, for the operator to see.
     pub async fn dead_letter(&self, letter: DeadLetter) {
         self.insist(Change::DeadLetter(letter)).await;
     }
 
-    /// Removes the dead letters of a run.
+    /// Removes all dead letters of a run.
     pub async fn forget_letters(&self, run: RunId) {
         self.insist(Change::ForgetLetters(run)).await;
     }
 
-    /// Waits until everything that was said before is on disk.
+    /// Waits until every earlier change is on disk.
     pub async fn settle(&self) {
         self.insist(Change::Nothing).await;
     }

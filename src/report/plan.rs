@@ -1,4 +1,4 @@
-//! What a courier does next: a pure decision over what it knows.
+//! Delivery plan: decides the next step of a courier from what it knows. Pure.
 
 use std::time::Duration;
 
@@ -7,127 +7,130 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// How many bytes of log a second one run may send while it lasts.
+/// Bytes of log per second that one run may send while it lasts, where the log is sent whole.
 const LIVE_RATE: f64 = 16.0 * 1024.0;
-/// How long a piece of a log waits for the next.
+/// Pause between two pieces that are appended to a log.
 pub const APPEND_PAUSE: Duration = Duration::from_millis(100);
-/// The most bytes of such a piece.
+/// Most bytes of a piece that is appended to a log.
 pub const APPEND_BYTES: u64 = 64 * 1024;
-/// After how many rejections in a row a part of the report that may be left out does not hold up the rest.
+/// Rejections in a row after which a part of the report that may be left out no longer holds up the rest.
 pub const REJECTIONS: u32 = 3;
-/// How long the server surely has not taken us for dead after it accepted the answer to a ping.
+/// Time after an accepted answer to a ping within which the server surely does not take this worker for dead.
 pub const TRUSTED: Duration = Duration::from_secs(600);
 
-/// What a courier knows.
+/// State of a delivery: what happened to the run, and what the server is known to have.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
-    /// Whether the server may know more than we do.
+    /// Whether the server may know more of the run than this courier does; the run is read first.
     pub doubt: bool,
     /// Whether the script was started.
     pub started: bool,
-    /// Whether the server knows that.
+    /// Whether the server has the start.
     pub start_told: bool,
-    /// How many bytes of output there are, as far as we heard.
+    /// Bytes of output so far, as last reported by the run.
     pub output: u64,
-    /// How many the server has.
+    /// Bytes of output that the server has; `None` before the first log.
     pub output_sent: Option<u64>,
-    /// Whether we are told when there is more.
+    /// Whether the run was asked to report further output.
     pub watching: bool,
-    /// When the log of a lasting run may be sent again.
+    /// Instant from which the log of the lasting run may be sent again.
     pub live_from: Option<Instant>,
     /// Whether the run is over.
     pub ended: bool,
-    /// Whether it is given back unjudged.
+    /// Whether the run is given back without a result.
     pub given_back: bool,
     /// Whether the server has the whole log.
     pub log_sent: bool,
-    /// Whether it is long ago that the server surely took us for alive.
+    /// Whether the server may take this worker for dead: no ping was answered within [`TRUSTED`].
     pub long_silent: bool,
-    /// Whether the server was asked since the run ended.
+    /// Whether the run was read since it ended.
     pub looked: bool,
-    /// How often in a row it rejected what.
+    /// Rejections in a row, for each part of the report.
     pub rejected: Rejected,
-    /// When a start that was rejected may be told again.
+    /// Instant from which a rejected start may be reported again.
     pub start_from: Option<Instant>,
 }
 
-/// How often in a row the server rejected which part of the report.
+/// Rejections in a row, for each part of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
-    /// The start.
+    /// Rejections of the start.
     pub start: u32,
-    /// The log of a lasting run.
+    /// Rejections of the log of a lasting run.
     pub live: u32,
-    /// The whole log, since the result was rejected last.
+    /// Rejections of the whole log, since the result was last rejected.
     pub log: u32,
-    /// The result.
+    /// Rejections of the result, or of giving the run back.
     pub result: u32,
 }
 
 impl Rejected {
-    /// Whether the result takes the start along, or goes without it.
+    /// Tells whether the start no longer holds up the rest, and is reported along with the result.
     #[must_use]
     pub fn start_is_late(&self) -> bool {
         self.start >= REJECTIONS
     }
 
-    /// Whether the result is told without the log, if the server takes it so.
+    /// Tells whether the result is reported without the log, if the server takes it so.
     #[must_use]
     pub fn log_is_left_out(&self) -> bool {
         self.log >= REJECTIONS
     }
 }
 
-/// What of a report is told when it was rejected whole: it may be one part that the server does not take.
+/// Parts of a report that are sent. After a rejection of the whole, parts are left out in turns, because the server may
+/// reject only one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// All of it.
+    /// The report with all its parts.
     All,
-    /// What the server can do without is left out: the pid of a start, the exit of a result.
+    /// The report without the parts that the server does not need: the pid of a start, the exit of a result.
     Needed,
-    /// The start too is left out of the result.
+    /// The result without its exit and without the start.
     ResultAlone,
 }
 
-/// What to do.
+/// Next step of a courier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextCall {
-    /// Read the run.
+    /// Read the run from the server.
     Look,
-    /// Tell the start.
+    /// Report the start of the script.
     TellStart,
-    /// Send the log of a lasting run.
+    /// Send the log of a run that lasts.
     SendLive,
     /// Send the whole log.
     SendLog,
-    /// Tell the result.
+    /// Report the result of the run.
     Return,
     /// Give the run back.
     GiveBack,
-    /// Ask to be told of output beyond what the server has.
+    /// Ask the run to report output beyond what the server has.
     Watch,
-    /// Wait for news, and until then.
+    /// Wait for an event of the run, at most until this instant.
     Wait(Option<Instant>),
 }
 
 impl Knowledge {
-    /// The next thing to do at an instant. `live` is `log_update_interval`, if logs are sent while a run lasts.
+    /// Returns the next step at an instant. `live` tells whether logs are sent while a run lasts.
     #[must_use]
     pub fn next(&self, now: Instant, live: bool) -> NextCall {
         if self.doubt {
             return NextCall::Look;
         }
         if self.ended && self.given_back {
-            // Whoever executes it next tells start and log.
+            // The worker that executes the run next reports start and log.
             return NextCall::GiveBack;
         }
-        // A start that is rejected again and again holds up nothing, and goes with the result.
+        // A start that is rejected again and again holds up nothing, and goes along with the result.
         let start_waits =
             self.rejected.start_is_late() && (self.ended || self.start_from.is_some_and(|from| from > now));
         if self.started && !self.start_told && !start_waits {
             return NextCall::TellStart;
         }
         if self.ended {
+            // A server that may take this worker for dead may have ended the run or given it to another worker: it is
+            // read before the result overwrites that.
             return match (self.log_sent || self.rejected.log_is_left_out(), self.long_silent && !self.looked) {
                 (false, _) => NextCall::SendLog,
                 (true, true) => NextCall::Look,
@@ -147,10 +150,11 @@ impl Knowledge {
         }
     }
 
-    /// The server rejected a call; the next of its kind is due at an instant. Whether everything waits until then.
+    /// Records that the server rejected a call, of which the next of the same kind is due at an instant. Returns true
+    /// where everything waits until then.
     ///
-    /// What is left out goes with no pause before the result: if the server takes nothing at all, all of it is rejected, and
-    /// all of it is told again.
+    /// A part that is left out makes no pause before the result: if the server takes nothing at all, the result is
+    /// rejected too, and everything is reported again.
     pub fn reject(&mut self, call: NextCall, due: Instant) -> bool {
         match call {
             NextCall::TellStart => {
@@ -169,7 +173,8 @@ impl Knowledge {
             }
             NextCall::Return | NextCall::GiveBack => {
                 self.rejected.result += 1;
-                // Of those before, the last is tried again: once the server takes things, it takes all of them, in their order.
+                // Parts that were left out before get one more try each: once the server takes reports again, it takes
+                // all parts in their order.
                 self.rejected.start = self.rejected.start.min(REJECTIONS - 1);
                 self.rejected.log = self.rejected.log.min(REJECTIONS - 1);
                 true
@@ -178,7 +183,7 @@ impl Knowledge {
         }
     }
 
-    /// How often in a row a call of this kind was rejected.
+    /// Returns how often in a row calls of this kind were rejected.
     #[must_use]
     pub fn times_rejected(&self, call: NextCall) -> u32 {
         match call {
@@ -190,7 +195,7 @@ impl Knowledge {
         }
     }
 
-    /// The server took a call.
+    /// Records that the server took a call.
     pub fn accept(&mut self, call: NextCall) {
         match call {
             NextCall::TellStart => self.rejected.start = 0,
@@ -200,26 +205,26 @@ impl Knowledge {
         }
     }
 
-    /// What of the start is told now.
+    /// Returns the parts of the start that are reported now.
     #[must_use]
     pub fn parts_of_start(&self) -> Parts {
         if self.rejected.start.is_multiple_of(2) { Parts::All } else { Parts::Needed }
     }
 
-    /// What of the result is told now.
+    /// Returns the parts of the result that are reported now.
     #[must_use]
     pub fn parts_of_result(&self) -> Parts {
         match self.rejected.result % 3 {
             0 => Parts::All,
             1 => Parts::Needed,
-            // A run that was never started needs one, or the server takes it for one that still waits.
+            // A run that was never started needs a start, or the server takes it for one that still waits.
             _ if self.started => Parts::ResultAlone,
             _ => Parts::Needed,
         }
     }
 }
 
-/// How long after a log of this size the next may be sent.
+/// Returns the pause after a log of this size: the interval, or longer for a long log.
 #[must_use]
 pub fn pause(interval: Duration, size: usize) -> Duration {
     #[allow(clippy::cast_precision_loss)]

@@ -1,4 +1,4 @@
-//! The door of the report: one courier a run, and what is said between a run and its courier.
+//! Reporter: starts one courier for each run, and passes events and requests between a run and its courier.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,19 +16,20 @@ use super::{EventPublisher, LogSource, Outbox, Settings};
 use crate::rest::RestClient;
 use crate::run::{Attempt, Event, RunId};
 
-/// How many couriers may talk to the server at once.
+/// Most couriers that call the server at the same time.
 const TALKING: usize = 64;
-/// How many couriers of runs that were over when we came are under way at once, while nothing goes wrong with them: what
-/// many of them need at once is memory.
+/// Most couriers at the same time for runs that were over at the start, as long as they meet no failure: each of them
+/// needs memory.
 const DELIVERING: usize = 128;
-/// How long, at the end of a flush, a call that is under way is waited for once more.
+/// Grace for a call that is under way at the end of a flush.
 const PARTING: Duration = Duration::from_millis(1500);
-/// How far apart calls are that were rejected before: a server that takes nothing is not pressed by all who wait for it.
+/// Pause between two retries of rejected calls, over all couriers: a server that rejects everything is not pressed by
+/// all of them.
 const RETRY_PACE: Duration = Duration::from_millis(200);
-/// How much news may wait for a courier. A run has few: start, output when it was asked for, end.
+/// Most events that may wait for a courier. A run has few: start, output on request, end.
 const NEWS: usize = 16;
 
-/// What all couriers share.
+/// State that all couriers share.
 pub(super) struct ReporterHandle {
     pub(super) client: RestClient,
     pub(super) outbox: Outbox,
@@ -38,22 +39,22 @@ pub(super) struct ReporterHandle {
     pub(super) talking: Semaphore,
     delivering: Arc<Semaphore>,
     pub(super) leave: CancellationToken,
-    /// Changes when somebody wants everything that waits to be told at once.
+    /// Changes when everything that waits for a retry is to be reported at once.
     pub(super) retries: watch::Sender<()>,
-    /// When the next may be told that was rejected before.
+    /// Instant of the next retry of a rejected call.
     next_retry: Mutex<Option<Instant>>,
     dead_letters: Mutex<VecDeque<DeadLetter>>,
     served: Mutex<HashMap<RunId, Stage>>,
-    /// How many runs are over and not delivered. Counted as they come and go: there may be very many.
+    /// Number of runs that are over and not delivered. Counted as they come and go, because there may be very many.
     backlog: watch::Sender<usize>,
 }
 
-/// Where a run that has a courier stands.
+/// Stage of a run that has a courier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It goes on.
+    /// The run is not over.
     Open,
-    /// It is over, and the server does not know all of it.
+    /// The run is over, and the server does not have all of it.
     Over,
 }
 
@@ -67,7 +68,7 @@ impl ReporterHandle {
         self.count(before, Some(stage));
     }
 
-    /// Nothing, where its courier is gone already.
+    /// Marks a run as over; no effect where its courier is gone already.
     fn is_over(&self, run: RunId) {
         let before = self.served().get_mut(&run).map(|stage| std::mem::replace(stage, Stage::Over));
         self.count(before, before.map(|_| Stage::Over));
@@ -90,8 +91,9 @@ impl ReporterHandle {
         self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn to tell something that was rejected before.
+    /// Waits for a turn to make a call again that was rejected before.
     pub(super) async fn turn_to_retry(&self) {
+        // Each caller takes the next free instant, so the lock is not held while it waits.
         let at = {
             let mut next = self.next_retry.lock().unwrap_or_else(PoisonError::into_inner);
             let at = next.unwrap_or_else(Instant::now).max(Instant::now());
@@ -104,7 +106,7 @@ impl ReporterHandle {
         }
     }
 
-    /// The server has the result of a run: it is no dead letter any more.
+    /// Removes the dead letters of a run whose result the server has taken.
     pub(super) async fn delivered(&self, run: RunId) {
         let was_kept = {
             let mut letters = self.letters();
@@ -118,7 +120,7 @@ impl ReporterHandle {
         }
     }
 
-    /// Keeps what is given up, here and on disk.
+    /// Keeps a dead letter in memory and on disk, in place of an older one about the same fact of the run.
     pub(super) async fn give_up(&self, letter: DeadLetter) {
         {
             let mut letters = self.letters();
@@ -131,23 +133,23 @@ impl ReporterHandle {
     }
 }
 
-/// The door. Cheap to clone.
+/// Handle of the report. Cheap to clone.
 #[derive(Clone)]
 pub struct Reporter {
     desk: Arc<ReporterHandle>,
     couriers: TaskTracker,
 }
 
-/// What a courier asks of the run it serves.
+/// Request of a courier to the run that it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CourierRequest {
-    /// To be told when there is more output than this.
+    /// Report when there is more output than this number of bytes.
     Watch(u64),
-    /// To stop the script: the server says that the run is not ours.
+    /// Stop the script: the server says that the run does not belong to this worker.
     Stop,
 }
 
-/// What a run tells its courier.
+/// Event of a run, for its courier.
 #[derive(Debug)]
 pub(super) enum DeliveryEvent {
     Claimed(Option<Attempt>),
@@ -158,7 +160,7 @@ pub(super) enum DeliveryEvent {
 }
 
 impl Reporter {
-    /// A report over a store, with the dead letters of earlier times.
+    /// Makes a reporter over an outbox, with the dead letters that the outbox held.
     #[must_use]
     pub fn new(
         client: RestClient,
@@ -186,7 +188,7 @@ impl Reporter {
         Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
     }
 
-    /// Reports under other settings from now on.
+    /// Reports under other settings from now on, and moves the event publisher if its endpoint changed.
     pub fn reconfigure(&self, settings: Settings) {
         let before = self.desk.settings.send_replace(settings.clone());
         if before.ws_server() != settings.ws_server() {
@@ -194,7 +196,8 @@ impl Reporter {
         }
     }
 
-    /// Serves a run from here on. With `doubt` the server may know more of it than its entry says.
+    /// Starts a courier for a run, and returns the run's side of the report. With `doubt`, the server may know more of
+    /// the run than the entry says.
     #[must_use]
     pub fn serve(&self, entry: OutboxEntry, doubt: bool) -> RunReport {
         let (news, heard) = mpsc::channel(NEWS);
@@ -210,8 +213,8 @@ impl Reporter {
         RunReport { entry, desk: Arc::clone(&self.desk), news, asked }
     }
 
-    /// Delivers what is left to tell of a run that was over when we came. Of very many, some at a time; one that the server
-    /// does not take holds up nobody.
+    /// Starts a courier for a run that was over at the start. Of very many such runs a limited number is delivered at a
+    /// time; a run that the server does not take leaves its turn to the others.
     pub fn deliver(&self, entry: OutboxEntry) {
         let desk = Arc::clone(&self.desk);
         desk.serves(entry.run, Stage::Over);
@@ -222,67 +225,69 @@ impl Reporter {
                 () = desk.leave.cancelled() => None,
             };
             if turn.is_some() {
+                // The other ends are dropped at once: a run that is over has no further events, and no script to stop.
                 let (_, heard) = mpsc::channel(1);
                 let (asks, _) = mpsc::channel(1);
                 let courier = Courier::new(Arc::clone(&desk), &entry, true, heard, asks).in_turn(turn);
+                // Boxed, so that the task of a run that waits for its turn stays small.
                 Box::pin(courier.go()).await;
             }
             desk.is_done_with(run);
         });
     }
 
-    /// The store.
+    /// Returns the handle of the outbox.
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.desk.outbox
     }
 
-    /// Tells an event that belongs to no courier.
+    /// Publishes an event that belongs to no courier.
     pub fn event(&self, event: Event) {
         self.desk.events.tell(event);
     }
 
-    /// Removes all that is known of a run.
+    /// Removes everything that is stored of a run.
     pub async fn forget(&self, entry: &OutboxEntry) {
         self.desk.outbox.forget_run(entry.run).await;
         self.desk.logs.forget(entry.run, entry.attempt);
     }
 
-    /// Sends the events that wait, and no more. May block.
+    /// Closes the event publisher once it has sent what waits. May block.
     pub fn close_events(&self) {
         self.desk.events.close();
     }
 
-    /// The last facts that could not be delivered and never will be, the oldest first.
+    /// Returns the dead letters, the oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.desk.letters().iter().cloned().collect()
     }
 
-    /// Tells at once what waits to be told again, rejected or not.
+    /// Reports at once everything that waits for a retry, rejected or not.
     pub fn retry(&self) {
         self.desk.retries.send_replace(());
     }
 
-    /// How many runs are over and not delivered.
+    /// Returns the number of runs that are over and not delivered, with every change of it.
     #[must_use]
     pub fn backlog(&self) -> watch::Receiver<usize> {
         self.desk.backlog.subscribe()
     }
 
-    /// How many runs have a courier under way.
+    /// Returns the number of runs that have a courier.
     #[must_use]
     pub fn undelivered(&self) -> usize {
         self.desk.served().len()
     }
 
-    /// Whether a run has one: it is ours, whatever else is said of it.
+    /// Tells whether a run has a courier; such a run belongs to this worker, whatever a list of the server says.
     #[must_use]
     pub fn serves(&self, run: RunId) -> bool {
         self.desk.served().contains_key(&run)
     }
 
-    /// Waits until everything is delivered, or nothing more has been for as long as `bound`. The rest stays on
+    /// Waits until everything is delivered, or until no run was delivered for as long as `bound`. The rest stays on
     /// disk.
     pub async fn flush(&self, bound: Duration) {
         self.couriers.close();
@@ -296,8 +301,8 @@ impl Reporter {
         self.leave(PARTING).await;
     }
 
-    /// Ends all couriers, each after the call it may be in: one that is cut off may have been followed. What they
-    /// have not delivered is on disk.
+    /// Ends all couriers, each after the call that it is in: a call that is cut off may have been carried out. Facts
+    /// that were not delivered are on disk.
     pub async fn leave(&self, bound: Duration) {
         self.desk.leave.cancel();
         self.couriers.close();
@@ -305,20 +310,21 @@ impl Reporter {
     }
 }
 
-/// The end of a run, known and not yet written.
+/// End of a run that is known and not yet written.
 pub struct UnwrittenEnd {
     desk: Arc<ReporterHandle>,
     run: RunId,
 }
 
 impl UnwrittenEnd {
-    /// It counts among those that wait to be delivered from now on.
+    /// Counts the run among those that wait to be delivered from now on.
     pub fn came(&self) {
         self.desk.is_over(self.run);
     }
 }
 
-/// A run's side of its report. It owns the run's entry: what it is told is written, then carried out.
+/// Report of one run, held by the task that executes it. It owns the run's entry: a fact is written to the outbox first
+/// and then passed to the courier.
 pub struct RunReport {
     entry: OutboxEntry,
     desk: Arc<ReporterHandle>,
@@ -327,25 +333,25 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// What is known of the run.
+    /// Returns the run's entry as it was last written or changed.
     #[must_use]
     pub fn entry(&self) -> &OutboxEntry {
         &self.entry
     }
 
-    /// This is the attempt that the server knows the run under. It is on disk with the next fact.
+    /// Sets the attempt under which the server knows the run. It is written to disk with the next fact.
     pub async fn claimed(&mut self, claim: Option<Attempt>) {
         self.entry.claim = claim;
         let _ = self.news.send(DeliveryEvent::Claimed(claim)).await;
     }
 
-    /// For who learns that the run is over before that can be written.
+    /// Returns a handle for a task that learns of the end before the end can be written.
     #[must_use]
     pub fn ending(&self) -> UnwrittenEnd {
         UnwrittenEnd { desk: Arc::clone(&self.desk), run: self.entry.run }
     }
 
-    /// The script runs.
+    /// Records the start of the script; a repetition has no effect.
     pub async fn started(&mut self, start: Start) {
         if self.entry.start.as_ref() == Some(&start) {
             return;
@@ -355,19 +361,19 @@ impl RunReport {
         let _ = self.news.send(DeliveryEvent::Started(start)).await;
     }
 
-    /// There is this much output by now.
+    /// Passes on the number of bytes of output so far; not written to disk.
     pub async fn output(&mut self, total: u64) {
         let _ = self.news.send(DeliveryEvent::Output(total)).await;
     }
 
-    /// An execution was lost, and another one begins.
+    /// Records that an execution was lost and the next one begins, with the entry of the next one.
     pub async fn relaunched(&mut self, entry: OutboxEntry) {
         self.entry = entry;
         self.desk.outbox.run(&self.entry).await;
         let _ = self.news.send(DeliveryEvent::Relaunched(Box::new(self.entry.clone()))).await;
     }
 
-    /// The run is over.
+    /// Records the end of the run, and hands the run over to its courier.
     pub async fn ended(mut self, end: StoredEnd) {
         self.entry.end = Some(end.clone());
         self.desk.is_over(self.entry.run);
@@ -375,7 +381,7 @@ impl RunReport {
         let _ = self.news.send(DeliveryEvent::Ended(end)).await;
     }
 
-    /// What the courier asks for next; never, once it is done.
+    /// Waits for the next request of the courier; for ever once the courier is done.
     pub async fn asked(&mut self) -> CourierRequest {
         match self.asked.recv().await {
             Some(ask) => ask,

@@ -1,4 +1,4 @@
-//! Many changes of runs as one: of each run only the last counts. Pure.
+//! Batch: combines many changes of runs, of which only the last of each run counts. Pure.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,22 @@ use crate::run::RunId;
 #[cfg(test)]
 mod tests;
 
-/// What is left of many changes.
+/// Combined effect of many changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch<'a> {
-    /// Runs as they are now.
+    /// Entries to write, one for each run.
     pub written: Vec<&'a OutboxEntry>,
-    /// Runs that are not there any more.
+    /// Runs to remove from the outbox.
     pub gone: Vec<RunId>,
 }
 
 impl<'a> Batch<'a> {
-    /// Nothing, where something else than runs is changed.
+    /// Combines changes; `None` where a change is about something else than runs.
     #[must_use]
     pub fn of(changes: &[&'a Change]) -> Option<Self> {
         let mut batch = Self::default();
         let mut seen = HashSet::with_capacity(changes.len());
+        // From the last change to the first: the first one seen of a run is the one that counts.
         for change in changes.iter().rev() {
             match change {
                 Change::Run(entry) if seen.insert(entry.run) => batch.written.push(entry),

@@ -1,4 +1,4 @@
-//! The rows of the store: their schema, how they are written, how they are read.
+//! Rows of the outbox: their schema, their writing, and their reading.
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row};
@@ -9,12 +9,12 @@ use crate::report::entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start,
 use crate::run::{Attempt, KillId, RunId};
 use crate::wire::disk::EndKind;
 
-/// How many dead letters are kept at most; the oldest go first.
+/// Most dead letters that are kept; the oldest are removed first.
 pub const LETTERS_KEPT: usize = 100;
-/// How long a dead letter is kept.
+/// Age from which a dead letter is removed at the next start.
 pub const LETTERS_KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
-/// The schema, one step a version; a file of any earlier version is brought forward.
+/// Steps of the schema, one for each version. A file of an earlier version is migrated by the steps that it lacks.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE binding (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -33,7 +33,7 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Brings the schema to our version.
+/// Migrates the schema to the latest version.
 pub async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<(), OutboxError> {
     let opened = |source| OutboxError::Open { path: path.to_owned(), source };
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(opened)?;
@@ -42,13 +42,14 @@ pub async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<()
         return Err(OutboxError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
     }
     for (step, schema) in MIGRATIONS.iter().enumerate().skip(from) {
+        // One transaction a step, with its version, so that no crash leaves a step half done or done twice.
         let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
         sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(&mut *connection).await.map_err(opened)?;
     }
     Ok(())
 }
 
-/// A state directory belongs to one server: run 12 of another is another run.
+/// Binds a new outbox to a server, or checks that it is bound to that server: run 12 of another server is another run.
 pub async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(), OutboxError> {
     let found: Option<String> = sqlx::query_scalar("SELECT value FROM binding WHERE name = 'api_base_url'")
         .fetch_optional(&mut *connection)
@@ -66,8 +67,7 @@ pub async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(),
     }
 }
 
-/// Everything in the store. A row that nobody understands is passed over: what it was about is in the record of its
-/// run, or the server knows it.
+/// Reads all rows. A row that cannot be understood is skipped: its facts are in the record of its run or at the server.
 pub async fn read(connection: &mut SqliteConnection) -> Result<OutboxContents, sqlx::Error> {
     let runs = sqlx::query("SELECT * FROM run ORDER BY run").fetch_all(&mut *connection).await?;
     let kills = sqlx::query("SELECT * FROM kill ORDER BY kill").fetch_all(&mut *connection).await?;
@@ -79,16 +79,16 @@ pub async fn read(connection: &mut SqliteConnection) -> Result<OutboxContents, s
     })
 }
 
-/// Writes runs: each row an array, in the order of its columns.
+/// Statement that writes runs; its parameter is a JSON array of rows, each an array in the order of the columns.
 const WRITE: &str = "
     INSERT OR REPLACE INTO run
         (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
     FROM json_each(?1);
 ";
-/// Removes runs.
+/// Statement that removes runs; its parameter is a JSON array of run numbers.
 const FORGET: &str = "DELETE FROM run WHERE run IN (SELECT value FROM json_each(?1));";
-/// Both.
+/// Statements that write runs and remove others in one transaction.
 const WRITE_AND_FORGET: &str = "
     BEGIN;
     INSERT OR REPLACE INTO run
@@ -99,7 +99,8 @@ const WRITE_AND_FORGET: &str = "
     COMMIT;
 ";
 
-/// Writes all changes or none. SQLite has a thread of its own: what is asked of it at once costs one way there and back.
+/// Writes all changes or none, in one query where they are all about runs: SQLite runs in a thread of its own, and each
+/// query costs one way there and back.
 pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
     let Some(Batch { written, gone }) = Batch::of(changes) else { return commit_each(connection, changes).await };
     let gone: Vec<i64> = gone.into_iter().map(RunId::get).collect();
@@ -112,7 +113,7 @@ pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> R
     };
     let done = query.execute(&mut *connection).await.map(drop);
     if done.is_err() && rows.is_some() && runs.is_some() {
-        // Nothing, where the transaction did not begin or is over.
+        // Has no effect where the transaction did not begin or is already over.
         let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
     }
     done
@@ -122,7 +123,7 @@ fn json<T: serde::Serialize>(rows: &[T]) -> Option<String> {
     (!rows.is_empty()).then(|| serde_json::to_string(rows).unwrap_or_default())
 }
 
-/// The columns of a run.
+/// Returns the columns of a run, in the order of the statement.
 fn row(entry: &OutboxEntry) -> impl serde::Serialize {
     let (start, end) = (entry.start.as_ref(), entry.end.as_ref());
     (
@@ -141,6 +142,7 @@ fn row(entry: &OutboxEntry) -> impl serde::Serialize {
 }
 
 async fn commit_each(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
+    // A single statement is a transaction by itself; a dead letter takes three.
     if let [only] = changes
         && !matches!(only, Change::DeadLetter(_))
     {
@@ -181,13 +183,13 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
                 .bind(i64::try_from(LETTERS_KEPT).unwrap_or(i64::MAX))
         }
         Change::Letters { since } => sqlx::query("DELETE FROM dead_letter WHERE at < ?").bind(since),
-        // Writes a page, and changes nothing.
+        // Writes a page without changing a value.
         Change::Probe => sqlx::query("UPDATE binding SET value = value"),
     };
     query.execute(connection).await.map(drop)
 }
 
-/// A column, or nothing where its bytes are not what they should be.
+/// Returns a column, or `None` where its bytes are not of the expected type.
 fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(row: &'r SqliteRow, name: &str) -> Option<T> {
     row.try_get(name).ok()
 }

@@ -1,4 +1,4 @@
-//! The file of the store: opened and looked through, set aside where it is damaged, begun anew.
+//! File of the outbox: opens and checks it, sets it aside where it is damaged, and begins a new one.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,25 +11,25 @@ use sqlx::{ConnectOptions, Connection};
 use super::{Change, OutboxContents, OutboxError, OutboxLocation, rows};
 use crate::report::Durability;
 
-/// The longest the write-ahead log stays behind, in bytes, when its content is in the file.
+/// Size in bytes to which the write-ahead log is cut when its content is in the file.
 const LOG_BYTES: &str = "1048576";
-/// What the files of one store are called behind its name.
+/// Suffixes of the files that make up one SQLite database.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// What an error of the store means.
+/// Meaning of an error for the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreTrouble {
-    /// There is no room on the disk, or it cannot be written for another reason of the system.
+    /// The disk is full, or the system cannot write for another reason.
     NoRoom,
-    /// The file is damaged, or is none of ours.
+    /// The file is damaged, or is no outbox at all.
     Damaged,
-    /// Something else.
+    /// Any other error, which a retry may overcome.
     Other,
 }
 
-/// What an error means.
+/// Classifies an error of SQLite.
 pub fn trouble(error: &sqlx::Error) -> StoreTrouble {
-    // SQLite's primary result codes; the extended ones have more in their upper bytes.
+    // Primary result codes of SQLite; extended codes have further information in their upper bytes.
     const IOERR: i32 = 10;
     const CORRUPT: i32 = 11;
     const FULL: i32 = 13;
@@ -43,15 +43,15 @@ pub fn trouble(error: &sqlx::Error) -> StoreTrouble {
     }
 }
 
-/// An open store.
+/// Open outbox, or one that is to be begun anew.
 pub struct OutboxStore {
     place: OutboxLocation,
-    /// Nothing where a damaged file was left and the next could not be begun.
+    /// Connection to the file; `None` where a damaged file was set aside and the next one is not begun yet.
     connection: Option<SqliteConnection>,
 }
 
 impl OutboxStore {
-    /// Opens the store and reads it. A damaged file is set aside, and a new one begun.
+    /// Opens the file and reads it. A damaged file is set aside, and a new one begun.
     pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
         let (connection, found) = match open(&place).await {
             Err(error) if error.is_damage() => {
@@ -63,7 +63,7 @@ impl OutboxStore {
         Ok((Self { place, connection: Some(connection) }, found))
     }
 
-    /// Writes all changes or none.
+    /// Writes all changes or none. Begins a new file where the last one was set aside.
     pub async fn commit(&mut self, changes: &[&Change]) -> Result<(), OutboxError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -72,7 +72,7 @@ impl OutboxStore {
         rows::commit(connection, changes).await.map_err(OutboxError::Write)
     }
 
-    /// Carries the write-ahead log into the file and gives its room back to the disk.
+    /// Carries the write-ahead log into the file, and gives the log's space back to the disk.
     pub async fn shrink(&mut self) {
         if let Some(connection) = &mut self.connection {
             let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
@@ -81,7 +81,7 @@ impl OutboxStore {
 
     /// Sets the file aside; the next commit begins a new one.
     pub async fn begin_anew(&mut self, why: &OutboxError) -> Result<(), OutboxError> {
-        // Closed before anything new is there: it removes the log that goes by its name.
+        // Closed first: closing removes the write-ahead log by its name, which the new file's log would have too.
         self.close().await;
         set_aside(&self.place.path, why)
     }
@@ -105,6 +105,7 @@ async fn open(place: &OutboxLocation) -> Result<(SqliteConnection, OutboxContent
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
+        // Negative means KiB. Rows are written and hardly ever read again, so a small cache is enough.
         .pragma("cache_size", "-512")
         .pragma("journal_size_limit", LOG_BYTES)
         .statement_cache_capacity(32)
@@ -114,7 +115,7 @@ async fn open(place: &OutboxLocation) -> Result<(SqliteConnection, OutboxContent
     match look_through(&mut connection, place, &shown).await {
         Ok(found) => Ok((connection, found)),
         Err(error) => {
-            // Waited for, for the reason above.
+            // Closed before the caller sets the file aside, because closing removes the write-ahead log by its name.
             let _ = connection.close().await;
             Err(error)
         }
@@ -140,7 +141,7 @@ async fn look_through(
     Ok(found)
 }
 
-/// Moves the files of a damaged store out of the way, for somebody who wants to look at them.
+/// Renames the files of a damaged outbox, so that an operator can examine them.
 fn set_aside(path: &Path, why: &OutboxError) -> Result<(), OutboxError> {
     let at = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
     let aside = with_suffix(path, &format!(".corrupt-{at}"));
@@ -168,7 +169,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// That a file is there survives a power cut when its directory is written.
+/// Syncs the directory of a file: only then does the file's name survive a loss of power.
 fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(path))?.sync_all()
 }

@@ -1,5 +1,7 @@
-//! The writer: takes what is there, commits it, answers. Where nothing can be written, what must be written waits here
-//! and the rest is refused at once; the writer sees by itself that it can write again.
+//! Writer of the outbox: collects the changes that wait, commits them, and answers their callers.
+//!
+//! While the file cannot be written, changes that must be written wait here and the others are refused at once. The
+//! writer finds out by itself when it can write again.
 
 use std::time::Duration;
 
@@ -10,21 +12,23 @@ use super::store::{OutboxStore, StoreTrouble};
 use super::{Change, OutboxError};
 use crate::report::ballast::Ballast;
 
-/// How many changes one commit takes at most while all is well.
+/// Most changes that one commit takes while the outbox can be written.
 const BATCH: usize = 256;
-/// How many changes wait for the end of trouble at most. Each is of a run or a kill that waits for its answer.
+/// Most changes that wait while the outbox cannot be written. Each is of a run or a kill request that waits for the
+/// answer.
 const WAITING: usize = 8192;
-/// How long a commit that failed waits to be tried again; doubled each time.
+/// Pause after the first failed commit; doubled after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest such pause.
+/// Longest pause between two failed commits.
 const LAST_PAUSE: Duration = Duration::from_secs(8);
-/// How often a damaged file is replaced at most: one that is damaged again at once is not the fault of the file.
+/// Shortest time between two replacements of a damaged file: if the new one is damaged at once, the file is not the
+/// cause.
 const ANEW_PAUSE: Duration = Duration::from_secs(60);
 
-/// A change that somebody waits for.
+/// Change whose caller waits for the answer.
 pub struct WriteRequest {
     pub change: Change,
-    /// Whether it is tried until it succeeds.
+    /// Whether the change is tried until it succeeds.
     pub insist: bool,
     pub done: oneshot::Sender<Result<(), OutboxError>>,
 }
@@ -33,9 +37,9 @@ pub struct OutboxWriter {
     store: OutboxStore,
     ballast: Ballast,
     waiting: Vec<WriteRequest>,
-    /// What is wrong, for everybody who wants to know.
+    /// Reason why the outbox cannot be written, for all who hold the handle.
     wrong: watch::Sender<Option<String>>,
-    /// When the next try is due, and how long the pause after it is.
+    /// Instant of the next try, and the pause that led to it; `None` while the outbox can be written.
     retry: Option<(Instant, Duration)>,
     begun_anew: Option<Instant>,
 }
@@ -55,6 +59,7 @@ impl OutboxWriter {
                 }
             };
             tokio::select! {
+                // A full list is not added to: callers then wait for room in the queue, which bounds the memory.
                 heard = requests.recv_many(&mut self.waiting, BATCH), if self.waiting.len() < WAITING => {
                     if heard == 0 {
                         break;
@@ -98,7 +103,8 @@ impl OutboxWriter {
         }
     }
 
-    /// Commits what waits; where nothing does, finds out whether it could.
+    /// Commits the changes that wait; without any, tries whether a commit is possible. Makes room or replaces the file,
+    /// as the error asks, and then tries once more.
     async fn try_commit(&mut self) -> Result<(), OutboxError> {
         let Err(error) = self.commit_once().await else { return Ok(()) };
         match error.trouble() {
@@ -123,7 +129,7 @@ impl OutboxWriter {
         self.store.commit(&changes).await
     }
 
-    /// Answers those who do not insist.
+    /// Refuses all changes that are not to be tried until they succeed.
     fn refuse(&mut self) {
         let why = self.wrong.borrow().clone().unwrap_or_default();
         for refused in self.waiting.extract_if(.., |request| !request.insist) {
