@@ -109,6 +109,7 @@ pub fn object(content: &[u8]) -> Result<Order, NoOrder> {
                 .ok_or(NoOrder::BadId("kill_request_id")),
             "ping" => Ok(Order::Ping),
             "attend" => Ok(Order::Attend),
+            // The text comes from the network and goes to the log, so it is cut.
             other => Err(NoOrder::UnknownAction(other.chars().take(40).collect())),
         },
         other => Err(NoOrder::UnknownAction(other.to_string().chars().take(40).collect())),

@@ -200,6 +200,7 @@ struct Conduct {
 pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
     let Remembered { asleep, done } = remembered;
     let conduct = Conduct { v: VERSION, asleep, done: done.map(RequestId::get) };
+    // A struct of numbers and booleans always becomes JSON.
     serde_json::to_vec(&conduct).unwrap_or_default()
 }
 
@@ -207,12 +208,14 @@ pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
 #[must_use]
 pub fn conduct(text: &[u8]) -> Option<Remembered> {
     let Conduct { v, asleep, done } = serde_json::from_slice(text).ok()?;
+    // A later version may give the fields another meaning, and waking a worker that has to sleep would be wrong.
     (v <= VERSION).then(|| Remembered { asleep, done: done.and_then(RequestId::new) })
 }
 
 /// Encodes a line of a record, with its newline.
 #[must_use]
 pub fn line(line: &RecordLine) -> Vec<u8> {
+    // A line has no map with keys that JSON forbids, so it always becomes JSON.
     let mut bytes = serde_json::to_vec(line).unwrap_or_default();
     bytes.push(b'\n');
     bytes
@@ -226,6 +229,8 @@ pub fn record(bytes: &[u8]) -> Option<Record> {
         let line = line.strip_suffix(b"\n")?;
         serde_json::from_slice::<RecordLine>(line).ok()
     });
+    // The version is not looked at: fields and lines of a later version are passed over, so a worker that went back a
+    // version still finds its runs.
     let RecordLine::Begun { run, attempt, token, shim, socket, boot_id, script, cgroup, .. } = lines.next()? else {
         return None;
     };

@@ -63,12 +63,14 @@ pub fn read(frames: &[impl AsRef<[u8]>]) -> Result<Event, NoEvent> {
     if topic.as_ref() != TOPIC.as_bytes() {
         return Err(NoEvent::Topic);
     }
+    // Events are not signed, so any peer can send one: the length is checked before anything is parsed.
     if content.len() > MAX_OBJECT {
         return Err(NoEvent::TooLong(content.len()));
     }
     let message: Message = serde_json::from_slice(content).map_err(|e| NoEvent::NotJson(e.to_string()))?;
     let run = message.run_id.and_then(RunId::new);
     let kill = message.kill_request_id.and_then(KillId::new);
+    // Exactly one id has to be there, and it has to be that of the kind.
     let event = match (message.kind.as_str(), message.event.as_str(), run, kill) {
         ("run", "enqueued", Some(run), None) => Event::RunEnqueued(run),
         ("run", "started", Some(run), None) => Event::RunStarted(run),

@@ -60,6 +60,7 @@ impl FeedMessage {
     /// Creates a message without ids.
     #[must_use]
     pub fn new(seq: u64, kind: EventKind, event: &'static str) -> Self {
+        // Only a message that was received owns the name of its event.
         let event = Cow::Borrowed(event);
         Self { seq, event, kind, run_id: None, kill_request_id: None, job_id: None, worker_id: None, length: None }
     }

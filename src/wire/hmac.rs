@@ -24,6 +24,7 @@ pub fn claimed(header: &str) -> Option<(&str, &str)> {
 #[cfg(feature = "server")]
 #[must_use]
 pub fn fits(signed: &str, secret: &Secret, method: &str, path_and_query: &str, body: &[u8]) -> bool {
+    // The digits are decoded first, since `verify_slice` compares bytes in constant time and `==` on text would not.
     let (pairs, []) = signed.as_bytes().as_chunks::<2>() else { return false };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let bytes: Option<Vec<u8>> =
@@ -45,6 +46,7 @@ fn signature(secret: &[u8], method: &str, path_and_query: &str, body: &[u8]) -> 
     mac.update(body);
     mac.finalize().into_bytes().iter().fold(String::with_capacity(40), |mut hex, byte| {
         for digit in [byte >> 4, byte & 15] {
+            // Four bits are always a digit, so the default is never taken.
             hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
         }
         hex

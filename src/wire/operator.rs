@@ -318,6 +318,7 @@ pub struct WorkerList {
 
 /// Request to run a script now, as an ad-hoc run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+// An unknown field of a request is refused, here and below: a misspelt `timeout` must not be ignored.
 #[serde(deny_unknown_fields)]
 pub struct Submit {
     /// Title of the run's job.
@@ -516,6 +517,7 @@ pub struct DueTimeFact {
 #[serde(rename_all = "snake_case")]
 pub enum FollowLine {
     /// The run has changed, or the stream begins. A run that has ended is the last line.
+    // Boxed, since it is far larger than the other variants.
     Run(Box<RunInfo>),
     /// Text that the log has gained.
     Log(String),

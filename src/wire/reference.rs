@@ -44,5 +44,6 @@ impl<'a> Reference<'a> {
 #[must_use]
 pub fn number(text: &str) -> Option<i64> {
     let is_usual = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Empty text and numbers beyond an `i64` fail to parse here.
     is_usual.then(|| text.parse().ok()).flatten()
 }

@@ -314,11 +314,13 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Erro
         return Err(serde::de::Error::custom("it does not begin with a brace"));
     }
     match serde_json::from_slice(text) {
+        // Only text that failed and has a surrogate is rewritten: hardly any has one, and the rewrite copies all of it.
         Err(_) if has_surrogate(text) => serde_json::from_slice(&without_lone_surrogates(text)),
         read => read,
     }
 }
 
+// Surrogates are U+D800 to U+DFFF, so the digit behind the `d` is at least 8; letters have greater codes than digits.
 fn has_surrogate(text: &[u8]) -> bool {
     text.windows(4).any(|w| w[0] == b'\\' && w[1] == b'u' && w[2].eq_ignore_ascii_case(&b'd') && w[3] >= b'8')
 }

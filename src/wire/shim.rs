@@ -18,6 +18,7 @@ pub const MAX_PACKET: usize = 128 * 1024;
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToShim {
     /// Executes a run; a shim has one at a time.
+    // Boxed, since it is far larger than the other variants.
     Execute(Box<ExecutionOrder>),
     /// Stops the run; without effect on one that has ended already.
     Stop {
@@ -89,6 +90,7 @@ mod secrets {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+        // A character beyond U+00FF stands for no byte, and an order with one is refused.
         let bytes = |text: &String| text.chars().map(u8::try_from).collect::<Result<Vec<_>, _>>();
         let texts = Vec::<String>::deserialize(from)?;
         texts.iter().map(|text| bytes(text).map(Secret::new).map_err(serde::de::Error::custom)).collect()

@@ -22,6 +22,7 @@ pub fn sent(at: DateTime<Utc>) -> String {
 /// timestamp counts as due.
 #[must_use]
 pub fn is_far_ahead(text: &str, now: DateTime<Utc>) -> bool {
+    // Received timestamps have a blank or a `T` in the middle; both formats below are read with a `T`.
     let text = text.replacen(' ', "T", 1);
     if let Ok(exact) = DateTime::parse_from_rfc3339(&text) {
         return exact.to_utc() > now + EXACT_AHEAD;

@@ -122,6 +122,7 @@ pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
 /// If the head is neither an answer nor an order.
 pub fn said(message: &[u8]) -> Result<ServerFrame<'_>, NoOrder> {
     let (head, body) = parts(message);
+    // An order has neither `answer` nor `status`, so it is never taken for an answer.
     if let Ok(answer) = serde_json::from_slice(head) {
         return Ok(ServerFrame::Answer(answer, body));
     }

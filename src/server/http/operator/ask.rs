@@ -86,6 +86,7 @@ pub(super) async fn runs(
     };
     let after = query.after.as_deref().map(mark::run).transpose()?;
     let (found, next) = app.store.overview_of_runs(&which, after, limit(query.limit)).await?;
+    // Counted for the first page only, since counting reads every run that matches.
     let total = if after.is_none() { Some(app.store.count_runs(&which).await?) } else { None };
     let runs = found.iter().map(|run| run_view(&app, run)).collect();
     Ok(Json(RunList { runs, total, next: next.map(mark::of_run) }))

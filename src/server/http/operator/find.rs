@@ -34,6 +34,7 @@ pub(super) async fn find_job_or_ad_hoc(app: &AppState, name: &str) -> Result<Job
 
 async fn known_job(app: &AppState, name: &str) -> Result<Option<JobId>, OperatorRefusal> {
     let reference = Reference::parse(name);
+    // A title comes before an id, so that a job titled `5` can be named.
     if !matches!(reference, Reference::Id(_)) {
         let found = app.store.jobs_of_title(name, NAMESAKES).await?;
         if let Some(job) = only("jobs", name, &found).map_err(OperatorRefusal::Conflict)? {

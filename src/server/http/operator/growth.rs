@@ -92,6 +92,7 @@ impl Seek {
         if let Some(last) = needle.find_overlapping_iter(&self.before).last() {
             self.found = Some(begin + last.end() as u64);
         }
+        // A match that ends in the next piece can begin in the last `length - 1` bytes of this one.
         let passed = self.before.len() - (self.length - 1).min(self.before.len());
         self.before.drain(..passed);
     }

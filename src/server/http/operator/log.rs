@@ -52,6 +52,7 @@ pub(super) async fn file(
 ) -> Result<Response, OperatorRefusal> {
     let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let run = run_id(&run)?;
+    // A run without a log has an empty one, but a run that does not exist is answered with 404.
     find_run(&app, run).await?;
     let extent = app.store.log_extent(run).await?;
     let bytes = extent.as_ref().map_or(0, Extent::len);
@@ -107,7 +108,9 @@ fn pieces(
             if at >= to {
                 return Ok(None);
             }
+            // The status has been sent already, so breaking off is the only way to say that the rest is missing.
             let mut piece = app.store.log_piece(&extent, at).await?.ok_or(Broken::Replaced)?;
+            // The last piece may reach beyond the requested part.
             piece.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
             let next = at + piece.len() as u64;
             Ok(Some((Bytes::from(piece), next)))
@@ -133,6 +136,7 @@ pub(super) async fn lines(
     let run = run_id(&run)?;
     find_run(&app, run).await?;
     let limit = query.limit.unwrap_or(LINES).min(MOST_LINES);
+    // A log that is replaced between the reading of its size and of its lines is read again.
     for _ in 0..TRIES {
         if let Some(lines) = some_lines(&app, run, query.from, limit).await? {
             return Ok(Json(lines));

@@ -34,6 +34,7 @@ pub(super) async fn run(
 ) -> Result<(StatusCode, Json<RunInfo>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
     rules::executable(&new.script)?;
+    // A named pool has to exist: a new one would have no worker, and the run would wait for ever.
     let pool = named(new.pool.as_deref(), PlaceName::Present)?;
     let names = PlaceNames { project: PlaceName::Default(DEFAULT), template: PlaceName::Default(SUBMITTED), pool };
     let submission = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
@@ -88,6 +89,7 @@ pub(super) async fn worker(
 ) -> Result<(StatusCode, Json<MadeWorker>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
     let api_key =
+        // The title becomes the key, so it has to follow the rules of keys.
         ApiKey::parse(title).map_err(|what| OperatorRefusal::Malformed(format!("the name {title:?} {what}")))?;
     let pool = named(new.pool.as_deref(), PlaceName::OrMade)?;
     let secret = token::random().map_err(|e| OperatorRefusal::Conflict(format!("no secret can be made: {e}")))?;

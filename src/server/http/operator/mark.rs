@@ -18,6 +18,7 @@ pub(super) fn of_run(after: AfterRun) -> String {
 
 /// Encodes the mark after a job or worker.
 pub(super) fn of_title(title: &str, id: i64) -> String {
+    // The id comes first: a title may contain a colon, an id cannot.
     format!("{id}:{title}")
 }
 

@@ -35,6 +35,7 @@ impl LogReader {
         loop {
             let Some(log) = self.log else { return Ok(None) };
             let known = self.revision.replace(log.revision);
+            // A follower may name a position that the log does not reach; the log counts as replaced then.
             if known.is_some_and(|known| known != log.revision) || self.told.bytes > log.len() {
                 if let Some(line) = self.replaced(store, &log, known).await? {
                     return Ok(Some(line));

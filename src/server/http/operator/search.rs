@@ -34,6 +34,7 @@ impl Search {
         if text.is_empty() || text.len() > LONGEST || text.contains('\n') {
             return None;
         }
+        // The automaton ignores the case of ASCII letters only.
         let is_folded = !text.is_ascii();
         let sought = if is_folded { text.to_lowercase() } else { text.to_owned() };
         let needle = AhoCorasick::builder().ascii_case_insensitive(true).build([sought.as_str()]).ok()?;
@@ -44,6 +45,7 @@ impl Search {
     /// Searches the next piece of the log. Returns false as soon as more lines match than are listed.
     pub fn look(&mut self, piece: &[u8]) -> bool {
         let mut rest = piece;
+        // One line more than is listed is searched for, to know whether there are more.
         while !rest.is_empty() && self.found.len() <= self.most {
             // At most as much as the line has room for: the terminal drops characters beyond its last column.
             let part = &rest[..rest.len().min(LINE / 2)];

@@ -25,6 +25,7 @@ pub(super) async fn kill(
     let run = run_id(&run)?;
     let (status, what) = match app.store.end_run(run, Asker::Command, Utc::now()).await? {
         None => return Err(OperatorRefusal::NotFound(format!("there is no run {run}"))),
+        // 202, since the worker still has to stop the run.
         Some(EndDecision::Kill) => (StatusCode::ACCEPTED, "kill"),
         Some(EndDecision::Cancelled) => (StatusCode::OK, "cancelled"),
         Some(EndDecision::Over) => (StatusCode::OK, "over"),

@@ -60,6 +60,7 @@ pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInf
         retry_of: run.retry_of.map(|(run, _)| run.get()),
         manual: run.is_manual,
         waits: waits
+            // The dispatcher may not have heard of a claim yet, and still have a reason for waiting.
             .filter(|_| run.state() == model::RunState::Scheduled)
             .map(|waits| RunWaits { reason: waits.reason.word().to_owned(), text: waits.to_string() }),
     }
@@ -119,6 +120,7 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
         } else {
             report.map(|report| time(report.since))
         },
+        // More slots may be taken than there are, after a restart with fewer.
         free: report.and_then(|report| Some(worker.concurrent_jobs?.saturating_sub(report.seats_taken))),
         outbox: report.map(|report| report.outbox),
         actions: ActionName::ALL

@@ -30,6 +30,7 @@ pub(super) fn now(present: &Present<'_>, now: Timestamp) -> Vec<String> {
     said.extend(workers(present));
     said.extend(holding(present.workers));
     said.extend(present.open.iter().map(|run| open(run, present.waits, now)));
+    // An open run says when the job runs next; without one the schedule has to.
     if present.open.is_empty() {
         said.push(match (&present.job.job.schedule, present.job.job.parent) {
             (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),

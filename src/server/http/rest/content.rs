@@ -62,6 +62,7 @@ pub fn log(entry: &LogEntry) -> Object {
         "id": id, "resource_uri": Resource::RunLog.path(id), "run": Resource::Run.path(entry.run.get()),
     })
     .to_string();
+    // Behind the text of the log the object goes on, without the brace that it begins with.
     let rest = rest.trim_start_matches('{');
     match entry.extent.bytes {
         None => vec![JsonPiece::Text(format!("{{\"content\":null,{rest}"))],
@@ -124,6 +125,7 @@ impl ApiContent {
                     match pieces.pop_front() {
                         None => return Ok(None),
                         Some(JsonPiece::Text(text)) => return Ok(Some((Bytes::from(text), (pieces, 0)))),
+                        // This log has been sent; `at` counts from the beginning of the next one.
                         Some(JsonPiece::Log(extent)) if at >= extent.len() => at = 0,
                         Some(JsonPiece::Log(extent)) => {
                             // The turn ends with this block: a client that takes its time must not keep others from the
@@ -166,5 +168,6 @@ fn escaped(piece: &[u8], most: u64) -> Result<Bytes, ContentError> {
     let some = usize::try_from(most).unwrap_or(usize::MAX).min(piece.len());
     let text = str::from_utf8(&piece[..some]).map_err(ContentError::NoText)?;
     let quoted = Bytes::from(Value::from(text).to_string());
+    // The quotation marks around the whole log are pieces of their own.
     Ok(quoted.slice(1..quoted.len() - 1))
 }

@@ -114,6 +114,7 @@ pub fn terms(resource: Resource, pairs: &Pairs, zone: Tz) -> Result<Vec<Term>, F
             ("order_by" | "sort_by", Some(field)) => {
                 return Err(format!("The '{}' field does not allow ordering.", field.trim_start_matches('-')));
             }
+            // `project_id` and `state` are no fields but parameters of their own in the original.
             ("project_id", Some(value)) if of_projects(resource) => {
                 terms.push(Term::OfProject(value.parse().map_err(|_| mismatched())?));
             }
@@ -168,6 +169,8 @@ fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Op
         _ => "exact",
     };
     let mut over = Vec::new();
+    // Follows the relations of a name such as `job__job_template__project`, and checks at each step that the original
+    // allows it.
     let (mut here, mut rest) = (resource, bits.as_slice());
     loop {
         let [name, deeper @ ..] = rest else { return Ok(None) };
@@ -194,6 +197,7 @@ fn field(resource: Resource, name: &str, values: &[&str], zone: Tz) -> Result<Op
 
 /// Returns the static name of a field that leads to another resource.
 fn static_name(name: &str) -> &'static str {
+    // The default is never taken: these are all fields that lead to one other resource and may be followed.
     ["project", "job_template", "job", "worker"].into_iter().find(|known| *known == name).unwrap_or("id")
 }
 
@@ -202,6 +206,7 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
     let one = |text: &str| value(kind, text, zone).ok_or_else(mismatched);
     let several = || {
         let parts = values.iter().flat_map(|value| value.split(','));
+        // One more than is allowed shows that there are too many, without parsing the rest.
         let values = parts.take(MAX_VALUES + 1).map(one).collect::<Result<Vec<_>, _>>()?;
         if values.len() > MAX_VALUES {
             return Err(format!("A filter has {MAX_VALUES} values at most."));
@@ -220,6 +225,7 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
     };
     Ok(match lookup {
         "isnull" => Test::IsNull(!matches!(last, "false" | "False" | "" | "0")),
+        // The original reads these words as null.
         "exact" | "iexact" if matches!(last, "nil" | "none" | "None") => Test::IsNull(true),
         "exact" => Test::Compared("=", one(last)?),
         "iexact" => like("", "")?,

@@ -100,6 +100,7 @@ impl ApiCall<'_> {
 async fn serve(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut manner = RenderStyle::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
+    // Both are filled in as far as the call comes, since a refusal is rendered by them, too.
     let mut scope = Scope::All;
     let answer = take(&app, &parts, body, &mut manner, &mut scope).await;
     manner.dress(answer, &app, scope)

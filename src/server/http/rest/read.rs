@@ -21,6 +21,7 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const SET: usize = 1000;
 
 pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
+    // Held until the answer is composed: a caller with many long lists must not take all connections to the store.
     let _turn = app.reading.take(call.scope()).await;
     match target {
         ResourcePath::Top => Ok(top()),
@@ -147,6 +148,7 @@ async fn set(app: &AppState, resource: Resource, ids: &[String], call: &ApiCall<
                 bytes += content::in_memory(&found);
                 objects.push(found);
             }
+            // A missing entity is listed as not found; one that the caller may not see refuses the whole set.
             Err(answer) if answer.stage == Stage::Given => not_found.push(id.clone()),
             Err(answer) => return Ok(answer),
         }

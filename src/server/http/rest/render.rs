@@ -81,6 +81,7 @@ impl RenderStyle {
     fn formatted(&self, answer: ApiAnswer) -> ApiAnswer {
         match (&self.format, answer.stage, &answer.body) {
             (Err(wrong), Stage::Given, Some(_)) => ApiAnswer::bad(wrong),
+            // The original fails in this way, too: it offers formats that it cannot make.
             (Ok(Format::Unmade), Stage::Given | Stage::Door, Some(_)) => {
                 ApiAnswer { status: 500, body: None, ..ApiAnswer::unauthorised() }
             }
@@ -96,6 +97,7 @@ impl RenderStyle {
         scope: Scope,
     ) -> (&'static str, Body) {
         let Some(content) = content else {
+            // The answer to OPTIONS has the methods as its body as well, as in the original.
             return (PAGE, Body::from(answer.allow.clone().unwrap_or_default()));
         };
         match (&self.format, answer.stage) {

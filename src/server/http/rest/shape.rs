@@ -95,6 +95,7 @@ impl Shape {
             "parent": job.parent.map(|parent| Resource::Job.path(parent.get())),
             "children": all(Resource::Job, children.iter().copied().map(JobId::get)),
         });
+        // Left out where there is no limit, since the original does not have this field.
         if let Some(timeout) = job.run_timeout {
             shown["run_timeout"] = timeout.into();
         }

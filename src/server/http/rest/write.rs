@@ -67,6 +67,7 @@ async fn created(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Resu
         Resource::RunLog => log::create(app, &form, call).await,
         Resource::KillRequest => kill::create(app, &form, call).await,
         Resource::Job => job::create(app, &form, call).await,
+        // Not reached: the methods of these resources were checked with the path.
         _ => Ok(ApiAnswer::not_allowed(resource.list_methods())),
     }
 }
@@ -86,6 +87,7 @@ async fn changed(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_
         Resource::KillRequest => kill::change(app, id, &form, call).await,
         Resource::Job => job::change(app, id, &form, call).await,
         Resource::Worker => worker::change(app, id, &form, call).await,
+        // Not reached, as above.
         _ => Ok(ApiAnswer::not_allowed(resource.detail_methods())),
     }
 }

@@ -207,6 +207,7 @@ impl Line {
     fn erase(&mut self, how: usize) {
         match how {
             0 => self.cells.truncate(self.cursor),
+            // EL 1 erases the character under the cursor, too.
             1 => self.blank(0, self.cursor + 1),
             2 | 3 => self.cells.clear(),
             _ => {}
@@ -225,6 +226,7 @@ impl Line {
             let look = self.blank_look();
             let blanks = std::iter::repeat_n(Cell { character: ' ', look }, count.min(self.columns - self.cursor));
             self.cells.splice(self.cursor..self.cursor, blanks);
+            // Characters that are pushed beyond the last column are lost, as on a screen.
             self.cells.truncate(self.columns);
         }
     }
@@ -258,9 +260,11 @@ impl Perform for Line {
         let count = first(params, 1).max(1);
         match action {
             'm' => self.look.change(params.iter()),
+            // On a single line, erasing the screen is erasing the line.
             'K' | 'J' => self.erase(first(params, 0)),
             'C' | 'a' => self.move_to(self.cursor.saturating_add(count)),
             'D' => self.cursor = self.cursor.saturating_sub(count),
+            // Terminals count columns from 1.
             'G' | '`' => self.move_to(count - 1),
             'P' => self.delete(count),
             'X' => self.blank(self.cursor, self.cursor.saturating_add(count)),

@@ -78,6 +78,7 @@ impl Style {
                 [48, rest @ ..] => set(&mut self.back, colour(rest, &mut params)),
                 // The colour of underlines is not shown, but its numbers must not be read as attributes.
                 [58, rest @ ..] => drop(colour(rest, &mut params)),
+                // `4:0` is no underline; double, curly and dotted ones show as a plain one.
                 [4, form, ..] => self.underline = *form != 0,
                 [number, ..] => self.attribute(*number),
                 [] => {}
@@ -145,6 +146,7 @@ fn rgb(red: u16, green: u16, blue: u16) -> Option<Colour> {
 /// Returns one of xterm's 256 colours: sixteen of the theme, a cube of 6 × 6 × 6, and 24 greys.
 fn of_table(number: u16) -> Option<Colour> {
     let number = u8::try_from(number).ok()?;
+    // The steps of the cube are 0, 95, 135, 175, 215 and 255.
     let level = |value: u8| if value == 0 { 0 } else { 55 + value * 40 };
     Some(match number {
         0..=15 => Colour::Named(number),

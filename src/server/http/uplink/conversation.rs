@@ -119,8 +119,10 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         let (line, tell, is_long) = (Arc::clone(line), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
             let answer = line.answer(&head, uplink::parts(&message).1).await;
+            // The memory of the call is given back before its answer waits for its turn.
             drop((message, receipt));
             let _ = tell.send(answer).await;
+            // Only now may the next call begin: a worker that does not read its answers cannot make more of them.
             drop(seat);
         });
         if is_long {
@@ -184,6 +186,7 @@ impl Line {
     }
 
     async fn due(&self, run: RunId) -> Option<Vec<u8>> {
+        // Read in the worker's name, so that it sees no more here than over HTTP.
         let shown = self.get(&Resource::Run.path(run.get())).await?;
         let job = self.get(shown.get("job")?.as_str()?).await?;
         let (shown, job) = (shown.to_string(), job.to_string());
@@ -257,6 +260,7 @@ impl Line {
             Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
             Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),
             Ok(Appended::TooLong) => status(413),
+            // The statuses are those of the REST API for the same refusals.
             Ok(Appended::Refused(LifeRefusal::Theirs)) => status(401),
             Ok(Appended::Refused(_)) => status(409),
             Ok(Appended::Unknown) => status(404),

@@ -71,6 +71,7 @@ async fn connect(
     let longest = app.settings.max_body + MAX_HEAD;
     let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
         async move |socket| {
+            // The guard lives as long as the conversation and then leaves the table.
             let line = admission.lines.join(worker.id);
             let caller = Caller { worker, instance, speaks };
             conversation::hold(app, caller, socket, peer, line.superseded()).await;

@@ -72,6 +72,7 @@ fn unit(form: &Form) -> Result<Option<Option<Unit>>, BodyFault> {
     let name = form.text("reschedule_interval_type")?.map(Option::unwrap_or_default);
     match name.as_deref() {
         None => Ok(None),
+        // The original has an empty text for a job without an interval.
         Some("") => Ok(Some(None)),
         Some(name) => match Unit::named(name) {
             Some(unit) => Ok(Some(Some(unit))),

@@ -23,12 +23,14 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
         return Err(BodyFault::Value(format!("worker_version is longer than {VERSION} bytes")).into());
     }
     let at = form.time("ping_response_dts")?.flatten();
+    // Others may change a worker's fields, but only the worker itself can report its state.
     let kind = if is_itself(call, id) { kind(form)? } else { AnswerKind::Unsaid };
     let is_ours = matches!(kind, AnswerKind::Ours(_));
     let has_left = matches!(kind, AnswerKind::Ours(Tells { state: WorkerState::Offline, .. }));
     let pong = Pong { at, version, slots: form.count("concurrent_jobs")?.flatten(), kind };
     let Some(worker) = WorkerId::new(id) else { return Ok(ApiAnswer::not_found()) };
     let request = app.store.record_status(worker, &pong, Utc::now()).await?;
+    // Another instance can begin at once, rather than after this one has been silent for long enough.
     if let (true, Some(instance)) = (has_left, call.instance) {
         instances::release(app, worker, instance).await?;
     }
