@@ -1,4 +1,5 @@
-//! The worker's end of a shim: one task that reads what the shim says and passes it to the run.
+//! Connection to a shim: one task per shim that forwards the shim's packets to the run as [`Progress`] and sends the
+//! run's requests.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,45 +20,46 @@ use crate::run::{Cause, Outcome, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim::{ExecutionOrder, FromShim, ToShim};
 
-/// How much may wait in either direction. A shim says little, and only when it is asked to.
+/// Bound of the request and progress channels, in messages. A shim sends little, and mostly on request.
 const QUEUE: usize = 16;
-/// The longest packet of a shim, in bytes: a list of stuck processes.
+/// Longest packet that a shim sends, in bytes; the largest is a list of stuck processes.
 const MAX_SAID: usize = 16 * 1024;
 
-/// How many shims that hung up are awaited to be gone at once, each with a descriptor: one that stays for leftovers may stay
-/// for long. Of others, what they leave is cleared away with what the next one leaves.
+/// Shims that hung up and whose process end is awaited, at most 64 at once because each holds a descriptor: a shim that
+/// stays for leftovers may live for long. Beyond the limit, the files of a dead shim are removed together with those of
+/// the next one.
 static AWAITED: Semaphore = Semaphore::const_new(64);
-/// How long a shim may take to greet.
+/// Time within which a new shim must send its first packet.
 pub(super) const GREETING: Duration = Duration::from_secs(10);
 
-/// What a run hears of its script.
+/// Progress of a script, as its shim reports it to the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It runs.
+    /// The script was started.
     Spawned {
-        /// Its pid.
+        /// Process id of the script.
         pid: i32,
-        /// When, as it is sent.
+        /// Timestamp of the start, in the format of the wire.
         at: String,
     },
-    /// There is output, as it was asked for.
+    /// The output has grown to this many bytes, beyond what [`Control::watch`] asked for.
     Output(u64),
-    /// Somebody survives KILL for long.
+    /// Processes that are still alive after repeated KILLs.
     Stuck(Vec<i32>),
-    /// It is over, and the record says so.
+    /// The script has ended, and the end is on disk in the record.
     Ended(StoredEnd),
-    /// It was not executed: the licence was not given.
+    /// The script was not started: the shim could not take the licence, or gave it back.
     Refused {
-        /// Why.
+        /// Reason for the log, as the shim worded it.
         why: String,
-        /// Whether that passes by itself: the system has too little of something.
+        /// True if the cause is a shortage of a system resource, so that a later attempt may succeed.
         shortage: bool,
     },
-    /// Nobody supervises it any more.
+    /// The shim is gone; the run has no supervisor any more.
     ShimDied,
 }
 
-/// A run that was given to a shim.
+/// A run that was handed to a shim.
 #[derive(Debug)]
 pub struct Running {
     progress: mpsc::Receiver<Progress>,
@@ -65,52 +67,52 @@ pub struct Running {
 }
 
 impl Running {
-    /// The next news; [`Progress::ShimDied`] when none will come.
+    /// Returns the next progress; [`Progress::ShimDied`] once the connection is closed.
     pub async fn next(&mut self) -> Progress {
         self.progress.recv().await.unwrap_or(Progress::ShimDied)
     }
 
-    /// What can be asked of it, by anybody.
+    /// Returns a handle that stops the run or watches its output.
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 }
 
-/// What can be asked of a run that was given to a shim. Cheap to clone.
+/// Handle to stop a run or watch its output. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
     say: mpsc::Sender<ShimRequest>,
 }
 
 impl Control {
-    /// Stops the script. Nothing, if it is over.
+    /// Stops the script: TERM, then KILL after `grace`. Does nothing if the run is over.
     pub async fn stop(&self, cause: Cause, grace: Duration) {
         let grace_ms = super::millis(grace);
         let _ = self.say.send(ShimRequest::Say(ToShim::Stop { cause: cause.into(), grace_ms })).await;
     }
 
-    /// Asks to be told when there is more output than this.
+    /// Asks for one [`Progress::Output`] as soon as there is more output than `beyond` bytes.
     pub async fn watch(&self, beyond: u64) {
         let _ = self.say.send(ShimRequest::Say(ToShim::Watch { beyond })).await;
     }
 }
 
-/// What the task of a shim is asked.
+/// Request to the connection task of a shim.
 #[derive(Debug)]
 pub(super) enum ShimRequest {
     Say(ToShim),
     Execute(Box<ExecutionOrder>, mpsc::Sender<Progress>),
 }
 
-/// A shim that can be given a run.
+/// An idle shim that can take a run. Dropping the last sender lets the shim exit.
 #[derive(Debug)]
 pub(super) struct Shim {
     pub(super) say: mpsc::Sender<ShimRequest>,
 }
 
 impl Shim {
-    /// Gives it a run. Gives the order back where the shim is gone.
+    /// Hands a run to the shim, or returns the order if the shim is gone.
     pub(super) async fn execute(&self, order: Box<ExecutionOrder>) -> Result<Running, Box<ExecutionOrder>> {
         let (progress, heard) = mpsc::channel(QUEUE);
         match self.say.send(ShimRequest::Execute(order, progress)).await {
@@ -121,36 +123,38 @@ impl Shim {
     }
 }
 
-/// What a shim says first.
+/// First packet of a shim, as far as the worker uses it.
 #[derive(Clone, Debug)]
 pub(super) struct Hello {
     pub(super) supervision: String,
 }
 
-/// What a shim says first, or why there is none.
+/// First packet of a shim, or the reason why it cannot supervise runs.
 pub(super) type Greeting = io::Result<Hello>;
 
-/// Serves a connection. `idle` is given the shim each time it can take another run.
+/// State of a connection task.
 pub(super) struct ShimConnection {
-    /// Of the kind `SOCK_SEQPACKET`, for which the runtime has no name: a datagram socket sends and receives alike.
+    /// Socket of type `SOCK_SEQPACKET`. Tokio has no type for it, and a datagram socket sends and receives the same
+    /// way.
     socket: UnixDatagram,
     packet: Vec<u8>,
     requests: mpsc::Receiver<ShimRequest>,
-    /// Weak, so that a shim nobody holds is let go.
+    /// Weak, so that the channel closes, and the shim exits, once no handle is left.
     say: mpsc::WeakSender<ShimRequest>,
     progress: Option<mpsc::Sender<Progress>>,
     hello: Option<oneshot::Sender<Greeting>>,
-    /// The shim's process, where it is known.
+    /// The shim's process, if it could be opened.
     process: Option<ShimProcess>,
     patience: Patience,
-    /// Tells that a child of ours was stopped, among much else. A shim of another worker's is none.
+    /// `SIGCHLD` stream, which also reports that a child was stopped. `None` for the shim of an earlier worker, which
+    /// is no child of this process.
     children: Option<Signal>,
-    /// The script of a shim that is no child of ours: with its end, the shim has something to say.
+    /// Process of the script under a shim that is no child of ours: when it ends, the shim owes the end of the run.
     script: Option<AsyncFd<OwnedFd>>,
     is_child: bool,
 }
 
-/// A shim's process: its number, and what cannot come to mean another.
+/// Process of a shim: its pid for the log, and a pidfd, which never comes to mean another process.
 #[derive(Debug)]
 pub(super) struct ShimProcess {
     pid: i32,
@@ -166,7 +170,8 @@ impl ShimProcess {
         shim::signal(&self.descriptor, Kind::SIGKILL);
     }
 
-    /// Waits for its end: the socket of who dies closes a moment before the process is gone. Whether it came.
+    /// Waits until the process is gone and returns whether that was seen. The socket of a dying process closes a moment
+    /// before the process is reaped, so a closed connection is not enough.
     async fn ends(self) -> bool {
         let Ok(_awaited) = AWAITED.try_acquire() else { return false };
         match shim::awaited(self.descriptor) {
@@ -195,18 +200,20 @@ impl ShimConnection {
         Ok((connection, Shim { say }))
     }
 
-    /// Of a shim that is a child of ours.
+    /// Marks the shim as a child of this worker, whose stops `SIGCHLD` reports.
     pub(super) fn of_child(mut self, process: Option<ShimProcess>) -> Self {
         (self.process, self.is_child) = (process, true);
         self.children = signal(SignalKind::child()).ok();
         self
     }
 
-    /// Until either side is gone. Clears away what a shim that died could not remove itself.
+    /// Serves the connection until either side is gone, then removes the files that a dead shim could not remove.
+    /// `idle` is called with the shim each time it can take another run.
     pub(super) async fn serve_and_clear(mut self, state: PathBuf, idle: impl Fn(Shim)) {
         self.serve(idle).await;
         let process = self.process.take();
-        // Tells the run, if it still waits, that its shim died; and an idle shim that it may go.
+        // Dropping the connection closes its channels before the wait below: a waiting run hears that its shim died, an
+        // idle shim that it may exit.
         drop(self);
         if let Some(process) = process
             && process.ends().await
@@ -218,15 +225,19 @@ impl ShimConnection {
     async fn serve(&mut self, idle: impl Fn(Shim)) {
         let mut asked = true;
         loop {
-            // Nobody can ask anything of this run any more, but its end is still awaited.
+            // Every handle is gone and no run is under way. With a run under way the loop goes on: its end is still
+            // awaited.
             if !asked && self.progress.is_none() {
                 break;
             }
             let due = self.patience.due();
             tokio::select! {
+                // Packets of the shim come first: an end that is already in the socket must win over a stop that is
+                // requested now.
                 biased;
                 heard = hear(&self.socket, &mut self.packet) => match heard {
                     Ok(Some(said)) => self.heard(said, &idle).await,
+                    // A packet that cannot be decoded comes from a shim of another version; the others still count.
                     Ok(None) => {}
                     Err(_) => break,
                 },
@@ -252,7 +263,7 @@ impl ShimConnection {
         self.process.as_ref().is_some_and(|process| tree::is_stopped(process.pid))
     }
 
-    /// Looks at a shim that owes an answer, or was stopped.
+    /// Checks whether a shim that owes an answer stands still, and continues or kills it.
     fn look(&mut self) {
         let verdict = self.patience.look(Instant::now(), self.is_stopped());
         let Some(process) = &self.process else { return };
@@ -299,6 +310,7 @@ impl ShimConnection {
     async fn heard(&mut self, said: FromShim, idle: &impl Fn(Shim)) {
         let progress = match said {
             FromShim::Hello { supervision, shim, .. } => {
+                // A shim that was not started by this worker is known only by the pid in its greeting.
                 self.process = self.process.take().or_else(|| ShimProcess::new(shim));
                 self.patience.began();
                 if let Some(hello) = self.hello.take() {
@@ -330,7 +342,7 @@ impl ShimConnection {
                 self.tell(Progress::Refused { why: reason, shortage }).await;
                 self.progress = None;
                 self.patience.ended();
-                // It is as good as before; another would have to be made, of which there may be too few.
+                // The shim is unharmed by a shortage, and starting another one would need the resource that is short.
                 if shortage && let Some(say) = self.say.upgrade() {
                     idle(Shim { say });
                 }
@@ -358,7 +370,7 @@ impl ShimConnection {
     }
 }
 
-/// Until a child of ours may have been stopped.
+/// Completes when a child of this process may have changed its state.
 async fn changed(children: Option<&mut Signal>) {
     let told = match children {
         Some(children) => children.recv().await,
@@ -369,7 +381,7 @@ async fn changed(children: Option<&mut Signal>) {
     }
 }
 
-/// Until a process has ended.
+/// Completes when the process has ended; never without a process.
 async fn ended(process: Option<&AsyncFd<OwnedFd>>) {
     match process {
         Some(process) if process.readable().await.is_ok() => {}
@@ -386,6 +398,7 @@ async fn until(due: Option<Instant>) {
 
 async fn hear(socket: &UnixDatagram, packet: &mut [u8]) -> io::Result<Option<FromShim>> {
     match socket.recv(packet).await? {
+        // A closed `SOCK_SEQPACKET` socket reads as an empty packet.
         0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
         n => Ok(serde_json::from_slice(&packet[..n]).ok()),
     }
@@ -395,8 +408,8 @@ async fn say(socket: &UnixDatagram, said: &ToShim) -> io::Result<()> {
     socket.send(&serde_json::to_vec(said)?).await.map(drop)
 }
 
-/// Connects to the shim of a run that another worker process began. Its socket is where our state directory is by now; a
-/// shim whose socket was removed is asked to make it anew.
+/// Connects to the shim of a run that an earlier worker process started. The socket is looked for in the present state
+/// directory first, since the directory may have been moved; a shim whose socket was removed is asked to bind it anew.
 pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running> {
     let fd = connect(record, state)?;
     let process = socket::peer(&fd).and_then(ShimProcess::new);
@@ -405,7 +418,7 @@ pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running>
     let (progress, heard) = mpsc::channel(QUEUE);
     (connection.progress, connection.process) = (Some(progress), process);
     connection.patience.owes_begin(Instant::now());
-    // It finishes its run and is then let go: it may be of another version.
+    // `drop` as `idle`: after its run the shim is let go, because it may be of another version than this worker.
     tokio::spawn(connection.serve_and_clear(state.to_owned(), drop));
     tokio::time::timeout(DEAD, greeted)
         .await

@@ -1,17 +1,17 @@
-//! What a job's environment is made from. What is the worker's own business is never in it.
+//! Environment of jobs: the worker's own environment without the variables that configure the worker.
 
 use std::ffi::{OsStr, OsString};
 
-/// What a job's environment is made from.
+/// Choice of the environment that jobs start with, from the setting `environment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// The worker's own, less what is the worker's business.
+    /// The worker's environment without the variables that are meant for the worker alone.
     Inherit,
-    /// `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `LOGNAME`, `SHELL` alone.
+    /// Only `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `LOGNAME` and `SHELL`.
     Clean,
 }
 
-/// What the worker was told for itself.
+/// Variables that service managers, or the shim of an outer job, set for the worker and that no job may see.
 const OURS: [&str; 14] = [
     "CONFIG_PATH",
     "CREDENTIALS_DIRECTORY",
@@ -23,18 +23,18 @@ const OURS: [&str; 14] = [
     "LISTEN_FDNAMES",
     "STATE_DIRECTORY",
     "RUNTIME_DIRECTORY",
-    // A worker that a job started is not that job.
+    // Set where a job has started this worker; its own jobs are other runs.
     "JOB_RUNNER_RUN_ID",
     "JOB_RUNNER_ATTEMPT",
     "JOB_RUNNER_RUN_TOKEN",
     "JOB_RUNNER_SCHEDULED_AT",
 ];
-/// How the worker's own settings begin in its environment.
+/// Prefix of the worker's own settings in its environment.
 const OUR_PREFIX: &[u8] = b"JOB_RUNNER_WORKER_";
-/// What a minimal environment has.
+/// Variables that a minimal environment keeps.
 const CLEAN: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL"];
 
-/// The environment of a job, from the worker's.
+/// Selects the variables of `own` that jobs start with.
 pub fn of_jobs(policy: Environment, own: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     own.filter(|(name, _)| match policy {
         Environment::Inherit => !is_ours(name),

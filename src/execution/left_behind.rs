@@ -1,7 +1,7 @@
-//! Records of runs that are done with and have left somebody running: by them a kill that comes later finds who that is.
+//! Records of finished runs that left processes running: a later kill finds those processes by them.
 //!
-//! A record moves here from the directory of runs, and goes when nobody of it lives: its shim removes it, or whoever clears
-//! away what dead shims could not remove. There are as many as there are runs of which somebody still lives.
+//! A record moves here from the directory of runs and is removed once no process of the run lives: by its shim, or by
+//! the cleanup after dead shims. There are as many records as there are finished runs with living processes.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -11,19 +11,18 @@ use super::remains;
 use crate::run::RunId;
 use crate::wire::disk;
 
-/// The records in the state directory of a worker.
+/// The directory of leftover records below the worker's state directory.
 #[derive(Clone, Debug)]
 pub(super) struct LeftBehind {
     directory: PathBuf,
 }
 
 impl LeftBehind {
-    /// Those in a state directory.
     pub(super) fn new(state: &Path) -> Self {
         Self { directory: state.join(disk::LEFTOVERS) }
     }
 
-    /// Takes the record of a run in that has left somebody running. Whether it did.
+    /// Moves the record of a run here if the run left processes running. Returns whether it was moved.
     pub(super) fn take(&self, record: &Path) -> bool {
         let Some(left) = remains::with_leftovers(record) else { return false };
         let Some(name) = record.file_name() else { return false };
@@ -32,14 +31,14 @@ impl LeftBehind {
         if fs::rename(record, &here).is_err() {
             return false;
         }
-        // A shim that went before this could not remove it.
+        // A shim that exited before the rename did not find the record here and could not remove it.
         if !Path::new(&left.socket).exists() {
             clear(&here);
         }
         true
     }
 
-    /// Those of a run.
+    /// Returns the records of all attempts of a run.
     pub(super) fn of(&self, run: RunId) -> Vec<PathBuf> {
         let is_of = |path: &PathBuf| {
             let named = path.file_name().and_then(|name| disk::named(name.to_str()?));
@@ -48,7 +47,7 @@ impl LeftBehind {
         self.all().filter(is_of).collect()
     }
 
-    /// Removes those of which nobody lives any more.
+    /// Removes the records of runs of which no process lives any more.
     pub(super) fn clear_deserted(&self) {
         self.all().for_each(|record| clear(&record));
     }
@@ -58,7 +57,7 @@ impl LeftBehind {
     }
 }
 
-/// Removes a record of which nobody lives any more, or that names nobody.
+/// Removes a record whose processes are all gone, or that names none.
 fn clear(record: &Path) {
     if remains::with_leftovers(record).is_none_or(|left| remains::is_deserted(&left)) {
         let _ = fs::remove_file(record);

@@ -1,4 +1,4 @@
-//! The files of runs in the state directory: records and outputs.
+//! Files of runs in the state directory: the record and the output of each attempt.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::report::LogSource;
 use crate::run::{Attempt, RunId, excerpt};
 use crate::wire::disk;
 
-/// The directory of all runs.
+/// Paths of the records and outputs of all runs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RunFiles {
     directory: PathBuf,
@@ -22,10 +22,10 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// In the state directory.
+    /// Creates the directory `runs` below the state directory.
     ///
     /// # Errors
-    /// What the system says.
+    /// If a directory cannot be created.
     pub fn new(state: &Path) -> io::Result<Self> {
         let directory = state.join("runs");
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
@@ -33,17 +33,17 @@ impl RunFiles {
         Ok(Self { directory, left_behind, spares: Arc::new(Spares::new(state.join("spares"))) })
     }
 
-    /// A file that may become the next record.
+    /// Takes a spare file that may become the next record.
     pub(super) fn spare(&self) -> Option<PathBuf> {
         self.spares.take()
     }
 
-    /// The records of runs that are done with and have left somebody running.
+    /// Returns the records of finished runs that left processes running.
     pub(super) fn left_behind(&self) -> &LeftBehind {
         &self.left_behind
     }
 
-    /// Makes the directory anew where a job has removed it.
+    /// Creates the directory anew if it was removed, for example by a job.
     pub(super) fn restore(&self) {
         if self.directory.is_dir() {
             return;
@@ -58,19 +58,19 @@ impl RunFiles {
         }
     }
 
-    /// Where the record of an execution is.
+    /// Returns the path of the record of an attempt.
     #[must_use]
     pub fn record_path(&self, run: RunId, attempt: Attempt) -> PathBuf {
         self.directory.join(disk::record_name(run, attempt))
     }
 
-    /// Where its output is.
+    /// Returns the path of the output of an attempt.
     #[must_use]
     pub fn output_path(&self, run: RunId, attempt: Attempt) -> PathBuf {
         self.directory.join(disk::output_name(run, attempt))
     }
 
-    /// All executions that have files here.
+    /// Lists all attempts with a record or an output here, in order and without duplicates.
     #[must_use]
     pub fn all(&self) -> Vec<(RunId, Attempt)> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
@@ -92,17 +92,18 @@ impl LogSource for RunFiles {
     }
 
     fn forget(&self, run: RunId, attempt: Attempt) {
-        // The record goes last: while it is there, the output is accounted for.
+        // The record goes last: while it exists, its output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));
         crash_point!(OutputRemoved);
         let record = self.record_path(run, attempt);
+        // A record whose processes still live is kept apart; any other becomes the record of a later run.
         if !self.left_behind.take(&record) {
             self.spares.put(&record);
         }
     }
 }
 
-/// Writes a file that nobody else may read and nobody else has made.
+/// Writes a new file with mode 0600. Fails if the path exists; a file that could not be written in full is removed.
 pub(super) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content).inspect_err(|_| {

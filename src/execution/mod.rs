@@ -1,8 +1,8 @@
-//! The execution: runs a script under a shim, and finds it again after a restart.
+//! Execution: runs scripts under shims and finds them again after a restart of the worker.
 //!
-//! [`Execution::launch`] writes the script, gives the order to a shim and answers with a [`Running`]. The
-//! shim owns the process and its record on disk, so that nothing here is lost with this process:
-//! [`Execution::remains`] reads what is left of a run, and [`Execution::attach`] goes on with one that lives.
+//! [`Execution::launch`] writes the script, hands the order to a shim and returns a [`Running`]. The shim owns the
+//! process and its record on disk, so nothing is lost with this process: [`Execution::remains`] reads how far an
+//! attempt came, and [`Execution::attach`] continues one that still runs.
 
 mod connection;
 mod environment;
@@ -40,68 +40,68 @@ use left_behind::LeftBehind;
 use pool::ShimPool;
 use remains::LeftBy;
 
-/// How long until it is looked again whether a record can be read; doubled up to the last.
+/// First pause before an unreadable record is tried again; doubled up to [`LAST_LOOK`].
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_secs(60);
 
-/// What the execution needs to know.
+/// Settings of the execution, from the worker's configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where scripts are written while they run.
+    /// Directory of the scripts of running attempts.
     pub script_temp_path: PathBuf,
-    /// Between TERM and KILL; zero: KILL at once, as the original does.
+    /// Time between TERM and KILL; zero kills at once, as the original does.
     pub kill_grace: Duration,
-    /// How long a run stays open after its main process ended while its output is still held open.
+    /// Time that a run stays open after its main process has ended while its output is still held open.
     pub linger: Duration,
-    /// What becomes of processes that outlive the script.
+    /// Fate of processes that outlive the script: stopped or kept.
     pub leftovers: LeftoverPolicy,
-    /// The longest a script may run.
+    /// Longest time a script may run; `None` for no limit.
     pub run_timeout: Option<Duration>,
-    /// Whether jobs start with the worker's environment or a minimal one.
+    /// Environment that jobs start with: the worker's or a minimal one.
     pub environment: Environment,
-    /// The most bytes of a run's output that are kept; see [`excerpt`].
+    /// Most bytes of a run's output that are kept; see [`excerpt`].
     pub max_log_bytes: u64,
-    /// What is taken out of the output of jobs before it is kept.
+    /// Secrets that are masked in the output of jobs before it is written.
     pub redact: Vec<Secret>,
-    /// What records and outputs must survive.
+    /// Failure that records and outputs must survive: a crash of the process, or a loss of power.
     pub durability: Durability,
 }
 
-/// What is to be executed.
+/// Order to execute one attempt of a run.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The run.
+    /// Number of the run.
     pub run: RunId,
-    /// Which execution of it this is.
+    /// Attempt of the run, which names its files.
     pub attempt: Attempt,
-    /// What the job's processes carry in their environment.
+    /// Random token that the job's processes carry in their environment.
     pub token: String,
-    /// The script.
+    /// Script with its interpreter.
     pub script: Script,
-    /// The longest it may run, besides what is set here.
+    /// Time limit of this run; the shorter one of this and [`Settings::run_timeout`] applies.
     pub run_timeout: Option<Duration>,
-    /// More for the job's environment.
+    /// Further variables of the job's environment, as name and value.
     pub environment: Vec<(String, String)>,
 }
 
-/// Why nothing was launched.
+/// Error of a launch: no process was started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The script cannot be written.
+    /// The script file could not be written.
     #[error("The script could not be written to {path}: {source}.")]
     Script {
-        /// Where.
+        /// Path of the script file.
         path: PathBuf,
-        /// Why not.
+        /// Error of the file system.
         source: io::Error,
     },
-    /// There is no shim.
+    /// No shim could be started to supervise the script.
     #[error("Its supervising process could not be started: {0}.")]
     Shim(#[source] io::Error),
 }
 
 impl LaunchError {
-    /// Whether it passes by itself: the system has too little of something.
+    /// Returns whether the cause is a shortage of a system resource, which passes by itself.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         let (Self::Script { source, .. } | Self::Shim(source)) = self;
@@ -109,23 +109,22 @@ impl LaunchError {
     }
 }
 
-/// The door. Cheap to clone.
+/// Handle to launch scripts and to find those of earlier workers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Execution {
     settings: watch::Sender<Arc<Settings>>,
     state: PathBuf,
     logs: RunFiles,
     pool: ShimPool,
-    /// Where scripts lie, and where they lay when an earlier worker wrote them.
+    /// Present directory of the scripts, followed by those that earlier workers used.
     places: Arc<[PathBuf]>,
 }
 
 impl Execution {
-    /// An execution with its files in the state directory, which is made where it is missing. Keeps up to
-    /// `idle` shims for the next runs.
+    /// Creates an execution with its files in the state directory. Keeps up to `idle` shims for the next runs.
     ///
     /// # Errors
-    /// What the system says of the directories.
+    /// If a directory in the state directory cannot be created or, for durability against power loss, synced.
     pub fn new(settings: Settings, state: &Path, shim: ShimProgram, idle: usize) -> io::Result<Self> {
         let logs = RunFiles::new(state)?;
         if settings.durability == Durability::Power {
@@ -136,8 +135,8 @@ impl Execution {
         Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool, places })
     }
 
-    /// Executes the next runs under other settings; those under way keep what they were started with. Where scripts
-    /// lie and what jobs start with stays as it was.
+    /// Applies other settings to the next runs; running ones keep those they were started with. The list of script
+    /// directories and the environment of jobs are fixed at the start.
     pub fn reconfigure(&self, settings: Settings, idle: usize) {
         self.settings.send_replace(Arc::new(settings));
         self.pool.keep(idle);
@@ -147,34 +146,34 @@ impl Execution {
         Arc::clone(&self.settings.borrow())
     }
 
-    /// Where the output of runs is.
+    /// Returns the files of records and outputs.
     #[must_use]
     pub fn logs(&self) -> &RunFiles {
         &self.logs
     }
 
-    /// How kills are made sure of, once a shim has said it.
+    /// Returns the means of supervision, `cgroup` or `subreaper`; `None` until a first shim has reported it.
     #[must_use]
     pub fn supervision(&self) -> Option<String> {
         self.pool.supervision()
     }
 
-    /// What is left of the disks for one more run.
+    /// Returns the free space on the disks of the state directory and the scripts.
     #[must_use]
     pub fn rooms(&self) -> Vec<DiskRoom> {
         room::rooms(&self.state, &self.settings().script_temp_path)
     }
 
-    /// Between TERM and KILL.
+    /// Returns the time between TERM and KILL.
     #[must_use]
     pub fn kill_grace(&self) -> Duration {
         self.settings().kill_grace
     }
 
-    /// Starts a run.
+    /// Writes the script and hands the run to a shim.
     ///
     /// # Errors
-    /// One clear sentence for the log of the failed run.
+    /// If the script cannot be written or no shim takes it; the message is one sentence for the log of the failed run.
     pub async fn launch(&self, launch: &Launch) -> Result<Running, LaunchError> {
         let path = self.script_path(launch.run, launch.attempt, &launch.token);
         logs::write_private(&path, launch.script.body().as_bytes())
@@ -183,6 +182,7 @@ impl Execution {
         crash_point!(ScriptWritten);
         let order = self.order(launch, &path);
         self.pool.execute(order).await.map_err(|source| {
+            // No shim has taken the order, so nobody else removes the script.
             let _ = std::fs::remove_file(&path);
             LaunchError::Shim(source)
         })
@@ -207,11 +207,11 @@ impl Execution {
             command,
             script: script.to_owned(),
             record: self.logs.record_path(launch.run, launch.attempt),
-            // What must survive a loss of power is made anew: a name alone is not all that there is to it.
+            // A renamed spare is not enough here: what must survive a loss of power is created and synced anew.
             spare: if durable { None } else { self.logs.spare() },
             output: self.logs.output_path(launch.run, launch.attempt),
             head,
-            // One byte more than is ever shown tells whether something is missing.
+            // One byte more than is ever shown, so that a reader can tell whether something is missing.
             tail: tail + u64::from(head + tail < settings.max_log_bytes),
             linger_ms: millis(settings.linger),
             stop_leftovers: settings.leftovers == LeftoverPolicy::Stop,
@@ -223,7 +223,7 @@ impl Execution {
         }
     }
 
-    /// Waits until the record of an execution can be read, or is not there; says once that it cannot.
+    /// Waits until the record of an attempt can be read or does not exist. Logs once that it waits.
     pub async fn readable(&self, run: RunId, attempt: Attempt) {
         let path = self.logs.record_path(run, attempt);
         let (mut pause, mut told) = (FIRST_LOOK, false);
@@ -240,7 +240,7 @@ impl Execution {
         }
     }
 
-    /// What is left of an execution whose entry is in the outbox. Waits while that cannot be seen.
+    /// Determines how far an attempt came whose entry is in the outbox. Waits while that cannot be told.
     pub async fn remains(&self, run: RunId, attempt: Attempt, token: &str) -> ExecutionRemains {
         let record = self.logs.record_path(run, attempt);
         let name = script_name(run, attempt, token);
@@ -248,6 +248,7 @@ impl Execution {
         let mut told = false;
         loop {
             match remains::of(&record, &scripts) {
+                // A shim holds the record and is about to write its first line, which takes milliseconds.
                 Ok(Some(remains)) => return remains,
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(e) => {
@@ -261,21 +262,21 @@ impl Execution {
         }
     }
 
-    /// Takes a run up again whose shim lives.
+    /// Connects to the living shim of a run of an earlier worker.
     ///
     /// # Errors
-    /// That the shim is gone meanwhile: ask for what is left once more.
+    /// If the shim is gone by now: [`Self::remains`] tells how far it came.
     pub async fn attach(&self, record: &Record) -> io::Result<Running> {
         connection::attach(record, self.pool.state()).await
     }
 
-    /// Ends what a dead shim has left alive, and answers when nobody is left.
+    /// Kills the processes that a dead shim left alive. Returns when none is left.
     pub async fn clean_up(&self, record: Box<Record>) {
         let _ = tokio::task::spawn_blocking(move || remains::clean_up(&record, LeftBy::DeadShim)).await;
     }
 
-    /// Ends what scripts of a run left running that ended by themselves, and answers when nobody is left: also when the run
-    /// is done with.
+    /// Kills the processes that scripts of a run left running when they ended, also after the run is finished. Returns
+    /// when none is left.
     pub async fn end_leftovers(&self, run: RunId) {
         let logs = self.logs.clone();
         let end = move || {
@@ -284,7 +285,7 @@ impl Execution {
                     remains::clean_up(&record, LeftBy::Script);
                 }
             }
-            // In this order: a record that is not found there any more has come to be here.
+            // The order of the two searches matters: records move from the first directory to this one, never back.
             for path in logs.left_behind().of(run) {
                 if let Some(record) = remains::with_leftovers(&path) {
                     remains::clean_up(&record, LeftBy::Script);
@@ -295,24 +296,24 @@ impl Execution {
         let _ = tokio::task::spawn_blocking(end).await;
     }
 
-    /// Removes what dead shims could not.
+    /// Removes the files and cgroups that dead shims could not remove.
     pub fn clear_away_dead(&self) {
         clear_away_dead(&self.state);
     }
 
-    /// Where the script of an execution is while it runs.
+    /// Returns the path of the script of an attempt while it runs.
     fn script_path(&self, run: RunId, attempt: Attempt, token: &str) -> PathBuf {
         self.settings().script_temp_path.join(script_name(run, attempt, token))
     }
 }
 
-/// Removes what dead shims could not: their sockets and groups, and records of leftovers that are gone.
+/// Removes what dead shims could not remove: their sockets and cgroups, and records of leftovers that are gone.
 fn clear_away_dead(state: &Path) {
     shim::clear_away_dead(state);
     LeftBehind::new(state).clear_deserted();
 }
 
-/// The token makes the name one that nobody can guess.
+/// Returns the file name of a script. The token makes it impossible to guess in a directory that others may write to.
 fn script_name(run: RunId, attempt: Attempt, token: &str) -> String {
     let token = token.get(..16).unwrap_or(token);
     format!("job-runner-{run}.{attempt}-{token}")

@@ -1,81 +1,84 @@
-//! How long a shim is waited for that owes an answer, or was seen to be stopped. Pure.
+//! Patience with a shim that owes an answer or was seen stopped: decides when to check it and whether to continue or
+//! kill it. Pure.
 //!
-//! Nothing is lost by a stop alone: a shim that is stopped is continued. Only one that owes an answer and is found stopped
-//! again and again is killed, and its run is written off as that of a shim that died.
+//! A stop alone loses nothing: a stopped shim is continued. Only a shim that owes an answer and is found stopped again
+//! and again is killed, and its run is written off as that of a shim that died.
 
 use std::time::{Duration, Instant};
 
-/// How long an answer may take, beyond what it takes anyway; and how long a shim may stand still.
+/// Time that an answer may take beyond what it needs anyway, and that a shim may stand still.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
-/// The longest pause between two looks at one that owes an answer and does not stand still.
+/// Longest pause between two checks of a shim that owes an answer and is not stopped.
 const LAST: Duration = Duration::from_secs(60);
-/// How often one that owes an answer is continued before it is killed.
+/// Number of times a shim that owes an answer is continued before it is killed.
 const CONTINUED: u32 = 3;
-/// After how long one that owed an answer from the beginning is dead, if it stands still.
+/// Time after which a shim that never answered, and stands still, has been killed.
 pub(super) const DEAD: Duration = Duration::from_secs(ANSWER.as_secs() * (CONTINUED as u64 + 2));
 
-/// What is done about a shim that was looked at.
+/// Decision about a shim that was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PatienceVerdict {
-    /// It does not stand still: its answer comes when it comes.
+    /// The shim is not stopped: its answer will come.
     Wait,
-    /// It is continued.
+    /// The shim is stopped and is sent CONT.
     Continue,
-    /// It is killed.
+    /// The shim is killed: it was continued too often.
     Kill,
 }
 
-/// What is owed, and when the shim is looked at.
+/// Answers that a shim owes, and the next time it is checked.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    /// By when it says that it begins, or who it is.
+    /// Deadline of its first packet: the greeting, or the start of the script.
     begin: Option<Instant>,
-    /// By when it says that its run is over.
+    /// Deadline of the end of its run.
     end: Option<Instant>,
-    /// The next look.
+    /// Next check that was scheduled after an earlier one, or after a stop was seen.
     look: Option<Instant>,
-    /// The last one.
+    /// Last check; `None` before the first.
     looked: Option<Instant>,
     pause: Duration,
-    /// How often it was found stopped, one look after the other.
+    /// Consecutive checks that found the shim stopped.
     stopped: u32,
 }
 
 impl Patience {
-    /// It owes a first word.
+    /// Records that the shim owes its first packet.
     pub fn owes_begin(&mut self, now: Instant) {
         self.begin = Some(now + ANSWER);
     }
 
-    /// The first word was said.
+    /// Records that the first packet has come.
     pub fn began(&mut self) {
         self.begin = None;
     }
 
-    /// It owes the end of its run within so long. Where it owed it before that, it still does.
+    /// Records that the shim owes the end of its run within `within`. An earlier deadline stays in force.
+    // A limit beyond the range of the clock is no deadline.
     pub fn owes_end(&mut self, now: Instant, within: Duration) {
         let by = now.checked_add(within.saturating_add(ANSWER));
         self.end = self.end.into_iter().chain(by).min();
     }
 
-    /// It owes nothing.
+    /// Records that the run is over: the shim owes nothing.
     pub fn ended(&mut self) {
         *self = Self::default();
     }
 
-    /// It was seen to be stopped.
+    /// Records that the shim was seen stopped, so that it is checked soon even if it owes nothing.
     pub fn seen_stopped(&mut self, now: Instant) {
         self.look.get_or_insert(now + ANSWER);
     }
 
-    /// When it is to be looked at.
+    /// Returns the instant of the next check, if there is one.
     pub fn due(&self) -> Option<Instant> {
         let owed = [self.begin, self.end].into_iter().flatten();
+        // A deadline that a check has already seen pass is not due again: `look` schedules the checks after it.
         let not_seen = owed.filter(|by| self.looked.is_none_or(|looked| *by > looked));
         not_seen.chain(self.look).min()
     }
 
-    /// It was looked at.
+    /// Records a check and decides about the shim.
     pub fn look(&mut self, now: Instant, is_stopped: bool) -> PatienceVerdict {
         let overdue = [self.begin, self.end].into_iter().flatten().any(|by| by <= now);
         self.looked = Some(now);
@@ -85,6 +88,7 @@ impl Patience {
             return if overdue && self.stopped > CONTINUED { PatienceVerdict::Kill } else { PatienceVerdict::Continue };
         }
         self.stopped = 0;
+        // Slow, not stopped: checks become rarer, since a busy machine is the likely cause.
         self.pause = (self.pause * 2).clamp(ANSWER, LAST);
         self.look = overdue.then(|| now + self.pause);
         PatienceVerdict::Wait

@@ -1,18 +1,18 @@
-//! Where scripts are written, and where they were: an attempt that never began is taken away by removing its script, also
-//! after `script_temp_path` was changed.
+//! Script directories, present and former: an attempt that never started is withdrawn by removing its script, which may
+//! lie in an earlier `script_temp_path`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::logs::write_private;
 
-/// The file in the state directory that remembers the places.
+/// Name of the file in the state directory that lists the directories.
 const FILE: &str = "script_places";
-/// How many places are remembered.
+/// Most directories that are remembered; older ones are forgotten.
 const PLACES: usize = 16;
 
-/// The places, the present one first. It is on disk before any script is written there; where a full disk does not take it,
-/// the scripts of this start are found while the place stays the same.
+/// Returns the directories, the present one first, and records it on disk before any script is written there. If a full
+/// disk does not take the list, the scripts are still found as long as the setting stays the same.
 pub(super) fn with_present(state: &Path, present: &Path) -> Vec<PathBuf> {
     let file = state.join(FILE);
     let former: Vec<PathBuf> =
@@ -22,6 +22,7 @@ pub(super) fn with_present(state: &Path, present: &Path) -> Vec<PathBuf> {
     places.extend(former.into_iter().filter(|place| place != present));
     places.truncate(PLACES);
     if !known && let Ok(text) = serde_json::to_vec(&places) {
+        // Renamed into place, so that a crash leaves either the old list or the new one.
         let next = state.join(format!("{FILE}.next"));
         let _ = fs::remove_file(&next);
         if let Err(e) = write_private(&next, &text).and_then(|()| fs::rename(&next, &file)) {

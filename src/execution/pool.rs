@@ -1,4 +1,5 @@
-//! The shims: started when a run needs one, kept for the next, let go when none comes.
+//! Pool of shims: starts a shim when a run needs one, keeps idle ones for the next runs and lets them go when none
+//! comes.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,22 +16,23 @@ use super::environment::{self, Environment};
 use super::shim::{self, socket};
 use crate::wire::shim::ExecutionOrder;
 
-/// How long shims without a run are kept.
+/// Interval after which shims that no run has needed are let go.
 const IDLE: Duration = Duration::from_secs(60);
-/// How many new shims are started for a run, one after the other, until one lives to take it.
+/// Most new shims that are started for one run, one after the other, until one takes it.
 const NEW_SHIMS: u32 = 3;
 
-/// How many shims are started at once: to start one is dear beside a short run, so one that is given back may be sooner.
+/// Most shims that are being started at once: a start is expensive beside a short run, so a shim that is given back
+/// meanwhile may be sooner.
 const STARTING: usize = 4;
 
-/// How a shim is started.
+/// Program and options of a shim.
 #[derive(Clone, Debug)]
 pub struct ShimProgram {
-    /// The program: this one, as it was when it started, even where the file has been replaced since.
+    /// Path of the program: this executable as it was at the start, even if the file has been replaced since.
     pub path: PathBuf,
-    /// Whether cgroups are used where they can be had.
+    /// Whether shims create a cgroup where they can.
     pub cgroup: bool,
-    /// How many descriptors jobs may have by themselves, where our own soft limit was raised.
+    /// Soft limit of descriptors for jobs, if the worker's own was raised; `None` keeps the worker's.
     pub descriptors: Option<u64>,
 }
 
@@ -40,7 +42,7 @@ impl Default for ShimProgram {
     }
 }
 
-/// All shims without a run. Cheap to clone.
+/// All idle shims, and the means to start more. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct ShimPool(Arc<Shared>);
 
@@ -50,7 +52,7 @@ struct Shared {
     state: PathBuf,
     environment: Vec<(OsString, OsString)>,
     idle: Mutex<Idle>,
-    /// Somebody waits for a shim, and there is one.
+    /// Notified when an idle shim is given back, for a run that waits for one.
     returned: Notify,
     starting: Arc<Semaphore>,
     supervision: Mutex<Option<String>>,
@@ -59,11 +61,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Idle {
     shims: Vec<Shim>,
-    /// How many are kept at most.
+    /// Most shims that are kept idle.
     keep: usize,
-    /// Whether somebody is going to let the shims go.
+    /// Whether the task that lets idle shims go is running.
     timed: bool,
-    /// How few there were since that was last considered.
+    /// Fewest idle shims since the last interval began: the number that no run has needed.
     unused: usize,
 }
 
@@ -80,7 +82,7 @@ impl ShimPool {
         }))
     }
 
-    /// The state directory that its shims are told.
+    /// Returns the state directory that is passed to shims.
     pub(super) fn state(&self) -> &Path {
         &self.0.state
     }
@@ -89,17 +91,17 @@ impl ShimPool {
         self.0.supervision.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps up to this many from now on.
+    /// Sets the number of shims that are kept idle, and lets go of those beyond it.
     pub(super) fn keep(&self, keep: usize) {
         let mut idle = self.idle();
         idle.keep = keep;
         idle.shims.truncate(keep);
     }
 
-    /// Gives a run to a shim: to the first that is idle, be it a new one or one that is given back.
+    /// Hands a run to the first shim that is idle: a kept one, one that is given back, or a new one.
     pub(super) async fn execute(&self, order: ExecutionOrder) -> io::Result<Running> {
         let mut order = Box::new(order);
-        // Nothing has begun yet: a shim that is killed here costs the run nothing.
+        // Nothing has started yet, so a shim that is killed here costs the run nothing; another one takes the order.
         let mut failures = 0;
         let another = self.start_another();
         tokio::pin!(another);
@@ -140,7 +142,8 @@ impl ShimPool {
         shim
     }
 
-    /// Starts one more shim when it is its turn. Once begun it is finished: for another run, where nobody waits for it.
+    /// Starts one more shim once a permit is free. The start runs in a task of its own: if this future is dropped, the
+    /// shim is given back for another run.
     async fn start_another(&self) -> io::Result<Shim> {
         let turn = Arc::clone(&self.0.starting).acquire_owned().await;
         let (tell, told) = oneshot::channel();
@@ -171,8 +174,10 @@ impl ShimPool {
         Ok(shim)
     }
 
-    /// Without a hook between fork and exec, so that a large worker is not copied for it.
+    /// Starts the process. No `pre_exec` hook is set, so that the standard library can use `posix_spawn` and a large
+    /// worker is not copied.
     fn spawn(&self, socket: OwnedFd) -> io::Result<Option<ShimProcess>> {
+        // `/proc/self/exe` names no program for `ps`, so the name is set explicitly.
         let mut command = tokio::process::Command::new(&self.0.program.path);
         command
             .arg0("job_runner_worker")
@@ -190,7 +195,7 @@ impl ShimPool {
         if let Some(soft) = self.0.program.descriptors {
             command.arg(format!("{}{soft}", shim::DESCRIPTORS));
         }
-        // Whoever ends first: a dropped child is reaped by the runtime.
+        // The child is not kept: the runtime reaps a dropped child, and the pidfd tells its end.
         let child = command.spawn()?;
         Ok(child.id().and_then(|pid| ShimProcess::new(i32::try_from(pid).ok()?)))
     }
@@ -202,13 +207,14 @@ impl ShimPool {
         }
         idle.shims.push(shim);
         self.0.returned.notify_one();
+        // One task at a time lets idle shims go; it ends when none is left.
         if !std::mem::replace(&mut idle.timed, true) {
             idle.unused = idle.shims.len();
             tokio::spawn(self.clone().let_go());
         }
     }
 
-    /// Lets those go that no run needed for a while, until none is left.
+    /// Lets go, once per interval, of the shims that no run has needed since the last one; ends when none is left.
     async fn let_go(self) {
         loop {
             tokio::time::sleep(IDLE).await;

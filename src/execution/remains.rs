@@ -1,4 +1,4 @@
-//! What is left of an execution when nobody can be asked: the record, its lock, and living processes.
+//! Remains of an attempt whose worker is gone: reads the record and its lock, and kills the processes that are left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -15,40 +15,41 @@ use crate::report::{Start, StoredEnd};
 use crate::run::{Left, Outcome};
 use crate::wire::disk::{self, Record};
 
-/// How long those who were killed are waited for, before they are killed again: at first, and doubled up to the last.
+/// Time that killed processes are given before they are killed again: at first, then doubled up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(5);
-/// How many bytes of a record are read where it only may name leftovers.
+/// Most bytes of a record that are read when only its leftovers are of interest.
 const LONGEST: u64 = 64 * 1024;
-/// How long a shim that has let go of its record is waited for.
+/// Time that a shim which has released its record is given to exit.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// What is left of an execution.
+/// State of an attempt, as its record and its lock tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExecutionRemains {
-    /// It was never started, and now it never will be.
+    /// The script was never started, and from now on it cannot be.
     Nothing,
-    /// Its shim lives.
+    /// The shim holds the record and supervises the script.
     Living(Box<Record>),
-    /// It is over, and the record says when it began and how it ended.
+    /// The script has ended; the record tells the start and the end.
     Ended(Box<Record>, StoredEnd),
-    /// Its shim died before it could write the end.
+    /// The shim died before it could write the end.
     Orphaned(Box<Record>),
 }
 
-/// The start of the script, if there was one.
+/// Returns the start of the script from its record; `None` if it was not started.
 #[must_use]
 pub fn start(record: &Record) -> Option<Start> {
     record.spawned.as_ref().map(|spawned| Start { pid: spawned.pid, at: spawned.at.clone() })
 }
 
-/// Looks. `None` where a shim is at this moment about to say what it does.
+/// Determines the state of an attempt; `None` while a shim is about to write the first line of the record.
 ///
-/// The script may be in any of several places. Where there is no record, the licence is taken away by taking it: whoever
-/// makes the record may execute, and nobody else. A shim that comes later finds the record, or the script gone.
+/// The creation of the record is the licence to execute, and only one process can create it. Where there is no record,
+/// this function takes the licence by creating it, removes the script from each directory it may be in, and then
+/// removes the record: a shim that comes later finds either the record or no script.
 ///
 /// # Errors
-/// What the system says. That something cannot be seen is never taken for its not being there.
+/// If the record or a script cannot be read or removed. A file that cannot be seen never counts as missing.
 pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(record) {
         Ok(_) => {
@@ -61,16 +62,16 @@ pub(super) fn of(record: &Path, scripts: &[PathBuf]) -> io::Result<Option<Execut
     }
 }
 
-/// Opens a record; who waits at a pipe in its place would wait for ever.
+/// Opens a record without blocking on a pipe, and without following a link, that was put in its place.
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
 }
 
-/// Whether a record can be read, or is not there.
+/// Checks that a record can be read or does not exist.
 ///
 /// # Errors
-/// What the system says.
+/// If the record exists and cannot be read.
 pub(super) fn readable(path: &Path) -> io::Result<()> {
     match open(path).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -80,6 +81,7 @@ pub(super) fn readable(path: &Path) -> io::Result<()> {
 
 fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>> {
     let file = match open(path) {
+        // The shim has removed its record between our attempt to create it and this: try again.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -88,12 +90,12 @@ fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>
         Err((_, Errno::EWOULDBLOCK)) => None,
         Err((_, e)) => return Err(e.into()),
     };
-    // Read with the lock in hand: a shim that has just ended has written all it will write.
+    // Read only after the lock was tried: a shim that has just ended has written everything by then.
     let record = disk::record(&fs::read(path)?);
     Ok(match (lock, record) {
         (None, None) => None,
         (None, Some(record)) => Some(ExecutionRemains::Living(Box::new(record))),
-        // Made, and nothing was said: nothing was started.
+        // An empty record without a lock: its shim died before it started anything.
         (Some(_lock), None) => {
             scripts.iter().try_for_each(|script| remove(script))?;
             remove(path)?;
@@ -108,7 +110,7 @@ fn look(path: &Path, scripts: &[PathBuf]) -> io::Result<Option<ExecutionRemains>
     })
 }
 
-/// The record of a script that ended and left somebody running.
+/// Returns the record if its script has ended and left processes running.
 pub(super) fn with_leftovers(record: &Path) -> Option<Record> {
     let mut text = Vec::new();
     open(record).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
@@ -117,7 +119,8 @@ pub(super) fn with_leftovers(record: &Path) -> Option<Record> {
     matches!(outcome, Some(Outcome::Ran { left: Left::Kept, .. })).then_some(record)
 }
 
-/// Whether nobody of an execution lives that has ended: neither what it left running nor the shim that stays for that.
+/// Returns whether every process of an ended attempt is gone: those that it left running, and the shim that stays for
+/// them.
 pub(super) fn is_deserted(record: &Record) -> bool {
     let socket = Path::new(&record.socket);
     record.boot_id != tree::boot_id()
@@ -128,23 +131,24 @@ pub(super) fn is_deserted(record: &Record) -> bool {
 
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        // A place that scripts were once written to may be none any more. What cannot be seen may be there.
+        // A former script directory may since have become a file. Any other error may hide a script that is still
+        // there.
         Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(e),
         _ => Ok(()),
     }
 }
 
-/// Who left what is to be ended.
+/// Origin of the processes that are to be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftBy {
-    /// A shim that died before the end.
+    /// A shim that died before the end of its run.
     DeadShim,
-    /// A script that ended, whose shim stays for what it left and takes no other run.
+    /// A script that ended; its shim stays for the leftovers and takes no other run.
     Script,
 }
 
-/// Ends what is left alive: by its cgroup, by the recorded process, by the token; and answers when nobody is left.
-/// Nobody is ended who carries the token of another run.
+/// Kills what is left alive of an attempt, found by its cgroup, by the recorded process and by the token, and returns
+/// when nothing is left. Processes with the token of another run are spared.
 pub(super) fn clean_up(record: &Record, by: LeftBy) {
     let _ = fs::remove_file(&record.script);
     let socket = Path::new(&record.socket);
@@ -152,10 +156,12 @@ pub(super) fn clean_up(record: &Record, by: LeftBy) {
     if shim_is_gone {
         let _ = fs::remove_file(socket);
     }
+    // After a reboot no process of the attempt lives, and its pids belong to others.
     if record.boot_id != tree::boot_id() {
         return;
     }
     let group = record.cgroup.as_deref().map(Path::new);
+    // The cgroup of a living shim may hold the next run by now, unless the shim stays for this script's leftovers.
     let group = group.filter(|group| (shim_is_gone || by == LeftBy::Script) && is_ours(group, record, by));
     let (mut patience, mut told) = (FIRST_WAIT, false);
     loop {
@@ -178,8 +184,8 @@ pub(super) fn clean_up(record: &Record, by: LeftBy) {
     }
 }
 
-/// Whether nobody listens at the socket of a shim. One that has let go of its record may be about to go, or be at work for
-/// another run, whose socket and group it then is.
+/// Returns whether no shim listens at the socket. A shim that has released its record may be about to exit, which is
+/// waited for, or may already work for another run, to which socket and cgroup then belong.
 fn is_gone(record: &Record, socket: &Path) -> bool {
     if socket.exists() && !shim::socket::is_dead(socket) {
         if let Ok(process) = shim::process(record.shim) {
@@ -190,8 +196,8 @@ fn is_gone(record: &Record, socket: &Path) -> bool {
     true
 }
 
-/// Whether a group is that of the run's own shim: its name says so, or, where an earlier build named it by a pid that may be
-/// another's by now, nobody in it does not.
+/// Returns whether a cgroup belongs to the shim of this run. Its name usually tells; earlier builds named it by a pid
+/// alone, which may be reused, so there no process may carry another run's token.
 fn is_ours(group: &Path, record: &Record, by: LeftBy) -> bool {
     cgroup::is_named_for_good(group)
         || !((by == LeftBy::DeadShim && shim::is_alive(record.shim))
@@ -201,6 +207,7 @@ fn is_ours(group: &Path, record: &Record, by: LeftBy) -> bool {
 fn kill_all(record: &Record, group: Option<&Path>) -> Killed {
     let mut killed = Killed::default();
     if let Some(group) = group {
+        // Collected before the kill: afterwards the cgroup no longer lists them.
         cgroup::members(group).into_iter().for_each(|pid| killed.add_by_number(pid));
         cgroup::kill(group);
     }

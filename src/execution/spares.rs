@@ -1,18 +1,18 @@
-//! Spare files: records of runs that are done with, kept to become the records of the next.
+//! Spare files: records of finished runs, kept to become the records of later runs.
 //!
-//! To make and to remove a file is among the dearest things of a short run: a file system that reuses nothing which was
-//! just freed passes over all of it each time. A spare changes its name instead. Nothing depends on it: where there is
-//! none, a file is made.
+//! Creating and removing a file is among the most expensive steps of a short run, on some file systems because freed
+//! inodes are not reused at once and are searched again each time. A spare is renamed instead. Correctness does not
+//! depend on spares: without one, a file is created.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many are kept at most.
+/// Most spare files that are kept.
 const KEPT: usize = 256;
 
-/// The spare files of a worker.
+/// Spare files of one worker, in a directory of their own.
 #[derive(Debug)]
 pub(super) struct Spares {
     directory: PathBuf,
@@ -22,12 +22,12 @@ pub(super) struct Spares {
 #[derive(Debug, Default)]
 struct State {
     kept: Vec<PathBuf>,
-    /// How many there have been: the next name.
+    /// Number of spares so far, which is the name of the next one.
     names: u64,
 }
 
 impl Spares {
-    /// None, in an empty directory: what a dead worker kept is removed.
+    /// Starts without spares and with an empty directory: those of an earlier worker are removed.
     pub(super) fn new(directory: PathBuf) -> Self {
         for left in fs::read_dir(&directory).into_iter().flatten().flatten() {
             let _ = fs::remove_file(left.path());
@@ -36,12 +36,12 @@ impl Spares {
         Self { directory, state: Mutex::default() }
     }
 
-    /// Takes one away.
+    /// Takes a spare file; `None` if there is none.
     pub(super) fn take(&self) -> Option<PathBuf> {
         self.state().kept.pop()
     }
 
-    /// Keeps a file that nobody needs any more, or removes it.
+    /// Keeps a file that is no longer needed, or removes it if there are enough.
     pub(super) fn put(&self, file: &Path) {
         let mut state = self.state();
         let kept = state.kept.len() < KEPT && {

@@ -1,8 +1,8 @@
-//! A cgroup of the second kind for the processes of a shim's jobs, where one can be had.
+//! Cgroup (version 2) for the processes of a shim's jobs, where one can be created.
 //!
-//! Nobody leaves a cgroup by forking, changing session or clearing an environment, and the kernel
-//! kills all of it at once. It needs a hierarchy that is mounted and may be written, which is never
-//! required: without it the shim adopts orphans and sweeps.
+//! No process leaves a cgroup by forking, starting a session or clearing its environment, and the kernel kills all of
+//! its members at once. A cgroup needs a mounted, writable hierarchy, which is never required: without one the shim
+//! adopts orphans as their subreaper and sweeps `/proc`.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,30 +11,31 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
-/// How the groups of shims begin; the name of the shim follows.
+/// Prefix of the cgroups' names; the name of the shim follows.
 const PREFIX: &str = "job-runner.";
-/// How many groups below one another or beside one another a job may leave for us to remove.
+/// Most nested or sibling cgroups of a job that are visited, so that a job cannot make the cleanup endless.
 const GROUPS: usize = 10_000;
 
-/// A directory of the hierarchy. It is removed on drop, if nobody is in it.
+/// Directory of a shim's cgroup. Removed on drop if it has no members.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
-    /// Locked for as long as the shim lives.
+    /// Open directory, locked for as long as the shim lives: the lock tells others that the cgroup is in use.
     dir: Flock<File>,
 }
 
 impl Cgroup {
-    /// Makes the group of a shim below our own.
+    /// Creates the cgroup of a shim below the cgroup of this process.
     ///
     /// # Errors
-    /// Why none can be had.
+    /// If there is no writable hierarchy of version 2, or its kernel has no `cgroup.kill`.
     pub fn create(shim: &str) -> io::Result<Self> {
         let path = ours()?.join(format!("{PREFIX}{shim}"));
         fs::create_dir(&path)?;
         let locked = |dir| Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| io::Error::from(e));
         let made = File::open(&path).and_then(locked).map(|dir| Self { path: path.clone(), dir });
         match made {
+            // `cgroup.kill` came with Linux 5.14. Without it a cgroup has no advantage over the sweep.
             Ok(group) if fs::OpenOptions::new().write(true).open(group.path.join("cgroup.kill")).is_ok() => Ok(group),
             Ok(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
             Err(e) => {
@@ -44,13 +45,13 @@ impl Cgroup {
         }
     }
 
-    /// Its directory.
+    /// Returns the directory of the cgroup.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Kills everybody in it.
+    /// Kills all members at once.
     pub fn kill(&self) {
         kill(&self.path);
     }
@@ -68,18 +69,18 @@ impl Drop for Cgroup {
     }
 }
 
-/// Removes the group of a directory and what a job made below it, where nobody is in it.
+/// Removes a cgroup and those that a job created below it, as far as they have no members.
 pub fn remove(path: &Path) {
     if fs::remove_dir(path).is_ok() {
         return;
     }
-    // Those below come last in the list, and go first.
+    // Nested cgroups come last in the list and must be removed first.
     for group in tree(path).iter().rev() {
         let _ = fs::remove_dir(group);
     }
 }
 
-/// The group of a directory and those below it.
+/// Lists a cgroup and all below it, parents before children, bounded by [`GROUPS`].
 fn tree(path: &Path) -> Vec<PathBuf> {
     let mut groups = vec![path.to_owned()];
     let mut looked = 0;
@@ -92,12 +93,12 @@ fn tree(path: &Path) -> Vec<PathBuf> {
     groups
 }
 
-/// Kills everybody in the group of a directory.
+/// Kills all members of a cgroup and of those below it.
 pub fn kill(path: &Path) {
     let _ = fs::write(path.join("cgroup.kill"), "1");
 }
 
-/// Who is in the group of a directory, and in those that were made below it.
+/// Returns the pids of all members of a cgroup and of those below it.
 #[must_use]
 pub fn members(path: &Path) -> Vec<i32> {
     let listed = |group: &PathBuf| fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
@@ -105,28 +106,28 @@ pub fn members(path: &Path) -> Vec<i32> {
     tree(path).iter().map(listed).flat_map(pids).collect()
 }
 
-/// Whether a group has the name of one shim and no other ever: those of earlier builds were named by pid alone, which
-/// comes to mean another.
+/// Returns whether a cgroup's name belongs to one shim for ever. Earlier builds used the pid alone, which is reused.
 #[must_use]
 pub fn is_named_for_good(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()?.strip_prefix(PREFIX)).is_some_and(|shim| shim.contains('-'))
 }
 
-/// Whether somebody is in the group of a directory.
+/// Returns whether a cgroup has a living member.
 #[must_use]
 pub fn populated(path: &Path) -> bool {
     fs::read_to_string(path.join("cgroup.events")).is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
 }
 
-/// The group of this process.
+/// Returns the directory of this process's own cgroup.
 fn ours() -> io::Result<PathBuf> {
     own_group(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?)
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
 }
 
-/// Removes the groups of shims that died and left nobody in them. A group in which somebody is, the kernel keeps.
+/// Removes the cgroups of dead shims that have no members; the kernel refuses to remove any other.
 ///
-/// A living shim holds the lock of its group. One of an earlier build has none and is known by its pid.
+/// A living shim holds the lock of its cgroup. A shim of an earlier build holds none and is recognised by its pid
+/// through `is_shim`.
 pub fn remove_deserted(is_shim: impl Fn(i32) -> bool) {
     let Ok(entries) = ours().and_then(fs::read_dir) else { return };
     for entry in entries.flatten() {
@@ -144,10 +145,9 @@ pub fn remove_deserted(is_shim: impl Fn(i32) -> bool) {
     }
 }
 
-/// Where the group of this process is, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
+/// Determines the directory of this process's cgroup from the text of `/proc/self/mountinfo` and `/proc/self/cgroup`.
 ///
-/// The hierarchy may be mounted anywhere, beside others of the first kind, and from within a
-/// container only a part of it.
+/// The hierarchy may be mounted anywhere, beside hierarchies of version 1, and a container may see only a part of it.
 #[must_use]
 pub fn own_group(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
     let group = Path::new(cgroup.lines().find_map(|line| line.strip_prefix("0::"))?);

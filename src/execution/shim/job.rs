@@ -1,5 +1,5 @@
-//! One run under a shim: the licence, the process, its output, its end. The decisions are
-//! [`crate::run::ending`]'s; this is their hands.
+//! One run under a shim: takes the licence, starts the process, stores its output and writes its end. Performs the
+//! effects that the pure [`crate::run::ending`] decides.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, OpenOptions};
@@ -26,20 +26,22 @@ use crate::wire::disk::{self, EndKind, RecordLine};
 use crate::wire::shim::{ExecutionOrder, FromShim};
 use crate::wire::time;
 
-/// How long the survivors of a KILL are given until it is repeated; doubled each time.
+/// Time that survivors of a KILL are given before it is repeated; doubled each time up to [`LAST_SWEEP`].
 const FIRST_SWEEP: Duration = Duration::from_millis(20);
-/// The longest such pause.
+/// Longest pause between two sweeps.
 const LAST_SWEEP: Duration = Duration::from_secs(5);
-/// After how many sweeps in vain somebody is said to be stuck.
+/// Number of sweeps after which the survivors are reported as stuck.
 const STUCK_AFTER: u32 = 10;
-/// How many chunks a pipe may hold when nobody of the tree is left; somebody else may write on.
+/// Most chunks that are read from the pipe once all processes of the run are gone; a process of another run may hold it
+/// open and write on.
 const DRAIN: usize = 32;
-/// Who held the output open to its end is about to be gone: it closes its files a moment before it can be waited for.
+/// Time to wait for the exit of the last process after it closed the output: its files close a moment before `waitpid`
+/// reports it.
 const PARTING: Duration = Duration::from_millis(20);
-/// How many bytes a record may have: three lines, of which the longest has a path or two.
+/// Room of a record in bytes: three lines, of which the longest holds a path or two.
 const RECORD: u64 = 4096;
 
-/// A run that was given its licence.
+/// A run whose licence this shim has taken.
 pub struct SupervisedRun {
     order: ExecutionOrder,
     phase: EndingPhase,
@@ -52,43 +54,44 @@ pub struct SupervisedRun {
     grace: Option<Instant>,
     linger: Option<Instant>,
     sweep: Option<Instant>,
-    /// The output was closed, which is not said yet.
+    /// Set when the output was closed and the state machine has not been told yet: the last process is likely to exit
+    /// within [`PARTING`].
     parting: Option<Instant>,
     sweeps: u32,
     grace_length: Duration,
     watch: Option<u64>,
     told: bool,
-    /// Whether the last line of the record may be there in part.
+    /// Whether the last line of the record may be incomplete.
     torn: bool,
 }
 
-/// A script that was started.
+/// A script process that was started.
 struct Script {
     pid: Pid,
-    /// In clock ticks since boot.
+    /// Start time in clock ticks since boot, which tells the process from a later one with the same pid.
     start_time: u64,
     output: OwnedFd,
 }
 
-/// Why a licence was not given, or was given back before anything was started.
+/// Refusal of a run: the licence could not be taken, or was given back before a process was started.
 pub struct LicenceRefusal {
     reason: String,
-    /// The error of the system, where it was one.
+    /// System error behind the refusal, if there was one.
     errno: Option<i32>,
 }
 
 impl LicenceRefusal {
-    /// What the worker is told.
+    /// Returns the refusal as a packet for the worker.
     pub fn said(self) -> FromShim {
         FromShim::Refused { reason: self.reason, errno: self.errno }
     }
 }
 
-/// Why a script was not started.
+/// Reason why a script was not started.
 enum Unstarted {
-    /// It never will be.
+    /// No later attempt would fare better; the run ends with this reason.
     Never(String),
-    /// The system has too little of something at the moment.
+    /// A system resource is short at the moment; holds the reason and the error number.
     Short(String, i32),
 }
 
@@ -109,10 +112,10 @@ impl Unstarted {
 }
 
 impl SupervisedRun {
-    /// Takes the licence and starts the script. What cannot start is a run that ended.
+    /// Takes the licence and starts the script. A script that cannot start is a run that has ended.
     ///
     /// # Errors
-    /// Why the licence was not given: nothing was started and nothing is on disk.
+    /// If the licence is refused, or given back for a shortage: no process was started and no record is left.
     pub fn begin(
         order: ExecutionOrder,
         socket: &Path,
@@ -126,8 +129,8 @@ impl SupervisedRun {
             reason: format!("the record could not be made: {e}"),
             errno: e.raw_os_error(),
         })?;
-        // Who cleans up after a dead worker removes the script first and looks for a record then; so
-        // either they see our record, or we see that the script is gone.
+        // A worker that looks for remains creates the record itself, removes the script and then the record. Either our
+        // creation of the record fails, or the script is gone, or the worker finds our record.
         if !order.script.exists() {
             let _ = std::fs::remove_file(&order.record);
             return Err(LicenceRefusal { reason: "the script is gone".to_owned(), errno: None });
@@ -155,7 +158,8 @@ impl SupervisedRun {
         let said = match job.spawn(tools, null) {
             Ok(script) => job.started(script, tools),
             Err(Unstarted::Short(reason, errno)) => {
-                // As if it had never been asked for: the worker asks again when there may be enough.
+                // As if the run had never been ordered: the worker orders it again once there may be enough of the
+                // resource.
                 let _ = std::fs::remove_file(&job.order.record);
                 return Err(LicenceRefusal { reason, errno: Some(errno) });
             }
@@ -178,6 +182,7 @@ impl SupervisedRun {
         let argv: Vec<CString> = self.order.command.iter().map(word).collect::<Result<_, _>>()?;
         let path = CString::new(program.as_os_str().as_bytes()).map_err(|_| nul())?;
         let no_pipe = |e: Errno| Unstarted::from_system("No pipe for its output", &e.into());
+        // Only our end does not block: the script's end must behave as any pipe does.
         let (output, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(no_pipe)?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_pipe)?;
         let before = tree::Tick::now();
@@ -203,6 +208,8 @@ impl SupervisedRun {
         }
     }
 
+    // The record names the process before anything else happens to it: a worker that finds a dead shim kills by that
+    // line.
     fn started(&mut self, script: Script, tools: &mut Tools) -> FromShim {
         let Script { pid, start_time, output } = script;
         let at = now();
@@ -216,17 +223,17 @@ impl SupervisedRun {
         FromShim::Spawned { pid: pid.as_raw(), at, left_ms: self.left_ms() }
     }
 
-    /// The pipe, as long as it is open.
+    /// Returns the read end of the output pipe while it is open.
     pub fn output(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether a process is the script's own.
+    /// Returns whether `pid` is the script's main process.
     pub fn is_main(&self, pid: Pid) -> bool {
         self.main.as_ref().is_some_and(|(main, _)| *main == pid)
     }
 
-    /// What a worker that comes later has to know.
+    /// Returns the packet that a newly connected worker needs; `None` if the script was never started.
     pub fn spawned(&self) -> Option<FromShim> {
         let said = |(pid, at): &(Pid, String)| FromShim::Spawned {
             pid: pid.as_raw(),
@@ -236,49 +243,49 @@ impl SupervisedRun {
         self.main.as_ref().map(said)
     }
 
-    /// Until its time is up and grace over.
+    /// Returns the milliseconds until the time limit and the grace after it have passed.
     fn left_ms(&self) -> Option<u64> {
         let left = self.timeout?.saturating_duration_since(Instant::now());
         u64::try_from(left.as_millis()).ok().map(|ms| ms.saturating_add(self.order.grace_ms))
     }
 
-    /// When the next timer is due.
+    /// Returns the instant of the next timer.
     pub fn due(&self) -> Option<Instant> {
         [self.timeout, self.grace, self.linger, self.sweep, self.parting].into_iter().flatten().min()
     }
 
-    /// Whether nobody is left of it and its output is closed.
+    /// Returns whether all processes of the run are gone and its output is closed.
     pub fn is_gone(&self) -> bool {
         self.company == Company::Alone && self.pipe.is_none()
     }
 
-    /// Whether the shim may take another run after it.
+    /// Returns whether the shim may take another run after this one.
     ///
-    /// Not after a kill: who is born by `clone3` into a group that was once killed is killed at birth (seen on
-    /// Linux 6.18), so a group, and with it the shim, is used up by a kill.
+    /// Not after a kill: a process that `clone3` creates in a cgroup that was once killed is killed at birth (seen on
+    /// Linux 6.18), so a kill uses up the cgroup and with it the shim.
     pub fn leaves_shim_free(&self) -> bool {
         self.is_gone() && self.sweeps == 0
     }
 
-    /// Where its record is when the worker is done with it and somebody it left is not.
+    /// Returns the place of the record once the worker is done with the run while processes of it still live.
     pub fn left_behind(&self) -> Option<PathBuf> {
         let (runs, name) = (self.order.record.parent()?, self.order.record.file_name()?);
         Some(runs.parent()?.join(disk::LEFTOVERS).join(name))
     }
 
-    /// Whether its end was told.
+    /// Returns whether the end was reported to the worker.
     pub fn is_told(&self) -> bool {
         self.told
     }
 
-    /// The run is to end.
+    /// Stops the run: TERM, then KILL after `grace`, or KILL at once if `grace` is zero.
     pub fn stop(&mut self, cause: Cause, grace: Duration, tools: &mut Tools) {
         self.grace_length = grace;
         let grace = if grace.is_zero() { Grace::Without } else { Grace::With };
         self.step(Input::Stop(cause, grace), tools);
     }
 
-    /// Tells output beyond a number of bytes, once: now if it is there, else when it comes.
+    /// Arms a one-time report of output beyond a number of bytes. Returns the report if that much is there already.
     pub fn watch(&mut self, beyond: u64) -> Option<FromShim> {
         self.watch = Some(beyond);
         self.watched()
@@ -289,10 +296,12 @@ impl SupervisedRun {
         self.watch.take_if(|beyond| total > *beyond).map(|_| FromShim::Output { total })
     }
 
-    /// Children were waited for.
+    /// Processes the result of a round of `waitpid`: the exit of the main process, if it was among them, and whether
+    /// other processes of the run are left.
     pub fn reaped(&mut self, main: Option<ProcessExit>, company: Company, tools: &mut Tools) {
         let before = std::mem::replace(&mut self.company, company);
         if let Some(exit) = main {
+            // The exit must not overtake the output: nothing of the run will be written after this.
             if company == Company::Alone {
                 self.drain(tools);
             }
@@ -306,7 +315,7 @@ impl SupervisedRun {
         }
     }
 
-    /// Reads what is in the pipe: nobody of ours will write to it any more.
+    /// Reads the rest of the pipe, at most [`DRAIN`] chunks.
     fn drain(&mut self, tools: &mut Tools) {
         for _ in 0..DRAIN {
             if self.pipe.is_none() || !self.read_chunk(tools) {
@@ -315,13 +324,13 @@ impl SupervisedRun {
         }
     }
 
-    /// Reads some output.
+    /// Reads one chunk of output. Returns the report that [`Self::watch`] asked for, if it is due.
     pub fn read_output(&mut self, tools: &mut Tools) -> Option<FromShim> {
         self.read_chunk(tools);
         self.watched()
     }
 
-    /// Whether there may be more at once.
+    /// Reads one chunk; returns whether more may be there at once.
     fn read_chunk(&mut self, tools: &mut Tools) -> bool {
         let Some(pipe) = &self.pipe else { return false };
         let (chunk, redactor) = tools.reading();
@@ -335,6 +344,8 @@ impl SupervisedRun {
                 }
                 false
             }
+            // What is written after the end, by leftovers that hold the pipe, is read so that they do not block, and
+            // dropped.
             Ok(n) => {
                 if !matches!(self.phase, EndingPhase::Finished(_)) {
                     let output = &chunk[..n];
@@ -347,14 +358,14 @@ impl SupervisedRun {
         }
     }
 
-    /// Keeps what was held back of the output: no more of it counts.
+    /// Writes the output that the redactor held back: nothing follows that could complete a secret.
     fn keep_rest(&mut self, tools: &mut Tools) {
         if let (_, Some(redactor)) = tools.reading() {
             self.spool.write(redactor.finish());
         }
     }
 
-    /// Looks at the timers.
+    /// Fires the timers that are due at `now`. Returns a report of stuck processes when there is one.
     pub fn tick(&mut self, now: Instant, tools: &mut Tools) -> Option<FromShim> {
         if self.timeout.take_if(|due| *due <= now).is_some() {
             self.stop(Cause::TimedOut, Duration::from_millis(self.order.grace_ms), tools);
@@ -387,7 +398,7 @@ impl SupervisedRun {
         for effect in effects {
             self.perform(*effect, tools);
         }
-        // Who waits for the last process to go may have come after that.
+        // The state machine may have begun to wait for the last process after that process had gone.
         let waits = matches!(
             self.phase,
             EndingPhase::Stopping { main: Some(_), .. } | EndingPhase::Killing { main: Some(_), .. }
@@ -401,6 +412,8 @@ impl SupervisedRun {
         match effect {
             Effect::TermTree => tree::signal(Pid::this(), libc::SIGTERM),
             Effect::KillTree => match &tools.cgroup {
+                // The kernel kills the whole cgroup at once; only when that was not enough is `/proc` searched for
+                // processes outside it.
                 Some(cgroup) if self.sweeps == 0 => cgroup.kill(),
                 cgroup => {
                     cgroup.as_ref().inspect(|cgroup| cgroup.kill());
@@ -424,7 +437,7 @@ impl SupervisedRun {
         }
     }
 
-    /// The end, once: on disk before it is said.
+    /// Writes the end to disk and returns it as a packet; `None` before the end and after the first call.
     pub fn tell(&mut self) -> Option<FromShim> {
         let EndingPhase::Finished(outcome) = &self.phase else { return None };
         if std::mem::replace(&mut self.told, true) {
@@ -436,7 +449,8 @@ impl SupervisedRun {
         crash_point!(ShimScriptRemoved);
         let durable = self.order.durable;
         if durable {
-            // The end vouches for the output, so it comes after it. A disk that fails to do this is not waited for.
+            // The end vouches for the output and so is written after it. The failure of a disk must not hold up the
+            // end.
             let _ = self.spool.sync().and_then(|()| sync_directory(&self.order.output));
         }
         self.write(&RecordLine::Ended { how: how.clone(), output, at: at.clone() });
@@ -447,12 +461,13 @@ impl SupervisedRun {
         Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free() })
     }
 
-    /// Appends to the record. A disk that is full must not end the run: the worker is told all the same.
+    /// Appends a line to the record. A full disk must not end the run: the worker hears of the event by packet all the
+    /// same.
     fn write(&mut self, line: &RecordLine) {
         if let Some(record) = &mut self.record {
             let mut bytes = disk::line(line);
             if self.torn {
-                // What is there of the last line is no line, and this one must not become a part of it.
+                // A part of the last line may be on disk; without the line break this line would become a part of it.
                 bytes.insert(0, b'\n');
             }
             self.torn = record.write_all(&bytes).is_err();
@@ -460,7 +475,7 @@ impl SupervisedRun {
     }
 }
 
-/// Makes the record: who succeeds, and nobody else, may execute this attempt.
+/// Creates the record and so takes the licence: only the process that creates it may execute this attempt.
 fn licence(order: &ExecutionOrder, socket: &Path, tools: &Tools) -> io::Result<Flock<File>> {
     let begun = RecordLine::Begun {
         v: disk::VERSION,
@@ -479,6 +494,7 @@ fn licence(order: &ExecutionOrder, socket: &Path, tools: &Tools) -> io::Result<F
             Ok(record) => return Ok(record),
             Err(e) => {
                 let _ = std::fs::remove_file(spare);
+                // Another process holds the licence. Any other failure of the spare leaves the way of a new file.
                 if e.kind() == io::ErrorKind::AlreadyExists {
                     return Err(e);
                 }
@@ -491,7 +507,8 @@ fn licence(order: &ExecutionOrder, socket: &Path, tools: &Tools) -> io::Result<F
     let write = |record: &mut File| {
         begin(record, &begun)?;
         if order.durable {
-            // Without it, nobody would know after a loss of power that this attempt was begun.
+            // Otherwise no trace of the attempt would be left after a loss of power, and it would be started a second
+            // time.
             record.sync_all()?;
             sync_directory(&order.record)?;
         }
@@ -506,13 +523,13 @@ fn licence(order: &ExecutionOrder, socket: &Path, tools: &Tools) -> io::Result<F
     }
 }
 
-/// Makes the record of a spare file: it has its lock and its first line before it has the name. Where that fails, there
-/// is no record of ours.
+/// Turns a spare file into the record: the file has its lock and its first line before it gets the name. If that fails,
+/// there is no record of this shim.
 fn rename_spare(spare: &Path, order: &ExecutionOrder, begun: &[u8]) -> io::Result<Flock<File>> {
     let mut record = lock(OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(spare)?)?;
     let old = record.metadata()?.len();
     if old <= RECORD {
-        // It has its room already. What it said before becomes lines without a word, which nobody reads.
+        // The file has its blocks already. Its former content is overwritten with line breaks, which readers skip.
         let mut said = begun.to_vec();
         said.resize(said.len().max(usize::try_from(old).unwrap_or(0)), b'\n');
         record.write_all(&said)?;
@@ -521,6 +538,7 @@ fn rename_spare(spare: &Path, order: &ExecutionOrder, begun: &[u8]) -> io::Resul
         record.set_len(0)?;
         begin(&mut record, begun)?;
     }
+    // `RENAME_NOREPLACE` makes the rename as exclusive as the creation of a new file.
     let here = nix::fcntl::AT_FDCWD;
     nix::fcntl::renameat2(here, spare, here, &order.record, RenameFlags::RENAME_NOREPLACE)?;
     crash_point!(ShimLicensed);
@@ -536,27 +554,29 @@ fn begin(record: &mut File, begun: &[u8]) -> io::Result<()> {
     record.write_all(begun)
 }
 
-/// Takes the room of the whole record now: the end of a run must find some on a disk that is full by then.
+/// Allocates the blocks of the whole record now, so that the end of the run can be written to a disk that is full by
+/// then.
 fn reserve(record: &File) -> io::Result<()> {
     match nix::fcntl::fallocate(record, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RECORD.cast_signed()) {
-        // A file system that cannot do this does without.
+        // A file system without `fallocate` does without the reservation.
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         reserved => Ok(reserved?),
     }
 }
 
-/// That a file is there survives a loss of power when its directory is on the disk.
+/// Syncs the directory of a file: after a loss of power a new file is found only if its directory was written.
 fn sync_directory(of: &Path) -> io::Result<()> {
     File::open(of.parent().unwrap_or(of))?.sync_all()
 }
 
-/// The file of the interpreter: as it is named where it is a path, else from the `PATH` of the job.
+/// Resolves the interpreter: a path as it is, a bare name by the `PATH` of the job.
 fn interpreter(command: &[String], environment: &[&CStr]) -> Result<PathBuf, String> {
     let name = command.first().ok_or("There is no interpreter.")?;
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }
     let path = environment.iter().find_map(|variable| variable.to_bytes().strip_prefix(b"PATH="));
+    // The default of `execvp` where a job has no `PATH`.
     let path = path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
     let found = path
         .split(|b| *b == b':')
@@ -569,7 +589,7 @@ fn nul() -> String {
     "Its command or environment contains a NUL character.".to_owned()
 }
 
-/// The system's words, in a sentence.
+/// Returns the system's message for use in a sentence: "…, errno 2" in place of Rust's "(os error 2)".
 fn plain(e: &io::Error) -> String {
     let text = e.to_string();
     match text.split_once(" (os error") {

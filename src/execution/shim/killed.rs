@@ -1,4 +1,4 @@
-//! Processes that were killed, until they are gone. A descriptor of a process tells its end, whoever its parent is.
+//! Killed processes until they are gone. A pidfd becomes readable when its process ends, whoever the parent is.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -9,41 +9,42 @@ use nix::unistd::Pid;
 
 use super::syscall::pidfd_open;
 
-/// Some of them.
+/// Set of killed processes: pid for messages, pidfd to wait by.
 #[derive(Debug, Default)]
 pub struct Killed(Vec<(i32, OwnedFd)>);
 
 impl Killed {
-    /// One more.
+    /// Adds a process with its pidfd.
     pub fn add(&mut self, pid: i32, pidfd: OwnedFd) {
         self.0.push((pid, pidfd));
     }
 
-    /// One more, known by its number alone: as it is only waited for, no harm is done where that is another's by now.
+    /// Adds a process by its pid alone. If the pid has been reused, the only harm is to wait for another process.
     pub fn add_by_number(&mut self, pid: i32) {
         if let Ok(pidfd) = pidfd_open(Pid::from_raw(pid)) {
             self.add(pid, pidfd);
         }
     }
 
-    /// Those of another search.
+    /// Adds the processes of another search.
     pub fn join(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// Whether nobody was found.
+    /// Returns whether no process was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Waits until all are gone, at most so long, which is waited too where there is none. Who is left.
+    /// Waits until all processes are gone, at most `at_most`, and returns the pids that are left. An empty set waits
+    /// for the whole time too.
     pub fn wait(&mut self, at_most: Duration) -> Vec<i32> {
         let until = Instant::now() + at_most;
         loop {
             let mut fds: Vec<PollFd<'_>> =
                 self.0.iter().map(|(_, pidfd)| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)).collect();
-            // Rounded up: the system counts in whole milliseconds.
+            // Rounded up, because `poll` counts in whole milliseconds.
             let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
             match nix::poll::poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
                 Ok(0) => return self.numbers(),
@@ -60,7 +61,7 @@ impl Killed {
         }
     }
 
-    /// Each once, however many searches found it.
+    /// Returns each pid once, however many searches found it.
     fn numbers(&self) -> Vec<i32> {
         let mut pids: Vec<i32> = self.0.iter().map(|(pid, _)| *pid).collect();
         pids.sort_unstable();

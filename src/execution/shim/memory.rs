@@ -1,18 +1,19 @@
-//! Who goes first when the system has no memory left: the job that takes it, not the shim that must tell its end.
+//! Out-of-memory priority: makes the kernel choose the job that uses the memory before the shim that must report its
+//! end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// By how much more a job is chosen than we are, in thousandths of all memory.
+/// Amount by which a job's `oom_score_adj` exceeds the shim's, in thousandths of all memory.
 const MORE: i32 = 300;
-/// The most there is.
+/// Highest value that the kernel accepts.
 const MOST: i32 = 1000;
 
-/// Where our own score stands.
+/// File with the score of this process.
 const OURS: &str = "/proc/self/oom_score_adj";
 
-/// How soon we go, and how soon jobs go.
+/// Writable score of this process, and the value it has between starts.
 #[derive(Debug)]
 pub struct Score {
     file: Option<File>,
@@ -20,15 +21,15 @@ pub struct Score {
 }
 
 impl Score {
-    /// Jobs before us. Anybody may raise what is its own and lower it again to where it was; where that does not work, the
-    /// system chooses by size alone.
+    /// Opens the score of this process. Any process may raise its own score and lower it again to the former value;
+    /// where that does not work, the kernel chooses by size alone.
     pub fn open() -> Self {
         let ours = fs::read_to_string(OURS).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         Self { file: OpenOptions::new().write(true).open(OURS).ok(), ours }
     }
 
-    /// Does something under the score of jobs: a process that is born meanwhile has it from its first moment, and so has
-    /// whoever it starts.
+    /// Runs `what` under the score of jobs. A process that is created meanwhile has that score from its first moment,
+    /// and so have its descendants.
     pub fn as_job<T>(&self, what: impl FnOnce() -> T) -> T {
         let raised = self.set(before(self.ours)).is_ok();
         let done = what();

@@ -1,14 +1,12 @@
-//! The shim: a small synchronous process that supervises one run at a time and outlives the worker.
+//! Shim: a small synchronous process that supervises one run at a time and outlives the worker.
 //!
-//! It is the same binary, entered before any runtime starts, with one thread. It owns what must survive
-//! the worker: the licence to execute, the script's process tree (as its subreaper), the pipe with the
-//! output, the exit status. It needs no configuration – its order says everything – and trusts nobody but
-//! its own user.
+//! The shim is the same binary, entered before any runtime starts, with one thread. It owns what must survive the
+//! worker: the licence to execute, the script's process tree (as its subreaper), the pipe with the output, the exit
+//! status. It needs no configuration, since its order holds everything, and trusts no user but its own.
 //!
-//! While the worker lives, orders and results go over the socket pair on descriptor 0, and a shim
-//! whose run left nobody behind takes the next one. When the worker dies, the shim finishes its run,
-//! writes the record and exits; a new worker finds it by the record, sees by the lock that it lives,
-//! and connects to its socket.
+//! While the worker lives, orders and results go over the socket pair on descriptor 0, and a shim whose run left no
+//! processes behind takes the next one. When the worker dies, the shim finishes its run, writes the record and exits; a
+//! new worker finds the shim by the record, sees by the lock that it lives, and connects to its socket.
 
 pub mod cgroup;
 mod job;
@@ -46,17 +44,17 @@ use socket::ShimPeer;
 use syscall::Waited;
 use tools::Tools;
 
-/// The first argument of a shim; the second is the state directory.
+/// First argument of a shim; the second is the state directory.
 pub const ARGUMENT: &str = "--shim";
-/// The third argument of a shim that is to do without a cgroup.
+/// Argument of a shim that must do without a cgroup.
 pub const WITHOUT_CGROUP: &str = "without-cgroup";
-/// What begins the argument that says how many descriptors a job may have by itself.
+/// Prefix of the argument with the soft limit of descriptors for jobs.
 pub const DESCRIPTORS: &str = "descriptors=";
 
-/// What a shim is called, for `ps` and to be told from whoever gets its pid later.
+/// Process name of a shim, for `ps` and to tell it from a later process with the same pid.
 const NAME: &CStr = c"jr-shim";
 
-/// Removes what dead shims could not: sockets at which nobody listens, groups in which nobody is.
+/// Removes what dead shims could not: sockets without a listener, and cgroups without members.
 pub fn clear_away_dead(state: &Path) {
     for entry in std::fs::read_dir(socket::directory(state)).into_iter().flatten().flatten() {
         if socket::is_dead(&entry.path()) {
@@ -66,57 +64,57 @@ pub fn clear_away_dead(state: &Path) {
     cgroup::remove_deserted(is_alive);
 }
 
-/// A descriptor of a shim's process, or of the script's.
+/// Opens a pidfd of a shim or of a script.
 ///
 /// # Errors
-/// That it is gone.
+/// If the process is gone.
 pub fn process(pid: i32) -> io::Result<OwnedFd> {
     syscall::pidfd_open(Pid::from_raw(pid))
 }
 
-/// The script of a shim that is not our child, to be awaited.
+/// Returns an awaitable pidfd of the script under a shim that is no child of this process.
 ///
 /// # Errors
-/// That it is gone.
+/// If the script is gone.
 pub fn watch(script: i32) -> io::Result<AsyncFd<OwnedFd>> {
     awaited(process(script)?)
 }
 
-/// A process, to be awaited by the worker.
+/// Registers a pidfd with the runtime; it becomes readable when the process ends.
 ///
 /// # Errors
-/// What the runtime says.
+/// If the runtime cannot register it.
 pub fn awaited(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     syscall::pidfd_await(process)
 }
 
-/// Asks a shim to make its socket anew, which somebody has removed. One of an earlier build does not hear it.
+/// Asks a shim whose socket was removed to bind it anew. A shim of an earlier build ignores the signal.
 pub fn ask_for_socket(pid: i32) {
     if let (true, Ok(process)) = (is_alive(pid), process(pid)) {
         signal(&process, Signal::SIGUSR1);
     }
 }
 
-/// Sends a signal to a shim's process; nothing, where it is gone.
+/// Sends a signal to a shim's process; does nothing if the process is gone.
 pub fn signal(process: &OwnedFd, signal: Signal) {
     let _ = syscall::pidfd_send_signal(process.as_fd(), signal as i32);
 }
 
-/// Waits for the end of a process, no longer than so long. Whether it came.
+/// Waits at most `at_most` for the end of a process and returns whether it ended.
 #[must_use]
 pub fn is_gone_within(process: &OwnedFd, at_most: Duration) -> bool {
     let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
     nix::poll::poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], timeout).is_ok_and(|ended| ended > 0)
 }
 
-/// Whether a pid is that of a living shim, of whichever worker.
+/// Returns whether `pid` is a living shim of any worker.
 #[must_use]
 pub fn is_alive(pid: i32) -> bool {
     let named = std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_ascii_end() == NAME.to_bytes());
     named && tree::process(pid).is_some_and(|process| !process.zombie)
 }
 
-/// Becomes a shim if the command line says so. Called before anything else.
+/// Runs as a shim, and never returns, if the command line says so. Called first in `main`.
 pub fn enter_if_called() {
     let mut args = std::env::args_os().skip(1);
     if args.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
@@ -136,36 +134,37 @@ pub fn enter_if_called() {
     });
 }
 
-/// Sets the soft limit of descriptors, of ours and of every job: that of the user, where the worker's was raised.
+/// Sets the soft limit of descriptors for this shim and its jobs back to the user's, where the worker has raised its
+/// own.
 fn keep_descriptors_to(soft: u64) {
     let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    // Lower than it is, it is never refused.
+    // Lowering the limit is always allowed.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
 }
 
-/// What a shim's socket and its group are called: a pid for people, and what makes it nobody else's, ever.
+/// Returns a name for the shim's socket and cgroup: the pid for people, and random digits that make it unique for ever.
 fn name() -> String {
     let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().replace('-', "");
     let unique = unique.get(..16).map_or_else(|| format!("{:016x}", fastrand::u64(..)), ToOwned::to_owned);
     format!("{}-{unique}", process::id())
 }
 
-/// Who is there.
+/// State of a shim process.
 struct Shim {
     listener: socket::ShimListener,
     signals: SignalFd,
     null: OwnedFd,
     tools: Tools,
-    /// Room for a packet of the worker's.
+    /// Receive buffer for one packet of the worker.
     packet: Box<[u8]>,
-    /// The worker, as far as we know.
+    /// The connected worker; `None` once it is known to be gone.
     worker: Option<ShimPeer>,
     job: Option<SupervisedRun>,
-    /// The record of the run whose leftovers we stay for, where it is when the worker is done with it.
+    /// Path of the record of a run whose leftovers this shim stays for, once the worker is done with the run.
     left_behind: Option<PathBuf>,
 }
 
-/// What woke us.
+/// Source that woke the poll loop.
 #[derive(Clone, Copy)]
 enum Wake {
     Worker,
@@ -178,9 +177,10 @@ impl Shim {
     fn start(state: &Path, with_cgroup: bool) -> io::Result<Self> {
         let worker = ShimPeer::inherited()?;
         syscall::close_all_but(worker.as_fd());
-        // Before we cannot be looked into: then nobody but root could open it.
+        // The score file is opened before the process becomes undumpable: afterwards only root could open it.
         let score = Score::open();
-        // Orders bring secrets: no core of ours, and no look into our memory. A job gets its own by `execve`.
+        // Orders contain secrets, so neither a core dump nor another process may read this memory. A job becomes
+        // dumpable again by `execve`.
         nix::sys::prctl::set_dumpable(false)?;
         match Self::alone(state, with_cgroup, score) {
             Ok(mut shim) => {
@@ -196,12 +196,13 @@ impl Shim {
         }
     }
 
-    /// All but the worker.
+    /// Sets up everything but the connection to the worker.
     fn alone(state: &Path, with_cgroup: bool, score: Score) -> io::Result<Self> {
         let _ = nix::sys::prctl::set_name(NAME);
         nix::sys::prctl::set_child_subreaper(true)?;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None)?;
-        // The ends of children are told only so: who started us may have ignored them, and that is inherited.
+        // SIGCHLD is not sent while its disposition is "ignore", which a shim may have inherited from the process that
+        // started the worker.
         syscall::default_signals();
         let mut heard = SigSet::empty();
         heard.add(Signal::SIGCHLD);
@@ -233,6 +234,7 @@ impl Shim {
         }
     }
 
+    // A shim without a worker lives for its run alone; without either it is done.
     fn serve(mut self) -> io::Result<()> {
         while self.worker.is_some() || self.job.is_some() {
             for wake in self.wait()? {
@@ -258,7 +260,7 @@ impl Shim {
             who.iter().map(|(_, fd): &(Wake, BorrowedFd<'_>)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         let timeout = match self.job.as_ref().and_then(SupervisedRun::due) {
             None => PollTimeout::NONE,
-            // Rounded up, so that the timer is due when we wake.
+            // Rounded up, so that the timer is due on waking.
             Some(due) => {
                 let left = due.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
                 PollTimeout::try_from(left.min(Duration::from_secs(86_400))).unwrap_or(PollTimeout::MAX)
@@ -297,13 +299,13 @@ impl Shim {
                     self.say(&said);
                 }
             }
-            // A newer worker's word: nothing that we promised depends on it.
+            // A packet of a newer worker that this build does not know: no promise of this shim depends on it.
             Ok(None) => {}
             Err(_) => self.worker = None,
         }
     }
 
-    /// Says something to the worker; if it is gone, the record has it.
+    /// Sends a packet to the worker. If the worker is gone, it will read the record instead.
     fn say(&mut self, said: &FromShim) {
         if let Some(worker) = &self.worker
             && worker.say(said).is_err()
@@ -312,10 +314,10 @@ impl Shim {
         }
     }
 
-    /// A new worker found us. It replaces the one before.
+    /// Accepts a new worker, which replaces the former one.
     fn accept(&mut self) {
         let Ok(peer) = self.listener.accept() else { return };
-        // The end is on disk, and nobody will be told again: who finds the door closed reads the record.
+        // The end is on disk and is not reported again: a worker whose connection is closed reads the record.
         if self.job.as_ref().is_some_and(SupervisedRun::is_told) {
             return;
         }
@@ -327,7 +329,8 @@ impl Shim {
     }
 
     fn hear_signals(&mut self) {
-        // Of one kind no more than one is ever pending.
+        // A signal is pending once however often it was sent, so the queue is short, and children are reaped until none
+        // is left.
         while let Ok(Some(signal)) = self.signals.read_signal() {
             if signal.ssi_signo == Signal::SIGUSR1 as u32 {
                 self.listen_again();
@@ -336,7 +339,7 @@ impl Shim {
         self.reap();
     }
 
-    /// Makes our socket anew where it was removed.
+    /// Binds the socket anew if its file was removed.
     fn listen_again(&mut self) {
         if !self.listener.path().exists()
             && let Ok(listener) = self.listener.anew()
@@ -345,6 +348,8 @@ impl Shim {
         }
     }
 
+    // Reaps all children, adopted orphans included: as a subreaper this process is the parent of every orphan of the
+    // job.
     fn reap(&mut self) {
         let mut main = None;
         let company = loop {
@@ -377,14 +382,15 @@ impl Shim {
         }
     }
 
-    /// Tells the end of the run once it is on disk, and gives up the job when nobody is left of it.
+    /// Reports the end of the run once it is on disk, and drops the run when all its processes are gone.
     fn settle(&mut self) {
         let Some(job) = &mut self.job else { return };
         if let Some(said) = job.tell() {
             let free = job.leaves_shim_free();
             self.say(&said);
             if !free {
-                // The worker does not use this shim again: we stay for leftovers alone.
+                // The worker does not use this shim again, and dropping the connection tells it so: the shim stays for
+                // the leftovers alone.
                 self.worker = None;
                 self.left_behind = self.job.as_ref().and_then(SupervisedRun::left_behind);
             }
@@ -397,7 +403,7 @@ impl Shim {
 
 impl Drop for Shim {
     fn drop(&mut self) {
-        // In this order: a worker that finds no socket removes the record.
+        // The socket first, then the record: a worker that finds a record without its socket removes the record.
         let _ = std::fs::remove_file(self.listener.path());
         if let Some(record) = &self.left_behind {
             let _ = std::fs::remove_file(record);

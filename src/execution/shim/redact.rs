@@ -1,43 +1,43 @@
-//! Secrets taken out of a stream that comes in pieces.
+//! Redaction of secrets in a stream that arrives in pieces.
 //!
 //! Every byte that is part of an occurrence of a secret is covered, occurrences that overlap or touch are covered
-//! together, and one [`MASK`] stands for each such stretch, whatever its length. What comes out does not depend on
-//! how the stream was cut: at the end of a piece, what may be the beginning of a secret is held back until more of
-//! the stream shows whether it is. That is less than the longest secret, and nothing in most output.
+//! together, and one [`MASK`] stands for each such stretch, whatever its length. The result does not depend on how the
+//! stream was cut: at the end of a piece, bytes that may begin a secret are held back until more of the stream decides.
+//! These are fewer than the longest secret has, and none in most output.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, Input, MatchKind};
 
 use crate::run::Secret;
 
-/// What stands in the place of secrets.
+/// Replacement for a stretch of secrets.
 pub const MASK: &[u8] = b"****";
 
-/// The secrets, and where in the stream we are. No `Debug`: it would show them.
+/// The secrets and the position in the stream. Has no `Debug`, which would show the secrets.
 pub struct Redactor {
     search: AhoCorasick,
     secrets: Vec<Secret>,
-    /// Whether a secret begins with a byte.
+    /// For each byte, whether a secret begins with it.
     begins: [bool; 256],
-    /// How long the longest secret is.
+    /// Length of the longest secret in bytes.
     longest: usize,
-    /// The end of the stream, from where a secret may have begun.
+    /// End of the stream so far, from where a secret may have begun.
     held: Vec<u8>,
-    /// Set where a mask was the last that was given out: how many of the held bytes it stands for too.
+    /// Set if a mask was written last: the number of held bytes that it covers as well.
     mask: Option<usize>,
     out: Vec<u8>,
 }
 
 impl Redactor {
-    /// Nothing, where there is nothing to take out. Empty secrets are in every text and are left out.
+    /// Creates a redactor; `None` if there is no secret to mask. Empty secrets, which every text contains, are ignored.
     ///
     /// # Errors
-    /// That there are more secrets than can be searched for.
+    /// If there are more secrets than the search can hold.
     pub fn new(secrets: &[Secret]) -> Result<Option<Self>, BuildError> {
         let secrets: Vec<Secret> = secrets.iter().filter(|secret| !secret.expose().is_empty()).cloned().collect();
         let Some(longest) = secrets.iter().map(|secret| secret.expose().len()).max() else { return Ok(None) };
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            // The small one: shims are many.
+            // The most compact automaton: there are many shims, and most output is short.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(secrets.iter().map(Secret::expose))?;
         let mut begins = [false; 256];
@@ -47,20 +47,21 @@ impl Redactor {
         Ok(Some(Self { search, secrets, begins, longest, held: Vec::new(), mask: None, out: Vec::new() }))
     }
 
-    /// Whether it is these secrets that it takes out.
+    /// Returns whether this redactor masks exactly these secrets.
     #[must_use]
     pub fn is_of(&self, secrets: &[Secret]) -> bool {
         let given = secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
         self.secrets.iter().map(Secret::expose).eq(given)
     }
 
-    /// Begins another stream.
+    /// Forgets the former stream, so that another can begin.
     pub fn begin_anew(&mut self) {
         (self.held, self.mask, self.out) = (Vec::new(), None, Vec::new());
     }
 
-    /// Takes a piece of the stream, and gives out what is certain by now.
+    /// Takes a piece of the stream and returns what is decided by now.
     pub fn pass<'a>(&'a mut self, piece: &'a [u8]) -> &'a [u8] {
+        // The common case: nothing is held and nothing matches, so the piece passes without a copy.
         if self.held.is_empty() && self.mask.is_none() && self.search.find(piece).is_none() {
             let certain = piece.len() - self.begun(piece);
             self.held.extend_from_slice(&piece[certain..]);
@@ -75,7 +76,7 @@ impl Redactor {
         &self.out
     }
 
-    /// Gives out the rest: the stream is over.
+    /// Ends the stream and returns the rest of it.
     pub fn finish(&mut self) -> &[u8] {
         let text = std::mem::take(&mut self.held);
         self.cover(&text, text.len());
@@ -83,7 +84,7 @@ impl Redactor {
         &self.out
     }
 
-    /// How many bytes at the end of a text may be the beginning of a secret.
+    /// Returns the number of bytes at the end of a text that may begin a secret.
     fn begun(&self, text: &[u8]) -> usize {
         let first = text.len().saturating_sub(self.longest - 1);
         let goes_on = |rest: &[u8]| {
@@ -93,8 +94,8 @@ impl Redactor {
         (first..text.len()).find(|at| goes_on(&text[*at..])).map_or(0, |at| text.len() - at)
     }
 
-    /// Puts the first `certain` bytes of a text into `out`, with masks for the secrets. No secret begins in them that
-    /// does not end in the text.
+    /// Writes the first `certain` bytes of a text to `out`, with masks for the secrets. The caller makes sure that a
+    /// secret which begins in them also ends in the text.
     fn cover(&mut self, text: &[u8], certain: usize) {
         self.out.clear();
         let mut masked = self.mask.take();
@@ -108,7 +109,7 @@ impl Redactor {
                     masked = Some(found.end());
                 }
             }
-            // Another one may begin within it.
+            // Another occurrence may begin within this one.
             from = found.start() + 1;
         }
         match masked {

@@ -1,4 +1,5 @@
-//! The sockets between worker and shim: a pair for as long as the worker lives, and one to be found by.
+//! Sockets between worker and shim: a socket pair while the worker lives, and a named socket by which a later worker
+//! finds the shim.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,13 +18,13 @@ use super::syscall;
 #[cfg(test)]
 mod tests;
 
-/// Where the sockets of the shims are.
+/// Returns the directory of the shims' sockets below a state directory.
 #[must_use]
 pub fn directory(state: &Path) -> PathBuf {
     state.join("shims")
 }
 
-/// A socket that somebody of our own user may connect to.
+/// Named socket of a shim that processes of the same user may connect to.
 #[derive(Debug)]
 pub struct ShimListener {
     fd: OwnedFd,
@@ -31,20 +32,21 @@ pub struct ShimListener {
 }
 
 impl ShimListener {
-    /// Listens at `<directory>/<shim>.sock`.
+    /// Listens at `<directory>/<shim>.sock`; creates the directory if it is missing.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the directory cannot be created or the socket not be bound.
     pub fn bind(directory: &Path, shim: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         Self::at(directory.join(format!("{shim}.sock")))
     }
 
-    /// One at the same place, where nothing is any more.
+    /// Binds a new socket at the same path, whose file was removed.
     ///
     /// # Errors
-    /// What the system says: that the state directory is somewhere else, for one.
+    /// If the socket cannot be bound, for example because the state directory was moved.
     pub fn anew(&self) -> io::Result<Self> {
+        // Only the last directory is created: a state directory that was moved must not come back as an empty one.
         let directory = self.path.parent().unwrap_or(&self.path);
         match std::fs::DirBuilder::new().mode(0o700).create(directory) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
@@ -62,16 +64,16 @@ impl ShimListener {
         Ok(Self { fd, path })
     }
 
-    /// Where it is.
+    /// Returns the path of the socket file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes a connection.
+    /// Accepts a connection.
     ///
     /// # Errors
-    /// What the system says, or that it is another user's.
+    /// If none is waiting, or the other end belongs to another user.
     pub fn accept(&self) -> io::Result<ShimPeer> {
         let fd = syscall::accept(self.fd.as_fd())?;
         same_user(&fd)?;
@@ -85,10 +87,10 @@ impl AsFd for ShimListener {
     }
 }
 
-/// Connects to a shim's socket.
+/// Connects to the socket of a shim.
 ///
 /// # Errors
-/// That nobody listens, or somebody else's process does.
+/// If no process listens, or one of another user does.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     let (directory, name) = parts(path)?;
     let fd = new()?;
@@ -98,8 +100,8 @@ pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Whether nobody listens at a socket's path any more. Asked with a socket of another kind, which is refused
-/// there too, only in other words: a connection that is made would take the place of the worker's.
+/// Returns whether no process listens at a socket's path any more. Asks with a datagram socket, which is always
+/// refused, but with another error by a living listener: a real connection would take the place of the worker's.
 #[must_use]
 pub fn is_dead(path: &Path) -> bool {
     let Ok((directory, name)) = parts(path) else { return false };
@@ -111,10 +113,10 @@ pub fn is_dead(path: &Path) -> bool {
     ask().is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// A connected pair.
+/// Creates a connected pair of packet sockets.
 ///
 /// # Errors
-/// What the system says.
+/// If the system has no descriptors left.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socket::socketpair(
         AddressFamily::Unix,
@@ -129,7 +131,7 @@ fn new() -> io::Result<OwnedFd> {
     Ok(socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?)
 }
 
-/// A socket's directory and its name there.
+/// Splits a socket's path into its directory and its name.
 fn parts(path: &Path) -> io::Result<(&Path, &str)> {
     let name = path.file_name().and_then(|name| name.to_str());
     path.parent().zip(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
@@ -139,12 +141,13 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path)?.into())
 }
 
-/// A socket's path has room for 107 bytes, a state directory may need more: this way it is short.
+/// Returns a short address of a socket. A Unix address has room for 107 bytes, which the path of a state directory may
+/// exceed.
 fn short(dir: &OwnedFd, name: &str) -> io::Result<UnixAddr> {
     Ok(UnixAddr::new(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()).as_str())?)
 }
 
-/// The process at the other end of a connection: who listens there. `None` where it cannot be seen from here.
+/// Returns the pid of the process at the other end of a connection; `None` if it is outside this pid namespace.
 #[must_use]
 pub fn peer(fd: &OwnedFd) -> Option<i32> {
     socket::getsockopt(fd, PeerCredentials).ok().map(|peer| peer.pid()).filter(|pid| *pid > 0)
@@ -159,18 +162,18 @@ fn same_user(fd: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Somebody to talk to.
+/// The other end of a connection, as a shim sees it: a worker.
 #[derive(Debug)]
 pub struct ShimPeer {
     fd: OwnedFd,
 }
 
 impl ShimPeer {
-    /// The worker's end of the pair that a shim is started with, on descriptor 0, which is then
-    /// `/dev/null` as a descriptor 0 should be.
+    /// Takes the worker's connection from descriptor 0, where the shim was given it, and puts `/dev/null` there
+    /// instead.
     ///
     /// # Errors
-    /// What the system says.
+    /// If descriptor 0 cannot be duplicated or replaced.
     pub fn inherited() -> io::Result<Self> {
         let fd = std::io::stdin().as_fd().try_clone_to_owned()?;
         let null = std::fs::OpenOptions::new().read(true).open("/dev/null")?;
@@ -183,15 +186,15 @@ impl ShimPeer {
     /// Sends one packet.
     ///
     /// # Errors
-    /// That nobody is there, or does not listen any more.
+    /// If the worker is gone, or its receive queue is full (`WouldBlock`).
     pub fn say(&self, said: &impl Serialize) -> io::Result<()> {
         say(&self.fd, said)
     }
 
-    /// Receives one packet into room for it; `None` for one that cannot be read, or that is not there yet.
+    /// Receives one packet into `packet`; `None` if it cannot be decoded or none has arrived.
     ///
     /// # Errors
-    /// That nobody is there any more.
+    /// If the other end is closed.
     pub fn hear<T: DeserializeOwned>(&self, packet: &mut [u8]) -> io::Result<Option<T>> {
         match hear(&self.fd, packet) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -203,20 +206,21 @@ impl ShimPeer {
 /// Sends one packet.
 ///
 /// # Errors
-/// That nobody is there, or does not listen any more, or `WouldBlock`.
+/// If the other end is closed, or its queue is full (`WouldBlock`).
 pub fn say(fd: &OwnedFd, said: &impl Serialize) -> io::Result<()> {
     let packet = serde_json::to_vec(said)?;
     socket::send(fd.as_raw_fd(), &packet, MsgFlags::MSG_NOSIGNAL)?;
     Ok(())
 }
 
-/// Receives one packet into room for it; `None` for one that cannot be read.
+/// Receives one packet into `packet`; `None` if it cannot be decoded.
 ///
 /// # Errors
-/// That nobody is there any more, or `WouldBlock`.
+/// If the other end is closed, or no packet has arrived (`WouldBlock`).
 fn hear<T: DeserializeOwned>(fd: &OwnedFd, packet: &mut [u8]) -> io::Result<Option<T>> {
     loop {
         return match socket::recv(fd.as_raw_fd(), packet, MsgFlags::empty()) {
+            // A closed packet socket reads as an empty packet.
             Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             Ok(n) => Ok(serde_json::from_slice(&packet[..n]).ok()),
             Err(nix::errno::Errno::EINTR) => continue,

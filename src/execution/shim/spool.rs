@@ -1,21 +1,20 @@
-//! The output of a run on disk: its head and the ring of its tail, bounded whatever the script prints.
+//! Output of a run on disk: the head, and a ring with the tail, bounded however much the script prints.
 //!
-//! The file begins with [`MAGIC`], the sizes of head and ring and the number of bytes of output there
-//! have been, each a little-endian `u64`; then the head; then the ring, in which the byte at output offset
-//! `o` stands at `(o - head) % ring`. Data is written before the number, so that a reader of a living
-//! file sees no byte that is not there.
+//! The file begins with [`MAGIC`], the sizes of head and ring and the number of bytes of output so far, each a
+//! little-endian `u64`; then the head; then the ring, in which the byte at output offset `o` stands at `(o - head) %
+//! ring`. Data is written before the number, so that a reader of a file in use never sees a byte that is not there.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How the file begins.
+/// First eight bytes of an output file.
 pub const MAGIC: &[u8; 8] = b"JRSPOOL1";
-/// How long what stands before the head is.
+/// Length in bytes of everything before the head.
 pub const HEADER: u64 = 32;
 
-/// The writing side. The file is made with the first byte.
+/// Writing side of an output file. The file is created with the first byte.
 #[derive(Debug)]
 pub struct Spool {
     path: PathBuf,
@@ -28,19 +27,19 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool of `head` and `tail` bytes.
+    /// Creates a spool that keeps the first `head` and the last `tail` bytes.
     #[must_use]
     pub fn new(path: &Path, head: u64, tail: u64) -> Self {
         Self { path: path.to_owned(), file: None, head, ring: tail, written: 0, stored: 0, broken: false }
     }
 
-    /// How many bytes of output there have been.
+    /// Returns the number of bytes of output so far, stored or not.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Takes output. A disk that is full does not stop the script: what cannot be kept is counted.
+    /// Stores output. A full disk does not stop the script: from the first failure on, output is only counted.
     pub fn write(&mut self, data: &[u8]) {
         if data.is_empty() {
             return;
@@ -51,10 +50,10 @@ impl Spool {
         }
     }
 
-    /// Forces what is kept to the disk.
+    /// Forces the stored output to the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the disk reports an error.
     pub fn sync(&self) -> io::Result<()> {
         match &self.file {
             Some(file) => file.sync_all(),
@@ -81,7 +80,7 @@ impl Spool {
         let for_head = usize::try_from(head.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
         let (to_head, to_ring) = data.split_at(for_head);
         if offset == 0 {
-            // One call for the many scripts that say a line or two.
+            // Header and data in one call, for the many scripts that print a line or two.
             let mut first = header(head, ring, to_head.len() as u64).to_vec();
             first.extend_from_slice(to_head);
             file.write_all_at(&first, 0)?;
@@ -89,7 +88,7 @@ impl Spool {
             file.write_all_at(to_head, HEADER + offset)?;
         }
         if !to_ring.is_empty() && ring > 0 {
-            // Of more than a ring only the last ring counts.
+            // Of data longer than the ring only the end would survive.
             let skip = to_ring.len().saturating_sub(usize::try_from(ring).unwrap_or(usize::MAX));
             let mut at = (offset + (for_head + skip) as u64 - head) % ring;
             let mut rest = &to_ring[skip..];
@@ -100,6 +99,7 @@ impl Spool {
                 at = 0;
             }
         }
+        // The number comes last, so that a concurrent reader never trusts bytes that are not written yet.
         if offset != 0 || !to_ring.is_empty() {
             file.write_all_at(&total.to_le_bytes(), HEADER - 8)?;
         }
@@ -117,23 +117,23 @@ fn header(head: u64, ring: u64, total: u64) -> [u8; HEADER as usize] {
     bytes
 }
 
-/// What a spool holds.
+/// Content of an output file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The beginning.
+    /// First bytes of the output.
     pub head: Vec<u8>,
-    /// How many bytes between the two were not kept.
+    /// Number of bytes between head and tail that were not kept.
     pub between: u64,
-    /// The end.
+    /// Last bytes of the output, behind the gap.
     pub tail: Vec<u8>,
-    /// How many bytes were written.
+    /// Total number of bytes that the script has printed.
     pub total: u64,
 }
 
-/// Reads a spool. No file is no output.
+/// Reads an output file. A missing or empty file is empty output.
 ///
 /// # Errors
-/// What the system says, or that it is none of ours.
+/// If the file cannot be read, or is not an output file.
 pub fn read(path: &Path) -> io::Result<Kept> {
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
@@ -141,6 +141,7 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     };
     let mut bytes = [0; HEADER as usize];
     if let Err(e) = file.read_exact_at(&mut bytes, 0) {
+        // The header is written with the first data: a shorter file belongs to a script that has printed nothing yet.
         return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(Kept::default()) } else { Err(e) };
     }
     if &bytes[..8] != MAGIC {
@@ -161,7 +162,8 @@ pub fn read(path: &Path) -> io::Result<Kept> {
     Ok(Kept { head, between: behind - ring, tail, total })
 }
 
-/// A piece of a spool that holds everything by now, from a byte on. Nothing where the spool holds the head and the tail only.
+/// Reads up to `most` bytes from offset `from` of an output that is still complete. `None` if bytes between head and
+/// tail are missing by now.
 ///
 /// # Errors
 /// As [`read`].
@@ -182,11 +184,12 @@ pub fn read_piece(path: &Path, from: u64, most: u64) -> io::Result<Option<Vec<u8
     if total > number(8).saturating_add(number(16)) {
         return Ok(None);
     }
-    // Until the ring is full, what is in it follows the head.
+    // Until the ring is full, its content simply follows the head.
     piece(&file, HEADER.saturating_add(from), total.saturating_sub(from).min(most)).map(Some)
 }
 
-/// Bytes that the header promises; a damaged one may promise any number.
+/// Reads bytes that the header promises. The length of the file is checked first, because a damaged header may promise
+/// any number.
 fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {
     if len > file.metadata()?.len().saturating_sub(at) {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,5 +1,4 @@
-//! The system calls for which no safe binding exists. All `unsafe` of the house stands here, but for what the daemon gives
-//! back of its memory.
+//! System calls without a safe binding. All `unsafe` of the execution is here.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -13,13 +12,13 @@ use tokio::io::unix::AsyncFd;
 
 use crate::run::ProcessExit;
 
-/// From the kernel's `sched.h`; the constant of `libc` is too narrow for it.
+/// Flag of `clone3` from the kernel's `sched.h`; the constant of `libc` is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// A descriptor of a process that cannot come to mean another one.
+/// Opens a pidfd: a descriptor of a process that never comes to mean another one.
 ///
 /// # Errors
-/// `ESRCH` where there is no such process.
+/// `ESRCH` if there is no such process.
 pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no memory is passed; the answer is a new descriptor that nobody else owns.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
@@ -31,10 +30,10 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Such a descriptor, to be awaited by the worker: it is readable when the process has ended.
+/// Registers a pidfd with the worker's runtime; it becomes readable when the process has ended.
 ///
 /// # Errors
-/// What the runtime says.
+/// If the runtime cannot register it.
 pub fn pidfd_await(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what registers it, and is closed by nobody before it is taken off again.
     Ok(unsafe { AsyncFd::register(pidfd) }?)
@@ -43,7 +42,7 @@ pub fn pidfd_await(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// Sends a signal to the process of a [`pidfd_open`].
 ///
 /// # Errors
-/// `ESRCH` where it is gone.
+/// `ESRCH` if the process is gone.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     // SAFETY: the null pointer means "no siginfo", as kill(2) sends it.
     let sent = unsafe {
@@ -52,10 +51,10 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes a connection from a listening socket.
+/// Accepts a connection from a listening socket.
 ///
 /// # Errors
-/// What the system says.
+/// If none is waiting, or the process has no descriptor left.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = nix::sys::socket::accept4(listener.as_raw_fd(), flags)?;
@@ -63,7 +62,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Closes every descriptor but the first three and one more.
+/// Closes every descriptor but the first three and `kept`.
 pub fn close_all_but(kept: BorrowedFd<'_>) {
     let Ok(kept) = u32::try_from(kept.as_raw_fd()) else { return };
     // SAFETY: called at the very beginning of the process, when nobody owns any other descriptor.
@@ -73,20 +72,20 @@ pub fn close_all_but(kept: BorrowedFd<'_>) {
     }
 }
 
-/// What `waitpid` tells of a child.
+/// Result of one `waitpid` without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// It ended by itself or by a signal, whichever: real-time signals have numbers and no names.
+    /// A child exited or was killed by a signal. Signals are numbers here, because real-time signals have no names.
     Ended(Pid, ProcessExit),
-    /// It wants to be traced by us and stopped before this signal.
+    /// A child made this process its tracer, and is stopped before this signal is delivered.
     Traced(Pid, i32),
-    /// Nobody has changed, and somebody is there.
+    /// No child has changed its state, though there are children.
     Nothing,
-    /// There are no children.
+    /// There are no children left.
     Nobody,
 }
 
-/// Asks for the next child that has changed, and does not wait for one.
+/// Returns the next child that has changed its state, without waiting for one.
 pub fn wait_for_any() -> Waited {
     loop {
         let mut status = 0;
@@ -102,14 +101,14 @@ pub fn wait_for_any() -> Waited {
             _ => match io::Error::last_os_error().raw_os_error() {
                 Some(libc::ECHILD) => return Waited::Nobody,
                 Some(libc::EINTR) => {}
-                // Somebody may be there, whom nobody must be told to be gone.
+                // Children may exist, and must not be reported as gone.
                 _ => return Waited::Nothing,
             },
         }
     }
 }
 
-/// `None` for one that was continued.
+/// Decodes a wait status; `None` for a child that was continued.
 fn decode(pid: Pid, status: i32) -> Option<Waited> {
     if libc::WIFEXITED(status) {
         Some(Waited::Ended(pid, ProcessExit::Code(libc::WEXITSTATUS(status))))
@@ -122,43 +121,43 @@ fn decode(pid: Pid, status: i32) -> Option<Waited> {
     }
 }
 
-/// Lets a process go on that made us its tracer, with the signal that it was stopped before.
+/// Detaches from a process that made this one its tracer, and delivers the signal that it was stopped before.
 pub fn stop_tracing(pid: Pid, signal: i32) {
-    // The system's word for "a program was executed", which nobody else gets.
+    // SIGTRAP reports an `execve` to the tracer and is meant for nobody else.
     let signal = if signal == libc::SIGTRAP { 0 } else { signal };
     // SAFETY: no memory is passed; who is not traced by us is not touched.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), ptr::null_mut::<libc::c_void>(), signal) };
 }
 
-/// All that a child needs, allocated before it exists.
+/// Arguments of a new process, all allocated before it exists.
 pub struct ExecPlan<'a> {
-    /// The file to execute.
+    /// File of the program to execute.
     pub path: &'a CStr,
-    /// Its arguments, with the name it is called by first.
+    /// Arguments of the program, beginning with the name it is called by.
     pub argv: &'a [CString],
-    /// Its environment.
+    /// Environment variables as `name=value`.
     pub envp: &'a [&'a CStr],
-    /// Its standard input.
+    /// Descriptor for standard input.
     pub stdin: BorrowedFd<'a>,
-    /// Its standard output and error.
+    /// Descriptor for standard output and standard error.
     pub output: BorrowedFd<'a>,
-    /// The cgroup directory it is born in.
+    /// Directory of the cgroup that the process is created in.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
 
-/// What the child reads, and the one word that it leaves in our memory.
+/// Data that the child reads from its parent's memory, and the error number that it leaves there.
 struct Birth {
     path: *const libc::c_char,
     argv: *const *const libc::c_char,
     envp: *const *const libc::c_char,
     stdin: RawFd,
     output: RawFd,
-    /// Why it could not become the program; 0 while nothing is wrong.
+    /// Error number of a failed start; 0 while there is none.
     errno: AtomicI32,
 }
 
-/// Makes sure that what we start is born with default signal dispositions. Only who has every signal blocked may call it:
-/// what was ignored until now is deadly from here on.
+/// Sets all signal dispositions to the default, for this process and those it starts. Every signal must be blocked:
+/// what was ignored until now would be deadly afterwards.
 pub fn default_signals() {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: the default disposition runs no code of ours. That some of them cannot be changed does no harm.
@@ -166,13 +165,14 @@ pub fn default_signals() {
     }
 }
 
-/// Starts a program in a session of its own, with nothing blocked. Signal dispositions are ours: [`default_signals`].
+/// Starts a program in a session of its own, with no signal blocked. Signal dispositions are inherited: see
+/// [`default_signals`].
 ///
-/// The child borrows our memory until it is the program, so that nothing of it is copied; meanwhile we stand still.
-/// The caller must have one thread only, and every signal blocked.
+/// The child borrows the parent's memory until it executes the program, so that nothing is copied; the parent stands
+/// still meanwhile. The caller must have only one thread, and every signal blocked.
 ///
 /// # Errors
-/// The error of `clone` or, as its own kind, that of `execve`.
+/// If `clone` fails or, as another variant, if `execve` does.
 pub fn spawn(program: &ExecPlan<'_>) -> Result<Pid, SpawnError> {
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let envp = pointers(program.envp.iter().copied());
@@ -185,7 +185,7 @@ pub fn spawn(program: &ExecPlan<'_>) -> Result<Pid, SpawnError> {
         errno: AtomicI32::new(0),
     };
     let mut stack: Vec<Frame> = Vec::with_capacity(FRAMES);
-    // A group that does not take the child is no reason not to start it: the sweep finds it.
+    // A cgroup that refuses the child is no reason not to start it: the sweep finds processes outside it.
     let born = program.cgroup.and_then(|group| clone_into(group, &mut stack, &birth).ok());
     let pid = match born {
         Some(pid) => pid,
@@ -194,18 +194,19 @@ pub fn spawn(program: &ExecPlan<'_>) -> Result<Pid, SpawnError> {
     match birth.errno.load(Ordering::Acquire) {
         0 => Ok(pid),
         errno => {
+            // The child has exited with 127 and is reaped here, so that it never appears as a process of the run.
             let _ = nix::sys::wait::waitpid(pid, None);
             Err(SpawnError::Exec(io::Error::from_raw_os_error(errno)))
         }
     }
 }
 
-/// Why a program was not started.
+/// Error of [`spawn`], by the step that failed.
 #[derive(Debug)]
 pub enum SpawnError {
-    /// There is no process for it.
+    /// No process could be created.
     Clone(io::Error),
-    /// The process could not become the program.
+    /// The process could not execute the program.
     Exec(io::Error),
 }
 
@@ -213,17 +214,17 @@ fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const libc::c_c
     strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
-/// Stacks are aligned to this.
+/// Unit of the child's stack, with the alignment that the ABI asks for.
 #[repr(C, align(16))]
 struct Frame([u8; 16]);
 
-/// How large the stack is on which a child makes its system calls: 16 KiB.
+/// Size of the child's stack in frames of 16 bytes: 16 KiB, enough for a few system calls.
 const FRAMES: usize = 1024;
 
-/// The whole life of a child before it is the program.
+/// Code of the child between `clone` and the program.
 extern "C" fn be_born(birth: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: a `Birth` of the parent, which stands still until we are gone from its memory. What follows are plain system
-    // calls on what was allocated before, and it ends in `execve` or `_exit`.
+    // SAFETY: the argument is a `Birth` of the parent, which stands still until the child has left its memory. Only
+    // system calls on data allocated before follow, and the function ends in `execve` or `_exit`.
     unsafe {
         let birth = &*birth.cast::<Birth>();
         libc::setsid();
@@ -238,11 +239,11 @@ extern "C" fn be_born(birth: *mut libc::c_void) -> libc::c_int {
     }
 }
 
-/// A child that borrows our memory.
+/// Creates a child that borrows this process's memory.
 fn clone(stack: &mut Vec<Frame>, birth: &Birth) -> io::Result<Pid> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is the child's alone, its end is one past what was allocated, and we stand still while it lives
-    // in our memory.
+    // SAFETY: the stack is the child's alone, its end is one past what was allocated, and the parent stands still while
+    // the child lives in its memory.
     let pid = unsafe {
         let end = stack.as_mut_ptr().add(stack.capacity());
         libc::clone(be_born, end.cast(), flags, ptr::from_ref(birth).cast_mut().cast())
@@ -250,7 +251,7 @@ fn clone(stack: &mut Vec<Frame>, birth: &Birth) -> io::Result<Pid> {
     if pid > 0 { Ok(Pid::from_raw(pid)) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The same in a cgroup from its first moment, for which the C library has no name.
+/// Creates the child inside a cgroup from its first moment. The C library has no wrapper for `clone3`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn clone_into(cgroup: BorrowedFd<'_>, stack: &mut Vec<Frame>, birth: &Birth) -> io::Result<Pid> {
     // SAFETY: all zeros is a valid `clone_args`.
@@ -261,7 +262,7 @@ fn clone_into(cgroup: BorrowedFd<'_>, stack: &mut Vec<Frame>, birth: &Birth) -> 
     args.stack_size = (stack.capacity() * size_of::<Frame>()) as u64;
     args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
     let answer: isize;
-    // SAFETY: the parent returns from the call as from any other. The child has the registers of the parent and an empty
+    // SAFETY: the parent returns from the call as from any other. The child has the parent's registers and an empty
     // stack of its own, from which it calls a function that does not return.
     #[cfg(target_arch = "x86_64")]
     unsafe {
@@ -306,7 +307,7 @@ fn clone_into(cgroup: BorrowedFd<'_>, stack: &mut Vec<Frame>, birth: &Birth) -> 
     }
 }
 
-/// On other machines the sweep finds who has no group.
+/// Fallback for other architectures: the child starts outside the cgroup, and the sweep finds it.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn clone_into(_: BorrowedFd<'_>, _: &mut Vec<Frame>, _: &Birth) -> io::Result<Pid> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))

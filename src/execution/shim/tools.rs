@@ -1,4 +1,4 @@
-//! What a shim keeps from run to run, so that a run does not pay for it.
+//! State that a shim keeps from run to run, so that no run pays for its setup.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,27 +11,27 @@ use super::redact::Redactor;
 use super::tree;
 use crate::run::Secret;
 
-/// How much output is read at once.
+/// Most bytes of output that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// The tools.
+/// State of a shim beyond the single run.
 pub struct Tools {
-    /// Where the processes of jobs are born, where a group can be had.
+    /// Cgroup that the processes of jobs are created in, where there is one.
     pub cgroup: Option<Cgroup>,
-    /// The boot this is.
+    /// Boot id of the running system, written to each record.
     pub boot_id: String,
-    /// How soon a job goes when there is no memory left.
+    /// Out-of-memory score, raised while a job is started.
     pub score: Score,
-    /// Our own environment, which the worker chose: what every job starts with.
+    /// Environment of this process, as the worker chose it, which every job starts with.
     environment: Vec<CString>,
-    /// Takes the secrets of the last order out of output.
+    /// Redactor for the secrets of the last order; `None` without secrets.
     redactor: Option<Redactor>,
-    /// Room for a piece of output. Untouched, it takes no memory.
+    /// Read buffer for output. Zeroed pages take no memory until they are touched.
     chunk: Box<[u8]>,
 }
 
 impl Tools {
-    /// Lays them out.
+    /// Collects the environment and the boot id, and allocates the read buffer.
     pub fn new(cgroup: Option<Cgroup>, score: Score) -> Self {
         Self {
             cgroup,
@@ -43,7 +43,7 @@ impl Tools {
         }
     }
 
-    /// Our environment without what an order sets itself.
+    /// Returns the environment without the variables that an order sets itself.
     pub fn environment<'a>(&'a self, set: &'a [(String, String)]) -> impl Iterator<Item = &'a CStr> {
         let is_set = |variable: &CStr| {
             let name = variable.to_bytes().split(|b| *b == b'=').next().unwrap_or_default();
@@ -52,19 +52,20 @@ impl Tools {
         self.environment.iter().map(CString::as_c_str).filter(move |variable| !is_set(variable))
     }
 
-    /// Takes these secrets out of the output that comes from now on.
+    /// Sets the secrets that are masked in the output from now on.
     ///
     /// # Errors
-    /// That there are more than can be searched for.
+    /// If there are more secrets than the search can hold.
     pub fn redact(&mut self, secrets: &[Secret]) -> Result<(), BuildError> {
         match &mut self.redactor {
+            // Building the search is expensive beside a short run, and the secrets rarely change.
             Some(redactor) if redactor.is_of(secrets) => redactor.begin_anew(),
             redactor => *redactor = Redactor::new(secrets)?,
         }
         Ok(())
     }
 
-    /// Room for output, and what it passes through before it is kept.
+    /// Returns the read buffer and the redactor that output passes through.
     pub fn reading(&mut self) -> (&mut [u8], Option<&mut Redactor>) {
         (&mut self.chunk, self.redactor.as_mut())
     }
@@ -72,7 +73,7 @@ impl Tools {
 
 fn environment() -> Vec<CString> {
     let variables = std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-    // No variable of a process contains a NUL: none is left out.
+    // Variables of a process contain no NUL, so none is left out here.
     variables.filter_map(|variable| CString::new(variable).ok()).collect()
 }
 

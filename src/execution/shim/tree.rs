@@ -1,7 +1,7 @@
-//! Process trees: who descends from a process, and how all of them are signalled.
+//! Process trees: finds the descendants of a process, or the bearers of a token, and signals them.
 //!
-//! A pid is only a number that comes to mean another process. So nobody is signalled by pid: a
-//! descriptor is opened, then it is checked that the process is still the one that was found.
+//! A pid can come to mean another process. So no process is signalled by pid: a pidfd is opened first, then the start
+//! time is checked to be that of the process that was found.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -14,29 +14,29 @@ use nix::unistd::Pid;
 use super::killed::Killed;
 use super::syscall::{pidfd_open, pidfd_send_signal};
 
-/// How often the search for new descendants is repeated at most while they are stopped.
+/// Most rounds of the search for new descendants while they are being stopped.
 const MAX_ROUNDS: usize = 1000;
 
-/// What the processes of a run carry in their environment, in front of its token.
+/// Prefix of the variable that holds the token in the environment of a run's processes.
 const MARK: &str = "JOB_RUNNER_RUN_TOKEN=";
 
-/// A process as `/proc` shows it.
+/// Process as `/proc/<pid>/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcEntry {
-    /// Its number.
+    /// Process id as it is now.
     pub pid: i32,
-    /// Its parent's.
+    /// Process id of its parent.
     pub parent: i32,
-    /// When it was started, in clock ticks since boot.
+    /// Start time in clock ticks since boot.
     pub start_time: u64,
-    /// Whether it is dead already and only waits to be noticed.
+    /// Whether the process has ended and waits to be reaped.
     pub zombie: bool,
 }
 
-/// Longer than any line of `/proc/<pid>/stat`.
+/// Buffer size in bytes, longer than any line of `/proc/<pid>/stat`.
 const STAT: usize = 2048;
 
-/// Reads `/proc/<pid>/stat`.
+/// Reads the entry of a process; `None` if there is no such process.
 #[must_use]
 pub fn process(pid: i32) -> Option<ProcEntry> {
     let mut line = [0; STAT];
@@ -44,7 +44,7 @@ pub fn process(pid: i32) -> Option<ProcEntry> {
     stat(pid, &line[..len])
 }
 
-/// Whether a process stands still, by a signal or by who traces it.
+/// Returns whether a process is stopped, by a signal or by its tracer.
 #[must_use]
 pub fn is_stopped(pid: i32) -> bool {
     let line = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -52,20 +52,20 @@ pub fn is_stopped(pid: i32) -> bool {
     matches!(state, Some(b'T' | b't'))
 }
 
-/// An instant since boot, as the system counts the starts of processes: in hundredths of a second.
+/// Time since boot in hundredths of a second, the unit in which the kernel reports start times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick(Option<u64>);
 
 impl Tick {
-    /// Now.
+    /// Returns the present tick.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok();
         Self(now.and_then(|now| u64::try_from(now.tv_sec() * 100 + now.tv_nsec() / 10_000_000).ok()))
     }
 }
 
-/// When a process was started that was made between two instants, in ticks. Most often they are the same tick, and nobody
-/// has to be asked. 0 where nobody knows.
+/// Returns the start time of a process that was created between two ticks. If the ticks are equal, `/proc` need not be
+/// read; 0 if the time cannot be determined.
 #[must_use]
 pub fn start_time(pid: i32, before: Tick, after: Tick) -> u64 {
     match (before, after) {
@@ -74,8 +74,8 @@ pub fn start_time(pid: i32, before: Tick, after: Tick) -> u64 {
     }
 }
 
-/// The second field is the name, in parentheses, and may contain anything: what counts begins
-/// behind the last one.
+/// Parses a line of `/proc/<pid>/stat`. The second field is the name in parentheses and may contain anything, so the
+/// rest is read from behind the last parenthesis.
 fn stat(pid: i32, bytes: &[u8]) -> Option<ProcEntry> {
     let close = bytes.iter().rposition(|b| *b == b')')?;
     let text = std::str::from_utf8(&bytes[close + 1..]).ok()?;
@@ -88,13 +88,13 @@ fn stat(pid: i32, bytes: &[u8]) -> Option<ProcEntry> {
     })
 }
 
-/// All processes.
+/// Lists all processes that can be read.
 fn everybody() -> Vec<ProcEntry> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process).collect()
 }
 
-/// The living descendants of a process, itself left out.
+/// Returns the living descendants of a process, without the process itself.
 #[must_use]
 pub fn descendants(root: Pid) -> Vec<ProcEntry> {
     let mut children: HashMap<i32, Vec<ProcEntry>> = HashMap::new();
@@ -114,7 +114,7 @@ pub fn descendants(root: Pid) -> Vec<ProcEntry> {
     found
 }
 
-/// Signals all descendants once.
+/// Sends a signal once to all descendants of a process.
 pub fn signal(root: Pid, signal: i32) {
     for process in descendants(root) {
         if let Some(pidfd) = hold(process) {
@@ -123,15 +123,15 @@ pub fn signal(root: Pid, signal: i32) {
     }
 }
 
-/// Kills all descendants: stops who is there until nobody new is found, so that nobody can fork
-/// away, then kills them all. Only a process that is being born in the last round can be missed; the
-/// caller looks again.
+/// Kills all descendants of a process: stops those that are found until a search finds no new one, so that none can
+/// fork away, then kills them all. Only a process that is being created in the last round can escape; the caller
+/// searches again.
 pub fn kill(root: Pid) {
     let _ = kill_found(|| descendants(root));
 }
 
-/// Kills every process that carries `JOB_RUNNER_RUN_TOKEN=<token>` in its environment, and all
-/// descendants of such. For trees whose supervisor is dead. Who they were.
+/// Kills every process that carries `JOB_RUNNER_RUN_TOKEN=<token>` in its environment, and the descendants of such
+/// processes, and returns them. For trees whose supervisor is dead.
 pub fn kill_token(token: &str) -> Killed {
     if token.is_empty() {
         return Killed::default();
@@ -140,13 +140,13 @@ pub fn kill_token(token: &str) -> Killed {
     kill_found(|| bearers(mark.as_bytes()))
 }
 
-/// Whether a living process carries a token.
+/// Returns whether a living process carries a token.
 #[must_use]
 pub fn is_carried(token: &str) -> bool {
     !token.is_empty() && !bearers(format!("{MARK}{token}").as_bytes()).is_empty()
 }
 
-/// Whether a process carries the token of another run.
+/// Returns whether a process carries the token of another run.
 #[must_use]
 pub fn is_of_another(pid: i32, token: &str) -> bool {
     let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -168,7 +168,7 @@ fn bearers(mark: &[u8]) -> Vec<ProcEntry> {
 }
 
 fn kill_found(find: impl Fn() -> Vec<ProcEntry>) -> Killed {
-    // A worker that a job started descends from it, and must not stop itself.
+    // A worker that was started by a job descends from it, and must not stop itself.
     let me = i32::try_from(std::process::id()).unwrap_or_default();
     let mut stopped: HashMap<(i32, u64), OwnedFd> = HashMap::new();
     for _ in 0..MAX_ROUNDS {
@@ -197,14 +197,15 @@ fn kill_found(find: impl Fn() -> Vec<ProcEntry>) -> Killed {
     killed
 }
 
-/// A descriptor of just this process.
+/// Opens a pidfd of the process that was found; `None` if the pid means another one by now.
+// Opened first, compared second: the other way round the pid could be reused in between.
 fn hold(found: ProcEntry) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(found.pid)).ok()?;
     let now = process(found.pid)?;
     (now.start_time == found.start_time).then_some(pidfd)
 }
 
-/// Kills a process that a record names, with its descendants, if it is still that process. Who they were.
+/// Kills the process that a record names, with its descendants, if the pid still means that process. Returns them.
 pub fn kill_recorded(pid: i32, start_time: u64) -> Killed {
     kill_found(|| {
         let Some(found) = process(pid).filter(|p| p.start_time == start_time && !p.zombie) else { return Vec::new() };
@@ -214,7 +215,7 @@ pub fn kill_recorded(pid: i32, start_time: u64) -> Killed {
     })
 }
 
-/// The boot this is.
+/// Returns the kernel's random id of the present boot; empty if it cannot be read.
 #[must_use]
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
