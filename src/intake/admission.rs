@@ -1,7 +1,8 @@
-//! Whether new runs are claimed: not while there is too little for what is under way already. Pure.
+//! Admission: decides whether new runs are claimed. None are while the resources may not suffice for the runs under
+//! way. Pure.
 //!
-//! What runs is kept, kills and pings go on. Each bound that stops the claims is lower than the one that lets them go
-//! on, so that a state at the border is told once.
+//! Running scripts, kills and pings are not affected. Each limit that stops the claims is lower than the limit that
+//! resumes them, so that a value near the border does not alternate.
 
 use crate::execution::Means;
 use crate::run::lack::Lack;
@@ -9,82 +10,82 @@ use crate::run::lack::Lack;
 #[cfg(test)]
 mod tests;
 
-/// How many results may wait for each seat: a server that takes none of them should not give us more to do.
+/// Results per slot that may wait for delivery: a server that accepts none must not hand out more work.
 const BACKLOG_A_SEAT: usize = 25;
-/// How many files must be left on a disk.
+/// Files (inodes) that must be free on a disk.
 const FILES: u64 = 64;
-/// How many descriptors must be left: for calls of the API, logs that are read, and connections that are made again.
+/// Descriptors that must be free: for API calls, logs that are read, and connections that are re-established.
 const DESCRIPTORS: u64 = 24;
 
-/// What is known when it is decided.
+/// Measurements that a decision is based on.
 #[derive(Clone, Debug)]
 pub struct AdmissionFacts {
-    /// How many results wait to be delivered.
+    /// Results that wait to be delivered.
     pub backlog: usize,
-    /// Why the outbox cannot be written.
+    /// Reason why the outbox cannot be written; `None` while it can.
     pub outbox: Option<String>,
-    /// Why a claimed run waits for its launch.
+    /// Reason why a claimed run waits for its launch; `None` if none does.
     pub shortage: Option<String>,
-    /// What is left of disks and descriptors.
+    /// Free space on the disks and free descriptors.
     pub means: Means,
 }
 
-/// What the operator chose.
+/// Limits from the worker's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// How many runs at once.
+    /// Slots of this worker.
     pub seats: u32,
-    /// How many bytes must be free on a disk.
+    /// Bytes that must be free on a disk for a run to be claimed.
     pub min_free_bytes: u64,
 }
 
-/// What changed with a decision, which is when it is told.
+/// Difference between two decisions, which is logged when it occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdmissionChange {
-    /// Nothing.
+    /// The decision and its reasons are the same kind as before.
     None,
-    /// No runs are claimed, for other reasons than before.
+    /// Claims are held, for at least one reason that is new.
     Held,
-    /// Runs are claimed again.
+    /// Claims are allowed again.
     Released,
 }
 
-/// How many descriptors one more run takes at most until they are counted again: a shim's socket and process, a
-/// connection, and a file that is read or written.
+/// Descriptors that one more run takes at most until they are counted again: a shim's socket and pidfd, a connection,
+/// and a file that is read or written.
 const DESCRIPTORS_A_RUN: u64 = 4;
 
-/// How many of the descriptors that were counted are left for sure after some claims.
+/// Returns the descriptors that are certainly still free after some claims since they were counted.
 #[must_use]
 pub fn descriptors_left(counted: u64, claims: u64) -> u64 {
     counted.saturating_sub(claims.saturating_mul(DESCRIPTORS_A_RUN))
 }
 
-/// The decision, and why.
+/// Present decision with its reasons.
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
     lacks: Vec<Lack>,
 }
 
 impl Admission {
-    /// Whether runs are claimed.
+    /// Returns whether runs are claimed at present.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.lacks.is_empty()
     }
 
-    /// Why they are not.
+    /// Returns the resources that are short; empty while runs are claimed.
     #[must_use]
     pub fn lacks(&self) -> &[Lack] {
         &self.lacks
     }
 
-    /// Whether there is enough of everything beyond doubt.
+    /// Returns whether every resource suffices even by these estimates, so that nothing need be counted exactly.
     #[must_use]
     pub fn is_certain(&self, facts: &AdmissionFacts, bounds: Bounds) -> bool {
         self.is_open() && lacks(facts, bounds, |_| false).is_empty()
     }
 
-    /// Decides anew.
+    /// Decides anew and returns the difference to the last decision.
     pub fn judge(&mut self, facts: &AdmissionFacts, bounds: Bounds) -> AdmissionChange {
         let before = std::mem::take(&mut self.lacks);
         let held = |lack: &Lack| before.iter().any(|other| other.kind() == lack.kind());
@@ -101,7 +102,7 @@ impl Admission {
 fn lacks(facts: &AdmissionFacts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let mut least = |left: u64, needed: u64, lack: Lack| {
-        // Once there was too little, a quarter more is asked for.
+        // Hysteresis: once a resource was short, a quarter more of it is required.
         let needed = if held(&lack) { needed.saturating_add(needed / 4) } else { needed };
         if left < needed {
             lacks.push(lack);

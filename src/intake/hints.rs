@@ -1,6 +1,7 @@
-//! Runs that are said to be due and wait for a seat, in the order they were heard of. Pure.
+//! Hints: runs that were announced as due and wait for a slot, in the order of their announcement. Pure.
 //!
-//! Bounded: when too many wait, the oldest goes – the server announces what nobody claims again.
+//! The queue is bounded: when it is full the oldest hint is dropped, since the server announces again what nobody
+//! claims.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -9,50 +10,50 @@ use crate::run::RunId;
 #[cfg(test)]
 mod tests;
 
-/// How many runs may wait.
+/// Most runs that may wait after an announcement.
 pub const MAX_HINTS: usize = 10_000;
 
-/// How many runs that the server itself named may wait.
+/// Most runs that may wait after the server itself listed them.
 const AHEAD: usize = 1000;
 
-/// The waiting runs.
+/// Queues of runs that wait for a slot.
 #[derive(Debug)]
 pub struct Hints {
-    /// Those that the server itself names: they go first.
+    /// Runs from the server's own list, which go before all others.
     ahead: VecDeque<RunId>,
     order: VecDeque<RunId>,
     known: HashSet<RunId>,
     room: usize,
 }
 
-/// A run that is to be looked up next.
+/// Run that is to be looked up next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// The run.
+    /// Number of the run.
     pub run: RunId,
-    /// Whether the server itself names it.
+    /// Whether the server itself listed the run; an announcement alone may be forged.
     pub is_sure: bool,
 }
 
-/// What became of a hint.
+/// Effect of noting a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HintOutcome {
-    /// It waits.
+    /// The run is queued now.
     New,
-    /// It waited already.
+    /// The run was queued before.
     Known,
-    /// It waits, and the one that waited longest does not any more.
+    /// The run is queued now, and this one, which had waited longest, was dropped.
     InsteadOf(RunId),
 }
 
 impl Hints {
-    /// Room for this many.
+    /// Creates empty queues with room for `room` announced runs.
     #[must_use]
     pub fn new(room: usize) -> Self {
         Self { ahead: VecDeque::new(), order: VecDeque::new(), known: HashSet::new(), room: room.max(1) }
     }
 
-    /// A run is said to be due.
+    /// Queues a run that was announced as due.
     pub fn note(&mut self, run: RunId) -> HintOutcome {
         if !self.known.insert(run) {
             return HintOutcome::Known;
@@ -65,27 +66,27 @@ impl Hints {
         pushed_out.map_or(HintOutcome::New, HintOutcome::InsteadOf)
     }
 
-    /// The server itself says that a run is due: it goes before all of which others say so.
+    /// Queues a run that the server itself listed as due, before all announced ones.
     pub fn note_ahead(&mut self, run: RunId) {
         if self.ahead.len() < AHEAD && !self.ahead.contains(&run) {
             self.ahead.push_back(run);
         }
     }
 
-    /// The server has said which runs are due: what others said before is forgotten.
+    /// Forgets all announced runs, because the server has listed every run that is due.
     pub fn forget_rumours(&mut self) {
         self.order.clear();
         self.known.clear();
     }
 
-    /// The run that is next, which stays.
+    /// Returns the next run without removing it.
     #[must_use]
     pub fn first(&self) -> Option<Hint> {
         let sure = self.ahead.front().map(|run| Hint { run: *run, is_sure: true });
         sure.or_else(|| self.order.front().map(|run| Hint { run: *run, is_sure: false }))
     }
 
-    /// The run that is next: of those of which the same is known, the one that waited longest.
+    /// Removes and returns the next run: the listed one that waited longest, else the announced one.
     pub fn next(&mut self) -> Option<RunId> {
         if let Some(run) = self.ahead.pop_front() {
             return Some(run);
@@ -95,19 +96,19 @@ impl Hints {
         Some(run)
     }
 
-    /// How many wait.
+    /// Returns the number of waiting runs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ahead.len() + self.order.len()
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no run waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ahead.is_empty() && self.order.is_empty()
     }
 
-    /// Nobody waits any more.
+    /// Forgets all waiting runs.
     pub fn clear(&mut self) {
         self.ahead.clear();
         self.forget_rumours();

@@ -1,4 +1,4 @@
-//! The keeper: owns what is known of hints, seats, runs and kills under way.
+//! Keeper: the task that owns the hints, slots, runs and kills under way, and decides what is started next.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,64 +24,65 @@ use crate::run::lack;
 use crate::run::lifecycle::{Effect, Input, Leave, Lifecycle};
 use crate::run::{Cause, KillId, Order, RunId, WorkerRequest, WorkerState};
 
-/// Pings are answered this often at most.
+/// Minimum interval between two answers to pings.
 const PING_PAUSE: Duration = Duration::from_secs(5);
-/// How many kill requests are followed at once.
+/// Most kill requests that are followed at once.
 const MAX_KILLS: usize = 1000;
-/// How often the server is asked at most what waits, while hints are in vain.
+/// Minimum interval between two requests for the server's list of due work while announcements are false.
 const ASK_PAUSE: Duration = Duration::from_secs(5);
-/// How often a run that is said to be due is looked up in vain.
+/// Number of failed lookups after which an announced run is dropped.
 const LOOKS: u32 = 20;
 
-/// How long until it is looked again whether there is enough of everything; of a disk nothing tells us.
+/// Interval of rechecks while claims are held: a disk does not tell when it has space again.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-/// How long a count of descriptors is believed while there are plenty: to count them costs as much as half a claim.
+/// Age up to which a count of descriptors is reused while there are plenty: counting costs as much as half a claim.
 const COUNTED: Duration = Duration::from_millis(100);
 
-/// What the keeper is told.
+/// Message to the keeper, from the handle and from the tasks of runs and kills.
 #[derive(Debug)]
 pub(super) enum Message {
     Order(Order),
     Begin(RunId, Box<Begin>),
     Kill(KillEntry),
     Over(RunId, Over),
-    /// A run whose look was in vain may be looked up again.
+    /// A run whose lookup failed may be looked up again.
     Rested(RunId),
     KillOver(KillId),
-    /// A run that is ours, or, for a kill that we took before, one that may be.
+    /// Looks for a run that is under way; with `true`, also one that is not yet known to be ours, for a kill that was
+    /// taken earlier.
     Find(RunId, bool, oneshot::Sender<Option<Handle>>),
     Knows(RunId, oneshot::Sender<bool>),
-    /// What the server says that waits.
+    /// The server's list of due runs and kills.
     Waits(OpenWork),
-    /// A run that was left behind cannot be taken up yet, or there is nothing of it to be taken up.
+    /// A run of the last process cannot be taken up yet (`true`), or is taken up or gone by now (`false`).
     SetAside(RunId, bool),
     Settings(Settings),
     Drain,
     StopAll(Cause),
-    /// What the last process left behind is accounted for.
+    /// All runs of the last process are accounted for.
     Begun,
-    /// What the server asks.
+    /// Request of the server in the answer to a status report.
     Asked(WorkerRequest),
-    /// Somebody on this machine wants us to sleep or wake; `false` where we leave.
+    /// A local user wants the worker to sleep or wake; answered with `false` if the worker is about to leave.
     Wants(SleepState, oneshot::Sender<bool>),
-    /// We have left, as far as runs are concerned.
+    /// The worker has left, as far as runs are concerned: only the last status report remains.
     Left,
     Status(oneshot::Sender<IntakeStatus>),
 }
 
-/// A run under way, for those who want it stopped.
+/// Handle to a run under way, for those who want it stopped.
 #[derive(Clone, Debug)]
 pub(super) struct Handle {
     stop: Arc<watch::Sender<Option<Cause>>>,
-    /// Cancelled when the run is known to be ours.
+    /// Cancelled once the run is known to be ours.
     ours: CancellationToken,
-    /// Cancelled when nothing of the run is executed any more.
+    /// Cancelled once no process of the run is left.
     pub(super) over: CancellationToken,
 }
 
 impl Handle {
-    /// Stops it, whether it runs already or not. The first cause wins.
+    /// Stops the run, whether it is running yet or not. The first cause wins.
     pub(super) fn stop(&self, cause: Cause) {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
@@ -93,21 +94,21 @@ impl Handle {
 
 pub(super) struct Keeper {
     context: Arc<Context>,
-    /// Weak, so that the keeper ends when the last door is dropped.
+    /// Weak, so that the keeper ends when the last [`super::Intake`] is dropped.
     inbox: mpsc::WeakSender<Message>,
     drained: CancellationToken,
     hints: Hints,
     seats: Slots,
     runs: HashMap<RunId, Handle>,
     kills: HashSet<KillId>,
-    /// Runs that were left behind and cannot be taken up yet.
+    /// Runs of the last process that cannot be taken up yet.
     set_aside: HashSet<RunId>,
-    /// Whether the next hint waits until it may be looked up.
+    /// Whether the next hint waits for permission to be looked up.
     waits_for_look: bool,
-    /// When the server was asked last what waits.
+    /// Instant of the last request for the server's list of due work.
     asked: Option<Instant>,
     said: Said,
-    /// Runs whose last look was in vain, and whether the next is under way.
+    /// Runs whose last lookup failed: the backoff, and whether the pause before the next lookup is still running.
     troubled: HashMap<RunId, (Backoff, bool)>,
     pinged: Option<Instant>,
     bell: Arc<StatusTrigger>,
@@ -119,29 +120,29 @@ pub(super) struct Keeper {
     leave: Option<Leave>,
     admission: Admission,
     relief: Relief,
-    /// How many descriptors were open, when they were counted, and how many runs were claimed since.
+    /// Descriptors that were open, the instant when they were counted, and the runs claimed since.
     counted: Option<(u64, Instant, u64)>,
 }
 
-/// Where a kill request comes from.
+/// Source of a kill request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KillOrigin {
-    /// Somebody said that it is there.
+    /// An announcement, which may be forged.
     Heard,
-    /// The server listed it.
+    /// The server's list of due work.
     Listed,
-    /// The last process took it.
+    /// The outbox: the last process had taken it.
     Resumed,
 }
 
-/// Lines that a flood of hints would say without end.
+/// Limits of log lines that a flood of hints would repeat without end.
 struct Said {
     too_many: Rarely,
     vain: Rarely,
     unclaimed: Rarely,
 }
 
-/// What may end a shortage.
+/// Events that may end a shortage.
 struct Relief {
     backlog: watch::Receiver<usize>,
     outbox: watch::Receiver<Option<String>>,
@@ -167,6 +168,7 @@ impl Keeper {
         memory: WorkerMemory,
         bell: Arc<StatusTrigger>,
     ) -> Self {
+        // The last process may have been asleep when it ended, and the worker stays asleep across a restart.
         let conduct = Lifecycle::new(memory.read());
         context.resting.send_replace(!conduct.takes_runs());
         let standing = WorkerStanding {
@@ -213,6 +215,8 @@ impl Keeper {
         loop {
             tokio::select! {
                 message = messages.recv() => match message {
+                    // The conditions below make each branch a mere wake-up: what is to be done is decided after the
+                    // select.
                     Some(message) => self.told(message),
                     None => return,
                 },
@@ -223,7 +227,7 @@ impl Keeper {
             self.waits_for_look = false;
             self.seat_hints();
             if self.idle() {
-                // What was left behind may have to be taken up yet.
+                // Runs of the last process may have to be taken up yet, so the worker is not idle before that.
                 if self.begun {
                     self.conduct(Input::Idle);
                 }
@@ -235,7 +239,7 @@ impl Keeper {
         }
     }
 
-    /// Where we stand, from now on.
+    /// Subscribes to the worker's state.
     pub(super) fn standing(&self) -> watch::Receiver<WorkerStanding> {
         self.standing.subscribe()
     }
@@ -273,7 +277,7 @@ impl Keeper {
         }
     }
 
-    /// Tells where we stand, where that has changed.
+    /// Publishes the worker's state, if it has changed.
     fn stand(&self) {
         let duty = match (self.left, self.draining() || !self.conduct.takes_runs()) {
             (true, _) => WorkerState::Offline,
@@ -317,8 +321,10 @@ impl Keeper {
             }
             Message::Begin(run, begin) => {
                 self.set_aside.remove(&run);
+                // A run of the last process occupies a slot even if there are fewer slots than before.
                 let seat = self.seats.take_anyway();
                 self.begin(run, *begin, seat);
+                // A request to give everything back may have come before this run was found.
                 if self.conduct.gives_back()
                     && let Some(handle) = self.runs.get(&run)
                 {
@@ -359,7 +365,7 @@ impl Keeper {
             }
             Message::Begun => {
                 self.begun = true;
-                // What is told first says it.
+                // The first state that is published must already name what is short.
                 self.judge();
             }
             Message::Asked(request) => {
@@ -389,7 +395,8 @@ impl Keeper {
         }
     }
 
-    /// Duplicates are normal traffic: a run that is under way, or whose result is, is no news.
+    /// Queues an announced run. Duplicates are normal: a run that is under way, or whose result is being delivered, is
+    /// ignored.
     fn hint(&mut self, run: RunId) {
         let known = self.runs.contains_key(&run) || self.context.reporter.serves(run) || self.set_aside.contains(&run);
         if known || !self.takes_runs() {
@@ -398,6 +405,7 @@ impl Keeper {
         if self.troubled.get(&run).is_some_and(|(_, waits)| *waits) {
             return;
         }
+        // An announcement over a connection that the server authenticated cannot be forged: its run goes first.
         if self.context.looks.are_vain() && self.context.client.is_announced(run) {
             return self.hints.note_ahead(run);
         }
@@ -411,7 +419,7 @@ impl Keeper {
         }
     }
 
-    /// Hints are in vain, many of them: the server is asked what waits for us, so that nothing true is lost among them.
+    /// Asks the server for its list of due work while many hints are false, so that no true one is lost among them.
     fn ask_what_waits(&mut self) {
         if self.asked.is_some_and(|at| at.elapsed() < ASK_PAUSE) {
             return;
@@ -431,6 +439,7 @@ impl Keeper {
                 && let Some(inbox) = inbox.upgrade()
             {
                 let _ = inbox.send(Message::Waits(open)).await;
+            // The keeper must not wait for the server, so the answer comes back as a message.
             }
         });
     }
@@ -451,8 +460,10 @@ impl Keeper {
         }
     }
 
+    // Starts hinted runs while slots and permissions last.
     fn seat_hints(&mut self) {
         while self.takes_runs() && !self.hints.is_empty() && self.seats.any_free() {
+            // Checked for each run: the claim before this one has used resources.
             self.judge();
             if !self.admission.is_open() {
                 return;
@@ -463,6 +474,7 @@ impl Keeper {
             } else {
                 let Some(look) = self.context.looks.begin() else {
                     self.waits_for_look = true;
+                    // Only announcements that may be forged need a permission for their lookup.
                     return self.ask_what_waits();
                 };
                 Some(look)
@@ -477,7 +489,7 @@ impl Keeper {
         }
     }
 
-    /// Decides whether runs are claimed, and tells where that changes.
+    /// Decides whether runs are claimed, and logs a change.
     fn judge(&mut self) {
         let settings = self.context.settings();
         let bounds = Bounds { seats: settings.concurrent_jobs, min_free_bytes: settings.min_free_bytes };
@@ -490,6 +502,7 @@ impl Keeper {
             shortage: self.context.shortage.why(),
             means: Means { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
         };
+        // Counting descriptors reads a directory, so it is done only if the estimate leaves doubt.
         if !self.admission.is_certain(&facts, bounds) {
             let open = execution::descriptors_open();
             facts.means.descriptors = allowed.saturating_sub(open);
@@ -532,6 +545,7 @@ impl Keeper {
                 let (backoff, waits) = self.troubled.entry(run).or_default();
                 *waits = true;
                 let pause = backoff.next(trouble.retry_after);
+                // The count includes the first lookup, so the run is dropped after `LOOKS` repetitions.
                 let gives_up = backoff.tries() > LOOKS;
                 if (gives_up || backoff.tries() == 1)
                     && let Some(more) = self.said.unclaimed.due(Instant::now().into_std())
@@ -560,7 +574,8 @@ impl Keeper {
 
     fn kill(&mut self, entry: KillEntry, origin: KillOrigin) {
         let resumed = origin == KillOrigin::Resumed;
-        // Who forges orders could fill the store with them; the server says it again.
+        // Forged orders could fill the table with kills. A true one that is dropped here is announced by the server
+        // again.
         let full = !resumed && self.kills.len() >= MAX_KILLS;
         if full || self.kills.contains(&entry.kill) {
             return;
@@ -587,7 +602,7 @@ impl Keeper {
             return;
         }
         self.pinged = Some(Instant::now());
-        // So that the answer says it, also where nothing was announced since.
+        // The answer to a ping must be up to date even if nothing was announced since.
         self.judge();
         self.stand();
         self.bell.pinged.notify_one();

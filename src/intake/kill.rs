@@ -1,7 +1,7 @@
-//! A kill request, from its receipt to "nothing is left alive".
+//! Kill requests: follows one from its receipt until no process of its run is left.
 //!
-//! By run id, never by a pid: what is killed is what our own shim supervises. Each step is on disk before
-//! the next, so that a crash in between loses nothing.
+//! A kill goes by the run's id, never by a pid: only processes that our own shim supervises are killed. Each step is on
+//! disk before the next, so that a crash in between loses nothing.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,20 +13,21 @@ use crate::rest::{Backoff, CallFailure};
 use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId};
 
-/// How often a request is looked up in vain before it is left to be announced again.
+/// Number of failed lookups after which an announced request is dropped; the server announces it again.
 const LOOKS: u32 = 8;
 
-/// What a request turns out to be.
+/// Meaning of a kill request for this worker.
 enum Request {
-    /// Of a run that is under way here.
+    /// The run is under way here.
     Ours(RunId, Handle),
-    /// Of a run of ours that is over.
+    /// The run is ours and has ended.
     Over(RunId),
-    /// Somebody else's business, or done.
+    /// The request is for another worker or already done; holds the reason for the log.
     NotOurs(&'static str),
 }
 
-/// Follows a request. `resumed`: from the store, so an acknowledgement the server has may be our own.
+/// Follows a kill request to its end. `resumed` means that the outbox held it, so an acknowledgement that the server
+/// has may be ours.
 pub(super) async fn follow(
     context: &Context,
     inbox: &mpsc::WeakSender<Message>,
@@ -36,9 +37,10 @@ pub(super) async fn follow(
 ) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
-        // A full disk must not keep the job from being killed that fills it.
+        // Recorded without insisting: a full disk must not protect the job that fills it.
         outbox.try_kill(entry).await;
     }
+    // With a run, the last process had already found out that the request is ours.
     let request = if let Some(run) = entry.run {
         find(inbox, run, true).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
     } else {
@@ -66,7 +68,8 @@ pub(super) async fn follow(
         Request::Over(run) => {
             tracing::info!(target: "job_runner_worker.worker", "kill request {kill}: run {run} has already ended");
             entry.run = Some(run);
-            // While its result waits to be told, its record says what it left running.
+            // While the result waits to be delivered, the record still names the processes that the script left
+            // running.
             tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
             executed(context, &mut entry).await;
         }
@@ -74,7 +77,7 @@ pub(super) async fn follow(
             tracing::warn!(target: "job_runner_worker.worker", "kill request {kill}: run {run} is being killed");
             entry.run = Some(run);
             handle.stop(Cause::Killed);
-            // Its end may be on its way already, and what it left running with it.
+            // The script may be ending by itself at this moment, so its leftovers are ended as well.
             tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
             handle.over.cancelled().await;
             executed(context, &mut entry).await;
@@ -83,7 +86,8 @@ pub(super) async fn follow(
     outbox.forget_kill(kill).await;
 }
 
-/// Reads the request and its run. `None` when the server does not answer for long, or does not know it.
+/// Reads the request and its run from the server. `None` if the server does not know the request or does not answer for
+/// long.
 async fn look_up(context: &Context, inbox: &mpsc::WeakSender<Message>, kill: KillId, resumed: bool) -> Option<Request> {
     let mut backoff = Backoff::default();
     loop {
@@ -116,13 +120,14 @@ async fn try_look_up(
         return Ok(Request::NotOurs("it has been taken already"));
     }
     let Some(run) = request.run else {
+        // The order of the lookups matters: a run that is under way here needs no further call.
         return Ok(Request::NotOurs("it names no run"));
     };
     if let Some(handle) = find(inbox, run, false).await {
         return Ok(Request::Ours(run, handle));
     }
     let found = context.client.look(run).await?;
-    // Ours by the server's word: under way here all the same, if only just taken up.
+    // The server says that the run is ours, so it is under way here even if it was only just taken up.
     if found.seen == RunSight::Ours
         && let Some(handle) = find(inbox, run, true).await
     {
@@ -147,8 +152,8 @@ async fn find(inbox: &mpsc::WeakSender<Message>, run: RunId, maybe: bool) -> Opt
 async fn acknowledge(context: &Context, entry: &mut KillEntry) {
     match entry.phase {
         KillPhase::Dead => return,
-        // The last process wrote it down, and may not have come to say it. The server announces the kill until it
-        // is said.
+        // The last process recorded the acknowledgement and may have died before it was sent. The server announces the
+        // kill until it arrives.
         KillPhase::Taken if context.client.kill_request(entry.kill).await.is_ok_and(|request| request.taken) => return,
         KillPhase::Taken => {}
         KillPhase::Received => {
@@ -171,7 +176,7 @@ async fn executed(context: &Context, entry: &mut KillEntry) {
     }
 }
 
-/// Tells the server where the kill stands, for as long as it takes. Whether it took it.
+/// Reports the phase of the kill to the server, retrying as long as it takes. Returns whether the server accepted it.
 async fn tell(context: &Context, entry: &KillEntry) -> bool {
     let kill = entry.kill;
     let mut backoff = Backoff::default();
@@ -185,7 +190,7 @@ async fn tell(context: &Context, entry: &KillEntry) -> bool {
             Err(failure) if failure.is_passing() => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
-            // Unless we are refused ourselves, or the API is away behind what answers in its place.
+            // Unless our own key is refused, or a proxy answers in place of an absent API.
             Err(CallFailure::Unauthorised(_) | CallFailure::NotFound)
                 if context.client.credentials().await.is_err() =>
             {

@@ -1,5 +1,5 @@
-//! How many hints are looked up: as many as turn out to be true, and few of those that do not. Who forges hints shall not make
-//! us call the API without end.
+//! Lookup budget: limits how many announced runs are looked up in vain, so that forged announcements cannot make the
+//! worker call the API without end. A token bucket; lookups that turn out to be true cost nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// How many looks in vain there may be at once.
+/// Size of the bucket: lookups in vain that may happen at once.
 const MOST: f64 = 64.0;
-/// How many a second in the long run.
+/// Lookups in vain per second in the long run.
 const RATE: f64 = 5.0;
 
-/// What a look in vain costs.
+/// Reasons why a lookup was in vain, which differ in cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vain {
-    /// There is no such thing, or it is none of ours to see: nobody who is honest sends that.
+    /// The run does not exist, or this worker may not see it: no honest sender announces that.
     Unknown,
-    /// It is there and is not to be done, as when another worker was faster.
+    /// The run exists and is not to be started, for example because another worker was faster.
     Done,
 }
 
@@ -33,7 +33,7 @@ impl Vain {
     }
 }
 
-/// All looks of one kind.
+/// Budget of one kind of lookup. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lookups {
     shared: Arc<Shared>,
@@ -47,10 +47,10 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// How many looks in vain there may be.
+    /// Tokens left: lookups in vain that are still allowed.
     left: f64,
     at: Instant,
-    /// How many are under way.
+    /// Lookups under way, any of which may turn out to be in vain.
     under_way: u32,
 }
 
@@ -65,7 +65,7 @@ impl State {
     }
 }
 
-/// A look under way, until it is dropped.
+/// Permission for one lookup, which counts as under way until it is dropped.
 #[derive(Debug)]
 pub struct LookupGuard {
     shared: Arc<Shared>,
@@ -85,7 +85,7 @@ impl Shared {
 }
 
 impl Lookups {
-    /// Begins one, if it is allowed now.
+    /// Takes a permission; `None` if too many lookups were in vain.
     #[must_use]
     pub fn begin(&self) -> Option<LookupGuard> {
         let mut state = self.shared.state();
@@ -96,7 +96,7 @@ impl Lookups {
         })
     }
 
-    /// Whether many were in vain lately.
+    /// Returns whether many lookups were in vain lately.
     #[must_use]
     pub fn are_vain(&self) -> bool {
         let mut state = self.shared.state();
@@ -104,7 +104,7 @@ impl Lookups {
         state.left < MOST / 2.0
     }
 
-    /// Waits until the next may be allowed.
+    /// Waits until another permission may be available.
     pub async fn perhaps(&self) {
         let missing = {
             let state = self.shared.state();
@@ -118,7 +118,7 @@ impl Lookups {
 }
 
 impl LookupGuard {
-    /// It was in vain.
+    /// Charges the budget for a lookup that was in vain.
     pub fn vain(self, how: Vain) {
         let mut state = self.shared.state();
         state.left = (state.left - how.cost()).max(0.0);

@@ -1,8 +1,8 @@
-//! The intake: decides whether and when an order is followed.
+//! Intake: decides whether and when an order is followed.
 //!
-//! [`Intake`] is the door that sources and the daemon hold; behind it one task, the keeper, owns what
-//! is known of hints, seats and runs under way. A run is claimed only with a free seat, and goes its way in a
-//! task of its own; a kill likewise.
+//! [`Intake`] is the handle that sources and the daemon hold; behind it one task, the keeper, owns the hints, the slots
+//! and the runs under way. A run is claimed only with a free slot and is carried out in a task of its own; so is a
+//! kill.
 
 mod admission;
 mod hints;
@@ -35,86 +35,86 @@ pub use standing::WorkerStanding;
 use status_reporter::{StatusReporter, StatusTrigger};
 use task::Begin;
 
-/// What the intake needs to know.
+/// Settings of the intake, from the worker's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How many runs at once.
+    /// Slots: the number of runs that are executed at once.
     pub concurrent_jobs: u32,
-    /// What becomes of a run whose execution was lost.
+    /// Fate of a run whose execution was lost: executed again, or failed.
     pub incomplete_runs: IncompleteRuns,
-    /// How many executions of one run may be lost before it fails.
+    /// Lost executions after which a run fails.
     pub max_attempts: u32,
-    /// How many bytes must be free where state and scripts lie for a run to be claimed; 0: any number will do.
+    /// Bytes that must be free on the disks of state and scripts for a run to be claimed; 0 for no minimum.
     pub min_free_bytes: u64,
 }
 
-/// How many orders may wait for the keeper, who only sorts them.
+/// Bound of the keeper's inbox, in messages; the keeper only sorts them.
 const INBOX: usize = 10_000;
 
-/// How many runs are looked up and claimed at once, as many as tell at once what became of them: what is under way is told
-/// before more is begun.
+/// Runs that are looked up and claimed at once, as many as report their results at once: results of running scripts
+/// must not fall behind new claims.
 const CLAIMING: usize = 64;
 
-/// How many hints that are not followed are told of at once.
+/// Log lines about hints that are not followed, in a burst; then one a minute.
 const UNFOLLOWED: u32 = 5;
 
-/// What became of an order.
+/// Receipt for an order from a source.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderReceipt {
-    /// It will be looked at.
+    /// The order is in the keeper's inbox.
     Taken,
-    /// Too many wait. The server says it again.
+    /// The inbox is full and the order was dropped; the server repeats it.
     Full,
 }
 
-/// The door. Cheap to clone.
+/// Handle to the intake. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
     inbox: mpsc::Sender<Message>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
     standing: watch::Receiver<WorkerStanding>,
-    /// Cancelled when the server was told that we have left.
+    /// Cancelled once the server was told that the worker has left.
     dismissed: CancellationToken,
 }
 
-/// Whether new runs are taken, as somebody on this machine wants it.
+/// Choice of a local user whether the worker takes new runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SleepState {
-    /// They are.
+    /// New runs are taken.
     Awake,
-    /// They are not.
+    /// No new runs are taken until the worker is woken.
     Asleep,
 }
 
-/// What runs and kills share.
+/// Handles and limits that the tasks of runs and kills share.
 pub(crate) struct Context {
     pub(crate) client: RestClient,
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
     pub(crate) settings: watch::Sender<Settings>,
-    /// Cancelled when no new runs are taken any more.
+    /// Cancelled once no new runs are taken any more.
     pub(crate) draining: CancellationToken,
-    /// Whether new runs are not taken for the time being.
+    /// Whether new runs are not taken at present, because the worker sleeps or is about to leave.
     pub(crate) resting: watch::Sender<bool>,
-    /// Whether we can leave in such a way that we are started again.
+    /// Whether a service manager starts the worker again when it exits.
     pub(crate) restarts: bool,
-    /// Turns to look a run up and to claim it.
+    /// Permits to look up and claim a run.
     pub(crate) claiming: Arc<Semaphore>,
-    /// How many scripts run.
+    /// Number of scripts that are running.
     pub(crate) executing: watch::Sender<usize>,
-    /// Who is claimed and waits to be launched.
+    /// Claimed runs that wait for their launch.
     pub(crate) shortage: Shortage,
-    /// How many runs and how many kills that somebody says are there are looked up.
+    /// Budgets of lookups of announced runs and of announced kills.
     pub(crate) looks: Lookups,
     pub(crate) kill_looks: Lookups,
-    /// What is said of hints that are not followed.
+    /// Limit of log lines about hints that are not followed.
     pub(crate) unfollowed: Mutex<Rarely>,
 }
 
 impl Context {
-    /// What is to stand behind a line that says why a hint is not followed, if one is to be said now.
+    /// Returns the suffix for a log line about a hint that is not followed; `None` if no such line is due.
     pub(crate) fn may_say(&self) -> Option<String> {
         self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now())
     }
@@ -126,29 +126,29 @@ impl Context {
     }
 }
 
-/// What is under way, for people.
+/// Status of the intake for the status file and the status command.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct IntakeStatus {
-    /// Whether we are about to leave.
+    /// Whether the worker takes no new runs because it is about to stop.
     pub draining: bool,
-    /// What the worker does: `starting`, `awake`, `draining`, `asleep`, `offline`.
+    /// State of the worker: `starting`, `awake`, `draining`, `asleep`, `offline`.
     pub duty: &'static str,
-    /// Why, for the time being, none are claimed: what there is too little of.
+    /// Resources whose shortage holds the claims at present, one sentence each.
     pub held: Vec<String>,
-    /// How many runs at once.
+    /// Number of slots, as configured.
     pub concurrent_jobs: u32,
-    /// How many seats are taken.
+    /// Slots in use, including those of runs that are being claimed.
     pub seats_taken: u32,
-    /// How many runs wait for a seat.
+    /// Announced runs that wait for a slot.
     pub hints: usize,
-    /// The runs that have a seat.
+    /// Runs that are under way, in ascending order.
     pub runs: Vec<i64>,
-    /// The kill requests under way.
+    /// Kill requests that are being followed, in ascending order.
     pub kills: Vec<i64>,
 }
 
 impl Intake {
-    /// Opens the door.
+    /// Starts the keeper and the status reporter and returns the handle to them.
     #[must_use]
     pub fn open(
         client: RestClient,
@@ -193,7 +193,7 @@ impl Intake {
         Self { inbox, drained, executing: watched, standing, dismissed }
     }
 
-    /// Takes an order, at once.
+    /// Passes an order to the keeper without waiting.
     pub fn offer(&self, order: Order) -> OrderReceipt {
         match self.inbox.try_send(Message::Order(order)) {
             Ok(()) => OrderReceipt::Taken,
@@ -201,51 +201,51 @@ impl Intake {
         }
     }
 
-    /// Takes up a run that was left behind, whatever became of it.
+    /// Takes up a run of the last process, whatever became of it.
     pub async fn take_up(&self, entry: OutboxEntry) {
         self.send(Message::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
     }
 
-    /// A run that was left behind cannot be taken up yet: it is known, and nothing is done with it meanwhile.
+    /// Marks a run of the last process that cannot be taken up yet: it counts as known and is left alone.
     pub async fn set_aside(&self, run: RunId) {
         self.send(Message::SetAside(run, true)).await;
     }
 
-    /// A run that was set aside is taken up, or there is nothing of it.
+    /// Removes the mark of [`Self::set_aside`]: the run was taken up, or nothing of it is left.
     pub async fn no_more_aside(&self, run: RunId) {
         self.send(Message::SetAside(run, false)).await;
     }
 
-    /// Takes up a kill.
+    /// Takes up a kill request that the last process had recorded.
     pub async fn resume_kill(&self, kill: KillEntry) {
         self.send(Message::Kill(kill)).await;
     }
 
-    /// What the last process left behind is accounted for.
+    /// Records that all runs of the last process are accounted for, so the worker may report itself awake or idle.
     pub async fn begun(&self) {
         self.send(Message::Begun).await;
     }
 
-    /// Takes new runs or none from now on, also after the next start. False where we are about to leave.
+    /// Makes the worker take new runs or none from now on, also after a restart. Returns false if it is about to leave.
     pub async fn want(&self, wakefulness: SleepState) -> bool {
         let (answer, may) = oneshot::channel();
         self.send(Message::Wants(wakefulness, answer)).await;
         may.await.unwrap_or(false)
     }
 
-    /// Where the worker stands, from now on.
+    /// Subscribes to the state of the worker.
     #[must_use]
     pub fn standing(&self) -> watch::Receiver<WorkerStanding> {
         self.standing.clone()
     }
 
-    /// Tells the server that we have left, if that is told in time.
+    /// Reports to the server that the worker has left, waiting at most `bound`.
     pub async fn dismiss(&self, bound: Duration) {
         self.send(Message::Left).await;
         let _ = tokio::time::timeout(bound, self.dismissed.cancelled()).await;
     }
 
-    /// Takes no new runs from now on. Kills and pings still pass.
+    /// Takes no new runs from now on. Kills and pings are still served.
     pub async fn drain(&self) {
         self.send(Message::Drain).await;
     }
@@ -255,23 +255,23 @@ impl Intake {
         self.send(Message::StopAll(cause)).await;
     }
 
-    /// Follows other settings from now on. Where there are fewer seats than runs, the runs go on.
+    /// Applies other settings. Where there are fewer slots than runs, the runs go on.
     pub async fn reconfigure(&self, settings: Settings) {
         self.send(Message::Settings(settings)).await;
     }
 
-    /// Waits until, after a drain, no run has a seat and no kill is under way.
+    /// Waits until, after a drain, no run is under way and no kill is followed.
     pub async fn drained(&self) {
         self.drained.cancelled().await;
     }
 
-    /// How many scripts run, from now on.
+    /// Subscribes to the number of running scripts.
     #[must_use]
     pub fn executing(&self) -> watch::Receiver<usize> {
         self.executing.clone()
     }
 
-    /// Waits until no script runs. Whether one did.
+    /// Waits until no script runs. Returns whether one did at the start.
     pub async fn nothing_executes(&self) -> bool {
         let mut executing = self.executing.clone();
         let did = *executing.borrow() > 0;
@@ -279,14 +279,15 @@ impl Intake {
         did
     }
 
-    /// Whether a run is under way here.
+    /// Returns whether a run is under way here or its result is still to be delivered; true if the keeper is gone.
     pub async fn knows(&self, run: RunId) -> bool {
         let (answer, known) = oneshot::channel();
         self.send(Message::Knows(run, answer)).await;
+        // Without an answer nothing may be assumed to be finished.
         known.await.unwrap_or(true)
     }
 
-    /// What is under way.
+    /// Returns the status for people.
     pub async fn status(&self) -> IntakeStatus {
         let (answer, status) = oneshot::channel();
         self.send(Message::Status(answer)).await;

@@ -1,31 +1,31 @@
-//! Lines that somebody else could make us say without end: a few at once, then one a minute, with how many were kept back.
-//! Pure.
+//! Rate limit of log lines that others could provoke without end: a burst, then one a minute with the number of lines
+//! that were suppressed. Pure.
 
 use std::time::{Duration, Instant};
 
 #[cfg(test)]
 mod tests;
 
-/// How far apart such lines are.
+/// Interval between lines once the burst is used up.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// When one kind of line may be said.
+/// Rate limit of one kind of log line.
 #[derive(Debug)]
 pub struct Rarely {
     burst: u32,
-    /// Since when lines are counted, and how many more may be said before the pause is over.
+    /// Start of the present interval, and the lines that may still be logged in it.
     since: Option<(Instant, u32)>,
     kept_back: u64,
 }
 
 impl Rarely {
-    /// So many at once after a quiet time.
+    /// Creates a limit that allows `burst` lines after a quiet interval.
     #[must_use]
     pub fn new(burst: u32) -> Self {
         Self { burst: burst.max(1), since: None, kept_back: 0 }
     }
 
-    /// Whether to say it now, and what is to stand behind it.
+    /// Returns the suffix of the line if it may be logged now: the number of suppressed lines, or nothing.
     pub fn due(&mut self, now: Instant) -> Option<String> {
         match &mut self.since {
             Some((since, left)) if now.saturating_duration_since(*since) < PAUSE => {

@@ -1,16 +1,16 @@
-//! Runs that are claimed and wait to be launched, because the system has too little of something. As long as one waits,
-//! no other is claimed.
+//! Shortage: claimed runs that wait for their launch because the system is short of a resource. As long as one waits,
+//! no other run is claimed.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// The first pause before a launch is tried again; doubled each time.
+/// First pause before a launch is tried again; doubled each time up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause.
+/// Longest pause between two tries.
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
-/// All who wait.
+/// Runs that wait for their launch. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Shortage {
     waiting: watch::Sender<Waiting>,
@@ -19,25 +19,25 @@ pub struct Shortage {
 #[derive(Debug, Default)]
 struct Waiting {
     count: usize,
-    /// What the last of them met.
+    /// Reason that the last waiting run was given.
     why: String,
 }
 
 impl Shortage {
-    /// What keeps a run from being launched, while something does.
+    /// Returns the reason of a waiting run; `None` if none waits.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         let waiting = self.waiting.borrow();
         (waiting.count > 0).then(|| waiting.why.clone())
     }
 
-    /// To be told when that changes.
+    /// Subscribes to changes of the number of waiting runs.
     #[must_use]
     pub fn changes(&self) -> Changes {
         Changes(self.waiting.subscribe())
     }
 
-    /// Somebody waits from now on.
+    /// Registers a run that waits from now on, with the reason. It counts until the result is dropped.
     #[must_use]
     pub fn met(&self, why: &str) -> Wait {
         self.waiting.send_modify(|waiting| {
@@ -48,12 +48,12 @@ impl Shortage {
     }
 }
 
-/// Tells of changes.
+/// Subscription to the number of waiting runs.
 #[derive(Debug)]
 pub struct Changes(watch::Receiver<Waiting>);
 
 impl Changes {
-    /// Waits for the next.
+    /// Waits for the next change; for ever once there can be none.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
@@ -61,7 +61,7 @@ impl Changes {
     }
 }
 
-/// Somebody who waits, until it is dropped.
+/// Registration of a waiting run. Dropping it ends the wait.
 #[derive(Debug)]
 pub struct Wait {
     shortage: Shortage,
@@ -69,7 +69,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// How long until the next try.
+    /// Returns the pause before the next try.
     pub fn pause(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 2).min(LAST_PAUSE);

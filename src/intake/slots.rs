@@ -1,4 +1,4 @@
-//! Seats: how many runs may be executed at once. A seat travels with its run and frees itself.
+//! Slots: the number of runs that may be executed at once. A slot moves with its run and is freed when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 #[cfg(test)]
 mod tests;
 
-/// All seats.
+/// All slots of the worker. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Slots {
     shared: Arc<Shared>,
@@ -21,7 +21,7 @@ struct Shared {
     freed: Notify,
 }
 
-/// A taken seat.
+/// A slot in use.
 #[derive(Debug)]
 pub struct Slot {
     shared: Arc<Shared>,
@@ -29,13 +29,13 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// This many.
+    /// Creates `all` free slots.
     #[must_use]
     pub fn new(all: u32) -> Self {
         Self { shared: Arc::new(Shared { taken: AtomicU32::new(0), all: AtomicU32::new(all), freed: Notify::new() }) }
     }
 
-    /// A seat, if one is free.
+    /// Takes a slot; `None` if all are in use.
     #[must_use]
     pub fn take(&self) -> Option<Slot> {
         let shared = &self.shared;
@@ -45,40 +45,40 @@ impl Slots {
         took.ok().map(|_| Slot { shared: Arc::clone(shared), left: false })
     }
 
-    /// Whether one is free.
+    /// Returns whether a slot is free.
     #[must_use]
     pub fn any_free(&self) -> bool {
         self.taken() < self.shared.all.load(Ordering::Acquire)
     }
 
-    /// From now on there are this many. Where there are fewer than are taken, the next is given when enough came back.
+    /// Changes the number of slots. If more are in use, none is given out until enough have been freed.
     pub fn resize(&self, all: u32) {
         self.shared.all.store(all, Ordering::Release);
         self.shared.freed.notify_one();
     }
 
-    /// A seat for a run that is executed already: there may be more of those than seats, after a restart
-    /// with fewer.
+    /// Takes a slot for a run that is executed already, even beyond the number of slots: after a restart with fewer
+    /// slots there may be more such runs.
     #[must_use]
     pub fn take_anyway(&self) -> Slot {
         self.shared.taken.fetch_add(1, Ordering::AcqRel);
         Slot { shared: Arc::clone(&self.shared), left: false }
     }
 
-    /// How many are taken.
+    /// Returns the number of slots in use.
     #[must_use]
     pub fn taken(&self) -> u32 {
         self.shared.taken.load(Ordering::Acquire)
     }
 
-    /// Waits until a seat was freed since the last time.
+    /// Waits until a slot was freed since the last call.
     pub async fn freed(&self) {
         self.shared.freed.notified().await;
     }
 }
 
 impl Slot {
-    /// Frees it before it is dropped: nothing of its run is executed any more.
+    /// Frees the slot before it is dropped, because no process of its run is left.
     pub fn leave(&mut self) {
         if !std::mem::replace(&mut self.left, true) {
             self.shared.taken.fetch_sub(1, Ordering::AcqRel);

@@ -1,29 +1,29 @@
-//! Where the worker stands as a whole, as the keeper sees it.
+//! State of the worker as a whole, as the keeper publishes it.
 
 use crate::run::lack::{self, Lack};
 use crate::run::lifecycle::Leave;
 use crate::run::{RequestId, WorkerState};
 
-/// All of it.
+/// State of the worker as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerStanding {
-    /// What it does.
+    /// State in the terms of the status report.
     pub state: WorkerState,
-    /// Why it claims no runs for the time being, though it is awake.
+    /// Resources that are short, so that no runs are claimed although the worker is awake.
     pub held: Vec<Lack>,
-    /// How many runs it does at once.
+    /// Number of slots, as configured.
     pub concurrent_jobs: u32,
-    /// How many seats are taken.
+    /// Slots in use at the moment.
     pub slots_taken: u32,
-    /// The request that it follows.
+    /// Request of the server that is being followed.
     pub follows: Option<RequestId>,
-    /// The request that it has done last.
+    /// Request of the server that was completed last.
     pub done: Option<RequestId>,
-    /// That it is to leave now, having been asked to.
+    /// Set when the worker is to exit now, on request.
     pub leave: Option<Leave>,
 }
 
-/// What of it is told at once when it changes.
+/// Part of the state whose change is reported to the server at once.
 #[derive(Clone, Debug)]
 pub(super) struct ReportedStanding {
     pub(super) duty: WorkerState,
@@ -40,7 +40,8 @@ impl WorkerStanding {
     }
 }
 
-/// How much is left of what is lacking changes all the time, and is told with the next change.
+/// The amounts of short resources change all the time, so they do not make a difference; they are reported with the
+/// next change.
 impl PartialEq for ReportedStanding {
     fn eq(&self, other: &Self) -> bool {
         let rest = |stand: &Self| (stand.duty, stand.concurrent_jobs, stand.follows, stand.done);

@@ -1,8 +1,8 @@
-//! What the server is told of this worker as a whole, and what it asks in return.
+//! Status reporter: reports the state of the worker to the server and passes the server's requests to the keeper.
 //!
-//! A ping is answered, a change is told, and who takes no new runs asks every so often whether that should end, in case the
-//! word was lost. One call is made at a time: an answer is never older than the one before it. What is asked goes to the
-//! keeper, who follows it once.
+//! A ping is answered, a change is reported, and a worker that takes no new runs asks at intervals whether that should
+//! end, in case the request was lost. Only one call is made at a time, so no report is older than the one before it.
+//! The keeper follows each request once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,43 +17,43 @@ use super::standing::{ReportedStanding, WorkerStanding};
 use crate::rest::{Backoff, StatusReport};
 use crate::run::WorkerState;
 
-/// How often an answer to a ping is tried: the next ping comes in minutes.
+/// Tries to answer a ping; the next ping comes in minutes.
 const TRIES: u32 = 6;
-/// How often who takes no new runs asks whether it should.
+/// Interval at which a worker that takes no new runs asks for requests.
 const ASK: Duration = Duration::from_secs(30);
-/// How long we do not listen after somebody has called for us: who forges orders could keep us busy.
+/// Time after a call for a report during which further calls are ignored: forged orders could keep the reporter busy.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Calls for attention.
+/// Wake-ups of the status reporter by orders of the server.
 #[derive(Debug, Default)]
 pub(super) struct StatusTrigger {
     pub(super) pinged: Notify,
     pub(super) called: Notify,
 }
 
-/// Who tells.
+/// Task that reports the worker's state.
 pub(super) struct StatusReporter {
     pub(super) context: Arc<Context>,
     pub(super) inbox: mpsc::WeakSender<Message>,
     pub(super) bell: Arc<StatusTrigger>,
     pub(super) standing: watch::Receiver<WorkerStanding>,
-    /// Cancelled when the server was told that we have left.
+    /// Cancelled once the server was told that the worker has left.
     pub(super) dismissed: CancellationToken,
 }
 
-/// Why there is something to tell.
+/// Occasion of a status report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// Somebody asks whether we are there.
+    /// The server asks whether the worker is alive.
     Ping,
-    /// Somebody calls for us.
+    /// The server has a request for the worker and calls for a report to answer.
     Call,
-    /// We stand otherwise than the server knows, or rest and ask whether we should.
+    /// The state differs from the reported one, or the worker rests and asks for requests.
     Ours,
 }
 
 impl StatusReporter {
-    /// Until nobody needs us any more, or the server was told that we have left.
+    /// Runs until the intake is dropped or the server was told that the worker has left.
     pub(super) async fn attend(mut self) {
         let mut told = None;
         let mut listens = Instant::now();
@@ -71,7 +71,8 @@ impl StatusReporter {
         }
     }
 
-    /// Waits until there is something to tell; nothing when there never will be. Calls are heard from an instant on.
+    /// Waits for the next occasion to report; `None` if there will be none. Calls are ignored before the instant
+    /// `listens`.
     async fn wait(&mut self, told: Option<&ReportedStanding>, listens: Instant) -> Option<Reason> {
         let now = self.standing.borrow_and_update().stand();
         let rests = !matches!(now.duty, WorkerState::Starting | WorkerState::Awake);
@@ -87,6 +88,7 @@ impl StatusReporter {
             self.bell.called.notified().await;
         };
         tokio::select! {
+            // A changed state comes first: its report answers a ping as well.
             biased;
             news = news => news,
             () = self.bell.pinged.notified() => Some(Reason::Ping),
@@ -95,7 +97,8 @@ impl StatusReporter {
         }
     }
 
-    /// Tells, and passes on what is asked. What was told; nothing, where the server did not hear it.
+    /// Reports the state and passes on the server's request. Returns the reported state; `None` for a failed answer to
+    /// a ping.
     async fn tell(&mut self, reason: Reason) -> Option<ReportedStanding> {
         let mut backoff = Backoff::default();
         let pinged = reason == Reason::Ping;
@@ -119,7 +122,8 @@ impl StatusReporter {
                         "{}: {failure}",
                         if pinged { "a ping could not be answered" } else { "what the worker does could not be told" }
                     );
-                    // Said with the next answer.
+                    // Counts as reported, so that the refusal is not repeated at once; the next report brings it up to
+                    // date.
                     return Some(standing.stand()).filter(|_| !pinged);
                 }
             }

@@ -1,8 +1,8 @@
-//! One run on its way: look, claim, launch, watch it end. The decisions are [`crate::run::claim`]'s; this
-//! is their hands.
+//! Task of one run: looks it up, claims it, launches it and watches it end. Performs the effects that the pure
+//! [`crate::run::claim`] decides.
 //!
-//! The task owns the run's entry until the launch, and its seat until the script is over; what is told
-//! of the run from the launch on is its courier's.
+//! The task owns the run's outbox entry until the launch, and its slot until the script has ended. From the launch on,
+//! the run's courier reports to the server.
 
 mod asking;
 mod loss;
@@ -27,25 +27,25 @@ use crate::rest::{CallFailure, JobView, RunView};
 use crate::run::claim::{ClaimPhase, Effect, Input};
 use crate::run::{Attempt, Cause, Event, Outcome, RunId};
 
-/// How a run comes to us.
+/// Occasion to start the task of a run.
 #[derive(Debug)]
 pub(super) enum Begin {
-    /// Somebody said that it is due; the look, if such looks are counted.
+    /// The run was announced or listed; with the permission for its lookup, if such lookups are counted.
     Hinted(Option<LookupGuard>),
-    /// It was left behind: claimed or about to be, perhaps executed, perhaps over.
+    /// The last process left the run: claimed or about to be, perhaps executed, perhaps ended.
     Found(OutboxEntry),
 }
 
-/// How the task of a run ends.
+/// End of a run's task.
 #[derive(Debug)]
 pub(super) enum Over {
-    /// Nothing is left to do here.
+    /// The worker has nothing left to do for the run, or leaves it to the next start.
     Done,
-    /// It could not be looked up or claimed, and should be tried again.
+    /// The run could not be looked up or claimed, and is to be tried again.
     Again(LookupError),
 }
 
-/// Why a run could not be looked up or claimed.
+/// Failure to look up or claim a run, with the server's wish for the next try.
 #[derive(Debug)]
 pub(super) struct LookupError {
     pub(super) why: String,
@@ -58,34 +58,34 @@ pub(super) struct RunTask {
     stopped: watch::Receiver<Option<Cause>>,
     ours: CancellationToken,
     over: CancellationToken,
-    /// What is on disk of it.
+    /// Entry of the run in the outbox, as it is on disk, until a report takes it over.
     entry: Option<OutboxEntry>,
-    /// When it was last looked at.
+    /// Instant of the last lookup.
     looked: Instant,
-    /// What was seen then.
+    /// Result of the last lookup.
     view: Option<RunView>,
-    /// Its job, if that came with the order.
+    /// Job of the run, if it came with the announcement.
     job: Option<JobView>,
-    /// Its job, while it is asked for.
+    /// Request for the job, started while the run is claimed.
     asked: Option<AbortOnDropHandle<Result<JobView, CallFailure>>>,
-    /// Since when we claim it.
+    /// Timestamp at which the claim began; the claim is sent with it.
     since: DateTime<Utc>,
-    /// Which attempt the server says this is.
+    /// Attempt number that the server gave with the claim.
     claimed: Option<Attempt>,
     enqueued_told: bool,
-    /// That it waits for the means to be launched.
+    /// Registration with [`super::shortage`] while the launch waits for resources.
     short: Option<Wait>,
-    /// Its turn to be looked up and claimed, while that goes well.
+    /// Permit to be looked up and claimed; given back while the task waits after a failure.
     turn: Option<OwnedSemaphorePermit>,
-    /// The look at what may be no run at all.
+    /// Permission to look up a run that was announced and may not exist.
     hinted: Option<LookupGuard>,
 }
 
-/// Why the way to the launch ends early.
+/// Reason why the way to the launch ends early.
 enum Halt {
     Again(LookupError),
     Stopped(Cause),
-    /// We leave, and nobody claimed it yet.
+    /// The worker leaves or sleeps, and the run was not claimed yet.
     LeftToOthers,
 }
 
@@ -117,11 +117,11 @@ impl RunTask {
         }
     }
 
-    /// Until nothing is executed any more.
+    /// Carries out the run until none of its processes is left.
     pub(super) async fn go(mut self, begin: Begin, seat: Slot) -> Over {
         let over = self.over.clone();
         let end = self.begin(begin, seat).await;
-        // Said here and nowhere else: a task that is dropped or panics has not seen its run end.
+        // Cancelled here and nowhere else: a task that was dropped or has panicked did not see its run end.
         over.cancel();
         end
     }
@@ -140,7 +140,8 @@ impl RunTask {
         }
     }
 
-    /// From a phase to the launch, and through the execution. A report is there when an execution was lost.
+    /// Carries out a run from a phase of the claim through its execution. `report` exists if an earlier execution was
+    /// lost.
     async fn travel(&mut self, mut phase: ClaimPhase, mut seat: Slot, mut report: Option<RunReport>) -> Over {
         let mut effect = Effect::Look;
         loop {
@@ -184,6 +185,7 @@ impl RunTask {
         }
     }
 
+    // Gives up a run that turned out not to be ours, together with what is on disk of it.
     async fn drop_it(&mut self, report: Option<RunReport>) -> Over {
         let written = self.entry.take().or_else(|| report.as_ref().map(|report| report.entry().clone()));
         if let Some(entry) = written {
@@ -193,7 +195,7 @@ impl RunTask {
         Over::Done
     }
 
-    /// It was stopped before its script was started.
+    /// Ends a run that was stopped before its script was started.
     async fn cancelled(&mut self, phase: ClaimPhase, report: Option<RunReport>, cause: Cause) -> Over {
         match (phase, report) {
             (ClaimPhase::Claimed, None) => {
@@ -203,12 +205,13 @@ impl RunTask {
                 }
             }
             (_, Some(report)) => report.ended(StoredEnd::now(Outcome::Cancelled(cause))).await,
-            // Never claimed, or not known to be: the next start finds out.
+            // Never claimed, or not known to be claimed: the next start finds out.
             (_, None) => {}
         }
         Over::Done
     }
 
+    // A claim in flight is not interrupted: its outcome must be known before the run can be cancelled.
     fn check_stopped(&self, phase: ClaimPhase) -> Result<(), Halt> {
         match *self.stopped.borrow() {
             Some(cause) if phase != ClaimPhase::Claiming => Err(Halt::Stopped(cause)),
@@ -216,7 +219,7 @@ impl RunTask {
         }
     }
 
-    /// Waits, no longer than until it is stopped.
+    /// Waits for `pause`, or until the run is stopped. Gives the permit back, so that other runs need not wait.
     async fn rest(&mut self, pause: Duration) {
         self.turn = None;
         tokio::select! {
@@ -226,7 +229,7 @@ impl RunTask {
     }
 }
 
-/// Waits until somebody wants it stopped.
+/// Waits until the run is to be stopped and returns the cause.
 async fn stop_asked(stopped: &mut watch::Receiver<Option<Cause>>) -> Cause {
     match stopped.wait_for(Option::is_some).await.map(|cause| *cause) {
         Ok(Some(cause)) => cause,
@@ -234,7 +237,7 @@ async fn stop_asked(stopped: &mut watch::Receiver<Option<Cause>>) -> Cause {
     }
 }
 
-/// 122 bits that nobody can guess.
+/// Returns a random token of 122 unpredictable bits, from the kernel.
 fn token() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/uuid")
         .map(|uuid| uuid.trim().replace('-', ""))

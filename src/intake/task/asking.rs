@@ -1,4 +1,5 @@
-//! What a run asks the server on its way to the launch: what it is, whether it is ours now, what to execute.
+//! Questions that the task of a run asks the server before the launch: the run's state, whether the claim holds, and
+//! the script to execute.
 
 use std::time::Duration;
 
@@ -12,15 +13,16 @@ use crate::run::claim::{ClaimPhase, Input, RunSight};
 use crate::run::script::Script;
 use crate::run::{Attempt, Outcome};
 
-/// After this long between look and claim somebody else may have claimed it too: look again.
+/// Age of a lookup from which a claim must be looked up again: another worker may have claimed the run in between.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a run waits while our key is not accepted.
+/// Pause while the server does not accept the worker's key.
 const PARKED: Duration = Duration::from_secs(30);
-/// How many answers that are no script are listened to before the run fails.
+/// Answers without a script after which the run fails.
 const ANSWERS: u32 = 12;
 
 impl RunTask {
-    /// Reads the run. Before it is on disk, trouble lets it go; after, it is tried until it is known.
+    /// Looks the run up. While the run is only hinted a failure gives it up for now; later the lookup is repeated until
+    /// it succeeds.
     pub(super) async fn look(&mut self, phase: ClaimPhase) -> Result<RunSight, Halt> {
         let mut backoff = Backoff::default();
         loop {
@@ -35,8 +37,10 @@ impl RunTask {
                 Err(failure) => failure,
             };
             let pause = match failure {
-                // A proxy says so too when the API behind it is away.
+                // A proxy answers the same way while the API behind it is away.
                 CallFailure::NotFound | CallFailure::Unauthorised(_) => match self.credentials().await {
+                    // With valid credentials the answer is the server's own: there is no such run, or it belongs to
+                    // others.
                     Ok(()) if failure == CallFailure::NotFound => return Ok(RunSight::Gone),
                     Ok(()) => return Ok(RunSight::Theirs),
                     Err(pause) if phase == ClaimPhase::Hinted => {
@@ -76,7 +80,7 @@ impl RunTask {
         Ok(seen)
     }
 
-    /// Says of a run that was announced to us and is not for us to start why it is not.
+    /// Logs why a run that was announced to this worker is not to be started here.
     pub(super) fn tell_wrong_hint(&self) {
         let Some(view) = self.view.as_ref().filter(|view| view.seen == RunSight::NotForUs) else { return };
         let why = match (view.pinned_elsewhere, &view.scheduled_at) {
@@ -92,12 +96,12 @@ impl RunTask {
         }
     }
 
-    /// Claims the run. That we are about to is on disk first.
-    /// With a report, an earlier execution was lost and it is on disk already.
+    /// Claims the run, after the intention to do so is on disk. With `reported`, an earlier execution was lost and the
+    /// entry is on disk already.
     pub(super) async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
         self.check_stopped(ClaimPhase::Hinted)?;
         if self.entry.is_none() && !reported {
-            // The drain, or sleep, may have begun while we looked.
+            // A drain, or the order to sleep, may have come during the lookup.
             if self.context.draining.is_cancelled() || *self.context.resting.borrow() {
                 return Err(Halt::LeftToOthers);
             }
@@ -123,6 +127,7 @@ impl RunTask {
             Ok(attempt) => {
                 self.claimed = attempt;
                 crash_point!(ClaimSent);
+                // The answer took so long that another worker may have claimed the run meanwhile.
                 let late = self.looked.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
             }
@@ -133,6 +138,7 @@ impl RunTask {
                     Ok(Input::Ambiguous)
                 }
             },
+            // The server may have accepted the claim although its answer was lost.
             Err(failure) if failure.is_passing() => {
                 tracing::warn!(target: "job_runner_worker.models", "run {}: the claim: {failure}", self.run);
                 self.rest(Backoff::default().next(failure.retry_after())).await;
@@ -142,7 +148,7 @@ impl RunTask {
         }
     }
 
-    /// Whether we are who we say, when something of a run was refused; else how long to wait.
+    /// Checks the worker's own credentials after a refusal. Otherwise returns the time to wait.
     pub(super) async fn credentials(&self) -> Result<(), Duration> {
         match self.context.client.credentials().await {
             Ok(()) => Ok(()),
@@ -154,13 +160,15 @@ impl RunTask {
         }
     }
 
+    // Returns the variable that tells the script when its run was scheduled, cut to 64 characters because the text is
+    // the server's.
     pub(super) fn scheduled_at(&self) -> Vec<(String, String)> {
         let at = self.view.as_ref().and_then(|view| view.scheduled_at.clone());
         let at = at.map(|at| at.chars().take(64).collect());
         at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
-    /// Asks for the job while we claim: most claims are accepted, and then the answer is there.
+    /// Requests the job while the claim is under way: most claims are accepted, and then the answer is there already.
     fn ask_for_job(&mut self) {
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else { return };
         if self.job.is_none() {
@@ -169,7 +177,7 @@ impl RunTask {
         }
     }
 
-    /// What came of it, if it was asked for.
+    /// Returns the answer to that request, or asks now if there was none.
     async fn asked_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
         match self.asked.take() {
             Some(asked) => match asked.await {
@@ -180,7 +188,7 @@ impl RunTask {
         }
     }
 
-    /// The script of the run's job and how long it may run, or the outcome of a run without one.
+    /// Returns the script of the run's job and its time limit, or the outcome of a run without a script.
     pub(super) async fn script(&mut self) -> Result<(Script, Option<Duration>), Outcome> {
         let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else {
@@ -198,7 +206,7 @@ impl RunTask {
             };
             let pause = match answer {
                 Ok(job) => break job,
-                // The server is there, and has nothing better to say of this job.
+                // The server answers, and has given no better answer for this job.
                 Err(failure) if failure.is_answer() && backoff.tries() >= ANSWERS => {
                     return Err(unreadable(failure.to_string()));
                 }

@@ -1,4 +1,4 @@
-//! Executions without an end: lost, never begun, or not to be begun yet.
+//! Executions without an end: lost, never begun, or held up by a shortage.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use crate::report::{LogSource, RunReport, StoredEnd};
 use crate::run::claim::ClaimPhase;
 use crate::run::{Cause, IncompleteRuns, Outcome};
 
-/// After how many executions that never began a run is given up.
+/// Executions that never began after which a run is given up.
 const NEVER_BEGAN: u32 = 10;
 
-/// How an execution ends without an end.
+/// Way in which an execution failed to end.
 pub(super) enum BrokenExecution {
-    /// It began, and its supervisor died.
+    /// The script was started, and its shim died.
     Lost,
-    /// It never began.
+    /// The script was never started.
     NeverBegan,
-    /// It cannot begin yet: the system has too little of something.
+    /// The script cannot be started yet, because the system is short of a resource; holds the reason.
     Short(String),
 }
 
@@ -29,7 +29,8 @@ impl RunTask {
         }
     }
 
-    /// An execution was lost, or could not begin. The report, if there is to be another.
+    /// Decides about an execution that was lost or could not begin. Returns the report if the run is to be executed
+    /// again.
     pub(super) async fn account(&mut self, report: RunReport, how: BrokenExecution) -> Option<RunReport> {
         match how {
             BrokenExecution::Short(why) => self.wait_for_means(report, &why).await,
@@ -38,7 +39,7 @@ impl RunTask {
         }
     }
 
-    /// Waits for the end of a shortage, with the seat.
+    /// Waits for the end of a shortage, keeping the slot.
     pub(super) async fn wait_for_means(&mut self, report: RunReport, why: &str) -> Option<RunReport> {
         let context = Arc::clone(&self.context);
         let wait = self.short.get_or_insert_with(|| {
@@ -60,6 +61,8 @@ impl RunTask {
         }
     }
 
+    // Counts the loss, then either ends the run or prepares its next attempt. A run that never began is repeated
+    // whatever the settings say, but not for ever.
     pub(super) async fn lost(&mut self, mut report: RunReport, began: bool) -> Option<RunReport> {
         crash_point!(LossSeen);
         let mut entry = report.entry().clone();
@@ -80,7 +83,8 @@ impl RunTask {
         );
         if !again {
             let outcome = match stopped {
-                // Given back is given back, whatever became of its execution: nothing of it is left.
+                // A run that is to be given back counts as given back even if its execution was lost: nothing of it is
+                // left.
                 Some(cause) if !began || cause == Cause::GivenBack => Outcome::Cancelled(cause),
                 _ => Outcome::Lost(entry.losses.max(1)),
             };
@@ -91,11 +95,12 @@ impl RunTask {
         entry.attempt = entry.attempt.next();
         entry.token = token();
         (entry.start, entry.claim) = (None, None);
-        // In this order: a record that is gone while nobody counted its loss would be that of an execution that never began.
+        // The loss is counted before the record is removed: the other way round, a crash in between would make it look
+        // like an execution that never began.
         report.relaunched(entry).await;
         crash_point!(LossCounted);
         self.context.execution.logs().forget(self.run, lost);
-        // While we drain, the next start executes it.
+        // During a drain the next start executes it.
         if self.context.draining.is_cancelled() { None } else { Some(report) }
     }
 }

@@ -1,4 +1,4 @@
-//! What became of an execution that nobody watched, and what is done then.
+//! Runs of the last process: finds out what became of their executions and takes them up.
 
 use std::time::Duration;
 
@@ -10,33 +10,35 @@ use crate::report::{OutboxEntry, Start, StoredEnd};
 use crate::rest::Backoff;
 use crate::run::claim::ClaimPhase;
 
-/// How long a drain waits for processes of a lost execution to be gone that were killed: some cannot be.
+/// Time that a drain gives killed processes of a lost execution to disappear; processes in uninterruptible sleep do
+/// not.
 const UNKILLABLE: Duration = Duration::from_secs(10);
-/// How long a shim that lives and does not answer is left alone at most.
+/// Longest pause before a living shim that does not answer is tried again.
 const UNANSWERED: Duration = Duration::from_secs(5);
 
-/// What became of an execution that nobody watched.
+/// Fate of an execution that was not watched for a while.
 pub(super) enum Fate {
-    /// It goes on.
+    /// The script is running and its shim is connected.
     GoesOn(Running),
-    /// It is over.
+    /// The script has ended; holds its start, if it was started, and its end.
     Over(Option<Start>, StoredEnd),
-    /// It was lost, and nothing of it is left alive.
+    /// The shim died, and none of the script's processes is left.
     Lost,
-    /// It never began, and never will.
+    /// The script was not started and will not be.
     NeverBegan,
-    /// Something of it is left alive and cannot be ended, and we leave: the next start goes on.
+    /// Processes of a lost execution are left that cannot be killed, and the worker leaves: the next start goes on.
     LeftBehind,
 }
 
 impl RunTask {
-    /// Takes up what the last process left behind.
+    /// Takes up a run of the last process.
     pub(super) async fn found(&mut self, mut entry: OutboxEntry, seat: Slot) -> Over {
         let fate = match self.fate(&entry).await {
-            // Its record is gone, so it was executed.
+            // The outbox knows of a start, so the record was removed after an execution.
             Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
             fate => fate,
         };
+        // Only an execution proves that the claim was accepted; otherwise the claim is made again.
         if !matches!(fate, Fate::NeverBegan) {
             self.ours.cancel();
             self.enqueued_told = true;
@@ -65,7 +67,7 @@ impl RunTask {
             Fate::LeftBehind => Over::Done,
             Fate::NeverBegan => {
                 tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", self.run);
-                // On disk before anything can be started under it.
+                // The new attempt and token are on disk before anything can be started under them.
                 (entry.attempt, entry.token) = (entry.attempt.next(), token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
@@ -74,7 +76,7 @@ impl RunTask {
         }
     }
 
-    /// Finds out what became of an execution. Where its shim lives but does not answer, it is asked again.
+    /// Finds out what became of an execution. A shim that lives but does not answer is tried again.
     pub(super) async fn fate(&self, entry: &OutboxEntry) -> Fate {
         let execution = &self.context.execution;
         let mut backoff = Backoff::default();
@@ -82,7 +84,7 @@ impl RunTask {
             match execution.remains(entry.run, entry.attempt, &entry.token).await {
                 ExecutionRemains::Living(record) => match execution.attach(&record).await {
                     Ok(running) => return Fate::GoesOn(running),
-                    // About to end, most likely.
+                    // The shim is most likely about to end.
                     Err(_) => tokio::time::sleep(backoff.next(None).min(UNANSWERED)).await,
                 },
                 ExecutionRemains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),

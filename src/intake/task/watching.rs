@@ -1,4 +1,4 @@
-//! An execution from its launch to its end.
+//! Execution of a run from its launch to its end.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::report::{CourierRequest, OutboxEntry, RunReport, Start, StoredEnd};
 use crate::run::{Cause, Left, Outcome};
 
 impl RunTask {
-    /// Reads the script, executes it, and watches it end. The report and the seat, if it has no end.
+    /// Reads the script, launches it and watches it end. Returns the report and the slot if the execution has no end.
     pub(super) async fn execute(
         &mut self,
         report: Option<RunReport>,
@@ -60,7 +60,7 @@ impl RunTask {
         }
     }
 
-    /// Watches a script end. The report and the seat, if it has no end.
+    /// Watches a script until it ends. Returns the report and the slot if the execution has no end.
     pub(super) async fn watch(
         &mut self,
         mut running: Running,
@@ -71,7 +71,7 @@ impl RunTask {
         let _executing = Executing::begin(&self.context);
         let mut stop_sent = false;
         let mut watched = None;
-        // What was heard while the start was written.
+        // Progress that arrived while the start was being written.
         let mut heard: Option<Progress> = None;
         loop {
             let next = async {
@@ -86,7 +86,8 @@ impl RunTask {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
                         crash_point!(SpawnedSeen);
                         self.short = None;
-                        // A disk that this run fills must not keep it from being stopped.
+                        // Progress and stop are served while the start is written: a disk that the run fills must not
+                        // keep it from being stopped.
                         let ending = report.ending();
                         let started = report.started(Start { pid, at });
                         tokio::pin!(started);
@@ -95,7 +96,8 @@ impl RunTask {
                                 () = &mut started => break,
                                 progress = running.next(), if heard.is_none() => {
                                     if matches!(progress, Progress::Ended(_)) {
-                                        // In this order: who takes the seat sees that one more waits to be told.
+                                        // The end is announced before the slot is freed, so that the next run that
+                                        // takes the slot counts one more result in the backlog.
                                         ending.came();
                                         seat.leave();
                                     }
@@ -121,6 +123,7 @@ impl RunTask {
                         return None;
                     }
                     gone @ (Progress::Refused { .. } | Progress::ShimDied) => {
+                        // The shim may be gone while its record tells more than the connection did.
                         let fate = self.fate(report.entry()).await;
                         if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
                             if *shortage {
@@ -133,7 +136,7 @@ impl RunTask {
                         match self.after(fate, report, seat, stop_sent).await {
                             Ok((goes_on, back, kept)) => {
                                 (running, report, seat) = (goes_on, back, kept);
-                                // Another connection: what was asked for is asked for again.
+                                // The new connection knows nothing of earlier requests, so they are made again.
                                 (control, stop_sent) = (running.control(), false);
                                 if let Some(beyond) = watched {
                                     control.watch(beyond).await;
@@ -164,13 +167,14 @@ impl RunTask {
         let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
         let cause = *self.stopped.borrow();
         if kept && (stop_sent || cause.is_some()) {
-            // The stop came as the run ended by itself: what it left behind goes all the same.
+            // The run ended by itself as the stop came: what it left behind is ended all the same.
             self.context.execution.end_leftovers(self.run).await;
         }
         report.ended(end).await;
     }
 
-    /// The connection to the shim is gone, and this became of the run. Goes on, or the answer of [`Self::watch`].
+    /// Handles the fate of a run after the connection to its shim was lost. Returns the new connection, or as an error
+    /// the result of [`Self::watch`].
     #[allow(clippy::type_complexity)]
     pub(super) async fn after(
         &mut self,
@@ -193,7 +197,7 @@ impl RunTask {
     }
 }
 
-/// A script that runs, counted.
+/// Counts a running script until it is dropped.
 struct Executing(Arc<Context>);
 
 impl Executing {
