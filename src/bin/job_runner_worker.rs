@@ -1,9 +1,9 @@
-//! The worker's program.
+//! `job_runner_worker`: the worker daemon and its options.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything else: a shim has no settings, no threads and no runtime.
+    // A shim must be entered before anything else: it has no settings, no threads and no runtime.
     jobrunner::execution::shim::enter_if_called();
     ExitCode::from(jobrunner::daemon::main(jobrunner::cli::WorkerCommandLine::of_process()))
 }

@@ -1,4 +1,4 @@
-//! Texts to hosts, URLs and resource paths.
+//! Parsers of host names, URLs and resource paths in the configuration.
 
 use std::net::Ipv6Addr;
 
@@ -11,7 +11,7 @@ const BASE: &str = "allowed is http:// or https://, a host and perhaps a port";
 const SOCKET: &str = "allowed is a ws:// or wss:// URL without user, password and fragment";
 const RESOURCE: &str = "allowed is a path such as /api/v1/run/";
 
-/// A host that can stand between `tcp://` and `:port`: an IPv6 address gets its brackets.
+/// Parses a host that can stand between `tcp://` and `:port`; an IPv6 address gets its brackets.
 pub fn host(text: &str) -> Result<String, WrongValue> {
     let text = text.trim();
     if text.is_empty() {
@@ -27,17 +27,18 @@ pub fn host(text: &str) -> Result<String, WrongValue> {
     }
 }
 
-/// The parser of URLs lets `*` and the like pass. An underscore is common in names of containers.
+/// Restricts names further than the URL parser, which accepts `*` and the like. Underscores are common in names of
+/// containers.
 fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
-/// The API's URL as it was written: resource paths are joined to this one.
+/// Parses the URL of the API, keeping its path: resource URIs are joined to it.
 pub fn base_url(text: &str) -> Result<Url, WrongValue> {
     web_url(text, ["http", "https"], BASE)
 }
 
-/// A WebSocket server's URL.
+/// Parses the URL of a WebSocket server.
 pub fn socket_url(text: &str) -> Result<Url, WrongValue> {
     let url = web_url(text, ["ws", "wss"], SOCKET)?;
     if url.fragment().is_some() {
@@ -46,7 +47,8 @@ pub fn socket_url(text: &str) -> Result<Url, WrongValue> {
     Ok(url)
 }
 
-/// A URL with a password in it is refused without being repeated: messages end up in logs.
+/// Parses a URL of one of two schemes. A URL that may contain a password is refused without being repeated, because
+/// messages end up in logs.
 fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, WrongValue> {
     let text = text.trim();
     let wrong = |what: &str| {
@@ -56,7 +58,7 @@ fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, WrongVa
     if text.is_empty() {
         return Err(WrongValue::new("is empty", allowed));
     }
-    // The parser of URLs would remove them without a word.
+    // The URL parser would silently remove these characters.
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return wrong("has a space or a line break in it");
     }
@@ -76,7 +78,7 @@ fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, WrongVa
     Ok(url)
 }
 
-/// The scheme, host and port alone.
+/// Returns scheme, host and port of a URL without its path and query.
 #[must_use]
 pub fn origin(url: &Url) -> Url {
     let mut origin = url.clone();
@@ -86,14 +88,14 @@ pub fn origin(url: &Url) -> Url {
     origin
 }
 
-/// Whether the URL has more than an origin.
+/// Returns whether a URL has a path, query or fragment besides its origin.
 #[must_use]
 pub fn has_more_than_origin(url: &Url) -> bool {
     *url != origin(url)
 }
 
-/// The path that `urljoin` makes of the base and a resource URI, with a slash at its end: the run's
-/// id is put right after it. The requests are signed, so none may go to another server.
+/// Joins a resource URI to the base as Python's `urljoin` does and returns the path with a slash at its end, since a
+/// run's id is appended to it. Requests are signed, so a URI on another server is refused.
 pub fn resource(text: &str, base: &Url) -> Result<String, WrongValue> {
     let text = text.trim();
     let wrong = |what: &str| Err(WrongValue::new(format!("{} {what}", quoted(text)), RESOURCE));

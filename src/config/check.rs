@@ -1,4 +1,5 @@
-//! Texts to the settings of each room. Every key is looked at, whatever is wrong with the others.
+//! Conversion of the texts of all keys into the settings of each module. Every key is checked, whatever is wrong with
+//! the others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,17 +18,17 @@ use crate::report::Durability;
 use crate::run::{ApiKey, IncompleteRuns, LeftoverPolicy, Secret};
 use crate::{execution, intake, report, rest, source};
 
-/// More than this of a log would only be carried around; more is cut to it.
+/// Upper bound of `max_log_bytes`; no server accepts a longer log, so a larger value is reduced to this.
 const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
 
-/// The longest waits; beyond them a number is a slip of the finger. Python's worker took any
-/// number for `reconnect_after_inactivity`, so the bound for it is generous.
+/// Longest durations in seconds; a larger number is a typing error. The Python worker accepted any number for
+/// `reconnect_after_inactivity`, so its bound is generous.
 const DAY: f64 = 86_400.0;
 const HOUR: f64 = 3_600.0;
 const EVER: f64 = 1e9;
 const TENTH: f64 = 0.1;
 
-/// Turns the texts that count into settings; `None` if there is a mistake, which the findings tell.
+/// Converts the texts into settings; `None` if there is a mistake, which is in the findings.
 pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<Settings> {
     let mut check = Check { given, surroundings, findings };
     let rest = check.rest();
@@ -54,7 +55,7 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// The parsed value of a key; a key without a usable text was told of before.
+    /// Parses the value of a key; `None` if it has no usable text, which was reported before, or a wrong one.
     pub fn take<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, WrongValue>) -> Option<T> {
         let given = self.given.get(key)?;
         match parse(&given.text) {
@@ -147,7 +148,7 @@ impl Check<'_> {
         Some(url)
     }
 
-    /// Whether any resource URI is relative, so that the path of the base is of use after all.
+    /// Returns whether any resource URI is relative, so that the path of the base URL matters.
     fn joins_relatively(&self) -> bool {
         let mut uris = self.given.iter().filter(|(key, _)| key.ends_with("_resource_uri"));
         uris.any(|(_, given)| !given.text.starts_with('/') && !given.text.contains("://"))
@@ -162,7 +163,7 @@ impl Check<'_> {
     }
 
     fn resource(&mut self, key: &str, base: Option<&Url>) -> Option<String> {
-        // Without a base there is nothing to join to; that mistake is told already.
+        // Without a base URL there is nothing to join to, and that mistake was reported already.
         let base = base?;
         let path = self.take(key, |text| address::resource(text, base))?;
         if self.given.get(key).is_some_and(|given| given.text != path) {
@@ -251,7 +252,7 @@ impl Check<'_> {
         })
     }
 
-    /// Everything that is taken out of the output of jobs.
+    /// Collects the secrets that are masked in the output of jobs.
     fn redact(&mut self, environment: Environment) -> Option<Vec<Secret>> {
         let names = self.take("redact", |text| value::optional(text, redact::names));
         let lines = match self.optional_path("redact_file")? {
@@ -332,7 +333,7 @@ impl Check<'_> {
     fn own_state_directory(&mut self) -> Option<String> {
         let given = self.given.get("api_key")?;
         let name = directory_name(&given.text);
-        // A key of more than 255 bytes has been refused as a key.
+        // A key of more than 255 bytes was refused before.
         if name.len() > 255 && given.text.len() <= 255 {
             let what = "is too long for the name of a state directory; allowed are 255 bytes, \
                         of which a slash and a % take three each";
@@ -343,8 +344,8 @@ impl Check<'_> {
     }
 }
 
-/// A key as the name of one directory, another one for every key: a slash and a leading dot are
-/// written as in a URL, and so is the sign that marks them.
+/// Returns the name of a key's state directory, different for every key: a slash, a leading dot and the percent sign
+/// itself are percent-encoded as in a URL.
 pub fn directory_name(api_key: &str) -> String {
     let name = api_key.replace('%', "%25").replace('/', "%2F");
     match name.strip_prefix('.') {

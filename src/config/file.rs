@@ -1,4 +1,4 @@
-//! From a path to text: regular files alone, bounded, UTF-8.
+//! Configuration files on disk: only regular files of bounded size, decoded as UTF-8.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -7,49 +7,49 @@ use std::path::Path;
 
 use thiserror::Error;
 
-/// No configuration is this long; a mistaken path to a disk image is.
+/// Most bytes of a configuration file. A longer file is a mistaken path, for example to a disk image.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What some Windows editors put first. Python 2 stumbles over it.
+/// Byte order mark that some Windows editors write. Python 2 fails on it.
 const BOM: &str = "\u{feff}";
 
-/// Why a file was not read.
+/// Reason why a file was not read.
 #[derive(Debug, Error)]
 pub enum UnreadableFile {
-    /// It is not there, or not for us.
+    /// The file does not exist or may not be read.
     #[error("cannot be read: {0}")]
     Open(#[from] io::Error),
-    /// A directory, a pipe, a device.
+    /// The path is a directory, a pipe or a device.
     #[error("is no regular file")]
     NotRegular,
-    /// Longer than any configuration.
+    /// The file exceeds the longest possible configuration.
     #[error("is longer than 1 MB")]
     TooLong,
 }
 
-/// Why bytes are no text for us; offsets are in bytes, from 0.
+/// Reason why the bytes of a file are not usable text. Offsets are in bytes, from 0.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NoText {
-    /// Latin-1, most likely.
+    /// A byte sequence is not UTF-8; most likely the file is in Latin-1.
     #[error("has a byte at offset {offset} that is not UTF-8; save the file as UTF-8")]
     NotUtf8 {
-        /// Where the first one is.
+        /// Offset of the first invalid byte.
         offset: usize,
-        /// Its line, from 1.
+        /// Line of that byte, from 1.
         line: usize,
     },
-    /// A zero byte cannot be meant.
+    /// The text contains a zero byte, which cannot be meant.
     #[error("has a NUL byte at offset {offset}; remove it")]
     Nul {
-        /// Where the first one is.
+        /// Offset of the first zero byte.
         offset: usize,
-        /// Its line, from 1.
+        /// Line of that byte, from 1.
         line: usize,
     },
 }
 
 impl NoText {
-    /// The line it is on, from 1.
+    /// Returns the line of the fault, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         match self {
@@ -58,16 +58,16 @@ impl NoText {
     }
 }
 
-/// What was in a file.
+/// Content of a file, with its protection.
 #[derive(Debug)]
 pub struct FileContent {
-    /// Its bytes.
+    /// Bytes of the file, undecoded.
     pub bytes: Vec<u8>,
-    /// Whether others than its owner may read it.
+    /// Whether the group or others may read the file.
     pub exposed: bool,
 }
 
-/// Reads a file without ever waiting for one: a pipe is opened without blocking, then refused.
+/// Reads a file without ever blocking: a pipe is opened in non-blocking mode, then refused.
 pub fn read(path: &Path) -> Result<FileContent, UnreadableFile> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -80,11 +80,12 @@ pub fn read(path: &Path) -> Result<FileContent, UnreadableFile> {
 
 fn bounded(file: &File) -> Result<Vec<u8>, UnreadableFile> {
     let mut bytes = Vec::new();
+    // One byte more than allowed is enough to tell that the file is too long.
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES { Err(UnreadableFile::TooLong) } else { Ok(bytes) }
 }
 
-/// The text without its byte order mark, and whether there was one.
+/// Decodes a file. Returns the text without its byte order mark, and whether it had one.
 pub fn text(bytes: &[u8]) -> Result<(&str, bool), NoText> {
     let line = |offset: usize| 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
     let text = str::from_utf8(bytes).map_err(|error| {

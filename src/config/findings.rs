@@ -1,24 +1,24 @@
-//! What there is to say about a configuration, collected so that it can be told at once.
+//! Findings: mistakes and warnings about a configuration, collected so that all can be reported at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value comes from.
+/// Origin of a value of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The built-in default, because the key was not set.
     Default,
-    /// It stands in the file.
+    /// The configuration file.
     File {
-        /// As it was given.
+        /// Path of the file as it was given.
         path: PathBuf,
-        /// From 1.
+        /// Line of the key, from 1.
         line: usize,
     },
-    /// An environment variable set it.
+    /// An environment variable; holds its name.
     Environment(String),
-    /// An option of the command line set it.
+    /// A command-line option; holds its name.
     Option(&'static str),
 }
 
@@ -33,51 +33,51 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The text that counts for each key.
+/// The text in force for each key, by name.
 pub type Texts = BTreeMap<&'static str, Given>;
 
-/// A value, where it comes from, and what it is the value of.
+/// Text of a key and its origin.
 #[derive(Clone)]
 pub struct Given {
-    /// The key.
+    /// Name of the key in the file.
     pub key: &'static str,
-    /// The text that counts, interpolated if it comes from the file.
+    /// Text in force, interpolated if it comes from the file.
     pub text: String,
-    /// Where it comes from.
+    /// Origin of the text, for messages.
     pub origin: Origin,
 }
 
 impl fmt::Debug for Given {
-    /// Without the text, which may be the secret.
+    /// Omits the text, which may be the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given").field("key", &self.key).field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
-/// Mistakes stop the worker, warnings do not. Each is one line.
+/// Mistakes, which stop the program, and warnings, which do not. Each is one line.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What must be changed.
+    /// Lines about faults that must be corrected.
     pub mistakes: Vec<String>,
-    /// What should be looked at.
+    /// Lines about suspicious settings.
     pub warnings: Vec<String>,
-    /// Required keys that nobody set; they are told in one line.
+    /// Required keys that are not set; reported together in one line.
     pub missing: Vec<&'static str>,
 }
 
 impl Findings {
-    /// Something about a key is wrong.
+    /// Adds a mistake in the value of a key.
     pub fn mistake(&mut self, origin: &Origin, key: &str, what: impl fmt::Display) {
         self.mistakes.push(one_line(&format!("{origin}: {key}: {what}")));
     }
 
-    /// Something about a key is odd.
+    /// Adds a warning about the value of a key.
     pub fn warning(&mut self, origin: &Origin, key: &str, what: impl fmt::Display) {
         self.warnings.push(one_line(&format!("{origin}: {key}: {what}")));
     }
 }
 
-/// Values and paths may hold line breaks and terminal sequences; a message may not.
+/// Escapes control characters: values and paths may contain line breaks and terminal sequences, messages may not.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

@@ -1,116 +1,115 @@
-//! Reads text by the rules of Python 2.7's `ConfigParser.ConfigParser`.
+//! Parser for configuration files by the rules of Python 2.7's `ConfigParser.ConfigParser`.
 //!
-//! Ini files that were written for the Python worker must mean the same here, to the byte: a secret
-//! that is cut at a `;` or a `%%` that is halved locks a worker out. The rules are peculiar (the
-//! first `;` alone may start a comment, an indented `#` does not, `DEFAULT` shines through, `rem`
-//! lines are ignored, `""` is the empty text), and no crate has them.
+//! Ini files written for the Python worker must mean the same here, to the byte: a secret that is cut at a `;` or a
+//! `%%` that is halved locks a worker out. The rules are peculiar (only the first `;` may start a comment, an indented
+//! `#` does not, keys of `DEFAULT` appear in every section, `rem` lines are ignored, `""` is the empty text), and no
+//! crate implements them.
 //!
 //! # Why this is not the `configparser` crate
 //!
-//! It was meant to be that crate (3.3.0) under a layer for what Python 2 does differently. With inline
-//! comments off and multi-line values on, the crate still folds the case of sections when it folds that of
-//! keys, trims the names of sections, accepts keys without a delimiter or before the first section, takes a
-//! `rem` line for a key and an indented comment for a comment, puts blank lines into continued values, stops
-//! at its first error, and tells nobody on which line a value stood. Inline comments and interpolation would
-//! be the layer's anyway. So the layer would have to read every line before the crate does, to undo all
-//! that, and what is left for the crate is finding the first `=`. The parser is written out instead, and
-//! files recorded from a real Python 2.7 (`tests/fixtures/ini`) hold it to its word.
+//! A layer over that crate (3.3.0) was considered first. With inline comments off and multi-line values on, the crate
+//! still folds the case of sections when it folds that of keys, trims the names of sections, accepts keys without a
+//! delimiter or before the first section, takes a `rem` line for a key and an indented comment for a comment, puts
+//! blank lines into continued values, stops at its first error, and does not report the line of a value. Inline
+//! comments and interpolation would be the layer's task anyway. The layer would have to read every line before the
+//! crate does, to undo all that, and would leave the crate to find the first `=`. So the parser is written out instead,
+//! and tests compare it with files recorded from a real Python 2.7 (`tests/fixtures/ini`).
 //!
-//! One addition: every value knows its line, for the messages. What Python refuses to read at all is still
-//! read as far as it goes, so that all mistakes can be told at once; see [`Document::bad_lines`].
+//! One addition: every value knows its line, for messages. A file that Python refuses is still read as far as possible,
+//! so that all mistakes can be reported at once; see [`Document::bad_lines`].
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-/// The section whose keys every other section sees.
+/// Section whose keys appear in every other section.
 const DEFAULT: &str = "DEFAULT";
 
-/// What `%(__name__)s` refers to.
+/// Name by which `%(__name__)s` refers to the section itself.
 const NAME: &str = "__name__";
 
-/// A line that is neither comment, section, key nor continuation.
+/// Fault of a line that is neither comment, section, key nor continuation.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LineFault {
-    /// Python: `MissingSectionHeaderError`. Nothing after this line is read.
+    /// A key before the first section; Python's `MissingSectionHeaderError`. Nothing after this line is read.
     #[error("stands before the first section; every key stands in one")]
     BeforeSection,
-    /// Python: `ParsingError`.
+    /// An indented line without a key above it; Python's `ParsingError`.
     #[error("is indented, but there is no key above it to continue; start it in the first column")]
     NothingToContinue,
-    /// Python: `ParsingError`.
+    /// A line without a delimiter; Python's `ParsingError`.
     #[error("has no `=` or `:`; write `key = value`")]
     NoDelimiter,
-    /// Python: `ParsingError`.
+    /// A delimiter without a key before it; Python's `ParsingError`.
     #[error("starts with `=` or `:`; write `key = value`")]
     NoKey,
 }
 
-/// A fault and where it is.
+/// Faulty line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// From 1.
+    /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Rule that the line breaks.
     pub fault: LineFault,
 }
 
-/// What is legal, and yet may not be what its writer meant.
+/// Legal construct that may not be what the author meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Oddity {
-    /// A key that stands twice in a section; the last one counts.
+    /// A key that occurs twice in a section; the last one is in force.
     DuplicateKey {
-        /// The key.
+        /// Name of the key, in lower case.
         key: String,
-        /// The line that lost.
+        /// Line of the value that is ignored.
         first: usize,
-        /// The line that counts.
+        /// Line of the value in force.
         line: usize,
     },
     /// A section that is opened twice; both are one.
     DuplicateSection {
-        /// Its name.
+        /// Name of the section, as written.
         section: String,
-        /// Where it is opened again.
+        /// Line on which the section is opened again.
         line: usize,
     },
 }
 
-/// One value as it stands in the file, not yet interpolated.
+/// Value as it stands in the file, not yet interpolated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawValue {
-    /// The text; continuation lines are joined by newlines.
+    /// Text of the value; continuation lines are joined by newlines.
     pub raw: String,
-    /// Where its key stands, from 1.
+    /// Line of its key, from 1.
     pub line: usize,
-    /// Whether a part of its first line was taken for a comment.
+    /// Whether part of its first line was cut off as a comment.
     pub comment_cut: bool,
 }
 
-/// The keys of one section.
+/// Keys and values of one section.
 #[derive(Clone, Debug, Default)]
 struct Section {
     line: usize,
     values: BTreeMap<String, RawValue>,
 }
 
-/// A file as Python 2 would have read it.
+/// Configuration file as Python 2 would have read it.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     defaults: Section,
     sections: BTreeMap<String, Section>,
-    /// All lines that make no sense; Python would have refused the file.
+    /// Lines that break the rules; Python would have refused the file.
     pub bad_lines: Vec<BadLine>,
-    /// Legal, but worth a word.
+    /// Constructs that are legal but deserve a warning.
     pub oddities: Vec<Oddity>,
 }
 
 impl Document {
-    /// Reads all of the text; what is wrong with it stands in `bad_lines`.
+    /// Parses a whole text; faults are collected in `bad_lines`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut reader = Reader { document: Self::default(), section: None, key: None };
-        // Python opens the file without universal newlines: `\n` alone ends a line, `\r` is a space.
+        // Python opens the file without universal newlines: only `\n` ends a line, and `\r` is a space.
         for (index, line) in text.split_inclusive('\n').enumerate() {
             if reader.read(index + 1, line.strip_suffix('\n').unwrap_or(line)).is_err() {
                 break;
@@ -119,18 +118,18 @@ impl Document {
         reader.document
     }
 
-    /// The names of the sections, without `DEFAULT`, each with its first line.
+    /// Returns the names of the sections without `DEFAULT`, each with its first line.
     pub fn sections(&self) -> impl Iterator<Item = (&str, usize)> {
         self.sections.iter().map(|(name, section)| (name.as_str(), section.line))
     }
 
-    /// Whether the section is there; names are case-sensitive.
+    /// Returns whether there is such a section; names are case-sensitive.
     #[must_use]
     pub fn has_section(&self, name: &str) -> bool {
         self.sections.contains_key(name)
     }
 
-    /// The keys that stand in the section itself, with their values.
+    /// Returns the keys of the section itself, with their values.
     pub fn own_values(&self, section: &str) -> impl Iterator<Item = (&str, &RawValue)> {
         self.sections
             .get(section)
@@ -138,20 +137,20 @@ impl Document {
             .flat_map(|section| section.values.iter().map(|(key, value)| (key.as_str(), value)))
     }
 
-    /// The keys that stand in `DEFAULT`.
+    /// Returns the keys of the section `DEFAULT`.
     #[cfg(test)]
     pub fn default_names(&self) -> impl Iterator<Item = &str> {
         self.defaults.values.keys().map(String::as_str)
     }
 
-    /// The value of a key in a section or, failing that, in `DEFAULT`. Keys are lower case.
+    /// Returns the value of a key in a section or else in `DEFAULT`. Keys are lower case.
     #[must_use]
     pub fn value(&self, section: &str, key: &str) -> Option<&RawValue> {
         let own = self.sections.get(section)?;
         own.values.get(key).or_else(|| self.defaults.values.get(key))
     }
 
-    /// What `%(key)s` stands for in a section: as [`Document::value`], and the section's own name.
+    /// Returns the text that `%(key)s` stands for in a section: as [`Document::value`], and the section's own name.
     #[must_use]
     pub fn reference<'a>(&'a self, section: &'a str, key: &str) -> Option<&'a str> {
         let own = self.sections.get(section)?.values.get(key).map(|value| value.raw.as_str());
@@ -160,14 +159,14 @@ impl Document {
     }
 }
 
-/// `MissingSectionHeaderError`: reading ends here.
+/// Signal to stop reading, after a `MissingSectionHeaderError`.
 struct Stop;
 
 struct Reader {
     document: Document,
-    /// `None` before the first section; `Some(None)` in `DEFAULT`.
+    /// Present section: `None` before the first, `Some(None)` in `DEFAULT`.
     section: Option<Option<String>>,
-    /// The key that an indented line continues.
+    /// Key that an indented line continues.
     key: Option<String>,
 }
 
@@ -199,6 +198,7 @@ impl Reader {
     }
 
     fn open(&mut self, number: usize, name: &str) {
+        // As in Python, a section that was just opened has no key that an indented line could continue.
         self.key = None;
         if name == DEFAULT {
             self.section = Some(None);
@@ -233,7 +233,8 @@ impl Reader {
         self.key = Some(key);
     }
 
-    /// Comments are not cut from a continuation, not even a whole line of one.
+    /// Appends a line to the value above it; returns false if there is none. Comments are not cut from a continuation,
+    /// not even a line that is nothing else.
     fn continued(&mut self, line: &str) -> bool {
         let Some(key) = self.key.clone() else {
             return false;
@@ -247,7 +248,7 @@ impl Reader {
     }
 }
 
-/// What the C locale calls a space; anything else, such as a no-break space, is text.
+/// Returns whether the C locale calls a character a space; any other, such as a no-break space, is text.
 pub fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t'..='\r')
 }
@@ -261,7 +262,7 @@ fn is_ignored(line: &str) -> bool {
     line.starts_with(['#', ';']) || (line.starts_with(['r', 'R']) && word.eq_ignore_ascii_case("rem"))
 }
 
-/// What follows the bracket is ignored, and so is a bracket with nothing in it.
+/// Returns the name in a section header. Text after the bracket is ignored, and empty brackets are no header.
 fn header(line: &str) -> Option<&str> {
     let (name, _) = line.strip_prefix('[')?.split_once(']')?;
     (!name.is_empty()).then_some(name)
@@ -286,8 +287,8 @@ fn first_line(text: &str, line: usize) -> RawValue {
     RawValue { raw, line, comment_cut: cut.is_some() }
 }
 
-/// Only the first `;` is looked at, and it must follow a space. Python asks for the character at
-/// index -1 when there is none before it, which is the last one of the line.
+/// Finds the start of a comment. Only the first `;` counts, and it must follow a space. If no character precedes it,
+/// Python asks for the one at index -1, which is the last of the line.
 fn comment(text: &str) -> Option<usize> {
     let at = text.find(';')?;
     let before = if at == 0 { text } else { &text[..at] };

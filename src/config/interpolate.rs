@@ -1,40 +1,39 @@
-//! The classic `%`-interpolation of Python 2's `ConfigParser`.
+//! Interpolation of `%(name)s` as in Python 2's `ConfigParser`.
 //!
-//! A value without `%(` is literal, every `%` of it. A value with `%(` goes as a whole through
-//! Python's `%` operator, again and again until no `%(` is left, so that in such a value `%%` is one
-//! sign and a lone `%d` is an error. Only `s`, `c` and `%` can succeed: every other conversion wants a
-//! number, and a setting is a text. `r`, and an `s` without a name, which in Python show the insides
-//! of the interpreter, are refused here.
+//! A value without `%(` is literal, including every `%`. A value with `%(` passes as a whole through Python's `%`
+//! operator, repeatedly until no `%(` is left; in such a value `%%` is one percent sign and a lone `%d` is an error.
+//! Only `s`, `c` and `%` can succeed: every other conversion wants a number, and a setting is text. `r`, and an `s`
+//! without a name, which in Python show internals of the interpreter, are refused here.
 
 use thiserror::Error;
 
-/// How often a value is gone through; as in Python.
+/// Most rounds of interpolation; the same as in Python.
 const MAX_DEPTH: usize = 10;
 
-/// A bound of our own: ten rounds of a value that doubles itself are enough to fill the memory.
+/// Most bytes of a result. Python has no bound, and ten rounds of a value that doubles itself would fill the memory.
 const MAX_LENGTH: usize = 1024 * 1024;
 
-/// Why a value cannot be interpolated.
+/// Reason why a value cannot be interpolated.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InterpolationFault {
-    /// Python: `InterpolationMissingOptionError`.
+    /// A name that is not set; Python's `InterpolationMissingOptionError`.
     #[error("refers to %({0})s, which is not set; set it in the same section or in [DEFAULT]")]
     Missing(String),
-    /// Python: `InterpolationDepthError`.
+    /// A reference to itself or nested too deep; Python's `InterpolationDepthError`.
     #[error("refers to itself or nests more than 10 deep; %(name)s must end somewhere")]
     TooDeep,
-    /// Python: `TypeError`.
+    /// A conversion that does not take a text; Python's `TypeError`.
     #[error("has a `%` that is no %(name)s; where a value has %(, a literal % is written %%")]
     NotText,
-    /// Python: `ValueError`.
+    /// An incomplete or unknown conversion; Python's `ValueError`.
     #[error("has a broken `%(`; allowed is %(name)s, and %% for a literal %")]
     Broken,
-    /// Python would have gone on.
+    /// A result beyond [`MAX_LENGTH`], at which Python would have gone on.
     #[error("grows longer than 1 MB when its %(name)s are filled in")]
     TooLong,
 }
 
-/// Fills in `%(name)s`; `lookup` gets lower-case names.
+/// Replaces every `%(name)s`; `lookup` is called with lower-case names.
 pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, InterpolationFault> {
     let mut value = raw.to_owned();
     for _ in 0..MAX_DEPTH {
@@ -46,11 +45,12 @@ pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> R
     if value.contains("%(") { Err(InterpolationFault::TooDeep) } else { Ok(value) }
 }
 
-/// Names are lower-cased in `%(NAME)s` alone; `%(NAME)5s` is looked up as it stands.
+/// Lower-cases names in `%(NAME)s` alone, as Python does; `%(NAME)5s` is looked up as written.
 fn lower_names(value: &str) -> String {
     let mut lowered = String::with_capacity(value.len());
     let mut at = 0;
-    // The first parenthesis after a name is looked for once, not once for every name before it.
+    // The next closing parenthesis is searched once, not once for every opening before it: that would take quadratic
+    // time.
     let mut close = 0;
     while let Some(open) = value[at..].find("%(").map(|found| at + found) {
         lowered.push_str(&value[at..open]);
@@ -67,7 +67,7 @@ fn lower_names(value: &str) -> String {
     lowered
 }
 
-/// Python's `format % mapping`.
+/// Applies Python's `format % mapping` once.
 fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<String, InterpolationFault> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -75,7 +75,7 @@ fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<St
     while let Some((before, after)) = rest.split_once('%') {
         out.push_str(before);
         let (directive, after) = Directive::parse(after)?;
-        // Python: "not enough arguments", whatever the conversion.
+        // Python reports "not enough arguments", whatever the conversion.
         if named && directive.name.is_none() && directive.conversion != '%' {
             return Err(InterpolationFault::NotText);
         }
@@ -94,7 +94,7 @@ fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<St
     Ok(out)
 }
 
-/// What stands after a `%`: `(name)`, flags, width, precision, length and conversion.
+/// Conversion after a `%`: `(name)`, flags, width, precision, length and conversion character.
 struct Directive<'a> {
     name: Option<&'a str>,
     left: bool,
@@ -150,7 +150,7 @@ impl<'a> Directive<'a> {
     }
 }
 
-/// Where the parenthesis ends; inner ones are part of the name.
+/// Returns the index of the closing parenthesis; inner pairs belong to the name.
 fn closing(text: &str) -> Option<usize> {
     let mut open = 1;
     for (at, c) in text.char_indices() {
@@ -166,7 +166,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// A width or a precision; `*` would take a number from a mapping of texts.
+/// Parses a width or a precision. `*` would take a number from the mapping, which holds only texts.
 fn number(text: &str) -> Result<(usize, &str), InterpolationFault> {
     if text.starts_with('*') {
         return Err(InterpolationFault::NotText);

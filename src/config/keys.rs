@@ -1,26 +1,26 @@
-//! Every key of the worker, and what it is when nobody sets it.
+//! Table of all configuration keys of the worker, with their defaults.
 
-/// A program that is configured: what its file and its variables are called.
+/// Names by which a program is configured: its section, variables and keys.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfiguredProgram {
-    /// The section of the file that is its own.
+    /// Section of the configuration file that belongs to the program.
     pub section: &'static str,
-    /// What the environment variables start with; the rest is the key in capitals.
+    /// Prefix of its environment variables; the rest is the key in capitals.
     pub prefix: &'static str,
-    /// The variables with that prefix that are not called after a key: names, or their beginnings with a `*`.
+    /// Other variables with that prefix that are in use: names, or prefixes of names followed by `*`.
     pub others: &'static [&'static str],
-    /// The one of them that says where the secret is read from, if the program has one.
+    /// Variable among them that names the file with the secret, if the program has one.
     pub secret_file: Option<&'static str>,
-    /// The last part of the directory where its state lies.
+    /// Last component of its default state directory.
     pub state: &'static str,
-    /// Its keys, in the order in which they are listed.
+    /// Keys of the program, in the order in which they are listed.
     pub keys: &'static [Key],
 }
 
-/// Where the worker's secret is read from.
+/// Variable that names the file with the worker's secret.
 const SECRET_FILE: &str = "JOB_RUNNER_WORKER_SECRET_FILE";
 
-/// The worker.
+/// Configuration of the worker.
 pub const WORKER: ConfiguredProgram = ConfiguredProgram {
     section: "job_runner_worker",
     prefix: "JOB_RUNNER_WORKER_",
@@ -30,36 +30,36 @@ pub const WORKER: ConfiguredProgram = ConfiguredProgram {
     keys: KEYS,
 };
 
-/// What a key is when neither the environment nor the file sets it.
+/// Value of a key that neither the environment nor the file sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// It must be set.
+    /// No default: the key must be set.
     Required,
-    /// The default of the original, which `%(key)s` may refer to.
+    /// Default of the original, to which `%(key)s` may refer.
     Original(&'static str),
-    /// The default of a key that the original does not have.
+    /// Default of a key that the original does not have.
     New(&'static str),
-    /// It depends on who runs the worker and where.
+    /// Default that depends on the user and the machine.
     Computed,
 }
 
-/// When the change of a key counts in a worker that runs.
+/// Point in time from which the change of a key is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
-    /// With the next HUP.
+    /// Applied by a reload (HUP).
     OnReload,
-    /// With the next start: who this worker is, whom it works for, where its state lies.
+    /// Applied by the next start: the identity of the worker, its server, and the places of its state.
     OnRestart,
 }
 
-/// A key and its preset.
+/// Configuration key with its default.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Lower case, as in the file.
+    /// Name in lower case, as in the file.
     pub name: &'static str,
-    /// What it is when it is not set.
+    /// Value if the key is not set.
     pub preset: Preset,
-    /// When its change counts.
+    /// Time from which a change is in force.
     pub counts: Counts,
 }
 
@@ -81,7 +81,7 @@ impl Key {
     }
 }
 
-/// Those of the worker.
+/// Keys of the worker, in the order of the documentation.
 pub const KEYS: &[Key] = &[
     required("api_base_url"),
     required("api_key"),
@@ -122,13 +122,13 @@ pub const KEYS: &[Key] = &[
 ];
 
 impl ConfiguredProgram {
-    /// The key of that name.
+    /// Returns the key with that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// What the original's defaults say, for `%(key)s`.
+    /// Returns the original's default for a key, which `%(key)s` may refer to.
     #[must_use]
     pub fn original_default(&self, name: &str) -> Option<&'static str> {
         match self.find(name)?.preset {
@@ -137,13 +137,13 @@ impl ConfiguredProgram {
         }
     }
 
-    /// The environment variable that sets a key.
+    /// Returns the environment variable that sets a key.
     #[must_use]
     pub fn variable(&self, name: &str) -> String {
         format!("{}{}", self.prefix, name.to_ascii_uppercase())
     }
 
-    /// Whether a variable with the prefix sets something, here or elsewhere.
+    /// Returns whether a variable with the prefix is in use, by this program or another.
     #[must_use]
     pub fn knows_variable(&self, name: &str) -> bool {
         let other = |other: &&str| match other.strip_suffix('*') {

@@ -1,4 +1,4 @@
-//! Command line over environment over file over default: which text counts for a key, and where it comes from.
+//! Precedence of the sources of a key: command line, environment, file, default.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,26 +10,26 @@ use super::interpolate::{self, interpolate};
 use super::keys::{ConfiguredProgram, Key, Preset};
 use super::surroundings::Surroundings;
 
-/// The places where a key may be set, the stronger ones first.
+/// Sources of the values, to be searched in order of precedence.
 pub struct Layers<'a> {
-    /// Whose keys they are.
+    /// Program whose keys are resolved.
     pub program: &'a ConfiguredProgram,
-    /// The environment; what it sets is literal, nothing in it is interpolated.
+    /// Command-line options and environment; their texts are literal and not interpolated.
     pub surroundings: &'a Surroundings,
-    /// The file, read.
+    /// Parsed configuration file.
     pub document: &'a Document,
-    /// How the file was called.
+    /// Path of the file as it was given, for messages.
     pub path: &'a Path,
 }
 
 impl Layers<'_> {
-    /// The texts that count, by key. What is missing or unusable is told by the findings.
+    /// Returns the texts in force, by key. Missing and unusable ones are reported in the findings.
     pub fn all(&self, findings: &mut Findings) -> Texts {
         let given = self.program.keys.iter().filter_map(|key| self.given(key, findings));
         given.map(|given| (given.key, given)).collect()
     }
 
-    /// The text that counts. `None` if there is none or it is unusable, which the findings tell.
+    /// Returns the text in force for a key; `None` if there is none or it is unusable, which is in the findings.
     fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
         if let Some((option, text)) = self.surroundings.options.get(key.name) {
             return Some(given(key, text, Origin::Option(option)));
@@ -43,12 +43,12 @@ impl Layers<'_> {
         }
     }
 
-    /// Where a value of the file stands.
+    /// Returns the origin of a value on a line of the file.
     pub fn origin(&self, line: usize) -> Origin {
         Origin::File { path: self.path.to_path_buf(), line }
     }
 
-    /// The outer `None`: the environment says nothing. The inner one: nothing usable.
+    /// Looks a key up in the environment. The outer `None` means not set there, the inner one set but unusable.
     fn environment(&self, key: &Key, findings: &mut Findings) -> Option<Option<Given>> {
         let name = self.program.variable(key.name);
         let variable = self.surroundings.variable(&name);
@@ -73,7 +73,7 @@ impl Layers<'_> {
         }
     }
 
-    /// Editors and `echo` end a file with a newline; it is no part of the secret.
+    /// Reads the secret from a file, without the line break at its end that editors and `echo` add.
     fn secret_file(&self, key: &Key, name: &str, path: &Path, findings: &mut Findings) -> Option<Given> {
         let origin = Origin::Environment(name.to_owned());
         let content = match file::read(&self.surroundings.absolute(path)) {
@@ -140,7 +140,7 @@ fn given(key: &Key, text: &str, origin: Origin) -> Given {
     Given { key: key.name, text: text.to_owned(), origin }
 }
 
-/// The name after `%(` may be a piece of the secret.
+/// Removes the name from a message about the secret: what follows its `%(` may be a piece of it.
 fn masked(key: &Key, fault: interpolate::InterpolationFault) -> interpolate::InterpolationFault {
     match fault {
         interpolate::InterpolationFault::Missing(_) if key.name == "secret" => {
@@ -150,7 +150,7 @@ fn masked(key: &Key, fault: interpolate::InterpolationFault) -> interpolate::Int
     }
 }
 
-/// The variables with the program's prefix that set nothing.
+/// Returns the variables with the program's prefix that set nothing.
 pub fn unknown_variables(program: &ConfiguredProgram, surroundings: &Surroundings) -> impl Iterator<Item = String> {
     surroundings.variables.keys().filter_map(|name| {
         name.as_bytes().strip_prefix(program.prefix.as_bytes())?;

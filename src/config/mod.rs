@@ -1,15 +1,14 @@
-//! Text and environment to settings; every mistake collected, then told at once.
+//! Configuration: reads file, environment and options into the settings of each module, collecting every mistake.
 //!
-//! The file is read by the rules of the Python worker (`ini`, `interpolate`), an environment
-//! variable `JOB_RUNNER_WORKER_<KEY>` is stronger than the file (`layers`), and each room gets its own
-//! `Settings` (`check`). What is legal and yet suspicious is a warning (`traps`). Nothing here looks at
-//! the clock or at the process: what it was started with comes as [`Surroundings`], and the disk is
-//! read for the file, for the files with secrets, and in [`check_places`] alone.
+//! The file is read by the rules of the Python worker (`ini`, `interpolate`), an environment variable
+//! `JOB_RUNNER_WORKER_<KEY>` takes precedence over the file (`layers`), and each module gets its own `Settings`
+//! (`check`). Legal but suspicious settings are warnings (`traps`). The functions depend neither on the clock nor on
+//! the process: what the process was started with is passed as [`Surroundings`], and the disk is read only for the
+//! file, for the files with secrets, and in [`check_places`].
 //!
-//! A worker that runs reads it again with [`reload`], which keeps what cannot change under it.
+//! A running worker reads the configuration again with [`reload`], which keeps what cannot change at run time.
 //!
-//! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never repeat a
-//! secret.
+//! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never contain a secret.
 
 mod address;
 mod check;
@@ -53,64 +52,64 @@ pub use server::{LoadedServer, ServerSettings, load_server};
 pub use show::EffectiveKey;
 pub use surroundings::Surroundings;
 
-/// What each room needs to know.
+/// Settings of the worker, by module.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The signed HTTP client.
+    /// Settings of the signed HTTP client.
     pub rest: rest::Settings,
-    /// Where orders come from.
+    /// Settings of the connection that delivers orders.
     pub source: source::Settings,
-    /// Whether and when an order is followed.
+    /// Settings of the decision whether and when an order is followed.
     pub intake: intake::Settings,
-    /// How runs are executed.
+    /// Settings of the execution of runs.
     pub execution: execution::Settings,
-    /// Where facts are carried.
+    /// Settings of the delivery of reports.
     pub report: report::Settings,
-    /// The process itself.
+    /// Settings of the daemon process.
     pub daemon: DaemonSettings,
 }
 
-/// A configuration that can be used.
+/// Usable configuration of the worker.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What each room needs to know.
+    /// Settings by module, as the texts in force give them.
     pub settings: Settings,
-    /// What should be looked at, a line each.
+    /// Warnings about suspicious settings, a line each.
     pub warnings: Vec<String>,
-    /// Every key with its value and where that comes from.
+    /// Every key with its value and origin, for `--check-config`.
     pub effective: Vec<EffectiveKey>,
-    /// The file that was read, from the root.
+    /// Absolute path of the file that was read.
     pub path: PathBuf,
-    /// The texts that all this was made from.
+    /// Texts that the settings were made from, kept for the comparison at a reload.
     given: Texts,
 }
 
-/// A configuration that cannot be used.
+/// Error of a configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFailure {
-    /// What the process should exit with.
+    /// Exit code for the process.
     pub exit: ConfigExit,
-    /// All that must be changed, a line each.
+    /// Mistakes that must be corrected, a line each.
     pub mistakes: Vec<String>,
-    /// What should be looked at on the way, a line each.
+    /// Warnings about suspicious settings, a line each.
     pub warnings: Vec<String>,
 }
 
-/// The exit codes of a failure.
+/// Exit code of a configuration failure, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigExit {
-    /// Nobody said where the configuration is.
+    /// No configuration file was named.
     Usage,
-    /// The file cannot be read.
+    /// The configuration file cannot be read.
     NoInput,
-    /// A place that the settings name cannot be used; see [`check_places`].
+    /// A directory or file that the settings name cannot be used; see [`check_places`].
     CannotCreate,
-    /// The configuration is wrong.
+    /// The configuration contains mistakes.
     Config,
 }
 
 impl ConfigExit {
-    /// The number, after `sysexits.h`.
+    /// Returns the number, as in `sysexits.h`.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -122,10 +121,10 @@ impl ConfigExit {
     }
 }
 
-/// Reads the configuration: `path` is the command line's, else the variable `CONFIG_PATH` counts.
+/// Loads the configuration from `path`, or else from the file that `CONFIG_PATH` names.
 ///
 /// # Errors
-/// Everything that is wrong with it, all at once.
+/// If anything is wrong with it; holds all mistakes at once.
 pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigFailure> {
     let mut findings = Findings::default();
     let Some(path) = choose(path, surroundings, &mut findings) else {
@@ -148,11 +147,11 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     }
 }
 
-/// The settings of a worker that somebody starts who knows them: texts by key, defaults for the rest, neither file nor
-/// environment.
+/// Builds the settings of a worker from texts by key, with defaults for the rest, without a file and without the
+/// environment. For workers that are started inside another program.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// If a text is wrong or a required one is missing.
 pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Settings, ConfigFailure> {
     let variables = texts.iter().map(|(key, text)| (WORKER.variable(key).into(), (*text).into()));
     let alone = Surroundings { variables: variables.collect(), ..surroundings.clone() };
@@ -166,7 +165,7 @@ pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Sett
     }
 }
 
-/// The file, and where it is from the root.
+/// Reads the file and returns its absolute path.
 fn read(
     path: &Path,
     surroundings: &Surroundings,
@@ -186,7 +185,7 @@ fn failure(exit: ConfigExit, findings: Findings) -> ConfigFailure {
     ConfigFailure { exit, mistakes: findings.mistakes, warnings: findings.warnings }
 }
 
-/// The command line wins, as it always did. Empty is as good as not given.
+/// Chooses the file. The command line takes precedence, as in the original; an empty path counts as none.
 fn choose<'a>(flag: Option<&'a Path>, surroundings: &'a Surroundings, findings: &mut Findings) -> Option<&'a Path> {
     let variable = surroundings.path("CONFIG_PATH");
     let Some(flag) = flag.filter(|path| !path.as_os_str().is_empty()) else {
@@ -200,7 +199,7 @@ fn choose<'a>(flag: Option<&'a Path>, surroundings: &'a Surroundings, findings: 
     Some(flag)
 }
 
-/// The texts that count, as far as there are any.
+/// Resolves the texts in force, as far as there are any.
 fn understand(
     program: &ConfiguredProgram,
     path: &Path,
@@ -233,7 +232,7 @@ fn unknown(program: &ConfiguredProgram, variable: &str) -> String {
     }
 }
 
-/// The file as lines and sections; `None` if there is nothing in it to look at further.
+/// Parses the file; `None` if nothing further can be checked in it.
 fn document(
     program: &ConfiguredProgram,
     path: &Path,

@@ -1,5 +1,5 @@
-//! What can only be said by looking at the disk. Apart from the rest, which is the same on every
-//! machine: a configuration can be checked where it is written, not only where it runs.
+//! Checks of the directories and files that the settings name. Separate from the other checks, which give the same
+//! result on every machine: a configuration can be checked where it is written, not only where it is used.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,8 +10,7 @@ use nix::unistd::{AccessFlags, access};
 use super::Settings;
 use super::findings::one_line;
 
-/// Looks at the places that the settings name: warnings and mistakes, a line each. A mistake is a
-/// reason to exit with 73.
+/// Checks the places and returns warnings and mistakes, a line each. A mistake is a reason to exit with 73.
 #[must_use]
 pub fn check_places(settings: &Settings) -> (Vec<String>, Vec<String>) {
     let mut warnings = Vec::new();
@@ -38,7 +37,8 @@ fn told(key: &str, path: &Path, what: &str) -> String {
     one_line(&format!("{key}: {} {what}", path.display()))
 }
 
-/// Symbolic links are followed. A `noexec` mount is fine: the interpreter is called, not the script.
+/// Returns the fault of a directory, following symbolic links. A `noexec` mount is no fault: the interpreter is
+/// executed, not the script.
 fn directory_fault(path: &Path) -> Option<String> {
     match fs::metadata(path) {
         Err(error) => Some(format!("cannot be used: {error}; a directory is needed")),

@@ -1,4 +1,4 @@
-//! What is taken out of the output of jobs: the worker's own secret, the values of variables that are named like
+//! Secrets that are masked in the output of jobs: the worker's own secret, the values of variables that are named like
 //! secrets, and the lines of a file.
 
 use std::ffi::OsString;
@@ -9,14 +9,14 @@ use super::file;
 use super::value::{WrongValue, quoted};
 use crate::run::Secret;
 
-/// Shorter ones would be found in words that are no secrets.
+/// Fewest bytes of a secret; shorter ones would be found in harmless words.
 const LEAST: usize = 6;
-/// No longer end of the output is ever held back.
+/// Most bytes of a secret, which bounds how much output is held back.
 const MOST: usize = 4096;
-/// All of them, in bytes: they travel in one packet, with the order to execute a run.
+/// Most bytes of all secrets together: they travel in one packet, with the order to execute a run.
 const ALL: usize = 16 * 1024;
 
-/// What may be a secret, and what it is called.
+/// Candidate for a secret, with its name for messages.
 #[derive(Clone)]
 pub struct Named {
     name: String,
@@ -24,13 +24,14 @@ pub struct Named {
 }
 
 impl Named {
-    /// A value and its name.
+    /// Creates a candidate from its name and value.
     pub fn new(name: impl Into<String>, value: &[u8]) -> Self {
         Self { name: name.into(), value: value.to_vec() }
     }
 }
 
-/// The names of variables, with `*` for any letters, separated by commas. Upper and lower case are the same.
+/// Parses a comma-separated list of names of variables, in which `*` stands for any letters. Upper and lower case are
+/// the same.
 pub fn names(text: &str) -> Result<Vec<String>, WrongValue> {
     let allowed = "allowed are names of environment variables with * for any letters, such as *_TOKEN, separated by \
                    commas, or none";
@@ -46,7 +47,7 @@ pub fn names(text: &str) -> Result<Vec<String>, WrongValue> {
     text.split(',').map(name).collect()
 }
 
-/// The values of the variables that have such a name.
+/// Returns the values of all variables whose names match one of the patterns.
 pub fn of_environment(names: &[String], environment: &[(OsString, OsString)]) -> Vec<Named> {
     let meant = environment.iter().filter(|(name, _)| {
         let name = name.as_bytes().to_ascii_uppercase();
@@ -55,7 +56,7 @@ pub fn of_environment(names: &[String], environment: &[(OsString, OsString)]) ->
     meant.flat_map(|(name, value)| each_line(&name.to_string_lossy(), value.as_bytes())).collect()
 }
 
-/// Whether a name is like a pattern: as glob(7) has it, with `*` alone.
+/// Matches a name against a pattern as in glob(7), with `*` only.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),
@@ -64,19 +65,20 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// The secrets in a file, one a line, and whether others can read it.
+/// Reads a file with one secret per line. Returns also whether others can read it.
 pub fn lines(path: &Path) -> Result<(Vec<Named>, bool), file::UnreadableFile> {
     let content = file::read(path)?;
     Ok((each_line(&path.display().to_string(), &content.bytes), content.exposed))
 }
 
-/// A key of several lines is rarely printed just as it is: each line is a secret of its own.
+/// Splits a value into lines, each a secret of its own: a key of several lines is rarely printed exactly as it is.
 fn each_line(name: &str, value: &[u8]) -> Vec<Named> {
     let lines = value.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty());
     lines.map(|line| Named::new(name, line)).collect()
 }
 
-/// Those that can be looked for, each once, and what is to be said of the others: never what they are.
+/// Selects the secrets that can be searched for, without duplicates, and returns messages about the others, which never
+/// contain their values.
 pub fn usable(all: impl IntoIterator<Item = Named>) -> (Vec<Secret>, Vec<String>) {
     let mut secrets: Vec<Secret> = Vec::new();
     let mut ignored = Vec::new();

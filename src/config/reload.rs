@@ -1,7 +1,7 @@
-//! The configuration read again by a worker that runs: what may change under it does, the rest stays.
+//! Reload of the configuration by a running worker: applies the keys that can change at run time and keeps the others.
 //!
-//! Which is which stands in the table of keys. A key that needs a restart keeps the text it had, and all settings are
-//! made anew from the mixture, so that there is one way from texts to settings.
+//! The table of keys tells which are which. A key that needs a restart keeps its former text, and all settings are made
+//! anew from the mixture, so that there is only one way from texts to settings.
 
 use std::path::Path;
 
@@ -10,21 +10,21 @@ use super::keys::{Counts, KEYS};
 use super::surroundings::Surroundings;
 use super::{ConfigExit, ConfigFailure, Loaded, check, failure, load, show};
 
-/// A configuration that was read again.
+/// Result of a successful reload.
 #[derive(Clone, Debug)]
 pub struct Reloaded {
-    /// What holds from now on.
+    /// Configuration in force from now on.
     pub loaded: Loaded,
-    /// The keys that changed and count now.
+    /// Changed keys that are in force now.
     pub applied: Vec<&'static str>,
-    /// The keys that changed and count with the next start; in `loaded` they are as they were.
+    /// Changed keys that need a restart; `loaded` has their former values.
     pub on_restart: Vec<&'static str>,
 }
 
 /// Reads the configuration again, from where [`load`] reads it.
 ///
 /// # Errors
-/// Everything that is wrong with it; nothing changes then.
+/// If anything is wrong with it; nothing changes then.
 pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings) -> Result<Reloaded, ConfigFailure> {
     let fresh = load(path, surroundings)?;
     let plan = plan(&running.given, fresh.given.clone());
@@ -39,7 +39,7 @@ pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings
     }
 }
 
-/// What becomes of each text.
+/// Texts after a reload, and the keys that changed.
 struct Plan {
     applied: Vec<&'static str>,
     on_restart: Vec<&'static str>,

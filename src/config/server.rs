@@ -1,4 +1,4 @@
-//! The server's configuration: the same file format, the same layers, other keys.
+//! Configuration of the server: the same file format and precedence as the worker's, with other keys.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::server::{self, WorkerWrites};
 #[cfg(test)]
 mod tests;
 
-/// The server.
+/// Configuration of the server.
 pub(super) const SERVER: ConfiguredProgram = ConfiguredProgram {
     section: "job_runner",
     prefix: "JOB_RUNNER_",
-    // Those of the worker, those of the command, and what jobs find in their environment.
+    // Variables of the worker and of the command line client, and those that jobs find in their environment.
     others: &[
         "JOB_RUNNER_WORKER_*",
         "JOB_RUNNER_SERVER",
@@ -66,39 +66,39 @@ const KEYS: &[Key] = &[
     new("pid_file", "none"),
 ];
 
-/// The longest times that can be meant, in seconds.
+/// Longest durations in seconds that can be meant.
 const DAY: f64 = 86_400.0;
 const HOUR: f64 = 3_600.0;
 const TENTH: f64 = 0.1;
-/// The shortest body that leaves room for a log as workers send it, and the longest that memory bears.
+/// Range of body sizes in bytes: from a log as workers send it to what memory can hold.
 const BODY: std::ops::RangeInclusive<i128> = 1_048_576..=1_073_741_824;
-/// How long a list may be.
+/// Most items of a list.
 const MAX_ITEMS: usize = 100;
 
-/// What the server needs to know.
+/// Settings of the server program.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// The server itself.
+    /// Settings of the server itself.
     pub server: server::Settings,
-    /// The least severe level that is logged.
+    /// Least severe level that is logged.
     pub log_level: LogLevel,
-    /// Where the process id is written.
+    /// File for the process id, removed at the end.
     pub pid_file: Option<PathBuf>,
 }
 
-/// A configuration of the server that can be used.
+/// Usable configuration of the server.
 #[derive(Clone, Debug)]
 pub struct LoadedServer {
-    /// What it needs to know.
+    /// Settings as the texts in force give them.
     pub settings: ServerSettings,
-    /// What should be looked at, a line each.
+    /// Warnings about suspicious settings, a line each.
     pub warnings: Vec<String>,
-    /// Every key with its value and where that comes from.
+    /// Every key with its value and origin, for `--check-config`.
     pub effective: Vec<EffectiveKey>,
 }
 
 impl LoadedServer {
-    /// The keys that another configuration has otherwise and that count with the next start only.
+    /// Returns the keys that differ in another configuration and are applied only by a restart.
     #[must_use]
     pub fn on_restart(&self, other: &Self) -> Vec<&'static str> {
         let keys = KEYS.iter().filter(|key| key.counts == Counts::OnRestart).map(|key| key.name);
@@ -110,10 +110,10 @@ impl LoadedServer {
     }
 }
 
-/// Reads the server's configuration.
+/// Loads the server's configuration from a file.
 ///
 /// # Errors
-/// Everything that is wrong with it, all at once.
+/// If anything is wrong with it; holds all mistakes at once.
 pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedServer, ConfigFailure> {
     let mut findings = Findings::default();
     let (_, content) = match read(path, surroundings, &mut findings) {
@@ -192,7 +192,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
 }
 
 impl Check<'_> {
-    /// An address of which the operator knows who can reach it.
+    /// Parses an address to listen at. Without `public = yes`, only loopback addresses are allowed.
     fn listen(&mut self, key: &str, public: Option<bool>) -> Option<SocketAddr> {
         self.take(key, |text| listen(text, public))
     }
@@ -217,7 +217,7 @@ fn names(text: &str) -> Result<Vec<String>, WrongValue> {
     list(text, "", |name| address::host(name).map(|name| name.to_lowercase()))
 }
 
-/// Origins as browsers say them: without a slash at the end.
+/// Parses origins in the form that browsers send: without a slash at the end.
 fn origins(text: &str) -> Result<Vec<String>, WrongValue> {
     list(text, ", or * for all", |origin| match origin.trim() {
         "*" => Ok("*".to_owned()),
@@ -225,7 +225,8 @@ fn origins(text: &str) -> Result<Vec<String>, WrongValue> {
     })
 }
 
-/// Items between commas. A refusal of one says that there may be more, or what `beside` says, or none.
+/// Parses comma-separated items. If one is refused, the message also allows several items, the alternative in `beside`,
+/// and none.
 fn list(
     text: &str,
     beside: &str,

@@ -1,18 +1,18 @@
-//! The effective configuration, for somebody who asks why.
+//! Display of the effective configuration: every key with its value and origin.
 
 use std::fmt;
 
 use super::findings::{Origin, Texts, one_line};
 use super::keys::Key;
 
-/// One key, what it is, and why.
+/// Effective value of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveKey {
-    /// The key.
+    /// Name of the key in the file.
     pub key: &'static str,
-    /// Its value on one line; never a secret.
+    /// Value on one line; masked if it is the secret.
     pub value_shown: String,
-    /// Where the value comes from.
+    /// Origin of the value: option, variable, line of the file, or default.
     pub origin: Origin,
 }
 
@@ -22,14 +22,14 @@ impl fmt::Display for EffectiveKey {
     }
 }
 
-/// Every key, in the order of the documentation.
+/// Lists the effective keys in the order of the documentation.
 pub fn effective(keys: &[Key], given: &Texts) -> Vec<EffectiveKey> {
     let given = keys.iter().filter_map(|key| given.get(key.name));
     given
         .map(|given| EffectiveKey {
             key: given.key,
             value_shown: match given.key {
-                // As many stars whatever its length.
+                // A fixed number of stars, so that the length is not shown either.
                 "secret" => "****".to_owned(),
                 _ => one_line(&given.text),
             },

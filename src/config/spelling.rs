@@ -1,7 +1,6 @@
-//! What somebody may have meant.
+//! Suggestions for misspelled names of keys, sections and variables.
 
-/// The candidate that is spelled most like the word, if one is spelled like it at all: at most two
-/// letters wrong, and fewer in short words.
+/// Returns the candidate closest to a word: at most two edits apart, and fewer for short candidates.
 pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
@@ -10,10 +9,10 @@ pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> 
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be put in, left out, replaced or swapped with their neighbour.
+/// Computes the edit distance: insertions, deletions, replacements and swaps of neighbouring letters.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    // The names compared are short; a word of thousands of letters is not looked at.
+    // The names compared are short, so very long words are not compared at all.
     if from.len().abs_diff(to.len()) > 2 {
         return usize::MAX;
     }

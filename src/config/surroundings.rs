@@ -1,56 +1,57 @@
-//! What the process was started with, as a value, so that everything after it can be a function.
+//! Surroundings: environment, options and working directory of the process as a value, so that everything after it can
+//! be a function of it.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// The environment variables and what else a default depends on.
+/// Environment variables and everything else that a default depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// The keys that the command line sets: the option and the text of each. It wins over everything else.
+    /// Keys set by the command line, each with the option and its text. They take precedence over everything else.
     pub options: BTreeMap<&'static str, (&'static str, String)>,
-    /// All environment variables: unknown ones with our prefix are worth a warning.
+    /// All environment variables: unknown ones with the program's prefix cause a warning.
     pub variables: BTreeMap<OsString, OsString>,
-    /// What relative paths are relative to.
+    /// Directory that relative paths start from.
     pub working_directory: PathBuf,
     /// Whether the effective user is root.
     pub root: bool,
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// Captures the surroundings of this process.
     #[must_use]
     pub fn of_process() -> Self {
         Self {
             options: BTreeMap::new(),
             variables: env::vars_os().collect(),
-            // A working directory that was removed leaves relative paths relative.
+            // If the working directory was removed, relative paths stay relative.
             working_directory: env::current_dir().unwrap_or_default(),
             root: nix::unistd::geteuid().is_root(),
         }
     }
 
-    /// A variable, even if it is empty.
+    /// Returns a variable, even if it is empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// A variable that holds a path; an empty one is as good as none.
+    /// Returns a variable that holds a path; an empty one counts as not set.
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&Path> {
         self.variable(name).filter(|value| !value.is_empty()).map(Path::new)
     }
 
-    /// The path from the root.
+    /// Returns a path made absolute by the working directory.
     #[must_use]
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.working_directory.join(path)
     }
 
-    /// Where state is kept unless somebody says otherwise: what systemd made for us, else the
-    /// user's own state, else the system's.
+    /// Returns the default state directory: the one that systemd created; without one, a directory below `/var/lib` for
+    /// root and below the user's own state directory for others.
     #[must_use]
     pub fn state_path(&self, program: &str) -> Option<PathBuf> {
         self.systemd_state().or_else(|| {
@@ -62,13 +63,13 @@ impl Surroundings {
         })
     }
 
-    /// Several directories are separated by colons; the first one is ours.
+    /// Returns the first of systemd's state directories, which are separated by colons.
     fn systemd_state(&self) -> Option<PathBuf> {
         let directories = self.variable("STATE_DIRECTORY")?;
         env::split_paths(directories).next().filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// The XDG rules: a relative path is ignored.
+    /// Returns the user's state directory by the XDG rules; a relative `XDG_STATE_HOME` is ignored.
     fn user_state(&self) -> Option<PathBuf> {
         let configured = self.path("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let home = || self.path("HOME").map(|home| home.join(".local/state"));

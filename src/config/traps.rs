@@ -1,4 +1,4 @@
-//! What the rules of the file allow and its writer may not have meant.
+//! Warnings about text in the configuration file that is legal but may not mean what its author intended.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::ini::{Oddity, RawValue};
 use super::layers::Layers;
 use super::spelling;
 
-/// Warns of everything in the file that is legal and odd.
+/// Adds a warning for every suspicious construct in the file.
 pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
     for oddity in &layers.document.oddities {
         let (line, name, what) = match oddity {
@@ -54,8 +54,8 @@ fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Fi
     }
 }
 
-/// Keys of `DEFAULT` are there to be referred to, whatever they are called; so are keys to which
-/// another one refers.
+/// Warns of unknown keys. Keys of `DEFAULT` are there to be referred to, whatever they are called, and so are keys to
+/// which another one refers.
 fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
     let own = || layers.document.own_values(layers.program.section);
     let referred: BTreeSet<String> = own().flat_map(|(_, value)| references(&value.raw)).collect();
@@ -69,7 +69,7 @@ fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
     }
 }
 
-/// The names in `%(name)s`, in lower case as keys are.
+/// Returns the names in `%(name)s`, in lower case as keys are.
 fn references(raw: &str) -> impl Iterator<Item = String> {
     let after_openings = raw.split("%(").skip(1);
     after_openings.filter_map(|after| Some(after.split_once(')')?.0.to_ascii_lowercase()))

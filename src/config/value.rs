@@ -1,4 +1,4 @@
-//! Texts to numbers, durations, choices and paths; each refusal says what is allowed.
+//! Parsers of numbers, durations, choices and paths; each error says what is allowed.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -8,27 +8,27 @@ use thiserror::Error;
 
 use super::ini::is_space;
 
-/// A text that is no value for its key.
+/// Error of a text that is no valid value for its key.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{what}; {allowed}")]
 pub struct WrongValue {
-    /// What is wrong with it.
+    /// Fault of the text, as part of a sentence.
     pub what: String,
-    /// What would be right.
+    /// Description of valid values.
     pub allowed: String,
 }
 
 impl WrongValue {
-    /// Both halves of the sentence.
+    /// Joins the two halves of the message.
     pub fn new(what: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self { what: what.into(), allowed: allowed.into() }
     }
 }
 
-/// How much of a wrong value is shown.
+/// Most characters of a wrong value that are shown.
 const SHOWN: usize = 60;
 
-/// A value in quotes, for a message.
+/// Quotes a value for a message, shortened to [`SHOWN`] characters.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
@@ -37,7 +37,7 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// As Python 2's `int` reads it: digits with an optional sign, blanks around and even between them.
+/// Parses a whole number as Python 2's `int` does: digits with an optional sign, blanks around it and after the sign.
 #[must_use]
 pub fn whole_number(text: &str) -> Option<i128> {
     let text = text.trim_matches(is_space);
@@ -53,7 +53,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A whole number within bounds.
+/// Parses a whole number within bounds.
 pub fn integer<T: TryFrom<i128>>(text: &str, range: RangeInclusive<i128>) -> Result<T, WrongValue> {
     let number = whole_number(text).filter(|number| range.contains(number));
     number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
@@ -63,7 +63,7 @@ pub fn integer<T: TryFrom<i128>>(text: &str, range: RangeInclusive<i128>) -> Res
     })
 }
 
-/// As Python's `getboolean` reads it.
+/// Parses a yes or no as Python's `getboolean` does.
 pub fn boolean(text: &str) -> Result<bool, WrongValue> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
@@ -75,7 +75,7 @@ pub fn boolean(text: &str) -> Result<bool, WrongValue> {
     }
 }
 
-/// One of a few words, in any case. Words that mean the same may stand side by side.
+/// Parses one of a few words, in any case. Several words may have the same meaning.
 pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, WrongValue> {
     let word = text.trim();
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
@@ -86,7 +86,7 @@ pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, WrongValu
     })
 }
 
-/// Seconds: digits, perhaps a point and more digits. No units, no exponents, no signs.
+/// Parses seconds: digits, optionally a point and more digits. No units, exponents or signs.
 pub fn seconds(text: &str, range: RangeInclusive<f64>) -> Result<Duration, WrongValue> {
     let (least, most) = range.clone().into_inner();
     let allowed = || format!("allowed are seconds from {least} to {most}, such as 30 or 0.5");
@@ -104,14 +104,14 @@ fn plain_decimal(text: &str) -> Option<f64> {
     (is_digits(whole) && is_digits(fraction)).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether an optional value is absent: `none` in any case, or nothing.
+/// Returns whether an optional value is absent: empty or `none` in any case.
 #[must_use]
 pub fn is_none(text: &str) -> bool {
     let text = text.trim();
     text.is_empty() || text.eq_ignore_ascii_case("none")
 }
 
-/// A value that may be absent.
+/// Parses a value that may be absent.
 pub fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, WrongValue>) -> Result<Option<T>, WrongValue> {
     if is_none(text) {
         return Ok(None);
@@ -120,7 +120,7 @@ pub fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, WrongValue>
     parse(text).map(Some).map_err(or_none)
 }
 
-/// A path; spaces in it are fine. Relative ones start at the working directory, as they did.
+/// Parses a path, in which spaces are allowed. Relative paths start at the working directory, as in the original.
 pub fn path(text: &str, working_directory: &Path) -> Result<PathBuf, WrongValue> {
     if text.is_empty() {
         Err(WrongValue::new("is empty", "allowed is a path"))

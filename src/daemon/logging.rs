@@ -1,4 +1,4 @@
-//! Log lines on stderr. `classic` is the original's form, to the letter, in local time.
+//! Logging to stderr in one of three formats. `classic` is the original's format to the letter, in local time.
 
 mod sink;
 
@@ -21,41 +21,43 @@ use tracing_subscriber::{Registry, reload};
 use crate::cli::LogFormat;
 use crate::config::LogLevel;
 
-/// What the names of our own log lines begin with; those of libraries are only logged where they warn.
+/// Prefix of the targets of our own log lines; libraries are logged only from warnings on.
 const OURS: &str = "job_runner";
 
-/// The level of a log that is written already. Cheap to clone.
+/// Handle to change the level of a running log. Cheap to clone.
 #[derive(Clone)]
 pub struct Level(reload::Handle<Targets, Registry>);
 
 impl Level {
     /// Logs at another level from now on.
     pub fn change(&self, level: LogLevel) {
-        // In vain only where nothing is logged at all.
+        // Fails only if no log was started.
         let _ = self.0.reload(targets(level));
     }
 }
 
-/// How long an exit waits for lines to be written.
+/// Longest time that an exit waits for lines to be written.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// Where all lines go, once there is a log.
+/// Buffer that all lines go through once the log is started.
 static SINK: OnceLock<sink::Sink> = OnceLock::new();
 
-/// Waits until all lines are written, if somebody reads them.
+/// Waits, at most one second, until all lines are written.
 pub fn flush() {
     if let Some(sink) = SINK.get() {
         sink.flush(PARTING);
     }
 }
 
-/// Says a line on stderr that is no log line. Nobody waits for it either once there is a log.
+/// Writes a line to stderr that is not a log line. Once the log is started, it goes through the same buffer and does
+/// not block.
 pub fn say(line: &str) {
     Stderr.line(format!("{line}\n").as_bytes());
 }
 
-/// Logs from now on.
+/// Starts the log and returns the handle to change its level.
 pub fn start(format: LogFormat, level: LogLevel) -> Level {
+    // Without the thread, lines are written directly, which may block but loses none.
     if let Ok(sink) = sink::Sink::start(sink::Stderr) {
         let _ = SINK.set(sink);
     }
@@ -72,10 +74,11 @@ fn targets(level: LogLevel) -> Targets {
         LogLevel::Warning => LevelFilter::WARN,
         LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
     };
+    // Libraries never log below warnings: their debug output may contain what is not meant for a log.
     Targets::new().with_target(OURS, level).with_default(level.min(LevelFilter::WARN))
 }
 
-/// Stderr that may be closed or full: a log line that cannot be written must not hurt.
+/// Writer to stderr that never fails: a closed or full stderr must not stop the work.
 struct Stderr;
 
 impl Stderr {
@@ -139,7 +142,7 @@ fn python(level: tracing::Level) -> &'static str {
     }
 }
 
-/// The message, and fields behind it.
+/// Text of an event: the message, followed by the other fields as `name=value`.
 #[derive(Default)]
 struct Message(String);
 

@@ -1,8 +1,8 @@
-//! The service manager that started us, if one did (`sd_notify(3)`): it hears that we are up, how we are, that we
-//! live, and that we leave.
+//! Service manager: reports readiness, status, signs of life, reloads and the stop to the manager that started the
+//! process (`sd_notify(3)`), if one did.
 //!
-//! A sign of life is given by the loop that everything depends on, after the keeper of the runs has answered it. What
-//! cannot be sent at once is not waited for: who does not listen must not stop the work.
+//! The sign of life comes from the loop that everything depends on, after the keeper of the runs has answered it.
+//! Messages are sent without blocking: a manager that does not read must not stop the work.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -19,43 +19,43 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::worker::WorkerStatus;
 
-/// How often it hears of us where it does not say how often it wants to.
+/// Interval of messages if the manager sets no watchdog.
 const BEAT: Duration = Duration::from_secs(30);
-/// How often it hears at most that the number of runs has changed.
+/// Minimum interval between two messages about a changed number of runs.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What leaving takes when nothing runs any more: the last attempts to tell the server.
+/// Time that the last reports to the server may take once no script runs.
 const LEAVING: Duration = Duration::from_secs(60);
-/// The most time that is asked for at once.
+/// Longest extension of the stop timeout that is requested at once.
 const EXTENSION: Duration = Duration::from_secs(3600);
 
-/// Whoever started us.
+/// Connection to the service manager, if there is one.
 pub struct Manager {
-    /// Where it listens; nobody else is told of this.
+    /// Socket of the manager; jobs never see this variable.
     socket: Option<OsString>,
     watchdog: bool,
     beat: tokio::time::Interval,
-    /// How many scripts run.
+    /// Number of running scripts, as the intake publishes it.
     executing: watch::Receiver<usize>,
-    /// How many it was told.
+    /// Number of running scripts that was reported last.
     told: usize,
     last: Instant,
-    /// Set once we are about to leave: when we shall be gone, if that is known.
+    /// Set once the worker is about to leave; holds the instant when it will be gone, if that is known.
     leaving: Option<Option<Instant>>,
 }
 
 impl Manager {
-    /// The one that the environment names.
+    /// Creates the connection from the environment of this process.
     pub fn of_process(executing: watch::Receiver<usize>) -> Self {
         let socket = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
         let watchdog = sd_notify::watchdog_enabled().filter(|every| !every.is_zero());
-        // Twice as often as it has to be.
+        // Twice as often as the watchdog requires.
         let mut beat = tokio::time::interval(watchdog.map_or(BEAT, |every| (every / 2).min(BEAT)));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let told = *executing.borrow();
         Self { socket, watchdog: watchdog.is_some(), beat, executing, told, last: Instant::now(), leaving: None }
     }
 
-    /// Waits until it should hear of us again: for ever, if there is none.
+    /// Waits until the next message is due; for ever without a manager.
     pub async fn due(&mut self) {
         if self.socket.is_none() {
             return std::future::pending().await;
@@ -73,7 +73,7 @@ impl Manager {
         }
     }
 
-    /// We are up, and how: said again and again, as a word may be lost.
+    /// Reports readiness and status. Repeated every time, since a datagram may be lost.
     pub fn tell(&mut self, status: &WorkerStatus) {
         (self.told, self.last) = (*self.executing.borrow(), Instant::now());
         let line = line(status, self.leaving.is_some());
@@ -84,7 +84,7 @@ impl Manager {
         self.live(words);
     }
 
-    /// Signs of life while we leave, until the end of the process.
+    /// Sends signs of life while the worker leaves, until the process ends.
     pub async fn hear_us_leave(&mut self) -> Infallible {
         loop {
             self.beat.tick().await;
@@ -100,7 +100,7 @@ impl Manager {
         self.send(&words);
     }
 
-    /// The settings are about to be read again.
+    /// Reports that the settings are about to be read again.
     pub fn reloading(&self) {
         if self.leaving.is_none()
             && let Ok(now) = NotifyState::monotonic_usec_now()
@@ -109,14 +109,15 @@ impl Manager {
         }
     }
 
-    /// They were read.
+    /// Reports that the settings were read.
     pub fn reloaded(&self) {
         if self.leaving.is_none() {
             self.send(&[NotifyState::Ready]);
         }
     }
 
-    /// We leave, and how long the runs have: the manager is asked to be as patient.
+    /// Reports that the worker leaves, and asks for a stop timeout of `patience` plus the last reports; without
+    /// `patience`, for none.
     pub fn stopping(&mut self, patience: Option<Duration>) {
         if self.leaving.is_none() {
             self.leaving = Some(patience.map(|patience| Instant::now() + patience + LEAVING));
@@ -143,13 +144,14 @@ fn send(socket: &[u8], text: &[u8]) -> io::Result<()> {
     ours.send_to_addr(text, &address).map(drop)
 }
 
-/// More time to leave in, which counts where the unit would not give as much.
+/// Returns a request for more time to stop, which matters if the unit's own timeout is shorter; `None` if no time is
+/// left.
 fn extension(left: Duration) -> Option<NotifyState<'static>> {
     let micros = u32::try_from(left.min(EXTENSION).as_micros()).unwrap_or(u32::MAX);
     (micros > 0).then_some(NotifyState::ExtendTimeoutUsec(micros))
 }
 
-/// What `systemctl status` shows.
+/// Returns the status line that `systemctl status` shows.
 fn line(status: &WorkerStatus, leaving: bool) -> String {
     let (runs, given_up) = (status.intake.runs.len(), status.dead_letters.len());
     let mut parts = Vec::new();

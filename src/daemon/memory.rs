@@ -1,49 +1,49 @@
-//! Memory that is given back to the system: what only the start needed, which a daemon that idles most of its life should not
-//! hold, and large pieces.
+//! Returns memory to the system: what only the start needed, which a mostly idle daemon should not hold, and large
+//! allocations.
 //!
-//! Nothing is lost with it. Freed memory goes back to the system; of the program and its libraries go the pages that nobody
-//! has changed, which the system reads again when they are needed.
+//! Nothing is lost: freed memory goes back to the system, and unmodified pages of the program and its libraries are
+//! dropped and read from the file again when needed.
 
 use std::fs;
 
 #[cfg(test)]
 mod tests;
 
-/// A stretch of our address space.
+/// Range of the address space, from `begin` up to `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stretch {
     begin: usize,
     end: usize,
 }
 
-/// What is at least this long goes back to the system when it is freed, in bytes.
+/// Size in bytes from which a freed allocation goes back to the system at once.
 const LARGE: libc::c_int = 1024 * 1024;
 
-/// Has large pieces of memory given back as soon as they are freed. By itself glibc takes a large piece that is freed for a
-/// sign that others will be needed, and keeps the next ones, up to twice as much for each of its arenas.
+/// Makes the allocator return large allocations as soon as they are freed. By default glibc raises its threshold after
+/// such a free, since it expects more of them, and then keeps up to twice as much in each of its arenas.
 pub fn give_back_large_pieces() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it sets what the allocator goes by, and touches no memory.
+    // SAFETY: sets a parameter of the allocator and touches no memory.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
     }
 }
 
-/// Gives it back.
+/// Returns freed memory and unmodified pages of mapped files to the system.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it gives back what was freed, and touches nothing that is in use.
+    // SAFETY: returns what was freed and touches nothing that is in use.
     unsafe {
         libc::malloc_trim(0);
     }
     for Stretch { begin, end } in unchanged(&fs::read_to_string("/proc/self/smaps").unwrap_or_default()) {
-        // SAFETY: the stretch shows a file, cannot be written and was never changed, so that the next access finds what
-        // was there before.
+        // SAFETY: the range maps a file privately, is not writable and was never modified, so the next access reads the
+        // same content from the file.
         unsafe { libc::madvise(begin as *mut libc::c_void, end - begin, libc::MADV_DONTNEED) };
     }
 }
 
-/// What of `/proc/self/smaps` shows a file, privately, cannot be written and has no page of its own.
+/// Returns the ranges of `/proc/self/smaps` that map a file privately, are not writable and have no modified page.
 fn unchanged(smaps: &str) -> Vec<Stretch> {
     let mut found = Vec::new();
     let mut current = None;
@@ -65,7 +65,7 @@ struct Header {
     shows_file: bool,
 }
 
-/// The first line of a stretch: `begin-end perms offset device inode path`.
+/// Parses the first line of a range: `begin-end perms offset device inode path`.
 fn header(line: &str) -> Option<Header> {
     let mut fields = line.split_ascii_whitespace();
     let (begin, end) = fields.next()?.split_once('-')?;

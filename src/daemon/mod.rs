@@ -1,4 +1,4 @@
-//! The daemon: settings, signals, drain, status, exit code.
+//! Worker daemon: command line, settings, signals, drain, status socket and exit code.
 
 mod logging;
 mod manager;
@@ -26,30 +26,30 @@ pub use signals::{DaemonSignals, SignalRequest};
 pub use state::{PidFile, StateError, take as take_state};
 use status::Question;
 
-/// How long a worker that is to leave goes on with its start: it drains what it takes up.
+/// Time that a worker which is to stop goes on with its start, so that it can drain what it takes up.
 const UNSTARTED: Duration = Duration::from_secs(10);
-/// How long after the start its last calls are over most likely.
+/// Time after the start when its last calls are most likely over and memory can be returned.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Drained.
+/// Exit code: drained, nothing is under way.
 pub const EXIT_DRAINED: u8 = 0;
-/// Left at once, or could not go on.
+/// Exit code: left at once, or could not continue.
 pub const EXIT_FAILURE: u8 = 1;
-/// A place that is needed cannot be used.
+/// Exit code: a directory or file that is needed cannot be used (`EX_CANTCREAT`).
 pub const EXIT_CANNOT_CREATE: u8 = 73;
-/// What was asked for cannot be written to stdout.
+/// Exit code: the requested output cannot be written to stdout (`EX_IOERR`).
 pub const EXIT_OUTPUT: u8 = 74;
-/// Another worker has the state directory, or this one handed over.
+/// Exit code: another worker holds the state directory, or this one handed over (`EX_TEMPFAIL`).
 pub const EXIT_TEMPORARY: u8 = 75;
-/// The configuration is wrong.
+/// Exit code: the configuration is wrong (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// Does what the command line says, and answers with the exit code.
+/// Does what the command line says and returns the exit code.
 #[must_use]
 pub fn main(args: Result<WorkerCommandLine, clap::Error>) -> u8 {
     match args {
         Ok(args) => carry_out(&args),
-        // Help and version go to stdout with 0, complaints to stderr with 2.
+        // Help and version go to stdout with code 0, errors to stderr with 2.
         Err(said) => match written(said.print()) {
             0 => u8::try_from(said.exit_code()).unwrap_or(EXIT_FAILURE),
             code => code,
@@ -58,7 +58,7 @@ pub fn main(args: Result<WorkerCommandLine, clap::Error>) -> u8 {
 }
 
 fn carry_out(args: &WorkerCommandLine) -> u8 {
-    // Before the secret is read: no core is written of us, and nobody of our user looks into our memory.
+    // Before the secret is read: no core dump is written, and no other process of the user can read our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
     let loaded = match config::load(args.config_path.as_deref(), &args.surroundings()) {
         Ok(loaded) => loaded,
@@ -88,7 +88,7 @@ fn carry_out(args: &WorkerCommandLine) -> u8 {
     code
 }
 
-/// What a worker that runs is asked.
+/// Returns the question to a running worker that the command line asks for.
 fn question(args: &WorkerCommandLine) -> Option<Question> {
     match args {
         WorkerCommandLine { status: true, .. } => Some(Question::Status),
@@ -108,13 +108,13 @@ fn check_config(loaded: &Loaded) -> u8 {
     if mistakes.is_empty() { printed } else { EXIT_CONFIG }
 }
 
-/// Prints what was asked for on stdout, and answers with the exit code.
+/// Prints text to stdout and returns the exit code.
 fn print(text: &str) -> u8 {
     let mut out = std::io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// The exit code after a write to stdout. A reader that has closed the other end has seen enough.
+/// Returns the exit code after a write to stdout. A reader that has closed the pipe has seen enough.
 fn written(write: std::io::Result<()>) -> u8 {
     match write {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -125,7 +125,7 @@ fn written(write: std::io::Result<()>) -> u8 {
     }
 }
 
-/// Says something on stderr; where nobody listens, nothing is lost.
+/// Writes lines to stderr, ignoring errors.
 fn say_lines<'a>(prefix: &str, lines: impl IntoIterator<Item = &'a String>) {
     let mut err = std::io::stderr().lock();
     for line in lines {
@@ -137,6 +137,8 @@ fn say(line: impl std::fmt::Display) {
     logging::say(&line.to_string());
 }
 
+// The order of the steps is that of their need: the lock before the pid file, so that the file of a running worker is
+// never overwritten.
 fn work(loaded: Loaded, reloading: Reloading) -> u8 {
     let settings = loaded.settings.daemon.clone();
     let lock = match state::take(&settings.state_path) {
@@ -160,6 +162,7 @@ fn work(loaded: Loaded, reloading: Reloading) -> u8 {
             return EXIT_FAILURE;
         }
     };
+    // Blocking calls that hang must not keep the process alive; the lock is released last.
     let code = runtime.block_on(serve(loaded, reloading));
     runtime.shutdown_background();
     drop(lock);
@@ -209,19 +212,21 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
     attend(worker, signals, wish, loaded, reloading).await
 }
 
-/// What became of a start.
+/// Result of an attempt to start the worker.
 enum Start {
-    /// It is over; with what somebody wished meanwhile.
+    /// The start is finished; with the request to stop that came meanwhile.
     Done(Box<Result<RunningWorker, WorkerError>>, Option<SignalRequest>),
-    /// Somebody wished us to leave before it was: what runs goes on, for the next start to take up.
+    /// A signal asked the worker to leave before it was started; running scripts go on, for the next start to take up.
+    /// Holds the exit code.
     Left(u8),
 }
 
-/// Starts the worker, and hears signals meanwhile.
+/// Starts the worker and handles signals meanwhile.
 async fn start(settings: &config::Settings, signals: &mut DaemonSignals) -> Start {
     let starting = RunningWorker::start(of_worker(settings), ShimProgram::default());
     tokio::pin!(starting);
     let mut wish = None;
+    // A timer that is practically never due until a signal resets it.
     let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
     tokio::pin!(patience);
     loop {
@@ -235,7 +240,7 @@ async fn start(settings: &config::Settings, signals: &mut DaemonSignals) -> Star
                 }
                 SignalRequest::Terminate => return Start::Left(EXIT_FAILURE),
                 SignalRequest::HandOver => return Start::Left(EXIT_TEMPORARY),
-                // There is nothing to tell yet, and the settings were read just now.
+                // There is no status yet, and the settings were read just now.
                 SignalRequest::Dump | SignalRequest::Reload => {}
             },
         }
@@ -248,7 +253,7 @@ fn of_worker(settings: &config::Settings) -> worker::Settings {
     worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, restarts, belongs_to }
 }
 
-/// An error with its causes, in one line.
+/// Returns an error and its causes in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -259,7 +264,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Until a wish or the end of the drain lets us leave.
+/// Serves signals, status questions and the service manager until the worker may leave. Returns the exit code.
 async fn attend(
     worker: RunningWorker,
     mut signals: DaemonSignals,
@@ -280,6 +285,7 @@ async fn attend(
         loop {
             let wish = tokio::select! {
                 wish = wished(&mut heard, &mut signals) => wish,
+                // The drain is polled only after the first TERM; the future itself starts it.
                 () = &mut drain, if terms > 0 => break Ending::Left(EXIT_DRAINED),
                 () = &mut patience, if terms == 1 => {
                     tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
@@ -297,6 +303,7 @@ async fn attend(
                     };
                 }
                 () = manager.due() => {
+                    // The status goes through the keeper of the runs, so a sign of life proves that it is alive.
                     manager.tell(&worker.status().await);
                     continue;
                 }
@@ -310,6 +317,7 @@ async fn attend(
                             if let Some(timeout) = timeout {
                                 patience.as_mut().reset(tokio::time::Instant::now() + timeout);
                             }
+                            // A timeout kills the runs, which takes the grace period on top.
                             manager.stopping(timeout.map(|timeout| timeout + loaded.settings.execution.kill_grace));
                             let status = worker.status().await;
                             manager.tell(&status);
@@ -336,9 +344,11 @@ async fn attend(
             }
         }
     };
+    // The status socket goes first: a question after this point would not be answered.
     if let Some(listening) = answers {
         listening.close();
     }
+    // Reported also when no signal came, as after a request of the server.
     manager.stopping(Some(Duration::ZERO));
     let leaving = async {
         match ending {
@@ -361,7 +371,7 @@ async fn attend(
     left
 }
 
-/// What was wished already, or is next.
+/// Returns the request that was heard during the start, or waits for the next.
 async fn wished(heard: &mut Option<SignalRequest>, signals: &mut DaemonSignals) -> SignalRequest {
     match heard.take() {
         Some(wish) => wish,
@@ -369,11 +379,11 @@ async fn wished(heard: &mut Option<SignalRequest>, signals: &mut DaemonSignals) 
     }
 }
 
-/// How the work ends, and with which code.
+/// End of the daemon's work, with the exit code.
 enum Ending {
-    /// Nothing is under way.
+    /// Nothing is under way any more.
     Left(u8),
-    /// The runs go on, for the next start to take up.
+    /// Running scripts go on, for the next start to take up.
     HandedOver(u8),
 }
 
@@ -384,10 +394,10 @@ fn farewell(leave: Leave) -> &'static str {
     }
 }
 
-/// The third wish to leave, which is not argued with.
+/// Waits until the third TERM in all has come, which ends the process at once.
 async fn third(signals: &mut DaemonSignals, mut terms: u32) {
     if terms >= 3 {
-        // It was followed already.
+        // The third TERM has been followed already.
         std::future::pending::<()>().await;
     }
     while terms < 3 {
@@ -400,7 +410,7 @@ async fn dump(worker: &RunningWorker) {
     tracing::info!(target: "job_runner_worker.runner", "status: {status}");
 }
 
-/// Where the worker of a state directory can be asked.
+/// Returns the path of the status socket below a state directory.
 fn socket_path(state: &Path) -> PathBuf {
     state.join("status.sock")
 }

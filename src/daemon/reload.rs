@@ -1,4 +1,4 @@
-//! HUP: the settings read again while the runs go on.
+//! Reload (HUP): reads the settings again while the runs go on.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use super::{logging, of_worker, with_causes};
 use crate::config::{self, Loaded, Surroundings};
 use crate::worker::RunningWorker;
 
-/// What is needed to read the settings again.
+/// Sources of the settings, to read them again.
 pub struct Reloading {
-    /// As the command line said it.
+    /// Path from the command line, if it gave one.
     config_path: Option<PathBuf>,
-    /// As they were at the start, with what the command line added.
+    /// Environment and options as they were at the start.
     surroundings: Surroundings,
     log: logging::Level,
 }
@@ -20,8 +20,8 @@ impl Reloading {
         Self { config_path, surroundings, log }
     }
 
-    /// Reads them, works under them from now on, and answers with what holds. Where anything is wrong with them,
-    /// everything stays as it was.
+    /// Reads the settings again, applies those that can change at run time and returns the settings in force. If
+    /// anything is wrong with the new ones, everything stays as it was.
     pub async fn reload(&self, worker: &RunningWorker, running: Loaded) -> Loaded {
         let fresh = match config::reload(&running, self.config_path.as_deref(), &self.surroundings) {
             Ok(fresh) => fresh,

@@ -1,24 +1,24 @@
-//! The runtime of the worker: one thread for the work, and a few for calls that block.
+//! Tokio runtime of the worker: one thread for the work, and a few for blocking calls.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How many calls may block at once: names that are looked up, long logs, processes that are cleared away.
+/// Most blocking calls at once: name lookups, long logs, cleanups of processes.
 const BLOCKING: usize = 64;
-/// How long a thread for such calls is kept: for ever. Where the system has no processes left, the ones that are there do
-/// the work; were there none, nothing could be looked up any more.
+/// Lifetime of a thread for blocking calls: practically for ever. When the system has no processes left, the existing
+/// threads still do the work; without any, no name could be looked up.
 const KEPT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Starts it.
+/// Builds the runtime.
 ///
 /// # Errors
-/// What the system says.
+/// If the event queue or the first thread cannot be created.
 pub fn start() -> io::Result<Runtime> {
     let runtime =
         Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).thread_keep_alive(KEPT).build()?;
-    // Makes the first thread.
+    // Creates the first thread for blocking calls now, while the system has room for it.
     runtime.block_on(async { tokio::task::spawn_blocking(|| ()).await })?;
     Ok(runtime)
 }

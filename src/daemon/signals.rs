@@ -1,23 +1,23 @@
-//! What signals wish for.
+//! Signals that control a daemon, as requests.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What somebody wishes.
+/// Request that a signal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalRequest {
-    /// TERM, INT: drain; again: stop the runs; again: leave.
+    /// TERM, INT: drain; the second time stop the runs; the third time exit at once.
     Terminate,
-    /// USR2: leave at once, the runs go on.
+    /// USR2: exit at once and leave running scripts to the next start.
     HandOver,
-    /// USR1: say what is known.
+    /// USR1: write the status to the log.
     Dump,
     /// HUP: read the settings again.
     Reload,
 }
 
-/// All signals that we follow.
+/// Streams of all signals that are followed.
 pub struct DaemonSignals {
     term: Signal,
     int: Signal,
@@ -27,8 +27,10 @@ pub struct DaemonSignals {
 }
 
 impl DaemonSignals {
+    /// Installs the handlers.
+    ///
     /// # Errors
-    /// What the system says.
+    /// If a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
@@ -39,7 +41,7 @@ impl DaemonSignals {
         })
     }
 
-    /// The next wish.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
             _ = self.term.recv() => SignalRequest::Terminate,

@@ -1,4 +1,4 @@
-//! The state directory: one worker at a time, found out before anything else happens.
+//! State directory: locked by one worker at a time, before anything else happens.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -13,40 +13,40 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
 use crate::run::shortage;
 
-/// How long the lock of a worker that was killed may outlive it.
+/// Time that the lock of a killed worker may outlive it.
 const RELEASED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Why the state directory is not ours.
+/// Reason why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// It cannot be made or written.
+    /// The directory or the lock file cannot be created or written.
     #[error("state_path: {path} cannot be used: {source}")]
     Unusable {
-        /// Where.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why not.
+        /// Error of the file system.
         source: io::Error,
     },
-    /// What is in it is somebody else's.
+    /// The directory, or a file in it, belongs to another user.
     #[error("state_path: {path} {fault}; nobody but the worker's user and root may put anything there")]
     Foreign {
-        /// What.
+        /// Path of the foreign file or directory.
         path: PathBuf,
-        /// Whose, or why it cannot be seen.
+        /// Owner of the file, as part of a sentence.
         fault: String,
     },
-    /// Somebody else has it.
+    /// Another worker holds the lock.
     #[error("state_path: another worker ({holder}) works in {path}; one worker at a time is allowed")]
     Taken {
-        /// Where.
+        /// Path of the directory.
         path: PathBuf,
-        /// Who.
+        /// Holder of the lock, as the lock file names it: pid and host.
         holder: String,
     },
 }
 
 impl StateError {
-    /// The exit code.
+    /// Returns the exit code of the process for this error.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -60,10 +60,10 @@ fn is_shortage(e: &io::Error) -> bool {
     e.raw_os_error().and_then(shortage::of_errno).is_some()
 }
 
-/// Takes the directory for as long as the answer lives.
+/// Creates the directory if it is missing, checks its owner and locks it for as long as the result lives.
 ///
 /// # Errors
-/// Why it is not ours.
+/// If the directory cannot be used, belongs in part to another user, or is locked by another worker.
 pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
     let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
@@ -81,10 +81,11 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
         Some(Ok(mut lock)) => {
             let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let holder = format!("pid {} on {host}\n", std::process::id());
-            // Written over what is there, so that a disk that is full since then has room for it.
+            // The file is overwritten rather than truncated first, so that its block is still there when the disk is
+            // full.
             let written = lock.write_all(holder.as_bytes()).and_then(|()| lock.set_len(holder.len() as u64));
             match written {
-                // The lock holds; that nobody can read whose it is must not keep a worker from coming back.
+                // The lock is held; an unreadable holder must not keep a worker from coming back.
                 Err(e) if is_shortage(&e) => {}
                 written => written.map_err(unusable)?,
             }
@@ -100,22 +101,22 @@ pub fn take(path: &Path) -> Result<Flock<File>, StateError> {
     }
 }
 
-/// Locks the file, or `None` where somebody else holds it for longer than [`RELEASED_WITHIN`].
+/// Locks the file; `None` if another process holds the lock for longer than [`RELEASED_WITHIN`].
 ///
-/// A worker that is killed while it forks leaves the lock to its child, which lets go when it executes a shim.
+/// A worker that is killed while it forks leaves the lock to its child, which releases it when it executes a shim.
 fn lock(file: File) -> Option<Result<Flock<File>, Errno>> {
     let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((file, Errno::EWOULDBLOCK)) => file,
         locked => return Some(locked.map_err(|(_, e)| e)),
     };
     let (locked, is_locked) = mpsc::sync_channel(1);
-    // Where it comes too late, nobody receives the lock, and it is let go.
+    // The thread may get the lock too late; its result is then dropped, and the lock with it.
     std::thread::spawn(move || locked.send(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e)));
     is_locked.recv_timeout(RELEASED_WITHIN).ok()
 }
 
-/// Makes sure that nobody else can put anything into the directory, and that nobody did: what is there is written and
-/// removed with all rights that we have.
+/// Takes write access from group and others, and checks that nothing in the directory belongs to another user: files in
+/// it are written and removed with all rights of the worker.
 fn close_to_others(path: &Path) -> Result<(), StateError> {
     let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
     let directory = fs::metadata(path).map_err(unusable)?;
@@ -129,14 +130,14 @@ fn close_to_others(path: &Path) -> Result<(), StateError> {
                 path.display(),
                 mode & 0o777
             ),
-            // Root's, who lets us in by a group.
+            // The directory belongs to root, who gives the worker access by a group.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied && mode & 0o002 == 0 => {}
             Err(e) => return Err(unusable(e)),
         }
     }
     for entry in fs::read_dir(path).map_err(unusable)? {
         let entry = entry.map_err(unusable)?;
-        // Not followed: whose a link is, is whose word it is.
+        // The owner of a link counts, not that of its target, because the owner chose the target.
         match entry.metadata() {
             Ok(metadata) => owned(&entry.path(), &metadata)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -155,12 +156,14 @@ fn owned(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
     Err(StateError::Foreign { path: path.to_owned(), fault })
 }
 
-/// A file with our process id, removed when we leave.
+/// File with the process id, removed on drop.
 pub struct PidFile(PathBuf);
 
 impl PidFile {
+    /// Writes the process id to the file. A full disk is only logged.
+    ///
     /// # Errors
-    /// One line that names the file and what is wrong.
+    /// If the file cannot be written, as one line that names it.
     pub fn write(path: &Path) -> Result<Self, String> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).open(path);
         match file.and_then(|mut file| writeln!(file, "{}", std::process::id())) {

@@ -1,7 +1,7 @@
-//! The status socket: whoever of our user connects is told what is known, as one JSON object.
+//! Status socket: a local process of the same user that connects receives the worker's status as one JSON object.
 //!
-//! Who says `sleep`, `wake` or `retry` first, in a line, has that done, and is told what is known then. Who says nothing and closes
-//! his side, or waits, asks.
+//! A client may first send the line `sleep`, `wake` or `retry`; the request is carried out before the status is sent. A
+//! client that sends nothing, and closes its side or waits for a second, only asks for the status.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -19,26 +19,26 @@ use super::{EXIT_FAILURE, print, say, socket_path};
 use crate::intake::SleepState;
 use crate::worker::RunningWorker;
 
-/// How long somebody who asks may take to listen, and we to answer.
+/// Time that the client may take to read, and the worker to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The service cannot be had: nobody answers (`EX_UNAVAILABLE`).
+/// Exit code: no worker answers (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
-/// How long somebody who asks may keep silent before he is told what is known.
+/// Time that a client may stay silent before it counts as asking for the status.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The longest wish, in bytes.
+/// Longest request of a client, in bytes.
 const LONGEST_WISH: usize = 16;
 
-/// What the worker of a state directory is asked.
+/// Question that the command line sends to a running worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// What it does.
+    /// Asks for the status alone.
     Status,
-    /// To take no new runs.
+    /// Puts the worker to sleep: no new runs.
     Sleep,
-    /// To take new runs.
+    /// Wakes the worker: new runs are taken.
     Wake,
-    /// To tell the server at once what it rejected.
+    /// Delivers rejected results to the server again at once.
     RetryDeadLetters,
 }
 
@@ -53,13 +53,13 @@ impl Question {
     }
 }
 
-/// The next line of a value in the table.
+/// Separator that puts further lines of a value below its first line in the table.
 const BELOW: &str = "\n                     ";
 
-/// How many may ask at once.
+/// Most clients that are served at once.
 const ASKERS: usize = 8;
 
-/// Where we are asked.
+/// Listening status socket with the questions that came in.
 pub struct Listening {
     asks: mpsc::Receiver<StatusQuestion>,
     accepting: AbortHandle,
@@ -67,14 +67,14 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Nobody can ask any more.
+    /// Stops accepting clients and removes the socket file.
     pub fn close(self) {
         self.accepting.abort();
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Listens. That nobody can ask is no reason not to work.
+/// Starts listening; `None`, with a warning in the log, if that fails: the worker runs without it.
 pub fn listen(state: &Path) -> Option<Listening> {
     let path = socket_path(state);
     let _ = std::fs::remove_file(&path);
@@ -95,7 +95,7 @@ pub fn listen(state: &Path) -> Option<Listening> {
     }
 }
 
-/// Takes in whoever asks, and hears what.
+/// Accepts clients and reads their requests.
 async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
     let seats = Arc::new(Semaphore::new(ASKERS));
     loop {
@@ -108,7 +108,7 @@ async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
                     drop(seat);
                 });
             }
-            // Out of descriptors, most likely: nothing that a fast retry would change.
+            // Most likely the process is out of descriptors; an immediate retry would only spin.
             Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
     }
@@ -134,21 +134,21 @@ async fn hear(mut stream: UnixStream) -> StatusQuestion {
     StatusQuestion { stream, wish }
 }
 
-/// Somebody who asks, and what.
+/// Client that waits for its answer, with its request.
 pub struct StatusQuestion {
     stream: UnixStream,
     wish: Option<Wish>,
 }
 
-/// What is to be done before the answer.
+/// Action that is performed before the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Be(SleepState),
-    /// What was rejected is told again.
+    /// Delivers rejected results again.
     Retry,
 }
 
-/// Waits until somebody asks.
+/// Waits for the next client; for ever if the socket could not be opened.
 pub async fn asked(listening: Option<&mut Listening>) -> StatusQuestion {
     match listening {
         Some(listening) => match listening.asks.recv().await {
@@ -160,7 +160,7 @@ pub async fn asked(listening: Option<&mut Listening>) -> StatusQuestion {
 }
 
 impl StatusQuestion {
-    /// Has done what is wished, and answers with what is known then; with nothing, where the worker is about to leave.
+    /// Performs the request and sends the status. Closes the connection without a word if the worker is about to leave.
     pub async fn answer(mut self, worker: &RunningWorker) {
         let obeyed = match self.wish {
             Some(Wish::Be(wakefulness)) => worker.want(wakefulness).await,
@@ -178,7 +178,7 @@ impl StatusQuestion {
     }
 }
 
-/// Asks the worker of a state directory, and prints what it says.
+/// Sends a question to the worker of a state directory and prints the answer. Returns the exit code.
 pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
     let path = socket_path(state);
     let mut text = String::new();
@@ -205,7 +205,7 @@ pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
     print(&shown)
 }
 
-/// What a worker does that was put to sleep or woken up, in a line.
+/// Returns one line on the state of a worker that was put to sleep or woken.
 fn obeyed(text: &str) -> String {
     let status = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let runs = status["runs"].as_array().map_or(0, Vec::len);
@@ -216,7 +216,7 @@ fn obeyed(text: &str) -> String {
     }
 }
 
-/// What is told again, in a line.
+/// Returns one line on the results that are delivered again.
 fn retried(text: &str) -> String {
     let status = serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     match status["backlog"].as_u64() {
@@ -243,7 +243,7 @@ fn table(text: &str) -> String {
         .collect()
 }
 
-/// Numbers side by side; sentences and dead letters each on a line, the next below the first.
+/// Joins numbers by commas; puts sentences and dead letters on a line each, below the first.
 fn list(all: &[serde_json::Value]) -> String {
     let text = |value: &serde_json::Value, name: &str| match &value[name] {
         serde_json::Value::String(text) => text.clone(),

@@ -433,13 +433,13 @@ impl Keeper {
                 ASK_PAUSE.as_secs()
             );
         }
+        // The keeper must not wait for the server, so the answer comes back as a message.
         let (client, inbox) = (self.context.client.clone(), self.inbox.clone());
         tokio::spawn(async move {
             if let Ok(open) = client.open().await
                 && let Some(inbox) = inbox.upgrade()
             {
                 let _ = inbox.send(Message::Waits(open)).await;
-            // The keeper must not wait for the server, so the answer comes back as a message.
             }
         });
     }

@@ -1,5 +1,5 @@
-//! Lines on their way to stderr: a buffer with a bound, and a thread that writes. Who logs never waits; what there is no
-//! room for is counted, and the count is said when somebody reads again.
+//! Log sink: a bounded buffer and a thread that writes it out. A caller that logs never waits; lines that do not fit
+//! are counted, and the count is logged once somebody reads again.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -12,12 +12,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 #[cfg(test)]
 mod tests;
 
-/// How many bytes wait at most, beside those that are being written.
+/// Most bytes that wait, besides those that are being written.
 const BUFFER: usize = 1 << 20;
-/// The stack of the thread.
+/// Stack size of the writing thread in bytes.
 const STACK: usize = 256 * 1024;
 
-/// The door. Cheap to clone.
+/// Handle to the sink. Cheap to clone.
 #[derive(Clone)]
 pub struct Sink(Arc<Shared>);
 
@@ -30,7 +30,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// How many lines there was no room for since that was said.
+    /// Lines dropped for lack of space since that was last logged.
     lost: u64,
     is_writing: bool,
 }
@@ -42,10 +42,10 @@ impl Shared {
 }
 
 impl Sink {
-    /// Starts the thread, which lasts as long as the process.
+    /// Starts the writing thread, which lasts as long as the process.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the thread cannot be created.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let sink = Self(Arc::clone(&shared));
@@ -53,7 +53,7 @@ impl Sink {
         Ok(sink)
     }
 
-    /// Takes a line, or counts it.
+    /// Queues a line, or counts it as lost if the buffer is full.
     pub fn push(&self, line: &[u8]) {
         let mut state = self.0.state();
         if state.waiting.len() + line.len() > BUFFER {
@@ -64,7 +64,7 @@ impl Sink {
         }
     }
 
-    /// Waits until everything is written, no longer than so long.
+    /// Waits until everything is written, at most `at_most`.
     pub fn flush(&self, at_most: Duration) {
         let until = Instant::now() + at_most;
         let mut state = self.0.state();
@@ -88,8 +88,9 @@ fn write(shared: &Shared, mut out: impl Write) {
             state.is_writing = true;
             std::mem::take(&mut state.waiting)
         };
-        // Where nobody can read any more nothing can be done.
+        // If stderr is closed, there is nobody to tell.
         let _ = out.write_all(&lines);
+        // Logged while `is_writing` is still set, so that a flush waits for this line as well.
         let lost = std::mem::take(&mut shared.state().lost);
         if lost > 0 {
             tracing::warn!(target: "job_runner.log", "{lost} lines of the log could not be written: nobody read them in time");
@@ -99,7 +100,8 @@ fn write(shared: &Shared, mut out: impl Write) {
     }
 }
 
-/// The descriptor itself: a thread that waits to write holds no lock of the library that others wait for.
+/// Raw descriptor of stderr: `std`'s handle would hold its lock while a write blocks, and others would wait for that
+/// lock.
 pub struct Stderr;
 
 impl Write for Stderr {
@@ -109,7 +111,7 @@ impl Write for Stderr {
             match nix::unistd::write(stderr.as_fd(), bytes) {
                 Ok(written) => return Ok(written),
                 Err(Errno::EINTR) => {}
-                // Somebody who shares it wants it not to block.
+                // Another process that shares the open file has made it non-blocking.
                 Err(Errno::EAGAIN) => {
                     let _ = nix::poll::poll(&mut [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE);
                 }
