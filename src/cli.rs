@@ -1,4 +1,4 @@
-//! The command line of the worker, worded as the original's.
+//! Command line of the worker, worded as the original's.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::config::Surroundings;
 #[cfg(test)]
 mod tests;
 
-/// What stands behind the options: what a signal does, and what an exit code means.
+/// Text behind the options in `--help`: effects of signals and meanings of exit codes.
 const AFTER: &str = "\
 signals:
   TERM, INT  drain: no new runs, running ones finish and are reported; a second one stops
@@ -25,7 +25,7 @@ exit codes:
   73 a directory cannot be used   74 the output cannot be written   75 another worker has the state directory,
   or handed over   78 configuration error   and restart_exit_code, where the server asked for a restart";
 
-/// The words of the command line.
+/// Options of the worker's command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "job_runner_worker",
@@ -44,7 +44,7 @@ pub struct WorkerCommandLine {
     #[arg(
         long,
         value_name = "CONFIG_PATH",
-        // Empty is as good as not given.
+        // An empty value counts as not given.
         value_parser = OsStringValueParser::new().map(PathBuf::from),
         help = "absolute path to config file (default: CONFIG_PATH env variable)"
     )]
@@ -54,7 +54,7 @@ pub struct WorkerCommandLine {
     #[arg(long, conflicts_with_all = ["status", "sleep", "wake", "retry_dead_letters"])]
     pub check_config: bool,
 
-    /// ask the running worker what it does
+    /// show the status of the running worker
     #[arg(long, group = "question")]
     pub status: bool,
 
@@ -66,7 +66,7 @@ pub struct WorkerCommandLine {
     #[arg(long, group = "question")]
     pub wake: bool,
 
-    /// let the running worker tell the server again at once what that rejected
+    /// let the running worker deliver results again at once that the server rejected
     #[arg(long, group = "question")]
     pub retry_dead_letters: bool,
 
@@ -74,7 +74,7 @@ pub struct WorkerCommandLine {
     #[arg(long, requires = "question")]
     pub json: bool,
 
-    /// end with this code (1 to 255) when the server asks for a restart, and offer that
+    /// exit with this code (1 to 255) when the server asks for a restart, and offer restarts
     #[arg(
         long,
         visible_alias = "restart-exit-status",
@@ -83,7 +83,7 @@ pub struct WorkerCommandLine {
     )]
     pub restart_exit_code: Option<u8>,
 
-    /// how log lines look
+    /// format of log lines
     #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
@@ -92,21 +92,21 @@ pub struct WorkerCommandLine {
     pub version: Option<bool>,
 }
 
-/// The options that may begin with one dash, as others that start workers write them.
+/// Options that may begin with one dash, as other programs that start workers write them.
 const ONE_DASH: [&str; 2] = ["-restart-exit-code", "-restart-exit-status"];
-/// The option of the key `restart_exit_code`.
+/// Option of the key `restart_exit_code`, for the origin of its value.
 const RESTART: &str = "--restart-exit-code";
 
 impl WorkerCommandLine {
-    /// Those of this process.
+    /// Parses the command line of this process.
     ///
     /// # Errors
-    /// That they cannot be understood, or that help or version was asked for.
+    /// If it cannot be parsed, or if help or the version was asked for.
     pub fn of_process() -> Result<Self, clap::Error> {
         Self::try_parse_from(std::env::args_os().map(two_dashes))
     }
 
-    /// What the process was started with, for the configuration.
+    /// Returns the surroundings of this process for the configuration, with the keys that the command line sets.
     #[must_use]
     pub fn surroundings(&self) -> Surroundings {
         let restart = self.restart_exit_code.map(|code| ("restart_exit_code", (RESTART, code.to_string())));
@@ -114,7 +114,7 @@ impl WorkerCommandLine {
     }
 }
 
-/// The word of a command line, with a second dash where it may have one only.
+/// Adds the second dash to an option that may be written with one.
 fn two_dashes(word: OsString) -> OsString {
     let name = word.to_str().and_then(|word| word.split('=').next());
     if name.is_some_and(|name| ONE_DASH.contains(&name)) {
@@ -125,13 +125,13 @@ fn two_dashes(word: OsString) -> OsString {
     word
 }
 
-/// How log lines look.
+/// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// As the original's: `LEVEL - 2026-11-23 17:05:07,123 - name: message`.
     Classic,
     /// UTC time, level, name, message.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -1,4 +1,4 @@
-//! The command line as types.
+//! Command line of `job_runner` as types. The comments of options and commands are the texts of `--help`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::cli::LogFormat;
 use crate::config::LogLevel;
 use crate::wire::reference::Reference;
 
-/// What `--help` looks like: what it is, how it is used, then everything.
+/// Layout of `--help`: purpose, examples, usage, then all options.
 const HELP: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
-/// What stands behind the options.
+/// Text behind the options in `--help` of the program.
 const AFTER: &str = "\
 server:
   --server URL, with the token in the file --token-file; else the server that works in the directory --data;
@@ -28,10 +28,10 @@ exit codes:
   78 configuration error
   run: the script's own, 128+n by signal n, 124 timed out, 130 after Ctrl-C";
 
-/// Where data lies unless somebody says otherwise.
+/// Default directory of a server's data, below the working directory.
 pub const DATA: &str = "job_runner_data";
 
-/// The words of the command line.
+/// Command line of the program: one command with its options.
 #[derive(Debug, Parser)]
 #[command(
     name = "job_runner",
@@ -51,12 +51,12 @@ Examples:
     arg_required_else_help = true,
 )]
 pub struct CommandLine {
-    /// What is to be done.
+    /// Command to be carried out.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What can be done.
+/// Commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a script now, print its log as it is written, and end as it ends
@@ -121,16 +121,16 @@ Examples:
   job_runner logs backup.sh            the latest run of that job
 ")]
     Logs(LogsArgs),
-    /// End a run
+    /// Kill a run, or cancel one that no worker has claimed
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner kill 12\n")]
     Kill(Kill),
-    /// Run a job now
+    /// Run a job now, besides its schedule
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner schedule backup.sh\n  job_runner logs -f backup.sh\n")]
     Schedule(OneJob),
-    /// Let a job run when it is due
+    /// Let a job run when it is due (undoes `disable`)
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner enable backup.sh\n")]
     Enable(OneJob),
-    /// Let a job not run when it is due
+    /// Do not run a job when it is due
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner disable backup.sh --reason 'the disk is being replaced'
@@ -139,18 +139,19 @@ Examples:
     /// Say why a job ran, or did not
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why '#1' --json             the job with the id 1\n")]
     Why(OneJob),
-    /// Make a job
+    /// Add jobs
     #[command(subcommand)]
     Job(JobArgs),
-    /// Make a template
+    /// Add templates
     #[command(subcommand)]
     Template(TemplateArgs),
-    /// Make a worker
+    /// Add workers
     #[command(subcommand)]
     Worker(WorkerArgs),
 }
 
-/// Which server. The environment is read where the server is looked for: clap would show its values in the help.
+/// Options that choose the server. The environment is read where the server is looked for, because clap would show its
+/// values in the help.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct At {
@@ -168,229 +169,229 @@ pub struct At {
     pub plain_http: bool,
 }
 
-/// A run's id as it is typed.
+/// Parses a run's id as it is typed: `12` or `#12`.
 fn run_id(text: &str) -> Result<i64, String> {
     Reference::parse(text).id().ok_or_else(|| "a run is named by its id, 12 or '#12'".to_owned())
 }
 
-/// `run`
+/// Arguments of `job_runner run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
     /// The script, with its shebang; `-` reads it from stdin
     pub script: PathBuf,
-    /// What it is called [default: the name of the file]
+    /// Title of the run [default: the name of the file]
     #[arg(long)]
     pub name: Option<String>,
-    /// End it after this many seconds
+    /// Stop the script after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
-    /// Who runs it: a pool of workers, which must exist
+    /// Pool of workers that runs it; the pool must exist
     #[arg(long)]
     pub pool: Option<String>,
     /// Print the run's id and leave it to the server
     #[arg(long)]
     pub detach: bool,
-    /// Print the log alone
+    /// Print the log only
     #[arg(short, long)]
     pub quiet: bool,
-    /// Which server.
+    /// Server that runs the script.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `standalone`
+/// Arguments of `job_runner standalone`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Standalone {
-    /// Where its data lies
+    /// Directory of its data
     #[arg(long, value_name = "DIR", default_value = DATA)]
     pub data: PathBuf,
-    /// Where it is reached
+    /// Address of its pages and its API
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
-    /// How many runs at once
+    /// Number of runs at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub concurrent_jobs: u32,
-    /// The least severe level that is logged
+    /// Least severe level that is logged
     #[arg(long, value_enum, default_value_t = LogLevel::Warning, value_name = "LEVEL")]
     pub log_level: LogLevel,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
     pub log_format: LogFormat,
 }
 
-/// `serve`
+/// Arguments of `job_runner serve`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Serve {
-    /// The ini file
+    /// Configuration file of the server
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Show the effective settings and every mistake, and exit with 0 or 78
     #[arg(long)]
     pub check_config: bool,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
     pub log_format: LogFormat,
 }
 
-/// `jobs`, and `workers` alone
+/// Arguments of `job_runner jobs` and of `job_runner workers` without an action.
 #[derive(Clone, Debug, clap::Args)]
 pub struct List {
-    /// At most this many; where there are more, it says so
+    /// Show at most this many; a line tells if there are more
     #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `workers`
+/// Arguments of `job_runner workers`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkersArgs {
-    /// What workers are to do.
+    /// Action of the workers; without one they are listed.
     #[command(subcommand)]
     pub act: Option<ActArgs>,
-    /// The list.
+    /// Options of the list.
     #[command(flatten)]
     pub list: List,
 }
 
-/// `workers …`
+/// Actions of `job_runner workers`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ActArgs {
-    /// Let workers leave, with exit code 0
+    /// Let workers exit with code 0
     Shutdown(ActOn),
-    /// Let workers leave with their `restart_exit_code`, so that they are started again
+    /// Let workers exit with their `restart_exit_code`, so that they are started again
     Restart(ActOn),
     /// Let workers take no new runs
     Sleep(ActOn),
-    /// Let workers take new runs
+    /// Let workers take new runs again
     Wake(WakeUp),
 }
 
-/// `workers shutdown`, `restart`, `sleep`
+/// Arguments of the actions `shutdown`, `restart` and `sleep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ActOn {
-    /// Stop their runs and give them back, for other workers to run them; else they finish first
+    /// Stop their runs and give them back, for other workers to run them; otherwise the runs finish first
     #[arg(long)]
     pub now: bool,
-    /// Which workers.
+    /// Workers that are to act.
     #[command(flatten)]
     pub on: On,
 }
 
-/// `workers wake`
+/// Arguments of the action `wake`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WakeUp {
-    /// Which workers.
+    /// Workers that are to act.
     #[command(flatten)]
     pub on: On,
 }
 
-/// Which workers, and why.
+/// Workers that are to act, and the reason.
 #[derive(Clone, Debug, clap::Args)]
 pub struct On {
-    /// The workers: their titles or keys, or their ids as '#5'. A number is an id where no worker has that title
+    /// Workers by title or key, or by id as '#5'. A number is an id if no worker has that title
     #[arg(required = true, value_name = "NAME")]
     pub workers: Vec<String>,
-    /// Why, for those who ask
+    /// Reason to record, shown with the request
     #[arg(long)]
     pub reason: Option<String>,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `runs`
+/// Arguments of `job_runner runs`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunsArgs {
-    /// Those of this job: its title, or its id as '#5'; or of the latest ad-hoc run of that name
+    /// Only runs of this job, by title or by id as '#5', or of the latest ad-hoc run of that name
     #[arg(long, value_name = "JOB")]
     pub job: Option<String>,
-    /// Those that were due together with this run: a run on all workers becomes one of each, and retries
+    /// Only runs that were due together with this run: one for each worker of a run on all workers, and retries
     #[arg(long, value_name = "RUN", value_parser = run_id, conflicts_with = "job")]
     pub with: Option<i64>,
-    /// Those that are planned for later, the next first; they are left out otherwise
+    /// Only runs that are planned for later, the next first; otherwise these are left out
     #[arg(long, conflicts_with = "with")]
     pub planned: bool,
-    /// At most this many; where there are more, it says so
+    /// Show at most this many; a line tells if there are more
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `logs`
+/// Arguments of `job_runner logs`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogsArgs {
-    /// The run: its id, 12 or '#12'; or a job's title, for its latest run; with -f one that is due and waits, too. A number is a job's title where there is no such
-    /// run. A title that no job has is that of a script that was run ad hoc
+    /// Run by id, 12 or '#12'; or a job by title, for its latest run (with -f also one that is due and waits). A number
+    /// is a job's title if there is no such run. A title that no job has is that of a script that was run ad hoc
     pub run: String,
-    /// Go on until the run is over
+    /// Go on until the run has ended
     #[arg(short, long)]
     pub follow: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `kill`
+/// Arguments of `job_runner kill`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Kill {
-    /// The run: its id, 12 or '#12'
+    /// Run by id, 12 or '#12'
     #[arg(value_parser = run_id)]
     pub run: i64,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `schedule`, `enable`, `why`
+/// Arguments of `job_runner schedule`, `enable` and `why`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct OneJob {
-    /// The job: its title, or its id as '#5'. A number is an id where no job has that title
+    /// Job by title, or by id as '#5'. A number is an id if no job has that title
     pub job: String,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `disable`
+/// Arguments of `job_runner disable`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Disable {
-    /// The job: its title, or its id as '#5'. A number is an id where no job has that title
+    /// Job by title, or by id as '#5'. A number is an id if no job has that title
     pub job: String,
-    /// Why, for those who ask
+    /// Reason to record, shown with the job
     #[arg(long, default_value = "")]
     pub reason: String,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that is asked.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `job …`
+/// Actions of `job_runner job`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum JobArgs {
-    /// Make a job of a script
+    /// Add a job that runs a script
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner job add backup.sh --every '1 hour'
@@ -403,60 +404,60 @@ must exist, unless --make-missing says otherwise.
     Add(JobAdd),
 }
 
-/// `job add`
+/// Arguments of `job_runner job add`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JobAdd {
-    /// The script; `-` reads it from stdin
+    /// File with the script; `-` reads it from stdin
     pub script: PathBuf,
-    /// What it is called [default: the name of the file]
+    /// Title of the job [default: the name of the file]
     #[arg(long)]
     pub name: Option<String>,
-    /// When it runs again: '15 minutes', '1 hour', '2 days', '1 month'
+    /// Interval between its runs: '15 minutes', '1 hour', '2 days', '1 month'
     #[arg(long, value_name = "INTERVAL", conflicts_with = "cron")]
     pub every: Option<String>,
-    /// When it runs again: a cron expression. If both fields of days are given, either will do, unless one
-    /// begins with *: then both must be right
+    /// Cron expression of its schedule. If both fields of days are restricted, a day that matches either will do; if
+    /// one of them begins with *, both must match
     #[arg(long, value_name = "EXPRESSION")]
     pub cron: Option<String>,
     /// The time zone of --cron [default: the server's]
     #[arg(long, requires = "cron")]
     pub zone: Option<String>,
-    /// Run it after this job: its title, or its id as '#5'
+    /// Run it after this job, by title or by id as '#5'
     #[arg(long, value_name = "JOB")]
     pub after: Option<String>,
-    /// Its project
+    /// Project of the job
     #[arg(long)]
     pub project: Option<String>,
-    /// Its template
+    /// Template of the job
     #[arg(long)]
     pub template: Option<String>,
-    /// The pool of workers that runs it
+    /// Pool of workers that runs it
     #[arg(long)]
     pub pool: Option<String>,
-    /// End a run after this many seconds
+    /// Stop a run after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
-    /// How often a failed run is tried again: after a minute, then after twice as long each time
+    /// Retries of a failed run: after a minute, then after twice as long each time
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
-    /// What becomes of a run that is due while another is active
+    /// Handling of a run that is due while another is active
     #[arg(long, value_parser = ["wait", "skip", "allow", "replace"])]
     pub concurrency: Option<String>,
-    /// Make the project, template and pool that are named where they do not exist
+    /// Create the project, template and pool that are named if they do not exist
     #[arg(long)]
     pub make_missing: bool,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that gets the job.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `template …`
+/// Actions of `job_runner template`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TemplateArgs {
-    /// Make a template of a file
+    /// Add a template from a file
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner template add bash bash.template
@@ -465,28 +466,28 @@ Examples:
     Add(TemplateAdd),
 }
 
-/// `template add`
+/// Arguments of `job_runner template add`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TemplateAdd {
-    /// What it is called
+    /// Title of the template
     pub name: String,
-    /// The text around the scripts of its jobs; `-` reads it from stdin
+    /// File with the text around the scripts of its jobs; `-` reads it from stdin
     pub file: PathBuf,
-    /// Its project, which is made where it does not exist
+    /// Project of the template, which is created if it does not exist
     #[arg(long)]
     pub project: Option<String>,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that gets the template.
     #[command(flatten)]
     pub at: At,
 }
 
-/// `worker …`
+/// Actions of `job_runner worker`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum WorkerArgs {
-    /// Make a worker, and print the ini file for its machine
+    /// Add a worker, and print the ini file for its machine
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner worker add web1 --output job-runner-worker.ini
@@ -495,21 +496,21 @@ Examples:
     Add(WorkerAdd),
 }
 
-/// `worker add`
+/// Arguments of `job_runner worker add`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkerAdd {
-    /// What it is called, and its key
+    /// Title of the worker, and its key
     pub name: String,
-    /// The pool it is in, which is made where it does not exist
+    /// Pool that it joins, which is created if it does not exist
     #[arg(long)]
     pub pool: Option<String>,
-    /// Write the ini file there, for this user alone (0600); a file that exists stays
+    /// Write the ini file there, for this user alone (0600); an existing file is not overwritten
     #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
     pub output: Option<PathBuf>,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// Server that gets the worker.
     #[command(flatten)]
     pub at: At,
 }

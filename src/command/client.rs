@@ -1,4 +1,4 @@
-//! The operator's side of the operator's API.
+//! HTTP client of the operator's API.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::rest::{is_loopback, tls_config};
 use crate::server::identity::token::OperatorToken;
 use crate::wire::operator::{BASE, FollowLine, RequestRefusal};
 
-/// How long a server may take to answer, and to take a connection.
+/// Time that a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest answer, and the longest line of one that goes on, in bytes.
+/// Longest answer, and longest line of a stream, in bytes.
 const MAX_BODY: usize = 128 * 1024 * 1024;
 
-/// Somebody who has the token. Cheap to clone.
+/// Client with the operator's token. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OperatorClient {
     http: reqwest::Client,
@@ -27,30 +27,31 @@ pub struct OperatorClient {
 }
 
 impl OperatorClient {
-    /// Speaks with the server there.
+    /// Creates a client for the server at `base`.
     pub fn new(base: Url, token: OperatorToken) -> Result<Self, CommandFailure> {
         let tls = tls_config(base.scheme() == "https", true, None).map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("job_runner/", env!("CARGO_PKG_VERSION")))
+            // No redirects: the token goes to the address that was named and to no other.
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
             .connect_timeout(CONNECT)
             .tcp_nodelay(true);
         if is_loopback(&base) {
-            // No proxy reaches what this machine keeps to itself.
+            // No proxy can reach an address of this machine's loopback.
             http = http.no_proxy();
         }
         let http = http.build().map_err(|e| CommandFailure::new(FAILURE, with_causes(&e)))?;
         Ok(Self { http, base, token })
     }
 
-    /// Where the server is.
+    /// Returns the address of the server.
     pub fn base(&self) -> &Url {
         &self.base
     }
 
-    /// Asks for something.
+    /// Sends a GET request and decodes the JSON answer.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, CommandFailure> {
         let mut request = self.request(Method::GET, path)?.timeout(PATIENCE);
         if !query.is_empty() {
@@ -59,7 +60,7 @@ impl OperatorClient {
         self.read(self.send(request).await?).await
     }
 
-    /// Asks for a text, and hands on what there is of it as it comes, until nobody wants more.
+    /// Sends a GET request for a text and passes its pieces to `take` as they arrive, until `take` returns false.
     pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), CommandFailure> {
         let mut response = self.send(self.request(Method::GET, path)?).await?;
         let next = async |response: &mut Response| match tokio::time::timeout(PATIENCE, response.chunk()).await {
@@ -74,7 +75,7 @@ impl OperatorClient {
         Ok(())
     }
 
-    /// Has something done.
+    /// Sends a POST request with a JSON body and decodes the JSON answer.
     pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CommandFailure> {
         let body = serde_json::to_vec(body).map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let request = self.request(Method::POST, path)?.timeout(PATIENCE);
@@ -82,16 +83,16 @@ impl OperatorClient {
         self.read(self.send(request).await?).await
     }
 
-    /// Follows a run.
+    /// Opens the stream of a run's changes and log.
     pub async fn follow(&self, run: i64) -> Result<FollowedLines, CommandFailure> {
         let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])?).await?;
         Ok(FollowedLines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
     }
 
-    /// A request below the operator's API.
+    /// Creates a request below the operator's API.
     ///
     /// # Errors
-    /// That a part of the path is none: in an address, `.` and `..` lead elsewhere, and nothing at all does too.
+    /// If a part of the path is empty, `.` or `..`, which in a URL lead elsewhere.
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, CommandFailure> {
         if let Some(name) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
             return Err(CommandFailure::new(FAILURE, format!("there is no job {name:?}; name one by its id, like #5")));
@@ -104,6 +105,7 @@ impl OperatorClient {
         Ok(self.http.request(method, url).bearer_auth(self.token.expose()))
     }
 
+    // Sends a request and turns every answer but success into a failure with the matching exit code.
     async fn send(&self, request: RequestBuilder) -> Result<Response, CommandFailure> {
         let response = request.send().await.map_err(|e| unavailable(&self.base, &e))?;
         let status = response.status();
@@ -146,18 +148,18 @@ impl OperatorClient {
     }
 }
 
-/// The lines of a run that is followed.
+/// Stream of the lines of a run that is followed.
 #[derive(Debug)]
 pub struct FollowedLines {
     response: Response,
     buffer: Vec<u8>,
-    /// How much of the buffer has no end of a line in it.
+    /// Bytes at the beginning of the buffer that contain no line break.
     scanned: usize,
     base: Url,
 }
 
 impl FollowedLines {
-    /// The next line; nothing if there are no more. May be dropped and asked again.
+    /// Returns the next line; `None` at the end of the stream. Cancel-safe: may be dropped and called again.
     pub async fn next(&mut self) -> Result<Option<FollowLine>, CommandFailure> {
         loop {
             if let Some(end) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') {
@@ -181,7 +183,7 @@ impl FollowedLines {
 }
 
 fn unavailable(base: &Url, error: &reqwest::Error) -> CommandFailure {
-    // The innermost cause says what happened; those around it repeat the URL.
+    // The innermost cause says what happened; the outer ones repeat the URL.
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

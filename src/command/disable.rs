@@ -1,4 +1,4 @@
-//! `job_runner disable`
+//! `job_runner disable`: stops running a job when it is due, with a reason.
 
 use super::args::Disable;
 use super::exit::{CommandFailure, OK, print};

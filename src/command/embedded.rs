@@ -1,4 +1,5 @@
-//! A server and a worker in this process. They know each other over the network alone, as if they were apart.
+//! Embedded server and worker: both in this process, for `standalone` and `run`. They communicate over the network
+//! only, as if they were apart.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,34 +22,35 @@ use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
 use crate::worker::{self, RunningWorker};
 
-/// The worker's key, and its title.
+/// API key and title of the worker.
 const WORKER: &str = "local";
-/// How long a worker in this process may take until the server has heard of it.
+/// Time that the server may take to hear from a worker in this process.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 
-/// What a worker in this process needs to know beside where its server is.
+/// Settings of a worker in this process besides the address of its server.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
-    /// How many runs at once.
+    /// Slots of the worker, which is the number of runs at once.
     pub concurrent_jobs: u32,
-    /// How often the log of a run that lasts is sent, as the configuration says it.
+    /// Interval in seconds at which the log of a running script is sent, as the configuration writes it.
     pub log_update_interval: &'static str,
 }
 
-/// A server and a worker.
+/// Running server and worker of this process.
 pub struct Embedded {
     server: Server,
     worker: RunningWorker,
-    /// The worker's state directory, ours while this lives.
+    /// Lock of the worker's state directory, held as long as this lives.
     _state: Flock<std::fs::File>,
 }
 
 impl Embedded {
-    /// Starts both. Where an address is taken, any port of it is used in its place.
+    /// Starts the server, then the worker. If a port is taken, any free port of the address is used instead.
     pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, CommandFailure> {
-        // Before there is a secret: no core is written of us, and nobody of our user looks into our memory.
+        // Before any secret is read: no core dump is written, and no other process of the user can read our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         daemon::give_back_large_pieces();
+        // The server needs many descriptors; the shims give jobs the user's own limit back.
         let shims =
             ShimProgram { descriptors: server::http::connections::raise_descriptor_limit(), ..ShimProgram::default() };
         let data = std::path::absolute(&settings.data)
@@ -70,19 +72,20 @@ impl Embedded {
         Ok(Self { server, worker, _state: lock })
     }
 
-    /// The server.
+    /// Returns the running server.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// The worker.
+    /// Returns the running worker.
     pub fn worker(&self) -> &RunningWorker {
         &self.worker
     }
 
-    /// Waits until the server has heard of the worker, for a while at most: of a run that is made before, it would say that
-    /// its worker has never answered.
+    /// Waits, for a limited time, until the server has heard from the worker: of a run that is created before, the
+    /// server would say that its worker has never answered.
     pub async fn await_worker(&self) {
+        // Subscribed before the first check, so that no change is missed in between.
         let app = self.server.app_state();
         let mut news = app.changes().subscribe();
         let heard = async {
@@ -95,31 +98,31 @@ impl Embedded {
         let _ = tokio::time::timeout(FIRST_WORD, heard).await;
     }
 
-    /// Somebody who asks the server.
+    /// Creates a client for the server in this process.
     pub fn client(&self) -> Result<OperatorClient, CommandFailure> {
         OperatorClient::new(url(&self.server)?, self.server.app_state().token.clone())
     }
 
-    /// Ends both after a drain: first the worker, so that it can tell the server everything.
+    /// Stops both after a drain: the worker first, so that it can report everything to the server.
     pub async fn leave(self) {
         self.worker.leave().await;
         self.server.stop().await;
     }
 
-    /// Ends both at once: runs go on, and the next start takes them up.
+    /// Stops both at once: running scripts go on, and the next start takes them up.
     pub async fn hand_over(self) {
         self.worker.hand_over().await;
         self.server.stop().await;
     }
 }
 
-/// Where a server in this process is.
+/// Returns the address of a server in this process.
 pub fn url(server: &Server) -> Result<Url, CommandFailure> {
     let url = format!("http://{}/", server.http());
     Url::parse(&url).map_err(|e| CommandFailure::new(FAILURE, format!("{url}: {e}")))
 }
 
-/// Why there is no server, as an exit.
+/// Converts an error of the server's start into a failure with its exit code.
 pub fn failure(error: &ServerError) -> CommandFailure {
     let code = match error {
         ServerError::Data(DataError::Taken(_)) => TEMPORARY,
@@ -129,7 +132,7 @@ pub fn failure(error: &ServerError) -> CommandFailure {
     CommandFailure::of(code, error)
 }
 
-/// The worker of this process as the server knows it, made at the first start.
+/// Returns the worker of this process from the server's database, adding it at the first start.
 async fn own_worker(server: &Server) -> Result<Row, StoreError> {
     let store = &server.app_state().store;
     if let Some(row) = store.worker_of_key(WORKER).await? {
@@ -167,7 +170,7 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
     let built = config::built(&texts, &Surroundings::of_process())
         .map_err(|e| CommandFailure::new(FAILURE, e.mistakes.join("; ")))?;
     let config::Settings { rest, source, intake, execution, report, daemon } = built;
-    // The state is the directory's, whatever port was free this time.
+    // The state belongs to the data directory, whatever port was free this time.
     let belongs_to = format!("the server of {}", row.id);
     Ok(worker::Settings {
         rest,
@@ -176,7 +179,7 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
         execution,
         report,
         state_path: daemon.state_path,
-        // Nobody would start it again.
+        // Nothing would start this worker again.
         restarts: false,
         belongs_to,
     })

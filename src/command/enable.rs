@@ -1,4 +1,4 @@
-//! `job_runner enable`
+//! `job_runner enable`: runs a job again when it is due.
 
 use serde_json::json;
 

@@ -1,56 +1,56 @@
-//! How the command ends, and what it says of that.
+//! Exit codes, messages and output of the commands.
 
 use std::error::Error;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 
-/// Done.
+/// Exit code: the command succeeded.
 pub const OK: u8 = 0;
-/// The server refuses it, or the system what every program needs.
+/// Exit code: the server refused the request, or the system lacks what every program needs.
 pub const FAILURE: u8 = 1;
-/// The command line cannot be understood.
+/// Exit code: the command line cannot be parsed.
 pub const USAGE: u8 = 2;
-/// A script or file that is named cannot be read (`EX_NOINPUT`).
+/// Exit code: a script or file that is named cannot be read (`EX_NOINPUT`).
 pub const NO_INPUT: u8 = 66;
-/// There is no server, or it does not answer (`EX_UNAVAILABLE`).
+/// Exit code: there is no server, or it does not answer (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;
-/// A directory or file cannot be made or used (`EX_CANTCREAT`).
+/// Exit code: a directory or file cannot be created or used (`EX_CANTCREAT`).
 pub const CANNOT_CREATE: u8 = 73;
-/// What was asked for cannot be written to stdout (`EX_IOERR`).
+/// Exit code: the answer cannot be written to stdout (`EX_IOERR`).
 pub const OUTPUT: u8 = 74;
-/// Another server has the data directory (`EX_TEMPFAIL`).
+/// Exit code: another server holds the data directory (`EX_TEMPFAIL`).
 pub const TEMPORARY: u8 = 75;
-/// The answer is not one of a Job-Runner server (`EX_PROTOCOL`).
+/// Exit code: the answer is not one of a Job-Runner server (`EX_PROTOCOL`).
 pub const PROTOCOL: u8 = 76;
-/// The token is missing or wrong (`EX_NOPERM`).
+/// Exit code: the token is missing or wrong (`EX_NOPERM`).
 pub const NO_PERMISSION: u8 = 77;
-/// The run took too long, as `timeout(1)` says it.
+/// Exit code: the run took too long, as with `timeout(1)`.
 pub const TIMED_OUT: u8 = 124;
-/// What is added to the number of a signal, as shells do.
+/// Added to the number of a signal for an exit code, as shells do.
 pub const BY_SIGNAL: u8 = 128;
 
-/// Why it ends.
+/// Failure that ends a command.
 #[derive(Debug)]
 pub struct CommandFailure {
-    /// The exit code.
+    /// Exit code of the process.
     pub code: u8,
-    /// One line.
+    /// Message for stderr, on one line.
     pub message: String,
 }
 
 impl CommandFailure {
-    /// An end with these words.
+    /// Creates a failure from an exit code and a message.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// An end by an error.
+    /// Creates a failure from an error and its causes.
     pub fn of(code: u8, error: &dyn Error) -> Self {
         Self::new(code, with_causes(error))
     }
 }
 
-/// An error with its causes, in one line.
+/// Returns an error and its causes in one line.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -61,24 +61,24 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// Says something on stderr; where nobody listens, nothing is lost.
+/// Writes a line to stderr, ignoring errors.
 pub fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "job_runner: {line}");
 }
 
-/// Prints the answer to a command on stdout. A reader that has closed the other end has seen enough.
+/// Prints the answer to a command on stdout. A reader that has closed the pipe has seen enough.
 ///
 /// # Errors
-/// Any other reason why it cannot be written: a full disk, a closed stdout.
+/// If stdout cannot be written for any other reason, such as a full disk.
 pub fn print(text: &str) -> Result<(), CommandFailure> {
     let mut out = io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// Judges a write to stdout.
+/// Converts the result of a write to stdout.
 ///
 /// # Errors
-/// That it failed, unless nobody reads any more.
+/// If the write failed, unless the reader has closed the pipe.
 pub fn written(write: io::Result<()>) -> Result<(), CommandFailure> {
     match write {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,7 +1,7 @@
-//! Finds the server that a command is for, and the token that belongs to it.
+//! Choice of the server that a command talks to, and of the token for it.
 //!
-//! The command line is stronger than the environment. A token goes to the server it belongs to and to no other: the one
-//! in a data directory to the server that works there, the one of the environment to the server of the environment.
+//! The command line takes precedence over the environment. A token goes only to the server it belongs to: the one in a
+//! data directory to the server that works there, the one of the environment to the server of the environment.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::server::identity::token::{self, OperatorToken};
 #[cfg(test)]
 mod tests;
 
-/// The variables that name a server, where they are set and not empty.
+/// Variables that name a server, if they are set and not empty.
 #[derive(Clone, Debug, Default)]
 struct Environment {
     server: Option<String>,
@@ -40,17 +40,17 @@ impl Environment {
     }
 }
 
-/// The server that a command is for.
+/// Server that a command is meant for.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
-    /// The one at this address, which was given under this name.
+    /// The server at an address, which was given by this option or variable.
     Named { address: String, by: &'static str },
-    /// The one that works in this directory.
+    /// The server that works in a data directory.
     InDirectory(PathBuf),
 }
 
-/// The server that the command line or the environment names, or that works in the data directory; `None` where none
-/// works there.
+/// Returns a client for the server that the command line or the environment names, or that works in the data directory;
+/// `None` if none works there.
 pub fn configured(at: &At) -> Result<Option<OperatorClient>, CommandFailure> {
     let environment = Environment::of_process();
     match target(at, &environment) {
@@ -59,7 +59,7 @@ pub fn configured(at: &At) -> Result<Option<OperatorClient>, CommandFailure> {
     }
 }
 
-/// The server that a command is for; there must be one.
+/// Returns a client for the server of a command, which must exist.
 pub fn server(at: &At) -> Result<OperatorClient, CommandFailure> {
     configured(at)?.ok_or_else(|| {
         let data = directory(at).display();
@@ -89,7 +89,7 @@ fn in_directory(data: &Path, at: &At) -> Result<Option<OperatorClient>, CommandF
     OperatorClient::new(url, read(at.token_file.as_deref().unwrap_or(&own))?).map(Some)
 }
 
-/// The address of the server that works in a directory.
+/// Returns the address of the server that works in a directory; `None` if none does.
 fn url_at_work(data: &Path) -> Result<Option<Url>, CommandFailure> {
     let unreadable = |e: io::Error| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", data.display()));
     let Some(http) = data::at_work(data).map_err(unreadable)? else { return Ok(None) };
@@ -113,7 +113,7 @@ fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<
     OperatorClient::new(url, read(&file)?)
 }
 
-/// An address of a server. What is wrong is said without the address, which may hold a password.
+/// Parses the address of a server. The message does not repeat the address, which may contain a password.
 fn parse(address: &str) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|e| format!("{e}; allowed is http:// or https:// and a host"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -125,7 +125,7 @@ fn parse(address: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The file with the token that belongs to the server at this address.
+/// Returns the file with the token that belongs to the server at this address; `None` if there is none.
 fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<PathBuf>, CommandFailure> {
     if at.token_file.is_some() {
         return Ok(at.token_file.clone());
@@ -140,7 +140,7 @@ fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<Pa
     Ok(works_there.then(|| data.join(token::FILE)))
 }
 
-/// Whether an address is that of the server of this machine at `own`, under its name or another one of loopback.
+/// Returns whether an address is that of this machine's server at `own`, by its name or another one of the loopback.
 fn is_same_server(own: &Url, url: &Url) -> bool {
     let is_it = own.host() == url.host() || (is_loopback(own) && is_loopback(url));
     is_it && own.scheme() == url.scheme() && own.port_or_known_default() == url.port_or_known_default()

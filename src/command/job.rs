@@ -1,4 +1,4 @@
-//! `job_runner job add`
+//! `job_runner job add`: adds a job that runs a script.
 
 use super::args::{JobAdd, JobArgs};
 use super::exit::{CommandFailure, OK, print};

@@ -1,4 +1,4 @@
-//! `job_runner jobs`
+//! `job_runner jobs`: lists the jobs as a table or as JSON.
 
 use super::args::List;
 use super::exit::{CommandFailure, OK, print};

@@ -1,4 +1,4 @@
-//! `job_runner kill`
+//! `job_runner kill`: kills a run, or cancels one that no worker has claimed.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `job_runner logs`
+//! `job_runner logs`: prints the log of a run, or follows it.
 
 use std::io::Write;
 
@@ -33,8 +33,8 @@ pub async fn run(args: LogsArgs) -> Result<u8, CommandFailure> {
     }
 }
 
-/// The run of that id, or the latest of a job of that title. A number is a run where there is one: whoever was told of a
-/// run reads its log, whatever jobs are called.
+/// Resolves the run of an id, or the latest run of a job with that title. A number is a run if there is one: a user who
+/// was given a run's id reads its log, whatever jobs are called.
 async fn which(client: &OperatorClient, args: &LogsArgs) -> Result<i64, CommandFailure> {
     let name = args.run.as_str();
     match Reference::parse(name) {
@@ -52,7 +52,8 @@ async fn which(client: &OperatorClient, args: &LogsArgs) -> Result<i64, CommandF
     latest(client, args).await?.map(|run| run.id).ok_or_else(none)
 }
 
-/// The latest run of a job that has begun or, if it is to be followed, is due: what was just asked for may wait.
+/// Returns the latest run of a job that has begun or, if it is to be followed, is due: one that was just requested may
+/// still wait.
 async fn latest(client: &OperatorClient, args: &LogsArgs) -> Result<Option<RunInfo>, CommandFailure> {
     let which = if args.follow { "due" } else { "begun" };
     let runs: RunList = client.get(&["runs"], &[("job", &args.run), (which, "true"), ("limit", "1")]).await?;

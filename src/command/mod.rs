@@ -1,9 +1,9 @@
-//! The operator's command: `job_runner`.
+//! `job_runner`: the operator's command line.
 //!
-//! `serve` is the server, `standalone` a server and a worker in one process, `run` runs a script and may bring both
-//! along. All others ask a server that works, over HTTP as anybody could: one file each, beside what they share.
+//! `serve` is the server, `standalone` a server and a worker in one process, `run` runs a script and may start both for
+//! that. All other commands are requests to a running server over HTTP: one file each, besides the shared modules.
 //!
-//! What is asked for goes to stdout, all else to stderr; an error is one line. Exit codes follow `sysexits.h`.
+//! Answers go to stdout, everything else to stderr; an error is one line. Exit codes follow `sysexits.h`.
 
 mod args;
 mod client;
@@ -40,7 +40,7 @@ use args::{Command, CommandLine};
 use clap::Parser;
 use exit::CommandFailure;
 
-/// Does what the command line of this process says, and answers with the exit code.
+/// Carries out the command line of this process and returns the exit code.
 #[must_use]
 pub fn main() -> u8 {
     let args = match CommandLine::try_parse() {
@@ -55,7 +55,7 @@ pub fn main() -> u8 {
     code
 }
 
-/// Prints the help that was asked for, or what is wrong with the command line.
+/// Prints the requested help, or the error in the command line.
 fn help_or_usage(said: &clap::Error) -> u8 {
     match exit::written(said.print()) {
         Ok(()) => u8::try_from(said.exit_code()).unwrap_or(exit::USAGE),
@@ -86,7 +86,7 @@ fn carry_out(args: CommandLine) -> Result<u8, CommandFailure> {
     }
 }
 
-/// Works on a runtime of its own, which nothing outlives.
+/// Runs a command on a runtime of its own. Blocking calls that are still under way do not delay the exit.
 fn on_runtime(work: impl Future<Output = Result<u8, CommandFailure>>) -> Result<u8, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =

@@ -1,4 +1,4 @@
-//! Lists are read page by page, as far as they are wanted.
+//! Paging: reads a list from the server page by page, up to a limit.
 
 use super::client::OperatorClient;
 use super::exit::{CommandFailure, say};
@@ -7,23 +7,23 @@ use crate::wire::operator::{JobList, RunList, WorkerList};
 #[cfg(test)]
 mod tests;
 
-/// How many of a list are read at most: more of them are no list for people, and fill the memory.
+/// Most items of a list; a longer one would fill the memory and be of no use to people.
 pub const MOST: u32 = 100_000;
-/// How many are asked for at once; the server has a bound of its own.
+/// Items that are requested at once; the server may return fewer.
 const AT_ONCE: u32 = 1000;
 
-/// A page of a list.
+/// Page of a list of the operator's API.
 pub trait Page: serde::de::DeserializeOwned {
-    /// What is listed, as it is called.
+    /// Name of the list, in the path and in messages.
     const WHAT: &'static str;
 
-    /// How many are on it.
+    /// Returns the number of items on the page.
     fn length(&self) -> usize;
-    /// How many there are in all, if that is known.
+    /// Returns the number of items in all, if the server counted them.
     fn total(&self) -> Option<u64>;
-    /// Where the next one begins, if there is one.
+    /// Takes the cursor of the next page; `None` on the last one.
     fn next(&mut self) -> Option<String>;
-    /// Takes over what is on the next one.
+    /// Appends the items of the next page, and takes over its cursor.
     fn append(&mut self, next: Self);
 }
 
@@ -56,10 +56,10 @@ page!(JobList, jobs);
 page!(RunList, runs);
 page!(WorkerList, workers);
 
-/// Reads a list up to a limit, and says on stderr where there is more.
+/// Reads a list up to a limit, and reports on stderr if there is more.
 ///
 /// # Errors
-/// What is wrong with the server or what was asked.
+/// If the server cannot be reached or refuses the request.
 pub async fn read<P: Page>(client: &OperatorClient, query: &[(&str, &str)], limit: u32) -> Result<P, CommandFailure> {
     let limit = limit.min(MOST);
     let mut list: Option<P> = None;
@@ -67,7 +67,7 @@ pub async fn read<P: Page>(client: &OperatorClient, query: &[(&str, &str)], limi
         let (shown, after) = list.as_mut().map_or((0, None), |list| (list.length(), list.next()));
         let left = limit.saturating_sub(u32::try_from(shown).unwrap_or(u32::MAX)).min(AT_ONCE);
         match list {
-            // An answer with nothing on it would be asked for again and again.
+            // An answer without items and with a cursor would otherwise be requested for ever.
             Some(list) if left == 0 || after.is_none() => {
                 list.total().and_then(|total| cut(P::WHAT, list.length(), total)).into_iter().for_each(say);
                 return Ok(list);
@@ -85,7 +85,7 @@ pub async fn read<P: Page>(client: &OperatorClient, query: &[(&str, &str)], limi
     }
 }
 
-/// What is said where there are more than are shown.
+/// Returns the message about a list that is longer than what is shown.
 fn cut(what: &str, shown: usize, total: u64) -> Option<String> {
     (total > shown as u64).then(|| format!("showing {shown} of {total} {what}; --limit N shows more, up to {MOST}"))
 }

@@ -1,4 +1,4 @@
-//! Addresses that can be had. Pure.
+//! Ports of an embedded server: replaces one that is taken by any free port. Pure.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,10 +8,11 @@ use crate::server::{ServerError, Settings};
 #[cfg(test)]
 mod tests;
 
-/// Any port of this machine that is free.
+/// Any free port on the loopback address.
 pub const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Whether a server could not start because an address is taken; the settings ask for any port of it then.
+/// Returns whether a server could not start because an address is taken, and then changes the settings to any free port
+/// of that address.
 pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
     let taken = match error {
         ServerError::Listen(address, e) | ServerError::Zmq(address, e) if e.kind() == io::ErrorKind::AddrInUse => {
@@ -20,7 +21,7 @@ pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
         _ => return false,
     };
     let mut addresses = [&mut settings.http, &mut settings.broadcaster, &mut settings.events].into_iter();
-    // A port that is chosen by the system is free: asked for once, it is never given up.
+    // A port that the system chooses is free, so port 0 never needs to give way.
     match addresses.find(|address| **address == taken && address.port() != 0) {
         Some(address) => {
             address.set_port(0);
@@ -30,7 +31,7 @@ pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
     }
 }
 
-/// The ports that were wanted and are others now.
+/// Returns the ports that were wanted with those that are used instead.
 pub fn moved(wanted: &Settings, got: &Settings) -> Vec<(u16, u16)> {
     let pairs = [(wanted.http, got.http), (wanted.broadcaster, got.broadcaster), (wanted.events, got.events)];
     let ports = pairs.map(|(wanted, got)| (wanted.port(), got.port()));

@@ -1,16 +1,16 @@
-//! Scripts and templates that the command line names.
+//! Reading of scripts and templates that the command line names.
 
 use std::io::Read;
 use std::path::Path;
 
 use super::exit::{CommandFailure, NO_INPUT};
 
-/// The longest script, in bytes: a server takes no longer one.
+/// Longest script in bytes, which is what a server accepts.
 const LONGEST: u64 = 2 * 1024 * 1024;
-/// What a script from stdin is called.
+/// Title of a script that is read from stdin.
 const STDIN: &str = "stdin";
 
-/// Reads a file, or stdin if it is `-`.
+/// Reads a text file, or stdin if the path is `-`.
 pub fn read(path: &Path) -> Result<String, CommandFailure> {
     let unreadable = |e: std::io::Error| CommandFailure::new(NO_INPUT, format!("{}: {e}", path.display()));
     let wrong = |what: &str| CommandFailure::new(NO_INPUT, format!("{}: {what}", path.display()));
@@ -27,7 +27,7 @@ pub fn read(path: &Path) -> Result<String, CommandFailure> {
     String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))
 }
 
-/// What it is called: as it was said, or as the file is.
+/// Returns the title of a script: the given name, or that of its file.
 pub fn title(name: Option<&str>, path: &Path) -> String {
     match (name, path.file_name()) {
         (Some(name), _) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! `job_runner run`: at the server that is configured, or at one that is brought along.
+//! `job_runner run`: runs a script at the configured server, or at one that is started for this run.
 
 use super::args::RunArgs as Args;
 use super::client::OperatorClient;
@@ -12,7 +12,7 @@ use super::{find, ports, reading};
 use crate::server;
 use crate::wire::operator::{RunInfo, RunStateName, ScheduleStop, Submit};
 
-/// What the worker that is brought along does.
+/// Settings of a worker that is started for this run: a short interval, so that the log appears as it is written.
 const HABITS: Habits = Habits { concurrent_jobs: 1, log_update_interval: "0.1" };
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
@@ -30,7 +30,7 @@ pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     }
 }
 
-/// At a server that is there.
+/// Runs the script at a running server.
 async fn there(
     client: &OperatorClient,
     submit: &Submit,
@@ -48,7 +48,7 @@ async fn there(
     watch(client, run.id, args.quiet, &mut signals).await
 }
 
-/// At a server and a worker that live as long as this.
+/// Runs the script at a server and a worker that live as long as this command.
 async fn here(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Result<u8, CommandFailure> {
     let scratch = Scratch::new()
         .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", std::env::temp_dir().display())))?;
@@ -66,14 +66,14 @@ async fn here(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Resu
         watch(&client, run.id, args.quiet, &mut signals).await
     };
     let done = done.await;
-    // Whatever ended it: nothing goes on that this brought along.
+    // However it ended, nothing that was started for this command may go on.
     embedded.worker().stop_runs().await;
     embedded.worker().drain().await;
     embedded.leave().await;
     done
 }
 
-/// Prints its log until it is over. A signal kills it, a second one ends this at once.
+/// Prints the log of a run until the run has ended. A signal kills the run, a second one ends the command at once.
 async fn watch(
     client: &OperatorClient,
     run: i64,
@@ -104,13 +104,15 @@ async fn watch(
             say(verdict(&run));
         }
         return watch.conclude(match asked {
+            // Only a run that ended because of the signal counts as interrupted; one that had ended by itself keeps its
+            // own code.
             Some(signal) if run.state == RunStateName::Killed => BY_SIGNAL + signal,
             _ => exit_code(&run),
         });
     }
 }
 
-/// How it ended, in words.
+/// Describes how a run ended, in one sentence.
 fn verdict(run: &RunInfo) -> String {
     let how = match (run.state, run.exit_code, run.exit_signal) {
         (RunStateName::Failed, Some(code), _) => format!("failed with exit code {code}"),

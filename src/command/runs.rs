@@ -1,4 +1,4 @@
-//! `job_runner runs`
+//! `job_runner runs`: lists the runs as a table or as JSON, the latest first.
 
 use super::args::RunsArgs as Args;
 use super::exit::{CommandFailure, OK, print};

@@ -1,4 +1,4 @@
-//! `job_runner schedule`
+//! `job_runner schedule`: makes a job due now.
 
 use serde_json::json;
 

@@ -1,20 +1,20 @@
-//! A directory for a short time.
+//! Temporary directory for the data of a server that lives for one command.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A directory of our own that goes when this goes.
+/// Temporary directory, removed on drop with all its content.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one where temporary files are.
+    /// Creates an empty directory where temporary files are kept, accessible to this user alone.
     pub fn new() -> io::Result<Self> {
         let template = std::env::temp_dir().join("job-runner-XXXXXX");
         Ok(Self(nix::unistd::mkdtemp(&template)?))
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }

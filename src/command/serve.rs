@@ -1,4 +1,4 @@
-//! `job_runner serve`: the server, as a service.
+//! `job_runner serve`: runs the server as a service.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::server::http::connections::raise_descriptor_limit;
 
 pub fn run(args: &Args) -> Result<u8, CommandFailure> {
-    // Before secrets are read: no core is written of us, and nobody of our user looks into our memory.
+    // Before any secret is read: no core dump is written, and no other process of the user can read our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
     let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> Result<u8, CommandFailure> {
     for warning in &loaded.warnings {
         tracing::warn!(target: "job_runner.config", "{warning}");
     }
-    // A server starts no jobs, so nobody inherits it.
+    // A server starts no jobs, so no child process inherits the raised limit.
     let _ = raise_descriptor_limit();
     give_back_large_pieces();
     super::on_runtime(serve(loaded, args, level))
@@ -66,7 +66,8 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     Ok(OK)
 }
 
-/// Reads the settings again. A mistake leaves everything as it was.
+/// Reads the settings again and applies the log level; other changes are only reported. A mistake leaves everything as
+/// it was.
 fn reload(running: LoadedServer, args: &Args, level: &Level) -> LoadedServer {
     let fresh = match load(&args.config) {
         Ok(fresh) => fresh,

@@ -1,4 +1,4 @@
-//! `job_runner standalone`: a server and a worker for this machine alone.
+//! `job_runner standalone`: runs a server and a worker for this machine alone.
 
 use chrono::Utc;
 
@@ -14,7 +14,7 @@ use crate::server::store::{NewJob, NewRun, PlaceIds, PlaceName, PlaceNames, Stor
 use crate::server::{self};
 use crate::wire::operator::DEFAULT;
 
-/// What the first start brings along, so that there is something to see.
+/// Content of a new data directory: an example job, so that the pages are not empty.
 const PROJECT: &str = "example";
 const TEMPLATE: &str = "shell";
 const BODY: &str = "#!/bin/sh\nset -eu\n{{ content|safe }}\n";
@@ -27,7 +27,7 @@ for n in 1 2 3; do
 done
 date
 ";
-/// What is kept with the data once it was brought along: whoever removed it does not get it again.
+/// Setting in the database that marks the example as created, so that it does not come back once it was removed.
 const SEEDED: &str = "example_seeded";
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
@@ -65,7 +65,7 @@ fn announce(args: &Args, server: &Server) -> Result<(), CommandFailure> {
     ))
 }
 
-/// An example that runs at once, and every hour.
+/// Adds the example job, which runs at once and every hour.
 async fn seed(server: &Server) -> Result<(), StoreError> {
     let store = &server.app_state().store;
     if store.setting(SEEDED).await?.is_some() {
@@ -81,8 +81,8 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
     store.set_setting(SEEDED, "yes").await
 }
 
-/// Until the worker was shut down, or signals let us leave: the first drains, the second ends the runs, the third leaves
-/// at once.
+/// Waits until the worker was shut down or signals end the command: the first drains, the second stops the runs, the
+/// third exits at once. Returns the exit code.
 async fn attend(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, CommandFailure> {
     tokio::select! {
         _ = signals.next() => {}

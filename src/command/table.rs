@@ -1,4 +1,4 @@
-//! Tables for people, JSON for programs.
+//! Output of answers: tables for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -10,19 +10,19 @@ use super::exit::{CommandFailure, FAILURE, print};
 #[cfg(test)]
 mod tests;
 
-/// The longest text of a cell, in characters; what is longer is cut.
+/// Longest text of a cell in characters; the rest is cut off.
 const CELL: usize = 60;
 
-/// Prints an answer as JSON.
+/// Prints an answer as indented JSON.
 ///
 /// # Errors
-/// That it cannot be written.
+/// If stdout cannot be written.
 pub fn json(answer: &impl Serialize) -> Result<(), CommandFailure> {
     let text = serde_json::to_string_pretty(answer).map_err(|e| CommandFailure::of(FAILURE, &e))?;
     print(&format!("{text}\n"))
 }
 
-/// Rows under their headings, as wide as they have to be.
+/// Formats rows under their headings, each column as wide as its longest cell.
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let rows: Vec<[String; N]> = rows.iter().map(cells).collect();
     let mut widths = headings.map(|heading| heading.chars().count());
@@ -47,12 +47,12 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
     text
 }
 
-/// The last cell may be as long as it is: nothing stands behind it.
+/// Shortens all cells but the last, which has nothing behind it.
 fn cells<const N: usize>(row: &[String; N]) -> [String; N] {
     std::array::from_fn(|at| if at + 1 == N { shown(&row[at]) } else { cut(&shown(&row[at])) })
 }
 
-/// A text on one line that does nothing to a terminal.
+/// Escapes control characters: the text stays on one line and cannot control the terminal.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -65,7 +65,7 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// A text that is not too wide for a table.
+/// Shortens a text to the width of a cell.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(CELL) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -73,18 +73,18 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// An instant as people of this machine read it.
+/// Formats a timestamp in the local time of this machine.
 pub fn local(text: &str) -> String {
     DateTime::parse_from_rfc3339(text)
         .map_or_else(|_| text.to_owned(), |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// What may be missing.
+/// Returns the text, or a dash if it is missing.
 pub fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// The time between two instants, as far as both are known.
+/// Formats the time between two timestamps, if both are known.
 pub fn between(from: Option<&str>, to: Option<&str>) -> Option<String> {
     let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
     let millis = (parse(to?)? - parse(from?)?).num_milliseconds().max(0);

@@ -1,4 +1,4 @@
-//! `job_runner template add`
+//! `job_runner template add`: adds a template from a file.
 
 use super::args::{TemplateAdd, TemplateArgs};
 use super::exit::{CommandFailure, OK, print};

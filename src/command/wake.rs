@@ -1,10 +1,11 @@
-//! Signals that want the command to end.
+//! Signals that end a command: INT, TERM and HUP.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that are followed: whatever was ignored when the process started, as `nohup` and `&` have it, stays ignored.
+/// Streams of the signals that are followed. A signal that was ignored when the process started, as with `nohup` and
+/// `&`, stays ignored.
 pub struct CommandSignals {
     int: Option<Signal>,
     term: Option<Signal>,
@@ -12,8 +13,10 @@ pub struct CommandSignals {
 }
 
 impl CommandSignals {
+    /// Installs handlers for the signals that are not ignored.
+    ///
     /// # Errors
-    /// What the system says.
+    /// If `/proc` cannot be read or a handler not be installed.
     pub fn listen() -> io::Result<Self> {
         let ignored = ignored()?;
         let listen = |kind: SignalKind| {
@@ -27,7 +30,7 @@ impl CommandSignals {
         })
     }
 
-    /// The number of the next one.
+    /// Waits for the next signal and returns its number.
     pub async fn next(&mut self) -> u8 {
         tokio::select! {
             () = arrival(&mut self.int) => 2,
@@ -44,7 +47,7 @@ async fn arrival(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`).
+/// Returns the signals that this process ignores, bit 0 for signal 1 (proc(5), `SigIgn`).
 fn ignored() -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

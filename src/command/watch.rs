@@ -1,4 +1,4 @@
-//! A run is watched: its log is printed as it grows, until it is over.
+//! Watching of a run: prints its log as it grows until the run has ended, across restarts of the server.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,45 +12,45 @@ use crate::wire::operator::{FollowLine, RunInfo, RunStateName};
 #[cfg(test)]
 mod tests;
 
-/// How often a server that went away is looked for again before it is given up.
+/// Tries to reconnect to a server that went away.
 const TRIES: u32 = 8;
-/// What stands where something of a log is left out.
+/// Text printed in place of a part of the log that is left out.
 const GAP: &str = "\n[... left out ...]\n";
 
-/// Somebody who watches.
+/// State of a command that watches a run.
 #[derive(Debug)]
 pub struct Watch {
     client: OperatorClient,
     run: i64,
     lines: Option<FollowedLines>,
     backoff: Backoff,
-    /// How many bytes of log were printed, and how many of them come again on a new connection.
+    /// Bytes of the log that were printed, and how many of them a new connection sends again.
     printed: usize,
     again: usize,
     out: Output,
-    /// Why the run waits, as far as that was said.
+    /// Reason for which the run waits, as it was last printed.
     waits: Option<String>,
 }
 
-/// What became of the output so far.
+/// State of stdout.
 #[derive(Debug)]
 enum Output {
-    /// Somebody reads it.
+    /// Stdout is open, so the log is printed.
     Open,
-    /// Nobody reads any more: what follows is not printed.
+    /// The reader has closed the pipe: nothing more is printed.
     Closed,
-    /// It could not be written: what follows is not printed.
+    /// A write failed: nothing more is printed, and the failure is reported at the end.
     Failed(CommandFailure),
 }
 
-/// What happened.
+/// Event of a watched run.
 #[derive(Debug)]
 pub enum WatchEvent {
-    /// The run changed. One that is over is the last.
+    /// The run has changed. An event with a run that has ended is the last one.
     Run(Box<RunInfo>),
-    /// Something was printed.
+    /// A piece of the log was printed.
     Log,
-    /// What was printed did not arrive, and nothing more is printed.
+    /// The last piece could not be printed, and nothing more is.
     Closed,
 }
 
@@ -69,7 +69,7 @@ impl Watch {
         }
     }
 
-    /// What happens next. May be dropped and asked again.
+    /// Returns the next event. Cancel-safe: may be dropped and called again.
     pub async fn next(&mut self) -> Result<WatchEvent, CommandFailure> {
         loop {
             let lines = match &mut self.lines {
@@ -83,7 +83,7 @@ impl Watch {
                 }
                 Ok(Some(FollowLine::Log(text))) => return Ok(self.print(&text)),
                 Ok(Some(FollowLine::Gap | FollowLine::Replaced(_))) => {
-                    // What was printed is no measure any more.
+                    // After a gap, the count of printed bytes no longer tells what is new.
                     self.again = 0;
                     return Ok(self.print(GAP));
                 }
@@ -94,7 +94,7 @@ impl Watch {
         }
     }
 
-    /// Says why the run waits, where that has changed.
+    /// Prints the reason for which the run waits, if it has changed.
     pub fn say_waits(&mut self, run: &RunInfo) {
         let waits = run.waits.as_ref().map(|waits| waits.text.clone());
         if let Some(why) = waits.as_ref().filter(|_| waits != self.waits) {
@@ -103,9 +103,10 @@ impl Watch {
         self.waits = waits;
     }
 
-    /// A server that restarts is back soon.
+    /// Reconnects, with short pauses: a server that restarts is back soon.
     async fn begin_again(&mut self, failure: Option<CommandFailure>) -> Result<(), CommandFailure> {
         self.lines = None;
+        // The new connection sends the log from its beginning.
         self.again = self.printed;
         let mut last = failure;
         while self.backoff.tries() < TRIES {
@@ -136,11 +137,11 @@ impl Watch {
         WatchEvent::Closed
     }
 
-    /// The exit code of a command that watched to the end and would exit with `code`: output that was lost is an
-    /// error, but says less than a script's own.
+    /// Returns the exit code of a command that watched to the end and would exit with `code`. Lost output is an error,
+    /// but a script's own exit code takes precedence.
     ///
     /// # Errors
-    /// That the output could not be written.
+    /// If the output could not be written and `code` is 0.
     pub fn conclude(self, code: u8) -> Result<u8, CommandFailure> {
         match self.out {
             Output::Failed(failure) if code == OK => Err(failure),
@@ -153,7 +154,7 @@ impl Watch {
     }
 }
 
-/// The exit code of a run that is over.
+/// Returns the exit code for a run that has ended: the script's own, 128+n after signal n, 124 after a time limit.
 pub fn exit_code(run: &RunInfo) -> u8 {
     let by_signal = |signal: i32| u8::try_from(signal).map_or(FAILURE, |signal| BY_SIGNAL.saturating_add(signal));
     match run.state {
@@ -161,6 +162,7 @@ pub fn exit_code(run: &RunInfo) -> u8 {
         RunStateName::TimedOut => TIMED_OUT,
         RunStateName::Killed => run.exit_signal.map_or_else(|| by_signal(9), by_signal),
         _ => match (run.exit_code, run.exit_signal) {
+            // A failed run whose script exited with 0 must not look like a success.
             (Some(code), _) => u8::try_from(code).ok().filter(|code| *code != OK).unwrap_or(FAILURE),
             (None, Some(signal)) => by_signal(signal),
             (None, None) => FAILURE,

@@ -1,4 +1,4 @@
-//! `job_runner why`
+//! `job_runner why`: prints why a job ran or did not.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! `job_runner worker add`
+//! `job_runner worker add`: adds a worker and writes the ini file for its machine.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::wire::operator::{MadeWorker, NewWorkerRequest};
 pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {
     let WorkerArgs::Add(WorkerAdd { name, pool, output, json, at }) = args;
     let client = find::server(&at)?;
-    // Before there is a worker: its secret is told once.
+    // The file is created before the worker: the secret is shown only once and must have a place.
     let file = output.map(SecretFile::create).transpose()?;
     let is_printed = json || file.is_none();
     let made: MadeWorker = client.post(&["workers"], &NewWorkerRequest { title: name, pool }).await?;
@@ -33,7 +33,7 @@ pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {
     Ok(OK)
 }
 
-/// A new file for this user alone, which goes again unless it is kept.
+/// New file that only this user can read, removed on drop unless it was written.
 struct SecretFile {
     path: PathBuf,
     file: File,
@@ -63,7 +63,7 @@ impl Drop for SecretFile {
     }
 }
 
-/// Whether stdout is a file that other users may read.
+/// Returns whether stdout is a regular file that other users may read.
 pub(super) fn is_readable_by_others() -> bool {
     let others = Mode::S_IRGRP | Mode::S_IROTH;
     fstat(std::io::stdout()).is_ok_and(|stat| {

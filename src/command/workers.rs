@@ -1,4 +1,4 @@
-//! `job_runner workers`
+//! `job_runner workers`: lists the workers, or has them sleep, wake, restart or shut down.
 
 use super::args::{ActArgs, ActOn, List, On, WakeUp, WorkersArgs as Args};
 use super::exit::{CommandFailure, FAILURE, OK, print, say};
@@ -99,7 +99,7 @@ fn what(acted: &WorkerActed, action: ActionName, now: bool) -> String {
     }
 }
 
-/// Whoever types this, for those who see the request.
+/// Returns the user who types the command, for those who see the request.
 fn who() -> String {
     std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "job_runner workers".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The time zone of this machine.
+//! Time zone of this machine, for the embedded server.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use chrono_tz::Tz;
 #[cfg(test)]
 mod tests;
 
-/// Where the system says which one it is.
+/// Link to the file of the system's time zone.
 const LOCALTIME: &str = "/etc/localtime";
 
-/// The zone that `TZ` or the system names; UTC where that is none of the database.
+/// Returns the zone that `TZ` or else the system names; UTC if that is not in the database.
 pub fn of_machine() -> Tz {
     let named = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
     let link = || std::fs::canonicalize(LOCALTIME).ok();
@@ -21,13 +21,13 @@ pub fn of_machine() -> Tz {
     .unwrap_or(Tz::UTC)
 }
 
-/// `TZ` may begin with a colon, and may be a path.
+/// Parses the value of `TZ`, which may begin with a colon and may be a path.
 fn of_name(name: &str) -> Option<Tz> {
     let name = name.trim_start_matches(':');
     name.parse().ok().or_else(|| of_path(Path::new(name)))
 }
 
-/// The name of a zone is the last parts of the path of its file.
+/// Finds the name of a zone in the path of its file, behind `/zoneinfo/`.
 fn of_path(path: &Path) -> Option<Tz> {
     let path = path.to_str()?;
     let (_, name) = path.split_once("/zoneinfo/")?;

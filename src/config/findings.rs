@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Origin {
     /// The built-in default, because the key was not set.
     Default,
-    /// The configuration file.
+    /// The configuration file, on one of its lines.
     File {
         /// Path of the file as it was given.
         path: PathBuf,

@@ -16,7 +16,7 @@ pub struct Layers<'a> {
     pub program: &'a ConfiguredProgram,
     /// Command-line options and environment; their texts are literal and not interpolated.
     pub surroundings: &'a Surroundings,
-    /// Parsed configuration file.
+    /// Configuration file, parsed but not interpolated.
     pub document: &'a Document,
     /// Path of the file as it was given, for messages.
     pub path: &'a Path,

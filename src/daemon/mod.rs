@@ -381,7 +381,7 @@ async fn wished(heard: &mut Option<SignalRequest>, signals: &mut DaemonSignals) 
 
 /// End of the daemon's work, with the exit code.
 enum Ending {
-    /// Nothing is under way any more.
+    /// Drained: neither a run nor a kill is under way.
     Left(u8),
     /// Running scripts go on, for the next start to take up.
     HandedOver(u8),
