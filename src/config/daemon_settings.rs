@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use super::LogLevel;
 
-/// What the worker's process needs to know beside the settings of its layers.
+/// Settings of the worker's process, besides those of its modules.
 #[derive(Clone, Debug)]
 pub struct DaemonSettings {
-    /// The worker's own state directory: the configured base and the key.
+    /// State directory of this worker: the configured directory and, below it, one named for the API key.
     pub state_path: PathBuf,
-    /// How long a drain may take before the runs are stopped.
+    /// Time that a drain may take before the runs are stopped; `None` for no limit.
     pub drain_timeout: Option<Duration>,
-    /// Where the process id is written.
+    /// File for the process id, removed at the end.
     pub pid_file: Option<PathBuf>,
-    /// With which code the process ends to be started again; without one it does not.
+    /// Exit code that asks the service manager for a restart; without one the worker does not offer to restart.
     pub restart_exit_code: Option<u8>,
-    /// The least severe level that is logged.
+    /// Least severe level that is logged.
     pub log_level: LogLevel,
 }

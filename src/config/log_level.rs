@@ -1,28 +1,28 @@
 //! Log levels: those of Python's logging module, with the names that a configuration may use for them.
 
-/// The least severe kind of line that the worker or the server logs.
+/// Least severe level of the lines that the worker or the server logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// Everything, also each order and each call.
+    /// Every line, including each order and each call.
     Debug,
-    /// The normal course: starts, runs, connections.
+    /// Normal operation: starts, runs, connections.
     Info,
-    /// What may need a look.
+    /// Conditions that an operator should look at.
     Warning,
-    /// What went wrong.
+    /// Failures that an operator must act upon.
     Error,
-    /// What stops the program.
+    /// Failures that stop the program.
     Critical,
 }
 
-/// The texts of the key `log_level`.
+/// Values of the key `log_level`, with their levels.
 pub(super) const LOG_LEVELS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
     ("info", LogLevel::Info),
     ("warning", LogLevel::Warning),
     ("error", LogLevel::Error),
     ("critical", LogLevel::Critical),
-    // The other names that Python's logging module has for them.
+    // Further names of these levels in Python's logging module.
     ("warn", LogLevel::Warning),
     ("fatal", LogLevel::Critical),
     ("notset", LogLevel::Debug),
