@@ -1,4 +1,4 @@
-//! Messages, one promise each: an order is taken from nothing but a well-formed object for our own topic.
+//! Orders: one is taken only from a well-formed object for the worker's own topic.
 
 use proptest::prelude::*;
 
@@ -174,7 +174,7 @@ fn an_order_without_its_id_is_none() {
     assert_eq!(object(br#"{"action":"kill","run_id":1}"#), Err(NoOrder::BadId("kill_request_id")));
 }
 
-/// Everything that is no positive integer, as JSON.
+/// JSON values that are not positive integers.
 const BAD_IDS: [&str; 29] = [
     "0",
     "-1",
@@ -256,7 +256,7 @@ fn at_most_two_hundred_bytes_of_a_message_are_shown_and_escaped() {
     assert_eq!(shown(&vec![0; MAX_FRAME]), "\\x00".repeat(200) + "…");
 }
 
-/// Something like a message.
+/// Generates bytes that resemble a message.
 fn any_message() -> impl Strategy<Value = Vec<u8>> {
     let value = || {
         prop_oneof![

@@ -1,4 +1,4 @@
-//! What is written can be read again, also what an older version wrote and what a crash cut short.
+//! Records: every line can be read again, also in files of an older version and in files that a crash cut short.
 
 use proptest::prelude::*;
 

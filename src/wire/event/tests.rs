@@ -1,4 +1,4 @@
-//! Events, word for word as the original's WebSocket server and its clients know them.
+//! Events, word for word in the form of the original's WebSocket server and its clients.
 
 use serde_json::{Value, json};
 

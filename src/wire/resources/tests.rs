@@ -1,4 +1,4 @@
-//! Answers of the original server, what they say to us, and what is written back.
+//! Answers of the original's server, their meaning for this worker, and the changes that are written back.
 
 use chrono::{TimeDelta, TimeZone};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn seen(value: Value) -> RunSight {
     run(value).seen(ME, now())
 }
 
-/// A run due at a time so far from now, as a naive text.
+/// Builds a run that is due at a distance from now, as a naive text.
 fn naive(ahead: TimeDelta) -> Value {
     json!({"schedule_dts": (now() + ahead).format("%Y-%m-%dT%H:%M:%S%.6f").to_string()})
 }

@@ -1,4 +1,4 @@
-//! Orders in bytes.
+//! Secrets in execution orders: any bytes survive encoding, and as many as are allowed fit a packet.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Times that are sent, and times that are too far ahead to be due.
+//! Timestamps that are sent, and timestamps that are too far ahead to be due.
 
 use chrono::TimeZone;
 use proptest::prelude::*;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{COLUMNS, Colour, Row, Span, Style, Terminal};
 
-/// The lines of a text that comes in pieces of `piece` bytes, the last one whether it ended or not.
+/// Renders a text that arrives in pieces of `piece` bytes; the last line counts whether it has ended or not.
 fn rows_in_pieces(text: &[u8], piece: usize) -> Vec<Row> {
     let (mut terminal, mut rows, mut open) = (Terminal::new(COLUMNS), Vec::new(), false);
     for mut rest in text.chunks(piece) {
@@ -33,7 +33,7 @@ fn a_line_shows_what_a_terminal_shows_when_it_ends() {
         ("plain\ttext\n", &["plain\ttext"][..]),
         ("a\nb", &["a", "b"]),
         ("a\n\n", &["a", ""]),
-        // Carriage returns: what is printed takes the place of what stood there, and no more.
+        // Carriage returns: a printed character replaces the one at the cursor, and no more.
         ("10%\r50%\r100%\n", &["100%"]),
         ("100%\r50%\n", &["50%%"]),
         ("100%\r\x1b[K50%\n", &["50%"]),
@@ -58,7 +58,7 @@ fn a_line_shows_what_a_terminal_shows_when_it_ends() {
         ("abcdef\x1b[4G\x1b[1K\n", &["    ef"]),
         ("abc\x1b[2Kd\n", &["   d"]),
         ("12345678901\r\tx\n", &["12345678x01"]),
-        // A sequence that does not end reaches no further than its line.
+        // A sequence without an end reaches no further than its line.
         ("\x1b]0;no end\nnext\n", &["", "next"]),
         ("\x1b[31\nnext", &["", "next"]),
         ("\x1b", &[""]),
@@ -94,7 +94,7 @@ fn colours_are_read_in_every_form() {
         ("97;100", Some(Colour::Named(15)), Some(Colour::Named(8)), false),
         ("38;5;255", Some(Colour::Rgb(238, 238, 238)), None, false),
         ("31;39", None, None, false),
-        // No such colours, and numbers of the colour of underlines, change nothing else.
+        // Colours that do not exist, and the numbers of an underline's colour, change nothing else.
         ("38;5;999", None, None, false),
         ("38;2;300;0;0", None, None, false),
         ("58;5;4", None, None, false),
@@ -117,10 +117,10 @@ fn colours_are_read_in_every_form() {
 fn a_line_keeps_its_first_columns_and_counts_the_others() {
     let rows = rows_in_pieces(&b"x".repeat(COLUMNS + 7), 1000);
     assert_eq!((rows[0].text().len(), rows[0].cut), (COLUMNS, 7));
-    // Progress on one line, however often it is written.
+    // Progress on a single line, however often it is rewritten.
     let progress: String = (0..=100_000).map(|n| format!("\r{n} of 100000")).collect();
     assert_eq!(texts(&progress), ["100000 of 100000"]);
-    // Numbers that only mean to cost memory.
+    // Input that is made to cost memory.
     for text in
         ["\x1b[65535Cx", "\x1b[65535Gx", "a\r\x1b[65535@", "\x1b[99999999999999999999Cx", "\x1b[65535X\x1b[65535P"]
     {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{GrowthStep, ToldLog};
 
-/// Where it goes on after a log was replaced, and whether something is missing before that.
+/// Returns the offset at which the stream goes on after `new` replaced `old`, and whether a gap is announced before.
 fn on(old: &str, new: &str, piece: usize) -> (u64, bool) {
     let mut told = ToldLog::default();
     old.as_bytes().chunks(piece).for_each(|piece| told.tell(piece));

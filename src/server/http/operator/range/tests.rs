@@ -13,7 +13,7 @@ fn a_range_is_what_there_is_of_it() {
         ("bytes=100-200", ByteRange::Beyond),
         ("bytes=-0", ByteRange::Beyond),
         ("bytes=0-18446744073709551615", ByteRange::Part(0, 100)),
-        // What is no single range may be answered with everything.
+        // HTTP allows to answer these with the whole text.
         ("bytes=20-10", ByteRange::Whole),
         ("bytes=-", ByteRange::Whole),
         ("bytes=0-1,5-6", ByteRange::Whole),

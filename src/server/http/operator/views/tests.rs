@@ -50,7 +50,7 @@ fn a_state_is_one_word() {
     ] {
         assert_eq!(state(&run), expected, "{run:?}");
         assert_eq!(state(&run).is_over(), run.return_dts.is_some());
-        // The word is what JSON has.
+        // The word in the text is the one in JSON.
         assert_eq!(serde_json::to_value(expected).unwrap(), expected.word());
     }
 }

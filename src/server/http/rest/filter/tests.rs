@@ -1,4 +1,4 @@
-//! Queries, and what they narrow a list to.
+//! Queries and the terms that narrow a list.
 
 use super::*;
 

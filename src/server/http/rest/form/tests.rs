@@ -1,4 +1,4 @@
-//! Bodies, and what their fields are taken for.
+//! Bodies and the values of their fields.
 
 use super::*;
 

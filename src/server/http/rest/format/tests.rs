@@ -1,4 +1,4 @@
-//! What is wanted, by query and header.
+//! Formats that query and header ask for.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Paths, and what they name.
+//! Paths and the targets that they name.
 
 use super::*;
 

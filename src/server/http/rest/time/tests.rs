@@ -1,4 +1,4 @@
-//! Times, as they are read and shown.
+//! Timestamps as text: parsed and formatted.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn every_spelling_that_workers_and_people_use_is_read() {
         ("2026-11-23 18:02", "2026-11-23T18:02:00"),
         ("2026-11-23", "2026-11-23T00:00:00"),
         ("2026-07-01 12:00:00+02:00", "2026-07-01T12:00:00"),
-        // The hour that is there twice, and the one that is not there.
+        // The hour that a change of the clocks repeats, and the one that it leaves out.
         ("2026-10-25 02:30:00", "2026-10-25T02:30:00"),
         ("2026-03-29 02:30:00", "2026-03-29T03:30:00"),
         ("2026-11-23T17:02:01.000000+00:00", "2026-11-23T18:02:01"),
