@@ -69,6 +69,7 @@ impl AppState {
         };
         // The wait ends when the server stops.
         let _ = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+        // `Retry-After` counts whole seconds, and 0 would invite the next try at once.
         TokenVerdict::TooMany(TooMany(wait.max(Duration::from_secs(1))))
     }
 }

@@ -46,6 +46,7 @@ impl Session {
     }
 
     fn opened(token: &OperatorToken, cookie: &str, now: Timestamp) -> Option<Self> {
+        // The seal is hexadecimal, so the last dot stands before it.
         let (id, seal) = cookie.rsplit_once('.')?;
         let until: i64 = id.split_once('.')?.0.parse().ok()?;
         (token.is_sealed("session", id, seal) && until > now.timestamp()).then(|| Self { id: id.to_owned() })

@@ -64,6 +64,7 @@ async fn serve(stream: TcpStream, orders: Orders) {
         Err(end) => Err(end),
     };
     if let Err(end) = ended {
+        // Anybody can connect here, so a peer's mistakes must not fill the log.
         tracing::debug!(target: "job_runner.broadcaster", "a connection is closed: {end}");
     }
 }
@@ -126,6 +127,7 @@ impl Subscriber {
         if self.routes.len() >= SUBSCRIPTIONS {
             return Err(ZmtpError::TooManySubscriptions(SUBSCRIPTIONS));
         }
+        // Registered before the arrival is reported, so that the orders that follow from it are carried.
         self.routes.push(self.orders.route(key.clone(), self.sender.clone()));
         self.orders.arrived(key);
         Ok(())

@@ -99,6 +99,7 @@ async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
 async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Event>) -> Result<(), ZmtpEnd> {
     connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
     loop {
+        // A peer that sends more waits out its second, which also bounds the work of decoding.
         let until = Instant::now() + SECOND;
         for _ in 0..IN_A_SECOND {
             let frames = connection.reader.message().await?;
@@ -128,6 +129,7 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
             // recognised as a repetition.
             biased;
             heard = news.next() => match heard {
+                // Only recorded: listeners receive the change itself.
                 ChangeNotice::Item(item) => drop(event_of(item).map(|event| memory.is_new(event))),
                 // Events of missed changes are passed on, so that listeners may receive them twice.
                 ChangeNotice::Missed => {}
@@ -135,6 +137,7 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
             },
             event = received.recv() => match event {
                 Ok(event) if memory.is_new(event) => drop(app.events.sender.send(event)),
+                // Events beyond the bound are lost: nothing depends on them.
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },

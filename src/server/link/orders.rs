@@ -65,6 +65,7 @@ impl Orders {
     /// repeated.
     pub fn give(&self, to: ApiKey, order: Order) {
         for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
+            // A full queue belongs to a slow connection; waiting for it would delay all other workers.
             let _ = carrier.try_send(Addressed { to: to.clone(), order });
         }
         let _ = self.everybody.send(Addressed { to, order });
@@ -88,6 +89,7 @@ impl Orders {
     pub fn route(&self, key: ApiKey, into: mpsc::Sender<Addressed>) -> Route {
         let mut carriers = self.carriers();
         let of_one = carriers.entry(key.clone()).or_default();
+        // The queues stay in the order of their numbers, so the last has the largest, and the new number is free.
         let number = of_one.last().map_or(0, |(number, _)| number + 1);
         of_one.push((number, into));
         drop(carriers);

@@ -67,6 +67,7 @@ pub enum ChangeNotice {
 
 impl Default for ChangeFeed {
     fn default() -> Self {
+        // The channel lives without receivers, so publishing works before the first subscription.
         Self { sender: broadcast::channel(ROOM).0 }
     }
 }

@@ -42,6 +42,7 @@ pub enum Removal {
 /// Returns for each kind its table, the SQL for the jobs that are deleted with it, and that for the templates; `?1` is
 /// its id.
 fn parts(thing: Entity) -> (&'static str, &'static str, &'static str) {
+    // `SELECT 0 WHERE ?1 < 0` selects nothing.
     match thing {
         Entity::Project => (
             "project",
@@ -75,6 +76,7 @@ impl Store {
         if weight.active > 0 {
             return Ok(Removal::Busy(weight));
         }
+        // Before the deletion, which sets the worker of its runs to NULL, so that they could not be found any more.
         let news = match (thing, WorkerId::new(id)) {
             (Entity::Worker, Some(worker)) => withdraw_runs(&mut writing, worker, now).await?,
             _ => Vec::new(),

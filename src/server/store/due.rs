@@ -46,6 +46,7 @@ impl Store {
     pub async fn stay_due(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
+            // Runs whose due time is not later than the new time are due without a mark.
             "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND schedule_dts > ?1 AND schedule_dts <= ?2",
         );

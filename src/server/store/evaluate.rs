@@ -128,6 +128,7 @@ pub(super) async fn claimable(
     let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
     // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
     known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
+    // More runs may be due than are read at once.
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
     }
@@ -137,6 +138,8 @@ pub(super) async fn claimable(
     );
     let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
     let Some(row) = found else { return Ok(false) };
+    // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
+    // answers, so it is not silent.
     let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
     let mut availability = Availability::default();
     availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));

@@ -63,6 +63,8 @@ impl Store {
         };
         sqlx::query("DELETE FROM project_pool WHERE project = ?").bind(id).execute(&mut *writing).await?;
         for pool in pools {
+            // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
+            // foreign key.
             let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
             query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
         }
@@ -255,6 +257,7 @@ async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &st
     for (id, title, script, before) in jobs {
         let refused = |e: &dyn std::fmt::Display| StoreError::Conflict(format!("its job {title}: {e}"));
         let whole = script::render(body, &script).map_err(|e| refused(&e))?;
+        // A job whose script could not be executed before does not keep its template from being saved.
         if rules::executable(&before).is_ok() {
             rules::executable(&whole).map_err(|e| refused(&e))?;
         }

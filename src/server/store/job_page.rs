@@ -67,6 +67,7 @@ impl Store {
     /// If the store cannot be read.
     pub async fn schedule_state(&self, job: JobId) -> Result<ScheduleState, StoreError> {
         let query = sqlx::query(
+            // Two rows suffice: the planned run, if there is one, is the latest.
             "SELECT schedule_dts, moved, enqueue_dts IS NULL AND return_dts IS NULL AND plan IS NOT NULL AS planned
              FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL ORDER BY id DESC LIMIT 2",
         );

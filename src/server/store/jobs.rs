@@ -160,6 +160,8 @@ async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> R
 /// Refuses a parent that runs, directly or over other jobs, after the job itself.
 async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
     let query = sqlx::query_scalar(
+        // `parent <> 0` is not true of NULL, so the chain ends at a job without parent; UNION ends at a loop that
+        // exists already.
         "WITH RECURSIVE above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0)
          SELECT EXISTS (SELECT 1 FROM above WHERE id = ?2)",
     );

@@ -41,6 +41,7 @@ impl Store {
         let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
         let over = matches!(found.state(), RunState::Scheduled | RunState::Completed).then_some(micros(now));
         let kill = insert(&mut writing, run, over, by, now).await?;
+        // The request exists and is published, even if there is nothing to kill.
         let mut news = vec![Change::KillRequested(kill.id)];
         if found.state() == RunState::Scheduled {
             news.extend(cancel(&mut writing, &mut found, by, now).await?);

@@ -243,6 +243,7 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery)
                     here = *there;
                 }
                 tested(query, &format!("{}.{field}", table(here)), test);
+                // Each step has opened a group and a subselect.
                 query.push("))".repeat(over.len()));
             }
         }
@@ -341,6 +342,7 @@ impl Store {
     /// If the store cannot be read.
     pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
         let name = table(resource);
+        // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
         let mut query = QueryBuilder::new("SELECT 1");
         if let Scope::Worker(worker) = scope {
             condition(&mut query, visible(resource), worker.get());

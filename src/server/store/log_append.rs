@@ -44,6 +44,7 @@ impl Store {
         }
         let before = log_chunks::of_run(&mut writing, run).await?;
         let length = before.as_ref().map_or(0, Extent::len);
+        // The worker goes on from the length in the answer, so that an append whose answer was lost is not added twice.
         if length != from {
             return Ok(Appended::Elsewhere(length));
         }

@@ -133,6 +133,7 @@ pub(super) async fn common(connection: &mut SqliteConnection, extent: &Extent, t
     let mut same = 0;
     while (same as u64) < extent.len() {
         let query = sqlx::query_scalar("SELECT data FROM log_chunk WHERE log = ? AND start = ?");
+        // Chunks have no gaps between them: the next one starts where this one ended.
         let query = query.bind(extent.log.get()).bind(signed(same as u64));
         let Some(data): Option<Vec<u8>> = query.fetch_optional(&mut *connection).await? else { break };
         let here = data.iter().zip(&text.as_bytes()[same..]).take_while(|(a, b)| a == b).count();

@@ -49,6 +49,7 @@ impl Store {
         let query = query.bind(log.log.get()).bind(signed(from)).bind(signed(log.revision));
         let found: Option<(i64, Vec<u8>)> = query.fetch_optional(&self.readers).await?;
         Ok(found.and_then(|(start, mut data)| {
+            // The last chunk ends before `from`: the end of the log.
             let passed = usize::try_from(from - unsigned(start)).ok().filter(|passed| *passed < data.len())?;
             data.drain(..passed);
             Some(data)

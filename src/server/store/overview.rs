@@ -148,6 +148,7 @@ impl Store {
         let is_planned = which.stage == RunStage::Planned;
         let (by, direction, beyond) = if is_planned { ("run.schedule_dts", "ASC", ">") } else { (LATEST, "DESC", "<") };
         let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {by} AS listed_by, "));
+        // RUNS goes on after the column that pages are ordered by.
         query.push(RUNS.trim_start_matches("SELECT "));
         which.narrow(&mut query);
         if let Some(AfterRun { at, run }) = after {

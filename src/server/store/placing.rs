@@ -118,6 +118,7 @@ pub(super) async fn find_place(
 }
 
 async fn find_project(connection: &mut SqliteConnection, named: PlaceName<'_>) -> Result<ProjectId, StoreError> {
+    // Titles of projects, templates and pools are not unique; the oldest one is meant.
     let query = sqlx::query_scalar("SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1");
     let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
     let id = match (found, named) {

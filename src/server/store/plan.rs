@@ -44,9 +44,11 @@ pub(super) async fn next(
 ) -> Result<Vec<Change>, StoreError> {
     let mut pending = pending(connection, job, now).await?;
     pending.retain(|run| !present.contains(&run.schedule_id));
+    // A planned run that is due waits to be announced, and the schedule waits for it as for any other.
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
     let rule = Rule::of(job, zone);
     let Some(planned) = planned.first() else {
+        // The schedule goes on from these runs once they are announced.
         if !others.is_empty() || *rule.schedule == Schedule::None {
             return Ok(Vec::new());
         }
@@ -132,6 +134,7 @@ async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId
 
 async fn set(connection: &mut SqliteConnection, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
+    // A run that moves is no longer due until its new time.
     let query = sqlx::query("UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?");
     query.bind(micros(next.at)).bind(moved).bind(plan).bind(run.get()).execute(connection).await?;
     Ok(())
@@ -144,6 +147,7 @@ async fn drop_planned(
     reason: &str,
     now: Timestamp,
 ) -> Result<Vec<Change>, StoreError> {
+    // Unlike a run that is withdrawn, a planned run has no siblings and retries nothing, so nothing was waiting for it.
     sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut *connection).await?;
     write_down(connection, job, planned.at, FireKind::Skipped, reason.to_owned(), now).await?;
     Ok(vec![Change::RunScheduled(planned.id)])

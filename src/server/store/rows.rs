@@ -89,6 +89,7 @@ fn report(row: &SqliteRow) -> Result<Option<Report>, StoreError> {
         seats_taken: needed(row, "seats_taken")?,
         outbox: needed(row, "outbox")?,
         restarts: row.try_get("restarts")?,
+        // A row without such a report has the column's default, an empty text, which is not JSON.
         held: serde_json::from_str(row.try_get("held")?).map(|list| lack::read(&list)).unwrap_or_default(),
     }))
 }

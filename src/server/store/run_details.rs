@@ -86,6 +86,7 @@ impl Store {
     /// Reads the runs that other workers have under the same schedule id.
     async fn elsewhere(&self, run: &Run) -> Result<Vec<(RunId, String)>, StoreError> {
         let query = sqlx::query_as(
+            // Runs of the same worker under this schedule id are retries.
             "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
              WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned AND worker IS NOT ? ORDER BY run.id LIMIT ?",
         );

@@ -124,6 +124,7 @@ impl Store {
         let mut step = match life::change(&before, &as_stored(patch), who) {
             Ok(step) => step,
             Err(refusal) => {
+                // Only a result would be lost: a late claim or start says nothing that is worth keeping.
                 if let Who::Worker(worker, attempt) = who
                     && matches!(
                         refusal,
@@ -239,6 +240,7 @@ pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Resul
 /// Creates a run within a change.
 pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
     let query = sqlx::query(
+        // A run's own id is known after the insertion only; until then 0 stands for it.
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
          retry_of, retry, asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )

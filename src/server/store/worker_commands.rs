@@ -175,6 +175,8 @@ async fn take(
         AnswerKind::Ours(tells) => tells,
     };
     let query = sqlx::query(
+        // All right-hand sides see the old row, so `duty` is the last state here; IS, since it is NULL before the first
+        // report.
         "UPDATE worker SET duty_since = CASE WHEN duty IS ?1 THEN duty_since ELSE ?2 END, duty = ?1, seats_taken = ?3,
          outbox = ?4, restarts = ?5, held = ?6 WHERE id = ?7",
     )
@@ -193,6 +195,8 @@ async fn take(
         return Ok(None);
     }
     let query = sqlx::query(
+        // A report that does not follow the request clears `request_heard`: the worker may have restarted and not know
+        // of it any more.
         "UPDATE worker SET request_sent = coalesce(request_sent, ?1),
          request_heard = CASE WHEN ?2 THEN coalesce(request_heard, ?1) END WHERE id = ?3",
     );

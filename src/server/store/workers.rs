@@ -180,6 +180,7 @@ impl Store {
     /// If the store cannot be read or written.
     pub async fn record_timeout(&self, run: RunId, now: Timestamp) -> Result<Option<KillId>, StoreError> {
         let mut writing = self.write().await?;
+        // The run may have ended between the dispatcher's timer and this transaction.
         let is_under_way = find(&mut writing, run).await?.is_some_and(|run| run.state() == RunState::Started);
         let asked = if is_under_way {
             insert_kill_request(&mut writing, run, KillCause::TimedOut, None, now).await?
@@ -200,6 +201,7 @@ impl Store {
     /// If the store cannot be read.
     pub async fn kill_target(&self, kill: KillId) -> Result<Option<ApiKey>, StoreError> {
         let query = sqlx::query_scalar(
+            // A request is for one attempt: a run that was given back and claimed anew is not killed by an old one.
             "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
              JOIN worker ON worker.id = run.worker WHERE kill_request.id = ? AND kill_request.enqueue_dts IS NULL
              AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",

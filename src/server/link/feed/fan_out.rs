@@ -26,6 +26,7 @@ pub fn work(app: Arc<AppState>) -> impl Future<Output = ()> + Send {
                 () = app.stop.cancelled() => break,
                 heard = news.next() => match heard {
                     ChangeNotice::Item(item) => listeners.tell(event_of(item).map(event::object), Some(told(item))),
+                    // Listeners at `/events` read everything again; the original's format has no such message.
                     ChangeNotice::Missed => listeners.tell(None, Some(FeedMessage::resync(0))),
                     ChangeNotice::Closed => break,
                 },

@@ -63,6 +63,7 @@ impl End {
 /// Upgrades a checked request to a WebSocket, if there is a free place. The connection of a `reader` ends when its
 /// session does.
 pub async fn welcome(app: &Arc<AppState>, request: Request, language: Language, reader: Option<Reader>) -> Response {
+    // Before the upgrade, so that a listener beyond the bound receives an HTTP response that says so.
     let Some(place) = app.feed.listeners.join(language) else { return UpgradeRefusal::Full.answer() };
     let upgrade = match WebSocketUpgrade::from_request(request, &()).await {
         Ok(upgrade) => upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE),
@@ -110,6 +111,7 @@ async fn converse(socket: &mut WebSocket, queue: &ChangeQueue, every: Duration, 
             () = tokio::time::sleep_until(patience) => return End::Silent,
             () = stop.cancelled() => return End::Stopped,
         };
+        // A send blocks while the peer does not read, so all reasons to end are watched during it too.
         let sending = async {
             match work {
                 Work::Heard => Ok(()),

@@ -101,6 +101,7 @@ impl Listeners {
     pub fn tell(&self, original: Option<String>, ours: Option<FeedMessage>) {
         let mut register = self.register();
         let original = original.map(Utf8Bytes::from);
+        // Numbered under the lock, so that each queue receives the numbers in order.
         let ours = ours.map(|told| {
             register.seq += 1;
             Utf8Bytes::from(FeedMessage { seq: register.seq, ..told }.text())

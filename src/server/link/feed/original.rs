@@ -35,6 +35,7 @@ pub async fn bind(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 pub async fn serve(app: Arc<AppState>, listener: TcpListener) {
     let (stop, grace) = (app.stop.clone(), app.settings.stop_grace);
     let places = connections::Connections::new(app.settings.websocket_limits());
+    // Connections here have bounds of their own, so that unknown clients take no places from the main port.
     connections::serve(listener, Router::new().fallback(listen).with_state(app), places, stop, grace).await;
 }
 

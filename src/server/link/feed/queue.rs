@@ -55,6 +55,7 @@ impl<T> Queue<T> {
             self.last_missed = oldest;
         }
         if self.missed > MISSED {
+            // The messages will never be sent, so their memory is released at once.
             (self.over, self.waiting) = (true, VecDeque::new());
             return false;
         }

@@ -145,6 +145,7 @@ impl ZmtpReader {
                 self.buffer.extend_from_slice(&piece[..read]);
                 Ok(())
             }
+            // A socket may seem ready without being so; the caller tries again.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(e) => Err(e),
         }

@@ -52,6 +52,7 @@ impl Port {
             let taken = tokio::select! {
                 // Returning drops the set, which aborts the tasks of all connections.
                 () = stop.cancelled() => return,
+                // Tasks that have ended are taken out, so that the set counts open connections only.
                 Some(_) = tasks.join_next() => continue,
                 taken = self.listener.accept() => taken,
             };
@@ -60,6 +61,7 @@ impl Port {
                     if tasks.len() < all
                         && let Some(place) = peers.enter(peer.ip())
                     {
+                        // Orders are small and must not wait for an acknowledgement of the one before.
                         let _ = stream.set_nodelay(true);
                         let served = serve(stream);
                         tasks.spawn(async move {
@@ -68,6 +70,8 @@ impl Port {
                         });
                     }
                 }
+                // While descriptors are lacking, accepting fails at once each time; the pause keeps the loop from
+                // spinning.
                 Err(_) => sleep(AGAIN).await,
             }
         }
