@@ -117,6 +117,7 @@ pub fn pass(point: Point) {
             .create(true)
             .open(Path::new(&folder).join(DEAD))
             .and_then(|mut dead| dead.write_all(format!("{point:?} {} {at:.6}\n", process::id()).as_bytes()));
+        // KILL leaves no time to clean up; `abort` is for the case that the signal cannot be sent.
         let _ = kill(Pid::this(), Signal::SIGKILL);
         process::abort();
     }

@@ -193,6 +193,7 @@ impl RunningWorker {
     /// # Errors
     /// If the settings cannot be used; nothing changes then.
     pub async fn reconfigure(&self, settings: Settings) -> Result<(), WorkerError> {
+        // Steps that can fail come first, so that a refusal changes nothing.
         let websocket = websocket(&settings)?;
         self.client.reconfigure(settings.rest)?;
         self.websocket.reconfigure(websocket);
@@ -272,6 +273,7 @@ impl RunningWorker {
         // A full disk must not keep the worker from leaving: runs under way are also in the records of their shims.
         let _ = tokio::time::timeout(LAST_ATTEMPT, self.reporter.outbox().settle()).await;
         let Self { reporter, publisher, broadcast, .. } = self;
+        // Joining a thread blocks, and a name server may hold up libzmq.
         let parting = tokio::task::spawn_blocking(move || {
             reporter.close_events();
             let _ = publisher.join();

@@ -35,6 +35,7 @@ impl Ballast {
     pub fn new(directory: &Path, reserve: u64) -> Self {
         let path = directory.join("ballast");
         let size = (reserve / SHARE).clamp(SMALLEST, LARGEST);
+        // A file of another size was made for another reserve, and is made anew.
         let there = fs::symlink_metadata(&path).is_ok_and(|file| file.len() == size);
         let mut ballast = Self { path, size, reserve, there };
         ballast.restore();

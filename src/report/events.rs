@@ -104,6 +104,7 @@ fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said
             Said::MoveTo(host, port) => match unconnected(context) {
                 Ok(moved) => {
                     connect(&moved, &host, port);
+                    // The old socket is dropped here and still sends what it holds, for the time of its linger.
                     socket = moved;
                 }
                 Err(e) => {

@@ -230,6 +230,7 @@ impl Outbox {
     /// Removes a run, for as long as it takes.
     pub async fn forget_run(&self, run: RunId) {
         self.insist(Change::ForgetRun(run)).await;
+        // Only now: until its row is gone, the run counts as known.
         self.held().remove(&run);
     }
 

@@ -205,6 +205,7 @@ impl Reporter {
         let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
         let desk = Arc::clone(&self.desk);
         let run = entry.run;
+        // Counted before the courier starts: one that ends at once must find the run counted.
         desk.serves(run, if entry.end.is_some() { Stage::Over } else { Stage::Open });
         self.couriers.spawn(async move {
             courier.go().await;
@@ -292,6 +293,7 @@ impl Reporter {
     pub async fn flush(&self, bound: Duration) {
         self.couriers.close();
         loop {
+            // One more round as long as at least one run was delivered in the last.
             let before = self.undelivered();
             let all = tokio::time::timeout(bound, self.couriers.wait()).await.is_ok();
             if all || self.undelivered() >= before {
@@ -342,6 +344,7 @@ impl RunReport {
     /// Sets the attempt under which the server knows the run. It is written to disk with the next fact.
     pub async fn claimed(&mut self, claim: Option<Attempt>) {
         self.entry.claim = claim;
+        // Fails only where the courier has ended; it then needs no events any more.
         let _ = self.news.send(DeliveryEvent::Claimed(claim)).await;
     }
 
@@ -353,6 +356,7 @@ impl RunReport {
 
     /// Records the start of the script; a repetition has no effect.
     pub async fn started(&mut self, start: Start) {
+        // A run that is taken up again repeats a start that the outbox has.
         if self.entry.start.as_ref() == Some(&start) {
             return;
         }
@@ -376,6 +380,7 @@ impl RunReport {
     /// Records the end of the run, and hands the run over to its courier.
     pub async fn ended(mut self, end: StoredEnd) {
         self.entry.end = Some(end.clone());
+        // Counted before the write: an end that waits for a full disk is part of the backlog too.
         self.desk.is_over(self.entry.run);
         self.desk.outbox.run(&self.entry).await;
         let _ = self.news.send(DeliveryEvent::Ended(end)).await;

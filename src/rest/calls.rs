@@ -279,6 +279,7 @@ impl RestClient {
     pub async fn look(&self, run: RunId) -> Result<RunView, CallFailure> {
         let me = self.me().await?;
         let found: RunResource = self.get(&self.run_path(run)).await?;
+        // An answer about another run, as from a faulty cache, must not decide about this one.
         if found.id != run.get() {
             return Err(CallFailure::Nonsense(format!("asked for run {run}, the server shows run {}", found.id)));
         }
@@ -344,6 +345,7 @@ impl RestClient {
     /// attempt that it began, or `None` where the server does not count attempts.
     pub async fn claim(&self, run: RunId, since: DateTime<Utc>) -> Result<Option<Attempt>, CallFailure> {
         let me = self.me().await?;
+        // The claim itself begins the attempt, so it names none.
         let unclaimed = AttemptClaim { run, attempt: None };
         Ok(self.patch_run(unclaimed, &RunPatch::claim(since, me)).await?.attempt)
     }
@@ -387,6 +389,7 @@ impl RestClient {
 
     /// Reads the job at a path that a run named. A path outside the API is refused without a request.
     pub async fn job(&self, job: &str) -> Result<JobView, CallFailure> {
+        // The path comes from the run, and only paths of the API get a signed request.
         self.is_of_api(job)?;
         self.get::<JobResource>(job).await.map(JobView::from)
     }

@@ -415,6 +415,7 @@ impl RestClient {
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let Some(theirs) = date.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok()) else { return };
         let skew = theirs.to_utc() - chrono::Utc::now();
+        // Logged once: the difference does not go away by itself, and every answer shows it.
         if skew.abs() > CLOCK_SKEW && !self.skew_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "job_runner_worker.models",
@@ -444,9 +445,11 @@ fn from_transport(e: &reqwest::Error) -> CallFailure {
         }
         cause = inner.source();
     }
+    // The words of rustls, which reqwest passes on as text only.
     if text.contains("invalid peer certificate") {
         text.push_str(" (ca_file names more authorities to trust)");
     }
+    // Both come before anything is sent, so the call was certainly not carried out.
     if e.is_connect() || e.is_builder() { CallFailure::Unreachable(text) } else { CallFailure::NoAnswer(text) }
 }
 
@@ -458,6 +461,7 @@ fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), CallFailure> {
         404 | 410 => Err(CallFailure::NotFound),
         409 => Err(CallFailure::Conflict),
         413 => Err(CallFailure::TooLarge),
+        // 408 and 425 ask for the same request once more, as 429 and 5xx do.
         status @ (408 | 425 | 429 | 500..) => Err(CallFailure::Server {
             status,
             retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())),
@@ -479,6 +483,7 @@ async fn no_page(mut response: Response) -> Result<(), CallFailure> {
     while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
         match chunk.trim_ascii_start().first() {
             None => {}
+            // One byte decides: JSON never begins with it, and a web page always does.
             Some(b'<') => return Err(CallFailure::Nonsense("a web page".to_owned())),
             Some(_) => return Ok(()),
         }

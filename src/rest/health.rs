@@ -68,6 +68,7 @@ impl Health {
     /// Waits for a turn: no time while the server is well, otherwise until the next slot of [`PACE`]. Returns true
     /// where there was no wait.
     pub async fn turn(&self) -> bool {
+        // The turn is taken under the lock, and the wait for it comes after.
         let at = {
             let mut state = self.lock();
             if state.failing == 0 {

@@ -49,6 +49,7 @@ impl Uplink {
     ) -> Result<Result<(AnswerHead, Vec<u8>), CallFailure>, Vec<u8>> {
         let (answer, answered) = oneshot::channel();
         if let Err(mpsc::error::SendError(outgoing)) = self.calls.send(Outgoing { call, body, answer }).await {
+            // Never handed over, so the call may still go over HTTP.
             return Err(outgoing.body);
         }
         Ok(answered.await.map_err(|_| CallFailure::NoAnswer("the WebSocket connection was lost".to_owned())))

@@ -157,6 +157,7 @@ impl Lifecycle {
     fn follow(&mut self, request: WorkerRequest) -> &'static [Effect] {
         self.follows = Some(request);
         match (request.action, request.pace) {
+            // Nothing has to end before a worker is awake, so the command is done at once.
             (WorkerCommand::Wake, _) => {
                 self.done();
                 self.wake()
@@ -192,6 +193,7 @@ impl Lifecycle {
 
     fn leave(&mut self, leave: Leave, pace: Pace) -> &'static [Effect] {
         self.aim = Aim::Leave(leave);
+        // Not remembered before it is done: a worker that dies before it has left gets the command again.
         match pace {
             Pace::AfterRuns => &[Effect::ForgetHints],
             Pace::Now => &[Effect::ForgetHints, Effect::GiveBack],

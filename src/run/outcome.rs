@@ -79,6 +79,7 @@ impl Outcome {
         let mut note = String::new();
         match self {
             Self::Ran { exit, cause, left } => {
+                // With a cause the signal is not mentioned: it is the one by which the run was stopped.
                 if let Some(cause) = cause {
                     let _ = writeln!(note, "{WE} The job was stopped: {}.", why(*cause));
                 } else if let ProcessExit::Signal(signal) = exit {

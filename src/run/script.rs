@@ -52,6 +52,7 @@ impl Script {
     /// # Errors
     /// If the text cannot be executed; the message is one clear sentence for the log of the failed run.
     pub fn parse(content: &str) -> Result<Self, ScriptDefect> {
+        // Checked first, because the steps after it copy the text.
         if content.len() > MAX_SCRIPT {
             return Err(ScriptDefect::TooMuch(content.len()));
         }

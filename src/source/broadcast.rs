@@ -1,9 +1,9 @@
-//! Orders over ZeroMQ: a SUB socket in a thread of its own, which sleeps until something arrives.
+//! Broadcast source: receives orders over a ZeroMQ SUB socket, in a thread that sleeps until a message arrives.
 //!
-//! A balancer can keep our connection open after its own is gone: nothing arrives and nothing
-//! fails. So after `reconnect_after_inactivity` a second socket is subscribed; the first is closed only
-//! when the second has received something, so that nothing is missed in between. What both receive is
-//! heard twice, which is normal traffic.
+//! A load balancer can keep the worker's connection open after its own to the broadcaster is gone: nothing arrives and
+//! nothing fails. So after `reconnect_after_inactivity` a second socket is subscribed; the first is closed only when
+//! the second has received a message, so that no order is missed in between. Orders that arrive on both are received
+//! twice, which is normal.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,37 +19,38 @@ use crate::wire::broadcast::{MAX_FRAME, order, topic};
 #[cfg(test)]
 mod tests;
 
-/// How long libzmq waits before it connects again; then up to ten times as long.
+/// First pause of libzmq before it connects again, in milliseconds; its longest is ten times that.
 const RECONNECT_MS: i32 = 200;
-/// After a lost connection libzmq says within this time that it connects again, or it never will: it gives a peer
-/// up that breaks the protocol or sends too large a frame.
+/// Time after a lost connection within which libzmq reports that it connects again; without a report it never will,
+/// because it gives up a peer that breaks the protocol or sends too large a frame.
 const GIVEN_UP: Duration = Duration::from_secs(1);
-/// When a socket that could not be made, for want of descriptors most likely, is tried again.
+/// Pause before a socket is created again after that failed, most likely for want of file descriptors.
 const AGAIN: Duration = Duration::from_secs(5);
-/// What libzmq says of a connection.
+/// Events of libzmq's socket monitor that tell of a lost connection and of a new try.
 const LOST: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const TRIED: u16 = zmq::SocketEvent::CONNECTED as u16
     | zmq::SocketEvent::CONNECT_DELAYED as u16
     | zmq::SocketEvent::CONNECT_RETRIED as u16;
 
-/// The running source.
+/// Handle of the running source.
 pub struct Broadcast {
     tell: zmq::Socket,
     settings: SyncSender<Settings>,
     thread: JoinHandle<()>,
 }
 
-/// How many settings may wait for the listener; it takes them at once.
+/// Most settings that may wait for the listener, which takes them at once.
 const SETTINGS: usize = 4;
-/// What the listener is told: to look for settings, or to stop.
+/// Messages to the listener: read new settings, or stop.
 const LOOK: &[u8] = b"look";
 const STOP: &[u8] = b"stop";
 
 impl Broadcast {
-    /// Subscribes, and passes orders on from then on. As a name server may take its time, nobody waits for that.
+    /// Starts the listener in a thread of its own, which subscribes and passes orders on. Resolving the broadcaster's
+    /// name may take time, so the thread does that too.
     ///
     /// # Errors
-    /// What ZeroMQ or the system says.
+    /// If ZeroMQ has no socket or the system no thread for it.
     pub fn start(settings: Settings, key: &ApiKey, intake: Intake) -> Result<Self, zmq::Error> {
         let context = zmq::Context::new();
         let tell = context.socket(zmq::PAIR)?;
@@ -78,6 +79,7 @@ impl Broadcast {
                     tracing::error!(target: "job_runner_worker.enqueuer", "the broadcaster is not listened to: {e}");
                 }
             })
+            // ZeroMQ has no error for a thread that cannot be started; this one asks for another try as well.
             .map_err(|_| zmq::Error::EAGAIN)?;
         Ok(Self { tell, settings: news, thread })
     }
@@ -89,7 +91,7 @@ impl Broadcast {
         }
     }
 
-    /// Stops listening.
+    /// Stops the listener and waits for its thread.
     pub fn stop(self) {
         if self.tell.send(STOP, zmq::DONTWAIT).is_ok() {
             let _ = self.thread.join();
@@ -97,14 +99,14 @@ impl Broadcast {
     }
 }
 
-/// A subscribed socket, and another on which libzmq says what becomes of its connections.
+/// Subscribed socket, and the socket on which libzmq reports the events of its connections.
 struct Subscription {
     socket: zmq::Socket,
     watch: zmq::Socket,
 }
 
 impl Subscription {
-    /// Subscribed, and connected to nobody.
+    /// Creates a subscribed socket that is not connected yet.
     fn new(context: &zmq::Context, topic: &str, number: u64) -> Result<Self, zmq::Error> {
         let socket = context.socket(zmq::SUB)?;
         let place = format!("inproc://broadcast-watch-{number}");
@@ -125,7 +127,7 @@ impl Subscription {
         Ok(Self { socket, watch })
     }
 
-    /// Asks for a name, which may take its time.
+    /// Connects to all addresses of the broadcaster. Resolves the host name, which may take time.
     fn connect(&self, settings: &Settings) -> Result<(), zmq::Error> {
         let (host, port) = settings.broadcaster();
         endpoint::connect_all(&self.socket, host, port)
@@ -139,9 +141,9 @@ struct Listener {
     topic: String,
     current: Subscription,
     previous: Option<Subscription>,
-    /// Until when libzmq has to try again, for each place to which it lost the connection.
+    /// Deadline for libzmq to connect again, for each endpoint to which the connection was lost.
     lost: HashMap<Vec<u8>, Instant>,
-    /// How many sockets were made after the first.
+    /// Number of sockets that were created after the first; part of the name of each monitor.
     made: u64,
     ear: Ear,
     heard: Instant,
@@ -177,7 +179,7 @@ impl Listener {
                 self.watch()?;
             }
             if readable[1] {
-                // First what the other has, which is closed behind it.
+                // The other socket is emptied first, because it is closed afterwards.
                 self.receive_all(true)?;
                 self.receive_all(false)?;
                 if let Some(previous) = self.previous.take() {
@@ -190,7 +192,7 @@ impl Listener {
         }
     }
 
-    /// Whether it is to stop.
+    /// Handles a message to the listener. Returns true where the listener is to stop.
     fn told(&mut self, told: &zmq::Socket) -> bool {
         if told.recv_bytes(zmq::DONTWAIT).is_ok_and(|word| word == STOP) {
             return true;
@@ -212,6 +214,7 @@ impl Listener {
             match subscription.socket.recv_multipart(zmq::DONTWAIT) {
                 Ok(frames) => {
                     self.heard = Instant::now();
+                    // For the log: the content is the second frame, after the topic, or the only one.
                     let content = frames.get(1).or(frames.first()).map(Vec::as_slice).unwrap_or_default();
                     self.ear.hear(order(&frames, &self.topic), content);
                 }
@@ -231,9 +234,9 @@ impl Listener {
         self.change_over();
     }
 
-    /// Subscribes anew, and stays subscribed as before until the new connection is heard.
+    /// Subscribes anew, and keeps the old subscription until a message arrives on the new one.
     fn change_over(&mut self) {
-        // Whether it can or not, the next try is due after the next silence.
+        // Whether or not this succeeds, the next try is due after the next silence.
         self.heard = Instant::now();
         match self.fresh() {
             Ok(fresh) => self.previous = Some(std::mem::replace(&mut self.current, fresh)),
@@ -241,7 +244,7 @@ impl Listener {
         }
     }
 
-    /// In place of a socket that does not connect any more.
+    /// Replaces a socket that libzmq will not connect any more.
     fn replace(&mut self) {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
@@ -251,7 +254,7 @@ impl Listener {
         match self.fresh() {
             Ok(fresh) => self.current = fresh,
             Err(e) => {
-                // Without a socket nothing wakes us but this.
+                // Without a socket, only this deadline wakes the listener.
                 self.lost.insert(Vec::new(), Instant::now() + AGAIN);
                 no_socket(e);
             }
@@ -266,12 +269,14 @@ impl Listener {
         Ok(fresh)
     }
 
-    /// Takes note of connections that were lost, and of those that are tried again.
+    /// Records which connections were lost, and which libzmq tries again.
     fn watch(&mut self) -> Result<(), zmq::Error> {
         loop {
             match self.current.watch.recv_multipart(zmq::DONTWAIT) {
                 Ok(frames) => {
                     let [about, place] = &frames[..] else { continue };
+                    // The first two bytes are the event's number in the byte order of the machine, as libzmq defines
+                    // its monitor messages.
                     let event = about.first_chunk().map_or(0, |bytes| u16::from_ne_bytes(*bytes));
                     if event & LOST != 0 {
                         self.lost.insert(place.clone(), Instant::now() + GIVEN_UP);
@@ -291,7 +296,7 @@ fn no_socket(e: zmq::Error) {
     tracing::error!(target: "job_runner_worker.enqueuer", "no new connection to the publisher can be made: {e}");
 }
 
-/// Rounded up, so that time has passed when we wake.
+/// Rounds up to whole milliseconds, so that the time has passed when the poll returns.
 fn poll_ms(patience: Duration) -> i64 {
     i64::try_from(patience.as_millis()).unwrap_or(i64::MAX - 1).saturating_add(1)
 }

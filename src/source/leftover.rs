@@ -1,7 +1,7 @@
-//! What the last process left behind: runs that go on, ended meanwhile, or were lost; kills half done; and
-//! runs of this worker that only the server knows of.
+//! Leftover source: takes up what the last process of this worker left behind – runs that continue, have ended or were
+//! lost, kill requests that were not finished – and runs of this worker that only the server knows of.
 //!
-//! One path, whether the last process was killed, upgraded or the machine rebooted.
+//! The path is the same after a kill, an upgrade and a reboot of the machine.
 
 mod survivor;
 
@@ -18,30 +18,30 @@ use crate::run::claim::RunSight;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
 use survivor::{OutboxNote, Recorded, Survivor};
 
-/// How long a start waits for what was left behind to be taken up. What takes longer goes on behind it: a record that cannot
-/// be read, a process that cannot be killed.
+/// Longest time that a start waits for leftovers to be taken up. The rest continues in the background: a record that
+/// cannot be read, a process that cannot be killed.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// How often the reset of a run is tried.
+/// Most tries to reset a run.
 const RESETS: u32 = 12;
 
-/// The doors that leftovers are passed through.
+/// Handles of the layers that leftovers are passed to, and the choices that decide about them.
 #[derive(Clone)]
 pub struct LeftoverSource {
-    /// Where runs are taken up.
+    /// Intake that takes runs up.
     pub intake: Intake,
-    /// Where results go.
+    /// Reporter that delivers results.
     pub reporter: Reporter,
-    /// Where executions are found.
+    /// Execution that finds what is left of the runs.
     pub execution: Execution,
-    /// Whom to ask.
+    /// Client that asks the server about its incomplete runs.
     pub client: RestClient,
-    /// What becomes of runs that only the server knows of.
+    /// Treatment of runs that only the server knows of.
     pub policy: IncompleteRuns,
-    /// Whether an earlier start of this worker can have begun runs.
+    /// Origin of the instance id: only an earlier start of this state directory can have begun runs.
     pub origin: InstanceOrigin,
 }
 
-/// What is left of a run.
+/// Leftovers of one run.
 #[derive(Default)]
 struct Left {
     entry: Option<OutboxEntry>,
@@ -50,10 +50,10 @@ struct Left {
 }
 
 impl LeftoverSource {
-    /// Takes up what the store and the state directory know. To be done before any order is followed. All of it is known
-    /// then; what cannot be taken up yet holds up nothing else.
+    /// Takes up the leftovers in the outbox and the state directory. Called before any order is followed: afterwards
+    /// every left run is known to the intake, and a run that cannot be taken up yet delays no other.
     pub async fn take_up(&self, runs: Vec<OutboxEntry>, kills: Vec<KillEntry>) {
-        // Before anybody is connected to: a shim takes the last to connect for its worker.
+        // Before any connection is made: a shim takes the last process that connects for its worker.
         self.execution.clear_away_dead();
         let mut left: BTreeMap<RunId, Left> = BTreeMap::new();
         for (run, attempt) in self.execution.logs().all() {
@@ -64,12 +64,13 @@ impl LeftoverSource {
             left.entry(run).or_default().entry = Some(entry);
         }
         for kill in kills {
-            // Of a run that is nowhere, or of none, it waits for nobody.
+            // A kill request for a run without leftovers, or for an unknown run, has no run to wait for.
             match kill.run.and_then(|run| left.get_mut(&run)) {
                 Some(left) => left.kills.push(kill),
                 None => self.intake.resume_kill(kill).await,
             }
         }
+        // All of them are known before the first is taken up, so that no order executes one of them again.
         for run in left.keys() {
             self.intake.set_aside(*run).await;
         }
@@ -83,6 +84,7 @@ impl LeftoverSource {
     async fn take_up_run(self, run: RunId, left: Left) {
         let Left { entry, attempts, kills } = left;
         for attempt in &attempts {
+            // A record that cannot be read may be that of a living shim, so nothing is decided before.
             self.execution.readable(run, *attempt).await;
         }
         let accounts = |entry: &OutboxEntry| attempts.iter().all(|attempt| *attempt == entry.attempt);
@@ -115,8 +117,8 @@ impl LeftoverSource {
         }
     }
 
-    /// The entry that counts, where files of a run are there that none accounts for. What does not count is removed, and
-    /// what does is in the outbox.
+    /// Returns the entry that counts where there are files of attempts that the outbox does not account for. Removes
+    /// the other attempts, and writes the entry to the outbox.
     async fn survivor(&self, run: RunId, entry: Option<&OutboxEntry>, attempts: Vec<Attempt>) -> Option<OutboxEntry> {
         let mut records = BTreeMap::new();
         for attempt in attempts {
@@ -142,6 +144,7 @@ impl LeftoverSource {
                     run,
                     attempt,
                     claim: entry.and_then(|entry| entry.claim),
+                    // The record knows only its own attempt; every earlier one counts as lost.
                     losses: attempt.0.saturating_sub(1),
                     token: record.token.clone(),
                     run_log: entry.and_then(|entry| entry.run_log.clone()),
@@ -170,15 +173,15 @@ impl LeftoverSource {
         Some(chosen)
     }
 
-    /// Accounts for the runs that only the server knows of; then the worker has begun.
+    /// Accounts for the runs that only the server knows of; after that the worker counts as started.
     pub async fn account_for_unknown(self) {
         let intake = self.intake.clone();
         self.reset_unknown().await;
         intake.begun().await;
     }
 
-    /// The original's reset: runs that the server takes for ours and incomplete, and that we know nothing of.
-    /// Once, at start-up; tried until the server answers.
+    /// Resets, as the original does, the runs that the server takes for incomplete runs of this worker and of which
+    /// this worker knows nothing. Done once, after the start; the lists are tried until the server answers.
     async fn reset_unknown(self) {
         for state in [SeenRunState::InQueue, SeenRunState::Started] {
             for listed in self.incomplete(state).await {
@@ -204,7 +207,7 @@ impl LeftoverSource {
                         self.client.health().credentials(false);
                     }
                     let pause = backoff.next(failure.retry_after());
-                    // Once a minute, that is said for all calls.
+                    // The client logs that once a minute for all calls.
                     if !matches!(failure, CallFailure::Occupied(_)) {
                         tracing::warn!(
                             target: "job_runner_worker.cleanup",
@@ -220,10 +223,12 @@ impl LeftoverSource {
 
     async fn reset(&self, listed: &Incomplete) -> Result<(), CallFailure> {
         let run = listed.run;
+        // Checked before and after the read: an order may have brought the run in meanwhile.
         if self.intake.knows(run).await {
             return Ok(());
         }
         let fresh = self.client.look(run).await?;
+        // A claim that changed since the list was read is a new one, which an order made meanwhile.
         let same = fresh.claimed_at == listed.claimed_at;
         if fresh.seen != RunSight::Ours || !same || self.intake.knows(run).await {
             return Ok(());

@@ -1,4 +1,5 @@
-//! The sources: where orders come from. Each offers at the intake's door, and none waits for an answer.
+//! Sources of orders: broadcast, WebSocket, and what the last process left behind. A source offers each order to the
+//! intake and does not wait for what becomes of it.
 
 pub mod broadcast;
 pub mod leftover;
@@ -14,16 +15,16 @@ use crate::rest::RestClient;
 use crate::run::Order;
 use crate::wire::broadcast::{NoOrder, shown};
 
-/// What the sources need to know.
+/// Settings of the sources.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Host of the broadcaster.
+    /// Host name of the broadcaster.
     pub broadcaster_server_hostname: String,
-    /// Its port.
+    /// Port of the broadcaster.
     pub broadcaster_server_port: u16,
-    /// After how much silence a new connection to the broadcaster is made.
+    /// Silence after which a new connection to the broadcaster is made.
     pub reconnect_after_inactivity: Duration,
-    /// A WebSocket server that sends orders too.
+    /// WebSocket server that sends orders as well; `None` where there is none.
     pub ws_url: Option<Url>,
 }
 
@@ -33,16 +34,18 @@ impl Settings {
     }
 }
 
-/// Passes on what a transport receives, and says of what is no order that it is none – not too often.
+/// Receiver of a transport's messages: offers orders to the intake, and logs messages that are no order, at a bounded
+/// rate.
 struct Ear {
     offer: Box<dyn Fn(Order) -> OrderReceipt + Send>,
     complaints: Rarely,
 }
 
 impl Ear {
-    /// An order came with its run and job.
+    /// Offers an order that came with its run and job, which are kept so that the run need not be read.
     fn hear_due(&mut self, client: &RestClient, order: Order, run: &[u8], job: &[u8]) {
         if let Order::Enqueue(id) = order {
+            // Kept before the order is offered, so that the intake finds the run and the job.
             client.announce(id, run, job);
         }
         self.hear(Ok(order), &[]);
@@ -72,7 +75,7 @@ impl Ear {
                     });
                 }
             }
-            // Normal: workers whose key begins as ours does, and events.
+            // No defect: messages for workers whose key begins with this one's, and messages that are events.
             Err(NoOrder::OtherTopic | NoOrder::NoAction) => {}
             Err(why @ NoOrder::UnknownAction(_)) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "{why}; a newer server, perhaps");

@@ -1,4 +1,4 @@
-//! A WebSocket to a server of our own: besides orders, calls go up and their answers come down.
+//! WebSocket to a server of this project: orders come down, and calls go up with their answers coming down.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,14 +22,16 @@ use crate::rest::{Calls, RestClient, Uplink};
 use crate::wire::instance;
 use crate::wire::uplink::{self, AnswerHead, HEADER, ServerFrame, VERSION};
 
-/// How many unanswered calls are kept before those that nobody waits for any more are let go.
+/// Number of unanswered calls from which those are dropped whose callers wait no more.
 const UNANSWERED: usize = 256;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// The request of an upgrade: signed, and with the wish for more than orders, where it goes to a host of our server.
+/// Makes the request of the upgrade: signed and asking for an uplink where it goes to the host of the configured
+/// server, plain otherwise.
 pub(super) fn request(url: &Url, client: &RestClient) -> Result<Request, tungstenite::Error> {
     let mut signed = url.clone();
+    // Timestamp and nonce are part of what is signed, so that a recorded upgrade cannot be used again.
     let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let mine = uplink::query(chrono::Utc::now().timestamp(), &nonce);
     signed.set_query(Some(&url.query().map_or(mine.clone(), |query| format!("{query}&{mine}"))));
@@ -48,20 +50,21 @@ pub(super) fn request(url: &Url, client: &RestClient) -> Result<Request, tungste
     Ok(request)
 }
 
-/// Whether a server grants the wish.
+/// Tells whether a server agrees to carry calls.
 pub(super) fn granted(headers: &HeaderMap) -> bool {
     headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes())
 }
 
-/// The calls that were sent, and who waits for their answers.
+/// Calls that were sent, with the channels of the callers that wait for the answers.
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(AnswerHead, Vec<u8>)>>>>;
 
-/// Serves until the connection ends.
+/// Serves a connection until it ends: receives orders and answers, and sends calls.
 pub(super) async fn serve(socket: Socket, client: &RestClient, ear: &mut Ear) -> Result<(), ConnectionEnd> {
     let (uplink, calls) = Uplink::new();
     let (sink, stream) = socket.split();
     let waiting = Waiting::default();
     client.set_uplink(Some(uplink));
+    // Bound to a name: `_` alone would drop the guard at once.
     let _gone = Gone(client);
     tokio::select! {
         ended = hear(stream, &waiting, client, ear) => ended,
@@ -69,7 +72,7 @@ pub(super) async fn serve(socket: Socket, client: &RestClient, ear: &mut Ear) ->
     }
 }
 
-/// Calls go over HTTP again when this is dropped.
+/// Guard that makes calls go over HTTP again when it is dropped.
 struct Gone<'a>(&'a RestClient);
 
 impl Drop for Gone<'_> {
@@ -96,6 +99,7 @@ async fn hear(
         match uplink::said(&message) {
             Ok(ServerFrame::Answer(answer, body)) => {
                 let caller = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&answer.answer);
+                // The caller may have given up meanwhile.
                 if let Some(caller) = caller {
                     let _ = caller.send((answer, body.to_vec()));
                 }
@@ -117,6 +121,7 @@ async fn say(mut sink: SplitSink<Socket, Message>, mut calls: Calls, waiting: &W
                 number += 1;
                 outgoing.call.call = number;
                 {
+                    // Registered before it is sent, because the answer may arrive before `send` returns.
                     let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
                     if waiting.len() >= UNANSWERED {
                         waiting.retain(|_, caller| !caller.is_closed());

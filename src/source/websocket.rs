@@ -1,7 +1,7 @@
-//! Orders over a WebSocket, for a worker without a route to the broadcaster.
+//! WebSocket source: receives orders over a WebSocket, for a worker without a route to the broadcaster.
 //!
-//! The server sends the same objects as the broadcaster does, as text or binary messages. We ping, and a
-//! connection on which nothing comes back is given up.
+//! The server sends the same objects as the broadcaster, as text or binary messages. The worker pings, and gives up a
+//! connection on which nothing comes back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,31 +20,31 @@ use crate::intake::Intake;
 use crate::rest::{Backoff, RestClient};
 use crate::wire::broadcast::{MAX_FRAME, object};
 
-/// How often we ping.
+/// Interval of the worker's pings.
 pub(super) const PING: Duration = Duration::from_secs(15);
-/// How long a connection may be silent: a ping must have been answered.
+/// Longest silence of a connection; a ping is answered within it.
 pub(super) const SILENCE: Duration = Duration::from_secs(25);
-/// How long a connection may take to be made.
+/// Longest time for making a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A connection that lasted this long was a good one: the next is tried soon.
+/// Duration after which a connection counts as good, and the pause before the next one is short again.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// Where orders come from, and whom we believe to be there.
+/// Server that sends orders, and the TLS configuration for it.
 #[derive(Clone)]
 pub struct OrderSource {
-    /// The server.
+    /// URL of the server, `ws` or `wss`.
     pub url: Url,
-    /// Which certificates are good.
+    /// Trust roots and verification, as for REST calls.
     pub tls: Arc<rustls::ClientConfig>,
 }
 
-/// The running source.
+/// Handle of the running source.
 pub struct WebSocket {
     target: watch::Sender<Option<OrderSource>>,
 }
 
 impl WebSocket {
-    /// Listens to the target, if there is one, until it is stopped.
+    /// Starts a task that listens to the target, if there is one, until `stop` is cancelled.
     #[must_use]
     pub fn start(target: Option<OrderSource>, client: RestClient, intake: Intake, stop: CancellationToken) -> Self {
         let (target, targets) = watch::channel(target);
@@ -58,7 +58,7 @@ impl WebSocket {
     }
 }
 
-/// Listens to whatever the target is, until nobody can change it any more.
+/// Listens to the current target until the handle is dropped.
 async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestClient, mut ear: Ear) {
     loop {
         let target = targets.borrow_and_update().clone();
@@ -68,6 +68,7 @@ async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestC
                 None => std::future::pending().await,
             }
         };
+        // A change of the target drops `listening`, and with it the connection.
         tokio::select! {
             () = listening => {}
             changed = targets.changed() => if changed.is_err() { return },
@@ -81,6 +82,7 @@ async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
     loop {
         let begun = Instant::now();
         let ended = listen_once(url, Arc::clone(tls), client, ear).await;
+        // A server that closes every connection at once is not pressed, however often it accepts one.
         if begun.elapsed() > GOOD {
             backoff.reset();
         }
@@ -96,7 +98,7 @@ async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
     }
 }
 
-/// Why a connection ended.
+/// End of a connection with a cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionEnd {
     #[error("{0}")]
@@ -133,7 +135,7 @@ async fn listen_once(
                     None | Some(Ok(Message::Close(_))) => return Ok(()),
                     Some(Ok(Message::Text(text))) => ear.hear(object(text.as_bytes()), text.as_bytes()),
                     Some(Ok(Message::Binary(bytes))) => ear.hear(object(&bytes), &bytes),
-                    // Pongs are heard; pings are answered with the next poll.
+                    // Pongs count as a sign of life; pings are answered by the next poll.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     Some(Err(e)) => return Err(e.into()),
                 }
@@ -144,7 +146,7 @@ async fn listen_once(
     }
 }
 
-/// A URL without what may be secret in it.
+/// Returns a URL without the parts that may be secret: user, password and query.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_password(None);

@@ -167,6 +167,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
         Change::ForgetKill(kill) => sqlx::query("DELETE FROM kill WHERE kill = ?").bind(kill.get()),
         Change::ForgetLetters(run) => sqlx::query("DELETE FROM dead_letter WHERE run = ?").bind(run.get()),
         Change::DeadLetter(letter) => {
+            // Removed and inserted again, so that the newest letter has the highest id.
             sqlx::query("DELETE FROM dead_letter WHERE run = ? AND what = ?")
                 .bind(letter.run.get())
                 .bind(&letter.what)
@@ -179,6 +180,7 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(),
                 .bind(&letter.reason)
                 .execute(&mut *connection)
                 .await?;
+            // By id, not by number of rows: gaps make it keep fewer letters, never more.
             sqlx::query("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?")
                 .bind(i64::try_from(LETTERS_KEPT).unwrap_or(i64::MAX))
         }

@@ -109,6 +109,7 @@ impl OutboxWriter {
         let Err(error) = self.commit_once().await else { return Ok(()) };
         match error.trouble() {
             StoreTrouble::NoRoom => {
+                // Both make room: the ballast for new rows, the checkpoint for those that the log holds.
                 self.ballast.release();
                 self.store.shrink().await;
             }
@@ -124,6 +125,7 @@ impl OutboxWriter {
     async fn commit_once(&mut self) -> Result<(), OutboxError> {
         let mut changes: Vec<&Change> = self.waiting.iter().map(|request| &request.change).collect();
         if changes.is_empty() {
+            // Without changes the try still writes, to find out whether a commit would succeed.
             changes.push(&Change::Probe);
         }
         self.store.commit(&changes).await

@@ -1,5 +1,5 @@
-//! Which execution of a run counts, when what the outbox says of it and the records that are there differ: the outbox
-//! was lost or is older than the records, or the last step of an attempt was not made. Pure.
+//! Survivor: decides which execution of a run counts where the outbox and the records on disk differ, because the
+//! outbox was lost or is older than the records, or the last step of an attempt was not made. Pure.
 //!
 //! A shim that lives is never overlooked, or the run would be executed twice at once; an end that is on disk is never
 //! executed again; beyond that the outbox is right.
@@ -9,38 +9,39 @@ use crate::run::Attempt;
 #[cfg(test)]
 mod tests;
 
-/// What the outbox says of a run.
+/// Entry of the outbox for a run, as far as the decision needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxNote {
-    /// Its last attempt.
+    /// Last attempt in the outbox.
     pub attempt: Attempt,
-    /// Whether its end is there too.
+    /// Whether the outbox has the end of the attempt.
     pub ended: bool,
 }
 
-/// What the record of an attempt says.
+/// State of an attempt, as its record shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// Its shim lives.
+    /// The shim of the attempt lives.
     Living,
-    /// It is over.
+    /// The record has the end.
     Ended,
-    /// Its shim died before the end.
+    /// The shim died before the end.
     Orphaned,
 }
 
-/// Whose word counts.
+/// Source of the facts that count for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survivor {
-    /// The outbox's, whatever the record of its attempt says.
+    /// The outbox, whatever the record of its attempt says.
     Outbox,
-    /// That of this attempt's record.
+    /// The record of this attempt.
     Record(Attempt),
 }
 
-/// Decides; `None` where there is nothing.
+/// Decides which facts count; `None` where there are none.
 #[must_use]
 pub fn of(noted: Option<OutboxNote>, records: &[(Attempt, Recorded)]) -> Option<Survivor> {
+    // A living shim first, then an end on disk, then the rest; of each kind the latest attempt.
     let last = |wanted| records.iter().filter(|(_, is)| *is == wanted).map(|(attempt, _)| *attempt).max();
     let found = last(Recorded::Living).or(last(Recorded::Ended)).or(last(Recorded::Orphaned));
     match (noted, found) {
