@@ -79,14 +79,14 @@ Examples:
   job_runner standalone --data /srv/jobs --listen 127.0.0.1:9000
 ")]
     Standalone(Standalone),
-    /// The server
+    /// Run the server as a service
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner serve --config /etc/job-runner.ini --check-config
   job_runner serve --config /etc/job-runner.ini
 ")]
     Serve(Serve),
-    /// List the jobs
+    /// List all jobs, with their schedules
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner jobs
@@ -139,13 +139,13 @@ Examples:
     /// Say why a job ran, or did not
     #[command(help_template = HELP, before_help = "Examples:\n  job_runner why backup.sh\n  job_runner why '#1' --json             the job with the id 1\n")]
     Why(OneJob),
-    /// Add jobs
+    /// Add jobs that run scripts
     #[command(subcommand)]
     Job(JobArgs),
-    /// Add templates
+    /// Add templates for the scripts of jobs
     #[command(subcommand)]
     Template(TemplateArgs),
-    /// Add workers
+    /// Add workers that run jobs
     #[command(subcommand)]
     Worker(WorkerArgs),
 }
@@ -239,7 +239,7 @@ pub struct List {
     /// Show at most this many; a line tells if there are more
     #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -300,7 +300,7 @@ pub struct On {
     /// Reason to record, shown with the request
     #[arg(long)]
     pub reason: Option<String>,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -323,7 +323,7 @@ pub struct RunsArgs {
     /// Show at most this many; a line tells if there are more
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -351,7 +351,7 @@ pub struct Kill {
     /// Run by id, 12 or '#12'
     #[arg(value_parser = run_id)]
     pub run: i64,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -364,7 +364,7 @@ pub struct Kill {
 pub struct OneJob {
     /// Job by title, or by id as '#5'. A number is an id if no job has that title
     pub job: String,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -380,7 +380,7 @@ pub struct Disable {
     /// Reason to record, shown with the job
     #[arg(long, default_value = "")]
     pub reason: String,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that is asked.
@@ -446,7 +446,7 @@ pub struct JobAdd {
     /// Create the project, template and pool that are named if they do not exist
     #[arg(long)]
     pub make_missing: bool,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that gets the job.
@@ -476,7 +476,7 @@ pub struct TemplateAdd {
     /// Project of the template, which is created if it does not exist
     #[arg(long)]
     pub project: Option<String>,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that gets the template.
@@ -507,7 +507,7 @@ pub struct WorkerAdd {
     /// Write the ini file there, for this user alone (0600); an existing file is not overwritten
     #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
     pub output: Option<PathBuf>,
-    /// Answer as JSON
+    /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
     /// Server that gets the worker.

@@ -62,6 +62,7 @@ impl OperatorClient {
 
     /// Sends a GET request for a text and passes its pieces to `take` as they arrive, until `take` returns false.
     pub async fn text(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> bool) -> Result<(), CommandFailure> {
+        // No time limit for the whole: a long log takes as long as it takes, as long as each piece comes in time.
         let mut response = self.send(self.request(Method::GET, path)?).await?;
         let next = async |response: &mut Response| match tokio::time::timeout(PATIENCE, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| unavailable(&self.base, &e)),
@@ -85,6 +86,7 @@ impl OperatorClient {
 
     /// Opens the stream of a run's changes and log.
     pub async fn follow(&self, run: i64) -> Result<FollowedLines, CommandFailure> {
+        // No time limit at all: a script may print nothing for hours.
         let response = self.send(self.request(Method::GET, &["runs", &run.to_string(), "follow"])?).await?;
         Ok(FollowedLines { response, buffer: Vec::new(), scanned: 0, base: self.base.clone() })
     }
@@ -119,6 +121,7 @@ impl OperatorClient {
             (StatusCode::UNAUTHORIZED, _) => {
                 CommandFailure::new(NO_PERMISSION, format!("{base} does not accept the token"))
             }
+            // A refusal by the server is repeated in its own words; any other error counts as a server out of service.
             (status, Ok(said)) if status.is_client_error() => CommandFailure::new(FAILURE, said),
             (_, Ok(said)) => CommandFailure::new(UNAVAILABLE, format!("{base}: {said}")),
             (status, Err(_)) => {
@@ -136,6 +139,7 @@ impl OperatorClient {
     async fn whole(&self, mut response: Response) -> Result<Vec<u8>, CommandFailure> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
+            // Checked before the piece is kept, so that a wrong server cannot fill the memory.
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(CommandFailure::new(
                     PROTOCOL,

@@ -56,12 +56,14 @@ impl Embedded {
         let data = std::path::absolute(&settings.data)
             .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", settings.data.display())))?;
         let server = loop {
+            // The loop ends: each port gives way at most once, because a port chosen by the system is free.
             match Server::start(settings.clone()).await {
                 Ok(server) => break server,
                 Err(e) if ports::give_way(&mut settings, &e) => {}
                 Err(e) => return Err(failure(&e)),
             }
         };
+        // The worker is created in the database rather than over the API, since its secret is told only once there.
         let row = own_worker(&server).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let state = data.join("worker");
         let settings = settings_of(&server, &row, &state, habits)?;
@@ -161,6 +163,7 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
         ("ws_server_port", &events),
         ("broadcaster_server_hostname", &set.broadcaster.ip().to_string()),
         ("broadcaster_server_port", &broadcaster),
+        // Orders come over the WebSocket and, as for any worker, over the broadcaster as well.
         ("ws_url", &format!("ws://{}/worker", set.http)),
         ("concurrent_jobs", &seats),
         ("state_path", text(state)?),

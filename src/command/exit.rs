@@ -63,6 +63,7 @@ pub fn with_causes(error: &dyn Error) -> String {
 
 /// Writes a line to stderr, ignoring errors.
 pub fn say(line: impl Display) {
+    // A closed stderr must not change the exit code, and `eprintln!` would panic.
     let _ = writeln!(std::io::stderr().lock(), "job_runner: {line}");
 }
 

@@ -29,6 +29,7 @@ struct Environment {
 impl Environment {
     fn of_process() -> Self {
         let text = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        // The words of `getboolean` in the configuration, without folding case.
         let is_yes = |value: &str| matches!(value, "1" | "yes" | "true" | "on");
         Self {
             server: text("JOB_RUNNER_SERVER").map(|server| server.to_string_lossy().into_owned()),
@@ -72,6 +73,7 @@ pub fn server(at: &At) -> Result<OperatorClient, CommandFailure> {
 fn target(at: &At, environment: &Environment) -> Target {
     let named = |address: &String, by| Target::Named { address: address.clone(), by };
     match (at.server.as_ref().filter(|server| !server.is_empty()), &at.data, &environment.server) {
+        // In order of precedence: both options before the environment, and the default directory last.
         (Some(server), _, _) => named(server, "--server"),
         (None, Some(data), _) => Target::InDirectory(data.clone()),
         (None, None, Some(server)) => named(server, "JOB_RUNNER_SERVER"),
@@ -86,6 +88,7 @@ fn directory(at: &At) -> &Path {
 fn in_directory(data: &Path, at: &At) -> Result<Option<OperatorClient>, CommandFailure> {
     let Some(url) = url_at_work(data)? else { return Ok(None) };
     let own = data.join(token::FILE);
+    // The token of the environment is not considered here: it belongs to the server of the environment.
     OperatorClient::new(url, read(at.token_file.as_deref().unwrap_or(&own))?).map(Some)
 }
 
@@ -103,6 +106,7 @@ fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<
         let what = format!("the operator's token for {url} is needed: give --token-file or set JOB_RUNNER_TOKEN_FILE");
         return Err(CommandFailure::new(NO_PERMISSION, what));
     };
+    // Whoever reads the token on the way can run scripts on every worker.
     if url.scheme() == "http" && !is_loopback(&url) && !at.plain_http && !environment.plain_http {
         let what = format!(
             "the token would go to {url} unencrypted: use https://, or --plain-http (JOB_RUNNER_PLAIN_HTTP=yes) in a \
@@ -131,11 +135,13 @@ fn token_file(url: &Url, at: &At, environment: &Environment) -> Result<Option<Pa
         return Ok(at.token_file.clone());
     }
     let is_meant =
+        // A token of the environment without a server of the environment is meant for any that is named.
         environment.server.as_deref().is_none_or(|server| Url::parse(server).is_ok_and(|other| other == *url));
     if let Some(file) = environment.token_file.clone().filter(|_| is_meant) {
         return Ok(Some(file));
     }
     let data = directory(at);
+    // The last resort: `--server` may name the very server that works in the data directory.
     let works_there = url_at_work(data)?.is_some_and(|own| is_same_server(&own, url));
     Ok(works_there.then(|| data.join(token::FILE)))
 }

@@ -18,6 +18,7 @@ pub async fn run(args: LogsArgs) -> Result<u8, CommandFailure> {
         let print = |piece: &[u8]| {
             let mut out = std::io::stdout().lock();
             printed = out.write_all(piece).and_then(|()| out.flush());
+            // A reader that has closed the pipe ends the transfer.
             printed.is_ok()
         };
         client.text(&["runs", &run.to_string(), "log"], print).await?;
@@ -40,6 +41,7 @@ async fn which(client: &OperatorClient, args: &LogsArgs) -> Result<i64, CommandF
     match Reference::parse(name) {
         Reference::Id(run) => return Ok(run),
         Reference::Number(run) => match client.get::<RunInfo>(&["runs", name], &[]).await {
+            // Only a refusal means that there is no such run; a server out of service says nothing about it.
             Err(failure) if failure.code == FAILURE => {
                 let titled = latest(client, args).await.ok().flatten();
                 return titled.filter(|found| found.title == name).map(|found| found.id).ok_or(failure);

@@ -51,6 +51,7 @@ pub fn main() -> u8 {
         exit::say(&failure.message);
         failure.code
     });
+    // `serve` and `standalone` log through a thread of their own, whose lines must be out before the process exits.
     crate::daemon::flush_log();
     code
 }

@@ -65,6 +65,7 @@ pub async fn read<P: Page>(client: &OperatorClient, query: &[(&str, &str)], limi
     let mut list: Option<P> = None;
     loop {
         let (shown, after) = list.as_mut().map_or((0, None), |list| (list.length(), list.next()));
+        // Never more than is still wanted, so that the last page ends exactly at the limit.
         let left = limit.saturating_sub(u32::try_from(shown).unwrap_or(u32::MAX)).min(AT_ONCE);
         match list {
             // An answer without items and with a cursor would otherwise be requested for ever.

@@ -16,6 +16,7 @@ pub fn read(path: &Path) -> Result<String, CommandFailure> {
     let wrong = |what: &str| CommandFailure::new(NO_INPUT, format!("{}: {what}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
+        // One byte more than allowed is enough to tell that the script is too long.
         std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     } else {
         let file = std::fs::File::open(path).map_err(unreadable)?;

@@ -22,6 +22,7 @@ pub async fn run(args: Args) -> Result<u8, CommandFailure> {
         CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
     match find::configured(&args.at)? {
         Some(client) => there(&client, &submit, &args, signals).await,
+        // An embedded server would stop together with the run that it was to keep.
         None if args.detach => {
             let what = "--detach needs a server that stays: start one with `job_runner standalone`";
             Err(CommandFailure::new(UNAVAILABLE, what))
@@ -86,6 +87,8 @@ async fn watch(
         let seen = tokio::select! {
             seen = watch.next() => seen?,
             signal = signals.next() => {
+                // The second signal ends the command even if the server does not answer; the exit code is that of the
+                // first.
                 if let Some(first) = asked.replace(signal) {
                     return Ok(BY_SIGNAL + first);
                 }

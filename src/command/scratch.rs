@@ -10,6 +10,7 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// Creates an empty directory where temporary files are kept, accessible to this user alone.
     pub fn new() -> io::Result<Self> {
+        // `mkdtemp` creates the directory with mode 0700, under a name that cannot be predicted.
         let template = std::env::temp_dir().join("job-runner-XXXXXX");
         Ok(Self(nix::unistd::mkdtemp(&template)?))
     }

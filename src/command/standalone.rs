@@ -31,6 +31,7 @@ date
 const SEEDED: &str = "example_seeded";
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
+    // The worker runs any script it is given, and other machines could reach it without TLS.
     if !args.listen.ip().is_loopback() {
         let what = format!("--listen {}: standalone is for this machine alone; 127.0.0.1 is allowed", args.listen);
         return Err(CommandFailure::new(2, what));
@@ -38,6 +39,7 @@ pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     start_log(args.log_format, args.log_level);
     let mut signals =
         CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    // A copy is kept to tell afterwards which ports had to be changed.
     let settings = server::Settings {
         http: args.listen,
         time_zone: zone::of_machine(),
@@ -71,6 +73,7 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
     if store.setting(SEEDED).await?.is_some() {
         return Ok(());
     }
+    // The mark is written last: a start that failed in between tries again, rather than leave half an example.
     let project = PlaceName::Default(PROJECT);
     store.add_template(project, TEMPLATE, BODY).await?;
     let names = PlaceNames { project, template: PlaceName::Present(TEMPLATE), pool: PlaceName::Default(DEFAULT) };
@@ -106,6 +109,7 @@ async fn attend(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, 
             }
             match wishes {
                 2 => worker.stop_runs().await,
+                // Runs that survive even the stop are left to the next start.
                 3.. => break false,
                 _ => {}
             }

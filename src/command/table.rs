@@ -37,6 +37,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
         for (cell, width) in cells.iter().zip(widths) {
             let _ = write!(line, "{cell:<width$}  ");
         }
+        // The last column is padded like the others; its trailing spaces are removed.
         text.push_str(line.trim_end());
         text.push('\n');
     };
@@ -87,6 +88,7 @@ pub fn or_dash(text: Option<String>) -> String {
 /// Formats the time between two timestamps, if both are known.
 pub fn between(from: Option<&str>, to: Option<&str>) -> Option<String> {
     let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+    // Clocks of worker and server may differ, so a run can appear to end before it began.
     let millis = (parse(to?)? - parse(from?)?).num_milliseconds().max(0);
     let seconds = millis / 1000;
     Some(match seconds {

@@ -20,6 +20,7 @@ impl CommandSignals {
     pub fn listen() -> io::Result<Self> {
         let ignored = ignored()?;
         let listen = |kind: SignalKind| {
+            // Installing a handler would undo the `nohup` of the user.
             let is_ignored = ignored >> (kind.as_raw_value() - 1) & 1 == 1;
             if is_ignored { Ok(None) } else { signal(kind).map(Some) }
         };

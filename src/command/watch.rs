@@ -32,7 +32,7 @@ pub struct Watch {
     waits: Option<String>,
 }
 
-/// State of stdout.
+/// State of stdout, to which the log is printed.
 #[derive(Debug)]
 enum Output {
     /// Stdout is open, so the log is printed.
@@ -124,6 +124,7 @@ impl Watch {
     }
 
     fn print(&mut self, text: &str) -> WatchEvent {
+        // The first bytes after a reconnect are those that were printed before.
         let known = self.again.min(text.len());
         self.again -= known;
         let new = &text.as_bytes()[known..];
@@ -160,6 +161,7 @@ pub fn exit_code(run: &RunInfo) -> u8 {
     match run.state {
         RunStateName::Succeeded => OK,
         RunStateName::TimedOut => TIMED_OUT,
+        // A kill may come before the script started, when there is no signal to report; it counts as KILL.
         RunStateName::Killed => run.exit_signal.map_or_else(|| by_signal(9), by_signal),
         _ => match (run.exit_code, run.exit_signal) {
             // A failed run whose script exited with 0 must not look like a success.

@@ -48,6 +48,7 @@ impl SecretFile {
     }
 
     fn keep(mut self, text: &str) -> Result<(), CommandFailure> {
+        // Synced, because the secret cannot be requested again.
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
         written.map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", self.path.display())))?;
         self.is_kept = true;

@@ -37,6 +37,7 @@ async fn list(args: List) -> Result<u8, CommandFailure> {
 }
 
 fn row(worker: &WorkerInfo) -> [String; 11] {
+    // A request that was carried out is history and would be misread as pending.
     let request = worker.request.as_ref().filter(|request| request.is_open());
     [
         worker.id.to_string(),
@@ -76,6 +77,7 @@ async fn act(action: ActionName, now: bool, on: On) -> Result<u8, CommandFailure
     for worker in acted.workers {
         match (&worker.error, on.json) {
             (Some(error), _) => {
+                // The other workers are still reported: the request was made to each of them separately.
                 code = FAILURE;
                 say(shown(error));
             }

@@ -30,6 +30,7 @@ fn of_name(name: &str) -> Option<Tz> {
 /// Finds the name of a zone in the path of its file, behind `/zoneinfo/`.
 fn of_path(path: &Path) -> Option<Tz> {
     let path = path.to_str()?;
+    // Names may consist of several parts, as in `America/Argentina/Salta`.
     let (_, name) = path.split_once("/zoneinfo/")?;
     name.parse().ok()
 }

@@ -30,6 +30,7 @@ const TENTH: f64 = 0.1;
 
 /// Converts the texts into settings; `None` if there is a mistake, which is in the findings.
 pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<Settings> {
+    // Every module's settings are checked before any is unwrapped, so that all mistakes are reported in one run.
     let mut check = Check { given, surroundings, findings };
     let rest = check.rest();
     let source = check.source();
@@ -140,6 +141,7 @@ impl Check<'_> {
         if address::has_more_than_origin(&url) {
             let used = address::origin(&url);
             let what = format_args!("only {used} of it is used: the resource URIs are absolute");
+            // A path is of use to relative resource URIs; a query or a fragment never is.
             if url.query().is_some() || url.fragment().is_some() || !self.joins_relatively() {
                 self.warn("api_base_url", what);
             }
@@ -155,6 +157,7 @@ impl Check<'_> {
     }
 
     fn warn_of_plain(&mut self, key: &str, url: &Url) {
+        // Requests are signed but not encrypted, and answers are neither.
         if matches!(url.scheme(), "http" | "ws") && !crate::rest::is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
             let what = format_args!("what goes to and comes from {host} can be read on the way");
@@ -184,6 +187,7 @@ impl Check<'_> {
             "" => Err(WrongValue::new("is empty", "allowed is any text")),
             text => Ok(text.to_owned()),
         })?;
+        // Python 2 signed with whatever bytes the file held, which for another encoding than UTF-8 are not these.
         if !secret.is_ascii() {
             self.warn("secret", "is not ASCII; requests are signed with its UTF-8 bytes");
         }
@@ -238,6 +242,7 @@ impl Check<'_> {
         let run_timeout = self.optional_seconds("run_timeout");
         let choices = [("inherit", Environment::Inherit), ("clean", Environment::Clean)];
         let environment = self.take("environment", |text| value::choice(text, &choices));
+        // Which variables a job has, and so which secrets it can print, depends on the environment it starts with.
         let redact = environment.and_then(|environment| self.redact(environment));
         Some(execution::Settings {
             script_temp_path: script_temp_path?,
@@ -261,6 +266,8 @@ impl Check<'_> {
         };
         let jobs = execution::of_jobs(environment, self.surroundings.variables.clone().into_iter());
         let names = names?.unwrap_or_default();
+        // The worker's own secret is masked too: a job runs as the same user and may be able to read it from the
+        // configuration.
         let own = self.given.get("secret").map(|given| Named::new("secret", given.text.as_bytes()));
         let all = own.into_iter().chain(redact::of_environment(&names, &jobs)).chain(lines);
         let (secrets, ignored) = redact::usable(all);

@@ -69,6 +69,7 @@ pub struct FileContent {
 
 /// Reads a file without ever blocking: a pipe is opened in non-blocking mode, then refused.
 pub fn read(path: &Path) -> Result<FileContent, UnreadableFile> {
+    // Opening a pipe without a writer would block the start for ever.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

@@ -50,6 +50,7 @@ pub struct Given {
 impl fmt::Debug for Given {
     /// Omits the text, which may be the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `finish_non_exhaustive` shows that a field is missing on purpose.
         f.debug_struct("Given").field("key", &self.key).field("origin", &self.origin).finish_non_exhaustive()
     }
 }

@@ -283,6 +283,7 @@ fn first_line(text: &str, line: usize) -> RawValue {
     let text = text.trim_start_matches(is_space);
     let cut = comment(text);
     let kept = text[..cut.unwrap_or(text.len())].trim_matches(is_space);
+    // Python's parser turns a value of just two quotes into the empty text; any other quotes are literal.
     let raw = if kept == "\"\"" { String::new() } else { kept.to_owned() };
     RawValue { raw, line, comment_cut: cut.is_some() }
 }

@@ -85,6 +85,7 @@ fn format<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> Result<St
             None => None,
         };
         directive.write(value, &mut out)?;
+        // Checked inside the loop, because one round can repeat a long value many times.
         if out.len() > MAX_LENGTH {
             return Err(InterpolationFault::TooLong);
         }

@@ -83,6 +83,8 @@ impl Key {
 
 /// Keys of the worker, in the order of the documentation.
 pub const KEYS: &[Key] = &[
+    // A key without `live()` is applied by a restart only: it defines the worker's identity, or runs under way depend on
+    // it.
     required("api_base_url"),
     required("api_key"),
     required("secret").live(),
@@ -93,6 +95,8 @@ pub const KEYS: &[Key] = &[
     original("max_log_bytes", "819200").live(),
     original("ws_server_port", "5555").live(),
     original("broadcaster_server_port", "5556").live(),
+    // Fixed until the restart: scripts of running attempts are looked for in the directories that were known at the
+    // start.
     original("script_temp_path", "/tmp"),
     original("reconnect_after_inactivity", "600").live(),
     original("run_resource_uri", "/api/v1/run/"),

@@ -31,6 +31,8 @@ impl Layers<'_> {
 
     /// Returns the text in force for a key; `None` if there is none or it is unusable, which is in the findings.
     fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
+        // From the strongest source to the weakest; a value that is set but unusable does not fall through to the next
+        // one.
         if let Some((option, text)) = self.surroundings.options.get(key.name) {
             return Some(given(key, text, Origin::Option(option)));
         }
@@ -57,6 +59,7 @@ impl Layers<'_> {
         let origin = Origin::Environment(name);
         match (variable, secret_file) {
             (None, None) => None,
+            // Neither source is obviously the right one, and a wrong secret only shows as a refusal of the server.
             (Some(_), Some((other, _))) => {
                 let what = format_args!("is set, and so is {other}; set one of them");
                 findings.mistake(&origin, key.name, what);

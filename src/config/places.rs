@@ -51,6 +51,7 @@ fn directory_fault(path: &Path) -> Option<String> {
 
 fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| {
+        // The sticky bit keeps users from renaming or removing each other's files, as in `/tmp`.
         let mode = metadata.permissions().mode();
         mode & 0o002 != 0 && mode & 0o1000 == 0
     })

@@ -51,6 +51,7 @@ pub fn names(text: &str) -> Result<Vec<String>, WrongValue> {
 pub fn of_environment(names: &[String], environment: &[(OsString, OsString)]) -> Vec<Named> {
     let meant = environment.iter().filter(|(name, _)| {
         let name = name.as_bytes().to_ascii_uppercase();
+        // Case is folded on both sides: `names` stores patterns in capitals.
         names.iter().any(|pattern| matches(pattern.as_bytes(), &name))
     });
     meant.flat_map(|(name, value)| each_line(&name.to_string_lossy(), value.as_bytes())).collect()
@@ -88,6 +89,7 @@ pub fn usable(all: impl IntoIterator<Item = Named>) -> (Vec<Secret>, Vec<String>
             format!("is shorter than {LEAST} bytes")
         } else if value.len() > MOST {
             format!("is longer than {MOST} bytes")
+        // Duplicates are dropped before the size is counted; the same secret often has several names.
         } else if secrets.iter().any(|secret| secret.expose() == value) {
             continue;
         } else if value.len() > room {
@@ -98,6 +100,7 @@ pub fn usable(all: impl IntoIterator<Item = Named>) -> (Vec<Secret>, Vec<String>
             continue;
         };
         let what = format!("{name} {why} and is not taken out of the output of jobs");
+        // A value of many lines would repeat the same message for each of them.
         if !ignored.contains(&what) {
             ignored.push(what);
         }

@@ -27,6 +27,8 @@ pub struct Reloaded {
 /// If anything is wrong with it; nothing changes then.
 pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings) -> Result<Reloaded, ConfigFailure> {
     let fresh = load(path, surroundings)?;
+    // `load` has checked the new texts as they are; the mixture below is checked again, because it is another
+    // configuration.
     let plan = plan(&running.given, fresh.given.clone());
     let mut findings = Findings::default();
     match check::check(&plan.given, surroundings, &mut findings) {

@@ -186,6 +186,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
         announce_interval: announce_interval?,
         max_losses: max_losses?,
         worker_writes: worker_writes?,
+        // The rest has no key, such as the longest log.
         ..server::Settings::new(data?)
     };
     Some(ServerSettings { server, log_level: log_level?, pid_file: pid_file? })
@@ -206,6 +207,7 @@ fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, WrongValue> {
     let allowed = "allowed is an address with a port, such as 127.0.0.1:8000 or [::1]:8000";
     let wrong = || WrongValue::new(format!("{} is no address with a port", quoted(text)), allowed);
     let address: SocketAddr = text.trim().parse().map_err(|_| wrong())?;
+    // The operator must say so explicitly before scripts and logs are served to other machines.
     if public == Some(false) && !address.ip().is_loopback() {
         let what = format!("{address} can be reached from other machines");
         return Err(WrongValue::new(what, "set public = yes if that is meant, or use 127.0.0.1"));

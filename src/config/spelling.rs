@@ -4,6 +4,7 @@
 pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
+        // Two edits in a word of three letters would match almost anything.
         .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -55,6 +55,7 @@ impl Surroundings {
     #[must_use]
     pub fn state_path(&self, program: &str) -> Option<PathBuf> {
         self.systemd_state().or_else(|| {
+            // A root worker is a system service; its home directory is not where an administrator looks for state.
             if self.root {
                 Some(Path::new("/var/lib").join(program))
             } else {

@@ -49,6 +49,7 @@ fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Fi
     if raw.contains("%%") && !raw.contains("%(") {
         findings.warning(origin, key, "has a `%%` in it, which stays two signs without a %(name)s");
     }
+    // Usually a key that was indented by accident, and that has become a part of the value above it.
     if raw.contains('\n') {
         findings.warning(origin, key, "goes on in the indented lines below it");
     }
@@ -59,6 +60,7 @@ fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Fi
 fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
     let own = || layers.document.own_values(layers.program.section);
     let referred: BTreeSet<String> = own().flat_map(|(_, value)| references(&value.raw)).collect();
+    // A misspelled key would otherwise silently leave the default in force.
     let unknown = own().filter(|(name, _)| layers.program.find(name).is_none() && !referred.contains(*name));
     for (name, value) in unknown {
         let what = match spelling::suggestion(name, layers.program.keys.iter().map(|key| key.name)) {

@@ -32,6 +32,7 @@ const SHOWN: usize = 60;
 #[must_use]
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
+        // Debug formatting escapes control characters, so a value cannot break the one-line rule of messages.
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}…", &text[..end]),
     }

@@ -114,6 +114,7 @@ where
         let (level, name) = (event.metadata().level(), event.metadata().target());
         let mut message = Message::default();
         event.record(&mut message);
+        // One event is one line, whatever a message contains; JSON escapes line breaks itself.
         let text = message.0.replace('\n', "\\n");
         match self.0 {
             LogFormat::Classic => {

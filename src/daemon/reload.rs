@@ -36,6 +36,7 @@ impl Reloading {
         if !mistakes.is_empty() {
             return keep(running, &mistakes);
         }
+        // The log level changes last: nothing is changed if the worker refuses the settings.
         if let Err(error) = worker.reconfigure(of_worker(settings)).await {
             return keep(running, &[with_causes(&error)]);
         }

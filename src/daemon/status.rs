@@ -79,6 +79,7 @@ pub fn listen(state: &Path) -> Option<Listening> {
     let path = socket_path(state);
     let _ = std::fs::remove_file(&path);
     let bound = UnixListener::bind(&path).and_then(|listener| {
+        // Others may be able to look into the state directory, but only our own user may connect.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     });
@@ -99,6 +100,8 @@ pub fn listen(state: &Path) -> Option<Listening> {
 async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
     let seats = Arc::new(Semaphore::new(ASKERS));
     loop {
+        // The permit is taken before the accept: further clients wait in the kernel's queue and hold no descriptor
+        // here.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -124,6 +127,7 @@ async fn hear(mut stream: UnixStream) -> StatusQuestion {
             }
         }
     };
+    // A client that keeps its side open without a word only wants the status.
     let _ = tokio::time::timeout(SILENCE, reading).await;
     let wish = match line.as_slice() {
         b"sleep\n" => Some(Wish::Be(SleepState::Asleep)),
@@ -185,6 +189,7 @@ pub fn ask(state: &Path, question: Question, json: bool) -> u8 {
     let asked = std::os::unix::net::UnixStream::connect(&path).and_then(|mut stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(question.line().as_bytes())?;
+        // Closing our side saves the worker from waiting for a request that does not come.
         stream.shutdown(Shutdown::Write)?;
         stream.read_to_string(&mut text)
     });
