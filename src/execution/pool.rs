@@ -202,10 +202,12 @@ impl ShimPool {
 
     fn give_back(&self, shim: Shim) {
         let mut idle = self.idle();
+        // Dropping the handle closes the connection, upon which the shim exits.
         if idle.shims.len() >= idle.keep {
             return;
         }
         idle.shims.push(shim);
+        // A run that waits for a new shim takes this one instead; the new one is then given back.
         self.0.returned.notify_one();
         // One task at a time lets idle shims go; it ends when none is left.
         if !std::mem::replace(&mut idle.timed, true) {

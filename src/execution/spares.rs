@@ -47,6 +47,7 @@ impl Spares {
         let kept = state.kept.len() < KEPT && {
             let spare = self.directory.join(state.names.to_string());
             state.names += 1;
+            // A numbered name of its own, so that two runs that end at once do not meet.
             fs::rename(file, &spare).is_ok_and(|()| {
                 state.kept.push(spare);
                 true

@@ -58,6 +58,7 @@ impl Hints {
         if !self.known.insert(run) {
             return HintOutcome::Known;
         }
+        // The server announces again what nobody claims, so the oldest hint can be dropped.
         let pushed_out = if self.order.len() == self.room { self.order.pop_front() } else { None };
         if let Some(pushed_out) = pushed_out {
             self.known.remove(&pushed_out);
@@ -68,6 +69,7 @@ impl Hints {
 
     /// Queues a run that the server itself listed as due, before all announced ones.
     pub fn note_ahead(&mut self, run: RunId) {
+        // A linear search is fine here, because the list is short and comes from the server alone.
         if self.ahead.len() < AHEAD && !self.ahead.contains(&run) {
             self.ahead.push_back(run);
         }

@@ -56,11 +56,13 @@ struct State {
 
 impl State {
     fn refill(&mut self, now: Instant) {
+        // Refilled on use, so that no timer is needed.
         self.left = MOST.min(self.left + now.saturating_duration_since(self.at).as_secs_f64() * RATE);
         self.at = now;
     }
 
     fn allows(&self) -> bool {
+        // A lookup under way counts as if it would be in vain; one that is not gives its token back.
         f64::from(self.under_way) + 1.0 <= self.left
     }
 }

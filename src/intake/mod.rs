@@ -160,6 +160,8 @@ impl Intake {
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
         let drained = CancellationToken::new();
+        // Counted apart from the slots: a slot is taken from the claim on, and a service manager wants to know what
+        // runs.
         let (executing, watched) = watch::channel(0);
         let draining = CancellationToken::new();
         let settings = watch::Sender::new(settings);

@@ -56,6 +56,7 @@ impl Changes {
     /// Waits for the next change; for ever once there can be none.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
+            // The sender is gone only when the worker leaves; then no change will end the shortage.
             std::future::pending().await
         }
     }

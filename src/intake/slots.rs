@@ -41,6 +41,7 @@ impl Slots {
         let shared = &self.shared;
         let all = shared.all.load(Ordering::Acquire);
         let took =
+            // Compare-and-set, because the tasks of runs free slots at the same time.
             shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < all).then_some(taken + 1));
         took.ok().map(|_| Slot { shared: Arc::clone(shared), left: false })
     }

@@ -64,6 +64,7 @@ impl StatusReporter {
             let stand = self.tell(reason).await;
             let has_left = stand.as_ref().is_some_and(|stand| stand.duty == WorkerState::Offline);
             told = stand.or(told);
+            // The last report is delivered; a further one would announce the worker again.
             if has_left {
                 self.dismissed.cancel();
                 return;

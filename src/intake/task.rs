@@ -198,6 +198,7 @@ impl RunTask {
     /// Ends a run that was stopped before its script was started.
     async fn cancelled(&mut self, phase: ClaimPhase, report: Option<RunReport>, cause: Cause) -> Over {
         match (phase, report) {
+            // The server counts the run as claimed by us, so it must hear how it ended.
             (ClaimPhase::Claimed, None) => {
                 if let Some(entry) = self.entry.take() {
                     let report = self.context.reporter.serve(OutboxEntry { claim: self.claimed, ..entry }, false);

@@ -71,6 +71,7 @@ impl Drop for Cgroup {
 
 /// Removes a cgroup and those that a job created below it, as far as they have no members.
 pub fn remove(path: &Path) {
+    // The usual case: the job has created no cgroups of its own.
     if fs::remove_dir(path).is_ok() {
         return;
     }
@@ -133,6 +134,7 @@ pub fn remove_deserted(is_shim: impl Fn(i32) -> bool) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(shim) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        // A name that is a number alone comes from an earlier build.
         let deserted = match shim.parse() {
             Ok(pid) => !is_shim(pid),
             Err(_) => {

@@ -59,7 +59,9 @@ impl ShimListener {
         let (directory, name) = parts(&path)?;
         let fd = new()?;
         let dir = open_directory(directory)?;
+        // Through the descriptor of the directory: see `short`.
         socket::bind(fd.as_raw_fd(), &short(&dir, name)?)?;
+        // Only workers connect, one after the other.
         socket::listen(&fd, Backlog::new(4)?)?;
         Ok(Self { fd, path })
     }

@@ -40,6 +40,7 @@ const STAT: usize = 2048;
 #[must_use]
 pub fn process(pid: i32) -> Option<ProcEntry> {
     let mut line = [0; STAT];
+    // One read: the kernel produces the line as of that moment, and later reads could see another.
     let len = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)).ok()?;
     stat(pid, &line[..len])
 }
@@ -91,6 +92,7 @@ fn stat(pid: i32, bytes: &[u8]) -> Option<ProcEntry> {
 /// Lists all processes that can be read.
 fn everybody() -> Vec<ProcEntry> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    // Entries whose names are no numbers are not processes.
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process).collect()
 }
 
@@ -175,6 +177,7 @@ fn kill_found(find: impl Fn() -> Vec<ProcEntry>) -> Killed {
         let mut news = false;
         for process in find().into_iter().filter(|found| found.pid != me) {
             let key = (process.pid, process.start_time);
+            // Keyed by start time as well, because a pid may be reused between two rounds.
             if stopped.contains_key(&key) {
                 continue;
             }
