@@ -28,6 +28,6 @@ fn what_has_moved_is_told() {
     assert!(moved(&wanted, &got).is_empty());
     got.http.set_port(1234);
     assert_eq!(moved(&wanted, &got), [(8000, 1234)]);
-    // Who wants any port gets what was wanted.
+    // Port 0 asks for any port, so no port counts as moved.
     assert!(moved(&Settings { http: FREE, ..wanted }, &got).is_empty());
 }

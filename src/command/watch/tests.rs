@@ -7,7 +7,7 @@ fn a_run_ends_the_command_as_it_ended() {
         (RunStateName::Succeeded, Some(0), None, 0),
         (RunStateName::Failed, Some(3), None, 3),
         (RunStateName::Failed, Some(255), None, 255),
-        // A worker that tells no code, and one that says something else.
+        // Failed runs without an exit code, or with one that a process cannot have here.
         (RunStateName::Failed, None, None, 1),
         (RunStateName::Failed, Some(0), None, 1),
         (RunStateName::Failed, Some(256), None, 1),

@@ -14,7 +14,7 @@ fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     }
 }
 
-/// What is said of a file: its settings, or its mistakes, with the path cut off.
+/// Loads a file and returns its effective settings, or its mistakes, without the path of its directory.
 fn said(content: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job_runner.ini");

@@ -1,4 +1,4 @@
-//! Everything that may be wrong with a file, and what is said of it.
+//! Tests of faulty files: every possible mistake and the message for it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

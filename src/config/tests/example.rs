@@ -1,4 +1,4 @@
-//! The example file is the documentation of the keys, so it must not drift from them.
+//! Tests that the example file, which documents the keys, agrees with the table of keys.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Case, assert_mentions};
 
 const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/job_runner_worker.ini.example"));
 
-/// Keys as they stand in the example, whether set or commented out, with their values.
+/// Returns the keys of the example, whether set or commented out, with their values.
 fn shown() -> BTreeMap<&'static str, &'static str> {
     let lines = EXAMPLE.lines().map(|line| line.strip_prefix(';').unwrap_or(line));
     lines.filter_map(|line| line.split_once(" = ")).collect()

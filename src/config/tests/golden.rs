@@ -1,4 +1,4 @@
-//! Files recorded from a real Python 2.7; see `record.py` beside them.
+//! Comparison with files recorded from a real Python 2.7; see `record.py` beside them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn recorded() -> Vec<(PathBuf, Value)> {
     files
 }
 
-/// What our parser makes of a file, in the form in which Python's answers are recorded.
+/// Renders our parser's result in the form in which Python's results are recorded.
 fn ours(text: &str) -> Value {
     let document = Document::parse(text);
     if !document.bad_lines.is_empty() {
@@ -65,7 +65,7 @@ fn object<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
     Value::Object(entries.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// JSON numbers are read as floats beyond 64 bits, on both sides.
+/// Converts a number as JSON reads it: beyond 64 bits it becomes a float, on both sides.
 fn python_number(number: i128) -> Value {
     serde_json::from_str(&number.to_string()).expect("a number")
 }

@@ -1,4 +1,4 @@
-//! Environment over file over default, and who said what.
+//! Tests of the precedence of environment, file and default, and of the origin of values.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What the configuration promises.
+//! Tests of the configuration, with the helpers that they share.
 
 mod bad_input;
 mod example;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{ConfigFailure, Loaded, Surroundings, load};
 
-/// The least that a worker needs.
+/// Smallest configuration that a worker accepts.
 const REQUIRED: &str = "[job_runner_worker]\n\
     api_base_url = https://server.example.com/\n\
     api_key = key\n\
@@ -27,7 +27,7 @@ const REQUIRED: &str = "[job_runner_worker]\n\
     ws_server_hostname = ws.example.com\n\
     broadcaster_server_hostname = broadcaster.example.com\n";
 
-/// A file in a folder of its own, and the surroundings in which it is read.
+/// Configuration file in a directory of its own, and the surroundings in which it is read.
 struct Case {
     folder: TempDir,
     surroundings: Surroundings,
@@ -57,7 +57,7 @@ impl Case {
         load(Some(&self.path()), &self.surroundings)
     }
 
-    /// Messages with the name of the folder left out.
+    /// Removes the name of the directory from messages.
     fn short(&self, lines: &[String]) -> Vec<String> {
         let folder = format!("{}/", self.folder.path().display());
         lines.iter().map(|line| line.replace(&folder, "")).collect()
@@ -69,7 +69,7 @@ fn write_private(path: &Path, content: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
 }
 
-/// The required keys with one changed or added.
+/// Returns the required keys with one of them changed, or one added.
 fn with(key: &str, value: &str) -> String {
     let kept = REQUIRED.lines().filter(|line| !line.starts_with(&format!("{key} =")));
     let mut text: String = kept.map(|line| format!("{line}\n")).collect();

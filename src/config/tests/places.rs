@@ -1,4 +1,4 @@
-//! What only the disk can tell.
+//! Tests of the checks that look at the disk.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -34,7 +34,7 @@ fn a_directory_that_is_missing_or_none_is_a_mistake() {
 
 #[test]
 fn a_directory_that_cannot_be_written_to_is_a_mistake() {
-    // Not even root can write there.
+    // Not even root can write to `/proc`.
     assert_mentions(&places(Path::new("/proc/self")).1, &["cannot be written to"]);
 }
 

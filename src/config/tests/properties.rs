@@ -1,4 +1,4 @@
-//! Whatever stands in the file, it is answered.
+//! Property tests: any file, however malformed, gives either settings or mistakes.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use super::super::spelling::suggestion;
 use super::super::{address, check, file, value};
 use super::{Case, REQUIRED};
 
-/// Lines made of what the parser looks at.
+/// Generates lines from the characters that the parser treats specially.
 fn ini_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("[job_runner_worker]\n".to_owned()),

@@ -1,11 +1,11 @@
-//! What is taken out of the output of jobs.
+//! Tests of the choice of secrets that are masked in the output of jobs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Case, REQUIRED, assert_mentions, loaded, mistakes, with, write_private};
 
-/// What a worker with these variables and these lines more in its file takes out, and its warnings.
+/// Returns the secrets that a worker with these variables and additional lines masks, and its warnings.
 fn redacted(lines: &str, variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let case = variables.iter().fold(Case::new(), |case, (name, value)| case.set(name, value));
     let loaded = case.load(format!("{REQUIRED}{lines}")).expect("a configuration without mistakes");

@@ -1,6 +1,6 @@
-//! The reference of the settings in `docs/`: written from the keys and the checks, so that it cannot drift from them.
+//! Reference of the settings in `docs/`: generated from the keys and the checks, so that it cannot drift from them.
 //!
-//! A key's name, default, variable and reload behaviour come from the table of keys. What it allows comes from the
+//! A key's name, default, variable and reload behaviour come from the table of keys. Its allowed values come from the
 //! refusal of values that no key allows: the sentence that an operator reads. The description is the comment above the
 //! key in the example file. `JOB_RUNNER_WRITE_DOCS=1` writes the files anew.
 
@@ -11,11 +11,11 @@ use std::path::Path;
 use super::super::keys::{ConfiguredProgram, Counts, Key, Preset, WORKER};
 use super::{Case, REQUIRED};
 
-/// Values of which every key refuses at least one: empty, a control character, a word that means nothing.
+/// Values of which every key refuses at least one: a control character, the empty text, a meaningless word.
 const REFUSED: [&str; 3] = ["\u{1}", "", "?"];
-/// What a file is written with that this test does not find as it should be.
+/// Variable that makes the test write the files instead of comparing them.
 const REWRITE: &str = "JOB_RUNNER_WRITE_DOCS";
-/// Where the reference of each program is in the documentation.
+/// Directory of the generated references.
 const FOLDER: &str = "docs/generated";
 
 #[test]
@@ -52,7 +52,7 @@ fn the_reference_of_the_server_says_what_the_code_says() {
     );
 }
 
-/// Compares with the file of the documentation, or writes it.
+/// Compares the text with the file of the documentation, or writes the file.
 fn compare(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(name);
     if std::env::var_os(REWRITE).is_some() {
@@ -65,10 +65,10 @@ fn compare(name: &str, text: &str) {
     assert!(found == text, "{FOLDER}/{name} is not as long as what the code says; {REWRITE}=1 writes it anew");
 }
 
-/// What the configuration says of a key with a value: mistakes or warnings.
+/// Function that returns the mistakes or warnings about a key with a value.
 type Said<'a> = &'a dyn Fn(&str, &str) -> Vec<String>;
 
-/// The reference of a program.
+/// Renders the reference of a program.
 fn page(program: &ConfiguredProgram, example: &str, said: Said<'_>) -> String {
     let descriptions = descriptions(example);
     let entries = program.keys.iter().map(|key| entry(program, key, &descriptions[key.name], said));
@@ -77,7 +77,7 @@ fn page(program: &ConfiguredProgram, example: &str, said: Said<'_>) -> String {
     head + &entries.collect::<String>()
 }
 
-/// The entry of one key.
+/// Renders the entry of one key.
 fn entry(program: &ConfiguredProgram, key: &Key, description: &str, said: Said<'_>) -> String {
     let default = match key.preset {
         Preset::Required => "none: it must be set".to_owned(),
@@ -96,7 +96,8 @@ fn entry(program: &ConfiguredProgram, key: &Key, description: &str, said: Said<'
     )
 }
 
-/// What a key allows, in the words of its refusal; and what is made of the largest number, where that is another one.
+/// Returns the allowed values of a key in the words of its refusal, and the value that is used in place of a larger
+/// one.
 fn allowed(key: &str, said: Said<'_>) -> String {
     let refusals = REFUSED.iter().flat_map(|value| said(key, value));
     let allowed = refusals.filter(|line| line.contains(&format!(" {key}: "))).find_map(|line| {
@@ -116,7 +117,7 @@ fn allowed(key: &str, said: Said<'_>) -> String {
     allowed.replace('*', "\\*")
 }
 
-/// The comments of an example by the keys that stand below them, with code between double backticks.
+/// Returns the comments of an example by the key below them, with code between double backticks.
 fn descriptions(example: &str) -> BTreeMap<&str, String> {
     let mut found = BTreeMap::new();
     let mut comment = String::new();

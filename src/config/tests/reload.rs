@@ -1,4 +1,4 @@
-//! What a worker that runs makes of a file that changed.
+//! Tests of the reload: effects of a changed file on a running worker.
 
 use super::super::keys::{Counts, KEYS};
 use super::super::{ConfigFailure, Loaded, Reloaded, reload};
@@ -12,7 +12,7 @@ impl Case {
     }
 }
 
-/// What a change of one key leads to.
+/// Reloads after the change of one key.
 fn change(key: &str, value: &str) -> Reloaded {
     let case = Case::new();
     let running = case.load(REQUIRED).expect("loaded");
@@ -47,7 +47,7 @@ fn an_unchanged_file_changes_nothing() {
 
 #[test]
 fn each_key_is_applied_or_kept_as_its_row_says() {
-    // A value that is none of the defaults, for every key.
+    // A value other than the default for every key.
     let values = [
         ("api_base_url", "https://other.example.com/"),
         ("api_key", "other"),
@@ -97,7 +97,7 @@ fn what_needs_a_restart_keeps_its_value_beside_what_changes() {
     assert_eq!((settings.daemon.log_level, settings.intake.concurrent_jobs), (LogLevel::Debug, 9));
     assert_eq!(settings.rest.secret.expose(), b"new");
     assert_eq!(settings.execution.script_temp_path, running.settings.execution.script_temp_path);
-    // The next time, it is news still.
+    // The change still waits for a restart, so the next reload reports it again.
     let again = case.reload(&reloaded.loaded, std::fs::read(case.path()).expect("a file")).expect("reloaded");
     assert_eq!((again.applied.len(), again.on_restart), (0, vec!["script_temp_path"]));
 }

@@ -1,4 +1,4 @@
-//! What the rooms are told.
+//! Tests of the settings that each module is given.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the service manager hears.
+//! Tests of the messages to the service manager.
 
 use super::*;
 use crate::intake;

@@ -1,4 +1,4 @@
-//! What may go.
+//! Tests of the choice of memory ranges that are returned.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a job sees of the worker's environment.
+//! Tests of the variables that a job sees.
 
 use std::os::unix::ffi::OsStringExt;
 

@@ -1,4 +1,4 @@
-//! Which records stay.
+//! Tests of the choice of records that stay.
 
 use std::process::Command;
 

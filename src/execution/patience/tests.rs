@@ -1,8 +1,8 @@
-//! A shim that stands still, or is merely slow.
+//! Tests with shims that are stopped, or merely slow.
 
 use super::*;
 
-/// Looks whenever that is due, and says what was decided and how long after the beginning.
+/// Performs each check when it is due and returns the decisions with the seconds since `begin`.
 fn looks(patience: &mut Patience, begin: Instant, stopped: &[bool]) -> Vec<(u64, PatienceVerdict)> {
     let look = |is_stopped: &bool| {
         let at = patience.due()?;

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A pool whose shims are shell scripts that greet, after this, and live for a moment.
+/// Creates a pool whose shims are shell scripts that run `first`, greet and live for five seconds.
 fn pool(folder: &TempDir, first: &str) -> ShimPool {
     let path = folder.path().join("shim");
     let greeting = r#"{"say":"hello","v":1,"shim":%d,"supervision":"none"}"#;

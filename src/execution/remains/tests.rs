@@ -1,4 +1,4 @@
-//! Whose group is whose.
+//! Tests of the cleanup: which cgroup belongs to which run, and which script counts as gone.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -21,7 +21,7 @@ fn record(token: &str, shim: i32) -> Record {
     }
 }
 
-/// A process that carries a token.
+/// Starts a process that carries a token.
 fn bearer(token: &str) -> Child {
     Command::new("sleep").arg("1000").env("JOB_RUNNER_RUN_TOKEN", token).process_group(0).spawn().expect("a child")
 }
@@ -71,7 +71,7 @@ fn a_script_that_cannot_be_removed_keeps_its_licence_and_one_whose_place_is_gone
         let _ = fs::remove_file(&record);
         assert_eq!(of(&record, std::slice::from_ref(&script)).is_ok(), is_gone, "{}", script.display());
     }
-    // What the system does not even let us look at may be there: its name is too long to be asked for.
+    // The name is too long for the system to look it up, so the file may exist for all we know.
     let unseen = place.join("x".repeat(300));
     assert!(remove(&unseen).is_err());
 }

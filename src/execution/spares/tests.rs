@@ -1,4 +1,4 @@
-//! What is kept, and how much of it.
+//! Tests of the number and the names of spare files.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! When claims stop and when they go on.
+//! Tests of the limits at which claims stop and resume.
 
 use proptest::prelude::*;
 
@@ -44,7 +44,8 @@ fn where_there_is_plenty_runs_are_claimed() {
 
 #[test]
 fn each_bound_holds_and_lets_go_at_another_value() {
-    // The last that is enough, the first that is not, the last that is still not enough then, the first that is.
+    // Per row: the last value that suffices, the first that does not, the last that still does not resume, the first
+    // that does.
     let rows = [
         [backlog(99), backlog(100), backlog(50), backlog(49)],
         [bytes(1000), bytes(999), bytes(1249), bytes(1250)],

@@ -1,4 +1,4 @@
-//! The order of hints, and their bound.
+//! Tests of the order of hints and of the bound of their queue.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a flood of hints costs the API.
+//! Tests of the calls that a flood of hints can cause.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn looks_that_are_not_in_vain_are_not_counted() {
         drop(looks.begin().expect("a look"));
     }
     assert!(!looks.are_vain());
-    // As many at once as are claimed at once.
+    // As many at once as runs are claimed at once.
     let under_way: Vec<_> = std::iter::from_fn(|| looks.begin()).collect();
     assert_eq!(under_way.len(), 64);
 }

@@ -1,4 +1,4 @@
-//! Seats are taken, freed by being dropped, and never more than there are.
+//! Tests that slots are taken, freed on drop, and never exceed their number.
 
 use super::*;
 

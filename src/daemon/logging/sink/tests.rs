@@ -1,4 +1,4 @@
-//! A log that nobody reads.
+//! Tests of a log whose lines are not read.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -28,7 +28,7 @@ fn who_logs_never_waits_and_what_is_lost_is_counted() {
         read.extend_from_slice(&piece[..length]);
     }
     let text = String::from_utf8(read).unwrap();
-    // Whole lines, in their order, up to where there was no more room.
+    // Whole lines, in their order, up to the end of the buffer.
     for (number, said) in text.lines().take_while(|said| said.starts_with("line")).enumerate() {
         assert_eq!(format!("{said}\n").as_bytes(), line(number as u64));
     }

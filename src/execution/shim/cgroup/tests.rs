@@ -1,4 +1,4 @@
-//! Where our own group is, in the layouts that systems have.
+//! Tests of finding our own cgroup in the layouts that systems have.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn own(mountinfo: &str, cgroup: &str) -> Option<String> {
     own_group(mountinfo, cgroup).map(|path| path.display().to_string())
 }
 
-/// A system with the second kind alone, as Debian 12 boots.
+/// System with version 2 alone, as Debian 12 boots.
 const UNIFIED: &str = "\
 22 28 0:20 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw
 23 28 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:13 - proc proc rw
@@ -14,7 +14,7 @@ const UNIFIED: &str = "\
 31 22 0:27 / /sys/fs/pstore rw,nosuid,nodev,noexec,relatime shared:10 - pstore pstore rw
 ";
 
-/// Both kinds side by side.
+/// System with both versions side by side.
 const HYBRID: &str = "\
 32 24 0:27 / /sys/fs/cgroup ro,nosuid,nodev,noexec shared:9 - tmpfs tmpfs ro,size=4096k,nr_inodes=1024,mode=755
 33 32 0:28 / /sys/fs/cgroup/unified rw,nosuid,nodev,noexec,relatime shared:10 - cgroup2 cgroup2 rw,nsdelegate
@@ -22,7 +22,7 @@ const HYBRID: &str = "\
 38 32 0:33 / /sys/fs/cgroup/pids rw,nosuid,nodev,noexec,relatime shared:17 - cgroup cgroup rw,pids
 ";
 
-/// The first kind alone.
+/// System with version 1 alone.
 const LEGACY: &str = "\
 32 24 0:27 / /sys/fs/cgroup ro,nosuid,nodev,noexec shared:9 - tmpfs tmpfs ro,mode=755
 38 32 0:33 / /sys/fs/cgroup/pids rw,nosuid,nodev,noexec,relatime shared:17 - cgroup cgroup rw,pids

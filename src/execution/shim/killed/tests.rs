@@ -1,4 +1,4 @@
-//! Ends are waited for, whoever waits for the children.
+//! Tests that the end of a process is seen whether or not its parent reaps it.
 
 use std::process::{Child, Command};
 
@@ -20,7 +20,7 @@ fn those_who_are_gone_are_told_from_those_who_are_left() {
     killed.add_by_number(number(&one));
     killed.add_by_number(number(&other));
     one.kill().expect("a child");
-    // A zombie is gone: nobody has to wait for it first.
+    // A zombie counts as gone: its parent need not reap it first.
     assert_eq!(killed.wait(Duration::from_millis(200)), [number(&other)]);
     other.kill().expect("a child");
     assert_eq!(killed.wait(Duration::from_secs(20)), Vec::<i32>::new());

@@ -1,4 +1,4 @@
-//! Who goes first.
+//! Tests of the out-of-memory score of jobs.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A redacted stream is the redacted whole, however it comes.
+//! Tests that a stream is redacted as the whole text would be, however it is cut.
 
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn in_pieces(redactor: &mut Redactor, pieces: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// The same said slowly: marks every byte of every occurrence.
+/// Reference implementation: marks every byte of every occurrence in the whole text.
 fn as_a_whole(text: &[u8], secrets: &[Vec<u8>]) -> Vec<u8> {
     let mut covered = vec![false; text.len()];
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -94,7 +94,7 @@ fn a_stream_of_nothing_but_the_secret_is_one_mask_and_takes_no_memory() {
     assert!(redactor.held.capacity() < 1000 && redactor.out.capacity() < 1000);
 }
 
-/// Texts of few letters, in which short words occur, overlap and nearly occur.
+/// Generates texts of few letters, in which short secrets occur, overlap and nearly occur.
 fn word(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'c'), Just(0xc3)], length)
 }

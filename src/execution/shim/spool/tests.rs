@@ -1,4 +1,4 @@
-//! A spool keeps the first and the last bytes, exactly, however they come.
+//! Tests that a spool keeps exactly the first and the last bytes, however they arrive.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ fn place(directory: &TempDir) -> PathBuf {
     directory.path().join("12.1.output")
 }
 
-/// What a spool keeps of output that comes in these pieces.
+/// Returns the content of a spool after output in these pieces.
 fn kept(pieces: &[&[u8]], head: u64, tail: u64) -> Kept {
     let directory = directory();
     let mut spool = Spool::new(&place(&directory), head, tail);

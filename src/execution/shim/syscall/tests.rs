@@ -1,5 +1,5 @@
-//! A child that borrows our memory. The house forbids the caller more than one thread, because such a child must find the
-//! memory as it was left; a test harness has more, and what they do with theirs does no harm to ours.
+//! Tests of a child that borrows its parent's memory. `spawn` requires a caller with one thread, because the child must
+//! find the memory unchanged; a test harness has more threads, which do not touch the memory of this one.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::*;
 
-/// Starts `/bin/sh -c <text>`, or another file in its place; its output and its status.
+/// Starts `/bin/sh -c <text>`, or another file in its place, and returns its output and status.
 fn run(file: &str, text: &str, envp: &[&CStr]) -> Result<(String, i32), SpawnError> {
     let words = ["sh", "-c", text].map(|word| CString::new(word).expect("no NUL"));
     let (path, null) = (CString::new(file).expect("no NUL"), File::open("/dev/null").expect("it is there"));

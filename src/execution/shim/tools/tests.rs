@@ -1,4 +1,4 @@
-//! What is kept, and what is not.
+//! Tests of the state that a shim keeps between runs.
 
 use super::*;
 

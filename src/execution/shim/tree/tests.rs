@@ -1,10 +1,10 @@
-//! What `/proc` says of a process, whatever its name.
+//! Tests of process entries with unusual names, of tokens, and of kills by record.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A line of `/proc/<pid>/stat` as Linux 6.1 wrote it, of a process of that name.
+/// Returns a line of `/proc/<pid>/stat` as Linux 6.1 wrote it, of a process with that name.
 fn line(name: &[u8], state: char) -> Vec<u8> {
     let rest = format!(
         ") {state} 4711 4712 4712 0 -1 4194304 185 0 0 0 0 0 0 0 20 0 1 0 8812345 7450624 \
