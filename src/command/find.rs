@@ -106,7 +106,7 @@ fn named(address: &str, by: &str, at: &At, environment: &Environment) -> Result<
         let what = format!("the operator's token for {url} is needed: give --token-file or set JOB_RUNNER_TOKEN_FILE");
         return Err(CommandFailure::new(NO_PERMISSION, what));
     };
-    // Whoever reads the token on the way can run scripts on every worker.
+    // Anyone who reads the token on the way can run scripts on every worker.
     if url.scheme() == "http" && !is_loopback(&url) && !at.plain_http && !environment.plain_http {
         let what = format!(
             "the token would go to {url} unencrypted: use https://, or --plain-http (JOB_RUNNER_PLAIN_HTTP=yes) in a \

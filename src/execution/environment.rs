@@ -11,7 +11,7 @@ pub enum Environment {
     Clean,
 }
 
-/// Variables that service managers, or the shim of an outer job, set for the worker and that no job may see.
+/// Variables that are meant for the worker itself, or for the job that started it, and that no job may see.
 const OURS: [&str; 14] = [
     "CONFIG_PATH",
     "CREDENTIALS_DIRECTORY",

@@ -98,7 +98,7 @@ pub(crate) struct Context {
     pub(crate) draining: CancellationToken,
     /// Whether new runs are not taken at present, because the worker sleeps or is about to leave.
     pub(crate) resting: watch::Sender<bool>,
-    /// Whether a service manager starts the worker again when it exits.
+    /// Whether the worker has an exit code upon which it is started again.
     pub(crate) restarts: bool,
     /// Permits to look up and claim a run.
     pub(crate) claiming: Arc<Semaphore>,
@@ -126,7 +126,7 @@ impl Context {
     }
 }
 
-/// Status of the intake for the status file and the status command.
+/// Status of the intake, for people: shown by `--status` and logged on USR1.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct IntakeStatus {
     /// Whether the worker takes no new runs because it is about to stop.

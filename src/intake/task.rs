@@ -45,7 +45,7 @@ pub(super) enum Over {
     Again(LookupError),
 }
 
-/// Failure to look up or claim a run, with the server's wish for the next try.
+/// Failure to look up or claim a run, with the pause that the server asked for, if it did.
 #[derive(Debug)]
 pub(super) struct LookupError {
     pub(super) why: String,

@@ -1,5 +1,5 @@
 //! Log sink: a bounded buffer and a thread that writes it out. A caller that logs never waits; lines that do not fit
-//! are counted, and the count is logged once somebody reads again.
+//! are counted, and the count is logged once stderr can be written again.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -1,4 +1,5 @@
-//! Killed processes until they are gone. A pidfd becomes readable when its process ends, whoever the parent is.
+//! Killed processes until they are gone. A pidfd becomes readable when its process ends, whether or not it
+//! is a child of this one.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

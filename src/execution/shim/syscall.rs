@@ -1,4 +1,5 @@
-//! System calls without a safe binding. All `unsafe` of the execution is here.
+//! System calls without a safe binding. All `unsafe` code of the crate is here, except for what returns memory in the
+//! daemon.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -125,7 +126,7 @@ fn decode(pid: Pid, status: i32) -> Option<Waited> {
 pub fn stop_tracing(pid: Pid, signal: i32) {
     // SIGTRAP reports an `execve` to the tracer and is meant for nobody else.
     let signal = if signal == libc::SIGTRAP { 0 } else { signal };
-    // SAFETY: no memory is passed; who is not traced by us is not touched.
+    // SAFETY: no memory is passed; a process that is not traced by this one is not touched.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), ptr::null_mut::<libc::c_void>(), signal) };
 }
 
