@@ -101,6 +101,7 @@ pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
                     .push(format!("{} could be read by other users (mode {mode:o}); it is 0600 now", file.display()));
             }
             Ok(_) => {}
+            // A first start finds none of the files, and SQLite removes its other two when a database is closed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
@@ -114,6 +115,7 @@ pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // The mode above counts for a new file only, and the umask may have taken bits from it.
     if file.metadata()?.permissions().mode() & 0o777 != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }

@@ -147,6 +147,7 @@ impl Server {
             .merge(http::readiness::routes())
             .merge(http::uplink::routes());
         let routes = routes
+            // Around all routes: a wrong token is slowed down whichever interface it is tried at.
             .layer(middleware::from_fn_with_state(Arc::clone(&app), identity::guesses::slow_down))
             .with_state(Arc::clone(&app));
         let (connections, grace) =

@@ -128,6 +128,7 @@ impl Settings {
             ping_margin: Duration::from_secs(15),
             announce_interval: Duration::from_secs(5),
             max_losses: 3,
+            // The store decides, see `WorkerWrites::SETTING`: a new one confines workers to their own runs.
             worker_writes: None,
         }
     }
@@ -162,6 +163,7 @@ impl Settings {
     /// Returns the limits on the original's clients at their own address, where only heads are read.
     #[must_use]
     pub fn websocket_limits(&self) -> PeerLimits {
+        // Connections that are not listeners yet have places beside those of the listeners.
         let connections = self.websocket_listeners.saturating_add(self.strangers_of_address);
         PeerLimits { connections: usable_connections(connections), bytes: LISTENERS_MEMORY, ..self.limits() }
     }

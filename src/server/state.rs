@@ -82,6 +82,7 @@ impl AppState {
     /// Returns the reader that sent a request: an operator with the token, or a browser that has logged in.
     #[must_use]
     pub fn reader(&self, headers: &HeaderMap) -> Option<Reader> {
+        // A token counts before a cookie: a script that has both is not ended with the session of a browser.
         if self.token.admits(headers) {
             return Some(Reader::Operator);
         }

@@ -58,6 +58,7 @@ impl Agenda {
             Change::RunScheduled(run) => {
                 self.runs.insert(run);
             }
+            // Whether the other runs of the job may run depends on this one.
             Change::RunEnqueued(run) => {
                 self.runs.insert(run);
                 self.claimed.insert(run);
@@ -83,6 +84,7 @@ impl Agenda {
             Change::WorkerChanged(_) => self.workers = true,
             // A deleted project, template, pool or worker took runs with it, such as the next runs of jobs.
             Change::CatalogueChanged => (self.workers, self.plans) = (true, true),
+            // The dispatcher publishes waits itself, and logs decide nothing.
             Change::RunWaits(_) | Change::RunLog(..) => {}
         }
     }

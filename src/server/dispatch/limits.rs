@@ -20,6 +20,7 @@ mod tests;
 /// Runs whose scripts were started and that are not over.
 #[derive(Debug)]
 pub(super) struct RunLimits {
+    // Runs without a limit are kept, too: a change of the job may give them one.
     started: BTreeMap<RunId, UnderWay>,
     ends: Timers<RunId>,
 }

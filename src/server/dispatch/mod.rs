@@ -95,6 +95,7 @@ impl Dispatcher {
         Self {
             news: app.changes().subscribe(),
             arrivals: app.orders.arrivals(),
+            // The first pass reads everything: runs came due and workers fell silent while no server ran.
             agenda: Agenda { everything: true, ..Agenda::default() },
             workers: WorkerTable::new(patience),
             offers: Offers::default(),
@@ -115,6 +116,7 @@ impl Dispatcher {
         loop {
             self.await_store().await;
             match self.pass(Instant::now()).await {
+                // Jobs are left. Changes are taken in between, so that they do not pile up behind a long agenda.
                 Ok(true) => {
                     self.hear_all();
                     continue;
@@ -224,6 +226,7 @@ impl Dispatcher {
         self.limit(now).await?;
         self.ping(now);
         let looked = self.evaluate(now).await?;
+        // Only once all jobs are evaluated: before, an offer may be of a run that may not run any more.
         if !looked {
             self.greet();
         }
@@ -233,6 +236,8 @@ impl Dispatcher {
 
     async fn snapshot(&mut self, now: Instant) -> Result<(), StoreError> {
         let snapshot = self.store()?.worker_snapshot().await?;
+        // Rebuilt as a whole, so that requests that were confirmed, cancelled or replaced leave no timer. New ones are
+        // due now.
         let mut attends = Timers::new();
         for worker in &snapshot.workers {
             if let Some(asked) = worker.open_request().filter(|asked| asked.heard.is_none()) {
@@ -312,6 +317,7 @@ impl Dispatcher {
     async fn gather_runs(&mut self, now: Instant) -> Result<(), StoreError> {
         while let Some(run) = self.repeats.due(now) {
             self.repeats.cancel(run);
+            // A worker that has not claimed the run by now may never do so: its slot is free for other runs.
             self.offers.release(run);
             self.agenda.jobs.extend(self.offers.job(run));
         }
@@ -370,6 +376,7 @@ impl Dispatcher {
             self.agenda.started.remove(&run);
         }
         while let Some(job) = self.agenda.changed.first().copied() {
+            // Jobs without started runs need no look: the limit is read when a run starts.
             if self.limits.has_job(job) {
                 self.note_started(Started::OfJob(job), LimitOrigin::InStore((self.clock)()), now).await?;
             }
@@ -426,6 +433,7 @@ impl Dispatcher {
         if self.agenda.jobs.is_empty() && !self.agenda.seats && !self.offers.has_freed() {
             return Ok(false);
         }
+        // Read once for the whole pass: what is announced meanwhile is counted by the offers.
         let busy = self.store()?.slots_taken().await?;
         let mut seated = BTreeSet::new();
         for _ in 0..LOOKS {
@@ -454,6 +462,8 @@ impl Dispatcher {
                 }
             }
         }
+        // Each run that was found may turn out not to need its slot, so the queue is looked at until it gives no new
+        // one.
         self.agenda.seats = !self.agenda.jobs.is_empty();
     }
 

@@ -101,6 +101,7 @@ impl WorkerTable {
             }
             members.insert(worker.id, Member { key: worker.api_key, title: worker.title, seats, unready, answer });
         }
+        // Workers of the snapshot were taken out above: those that are left were deleted.
         for gone in self.members.keys() {
             news = true;
             self.silence.cancel(*gone);
@@ -175,6 +176,7 @@ impl WorkerTable {
 
     /// Returns the keys of one of `shares` shares of all workers.
     pub fn share(&self, share: u32, shares: u32) -> impl Iterator<Item = &ApiKey> {
+        // By id, so that a worker stays in its share and its pings keep their distance.
         let members =
             self.members.iter().filter(move |(worker, _)| worker.get() % i64::from(shares) == i64::from(share));
         members.map(|(_, member)| &member.key)
@@ -203,6 +205,7 @@ impl WorkerTable {
             // A worker that has not reported its slots may have one.
             .filter(|(worker, member)| member.seats.is_none() || free(member, *worker) > 0)
             .max_by_key(|(worker, member)| {
+                // Among equals the lowest id is chosen, so that the choice can be predicted.
                 let last = std::cmp::Reverse(*worker);
                 (!told.contains(worker), free(member, *worker), last)
             });

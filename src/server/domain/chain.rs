@@ -57,6 +57,7 @@ pub struct Child {
 #[must_use]
 pub fn after(job: &Job, run: &Run, siblings: &[Run], children: &[Child], now: Timestamp) -> Vec<Effect> {
     let success = run.return_success == Some(true);
+    // While a retry is to come, the failure does not count and the children wait: both go by the last try.
     if let Some(retry) = retry(job, run, success, now) {
         return vec![retry];
     }

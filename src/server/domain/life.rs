@@ -107,11 +107,14 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
         }
         _ => None,
     };
+    // A worker that received no answer repeats its change. That is accepted whatever the state of the run is by now,
+    // but not from another worker.
     if says_nothing_new(run, patch, claim) {
         check_owner(run, who)?;
         return Ok(step);
     }
     if let Some((at, worker)) = claim {
+        // `claimed` compares the owner itself, and a claim begins a new attempt.
         claimed(&mut step, at, worker)?;
     } else {
         check_owner(run, who)?;
@@ -186,6 +189,7 @@ fn claimed(step: &mut Step, at: Timestamp, worker: WorkerId) -> Result<(), LifeR
     let run = &mut step.run;
     match run.state() {
         RunState::Completed => return Err(LifeRefusal::Final),
+        // A second claim of the same worker, with another time, could execute the run twice.
         RunState::InQueue | RunState::Started if run.worker == Some(worker) => return Err(LifeRefusal::Claimed),
         RunState::InQueue | RunState::Started => return Err(LifeRefusal::Theirs),
         RunState::Scheduled if run.worker.is_some_and(|pinned| pinned != worker) => return Err(LifeRefusal::Theirs),

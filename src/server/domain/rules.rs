@@ -182,6 +182,7 @@ pub fn interval(text: &str) -> Result<Schedule, RuleViolation> {
     let wrong = || RuleViolation::Interval(text.to_owned());
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    // A unit alone, such as `month`, means one of it.
     let every = if digits == 0 { 1 } else { text[..digits].parse().map_err(|_| wrong())? };
     let unit = match text[digits..].trim() {
         "m" | "min" | "minute" | "minutes" => Unit::Minute,
@@ -217,6 +218,7 @@ pub fn zone(name: &str) -> Result<Tz, RuleViolation> {
 /// The first line that is not an address.
 pub fn addresses(text: &str) -> Result<String, RuleViolation> {
     let lines: Vec<&str> = filled_lines(text).collect();
+    // Only the form is checked. Whether the address receives mail, only mail can tell.
     let is_address = |line: &str| {
         let halves = line.split_once('@');
         let plain = !line.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -252,6 +254,7 @@ pub fn excludes_text(excludes: &[Exclude]) -> String {
 }
 
 fn exclude(line: &str) -> Option<Exclude> {
+    // Text that is pasted often has the typographic dash.
     let (start, rest) = line.split_once(['-', '–'])?;
     let rest = rest.trim_start();
     let (end, note) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));

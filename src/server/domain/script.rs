@@ -85,6 +85,7 @@ fn rendered(jinja: &str, content: &str) -> Result<String, TemplateError> {
 /// Builds an engine without the filters and functions that make much out of little.
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::empty();
+    // By default the engine goes by the extension of a template's name, which templates here do not have.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(
         SyntaxConfig::builder()

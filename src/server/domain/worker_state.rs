@@ -95,6 +95,7 @@ pub enum ShownWorkerState {
 pub fn shown(worker: &Worker, is_silent: bool) -> ShownWorkerState {
     let duty = worker.report.as_ref().map(|report| report.duty);
     match (duty, worker.heard()) {
+        // Before silence: a worker that has said that it leaves is expected to be silent.
         (_, None) | (Some(WorkerState::Offline), _) => ShownWorkerState::Offline,
         (_, Some(_)) if is_silent => ShownWorkerState::Lost,
         (Some(WorkerState::Starting), _) => ShownWorkerState::Starting,
@@ -134,6 +135,7 @@ pub fn clock_in_words(worker: &Worker) -> Option<String> {
 #[must_use]
 pub fn takes_runs(worker: &Worker) -> bool {
     let rests = worker.open_request().is_some_and(|asked| asked.request.action != WorkerCommand::Wake);
+    // The original worker reports no state, and takes runs for as long as it answers.
     let duty = worker.report.as_ref().map_or(WorkerState::Awake, |report| report.duty);
     !rests && matches!(duty, WorkerState::Starting | WorkerState::Awake)
 }
@@ -267,9 +269,11 @@ pub fn ask(worker: &Worker, action: WorkerCommand, pace: Pace) -> Result<Request
     match worker.open_request() {
         None if is_so => Ok(RequestVerdict::Already),
         None => Ok(RequestVerdict::Ask),
+        // A request to stop the runs now is not weakened by one that lets them finish.
         Some(asked) if asked.request.action == action && (asked.request.pace == pace || pace == Pace::AfterRuns) => {
             Ok(RequestVerdict::Already)
         }
+        // Once it was sent, the worker may follow the request: another one has to call it back.
         Some(asked) if is_so && asked.sent.is_none() => Ok(RequestVerdict::Cancel),
         Some(_) => Ok(RequestVerdict::Ask),
     }

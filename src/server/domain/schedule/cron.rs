@@ -69,6 +69,8 @@ pub(super) struct Expression {
 }
 
 pub(super) fn parse(expression: &str) -> Result<Expression, BadCron> {
+    // The parser must be told in advance how the two fields of days combine, which depends on how they are written: so
+    // the expression is parsed twice.
     let parser = |both| CronParser::builder().year(Year::Disallowed).dom_and_dow(both).build();
     let read =
         |both| parser(both).parse(expression).map_err(|e| BadCron::Unreadable(expression.to_owned(), e.to_string()));
@@ -96,6 +98,7 @@ fn fields(text: &str) -> [String; WITH_SECONDS] {
     let missing = WITH_SECONDS.saturating_sub(written.len());
     std::array::from_fn(|n| match n.checked_sub(missing) {
         Some(n) => written[n].to_owned(),
+        // Five fields leave out the seconds, which are 0 then.
         None => "0".to_owned(),
     })
 }
@@ -147,6 +150,7 @@ impl Expression {
         let (mut date, mut time) = (from.date(), from.time());
         while date <= last_day {
             if !self.pattern.month_match(date.month()).unwrap_or(false) {
+                // A month that does not match is passed over as a whole, so that rare dates are found in few steps.
                 date = date.with_day(1)?.checked_add_months(Months::new(1))?;
                 time = NaiveTime::MIN;
                 continue;

@@ -211,9 +211,11 @@ pub fn may_claim(standing: JobStanding<'_>, run: RunId, worker: WorkerId) -> boo
 
 impl JobStanding<'_> {
     fn one(&self, run: &Run, first: Option<&Run>) -> DueVerdict {
+        // A run that was requested by hand runs although its job, template, project or pool is disabled.
         if let Some(reason) = self.disabled().filter(|_| !run.is_manual) {
             return DueVerdict::Wait(run.id, reason);
         }
+        // Runs of one schedule id are for different workers, and execute side by side.
         let others = || self.active.iter().filter(|other| other.schedule_id != run.schedule_id);
         if let Some(other) = others().next() {
             match self.job.concurrency {

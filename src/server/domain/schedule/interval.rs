@@ -33,6 +33,7 @@ pub(super) fn step(from: WallMoment, every: u32, unit: Unit, zone: Tz) -> Option
 
 /// Takes as many whole steps at once as stay well before `now`. Months have no fixed length, and are not leapt.
 pub(super) fn leap(from: WallMoment, every: u32, unit: Unit, zone: Tz, now: Timestamp) -> WallMoment {
+    // Days have 24 hours here, because local times are added up, not elapsed ones.
     let Some(length) = length(every, unit).or_else(|| (unit == Unit::Day).then(|| days(every)).flatten()) else {
         return from;
     };

@@ -138,6 +138,7 @@ fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: 
     let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
     let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));
     let Some(last) = last else { return Err(NoNext::Never) };
+    // The step begins at the local time that the last one stands for, so that a skipped hour shifts one due time only.
     let mut base = WallMoment { wall: shown_at(last, zone), at: last.at };
     let mut candidate = step(base)?;
     let mut passed = None::<Passed>;
@@ -205,6 +206,7 @@ fn by_cron(
         // The rest of the exclude is passed over at once, and so are the days until a clock changes if none of their
         // times is free: an exclude of every minute takes as many rounds as there are clock changes.
         let end = excludes::end(exclude, at, rule.zone).ok_or(NoNext::Never)?;
+        // Not before `at`: the search must go forward, also where a clock that is set back ends the exclude earlier.
         let from = days.without_any(at, until).map_or(end, |again| again.max(end)).max(at);
         at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
         if at > until {

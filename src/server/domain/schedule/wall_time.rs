@@ -85,6 +85,7 @@ pub(super) fn next_change(zone: Tz, after: Timestamp, until: Timestamp) -> Optio
     let mut same = after;
     while same < until {
         let ahead = same.checked_add_signed(STRIDE)?.min(until);
+        // Comparing both ends of a stride is enough, because no clock changes twice within it.
         if offset(ahead, zone) != before {
             let at = first_other(zone, same, ahead);
             return Some(ClockChange { at, before, after: offset(at, zone) });

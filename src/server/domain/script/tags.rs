@@ -80,6 +80,7 @@ fn next_tag(text: &str) -> Option<(&str, Tag<'_>, &str)> {
             };
             return Some((&text[..at], tag, after));
         }
+        // An opening without an end on its line is text; the next brace may begin a tag.
         from = at + 1;
     }
     None
