@@ -28,7 +28,7 @@ pub enum InterpolationFault {
     /// An incomplete or unknown conversion; Python's `ValueError`.
     #[error("has a broken `%(`; allowed is %(name)s, and %% for a literal %")]
     Broken,
-    /// A result beyond [`MAX_LENGTH`], at which Python would have gone on.
+    /// A result beyond `MAX_LENGTH`, at which Python would have gone on.
     #[error("grows longer than 1 MB when its %(name)s are filled in")]
     TooLong,
 }

@@ -28,7 +28,7 @@ impl WrongValue {
 /// Most characters of a wrong value that are shown.
 const SHOWN: usize = 60;
 
-/// Quotes a value for a message, shortened to [`SHOWN`] characters.
+/// Quotes a value for a message, shortened to `SHOWN` characters.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {

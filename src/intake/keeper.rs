@@ -215,8 +215,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 message = messages.recv() => match message {
-                    // The conditions below make each branch a mere wake-up: what is to be done is decided after the
-                    // select.
+                    // The other branches only wake the loop: what is started next is decided after the select.
                     Some(message) => self.told(message),
                     None => return,
                 },
