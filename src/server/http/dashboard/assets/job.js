@@ -1,4 +1,4 @@
-// A job as it stands: what changes is read anew.
+// Page of a job: fetches its changing parts again when /events announces a change.
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";

@@ -1,4 +1,4 @@
-// All jobs as they stand.
+// Page "Jobs": fetches the list again when /events announces a change.
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";

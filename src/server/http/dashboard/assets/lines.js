@@ -1,14 +1,17 @@
-// The lines of a log, of which only those are here that somebody looks at: blocks of them are had from the server, and
-// those that were looked at longest ago are forgotten.
+// Cache of a log's lines: fetches blocks of lines from the server as they come into view, and forgets those that were
+// used longest ago.
 
+// Lines of a block.
 const BLOCK = 200;
+// Blocks that are kept.
 const BLOCKS = 20;
+// Pause between two questions for the length of the log, in milliseconds.
 const PAUSE = 100;
 
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
 
 export class Lines {
-  // `changed` is called whenever there is more to show.
+  // Calls `changed` whenever there is more to show.
   constructor(run, changed) {
     this.address = `/operator/v1/runs/${run}/log/rows`;
     this.changed = changed;
@@ -21,11 +24,12 @@ export class Lines {
     this.looking = false;
   }
 
-  // A line as it was rendered; nothing as long as it is not here.
+  // Returns a rendered line; `undefined` while its block is being fetched.
   line(number) {
     const block = Math.floor(number / BLOCK);
     const known = this.blocks.get(block);
     if (known) {
+      // A map keeps the order of insertion, so the block used last comes last.
       this.blocks.delete(block);
       this.blocks.set(block, known);
     }
@@ -33,7 +37,7 @@ export class Lines {
     return known?.lines[number % BLOCK];
   }
 
-  // Finds out how long it is by now. One question at a time; the next one answers all that came meanwhile.
+  // Asks for the present length of the log. One question at a time; the next one covers all calls that came meanwhile.
   async look() {
     this.wanted = true;
     if (this.looking) return;
@@ -47,6 +51,7 @@ export class Lines {
     this.looking = false;
   }
 
+  // A new revision is another log; otherwise only the last block can have grown.
   take({ lines, bytes, revision }) {
     if (revision !== this.revision) this.blocks.forEach((block) => (block.old = true));
     else if (bytes !== this.bytes) this.outdate(Math.floor(Math.max(0, this.count - 1) / BLOCK));
@@ -66,7 +71,7 @@ export class Lines {
     const lines = await this.read(number * BLOCK, BLOCK);
     this.loading.delete(number);
     if (!lines) return;
-    // The last one may have grown while it was on its way.
+    // The last block may have grown while it was on its way.
     const isLast = number >= Math.floor(Math.max(0, count - 1) / BLOCK);
     this.blocks.set(number, { lines, old: isLast && bytes !== this.bytes });
     for (const oldest of this.blocks.keys()) {
@@ -76,7 +81,7 @@ export class Lines {
     this.changed();
   }
 
-  // So many lines, in as many answers as they need: one has only so many bytes.
+  // Reads `limit` lines, in as many responses as they need: the bytes of one are bounded.
   async read(first, limit) {
     const found = [];
     while (found.length < limit) {
@@ -93,7 +98,7 @@ export class Lines {
       const answer = await fetch(`${this.address}?from=${from}&limit=${limit}`, { cache: "no-store" });
       return answer.ok ? await answer.json() : undefined;
     } catch {
-      // The server is away; the connection asks again when it is back.
+      // The server cannot be reached; the lines are asked for again once the connection is back.
       return undefined;
     }
   }

@@ -1,5 +1,6 @@
-// The connection to the server: what happens is heard at once, and whether it is there is shown.
+// Connection to /events: passes on its messages, connects again after a loss, and shows its state.
 
+// Pauses before another attempt, in milliseconds; each is twice the one before.
 const FIRST_PAUSE = 500;
 const LAST_PAUSE = 15000;
 
@@ -12,14 +13,14 @@ function show(state, words) {
   shown.firstElementChild.textContent = words;
 }
 
-// Whoever is logged out meanwhile is asked for the token.
+// A WebSocket does not tell why it was refused, so a plain request finds out whether the session has ended.
 async function askedToLogIn() {
   const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" });
   return answer.status === 401;
 }
 
-// Calls `heard` with each message. The first of a connection is a `resync`: read everything after it, and nothing is
-// missed, whatever happened while there was none.
+// Calls `heard` with each message. The first message of a connection is a `resync`: after it, everything must be read
+// again, so that nothing is missed that happened while there was no connection.
 export function listen(heard) {
   const url = new URL("/events", location);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -33,6 +34,7 @@ export function listen(heard) {
     };
     socket.onclose = () => {
       show("lost", "not connected, trying again");
+      // Random, so that all browsers do not come back in the same moment after a restart of the server.
       setTimeout(again, pause * (0.5 + Math.random() / 2));
       pause = Math.min(pause * 2, LAST_PAUSE);
     };
@@ -41,7 +43,7 @@ export function listen(heard) {
     try {
       if (await askedToLogIn()) return location.reload();
     } catch {
-      // The server is away: the next connection shows when it is back.
+      // The server cannot be reached; the next attempt to connect finds out when it is back.
     }
     connect();
   }

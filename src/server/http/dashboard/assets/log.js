@@ -1,11 +1,13 @@
-// The log of a run on the screen: of a hundred megabytes, too, only the lines that are seen are in the page.
+// View of a run's log: only the visible lines are in the page, even of a log of a hundred megabytes.
 
 import { paint } from "./paint.js";
 import { Lines } from "./lines.js";
 
+// Height of a line in pixels, as in the style sheet.
 const LINE = 20;
-// Browsers have no higher elements than some millions of pixels: what is longer is scrolled through faster.
+// Browsers limit the height of an element to some millions of pixels: a longer log is scrolled through faster.
 const HIGHEST = 8000000;
+// Lines that are drawn above and below the visible ones.
 const MARGIN = 10;
 
 export class Log {
@@ -27,12 +29,12 @@ export class Log {
     new ResizeObserver(() => this.draw()).observe(screen);
   }
 
-  // There may be more of it.
+  // Finds out whether the log has grown.
   grow() {
     this.lines.look();
   }
 
-  // Shows a line in the middle.
+  // Scrolls a line to the middle and marks it; the log is no longer followed.
   show(number) {
     this.follow.checked = false;
     this.current = number;
@@ -40,7 +42,7 @@ export class Log {
     this.draw();
   }
 
-  // Marks the lines in which something was found.
+  // Marks the lines that a search has found.
   mark(numbers) {
     this.found = new Set(numbers);
     this.rows.clear();
@@ -51,7 +53,7 @@ export class Log {
     return Math.max(1, Math.floor(this.screen.clientHeight / LINE));
   }
 
-  // How far the screen can be scrolled, and the line that can be the first at most.
+  // Returns how far the view can be scrolled, in pixels, and the last line that can stand at its top.
   range() {
     const lines = Math.max(0, this.lines.count - this.visible());
     const height = Math.min(this.lines.count * LINE, HIGHEST);
@@ -61,12 +63,13 @@ export class Log {
   scrolled() {
     const { pixels } = this.range();
     const atEnd = pixels - this.screen.scrollTop < 2 * LINE;
-    // What the log itself scrolls is no reason to do otherwise than before.
+    // Scrolling by the log itself must not change whether it is followed.
     if (Math.abs(this.screen.scrollTop - (this.ours ?? -1)) > 1) this.follow.checked = atEnd;
     this.draw();
   }
 
   scrollTo(top) {
+    // The browser rounds and bounds the value, so it is read back.
     this.screen.scrollTop = top;
     this.ours = this.screen.scrollTop;
   }

@@ -1,4 +1,4 @@
-// What runs now, as it happens: lanes are read anew when a run has come to them or left them.
+// Page "Now": fetches a lane again when /events announces that a run has entered or left it.
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";

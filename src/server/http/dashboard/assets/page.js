@@ -1,4 +1,4 @@
-// What every page has: times in the reader's zone, and choices that take effect when they are made.
+// Script of every page: shows times in the reader's zone, and submits forms whose choice takes effect at once.
 
 import { popovers } from "./popovers.js";
 import { localise } from "./times.js";

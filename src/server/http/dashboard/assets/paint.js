@@ -1,5 +1,4 @@
-// Lines of a log as the server has rendered them: characters with their look. Every letter of a log reaches the page as
-// text.
+// Puts a rendered line of a log into the page: spans of text with their colours. Nothing of a log is ever read as HTML.
 
 export function paint(element, row) {
   for (const { text, class: names, color, background } of row.spans) {

@@ -1,16 +1,16 @@
-// Parts of a page, read anew when something has changed. What is as it was stays in place, with its focus.
+// Partial updates: fetches parts of a page again and changes only what differs, so that focus and selection stay.
 
 import { localise } from "./times.js";
 
-// How long to wait between two readings, in milliseconds, so that a burst of news is one of them.
+// Pause between two readings, in milliseconds, so that a burst of changes causes one of them.
 const PAUSE = 100;
-// How long to wait after one that was refused.
+// Pause after a reading that failed, in milliseconds.
 const AGAIN = 1000;
 
 const pause = (millis) => new Promise((done) => setTimeout(done, millis));
 
-// A function that reads parts, by their ids, from the address that `address` makes of these. One reading at a time;
-// what is asked for meanwhile is in the next. `dress` is called with each part before it is shown.
+// Returns a function that reads parts, given by their ids, from the address that `address` makes of these. One reading
+// at a time; parts asked for meanwhile are in the next. `dress` is called with each part before it is shown.
 export function reader(address, dress = () => {}) {
   const wanted = new Set();
   let busy = false;
@@ -27,14 +27,14 @@ export function reader(address, dress = () => {}) {
         await pause(done ? PAUSE : AGAIN);
       }
     } catch {
-      // The server is away; the connection says so, and everything is read when it is back.
+      // The server cannot be reached. The connection shows that, and everything is read again once it is back.
     } finally {
       busy = false;
     }
   };
 }
 
-// False where the server cannot answer now.
+// Reads parts once. Returns false if the server cannot answer now, so that another attempt makes sense.
 async function readOnce(address, dress) {
   const answer = await fetch(address, { cache: "no-store" });
   if (answer.status === 401) location.reload();
@@ -50,7 +50,7 @@ async function readOnce(address, dress) {
   return true;
 }
 
-// Makes `old` what `fresh` is, piece by piece. Children with a `data-key` are known again wherever they stand.
+// Turns `old` into `fresh`, node by node. Children with a `data-key` are recognised wherever they stand.
 function become(old, fresh) {
   attributes(old, fresh);
   const keys = new Set([...fresh.children].map((child) => child.dataset.key));
@@ -82,7 +82,7 @@ function alike(old, fresh) {
   return old && old.nodeName === fresh.nodeName && !old.dataset?.key;
 }
 
-// Whether something is unfolded is for who reads to say.
+// Copies attributes, except `open`: whether details are unfolded is up to the reader.
 function attributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);

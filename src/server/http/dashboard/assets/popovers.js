@@ -1,8 +1,8 @@
-// What unfolds before something is done: it takes the focus when it opens, and Escape closes it and gives the focus back.
-// What was typed stays.
+// Popovers, which ask for confirmation or details before an action: one takes the focus when it opens; Escape closes it
+// and gives the focus back. Text that was typed stays.
 
 export function popovers() {
-  // `toggle` does not rise, but is seen on its way down.
+  // `toggle` does not bubble, so it is caught in the capture phase.
   document.addEventListener("toggle", ({ target }) => {
     if (!target.matches("details.ask[open]")) return;
     const panel = target.querySelector(":scope > div");

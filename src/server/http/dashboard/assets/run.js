@@ -1,4 +1,4 @@
-// A run as it goes on.
+// Page of a run: follows its log, and fetches its summary again when /events announces a change.
 
 import { listen } from "./link.js";
 import { Log } from "./log.js";

@@ -1,4 +1,4 @@
-// The search in a log: the server looks through all of it, however long it is.
+// Search in a log: the server searches all of it, however long it is.
 
 export function search(log, form) {
   const field = form.querySelector("input");

@@ -1,4 +1,5 @@
-// Times in the reader's zone. The server writes them in its own, with UTC behind them.
+// Times: rewrites timestamps in the reader's zone, and counts durations on. The server writes its own zone, with UTC in
+// `datetime`.
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const SECONDS = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -11,7 +12,7 @@ function written(at, short) {
   return today ? SECONDS.format(at) : `${DAY.format(at)} ${MINUTES.format(at)}`;
 }
 
-// Rewrites the times in a part of a page.
+// Rewrites the timestamps in a part of a page.
 export function localise(part) {
   for (const time of part.querySelectorAll("time[datetime]")) {
     const text = written(new Date(time.dateTime), "short" in time.dataset);
@@ -19,7 +20,7 @@ export function localise(part) {
   }
 }
 
-// How long something takes, as the server writes it.
+// Duration in the words of the server, but without tenths of seconds: it is rewritten once a second.
 function duration(millis) {
   const seconds = Math.floor(Math.max(0, millis) / 1000);
   if (seconds < 60) return `${seconds} s`;
@@ -28,7 +29,7 @@ function duration(millis) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
 }
 
-// How far those things of a part are that go on or come, by the reader's clock.
+// Rewrites what is due and how long runs have taken in a part of a page, by the reader's clock.
 export function advance(part) {
   for (const coming of part.querySelectorAll("[data-due]")) {
     const left = new Date(coming.dataset.due) - Date.now();

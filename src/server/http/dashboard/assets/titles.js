@@ -1,6 +1,6 @@
-// Titles to choose from while one is typed: the server finds them, however many there are.
+// Suggestions of titles while one is typed: the server finds them, so that no page carries them all.
 
-// How long to wait for the next letter, in milliseconds.
+// Pause after a letter before the server is asked, in milliseconds.
 const PAUSE = 150;
 
 function offer(field) {
@@ -16,7 +16,7 @@ function offer(field) {
       const fresh = new DOMParser().parseFromString(`<datalist>${await answer.text()}</datalist>`, "text/html");
       list.replaceChildren(...fresh.querySelectorAll("option"));
     } catch {
-      // Another letter was typed meanwhile, or the server is away: what is typed counts all the same.
+      // Another letter was typed meanwhile, or the server cannot be reached. The field works without suggestions.
     }
   }
   let timer;

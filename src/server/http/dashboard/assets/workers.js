@@ -1,4 +1,4 @@
-// Workers as they stand, and the menu of what they can be asked to do.
+// Page "Workers": fetches its tables again after changes, and offers the commands that the chosen workers can follow.
 
 import { listen } from "./link.js";
 import { reader } from "./parts.js";
@@ -9,7 +9,7 @@ const { action, apply, all } = form.elements;
 const boxes = () => [...form.querySelectorAll("input[name=worker]")];
 const can = (box, wanted) => box.dataset.actions.split(" ").includes(wanted);
 
-// Only what a chosen worker can do is offered; nothing is sent before an action and a worker are chosen.
+// Offers only commands that a chosen worker can follow; the form is sent only with a command and a worker chosen.
 function offer() {
   if (!action) return;
   const chosen = boxes().filter((box) => box.checked);
