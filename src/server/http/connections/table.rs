@@ -237,6 +237,7 @@ impl PeerTable {
     pub fn hold(&mut self, number: Number, bytes: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.active = now;
+        // The time of a head counts from its first byte: a byte now and then must not extend it.
         if let ConnectionPhase::Idle(_) = entry.phase {
             entry.phase = ConnectionPhase::Head(now);
         }

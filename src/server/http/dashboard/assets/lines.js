@@ -51,7 +51,7 @@ export class Lines {
     this.looking = false;
   }
 
-  // A new revision is another log; otherwise only the last block can have grown.
+  // A new revision means that text was taken back, so that any block may be outdated; an append changes only the last one.
   take({ lines, bytes, revision }) {
     if (revision !== this.revision) this.blocks.forEach((block) => (block.old = true));
     else if (bytes !== this.bytes) this.outdate(Math.floor(Math.max(0, this.count - 1) / BLOCK));

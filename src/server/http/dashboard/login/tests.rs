@@ -4,8 +4,8 @@ use super::page;
 fn who_is_not_logged_in_is_told_how() {
     assert!(page(None, "/").contains("operator.token"));
     assert!(!page(None, "/").contains("That is not"));
-    // Whatever is said of a token is escaped.
+    // The message is escaped like any other value.
     assert!(page(Some(super::WRONG), "/").contains("That is not the operator&#x27;s token."));
-    // There is nothing live about it.
+    // Without a session there is no connection, and no script that would need one.
     assert!(!page(None, "/").contains("<script"));
 }

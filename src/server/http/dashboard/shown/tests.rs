@@ -9,7 +9,7 @@ fn a_time_is_written_in_a_zone_and_marked_for_another() {
     let at = Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 5).unwrap();
     insta::assert_snapshot!(time(at, Tz::Europe__Amsterdam), @r#"<time datetime="2026-11-24T09:00:05.000Z" title="2026-11-24 09:00:05 UTC">2026-11-24 10:00:05</time>"#);
     insta::assert_snapshot!(short_time(at, at, Tz::Europe__Amsterdam), @r#"<time datetime="2026-11-24T09:00:05.000Z" data-short title="2026-11-24 09:00:05 UTC">10:00:05</time>"#);
-    // Tomorrow there, today in UTC.
+    // Already the next day in Amsterdam, though not in UTC.
     let late = Utc.with_ymd_and_hms(2026, 11, 24, 23, 30, 0).unwrap();
     assert!(short_time(late, at, Tz::Europe__Amsterdam).to_string().contains(">25 Nov 00:30<"));
     assert!(short_time(late, at, Tz::UTC).to_string().contains(">23:30:00<"));

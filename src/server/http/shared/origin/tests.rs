@@ -9,7 +9,7 @@ fn a_form_comes_from_our_own_pages() {
         (Some(ours), Some("same-origin"), true),
         (Some(ours), None, true),
         (None, Some("same-origin"), true),
-        // A proxy with TLS before us, at the port of HTTPS.
+        // Behind a proxy with TLS, at the port of HTTPS.
         (Some("https://localhost:8000"), Some("same-origin"), true),
         (None, None, false),
         (Some("null"), None, false),

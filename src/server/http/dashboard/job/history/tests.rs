@@ -5,7 +5,7 @@ use crate::run::RunId;
 use crate::server::domain::model::{Run, RunExit};
 use crate::server::http::dashboard::job::sample;
 
-/// Runs that took so many seconds, the latest first; 0 failed, all others succeeded.
+/// Runs with these durations in seconds, the latest first; one of 0 seconds failed, all others succeeded.
 fn runs(seconds: &[i64]) -> Vec<Run> {
     let one = |(place, seconds): (usize, &i64)| {
         let run = sample::run();
@@ -96,7 +96,7 @@ fn every_end_is_counted_by_its_name() {
         ),
     ]
     "#);
-    // One that was cancelled never began.
+    // A cancelled run never began.
     runs[0].start_dts = None;
     assert_eq!(picture(&runs).bars.last().unwrap().took, None);
 }

@@ -25,7 +25,7 @@ fn a_course_is_told_as_far_as_it_has_come() {
         (run(Some(3), None, None), "waited 3.0 s, in queue 1 min 37 s so far"),
         (run(Some(3), Some(5), None), "waited 3.0 s, in queue 2.0 s, ran 1 min 35 s so far"),
         (run(Some(3), Some(5), Some(70)), "waited 3.0 s, in queue 2.0 s, ran 1 min 5 s"),
-        // Cancelled before anybody had it; given back unjudged; clocks that differ.
+        // Cancelled before it was claimed; given back before it started; times of clocks that differ.
         (run(None, None, Some(7)), "waited 7.0 s"),
         (run(Some(3), None, Some(9)), "waited 3.0 s, in queue 6.0 s"),
         (run(Some(-3), Some(-5), Some(1)), "waited 0.0 s, in queue 0.0 s, ran 6.0 s"),
