@@ -97,6 +97,7 @@ impl Found {
 fn list(jobs: &[JobOverview], now: Timestamp, zone: Tz) -> Value {
     let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
     let row = |JobOverview { job, around, next, last }: &JobOverview| {
+        // The parent may be on another page or in another project; its number then stands for it.
         let title = |id| titles.get(&id).map_or_else(|| format!("job {id}"), |title| (*title).to_owned());
         let after = job.parent.map(|id| (id, title(id)));
         let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);

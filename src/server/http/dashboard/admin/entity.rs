@@ -39,6 +39,7 @@ pub fn title(thing: Entity) -> &'static str {
 
 /// Singular of a kind, capitalised.
 pub fn capital(thing: Entity) -> &'static str {
+    // All kinds have regular plurals.
     title(thing).trim_end_matches('s')
 }
 

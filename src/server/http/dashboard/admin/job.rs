@@ -195,6 +195,7 @@ pub fn chosen(text: &str) -> (&str, Option<JobId>) {
         return ("", Some(id));
     }
     let number =
+        // The last sign counts, because a title may contain one.
         text.rsplit_once('#').and_then(|(title, id)| Some((title.trim(), JobId::new(reference::number(id)?)?)));
     number.map_or((text, None), |(title, id)| (title, Some(id)))
 }
@@ -213,6 +214,7 @@ pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
     let (kind, every, cron, zone) = match &job.schedule {
         Schedule::None => ("none", String::new(), String::new(), zone),
         interval @ Schedule::Interval { .. } => {
+            // The field takes an interval as it stands in a sentence, without the `every` before it.
             let words = in_words(interval).unwrap_or_default();
             ("interval", words.trim_start_matches("every ").to_owned(), String::new(), zone)
         }

@@ -115,6 +115,7 @@ pub(super) async fn fresh(
         None => save::blank(&app, thing),
     };
     let groups = save::fields(&app, thing, None).await?;
+    // The digests tell defaults and copied values from what is typed later.
     let form = marked(form, &groups, None);
     Ok(visit.show(head("New"), &shown(&visit, thing, None, &Sheet::plain(&groups, &form))))
 }
@@ -216,6 +217,7 @@ async fn again(
             let sheet = Sheet { meanwhile, was_changed: true, ..Sheet::plain(&groups, &form) };
             Ok(shown(visit, thing, Some(id), &sheet))
         }
+        // Only a forged form gets here: a new entity has no version.
         (Unsaved::Changed, None) => Err(PageRefusal::Malformed("What is new cannot have been changed.".to_owned())),
         (Unsaved::Mistakes(mistakes), id) => {
             let groups = save::fields(app, thing, id).await?;
@@ -305,6 +307,7 @@ pub(super) async fn delete(
 /// URL of the server as the browser reaches it, which the `Origin` of its form tells; else the address that is listened
 /// at.
 fn server_url(headers: &HeaderMap, app: &AppState) -> Url {
+    // Behind a proxy, only the browser knows the address that workers can reach, too.
     let said = headers.get(ORIGIN).and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
     said.unwrap_or_else(|| worker_file::plain_url(app.settings.http))
 }

@@ -110,6 +110,7 @@ pub async fn typed(app: &AppState, thing: Entity, id: i64) -> Result<Filled, Pag
                 title: worker.title,
                 description: worker.description,
                 enabled: worker.enqueue_is_enabled,
+                // The form of a worker has no such field, so the value is never shown.
                 notification_addresses: String::new(),
             });
             pairs.push(("api_key".to_owned(), worker.api_key.to_string()));
@@ -158,6 +159,7 @@ pub async fn save(
     };
     match saved {
         Ok(Some(saved)) => Ok(Ok(saved)),
+        // Another person has deleted the entity meanwhile.
         Ok(None) => Err(unknown(thing, id.unwrap_or_default())),
         Err(Stop::Mistakes(mistakes)) => Ok(Err(Unsaved::Mistakes(mistakes))),
         Err(Stop::Store(StoreError::Conflict(what))) => Ok(Err(Unsaved::Mistakes(vec![(blamed(thing), what)]))),
@@ -260,6 +262,8 @@ fn plain(id: i64, title: String) -> Saved {
 }
 
 async fn save_worker(app: &AppState, id: Option<i64>, form: &Filled) -> Result<Option<Saved>, Stop> {
+    // The worker is saved with its secret in one change, so the secret is made before the form is read. A form with
+    // mistakes leaves it unused.
     let secret = if id.is_none() || form.ticked("new_secret") {
         let made = token::random().map_err(|e| vec![("", format!("no secret can be made: {e}"))])?;
         Some(made)

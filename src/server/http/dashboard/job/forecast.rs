@@ -89,6 +89,7 @@ pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
             }
             Err(why) => {
                 forecast.end = Some(why.to_string());
+                // The excluded times show why there is nothing to come.
                 if let NoNext::AllLeftOut(left_out) = &why {
                     forecast.leave_out(zone, left_out);
                 }
@@ -109,11 +110,13 @@ impl Forecast {
     fn add(&mut self, zone: Tz, at: Timestamp, runs: bool, note: Option<String>) {
         let shown = at.with_timezone(&zone);
         let offset = shown.format("%:z").to_string();
+        // A change of the clocks is noted at the first time after it.
         let before = self.times.last().map(|time| &time.offset).filter(|before| **before != offset);
         let changed = before.map(|before| format!("the clocks have changed from {before} to {offset}"));
         let note = [note, changed].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let format = if shown.year() == self.year { "%a %-d %b %H:%M:%S" } else { "%a %-d %b %Y %H:%M:%S" };
         let clock = shown.format(format).to_string();
+        // Seconds are shown only for schedules that use them.
         let clock = clock.strip_suffix(":00").map(str::to_owned).unwrap_or(clock);
         self.times.push(Time { at, clock, offset, runs, note: Some(note).filter(|note| !note.is_empty()) });
     }

@@ -79,11 +79,13 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn step(&mut self, c: char) {
         let rest = &self.text[self.at..];
+        // Tags come first: the template engine knows nothing of strings and comments.
         if let Some(length) = tag(rest) {
             return self.take(TokenKind::Tag, self.at + length);
         }
         match c {
             '#' if self.begins_word() => self.take_with_tags(TokenKind::Comment, line_end(self.text, self.at)),
+            // A quote that does not end soon is plain, most likely an apostrophe.
             '"' | '\'' => match string(rest, c) {
                 Some(length) => self.take_with_tags(TokenKind::Quoted, self.at + length),
                 None => self.at += 1,
@@ -153,6 +155,7 @@ fn tag(text: &str) -> Option<usize> {
     let close = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].into_iter().find(|(open, _)| text.starts_with(open))?.1;
     // A tag stands on one line; an opening without its end on that line is something else.
     let line = &text[..line_end(text, 0)];
+    // In `{%}` the end would share its sign with the beginning.
     line.find(close).filter(|at| *at >= 2).map(|at| at + close.len())
 }
 

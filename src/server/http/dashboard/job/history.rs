@@ -134,6 +134,7 @@ pub fn picture(runs: &[Run]) -> Picture {
     let scale = Scale::of(&lengths);
     // A few runs keep slim bars at the left, rather than filling the width with blocks.
     let slot = (SIZE.0 - LEFT - RIGHT) / number(runs.len().max(FEW));
+    // The latest run comes first in the list and stands at the right of the picture.
     let bars = runs.iter().rev().enumerate().map(|(place, run)| {
         let height = seconds(run).map_or(0.0, |length| (scale.height(length) * TALLEST).max(LOWEST));
         let state = state(run);
@@ -151,9 +152,11 @@ pub fn picture(runs: &[Run]) -> Picture {
     let succeeded = runs.iter().filter(|run| state(run) == RunStateName::Succeeded).count();
     Picture {
         bars: bars.collect(),
+        // Without any duration the labels would say nothing.
         lines: if lengths.is_empty() { Vec::new() } else { scale.lines() },
         by_size: matches!(scale, Scale::Size(..)),
         ends: ends(runs),
+        // Rounded down, so that one failure is enough to lose the hundred.
         rate: (!runs.is_empty()).then(|| u32::try_from(succeeded * 100 / runs.len()).unwrap_or(100)),
         usual: lengths.get(lengths.len() / 2).copied().map(span),
     }
@@ -210,6 +213,7 @@ impl Scale {
             Self::Length(top) => vec![top / 2.0, top],
             Self::Size(bottom, top) => {
                 let steps: Vec<f64> = STEPS.iter().copied().filter(|step| bottom < *step && *step <= top).collect();
+                // At most four lines, chosen from the top so that the highest always has a label.
                 let every = steps.len().div_ceil(4).max(1);
                 steps.into_iter().rev().step_by(every).collect()
             }
@@ -243,5 +247,6 @@ fn number(count: usize) -> f64 {
 }
 
 fn tenth(size: f64) -> f64 {
+    // Tenths are finer than a pixel and keep the page small.
     (size * 10.0).round() / 10.0
 }

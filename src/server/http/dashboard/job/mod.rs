@@ -127,6 +127,7 @@ async fn portrait(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
     let mut overview = store.overview_of_job(id).await?.ok_or_else(|| unknown(job))?;
     // The overview has no excludes.
     overview.job = store.job(id).await?.ok_or_else(|| unknown(job))?;
+    // A template goes with its jobs: without it, the job was deleted between these reads.
     let template = store.template(overview.job.template).await?.ok_or_else(|| unknown(job))?;
     let (reasons, facts) = operator::reasons(app, &overview, Utc::now()).await?;
     Ok(JobPage {

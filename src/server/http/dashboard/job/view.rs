@@ -247,6 +247,7 @@ pub fn concurrency(concurrency: Concurrency) -> &'static str {
 
 fn coloured(text: &str) -> Value {
     let piece = |(kind, text): &HighlightedText<'_>| context!(class => kind.class(), text => *text);
+    // A longer text would make a page of many thousand elements.
     let code: Vec<Value> = match text.len() {
         ..=COLOURED => pieces(text).iter().map(piece).collect(),
         _ => vec![context!(text)],

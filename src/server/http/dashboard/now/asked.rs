@@ -103,6 +103,7 @@ impl LaneFilter {
     /// Address of a single lane with this filter, after a run or from its beginning.
     pub(super) fn address(&self, lane: RunState, after: Option<Mark>) -> String {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
+        // A narrower state such as `failed` is kept; it belongs to the lane of completed runs.
         address.append_pair("state", self.word.unwrap_or(lane_word(lane)));
         if let Some(project) = self.sought.project {
             address.append_pair("project", &project.to_string());
@@ -114,6 +115,7 @@ impl LaneFilter {
             address.append_pair("q", text);
         }
         if let Some(Mark { at, run }) = after {
+            // Microseconds, as in the store: a coarser time would skip runs or show them twice.
             address.append_pair("after", &format!("{}.{run}", at.timestamp_micros()));
         }
         format!("/?{}", address.finish())

@@ -51,6 +51,7 @@ impl Summary<'_> {
             scheduled => run.state() == RunState::Scheduled, ending,
             waits => self.waits.as_ref().filter(|_| run.state() == RunState::Scheduled).map(ToString::to_string), cancelled => was_cancelled(run),
             project => story.project.1.as_str(), project_id => story.project.0.get(), pool => story.pool.as_str(),
+            // After the end of the run its process id may belong to another process.
             attempt => run.attempt.0, losses => run.losses, pid => run.pid.filter(|_| !state.is_over()),
             retry_of => run.retry_of.map(|(run, number)| context!(id => run.get(), number)),
             retried => story.retried.map(crate::run::RunId::get),

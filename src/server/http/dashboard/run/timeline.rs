@@ -86,6 +86,7 @@ fn told(phase: &Phase, span: TimeDelta) -> String {
 fn widths(spans: &[TimeDelta]) -> Vec<i64> {
     let all: i64 = spans.iter().map(TimeDelta::num_milliseconds).sum::<i64>().max(1);
     let count = i64::try_from(spans.len()).unwrap_or(1);
+    // Every phase gets its least width first; the rest is shared in proportion to time.
     let room = WIDTH - NARROWEST * count;
     spans.iter().map(|span| NARROWEST + room.saturating_mul(span.num_milliseconds()) / all).collect()
 }

@@ -104,6 +104,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
         followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
         held => held(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
+        // The original's worker answers pings, but sends no status reports.
         is_original => report.is_none() && worker.heard().is_some(),
         // The last status report says nothing any more about a worker that is silent or gone.
         taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
@@ -165,6 +166,7 @@ fn wanted(action: WorkerCommand, pace: Pace) -> String {
 }
 
 fn of_pool(pool: &Pool, members: &[WorkerId], staff: &WorkersPage) -> Value {
+    // Members that are not listed have no state here, and count only as members.
     let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
     let awake = there.clone().filter(|overview| {
         let takes = overview.worker.enqueue_is_enabled && worker_state::takes_runs(&overview.worker);
@@ -220,6 +222,7 @@ pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
     said.extend(named(RequestVerdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
     said.extend(named(RequestVerdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
     let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.became.err()?))).peekable();
+    // One refusal makes the whole notice a warning, so that it is not overlooked among the successes.
     let good = refused.peek().is_none() && !asked.is_empty();
     said.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
     if asked.is_empty() {
