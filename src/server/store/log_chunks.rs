@@ -97,9 +97,7 @@ pub(super) async fn append(
         && length < SHORT
     {
         let (fits, left) = text.split_at(whole(text, LONGEST - length));
-        // `
-        //
-        // ` yields TEXT, which the BLOB column of a STRICT table refuses.
+        // `||` yields TEXT, which the BLOB column of a STRICT table refuses.
         let query = sqlx::query("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?");
         query.bind(fits).bind(id).execute(&mut *connection).await?;
         extent.grow(fits);
