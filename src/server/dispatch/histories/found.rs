@@ -1,4 +1,4 @@
-//! Histories in which a fault was found once, as short as they could be made.
+//! Histories that once found a fault, as short as shrinking could make them.
 
 use super::Stand;
 use super::Step::{self, *};

@@ -1,7 +1,7 @@
-//! Random histories of the dispatcher: the real one, over a real store, with a clock that is turned, beside rules that
-//! are written down a second time. What must hold is in `rules`, what can happen in [`Step`].
+//! Random histories of the dispatcher: runs the real one over a real store, with a clock that is set, and compares it
+//! with the rules of scheduling written a second time. [`rules`] has what must hold, [`Step`] what can happen.
 //!
-//! `JOB_RUNNER_HISTORIES` says how many histories are tried; `JOB_RUNNER_HISTORIES_SEED` where they begin.
+//! `JOB_RUNNER_HISTORIES` sets the number of histories, `JOB_RUNNER_HISTORIES_SEED` the first seed.
 
 mod found;
 mod rules;
@@ -17,9 +17,9 @@ use crate::server::domain::model;
 use crate::server::store::StoreError;
 use world::World;
 
-/// How many histories are tried where nobody says how many.
+/// Histories that are tried by default.
 const HISTORIES: u32 = 100;
-/// How long a history is at most.
+/// Longest history, in steps.
 const STEPS: usize = 40;
 
 thread_local! {
@@ -27,12 +27,12 @@ thread_local! {
     static QUESTIONS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What the clock on the wall shows.
+/// Returns the time of the wall clock, as the history has set it.
 fn wall() -> model::Timestamp {
     WALL.get()
 }
 
-/// The dispatcher asks the store something: the question that was chosen is not answered.
+/// Counts a query of the dispatcher to the store, and fails the chosen one.
 pub(super) fn pass_question() -> Result<(), StoreError> {
     match QUESTIONS.get() {
         0 => Ok(()),
@@ -43,32 +43,32 @@ pub(super) fn pass_question() -> Result<(), StoreError> {
     }
 }
 
-/// What happens. Numbers are taken modulo what there is.
+/// Event in a history. Numbers select modulo how many there are.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A run of a job is due now.
+    /// A run of a job is created that is due now.
     Due(u8),
-    /// A run of a job is to be due in so many seconds.
+    /// A run of a job is created that is due in some seconds.
     Later(u8, u8),
-    /// Somebody wants a job to run now.
+    /// A job is run by hand.
     RunNow(u8),
-    /// Somebody wants a job to run now, on one worker.
+    /// A job is run by hand on one worker.
     Pinned(u8, u8),
-    /// Time goes by, in seconds.
+    /// Time passes, in seconds.
     Wait(u8),
-    /// A worker claims what it heard of first.
+    /// A worker claims the first run that was announced to it.
     Claim(u8),
-    /// A worker does not hear what it was told.
+    /// A worker loses the announcements that it has not followed yet.
     AnnounceLost(u8),
-    /// A worker starts the script of a run that it has.
+    /// A worker starts the script of a run that it has claimed.
     Start(u8),
-    /// A worker returns a run that it has.
+    /// A worker returns a run that it has claimed.
     Return(u8, bool),
     /// A worker gives a run back.
     GiveBack(u8),
-    /// A worker takes the kills that it heard of.
+    /// A worker takes the kill requests that it was sent.
     TakeKills(u8),
-    /// Somebody ends a run.
+    /// An operator ends a run: cancels or kills it.
     End(u8),
     /// A job is disabled or enabled.
     Enable(u8, bool),
@@ -76,19 +76,19 @@ enum Step {
     EnableWorker(u8, bool),
     /// A job moves to a pool.
     Move(u8, u8),
-    /// A job is scheduled anew.
+    /// A job gets another schedule.
     Reschedule(u8, u8),
     /// A worker falls silent.
     Silent(u8),
     /// A worker answers again.
     Back(u8),
-    /// A question of the dispatcher is not answered, the so-manieth from now.
+    /// A query of the dispatcher to the store fails: so many queries from now.
     StoreError(u8),
-    /// The dispatcher misses news.
+    /// The dispatcher misses changes.
     MissNews,
     /// The server is killed and starts again.
     Restart,
-    /// The clock on the wall is turned, by so many minutes.
+    /// The wall clock is set, by some minutes.
     Turn(i8),
 }
 
@@ -133,6 +133,7 @@ fn number(name: &str) -> Option<u32> {
 fn whatever_happens_every_run_that_may_run_is_told_and_every_schedule_goes_on() {
     let all = number("JOB_RUNNER_HISTORIES").unwrap_or(HISTORIES);
     let begin = number("JOB_RUNNER_HISTORIES_SEED").unwrap_or(0);
+    // A world uses thread-local clocks, so each thread tries its own part of the seeds.
     let threads = std::thread::available_parallelism().map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(1));
     std::thread::scope(|scope| {
         let tried = (0..threads).map(|thread| scope.spawn(move || try_some(all.div_ceil(threads), begin + thread)));
@@ -144,7 +145,7 @@ fn whatever_happens_every_run_that_may_run_is_told_and_every_schedule_goes_on() 
     });
 }
 
-/// Tries so many histories of a seed. What fails is made as short as it can be.
+/// Tries so many histories of a seed; shrinks one that fails.
 fn try_some(cases: u32, number: u32) -> Result<(), String> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
     let mut seed = [7; 32];
@@ -156,7 +157,7 @@ fn try_some(cases: u32, number: u32) -> Result<(), String> {
     tried.map_err(|e| format!("seed {number}: {e}"))
 }
 
-/// What a history needs to be lived through.
+/// Runtime and store that the histories of a thread share.
 struct Stand {
     runtime: tokio::runtime::Runtime,
     blank: world::Blank,
@@ -179,7 +180,7 @@ impl Stand {
     }
 }
 
-/// Where histories begin, on the wall.
+/// Time of the wall clock at which histories begin.
 fn begin() -> model::Timestamp {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }

@@ -1,5 +1,5 @@
-//! The rules of `docs/scheduling.rst`, written down a second time and only to be checked: which run may run, on whom,
-//! and what may not be.
+//! Rules of `docs/scheduling.rst`, written a second time for the histories: which run may run, on which worker, and
+//! which states are forbidden.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +16,11 @@ pub(super) struct Hand {
     pub pools: BTreeSet<PoolId>,
     pub enabled: bool,
     pub slots: u32,
-    /// When it was heard last.
+    /// Instant at which it was heard last.
     pub heard: Instant,
 }
 
-/// Everything at a moment.
+/// State of the world at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct WorldView {
     pub now: Instant,
@@ -30,24 +30,24 @@ pub(super) struct WorldView {
     pub hands: Vec<Hand>,
     /// All runs that are not over.
     pub open: Vec<Run>,
-    /// Whose time had come, with that time, when the dispatcher looked.
+    /// Due times that the dispatcher has seen come.
     pub came_due: BTreeSet<Due>,
-    /// Whose time had come, though the dispatcher may not have been able to look before the clock was set back.
+    /// Due times that have come, though the clock may have been set back before the dispatcher saw them.
     pub passed: BTreeSet<Due>,
 }
 
-/// A schedule id and its time. One that is given another time is not due by the first; what a run for everybody becomes
-/// is due as it was.
+/// A schedule id and its due time. A schedule id that is given another time is not due by the first one; the runs that
+/// a run on all workers becomes are due as it was.
 pub(super) type Due = (i64, model::Timestamp);
 
-/// What counts where two may see it differently: what surely is, or what perhaps is.
+/// Certainty of a judgement where the model cannot know what the dispatcher has seen: surely so, or perhaps so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Surely,
     Perhaps,
 }
 
-/// Whether a worker answers. Around the end of its patience nobody can say.
+/// Whether a worker answers: undecided around the end of the patience with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Yes,
@@ -55,7 +55,7 @@ pub(super) enum Answers {
     Perhaps,
 }
 
-/// How exactly the end of a patience is known.
+/// Uncertainty about the end of the patience with a worker.
 const BLUR: Duration = Duration::from_secs(3);
 
 impl WorldView {
@@ -74,19 +74,19 @@ impl WorldView {
         self.hands.iter().find(|hand| hand.id == worker).expect("a worker")
     }
 
-    /// How many runs a worker has.
+    /// Returns the number of runs that a worker has claimed.
     pub fn load(&self, worker: WorkerId) -> usize {
         self.open.iter().filter(|run| is_claimed(run) && run.worker == Some(worker)).count()
     }
 
-    /// Whether the time of a run has come. A clock that is set back after that does not undo it.
+    /// Returns whether a run is due. A clock that is set back after it came due does not undo that.
     pub fn is_due(&self, run: &Run, seen: Seen) -> bool {
         let due = (run.schedule_id, run.schedule_dts);
         let set = if seen == Seen::Surely { &self.came_due } else { &self.passed };
         run.schedule_dts <= self.wall || set.contains(&due)
     }
 
-    /// Why nobody may be told of a run, its worker apart, if it is seen to be due.
+    /// Returns why a run may be announced to no worker, apart from reasons of its worker.
     pub fn blocked(&self, run: &Run, seen: Seen) -> Option<String> {
         let job = &self.jobs[&run.job];
         if is_claimed(run) {
@@ -114,7 +114,7 @@ impl WorldView {
         first.map(|first| format!("run {} comes first", first.id))
     }
 
-    /// Whether somebody is told of a run: its worker only if that answers, anybody else also if nobody does.
+    /// Returns whether a run is announced: to its pinned worker only if that answers, to others also if none answers.
     fn somebody_may(&self, run: &Run, seen: Seen) -> bool {
         let answers = |hand: &Hand| match self.answers(hand) {
             Answers::Yes => true,
@@ -124,7 +124,7 @@ impl WorldView {
         self.hands.iter().any(|hand| self.may(run, hand) && (run.worker.is_none() || answers(hand)))
     }
 
-    /// Whether a worker may be told of a run, whether it answers or not.
+    /// Returns whether a run may be announced to a worker, whether it answers or not.
     pub fn may(&self, run: &Run, hand: &Hand) -> bool {
         match run.worker {
             Some(pinned) => pinned == hand.id && (hand.enabled || run.is_manual),
@@ -132,7 +132,7 @@ impl WorldView {
         }
     }
 
-    /// Who surely may take a run now, and has a free slot beside so many that it keeps.
+    /// Returns the workers that surely may take a run now, and have a free slot beside those that they keep.
     pub fn takers(&self, run: &Run, kept: impl Fn(WorkerId) -> usize) -> Vec<WorkerId> {
         let job = &self.jobs[&run.job];
         if job.run_on_all_workers && run.worker.is_none() || self.blocked(run, Seen::Surely).is_some() {
@@ -143,7 +143,7 @@ impl WorldView {
         self.hands.iter().filter(surely).filter(free).map(|hand| hand.id).collect()
     }
 
-    /// A worker was told of a run: what is wrong with that.
+    /// Checks an announcement of a run to a worker.
     pub fn told(&self, run: RunId, worker: WorkerId) -> Result<(), String> {
         let Some(found) = self.open.iter().find(|open| open.id == run) else {
             return Err(format!("worker {worker} was told of run {run}, which is over or gone"));
@@ -159,7 +159,7 @@ impl WorldView {
         }
     }
 
-    /// What may never be, at any moment.
+    /// Checks what must never be, at any moment.
     pub fn check(&self) -> Result<(), String> {
         for run in self.open.iter().filter(|run| is_claimed(run)) {
             let job = &self.jobs[&run.job];

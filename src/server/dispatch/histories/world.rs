@@ -1,4 +1,4 @@
-//! The world of a history: a store, the dispatcher, workers that do as they are told by the steps, and what was seen.
+//! World of a history: a store, the dispatcher, workers that act as the steps say, and a record of what was observed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -31,26 +31,26 @@ use crate::server::store::{
     Whole, WorkerAnswer, WorkerForm,
 };
 
-/// How many jobs there are.
+/// Number of jobs in the store.
 pub(super) const JOBS: u8 = 5;
 const ANNOUNCE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
-/// How often workers that are not silent answer.
+/// Interval in which workers that are not silent answer.
 const ANSWER: Duration = Duration::from_secs(9);
-/// How long after its time something may happen.
+/// Tolerance for an action after the time it is to happen.
 const LATE: Duration = Duration::from_millis(100);
-/// How many passes there may be in a row, until there is nothing left to look at.
+/// Most passes in a row until the dispatcher has come to rest.
 const PASSES: usize = 100;
-/// How many pieces of news nobody hears in time.
+/// Changes that are published at once, so that some are missed: more than the feed holds.
 const FLOOD: u64 = 5000;
-/// How long the quiet at the end of a history lasts at most.
+/// Longest duration of the quiet at the end of a history.
 const QUIET: Duration = Duration::from_secs(400);
-/// How often is looked in it whether everything is over.
+/// Interval in which the quiet is checked for runs that are not over.
 const GLANCE: Duration = Duration::from_secs(10);
-/// How long a run takes in the quiet.
+/// Duration of a run in the quiet.
 const TAKES: Duration = Duration::from_secs(2);
 
-/// A store with a project, two pools and four workers, as a file.
+/// File of a store with a project, two pools, four workers and the jobs: each history begins with a copy.
 pub(super) struct Blank {
     folder: tempfile::TempDir,
     pools: [PoolId; 2],
@@ -102,21 +102,21 @@ struct Actor {
     slots: u32,
     is_silent: bool,
     heard: Instant,
-    /// What it was told of.
+    /// Runs that were announced to it.
     told: VecDeque<RunId>,
     kills: BTreeSet<KillId>,
-    /// What it has.
+    /// Runs that it has claimed, with attempt and instant of the claim.
     has: VecDeque<(RunId, Attempt, Instant)>,
 }
 
-/// What is remembered of a run that may run, and has somebody to run on.
+/// Record of a run that may run and that some worker could take.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
-    /// Since when somebody has no run in a slot that may take it.
+    /// Instant since which some worker has a slot without a run for it.
     since: Instant,
-    /// Since when such a slot is not kept for another run either.
+    /// Instant since which such a slot is not kept for another run either.
     unkept: Option<Instant>,
-    /// When somebody was told of it since then.
+    /// Instant of its last announcement since then.
     told: Option<Instant>,
 }
 
@@ -133,21 +133,21 @@ pub(super) struct World {
     jobs: Vec<JobId>,
     pools: [PoolId; 2],
     actors: Vec<Actor>,
-    /// Runs that the steps made for later.
+    /// Runs that the steps made with a due time of their own.
     anchors: BTreeSet<RunId>,
     waits: BTreeMap<RunId, Wait>,
-    /// For which runs slots are kept: of whom, and since when.
+    /// Slots that are kept for runs: by which worker, and since when.
     kept: BTreeMap<RunId, (WorkerId, Instant)>,
-    /// Which attempts are to be killed.
+    /// Attempts that are to be killed.
     doomed: BTreeMap<RunId, Attempt>,
-    /// The latest that the wall showed.
+    /// Latest time that the wall clock has shown.
     latest: model::Timestamp,
-    /// What the rules know of times that have come.
+    /// Due times that have come, as the rules know them.
     came_due: BTreeSet<Due>,
     passed: BTreeSet<Due>,
-    /// When each run was due, as far as it was ever seen.
+    /// Due time of each run that was ever seen.
     dues: BTreeMap<RunId, (JobId, model::Timestamp)>,
-    /// Workers do as they are told.
+    /// Whether workers do on their own all that they are told, at the end of a history.
     is_quiet: bool,
 }
 
@@ -203,12 +203,12 @@ impl World {
         self.app.store.close().await;
     }
 
-    /// Lives through a history, and then in quiet: everybody is back, and does as it is told.
+    /// Plays a history, and then a quiet in which all workers are back and do what they are told: all runs must end.
     pub async fn live(&mut self, steps: &[Step]) -> Result<(), String> {
         self.settle().await?;
         for (step, next) in steps.iter().zip(steps.iter().skip(1).map(Some).chain([None])) {
             self.step(*step).await.map_err(|e| format!("at {step:?}: {e}"))?;
-            // Of what was done just before that, nobody has heard.
+            // The dispatcher must not hear of this step before a restart, or before it misses changes.
             if !matches!(next, Some(Step::Restart | Step::MissNews)) {
                 self.settle().await.map_err(|e| format!("after {step:?}: {e}"))?;
             }
@@ -223,7 +223,7 @@ impl World {
             self.enable_worker(index, true).await;
             self.back(index).await;
         }
-        // What the schedules go on making is no backlog.
+        // Runs that the schedules would go on making are no backlog that has to end.
         for job in self.jobs.clone() {
             let patch = JobPatch { enqueue_is_enabled: Some(true), every: Some(None), ..JobPatch::default() };
             self.store().change_job(job, &patch).await.unwrap();
@@ -325,7 +325,7 @@ impl World {
         Ok(())
     }
 
-    /// The dispatcher goes with all that it remembers; what the store has is there.
+    /// Restarts the server: the dispatcher loses its memory, the store stays.
     fn restart(&mut self) {
         QUESTIONS.set(0);
         self.dispatcher = Dispatcher::new(Arc::clone(&self.app), wall, self.now);
@@ -386,7 +386,7 @@ impl World {
         self.store().change_run(run, patch, who, wall()).await.unwrap();
     }
 
-    /// A worker returns the first run that it has.
+    /// Lets a worker return the first run that it has.
     async fn hand_in(&mut self, index: usize, success: bool) -> Result<(), String> {
         let Some((run, attempt, _)) = self.actors[index].has.pop_front() else { return Ok(()) };
         let exit = RunExit::Code(if success { 0 } else { 3 });
@@ -399,7 +399,7 @@ impl World {
         let who = Who::Worker(self.actors[index].id, Some(attempt));
         let change = self.store().change_run(run, &patch, who, wall()).await.unwrap();
         match change {
-            // What comes after the end, which is that of an attempt that was lost, changes nothing.
+            // A return after the end of the run, for an attempt that was lost, changes nothing.
             RunChange::Made(changed)
                 if changed.facts.contains(&LifeEvent::Returned)
                     && changed.run.exit != Some(exit)
@@ -436,7 +436,7 @@ impl World {
         self.latest = self.latest.max(wall());
     }
 
-    /// Time goes by: whatever has a time in it happens then.
+    /// Lets time pass, and lets everything happen that is due in it.
     async fn pass_time(&mut self, span: Duration) -> Result<(), String> {
         let end = self.now + span;
         while self.now < end {
@@ -445,7 +445,7 @@ impl World {
             let done = self.actors.iter().flat_map(|actor| actor.has.front()).map(|(_, _, since)| *since + TAKES);
             let done = if self.is_quiet { done.min() } else { None };
             let next = timers.into_iter().flatten().chain(done).fold(end.min(self.next_answer), Instant::min);
-            // A timer that does not go off is no reason to stand still.
+            // A timer that does not go off must not stop the time.
             self.now = next.max(self.now + Duration::from_millis(1));
             self.set_wall();
             if self.next_answer <= self.now {
@@ -461,7 +461,7 @@ impl World {
         Ok(())
     }
 
-    /// The dispatcher does what there is to do now, and workers in quiet do as well.
+    /// Lets the dispatcher do what there is to do now; in the quiet, the workers as well.
     async fn settle(&mut self) -> Result<(), String> {
         for _ in 0..PASSES {
             self.dispatch().await?;
@@ -473,7 +473,7 @@ impl World {
         Err("the dispatcher does not come to rest".to_owned())
     }
 
-    /// As [`Dispatcher::work`] does it.
+    /// Makes passes as [`Dispatcher::work`] does.
     async fn dispatch(&mut self) -> Result<(), String> {
         if self.again.is_some_and(|again| self.now < again) {
             return Ok(());
@@ -499,7 +499,7 @@ impl World {
         Err("the dispatcher looks for ever".to_owned())
     }
 
-    /// Workers in quiet claim, take kills and return; `true` if something happened.
+    /// Lets workers claim, take kills and return, in the quiet; `true` if something happened.
     async fn obey(&mut self) -> Result<bool, String> {
         let mut happened = false;
         for index in 0..self.actors.len() {
@@ -519,7 +519,7 @@ impl World {
         Ok(happened)
     }
 
-    /// Looks at what is, and at what was said.
+    /// Observes the state and the orders that were given, and checks both.
     async fn observe(&mut self) -> Result<(), String> {
         let moment = self.moment().await;
         while let Ok(Addressed { to, order }) = self.orders.try_recv() {
@@ -530,7 +530,7 @@ impl World {
                         actor.told.push_back(run);
                     }
                     moment.told(run, actor.id)?;
-                    // Whoever is told of it again keeps no slot for it any more.
+                    // A run that is announced again keeps no slot any more.
                     match self.waits.get_mut(&run).map(|wait| wait.told.replace(self.now)) {
                         Some(Some(_)) => self.kept.remove(&run),
                         Some(None) | None => self.kept.insert(run, (actor.id, self.now)),
@@ -543,11 +543,11 @@ impl World {
             }
         }
         if self.again.is_some() {
-            // Nothing can be expected of whoever cannot ask.
+            // As long as queries fail, no announcement can be expected.
             self.waits.clear();
             return Ok(());
         }
-        // Everybody has looked: what is due stays so.
+        // The dispatcher has seen these due times, so they stay due.
         let due = moment.open.iter().filter(|run| run.schedule_dts <= moment.wall);
         self.came_due.extend(due.map(|run| (run.schedule_id, run.schedule_dts)));
         moment.check()?;
@@ -580,12 +580,13 @@ impl World {
         }
     }
 
-    /// Every run that may run is told of within an interval, and again, as long as somebody has a slot for it.
+    /// Checks that each run that may run is announced within an interval, and again, as long as a worker has a slot for
+    /// it.
     fn check_waits(&mut self, moment: &WorldView) -> Result<(), String> {
         let mut waits = BTreeMap::new();
         let unclaimed = moment.open.iter().filter(|run| !is_claimed(run)).map(|run| run.id).collect::<BTreeSet<_>>();
         self.kept.retain(|run, (_, since)| unclaimed.contains(run) && self.now - *since < ANNOUNCE + LATE);
-        // Whoever comes before it keeps a slot for an interval at most.
+        // Each run before it keeps a slot for one interval at most.
         let longest = (ANNOUNCE + LATE) * (u32::try_from(unclaimed.len()).unwrap() + 1);
         for run in &moment.open {
             let takers = moment.takers(run, |_| 0);
@@ -614,7 +615,7 @@ impl World {
         Ok(())
     }
 
-    /// A job with a schedule has a next time, which fits the schedule, or it is written down why not.
+    /// Checks that a job with a schedule has a next run that fits the schedule, or a record of why not.
     async fn check_schedules(&self, moment: &WorldView) -> Result<(), String> {
         for job in moment.jobs.values() {
             let Schedule::Interval { every, unit } = job.schedule else { continue };

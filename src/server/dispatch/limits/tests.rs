@@ -16,7 +16,7 @@ fn run(heard: Option<TimeDelta>, limit: Option<u64>) -> StartedRun {
     }
 }
 
-/// How long until the run has taken too long, after it was noted at an instant.
+/// Returns the seconds from `now` until the next run exceeds its limit.
 fn left(limits: &RunLimits, now: Instant) -> Option<u64> {
     limits.next().map(|end| end.saturating_duration_since(now).as_secs())
 }

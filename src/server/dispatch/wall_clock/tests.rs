@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::*;
 
-/// How long an alarm may take before a wait for it fails.
+/// Longest time for a timer to end a wait.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn rings(wall: &WallClockTimer, after: TimeDelta) {
@@ -29,7 +29,7 @@ async fn what_is_past_rings_at_once() {
     rings(&wall, TimeDelta::days(-30_000)).await;
 }
 
-/// An alarm that was set for later and is set for sooner.
+/// A timer that was set for later is set for sooner.
 #[tokio::test]
 async fn the_last_setting_counts() {
     let wall = WallClockTimer::new().unwrap();

@@ -118,7 +118,7 @@ fn who_has_too_little_to_claim_runs_is_told_when_nobody_else_is_there() {
     assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(1)));
 }
 
-/// What a worker writes as the time of its answer is never compared with our clock.
+/// The time that a worker writes into its answer is never compared with the server's clock.
 #[test]
 fn another_answer_is_an_answer_whatever_its_clock_says() {
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The whole table: how a run ended, how its siblings stand, what the job says; and what follows.
+//! Table of consequences: for each way in which a run and its siblings end, and each setting of the job.
 
 use chrono::DateTime;
 

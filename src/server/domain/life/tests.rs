@@ -1,4 +1,4 @@
-//! The whole table: where a run stands, what is asked for, by whom; and what holds whatever is asked for.
+//! Table of changes: for each state of a run, each change and each sender; and properties of all changes.
 
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
@@ -184,7 +184,7 @@ fn any_change() -> impl Strategy<Value = (Patch, Who)> {
 }
 
 proptest! {
-    /// Whatever is asked for, in whatever order, by whomever.
+    /// Holds for changes of any kind, in any order, by any sender.
     #[test]
     fn a_life_has_one_end(changes in prop::collection::vec(any_change(), 0..40)) {
         let mut run = scheduled();

@@ -43,7 +43,7 @@ fn a_template_without_a_place_for_the_script_is_refused() {
     }
 }
 
-/// What once overflowed the stack of the parser and ended the process, and its kin.
+/// Templates that once overflowed the stack of the parser and ended the process, and similar ones.
 #[test]
 fn deep_templates_are_refused_or_rendered_and_nothing_overflows() {
     let many = 8_000;
@@ -83,7 +83,7 @@ fn deep_templates_are_refused_or_rendered_and_nothing_overflows() {
     }
 }
 
-/// What tags are for the engine cannot be written; pictures of private fonts are text.
+/// The engine's own delimiters are refused; characters for private use are text.
 #[test]
 fn text_cannot_be_taken_for_a_tag_of_the_engine() {
     assert_eq!(with("# \u{e000}% if x \u{e001}\n"), "# \u{e000}% if x \u{e001}\n");
@@ -94,7 +94,7 @@ fn text_cannot_be_taken_for_a_tag_of_the_engine() {
     assert_eq!(render("{{ content|safe }}", "\u{fdd0}% if \u{fdd1} {{ x }}").unwrap(), "\u{fdd0}% if \u{fdd1} {{ x }}");
 }
 
-/// Nothing but the output grows, and that has a bound.
+/// The output is the only value that grows, and has a bound.
 #[test]
 fn a_template_makes_no_flood_out_of_little() {
     for body in [

@@ -57,7 +57,7 @@ fn two_fields_of_days_are_both_kept_to_where_one_begins_with_a_star() {
     assert_eq!(days("0 0 1,8 * 1"), "Tue 01, Mon 07, Tue 08, Mon 14");
 }
 
-/// What was wrong once.
+/// Expressions that were computed wrongly once.
 #[test]
 fn a_time_that_is_left_out_or_repeated_runs_once_whatever_else_the_expression_says() {
     let zone = Tz::Europe__Amsterdam;

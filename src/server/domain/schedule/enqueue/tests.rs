@@ -1,4 +1,4 @@
-//! The whole table: who is due, what stands in the way, what is said.
+//! Table of decisions: for each kind of due run and each obstacle.
 
 use chrono::{DateTime, TimeDelta};
 
@@ -26,7 +26,7 @@ fn active(id: i64) -> Run {
     Run { worker: Some(worker(1)), enqueue_dts: Some(DateTime::UNIX_EPOCH), ..due(id) }
 }
 
-/// A pool of three: 1 and 2 are well, 3 is disabled.
+/// Returns a pool of three: workers 1 and 2 are well, 3 is disabled.
 fn availability() -> Availability {
     Availability {
         pools: [(PoolId::new(1).unwrap(), vec![worker(1), worker(2), worker(3)])].into(),

@@ -1,4 +1,4 @@
-//! Two years of changing clocks in three zones, and what an operator can do to a schedule.
+//! Due times through two years of clock changes in three zones, and through an operator's changes of schedules.
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -305,8 +305,8 @@ fn any_schedule() -> impl Strategy<Value = Schedule> {
 }
 
 proptest! {
-    /// Whatever the clock does, forward or back by up to two days between two looks, a time comes once, and the
-    /// times that are neither made nor counted as passed over are none.
+    /// Even if the clock is set forward or back by up to two days between two looks, no time comes twice, and
+    /// each is either made or counted as passed over.
     #[test]
     fn a_jumping_clock_makes_no_time_twice(
         schedule in any_schedule(),

@@ -1,10 +1,10 @@
-//! Vixie's daemon as its manual page describes it, minute by minute: "Local time changes of less than three hours, such as
-//! those caused by Daylight Saving changes, are handled specially. This only applies to jobs that run at a specific time.
-//! Jobs that are specified with wildcards are run based on the new time immediately." Those of a specific time "that would
-//! have run in the interval that has been skipped will be run immediately"; where the clock goes back, "running the same
-//! job twice is avoided". A greater change is a correction of the clock.
+//! Model of Vixie's daemon, minute by minute, after its manual page: "Local time changes of less than three hours, such
+//! as those caused by Daylight Saving changes, are handled specially. This only applies to jobs that run at a specific
+//! time. Jobs that are specified with wildcards are run based on the new time immediately." Those of a specific time
+//! "that would have run in the interval that has been skipped will be run immediately"; where the clock goes back,
+//! "running the same job twice is avoided". A greater change is a correction of the clock.
 //!
-//! Nothing of the code under test is used: expressions are data here, and only their text is given to it.
+//! The code under test is not used: expressions are data here, and only their text is given to it.
 
 use std::fmt;
 use std::ops::Range;
@@ -101,7 +101,7 @@ fn top(low: usize, high: usize) -> usize {
     if low == 0 && high == 4 { 23 } else { high }
 }
 
-/// What the wall shows at each minute of two years, in minutes since 1970.
+/// Local time at each minute of two years, in minutes since 1970.
 pub struct Clock {
     begin: DateTime<Utc>,
     wall: Vec<i64>,
@@ -130,7 +130,7 @@ impl Clock {
         self.begin + TimeDelta::minutes(i64::try_from(minute).unwrap())
     }
 
-    /// When the daemon runs a job. No change is near the beginning of a span.
+    /// Returns when the daemon runs a job. A span must not begin near a change.
     pub fn daemon(&self, expression: &Expression, span: Range<usize>) -> Vec<DateTime<Utc>> {
         let [minute, hour, ..] = &expression.0;
         let has_wildcard = minute.star || hour.star;
@@ -159,7 +159,7 @@ impl Clock {
     }
 }
 
-/// The day that was looked at last.
+/// Cache for the day that was looked at last.
 struct Day {
     number: i64,
     is_right: bool,
@@ -181,7 +181,7 @@ impl Day {
     }
 }
 
-/// When the code under test runs a job, the first times.
+/// Returns when the code under test runs a job, up to `most` times.
 pub fn found(expression: &Expression, zone: Tz, clock: &Clock, span: Range<usize>, most: usize) -> Vec<DateTime<Utc>> {
     let cron = super::parse(&expression.to_string()).unwrap();
     let before = clock.instant(span.start) - TimeDelta::seconds(1);
