@@ -116,6 +116,7 @@ impl Store {
         }
         // SQLite folds the case of ASCII letters only, so titles are compared here.
         let needle = Needle::new(text);
+        // SQLite takes -1 for no limit; the page is cut below.
         let mut rows = sqlx::query(thing.question()).bind(-1).bind(0).fetch(&self.readers);
         let (mut entries, mut total) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await? {

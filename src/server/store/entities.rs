@@ -270,6 +270,7 @@ pub(super) fn refused(broken: RuleViolation) -> StoreError {
 
 /// Creates a worker within a change.
 pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
+    // The column is TEXT, so it takes no other bytes.
     let secret = String::from_utf8(new.secret.expose().to_vec())
         .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
     let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
@@ -295,6 +296,7 @@ pub(super) async fn insert_template(
 
 /// Creates a job within a change.
 pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
+    // Read within the change, so that the body cannot change before the script is rendered with it.
     let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
         .bind(new.template.get())
         .fetch_optional(&mut *connection)

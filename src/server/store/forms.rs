@@ -47,8 +47,7 @@ impl Store {
     /// Creates a project, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// If the store cannot be read or written, a pool does not exist, or the project is not in the version `seen` any
-    /// more.
+    /// If the store cannot be read or written, a pool does not exist, or the project has changed since `seen`.
     pub async fn save_project(
         &self,
         id: Option<ProjectId>,
@@ -76,8 +75,7 @@ impl Store {
     /// Creates a pool, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// If the store cannot be read or written, a worker does not exist, or the pool is not in the version `seen` any
-    /// more.
+    /// If the store cannot be read or written, a worker does not exist, or the pool has changed since `seen`.
     pub async fn save_pool(
         &self,
         id: Option<PoolId>,
@@ -104,8 +102,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, the project does not exist, the body is not a valid template, a job's
-    /// script that could be executed before could not be any more, or the template is not in the version `seen` any
-    /// more.
+    /// script that could be executed before could not be any more, or the template has changed since `seen`.
     pub async fn save_template(
         &self,
         id: Option<TemplateId>,
@@ -141,7 +138,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, a pool does not exist, the key is taken, a new worker has no secret, or
-    /// the worker is not in the version `seen` any more.
+    /// the worker has changed since `seen`.
     pub async fn save_worker(
         &self,
         id: Option<WorkerId>,
@@ -185,8 +182,7 @@ impl Store {
     /// Creates a job, or replaces the one with that id. Returns `None` if there is none with that id.
     ///
     /// # Errors
-    /// If the store cannot be read or written, the job breaks a rule of the data, or it is not in the version `seen`
-    /// any more.
+    /// If the store cannot be read or written, the job breaks a rule of the data, or it has changed since `seen`.
     pub async fn save_job(
         &self,
         id: Option<JobId>,

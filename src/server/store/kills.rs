@@ -113,6 +113,7 @@ async fn insert(
     now: Timestamp,
 ) -> Result<KillRequest, StoreError> {
     let query = sqlx::query(
+        // A request that is done at once counts as taken and executed at the same time.
         "INSERT INTO kill_request (run, attempt, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
          VALUES (?1, (SELECT attempt FROM run WHERE id = ?1), ?2, ?3, ?3, ?4, ?5) RETURNING *",
     );

@@ -120,6 +120,7 @@ pub(super) async fn cut(connection: &mut SqliteConnection, extent: &mut Extent, 
     let (start, newlines) = (unsigned(start), unsigned(newlines));
     let stays = usize::try_from(at - start).unwrap_or(usize::MAX).min(data.len());
     insert(connection, extent.log, (start, newlines), &data[..stays]).await?;
+    // As long as the log was before the chunk that is cut; the rest of that chunk is added again.
     (extent.bytes, extent.newlines, extent.unended) = (Some(start), newlines, false);
     extent.grow(&data[..stays]);
     (extent.kept, extent.revision) = (extent.len(), extent.revision + 1);

@@ -21,7 +21,7 @@ pub struct NewRun {
     pub job: JobId,
     /// Time at which the run is due.
     pub schedule_dts: Timestamp,
-    /// Time at which the run became due by the server's clock; `None` if it is due later.
+    /// Time at which the run became due by the server's clock; `None` until that is noticed.
     pub came_due: Option<Timestamp>,
     /// Only worker that may execute the run; `None` for any of the pool.
     pub pinned: Option<WorkerId>,

@@ -128,6 +128,7 @@ impl Origins<'_> {
             return true;
         }
         let Some((scheme @ ("http" | "https"), from)) = origin.split_once("://") else { return false };
+        // Browsers leave out the port of the scheme.
         let port = if scheme == "https" { "443" } else { "80" };
         let (from, host) = (split(from, port), split(host, port));
         from == host || (self.any_port && from.0 == host.0 && is_fixed(from.0))
@@ -137,6 +138,7 @@ impl Origins<'_> {
 /// Splits an authority into name and port.
 fn split<'a>(authority: &'a str, default: &'a str) -> (&'a str, &'a str) {
     match authority.rsplit_once(':') {
+        // A colon within the brackets of an IPv6 address is not followed by a port.
         Some((name, port)) if !port.ends_with(']') => (name, port),
         _ => (authority, default),
     }
