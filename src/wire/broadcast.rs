@@ -38,6 +38,7 @@ pub enum NoOrder {
     BadId(&'static str),
 }
 
+// Fields of any type, since only the action decides which of them has to be an id.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]

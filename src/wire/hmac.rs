@@ -30,6 +30,7 @@ pub fn fits(signed: &str, secret: &Secret, method: &str, path_and_query: &str, b
     let bytes: Option<Vec<u8>> =
         pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()).collect();
     let Some(bytes) = bytes else { return false };
+    // HMAC takes keys of any length, so this does not fail.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.expose()) else { return false };
     mac.update(method.as_bytes());
     mac.update(path_and_query.as_bytes());

@@ -91,6 +91,7 @@ impl From<LackFacts> for Lack {
 pub fn read(list: &Value) -> Vec<Lack> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let read = |lack: &Value| LackFacts::deserialize(lack).map_or(Lack::Unknown, Lack::from);
+    // The worker chooses the length of its list, so the server bounds it.
     list.iter().take(MAX_LACKS).map(read).collect()
 }
 

@@ -33,7 +33,8 @@ pub const OVER_HTTP: u16 = 421;
 /// Longest message to a server after which the connection stays open, in bytes. Longer bodies are better sent over
 /// HTTP.
 pub const MAX_UP: usize = 256 * 1024;
-/// Longest message from a server, in bytes.
+/// Longest message from a server, in bytes. The same as for plain orders, since a worker sets its bound before it knows
+/// whether the server speaks this protocol.
 pub const MAX_DOWN: usize = broadcast::MAX_FRAME;
 
 /// Head of a call, from the worker.
@@ -75,6 +76,7 @@ pub struct AnswerHead {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueHead {
     /// Always the word `enqueue`.
+    // With these two fields the head is an order by itself, which a worker reads even if it cannot use the body.
     pub action: String,
     /// Id of the run.
     pub run_id: i64,
@@ -109,6 +111,7 @@ pub fn message(head: &impl Serialize, body: &[u8]) -> Vec<u8> {
 /// Splits a message into head and body. A message without a newline in its first [`MAX_HEAD`] bytes is all head.
 #[must_use]
 pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
+    // Only as much is searched as a head may have: a long body without one is not read to its end.
     let within = &message[..message.len().min(MAX_HEAD)];
     match within.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&message[..end], &message[end + 1..]),

@@ -148,6 +148,7 @@ pub fn check_rest(rest: &[u8; REST]) -> Result<(), ZmtpError> {
 #[must_use]
 pub fn ready(role: SocketRole) -> Vec<u8> {
     let name = role.name().as_bytes();
+    // The length of a name takes one byte before it, that of a value four.
     let mut body = b"\x05READY\x0bSocket-Type".to_vec();
     body.extend(u32::try_from(name.len()).unwrap_or_default().to_be_bytes());
     body.extend(name);
@@ -167,6 +168,7 @@ pub fn check_ready(frame: &ZmtpFrame, role: SocketRole) -> Result<(), ZmtpError>
         }
         rest = further;
     }
+    // A peer that names no type cannot be told from one of the wrong type.
     Err(ZmtpError::SocketType)
 }
 
@@ -263,6 +265,7 @@ pub fn take(buffer: &mut Vec<u8>, longest: usize) -> Result<Option<ZmtpFrame>, Z
         (2, usize::from(length))
     } else {
         let Some(length) = rest.first_chunk::<8>() else { return Ok(None) };
+        // A length that does not fit into memory is too long as well.
         (9, usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX))
     };
     // Before the body is waited for: a peer that announces a long frame must not have memory kept for it.

@@ -77,6 +77,7 @@ impl From<RuleViolation> for OperatorRefusal {
 
 impl IntoResponse for OperatorRefusal {
     fn into_response(self) -> Response {
+        // An outage is not logged here: the store does so, once.
         if let Self::Store(error) = &self {
             tracing::error!(target: "job_runner.operator", "{error}: {:?}", std::error::Error::source(error));
         }

@@ -22,6 +22,7 @@ pub(super) fn asked(header: Option<&str>, bytes: u64) -> ByteRange {
     let number =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
     let (from, to) = match (number(first.trim()), number(last.trim())) {
+        // The header names the last byte of the part, a range here the byte behind it.
         (Some(first), Some(last)) if first <= last => (first, last.saturating_add(1)),
         (Some(first), None) if last.trim().is_empty() => (first, bytes),
         // `bytes=-500` asks for the last 500 bytes.

@@ -129,6 +129,7 @@ impl ApiAnswer {
 
     /// Answers 413 or 408: the body is longer than `most` bytes, or came too slowly.
     pub fn unread(unread: Unread, most: usize) -> Self {
+        // A worker sends a log again after a 408, but never after a 413, so the two must not be confused.
         match unread {
             Unread::TooLong => Self::refusal(413, &format!("a body has {most} bytes at most")),
             Unread::TooSlow => Self::refusal(408, "the body came too slowly"),

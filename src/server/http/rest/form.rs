@@ -46,6 +46,7 @@ impl Form {
     /// If it has another type, or is not a JSON object.
     pub fn read(body: &[u8], kind: Option<&str>, zone: Tz) -> Result<Self, BodyFault> {
         if let Some(kind) =
+            // Parameters of the type, such as a charset, are not looked at.
             kind.and_then(|kind| kind.split(';').next()).filter(|kind| kind.trim() != "application/json")
         {
             return Err(BodyFault::Unreadable(format!("a body of {kind} is not understood; application/json is")));

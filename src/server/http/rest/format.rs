@@ -72,6 +72,7 @@ fn best(accept: &str) -> Result<Format, &'static str> {
     };
     let fitting = OFFERED.iter().map(|(main, sub, format)| (fit(main, sub), format));
     Ok(match fitting.max_by_key(|(fit, _)| *fit) {
+        // A quality of 0 refuses a format; JSON is the answer then, as it is where no format fits.
         Some((Some((_, 1..)), format)) => format.clone(),
         _ => Format::Json,
     })

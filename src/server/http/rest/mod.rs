@@ -188,6 +188,7 @@ async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) ->
         ("GET", target) => read::read(app, target, call).await,
         ("POST", ResourcePath::List(resource)) => write::create(app, *resource, call).await,
         ("PATCH" | "PUT", ResourcePath::Detail(resource, id)) => write::change(app, *resource, id, call).await,
+        // Only the root comes here, over an uplink and with a method of its own: all other targets have been checked.
         _ => Ok(ApiAnswer::no_path()),
     };
     // A conflict in the store is the caller's mistake, in the original's form; any other error is the server's.

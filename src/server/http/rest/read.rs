@@ -57,6 +57,7 @@ fn schema(resource: Resource, limit: u32) -> ApiAnswer {
         Resource::Worker => include_str!("schema/worker.json"),
         Resource::WorkerPool => include_str!("schema/worker_pool.json"),
     };
+    // The files are part of the program, so they can be read.
     let Ok(Value::Object(mut schema)) = serde_json::from_str(text) else { return ApiAnswer::failed() };
     schema.insert("default_limit".to_owned(), limit.into());
     ApiAnswer::ok(Value::Object(schema))
@@ -81,6 +82,7 @@ async fn list(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<
     let meta = json!({
         "limit": limit, "offset": offset, "total_count": page.total,
         "next": (next < page.total).then(|| another(next)),
+        // Null where fewer entries than a page stand before, as in the original.
         "previous": offset.checked_sub(limit.into()).map(another),
     });
     let before = format!("{{\"meta\":{meta},\"objects\":[");

@@ -69,6 +69,7 @@ fn named(path: &str) -> Option<ResourcePath> {
     let resource = Resource::named(name)?;
     match rest {
         None => Some(ResourcePath::List(resource)),
+        // `schema` and `set/` could be ids as well; in the original they come first, too.
         Some("schema") => Some(ResourcePath::Schema(resource)),
         Some(rest) => match rest.strip_prefix("set/") {
             Some(ids) if is_word(ids, "/;-") => {

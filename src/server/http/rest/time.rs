@@ -32,6 +32,7 @@ pub fn read(text: &str, zone: Tz) -> Option<Timestamp> {
         .ok()
         .filter(|naive| YEARS.contains(&naive.year()))?;
     match zone.from_local_datetime(&naive) {
+        // Of the hour that a change of the clocks repeats, the first one counts.
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => whole(at.to_utc()),
         // A time in the hour that a change of the clocks leaves out is taken for the time one hour later.
         LocalResult::None => {
