@@ -258,7 +258,7 @@ impl Dispatcher {
         let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
         if self.agenda.everything {
             self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
-            // Announced runs may be over: a worker that arrives is not to be told of them.
+            // Announced runs may be over: they are not to be announced to a worker that arrives.
             self.agenda.jobs.extend(self.offers.jobs());
         }
         if self.agenda.everything || self.agenda.due {
@@ -414,7 +414,7 @@ impl Dispatcher {
         }
     }
 
-    /// Tells workers that have just connected what they are to do, as far as that may still be done.
+    /// Sends the open orders to workers that have just connected, as far as they are still valid.
     fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.workers.of_key(&key) else { continue };
@@ -505,7 +505,7 @@ impl Dispatcher {
     ) -> Result<Option<WaitReason>, StoreError> {
         let is_told = |worker| to == Some(worker) || self.workers.may_still_claim(pool, worker);
         let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
-        // A worker that was told and takes no runs any more will not answer, so another one is chosen at once.
+        // A worker that takes no runs any more will not claim this one, so another worker is chosen at once.
         if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
             return Ok(self.why_unclaimed(run, to, worker));
         }
@@ -545,7 +545,7 @@ impl Dispatcher {
         })
     }
 
-    /// Returns why a run may stay unclaimed although a worker was told of it, if that is to be expected.
+    /// Returns why a run may stay unclaimed although it was announced to a worker, if that is to be expected.
     fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<WaitReason> {
         match (self.workers.unready(told), to) {
             (Some(Unready::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),

@@ -27,7 +27,7 @@ pub(super) struct Offers {
 #[derive(Debug)]
 struct Open {
     job: JobId,
-    /// Workers that were told in this round; a round ends when each has been told.
+    /// Workers to which the run was announced in this round; a round ends when each of the pool had its turn.
     told: BTreeSet<WorkerId>,
     stands: Stands,
 }
@@ -42,7 +42,7 @@ enum Stands {
 }
 
 impl Offers {
-    /// Returns the workers that were told of a run in this round.
+    /// Returns the workers to which a run was announced in this round.
     pub fn told(&self, run: RunId) -> BTreeSet<WorkerId> {
         self.open.get(&run).map(|open| open.told.clone()).unwrap_or_default()
     }
@@ -64,7 +64,7 @@ impl Offers {
     pub fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId) {
         let is_repeated = self.is_repeated(run);
         let mut told = self.forget(run).map(|open| open.told).unwrap_or_default();
-        // A worker that is told for the second time begins a new round: no better worker was left.
+        // A second announcement to a worker begins a new round: no better worker was left.
         if !told.insert(worker) {
             told = BTreeSet::from([worker]);
         }

@@ -32,6 +32,7 @@ impl WallClockTimer {
     /// If the system has no timer to give.
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        // The checked constructor refuses a descriptor that is not a pipe.
         let rung = pipe::Receiver::from_owned_fd_unchecked(timer.as_fd().try_clone_to_owned()?)?;
         Ok(Self { timer, rung })
     }

@@ -32,7 +32,7 @@ pub(super) struct WorkerTable {
     /// Longest silence before a worker is lost.
     patience: Duration,
     silence: Timers<WorkerId>,
-    /// Claims that were heard of, by their runs: the time of each by its worker's clock, in microseconds.
+    /// Claims that were noted, by their runs: the time of each by its worker's clock, in microseconds.
     claims: BTreeMap<RunId, i64>,
 }
 
@@ -192,8 +192,8 @@ impl WorkerTable {
         self.keys.get(key).copied()
     }
 
-    /// Chooses a worker of a pool for a run: by preference one that was not told yet, then the one with most free
-    /// slots.
+    /// Chooses a worker of a pool for a run: by preference one to which it was not announced yet, then the one
+    /// with most free slots.
     pub fn choose(&self, pool: PoolId, told: &BTreeSet<WorkerId>, load: impl Fn(WorkerId) -> u32) -> WorkerChoice {
         let there = self.there(pool);
         if there.is_empty() {
@@ -240,7 +240,7 @@ impl WorkerTable {
         if ready.is_empty() { holding } else { ready }
     }
 
-    /// Returns whether a worker that was told of a run may still claim it, and no worker is to be preferred to it.
+    /// Returns whether a worker may still claim a run that was announced to it, and no other one is to be preferred.
     pub fn may_still_claim(&self, pool: PoolId, worker: WorkerId) -> bool {
         let is_there = |holding: bool| !holding || self.there(pool).iter().any(|(there, _)| *there == worker);
         self.on_duty(pool).any(|(there, member)| there == worker && is_there(member.holds()))

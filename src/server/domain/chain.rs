@@ -87,7 +87,7 @@ pub fn settled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]
 
 /// Returns the consequences of a run that was ended before any worker had claimed it, which is no failure of the job.
 ///
-/// A cancelled retry does count as a failure: the failure that it was to make good is then the last word on the run.
+/// A cancelled retry does count as a failure: the run that it was to retry has failed for good then.
 #[must_use]
 pub fn cancelled(job: &Job, run: &Run, siblings: &[Run], children_of_job: &[Child]) -> Vec<Effect> {
     let mut effects = settled(job, run, siblings, children_of_job);

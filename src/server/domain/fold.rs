@@ -21,7 +21,7 @@ impl Needle {
     }
 }
 
-/// Folds case. By way of capitals, because these unify what small letters tell apart, such as ß and ss, or the two
+/// Folds case. By way of capitals, because they unify small letters that differ, such as ß and ss, or the two
 /// forms of σ.
 fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()

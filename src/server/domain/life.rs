@@ -205,7 +205,7 @@ fn claimed(step: &mut Step, at: Timestamp, worker: WorkerId) -> Result<(), LifeR
 fn given_back(mut step: Step) -> Result<Step, LifeRefusal> {
     match step.run.state() {
         RunState::Completed => Err(LifeRefusal::Final),
-        // A reset of what nobody has claimed: said again, or late.
+        // A run that no worker has claimed is given back again, or late: that changes nothing.
         RunState::Scheduled => Ok(step),
         RunState::InQueue | RunState::Started => {
             give_back(&mut step.run);
@@ -249,7 +249,8 @@ fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>
         RunState::Scheduled => return Err(LifeRefusal::NotClaimed),
         RunState::InQueue | RunState::Started => {}
     }
-    // What never started counts as started when it was over, or it would be in the queue for ever.
+    // A run that never started counts as started when it was over: lists that go by `start_dts` would otherwise show it in
+    // the queue for ever.
     run.start_dts.get_or_insert(not_before(run.enqueue_dts, at));
     run.return_dts = Some(not_before(run.start_dts, at));
     run.return_success = Some(success);

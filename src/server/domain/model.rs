@@ -120,6 +120,7 @@ impl Worker {
     /// Returns when the worker was last heard of: by the server's clock, or else by the worker's own.
     #[must_use]
     pub fn heard(&self) -> Option<Timestamp> {
+        // The answer may have been recorded by an earlier version, which kept only the worker's own time.
         self.heard_dts.or(self.ping_response_dts)
     }
 

@@ -52,10 +52,10 @@ pub enum RuleViolation {
     /// A pause before the first retry is too long.
     #[error("{0} seconds are too long a pause; {LONGEST} are allowed")]
     Backoff(u32),
-    /// A word names no way in which runs that meet are treated.
+    /// A concurrency rule is not `wait`, `skip`, `allow` or `replace`.
     #[error("{0:?} is no concurrency; allowed are wait, skip, allow, replace")]
     Concurrency(String),
-    /// A word names no way in which lost runs are treated.
+    /// A rule for lost runs is not `retry` or `fail`.
     #[error("{0:?} is not what becomes of a lost run; allowed are retry, fail")]
     OnLost(String),
     /// A text is not an interval.

@@ -145,7 +145,7 @@ pub fn takes_runs(worker: &Worker) -> bool {
 pub enum Unready {
     /// The worker is disabled.
     Disabled,
-    /// The worker was never heard of.
+    /// The worker has never answered.
     NeverAnswered,
     /// The worker has not answered for too long.
     Silent,
@@ -233,7 +233,7 @@ pub enum Cannot {
     /// The worker is of the original kind, or too old, and knows no commands.
     #[error("is of the original kind or too old: it cannot {}", .0.word())]
     OriginalKind(WorkerCommand),
-    /// The worker was never heard of, so its abilities are unknown.
+    /// The worker has never answered, so its abilities are unknown.
     #[error("has never answered: nobody knows whether it can {}", .0.word())]
     Never(WorkerCommand),
     /// The worker has no `restart_exit_code`.

@@ -23,6 +23,7 @@ const HISTORIES: u32 = 100;
 const STEPS: usize = 40;
 
 thread_local! {
+    // Of each thread, because each plays histories of its own.
     static WALL: Cell<model::Timestamp> = const { Cell::new(DateTime::UNIX_EPOCH) };
     static QUESTIONS: Cell<u32> = const { Cell::new(0) };
 }
@@ -147,6 +148,7 @@ fn whatever_happens_every_run_that_may_run_is_told_and_every_schedule_goes_on() 
 
 /// Tries so many histories of a seed; shrinks one that fails.
 fn try_some(cases: u32, number: u32) -> Result<(), String> {
+    // A history that fails is printed, and becomes a test in `found` by hand.
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());

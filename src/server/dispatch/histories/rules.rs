@@ -16,7 +16,7 @@ pub(super) struct Hand {
     pub pools: BTreeSet<PoolId>,
     pub enabled: bool,
     pub slots: u32,
-    /// Instant at which it was heard last.
+    /// Instant of its last sign of life.
     pub heard: Instant,
 }
 

@@ -175,6 +175,7 @@ impl World {
                 .map(|(number, (id, key))| Actor {
                     id: *id,
                     key: key.clone(),
+                    // Different numbers, so that free slots decide the choice of a worker.
                     slots: [1, 4, 1, 2][number],
                     is_silent: false,
                     heard: now,
@@ -338,6 +339,7 @@ impl World {
 
     async fn enable_worker(&mut self, index: usize, enabled: bool) {
         let Actor { id, key, .. } = &self.actors[index];
+        // Only the first two workers are in both pools, so that a job that moves gets other workers.
         let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
         let (title, description) = (key.to_string(), String::new());
         let sheet = WorkerForm { title, description, enabled, api_key: key.clone(), secret: None, pools };

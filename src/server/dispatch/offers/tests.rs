@@ -24,7 +24,7 @@ fn one_worker_after_another_is_told_and_the_first_keeps_a_slot_meanwhile() {
     assert_eq!(offers.told(run(1)), [worker(1), worker(2)].into());
     assert_eq!((offers.last_told(run(1)), offers.last_told(run(2))), (Some(worker(2)), None));
     assert_eq!((offers.of_worker(worker(1)), offers.of_worker(worker(2))), (vec![], vec![run(1)]));
-    // Everybody was told, so it begins again.
+    // Each worker had its turn, so a new round begins.
     offers.tell(run(1), job(1), worker(1));
     assert_eq!(offers.told(run(1)), [worker(1)].into());
     assert_eq!(offers.end(run(1)), Some(job(1)));

@@ -59,7 +59,7 @@ fn the_one_with_most_free_seats_is_told_then_the_next_best() {
     assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Tell(id(3)));
     assert_eq!(choose(&table, &[2, 3], &[]), WorkerChoice::Tell(id(1)));
     assert_eq!(choose(&table, &[1, 2, 3], &[]), WorkerChoice::Tell(id(2)));
-    // Equally free: always the same, and not by chance.
+    // Among equals, the choice is always the same.
     assert_eq!(choose(&table, &[], &[(2, 4), (3, 2)]), WorkerChoice::Tell(id(1)));
 }
 
@@ -68,7 +68,7 @@ fn a_run_waits_where_everybody_is_busy() {
     let known = table(&[Some(2), Some(1)], Instant::now());
     assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), WorkerChoice::NoSeat);
     assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), WorkerChoice::Tell(id(1)), "the only seat, told before or not");
-    // Who has not said how much it can do is asked.
+    // A worker that has not reported its slots is chosen.
     let unknown = table(&[Some(1), None], Instant::now());
     assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), WorkerChoice::Tell(id(2)));
     assert_eq!(choose(&table(&[], Instant::now()), &[], &[]), WorkerChoice::Nobody);

@@ -135,7 +135,7 @@ fn clocks_that_step_back_make_no_negative_times() {
     assert_eq!((over.start_dts, over.return_dts), (Some(at(20)), Some(at(20))));
     let begun = change(&claimed_run(), &start(5), me()).unwrap().run;
     assert_eq!(begun.start_dts, Some(at(10)));
-    // Said again with the same words, it is the same.
+    // A repeat with the worker's own time is recognized, although another time was stored.
     assert_eq!(change(&over, &end(5, true), me()).unwrap().facts, []);
     assert_eq!(change(&begun, &start(5), me()).unwrap().facts, []);
 }
@@ -199,7 +199,7 @@ proptest! {
                 prop_assert!(worker == owner || step.facts.is_empty(), "another's run");
             }
             prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.facts.contains(&LifeEvent::Claimed)));
-            // Said again at once, everything is known.
+            // A repeat changes nothing.
             let again = change(&step.run, &patch, who);
             if let Ok(again) = again {
                 prop_assert_eq!(&again.run, &step.run);

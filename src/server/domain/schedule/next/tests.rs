@@ -52,7 +52,7 @@ fn changes(zone: Tz) -> impl Iterator<Item = (Timestamp, TimeDelta)> {
 
 /// The times around each change of the clock, a line each.
 fn around_changes(name: &str, schedule: &Schedule, zone: Tz, first_local: &str, hours: i64) -> String {
-    // A cron expression knows no last time, so nothing is lost by looking at the changes alone.
+    // A cron expression does not depend on the last time, so the days around the changes are enough.
     let all =
         if matches!(schedule, Schedule::Cron { .. }) { Vec::new() } else { two_years(schedule, zone, first_local) };
     let mut text = match all.len() {
