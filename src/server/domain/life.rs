@@ -92,7 +92,7 @@ pub enum LifeRefusal {
 /// Times are taken as the worker wrote them, except that none comes before the one that precedes it.
 ///
 /// # Errors
-/// The refusal, if the sender may not make this change or the state of the run does not allow it.
+/// If the sender may not make this change, or the state of the run does not allow it.
 pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
     let mut step = Step { run: run.clone(), facts: Vec::new() };
     let claim = match (patch.enqueue_dts, patch.worker, who) {
@@ -262,7 +262,7 @@ fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>
 /// Checks that a sender may write the log of a run: the worker that executes it, until the run is over.
 ///
 /// # Errors
-/// The refusal, if the run is another worker's, in another attempt, over or not claimed.
+/// If the run is another worker's, in another attempt, over or not claimed.
 pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
     check_owner(run, who)?;
     check_attempt(run, who)?;

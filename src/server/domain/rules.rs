@@ -84,7 +84,7 @@ pub enum RuleViolation {
 /// Checks a title and returns it without the blanks around it.
 ///
 /// # Errors
-/// The rule that the title breaks.
+/// If the title is empty, too long or reserved, or has characters that are not allowed.
 pub fn title(text: &str) -> Result<&str, RuleViolation> {
     let text = text.trim();
     let length = text.chars().count();
@@ -215,7 +215,7 @@ pub fn zone(name: &str) -> Result<Tz, RuleViolation> {
 /// Checks mail addresses to notify of failures, one a line; blank lines are dropped.
 ///
 /// # Errors
-/// The first line that is not an address.
+/// If a line is not an address; the error has the first such line.
 pub fn addresses(text: &str) -> Result<String, RuleViolation> {
     let lines: Vec<&str> = filled_lines(text).collect();
     // Only the form is checked. Whether the address receives mail, only mail can tell.
@@ -233,7 +233,7 @@ pub fn addresses(text: &str) -> Result<String, RuleViolation> {
 /// Parses the times of the day at which a job does not run, one stretch a line: from, to, and a note.
 ///
 /// # Errors
-/// The first line that has another form, or the number of lines if there are too many.
+/// If a line has another form (the error has the first such line), or there are more than [`EXCLUDES`].
 pub fn excludes(text: &str) -> Result<Vec<Exclude>, RuleViolation> {
     let count = filled_lines(text).count();
     if count > EXCLUDES {
