@@ -17,7 +17,9 @@ pub(super) struct Offers {
     open: HashMap<RunId, Open>,
     of_job: HashMap<JobId, BTreeSet<RunId>>,
     of_worker: HashMap<WorkerId, BTreeSet<RunId>>,
+    /// Runs for which each worker keeps a slot.
     promised: HashMap<WorkerId, BTreeSet<RunId>>,
+    /// Runs that wait for a slot of each pool, the earliest due first.
     waiting: BTreeMap<PoolId, BTreeSet<(Timestamp, RunId)>>,
     /// Whether a slot that was kept has become free since the last [`Offers::take_freed`].
     freed: bool,
