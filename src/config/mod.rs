@@ -6,7 +6,7 @@
 //! the process: what the process was started with is passed as [`Surroundings`], and the disk is read only for the
 //! file, for the files with secrets, and in [`check_places`].
 //!
-//! A running worker reads the configuration again with [`reload`], which keeps what cannot change at run time.
+//! A running worker reads the configuration again with [`reload()`], which keeps what cannot change at run time.
 //!
 //! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never contain a secret.
 
