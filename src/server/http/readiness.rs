@@ -1,4 +1,4 @@
-//! `GET /readyz`: tells monitoring whether the server can do its work. Needs no token and reveals no secrets.
+//! `GET /readyz`: shows monitoring whether the server can do its work. Needs no token and reveals no secrets.
 
 use std::sync::Arc;
 

@@ -215,7 +215,7 @@ impl PeerTable {
         if entry.phase == ConnectionPhase::Listening || self.bytes < self.limits.bytes {
             return ByteBudget::Free;
         }
-        // Once those that were dismissed are gone, there is room: nobody else has to leave.
+        // Once those that were dismissed are gone, there is room: no other connection has to leave.
         if self.bytes - self.leaving.values().sum::<usize>().min(self.bytes) < self.limits.bytes {
             return ByteBudget::Later;
         }

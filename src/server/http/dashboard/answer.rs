@@ -12,7 +12,7 @@ pub(super) enum PageRefusal {
     /// The request does not come from a page of this server, or carries no valid form token.
     #[error("That did not come from a page of this server, or the page was too old. Load it again and try once more.")]
     Stranger,
-    /// The addressed thing does not exist; the sentence names it.
+    /// The addressed entity does not exist; the sentence names it.
     #[error("{0}")]
     NotFound(String),
     /// The request cannot be read; the sentence says what is wrong.
@@ -46,7 +46,7 @@ impl PageRefusal {
 impl IntoResponse for PageRefusal {
     fn into_response(self) -> Response {
         if let Self::Store(error @ StoreError::Unwritable(_)) = &self {
-            // The message of an unwritable store names its reason, which helps whoever reads the page; other failures
+            // The message of an unwritable store names its reason, which helps the reader of the page; other failures
             // of the store say nothing to a reader and are logged instead. An outage is logged by the store itself,
             // once.
             return (self.status(), Html(frame::message(&format!("Nothing was changed: {error}.")))).into_response();

@@ -130,7 +130,7 @@ fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Time
     }
 }
 
-/// The confirmed command that put a worker into its present state, with who gave it and why; `None` if the worker came
+/// The confirmed command that put a worker into its present state, with its author and reason; `None` if the worker came
 /// there by itself.
 fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let worker = &overview.worker;
@@ -141,7 +141,7 @@ fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersP
         WorkerCommand::Shutdown => state == ShownWorkerState::Offline,
         WorkerCommand::Restart | WorkerCommand::Wake => false,
     };
-    // A report that began after the confirmation tells of something that was not commanded here.
+    // A report that began after the confirmation describes a state that was not commanded here.
     let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
     (is_so && is_still)
         .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
