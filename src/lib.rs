@@ -51,7 +51,7 @@
 //! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections`, `server/http/shared` |
 //! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state` |
 //! | `server/http/connections` | |
-//! | `server/http/shared` | `server/settings`, `server/store`, `server/link`, `server/state` |
+//! | `server/http/shared` | `wire`, `server/settings`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections` |
 //! | `server/http/terminal` | `server/store` |
 //! | `server/http/worker_file` | `wire` |
 //! | `server/http/readiness` | `server/state` |

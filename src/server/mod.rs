@@ -38,9 +38,10 @@ use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
 use crate::server::identity::token::OperatorToken;
 use crate::server::link::broadcast::Broadcaster;
-use crate::server::link::events::{Inlet, WorkerEvents};
-use crate::server::link::feed::Feed;
+use crate::server::link::events::Inlet;
+use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::Orders;
+use crate::server::link::worker_events::WorkerEvents;
 use crate::server::store::changes::ChangeFeed;
 use data::{Data, DataError};
 pub use settings::{Settings, WorkerWrites};
@@ -148,7 +149,7 @@ impl Server {
             .merge(http::uplink::routes());
         let routes = routes
             // Around all routes: a wrong token is slowed down whichever interface it is tried at.
-            .layer(middleware::from_fn_with_state(Arc::clone(&app), identity::guesses::slow_down))
+            .layer(middleware::from_fn_with_state(Arc::clone(&app), http::shared::wrong_tokens::slow_down))
             .with_state(Arc::clone(&app));
         let (connections, grace) =
             (http::connections::Connections::new(app.settings.limits()), app.settings.stop_grace);

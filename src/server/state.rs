@@ -14,9 +14,9 @@ use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
 use crate::server::identity::session::Session;
 use crate::server::identity::token::OperatorToken;
-use crate::server::link::events::WorkerEvents;
-use crate::server::link::feed::Feed;
+use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::Orders;
+use crate::server::link::worker_events::WorkerEvents;
 use crate::server::store::changes::ChangeFeed;
 
 /// State that all handlers and tasks share. Its parts synchronize themselves.

@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::worker_state::{LatestRequest, Report};
 use crate::run::{ApiKey, Attempt, Instance, RunId, Secret, id};
 
 #[cfg(test)]
 pub mod sample;
+mod status;
+
+pub use status::{LatestRequest, Report, RequestEnd};
 
 id! {
     /// Id of a group of people ([`UserGroup`]).

@@ -7,20 +7,10 @@
 mod table;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
-use axum::http::{Extensions, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-
-use super::token;
-use crate::server::http::connections::{self, Source};
-use crate::server::state::AppState;
-use crate::wire::operator::RequestRefusal;
+use crate::server::http::connections::Source;
 use table::GuessTable;
 
 /// Least time between two log messages about slowed answers.
@@ -53,6 +43,12 @@ pub enum TokenVerdict {
 pub struct TooMany(Duration);
 
 impl TooMany {
+    /// Holds an answer back for so long. `Retry-After` counts whole seconds, and 0 would invite the next try at once.
+    #[must_use]
+    pub fn after(wait: Duration) -> Self {
+        Self(wait.max(Duration::from_secs(1)))
+    }
+
     /// Seconds after which the next token is answered sooner.
     #[must_use]
     pub fn seconds(self) -> u64 {
@@ -60,23 +56,12 @@ impl TooMany {
     }
 }
 
-impl AppState {
-    /// Checks a token, and delays the answer where too many were wrong.
-    pub async fn look_at_token(&self, said: &str, extensions: &Extensions) -> TokenVerdict {
-        let wait = match self.guesses.look(connections::address_of(extensions), || self.token.is(said)) {
-            Ok(worth) => return worth,
-            Err(wait) => wait,
-        };
-        // The wait ends when the server stops.
-        let _ = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-        // `Retry-After` counts whole seconds, and 0 would invite the next try at once.
-        TokenVerdict::TooMany(TooMany(wait.max(Duration::from_secs(1))))
-    }
-}
-
 impl Guesses {
-    /// Checks a token; the error is the delay before the answer that there were too many.
-    fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<TokenVerdict, Duration> {
+    /// Checks a token.
+    ///
+    /// # Errors
+    /// The delay before the answer that too many tokens from this address were wrong.
+    pub fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<TokenVerdict, Duration> {
         let (source, now) = (Source::of(address), Instant::now());
         let mut known = self.known();
         // No token is looked at meanwhile: a guesser could otherwise try tokens as fast as it can open connections.
@@ -99,22 +84,5 @@ impl Guesses {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Middleware: checks the token of every request before any handler, whatever the path.
-pub async fn slow_down(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    let Some(said) = token::bearer(request.headers()) else { return next.run(request).await };
-    match app.look_at_token(said, request.extensions()).await {
-        // Each handler decides for itself what an operator may do.
-        TokenVerdict::Right => {
-            connections::mark_known(request.extensions());
-            next.run(request).await
-        }
-        TokenVerdict::Wrong => next.run(request).await,
-        TokenVerdict::TooMany(many) => {
-            let headers = [(RETRY_AFTER, many.seconds())];
-            (StatusCode::TOO_MANY_REQUESTS, headers, Json(RequestRefusal { error: many.to_string() })).into_response()
-        }
     }
 }

@@ -15,8 +15,7 @@ use tokio::time::Instant;
 
 use crate::run::Instance;
 use crate::server::domain::model::{InstanceTenure, Worker, WorkerId};
-use crate::server::state::AppState;
-use crate::server::store::StoreError;
+use crate::server::store::{Store, StoreError};
 
 #[cfg(test)]
 mod tests;
@@ -125,19 +124,20 @@ impl Instances {
 /// # Errors
 /// If the store cannot be read.
 pub async fn admit(
-    app: &AppState,
+    store: &Store,
+    instances: &Instances,
+    is_lost: bool,
     worker: &Worker,
     instance: &Instance,
     from: IpAddr,
 ) -> Result<Result<(), String>, StoreError> {
     let tenure = InstanceTenure { instance: instance.clone(), since: Utc::now(), from };
-    let is_lost = app.presence.is_silent(worker.id);
-    match app.instances.admit(worker.id, tenure.clone(), is_lost, Instant::now()) {
+    match instances.admit(worker.id, tenure.clone(), is_lost, Instant::now()) {
         Admission::Known => Ok(Ok(())),
         Admission::Bound => {
             // An admission that is not stored must not hold in memory either; the next request tries again.
-            app.store.bind_instance(worker.id, &tenure).await.inspect_err(|_| {
-                app.instances.release(worker.id, instance);
+            store.bind_instance(worker.id, &tenure).await.inspect_err(|_| {
+                instances.release(worker.id, instance);
             })?;
             Ok(Ok(()))
         }
@@ -155,9 +155,14 @@ pub async fn admit(
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn release(app: &AppState, worker: WorkerId, instance: &Instance) -> Result<(), StoreError> {
-    if app.instances.release(worker, instance) {
-        app.store.release_instance(worker, instance).await?;
+pub async fn release(
+    store: &Store,
+    instances: &Instances,
+    worker: WorkerId,
+    instance: &Instance,
+) -> Result<(), StoreError> {
+    if instances.release(worker, instance) {
+        store.release_instance(worker, instance).await?;
     }
     Ok(())
 }

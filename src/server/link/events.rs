@@ -24,7 +24,7 @@ use crate::wire::zmtp::{PeerCommand, SocketRole, pong, said, subscription};
 #[cfg(test)]
 mod tests;
 
-/// Events that a receiver may fall behind, and events that may wait to be passed on.
+/// Events of one port that may wait to be read.
 const ROOM: usize = 10_000;
 /// Limits of a peer's messages: an event has two short frames. A connection that exceeds them is closed.
 const LIMITS: ZmtpLimits = ZmtpLimits { frame: 2 * MAX_OBJECT, frames: 4 };
@@ -34,26 +34,6 @@ const IN_A_SECOND: usize = 5000;
 const SECOND: Duration = Duration::from_secs(1);
 /// Latest events that are remembered to recognise repetitions.
 const REMEMBERED: usize = 4096;
-
-/// Handle to the events that no change has announced; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct WorkerEvents {
-    sender: broadcast::Sender<Event>,
-}
-
-impl Default for WorkerEvents {
-    fn default() -> Self {
-        Self { sender: broadcast::channel(ROOM).0 }
-    }
-}
-
-impl WorkerEvents {
-    /// Receives, from now on, the events that no change has announced.
-    #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Event> {
-        self.sender.subscribe()
-    }
-}
 
 /// A bound port, before events are read from it.
 #[derive(Debug)]
@@ -136,7 +116,7 @@ async fn pass_on(mut received: broadcast::Receiver<Event>, app: &AppState) {
                 ChangeNotice::Closed => return,
             },
             event = received.recv() => match event {
-                Ok(event) if memory.is_new(event) => drop(app.events.sender.send(event)),
+                Ok(event) if memory.is_new(event) => app.events.publish(event),
                 // Events beyond the bound are lost: nothing depends on them.
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,

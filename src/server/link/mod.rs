@@ -6,4 +6,5 @@ pub(in crate::server) mod broadcast;
 pub mod events;
 pub mod feed;
 pub mod orders;
+pub mod worker_events;
 pub(in crate::server) mod zmtp;

@@ -1,25 +1,19 @@
 //! Evaluation of a job: decides about its due runs, records the decisions and plans the next run, in one transaction.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::entities::find_job;
+use super::claiming::{JobSituation, read_situation};
 use super::fires::record;
+use super::kills::insert_kill_request;
 use super::plan;
-use super::rows::{self, micros};
+use super::rows::micros;
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
-use crate::run::{KillId, RunId};
-use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
-use crate::server::domain::schedule::enqueue::{
-    Absence, Availability, DueVerdict, JobStanding, WaitReason, decide, may_claim,
-};
-use crate::server::domain::worker_state::takes_runs;
+use crate::run::RunId;
+use crate::server::domain::model::{Fire, FireKind, JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
+use crate::server::domain::schedule::enqueue::{Absence, Availability, DueVerdict, WaitReason, decide};
 use crate::server::store::changes::Change;
 use chrono_tz::Tz;
-
-/// Due runs, and active ones, of a job that are evaluated together.
-const BATCH: u32 = 200;
 
 /// Outcome of an evaluation, for the dispatcher.
 #[derive(Clone, Debug)]
@@ -41,30 +35,6 @@ pub struct Offer {
     pub to: Option<WorkerId>,
 }
 
-/// State of a job within a change.
-struct Known {
-    job: Job,
-    project_is_enabled: bool,
-    template_is_enabled: bool,
-    pool_is_enabled: bool,
-    active: Vec<Run>,
-    due: Vec<Run>,
-}
-
-impl Known {
-    fn standing<'a>(&'a self, availability: &'a Availability) -> JobStanding<'a> {
-        JobStanding {
-            job: &self.job,
-            project_is_enabled: self.project_is_enabled,
-            template_is_enabled: self.template_is_enabled,
-            pool_is_enabled: self.pool_is_enabled,
-            active: &self.active,
-            due: &self.due,
-            availability,
-        }
-    }
-}
-
 impl Store {
     /// Decides about the due runs of a job, records which of them do not run, and plans the next run. Returns `None` if
     /// there is no such job.
@@ -79,7 +49,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<JobEvaluation>, StoreError> {
         let mut writing = self.write().await?;
-        let Some(known) = know(&mut writing, job, now).await? else { return Ok(None) };
+        let Some(known) = read_situation(&mut writing, job, now).await? else { return Ok(None) };
         // Before the decisions: a run that is moved to a later time loses the mark again.
         note_due(&mut writing, &known.due, now).await?;
         let mut act = Act {
@@ -115,87 +85,6 @@ impl Store {
     }
 }
 
-/// Returns whether a worker may claim an unclaimed run now.
-pub(super) async fn claimable(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    worker: WorkerId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if !run.is_due(now) {
-        return Ok(false);
-    }
-    let Some(mut known) = know(connection, run.job, now).await? else { return Ok(false) };
-    // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
-    known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
-    // More runs may be due than are read at once.
-    if !known.due.iter().any(|due| due.id == run.id) {
-        known.due.push(run.clone());
-    }
-    let query = sqlx::query(
-        "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
-         FROM worker WHERE id = ?",
-    );
-    let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
-    let Some(row) = found else { return Ok(false) };
-    // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
-    // answers, so it is not silent.
-    let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
-    let mut availability = Availability::default();
-    availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
-    availability.resting.extend((!takes_runs(&claimant)).then_some(worker));
-    availability.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
-    Ok(may_claim(known.standing(&availability), run.id, worker))
-}
-
-/// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
-pub(super) async fn insert_kill_request(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    cause: KillCause,
-    by: Option<Asker>,
-    now: Timestamp,
-) -> Result<Option<KillId>, StoreError> {
-    let query = sqlx::query_scalar(
-        "INSERT INTO kill_request (run, attempt, schedule_dts, cause, asked_by) SELECT id, attempt, ?2, ?3, ?4
-         FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM kill_request AS asked
-         WHERE asked.run = run.id AND asked.attempt = run.attempt AND asked.execute_dts IS NULL) RETURNING id",
-    );
-    let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
-    let query = query.bind(by.map(rows::asker_text));
-    let made: Option<i64> = query.fetch_optional(connection).await?;
-    Ok(made.and_then(KillId::new))
-}
-
-async fn know(connection: &mut SqliteConnection, id: JobId, now: Timestamp) -> Result<Option<Known>, StoreError> {
-    let Some(job) = find_job(connection, id).await? else { return Ok(None) };
-    let query = sqlx::query_as(
-        "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
-         FROM job_template JOIN project ON project.id = job_template.project, worker_pool
-         WHERE job_template.id = ? AND worker_pool.id = ?",
-    );
-    let (project_is_enabled, template_is_enabled, pool_is_enabled) =
-        query.bind(job.template.get()).bind(job.pool.get()).fetch_one(&mut *connection).await?;
-    let query = sqlx::query(
-        "SELECT * FROM run WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
-    );
-    let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
-    let query = sqlx::query(
-        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
-         AND (came_due IS NOT NULL OR schedule_dts <= ?)
-         ORDER BY schedule_dts, schedule_id, id LIMIT ?",
-    );
-    let due = query.bind(id.get()).bind(micros(now)).bind(BATCH).fetch_all(connection).await?;
-    Ok(Some(Known {
-        job,
-        project_is_enabled,
-        template_is_enabled,
-        pool_is_enabled,
-        active: active.iter().map(rows::run).collect::<Result<_, _>>()?,
-        due: due.iter().map(rows::run).collect::<Result<_, _>>()?,
-    }))
-}
-
 /// Records that runs are due: they stay so if the clock is set back after this, and after a restart.
 async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp) -> Result<(), StoreError> {
     for run in due.iter().filter(|run| run.came_due.is_none()) {
@@ -208,7 +97,7 @@ async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp
 /// Carries out verdicts within the change, and collects what follows.
 struct Act<'a> {
     connection: &'a mut SqliteConnection,
-    known: &'a Known,
+    known: &'a JobSituation,
     zone: Tz,
     now: Timestamp,
     news: Vec<Change>,

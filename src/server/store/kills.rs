@@ -120,3 +120,22 @@ async fn insert(
     let query = query.bind(run.get()).bind(micros(now)).bind(done).bind(rows::cause_name(KillCause::Asked));
     rows::kill(&query.bind(rows::asker_text(by)).fetch_one(connection).await?)
 }
+
+/// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
+pub(super) async fn insert_kill_request(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    cause: KillCause,
+    by: Option<Asker>,
+    now: Timestamp,
+) -> Result<Option<KillId>, StoreError> {
+    let query = sqlx::query_scalar(
+        "INSERT INTO kill_request (run, attempt, schedule_dts, cause, asked_by) SELECT id, attempt, ?2, ?3, ?4
+         FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM kill_request AS asked
+         WHERE asked.run = run.id AND asked.attempt = run.attempt AND asked.execute_dts IS NULL) RETURNING id",
+    );
+    let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
+    let query = query.bind(by.map(rows::asker_text));
+    let made: Option<i64> = query.fetch_optional(connection).await?;
+    Ok(made.and_then(KillId::new))
+}

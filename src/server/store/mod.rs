@@ -9,6 +9,7 @@
 mod adhoc;
 mod catalogue;
 pub mod changes;
+mod claiming;
 mod deletion;
 mod due;
 mod entities;

@@ -10,7 +10,8 @@ use crate::server::domain::model::{
     Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
     ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp, Unit, Worker, WorkerId,
 };
-use crate::server::domain::worker_state::{LatestRequest, Report, RequestEnd, is_off};
+use crate::server::domain::model::{LatestRequest, Report, RequestEnd};
+use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 
 /// Error for a row that this program cannot have written.

@@ -1,6 +1,6 @@
 //! Control of jobs and runs by an operator: runs a job now, enables or disables it, ends a run.
 
-use super::evaluate::insert_kill_request;
+use super::kills::insert_kill_request;
 use super::kills::note_kill;
 use super::runs::{NewRun, cancel, find, insert};
 use super::{Store, StoreError};

@@ -4,7 +4,7 @@
 use chrono::SubsecRound;
 use sqlx::sqlite::SqliteConnection;
 
-use super::evaluate::claimable;
+use super::claiming::claimable;
 use super::fires::record;
 use super::rows::{self, micros};
 use super::{Store, StoreError};

@@ -10,8 +10,9 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::lack::Lack;
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
+use crate::server::domain::model::RequestEnd;
 use crate::server::domain::model::{Timestamp, Worker, WorkerId};
-use crate::server::domain::worker_state::{self, Cannot, RequestEnd, RequestVerdict};
+use crate::server::domain::worker_state::{self, Cannot, RequestVerdict};
 use crate::server::store::changes::Change;
 use crate::wire::lack;
 

@@ -8,8 +8,8 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::entities::find_job;
-use super::evaluate::insert_kill_request;
 use super::fires::record;
+use super::kills::insert_kill_request;
 use super::log_chunks;
 use super::rows::{self, instant_of};
 use super::runs::{KillFilter, find, follow, kill_cause, note_closed, update};

@@ -21,9 +21,9 @@ use crate::server::domain::model::{
 };
 use crate::server::identity::guesses::Guesses;
 use crate::server::identity::token::OperatorToken;
-use crate::server::link::events::WorkerEvents;
-use crate::server::link::feed::Feed;
+use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::{Addressed, Orders};
+use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
 use crate::server::store::changes::{Change, ChangeFeed};
 use crate::server::store::{

@@ -3,8 +3,8 @@ use chrono::DateTime;
 use super::*;
 use crate::run::lack::Lack;
 use crate::run::{Secret, WorkerState};
+use crate::server::domain::model::Report;
 use crate::server::domain::model::Worker;
-use crate::server::domain::worker_state::Report;
 
 const PATIENCE: Duration = Duration::from_secs(915);
 

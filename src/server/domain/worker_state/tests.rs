@@ -1,8 +1,8 @@
 use chrono::{DateTime, TimeDelta};
 
 use super::*;
-use crate::run::{ApiKey, RequestId, Secret};
-use crate::server::domain::model::WorkerId;
+use crate::run::{ApiKey, RequestId, Secret, WorkerRequest};
+use crate::server::domain::model::{LatestRequest, RequestEnd, Timestamp, WorkerId};
 
 fn at(minutes: i64) -> Timestamp {
     DateTime::from_timestamp(1_764_000_000, 0).unwrap() + TimeDelta::minutes(minutes)

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::frame;
+use super::bare;
 use crate::server::store::StoreError;
 
 /// Reason why a request gets no page.
@@ -49,13 +49,13 @@ impl IntoResponse for PageRefusal {
             // The message of an unwritable store names its reason, which helps the reader of the page; other failures
             // of the store say nothing to a reader and are logged instead. An outage is logged by the store itself,
             // once.
-            return (self.status(), Html(frame::message(&format!("Nothing was changed: {error}.")))).into_response();
+            return (self.status(), Html(bare::message(&format!("Nothing was changed: {error}.")))).into_response();
         }
         if let Self::Store(error) = &self
             && !error.is_outage()
         {
             tracing::error!(target: "job_runner.page", "{error}: {:?}", std::error::Error::source(error));
         }
-        (self.status(), Html(frame::message(&self.to_string()))).into_response()
+        (self.status(), Html(bare::message(&self.to_string()))).into_response()
     }
 }

@@ -1,30 +1,19 @@
-//! Access to the dashboard: the one guard in front of all its views, and the forms that it lets through.
-//!
-//! Reading takes the cookie of a session or the operator's token. Acting takes a form that a page of this server has
-//! made for that session, sent from a page of this server. The guard reads the form, so a handler that takes a
-//! [`Filled`] form has one that was checked.
-
-use std::sync::Arc;
+//! Forms of the dashboard: reads what a browser sends within bounds and from a page of this server alone. A handler that takes a [`Filled`] form
+//! has one that the guard let through.
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::PageRefusal;
-use super::{login, return_path};
 use crate::server::http::connections::{self, Unread};
 use crate::server::http::shared::origin;
-use crate::server::state::AppState;
 
 #[cfg(test)]
 mod tests;
 
-/// The longest form, in bytes: a script with what belongs to it.
-const MAX_FORM: usize = 4 * 1024 * 1024;
 /// The most fields of a form: a pool with thousands of workers.
 const MAX_FIELDS: usize = 20_000;
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -85,37 +74,6 @@ impl<S: Sync> FromRequestParts<S> for Filled {
         // Only the guard inserts the form, so a route without the guard refuses everything.
         parts.extensions.remove::<Self>().ok_or(PageRefusal::Stranger)
     }
-}
-
-/// Middleware: lets reads of logged-in browsers and operators pass, and actions whose form carries the token of their
-/// session. Reads from outside get the login page.
-pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        let inside = app.admits_reader(request.headers());
-        if inside {
-            connections::mark_known(request.extensions());
-            return next.run(request).await;
-        }
-        return outside(&request);
-    }
-    // The session comes first, so that a stranger cannot have the server read megabytes.
-    let Some(session) = app.session(request.headers()) else { return outside(&request) };
-    connections::mark_known(request.extensions());
-    match read(request, MAX_FORM).await {
-        Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&app.token, said)) => {
-            PageRefusal::Stranger.into_response()
-        }
-        Ok((mut request, form)) => {
-            request.extensions_mut().insert(form);
-            next.run(request).await
-        }
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-fn outside(request: &Request) -> Response {
-    let next = return_path::back(request.method(), request.uri(), request.headers());
-    (StatusCode::UNAUTHORIZED, Html(login::page(None, &next))).into_response()
 }
 
 /// Reads a form of at most `most` bytes that a page of this server has sent; the returned request has no body any more.

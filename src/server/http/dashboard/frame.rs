@@ -1,6 +1,8 @@
 //! Page frame: the navigation, the choice of the project, the state of the connection, and the notice of the last
 //! action around every view. Pure.
 
+use axum::http::header::SET_COOKIE;
+use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Value, context};
 
 use super::template::fill;
@@ -43,6 +45,17 @@ pub(super) struct Head<'a> {
     pub by_project: Option<&'a str>,
 }
 
+impl Visit {
+    /// Renders a whole page with `body` in it, and deletes the notice that it shows.
+    pub(super) fn show(&self, head: Head<'_>, body: &Value) -> Response {
+        let page = Html(page(self, head, body));
+        match &self.forget {
+            Some(forget) => ([(SET_COOKIE, forget.clone())], page).into_response(),
+            None => page.into_response(),
+        }
+    }
+}
+
 /// Renders a whole page: the frame with a view in it.
 pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
     let query = visit.project.map(|project| format!("?project={project}")).unwrap_or_default();
@@ -67,14 +80,4 @@ pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
         zone => visit.zone.name(), version => env!("CARGO_PKG_VERSION"), inside => true,
     };
     fill("frame", context).to_string()
-}
-
-/// Renders a page without navigation, for browsers that have not logged in and for errors.
-pub(super) fn bare(title: &str, body: &Value) -> String {
-    fill("frame", context!(title, body, version => env!("CARGO_PKG_VERSION"))).to_string()
-}
-
-/// Renders a page with a single sentence.
-pub(super) fn message(said: &str) -> String {
-    bare("Job Runner", &fill("message", context!(said)))
 }

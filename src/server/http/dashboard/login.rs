@@ -14,7 +14,8 @@ use super::answer::PageRefusal;
 use super::form::Filled;
 use super::template::fill;
 use super::visit::Actor;
-use super::{form, frame, return_path};
+use super::{bare, form, return_path};
+use crate::server::http::shared::wrong_tokens;
 use crate::server::identity::guesses::TokenVerdict;
 use crate::server::identity::session::{LASTS, Session, cookie_name};
 use crate::server::state::AppState;
@@ -83,7 +84,7 @@ fn is_over_tls(headers: &HeaderMap) -> bool {
 }
 
 async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, extensions: &Extensions) -> Response {
-    match app.look_at_token(token.trim(), extensions).await {
+    match wrong_tokens::check(app, token.trim(), extensions).await {
         TokenVerdict::Right => {}
         TokenVerdict::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
         TokenVerdict::TooMany(many) => {
@@ -107,5 +108,5 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
 
 /// Renders the login page, with the message about a failed attempt and the path to go to after the login.
 pub(super) fn page(wrong: Option<&str>, next: &str) -> String {
-    frame::bare("Log in", &fill("login", context!(wrong, next)))
+    bare::bare("Log in", &fill("login", context!(wrong, next)))
 }

@@ -10,8 +10,10 @@
 mod admin;
 mod answer;
 mod assets;
+mod bare;
 mod form;
 mod frame;
+mod guard;
 mod job;
 mod jobs;
 mod login;
@@ -72,7 +74,7 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/logout", post(login::log_out))
         // The last layer runs first: the guard decides before a refusal becomes a page.
         .layer(middleware::from_fn(not_found::as_page))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), form::guard));
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard::guard));
     Router::new()
         .route("/login", get(login::ask).post(login::log_in))
         .merge(assets::routes())

@@ -4,14 +4,10 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
-use axum::response::{Html, IntoResponse, Response};
 use chrono_tz::Tz;
-use minijinja::Value;
 
 use super::answer::PageRefusal;
-use super::frame::{self, Head};
 use super::notice::Notice;
 use crate::server::domain::model::ProjectId;
 use crate::server::identity::session::Session;
@@ -39,18 +35,9 @@ pub(super) struct Visit {
     pub forget: Option<String>,
 }
 
+#[cfg(test)]
 impl Visit {
-    /// Renders a whole page with `body` in it, and deletes the notice that it shows.
-    pub(super) fn show(&self, head: Head<'_>, body: &Value) -> Response {
-        let page = Html(frame::page(self, head, body));
-        match &self.forget {
-            Some(forget) => ([(SET_COOKIE, forget.clone())], page).into_response(),
-            None => page.into_response(),
-        }
-    }
-
     /// Visit in UTC with two projects, for tests of views.
-    #[cfg(test)]
     pub(super) fn sample() -> Self {
         let project = |id, title: &str| (ProjectId::new(id).unwrap(), title.to_owned());
         Self {

@@ -5,3 +5,4 @@ pub mod host;
 pub mod origin;
 pub mod own_names;
 pub mod turns;
+pub mod wrong_tokens;

@@ -119,7 +119,9 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     let Some(value) = headers.get(INSTANCE) else { return Ok((worker, None)) };
     let instance = value.to_str().ok().and_then(Instance::parse);
     let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-    match instances::admit(app, &worker, &instance, address_of(&parts.extensions)).await.map_err(failed)? {
+    let (is_lost, from) = (app.presence.is_silent(worker.id), address_of(&parts.extensions));
+    let admitted = instances::admit(&app.store, &app.instances, is_lost, &worker, &instance, from).await;
+    match admitted.map_err(failed)? {
         Ok(()) => Ok((worker, Some(instance))),
         Err(refusal) => {
             let occupied = StatusCode::from_u16(OCCUPIED).unwrap_or(StatusCode::CONFLICT);

@@ -5,6 +5,7 @@
 //! receives a notice that changes were missed, and is disconnected in the end.
 
 mod fan_out;
+pub mod handle;
 mod listener;
 mod listeners;
 pub mod original;
@@ -21,28 +22,8 @@ use axum::routing::any;
 use crate::server::http::connections;
 use crate::server::state::AppState;
 pub use fan_out::work;
-use listeners::{Language, Listeners};
+use listeners::Language;
 use upgrade::{Origins, UpgradeRefusal};
-
-/// Handle to the listeners; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    listeners: Listeners,
-}
-
-impl Feed {
-    /// Feed with this many places for listeners at `/events`, and so many for clients of the original.
-    #[must_use]
-    pub fn new(ours: usize, original: usize) -> Self {
-        Self { listeners: Listeners::new(ours, original) }
-    }
-
-    /// Number of listeners of both kinds.
-    #[must_use]
-    pub fn listening(&self) -> usize {
-        self.listeners.count()
-    }
-}
 
 /// Routes of the feed for the server's main port.
 pub fn routes() -> Router<Arc<AppState>> {

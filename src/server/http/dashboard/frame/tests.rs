@@ -1,7 +1,8 @@
 use minijinja::Value;
 
-use super::{Head, Section, bare, message, page};
+use super::{Head, Section, page};
 use crate::server::domain::model::ProjectId;
+use crate::server::http::dashboard::bare::{bare, message};
 use crate::server::http::dashboard::notice::Notice;
 use crate::server::http::dashboard::visit::Visit;
 

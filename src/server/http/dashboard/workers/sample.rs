@@ -3,8 +3,8 @@
 use chrono::{TimeZone, Utc};
 
 use crate::run::{ApiKey, Secret, WorkerState};
+use crate::server::domain::model::Report;
 use crate::server::domain::model::{Timestamp, Worker, WorkerId};
-use crate::server::domain::worker_state::Report;
 use crate::server::store::WorkerOverview;
 
 /// Timestamp at which the sample views are rendered.

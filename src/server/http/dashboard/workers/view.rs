@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use crate::run::{Pace, WorkerCommand};
-use crate::server::domain::model::{Pool, Timestamp, Worker, WorkerId};
+use crate::server::domain::model::{Pool, RequestEnd, Timestamp, Worker, WorkerId};
 use crate::server::domain::worker_state::{self, Cannot, RequestVerdict, ShownWorkerState, Unready};
 use crate::server::http::dashboard::form::Filled;
 use crate::server::http::dashboard::notice::Notice;
@@ -135,7 +135,7 @@ fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Time
 fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
     let worker = &overview.worker;
     let asked = worker.asked.as_ref()?;
-    let (confirmed, _) = asked.over.filter(|(_, end)| *end == worker_state::RequestEnd::Confirmed)?;
+    let (confirmed, _) = asked.over.filter(|(_, end)| *end == RequestEnd::Confirmed)?;
     let is_so = match asked.request.action {
         WorkerCommand::Sleep => state == ShownWorkerState::Asleep,
         WorkerCommand::Shutdown => state == ShownWorkerState::Offline,

@@ -3,9 +3,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Present, now};
 use crate::run::lack::Lack;
 use crate::run::{ApiKey, RunId, Secret, WorkerState};
+use crate::server::domain::model::Report;
 use crate::server::domain::model::sample;
 use crate::server::domain::model::{Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
-use crate::server::domain::worker_state::Report;
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {

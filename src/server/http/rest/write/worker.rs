@@ -32,7 +32,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     let request = app.store.record_status(worker, &pong, Utc::now()).await?;
     // Another instance can begin at once, rather than after this one has been silent for long enough.
     if let (true, Some(instance)) = (has_left, call.instance) {
-        instances::release(app, worker, instance).await?;
+        instances::release(&app.store, &app.instances, worker, instance).await?;
     }
     let told = is_ours.then_some(request);
     Ok(ApiAnswer { request: told, ..ApiAnswer::accepted() })

@@ -3,15 +3,15 @@ use chrono_tz::Tz;
 
 use super::{RequestSummary, WorkersPage, body, parts, told};
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
-use crate::server::domain::model::{Pool, PoolId, Worker, WorkerId};
-use crate::server::domain::worker_state::{self, Cannot, RequestVerdict};
+use crate::server::domain::model::{LatestRequest, Pool, PoolId, Worker, WorkerId};
+use crate::server::domain::worker_state::{Cannot, RequestVerdict};
 use crate::server::http::dashboard::form::Filled;
 use crate::server::http::dashboard::job::sample;
 use crate::server::http::dashboard::workers::sample::{now, worker};
 use crate::server::store::RunOverview;
 
-fn asked(reason: &str) -> worker_state::LatestRequest {
-    worker_state::LatestRequest {
+fn asked(reason: &str) -> LatestRequest {
+    LatestRequest {
         request: WorkerRequest { id: RequestId::new(7).unwrap(), action: WorkerCommand::Sleep, pace: Pace::AfterRuns },
         by: "operator".to_owned(),
         reason: reason.to_owned(),

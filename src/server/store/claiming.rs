@@ -1,0 +1,105 @@
+//! Claiming: reads the situation of a job, and decides by the domain's rule whether a worker may claim one of its runs. The evaluation of a
+//! job and the change of a run ask the same rule, so it stands below both.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::StoreError;
+use super::entities::find_job;
+use super::rows::{self, micros};
+use crate::server::domain::model::{Job, JobId, Run, Timestamp, WorkerId};
+use crate::server::domain::schedule::enqueue::{Availability, JobStanding, may_claim};
+use crate::server::domain::worker_state::takes_runs;
+
+/// Due runs, and active ones, of a job that are evaluated together.
+const BATCH: u32 = 200;
+
+/// State of a job within a change.
+pub(super) struct JobSituation {
+    pub(super) job: Job,
+    project_is_enabled: bool,
+    template_is_enabled: bool,
+    pool_is_enabled: bool,
+    active: Vec<Run>,
+    pub(super) due: Vec<Run>,
+}
+
+impl JobSituation {
+    pub(super) fn standing<'a>(&'a self, availability: &'a Availability) -> JobStanding<'a> {
+        JobStanding {
+            job: &self.job,
+            project_is_enabled: self.project_is_enabled,
+            template_is_enabled: self.template_is_enabled,
+            pool_is_enabled: self.pool_is_enabled,
+            active: &self.active,
+            due: &self.due,
+            availability,
+        }
+    }
+}
+
+pub(super) async fn read_situation(
+    connection: &mut SqliteConnection,
+    id: JobId,
+    now: Timestamp,
+) -> Result<Option<JobSituation>, StoreError> {
+    let Some(job) = find_job(connection, id).await? else { return Ok(None) };
+    let query = sqlx::query_as(
+        "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
+         FROM job_template JOIN project ON project.id = job_template.project, worker_pool
+         WHERE job_template.id = ? AND worker_pool.id = ?",
+    );
+    let (project_is_enabled, template_is_enabled, pool_is_enabled) =
+        query.bind(job.template.get()).bind(job.pool.get()).fetch_one(&mut *connection).await?;
+    let query = sqlx::query(
+        "SELECT * FROM run WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
+    );
+    let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
+    let query = sqlx::query(
+        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+         AND (came_due IS NOT NULL OR schedule_dts <= ?)
+         ORDER BY schedule_dts, schedule_id, id LIMIT ?",
+    );
+    let due = query.bind(id.get()).bind(micros(now)).bind(BATCH).fetch_all(connection).await?;
+    Ok(Some(JobSituation {
+        job,
+        project_is_enabled,
+        template_is_enabled,
+        pool_is_enabled,
+        active: active.iter().map(rows::run).collect::<Result<_, _>>()?,
+        due: due.iter().map(rows::run).collect::<Result<_, _>>()?,
+    }))
+}
+
+/// Returns whether a worker may claim an unclaimed run now.
+pub(super) async fn claimable(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !run.is_due(now) {
+        return Ok(false);
+    }
+    let Some(mut known) = read_situation(connection, run.job, now).await? else { return Ok(false) };
+    // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
+    known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
+    // More runs may be due than are read at once.
+    if !known.due.iter().any(|due| due.id == run.id) {
+        known.due.push(run.clone());
+    }
+    let query = sqlx::query(
+        "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
+         FROM worker WHERE id = ?",
+    );
+    let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
+    let Some(row) = found else { return Ok(false) };
+    // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
+    // answers, so it is not silent.
+    let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
+    let mut availability = Availability::default();
+    availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
+    availability.resting.extend((!takes_runs(&claimant)).then_some(worker));
+    availability.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
+    Ok(may_claim(known.standing(&availability), run.id, worker))
+}
