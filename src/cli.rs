@@ -116,6 +116,7 @@ impl WorkerCommandLine {
 
 /// Adds the second dash to an option that may be written with one.
 fn two_dashes(word: OsString) -> OsString {
+    // clap would read an option with one dash as a cluster of short options.
     let name = word.to_str().and_then(|word| word.split('=').next());
     if name.is_some_and(|name| ONE_DASH.contains(&name)) {
         let mut longer = OsString::from("-");

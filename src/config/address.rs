@@ -72,6 +72,7 @@ fn web_url(text: &str, schemes: [&str; 2], allowed: &str) -> Result<Url, WrongVa
     if !url.username().is_empty() || url.password().is_some() {
         return wrong("has a user or a password in it");
     }
+    // The parser accepts port 0, to which no connection is possible.
     if url.port() == Some(0) {
         return wrong("has port 0");
     }
@@ -108,6 +109,7 @@ pub fn resource(text: &str, base: &Url) -> Result<String, WrongValue> {
     let Ok(joined) = base.join(text) else {
         return wrong("is no path");
     };
+    // A full URL, or one that begins with `//`, replaces the server when it is joined.
     if joined.origin() != base.origin() {
         return wrong("is on another server than api_base_url");
     }

@@ -154,6 +154,7 @@ impl Document {
     #[must_use]
     pub fn reference<'a>(&'a self, section: &'a str, key: &str) -> Option<&'a str> {
         let own = self.sections.get(section)?.values.get(key).map(|value| value.raw.as_str());
+        // Python stores `__name__` among the section's own keys, where an explicit key of that name replaces it.
         own.or((key == NAME).then_some(section))
             .or_else(|| self.defaults.values.get(key).map(|value| value.raw.as_str()))
     }
@@ -184,6 +185,7 @@ impl Reader {
         }
         if self.section.is_none() {
             self.bad(number, LineFault::BeforeSection);
+            // Python raises this error at once, while it collects all others to the end of the file.
             return Err(Stop);
         }
         match split(line) {

@@ -40,6 +40,7 @@ pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> R
         if !value.contains("%(") {
             return Ok(value);
         }
+        // The whole value passes through each round, so that a `%%` in it is halved once per round, as in Python.
         value = format(&lower_names(&value), &lookup)?;
     }
     if value.contains("%(") { Err(InterpolationFault::TooDeep) } else { Ok(value) }
@@ -120,6 +121,7 @@ impl<'a> Directive<'a> {
             Some(text) => number(text).map(|(digits, text)| (Some(digits), text))?,
             None => (None, text),
         };
+        // Python accepts the length modifiers of C and ignores them.
         let text = text.strip_prefix(['h', 'l', 'L']).unwrap_or(text);
         let conversion = text.chars().next().ok_or(InterpolationFault::Broken)?;
         let rest = &text[conversion.len_utf8()..];

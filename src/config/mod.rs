@@ -154,6 +154,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
 /// If a text is wrong or a required one is missing.
 pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Settings, ConfigFailure> {
     let variables = texts.iter().map(|(key, text)| (WORKER.variable(key).into(), (*text).into()));
+    // The texts stand in for environment variables: they pass the same checks and are not interpolated.
     let alone = Surroundings { variables: variables.collect(), ..surroundings.clone() };
     let mut findings = Findings::default();
     let layers = Layers { program: &WORKER, surroundings: &alone, document: &Document::default(), path: Path::new("") };
@@ -255,6 +256,7 @@ fn document(
     for bad in &document.bad_lines {
         findings.mistakes.push(one_line(&format!("{shown}:{}: the line {}", bad.line, bad.fault)));
     }
+    // A file without the secret, which may come from the environment, need not be private.
     if content.exposed && document.value(program.section, "secret").is_some() {
         let what = "holds a secret and can be read by others; chmod 600 it";
         findings.warnings.push(one_line(&format!("{shown}: {what}")));

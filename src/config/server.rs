@@ -216,6 +216,7 @@ fn listen(text: &str, public: Option<bool>) -> Result<SocketAddr, WrongValue> {
 }
 
 fn names(text: &str) -> Result<Vec<String>, WrongValue> {
+    // Host names are compared in lower case.
     list(text, "", |name| address::host(name).map(|name| name.to_lowercase()))
 }
 

@@ -46,6 +46,7 @@ pub fn whole_number(text: &str) -> Option<i128> {
         Some(digits) => (if text.starts_with('-') { -1 } else { 1 }, digits.trim_start_matches(is_space)),
         None => (1, text),
     };
+    // Wide enough for every `u64` with a sign; `integer` narrows the result to the type of the setting.
     let number: i128 = is_digits(digits).then(|| digits.parse().ok()).flatten()?;
     Some(sign * number)
 }
