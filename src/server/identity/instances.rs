@@ -74,6 +74,7 @@ impl Instances {
                 true
             }
             Some(_) => false,
+            // No instance has the key, as after one has left, so none is disturbed.
             None => true,
         }
     }

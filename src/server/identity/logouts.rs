@@ -77,6 +77,7 @@ fn keep(ended: &mut BTreeSet<String>, id: &str, now: Timestamp) {
     ended.insert(id.to_owned());
     let until = |id: &str| id.split_once('.').and_then(|(until, _)| until.parse::<i64>().ok());
     ended.retain(|id| until(id).is_some_and(|until| until > now.timestamp()));
+    // Ids begin with the second at which they expire, so the first in order expires first.
     while ended.len() > MOST {
         ended.pop_first();
     }
