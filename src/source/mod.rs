@@ -2,6 +2,7 @@
 //! intake and does not wait for what becomes of it.
 
 pub mod broadcast;
+mod connection;
 pub mod leftover;
 mod uplink;
 pub mod websocket;

@@ -17,7 +17,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use super::Ear;
-use super::websocket::{ConnectionEnd, PING, SILENCE};
+use super::connection::{ConnectionEnd, PING, SILENCE};
 use crate::rest::{Calls, RestClient, Uplink};
 use crate::wire::instance;
 use crate::wire::uplink::{self, AnswerHead, HEADER, ServerFrame, VERSION};

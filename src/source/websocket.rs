@@ -15,17 +15,12 @@ use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::connection::{CONNECT, ConnectionEnd, PING, SILENCE};
 use super::{Ear, uplink};
 use crate::intake::Intake;
 use crate::rest::{Backoff, RestClient};
 use crate::wire::broadcast::{MAX_FRAME, object};
 
-/// Interval of the worker's pings.
-pub(super) const PING: Duration = Duration::from_secs(15);
-/// Longest silence of a connection; a ping is answered within it.
-pub(super) const SILENCE: Duration = Duration::from_secs(25);
-/// Longest time for making a connection.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Duration after which a connection counts as good, and the pause before the next one is short again.
 const GOOD: Duration = Duration::from_secs(60);
 
@@ -96,17 +91,6 @@ async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
         );
         tokio::time::sleep(pause).await;
     }
-}
-
-/// End of a connection with a cause.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionEnd {
-    #[error("{0}")]
-    WebSocket(#[from] tungstenite::Error),
-    #[error("it could not be made in {} s", CONNECT.as_secs())]
-    NotMade,
-    #[error("nothing came for {} s", SILENCE.as_secs())]
-    Silent,
 }
 
 async fn listen_once(
