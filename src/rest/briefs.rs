@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::calls::JobView;
+use super::job_view::JobView;
 use crate::run::RunId;
 use crate::wire::resources::RunResource;
 

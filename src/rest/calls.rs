@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::briefs::{Brief, Briefs};
 use super::client::{RestClient, Written};
 use super::failure::CallFailure;
+use super::job_view::JobView;
 use super::trace::Trace;
 use crate::run::claim::RunSight;
 use crate::run::lack::Lack;
@@ -103,15 +104,6 @@ pub enum ToldResult<'a> {
     Success(bool),
 }
 
-/// Job, as far as the execution of a run needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobView {
-    /// Content of the script; `None` where the server has something else than text in its place.
-    pub script: Option<String>,
-    /// Longest duration of a run; `None` where the server does not limit it.
-    pub run_timeout: Option<Duration>,
-}
-
 impl RunView {
     /// Interprets a run for the worker whose path is `me`.
     fn of(found: RunResource, me: &str) -> Self {
@@ -126,18 +118,6 @@ impl RunView {
             attempt,
             scheduled_at: found.schedule_dts.and_then(|at| at.as_str().map(str::to_owned)),
             claimed_at: found.enqueue_dts,
-        }
-    }
-}
-
-impl From<JobResource> for JobView {
-    fn from(job: JobResource) -> Self {
-        Self {
-            script: match job.script_content {
-                Some(Value::String(content)) => Some(content),
-                _ => None,
-            },
-            run_timeout: job.run_timeout.and_then(|seconds| seconds.as_u64()).map(Duration::from_secs),
         }
     }
 }

@@ -8,6 +8,7 @@ mod client;
 mod failure;
 mod health;
 mod instance;
+mod job_view;
 mod loopback;
 mod state_file;
 #[cfg(test)]
@@ -24,13 +25,12 @@ use url::Url;
 use crate::run::{ApiKey, Secret};
 
 pub use backoff::Backoff;
-pub use calls::{
-    AttemptClaim, Incomplete, JobView, KillView, OpenWork, RunView, SeenRunState, StatusReport, ToldResult,
-};
+pub use calls::{AttemptClaim, Incomplete, KillView, OpenWork, RunView, SeenRunState, StatusReport, ToldResult};
 pub use client::{ClientError, RestClient};
 pub use failure::CallFailure;
 pub use health::Health;
 pub use instance::{InstanceOrigin, instance_of};
+pub use job_view::JobView;
 pub use loopback::is_loopback;
 pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};
