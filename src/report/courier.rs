@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
+use super::courier_request::{CourierRequest, DeliveryEvent};
 use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::plan::{self, Knowledge, NextCall, Parts, REJECTIONS};
-use super::reporter::{CourierRequest, DeliveryEvent, ReporterHandle};
+use super::reporter_handle::ReporterHandle;
 use crate::rest::{AttemptClaim, Backoff, CallFailure, ToldResult};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event, RunId, excerpt, shortage};

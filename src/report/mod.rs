@@ -10,6 +10,7 @@
 
 mod ballast;
 mod courier;
+mod courier_request;
 pub mod endpoint;
 mod entry;
 mod events;
@@ -17,15 +18,17 @@ mod memory;
 mod outbox;
 pub mod plan;
 mod reporter;
+mod reporter_handle;
 
 use std::io;
 use std::time::Duration;
 
+pub use courier_request::CourierRequest;
 pub use entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 pub use events::EventPublisher;
 pub use memory::WorkerMemory;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
-pub use reporter::{CourierRequest, Reporter, RunReport, UnwrittenEnd};
+pub use reporter::{Reporter, RunReport, UnwrittenEnd};
 
 use crate::run::{Attempt, RunId};
 

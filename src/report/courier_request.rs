@@ -1,0 +1,23 @@
+//! What a run and its courier tell one another: events of the run to the courier, requests of the courier to the run.
+
+use super::entry::{OutboxEntry, Start, StoredEnd};
+use crate::run::Attempt;
+
+/// Request of a courier to the run that it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CourierRequest {
+    /// Report when there is more output than this number of bytes.
+    Watch(u64),
+    /// Stop the script: the server says that the run does not belong to this worker.
+    Stop,
+}
+
+/// Event of a run, for its courier.
+#[derive(Debug)]
+pub(super) enum DeliveryEvent {
+    Claimed(Option<Attempt>),
+    Started(Start),
+    Output(u64),
+    Ended(StoredEnd),
+    Relaunched(Box<OutboxEntry>),
+}
