@@ -4,19 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Admission, AdmissionChange, AdmissionFacts, Bounds};
 use super::hints::{HintOutcome, Hints, MAX_HINTS};
+use super::keeper_message::KeeperMessage;
 use super::rarely::Rarely;
+use super::run_handle::RunHandle;
 use super::shortage::Changes;
 use super::slots::{Slot, Slots};
 use super::standing::WorkerStanding;
 use super::status_reporter::StatusTrigger;
 use super::task::{Begin, Over, RunTask};
-use super::{Context, IntakeStatus, Settings, SleepState, kill};
+use super::{Context, IntakeStatus, SleepState, kill};
 use crate::execution::{self, Means};
 use crate::report::{KillEntry, KillPhase, WorkerMemory};
 use crate::rest::{Backoff, OpenWork};
@@ -39,67 +41,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Age up to which a count of descriptors is reused while there are plenty: counting costs as much as half a claim.
 const COUNTED: Duration = Duration::from_millis(100);
 
-/// Message to the keeper, from the handle and from the tasks of runs and kills.
-#[derive(Debug)]
-pub(super) enum Message {
-    Order(Order),
-    Begin(RunId, Box<Begin>),
-    Kill(KillEntry),
-    Over(RunId, Over),
-    /// A run whose lookup failed may be looked up again.
-    Rested(RunId),
-    KillOver(KillId),
-    /// Looks for a run that is under way; with `true`, also one that is not yet known to be ours, for a kill that was
-    /// taken earlier.
-    Find(RunId, bool, oneshot::Sender<Option<Handle>>),
-    Knows(RunId, oneshot::Sender<bool>),
-    /// The server's list of due runs and kills.
-    Waits(OpenWork),
-    /// A run of the last process cannot be taken up yet (`true`), or is taken up or gone by now (`false`).
-    SetAside(RunId, bool),
-    Settings(Settings),
-    Drain,
-    StopAll(Cause),
-    /// All runs of the last process are accounted for.
-    Begun,
-    /// Request of the server in the answer to a status report.
-    Asked(WorkerRequest),
-    /// A local user wants the worker to sleep or wake; answered with `false` if the worker is about to leave.
-    Wants(SleepState, oneshot::Sender<bool>),
-    /// The worker has left, as far as runs are concerned: only the last status report remains.
-    Left,
-    Status(oneshot::Sender<IntakeStatus>),
-}
-
-/// Handle to a run under way, for those who want it stopped.
-#[derive(Clone, Debug)]
-pub(super) struct Handle {
-    stop: Arc<watch::Sender<Option<Cause>>>,
-    /// Cancelled once the run is known to be ours.
-    ours: CancellationToken,
-    /// Cancelled once no process of the run is left.
-    pub(super) over: CancellationToken,
-}
-
-impl Handle {
-    /// Stops the run, whether it is running yet or not. The first cause wins.
-    pub(super) fn stop(&self, cause: Cause) {
-        self.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert(cause);
-            first
-        });
-    }
-}
-
 pub(super) struct Keeper {
     context: Arc<Context>,
     /// Weak, so that the keeper ends when the last [`super::Intake`] is dropped.
-    inbox: mpsc::WeakSender<Message>,
+    inbox: mpsc::WeakSender<KeeperMessage>,
     drained: CancellationToken,
     hints: Hints,
     seats: Slots,
-    runs: HashMap<RunId, Handle>,
+    runs: HashMap<RunId, RunHandle>,
     kills: HashSet<KillId>,
     /// Runs of the last process that cannot be taken up yet.
     set_aside: HashSet<RunId>,
@@ -163,7 +112,7 @@ impl Relief {
 impl Keeper {
     pub(super) fn new(
         context: Arc<Context>,
-        inbox: mpsc::WeakSender<Message>,
+        inbox: mpsc::WeakSender<KeeperMessage>,
         drained: CancellationToken,
         memory: WorkerMemory,
         bell: Arc<StatusTrigger>,
@@ -210,7 +159,7 @@ impl Keeper {
         }
     }
 
-    pub(super) async fn keep(mut self, mut messages: mpsc::Receiver<Message>) {
+    pub(super) async fn keep(mut self, mut messages: mpsc::Receiver<KeeperMessage>) {
         let (seats, looks) = (self.seats.clone(), self.context.looks.clone());
         loop {
             tokio::select! {
@@ -301,24 +250,24 @@ impl Keeper {
         });
     }
 
-    fn told(&mut self, message: Message) {
+    fn told(&mut self, message: KeeperMessage) {
         match message {
-            Message::Order(Order::Enqueue(run)) => self.hint(run),
-            Message::Order(Order::Kill(kill)) => {
+            KeeperMessage::Order(Order::Enqueue(run)) => self.hint(run),
+            KeeperMessage::Order(Order::Kill(kill)) => {
                 self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, KillOrigin::Heard);
             }
-            Message::Order(Order::Ping) => self.ping(),
-            Message::Order(Order::Attend) => self.bell.called.notify_one(),
-            Message::Begin(run, _) if self.runs.contains_key(&run) => {
+            KeeperMessage::Order(Order::Ping) => self.ping(),
+            KeeperMessage::Order(Order::Attend) => self.bell.called.notify_one(),
+            KeeperMessage::Begin(run, _) if self.runs.contains_key(&run) => {
                 tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
             }
-            Message::SetAside(run, true) => {
+            KeeperMessage::SetAside(run, true) => {
                 self.set_aside.insert(run);
             }
-            Message::SetAside(run, false) => {
+            KeeperMessage::SetAside(run, false) => {
                 self.set_aside.remove(&run);
             }
-            Message::Begin(run, begin) => {
+            KeeperMessage::Begin(run, begin) => {
                 self.set_aside.remove(&run);
                 // A run of the last process occupies a slot even if there are fewer slots than before.
                 let seat = self.seats.take_anyway();
@@ -330,44 +279,44 @@ impl Keeper {
                     handle.stop(Cause::GivenBack);
                 }
             }
-            Message::Kill(kill) => self.kill(kill, KillOrigin::Resumed),
-            Message::Waits(open) => self.waits(open),
-            Message::Over(run, over) => self.over(run, over),
-            Message::Rested(run) => {
+            KeeperMessage::Kill(kill) => self.kill(kill, KillOrigin::Resumed),
+            KeeperMessage::Waits(open) => self.waits(open),
+            KeeperMessage::Over(run, over) => self.over(run, over),
+            KeeperMessage::Rested(run) => {
                 if let Some((_, waits)) = self.troubled.get_mut(&run) {
                     *waits = false;
                 }
                 self.hint(run);
             }
-            Message::KillOver(kill) => {
+            KeeperMessage::KillOver(kill) => {
                 self.kills.remove(&kill);
             }
-            Message::Find(run, maybe, answer) => {
+            KeeperMessage::Find(run, maybe, answer) => {
                 let found = self.runs.get(&run).filter(|handle| maybe || handle.ours.is_cancelled());
                 let _ = answer.send(found.cloned());
             }
-            Message::Knows(run, answer) => {
+            KeeperMessage::Knows(run, answer) => {
                 let known = self.runs.contains_key(&run)
                     || self.context.reporter.serves(run)
                     || self.context.reporter.outbox().holds(run)
                     || self.set_aside.contains(&run);
                 let _ = answer.send(known);
             }
-            Message::Settings(settings) => {
+            KeeperMessage::Settings(settings) => {
                 self.seats.resize(settings.concurrent_jobs);
                 self.context.settings.send_replace(settings);
                 self.judge();
             }
-            Message::Drain => {
+            KeeperMessage::Drain => {
                 self.context.draining.cancel();
                 self.hints.clear();
             }
-            Message::Begun => {
+            KeeperMessage::Begun => {
                 self.begun = true;
                 // The first state that is published must already name what is short.
                 self.judge();
             }
-            Message::Asked(request) => {
+            KeeperMessage::Asked(request) => {
                 let WorkerRequest { id, action, pace } = request;
                 tracing::debug!(
                     target: "job_runner_worker.runner",
@@ -376,7 +325,7 @@ impl Keeper {
                 );
                 self.conduct(Input::Asked(request));
             }
-            Message::Wants(wakefulness, answer) => {
+            KeeperMessage::Wants(wakefulness, answer) => {
                 let may = !self.conduct.leaves() && !self.draining();
                 if may {
                     self.conduct(match wakefulness {
@@ -386,9 +335,9 @@ impl Keeper {
                 }
                 let _ = answer.send(may);
             }
-            Message::Left => self.left = true,
-            Message::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
-            Message::Status(answer) => {
+            KeeperMessage::Left => self.left = true,
+            KeeperMessage::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
+            KeeperMessage::Status(answer) => {
                 let _ = answer.send(self.status());
             }
         }
@@ -438,7 +387,7 @@ impl Keeper {
             if let Ok(open) = client.open().await
                 && let Some(inbox) = inbox.upgrade()
             {
-                let _ = inbox.send(Message::Waits(open)).await;
+                let _ = inbox.send(KeeperMessage::Waits(open)).await;
             }
         });
     }
@@ -522,14 +471,14 @@ impl Keeper {
 
     fn begin(&mut self, run: RunId, begin: Begin, seat: Slot) {
         let (stop, stopped) = watch::channel(None);
-        let handle = Handle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
+        let handle = RunHandle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
         self.runs.insert(run, handle.clone());
         let task = RunTask::new(Arc::clone(&self.context), run, stopped, handle.ours, handle.over);
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             let over = task.go(begin, seat).await;
             if let Some(inbox) = inbox.upgrade() {
-                let _ = inbox.send(Message::Over(run, over)).await;
+                let _ = inbox.send(KeeperMessage::Over(run, over)).await;
             }
         });
     }
@@ -564,7 +513,7 @@ impl Keeper {
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
                     if let Some(inbox) = inbox.upgrade() {
-                        let _ = inbox.send(Message::Rested(run)).await;
+                        let _ = inbox.send(KeeperMessage::Rested(run)).await;
                     }
                 });
             }
@@ -591,7 +540,7 @@ impl Keeper {
         tokio::spawn(async move {
             kill::follow(&context, &inbox, entry, resumed, look).await;
             if let Some(inbox) = inbox.upgrade() {
-                let _ = inbox.send(Message::KillOver(entry.kill)).await;
+                let _ = inbox.send(KeeperMessage::KillOver(entry.kill)).await;
             }
         });
     }

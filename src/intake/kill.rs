@@ -6,8 +6,9 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::Context;
-use super::keeper::{Handle, Message};
+use super::keeper_message::KeeperMessage;
 use super::lookups::{LookupGuard, Vain};
+use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::{Backoff, CallFailure};
 use crate::run::claim::RunSight;
@@ -19,7 +20,7 @@ const LOOKS: u32 = 8;
 /// Meaning of a kill request for this worker.
 enum Request {
     /// The run is under way here.
-    Ours(RunId, Handle),
+    Ours(RunId, RunHandle),
     /// The run is ours and has ended.
     Over(RunId),
     /// The request is for another worker or already done; holds the reason for the log.
@@ -30,7 +31,7 @@ enum Request {
 /// has may be ours.
 pub(super) async fn follow(
     context: &Context,
-    inbox: &mpsc::WeakSender<Message>,
+    inbox: &mpsc::WeakSender<KeeperMessage>,
     mut entry: KillEntry,
     resumed: bool,
     look: Option<LookupGuard>,
@@ -88,7 +89,12 @@ pub(super) async fn follow(
 
 /// Reads the request and its run from the server. `None` if the server does not know the request or does not answer for
 /// long.
-async fn look_up(context: &Context, inbox: &mpsc::WeakSender<Message>, kill: KillId, resumed: bool) -> Option<Request> {
+async fn look_up(
+    context: &Context,
+    inbox: &mpsc::WeakSender<KeeperMessage>,
+    kill: KillId,
+    resumed: bool,
+) -> Option<Request> {
     let mut backoff = Backoff::default();
     loop {
         match try_look_up(context, inbox, kill, resumed).await {
@@ -111,7 +117,7 @@ async fn look_up(context: &Context, inbox: &mpsc::WeakSender<Message>, kill: Kil
 
 async fn try_look_up(
     context: &Context,
-    inbox: &mpsc::WeakSender<Message>,
+    inbox: &mpsc::WeakSender<KeeperMessage>,
     kill: KillId,
     resumed: bool,
 ) -> Result<Request, CallFailure> {
@@ -143,9 +149,9 @@ async fn try_look_up(
     })
 }
 
-async fn find(inbox: &mpsc::WeakSender<Message>, run: RunId, maybe: bool) -> Option<Handle> {
+async fn find(inbox: &mpsc::WeakSender<KeeperMessage>, run: RunId, maybe: bool) -> Option<RunHandle> {
     let (answer, found) = oneshot::channel();
-    inbox.upgrade()?.send(Message::Find(run, maybe, answer)).await.ok()?;
+    inbox.upgrade()?.send(KeeperMessage::Find(run, maybe, answer)).await.ok()?;
     found.await.ok().flatten()
 }
 

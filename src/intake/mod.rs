@@ -7,9 +7,11 @@
 mod admission;
 mod hints;
 mod keeper;
+mod keeper_message;
 mod kill;
 mod lookups;
 mod rarely;
+mod run_handle;
 mod shortage;
 mod slots;
 mod standing;
@@ -27,7 +29,8 @@ use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, Reporter, WorkerMemory};
 use crate::rest::RestClient;
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
-use keeper::{Keeper, Message};
+use keeper::Keeper;
+use keeper_message::KeeperMessage;
 use lookups::Lookups;
 pub use rarely::Rarely;
 use shortage::Shortage;
@@ -71,7 +74,7 @@ pub enum OrderReceipt {
 /// Handle to the intake. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    inbox: mpsc::Sender<Message>,
+    inbox: mpsc::Sender<KeeperMessage>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
     standing: watch::Receiver<WorkerStanding>,
@@ -197,7 +200,7 @@ impl Intake {
 
     /// Passes an order to the keeper without waiting.
     pub fn offer(&self, order: Order) -> OrderReceipt {
-        match self.inbox.try_send(Message::Order(order)) {
+        match self.inbox.try_send(KeeperMessage::Order(order)) {
             Ok(()) => OrderReceipt::Taken,
             Err(_) => OrderReceipt::Full,
         }
@@ -205,33 +208,33 @@ impl Intake {
 
     /// Takes up a run of the last process, whatever became of it.
     pub async fn take_up(&self, entry: OutboxEntry) {
-        self.send(Message::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
+        self.send(KeeperMessage::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
     }
 
     /// Marks a run of the last process that cannot be taken up yet: it counts as known and is left alone.
     pub async fn set_aside(&self, run: RunId) {
-        self.send(Message::SetAside(run, true)).await;
+        self.send(KeeperMessage::SetAside(run, true)).await;
     }
 
     /// Removes the mark of [`Self::set_aside`]: the run was taken up, or nothing of it is left.
     pub async fn no_more_aside(&self, run: RunId) {
-        self.send(Message::SetAside(run, false)).await;
+        self.send(KeeperMessage::SetAside(run, false)).await;
     }
 
     /// Takes up a kill request that the last process had recorded.
     pub async fn resume_kill(&self, kill: KillEntry) {
-        self.send(Message::Kill(kill)).await;
+        self.send(KeeperMessage::Kill(kill)).await;
     }
 
     /// Records that all runs of the last process are accounted for, so the worker may report itself awake or idle.
     pub async fn begun(&self) {
-        self.send(Message::Begun).await;
+        self.send(KeeperMessage::Begun).await;
     }
 
     /// Makes the worker take new runs or none from now on, also after a restart. Returns false if it is about to leave.
     pub async fn want(&self, wakefulness: SleepState) -> bool {
         let (answer, may) = oneshot::channel();
-        self.send(Message::Wants(wakefulness, answer)).await;
+        self.send(KeeperMessage::Wants(wakefulness, answer)).await;
         may.await.unwrap_or(false)
     }
 
@@ -243,23 +246,23 @@ impl Intake {
 
     /// Reports to the server that the worker has left, waiting at most `bound`.
     pub async fn dismiss(&self, bound: Duration) {
-        self.send(Message::Left).await;
+        self.send(KeeperMessage::Left).await;
         let _ = tokio::time::timeout(bound, self.dismissed.cancelled()).await;
     }
 
     /// Takes no new runs from now on. Kills and pings are still served.
     pub async fn drain(&self) {
-        self.send(Message::Drain).await;
+        self.send(KeeperMessage::Drain).await;
     }
 
     /// Stops all runs under way.
     pub async fn stop_all(&self, cause: Cause) {
-        self.send(Message::StopAll(cause)).await;
+        self.send(KeeperMessage::StopAll(cause)).await;
     }
 
     /// Applies other settings. Where there are fewer slots than runs, the runs go on.
     pub async fn reconfigure(&self, settings: Settings) {
-        self.send(Message::Settings(settings)).await;
+        self.send(KeeperMessage::Settings(settings)).await;
     }
 
     /// Waits until, after a drain, no run is under way and no kill is followed.
@@ -284,7 +287,7 @@ impl Intake {
     /// Returns whether a run is under way here or its result is still to be delivered; true if the keeper is gone.
     pub async fn knows(&self, run: RunId) -> bool {
         let (answer, known) = oneshot::channel();
-        self.send(Message::Knows(run, answer)).await;
+        self.send(KeeperMessage::Knows(run, answer)).await;
         // Without an answer nothing may be assumed to be finished.
         known.await.unwrap_or(true)
     }
@@ -292,11 +295,11 @@ impl Intake {
     /// Returns the status for people.
     pub async fn status(&self) -> IntakeStatus {
         let (answer, status) = oneshot::channel();
-        self.send(Message::Status(answer)).await;
+        self.send(KeeperMessage::Status(answer)).await;
         status.await.unwrap_or_default()
     }
 
-    async fn send(&self, message: Message) {
+    async fn send(&self, message: KeeperMessage) {
         let _ = self.inbox.send(message).await;
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::keeper::Message;
+use super::keeper_message::KeeperMessage;
 use super::standing::{ReportedStanding, WorkerStanding};
 use crate::rest::{Backoff, StatusReport};
 use crate::run::WorkerState;
@@ -34,7 +34,7 @@ pub(super) struct StatusTrigger {
 /// Task that reports the worker's state.
 pub(super) struct StatusReporter {
     pub(super) context: Arc<Context>,
-    pub(super) inbox: mpsc::WeakSender<Message>,
+    pub(super) inbox: mpsc::WeakSender<KeeperMessage>,
     pub(super) bell: Arc<StatusTrigger>,
     pub(super) standing: watch::Receiver<WorkerStanding>,
     /// Cancelled once the server was told that the worker has left.
@@ -110,7 +110,7 @@ impl StatusReporter {
                     if let Some(request) = request
                         && let Some(inbox) = self.inbox.upgrade()
                     {
-                        let _ = inbox.send(Message::Asked(request)).await;
+                        let _ = inbox.send(KeeperMessage::Asked(request)).await;
                     }
                     return Some(standing.stand());
                 }
