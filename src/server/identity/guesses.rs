@@ -43,7 +43,8 @@ pub enum TokenVerdict {
 pub struct TooMany(Duration);
 
 impl TooMany {
-    /// Holds an answer back for so long. `Retry-After` counts whole seconds, and 0 would invite the next try at once.
+    /// Refusal after this delay; at least a second, as `Retry-After` counts whole ones and 0 would invite the next try
+    /// at once.
     #[must_use]
     pub fn after(wait: Duration) -> Self {
         Self(wait.max(Duration::from_secs(1)))
@@ -57,10 +58,10 @@ impl TooMany {
 }
 
 impl Guesses {
-    /// Checks a token.
+    /// Checks a token of an address; while too many of its answers are delayed, the token is not looked at.
     ///
     /// # Errors
-    /// The delay before the answer that too many tokens from this address were wrong.
+    /// If too many tokens from this address were wrong: the delay before the answer that says so.
     pub fn look(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Result<TokenVerdict, Duration> {
         let (source, now) = (Source::of(address), Instant::now());
         let mut known = self.known();

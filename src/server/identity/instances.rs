@@ -123,7 +123,7 @@ impl Instances {
 /// Admits a request of an instance, or returns the refusal in words.
 ///
 /// # Errors
-/// If the store cannot be read.
+/// If the store cannot be read or written.
 pub async fn admit(
     store: &Store,
     instances: &Instances,
@@ -155,7 +155,7 @@ pub async fn admit(
 /// Ends the tenure of an instance that says it leaves: the next instance is admitted.
 ///
 /// # Errors
-/// If the store cannot be read.
+/// If the store cannot be read or written.
 pub async fn release(
     store: &Store,
     instances: &Instances,

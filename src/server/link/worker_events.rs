@@ -1,13 +1,13 @@
-//! The handle of workers' events: `events` publishes what the change feed has not told, and the feed listens.
+//! Handle to the events of workers: `events` publishes those that no change has announced, and the feed passes them on.
 
 use tokio::sync::broadcast;
 
 use crate::run::Event;
 
-/// How many events a listener may fall behind before it misses some.
+/// Events that a receiver may fall behind before it misses some.
 const ROOM: usize = 10_000;
 
-/// Publishes events of workers to whoever listens. Cheap to clone.
+/// Publishing side of the events that no change has announced; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WorkerEvents {
     sender: broadcast::Sender<Event>,
@@ -20,13 +20,13 @@ impl Default for WorkerEvents {
 }
 
 impl WorkerEvents {
-    /// Listens from now on to events that the change feed does not tell.
+    /// Receives, from now on, the events that no change has announced.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Event> {
         self.sender.subscribe()
     }
 
-    /// Publishes an event. Without a listener it is dropped.
+    /// Publishes an event; without a receiver it is dropped.
     pub(super) fn publish(&self, event: Event) {
         drop(self.sender.send(event));
     }

@@ -1,5 +1,6 @@
-//! Claiming: reads the situation of a job, and decides by the domain's rule whether a worker may claim one of its runs. The evaluation of a
-//! job and the change of a run ask the same rule, so it stands below both.
+//! Claiming: reads the situation of a job, and decides by the domain's rule whether a worker may claim one of its runs.
+//!
+//! The evaluation of a job and the change of a run apply the same rule, so it stands below both.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
