@@ -98,7 +98,7 @@ points! {
 }
 
 impl Point {
-    /// Tells whether the point is passed by a shim, not by a worker.
+    /// Returns whether the point is passed by a shim, not by a worker.
     #[must_use]
     // The points of the shim are declared last.
     pub fn is_of_shim(self) -> bool {

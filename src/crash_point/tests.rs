@@ -1,3 +1,5 @@
+//! Tests of the crash points: which passage kills, and that every point is passed somewhere in the sources.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -197,7 +197,7 @@ impl Outbox {
         self.wrong.clone()
     }
 
-    /// Tells whether a run is in the outbox. Such a run is known to this worker, however far its delivery is.
+    /// Returns whether a run is in the outbox. Such a run is known to this worker, however far its delivery is.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
         self.held().contains(&run)

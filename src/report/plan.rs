@@ -65,13 +65,13 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// Tells whether the start no longer holds up the rest, and is reported along with the result.
+    /// Returns whether the start no longer holds up the rest, and is reported along with the result.
     #[must_use]
     pub fn start_is_late(&self) -> bool {
         self.start >= REJECTIONS
     }
 
-    /// Tells whether the result is reported without the log, if the server takes it so.
+    /// Returns whether the result is reported without the log, if the server takes it so.
     #[must_use]
     pub fn log_is_left_out(&self) -> bool {
         self.log >= REJECTIONS

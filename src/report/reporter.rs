@@ -135,7 +135,7 @@ impl Reporter {
         self.desk.served().len()
     }
 
-    /// Tells whether a run has a courier; such a run belongs to this worker, whatever a list of the server says.
+    /// Returns whether a run has a courier; such a run belongs to this worker, whatever a list of the server says.
     #[must_use]
     pub fn serves(&self, run: RunId) -> bool {
         self.desk.served().contains_key(&run)

@@ -54,7 +54,7 @@ impl Briefs {
         }
     }
 
-    /// Tells whether there is a brief of a run, however old.
+    /// Returns whether there is a brief of a run, however old.
     #[must_use]
     pub fn has(&self, run: RunId) -> bool {
         self.kept.iter().any(|(of, ..)| *of == run)

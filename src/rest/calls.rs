@@ -191,7 +191,7 @@ impl RestClient {
         }
     }
 
-    /// Tells whether the server sends commands to workers, as far as it said so by now.
+    /// Returns whether the server sends commands to workers, as far as it said so by now.
     #[must_use]
     pub fn acts(&self) -> bool {
         self.acts.load(Ordering::Relaxed)
@@ -285,7 +285,7 @@ impl RestClient {
         Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
     }
 
-    /// Tells whether a run came with its order, over a connection that was signed for.
+    /// Returns whether a run came with its order, over a connection that was signed for.
     #[must_use]
     pub fn is_announced(&self, run: RunId) -> bool {
         self.briefs().has(run)

@@ -190,7 +190,7 @@ impl RestClient {
         self.uplink.send_replace(uplink);
     }
 
-    /// Tells whether calls go over a WebSocket.
+    /// Returns whether calls go over a WebSocket.
     #[must_use]
     pub fn has_uplink(&self) -> bool {
         self.uplink.borrow().is_some()

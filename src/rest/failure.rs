@@ -50,7 +50,7 @@ pub enum CallFailure {
 }
 
 impl CallFailure {
-    /// Tells whether the same call may succeed later.
+    /// Returns whether the same call may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl CallFailure {
         }
     }
 
-    /// Tells whether the failure is about what was asked, and says nothing about the health of the server.
+    /// Returns whether the failure is about what was asked, and says nothing about the health of the server.
     #[must_use]
     pub fn is_of_the_call(&self) -> bool {
         match self {
@@ -80,14 +80,14 @@ impl CallFailure {
         }
     }
 
-    /// Tells whether the answer came from a server that is there, although its failure counts as passing: a better
+    /// Returns whether the answer came from a server that is there, although its failure counts as passing: a better
     /// answer may never come.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Server { status: 500, .. } | Self::Nonsense(_) | Self::Redirected(_))
     }
 
-    /// Tells whether a write may have been carried out in spite of the failure.
+    /// Returns whether a write may have been carried out in spite of the failure.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::NoAnswer(_) | Self::Server { .. } | Self::Nonsense(_))

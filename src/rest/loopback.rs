@@ -5,7 +5,7 @@ use url::{Host, Url};
 #[cfg(test)]
 mod tests;
 
-/// Tells whether the host of a URL can only be this machine.
+/// Returns whether the host of a URL can only be this machine.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {

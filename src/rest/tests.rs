@@ -1,4 +1,4 @@
-//! A small server that notes every call, for the tests of the transport and of the calls.
+//! Test server that records every call, for the tests of transport and calls.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,20 +23,20 @@ pub(super) const JOB: &str = include_str!("../../tests/fixtures/wire/job.json");
 pub(super) const WORKERS: &str = include_str!("../../tests/fixtures/wire/workers.json");
 pub(super) const KILL: &str = include_str!("../../tests/fixtures/wire/kill_request.json");
 
-/// A call as the server got it.
+/// Call as the server received it.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// With the query.
+    /// Path with its query.
     pub(super) path: String,
     pub(super) authorization: String,
     pub(super) content_type: String,
-    /// The header of this name; nothing where there is none.
+    /// Value of the attempt header; empty where there is none.
     pub(super) attempt: String,
     pub(super) body: Vec<u8>,
 }
 
-/// A server that notes every call.
+/// Server that records every call.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) url: Url,
@@ -72,7 +72,7 @@ impl Server {
         Self { url, calls }
     }
 
-    /// A server that gives everybody this answer.
+    /// Starts a server that gives this answer to every call.
     pub(super) async fn with(status: u16, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
         Self::that(move |_| answer(status, &[], content.clone())).await
@@ -114,7 +114,7 @@ pub(super) fn settings(url: &Url) -> Settings {
         worker_resource: "/api/v1/worker/".to_owned(),
         run_log_resource: "/api/v1/run_log/".to_owned(),
         kill_request_resource: "/api/v1/kill_request/".to_owned(),
-        // Reading the system's roots is left to the tests about certificates.
+        // The system's roots are read only in the tests of certificates, because that is slow.
         tls_verify: false,
         ca_file: None,
         api_timeout: Duration::from_secs(20),
@@ -125,7 +125,7 @@ pub(super) fn client(settings: Settings) -> RestClient {
     RestClient::new(settings).expect("a client")
 }
 
-/// The signature that a call should have.
+/// Returns the signature that a call should have.
 pub(super) fn signed(call: &Call) -> String {
     let settings = settings(&"http://host/".parse().expect("a URL"));
     hmac::authorization(&settings.api_key, &settings.secret, call.method.as_str(), &call.path, &call.body)

@@ -60,7 +60,7 @@ impl WorkerCommand {
     /// Every command, in the order of the declaration.
     pub const ALL: [Self; 4] = [Self::Shutdown, Self::Restart, Self::Sleep, Self::Wake];
 
-    /// Returns the name used on the wire, in the store and in the dashboard.
+    /// Returns the name used on the wire, in the store and for people.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl WorkerState {
     /// Every state, in the order of the declaration.
     pub const ALL: [Self; 5] = [Self::Starting, Self::Awake, Self::Draining, Self::Asleep, Self::Offline];
 
-    /// Returns the name used on the wire, in the store and in the dashboard.
+    /// Returns the name used on the wire, in the store and for people.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

@@ -38,7 +38,7 @@ impl Lack {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LackKind<'a>(std::mem::Discriminant<Lack>, &'a str);
 
-/// Tells whether both lists name the same kinds of lack in the same order, whatever the amounts.
+/// Returns whether both lists name the same kinds of lack in the same order, whatever the amounts.
 #[must_use]
 pub fn are_alike(some: &[Lack], others: &[Lack]) -> bool {
     some.iter().map(Lack::kind).eq(others.iter().map(Lack::kind))

@@ -82,19 +82,19 @@ impl Lifecycle {
         Self { aim, remembered, follows: None }
     }
 
-    /// Tells whether new runs are taken.
+    /// Returns whether new runs are taken.
     #[must_use]
     pub fn takes_runs(&self) -> bool {
         self.aim == Aim::Work
     }
 
-    /// Tells whether the worker leaves or is about to.
+    /// Returns whether the worker leaves or is about to.
     #[must_use]
     pub fn leaves(&self) -> bool {
         matches!(self.aim, Aim::Leave(_) | Aim::Left)
     }
 
-    /// Tells whether runs that turn out to be under way only now are stopped and given back too.
+    /// Returns whether runs that turn out to be under way only now are stopped and given back too.
     #[must_use]
     pub fn gives_back(&self) -> bool {
         self.follows.is_some_and(|request| request.pace == Pace::Now)

@@ -18,11 +18,11 @@ pub enum Cause {
     Killed,
     /// The run exceeded its time limit.
     TimedOut,
-    /// The worker was told to leave without waiting.
+    /// The worker was commanded to leave without waiting.
     Interrupted,
     /// The server says that the run does not belong to this worker, or no longer does.
     NotOurs,
-    /// The worker was told to give its runs back: another worker executes the run from the beginning, and this
+    /// The worker was commanded to give its runs back: another worker executes the run from the beginning, and this
     /// execution counts neither as success nor as failure.
     GivenBack,
 }
@@ -59,13 +59,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Tells whether the run succeeded: its script ended by itself with status 0.
+    /// Returns whether the run succeeded: its script ended by itself with status 0.
     #[must_use]
     pub fn success(&self) -> bool {
         matches!(self, Self::Ran { exit: ProcessExit::Code(0), cause: None, .. })
     }
 
-    /// Tells whether the run is given back without a result: it was stopped for that, and no process of it is alive.
+    /// Returns whether the run is given back without a result: it was stopped for that, and no process of it is alive.
     #[must_use]
     pub fn is_given_back(&self) -> bool {
         matches!(self, Self::Ran { cause: Some(Cause::GivenBack), .. } | Self::Cancelled(Cause::GivenBack))

@@ -50,7 +50,7 @@ pub(super) fn request(url: &Url, client: &RestClient) -> Result<Request, tungste
     Ok(request)
 }
 
-/// Tells whether a server agrees to carry calls.
+/// Returns whether a server agrees to carry calls.
 pub(super) fn granted(headers: &HeaderMap) -> bool {
     headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes())
 }

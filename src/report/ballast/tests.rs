@@ -1,10 +1,10 @@
-//! When the ballast is there.
+//! Tests of the ballast: its size, and the space for it to be created or left out.
 
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
 
-/// How much of the disk the file takes, in bytes.
+/// Returns the space in bytes that the file takes on the disk; `None` where there is no file.
 fn taken(directory: &Path) -> Option<u64> {
     fs::metadata(directory.join("ballast")).ok().map(|file| file.blocks() * 512)
 }
@@ -39,7 +39,7 @@ fn its_size_follows_the_reserve_within_bounds() {
 fn what_an_earlier_worker_left_is_its_ballast() {
     let directory = tempfile::tempdir().expect("a directory");
     drop(Ballast::new(directory.path(), 4_000_000));
-    // There, though there is no room for another.
+    // The file is there already, so the lack of space for another one does not matter.
     let mut ballast = Ballast { reserve: u64::MAX, ..Ballast::new(directory.path(), 4_000_000) };
     assert!(ballast.there);
     ballast.restore();

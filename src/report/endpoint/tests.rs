@@ -1,4 +1,4 @@
-//! Where sockets come out that are connected to a name.
+//! Tests of endpoints: which listener a socket reaches that is connected to a name.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -12,8 +12,8 @@ type Connect = fn(&zmq::Socket, &str, u16) -> Result<(), zmq::Error>;
 
 const BOTH: [(zmq::SocketType, Connect); 2] = [(zmq::PUB, connect), (zmq::SUB, connect_all)];
 
-/// Whether a socket that is connected to this name finds a listener at this address. The listener says that
-/// libzmq speaks there.
+/// Returns whether a socket that is connected to this name reaches a listener at this address. The listener recognises
+/// libzmq by the first byte of its greeting.
 fn finds(kind: zmq::SocketType, connect: Connect, host: &str, at: impl Into<SocketAddr>) -> bool {
     let listener = TcpListener::bind(at.into()).expect("a port");
     let port = listener.local_addr().expect("a port").port();

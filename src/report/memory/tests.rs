@@ -1,3 +1,5 @@
+//! Tests of the worker memory: facts are read as they were written, and a file that cannot be understood means sleep.
+
 use super::*;
 use crate::run::RequestId;
 

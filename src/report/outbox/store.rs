@@ -43,15 +43,15 @@ pub fn trouble(error: &sqlx::Error) -> StoreTrouble {
     }
 }
 
-/// Open outbox, or one that is to be begun anew.
+/// Outbox file that is open, or was set aside and is to be replaced.
 pub struct OutboxStore {
     place: OutboxLocation,
-    /// Connection to the file; `None` where a damaged file was set aside and the next one is not begun yet.
+    /// Connection to the file; `None` where a damaged file was set aside and the next one is not created yet.
     connection: Option<SqliteConnection>,
 }
 
 impl OutboxStore {
-    /// Opens the file and reads it. A damaged file is set aside, and a new one begun.
+    /// Opens the file and reads it. A damaged file is set aside, and a new one created.
     pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
         let (connection, found) = match open(&place).await {
             Err(error) if error.is_damage() => {

@@ -1,4 +1,5 @@
-//! What is written is there after a restart; what belongs to somebody else is not opened.
+//! Tests of the outbox: content survives a restart, damage and lack of space are overcome, and a file of another server
+//! is refused.
 
 use std::path::PathBuf;
 
@@ -30,14 +31,14 @@ async fn open(directory: &TempDir) -> (Outbox, OutboxContents) {
     Outbox::open(at(place(directory), SERVER)).await.expect("an outbox")
 }
 
-/// What is found after everything was written and the writer is gone.
+/// Returns the content that a restart finds after everything was written and the writer has ended.
 async fn reopened(directory: &TempDir, outbox: Outbox) -> OutboxContents {
     outbox.settle().await;
     drop(outbox);
     open(directory).await.1
 }
 
-/// A second connection to the file, to change what the writer finds.
+/// Changes the file over a second connection, behind the writer's back.
 async fn behind_its_back(directory: &TempDir, statements: &'static str) {
     let options = SqliteConnectOptions::new().filename(place(directory));
     let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
@@ -160,7 +161,7 @@ async fn dead_letters_are_kept_with_their_reason() {
     let (outbox, _) = open(&directory).await;
     let now = chrono::Utc::now();
     let letters = [letter(1, now, "the server rejects it: 400"), letter(2, now, "'); DROP TABLE run; --")];
-    // Of what was rejected several times the last reason is kept.
+    // Of several letters about one fact only the last reason is kept.
     for letter in [letter(1, now, "the server rejects it: 500")].iter().chain(&letters) {
         outbox.dead_letter(letter.clone()).await;
     }
@@ -180,7 +181,7 @@ async fn the_last_dead_letters_are_kept_and_no_old_ones() {
     }
     let ids = |found: OutboxContents| found.dead_letters.iter().map(|letter| letter.run.get()).collect::<Vec<_>>();
     assert_eq!(ids(reopened(&directory, outbox).await), (3..=count + 1).collect::<Vec<_>>());
-    // What is too old is gone from the disk too.
+    // Letters that are too old are removed from the disk too.
     let options = SqliteConnectOptions::new().filename(place(&directory));
     let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
     let rows: i64 =
@@ -215,7 +216,7 @@ async fn where_no_file_can_be_nothing_is_opened() {
     assert!(Outbox::open(at(directory.path().join("no/such/directory"), SERVER)).await.is_err());
 }
 
-/// The files of stores that were set aside.
+/// Names of the files that were set aside as damaged.
 fn set_aside(directory: &TempDir) -> Vec<String> {
     let entries = std::fs::read_dir(directory.path()).expect("a directory").flatten();
     let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -269,7 +270,7 @@ async fn a_file_that_is_damaged_under_the_writer_is_replaced() {
     let mut bytes = std::fs::read(place(&directory)).expect("a file");
     bytes[4096..].fill(0x5a);
     std::fs::write(place(&directory), &bytes).expect("a file");
-    // Whoever insists is heard, sooner or later: what SQLite has in its cache is not read again.
+    // The damage shows only after some changes, because SQLite does not read again what it has in its cache.
     for id in 2..300 {
         outbox.run(&claimed(id)).await;
     }
@@ -316,7 +317,7 @@ async fn what_was_answered_is_on_disk_though_nobody_closed_anything() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     outbox.try_run(&claimed(1)).await.expect("written");
-    // Both are open: the file is read as a successor of a killed process reads it.
+    // Both are open at once: the file is read as the successor of a killed process reads it.
     assert_eq!(open(&directory).await.1.runs, [claimed(1)]);
     drop(outbox);
 }
@@ -334,7 +335,7 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
         let outbox = outbox.clone();
         async move { outbox.run(&claimed(2)).await }
     });
-    // A claim behind it fails too, and by then the fact has been tried and kept.
+    // A claim after the fact fails too; by the time of its refusal the fact has been tried and kept.
     outbox.try_run(&claimed(3)).await.expect_err("nothing can be written");
     assert!(!fact.is_finished());
     assert!(outbox.wrong().borrow().is_some());

@@ -1,4 +1,4 @@
-//! What a courier does next, for everything that it may know.
+//! Tests of the delivery plan: the next step of a courier for every state of its knowledge.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn a_moment() -> Duration {
     Duration::from_secs(5)
 }
 
-/// Told of its start, and with output that the server has.
+/// Knowledge about a run whose start is reported and whose output the server has.
 fn running() -> Knowledge {
     Knowledge {
         started: true,
@@ -109,7 +109,7 @@ fn without_live_logs_a_lasting_run_says_nothing() {
     assert_eq!(ended().next(now, AT_THE_END), NextCall::SendLog);
 }
 
-/// Everything that can be known, at an instant.
+/// Every combination of knowledge, at an instant.
 fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
     (0..1_u32 << 9).flat_map(move |bits| {
         let bit = move |at: u32| bits >> at & 1 == 1;

@@ -1,4 +1,4 @@
-//! Bounds of waits.
+//! Tests of the back-off: bounds of the pauses, and their distribution.
 
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of the briefs: their age, their number and their size are bounded.
+
 use super::*;
 
 fn run(id: usize) -> RunId {

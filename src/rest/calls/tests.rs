@@ -1,4 +1,4 @@
-//! What each call asks and tells.
+//! Tests of the calls: the requests that each call sends, and the reading of their answers.
 
 mod lists;
 mod paths;
@@ -92,7 +92,7 @@ async fn every_call_is_signed_and_goes_where_the_original_goes() {
             "PATCH /api/v1/run_log/7/",
             "PATCH /api/v1/kill_request/1/",
             "PATCH /api/v1/kill_request/1/",
-            // Whether somebody else answers pings, seen before and behind our answer.
+            // The status report to a server without commands: the ping's timestamp is read before and after the write.
             "GET /api/v1/worker/",
             "PATCH /api/v1/worker/1/",
             "GET /api/v1/worker/",

@@ -1,4 +1,4 @@
-//! One request, one answer: what a server does, and what we make of it.
+//! Tests of the transport: the client's reading of anything that a server can answer to one request.
 
 mod certificates;
 mod redirects;
@@ -31,7 +31,7 @@ async fn post(client: &RestClient) -> Result<Option<String>, CallFailure> {
     Ok(client.write(Method::POST, "/api/v1/run_log/", None, &log).await?.location)
 }
 
-/// A client that soon loses patience.
+/// Makes a client with a time-out of 0.3 s.
 fn impatient(url: &Url) -> RestClient {
     client(Settings { api_timeout: Duration::from_millis(300), ..settings(url) })
 }
@@ -65,7 +65,7 @@ async fn a_path_in_the_base_url_is_replaced_as_urljoin_does() {
     assert_eq!(server.paths(), ["/api/v1/run/2/"]);
 }
 
-/// Answers each connection with bytes, and closes it.
+/// Starts a server that answers each connection with these bytes and closes it.
 async fn raw(bytes: Vec<u8>) -> Url {
     let (listener, url) = listen().await;
     tokio::spawn(async move {
@@ -79,7 +79,7 @@ async fn raw(bytes: Vec<u8>) -> Url {
     url
 }
 
-/// Answers each connection with a beginning, then with a piece over and over, slowly.
+/// Starts a server that answers each connection with a beginning, and then with a piece every 50 ms without end.
 async fn dripping(beginning: &'static str, piece: &'static str) -> Url {
     let (listener, url) = listen().await;
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What a failure means, and what `Retry-After` asks for.
+//! Tests of failures: their classification, and the reading of `Retry-After`.
 
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;

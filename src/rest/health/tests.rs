@@ -1,4 +1,4 @@
-//! How a failing server is spared. Time stands still here but for waits.
+//! Tests of the health: the pace of calls to a failing server. Time is paused and advances only by waits.
 
 use super::*;
 

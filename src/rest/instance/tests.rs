@@ -1,3 +1,5 @@
+//! Tests of the instance file: an id is kept, and a missing or damaged one is replaced.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

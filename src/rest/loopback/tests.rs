@@ -1,3 +1,5 @@
+//! Tests of loopback URLs: only hosts that cannot be another machine count.
+
 use super::is_loopback;
 use url::Url;
 

@@ -1,3 +1,5 @@
+//! Tests of the trace: another worker is noticed once, and unclear answers raise no alarm.
+
 use serde_json::{Value, json};
 
 use super::Trace;
@@ -10,7 +12,7 @@ fn another_who_answers_pings_with_our_key_is_noticed_once() {
     assert!(!trace.before_answer(at(0)), "whose answer that was, nobody knows");
     trace.behind_answer(at(5));
     assert!(!trace.before_answer(at(5)));
-    // It may have been written, or not.
+    // The last answer may have been written or not, so a difference means nothing.
     assert!(!trace.before_answer(at(6)));
     trace.behind_answer(at(7));
     assert!(!trace.before_answer(unknown), "it could not be read");

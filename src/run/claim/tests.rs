@@ -1,4 +1,4 @@
-//! The table of all phases and inputs, and what holds for any sequence of inputs.
+//! Tests of claiming: the table of all phases and inputs, and properties of any sequence of inputs.
 
 use std::fmt::Write as _;
 
@@ -39,7 +39,7 @@ fn the_whole_table_is_this() {
     insta::assert_snapshot!(table);
 }
 
-/// What was done on the way: the phase before, the input, the phase after, the effect.
+/// Step of a life: the phase before, the input, the phase after, and the effect.
 type Step = (ClaimPhase, Input, ClaimPhase, Effect);
 
 fn any_life() -> impl Strategy<Value = Vec<Step>> {

@@ -1,4 +1,4 @@
-//! The table of all phases and inputs, and what holds for any sequence of inputs.
+//! Tests of ending: the table of all phases and inputs, and properties of any sequence of inputs.
 
 use std::fmt::Write as _;
 
@@ -115,7 +115,7 @@ fn any_leftovers() -> impl Strategy<Value = LeftoverPolicy> {
     prop_oneof![Just(LeftoverPolicy::Keep), Just(LeftoverPolicy::Stop)]
 }
 
-/// The phase after some inputs, and all that was to be done on the way.
+/// Returns the phase after some inputs, and all effects on the way.
 fn lived(inputs: &[Input], leftovers: LeftoverPolicy) -> (EndingPhase, Vec<Effect>) {
     let mut effects = Vec::new();
     let mut phase = EndingPhase::Starting;
@@ -127,7 +127,7 @@ fn lived(inputs: &[Input], leftovers: LeftoverPolicy) -> (EndingPhase, Vec<Effec
     (phase, effects)
 }
 
-/// What ends every execution: it is stopped, its main process ends, and nobody is left.
+/// Inputs that end every execution: it is stopped, its main process ends, and no other process is left.
 fn the_end() -> [Input; 3] {
     [
         Input::Stop(Cause::Interrupted, Grace::Without),

@@ -1,4 +1,4 @@
-//! Any output becomes a bounded text; printable output becomes the original's, to the byte.
+//! Tests of excerpts: any output becomes a bounded text, and printable output the original's text to the byte.
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -6,12 +6,12 @@ use sha1::{Digest, Sha1};
 
 use super::*;
 
-/// A log of which nothing is missing.
+/// Excerpt of a log of which no byte is missing.
 fn whole(content: &[u8], limit: u64) -> String {
     text(content, 0, b"", limit)
 }
 
-/// A log as the spool keeps it: the head's share, and of the rest as much as a ring takes that holds the limit
+/// Splits a log as the spool keeps it: the head's share, and of the rest as much as a ring holds that has the limit
 /// together with the head.
 fn kept(content: &[u8], limit: u64) -> (Vec<u8>, u64, Vec<u8>) {
     let cap = usize::try_from(limit).expect("a limit of a test");
@@ -26,7 +26,7 @@ fn as_kept(content: &[u8], limit: u64) -> String {
     text(&head, between, &tail, limit)
 }
 
-/// One row of `truncated.json`; see `record.py` beside it.
+/// Row of `truncated.json`; see `record.py` beside it.
 #[derive(Deserialize)]
 struct Recorded {
     length: usize,
@@ -36,7 +36,7 @@ struct Recorded {
     text: Option<String>,
 }
 
-/// The text that was recorded with: printable ASCII that repeats with no short period.
+/// Text with which the rows were recorded: printable ASCII without a short period.
 fn log_text(length: usize) -> String {
     (0..length).map(|i| char::from(32 + u8::try_from((i * 7 + i / 95) % 95).expect("less than 95"))).collect()
 }
@@ -157,12 +157,12 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    // What begins and continues characters, more often than chance would have it.
+    // Bytes that begin and continue characters come more often than by chance.
     let byte = prop_oneof![any::<u8>(), 0x80..=0xbfu8, 0xc0..=0xffu8, 0x20..=0x7eu8];
     proptest::collection::vec(byte, 0..most)
 }
 
-/// Removes the marker; the text that stands before it and the text behind.
+/// Splits a text at the marker into the text before and the text after it.
 fn around(text: &str) -> Option<(&str, &str)> {
     text.split_once(MARKER)
 }
@@ -191,7 +191,7 @@ proptest! {
                 None => prop_assert_eq!(&text, &content),
                 Some((head, tail)) => {
                     prop_assert!(content.starts_with(head) && content.ends_with(tail));
-                    // Nothing is lost but the rest of one character at either side.
+                    // No more than the rest of one character is lost on either side.
                     let (head_share, tail_share) = shares(limit);
                     prop_assert!(head.len() as u64 + 3 >= head_share.min(content.len() as u64));
                     prop_assert!(tail.len() as u64 + 6 >= tail_share.min(content.len() as u64));

@@ -1,3 +1,5 @@
+//! Tests of instance ids: their form, and texts that are none.
+
 use super::Instance;
 
 #[test]

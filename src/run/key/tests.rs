@@ -1,4 +1,4 @@
-//! What is a name and what is none.
+//! Tests of ids, keys and secrets: values that are accepted, and values that are not.
 
 use super::*;
 

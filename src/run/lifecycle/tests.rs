@@ -1,3 +1,5 @@
+//! Tests of the lifecycle: the table of all states and inputs, and properties of any sequence of inputs.
+
 use proptest::prelude::*;
 
 use super::*;

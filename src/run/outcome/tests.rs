@@ -1,4 +1,4 @@
-//! What counts as success, and what the log says behind the output.
+//! Tests of outcomes: which count as success, and the note at the end of the log.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! First lines of scripts, one promise each; splitting, against what Python's `shlex.split` answered.
+//! Tests of scripts: the first line, one rule at a time, and the splitting compared with recorded answers of Python's
+//! `shlex.split`.
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -156,7 +157,7 @@ fn a_body_of_ten_megabytes_is_read() {
     assert_eq!(Script::parse(&content).expect("a script").body().len(), content.len());
 }
 
-/// One row of `shlex.json`; see `record.py` beside it.
+/// Row of `shlex.json`; see `record.py` beside it.
 #[derive(Deserialize)]
 struct Recorded {
     line: String,
@@ -180,7 +181,7 @@ fn every_recorded_line_is_split_as_python_splits_it() {
     }
 }
 
-/// Text made of what the splitter looks at.
+/// Text made of the characters that matter to the splitting.
 fn any_line() -> impl Strategy<Value = String> {
     prop_oneof![r#"[ab\\'" \t#!$é\r]{0,40}"#, "\\PC{0,40}", ".{0,40}"]
 }
@@ -211,7 +212,7 @@ proptest! {
                 prop_assert!(script.interpreter().first().is_some_and(|program| !program.is_empty()));
                 prop_assert!(script.interpreter().iter().all(|word| !word.contains('\0')));
                 prop_assert!(script.body().starts_with("#!"));
-                // One carriage return goes with each line feed, and nothing else does.
+                // One carriage return is dropped with each line feed, and no other character is.
                 prop_assert_eq!(script.body(), content.trim_start_matches('\u{feff}').replace("\r\n", "\n"));
             }
             Err(refused) => prop_assert!(!refused.to_string().is_empty()),

@@ -1,10 +1,10 @@
-//! Two connections at once.
+//! Tests of the broadcast source: two connections at once while the source changes over.
 
 use super::*;
 use crate::intake::OrderReceipt;
 use crate::run::{Order, RunId};
 
-/// A broadcaster, and where it is.
+/// Starts a broadcaster on a free port, and returns it with the settings that lead to it.
 fn broadcaster(context: &zmq::Context) -> (zmq::Socket, Settings) {
     let socket = context.socket(zmq::XPUB).unwrap();
     socket.bind("tcp://127.0.0.1:*").unwrap();

@@ -1,4 +1,4 @@
-//! What is left of many changes.
+//! Tests of the batch: the changes that are left of many.
 
 use super::*;
 use crate::report::{KillEntry, KillPhase};
@@ -25,7 +25,7 @@ fn write(id: i64, attempt: u32) -> Change {
     Change::Run(Box::new(entry(id, attempt)))
 }
 
-/// Runs with their attempts, and runs that are gone.
+/// Expected runs with their attempts, and expected removals.
 type Left = (Vec<(i64, u32)>, Vec<i64>);
 
 fn left(changes: &[Change]) -> Option<Left> {

@@ -1,4 +1,4 @@
-//! Lists: their pages, and the one worker that we are.
+//! Tests of lists: their pages, and the choice of this worker among several.
 
 use serde_json::json;
 

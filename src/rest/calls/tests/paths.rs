@@ -1,4 +1,4 @@
-//! Paths that the server names.
+//! Tests of paths that the server names: only those of its API are requested.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whom we believe to be the server.
+//! Tests of certificates: which servers the client accepts, with and without `ca_file`.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
@@ -29,7 +29,7 @@ fn self_signed(params: &CertificateParams) -> Identity {
     Identity { pem: certificate.pem(), certificate: certificate.into(), key }
 }
 
-/// An authority: its certificate as PEM, and what it signs with.
+/// Makes an authority: its certificate as PEM, and the issuer that signs with it.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -44,11 +44,11 @@ fn signed_by(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> I
     Identity { pem: certificate.pem(), certificate: certificate.into(), key }
 }
 
-/// A server with this identity; how many requests it got.
+/// Starts a TLS server with this identity; returns its URL and the counter of its requests.
 async fn serving(identity: &Identity) -> (Url, Arc<Mutex<u32>>) {
     let key = PrivatePkcs8KeyDer::from(identity.key.serialize_der()).into();
     let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("a key");
-    // Nothing checks that they belong together: that is the client's task.
+    // Certificate and key are not checked against each other here: that is the client's task.
     let identity = SingleCertAndKey::from(CertifiedKey::new(vec![identity.certificate.clone()], key));
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -85,7 +85,7 @@ async fn ask(url: &Url, ca: Option<&NamedTempFile>) -> Result<RunResource, CallF
     run(&client(Settings { tls_verify: true, ca_file, ..settings(url) })).await
 }
 
-/// That no request was made, and why.
+/// Asserts that no request was made, and returns the reason.
 async fn refused(identity: &Identity, ca: Option<&NamedTempFile>) -> String {
     let (url, requests) = serving(identity).await;
     let answer = ask(&url, ca).await;
@@ -125,7 +125,7 @@ async fn p17_a_self_signed_certificate_is_refused_unless_it_stands_in_ca_file() 
     assert_eq!(ask(&url, Some(&ca_file(&identity.pem))).await.expect("a run").id, 2);
 }
 
-/// What `openssl req -x509` makes: an authority that is meant to be a server.
+/// Parameters as `openssl req -x509` uses them: an authority that serves as a server's certificate.
 fn of_openssl(host: &str) -> CertificateParams {
     let mut params = params(host);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

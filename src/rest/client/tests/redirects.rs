@@ -1,8 +1,8 @@
-//! A GET is redirected within our own origin; nothing else is.
+//! Tests of redirects: a GET is redirected within the origin, and no other call is.
 
 use super::*;
 
-/// Redirects to the next number until one, which is a run.
+/// Starts a server that redirects to the next lower number down to run 1, which it returns.
 async fn chain() -> Server {
     Server::that(|call| {
         let number: u32 = call.path.trim_matches('/').rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0);

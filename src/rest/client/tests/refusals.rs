@@ -1,4 +1,4 @@
-//! Statuses and bodies that are no success.
+//! Tests of statuses and bodies that are no success.
 
 use super::*;
 

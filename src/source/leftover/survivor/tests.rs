@@ -1,4 +1,4 @@
-//! Whose word counts.
+//! Tests of the survivor: a table of decisions, and properties of any combination.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ fn noted(attempt: u32, ended: bool) -> Option<OutboxNote> {
     Some(OutboxNote { attempt: Attempt(attempt), ended })
 }
 
-/// What is noted, what is recorded, and whose word counts then.
+/// Row of the table: the outbox's note, the records, and the source that counts.
 type Row = (Option<OutboxNote>, &'static [(u32, Recorded)], Option<Survivor>);
 
 #[test]
@@ -24,15 +24,15 @@ fn the_rows() {
         (None, &[(1, Orphaned)], record(1)),
         (None, &[(1, Ended), (2, Living)], record(2)),
         (None, &[(1, Orphaned), (2, Orphaned)], record(2)),
-        // Claimed and not executed; the usual course.
+        // The usual course: claimed and not executed yet, running, or ended.
         (noted(1, false), &[], outbox),
         (noted(1, false), &[(1, Living)], outbox),
         (noted(1, true), &[(1, Ended)], outbox),
-        // What was left of an attempt before.
+        // Records of an earlier attempt are left.
         (noted(2, false), &[(1, Orphaned)], outbox),
         (noted(2, false), &[(1, Orphaned), (2, Living)], outbox),
         (noted(2, true), &[(1, Ended)], outbox),
-        // The outbox is older than the records, or its number is wrong.
+        // The outbox is older than the records, or its number of the attempt is wrong.
         (noted(1, false), &[(2, Living)], record(2)),
         (noted(1, false), &[(2, Orphaned)], record(2)),
         (noted(129, false), &[(1, Living)], record(1)),
