@@ -113,8 +113,8 @@ impl ServerCertVerifier for OrNamed {
     }
 }
 
-/// Returns whether the only defect is that an authority presents itself. Rustls passes this error of webpki on without a
-/// type, so its text is compared.
+/// Returns whether the only defect is that an authority presents itself. Rustls passes this error of webpki on without
+/// a type, so its text is compared.
 fn is_authority(refusal: &Error) -> bool {
     matches!(refusal, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
 }
