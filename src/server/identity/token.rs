@@ -56,6 +56,7 @@ impl OperatorToken {
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut text = String::new();
         File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+        // The file ends with a line feed, as this program and editors write it.
         Self::parse(text.trim_end()).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
@@ -121,6 +122,7 @@ impl OperatorToken {
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    // HTTP compares authentication schemes without case.
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
