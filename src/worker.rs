@@ -205,7 +205,7 @@ impl RunningWorker {
     }
 
     /// Takes no new runs from now on. Returns when nothing is under way any more, or when what is left needs a server
-    /// that has not answered for `LAST_ATTEMPT`.
+    /// that has not answered for 10 s.
     pub async fn drain(&self) {
         self.intake.drain().await;
         let mut idle = Instant::now();

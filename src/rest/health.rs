@@ -65,8 +65,8 @@ impl ServerHealth {
 }
 
 impl Health {
-    /// Waits for a turn: no time while the server is well, otherwise until the next slot of `PACE`. Returns true
-    /// where there was no wait.
+    /// Waits for a turn: not at all while the server is well, otherwise until the next one; turns are 100 ms apart, over
+    /// all callers. Returns true where there was no wait.
     pub async fn turn(&self) -> bool {
         // The turn is taken under the lock, and the wait for it comes after.
         let at = {
@@ -102,7 +102,7 @@ impl Health {
     }
 
     /// Records the failure of a call that had not waited for its turn, because the server was well when it began. The
-    /// next call waits the longer for it, up to `MOST`.
+    /// next call waits the longer for it, up to 5 s.
     pub fn failed_at_once(&self) {
         let mut state = self.lock();
         let now = Instant::now();
