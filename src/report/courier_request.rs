@@ -1,4 +1,4 @@
-//! What a run and its courier tell one another: events of the run to the courier, requests of the courier to the run.
+//! Messages between a run and its courier: events of the run for the courier, and requests of the courier to the run.
 
 use super::entry::{OutboxEntry, Start, StoredEnd};
 use crate::run::Attempt;
@@ -12,7 +12,7 @@ pub enum CourierRequest {
     Stop,
 }
 
-/// Event of a run, for its courier.
+/// Event of a run, which the task that executes the run passes to the courier.
 #[derive(Debug)]
 pub(super) enum DeliveryEvent {
     Claimed(Option<Attempt>),

@@ -1,4 +1,4 @@
-//! What the reporter and its couriers share: client, store and settings, the runs that have a courier, the dead letters.
+//! Shared state of the reporter and its couriers: client, outbox, settings, runs that have a courier, dead letters.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
