@@ -22,7 +22,7 @@ const LOCK: &str = "server.lock";
 /// Longest address that is read from the lock file, in bytes.
 const LONGEST: u64 = 100;
 
-/// Reason for which the data directory cannot be used.
+/// Reason why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The directory cannot be created or written.

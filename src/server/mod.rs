@@ -52,7 +52,7 @@ use store::{Store, StoreError};
 /// close.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Reason for which the server cannot start.
+/// Reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The store cannot be opened, or has no answer.

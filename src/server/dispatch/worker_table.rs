@@ -42,7 +42,7 @@ struct Member {
     title: String,
     /// Slots, as far as the worker reported them.
     seats: Option<u32>,
-    /// Reason for which the worker takes no new runs, without regard to silence.
+    /// Reason why the worker takes no new runs, without regard to silence.
     unready: Option<Unready>,
     /// Times of its last answer, by the worker's clock and by the server's, to notice another one.
     answer: (Option<model::Timestamp>, Option<model::Timestamp>),

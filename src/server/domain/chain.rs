@@ -30,7 +30,7 @@ pub enum Effect {
     NoChild(JobId, NoChild),
 }
 
-/// Reason for which a child does not run after its parent.
+/// Reason why a child does not run after its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoChild {
     /// The child is disabled.

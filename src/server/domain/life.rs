@@ -61,7 +61,7 @@ pub struct Step {
     pub facts: Vec<LifeEvent>,
 }
 
-/// Reason for which a change is refused.
+/// Reason why a change is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LifeRefusal {
     /// The run belongs to another worker.

@@ -460,7 +460,7 @@ pub enum Asker {
     Worker(WorkerId),
 }
 
-/// Reason for which a run is to be killed.
+/// Reason why a run is to be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KillCause {
     /// A request by the operator, a client or a worker.

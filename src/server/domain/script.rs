@@ -27,7 +27,7 @@ const STACK: usize = 64 * 1024 * 1024;
 /// Script that [`check`] looks for in the output: digits, which no filter changes.
 const MARK: &str = "7305120946";
 
-/// Reason for which a template cannot be used.
+/// Reason why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// The template has no place for the script.

@@ -1,4 +1,4 @@
-//! Reasons for which a run waits: one of the pool or the job, and those of the workers that could have taken it. Pure.
+//! Reasons why a run waits: one of the pool or the job, and those of the workers that could have taken it. Pure.
 
 use std::fmt;
 

@@ -84,7 +84,7 @@ pub fn takes_runs(worker: &Worker) -> bool {
     !rests && matches!(duty, WorkerState::Starting | WorkerState::Awake)
 }
 
-/// Reason for which a worker takes no new runs.
+/// Reason why a worker takes no new runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unready {
     /// The worker is disabled.
@@ -171,7 +171,7 @@ pub enum RequestVerdict {
     Ask,
 }
 
-/// Reason for which a worker cannot be asked for a command.
+/// Reason why a worker cannot be asked for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cannot {
     /// The worker is of the original kind, or too old, and knows no commands.

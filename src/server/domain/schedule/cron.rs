@@ -28,7 +28,7 @@ const SECOND: TimeDelta = TimeDelta::seconds(1);
 /// Number of fields, with the seconds first.
 const WITH_SECONDS: usize = 6;
 
-/// Reason for which a cron expression cannot be used.
+/// Reason why a cron expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
     /// The expression cannot be parsed; the texts are the expression and the cause.

@@ -60,7 +60,7 @@ pub enum DueVerdict {
     Replace(RunId, Vec<RunId>),
 }
 
-/// Reason for which a worker is left out of a run on all workers.
+/// Reason why a worker is left out of a run on all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absence {
     /// The worker does not answer.
@@ -71,7 +71,7 @@ pub enum Absence {
     Rests,
 }
 
-/// Reason for which a run that is due does not run now.
+/// Reason why a run that is due does not run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitReason {
     /// The job is disabled.

@@ -74,7 +74,7 @@ pub struct LeftOut {
     pub exclude: Exclude,
 }
 
-/// Reason for which a job has no next due time.
+/// Reason why a job has no next due time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoNext {
     /// The job has no schedule.
