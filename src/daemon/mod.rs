@@ -297,10 +297,7 @@ async fn attend(
                 }
                 leave = worker.asked_to_leave(), if terms == 0 => {
                     tracing::warn!(target: "job_runner_worker.runner", "{}", farewell(leave));
-                    break match (leave, loaded.settings.daemon.restart_exit_code) {
-                        (Leave::Restart, Some(code)) => Ending::Left(code),
-                        (Leave::Shutdown, _) | (Leave::Restart, None) => Ending::Left(EXIT_DRAINED),
-                    };
+                    break Ending::asked_for(leave, loaded.settings.daemon.restart_exit_code);
                 }
                 () = manager.due() => {
                     // The status goes through the keeper of the runs, so a sign of life proves that it is alive.
@@ -313,19 +310,10 @@ async fn attend(
                     terms += 1;
                     match terms {
                         1 => {
-                            let timeout = loaded.settings.daemon.drain_timeout;
-                            if let Some(timeout) = timeout {
+                            if let Some(timeout) = loaded.settings.daemon.drain_timeout {
                                 patience.as_mut().reset(tokio::time::Instant::now() + timeout);
                             }
-                            // A timeout kills the runs, which takes the grace period on top.
-                            manager.stopping(timeout.map(|timeout| timeout + loaded.settings.execution.kill_grace));
-                            let status = worker.status().await;
-                            manager.tell(&status);
-                            let runs = status.intake.runs.len();
-                            tracing::warn!(
-                                target: "job_runner_worker.runner",
-                                "Worker is going to terminate! Draining {runs} run(s); once more stops them"
-                            );
+                            announce_drain(&worker, &mut manager, &loaded.settings).await;
                         }
                         2 => {
                             tracing::warn!(target: "job_runner_worker.runner", "the runs are stopped; once more leaves at once");
@@ -350,6 +338,24 @@ async fn attend(
     }
     // Reported also when no signal came, as after a request of the server.
     manager.stopping(Some(Duration::ZERO));
+    leave(worker, ending, &mut manager, third(&mut signals, terms)).await
+}
+
+/// Tells the service manager and the log that the worker drains.
+async fn announce_drain(worker: &RunningWorker, manager: &mut Manager, settings: &config::Settings) {
+    // A timeout kills the runs, which takes the grace period on top.
+    manager.stopping(settings.daemon.drain_timeout.map(|timeout| timeout + settings.execution.kill_grace));
+    let status = worker.status().await;
+    manager.tell(&status);
+    let runs = status.intake.runs.len();
+    tracing::warn!(
+        target: "job_runner_worker.runner",
+        "Worker is going to terminate! Draining {runs} run(s); once more stops them"
+    );
+}
+
+/// Leaves as the ending says, or at once where a third TERM comes first. Returns the exit code.
+async fn leave(worker: RunningWorker, ending: Ending, manager: &mut Manager, third: impl Future<Output = ()>) -> u8 {
     let leaving = async {
         match ending {
             Ending::Left(code) => {
@@ -364,7 +370,7 @@ async fn attend(
     };
     let left = tokio::select! {
         code = leaving => code,
-        () = third(&mut signals, terms) => EXIT_FAILURE,
+        () = third => EXIT_FAILURE,
         never = manager.hear_us_leave() => match never {},
     };
     tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
@@ -385,6 +391,16 @@ enum Ending {
     Left(u8),
     /// Running scripts go on, for the next start to take up.
     HandedOver(u8),
+}
+
+impl Ending {
+    /// Returns the ending that the server asked for. A restart needs an exit code that says so to the supervisor.
+    fn asked_for(leave: Leave, restart_exit_code: Option<u8>) -> Self {
+        match (leave, restart_exit_code) {
+            (Leave::Restart, Some(code)) => Self::Left(code),
+            (Leave::Shutdown, _) | (Leave::Restart, None) => Self::Left(EXIT_DRAINED),
+        }
+    }
 }
 
 fn farewell(leave: Leave) -> &'static str {

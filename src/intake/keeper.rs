@@ -165,7 +165,7 @@ impl Keeper {
             tokio::select! {
                 message = messages.recv() => match message {
                     // The other branches only wake the loop: what is started next is decided after the select.
-                    Some(message) => self.told(message),
+                    Some(message) => self.carry_out(message),
                     None => return,
                 },
                 () = seats.freed() => {}
@@ -250,34 +250,16 @@ impl Keeper {
         });
     }
 
-    fn told(&mut self, message: KeeperMessage) {
+    /// Carries out what a message says, and answers it.
+    fn carry_out(&mut self, message: KeeperMessage) {
         match message {
-            KeeperMessage::Order(Order::Enqueue(run)) => self.hint(run),
-            KeeperMessage::Order(Order::Kill(kill)) => {
-                self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, KillOrigin::Heard);
-            }
-            KeeperMessage::Order(Order::Ping) => self.ping(),
-            KeeperMessage::Order(Order::Attend) => self.bell.called.notify_one(),
-            KeeperMessage::Begin(run, _) if self.runs.contains_key(&run) => {
-                tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
-            }
+            KeeperMessage::Order(order) => self.follow(order),
+            KeeperMessage::Begin(run, begin) => self.take_up(run, *begin),
             KeeperMessage::SetAside(run, true) => {
                 self.set_aside.insert(run);
             }
             KeeperMessage::SetAside(run, false) => {
                 self.set_aside.remove(&run);
-            }
-            KeeperMessage::Begin(run, begin) => {
-                self.set_aside.remove(&run);
-                // A run of the last process occupies a slot even if there are fewer slots than before.
-                let seat = self.seats.take_anyway();
-                self.begin(run, *begin, seat);
-                // A request to give everything back may have come before this run was found.
-                if self.conduct.gives_back()
-                    && let Some(handle) = self.runs.get(&run)
-                {
-                    handle.stop(Cause::GivenBack);
-                }
             }
             KeeperMessage::Kill(kill) => self.kill(kill, KillOrigin::Resumed),
             KeeperMessage::Waits(open) => self.waits(open),
@@ -296,11 +278,7 @@ impl Keeper {
                 let _ = answer.send(found.cloned());
             }
             KeeperMessage::Knows(run, answer) => {
-                let known = self.runs.contains_key(&run)
-                    || self.context.reporter.serves(run)
-                    || self.context.reporter.outbox().holds(run)
-                    || self.set_aside.contains(&run);
-                let _ = answer.send(known);
+                let _ = answer.send(self.knows(run));
             }
             KeeperMessage::Settings(settings) => {
                 self.seats.resize(settings.concurrent_jobs);
@@ -316,24 +294,9 @@ impl Keeper {
                 // The first state that is published must already name what is short.
                 self.judge();
             }
-            KeeperMessage::Asked(request) => {
-                let WorkerRequest { id, action, pace } = request;
-                tracing::debug!(
-                    target: "job_runner_worker.runner",
-                    "the server asks for {} ({pace:?}, request {id})",
-                    action.word()
-                );
-                self.conduct(Input::Asked(request));
-            }
+            KeeperMessage::Asked(request) => self.follow_request(request),
             KeeperMessage::Wants(wakefulness, answer) => {
-                let may = !self.conduct.leaves() && !self.draining();
-                if may {
-                    self.conduct(match wakefulness {
-                        SleepState::Asleep => Input::Sleep,
-                        SleepState::Awake => Input::Wake,
-                    });
-                }
-                let _ = answer.send(may);
+                let _ = answer.send(self.sleep_or_wake(wakefulness));
             }
             KeeperMessage::Left => self.left = true,
             KeeperMessage::StopAll(cause) => self.runs.values().for_each(|run| run.stop(cause)),
@@ -341,6 +304,67 @@ impl Keeper {
                 let _ = answer.send(self.status());
             }
         }
+    }
+
+    /// Follows an order that a source received.
+    fn follow(&mut self, order: Order) {
+        match order {
+            Order::Enqueue(run) => self.hint(run),
+            Order::Kill(kill) => {
+                self.kill(KillEntry { kill, run: None, phase: KillPhase::Received }, KillOrigin::Heard);
+            }
+            Order::Ping => self.ping(),
+            Order::Attend => self.bell.called.notify_one(),
+        }
+    }
+
+    /// Takes up a run that the last process left behind, at once.
+    fn take_up(&mut self, run: RunId, begin: Begin) {
+        if self.runs.contains_key(&run) {
+            tracing::error!(target: "job_runner_worker.cleanup", "run {run} was found twice; the first counts");
+            return;
+        }
+        self.set_aside.remove(&run);
+        // A run of the last process occupies a slot even if there are fewer slots than before.
+        let seat = self.seats.take_anyway();
+        self.begin(run, begin, seat);
+        // A request to give everything back may have come before this run was found.
+        if self.conduct.gives_back()
+            && let Some(handle) = self.runs.get(&run)
+        {
+            handle.stop(Cause::GivenBack);
+        }
+    }
+
+    /// Returns whether the worker has to do with a run in any way, also if only its result is still to be delivered.
+    fn knows(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+            || self.context.reporter.serves(run)
+            || self.context.reporter.outbox().holds(run)
+            || self.set_aside.contains(&run)
+    }
+
+    /// Follows a request of the server to the worker as a whole.
+    fn follow_request(&mut self, request: WorkerRequest) {
+        let WorkerRequest { id, action, pace } = request;
+        tracing::debug!(
+            target: "job_runner_worker.runner",
+            "the server asks for {} ({pace:?}, request {id})",
+            action.word()
+        );
+        self.conduct(Input::Asked(request));
+    }
+
+    /// Sleeps or wakes, as an operator on this machine wants it; `false` where the worker is about to leave.
+    fn sleep_or_wake(&mut self, wanted: SleepState) -> bool {
+        let may = !self.conduct.leaves() && !self.draining();
+        if may {
+            self.conduct(match wanted {
+                SleepState::Asleep => Input::Sleep,
+                SleepState::Awake => Input::Wake,
+            });
+        }
+        may
     }
 
     /// Queues an announced run. Duplicates are normal: a run that is under way, or whose result is being delivered, is

@@ -106,96 +106,108 @@ impl EndingPhase {
     /// Returns the next phase and the actions to take for it.
     #[must_use]
     pub fn step(self, input: Input, leftovers: LeftoverPolicy) -> (Self, &'static [Effect]) {
-        use {EndingPhase as P, Input as I};
-        match (self, input) {
-            (P::Starting, I::Started) => (P::Running(Output::Open), &[]),
-            (P::Starting, I::Unstartable(reason)) => finished(Outcome::Unstartable(reason)),
-            (P::Starting, I::Stop(cause, _)) => finished(Outcome::Cancelled(cause)),
+        match self {
+            Self::Starting => before_start(input),
+            Self::Running(output) => while_main_runs(output, input, leftovers),
+            Self::Stopping { cause, main } => during_grace(cause, main, input),
+            Self::Killing { cause, main } => after_kill(cause, main, input),
+            Self::Closing(exit) => while_output_is_held(exit, input, leftovers),
+            // `Finish` is said once: nothing that comes later changes the outcome.
+            Self::Finished(outcome) => (Self::Finished(outcome), &[]),
+        }
+    }
+}
 
-            (P::Running(_), I::OutputClosed(_)) => (P::Running(Output::Closed), &[]),
-            (P::Running(Output::Open), I::MainExited(exit, _)) => (P::Closing(exit), &[Effect::StartLinger]),
-            (P::Running(Output::Closed), I::MainExited(exit, company)) => over(exit, company, leftovers),
-            (P::Running(_), I::Stop(cause, Grace::With)) => stopping(Some(cause), None),
-            (P::Running(_), I::Stop(cause, Grace::Without)) => killing(Some(cause), None),
+// Each phase lists at its end the inputs that are late, repeated or without meaning in it, so that a new input does not
+// compile before it is decided in every phase.
 
-            (P::Stopping { cause, .. }, I::MainExited(exit, Company::Alone)) => {
-                finished(Outcome::Ran { exit, cause, left: Left::Nobody })
-            }
-            (P::Stopping { cause, .. }, I::MainExited(exit, Company::Others)) => {
-                (P::Stopping { cause, main: Some(exit) }, &[])
-            }
-            (P::Stopping { cause, main }, I::GraceOver | I::Stop(_, Grace::Without)) => killing(cause, main),
+/// Decides before the main process runs: it starts, or cannot, or is not wanted any more.
+fn before_start(input: Input) -> (EndingPhase, &'static [Effect]) {
+    use Input as I;
+    match input {
+        I::Started => (EndingPhase::Running(Output::Open), &[]),
+        I::Unstartable(reason) => finished(Outcome::Unstartable(reason)),
+        I::Stop(cause, _) => finished(Outcome::Cancelled(cause)),
+        I::MainExited(..) | I::OutputClosed(_) | I::NobodyLeft | I::GraceOver | I::LingerOver(_) | I::SweepOver => {
+            (EndingPhase::Starting, &[])
+        }
+    }
+}
 
-            (P::Killing { cause, .. }, I::MainExited(exit, Company::Alone)) => {
-                finished(Outcome::Ran { exit, cause, left: Left::Nobody })
-            }
-            (P::Killing { cause, .. }, I::MainExited(exit, Company::Others)) => {
-                (P::Killing { cause, main: Some(exit) }, &[])
-            }
-            (P::Stopping { cause, main: Some(exit) } | P::Killing { cause, main: Some(exit) }, I::NobodyLeft) => {
-                // Only leftovers that were stopped after a script ended by itself are worth a line in the log: a run
-                // that was stopped as a whole leaves nobody anyway.
-                let left = if cause.is_none() { Left::Stopped } else { Left::Nobody };
-                finished(Outcome::Ran { exit, cause, left })
-            }
-            // KILL is repeated until nobody is left: a process may fork while the tree is being killed.
-            (phase @ P::Killing { .. }, I::SweepOver) => (phase, &[Effect::KillTree, Effect::StartSweep]),
+/// Decides while the main process runs: its end ends the execution once the output is complete.
+fn while_main_runs(output: Output, input: Input, leftovers: LeftoverPolicy) -> (EndingPhase, &'static [Effect]) {
+    use Input as I;
+    match (input, output) {
+        (I::OutputClosed(_), _) => (EndingPhase::Running(Output::Closed), &[]),
+        (I::MainExited(exit, _), Output::Open) => (EndingPhase::Closing(exit), &[Effect::StartLinger]),
+        (I::MainExited(exit, company), Output::Closed) => over(exit, company, leftovers),
+        (I::Stop(cause, Grace::With), _) => stopping(Some(cause), None),
+        (I::Stop(cause, Grace::Without), _) => killing(Some(cause), None),
+        (I::Started | I::Unstartable(_) | I::NobodyLeft | I::GraceOver | I::LingerOver(_) | I::SweepOver, _) => {
+            (EndingPhase::Running(output), &[])
+        }
+    }
+}
 
-            (P::Closing(exit), I::OutputClosed(company) | I::LingerOver(company)) => over(exit, company, leftovers),
-            // A timeout while only leftovers hold the output open does not fail the run: the script itself ended in
-            // time, and under this policy its leftovers may stay.
-            (P::Closing(exit), I::Stop(Cause::TimedOut, _)) if leftovers == LeftoverPolicy::Keep => {
-                over(exit, Company::Others, leftovers)
-            }
-            (P::Closing(exit), I::Stop(_, Grace::With)) => stopping(None, Some(exit)),
-            (P::Closing(exit), I::Stop(_, Grace::Without)) => killing(None, Some(exit)),
+/// Decides while the tree, which was sent TERM, has time to end by itself.
+fn during_grace(cause: Option<Cause>, main: Option<ProcessExit>, input: Input) -> (EndingPhase, &'static [Effect]) {
+    use Input as I;
+    match (input, main) {
+        (I::MainExited(exit, Company::Alone), _) => finished(Outcome::Ran { exit, cause, left: Left::Nobody }),
+        (I::MainExited(exit, Company::Others), _) => (EndingPhase::Stopping { cause, main: Some(exit) }, &[]),
+        (I::GraceOver | I::Stop(_, Grace::Without), _) => killing(cause, main),
+        (I::NobodyLeft, Some(exit)) => tree_gone(exit, cause),
+        (
+            I::Started
+            | I::Unstartable(_)
+            | I::OutputClosed(_)
+            | I::NobodyLeft
+            | I::LingerOver(_)
+            | I::SweepOver
+            | I::Stop(_, Grace::With),
+            _,
+        ) => (EndingPhase::Stopping { cause, main }, &[]),
+    }
+}
 
-            // Inputs that are late, repeated or without meaning in the phase. They are listed, so that a new input or
-            // phase does not compile before it is decided here.
-            (
-                phase @ P::Starting,
-                I::MainExited(..) | I::OutputClosed(_) | I::NobodyLeft | I::GraceOver | I::LingerOver(_) | I::SweepOver,
-            )
-            | (
-                phase @ P::Running(_),
-                I::Started | I::Unstartable(_) | I::NobodyLeft | I::GraceOver | I::LingerOver(_) | I::SweepOver,
-            )
-            | (
-                phase @ P::Stopping { .. },
-                I::Started
-                | I::Unstartable(_)
-                | I::OutputClosed(_)
-                | I::NobodyLeft
-                | I::LingerOver(_)
-                | I::SweepOver
-                | I::Stop(_, Grace::With),
-            )
-            | (
-                phase @ P::Killing { .. },
-                I::Started
-                | I::Unstartable(_)
-                | I::OutputClosed(_)
-                | I::NobodyLeft
-                | I::GraceOver
-                | I::LingerOver(_)
-                | I::Stop(..),
-            )
-            | (
-                phase @ P::Closing(_),
-                I::Started | I::Unstartable(_) | I::MainExited(..) | I::NobodyLeft | I::GraceOver | I::SweepOver,
-            )
-            | (
-                phase @ P::Finished(_),
-                I::Started
-                | I::Unstartable(_)
-                | I::MainExited(..)
-                | I::OutputClosed(_)
-                | I::NobodyLeft
-                | I::Stop(..)
-                | I::GraceOver
-                | I::LingerOver(_)
-                | I::SweepOver,
-            ) => (phase, &[]),
+/// Decides after the tree was sent KILL, until nobody of it is left.
+fn after_kill(cause: Option<Cause>, main: Option<ProcessExit>, input: Input) -> (EndingPhase, &'static [Effect]) {
+    use Input as I;
+    match (input, main) {
+        (I::MainExited(exit, Company::Alone), _) => finished(Outcome::Ran { exit, cause, left: Left::Nobody }),
+        (I::MainExited(exit, Company::Others), _) => (EndingPhase::Killing { cause, main: Some(exit) }, &[]),
+        (I::NobodyLeft, Some(exit)) => tree_gone(exit, cause),
+        // KILL is repeated until nobody is left: a process may fork while the tree is being killed.
+        (I::SweepOver, _) => killing(cause, main),
+        (
+            I::Started
+            | I::Unstartable(_)
+            | I::OutputClosed(_)
+            | I::NobodyLeft
+            | I::GraceOver
+            | I::LingerOver(_)
+            | I::Stop(..),
+            _,
+        ) => (EndingPhase::Killing { cause, main }, &[]),
+    }
+}
+
+/// Decides after the main process ended by itself, while other processes hold its output open.
+fn while_output_is_held(
+    exit: ProcessExit,
+    input: Input,
+    leftovers: LeftoverPolicy,
+) -> (EndingPhase, &'static [Effect]) {
+    use Input as I;
+    match input {
+        I::OutputClosed(company) | I::LingerOver(company) => over(exit, company, leftovers),
+        // A timeout while only leftovers hold the output open does not fail the run: the script itself ended in time,
+        // and under this policy its leftovers may stay.
+        I::Stop(Cause::TimedOut, _) if leftovers == LeftoverPolicy::Keep => over(exit, Company::Others, leftovers),
+        I::Stop(_, Grace::With) => stopping(None, Some(exit)),
+        I::Stop(_, Grace::Without) => killing(None, Some(exit)),
+        I::Started | I::Unstartable(_) | I::MainExited(..) | I::NobodyLeft | I::GraceOver | I::SweepOver => {
+            (EndingPhase::Closing(exit), &[])
         }
     }
 }
@@ -210,6 +222,14 @@ fn stopping(cause: Option<Cause>, main: Option<ProcessExit>) -> (EndingPhase, &'
 
 fn killing(cause: Option<Cause>, main: Option<ProcessExit>) -> (EndingPhase, &'static [Effect]) {
     (EndingPhase::Killing { cause, main }, &[Effect::KillTree, Effect::StartSweep])
+}
+
+/// Ends an execution whose tree was stopped and is gone.
+fn tree_gone(exit: ProcessExit, cause: Option<Cause>) -> (EndingPhase, &'static [Effect]) {
+    // Only leftovers that were stopped after a script ended by itself are worth a line in the log: a run that was stopped
+    // as a whole leaves nobody anyway.
+    let left = if cause.is_none() { Left::Stopped } else { Left::Nobody };
+    finished(Outcome::Ran { exit, cause, left })
 }
 
 /// Ends an execution whose main process is gone and whose output is complete, or was awaited long enough.

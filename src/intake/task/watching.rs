@@ -1,11 +1,12 @@
 //! Execution of a run from its launch to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::loss::BrokenExecution;
 use super::remains::Fate;
 use super::{RunTask, stop_asked};
-use crate::execution::{Launch, LaunchError, Progress, Running};
+use crate::execution::{Control, Launch, LaunchError, Progress, Running};
 use crate::intake::Context;
 use crate::intake::slots::Slot;
 use crate::report::{CourierRequest, OutboxEntry, RunReport, Start, StoredEnd};
@@ -67,10 +68,8 @@ impl RunTask {
         mut report: RunReport,
         mut seat: Slot,
     ) -> Option<(RunReport, Slot, BrokenExecution)> {
-        let mut control = running.control();
+        let mut asked = ShimRequests::of(running.control());
         let _executing = Executing::begin(&self.context);
-        let mut stop_sent = false;
-        let mut watched = None;
         // Progress that arrived while the start was being written.
         let mut heard: Option<Progress> = None;
         loop {
@@ -86,29 +85,7 @@ impl RunTask {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
                         crash_point!(SpawnedSeen);
                         self.short = None;
-                        // Progress and stop are served while the start is written: a disk that the run fills must not
-                        // keep it from being stopped.
-                        let ending = report.ending();
-                        let started = report.started(Start { pid, at });
-                        tokio::pin!(started);
-                        loop {
-                            tokio::select! {
-                                () = &mut started => break,
-                                progress = running.next(), if heard.is_none() => {
-                                    if matches!(progress, Progress::Ended(_)) {
-                                        // The end is announced before the slot is freed, so that the next run that
-                                        // takes the slot counts one more result in the backlog.
-                                        ending.came();
-                                        seat.leave();
-                                    }
-                                    heard = Some(progress);
-                                }
-                                cause = stop_asked(&mut self.stopped), if !stop_sent => {
-                                    stop_sent = true;
-                                    control.stop(cause, self.context.execution.kill_grace()).await;
-                                }
-                            }
-                        }
+                        heard = self.write_start(Start { pid, at }, &mut running, &mut report, &mut seat, &mut asked).await;
                     }
                     Progress::Output(total) => report.output(total).await,
                     Progress::Stuck(pids) => tracing::error!(
@@ -119,7 +96,7 @@ impl RunTask {
                     Progress::Ended(ended) => {
                         crash_point!(EndedSeen);
                         drop(seat);
-                        self.ended(report, ended, stop_sent).await;
+                        self.ended(report, ended, asked.stop_sent).await;
                         return None;
                     }
                     gone @ (Progress::Refused { .. } | Progress::ShimDied) => {
@@ -133,30 +110,57 @@ impl RunTask {
                             report.ended(StoredEnd::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
                             return None;
                         }
-                        match self.after(fate, report, seat, stop_sent).await {
+                        match self.after(fate, report, seat, asked.stop_sent).await {
                             Ok((goes_on, back, kept)) => {
                                 (running, report, seat) = (goes_on, back, kept);
-                                // The new connection knows nothing of earlier requests, so they are made again.
-                                (control, stop_sent) = (running.control(), false);
-                                if let Some(beyond) = watched {
-                                    control.watch(beyond).await;
-                                }
+                                asked = asked.made_again(running.control()).await;
                             }
                             Err(broken) => return broken,
                         }
                     }
                 },
-                cause = stop_asked(&mut self.stopped), if !stop_sent => {
-                    stop_sent = true;
-                    control.stop(cause, self.context.execution.kill_grace()).await;
+                cause = stop_asked(&mut self.stopped), if !asked.stop_sent => {
+                    asked.stop(cause, self.context.execution.kill_grace()).await;
                 }
                 ask = report.asked() => match ask {
-                    CourierRequest::Watch(beyond) => {
-                        watched = Some(beyond);
-                        control.watch(beyond).await;
+                    CourierRequest::Watch(beyond) => asked.watch(beyond).await,
+                    CourierRequest::Stop => {
+                        asked.control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await;
                     }
-                    CourierRequest::Stop => control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await,
                 },
+            }
+        }
+    }
+
+    /// Writes the start to disk. Progress and stop are served meanwhile: a disk that the run fills must not keep it from
+    /// being stopped. Returns the progress that arrived.
+    async fn write_start(
+        &mut self,
+        start: Start,
+        running: &mut Running,
+        report: &mut RunReport,
+        seat: &mut Slot,
+        asked: &mut ShimRequests,
+    ) -> Option<Progress> {
+        let mut heard = None;
+        let ending = report.ending();
+        let started = report.started(start);
+        tokio::pin!(started);
+        loop {
+            tokio::select! {
+                () = &mut started => return heard,
+                progress = running.next(), if heard.is_none() => {
+                    if matches!(progress, Progress::Ended(_)) {
+                        // The end is announced before the slot is freed, so that the next run that takes the slot counts
+                        // one more result in the backlog.
+                        ending.came();
+                        seat.leave();
+                    }
+                    heard = Some(progress);
+                }
+                cause = stop_asked(&mut self.stopped), if !asked.stop_sent => {
+                    asked.stop(cause, self.context.execution.kill_grace()).await;
+                }
             }
         }
     }
@@ -194,6 +198,40 @@ impl RunTask {
             Fate::NeverBegan => Err(Some((report, seat, BrokenExecution::NeverBegan))),
             Fate::LeftBehind => Err(None),
         }
+    }
+}
+
+/// Requests to the shim over one connection to it.
+struct ShimRequests {
+    control: Control,
+    stop_sent: bool,
+    /// Bytes of output beyond which the shim is to tell.
+    watched: Option<u64>,
+}
+
+impl ShimRequests {
+    fn of(control: Control) -> Self {
+        Self { control, stop_sent: false, watched: None }
+    }
+
+    /// Makes the requests again over a new connection, which knows nothing of earlier ones. A stop is sent again by the
+    /// caller, for whom it is still wanted.
+    async fn made_again(self, control: Control) -> Self {
+        let mut again = Self::of(control);
+        if let Some(beyond) = self.watched {
+            again.watch(beyond).await;
+        }
+        again
+    }
+
+    async fn stop(&mut self, cause: Cause, grace: Duration) {
+        self.stop_sent = true;
+        self.control.stop(cause, grace).await;
+    }
+
+    async fn watch(&mut self, beyond: u64) {
+        self.watched = Some(beyond);
+        self.control.watch(beyond).await;
     }
 }
 
