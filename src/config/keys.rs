@@ -98,7 +98,8 @@ pub const KEYS: &[Key] = &[
     // Fixed until the restart: scripts of running attempts are looked for in the directories that were known at the
     // start.
     original("script_temp_path", "/tmp"),
-    original("reconnect_after_inactivity", "600").live(),
+    // As the original's documentation says; its code has 600.
+    original("reconnect_after_inactivity", "300").live(),
     original("run_resource_uri", "/api/v1/run/"),
     original("worker_resource_uri", "/api/v1/worker/"),
     original("run_log_resource_uri", "/api/v1/run_log/"),

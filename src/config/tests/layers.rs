@@ -90,7 +90,7 @@ fn every_key_is_listed_with_its_origin_and_the_secret_is_not_shown() {
     ws_server_port = 5555  (default)
     broadcaster_server_port = 5556  (default)
     script_temp_path = /tmp  (default)
-    reconnect_after_inactivity = 600  (default)
+    reconnect_after_inactivity = 300  (default)
     run_resource_uri = /api/v1/run/  (default)
     worker_resource_uri = /api/v1/worker/  (default)
     run_log_resource_uri = /api/v1/run_log/  (default)

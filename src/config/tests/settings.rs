@@ -24,7 +24,7 @@ fn the_required_keys_alone_give_the_documented_defaults() {
     assert_eq!(settings.rest.api_timeout, Duration::from_secs(30));
     assert_eq!(settings.source.broadcaster_server_hostname, "broadcaster.example.com");
     assert_eq!(settings.source.broadcaster_server_port, 5556);
-    assert_eq!(settings.source.reconnect_after_inactivity, Duration::from_secs(600));
+    assert_eq!(settings.source.reconnect_after_inactivity, Duration::from_secs(300));
     assert_eq!(settings.source.ws_url, None);
     assert_eq!(settings.intake.concurrent_jobs, 4);
     assert_eq!(settings.intake.incomplete_runs, IncompleteRuns::Reset);
