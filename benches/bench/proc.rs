@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::failure::Failure;
+
 /// Resident memory, in KiB.
 pub fn resident(pid: i32) -> Option<f64> {
     number_of(&format!("/proc/{pid}/status"), "VmRSS:")
@@ -21,6 +23,12 @@ pub fn forget_peak(pid: i32) {
 pub fn private(pid: i32) -> Option<f64> {
     let of = |name| number_of(&format!("/proc/{pid}/smaps_rollup"), name);
     Some(of("Private_Clean:")? + of("Private_Dirty:")?)
+}
+
+/// Failure to read what the kernel says of a worker. The worker is not dumpable, so that only the superuser may read the
+/// map of its memory.
+pub fn unreadable() -> Failure {
+    Failure("the memory of the worker cannot be read: it is gone, or you are not its superuser".to_owned())
 }
 
 /// Memory, with what is shared by several divided among them, in KiB.

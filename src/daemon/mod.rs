@@ -1,8 +1,8 @@
 //! Worker daemon: command line, settings, signals, drain, status socket and exit code.
 
+mod allocator;
 mod logging;
 mod manager;
-mod memory;
 mod reload;
 mod runtime;
 mod signals;
@@ -18,9 +18,9 @@ use crate::config::{self, ConfigExit, Loaded};
 use crate::execution::ShimProgram;
 use crate::run::lifecycle::Leave;
 use crate::worker::{self, RunningWorker, WorkerError};
+pub use allocator::give_back_large_pieces;
 pub use logging::{Level, flush as flush_log, start as start_log};
 use manager::Manager;
-pub use memory::give_back_large_pieces;
 use reload::Reloading;
 pub use signals::{DaemonSignals, SignalRequest};
 pub use state::{PidFile, StateError, take as take_state};
@@ -28,8 +28,6 @@ use status::Question;
 
 /// Time that a worker which is to stop goes on with its start, so that it can drain what it takes up.
 const UNSTARTED: Duration = Duration::from_secs(10);
-/// Time after the start when its last calls are most likely over and memory can be returned.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// Exit code: drained, nothing is under way.
 pub const EXIT_DRAINED: u8 = 0;
@@ -205,10 +203,6 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
     if nix::unistd::geteuid().is_root() {
         tracing::warn!(target: "job_runner_worker.runner", "the worker runs as root, and so does every job");
     }
-    tokio::spawn(async {
-        tokio::time::sleep(SETTLED).await;
-        memory::give_back();
-    });
     attend(worker, signals, wish, loaded, reloading).await
 }
 

@@ -105,11 +105,12 @@ impl Chaos {
 
     fn size(&self) -> Option<Size> {
         let pid = self.worker.id()?;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        // Pages of files are the page cache's: what grows of the worker itself is anonymous.
+        let anonymous = memory.lines().find_map(|line| line.strip_prefix("Pss_Anon:"))?;
         Some(Size {
             returned: self.stage.returned(),
-            resident_kib: resident.trim().trim_end_matches(" kB").parse().ok()?,
+            anonymous_kib: anonymous.trim().trim_end_matches(" kB").parse().ok()?,
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
         })
     }

@@ -49,8 +49,8 @@ fn end(run: i64, attempt: u32, code: i32, at: f64) -> Mark {
     Mark { says: Says::End { code }, run, attempt, at }
 }
 
-fn size(returned: usize, resident_kib: u64, descriptors: usize) -> Size {
-    Size { returned, resident_kib, descriptors }
+fn size(returned: usize, anonymous_kib: u64, descriptors: usize) -> Size {
+    Size { returned, anonymous_kib, descriptors }
 }
 
 /// Which invariants a change of the sound history breaks.
@@ -244,7 +244,7 @@ fn i8_something_is_left() {
 
 #[test]
 fn i9_the_worker_grows() {
-    assert_eq!(broken(|h| h.sizes[1].resident_kib += 20_000), [9]);
+    assert_eq!(broken(|h| h.sizes[1].anonymous_kib += 20_000), [9]);
     assert_eq!(broken(|h| h.sizes[1].descriptors += 100), [9]);
     assert_eq!(broken(|h| h.sizes.clear()), NONE);
 }

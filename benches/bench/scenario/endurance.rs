@@ -58,8 +58,8 @@ pub async fn in_a_row(subject: &Subject) -> Result<Sample, Failure> {
 
 fn used(stage: &Stage) -> Result<Use, Failure> {
     let pid = stage.worker.pid;
-    let found = proc::resident(pid).zip(proc::descriptors(pid));
-    let (memory, descriptors) = found.ok_or_else(|| Failure("no worker".to_owned()))?;
+    let found = proc::private(pid).zip(proc::descriptors(pid));
+    let (memory, descriptors) = found.ok_or_else(proc::unreadable)?;
     let disk = ["state", "scripts"].map(|name| bytes(&stage.worker.folder().join(name))).iter().sum::<u64>();
     Ok(Use { memory, descriptors, disk: disk as f64 / 1024.0 })
 }

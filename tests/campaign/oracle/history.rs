@@ -126,7 +126,8 @@ pub struct Kill {
 pub struct Size {
     /// How many runs had returned.
     pub returned: usize,
-    pub resident_kib: u64,
+    /// Anonymous memory, in KiB: without the pages of files, which are the page cache's.
+    pub anonymous_kib: u64,
     pub descriptors: usize,
 }
 

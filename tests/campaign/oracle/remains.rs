@@ -24,7 +24,7 @@ pub fn nothing_is_left(history: &History) -> Vec<Violation> {
 pub fn the_worker_does_not_grow(history: &History) -> Vec<Violation> {
     let (Some(first), Some(last)) = (history.sizes.first(), history.sizes.last()) else { return Vec::new() };
     let runs = u64::try_from(last.returned.saturating_sub(first.returned)).unwrap_or(u64::MAX);
-    let grown = last.resident_kib.saturating_sub(first.resident_kib);
+    let grown = last.anonymous_kib.saturating_sub(first.anonymous_kib);
     let mut found = Vec::new();
     if grown > ONCE_KIB + GROWTH_KIB * runs / 1000 {
         found.push(Violation::new(9, format!("the worker grew by {grown} KiB over {runs} runs")));
