@@ -73,8 +73,6 @@
 //! configuration in the shim: its order contains everything, so that a worker of the next version can take over a shim
 //! of this one.
 
-#![warn(missing_docs)]
-
 /// Marks a place at which a test may let the process die; expands to nothing without the feature `crash-points`.
 macro_rules! crash_point {
     ($point:ident) => {

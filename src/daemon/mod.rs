@@ -1,5 +1,6 @@
 //! Worker daemon: command line, settings, signals, drain, status socket and exit code.
 
+#[allow(unsafe_code)] // mallopt
 mod allocator;
 mod logging;
 mod manager;

@@ -227,7 +227,6 @@ impl Knowledge {
 /// Returns the pause after a log of this size: the interval, or longer for a long log.
 #[must_use]
 pub fn pause(interval: Duration, size: usize) -> Duration {
-    #[allow(clippy::cast_precision_loss)]
     let by_size = Duration::from_secs_f64(size as f64 / LIVE_RATE);
     interval.max(by_size)
 }

@@ -152,7 +152,6 @@ pub enum SeenRunState {
 }
 
 /// All calls fail in the same ways; see [`CallFailure`].
-#[allow(clippy::missing_errors_doc)]
 impl RestClient {
     /// Returns the path of the worker that signs these calls; read once and then remembered.
     pub async fn me(&self) -> Result<&str, CallFailure> {

@@ -584,7 +584,6 @@ pub struct LogSpan {
     pub background: Option<String>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -16,8 +16,6 @@
 //!
 //! What the original broadcaster does every 5 s it does here every 0.5 s; nothing else is changed.
 
-#![allow(missing_docs)]
-
 mod away;
 mod blocked;
 mod broadcaster;
@@ -49,7 +47,7 @@ mod wait;
 mod worker;
 
 #[cfg(feature = "server")]
-#[allow(dead_code, unreachable_pub)] // what the server's tests need beyond this
+#[allow(dead_code)] // what the server's tests need beyond this
 #[path = "../server/fixture.rs"]
 mod fixture;
 #[cfg(feature = "server")]
@@ -59,7 +57,7 @@ mod full_size;
 #[path = "../server/hired.rs"]
 mod hired;
 #[cfg(feature = "server")]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../server/stage.rs"]
 mod our_stage;
 #[cfg(feature = "server")]
@@ -67,6 +65,6 @@ mod our_stage;
 #[path = "../support/skip.rs"]
 mod skip;
 #[cfg(feature = "server")]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../server/subscriber.rs"]
 mod subscriber;

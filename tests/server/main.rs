@@ -57,19 +57,19 @@ mod zmq_ports;
 
 #[path = "../support/full_size.rs"]
 mod full_size;
-#[allow(dead_code, unreachable_pub)] // what the interop tests need beyond this
+#[allow(dead_code)] // what the interop tests need beyond this
 #[path = "../interop/peer.rs"]
 mod peer;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../interop/port.rs"]
 mod port;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../interop/process.rs"]
 mod process;
 #[allow(dead_code)]
 #[path = "../support/skip.rs"]
 mod skip;
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code)]
 #[path = "../support/tmpfs.rs"]
 mod tmpfs;
 #[path = "../interop/wait.rs"]

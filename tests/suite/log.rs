@@ -21,7 +21,6 @@ fn as_the_original(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let share = |part: f64| (limit as f64 * part) as usize;
     format!("{}{MARKER}{}", &text[..share(0.2)], &text[text.len() - share(0.8)..])
 }

@@ -374,6 +374,7 @@ impl WorkerProcess {
     }
 
     /// Leaves what it says to stderr in a pipe of 4 KiB from now on, or reads it again.
+    #[allow(unsafe_code)] // fcntl
     pub fn leave_unread(&self, unread: bool) {
         self.output.unread.send_replace(unread);
         let pipe = self.output.pipe.load(Ordering::SeqCst);

@@ -62,6 +62,7 @@ async fn grown(root: i32) -> Result<Vec<OwnedFd>, Failure> {
 }
 
 /// What can be read as soon as a process has ended.
+#[allow(unsafe_code)] // pidfd_open
 fn handle(pid: i32) -> Result<OwnedFd, Failure> {
     // SAFETY: the call takes two numbers, and what it answers is a descriptor that nobody else has.
     unsafe {

@@ -15,6 +15,7 @@ mod memory;
 pub mod redact;
 pub mod socket;
 pub mod spool;
+#[allow(unsafe_code)] // the calls that nix has no safe form of
 mod syscall;
 mod tools;
 pub mod tree;

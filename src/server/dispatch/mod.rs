@@ -181,7 +181,6 @@ impl Dispatcher {
     }
 
     /// Returns the store for a query; a test injects failures here.
-    #[cfg_attr(not(test), allow(clippy::unnecessary_wraps))]
     fn store(&self) -> Result<&Store, StoreError> {
         #[cfg(test)]
         histories::pass_question()?;

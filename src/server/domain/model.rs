@@ -154,7 +154,6 @@ pub struct Template {
 
 /// A job: a script and its schedule.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools)] // the original's fields
 pub struct Job {
     /// Number in the REST API and on the command line.
     pub id: JobId,

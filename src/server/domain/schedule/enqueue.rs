@@ -27,7 +27,6 @@ pub struct Availability {
 
 /// Job and its surroundings, as far as the decision about its due runs depends on them.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // one flag each for what can be disabled
 pub struct JobStanding<'a> {
     /// The job whose runs are due.
     pub job: &'a Job,

@@ -2,9 +2,8 @@
 //! and the zone are arguments.
 //!
 //! `next` applies the rule (an interval or a cron expression, without the times of the day that are excluded),
-//! `enqueue` decides about runs that are due, and `ancestry` keeps chains of jobs free of loops.
+//! `enqueue` decides about runs that are due.
 
-pub mod ancestry;
 mod cron;
 pub mod enqueue;
 mod excludes;

@@ -87,7 +87,6 @@ fn range(text: &str) -> Option<Range<'_>> {
     let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
     // A quality out of range counts as 1, as in the original.
     let quality = quality.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
     let quality = (quality * 1000.0) as u16;
     Some(Range { main: main.trim(), sub: sub.trim(), quality })
 }

@@ -11,7 +11,6 @@ pub enum Colour {
 
 /// Style of a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // six attributes that a terminal sets independently
 pub struct Style {
     /// Bold, set by SGR 1.
     pub bold: bool,

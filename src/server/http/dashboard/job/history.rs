@@ -241,7 +241,6 @@ pub fn span(seconds: f64) -> String {
     format!("{} {unit}", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-#[allow(clippy::cast_precision_loss)] // a few hundred at most
 fn number(count: usize) -> f64 {
     count as f64
 }
