@@ -1,4 +1,4 @@
-//! What the keeper is told and asked: by sources, by the tasks of runs and kills, by the status reporter and the daemon.
+//! Messages to the keeper: of sources, of the tasks of runs and kills, of the status reporter and of the daemon.
 
 use tokio::sync::oneshot;
 

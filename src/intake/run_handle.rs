@@ -1,4 +1,4 @@
-//! The handle of a run under way: stops it, and tells whether it is ours and whether it is over.
+//! Handle of a run under way: stops the run, and tells whether it is ours and whether it is over.
 
 use std::sync::Arc;
 

@@ -60,10 +60,8 @@ mod full_size;
 #[allow(dead_code)] // what the interop tests need beyond this
 #[path = "../interop/peer.rs"]
 mod peer;
-#[allow(dead_code)]
 #[path = "../interop/port.rs"]
 mod port;
-#[allow(dead_code)]
 #[path = "../interop/process.rs"]
 mod process;
 #[allow(dead_code)]

@@ -1,6 +1,5 @@
 //! What the measuring program makes of its figures.
 
-#[allow(dead_code)]
 #[path = "../../benches/bench/figures.rs"]
 mod figures;
 #[path = "../../benches/bench/growth.rs"]
