@@ -13,6 +13,7 @@ mod fixture_worker;
 mod job_scripts;
 mod kill;
 mod kill_trees;
+mod language;
 mod layers;
 mod limits;
 mod log;

@@ -62,16 +62,103 @@ pub enum Term {
 pub enum Test {
     /// The value is null, or is not.
     IsNull(bool),
-    /// The value is compared to another by an operator of SQL: `=`, `<`, `<=`, `>`, `>=`.
-    Compared(&'static str, FilterValue),
+    /// The value is compared to another one.
+    Compared(Comparison, FilterValue),
     /// The value is one of these.
     In(Vec<FilterValue>),
     /// The value lies between two, both included.
     Between(FilterValue, FilterValue),
-    /// The text matches a pattern of `LIKE`, with a backslash as escape.
-    Like(String),
-    /// A part of a timestamp in UTC equals a number; the format is one of `strftime`.
-    Part(&'static str, i64),
+    /// The text matches a pattern.
+    Matches(Pattern),
+    /// A part of a timestamp in UTC equals a number.
+    Part(DatePart, i64),
+}
+
+/// Comparison of a column's value, on the left, with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Both are the same.
+    Equal,
+    /// The column's value is the smaller one.
+    Less,
+    /// The column's value is the smaller one, or both are the same.
+    LessOrEqual,
+    /// The column's value is the greater one.
+    Greater,
+    /// The column's value is the greater one, or both are the same.
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+/// Part of a timestamp that is compared by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatePart {
+    /// Year, with its century.
+    Year,
+    /// Month, from 1.
+    Month,
+    /// Day of the month, from 1.
+    Day,
+    /// Day of the week, from 0 for Sunday.
+    Weekday,
+}
+
+impl DatePart {
+    /// Returns the format of SQLite's `strftime`.
+    fn format(self) -> &'static str {
+        match self {
+            Self::Year => "%Y",
+            Self::Month => "%m",
+            Self::Day => "%d",
+            Self::Weekday => "%w",
+        }
+    }
+}
+
+/// Place of a text in a column's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextPlace {
+    /// The text is the whole value.
+    Whole,
+    /// The text is anywhere in the value.
+    Anywhere,
+    /// The value begins with the text.
+    Start,
+    /// The value ends with the text.
+    End,
+}
+
+/// Longest pattern in bytes, which is SQLite's own limit for `LIKE`.
+pub const MAX_PATTERN: usize = 50_000;
+
+/// Pattern of `LIKE`, with a backslash as escape. SQLite ignores the case of ASCII letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Looks for a text in a place. `None` if the pattern has more than [`MAX_PATTERN`] bytes; `%`, `_` and `\` take two.
+    #[must_use]
+    pub fn new(place: TextPlace, text: &str) -> Option<Self> {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let pattern = match place {
+            TextPlace::Whole => escaped,
+            TextPlace::Anywhere => format!("%{escaped}%"),
+            TextPlace::Start => format!("{escaped}%"),
+            TextPlace::End => format!("%{escaped}"),
+        };
+        (pattern.len() <= MAX_PATTERN).then_some(Self(pattern))
+    }
 }
 
 /// A value that a column is compared to.
@@ -267,8 +354,8 @@ fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
         Test::IsNull(false) => {
             query.push(format!("{column} IS NOT NULL"));
         }
-        Test::Compared(operator, value) => {
-            query.push(format!("{column} {operator} "));
+        Test::Compared(comparison, value) => {
+            query.push(format!("{column} {} ", comparison.operator()));
             bind(query, value);
         }
         Test::In(values) => {
@@ -287,12 +374,12 @@ fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
             query.push(" AND ");
             bind(query, to);
         }
-        Test::Like(pattern) => {
+        Test::Matches(Pattern(pattern)) => {
             query.push(format!("{column} LIKE ")).push_bind(pattern.clone()).push(" ESCAPE '\\'");
         }
-        Test::Part(format, number) => {
+        Test::Part(part, number) => {
             query
-                .push(format!("CAST(strftime('{format}', {column} / 1000000, 'unixepoch') AS INTEGER) = "))
+                .push(format!("CAST(strftime('{}', {column} / 1000000, 'unixepoch') AS INTEGER) = ", part.format()))
                 .push_bind(*number);
         }
     }
@@ -491,7 +578,7 @@ impl<T> ListPage<T> {
 /// Query for the one resource with an id, in [`Scope::All`].
 #[must_use]
 pub fn only(id: i64) -> ListQuery {
-    let test = Test::Compared("=", FilterValue::Number(id));
+    let test = Test::Compared(Comparison::Equal, FilterValue::Number(id));
     let term = Term::Field { over: Vec::new(), field: "id".to_owned(), test };
     ListQuery { scope: Scope::All, terms: vec![term], limit: Some(1), offset: 0 }
 }

@@ -1,8 +1,8 @@
 //! Schedule of a job: computes its next due time, and decides whether a run that is due may run now. Pure: the clock
 //! and the zone are arguments.
 //!
-//! `next` applies the rule (an interval or a cron expression, without the times of the day that are excluded),
-//! `enqueue` decides about runs that are due.
+//! `next` applies the rule (an interval or a cron expression, without the times of the day that are excluded), and `enqueue`
+//! decides about runs that are due.
 
 mod cron;
 pub mod enqueue;

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use super::time;
 use crate::server::domain::resource::{FieldKind, Narrowing, Resource};
-use crate::server::store::lists::{FilterValue, Term, Test};
+use crate::server::store::lists::{Comparison, DatePart, FilterValue, MAX_PATTERN, Pattern, Term, Test, TextPlace};
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,6 @@ const MAX_TERMS: usize = 100;
 /// Most values of one filter. All filters together stay below the 32,766 that SQLite takes, as the head of a request
 /// has no room for more.
 const MAX_VALUES: usize = 10_000;
-/// Longest pattern in bytes, which is SQLite's own limit.
-const MAX_PATTERN: usize = 50_000;
 
 /// Name and value pairs of a query, decoded.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +138,7 @@ fn state(name: &str) -> Vec<Term> {
     let completed = || vec![null("enqueue_dts", false), null("start_dts", false), null("return_dts", false)];
     let ended = |success: bool| {
         let mut terms = completed();
-        terms.push(plain("return_success", Test::Compared("=", FilterValue::Number(success.into()))));
+        terms.push(plain("return_success", Test::Compared(Comparison::Equal, FilterValue::Number(success.into()))));
         terms
     };
     match name {
@@ -213,29 +211,25 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
         }
         Ok(values)
     };
-    // SQLite's LIKE ignores the case of ASCII letters, so the lookups with and without `i` are the same.
-    let like = |before: &str, after: &str| {
-        let pattern = format!("{before}{}{after}", escaped(last));
-        if pattern.len() > MAX_PATTERN {
-            return Err(format!(
-                "The text of a filter has {MAX_PATTERN} bytes at most, of which %, _ and \\ take two."
-            ));
-        }
-        Ok(Test::Like(pattern))
+    // The store ignores the case of ASCII letters, so the lookups with and without `i` are the same.
+    let like = |place| {
+        let too_long =
+            || format!("The text of a filter has {MAX_PATTERN} bytes at most, of which %, _ and \\ take two.");
+        Pattern::new(place, last).map(Test::Matches).ok_or_else(too_long)
     };
     Ok(match lookup {
         "isnull" => Test::IsNull(!matches!(last, "false" | "False" | "" | "0")),
         // The original reads these words as null.
         "exact" | "iexact" if matches!(last, "nil" | "none" | "None") => Test::IsNull(true),
-        "exact" => Test::Compared("=", one(last)?),
-        "iexact" => like("", "")?,
-        "gt" => Test::Compared(">", one(last)?),
-        "gte" => Test::Compared(">=", one(last)?),
-        "lt" => Test::Compared("<", one(last)?),
-        "lte" => Test::Compared("<=", one(last)?),
-        "contains" | "icontains" => like("%", "%")?,
-        "startswith" | "istartswith" => like("", "%")?,
-        "endswith" | "iendswith" => like("%", "")?,
+        "exact" => Test::Compared(Comparison::Equal, one(last)?),
+        "iexact" => like(TextPlace::Whole)?,
+        "gt" => Test::Compared(Comparison::Greater, one(last)?),
+        "gte" => Test::Compared(Comparison::GreaterOrEqual, one(last)?),
+        "lt" => Test::Compared(Comparison::Less, one(last)?),
+        "lte" => Test::Compared(Comparison::LessOrEqual, one(last)?),
+        "contains" | "icontains" => like(TextPlace::Anywhere)?,
+        "startswith" | "istartswith" => like(TextPlace::Start)?,
+        "endswith" | "iendswith" => like(TextPlace::End)?,
         "in" => Test::In(several()?),
         "range" => match <[FilterValue; 2]>::try_from(several()?) {
             Ok([from, to]) => Test::Between(from, to),
@@ -244,11 +238,11 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
         part => {
             let number: i64 = last.parse().map_err(|_| mismatched())?;
             match part {
-                "year" => Test::Part("%Y", number),
-                "month" => Test::Part("%m", number),
-                "day" => Test::Part("%d", number),
-                // The original counts from Sunday, 1; SQLite from Sunday, 0.
-                _ => Test::Part("%w", number.checked_sub(1).ok_or_else(mismatched)?),
+                "year" => Test::Part(DatePart::Year, number),
+                "month" => Test::Part(DatePart::Month, number),
+                "day" => Test::Part(DatePart::Day, number),
+                // The original counts from Sunday, 1; the store from Sunday, 0.
+                _ => Test::Part(DatePart::Weekday, number.checked_sub(1).ok_or_else(mismatched)?),
             }
         }
     })
@@ -265,10 +259,6 @@ fn value(kind: FieldKind, text: &str, zone: Tz) -> Option<FilterValue> {
         },
         FieldKind::Time => time::read(text, zone).map(FilterValue::Time),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// Returns the path of another page of a list.

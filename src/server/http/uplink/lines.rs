@@ -7,11 +7,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::domain::model::WorkerId;
 
+#[cfg(test)]
+mod tests;
+
 /// Most connections of one worker. It needs one; another may be half gone without the network having noticed.
 const OF_ONE: usize = 4;
 
 /// Connections of each worker by their numbers, with the token that ends each; the oldest first.
-type OfWorkers = HashMap<WorkerId, VecDeque<(u64, CancellationToken)>>;
+#[derive(Debug, Default)]
+struct OfWorkers {
+    /// Number of the next connection of any worker. No number comes twice: a guard that is dropped late removes no other connection.
+    next: u64,
+    lines: HashMap<WorkerId, VecDeque<(u64, CancellationToken)>>,
+}
 
 /// Table of connections. A clone shares it.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +37,10 @@ pub(super) struct UplinkGuard {
 impl Uplinks {
     /// Adds a connection of a worker. Where the worker has too many, its oldest is superseded.
     pub(super) fn join(&self, worker: WorkerId) -> UplinkGuard {
-        let mut lines = self.lock();
-        let of_worker = lines.entry(worker).or_default();
-        let number = of_worker.back().map_or(0, |(number, _)| number + 1);
+        let mut all = self.lock();
+        let number = all.next;
+        all.next += 1;
+        let of_worker = all.lines.entry(worker).or_default();
         let superseded = CancellationToken::new();
         of_worker.push_back((number, superseded.clone()));
         if of_worker.len() > OF_ONE
@@ -39,7 +48,7 @@ impl Uplinks {
         {
             oldest.cancel();
         }
-        drop(lines);
+        drop(all);
         UplinkGuard { lines: self.clone(), worker, number, superseded }
     }
 
@@ -57,7 +66,7 @@ impl UplinkGuard {
 
 impl Drop for UplinkGuard {
     fn drop(&mut self) {
-        let mut lines = self.lines.lock();
+        let lines = &mut self.lines.lock().lines;
         if let Some(of_worker) = lines.get_mut(&self.worker) {
             of_worker.retain(|(number, _)| *number != self.number);
             if of_worker.is_empty() {

@@ -14,10 +14,10 @@ fn field(over: &[(&'static str, Resource)], field: &str, test: Test) -> Term {
 
 #[test]
 fn fields_narrow_by_themselves_and_over_relations() {
-    let text = |text: &str| Test::Compared("=", FilterValue::Text(text.to_owned()));
+    let text = |text: &str| Test::Compared(Comparison::Equal, FilterValue::Text(text.to_owned()));
     let rows = [
         (Resource::Project, "title=Site", field(&[], "title", text("Site"))),
-        (Resource::Run, "job=7", field(&[], "job", Test::Compared("=", FilterValue::Number(7)))),
+        (Resource::Run, "job=7", field(&[], "job", Test::Compared(Comparison::Equal, FilterValue::Number(7)))),
         (Resource::Run, "worker__api_key=web1", field(&[("worker", Resource::Worker)], "api_key", text("web1"))),
         (
             Resource::Run,
@@ -28,8 +28,16 @@ fn fields_narrow_by_themselves_and_over_relations() {
                 text("Site"),
             ),
         ),
-        (Resource::Worker, "api_key__startswith=w%25_", field(&[], "api_key", Test::Like("w\\%\\_%".to_owned()))),
-        (Resource::Run, "is_manual__exact=True", field(&[], "is_manual", Test::Compared("=", FilterValue::Number(1)))),
+        (
+            Resource::Worker,
+            "api_key__startswith=w%25_",
+            field(&[], "api_key", Test::Matches(Pattern::new(TextPlace::Start, "w%_").unwrap())),
+        ),
+        (
+            Resource::Run,
+            "is_manual__exact=True",
+            field(&[], "is_manual", Test::Compared(Comparison::Equal, FilterValue::Number(1))),
+        ),
         (Resource::Run, "worker__isnull=true", field(&[], "worker", Test::IsNull(true))),
         (Resource::Run, "worker=none", field(&[], "worker", Test::IsNull(true))),
         (Resource::Run, "project_id=3", Term::OfProject(3)),
