@@ -62,3 +62,9 @@ fn what_an_attempt_that_was_lost_returns_changes_nothing_in_a_run_that_was_cance
 fn a_worker_that_comes_back_is_not_told_of_a_run_that_was_cancelled_unheard() {
     holds(3, &[RunNow(0), End(2), MissNews, Back(0)]);
 }
+
+#[test]
+fn a_run_that_is_killed_to_make_room_is_said_to_be_killed() {
+    let replaces = [Pinned(0, 0), RunNow(3), Start(0), Claim(1), Pinned(3, 0), TakeKills(1), Return(1, false)];
+    holds(2, &[&[Due(0)][..], &replaces].concat());
+}

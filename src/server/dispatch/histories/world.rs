@@ -27,8 +27,8 @@ use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
 use crate::server::store::changes::{Change, ChangeFeed};
 use crate::server::store::{
-    EndDecision, JobPatch, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store,
-    Whole, WorkerAnswer, WorkerForm,
+    EndDecision, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker,
+    RunChange, Store, Whole, WorkerAnswer, WorkerForm,
 };
 
 /// Number of jobs in the store.
@@ -417,7 +417,13 @@ impl World {
         let patch = KillPatch { enqueue_dts: Some(wall()), execute_dts: None };
         for kill in std::mem::take(&mut self.actors[index].kills) {
             let who = Who::Worker(self.actors[index].id, None);
-            self.store().change_kill(kill, patch, who).await.unwrap();
+            if self.store().change_kill(kill, patch, who).await.unwrap() != KillChange::Made {
+                continue;
+            }
+            // A run may be killed to make room, without anybody having asked for its end.
+            let Whole { runs, kills, .. } = self.store().whole().await.unwrap();
+            let doomed = kills.iter().find(|taken| taken.id == kill).map(|taken| taken.run);
+            self.doomed.extend(runs.iter().filter(|run| Some(run.id) == doomed).map(|run| (run.id, run.attempt)));
         }
     }
 
@@ -558,7 +564,7 @@ impl World {
     }
 
     async fn moment(&mut self) -> WorldView {
-        let Whole { jobs, workers, runs } = self.store().whole().await.unwrap();
+        let Whole { jobs, workers, runs, .. } = self.store().whole().await.unwrap();
         self.dues.extend(runs.iter().map(|run| (run.id, (run.job, run.schedule_dts))));
         let open = runs.into_iter().filter(|run| run.state() != RunState::Completed).collect::<Vec<_>>();
         let passed = open.iter().filter(|run| run.schedule_dts <= wall());
