@@ -340,7 +340,7 @@ mod counters {
     #[test]
     fn functions_are_measured_from_their_names_to_their_ends() {
         let text = "fn a(x: [u8; 2]) {\n    if true {\n    }\n}\ntrait T {\n    fn b(&self);\n}\nfn c() {}\n";
-        let found: Vec<_> = functions(text).into_iter().map(|(line, name, lines)| (line, name, lines)).collect();
+        let found: Vec<_> = functions(text);
         assert_eq!(found, [(1, "a".to_owned(), 4), (8, "c".to_owned(), 1)]);
     }
 

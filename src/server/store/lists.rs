@@ -106,7 +106,7 @@ impl Comparison {
 pub enum DatePart {
     /// Year, with its century.
     Year,
-    /// Month, from 1.
+    /// Month of the year, from 1.
     Month,
     /// Day of the month, from 1.
     Day,

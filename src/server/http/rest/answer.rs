@@ -10,7 +10,7 @@ use crate::wire::instance::OCCUPIED;
 
 /// Progress of a call before it was answered. It decides which caching headers the answer gets, as in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum CallStage {
     /// Answered before the identity mattered.
     Door,
     /// Refused for the identity of the caller, or for its request.
@@ -25,7 +25,7 @@ pub struct ApiAnswer {
     /// HTTP status of the answer.
     pub status: u16,
     /// Progress of the call.
-    pub stage: Stage,
+    pub stage: CallStage,
     /// Path of the resource that was created, or of the right URL.
     pub location: Option<String>,
     /// Allowed methods, separated by commas.
@@ -39,12 +39,12 @@ pub struct ApiAnswer {
 }
 
 impl ApiAnswer {
-    fn empty(status: u16, stage: Stage) -> Self {
+    fn empty(status: u16, stage: CallStage) -> Self {
         Self { status, stage, location: None, allow: None, attempt: None, request: None, body: None }
     }
 
     fn refusal(status: u16, what: &str) -> Self {
-        Self { body: Some(ApiContent::Value(json!({"error": what}))), ..Self::empty(status, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error": what}))), ..Self::empty(status, CallStage::Refused) }
     }
 
     /// Answers 200 with a value.
@@ -54,37 +54,37 @@ impl ApiAnswer {
 
     /// Answers 200 with a content, which may be long.
     pub fn content(body: ApiContent) -> Self {
-        Self { body: Some(body), ..Self::empty(200, Stage::Given) }
+        Self { body: Some(body), ..Self::empty(200, CallStage::Given) }
     }
 
     /// Answers 200 with a value that every caller may see.
     pub fn open(body: Value) -> Self {
-        Self { stage: Stage::Door, ..Self::ok(body) }
+        Self { stage: CallStage::Door, ..Self::ok(body) }
     }
 
     /// Answers 201 with the path of the new resource.
     pub fn created(location: String) -> Self {
-        Self { location: Some(location), ..Self::empty(201, Stage::Given) }
+        Self { location: Some(location), ..Self::empty(201, CallStage::Given) }
     }
 
     /// Answers 202: the change was made.
     pub fn accepted() -> Self {
-        Self::empty(202, Stage::Given)
+        Self::empty(202, CallStage::Given)
     }
 
     /// Answers 204: the resource was replaced.
     pub fn replaced() -> Self {
-        Self::empty(204, Stage::Given)
+        Self::empty(204, CallStage::Given)
     }
 
     /// Answers 301: the path needs a slash at its end.
     pub fn elsewhere(location: String) -> Self {
-        Self { location: Some(location), ..Self::empty(301, Stage::Door) }
+        Self { location: Some(location), ..Self::empty(301, CallStage::Door) }
     }
 
     /// Answers 401: the caller is unknown, or may not see the resource.
     pub fn unauthorised() -> Self {
-        Self::empty(401, Stage::Refused)
+        Self::empty(401, CallStage::Refused)
     }
 
     /// Answers 403: the caller may not make this kind of change, whatever the resource.
@@ -94,12 +94,12 @@ impl ApiAnswer {
 
     /// Answers 404: the path does not exist.
     pub fn no_path() -> Self {
-        Self::empty(404, Stage::Door)
+        Self::empty(404, CallStage::Door)
     }
 
     /// Answers 404: the resource does not exist.
     pub fn not_found() -> Self {
-        Self::empty(404, Stage::Given)
+        Self::empty(404, CallStage::Given)
     }
 
     /// Answers 404: the text cannot be an id or path of a resource.
@@ -109,7 +109,7 @@ impl ApiAnswer {
 
     /// Answers 405 with the allowed methods.
     pub fn not_allowed(methods: &[&str]) -> Self {
-        Self { allow: Some(methods.join(",")), ..Self::empty(405, Stage::Door) }
+        Self { allow: Some(methods.join(",")), ..Self::empty(405, CallStage::Door) }
     }
 
     /// Answers 200 to OPTIONS with the allowed methods.
@@ -124,7 +124,7 @@ impl ApiAnswer {
 
     /// Answers 500: the request cannot be read. The status is the original's, which its clients expect.
     pub fn unreadable(what: &str) -> Self {
-        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(500, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(500, CallStage::Refused) }
     }
 
     /// Answers 413 or 408: the body is longer than `most` bytes, or came too slowly.
@@ -149,7 +149,7 @@ impl ApiAnswer {
     /// Answers 503: the store cannot be written for now. The body has the form of [`Self::unreadable`], and the caller
     /// should try again.
     pub fn unavailable(what: &str) -> Self {
-        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(503, Stage::Refused) }
+        Self { body: Some(ApiContent::Value(json!({"error_message": what}))), ..Self::empty(503, CallStage::Refused) }
     }
 
     /// Answers a change of a run that the rules of its life refuse.

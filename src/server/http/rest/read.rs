@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{ApiAnswer, Stage};
+use super::answer::{ApiAnswer, CallStage};
 use super::content::{self, Object, plain};
 use super::filter::Pairs;
 use super::shape::Shape;
@@ -151,7 +151,7 @@ async fn set(app: &AppState, resource: Resource, ids: &[String], call: &ApiCall<
                 objects.push(found);
             }
             // A missing entity is listed as not found; one that the caller may not see refuses the whole set.
-            Err(answer) if answer.stage == Stage::Given => not_found.push(id.clone()),
+            Err(answer) if answer.stage == CallStage::Given => not_found.push(id.clone()),
             Err(answer) => return Ok(answer),
         }
         if bytes > MOST_BYTES {

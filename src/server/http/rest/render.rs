@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::answer::{ApiAnswer, Stage};
+use super::answer::{ApiAnswer, CallStage};
 use super::content::ApiContent;
 use super::filter::Pairs;
 use super::format::{self, Format};
@@ -80,9 +80,9 @@ impl RenderStyle {
     /// Returns the answer, or an error in its place where its format cannot be made.
     fn formatted(&self, answer: ApiAnswer) -> ApiAnswer {
         match (&self.format, answer.stage, &answer.body) {
-            (Err(wrong), Stage::Given, Some(_)) => ApiAnswer::bad(wrong),
+            (Err(wrong), CallStage::Given, Some(_)) => ApiAnswer::bad(wrong),
             // The original fails in this way, too: it offers formats that it cannot make.
-            (Ok(Format::Unmade), Stage::Given | Stage::Door, Some(_)) => {
+            (Ok(Format::Unmade), CallStage::Given | CallStage::Door, Some(_)) => {
                 ApiAnswer { status: 500, body: None, ..ApiAnswer::unauthorised() }
             }
             _ => answer,
@@ -102,7 +102,7 @@ impl RenderStyle {
         };
         match (&self.format, answer.stage) {
             (Ok(Format::Page), _) => (PAGE, Body::from(NO_PAGE)),
-            (Ok(Format::Script(function)), Stage::Given) => {
+            (Ok(Format::Script(function)), CallStage::Given) => {
                 let ends = |text: String| stream::iter([Ok(Bytes::from(text))]);
                 let parts = content.parts(Arc::clone(app), scope).map_ok(|part| scripted(&part));
                 (SCRIPT, Body::from_stream(ends(format!("{function}(")).chain(parts).chain(ends(")".to_owned()))))
@@ -118,15 +118,15 @@ impl RenderStyle {
         // Only the headers of a worker's signed change depend on no cookie.
         let by_cookie = self.reads || self.is_operator;
         let vary = match (answer.stage, by_cookie) {
-            (Stage::Door, _) | (Stage::Refused, false) => None,
-            (Stage::Refused, true) => Some("Cookie"),
-            (Stage::Given, false) => Some("Accept"),
-            (Stage::Given, true) => Some("Accept, Cookie"),
+            (CallStage::Door, _) | (CallStage::Refused, false) => None,
+            (CallStage::Refused, true) => Some("Cookie"),
+            (CallStage::Given, false) => Some("Accept"),
+            (CallStage::Given, true) => Some("Accept, Cookie"),
         };
         if let Some(vary) = vary {
             headers.insert(VARY, HeaderValue::from_static(vary));
         }
-        if answer.stage == Stage::Given && (self.from_script || self.reads && answer.status == 200) {
+        if answer.stage == CallStage::Given && (self.from_script || self.reads && answer.status == 200) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
     }
