@@ -34,7 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{execution, intake, report, rest, source};
 use findings::{Findings, Texts, one_line};
@@ -78,8 +78,6 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Every key with its value and origin, for `--check-config`.
     pub effective: Vec<EffectiveKey>,
-    /// Absolute path of the file that was read.
-    pub path: PathBuf,
     /// Texts that the settings were made from, kept for the comparison at a reload.
     given: Texts,
 }
@@ -132,8 +130,8 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
         findings.mistakes.push(what);
         return Err(failure(ConfigExit::Usage, findings));
     };
-    let (absolute, content) = match read(path, surroundings, &mut findings) {
-        Ok(read) => read,
+    let content = match read(path, surroundings, &mut findings) {
+        Ok(content) => content,
         Err(exit) => return Err(failure(exit, findings)),
     };
     let given = understand(&WORKER, path, &content, surroundings, &mut findings);
@@ -141,7 +139,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     match checked {
         Some((settings, given)) if findings.mistakes.is_empty() => {
             let effective = show::effective(KEYS, &given);
-            Ok(Loaded { settings, warnings: findings.warnings, effective, path: absolute, given })
+            Ok(Loaded { settings, warnings: findings.warnings, effective, given })
         }
         _ => Err(failure(ConfigExit::Config, findings)),
     }
@@ -166,20 +164,12 @@ pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Sett
     }
 }
 
-/// Reads the file and returns its absolute path.
-fn read(
-    path: &Path,
-    surroundings: &Surroundings,
-    findings: &mut Findings,
-) -> Result<(PathBuf, file::FileContent), ConfigExit> {
-    let absolute = surroundings.absolute(path);
-    match file::read(&absolute) {
-        Ok(content) => Ok((absolute, content)),
-        Err(error) => {
-            findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
-            Err(ConfigExit::NoInput)
-        }
-    }
+/// Reads the file, which is found from the working directory of the start.
+fn read(path: &Path, surroundings: &Surroundings, findings: &mut Findings) -> Result<file::FileContent, ConfigExit> {
+    file::read(&surroundings.absolute(path)).map_err(|error| {
+        findings.mistakes.push(one_line(&format!("{}: {error}", path.display())));
+        ConfigExit::NoInput
+    })
 }
 
 fn failure(exit: ConfigExit, findings: Findings) -> ConfigFailure {

@@ -116,8 +116,8 @@ impl LoadedServer {
 /// If anything is wrong with it; holds all mistakes at once.
 pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedServer, ConfigFailure> {
     let mut findings = Findings::default();
-    let (_, content) = match read(path, surroundings, &mut findings) {
-        Ok(read) => read,
+    let content = match read(path, surroundings, &mut findings) {
+        Ok(content) => content,
         Err(exit) => return Err(failure(exit, findings)),
     };
     let given = understand(&SERVER, path, &content, surroundings, &mut findings);

@@ -12,13 +12,12 @@ use crate::intake::slots::Slot;
 use crate::report::{CourierRequest, OutboxEntry, RunReport, Start, StoredEnd};
 use crate::run::{Cause, Left, Outcome};
 
+/// Report and slot of a run whose execution has no end, and the way in which it failed to end.
+type Unended = (RunReport, Slot, BrokenExecution);
+
 impl RunTask {
     /// Reads the script, launches it and watches it end. Returns the report and the slot if the execution has no end.
-    pub(super) async fn execute(
-        &mut self,
-        report: Option<RunReport>,
-        seat: Slot,
-    ) -> Option<(RunReport, Slot, BrokenExecution)> {
+    pub(super) async fn execute(&mut self, report: Option<RunReport>, seat: Slot) -> Option<Unended> {
         let report = match (report, self.entry.take()) {
             (Some(mut report), _) => {
                 report.claimed(self.claimed).await;
@@ -67,7 +66,7 @@ impl RunTask {
         mut running: Running,
         mut report: RunReport,
         mut seat: Slot,
-    ) -> Option<(RunReport, Slot, BrokenExecution)> {
+    ) -> Option<Unended> {
         let mut asked = ShimRequests::of(running.control());
         let _executing = Executing::begin(&self.context);
         // Progress that arrived while the start was being written.
@@ -179,14 +178,13 @@ impl RunTask {
 
     /// Handles the fate of a run after the connection to its shim was lost. Returns the new connection, or as an error
     /// the result of [`Self::watch`].
-    #[allow(clippy::type_complexity)]
     pub(super) async fn after(
         &mut self,
         fate: Fate,
         report: RunReport,
         seat: Slot,
         stop_sent: bool,
-    ) -> Result<(Running, RunReport, Slot), Option<(RunReport, Slot, BrokenExecution)>> {
+    ) -> Result<(Running, RunReport, Slot), Option<Unended>> {
         match fate {
             Fate::GoesOn(running) => Ok((running, report, seat)),
             Fate::Over(_, end) => {
