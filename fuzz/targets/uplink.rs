@@ -2,35 +2,35 @@
 
 #![no_main]
 
-use jobrunner::wire::resources::{Job, Run, from_json, run_id_of};
-use jobrunner::wire::uplink::{Call, MAX_HEAD, Said, asked, message, parts, query, said};
+use jobrunner::wire::resources::{JobResource, RunResource, from_json, run_id_of};
+use jobrunner::wire::uplink::{CallHead, MAX_HEAD, ServerFrame, asked, message, parts, query, said};
 use jobrunner::wire::{action, broadcast};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let (head, body) = parts(data);
     assert!(head.len() + body.len() <= data.len());
-    if let Ok(call) = serde_json::from_slice::<Call>(head) {
+    if let Ok(call) = serde_json::from_slice::<CallHead>(head) {
         let _ = run_id_of(&call.path);
         let again = message(&call, body);
         let (again_head, again_body) = parts(&again);
         // A head is bounded where it is read, so one that grew when it was escaped is not found again.
         if again_head.len() < MAX_HEAD {
-            assert_eq!(serde_json::from_slice::<Call>(again_head).ok(), Some(call));
+            assert_eq!(serde_json::from_slice::<CallHead>(again_head).ok(), Some(call));
             assert_eq!(again_body, body);
         }
     }
     match said(data) {
-        Ok(Said::Answer(answer, _)) => {
+        Ok(ServerFrame::Answer(answer, _)) => {
             let _ = answer.request.as_deref().and_then(action::read);
         }
-        Ok(Said::Order(order)) => assert_eq!(broadcast::object(broadcast::text(order).as_bytes()), Ok(order)),
-        Ok(Said::Due(_, run, job)) => {
+        Ok(ServerFrame::Order(order)) => assert_eq!(broadcast::object(broadcast::text(order).as_bytes()), Ok(order)),
+        Ok(ServerFrame::Due(_, run, job)) => {
             assert_eq!(run.len() + job.len(), body.len());
-            if let Ok(run) = from_json::<Run>(run) {
+            if let Ok(run) = from_json::<RunResource>(run) {
                 let _ = run.seen("/api/v1/worker/1/", chrono::DateTime::UNIX_EPOCH);
             }
-            let _ = from_json::<Job>(job);
+            let _ = from_json::<JobResource>(job);
         }
         Err(_) => {}
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use jobrunner::wire::zmtp::{
-    Frame, GREETING, REST, Role, Said, check_ready, check_rest, message, pong, said, take, version,
+    GREETING, PeerCommand, REST, SocketRole, ZmtpFrame, check_ready, check_rest, message, pong, said, take, version,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 const LONGEST: usize = 300;
 
 /// The frames of a stream that comes in pieces of this length, and whether it ended in a mistake.
-fn frames(stream: &[u8], piece: usize) -> (Vec<Frame>, bool) {
+fn frames(stream: &[u8], piece: usize) -> (Vec<ZmtpFrame>, bool) {
     let (mut buffer, mut frames) = (Vec::new(), Vec::new());
     for bytes in stream.chunks(piece) {
         buffer.extend_from_slice(bytes);
@@ -41,10 +41,10 @@ fuzz_target!(|data: &[u8]| {
     for frame in &whole {
         assert!(frame.body.len() <= LONGEST);
         assert!(!(frame.more && frame.is_command));
-        for role in [Role::Publisher, Role::Subscriber] {
+        for role in [SocketRole::Publisher, SocketRole::Subscriber] {
             let _ = check_ready(frame, role);
         }
-        if let Said::Ping(context) = said(frame) {
+        if let PeerCommand::Ping(context) = said(frame) {
             assert!(context.len() < frame.body.len());
             let (answer, _) = frames(&pong(context), 1);
             assert!(answer.iter().all(|answer| answer.is_command && answer.body.ends_with(context)));
