@@ -23,7 +23,7 @@ async fn list(args: List) -> Result<u8, CommandFailure> {
     } else {
         let rows: Vec<_> = answer.workers.iter().map(row).collect();
         let headings =
-            ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
+            ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SLOTS", "OUTBOX", "REQUESTED"];
         print(&table(headings, &rows))?;
         for (worker, clock) in answer.workers.iter().filter_map(|worker| Some((worker, worker.clock.as_ref()?))) {
             say(format_args!("worker {}: {}", shown(&worker.title), shown(clock)));

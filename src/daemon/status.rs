@@ -102,13 +102,13 @@ async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
     loop {
         // The permit is taken before the accept: further clients wait in the kernel's queue and hold no descriptor
         // here.
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&seats).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let asked = asked.clone();
                 tokio::spawn(async move {
                     let _ = asked.send(hear(stream).await).await;
-                    drop(seat);
+                    drop(slot);
                 });
             }
             // Most likely the process is out of descriptors; an immediate retry would only spin.

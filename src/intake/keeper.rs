@@ -173,7 +173,7 @@ impl Keeper {
                 () = looks.perhaps(), if self.waits_for_look => {}
             }
             self.waits_for_look = false;
-            self.seat_hints();
+            self.slot_hints();
             if self.idle() {
                 // Runs of the last process may have to be taken up yet, so the worker is not idle before that.
                 if self.begun {
@@ -326,8 +326,8 @@ impl Keeper {
         }
         self.set_aside.remove(&run);
         // A run of the last process occupies a slot even if there are fewer slots than before.
-        let seat = self.seats.take_anyway();
-        self.begin(run, begin, seat);
+        let slot = self.seats.take_anyway();
+        self.begin(run, begin, slot);
         // A request to give everything back may have come before this run was found.
         if self.conduct.gives_back()
             && let Some(handle) = self.runs.get(&run)
@@ -386,7 +386,7 @@ impl Keeper {
         {
             tracing::warn!(
                 target: "job_runner_worker.enqueuer",
-                "more than {MAX_HINTS} runs wait for a seat; run {oldest} is left to be announced again{more}"
+                "more than {MAX_HINTS} runs wait for a slot; run {oldest} is left to be announced again{more}"
             );
         }
     }
@@ -433,7 +433,7 @@ impl Keeper {
     }
 
     // Starts hinted runs while slots and permissions last.
-    fn seat_hints(&mut self) {
+    fn slot_hints(&mut self) {
         while self.takes_runs() && !self.hints.is_empty() && self.seats.any_free() {
             // Checked for each run: the claim before this one has used resources.
             self.judge();
@@ -451,12 +451,12 @@ impl Keeper {
                 };
                 Some(look)
             };
-            let Some(seat) = self.seats.take() else { return };
+            let Some(slot) = self.seats.take() else { return };
             if let Some(run) = self.hints.next() {
                 if let Some((_, _, claims)) = &mut self.counted {
                     *claims += 1;
                 }
-                self.begin(run, Begin::Hinted(look), seat);
+                self.begin(run, Begin::Hinted(look), slot);
             }
         }
     }
@@ -493,14 +493,14 @@ impl Keeper {
         }
     }
 
-    fn begin(&mut self, run: RunId, begin: Begin, seat: Slot) {
+    fn begin(&mut self, run: RunId, begin: Begin, slot: Slot) {
         let (stop, stopped) = watch::channel(None);
         let handle = RunHandle { stop: Arc::new(stop), ours: CancellationToken::new(), over: CancellationToken::new() };
         self.runs.insert(run, handle.clone());
         let task = RunTask::new(Arc::clone(&self.context), run, stopped, handle.ours, handle.over);
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let over = task.go(begin, seat).await;
+            let over = task.go(begin, slot).await;
             if let Some(inbox) = inbox.upgrade() {
                 let _ = inbox.send(KeeperMessage::Over(run, over)).await;
             }

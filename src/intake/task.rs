@@ -118,15 +118,15 @@ impl RunTask {
     }
 
     /// Carries out the run until none of its processes is left.
-    pub(super) async fn go(mut self, begin: Begin, seat: Slot) -> Over {
+    pub(super) async fn go(mut self, begin: Begin, slot: Slot) -> Over {
         let over = self.over.clone();
-        let end = self.begin(begin, seat).await;
+        let end = self.begin(begin, slot).await;
         // Cancelled here and nowhere else: a task that was dropped or has panicked did not see its run end.
         over.cancel();
         end
     }
 
-    async fn begin(&mut self, begin: Begin, seat: Slot) -> Over {
+    async fn begin(&mut self, begin: Begin, slot: Slot) -> Over {
         match begin {
             Begin::Hinted(look) => {
                 self.hinted = look;
@@ -134,24 +134,24 @@ impl RunTask {
                     turn = Arc::clone(&self.context.claiming).acquire_owned() => turn.ok(),
                     () = self.context.draining.cancelled() => return Over::Done,
                 };
-                self.travel(ClaimPhase::Hinted, seat, None).await
+                self.travel(ClaimPhase::Hinted, slot, None).await
             }
-            Begin::Found(entry) => self.found(entry, seat).await,
+            Begin::Found(entry) => self.found(entry, slot).await,
         }
     }
 
     /// Carries out a run from a phase of the claim through its execution. `report` exists if an earlier execution was
     /// lost.
-    async fn travel(&mut self, mut phase: ClaimPhase, mut seat: Slot, mut report: Option<RunReport>) -> Over {
+    async fn travel(&mut self, mut phase: ClaimPhase, mut slot: Slot, mut report: Option<RunReport>) -> Over {
         let mut effect = Effect::Look;
         loop {
             let answer = match effect {
                 Effect::Look => self.look(phase).await.map(Input::Seen),
                 Effect::Claim => self.claim(report.is_some()).await,
-                Effect::Launch => match self.execute(report.take(), seat).await {
+                Effect::Launch => match self.execute(report.take(), slot).await {
                     None => return Over::Done,
                     Some((lost, back, how)) => {
-                        seat = back;
+                        slot = back;
                         match self.account(lost, how).await {
                             None => return Over::Done,
                             Some(lost) => report = Some(lost),

@@ -17,7 +17,7 @@ use super::{ours, script, witness};
 
 /// How many workers, each with as many scripts.
 const WORKERS: usize = 4;
-const SEATS: usize = 4;
+const SLOTS: usize = 4;
 /// What each script does: a line, a pause in milliseconds, a minute in all.
 const SHAPE: Shape = Shape::Lines(240, 250);
 /// How long a hand-over may take: from the signal until the next worker has taken up the runs and hears the broadcaster.
@@ -37,7 +37,7 @@ pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
         false_pid: FalsePid::No,
         refused: None,
     };
-    for id in 1..=i64::try_from(WORKERS * SEATS).expect("few runs") {
+    for id in 1..=i64::try_from(WORKERS * SLOTS).expect("few runs") {
         let key = api_key(usize::try_from(id).expect("few runs") % WORKERS);
         stage.server.submit(RunSpec::new(script::text(id, SHAPE, &stage.path())).worker(&key));
     }
@@ -51,7 +51,7 @@ pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
         took.push(hand_over(&stage, worker, &api_key(nth % WORKERS)).await);
     }
     let all_ran = stage.server.look(|state| state.runs.values().filter(|run| run.return_dts.is_none()).count());
-    let all_over = |state: &State| returned(state) == WORKERS * SEATS;
+    let all_over = |state: &State| returned(state) == WORKERS * SLOTS;
     stage.server.holds_within(DEADLINE, all_over).await;
 
     let mut codes = Vec::new();
@@ -60,14 +60,14 @@ pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
         worker.sigterm();
         codes.push(worker.ended().await.code());
     }
-    let plan = vec![planned; WORKERS * SEATS];
+    let plan = vec![planned; WORKERS * SLOTS];
     let mut history = witness::history(&stage, &homes[0], &plan, Vec::new(), Some(0));
     for home in &homes {
         ours::gone(home).await;
         history.left.extend(witness::left(home, &BTreeSet::new(), &BTreeSet::new(), &BTreeSet::new()));
     }
     history.exit_code = codes.iter().find(|code| **code != Some(0)).copied().unwrap_or(Some(0));
-    (history.concurrent_jobs, history.max_attempts) = (WORKERS * SEATS, 1);
+    (history.concurrent_jobs, history.max_attempts) = (WORKERS * SLOTS, 1);
     let violations = oracle::judge(&history);
     violations.iter().for_each(|violation| println!("{violation}"));
     took.sort_unstable();
@@ -90,7 +90,7 @@ pub async fn campaign(arguments: &Arguments, hand_overs: usize) -> bool {
 fn start(stage: &Stage, arguments: &Arguments, nth: usize) -> (WorkerProcess, PathBuf) {
     let binary = stage.path().join(format!("worker-{nth}"));
     renew(&binary, arguments.previous.as_deref().unwrap_or(&arguments.worker));
-    let options = WorkerOptions::new(&binary).worker(nth).set("concurrent_jobs", SEATS);
+    let options = WorkerOptions::new(&binary).worker(nth).set("concurrent_jobs", SLOTS);
     (WorkerProcess::start(&stage.server, &options), binary)
 }
 

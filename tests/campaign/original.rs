@@ -20,7 +20,7 @@ use super::weather::Weather;
 use super::{feeder, ours, witness};
 
 /// How many runs at once: the original's default.
-const SEATS: usize = 4;
+const SLOTS: usize = 4;
 /// Within how many milliseconds the worker is killed; it takes some hundred to be up.
 const LIFE: std::ops::Range<u64> = 1000..6000;
 /// How long the last runs may take.
@@ -45,7 +45,7 @@ async fn survive(arguments: &Arguments, name: &str, binary: &Path) -> bool {
     let stage = Arc::new(Stage::new(1).await);
     let weather = Weather::new(plan.weather.clone());
     weather.calm();
-    let options = WorkerOptions::new(binary).set("concurrent_jobs", SEATS);
+    let options = WorkerOptions::new(binary).set("concurrent_jobs", SLOTS);
     let home = WorkerHome::new(&stage.server, &options);
     let mut worker = WorkerProcess::start_in(Arc::clone(&home));
     stage.seen().is_unpaced = true;
@@ -71,7 +71,7 @@ async fn survive(arguments: &Arguments, name: &str, binary: &Path) -> bool {
     // The original exits with 1 when all is well.
     let exit_code = if exit_code == Some(1) { Some(0) } else { exit_code };
     let mut history = witness::history(&stage, &home, &plan.runs, Vec::new(), exit_code);
-    (history.concurrent_jobs, history.max_attempts) = (SEATS, 1);
+    (history.concurrent_jobs, history.max_attempts) = (SLOTS, 1);
     // The original resets what it finds at its start, and tells start and pid apart: what is judged is what comes of
     // that.
     for run in &mut history.runs {

@@ -16,7 +16,7 @@ use super::{feeder, noise, shims, witness};
 /// The size of the worker's disk, in megabytes.
 const DISK: usize = 24;
 /// How many runs at once.
-const SEATS: usize = 8;
+const SLOTS: usize = 8;
 /// How much room the state directory must have, in bytes.
 const MIN_FREE: u32 = 4 << 20;
 /// After how many lost executions a run is failed: the worker's default.
@@ -63,7 +63,7 @@ pub async fn campaign(arguments: &Arguments) -> bool {
 
     let exit_code = left.ok().and_then(|status| status.code());
     let mut history = witness::history(&stage, &home, &plan.runs, sizes, exit_code);
-    (history.concurrent_jobs, history.max_attempts) = (SEATS, MAX_ATTEMPTS);
+    (history.concurrent_jobs, history.max_attempts) = (SLOTS, MAX_ATTEMPTS);
     let complaints = std::mem::take(&mut chaos.complaints);
     drop(chaos);
     let _ = making_noise.await;
@@ -84,7 +84,7 @@ fn options(stage: &Stage, arguments: &Arguments) -> WorkerOptions {
     let api = format!("http://{}/", stage.server.api().address);
     let options = WorkerOptions::new(&arguments.worker)
         .set("api_base_url", api)
-        .set("concurrent_jobs", SEATS)
+        .set("concurrent_jobs", SLOTS)
         .set("max_attempts", MAX_ATTEMPTS)
         .set("max_log_bytes", 65_536)
         .set("log_update_interval", "0.2")

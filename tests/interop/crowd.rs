@@ -22,8 +22,8 @@ use crate::slow_line::slow_line;
 use crate::stage::tell;
 
 /// Of each of ours, so that not all is claimed before the others have looked.
-const OUR_SEATS: u32 = 4;
-const ORIGINAL_SEATS: u32 = 8;
+const OUR_SLOTS: u32 = 4;
+const ORIGINAL_SLOTS: u32 = 8;
 /// How short the most calls are: see [`slow_line`]. The original follows one order after another, three calls each,
 /// and with calls as long as ours it would come too late to contend.
 const OUR_SHORTNESS: i32 = 8;
@@ -67,8 +67,8 @@ async fn of_all_who_are_told_of_a_run_one_executes_it() {
     let keys: Vec<ApiKey> = stage.workers.iter().map(|worker| worker.api_key.clone()).collect();
     let mut workers = Vec::new();
     for pair in keys.chunks(2) {
-        workers.push(hire(Make::Ours, ours, pair[0].as_str(), OUR_SEATS, folder.path()));
-        workers.push(hire(Make::Original(peer), original, pair[1].as_str(), ORIGINAL_SEATS, folder.path()));
+        workers.push(hire(Make::Ours, ours, pair[0].as_str(), OUR_SLOTS, folder.path()));
+        workers.push(hire(Make::Original(peer), original, pair[1].as_str(), ORIGINAL_SLOTS, folder.path()));
     }
     for worker in &stage.workers {
         let answers = async |store: &jobrunner::server::store::Store| {

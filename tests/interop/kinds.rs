@@ -160,7 +160,7 @@ fn a_job_on_all_workers_runs_once_on_each() {
         let one = stage.database.add_worker("one", secret, &both);
         // The broadcaster's topics match by prefix: this one must not take what is for `one`.
         let eleven = stage.database.add_worker("one1", secret, &both);
-        // One seat each: what finds none is announced once only, and must be remembered.
+        // One slot each: what finds none is announced once only, and must be remembered.
         let seats = [("concurrent_jobs", "1".to_owned())];
         let _workers = [stage.ready_worker("one", &seats), stage.ready_worker("one1", &seats)];
         let busy: Vec<u64> = (0..2)

@@ -20,7 +20,7 @@ use crate::repertoire::{Kind, kinds};
 use crate::skip::skip;
 use crate::wait::until;
 
-const SEATS: u32 = 8;
+const SLOTS: u32 = 8;
 /// What the original worker does not do, for whichever server.
 const NOT_THE_ORIGINAL_S: [&str; 4] = ["orphan", "binary", "character at the cut", "carriage return"];
 /// What no worker is given: our server refuses a job without a script that can be started.
@@ -203,12 +203,12 @@ async fn the_original_worker_does_mixed_runs_for_our_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let feed = block_in_place(|| Feed::open(stage.fixture.websocket().port()));
     let work = Work { stage: &stage, feed: &feed };
-    let mut worker = hire(Make::Original(peer), Place::of(&stage.fixture), "worker1", SEATS, folder.path());
+    let mut worker = hire(Make::Original(peer), Place::of(&stage.fixture), "worker1", SLOTS, folder.path());
     let answered = work.look("an answer to a ping", async |store| {
         let row = store.worker(stage.worker(0)).await.unwrap()?;
         row.ping_response_dts.is_some().then_some((row.worker_version, row.concurrent_jobs))
     });
-    assert_eq!(answered, (Some("2.1.2".to_owned()), Some(SEATS)));
+    assert_eq!(answered, (Some("2.1.2".to_owned()), Some(SLOTS)));
 
     let courses = all_courses(&work).await;
     all_kills(&work, folder.path()).await;

@@ -227,7 +227,7 @@ async fn sleeps_and_wakes(way: Way) {
     let text = std::fs::read_to_string(&ini).expect("the configuration");
     std::fs::write(&ini, text.replace("concurrent_jobs = 2", "concurrent_jobs = 3")).expect("the configuration");
     worker.signal(Signal::SIGHUP);
-    team.see(0, "a worker with three seats", |worker| worker.seats == Some(3)).await;
+    team.see(0, "a worker with three slots", |worker| worker.seats == Some(3)).await;
 
     let job = team.job("hello", "echo hello").await;
     let run = team.stage.due(&job).await;

@@ -275,7 +275,7 @@ async fn workers_are_asked_to_do_things_by_name() {
     let list = place.run(&["workers"]).await;
     let headings: Vec<_> = list.out.lines().next().unwrap_or_default().split_whitespace().collect();
     let expected =
-        ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SEATS", "OUTBOX", "REQUESTED"];
+        ["ID", "TITLE", "POOLS", "ENABLED", "STATE", "ANSWERED", "VERSION", "RUNS", "SLOTS", "OUTBOX", "REQUESTED"];
     assert_eq!(headings, expected);
     assert!(list.out.contains(" asleep ") && list.out.contains("4 of 4 free"), "{list:?}");
 

@@ -52,7 +52,7 @@ async fn whoever_arrives_is_told_what_it_missed() {
 
 /// The original tells a worker by chance, and another one five seconds later, so that two execute the run.
 #[tokio::test]
-async fn in_a_pool_the_worker_with_most_free_seats_is_told_and_then_the_next() {
+async fn in_a_pool_the_worker_with_most_free_slots_is_told_and_then_the_next() {
     let stage = Stage::start(3).await;
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     for (worker, seats) in [(0, 2), (1, 8), (2, 4)] {
@@ -89,7 +89,7 @@ async fn a_run_waits_for_a_free_seat() {
             let fires = store.fires(second_job.id, 1).await.unwrap();
             // It is written after the last piece of news, so this is another.
             store.changes().publish(jobrunner::server::store::changes::Change::RunLog(first, 0));
-            fires.first().map(|fire| assert_eq!(fire.reason, "no worker of the pool has a free seat"))
+            fires.first().map(|fire| assert_eq!(fire.reason, "no worker of the pool has a free slot"))
         })
         .await;
     made(stage.finish(0, first, true).await);

@@ -37,6 +37,6 @@ async fn a_thousand_runs_are_due_among_ten_thousand_jobs() {
     };
     tokio::time::timeout(DEADLINE, hear).await.expect("all announced in time");
     println!("{DUE} runs announced in {:?}", begin.elapsed());
-    assert!(told.values().all(|runs| *runs == 1), "everybody has one seat");
+    assert!(told.values().all(|runs| *runs == 1), "everybody has one slot");
     stage.fixture.stop().await;
 }

@@ -213,7 +213,7 @@ impl Stage {
         self.sql("UPDATE run SET schedule_dts = 1 WHERE id = ?", run.id.get(), Change::RunScheduled(run.id)).await;
     }
 
-    /// Many workers with a seat each, and many jobs that run every day, some of them due now.
+    /// Many workers with a slot each, and many jobs that run every day, some of them due now.
     pub async fn fill(&self, workers: usize, jobs: usize, due: usize) {
         let fill = format!(
             "BEGIN;

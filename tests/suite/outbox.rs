@@ -17,7 +17,7 @@ async fn status(home: &WorkerHome) -> Value {
 
 #[tokio::test]
 async fn a_long_outbox_holds_new_claims_back_and_nothing_else() {
-    // 25 results a seat may wait; with 12 left there is room again.
+    // 25 results a slot may wait; with 12 left there is room again.
     let (server, mut worker) = up(&[("concurrent_jobs", "1"), ("log_level", "info")]).await;
     let refused = server.inject(Fault::on("PATCH", "/api/v1/run/", What::status(503)).setting("return_dts"));
     let runs: Vec<i64> = (0..30).map(|n| server.submit(prints(&n.to_string()))).collect();

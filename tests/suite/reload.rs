@@ -52,7 +52,7 @@ async fn there_may_be_more_seats_and_fewer() {
     begun(&latch, 1).await;
     changed(&worker, &[("concurrent_jobs", "3")]).await;
     begun(&latch, 3).await;
-    // Nobody is disturbed, and nobody takes the seat of the next two that end.
+    // Nobody is disturbed, and nobody takes the slot of the next two that end.
     changed(&worker, &[("concurrent_jobs", "1")]).await;
     for ended in 1..=3 {
         latch.let_through(1);

@@ -14,9 +14,9 @@ fn there_are_so_many_seats_and_no_more() {
 #[test]
 fn a_seat_frees_itself() {
     let seats = Slots::new(1);
-    let seat = seats.take().expect("a seat");
+    let slot = seats.take().expect("a slot");
     let clone = seats.clone();
-    drop(seat);
+    drop(slot);
     assert_eq!(clone.taken(), 0);
     assert!(clone.take().is_some());
 }
@@ -29,7 +29,7 @@ fn a_run_that_is_executed_already_has_a_seat_whether_there_is_one_or_not() {
     assert!(seats.take().is_none());
     let [one, other] = found;
     drop(one);
-    assert!(seats.take().is_none(), "the other still sits on the only seat");
+    assert!(seats.take().is_none(), "the other still sits on the only slot");
     drop(other);
     assert!(seats.take().is_some());
 }
@@ -44,13 +44,13 @@ async fn a_seat_that_was_freed_before_somebody_waits_is_not_missed() {
 #[tokio::test]
 async fn who_waits_is_woken_by_a_freed_seat() {
     let seats = Slots::new(1);
-    let seat = seats.take().expect("a seat");
+    let slot = seats.take().expect("a slot");
     let waiter = tokio::spawn({
         let seats = seats.clone();
         async move {
             loop {
-                if let Some(seat) = seats.take() {
-                    return seat;
+                if let Some(slot) = seats.take() {
+                    return slot;
                 }
                 seats.freed().await;
             }
@@ -58,8 +58,8 @@ async fn who_waits_is_woken_by_a_freed_seat() {
     });
     tokio::task::yield_now().await;
     assert!(!waiter.is_finished());
-    drop(seat);
-    waiter.await.expect("a seat");
+    drop(slot);
+    waiter.await.expect("a slot");
     assert_eq!(seats.taken(), 0);
 }
 
@@ -90,11 +90,11 @@ async fn however_many_want_one_no_more_sit_than_there_are_seats() {
 #[tokio::test]
 async fn seats_that_are_added_can_be_taken_and_those_taken_away_are_not_given_again() {
     let seats = Slots::new(1);
-    let first = seats.take().expect("a seat");
+    let first = seats.take().expect("a slot");
     assert!(seats.take().is_none());
     seats.resize(2);
     seats.freed().await;
-    let second = seats.take().expect("a seat");
+    let second = seats.take().expect("a slot");
     seats.resize(1);
     drop(first);
     assert!(seats.take().is_none());
@@ -105,7 +105,7 @@ async fn seats_that_are_added_can_be_taken_and_those_taken_away_are_not_given_ag
 #[tokio::test]
 async fn a_seat_that_was_left_is_free_once() {
     let seats = Slots::new(2);
-    let (mut left, _kept) = (seats.take().expect("a seat"), seats.take().expect("a seat"));
+    let (mut left, _kept) = (seats.take().expect("a slot"), seats.take().expect("a slot"));
     left.leave();
     left.leave();
     seats.freed().await;

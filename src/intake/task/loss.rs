@@ -22,10 +22,10 @@ pub(super) enum BrokenExecution {
 }
 
 impl RunTask {
-    pub(super) async fn after_breach(&mut self, report: RunReport, seat: Slot, how: BrokenExecution) -> Over {
+    pub(super) async fn after_breach(&mut self, report: RunReport, slot: Slot, how: BrokenExecution) -> Over {
         match self.account(report, how).await {
             None => Over::Done,
-            Some(report) => self.travel(ClaimPhase::Claimed, seat, Some(report)).await,
+            Some(report) => self.travel(ClaimPhase::Claimed, slot, Some(report)).await,
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Fate {
 
 impl RunTask {
     /// Takes up a run of the last process.
-    pub(super) async fn found(&mut self, mut entry: OutboxEntry, seat: Slot) -> Over {
+    pub(super) async fn found(&mut self, mut entry: OutboxEntry, slot: Slot) -> Over {
         let fate = match self.fate(&entry).await {
             // The outbox knows of a start, so the record was removed after an execution.
             Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
@@ -48,21 +48,21 @@ impl RunTask {
                 crash_point!(Attached);
                 tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", self.run);
                 let report = self.context.reporter.serve(entry, true);
-                match self.watch(running, report, seat).await {
+                match self.watch(running, report, slot).await {
                     None => Over::Done,
-                    Some((report, seat, how)) => self.after_breach(report, seat, how).await,
+                    Some((report, slot, how)) => self.after_breach(report, slot, how).await,
                 }
             }
             Fate::Over(start, end) => {
                 tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", self.run);
-                drop(seat);
+                drop(slot);
                 entry.start = start;
                 self.context.reporter.serve(entry, true).ended(end).await;
                 Over::Done
             }
             Fate::Lost => {
                 let report = self.context.reporter.serve(entry, true);
-                self.after_breach(report, seat, BrokenExecution::Lost).await
+                self.after_breach(report, slot, BrokenExecution::Lost).await
             }
             Fate::LeftBehind => Over::Done,
             Fate::NeverBegan => {
@@ -71,7 +71,7 @@ impl RunTask {
                 (entry.attempt, entry.token) = (entry.attempt.next(), token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
-                self.travel(ClaimPhase::Claiming, seat, None).await
+                self.travel(ClaimPhase::Claiming, slot, None).await
             }
         }
     }

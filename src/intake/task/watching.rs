@@ -17,7 +17,7 @@ type Unended = (RunReport, Slot, BrokenExecution);
 
 impl RunTask {
     /// Reads the script, launches it and watches it end. Returns the report and the slot if the execution has no end.
-    pub(super) async fn execute(&mut self, report: Option<RunReport>, seat: Slot) -> Option<Unended> {
+    pub(super) async fn execute(&mut self, report: Option<RunReport>, slot: Slot) -> Option<Unended> {
         let report = match (report, self.entry.take()) {
             (Some(mut report), _) => {
                 report.claimed(self.claimed).await;
@@ -39,13 +39,13 @@ impl RunTask {
                     environment: self.scheduled_at(),
                 };
                 match self.context.execution.launch(&launch).await {
-                    Err(e) if e.is_shortage() => return Some((report, seat, BrokenExecution::Short(e.to_string()))),
+                    Err(e) if e.is_shortage() => return Some((report, slot, BrokenExecution::Short(e.to_string()))),
                     launched => launched.map_err(|e: LaunchError| Outcome::Unstartable(e.to_string())),
                 }
             }
         };
         match launched {
-            Ok(running) => self.watch(running, report, seat).await,
+            Ok(running) => self.watch(running, report, slot).await,
             Err(outcome) => {
                 tracing::error!(
                     target: "job_runner_worker.worker",
@@ -53,7 +53,7 @@ impl RunTask {
                     self.run,
                     outcome.note().trim_end()
                 );
-                drop(seat);
+                drop(slot);
                 report.ended(StoredEnd::now(outcome)).await;
                 None
             }
@@ -65,7 +65,7 @@ impl RunTask {
         &mut self,
         mut running: Running,
         mut report: RunReport,
-        mut seat: Slot,
+        mut slot: Slot,
     ) -> Option<Unended> {
         let mut asked = ShimRequests::of(running.control());
         let _executing = Executing::begin(&self.context);
@@ -84,7 +84,7 @@ impl RunTask {
                         tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
                         crash_point!(SpawnedSeen);
                         self.short = None;
-                        heard = self.write_start(Start { pid, at }, &mut running, &mut report, &mut seat, &mut asked).await;
+                        heard = self.write_start(Start { pid, at }, &mut running, &mut report, &mut slot, &mut asked).await;
                     }
                     Progress::Output(total) => report.output(total).await,
                     Progress::Stuck(pids) => tracing::error!(
@@ -94,7 +94,7 @@ impl RunTask {
                     ),
                     Progress::Ended(ended) => {
                         crash_point!(EndedSeen);
-                        drop(seat);
+                        drop(slot);
                         self.ended(report, ended, asked.stop_sent).await;
                         return None;
                     }
@@ -103,15 +103,15 @@ impl RunTask {
                         let fate = self.fate(report.entry()).await;
                         if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
                             if *shortage {
-                                return Some((report, seat, BrokenExecution::Short(why.clone())));
+                                return Some((report, slot, BrokenExecution::Short(why.clone())));
                             }
-                            drop(seat);
+                            drop(slot);
                             report.ended(StoredEnd::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
                             return None;
                         }
-                        match self.after(fate, report, seat, asked.stop_sent).await {
+                        match self.after(fate, report, slot, asked.stop_sent).await {
                             Ok((goes_on, back, kept)) => {
-                                (running, report, seat) = (goes_on, back, kept);
+                                (running, report, slot) = (goes_on, back, kept);
                                 asked = asked.made_again(running.control()).await;
                             }
                             Err(broken) => return broken,
@@ -138,7 +138,7 @@ impl RunTask {
         start: Start,
         running: &mut Running,
         report: &mut RunReport,
-        seat: &mut Slot,
+        slot: &mut Slot,
         asked: &mut ShimRequests,
     ) -> Option<Progress> {
         let mut heard = None;
@@ -153,7 +153,7 @@ impl RunTask {
                         // The end is announced before the slot is freed, so that the next run that takes the slot counts
                         // one more result in the backlog.
                         ending.came();
-                        seat.leave();
+                        slot.leave();
                     }
                     heard = Some(progress);
                 }
@@ -182,18 +182,18 @@ impl RunTask {
         &mut self,
         fate: Fate,
         report: RunReport,
-        seat: Slot,
+        slot: Slot,
         stop_sent: bool,
     ) -> Result<(Running, RunReport, Slot), Option<Unended>> {
         match fate {
-            Fate::GoesOn(running) => Ok((running, report, seat)),
+            Fate::GoesOn(running) => Ok((running, report, slot)),
             Fate::Over(_, end) => {
-                drop(seat);
+                drop(slot);
                 self.ended(report, end, stop_sent).await;
                 Err(None)
             }
-            Fate::Lost => Err(Some((report, seat, BrokenExecution::Lost))),
-            Fate::NeverBegan => Err(Some((report, seat, BrokenExecution::NeverBegan))),
+            Fate::Lost => Err(Some((report, slot, BrokenExecution::Lost))),
+            Fate::NeverBegan => Err(Some((report, slot, BrokenExecution::NeverBegan))),
             Fate::LeftBehind => Err(None),
         }
     }

@@ -434,10 +434,10 @@ impl Dispatcher {
         }
         // Read once for the whole pass: what is announced meanwhile is counted by the offers.
         let busy = self.store()?.slots_taken().await?;
-        let mut seated = BTreeSet::new();
+        let mut placed = BTreeSet::new();
         for _ in 0..LOOKS {
             if self.agenda.jobs.is_empty() {
-                self.seat(&busy, &mut seated);
+                self.fill_slots(&busy, &mut placed);
             }
             let Some(job) = self.agenda.jobs.first().copied() else { return Ok(false) };
             self.look_at(job, &busy, now).await?;
@@ -448,7 +448,7 @@ impl Dispatcher {
 
     /// Evaluates the jobs of the runs that have waited longest, as many as there are free slots, each run once: a run
     /// that may not run any more leaves its slot to the next one.
-    fn seat(&mut self, busy: &BTreeMap<WorkerId, u32>, seated: &mut BTreeSet<RunId>) {
+    fn fill_slots(&mut self, busy: &BTreeMap<WorkerId, u32>, placed: &mut BTreeSet<RunId>) {
         self.agenda.seats |= self.offers.take_freed();
         if !self.agenda.seats {
             return;
@@ -456,7 +456,7 @@ impl Dispatcher {
         for pool in self.offers.waiting_pools() {
             let free = self.workers.free_slots(pool, load(busy, &self.offers));
             for (run, job) in self.offers.longest_waiting(pool, free) {
-                if seated.insert(run) {
+                if placed.insert(run) {
                     self.agenda.jobs.insert(job);
                 }
             }

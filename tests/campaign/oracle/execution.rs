@@ -102,7 +102,7 @@ fn is_end_of(death: &ShimDeath, execution: &Execution, next: f64) -> bool {
 }
 
 /// I11. Executions that were ended from outside are counted as if they had ended at once: it is not known when.
-pub fn seats_are_kept(history: &History) -> Vec<Violation> {
+pub fn slots_are_kept(history: &History) -> Vec<Violation> {
     let mut changes: Vec<(f64, i32)> = Vec::new();
     for execution in executions(&history.marks) {
         changes.extend(execution.to.map(|to| [(execution.from, 1), (to, -1)]).into_iter().flatten());
@@ -115,6 +115,6 @@ pub fn seats_are_kept(history: &History) -> Vec<Violation> {
         most = most.max(now);
     }
     let seats = i32::try_from(history.concurrent_jobs).unwrap_or(i32::MAX);
-    let what = format!("{most} scripts at once, {seats} seats");
+    let what = format!("{most} scripts at once, {seats} slots");
     if most > seats { vec![Violation::new(11, what)] } else { Vec::new() }
 }

@@ -13,7 +13,7 @@
 //! | I8 | nothing is left: no process, file, socket, cgroup |
 //! | I9 | the worker does not grow |
 //! | I10 | its secret is nowhere |
-//! | I11 | never more scripts at once than there are seats |
+//! | I11 | never more scripts at once than there are slots |
 //! | I12 | a failing API is not pressed |
 
 mod execution;
@@ -61,7 +61,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
         remains::nothing_is_left,
         remains::the_worker_does_not_grow,
         remains::the_secret_is_nowhere,
-        execution::seats_are_kept,
+        execution::slots_are_kept,
         outage::a_failing_api_is_not_pressed,
     ]
     .iter()
@@ -76,7 +76,7 @@ pub struct Verdict {
     pub lost: usize,
     /// Executed or completed more than once.
     pub doubled: usize,
-    /// Executed twice at once, or beyond the seats.
+    /// Executed twice at once, or beyond the slots.
     pub overlapping: usize,
     /// Alive after a kill, or killed without a reason.
     pub survivors: usize,

@@ -14,7 +14,7 @@ const OF_ALL: f64 = 10.0;
 /// How long behind the first call others are made before any of them has failed, in seconds.
 const UNWARNED: f64 = 0.2;
 
-/// How many calls that had their turn before may arrive late: one of each seat.
+/// How many calls that had their turn before may arrive late: one of each slot.
 const LATE: usize = 8;
 /// Where a run is.
 const RUNS: &str = "/api/v1/run/";

@@ -52,7 +52,7 @@ fn choose(table: &WorkerTable, told: &[i64], load: &[(i64, u32)]) -> WorkerChoic
 }
 
 #[test]
-fn the_one_with_most_free_seats_is_told_then_the_next_best() {
+fn the_one_with_most_free_slots_is_told_then_the_next_best() {
     let table = table(&[Some(4), Some(8), Some(6)], Instant::now());
     assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(2)));
     assert_eq!(choose(&table, &[], &[(2, 3)]), WorkerChoice::Tell(id(3)));
@@ -67,7 +67,7 @@ fn the_one_with_most_free_seats_is_told_then_the_next_best() {
 fn a_run_waits_where_everybody_is_busy() {
     let known = table(&[Some(2), Some(1)], Instant::now());
     assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), WorkerChoice::NoSeat);
-    assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), WorkerChoice::Tell(id(1)), "the only seat, told before or not");
+    assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), WorkerChoice::Tell(id(1)), "the only slot, told before or not");
     // A worker that has not reported its slots is chosen.
     let unknown = table(&[Some(1), None], Instant::now());
     assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), WorkerChoice::Tell(id(2)));

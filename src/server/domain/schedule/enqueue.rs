@@ -98,7 +98,7 @@ pub enum WaitReason {
     #[error("no worker of the pool answers")]
     NobodyAnswers,
     /// No worker of the pool has a free slot.
-    #[error("no worker of the pool has a free seat")]
+    #[error("no worker of the pool has a free slot")]
     NoSeat,
     /// The worker of the run is disabled.
     #[error("its worker {0} is disabled")]

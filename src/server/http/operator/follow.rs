@@ -61,14 +61,14 @@ pub(super) async fn follow(
 ) -> Result<Response, OperatorRefusal> {
     let reader = app.reader(&headers).ok_or(OperatorRefusal::Stranger)?;
     let Query(query) = query.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
-    let seat = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
+    let slot = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
     // Subscribed before the first reading of the store, so that no change falls between the two.
     let listener = app.changes().subscribe();
     let log = LogReader::from(query.from, query.revision);
     let shut_out = app.clone();
     let mut follow =
-        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, app, _seat: seat };
+        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, app, _seat: slot };
     follow.look().await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
     let lines = stream::unfold(follow, |mut follow| async {
         let line = follow.next().await?;

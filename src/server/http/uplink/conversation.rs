@@ -115,7 +115,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
             return Some(close_code::POLICY);
         };
         // A worker that calls faster than the server answers waits here, and with it its connection.
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return None };
+        let Ok(slot) = Arc::clone(&seats).acquire_owned().await else { return None };
         let (line, tell, is_long) = (Arc::clone(line), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
             let answer = line.answer(&head, uplink::parts(&message).1).await;
@@ -123,7 +123,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
             drop((message, receipt));
             let _ = tell.send(answer).await;
             // Only now may the next call begin: a worker that does not read its answers cannot make more of them.
-            drop(seat);
+            drop(slot);
         });
         if is_long {
             // The connection would keep a buffer of the length of this message. It ends when every call so far is

@@ -62,7 +62,7 @@ async fn connect(
     };
     mark_known(&parts.extensions);
     let peer = parts.extensions.get::<HttpPeer>().cloned();
-    let Ok(seat) = admission.seats.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
+    let Ok(slot) = admission.seats.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
     let speaks = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
@@ -75,7 +75,7 @@ async fn connect(
             let line = admission.lines.join(worker.id);
             let caller = Caller { worker, instance, speaks };
             conversation::hold(app, caller, socket, peer, line.superseded()).await;
-            drop(seat);
+            drop(slot);
         },
     );
     if speaks {

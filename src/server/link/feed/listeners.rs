@@ -74,7 +74,7 @@ impl Listeners {
             Language::Ours => &self.ours,
             Language::Original => &self.original,
         };
-        let seat = Arc::clone(places).try_acquire_owned().ok()?;
+        let slot = Arc::clone(places).try_acquire_owned().ok()?;
         let mut register = self.register();
         let queue = Arc::new(ChangeQueue {
             language,
@@ -89,7 +89,7 @@ impl Listeners {
         register.joined += 1;
         let number = register.joined;
         register.queues.insert(number, Arc::clone(&queue));
-        Some(ListenerSlot { listeners: self.clone(), number, queue, _seat: seat })
+        Some(ListenerSlot { listeners: self.clone(), number, queue, _seat: slot })
     }
 
     /// Number of listeners of both formats.
