@@ -110,6 +110,27 @@ pub const ROWS: &[Row] = &[
     row("abuse_pages.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
     row("abuse_uplink.peak", "12 messages of 20 MB that do not end: peak memory of the server", "MB", LessThan(150.0)),
     row("abuse_uplink.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row(
+        "abuse_frames.peak",
+        "a ZeroMQ message that never ends, four times: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
+    row("abuse_frames.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row(
+        "abuse_strangers.peak",
+        "ZeroMQ subscriptions to no worker without end: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
+    row("abuse_strangers.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
+    row(
+        "abuse_repeats.peak",
+        "the same ZeroMQ subscription without end: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
+    row("abuse_repeats.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
 ];
 
 /// What a build without optimization must reach: a third of what it reached on two cores when this was written. Less is no

@@ -33,6 +33,10 @@ const LATE: u64 = 1_000_000;
 /// The server. When it is dropped, it is gone.
 pub struct Own {
     pub http: SocketAddr,
+    /// Where orders go out over ZeroMQ.
+    pub broadcaster: SocketAddr,
+    /// Where events of workers come in over ZeroMQ.
+    pub events: SocketAddr,
     pub pid: i32,
     /// When each lot of runs begins to be due.
     pub due: Vec<Moment>,
@@ -58,10 +62,11 @@ impl Own {
         let folder = TempDir::with_prefix("job-runner-bench-own-")?;
         let place = folder.path().join("data");
         let due = seed::fill(&place, data).await?;
-        let (port, onlookers) = (free_port()?, free_port()?);
-        let http = SocketAddr::from(([127, 0, 0, 1], port));
+        let onlookers = free_port()?;
+        let free = || Ok::<_, Failure>(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+        let (http, broadcaster, events) = (free()?, free()?, free()?);
         let ini = format!(
-            "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = 127.0.0.1:0\nevents_listen = 127.0.0.1:0\n\
+            "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\nevents_listen = {events}\n\
              websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\n",
             place.display()
         );
@@ -85,7 +90,7 @@ impl Own {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let child = command.spawn()?;
         let pid = child.id().and_then(|pid| pid.try_into().ok()).ok_or_else(|| Failure("no server".to_owned()))?;
-        let own = Self { http, pid, due, onlookers, folder, _child: child };
+        let own = Self { http, broadcaster, events, pid, due, onlookers, folder, _child: child };
         own.serves().await?;
         Ok(own)
     }

@@ -60,6 +60,9 @@ pub const NAMES: &[&str] = &[
     "abuse_unsigned",
     "abuse_pages",
     "abuse_uplink",
+    "abuse_frames",
+    "abuse_strangers",
+    "abuse_repeats",
 ];
 
 /// Who is measured, and how thoroughly.

@@ -5,6 +5,7 @@
 
 mod http;
 mod peer;
+mod zmq;
 
 use std::time::Duration;
 
@@ -16,8 +17,17 @@ use crate::own::{Data, Due, Own};
 use crate::{proc, script};
 
 /// What can be done to a server. Each name is a scenario.
-pub const CASES: &[&str] =
-    &["abuse_silence", "abuse_heads", "abuse_login", "abuse_unsigned", "abuse_pages", "abuse_uplink"];
+pub const CASES: &[&str] = &[
+    "abuse_silence",
+    "abuse_heads",
+    "abuse_login",
+    "abuse_unsigned",
+    "abuse_pages",
+    "abuse_uplink",
+    "abuse_frames",
+    "abuse_strangers",
+    "abuse_repeats",
+];
 
 /// How many descriptors the server may have: an ordinary limit, which no case may use up.
 const DESCRIPTORS: u32 = 1024;
@@ -80,6 +90,9 @@ async fn abuse(case: &str, own: &Own) -> Result<(), Failure> {
         "abuse_unsigned" => http::unsigned(own).await,
         "abuse_pages" => http::pages(own).await,
         "abuse_uplink" => http::uplink(own).await,
+        "abuse_frames" => zmq::frames(own).await,
+        "abuse_strangers" => zmq::strangers(own).await,
+        "abuse_repeats" => zmq::repeats(own).await,
         _ => Err(Failure(format!("nothing is called {case}"))),
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::failure::Failure;
 
 /// How long a peer that was shut out waits before it comes again: it is to be a nuisance to the server, not to the machine.
-const AGAIN: Duration = Duration::from_millis(500);
+pub const AGAIN: Duration = Duration::from_millis(500);
 /// How much is read or written at once.
 const PIECE: usize = 64 * 1024;
 
