@@ -80,6 +80,8 @@ struct Dispatcher {
     attends: Timers<(WorkerId, RequestId)>,
     /// Started runs, and the instants at which they exceed their limits.
     limits: RunLimits,
+    /// Runs announced in this pass. A worker whose arrival was heard before it has received them, and needs no other announcement.
+    told_in_pass: BTreeSet<RunId>,
     next_ping: Instant,
     /// Number of the share of workers that was pinged last.
     share: u32,
@@ -103,6 +105,7 @@ impl Dispatcher {
             kills: Timers::new(),
             attends: Timers::new(),
             limits: RunLimits::new(),
+            told_in_pass: BTreeSet::new(),
             next_ping: now,
             share: 0,
             seen: clock(),
@@ -207,6 +210,7 @@ impl Dispatcher {
     ///
     /// A pass may fail at any await: an item leaves the agenda only once its action is done.
     async fn pass(&mut self, now: Instant) -> Result<bool, StoreError> {
+        self.told_in_pass.clear();
         self.gather_due().await?;
         self.gather_runs(now).await?;
         // Changes of workers are published before the runs that are made for them. Hearing them here, a run is evaluated
@@ -421,7 +425,7 @@ impl Dispatcher {
             if self.attends.keys().any(|(asked, _)| asked == worker) {
                 self.app.orders.give(key.clone(), Order::Attend);
             }
-            for run in self.offers.of_worker(worker) {
+            for run in self.offers.of_worker(worker).into_iter().filter(|run| !self.told_in_pass.contains(run)) {
                 self.app.orders.give(key.clone(), Order::Enqueue(run));
             }
         }
@@ -575,6 +579,7 @@ impl Dispatcher {
         tracing::debug!(target: "job_runner.dispatch", "run {run} is announced to {key}");
         self.app.orders.give(key.clone(), Order::Enqueue(run));
         self.offers.tell(run, job, worker);
+        self.told_in_pass.insert(run);
         self.repeats.set(run, now + self.app.settings.announce_interval);
     }
 }
