@@ -218,8 +218,10 @@ fn the_unit_knows_the_exit_codes() {
         let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         line.split(' ').map(|code| code.parse::<u8>().expect("a number")).collect::<Vec<_>>()
     };
-    assert!(codes("RestartForceExitStatus=").contains(&75) && codes("RestartPreventExitStatus=").contains(&78));
-    for code in [75, 78] {
+    assert!(codes("RestartForceExitStatus=").contains(&75));
+    // What no restart can mend, and nothing else.
+    assert_eq!(codes("RestartPreventExitStatus="), [2, 66, 78]);
+    for code in [2, 66, 75, 78] {
         assert!(guide.lines().any(|line| line.starts_with(&format!("{code}  "))), "{code}");
     }
 }
