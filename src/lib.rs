@@ -6,8 +6,8 @@
 //! A **source** receives orders (execute this run, kill that one); the **intake** decides whether and when to follow an
 //! order; the **execution** runs the process, which outlives the worker; the **report** writes every fact to disk and
 //! delivers it. All four use the types of **run**; only **wire** knows their representation as bytes; **rest** is the
-//! signed HTTP client that intake and report share. The **server** stands apart: server and worker know each other only
-//! through **wire**, even when they share a process.
+//! signed HTTP client that intake and report share. The **server** stands apart: server and worker share **wire** and the
+//! types of **run**, and nothing else, even where they run in one process.
 //!
 //! ```text
 //!                  run   (types and rules; pure)

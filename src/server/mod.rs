@@ -7,9 +7,10 @@
 //! - [`store`]: the database and the change feed.
 //! - [`dispatch`]: announces due runs, kills and pings, and finds lost workers; keeps which workers are silent and why
 //!   runs wait.
-//! - [`identity`]: tokens, sessions and signatures; slows down wrong tokens, and admits one instance of each worker.
+//! - [`identity`]: tokens, sessions and signatures; counts wrong tokens, and admits one instance of each worker.
 //! - [`link`]: the ZeroMQ ports of the original, orders to workers, and the WebSocket feeds of changes.
-//! - [`http`]: connections and their limits, the REST API, the operator's API, the dashboard, and readiness.
+//! - [`http`]: connections and their limits, the wait after wrong tokens, the REST API, the operator's API, the dashboard, the
+//!   uplink of workers that connect out, and readiness.
 //! - [`data`]: the data directory and its lock.
 
 pub mod data;

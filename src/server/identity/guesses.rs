@@ -1,4 +1,4 @@
-//! Wrong tokens: slows down the answers to an address that sends many of them.
+//! Wrong tokens: counts those of each address, and says how long the answer to one of too many is held back.
 //!
 //! A right token is let in at once, whatever came from other addresses; and from its own address too, unless too many
 //! wrong ones are waiting there for their answers. So neither a stranger nor an old token in a script behind the same
