@@ -1,10 +1,9 @@
 use chrono::DateTime;
 
 use super::*;
+use crate::run::WorkerState;
 use crate::run::lack::Lack;
-use crate::run::{Secret, WorkerState};
-use crate::server::domain::model::Report;
-use crate::server::domain::model::Worker;
+use crate::server::domain::model::{Report, Worker, sample};
 
 const PATIENCE: Duration = Duration::from_secs(915);
 
@@ -16,22 +15,9 @@ fn pool() -> PoolId {
     PoolId::new(1).unwrap()
 }
 
-fn worker(number: i64, seats: Option<u32>) -> Worker {
-    Worker {
-        id: id(number),
-        title: format!("web{number}"),
-        description: String::new(),
-        api_key: ApiKey::parse(&format!("worker{number}")).unwrap(),
-        secret: Secret::new(b"secret".to_vec()),
-        enqueue_is_enabled: true,
-        ping_response_dts: None,
-        worker_version: None,
-        concurrent_jobs: seats,
-        heard_dts: None,
-        report: None,
-        asked: None,
-        clock_ahead: None,
-    }
+fn worker(number: i64, slots: Option<u32>) -> Worker {
+    let api_key = ApiKey::parse(&format!("worker{number}")).unwrap();
+    Worker { api_key, concurrent_jobs: slots, ..sample::worker(number) }
 }
 
 fn snapshot(workers: Vec<Worker>) -> WorkerSnapshot {

@@ -1,9 +1,9 @@
-//! Plain samples of a job and a run, for tests that change the fields they are about.
+//! Plain samples of a job, a run and a worker, for tests that change the fields they are about.
 
 use chrono::DateTime;
 
-use super::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId};
-use crate::run::{Attempt, RunId};
+use super::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId, Worker, WorkerId};
+use crate::run::{ApiKey, Attempt, RunId, Secret};
 
 /// Returns an enabled job without a schedule.
 pub fn job() -> Job {
@@ -54,5 +54,24 @@ pub fn run(id: i64) -> Run {
         losses: 0,
         retry_of: None,
         exit: None,
+    }
+}
+
+/// Returns an enabled worker of the original kind that has never answered.
+pub fn worker(number: i64) -> Worker {
+    Worker {
+        id: WorkerId::new(number).unwrap(),
+        title: format!("web{number}"),
+        description: String::new(),
+        api_key: ApiKey::parse(&format!("web{number}")).unwrap(),
+        secret: Secret::new(Vec::new()),
+        enqueue_is_enabled: true,
+        ping_response_dts: None,
+        worker_version: None,
+        concurrent_jobs: None,
+        heard_dts: None,
+        report: None,
+        asked: None,
+        clock_ahead: None,
     }
 }

@@ -1,36 +1,17 @@
 use chrono::{DateTime, TimeDelta};
 
 use super::*;
-use crate::run::{ApiKey, RequestId, Secret, WorkerRequest};
-use crate::server::domain::model::{LatestRequest, RequestEnd, Timestamp, WorkerId};
+use crate::run::{RequestId, WorkerRequest};
+use crate::server::domain::model::{LatestRequest, RequestEnd, Timestamp, sample};
 
 fn at(minutes: i64) -> Timestamp {
     DateTime::from_timestamp(1_764_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
 }
 
-/// A worker of the original kind that has never answered.
-fn worker() -> Worker {
-    Worker {
-        id: WorkerId::new(1).unwrap(),
-        title: "web1".to_owned(),
-        description: String::new(),
-        api_key: ApiKey::parse("web1").unwrap(),
-        secret: Secret::new(Vec::new()),
-        enqueue_is_enabled: true,
-        ping_response_dts: None,
-        worker_version: None,
-        concurrent_jobs: None,
-        heard_dts: None,
-        report: None,
-        asked: None,
-        clock_ahead: None,
-    }
-}
-
 fn heard(duty: Option<WorkerState>, minute: i64) -> Worker {
     let report =
         duty.map(|duty| Report { duty, since: at(0), seats_taken: 0, outbox: 0, restarts: false, held: Vec::new() });
-    Worker { heard_dts: Some(at(minute)), report, ..worker() }
+    Worker { heard_dts: Some(at(minute)), report, ..sample::worker(1) }
 }
 
 fn asked(action: WorkerCommand, pace: Pace, sent: bool) -> LatestRequest {
@@ -60,14 +41,14 @@ fn where_a_worker_stands_to_people() {
 
 #[test]
 fn who_only_answered_pings_before_there_was_more_to_say_was_heard() {
-    let old = Worker { ping_response_dts: Some(at(20)), ..worker() };
+    let old = Worker { ping_response_dts: Some(at(20)), ..sample::worker(1) };
     assert_eq!(shown(&old, false), ShownWorkerState::Awake);
     assert_eq!(shown(&old, true), ShownWorkerState::Lost);
 }
 
 #[test]
 fn a_clock_that_is_off_by_more_than_a_few_seconds_is_said_to_be() {
-    let said = |ahead: TimeDelta| clock_in_words(&Worker { clock_ahead: Some(ahead), ..worker() });
+    let said = |ahead: TimeDelta| clock_in_words(&Worker { clock_ahead: Some(ahead), ..sample::worker(1) });
     for fine in [TimeDelta::zero(), TimeDelta::seconds(5), TimeDelta::milliseconds(-4900)] {
         assert_eq!(said(fine), None);
     }
@@ -80,7 +61,7 @@ fn a_clock_that_is_off_by_more_than_a_few_seconds_is_said_to_be() {
     for (ahead, words) in off {
         assert_eq!(said(ahead).as_deref(), Some(words));
     }
-    assert_eq!(clock_in_words(&worker()), None);
+    assert_eq!(clock_in_words(&sample::worker(1)), None);
 }
 
 #[test]
@@ -144,7 +125,7 @@ fn what_becomes_of_a_wish() {
 fn what_a_worker_cannot_is_refused_with_a_reason() {
     let said = |worker: &Worker, action| format!("{} {}", worker.title, ask(worker, action, Pace::Now).unwrap_err());
     let lines = [
-        said(&worker(), WorkerCommand::Sleep),
+        said(&sample::worker(1), WorkerCommand::Sleep),
         said(&heard(None, 0), WorkerCommand::Shutdown),
         said(&heard(Some(WorkerState::Awake), 0), WorkerCommand::Restart),
         {

@@ -2,9 +2,8 @@
 
 use chrono::{TimeZone, Utc};
 
-use crate::run::{ApiKey, Secret, WorkerState};
-use crate::server::domain::model::Report;
-use crate::server::domain::model::{Timestamp, Worker, WorkerId};
+use crate::run::{Secret, WorkerState};
+use crate::server::domain::model::{Report, Timestamp, Worker, sample};
 use crate::server::store::WorkerOverview;
 
 /// Timestamp at which the sample views are rendered.
@@ -17,19 +16,14 @@ pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerO
     let report =
         Report { duty: WorkerState::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
     let mut worker = Worker {
-        id: WorkerId::new(id).unwrap(),
         title: title.to_owned(),
-        description: String::new(),
-        api_key: ApiKey::parse(&format!("web{id}")).unwrap(),
         secret: Secret::new(b"s3cr3t".to_vec()),
-        enqueue_is_enabled: true,
         ping_response_dts: Some(now()),
         worker_version: Some("3.0.0".to_owned()),
         concurrent_jobs: Some(4),
         heard_dts: Some(now()),
         report: Some(report),
-        asked: None,
-        clock_ahead: None,
+        ..sample::worker(id)
     };
     change(&mut worker);
     WorkerOverview { worker, pools: vec!["default".to_owned()], runs: 1 }

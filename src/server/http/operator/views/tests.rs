@@ -2,30 +2,17 @@ use chrono::{TimeZone, Utc};
 
 use super::{run, state};
 use crate::run::{Attempt, RunId};
-use crate::server::domain::model::{JobId, Run, RunExit};
+use crate::server::domain::model::{self, JobId, Run, RunExit};
 use crate::server::store::RunOverview;
 use crate::wire::operator::RunStateName;
 
 fn sample() -> Run {
     Run {
-        id: RunId::new(12).unwrap(),
         job: JobId::new(3).unwrap(),
-        schedule_id: 12,
-        worker: None,
-        pinned: false,
         schedule_dts: Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap(),
-        came_due: None,
-        enqueue_dts: None,
-        start_dts: None,
-        return_dts: None,
-        return_success: None,
-        pid: None,
         is_manual: true,
-        schedule_children: true,
-        attempt: Attempt(0),
-        losses: 0,
         retry_of: Some((RunId::new(11).unwrap(), 1)),
-        exit: None,
+        ..model::sample::run(12)
     }
 }
 

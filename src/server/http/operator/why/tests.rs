@@ -2,10 +2,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Present, now};
 use crate::run::lack::Lack;
-use crate::run::{ApiKey, RunId, Secret, WorkerState};
-use crate::server::domain::model::Report;
-use crate::server::domain::model::sample;
-use crate::server::domain::model::{Job, JobId, Run, Schedule, Unit, Worker, WorkerId};
+use crate::run::{RunId, WorkerState};
+use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -31,21 +29,7 @@ fn overview(run: Run, worker: Option<&str>) -> RunOverview {
 }
 
 fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
-    Worker {
-        id: WorkerId::new(1).unwrap(),
-        title: "web1".to_owned(),
-        description: String::new(),
-        api_key: ApiKey::parse("web1").unwrap(),
-        secret: Secret::new(Vec::new()),
-        enqueue_is_enabled: enabled,
-        ping_response_dts: answered,
-        worker_version: None,
-        concurrent_jobs: None,
-        heard_dts: None,
-        report: None,
-        asked: None,
-        clock_ahead: None,
-    }
+    Worker { enqueue_is_enabled: enabled, ping_response_dts: answered, ..sample::worker(1) }
 }
 
 fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, &str)]) -> String {
