@@ -135,8 +135,11 @@ impl WorkerTable {
     pub fn hear_of_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
         let open: BTreeSet<RunId> = claims.iter().map(|claim| claim.run).collect();
         self.claims.retain(|run, _| open.contains(run));
-        // `any` would stop at the first worker that was silent, and the claims after it would not be noted.
-        claims.iter().filter(|claim| self.hear_of_claim(claim, now)).count() > 0
+        let mut was_silent = false;
+        for claim in claims {
+            was_silent |= self.hear_of_claim(claim, now);
+        }
+        was_silent
     }
 
     /// Forgets the claim of a run that is over, given back or lost.

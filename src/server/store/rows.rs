@@ -7,10 +7,10 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::run::{ApiKey, Attempt, KillId, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerRequest, WorkerState};
 use crate::server::domain::model::{
-    Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, OnLost, Pool, PoolId, Project,
-    ProjectId, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp, Unit, Worker, WorkerId,
+    Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, LatestRequest, OnLost, Pool,
+    PoolId, Project, ProjectId, Report, RequestEnd, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp,
+    Unit, Worker, WorkerId,
 };
-use crate::server::domain::model::{LatestRequest, Report, RequestEnd};
 use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 

@@ -4,8 +4,7 @@ use chrono::SecondsFormat;
 
 use crate::run::Pace;
 use crate::run::lack::Lack;
-use crate::server::domain::model::LatestRequest;
-use crate::server::domain::model::{self, FireKind, RunExit, Timestamp};
+use crate::server::domain::model::{self, FireKind, LatestRequest, RunExit, Timestamp};
 use crate::server::domain::schedule::in_words;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::{self, ShownWorkerState};
