@@ -1,5 +1,8 @@
 //! Logging to stderr in one of three formats. `classic` is the original's format to the letter, in local time.
+//!
+//! An event is a fixed message with fields, and one line in every format: [`line`] says how the fields are written.
 
+mod line;
 mod sink;
 
 use std::fmt;
@@ -8,7 +11,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{Local, SecondsFormat, Utc};
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -20,6 +22,7 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::cli::LogFormat;
 use crate::config::LogLevel;
+use line::LineParts;
 
 /// Prefix of the targets of our own log lines; libraries are logged only from warnings on.
 const OURS: &str = "job_runner";
@@ -112,23 +115,20 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (level, name) = (event.metadata().level(), event.metadata().target());
-        let mut message = Message::default();
-        event.record(&mut message);
-        // One event is one line, whatever a message contains; JSON escapes line breaks itself.
-        let text = message.0.replace('\n', "\\n");
+        let mut parts = LineParts::default();
+        event.record(&mut parts);
         match self.0 {
             LogFormat::Classic => {
                 let at = Local::now().format("%Y-%m-%d %H:%M:%S,%3f");
-                writeln!(line, "{} - {at} - {name}: {text}", python(*level))
+                writeln!(line, "{} - {at} - {name}: {}", python(*level), parts.text())
             }
             LogFormat::Text => {
                 let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-                writeln!(line, "{at} {level:>5} {name}: {text}")
+                writeln!(line, "{at} {level:>5} {name}: {}", parts.text())
             }
             LogFormat::Json => {
                 let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-                let level = python(*level).to_ascii_lowercase();
-                writeln!(line, "{}", serde_json::json!({"ts": at, "level": level, "target": name, "msg": message.0}))
+                writeln!(line, "{}", parts.json(&at, &python(*level).to_ascii_lowercase(), name))
             }
         }
     }
@@ -143,20 +143,5 @@ fn python(level: tracing::Level) -> &'static str {
     }
 }
 
-/// Text of an event: the message, followed by the other fields as `name=value`.
-#[derive(Default)]
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        use fmt::Write as _;
-        let _ = match field.name() {
-            "message" => {
-                let text = format!("{value:?}");
-                self.0.insert_str(0, &text);
-                Ok(())
-            }
-            name => write!(self.0, " {name}={value:?}"),
-        };
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::cli::WorkerCommandLine;
 use crate::config::{self, ConfigExit, Loaded};
 use crate::execution::ShimProgram;
+use crate::run::chain_of;
 use crate::run::lifecycle::Leave;
 use crate::worker::{self, RunningWorker, WorkerError};
 pub use allocator::give_back_large_pieces;
@@ -184,7 +185,7 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
     let worker = match *started {
         Ok(worker) => worker,
         Err(error) => {
-            tracing::error!(target: "job_runner_worker.runner", "{}", with_causes(&error));
+            tracing::error!(target: "job_runner_worker.runner", "{}", chain_of(&error));
             return match error {
                 WorkerError::Outbox(crate::report::OutboxError::OtherServer { .. })
                 | WorkerError::Client(_)
@@ -246,17 +247,6 @@ fn of_worker(settings: &config::Settings) -> worker::Settings {
     let config::Settings { rest, source, intake, execution, report, daemon } = settings.clone();
     let (belongs_to, restarts) = (rest.api_base_url.to_string(), daemon.restart_exit_code.is_some());
     worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, restarts, belongs_to }
-}
-
-/// Returns an error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// Serves signals, status questions and the service manager until the worker may leave. Returns the exit code.

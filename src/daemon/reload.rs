@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{logging, of_worker, with_causes};
+use super::{logging, of_worker};
 use crate::config::{self, Loaded, Surroundings};
+use crate::run::chain_of;
 use crate::worker::RunningWorker;
 
 /// Sources of the settings, to read them again.
@@ -38,7 +39,7 @@ impl Reloading {
         }
         // The log level changes last: nothing is changed if the worker refuses the settings.
         if let Err(error) = worker.reconfigure(of_worker(settings)).await {
-            return keep(running, &[with_causes(&error)]);
+            return keep(running, &[chain_of(&error)]);
         }
         self.log.change(settings.daemon.log_level);
         tracing::info!(target: "job_runner_worker.config", "the settings were read again; {}", applied(&fresh.applied));

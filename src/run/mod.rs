@@ -3,6 +3,7 @@
 mod action;
 pub mod claim;
 pub mod ending;
+mod error_chain;
 mod event;
 pub mod excerpt;
 mod id;
@@ -17,6 +18,7 @@ pub mod script;
 pub mod shortage;
 
 pub use action::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
+pub use error_chain::chain_of;
 pub use event::Event;
 #[cfg(feature = "server")]
 pub(crate) use id::id;
