@@ -16,11 +16,11 @@
 //!                   ▲
 //!                  rest  (the signed HTTP client: back-off, time-outs, health of the server)
 //!                   ▲
-//!    source ──▶ intake ──▶ execution ──▶ report           server
-//!    broadcast  keeper     launch        outbox           domain ◀── store ◀── identity
-//!    websocket  hints      pool, shim    courier            ▲          ▲          ▲
-//!    leftover   slots      spool, tree   events             link ─ dispatch ─ http
-//!         └──── worker.rs wires left to right ────┘
+//!    source ──▶ intake ───▶ execution ──▶ report           server
+//!    broadcast  coordinator launch        outbox           domain ◀── store ◀── identity
+//!    websocket  hints,slots pool, shim    courier            ▲          ▲          ▲
+//!    leftover   run tasks   spool, tree   events             link ─ dispatch ─ http
+//!         └──── worker.rs wires left to right ─────┘
 //!                daemon/: settings, signals, drain, status, exit code
 //!                command/: `job_runner`, the server's program and the operator's
 //! ```

@@ -148,7 +148,7 @@ impl RunningWorker {
         let state = settings.state_path.clone();
         let key: ApiKey = settings.rest.api_key.clone();
         let policy = settings.intake.incomplete_runs;
-        let seats = settings.intake.concurrent_jobs as usize;
+        let slots = settings.intake.concurrent_jobs as usize;
         let websocket = websocket(&settings)?;
 
         // The outbox is opened first, because it refuses a state directory that belongs to another server.
@@ -162,7 +162,7 @@ impl RunningWorker {
         let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
         let client = RestClient::of_instance(settings.rest, instance)?;
         let (events, publisher) = EventPublisher::start(settings.report.ws_server())?;
-        let execution = Execution::new(settings.execution, &state, shim, seats)
+        let execution = Execution::new(settings.execution, &state, shim, slots)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
@@ -210,7 +210,7 @@ impl RunningWorker {
         self.intake.drain().await;
         let mut idle = Instant::now();
         loop {
-            if self.intake.nothing_executes().await {
+            if self.intake.wait_until_nothing_executes().await {
                 // A worker that makes no calls while its scripts run has not been left without an answer: silence
                 // counts from the end of the last script.
                 idle = Instant::now();
@@ -226,7 +226,7 @@ impl RunningWorker {
     /// Takes new runs or none from now on, also after the next start. Returns false, and changes nothing, where the
     /// worker is about to leave.
     pub async fn want(&self, wakefulness: SleepState) -> bool {
-        self.intake.want(wakefulness).await
+        self.intake.sleep_or_wake(wakefulness).await
     }
 
     /// Delivers at once all facts that wait for a retry, whether or not the server rejected them before.
@@ -236,8 +236,8 @@ impl RunningWorker {
 
     /// Waits until a command to leave is carried out, that is, until nothing is under way any more.
     pub async fn asked_to_leave(&self) -> Leave {
-        let mut standing = self.intake.standing();
-        match standing.wait_for(|standing| standing.leave.is_some()).await.map(|standing| standing.leave) {
+        let mut state = self.intake.state();
+        match state.wait_for(|state| state.exit.is_some()).await.map(|state| state.exit) {
             Ok(Some(leave)) => leave,
             _ => std::future::pending().await,
         }
@@ -258,7 +258,7 @@ impl RunningWorker {
     pub async fn leave(self) {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
-        self.intake.dismiss(FAREWELL).await;
+        self.intake.say_farewell(FAREWELL).await;
         self.part().await;
     }
 

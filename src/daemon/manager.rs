@@ -1,7 +1,7 @@
 //! Service manager: reports readiness, status, signs of life, reloads and the stop to the manager that started the
 //! process (`sd_notify(3)`), if one did.
 //!
-//! The sign of life comes from the loop that everything depends on, after the keeper of the runs has answered it.
+//! The sign of life comes from the loop that everything depends on, after the coordinator of the runs has answered it.
 //! Messages are sent without blocking: a manager that does not read must not stop the work.
 
 use std::convert::Infallible;
@@ -157,8 +157,8 @@ fn line(status: &WorkerStatus, leaving: bool) -> String {
     let mut parts = Vec::new();
     if leaving {
         parts.push("draining".to_owned());
-    } else if matches!(status.intake.duty, "draining" | "asleep") {
-        parts.push(format!("{}: no new runs", status.intake.duty));
+    } else if matches!(status.intake.state, "draining" | "asleep") {
+        parts.push(format!("{}: no new runs", status.intake.state));
     }
     parts.push(format!("{runs} of {} runs", status.intake.concurrent_jobs));
     parts.push(format!("server {}", status.server));

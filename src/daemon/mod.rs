@@ -285,7 +285,7 @@ async fn attend(
                     break Ending::asked_for(leave, loaded.settings.daemon.restart_exit_code);
                 }
                 () = manager.due() => {
-                    // The status goes through the keeper of the runs, so a sign of life proves that it is alive.
+                    // The status goes through the coordinator of the runs, so a sign of life proves that it is alive.
                     manager.tell(&worker.status().await);
                     continue;
                 }

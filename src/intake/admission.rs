@@ -11,7 +11,7 @@ use crate::run::lack::Lack;
 mod tests;
 
 /// Results per slot that may wait for delivery: a server that accepts none must not hand out more work.
-const BACKLOG_A_SEAT: usize = 25;
+const BACKLOG_PER_SLOT: usize = 25;
 /// Files (inodes) that must be free on a disk.
 const FILES: u64 = 64;
 /// Descriptors that must be free: for API calls, logs that are read, and connections that are re-established.
@@ -34,7 +34,7 @@ pub struct AdmissionFacts {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Slots of this worker.
-    pub seats: u32,
+    pub slots: u32,
     /// Bytes that must be free on a disk for a run to be claimed.
     pub min_free_bytes: u64,
 }
@@ -52,12 +52,12 @@ pub enum AdmissionChange {
 
 /// Descriptors that one more run takes at most until they are counted again: a shim's socket and pidfd, a connection,
 /// and a file that is read or written.
-const DESCRIPTORS_A_RUN: u64 = 4;
+const DESCRIPTORS_PER_RUN: u64 = 4;
 
 /// Returns the descriptors that are certainly still free after some claims since they were counted.
 #[must_use]
 pub fn descriptors_left(counted: u64, claims: u64) -> u64 {
-    counted.saturating_sub(claims.saturating_mul(DESCRIPTORS_A_RUN))
+    counted.saturating_sub(claims.saturating_mul(DESCRIPTORS_PER_RUN))
 }
 
 /// Present decision with its reasons.
@@ -90,10 +90,10 @@ impl Admission {
         let before = std::mem::take(&mut self.lacks);
         let held = |lack: &Lack| before.iter().any(|other| other.kind() == lack.kind());
         self.lacks = lacks(facts, bounds, held);
-        let news = self.lacks.iter().any(|lack| !held(lack));
+        let has_new = self.lacks.iter().any(|lack| !held(lack));
         match (before.is_empty(), self.lacks.is_empty()) {
             (false, true) => AdmissionChange::Released,
-            _ if news => AdmissionChange::Held,
+            _ if has_new => AdmissionChange::Held,
             _ => AdmissionChange::None,
         }
     }
@@ -114,7 +114,7 @@ fn lacks(facts: &AdmissionFacts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -
     }
     least(facts.means.descriptors, DESCRIPTORS, Lack::Descriptors(facts.means.descriptors));
     let backlog = Lack::Backlog(facts.backlog as u64);
-    let most = BACKLOG_A_SEAT.saturating_mul(bounds.seats as usize);
+    let most = BACKLOG_PER_SLOT.saturating_mul(bounds.slots as usize);
     if facts.backlog >= if held(&backlog) { most.div_ceil(2) } else { most } {
         lacks.push(backlog);
     }

@@ -14,7 +14,7 @@ mod tests;
 pub const MAX_HINTS: usize = 10_000;
 
 /// Most runs that may wait after the server itself listed them.
-const AHEAD: usize = 1000;
+const MAX_AHEAD: usize = 1000;
 
 /// Queues of runs that wait for a slot.
 #[derive(Debug)]
@@ -70,13 +70,13 @@ impl Hints {
     /// Queues a run that the server itself listed as due, before all announced ones.
     pub fn note_ahead(&mut self, run: RunId) {
         // A linear search is fine here, because the list is short and comes from the server alone.
-        if self.ahead.len() < AHEAD && !self.ahead.contains(&run) {
+        if self.ahead.len() < MAX_AHEAD && !self.ahead.contains(&run) {
             self.ahead.push_back(run);
         }
     }
 
     /// Forgets all announced runs, because the server has listed every run that is due.
-    pub fn forget_rumours(&mut self) {
+    pub fn forget_announced(&mut self) {
         self.order.clear();
         self.known.clear();
     }
@@ -104,15 +104,9 @@ impl Hints {
         self.ahead.len() + self.order.len()
     }
 
-    /// Returns whether no run waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ahead.is_empty() && self.order.is_empty()
-    }
-
     /// Forgets all waiting runs.
     pub fn clear(&mut self) {
         self.ahead.clear();
-        self.forget_rumours();
+        self.forget_announced();
     }
 }

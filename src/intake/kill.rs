@@ -6,8 +6,8 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::Context;
-use super::keeper_message::KeeperMessage;
-use super::lookups::{LookupGuard, Vain};
+use super::lookup_budget::{LookupPermit, WastedLookup};
+use super::message::{FindScope, IntakeMessage};
 use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::{Backoff, CallFailure};
@@ -15,7 +15,7 @@ use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId};
 
 /// Number of failed lookups after which an announced request is dropped; the server announces it again.
-const LOOKS: u32 = 8;
+const MAX_LOOKUPS: u32 = 8;
 
 /// Meaning of a kill request for this worker.
 enum Request {
@@ -31,10 +31,10 @@ enum Request {
 /// has may be ours.
 pub(super) async fn follow(
     context: &Context,
-    inbox: &mpsc::WeakSender<KeeperMessage>,
+    inbox: &mpsc::WeakSender<IntakeMessage>,
     mut entry: KillEntry,
     resumed: bool,
-    look: Option<LookupGuard>,
+    permit: Option<LookupPermit>,
 ) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
     if !resumed {
@@ -43,45 +43,51 @@ pub(super) async fn follow(
     }
     // With a run, the last process had already found out that the request is ours.
     let request = if let Some(run) = entry.run {
-        find(inbox, run, true).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
+        find(inbox, run, FindScope::UnderWay).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
     } else {
         match look_up(context, inbox, kill, resumed).await {
             Some(request) => {
-                if let (Request::NotOurs(_), Some(look)) = (&request, look) {
-                    look.vain(Vain::Done);
+                if let (Request::NotOurs(_), Some(permit)) = (&request, permit) {
+                    permit.charge(WastedLookup::NotStartable);
                 }
                 request
             }
             None => {
-                if let Some(look) = look {
-                    look.vain(Vain::Unknown);
+                if let Some(permit) = permit {
+                    permit.charge(WastedLookup::Unknown);
                 }
                 return outbox.forget_kill(kill).await;
             }
         }
     };
     match request {
-        Request::NotOurs(why) => {
-            if let Some(more) = context.may_say() {
-                tracing::info!(target: "job_runner_worker.enqueuer", "kill request {kill} is not followed: {why}{more}");
+        Request::NotOurs(reason) => {
+            if let Some(suppressed) = context.unfollowed_line() {
+                tracing::info!(
+                    target: "job_runner_worker.enqueuer",
+                    %kill,
+                    reason,
+                    suppressed,
+                    "kill request is not followed"
+                );
             }
         }
         Request::Over(run) => {
-            tracing::info!(target: "job_runner_worker.worker", "kill request {kill}: run {run} has already ended");
+            tracing::info!(target: "job_runner_worker.worker", %kill, %run, "run to be killed has already ended");
             entry.run = Some(run);
             // While the result waits to be delivered, the record still names the processes that the script left
             // running.
             tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
-            executed(context, &mut entry).await;
+            report_executed(context, &mut entry).await;
         }
         Request::Ours(run, handle) => {
-            tracing::warn!(target: "job_runner_worker.worker", "kill request {kill}: run {run} is being killed");
+            tracing::warn!(target: "job_runner_worker.worker", %kill, %run, "run is killed");
             entry.run = Some(run);
             handle.stop(Cause::Killed);
             // The script may be ending by itself at this moment, so its leftovers are ended as well.
             tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
             handle.over.cancelled().await;
-            executed(context, &mut entry).await;
+            report_executed(context, &mut entry).await;
         }
     }
     outbox.forget_kill(kill).await;
@@ -91,7 +97,7 @@ pub(super) async fn follow(
 /// long.
 async fn look_up(
     context: &Context,
-    inbox: &mpsc::WeakSender<KeeperMessage>,
+    inbox: &mpsc::WeakSender<IntakeMessage>,
     kill: KillId,
     resumed: bool,
 ) -> Option<Request> {
@@ -99,14 +105,17 @@ async fn look_up(
     loop {
         match try_look_up(context, inbox, kill, resumed).await {
             Ok(request) => return Some(request),
-            Err(failure) if failure.is_passing() && (resumed || backoff.tries() < LOOKS) => {
+            Err(failure) if failure.is_passing() && (resumed || backoff.tries() < MAX_LOOKUPS) => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
             Err(failure) => {
-                if let Some(more) = context.may_say() {
+                if let Some(suppressed) = context.unfollowed_line() {
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
-                        "kill request {kill} could not be read: {failure}{more}"
+                        %kill,
+                        error = %failure,
+                        suppressed,
+                        "kill request cannot be read"
                     );
                 }
                 return None;
@@ -117,7 +126,7 @@ async fn look_up(
 
 async fn try_look_up(
     context: &Context,
-    inbox: &mpsc::WeakSender<KeeperMessage>,
+    inbox: &mpsc::WeakSender<IntakeMessage>,
     kill: KillId,
     resumed: bool,
 ) -> Result<Request, CallFailure> {
@@ -129,13 +138,13 @@ async fn try_look_up(
         // The order of the lookups matters: a run that is under way here needs no further call.
         return Ok(Request::NotOurs("it names no run"));
     };
-    if let Some(handle) = find(inbox, run, false).await {
+    if let Some(handle) = find(inbox, run, FindScope::Claimed).await {
         return Ok(Request::Ours(run, handle));
     }
     let found = context.client.look(run).await?;
     // The server says that the run is ours, so it is under way here even if it was only just taken up.
     if found.seen == RunSight::Ours
-        && let Some(handle) = find(inbox, run, true).await
+        && let Some(handle) = find(inbox, run, FindScope::UnderWay).await
     {
         return Ok(Request::Ours(run, handle));
     }
@@ -149,9 +158,9 @@ async fn try_look_up(
     })
 }
 
-async fn find(inbox: &mpsc::WeakSender<KeeperMessage>, run: RunId, maybe: bool) -> Option<RunHandle> {
+async fn find(inbox: &mpsc::WeakSender<IntakeMessage>, run: RunId, scope: FindScope) -> Option<RunHandle> {
     let (answer, found) = oneshot::channel();
-    inbox.upgrade()?.send(KeeperMessage::Find(run, maybe, answer)).await.ok()?;
+    inbox.upgrade()?.send(IntakeMessage::Find(run, scope, answer)).await.ok()?;
     found.await.ok().flatten()
 }
 
@@ -168,30 +177,30 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
             crash_point!(KillTaken);
         }
     }
-    if tell(context, entry).await {
+    if report_phase(context, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }
 }
 
-async fn executed(context: &Context, entry: &mut KillEntry) {
+async fn report_executed(context: &Context, entry: &mut KillEntry) {
     entry.phase = KillPhase::Dead;
     context.reporter.outbox().try_kill(*entry).await;
     crash_point!(KillDone);
-    if tell(context, entry).await {
+    if report_phase(context, entry).await {
         context.reporter.event(Event::KillExecuted(entry.kill));
     }
 }
 
 /// Reports the phase of the kill to the server, retrying as long as it takes. Returns whether the server accepted it.
-async fn tell(context: &Context, entry: &KillEntry) -> bool {
+async fn report_phase(context: &Context, entry: &KillEntry) -> bool {
     let kill = entry.kill;
     let mut backoff = Backoff::default();
     loop {
-        let told = match entry.phase {
+        let reported = match entry.phase {
             KillPhase::Received | KillPhase::Taken => context.client.tell_kill_taken(kill).await,
             KillPhase::Dead => context.client.tell_kill_executed(kill).await,
         };
-        match told {
+        match reported {
             Ok(()) => return true,
             Err(failure) if failure.is_passing() => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
@@ -205,7 +214,9 @@ async fn tell(context: &Context, entry: &KillEntry) -> bool {
             Err(failure) => {
                 tracing::error!(
                     target: "job_runner_worker.models",
-                    "kill request {kill}: the server does not take what is said of it: {failure}"
+                    %kill,
+                    error = %failure,
+                    "the server rejects the report about a kill request"
                 );
                 return false;
             }

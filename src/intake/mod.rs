@@ -1,20 +1,22 @@
 //! Intake: decides whether and when an order is followed.
 //!
-//! [`Intake`] is the handle that sources and the daemon hold; behind it one task, the keeper, owns the hints, the slots
-//! and the runs under way. A run is claimed only with a free slot and is carried out in a task of its own; so is a
-//! kill.
+//! [`Intake`] is the handle that sources and the daemon hold. Behind it one task, the coordinator, owns the hints, the
+//! slots, the runs under way and the worker's lifecycle. A run is claimed only with a free slot and is carried out in a
+//! task of its own; so is a kill.
 
 mod admission;
+mod admission_gauge;
+mod coordinator;
+mod coordinator_task;
 mod hints;
-mod keeper;
-mod keeper_message;
 mod kill;
-mod lookups;
-mod rarely;
+mod log_limit;
+mod lookup_budget;
+mod message;
+mod published_state;
 mod run_handle;
 mod shortage;
 mod slots;
-mod standing;
 mod status_reporter;
 mod task;
 
@@ -28,15 +30,14 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, Reporter, WorkerMemory};
 use crate::rest::RestClient;
+use crate::run::lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
-use keeper::Keeper;
-use keeper_message::KeeperMessage;
-use lookups::Lookups;
-pub use rarely::Rarely;
+use coordinator_task::CoordinatorTask;
+pub use log_limit::LogLimit;
+use message::IntakeMessage;
+pub use published_state::PublishedState;
 use shortage::Shortage;
-pub use standing::WorkerStanding;
 use status_reporter::{StatusReporter, StatusTrigger};
-use task::Begin;
 
 /// Settings of the intake, from the worker's configuration.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ pub struct Settings {
     pub min_free_bytes: u64,
 }
 
-/// Bound of the keeper's inbox, in messages; the keeper only sorts them.
+/// Bound of the coordinator's inbox, in messages; the coordinator never waits while it handles one.
 const INBOX: usize = 10_000;
 
 /// Runs that are looked up and claimed at once, as many as report their results at once: results of running scripts
@@ -59,13 +60,13 @@ const INBOX: usize = 10_000;
 const CLAIMING: usize = 64;
 
 /// Log lines about hints that are not followed, in a burst; then one a minute.
-const UNFOLLOWED: u32 = 5;
+const UNFOLLOWED_LINES: u32 = 5;
 
 /// Receipt for an order from a source.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderReceipt {
-    /// The order is in the keeper's inbox.
+    /// The order is in the coordinator's inbox.
     Taken,
     /// The inbox is full and the order was dropped; the server repeats it.
     Full,
@@ -74,12 +75,12 @@ pub enum OrderReceipt {
 /// Handle to the intake. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    inbox: mpsc::Sender<KeeperMessage>,
+    inbox: mpsc::Sender<IntakeMessage>,
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
-    standing: watch::Receiver<WorkerStanding>,
+    state: watch::Receiver<PublishedState>,
     /// Cancelled once the server was told that the worker has left.
-    dismissed: CancellationToken,
+    farewell_sent: CancellationToken,
 }
 
 /// Choice of a local user whether the worker takes new runs.
@@ -97,10 +98,8 @@ pub(crate) struct Context {
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
     pub(crate) settings: watch::Sender<Settings>,
-    /// Cancelled once no new runs are taken any more.
-    pub(crate) draining: CancellationToken,
-    /// Whether new runs are not taken at present, because the worker sleeps or is about to leave.
-    pub(crate) resting: watch::Sender<bool>,
+    /// Permission to claim runs, as the coordinator published it.
+    pub(crate) claims: watch::Sender<Claims>,
     /// Whether the worker has an exit code upon which it is started again.
     pub(crate) restarts: bool,
     /// Permits to look up and claim a run.
@@ -109,21 +108,21 @@ pub(crate) struct Context {
     pub(crate) executing: watch::Sender<usize>,
     /// Claimed runs that wait for their launch.
     pub(crate) shortage: Shortage,
-    /// Budgets of lookups of announced runs and of announced kills.
-    pub(crate) looks: Lookups,
-    pub(crate) kill_looks: Lookups,
     /// Limit of log lines about hints that are not followed.
-    pub(crate) unfollowed: Mutex<Rarely>,
+    pub(crate) unfollowed: Mutex<LogLimit>,
 }
 
 impl Context {
-    /// Returns the suffix for a log line about a hint that is not followed; `None` if no such line is due.
-    pub(crate) fn may_say(&self) -> Option<String> {
+    /// Returns the field `suppressed` for a log line about a hint that is not followed; `None` if no such line is due.
+    pub(crate) fn unfollowed_line(&self) -> Option<Option<u64>> {
         self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now())
     }
-}
 
-impl Context {
+    /// Waits until no run is claimed until the process ends.
+    pub(crate) async fn claims_closed(&self) {
+        let _ = self.claims.subscribe().wait_for(|claims| *claims == Claims::Closed).await;
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         *self.settings.borrow()
     }
@@ -135,13 +134,15 @@ pub struct IntakeStatus {
     /// Whether the worker takes no new runs because it is about to stop.
     pub draining: bool,
     /// State of the worker: `starting`, `awake`, `draining`, `asleep`, `offline`.
-    pub duty: &'static str,
+    #[serde(rename = "duty")]
+    pub state: &'static str,
     /// Resources whose shortage holds the claims at present, one sentence each.
     pub held: Vec<String>,
     /// Number of slots, as configured.
     pub concurrent_jobs: u32,
     /// Slots in use, including those of runs that are being claimed.
-    pub seats_taken: u32,
+    #[serde(rename = "seats_taken")]
+    pub slots_taken: u32,
     /// Announced runs that wait for a slot.
     pub hints: usize,
     /// Runs that are under way, in ascending order.
@@ -151,7 +152,7 @@ pub struct IntakeStatus {
 }
 
 impl Intake {
-    /// Starts the keeper and the status reporter and returns the handle to them.
+    /// Starts the coordinator and the status reporter and returns the handle to them.
     #[must_use]
     pub fn open(
         client: RestClient,
@@ -166,41 +167,45 @@ impl Intake {
         // Counted apart from the slots: a slot is taken from the claim on, and a service manager wants to know what
         // runs.
         let (executing, watched) = watch::channel(0);
-        let draining = CancellationToken::new();
-        let settings = watch::Sender::new(settings);
+        // The last process may have been asleep when it ended, and the worker stays asleep across a restart.
+        let lifecycle = Lifecycle::new(memory.read());
         let context = Arc::new(Context {
             client,
             reporter,
             execution,
-            settings,
-            draining,
-            resting: watch::Sender::new(false),
+            settings: watch::Sender::new(settings),
+            claims: watch::Sender::new(lifecycle.claims()),
             restarts,
             claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
             shortage: Shortage::default(),
-            looks: Lookups::default(),
-            kill_looks: Lookups::default(),
-            unfollowed: Mutex::new(Rarely::new(UNFOLLOWED)),
+            unfollowed: Mutex::new(LogLimit::new(UNFOLLOWED_LINES)),
         });
-        let (bell, dismissed) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
-        let keeper = Keeper::new(Arc::clone(&context), inbox.downgrade(), drained.clone(), memory, Arc::clone(&bell));
-        let standing = keeper.standing();
-        let attendance = StatusReporter {
+        let (trigger, farewell_sent) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
+        let coordinator = CoordinatorTask::new(
+            Arc::clone(&context),
+            inbox.downgrade(),
+            lifecycle,
+            memory,
+            Arc::clone(&trigger),
+            drained.clone(),
+        );
+        let state = coordinator.state();
+        let reporter = StatusReporter {
             context,
             inbox: inbox.downgrade(),
-            bell,
-            standing: standing.clone(),
-            dismissed: dismissed.clone(),
+            trigger,
+            state: state.clone(),
+            farewell_sent: farewell_sent.clone(),
         };
-        tokio::spawn(keeper.keep(messages));
-        tokio::spawn(attendance.attend());
-        Self { inbox, drained, executing: watched, standing, dismissed }
+        tokio::spawn(coordinator.run(messages));
+        tokio::spawn(reporter.run());
+        Self { inbox, drained, executing: watched, state, farewell_sent }
     }
 
-    /// Passes an order to the keeper without waiting.
+    /// Passes an order to the coordinator without waiting.
     pub fn offer(&self, order: Order) -> OrderReceipt {
-        match self.inbox.try_send(KeeperMessage::Order(order)) {
+        match self.inbox.try_send(IntakeMessage::Order(order)) {
             Ok(()) => OrderReceipt::Taken,
             Err(_) => OrderReceipt::Full,
         }
@@ -208,61 +213,61 @@ impl Intake {
 
     /// Takes up a run of the last process, whatever became of it.
     pub async fn take_up(&self, entry: OutboxEntry) {
-        self.send(KeeperMessage::Begin(entry.run, Box::new(Begin::Found(entry)))).await;
+        self.send(IntakeMessage::TakeUp(Box::new(entry))).await;
     }
 
     /// Marks a run of the last process that cannot be taken up yet: it counts as known and is left alone.
     pub async fn set_aside(&self, run: RunId) {
-        self.send(KeeperMessage::SetAside(run, true)).await;
+        self.send(IntakeMessage::SetAside(run)).await;
     }
 
     /// Removes the mark of [`Self::set_aside`]: the run was taken up, or nothing of it is left.
-    pub async fn no_more_aside(&self, run: RunId) {
-        self.send(KeeperMessage::SetAside(run, false)).await;
+    pub async fn release(&self, run: RunId) {
+        self.send(IntakeMessage::Release(run)).await;
     }
 
     /// Takes up a kill request that the last process had recorded.
     pub async fn resume_kill(&self, kill: KillEntry) {
-        self.send(KeeperMessage::Kill(kill)).await;
+        self.send(IntakeMessage::ResumeKill(kill)).await;
     }
 
     /// Records that all runs of the last process are accounted for, so the worker may report itself awake or idle.
-    pub async fn begun(&self) {
-        self.send(KeeperMessage::Begun).await;
+    pub async fn leftovers_accounted(&self) {
+        self.send(IntakeMessage::LeftoversAccounted).await;
     }
 
     /// Makes the worker take new runs or none from now on, also after a restart. Returns false if it is about to leave.
-    pub async fn want(&self, wakefulness: SleepState) -> bool {
-        let (answer, may) = oneshot::channel();
-        self.send(KeeperMessage::Wants(wakefulness, answer)).await;
-        may.await.unwrap_or(false)
+    pub async fn sleep_or_wake(&self, wanted: SleepState) -> bool {
+        let (answer, obeyed) = oneshot::channel();
+        self.send(IntakeMessage::SleepOrWake(wanted, answer)).await;
+        obeyed.await.unwrap_or(false)
     }
 
     /// Subscribes to the state of the worker.
     #[must_use]
-    pub fn standing(&self) -> watch::Receiver<WorkerStanding> {
-        self.standing.clone()
+    pub fn state(&self) -> watch::Receiver<PublishedState> {
+        self.state.clone()
     }
 
     /// Reports to the server that the worker has left, waiting at most `bound`.
-    pub async fn dismiss(&self, bound: Duration) {
-        self.send(KeeperMessage::Left).await;
-        let _ = tokio::time::timeout(bound, self.dismissed.cancelled()).await;
+    pub async fn say_farewell(&self, bound: Duration) {
+        self.send(IntakeMessage::Farewell).await;
+        let _ = tokio::time::timeout(bound, self.farewell_sent.cancelled()).await;
     }
 
     /// Takes no new runs from now on. Kills and pings are still served.
     pub async fn drain(&self) {
-        self.send(KeeperMessage::Drain).await;
+        self.send(IntakeMessage::Drain).await;
     }
 
     /// Stops all runs under way.
     pub async fn stop_all(&self, cause: Cause) {
-        self.send(KeeperMessage::StopAll(cause)).await;
+        self.send(IntakeMessage::StopAll(cause)).await;
     }
 
     /// Applies other settings. Where there are fewer slots than runs, the runs go on.
     pub async fn reconfigure(&self, settings: Settings) {
-        self.send(KeeperMessage::Settings(settings)).await;
+        self.send(IntakeMessage::Settings(settings)).await;
     }
 
     /// Waits until, after a drain, no run is under way and no kill is followed.
@@ -277,17 +282,17 @@ impl Intake {
     }
 
     /// Waits until no script runs. Returns whether one did at the start.
-    pub async fn nothing_executes(&self) -> bool {
+    pub async fn wait_until_nothing_executes(&self) -> bool {
         let mut executing = self.executing.clone();
         let did = *executing.borrow() > 0;
         let _ = executing.wait_for(|executing| *executing == 0).await;
         did
     }
 
-    /// Returns whether a run is under way here or its result is still to be delivered; true if the keeper is gone.
-    pub async fn knows(&self, run: RunId) -> bool {
+    /// Returns whether a run is under way here or its result is still to be delivered; true if the coordinator is gone.
+    pub async fn is_known(&self, run: RunId) -> bool {
         let (answer, known) = oneshot::channel();
-        self.send(KeeperMessage::Knows(run, answer)).await;
+        self.send(IntakeMessage::IsKnown(run, answer)).await;
         // Without an answer nothing may be assumed to be finished.
         known.await.unwrap_or(true)
     }
@@ -295,11 +300,11 @@ impl Intake {
     /// Returns the status for people.
     pub async fn status(&self) -> IntakeStatus {
         let (answer, status) = oneshot::channel();
-        self.send(KeeperMessage::Status(answer)).await;
+        self.send(IntakeMessage::Status(answer)).await;
         status.await.unwrap_or_default()
     }
 
-    async fn send(&self, message: KeeperMessage) {
+    async fn send(&self, message: IntakeMessage) {
         let _ = self.inbox.send(message).await;
     }
 }

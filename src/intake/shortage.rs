@@ -20,39 +20,39 @@ pub struct Shortage {
 struct Waiting {
     count: usize,
     /// Reason that the last waiting run was given.
-    why: String,
+    reason: String,
 }
 
 impl Shortage {
     /// Returns the reason of a waiting run; `None` if none waits.
     #[must_use]
-    pub fn why(&self) -> Option<String> {
+    pub fn reason(&self) -> Option<String> {
         let waiting = self.waiting.borrow();
-        (waiting.count > 0).then(|| waiting.why.clone())
+        (waiting.count > 0).then(|| waiting.reason.clone())
     }
 
     /// Subscribes to changes of the number of waiting runs.
     #[must_use]
-    pub fn changes(&self) -> Changes {
-        Changes(self.waiting.subscribe())
+    pub fn changes(&self) -> ShortageChanges {
+        ShortageChanges(self.waiting.subscribe())
     }
 
     /// Registers a run that waits from now on, with the reason. It counts until the result is dropped.
     #[must_use]
-    pub fn met(&self, why: &str) -> Wait {
+    pub fn register(&self, reason: &str) -> ShortageWait {
         self.waiting.send_modify(|waiting| {
             waiting.count += 1;
-            why.clone_into(&mut waiting.why);
+            reason.clone_into(&mut waiting.reason);
         });
-        Wait { shortage: self.clone(), pause: FIRST_PAUSE }
+        ShortageWait { shortage: self.clone(), pause: FIRST_PAUSE }
     }
 }
 
 /// Subscription to the number of waiting runs.
 #[derive(Debug)]
-pub struct Changes(watch::Receiver<Waiting>);
+pub struct ShortageChanges(watch::Receiver<Waiting>);
 
-impl Changes {
+impl ShortageChanges {
     /// Waits for the next change; for ever once there can be none.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
@@ -64,21 +64,21 @@ impl Changes {
 
 /// Registration of a waiting run. Dropping it ends the wait.
 #[derive(Debug)]
-pub struct Wait {
+pub struct ShortageWait {
     shortage: Shortage,
     pause: Duration,
 }
 
-impl Wait {
-    /// Returns the pause before the next try.
-    pub fn pause(&mut self) -> Duration {
+impl ShortageWait {
+    /// Returns the pause before the next try, which is longer each time.
+    pub fn next_pause(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 2).min(LAST_PAUSE);
         pause
     }
 }
 
-impl Drop for Wait {
+impl Drop for ShortageWait {
     fn drop(&mut self) {
         self.shortage.waiting.send_modify(|waiting| waiting.count -= 1);
     }

@@ -25,7 +25,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Slot {
     shared: Arc<Shared>,
-    left: bool,
+    is_freed: bool,
 }
 
 impl Slots {
@@ -43,7 +43,7 @@ impl Slots {
         let took =
             // Compare-and-set, because the tasks of runs free slots at the same time.
             shared.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < all).then_some(taken + 1));
-        took.ok().map(|_| Slot { shared: Arc::clone(shared), left: false })
+        took.ok().map(|_| Slot { shared: Arc::clone(shared), is_freed: false })
     }
 
     /// Returns whether a slot is free.
@@ -61,9 +61,9 @@ impl Slots {
     /// Takes a slot for a run that is executed already, even beyond the number of slots: after a restart with fewer
     /// slots there may be more such runs.
     #[must_use]
-    pub fn take_anyway(&self) -> Slot {
+    pub fn take_even_if_full(&self) -> Slot {
         self.shared.taken.fetch_add(1, Ordering::AcqRel);
-        Slot { shared: Arc::clone(&self.shared), left: false }
+        Slot { shared: Arc::clone(&self.shared), is_freed: false }
     }
 
     /// Returns the number of slots in use.
@@ -80,8 +80,8 @@ impl Slots {
 
 impl Slot {
     /// Frees the slot before it is dropped, because no process of its run is left.
-    pub fn leave(&mut self) {
-        if !std::mem::replace(&mut self.left, true) {
+    pub fn free(&mut self) {
+        if !std::mem::replace(&mut self.is_freed, true) {
             self.shared.taken.fetch_sub(1, Ordering::AcqRel);
             self.shared.freed.notify_one();
         }
@@ -90,6 +90,6 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.leave();
+        self.free();
     }
 }

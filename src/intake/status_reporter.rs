@@ -1,8 +1,9 @@
-//! Status reporter: reports the state of the worker to the server and passes the server's requests to the keeper.
+//! Status reporter: reports the state of the worker to the server and passes the server's commands to the
+//! coordinator.
 //!
 //! A ping is answered, a change is reported, and a worker that takes no new runs asks at intervals whether that should
-//! end, in case the request was lost. Only one call is made at a time, so no report is older than the one before it.
-//! The keeper follows each request once.
+//! end, in case the command was lost. Only one call is made at a time, so no report is older than the one before it.
+//! The coordinator follows each command once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,135 +13,138 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::keeper_message::KeeperMessage;
-use super::standing::{ReportedStanding, WorkerStanding};
+use super::message::IntakeMessage;
+use super::published_state::{PublishedState, ReportedState};
 use crate::rest::{Backoff, StatusReport};
 use crate::run::WorkerState;
 
 /// Tries to answer a ping; the next ping comes in minutes.
-const TRIES: u32 = 6;
-/// Interval at which a worker that takes no new runs asks for requests.
-const ASK: Duration = Duration::from_secs(30);
+const PING_TRIES: u32 = 6;
+/// Interval at which a worker that takes no new runs asks for commands.
+const ASK_INTERVAL: Duration = Duration::from_secs(30);
 /// Time after a call for a report during which further calls are ignored: forged orders could keep the reporter busy.
-const PAUSE: Duration = Duration::from_millis(250);
+const CALL_PAUSE: Duration = Duration::from_millis(250);
 
 /// Wake-ups of the status reporter by orders of the server.
 #[derive(Debug, Default)]
 pub(super) struct StatusTrigger {
-    pub(super) pinged: Notify,
-    pub(super) called: Notify,
+    /// The server checks that the worker is alive.
+    pub(super) ping: Notify,
+    /// The server has a command for the worker.
+    pub(super) command: Notify,
 }
 
 /// Task that reports the worker's state.
 pub(super) struct StatusReporter {
     pub(super) context: Arc<Context>,
-    pub(super) inbox: mpsc::WeakSender<KeeperMessage>,
-    pub(super) bell: Arc<StatusTrigger>,
-    pub(super) standing: watch::Receiver<WorkerStanding>,
+    pub(super) inbox: mpsc::WeakSender<IntakeMessage>,
+    pub(super) trigger: Arc<StatusTrigger>,
+    pub(super) state: watch::Receiver<PublishedState>,
     /// Cancelled once the server was told that the worker has left.
-    pub(super) dismissed: CancellationToken,
+    pub(super) farewell_sent: CancellationToken,
 }
 
 /// Occasion of a status report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+enum ReportOccasion {
     /// The server asks whether the worker is alive.
     Ping,
-    /// The server has a request for the worker and calls for a report to answer.
+    /// The server has a command for the worker and calls for a report to answer.
     Call,
-    /// The state differs from the reported one, or the worker rests and asks for requests.
+    /// The state differs from the reported one, or the worker takes no runs and asks for commands.
     Ours,
 }
 
 impl StatusReporter {
     /// Runs until the intake is dropped or the server was told that the worker has left.
-    pub(super) async fn attend(mut self) {
-        let mut told = None;
-        let mut listens = Instant::now();
-        while let Some(reason) = self.wait(told.as_ref(), listens).await {
-            if reason == Reason::Call {
-                listens = Instant::now() + PAUSE;
+    pub(super) async fn run(mut self) {
+        let mut reported = None;
+        let mut calls_from = Instant::now();
+        while let Some(occasion) = self.next_occasion(reported.as_ref(), calls_from).await {
+            if occasion == ReportOccasion::Call {
+                calls_from = Instant::now() + CALL_PAUSE;
             }
-            let stand = self.tell(reason).await;
-            let has_left = stand.as_ref().is_some_and(|stand| stand.duty == WorkerState::Offline);
-            told = stand.or(told);
+            let state = self.report(occasion).await;
+            let has_left = state.as_ref().is_some_and(|state| state.state == WorkerState::Offline);
+            reported = state.or(reported);
             // The last report is delivered; a further one would announce the worker again.
             if has_left {
-                self.dismissed.cancel();
+                self.farewell_sent.cancel();
                 return;
             }
         }
     }
 
     /// Waits for the next occasion to report; `None` if there will be none. Calls are ignored before the instant
-    /// `listens`.
-    async fn wait(&mut self, told: Option<&ReportedStanding>, listens: Instant) -> Option<Reason> {
-        let now = self.standing.borrow_and_update().stand();
-        let rests = !matches!(now.duty, WorkerState::Starting | WorkerState::Awake);
-        let news = async {
-            if told == Some(&now) {
-                let other = self.standing.wait_for(|standing| standing.stand() != now).await;
-                return other.is_ok().then_some(Reason::Ours);
+    /// `calls_from`.
+    async fn next_occasion(&mut self, reported: Option<&ReportedState>, calls_from: Instant) -> Option<ReportOccasion> {
+        let now = self.state.borrow_and_update().reported();
+        let takes_no_runs = !matches!(now.state, WorkerState::Starting | WorkerState::Awake);
+        let change = async {
+            if reported == Some(&now) {
+                let other = self.state.wait_for(|state| state.reported() != now).await;
+                return other.is_ok().then_some(ReportOccasion::Ours);
             }
-            Some(Reason::Ours)
+            Some(ReportOccasion::Ours)
         };
         let called = async {
-            tokio::time::sleep_until(listens).await;
-            self.bell.called.notified().await;
+            tokio::time::sleep_until(calls_from).await;
+            self.trigger.command.notified().await;
         };
         tokio::select! {
             // A changed state comes first: its report answers a ping as well.
             biased;
-            news = news => news,
-            () = self.bell.pinged.notified() => Some(Reason::Ping),
-            () = called => Some(Reason::Call),
-            () = tokio::time::sleep(ASK), if rests => Some(Reason::Ours),
+            occasion = change => occasion,
+            () = self.trigger.ping.notified() => Some(ReportOccasion::Ping),
+            () = called => Some(ReportOccasion::Call),
+            () = tokio::time::sleep(ASK_INTERVAL), if takes_no_runs => Some(ReportOccasion::Ours),
         }
     }
 
-    /// Reports the state and passes on the server's request. Returns the reported state; `None` for a failed answer to
+    /// Reports the state and passes on the server's command. Returns the reported state; `None` for a failed answer to
     /// a ping.
-    async fn tell(&mut self, reason: Reason) -> Option<ReportedStanding> {
+    async fn report(&mut self, occasion: ReportOccasion) -> Option<ReportedState> {
         let mut backoff = Backoff::default();
-        let pinged = reason == Reason::Ping;
+        let is_ping = occasion == ReportOccasion::Ping;
         loop {
-            let standing = self.standing.borrow_and_update().clone();
-            match self.context.client.tell(&self.facts(&standing), pinged).await {
-                Ok(request) => {
-                    if let Some(request) = request
+            let state = self.state.borrow_and_update().clone();
+            match self.context.client.tell(&self.facts(&state), is_ping).await {
+                Ok(command) => {
+                    if let Some(command) = command
                         && let Some(inbox) = self.inbox.upgrade()
                     {
-                        let _ = inbox.send(KeeperMessage::Asked(request)).await;
+                        let _ = inbox.send(IntakeMessage::Commanded(command)).await;
                     }
-                    return Some(standing.stand());
+                    return Some(state.reported());
                 }
-                Err(failure) if failure.is_passing() && (!pinged || backoff.tries() < TRIES) => {
+                Err(failure) if failure.is_passing() && (!is_ping || backoff.tries() < PING_TRIES) => {
                     tokio::time::sleep(backoff.next(failure.retry_after())).await;
                 }
                 Err(failure) => {
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
-                        "{}: {failure}",
-                        if pinged { "a ping could not be answered" } else { "what the worker does could not be told" }
+                        is_ping,
+                        error = %failure,
+                        "status report failed"
                     );
                     // Counts as reported, so that the refusal is not repeated at once; the next report brings it up to
                     // date.
-                    return Some(standing.stand()).filter(|_| !pinged);
+                    return Some(state.reported()).filter(|_| !is_ping);
                 }
             }
         }
     }
 
-    fn facts(&self, standing: &WorkerStanding) -> StatusReport {
+    fn facts(&self, state: &PublishedState) -> StatusReport {
         StatusReport {
-            concurrent_jobs: standing.concurrent_jobs,
-            duty: standing.state,
-            held: standing.held.clone(),
-            seats_taken: standing.slots_taken,
+            concurrent_jobs: state.concurrent_jobs,
+            duty: state.state,
+            held: state.held.clone(),
+            seats_taken: state.slots_taken,
             outbox: u32::try_from(*self.context.reporter.backlog().borrow()).unwrap_or(u32::MAX),
             restarts: self.context.restarts,
-            follows: standing.follows,
-            done: standing.done,
+            follows: state.follows,
+            done: state.done,
         }
     }
 }

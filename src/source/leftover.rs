@@ -102,7 +102,7 @@ impl LeftoverSource {
         if let Some(entry) = survivor {
             self.take_up_entry(entry).await;
         }
-        self.intake.no_more_aside(run).await;
+        self.intake.release(run).await;
         for kill in kills {
             self.intake.resume_kill(kill).await;
         }
@@ -177,7 +177,7 @@ impl LeftoverSource {
     pub async fn account_for_unknown(self) {
         let intake = self.intake.clone();
         self.reset_unknown().await;
-        intake.begun().await;
+        intake.leftovers_accounted().await;
     }
 
     /// Resets, as the original does, the runs that the server takes for incomplete runs of this worker and of which
@@ -224,13 +224,13 @@ impl LeftoverSource {
     async fn reset(&self, listed: &Incomplete) -> Result<(), CallFailure> {
         let run = listed.run;
         // Checked before and after the read: an order may have brought the run in meanwhile.
-        if self.intake.knows(run).await {
+        if self.intake.is_known(run).await {
             return Ok(());
         }
         let fresh = self.client.look(run).await?;
         // A claim that changed since the list was read is a new one, which an order made meanwhile.
         let same = fresh.claimed_at == listed.claimed_at;
-        if fresh.seen != RunSight::Ours || !same || self.intake.knows(run).await {
+        if fresh.seen != RunSight::Ours || !same || self.intake.is_known(run).await {
             return Ok(());
         }
         tracing::warn!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::intake::{Intake, OrderReceipt, Rarely};
+use crate::intake::{Intake, LogLimit, OrderReceipt};
 use crate::rest::RestClient;
 use crate::run::Order;
 use crate::wire::broadcast::{NoOrder, shown};
@@ -39,7 +39,7 @@ impl Settings {
 /// rate.
 struct Ear {
     offer: Box<dyn Fn(Order) -> OrderReceipt + Send>,
-    complaints: Rarely,
+    complaints: LogLimit,
 }
 
 impl Ear {
@@ -55,12 +55,12 @@ impl Ear {
 
 impl Ear {
     fn new(intake: Intake) -> Self {
-        Self { offer: Box::new(move |order| intake.offer(order)), complaints: Rarely::new(1) }
+        Self { offer: Box::new(move |order| intake.offer(order)), complaints: LogLimit::new(1) }
     }
 
     #[cfg(test)]
     fn to(offer: impl Fn(Order) -> OrderReceipt + Send + 'static) -> Self {
-        Self { offer: Box::new(offer), complaints: Rarely::new(1) }
+        Self { offer: Box::new(offer), complaints: LogLimit::new(1) }
     }
 
     fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
@@ -68,10 +68,12 @@ impl Ear {
             Ok(order) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "Received: {order:?}");
                 if (self.offer)(order) == OrderReceipt::Full {
-                    self.complain(|more| {
+                    self.complain(|suppressed| {
                         tracing::warn!(
                             target: "job_runner_worker.enqueuer",
-                            "too many orders wait, {order:?} is left to be announced again{more}"
+                            ?order,
+                            suppressed,
+                            "too many orders wait; this one is left to be announced again"
                         );
                     });
                 }
@@ -81,19 +83,21 @@ impl Ear {
             Err(why @ NoOrder::UnknownAction(_)) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", "{why}; a newer server, perhaps");
             }
-            Err(why) => self.complain(|more| {
+            Err(why) => self.complain(|suppressed| {
                 tracing::warn!(
                     target: "job_runner_worker.enqueuer",
-                    "a message is no order, {why}: {}{more}",
-                    shown(content)
+                    reason = %why,
+                    content = shown(content),
+                    suppressed,
+                    "a message is no order"
                 );
             }),
         }
     }
 
-    fn complain(&mut self, say: impl FnOnce(&str)) {
-        if let Some(more) = self.complaints.due(Instant::now()) {
-            say(&more);
+    fn complain(&mut self, say: impl FnOnce(Option<u64>)) {
+        if let Some(suppressed) = self.complaints.due(Instant::now()) {
+            say(suppressed);
         }
     }
 }

@@ -190,7 +190,7 @@ async fn p7_a_run_that_is_not_ours_to_start_is_not_touched() {
     // Whoever announces what is another's, or not due for long, is told of.
     for (id, why) in [(untouchable[0], "it is another worker's"), (untouchable[7], "it is due at 2099-01-01T00:00:00")]
     {
-        worker.wait_log(&format!("run {id} was announced and is left alone: {why}")).await;
+        worker.wait_log(&format!("announced run is left alone run={id} reason=\"{why}\"")).await;
     }
 }
 

@@ -14,8 +14,8 @@ use crate::support::{
 };
 use crate::{until, worker};
 
-const HELD: &str = "no runs are claimed for the time being: ";
-const RELEASED: &str = "there is enough of everything; runs are claimed again";
+const HELD: &str = "no runs are claimed for now; running scripts continue";
+const RELEASED: &str = "resources suffice; runs are claimed again";
 
 /// What keeps new runs from being claimed.
 async fn held(home: &WorkerHome) -> Vec<String> {
@@ -105,7 +105,7 @@ async fn p15_a_full_disk_loses_nothing_and_passes() {
     worker.sigkill();
     worker.wait_exit().await;
     worker.restart().await;
-    worker.wait_log(&format!("run {lasts} goes on, taken up again")).await;
+    worker.wait_log(&format!("running script is taken up again run={lasts}")).await;
     server.wait(|state| state.subscribed("testworker") == 2, "the next worker").await;
     assert_eq!(claimed(&server, &runs), 0, "{}", worker.log());
     for run in &runs {
@@ -206,7 +206,7 @@ async fn p15_a_claimed_run_without_room_for_its_script_waits_for_it() {
     let first = server.submit(prints("first"));
     worker
         .wait_log(&format!(
-            "run {first} is claimed and waits until it can be launched: The script could not be written"
+            "claimed run waits until it can be launched run={first} reason=\"The script could not be written"
         ))
         .await;
     let second = server.submit(prints("second"));
@@ -233,7 +233,7 @@ async fn p15_a_run_that_waits_for_its_launch_in_a_drain_is_left_to_the_next_star
     let Some((server, mut worker, disk)) = up_on(WorkerHome::scripts_path, "size=2m", options).await else { return };
     disk.fill();
     let run = server.submit(prints("hello"));
-    worker.wait_log("is claimed and waits until it can be launched").await;
+    worker.wait_log("claimed run waits until it can be launched").await;
     assert_eq!(worker.stop().await, 0);
     disk.clear();
     worker.restart().await;
@@ -300,7 +300,7 @@ async fn p15_without_descriptors_claims_stop_what_runs_goes_on_and_it_passes() {
     server.broadcaster().cut();
     latch.let_through(2);
     until("the scripts to end", || latch.trace().len() == 4).await;
-    worker.wait_log_times(" ended: Ran", 2).await;
+    worker.wait_log_times("run ended", 2).await;
     server.refuse_connections(false).await;
     assert_eq!(claimed(&server, &[next]), 0);
     assert!(runs.iter().all(|run| server.run(*run).return_dts.is_none()));
@@ -334,7 +334,7 @@ async fn p15_without_processes_a_claimed_run_waits_and_nothing_else_is_claimed()
     }
     let first = server.submit(prints("first"));
     worker
-        .wait_log(&format!("run {first} is claimed and waits until it can be launched: Its supervising process"))
+        .wait_log(&format!("claimed run waits until it can be launched run={first} reason=\"Its supervising process"))
         .await;
     let second = server.submit(prints("second"));
     worker.wait_log(HELD).await;
@@ -349,7 +349,7 @@ async fn p15_without_processes_a_claimed_run_waits_and_nothing_else_is_claimed()
     }
     let third = server.submit(prints("third"));
     worker
-        .wait_log(&format!("run {third} is claimed and waits until it can be launched: No process could be made"))
+        .wait_log(&format!("claimed run waits until it can be launched run={third} reason=\"No process could be made"))
         .await;
     for pid in shims(&worker) {
         limit(pid, "nproc", 10_000).unwrap();

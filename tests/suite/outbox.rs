@@ -21,7 +21,11 @@ async fn a_long_outbox_holds_new_claims_back_and_nothing_else() {
     let (server, mut worker) = up(&[("concurrent_jobs", "1"), ("log_level", "info")]).await;
     let refused = server.inject(Fault::on("PATCH", "/api/v1/run/", What::status(503)).setting("return_dts"));
     let runs: Vec<i64> = (0..30).map(|n| server.submit(prints(&n.to_string()))).collect();
-    worker.wait_log("no runs are claimed for the time being: 25 results wait to be taken by the server").await;
+    worker
+        .wait_log(
+            "no runs are claimed for now; running scripts continue reason=\"25 results wait to be taken by the server",
+        )
+        .await;
     let claimed = || server.look(|state| runs.iter().filter(|run| state.run(**run).claims() > 0).count());
     assert_eq!(claimed(), 25);
     let told = status(worker.home()).await;
@@ -41,9 +45,9 @@ async fn a_long_outbox_holds_new_claims_back_and_nothing_else() {
     for run in &runs {
         assert_eq!(server.wait_returned(*run).await.return_success, Some(true));
     }
-    worker.wait_log("there is enough of everything; runs are claimed again").await;
+    worker.wait_log("resources suffice; runs are claimed again").await;
     let log = worker.log();
-    assert_eq!(log.matches("no runs are claimed for the time being").count(), 1, "{log}");
+    assert_eq!(log.matches("no runs are claimed for now").count(), 1, "{log}");
     assert_eq!(log.matches("runs are claimed again").count(), 1, "{log}");
     assert_eq!(status(worker.home()).await["held"], json!([]));
     worker.assert_clean_end().await;
@@ -122,7 +126,7 @@ async fn survives(damage: impl Fn(&WorkerHome), set_aside: bool) {
     damage(&home);
     server.clear_faults();
     worker.restart().await;
-    worker.wait_log(&format!("run {lives} goes on, taken up again")).await;
+    worker.wait_log(&format!("running script is taken up again run={lives}")).await;
     latches[0].let_through(1);
     // Not before what was left of its first attempt is gone, or that would go through.
     until("the second attempt", || latches[2].executions("2") == 2).await;

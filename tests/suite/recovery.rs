@@ -107,7 +107,7 @@ async fn a_killed_worker_disturbs_no_run() {
     die(&mut worker).await;
     worker.restart().await;
     for n in 1..=3 {
-        worker.wait_log(&format!("run {n} goes on, taken up again")).await;
+        worker.wait_log(&format!("running script is taken up again run={n}")).await;
     }
     latch.let_through(3);
     for (n, run) in runs.iter().enumerate() {
@@ -129,7 +129,7 @@ async fn a_run_may_outlive_several_workers() {
         die(&mut worker).await;
         worker.restart().await;
         server.wait(|state| state.subscribed(KEY) == times + 1, "the next worker to be up").await;
-        worker.wait_log_times("goes on, taken up again", times).await;
+        worker.wait_log_times("running script is taken up again", times).await;
     }
     // It is still ours to kill.
     let kill = server.kill(run);
@@ -679,7 +679,7 @@ async fn a_record_that_cannot_be_read_holds_up_nothing_else() {
     fs::write(runs.join("997.1.record"), "").unwrap();
     fs::set_permissions(runs.join("997.1.record"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     worker.restart().await;
-    worker.wait_log("goes on, taken up again").await;
+    worker.wait_log("running script is taken up again").await;
     server.wait(|state| state.subscribed(KEY) == 2, "the next worker").await;
     let next = server.submit(prints("next"));
     assert_eq!(server.wait_returned(next).await.return_success, Some(true));

@@ -361,7 +361,7 @@ async fn a_supervisor_that_a_job_stopped_keeps_neither_a_drain_nor_the_next_work
             kill(supervisor, Signal::SIGSTOP).unwrap();
         }
         worker.restart().await;
-        worker.wait_log("goes on, taken up again").await;
+        worker.wait_log("running script is taken up again").await;
         kill(supervisor, Signal::SIGSTOP).unwrap();
         worker.sigterm();
         worker.wait_log("Draining 1 run(s)").await;
@@ -435,7 +435,7 @@ async fn a_run_is_taken_up_again_whose_socket_was_removed_or_whose_state_directo
             worker.home().write_ini(&ini.replace(state.to_str().unwrap(), moved.to_str().unwrap()));
         }
         come_back(&server, &mut worker).await;
-        worker.wait_log_times("goes on, taken up again", if removed { 1 } else { 2 }).await;
+        worker.wait_log_times("running script is taken up again", if removed { 1 } else { 2 }).await;
     }
     let kill = server.kill(run);
     server.wait_executed(kill).await;
@@ -547,7 +547,7 @@ async fn an_interpreter_that_cannot_be_executed_for_want_of_something_is_waited_
         let mut worker = WorkerProcess::start(&server, &WorkerOptions::new(program));
         server.wait_up().await;
         let run = server.submit(format!("#!{}/sh\n", mount.display()));
-        worker.wait_log("is claimed and waits until it can be launched").await;
+        worker.wait_log("claimed run waits until it can be launched").await;
         assert_eq!(server.run(run).return_dts, None, "{errno}");
         let kill = server.kill(run);
         server.wait_executed(kill).await;

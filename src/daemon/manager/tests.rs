@@ -27,7 +27,7 @@ fn a_line_says_how_we_are() {
     assert_eq!(line(&status(&[3, 5], 0, 0), false), "2 of 4 runs, server ok");
     assert_eq!(line(&status(&[3], 3, 1), true), "draining, 1 of 4 runs, server ok, 3 to report, 1 given up");
     let mut asleep = status(&[], 0, 0);
-    asleep.intake.duty = "asleep";
+    asleep.intake.state = "asleep";
     assert_eq!(line(&asleep, false), "asleep: no new runs, 0 of 4 runs, server ok");
     let mut held = status(&[], 0, 0);
     held.intake.held = vec!["7 bytes are free where state_path is".to_owned()];

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::execution::DiskRoom;
 
-const BOUNDS: Bounds = Bounds { seats: 4, min_free_bytes: 1000 };
+const BOUNDS: Bounds = Bounds { slots: 4, min_free_bytes: 1000 };
 
 fn plenty() -> AdmissionFacts {
     let room = |key| DiskRoom { key, bytes: u64::MAX, files: u64::MAX };

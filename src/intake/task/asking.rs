@@ -6,31 +6,32 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Halt, LookupError, RunTask, stop_asked, token};
+use super::{Halt, LookupFailure, RunTask, stop_asked, token};
 use crate::report::OutboxEntry;
 use crate::rest::{Backoff, CallFailure, JobView};
 use crate::run::claim::{ClaimPhase, Input, RunSight};
+use crate::run::lifecycle::Claims;
 use crate::run::script::Script;
 use crate::run::{Attempt, Outcome};
 
-/// Age of a lookup from which a claim must be looked up again: another worker may have claimed the run in between.
+/// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.
 const FRESH: Duration = Duration::from_secs(1);
 /// Pause while the server does not accept the worker's key.
-const PARKED: Duration = Duration::from_secs(30);
+const KEY_REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// Answers without a script after which the run fails.
-const ANSWERS: u32 = 12;
+const MAX_ANSWERS: u32 = 12;
 
 impl RunTask {
-    /// Looks the run up. While the run is only hinted a failure gives it up for now; later the lookup is repeated until
-    /// it succeeds.
-    pub(super) async fn look(&mut self, phase: ClaimPhase) -> Result<RunSight, Halt> {
+    /// Reads the run. While the run is only hinted a failure gives it up for now; later the read is repeated until it
+    /// succeeds.
+    pub(super) async fn read_run(&mut self, phase: ClaimPhase) -> Result<RunSight, Halt> {
         let mut backoff = Backoff::default();
         loop {
             self.check_stopped(phase)?;
-            let failure = match self.try_look(phase).await {
+            let failure = match self.try_read_run(phase).await {
                 Ok(seen) => {
                     if phase == ClaimPhase::Hinted {
-                        self.tell_wrong_hint();
+                        self.log_wrong_hint();
                     }
                     return Ok(seen);
                 }
@@ -44,22 +45,25 @@ impl RunTask {
                     Ok(()) if failure == CallFailure::NotFound => return Ok(RunSight::Gone),
                     Ok(()) => return Ok(RunSight::Theirs),
                     Err(pause) if phase == ClaimPhase::Hinted => {
-                        return Err(Halt::Again(LookupError { why: failure.to_string(), retry_after: Some(pause) }));
+                        return Err(Halt::Retry(LookupFailure {
+                            error: failure.to_string(),
+                            retry_after: Some(pause),
+                        }));
                     }
                     Err(pause) => pause,
                 },
                 failure if phase == ClaimPhase::Hinted => {
                     let retry_after = failure.retry_after();
-                    return Err(Halt::Again(LookupError { why: failure.to_string(), retry_after }));
+                    return Err(Halt::Retry(LookupFailure { error: failure.to_string(), retry_after }));
                 }
                 failure => backoff.next(failure.retry_after()),
             };
-            self.rest(pause).await;
+            self.pause(pause).await;
         }
     }
 
-    pub(super) async fn try_look(&mut self, phase: ClaimPhase) -> Result<RunSight, CallFailure> {
-        self.looked = Instant::now();
+    pub(super) async fn try_read_run(&mut self, phase: ClaimPhase) -> Result<RunSight, CallFailure> {
+        self.read_at = Instant::now();
         let announced = match phase {
             ClaimPhase::Hinted => self.context.client.announced(self.run).await?,
             ClaimPhase::Claiming | ClaimPhase::Claimed | ClaimPhase::Dropped => None,
@@ -76,22 +80,24 @@ impl RunTask {
             self.claimed = view.attempt;
         }
         self.view = Some(view);
-        tracing::debug!(target: "job_runner_worker.enqueuer", "run {}: {seen:?}", self.run);
+        tracing::debug!(target: "job_runner_worker.enqueuer", run = %self.run, ?seen, "run was read");
         Ok(seen)
     }
 
     /// Logs why a run that was announced to this worker is not to be started here.
-    pub(super) fn tell_wrong_hint(&self) {
+    pub(super) fn log_wrong_hint(&self) {
         let Some(view) = self.view.as_ref().filter(|view| view.seen == RunSight::NotForUs) else { return };
-        let why = match (view.pinned_elsewhere, &view.scheduled_at) {
+        let reason = match (view.pinned_elsewhere, &view.scheduled_at) {
             (true, _) => "it is another worker's".to_owned(),
             (false, at) => format!("it is due at {}", at.as_deref().unwrap_or("another time")),
         };
-        if let Some(more) = self.context.may_say() {
+        if let Some(suppressed) = self.context.unfollowed_line() {
             tracing::warn!(
                 target: "job_runner_worker.enqueuer",
-                "run {} was announced and is left alone: {why}{more}",
-                self.run
+                run = %self.run,
+                reason,
+                suppressed,
+                "announced run is left alone"
             );
         }
     }
@@ -101,8 +107,8 @@ impl RunTask {
     pub(super) async fn claim(&mut self, reported: bool) -> Result<Input, Halt> {
         self.check_stopped(ClaimPhase::Hinted)?;
         if self.entry.is_none() && !reported {
-            // A drain, or the order to sleep, may have come during the lookup.
-            if self.context.draining.is_cancelled() || *self.context.resting.borrow() {
+            // A drain, or the command to sleep, may have come during the read.
+            if *self.context.claims.borrow() != Claims::Allowed {
                 return Err(Halt::LeftToOthers);
             }
             let entry = OutboxEntry {
@@ -115,33 +121,43 @@ impl RunTask {
                 start: None,
                 end: None,
             };
-            self.ask_for_job();
+            self.request_job();
             if let Err(e) = self.context.reporter.outbox().try_run(&entry).await {
-                tracing::error!(target: "job_runner_worker.enqueuer", "run {} is not claimed: {e}", self.run);
-                return Err(Halt::Again(LookupError { why: e.to_string(), retry_after: None }));
+                tracing::error!(
+                    target: "job_runner_worker.enqueuer",
+                    run = %self.run,
+                    error = %e,
+                    "run is not claimed, because the outbox cannot be written"
+                );
+                return Err(Halt::Retry(LookupFailure { error: e.to_string(), retry_after: None }));
             }
             self.entry = Some(entry);
         }
         crash_point!(ClaimNext);
-        match self.context.client.claim(self.run, self.since).await {
+        match self.context.client.claim(self.run, self.claim_begun).await {
             Ok(attempt) => {
                 self.claimed = attempt;
                 crash_point!(ClaimSent);
                 // The answer took so long that another worker may have claimed the run meanwhile.
-                let late = self.looked.elapsed() > FRESH;
+                let late = self.read_at.elapsed() > FRESH;
                 Ok(if late { Input::AcceptedLate } else { Input::Accepted })
             }
             Err(CallFailure::Unauthorised(_)) => match self.credentials().await {
                 Ok(()) => Ok(Input::Refused),
                 Err(pause) => {
-                    self.rest(pause).await;
+                    self.pause(pause).await;
                     Ok(Input::Ambiguous)
                 }
             },
             // The server may have accepted the claim although its answer was lost.
             Err(failure) if failure.is_passing() => {
-                tracing::warn!(target: "job_runner_worker.models", "run {}: the claim: {failure}", self.run);
-                self.rest(Backoff::default().next(failure.retry_after())).await;
+                tracing::warn!(
+                    target: "job_runner_worker.models",
+                    run = %self.run,
+                    error = %failure,
+                    "claim got no clear answer; the run is read again"
+                );
+                self.pause(Backoff::default().next(failure.retry_after())).await;
                 Ok(Input::Ambiguous)
             }
             Err(_) => Ok(Input::Refused),
@@ -153,8 +169,12 @@ impl RunTask {
         match self.context.client.credentials().await {
             Ok(()) => Ok(()),
             Err(CallFailure::Unauthorised(_)) => {
-                tracing::error!(target: "job_runner_worker.models", "the server refuses our api_key and secret");
-                Err(PARKED)
+                tracing::error!(
+                    target: "job_runner_worker.models",
+                    worker = %self.context.client.api_key(),
+                    "the server refuses our api_key and secret"
+                );
+                Err(KEY_REFUSED_PAUSE)
             }
             Err(failure) => Err(Backoff::default().next(failure.retry_after())),
         }
@@ -162,25 +182,25 @@ impl RunTask {
 
     // Returns the variable that tells the script when its run was scheduled, cut to 64 characters because the text is
     // the server's.
-    pub(super) fn scheduled_at(&self) -> Vec<(String, String)> {
+    pub(super) fn schedule_variables(&self) -> Vec<(String, String)> {
         let at = self.view.as_ref().and_then(|view| view.scheduled_at.clone());
         let at = at.map(|at| at.chars().take(64).collect());
         at.map(|at| ("JOB_RUNNER_SCHEDULED_AT".to_owned(), at)).into_iter().collect()
     }
 
     /// Requests the job while the claim is under way: most claims are accepted, and then the answer is there already.
-    fn ask_for_job(&mut self) {
+    fn request_job(&mut self) {
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else { return };
         if self.job.is_none() {
             let client = self.context.client.clone();
-            self.asked = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.job(&path).await })));
+            self.job_request = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.job(&path).await })));
         }
     }
 
     /// Returns the answer to that request, or asks now if there was none.
-    async fn asked_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
-        match self.asked.take() {
-            Some(asked) => match asked.await {
+    async fn requested_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
+        match self.job_request.take() {
+            Some(request) => match request.await {
                 Ok(answer) => answer,
                 Err(_) => self.context.client.job(path).await,
             },
@@ -199,15 +219,15 @@ impl RunTask {
             if let Some(job) = self.job.take() {
                 break job;
             }
-            let mut stopped = self.stopped.clone();
+            let mut stopped = self.signals.stopped.clone();
             let answer = tokio::select! {
                 cause = stop_asked(&mut stopped) => return Err(Outcome::Cancelled(cause)),
-                answer = self.asked_job(&path) => answer,
+                answer = self.requested_job(&path) => answer,
             };
             let pause = match answer {
                 Ok(job) => break job,
                 // The server answers, and has given no better answer for this job.
-                Err(failure) if failure.is_answer() && backoff.tries() >= ANSWERS => {
+                Err(failure) if failure.is_answer() && backoff.tries() >= MAX_ANSWERS => {
                     return Err(unreadable(failure.to_string()));
                 }
                 Err(failure) if failure.is_passing() => backoff.next(failure.retry_after()),
@@ -218,7 +238,7 @@ impl RunTask {
                 },
                 Err(failure) => return Err(unreadable(failure.to_string())),
             };
-            self.rest(pause).await;
+            self.pause(pause).await;
         };
         match job.script {
             Some(content) => Script::parse(&content)

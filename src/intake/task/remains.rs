@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::loss::BrokenExecution;
-use super::{Over, RunTask, token};
+use super::broken_execution::BrokenExecution;
+use super::loss::Loss;
+use super::{RunTask, TaskEnd, token};
 use crate::execution::{ExecutionRemains, Running, recorded_start};
 use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, Start, StoredEnd};
@@ -12,9 +13,9 @@ use crate::run::claim::ClaimPhase;
 
 /// Time that a drain gives killed processes of a lost execution to disappear; processes in uninterruptible sleep do
 /// not.
-const UNKILLABLE: Duration = Duration::from_secs(10);
+const UNKILLABLE_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest pause before a living shim that does not answer is tried again.
-const UNANSWERED: Duration = Duration::from_secs(5);
+const MAX_ATTACH_PAUSE: Duration = Duration::from_secs(5);
 
 /// Fate of an execution that was not watched for a while.
 pub(super) enum Fate {
@@ -32,7 +33,8 @@ pub(super) enum Fate {
 
 impl RunTask {
     /// Takes up a run of the last process.
-    pub(super) async fn found(&mut self, mut entry: OutboxEntry, slot: Slot) -> Over {
+    pub(super) async fn take_up(&mut self, mut entry: OutboxEntry, slot: Slot) -> TaskEnd {
+        let (run, attempt) = (self.run, entry.attempt.0);
         let fate = match self.fate(&entry).await {
             // The outbox knows of a start, so the record was removed after an execution.
             Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
@@ -40,38 +42,38 @@ impl RunTask {
         };
         // Only an execution proves that the claim was accepted; otherwise the claim is made again.
         if !matches!(fate, Fate::NeverBegan) {
-            self.ours.cancel();
+            self.signals.ours.cancel();
             self.enqueued_told = true;
         }
         match fate {
             Fate::GoesOn(running) => {
                 crash_point!(Attached);
-                tracing::info!(target: "job_runner_worker.cleanup", "run {} goes on, taken up again", self.run);
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "running script is taken up again");
                 let report = self.context.reporter.serve(entry, true);
                 match self.watch(running, report, slot).await {
-                    None => Over::Done,
-                    Some((report, slot, how)) => self.after_breach(report, slot, how).await,
+                    None => TaskEnd::Done,
+                    Some((report, slot, broken)) => self.go_on_after(report, slot, broken).await,
                 }
             }
             Fate::Over(start, end) => {
-                tracing::info!(target: "job_runner_worker.cleanup", "run {} ended meanwhile", self.run);
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "run has ended while no worker watched it");
                 drop(slot);
                 entry.start = start;
                 self.context.reporter.serve(entry, true).ended(end).await;
-                Over::Done
+                TaskEnd::Done
             }
             Fate::Lost => {
                 let report = self.context.reporter.serve(entry, true);
-                self.after_breach(report, slot, BrokenExecution::Lost).await
+                self.go_on_after(report, slot, BrokenExecution::Lost(Loss::ShimDied)).await
             }
-            Fate::LeftBehind => Over::Done,
+            Fate::LeftBehind => TaskEnd::Done,
             Fate::NeverBegan => {
-                tracing::info!(target: "job_runner_worker.cleanup", "run {} was not executed yet", self.run);
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "run was not executed yet; it is claimed again");
                 // The new attempt and token are on disk before anything can be started under them.
                 (entry.attempt, entry.token) = (entry.attempt.next(), token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
-                self.travel(ClaimPhase::Claiming, slot, None).await
+                self.proceed(ClaimPhase::Claiming, slot, None).await
             }
         }
     }
@@ -85,13 +87,13 @@ impl RunTask {
                 ExecutionRemains::Living(record) => match execution.attach(&record).await {
                     Ok(running) => return Fate::GoesOn(running),
                     // The shim is most likely about to end.
-                    Err(_) => tokio::time::sleep(backoff.next(None).min(UNANSWERED)).await,
+                    Err(_) => tokio::time::sleep(backoff.next(None).min(MAX_ATTACH_PAUSE)).await,
                 },
                 ExecutionRemains::Ended(record, end) => return Fate::Over(recorded_start(&record), end),
                 ExecutionRemains::Orphaned(record) => {
                     let leaving = async {
-                        self.context.draining.cancelled().await;
-                        tokio::time::sleep(UNKILLABLE).await;
+                        self.context.claims_closed().await;
+                        tokio::time::sleep(UNKILLABLE_PATIENCE).await;
                     };
                     return tokio::select! {
                         () = execution.clean_up(record) => Fate::Lost,

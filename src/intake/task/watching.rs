@@ -1,16 +1,17 @@
-//! Execution of a run from its launch to its end.
+//! Execution of a run from its launch to its end: carries out what [`super::execution_watch`] decides.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::loss::BrokenExecution;
+use super::broken_execution::BrokenExecution;
+use super::execution_watch::{ExecutionWatch, RecordedFate, ScriptEffect, WatchEffect, WatchInput};
 use super::remains::Fate;
 use super::{RunTask, stop_asked};
-use crate::execution::{Control, Launch, LaunchError, Progress, Running};
+use crate::execution::{Launch, LaunchError, Running};
 use crate::intake::Context;
 use crate::intake::slots::Slot;
-use crate::report::{CourierRequest, OutboxEntry, RunReport, Start, StoredEnd};
-use crate::run::{Cause, Left, Outcome};
+use crate::report::{OutboxEntry, RunReport, Start, StoredEnd, UnwrittenEnd};
+use crate::run::Outcome;
 
 /// Report and slot of a run whose execution has no end, and the way in which it failed to end.
 type Unended = (RunReport, Slot, BrokenExecution);
@@ -36,7 +37,7 @@ impl RunTask {
                     token: entry.token.clone(),
                     script,
                     run_timeout,
-                    environment: self.scheduled_at(),
+                    environment: self.schedule_variables(),
                 };
                 match self.context.execution.launch(&launch).await {
                     Err(e) if e.is_shortage() => return Some((report, slot, BrokenExecution::Short(e.to_string()))),
@@ -49,9 +50,10 @@ impl RunTask {
             Err(outcome) => {
                 tracing::error!(
                     target: "job_runner_worker.worker",
-                    "run {} is not executed: {}",
-                    self.run,
-                    outcome.note().trim_end()
+                    run = %self.run,
+                    attempt = report.entry().attempt.0,
+                    reason = outcome.note().trim_end(),
+                    "run is not executed"
                 );
                 drop(slot);
                 report.ended(StoredEnd::now(outcome)).await;
@@ -67,169 +69,124 @@ impl RunTask {
         mut report: RunReport,
         mut slot: Slot,
     ) -> Option<Unended> {
-        let mut asked = ShimRequests::of(running.control());
+        let mut watch = ExecutionWatch::new();
         let _executing = Executing::begin(&self.context);
-        // Progress that arrived while the start was being written.
-        let mut heard: Option<Progress> = None;
         loop {
-            let next = async {
-                match heard.take() {
-                    Some(heard) => heard,
-                    None => running.next().await,
-                }
+            let input = tokio::select! {
+                progress = running.next(), if watch.reads_progress() => WatchInput::Progress(progress),
+                cause = stop_asked(&mut self.signals.stopped), if !watch.has_sent_stop() => WatchInput::Stop(cause),
+                request = report.asked() => WatchInput::Courier(request),
             };
-            tokio::select! {
-                progress = next => match progress {
-                    Progress::Spawned { pid, at } => {
-                        tracing::info!(target: "job_runner_worker.worker", "run {} started, pid {pid}", self.run);
+            let mut effects = VecDeque::from(self.step(&mut watch, input));
+            while let Some(effect) = effects.pop_front() {
+                match effect {
+                    WatchEffect::WriteStart(start) => {
+                        self.log_start(&report, &start);
                         crash_point!(SpawnedSeen);
-                        self.short = None;
-                        heard = self.write_start(Start { pid, at }, &mut running, &mut report, &mut slot, &mut asked).await;
+                        self.shortage = None;
+                        effects.extend(self.write_start(start, &mut watch, &mut running, &mut report, &mut slot).await);
                     }
-                    Progress::Output(total) => report.output(total).await,
-                    Progress::Stuck(pids) => tracing::error!(
-                        target: "job_runner_worker.worker",
-                        "run {}: processes {pids:?} cannot be killed; uninterruptible, most likely",
-                        self.run
-                    ),
-                    Progress::Ended(ended) => {
+                    WatchEffect::ReadRecord => {
+                        let fate = match self.fate(report.entry()).await {
+                            Fate::GoesOn(reconnected) => {
+                                running = reconnected;
+                                RecordedFate::Reconnected
+                            }
+                            Fate::Over(_, end) => RecordedFate::Ended(end),
+                            Fate::Lost => RecordedFate::Lost,
+                            Fate::NeverBegan => RecordedFate::NeverBegan,
+                            Fate::LeftBehind => RecordedFate::LeftBehind,
+                        };
+                        effects.extend(self.step(&mut watch, WatchInput::Record(fate)));
+                    }
+                    WatchEffect::ReportEnd(end) => {
                         crash_point!(EndedSeen);
-                        drop(slot);
-                        self.ended(report, ended, asked.stop_sent).await;
+                        self.log_end(&report, &end);
+                        report.ended(end).await;
                         return None;
                     }
-                    gone @ (Progress::Refused { .. } | Progress::ShimDied) => {
-                        // The shim may be gone while its record tells more than the connection did.
-                        let fate = self.fate(report.entry()).await;
-                        if let (Progress::Refused { why, shortage }, Fate::NeverBegan) = (&gone, &fate) {
-                            if *shortage {
-                                return Some((report, slot, BrokenExecution::Short(why.clone())));
-                            }
-                            drop(slot);
-                            report.ended(StoredEnd::now(Outcome::Unstartable(format!("It was refused: {why}.")))).await;
-                            return None;
-                        }
-                        match self.after(fate, report, slot, asked.stop_sent).await {
-                            Ok((goes_on, back, kept)) => {
-                                (running, report, slot) = (goes_on, back, kept);
-                                asked = asked.made_again(running.control()).await;
-                            }
-                            Err(broken) => return broken,
-                        }
+                    WatchEffect::GiveUp(broken) => return Some((report, slot, broken)),
+                    WatchEffect::LeaveToNextStart => return None,
+                    WatchEffect::ReportOutput(total) => report.output(total).await,
+                    WatchEffect::Script(effect) => {
+                        let ending = report.ending();
+                        self.act_on_script(effect, &running, &mut slot, &ending).await;
                     }
-                },
-                cause = stop_asked(&mut self.stopped), if !asked.stop_sent => {
-                    asked.stop(cause, self.context.execution.kill_grace()).await;
                 }
-                ask = report.asked() => match ask {
-                    CourierRequest::Watch(beyond) => asked.watch(beyond).await,
-                    CourierRequest::Stop => {
-                        asked.control.stop(Cause::NotOurs, self.context.execution.kill_grace()).await;
-                    }
-                },
             }
         }
+    }
+
+    fn step(&self, watch: &mut ExecutionWatch, input: WatchInput) -> Vec<WatchEffect> {
+        watch.step(input, *self.signals.stopped.borrow())
     }
 
     /// Writes the start to disk. Progress and stop are served meanwhile: a disk that the run fills must not keep it from
-    /// being stopped. Returns the progress that arrived.
+    /// being stopped. Returns the effects to carry out afterwards.
     async fn write_start(
         &mut self,
         start: Start,
+        watch: &mut ExecutionWatch,
         running: &mut Running,
         report: &mut RunReport,
         slot: &mut Slot,
-        asked: &mut ShimRequests,
-    ) -> Option<Progress> {
-        let mut heard = None;
+    ) -> Vec<WatchEffect> {
+        let mut afterwards = Vec::new();
         let ending = report.ending();
-        let started = report.started(start);
-        tokio::pin!(started);
+        let written = report.started(start);
+        tokio::pin!(written);
         loop {
-            tokio::select! {
-                () = &mut started => return heard,
-                progress = running.next(), if heard.is_none() => {
-                    if matches!(progress, Progress::Ended(_)) {
-                        // The end is announced before the slot is freed, so that the next run that takes the slot counts
-                        // one more result in the backlog.
-                        ending.came();
-                        slot.leave();
-                    }
-                    heard = Some(progress);
+            let input = tokio::select! {
+                () = &mut written => {
+                    afterwards.extend(self.step(watch, WatchInput::StartWritten));
+                    return afterwards;
                 }
-                cause = stop_asked(&mut self.stopped), if !asked.stop_sent => {
-                    asked.stop(cause, self.context.execution.kill_grace()).await;
+                progress = running.next(), if watch.reads_progress() => WatchInput::Progress(progress),
+                cause = stop_asked(&mut self.signals.stopped), if !watch.has_sent_stop() => WatchInput::Stop(cause),
+            };
+            for effect in self.step(watch, input) {
+                match effect {
+                    WatchEffect::Script(effect) => self.act_on_script(effect, running, slot, &ending).await,
+                    needs_report => afterwards.push(needs_report),
                 }
             }
         }
     }
 
-    pub(super) async fn ended(&mut self, report: RunReport, end: StoredEnd, stop_sent: bool) {
-        let outcome = &end.outcome;
-        tracing::info!(target: "job_runner_worker.worker", "Run {} ended: {outcome:?}", self.run);
-        let kept = matches!(outcome, Outcome::Ran { left: Left::Kept, .. });
-        let cause = *self.stopped.borrow();
-        if kept && (stop_sent || cause.is_some()) {
-            // The run ended by itself as the stop came: what it left behind is ended all the same.
-            self.context.execution.end_leftovers(self.run).await;
-        }
-        report.ended(end).await;
-    }
-
-    /// Handles the fate of a run after the connection to its shim was lost. Returns the new connection, or as an error
-    /// the result of [`Self::watch`].
-    pub(super) async fn after(
-        &mut self,
-        fate: Fate,
-        report: RunReport,
-        slot: Slot,
-        stop_sent: bool,
-    ) -> Result<(Running, RunReport, Slot), Option<Unended>> {
-        match fate {
-            Fate::GoesOn(running) => Ok((running, report, slot)),
-            Fate::Over(_, end) => {
-                drop(slot);
-                self.ended(report, end, stop_sent).await;
-                Err(None)
-            }
-            Fate::Lost => Err(Some((report, slot, BrokenExecution::Lost))),
-            Fate::NeverBegan => Err(Some((report, slot, BrokenExecution::NeverBegan))),
-            Fate::LeftBehind => Err(None),
+    async fn act_on_script(&self, effect: ScriptEffect, running: &Running, slot: &mut Slot, ending: &UnwrittenEnd) {
+        match effect {
+            ScriptEffect::Stop(cause) => running.control().stop(cause, self.context.execution.kill_grace()).await,
+            ScriptEffect::WatchOutput(beyond) => running.control().watch(beyond).await,
+            ScriptEffect::LogUnkillable(pids) => tracing::error!(
+                target: "job_runner_worker.worker",
+                run = %self.run,
+                ?pids,
+                "processes cannot be killed; they are most likely in uninterruptible sleep"
+            ),
+            ScriptEffect::CountEnd => ending.came(),
+            ScriptEffect::FreeSlot => slot.free(),
+            ScriptEffect::EndLeftovers => self.context.execution.end_leftovers(self.run).await,
         }
     }
-}
 
-/// Requests to the shim over one connection to it.
-struct ShimRequests {
-    control: Control,
-    stop_sent: bool,
-    /// Bytes of output beyond which the shim is to tell.
-    watched: Option<u64>,
-}
-
-impl ShimRequests {
-    fn of(control: Control) -> Self {
-        Self { control, stop_sent: false, watched: None }
+    fn log_start(&self, report: &RunReport, start: &Start) {
+        tracing::info!(
+            target: "job_runner_worker.worker",
+            run = %self.run,
+            attempt = report.entry().attempt.0,
+            pid = start.pid,
+            "script started"
+        );
     }
 
-    /// Makes the requests again over a new connection, which knows nothing of earlier ones. A stop is sent again by the
-    /// caller, for whom it is still wanted.
-    async fn made_again(self, control: Control) -> Self {
-        let mut again = Self::of(control);
-        if let Some(beyond) = self.watched {
-            again.watch(beyond).await;
-        }
-        again
-    }
-
-    async fn stop(&mut self, cause: Cause, grace: Duration) {
-        self.stop_sent = true;
-        self.control.stop(cause, grace).await;
-    }
-
-    async fn watch(&mut self, beyond: u64) {
-        self.watched = Some(beyond);
-        self.control.watch(beyond).await;
+    fn log_end(&self, report: &RunReport, end: &StoredEnd) {
+        tracing::info!(
+            target: "job_runner_worker.worker",
+            run = %self.run,
+            attempt = report.entry().attempt.0,
+            outcome = ?end.outcome,
+            "run ended"
+        );
     }
 }
 

@@ -11,39 +11,36 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Rate limit of one kind of log line.
 #[derive(Debug)]
-pub struct Rarely {
+pub struct LogLimit {
     burst: u32,
     /// Start of the present interval, and the lines that may still be logged in it.
-    since: Option<(Instant, u32)>,
-    kept_back: u64,
+    interval: Option<(Instant, u32)>,
+    suppressed: u64,
 }
 
-impl Rarely {
+impl LogLimit {
     /// Creates a limit that allows `burst` lines after a quiet interval.
     #[must_use]
     pub fn new(burst: u32) -> Self {
-        Self { burst: burst.max(1), since: None, kept_back: 0 }
+        Self { burst: burst.max(1), interval: None, suppressed: 0 }
     }
 
-    /// Returns the suffix of the line if it may be logged now: the number of suppressed lines, or nothing.
-    pub fn due(&mut self, now: Instant) -> Option<String> {
-        match &mut self.since {
+    /// Returns the field `suppressed` of the line if it may be logged now: the number of lines that were suppressed
+    /// since the last one, if there were any. Otherwise counts the line as suppressed.
+    pub fn due(&mut self, now: Instant) -> Option<Option<u64>> {
+        match &mut self.interval {
             Some((since, left)) if now.saturating_duration_since(*since) < PAUSE => {
                 if *left == 0 {
-                    self.kept_back += 1;
+                    self.suppressed += 1;
                     return None;
                 }
                 *left -= 1;
-                Some(String::new())
+                Some(None)
             }
             _ => {
-                let kept_back = std::mem::take(&mut self.kept_back);
-                self.since = Some((now, if kept_back == 0 { self.burst - 1 } else { 0 }));
-                Some(if kept_back == 0 {
-                    String::new()
-                } else {
-                    format!(" ({kept_back} more since the last such line)")
-                })
+                let suppressed = std::mem::take(&mut self.suppressed);
+                self.interval = Some((now, if suppressed == 0 { self.burst - 1 } else { 0 }));
+                Some((suppressed > 0).then_some(suppressed))
             }
         }
     }

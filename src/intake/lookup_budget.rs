@@ -11,38 +11,38 @@ use tokio::time::Instant;
 mod tests;
 
 /// Size of the bucket: lookups in vain that may happen at once.
-const MOST: f64 = 64.0;
+const CAPACITY: f64 = 64.0;
 /// Lookups in vain per second in the long run.
-const RATE: f64 = 5.0;
+const REFILL_PER_S: f64 = 5.0;
 
-/// Reasons why a lookup was in vain, which differ in cost.
+/// Results for which a lookup is charged, which differ in cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vain {
+pub enum WastedLookup {
     /// The run does not exist, or this worker may not see it: no honest sender announces that.
     Unknown,
     /// The run exists and is not to be started, for example because another worker was faster.
-    Done,
+    NotStartable,
 }
 
-impl Vain {
+impl WastedLookup {
     fn cost(self) -> f64 {
         match self {
             Self::Unknown => 1.0,
-            Self::Done => 0.1,
+            Self::NotStartable => 0.1,
         }
     }
 }
 
 /// Budget of one kind of lookup. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Lookups {
+pub struct LookupBudget {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    over: Notify,
+    returned: Notify,
 }
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ struct State {
 impl State {
     fn refill(&mut self, now: Instant) {
         // Refilled on use, so that no timer is needed.
-        self.left = MOST.min(self.left + now.saturating_duration_since(self.at).as_secs_f64() * RATE);
+        self.left = CAPACITY.min(self.left + now.saturating_duration_since(self.at).as_secs_f64() * REFILL_PER_S);
         self.at = now;
     }
 
@@ -67,16 +67,16 @@ impl State {
     }
 }
 
-/// Permission for one lookup, which counts as under way until it is dropped.
+/// Permit for one lookup, which counts as under way until it is dropped.
 #[derive(Debug)]
-pub struct LookupGuard {
+pub struct LookupPermit {
     shared: Arc<Shared>,
 }
 
-impl Default for Lookups {
+impl Default for LookupBudget {
     fn default() -> Self {
-        let state = Mutex::new(State { left: MOST, at: Instant::now(), under_way: 0 });
-        Self { shared: Arc::new(Shared { state, over: Notify::new() }) }
+        let state = Mutex::new(State { left: CAPACITY, at: Instant::now(), under_way: 0 });
+        Self { shared: Arc::new(Shared { state, returned: Notify::new() }) }
     }
 }
 
@@ -86,50 +86,50 @@ impl Shared {
     }
 }
 
-impl Lookups {
-    /// Takes a permission; `None` if too many lookups were in vain.
+impl LookupBudget {
+    /// Takes a permit; `None` while too many lookups were in vain.
     #[must_use]
-    pub fn begin(&self) -> Option<LookupGuard> {
+    pub fn take(&self) -> Option<LookupPermit> {
         let mut state = self.shared.state();
         state.refill(Instant::now());
         state.allows().then(|| {
             state.under_way += 1;
-            LookupGuard { shared: Arc::clone(&self.shared) }
+            LookupPermit { shared: Arc::clone(&self.shared) }
         })
     }
 
     /// Returns whether many lookups were in vain lately.
     #[must_use]
-    pub fn are_vain(&self) -> bool {
+    pub fn is_half_spent(&self) -> bool {
         let mut state = self.shared.state();
         state.refill(Instant::now());
-        state.left < MOST / 2.0
+        state.left < CAPACITY / 2.0
     }
 
-    /// Waits until another permission may be available.
-    pub async fn perhaps(&self) {
+    /// Waits until another permit may be available.
+    pub async fn replenished(&self) {
         let missing = {
             let state = self.shared.state();
             (f64::from(state.under_way) + 1.0 - state.left).max(0.0)
         };
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs_f64(missing / RATE)) => {}
-            () = self.shared.over.notified() => {}
+            () = tokio::time::sleep(Duration::from_secs_f64(missing / REFILL_PER_S)) => {}
+            () = self.shared.returned.notified() => {}
         }
     }
 }
 
-impl LookupGuard {
+impl LookupPermit {
     /// Charges the budget for a lookup that was in vain.
-    pub fn vain(self, how: Vain) {
+    pub fn charge(self, result: WastedLookup) {
         let mut state = self.shared.state();
-        state.left = (state.left - how.cost()).max(0.0);
+        state.left = (state.left - result.cost()).max(0.0);
     }
 }
 
-impl Drop for LookupGuard {
+impl Drop for LookupPermit {
     fn drop(&mut self) {
         self.shared.state().under_way -= 1;
-        self.shared.over.notify_one();
+        self.shared.returned.notify_one();
     }
 }
