@@ -1,9 +1,12 @@
-//! Lookup of what a request names: a job or a worker by its title or id, a run by its id.
+//! Lookup of what a request names: a job or a worker by its title or id, a run by its id; a project, template or pool by its title.
 
-use super::answer::OperatorRefusal;
+use super::refusal::OperatorRefusal;
 use crate::run::RunId;
 use crate::server::domain::model::{JobId, WorkerId};
+use crate::server::domain::rules::{self, RuleViolation};
 use crate::server::state::AppState;
+use crate::server::store::PlaceName;
+use crate::wire::operator::DEFAULT;
 use crate::wire::reference::Reference;
 
 /// Most ids of jobs or workers with the same title that a refusal lists.
@@ -81,4 +84,12 @@ fn only<T: Copy + std::fmt::Display>(what: &str, name: &str, found: &[T]) -> Res
 pub(super) fn run_id(text: &str) -> Result<RunId, OperatorRefusal> {
     let id = Reference::parse(text).id().and_then(RunId::new);
     id.ok_or_else(|| OperatorRefusal::Malformed(format!("{text:?} is no run; write its id, like 12 or #12")))
+}
+
+/// Returns the named project, template or pool, or the default where none is named.
+pub(super) fn place_name<'a>(
+    text: Option<&'a str>,
+    named: fn(&'a str) -> PlaceName<'a>,
+) -> Result<PlaceName<'a>, RuleViolation> {
+    text.map_or(Ok(PlaceName::Default(DEFAULT)), |text| rules::title(text).map(named))
 }

@@ -18,10 +18,10 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::OperatorRefusal;
-use super::ask::run_view;
 use super::find::run_id;
-use super::reader::LogReader;
+use super::log_reader::LogReader;
+use super::refusal::OperatorRefusal;
+use super::runs::run_view;
 use crate::run::RunId;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::OperatorRefusal;
+use super::refusal::OperatorRefusal;
 use crate::server::http::connections;
 use crate::server::state::AppState;
 

@@ -106,6 +106,6 @@ impl From<JsonRejection> for OperatorRefusal {
 }
 
 /// Answers a request for a path that does not exist.
-pub(super) async fn nothing_here() -> OperatorRefusal {
-    OperatorRefusal::NotFound("there is nothing here".to_owned())
+pub(super) async fn no_such_path() -> OperatorRefusal {
+    OperatorRefusal::NotFound("the operator API has no such path".to_owned())
 }

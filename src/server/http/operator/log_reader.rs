@@ -1,6 +1,6 @@
 //! Log of a followed run: reads the store a piece at a time and decides which line of the stream comes next.
 
-use super::growth::{GrowthStep, Seek, ToldLog};
+use super::log_growth::{GrowthStep, Seek, ToldLog};
 use crate::run::RunId;
 use crate::server::store::{Extent, Store, StoreError};
 use crate::wire::operator::{FollowLine, LogSize};

@@ -1,6 +1,6 @@
 use chrono_tz::Tz;
 
-use super::schedule;
+use super::parse_schedule;
 use crate::server::domain::model::Schedule;
 use crate::wire::operator::NewJobRequest;
 
@@ -9,7 +9,7 @@ fn a_job_has_one_schedule_and_in_a_zone_that_exists() {
     let job = |every: Option<&str>, cron: Option<&str>, zone: Option<&str>| {
         let text = |text: Option<&str>| text.map(str::to_owned);
         let new = NewJobRequest { every: text(every), cron: text(cron), zone: text(zone), ..NewJobRequest::default() };
-        schedule(&new, Tz::UTC).map_err(|refusal| refusal.to_string())
+        parse_schedule(&new, Tz::UTC).map_err(|refusal| refusal.to_string())
     };
     assert_eq!(job(None, None, None), Ok(Schedule::None));
     let cron = |zone| Schedule::Cron { expression: "0 6 * * *".to_owned(), zone };

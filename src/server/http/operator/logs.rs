@@ -14,11 +14,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::answer::OperatorRefusal;
-use super::ask::find_run;
+use super::byte_range::{ByteRange, asked};
 use super::find::run_id;
-use super::range::{ByteRange, asked};
-use super::search::{self, Search};
+use super::log_search::{self, Search};
+use super::refusal::OperatorRefusal;
+use super::runs::find_run;
 use crate::run::{RunId, excerpt};
 use crate::server::http::terminal::{self, Colour, Row, Span};
 use crate::server::state::AppState;
@@ -213,7 +213,7 @@ pub(super) async fn search(
     let run = run_id(&run)?;
     find_run(&app, run).await?;
     let allowed =
-        || OperatorRefusal::Malformed(format!("what is sought has 1 to {} bytes on one line", search::LONGEST));
+        || OperatorRefusal::Malformed(format!("what is sought has 1 to {} bytes on one line", log_search::LONGEST));
     let mut search = Search::new(&query.text, FOUND).ok_or_else(allowed)?;
     if let Some(extent) = app.store.log_extent(run).await? {
         let mut at = 0;

@@ -1,0 +1,25 @@
+//! Templates: creates them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::find::place_name;
+use super::refusal::{Body, OperatorRefusal};
+use crate::server::domain::rules;
+use crate::server::state::AppState;
+use crate::server::store::PlaceName;
+use crate::wire::operator::{MadeJob, NewTemplateRequest};
+
+/// Creates a template, and its project where it is missing.
+pub(super) async fn create(
+    State(app): State<Arc<AppState>>,
+    Body(new): Body<NewTemplateRequest>,
+) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
+    let title = rules::title(&new.title)?;
+    let project = place_name(new.project.as_deref(), PlaceName::OrMade)?;
+    let made = app.store.add_template(project, title, &new.body).await?;
+    Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title })))
+}
