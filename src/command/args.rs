@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::pages::MOST;
+use super::paging::MOST;
 
 use crate::cli::LogFormat;
 use crate::config::LogLevel;
@@ -22,9 +22,9 @@ server:
   The token goes over https://, or to this machine; over http:// to another one only with --plain-http.
 
 exit codes:
-  0 done   1 refused   2 usage   66 no such file   69 no server answers   73 a directory or file cannot be made
+  0 done   1 refused   2 usage   66 no such file   69 no server answers   73 a directory or file cannot be created
   74 the output cannot be written   75 another server has the data directory
-  76 the answer is none of a Job-Runner server   77 the token is missing, wrong or not to be sent there
+  76 the answer is not from a Job-Runner server   77 the token is missing, wrong or not to be sent there
   78 configuration error
   run: the script's own, 128+n by signal n, 124 timed out, 130 after Ctrl-C";
 
@@ -35,7 +35,7 @@ pub const DATA: &str = "job_runner_data";
 #[derive(Debug, Parser)]
 #[command(
     name = "job_runner",
-    about = concat!("Job Runner (v", env!("CARGO_PKG_VERSION"), "): scripts by schedule, on many machines, never twice"),
+    about = concat!("Job Runner (v", env!("CARGO_PKG_VERSION"), "): runs scripts on a schedule, on many machines, never twice"),
     version,
     help_template = HELP,
     before_help = "\
@@ -59,7 +59,7 @@ pub struct CommandLine {
 /// Commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a script now, print its log as it is written, and end as it ends
+    /// Run a script now, print its log as it is written, and exit with its exit code
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner run backup.sh
@@ -67,9 +67,9 @@ Examples:
   printf '#!/bin/sh\\necho hello\\n' | job_runner run -
   job_runner run --detach backup.sh    print the run's id, and leave it to the server
 
-Without a server, one is brought along that lives for this command.
-A script that is run so is no job: its runs are seen with `job_runner runs` and on the dashboard's Now page, and by its
-name with logs, why and runs --job, where no job has that name. `job_runner job add` makes a job.
+Without a server, one is started for this command alone.
+A script that is run like this is not a job. `job_runner runs` and the dashboard's Now page show its runs; logs, why and
+runs --job find them by its name if no job has that name. `job_runner job add` creates a job.
 ")]
     Run(RunArgs),
     /// A server and one worker in one process, for this machine alone
@@ -100,15 +100,15 @@ Scripts that were run with `job_runner run` are not among them: see `job_runner 
 Examples:
   job_runner runs
   job_runner runs --job backup.sh --limit 10
-  job_runner runs --with 12            run 12, and those of the other workers if all do it
-  job_runner runs --planned            what is to come, the next first
+  job_runner runs --with 12            run 12, and those of a run on all workers
+  job_runner runs --planned            planned runs, the next first
 ")]
     Runs(RunsArgs),
-    /// List the workers, or have them do something
+    /// List the workers, or send them commands
     #[command(help_template = HELP, before_help = "\
 Examples:
   job_runner workers
-  job_runner workers sleep web1 web2   no new runs; what runs goes on
+  job_runner workers sleep web1 web2   no new runs; running ones go on
   job_runner workers wake web1 web2
   job_runner workers restart --now web1
 ")]
@@ -154,7 +154,7 @@ Examples:
 /// values in the help.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Server")]
-pub struct At {
+pub struct ServerArgs {
     /// The address of the server [env: JOB_RUNNER_SERVER]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
@@ -191,12 +191,12 @@ pub struct RunArgs {
     /// Print the run's id and leave it to the server
     #[arg(long)]
     pub detach: bool,
-    /// Print the log only
+    /// Print only the log
     #[arg(short, long)]
     pub quiet: bool,
     /// Server that runs the script.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner standalone`.
@@ -211,7 +211,7 @@ pub struct Standalone {
     /// Number of runs at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub concurrent_jobs: u32,
-    /// Least severe level that is logged
+    /// Lowest level that is logged
     #[arg(long, value_enum, default_value_t = LogLevel::Warning, value_name = "LEVEL")]
     pub log_level: LogLevel,
     /// Format of log lines
@@ -236,7 +236,7 @@ pub struct Serve {
 /// Arguments of `job_runner jobs` and of `job_runner workers` without an action.
 #[derive(Clone, Debug, clap::Args)]
 pub struct List {
-    /// Show at most this many; a line tells if there are more
+    /// Show at most this many; a note on stderr says if there are more
     #[arg(long, value_name = "N", default_value_t = MOST, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
     /// Print the answer as JSON
@@ -244,7 +244,7 @@ pub struct List {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner workers`.
@@ -253,7 +253,7 @@ pub struct List {
 pub struct WorkersArgs {
     /// Action of the workers; without one they are listed.
     #[command(subcommand)]
-    pub act: Option<ActArgs>,
+    pub command: Option<WorkersCommand>,
     /// Options of the list.
     #[command(flatten)]
     pub list: List,
@@ -261,39 +261,39 @@ pub struct WorkersArgs {
 
 /// Actions of `job_runner workers`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum ActArgs {
+pub enum WorkersCommand {
     /// Let workers exit with code 0
-    Shutdown(ActOn),
+    Shutdown(CommandArgs),
     /// Let workers exit with their `restart_exit_code`, so that they are started again
-    Restart(ActOn),
+    Restart(CommandArgs),
     /// Let workers take no new runs
-    Sleep(ActOn),
+    Sleep(CommandArgs),
     /// Let workers take new runs again
-    Wake(WakeUp),
+    Wake(WakeArgs),
 }
 
 /// Arguments of the actions `shutdown`, `restart` and `sleep`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ActOn {
+pub struct CommandArgs {
     /// Stop their runs and give them back, for other workers to run them; otherwise the runs finish first
     #[arg(long)]
     pub now: bool,
     /// Workers that are to act.
     #[command(flatten)]
-    pub on: On,
+    pub on: NamedWorkers,
 }
 
 /// Arguments of the action `wake`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct WakeUp {
+pub struct WakeArgs {
     /// Workers that are to act.
     #[command(flatten)]
-    pub on: On,
+    pub on: NamedWorkers,
 }
 
 /// Workers that are to act, and the reason.
 #[derive(Clone, Debug, clap::Args)]
-pub struct On {
+pub struct NamedWorkers {
     /// Workers by title or key, or by id as '#5'. A number is an id if no worker has that title
     #[arg(required = true, value_name = "NAME")]
     pub workers: Vec<String>,
@@ -305,7 +305,7 @@ pub struct On {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner runs`.
@@ -320,7 +320,7 @@ pub struct RunsArgs {
     /// Only runs that are planned for later, the next first; otherwise these are left out
     #[arg(long, conflicts_with = "with")]
     pub planned: bool,
-    /// Show at most this many; a line tells if there are more
+    /// Show at most this many; a note on stderr says if there are more
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     pub limit: u32,
     /// Print the answer as JSON
@@ -328,7 +328,7 @@ pub struct RunsArgs {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner logs`.
@@ -342,7 +342,7 @@ pub struct LogsArgs {
     pub follow: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner kill`.
@@ -356,7 +356,7 @@ pub struct Kill {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner schedule`, `enable` and `why`.
@@ -369,7 +369,7 @@ pub struct OneJob {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Arguments of `job_runner disable`.
@@ -385,7 +385,7 @@ pub struct Disable {
     pub json: bool,
     /// Server that is asked.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Actions of `job_runner job`.
@@ -398,8 +398,8 @@ Examples:
   job_runner job add report.sh --cron '30 6 * * MON-FRI' --zone Europe/Amsterdam
   job_runner job add clean.sh --after backup.sh --pool disks
 
-Without --project, --template or --pool it is in those called default, which are made where they are missing. What is named
-must exist, unless --make-missing says otherwise.
+Without --project, --template or --pool, the ones called default are used, and created if they are missing. Those that are
+named must exist, unless --make-missing is given.
 ")]
     Add(JobAdd),
 }
@@ -451,7 +451,7 @@ pub struct JobAdd {
     pub json: bool,
     /// Server that gets the job.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Actions of `job_runner template`.
@@ -481,7 +481,7 @@ pub struct TemplateAdd {
     pub json: bool,
     /// Server that gets the template.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }
 
 /// Actions of `job_runner worker`.
@@ -512,5 +512,5 @@ pub struct WorkerAdd {
     pub json: bool,
     /// Server that gets the worker.
     #[command(flatten)]
-    pub at: At,
+    pub at: ServerArgs,
 }

@@ -2,12 +2,12 @@
 
 use super::args::Disable;
 use super::exit::{CommandFailure, OK, print};
-use super::{find, table};
+use super::{server_choice, table};
 use crate::wire::operator::{DisableReason, JobInfo};
 
 pub async fn run(args: Disable) -> Result<u8, CommandFailure> {
     let reason = DisableReason { reason: args.reason };
-    let job: JobInfo = find::server(&args.at)?.post(&["jobs", &args.job, "disable"], &reason).await?;
+    let job: JobInfo = server_choice::server(&args.at)?.post(&["jobs", &args.job, "disable"], &reason).await?;
     if args.json {
         table::json(&job)?;
     } else {

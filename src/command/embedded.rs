@@ -25,11 +25,11 @@ use crate::worker::{self, RunningWorker};
 /// API key and title of the worker.
 const WORKER: &str = "local";
 /// Time that the server may take to hear from a worker in this process.
-const FIRST_WORD: Duration = Duration::from_secs(2);
+const FIRST_PING: Duration = Duration::from_secs(2);
 
 /// Settings of a worker in this process besides the address of its server.
 #[derive(Clone, Copy, Debug)]
-pub struct Habits {
+pub struct WorkerOptions {
     /// Slots of the worker, which is the number of runs at once.
     pub concurrent_jobs: u32,
     /// Interval in seconds at which the log of a running script is sent, as the configuration writes it.
@@ -46,7 +46,7 @@ pub struct Embedded {
 
 impl Embedded {
     /// Starts the server, then the worker. If a port is taken, any free port of the address is used instead.
-    pub async fn start(mut settings: server::Settings, habits: Habits) -> Result<Self, CommandFailure> {
+    pub async fn start(mut settings: server::Settings, options: WorkerOptions) -> Result<Self, CommandFailure> {
         // Before any secret is read: no core dump is written, and no other process of the user can read our memory.
         let _ = nix::sys::prctl::set_dumpable(false);
         daemon::give_back_large_pieces();
@@ -59,14 +59,14 @@ impl Embedded {
             // The loop ends: each port gives way at most once, because a port chosen by the system is free.
             match Server::start(settings.clone()).await {
                 Ok(server) => break server,
-                Err(e) if ports::give_way(&mut settings, &e) => {}
+                Err(e) if ports::replace_taken_port(&mut settings, &e) => {}
                 Err(e) => return Err(failure(&e)),
             }
         };
         // The worker is created in the database rather than over the API, since its secret is told only once there.
         let row = own_worker(&server).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
         let state = data.join("worker");
-        let settings = settings_of(&server, &row, &state, habits)?;
+        let settings = settings_of(&server, &row, &state, options)?;
         let lock =
             daemon::take_state(&settings.state_path).map_err(|e| CommandFailure::new(e.exit_code(), e.to_string()))?;
         let worker = RunningWorker::start(settings, shims);
@@ -89,15 +89,15 @@ impl Embedded {
     pub async fn await_worker(&self) {
         // Subscribed before the first check, so that no change is missed in between.
         let app = self.server.app_state();
-        let mut news = app.changes().subscribe();
+        let mut changes = app.changes().subscribe();
         let heard = async {
             let is_heard = async || {
                 let worker = app.store.worker_of_key(WORKER).await.ok().flatten();
                 worker.is_some_and(|worker| worker.heard().is_some())
             };
-            while !is_heard().await && news.next().await != ChangeNotice::Closed {}
+            while !is_heard().await && changes.next().await != ChangeNotice::Closed {}
         };
-        let _ = tokio::time::timeout(FIRST_WORD, heard).await;
+        let _ = tokio::time::timeout(FIRST_PING, heard).await;
     }
 
     /// Creates a client for the server in this process.
@@ -106,7 +106,7 @@ impl Embedded {
     }
 
     /// Stops both after a drain: the worker first, so that it can report everything to the server.
-    pub async fn leave(self) {
+    pub async fn stop(self) {
         self.worker.leave().await;
         self.server.stop().await;
     }
@@ -147,12 +147,17 @@ async fn own_worker(server: &Server) -> Result<Row, StoreError> {
     store.add_worker(PlaceName::Default(DEFAULT), &new).await
 }
 
-fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Result<worker::Settings, CommandFailure> {
+fn settings_of(
+    server: &Server,
+    row: &Row,
+    state: &Path,
+    options: WorkerOptions,
+) -> Result<worker::Settings, CommandFailure> {
     let scripts = state.join("scripts");
     std::fs::create_dir_all(&scripts)
         .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", scripts.display())))?;
     let (set, base) = (&server.app_state().settings, url(server)?);
-    let seats = habits.concurrent_jobs.to_string();
+    let slots = options.concurrent_jobs.to_string();
     let (events, broadcaster) = (set.events.port().to_string(), set.broadcaster.port().to_string());
     let secret = String::from_utf8_lossy(row.secret.expose()).into_owned();
     let texts = [
@@ -165,10 +170,10 @@ fn settings_of(server: &Server, row: &Row, state: &Path, habits: Habits) -> Resu
         ("broadcaster_server_port", &broadcaster),
         // Orders come over the WebSocket and, as for any worker, over the broadcaster as well.
         ("ws_url", &format!("ws://{}/worker", set.http)),
-        ("concurrent_jobs", &seats),
+        ("concurrent_jobs", &slots),
         ("state_path", text(state)?),
         ("script_temp_path", text(&scripts)?),
-        ("log_update_interval", habits.log_update_interval),
+        ("log_update_interval", options.log_update_interval),
     ];
     let built = config::built(&texts, &Surroundings::of_process())
         .map_err(|e| CommandFailure::new(FAILURE, e.mistakes.join("; ")))?;

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::args::OneJob;
 use super::exit::{CommandFailure, OK, print};
-use super::{find, table};
+use super::{server_choice, table};
 use crate::wire::operator::JobInfo;
 
 pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
-    let job: JobInfo = find::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
+    let job: JobInfo = server_choice::server(&args.at)?.post(&["jobs", &args.job, "enable"], &json!({})).await?;
     if args.json {
         table::json(&job)?;
     } else {

@@ -2,7 +2,7 @@
 
 use super::args::{JobAdd, JobArgs};
 use super::exit::{CommandFailure, OK, print};
-use super::{find, reading, table};
+use super::{script_file, server_choice, table};
 use crate::wire::operator::{MadeJob, NewJobRequest};
 
 pub async fn run(args: JobArgs) -> Result<u8, CommandFailure> {
@@ -23,8 +23,8 @@ pub async fn run(args: JobArgs) -> Result<u8, CommandFailure> {
         make_missing,
         ..
     } = args;
-    let title = reading::title(name.as_deref(), &script);
-    let script = reading::read(&script)?;
+    let title = script_file::title(name.as_deref(), &script);
+    let script = script_file::read(&script)?;
     let new = NewJobRequest {
         title,
         script,
@@ -40,11 +40,11 @@ pub async fn run(args: JobArgs) -> Result<u8, CommandFailure> {
         concurrency,
         make_missing,
     };
-    let made: MadeJob = find::server(&args.at)?.post(&["jobs"], &new).await?;
+    let made: MadeJob = server_choice::server(&args.at)?.post(&["jobs"], &new).await?;
     if args.json {
         table::json(&made)?;
     } else {
-        print(&format!("job {} ({}) is made\n", made.id, table::shown(&made.title)))?;
+        print(&format!("job {} ({}) is created\n", made.id, table::shown(&made.title)))?;
     }
     Ok(OK)
 }

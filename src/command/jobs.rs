@@ -3,11 +3,11 @@
 use super::args::List;
 use super::exit::{CommandFailure, OK, print};
 use super::table::{json, local, or_dash, table};
-use super::{find, pages};
+use super::{paging, server_choice};
 use crate::wire::operator::{JobInfo, JobList};
 
 pub async fn run(args: List) -> Result<u8, CommandFailure> {
-    let answer: JobList = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
+    let answer: JobList = paging::read(&server_choice::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {

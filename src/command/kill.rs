@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::args::Kill;
 use super::exit::{CommandFailure, OK, print};
-use super::{find, table};
+use super::{server_choice, table};
 use crate::wire::operator::ScheduleStop;
 
 pub async fn run(args: Kill) -> Result<u8, CommandFailure> {
     let stopped: ScheduleStop =
-        find::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
+        server_choice::server(&args.at)?.post(&["runs", &args.run.to_string(), "kill"], &json!({})).await?;
     if args.json {
         table::json(&stopped)?;
         return Ok(OK);

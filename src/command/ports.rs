@@ -13,7 +13,7 @@ pub const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 
 /// Returns whether a server could not start because an address is taken, and then changes the settings to any free port
 /// of that address.
-pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
+pub fn replace_taken_port(settings: &mut Settings, error: &ServerError) -> bool {
     let taken = match error {
         ServerError::Listen(address, e) | ServerError::Zmq(address, e) if e.kind() == io::ErrorKind::AddrInUse => {
             *address
@@ -32,7 +32,7 @@ pub fn give_way(settings: &mut Settings, error: &ServerError) -> bool {
 }
 
 /// Returns the ports that were wanted with those that are used instead.
-pub fn moved(wanted: &Settings, got: &Settings) -> Vec<(u16, u16)> {
+pub fn replaced_ports(wanted: &Settings, got: &Settings) -> Vec<(u16, u16)> {
     let pairs = [(wanted.http, got.http), (wanted.broadcaster, got.broadcaster), (wanted.events, got.events)];
     let ports = pairs.map(|(wanted, got)| (wanted.port(), got.port()));
     ports.into_iter().filter(|(wanted, got)| *wanted != 0 && wanted != got).collect()

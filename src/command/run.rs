@@ -2,37 +2,38 @@
 
 use super::args::RunArgs as Args;
 use super::client::OperatorClient;
-use super::embedded::{Embedded, Habits};
+use super::embedded::{Embedded, WorkerOptions};
 use super::exit::{BY_SIGNAL, CANNOT_CREATE, CommandFailure, FAILURE, OK, UNAVAILABLE, print, say};
-use super::scratch::Scratch;
+use super::signals::CommandSignals;
 use super::table::{between, shown};
-use super::wake::CommandSignals;
+use super::temporary_directory::TemporaryDirectory;
 use super::watch::{Watch, WatchEvent, exit_code};
-use super::{find, ports, reading};
+use super::{ports, script_file, server_choice};
 use crate::server;
 use crate::wire::operator::{RunInfo, RunStateName, ScheduleStop, Submit};
 
 /// Settings of a worker that is started for this run: a short interval, so that the log appears as it is written.
-const HABITS: Habits = Habits { concurrent_jobs: 1, log_update_interval: "0.1" };
+const WORKER_OPTIONS: WorkerOptions = WorkerOptions { concurrent_jobs: 1, log_update_interval: "0.1" };
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
-    let title = reading::title(args.name.as_deref(), &args.script);
-    let submit = Submit { title, script: reading::read(&args.script)?, timeout: args.timeout, pool: args.pool.clone() };
-    let signals =
-        CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
-    match find::configured(&args.at)? {
-        Some(client) => there(&client, &submit, &args, signals).await,
+    let title = script_file::title(args.name.as_deref(), &args.script);
+    let submit =
+        Submit { title, script: script_file::read(&args.script)?, timeout: args.timeout, pool: args.pool.clone() };
+    let signals = CommandSignals::listen()
+        .map_err(|e| CommandFailure::new(FAILURE, format!("cannot listen for signals: {e}")))?;
+    match server_choice::configured(&args.at)? {
+        Some(client) => run_at_server(&client, &submit, &args, signals).await,
         // An embedded server would stop together with the run that it was to keep.
         None if args.detach => {
             let what = "--detach needs a server that stays: start one with `job_runner standalone`";
             Err(CommandFailure::new(UNAVAILABLE, what))
         }
-        None => here(&submit, &args, signals).await,
+        None => run_embedded(&submit, &args, signals).await,
     }
 }
 
 /// Runs the script at a running server.
-async fn there(
+async fn run_at_server(
     client: &OperatorClient,
     submit: &Submit,
     args: &Args,
@@ -50,16 +51,16 @@ async fn there(
 }
 
 /// Runs the script at a server and a worker that live as long as this command.
-async fn here(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Result<u8, CommandFailure> {
-    let scratch = Scratch::new()
+async fn run_embedded(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Result<u8, CommandFailure> {
+    let directory = TemporaryDirectory::new()
         .map_err(|e| CommandFailure::new(CANNOT_CREATE, format!("{}: {e}", std::env::temp_dir().display())))?;
     let settings = server::Settings {
         http: ports::FREE,
         broadcaster: ports::FREE,
         events: ports::FREE,
-        ..server::Settings::new(scratch.path().to_owned())
+        ..server::Settings::new(directory.path().to_owned())
     };
-    let embedded = Embedded::start(settings, HABITS).await?;
+    let embedded = Embedded::start(settings, WORKER_OPTIONS).await?;
     let client = embedded.client()?;
     let done = async {
         embedded.await_worker().await;
@@ -70,7 +71,7 @@ async fn here(submit: &Submit, args: &Args, mut signals: CommandSignals) -> Resu
     // However it ended, nothing that was started for this command may go on.
     embedded.worker().stop_runs().await;
     embedded.worker().drain().await;
-    embedded.leave().await;
+    embedded.stop().await;
     done
 }
 
@@ -99,14 +100,14 @@ async fn watch(
         let WatchEvent::Run(run) = seen else { continue };
         if !run.state.is_over() {
             if !quiet {
-                watch.say_waits(&run);
+                watch.print_wait_reason(&run);
             }
             continue;
         }
         if !quiet {
-            say(verdict(&run));
+            say(outcome(&run));
         }
-        return watch.conclude(match asked {
+        return watch.end_with(match asked {
             // Only a run that ended because of the signal counts as interrupted; one that had ended by itself keeps its
             // own code.
             Some(signal) if run.state == RunStateName::Killed => BY_SIGNAL + signal,
@@ -116,7 +117,7 @@ async fn watch(
 }
 
 /// Describes how a run ended, in one sentence.
-fn verdict(run: &RunInfo) -> String {
+fn outcome(run: &RunInfo) -> String {
     let how = match (run.state, run.exit_code, run.exit_signal) {
         (RunStateName::Failed, Some(code), _) => format!("failed with exit code {code}"),
         (RunStateName::Failed, None, Some(signal)) => format!("was ended by signal {signal}"),

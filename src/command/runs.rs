@@ -3,7 +3,7 @@
 use super::args::RunsArgs as Args;
 use super::exit::{CommandFailure, OK, print};
 use super::table::{between, json, local, or_dash, table};
-use super::{find, pages};
+use super::{paging, server_choice};
 use crate::wire::operator::{RunInfo, RunList};
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
@@ -11,7 +11,7 @@ pub async fn run(args: Args) -> Result<u8, CommandFailure> {
     let mut query: Vec<_> = args.job.as_deref().map(|job| ("job", job)).into_iter().collect();
     query.extend(with.as_deref().map(|run| ("with", run)));
     query.extend(args.planned.then_some(("planned", "true")));
-    let answer: RunList = pages::read(&find::server(&args.at)?, &query, args.limit).await?;
+    let answer: RunList = paging::read(&server_choice::server(&args.at)?, &query, args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {

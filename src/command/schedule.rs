@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::args::OneJob;
 use super::exit::{CommandFailure, OK, print};
-use super::{find, table};
+use super::{server_choice, table};
 use crate::wire::operator::RunInfo;
 
 pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
-    let run: RunInfo = find::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
+    let run: RunInfo = server_choice::server(&args.at)?.post(&["jobs", &args.job, "schedule"], &json!({})).await?;
     if args.json {
         table::json(&run)?;
     } else {

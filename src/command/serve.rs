@@ -43,7 +43,7 @@ fn load(path: &Path) -> Result<LoadedServer, config::ConfigFailure> {
 
 async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8, CommandFailure> {
     let mut signals = DaemonSignals::listen()
-        .map_err(|e| CommandFailure::new(super::exit::FAILURE, format!("signals cannot be heard: {e}")))?;
+        .map_err(|e| CommandFailure::new(super::exit::FAILURE, format!("cannot listen for signals: {e}")))?;
     let pid_file = loaded.settings.pid_file.as_deref().map(PidFile::write).transpose();
     let _pid_file = pid_file.map_err(|e| CommandFailure::new(CANNOT_CREATE, e))?;
     let server = Server::start(loaded.settings.server.clone()).await.map_err(|e| failure(&e))?;

@@ -3,9 +3,9 @@
 use chrono::Utc;
 
 use super::args::Standalone as Args;
-use super::embedded::{Embedded, Habits, url};
+use super::embedded::{Embedded, WorkerOptions, url};
 use super::exit::{CommandFailure, FAILURE, OK, print, say};
-use super::wake::CommandSignals;
+use super::signals::CommandSignals;
 use super::{ports, worker, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
@@ -37,22 +37,22 @@ pub async fn run(args: Args) -> Result<u8, CommandFailure> {
         return Err(CommandFailure::new(2, what));
     }
     start_log(args.log_format, args.log_level);
-    let mut signals =
-        CommandSignals::listen().map_err(|e| CommandFailure::new(FAILURE, format!("signals cannot be heard: {e}")))?;
+    let mut signals = CommandSignals::listen()
+        .map_err(|e| CommandFailure::new(FAILURE, format!("cannot listen for signals: {e}")))?;
     // A copy is kept to tell afterwards which ports had to be changed.
     let settings = server::Settings {
         http: args.listen,
         time_zone: zone::of_machine(),
         ..server::Settings::new(args.data.clone())
     };
-    let habits = Habits { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };
-    let embedded = Embedded::start(settings.clone(), habits).await?;
-    for (wanted, got) in ports::moved(&settings, &embedded.server().app_state().settings) {
+    let options = WorkerOptions { concurrent_jobs: args.concurrent_jobs, log_update_interval: "0.5" };
+    let embedded = Embedded::start(settings.clone(), options).await?;
+    for (wanted, got) in ports::replaced_ports(&settings, &embedded.server().app_state().settings) {
         say(format_args!("port {wanted} is taken; port {got} is used in its place"));
     }
     seed(embedded.server()).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
     announce(&args, embedded.server())?;
-    attend(embedded, &mut signals).await
+    run_until_stopped(embedded, &mut signals).await
 }
 
 fn announce(args: &Args, server: &Server) -> Result<(), CommandFailure> {
@@ -86,28 +86,28 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
 
 /// Waits until the worker was shut down or signals end the command: the first drains, the second stops the runs, the
 /// third exits at once. Returns the exit code.
-async fn attend(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, CommandFailure> {
+async fn run_until_stopped(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, CommandFailure> {
     tokio::select! {
         _ = signals.next() => {}
         _ = embedded.worker().asked_to_leave() => {
-            say("the worker was shut down, and the server goes with it");
-            embedded.leave().await;
+            say("the worker was shut down; the server stops too");
+            embedded.stop().await;
             return Ok(OK);
         }
     }
     let runs = embedded.worker().status().await.intake.runs.len();
-    say(format_args!("waits for {runs} run(s) to end; once more kills them"));
+    say(format_args!("waiting for {runs} run(s) to end; the next signal kills them"));
     let drained = {
         let worker = embedded.worker();
         let drain = worker.drain();
         tokio::pin!(drain);
-        let mut wishes = 1;
+        let mut signals_received = 1;
         loop {
             tokio::select! {
                 () = &mut drain => break true,
-                _ = signals.next() => wishes += 1,
+                _ = signals.next() => signals_received += 1,
             }
-            match wishes {
+            match signals_received {
                 2 => worker.stop_runs().await,
                 // Runs that survive even the stop are left to the next start.
                 3.. => break false,
@@ -116,7 +116,7 @@ async fn attend(embedded: Embedded, signals: &mut CommandSignals) -> Result<u8, 
         }
     };
     if drained {
-        embedded.leave().await;
+        embedded.stop().await;
         return Ok(OK);
     }
     embedded.hand_over().await;

@@ -87,15 +87,15 @@ impl Watch {
                     self.again = 0;
                     return Ok(self.print(GAP));
                 }
-                Ok(Some(FollowLine::Bye) | None) => self.begin_again(None).await?,
-                Err(failure) if failure.code == UNAVAILABLE => self.begin_again(Some(failure)).await?,
+                Ok(Some(FollowLine::Bye) | None) => self.reconnect(None).await?,
+                Err(failure) if failure.code == UNAVAILABLE => self.reconnect(Some(failure)).await?,
                 Err(failure) => return Err(failure),
             }
         }
     }
 
     /// Prints the reason for which the run waits, if it has changed.
-    pub fn say_waits(&mut self, run: &RunInfo) {
+    pub fn print_wait_reason(&mut self, run: &RunInfo) {
         let waits = run.waits.as_ref().map(|waits| waits.text.clone());
         if let Some(why) = waits.as_ref().filter(|_| waits != self.waits) {
             say(format_args!("run {} waits: {}", run.id, shown(why)));
@@ -104,7 +104,7 @@ impl Watch {
     }
 
     /// Reconnects, with short pauses: a server that restarts is back soon.
-    async fn begin_again(&mut self, failure: Option<CommandFailure>) -> Result<(), CommandFailure> {
+    async fn reconnect(&mut self, failure: Option<CommandFailure>) -> Result<(), CommandFailure> {
         self.lines = None;
         // The new connection sends the log from its beginning.
         self.again = self.printed;
@@ -143,7 +143,7 @@ impl Watch {
     ///
     /// # Errors
     /// If the output could not be written and `code` is 0.
-    pub fn conclude(self, code: u8) -> Result<u8, CommandFailure> {
+    pub fn end_with(self, code: u8) -> Result<u8, CommandFailure> {
         match self.out {
             Output::Failed(failure) if code == OK => Err(failure),
             Output::Failed(failure) => {

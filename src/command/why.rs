@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::args::OneJob;
 use super::exit::{CommandFailure, OK, print};
-use super::find;
+use super::server_choice;
 use super::table::{json, local, or_dash, shown, table};
 use crate::wire::operator::{DueTimeFact, WhyAnswer};
 
 pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
-    let why: WhyAnswer = find::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
+    let why: WhyAnswer = server_choice::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
     if args.json {
         json(&why)?;
     } else {

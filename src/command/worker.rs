@@ -9,13 +9,13 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 
 use super::args::{WorkerAdd, WorkerArgs};
 use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
-use super::{find, table};
+use super::{server_choice, table};
 use crate::server::http::worker_file;
 use crate::wire::operator::{MadeWorker, NewWorkerRequest};
 
 pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {
     let WorkerArgs::Add(WorkerAdd { name, pool, output, json, at }) = args;
-    let client = find::server(&at)?;
+    let client = server_choice::server(&at)?;
     // The file is created before the worker: the secret is shown only once and must have a place.
     let file = output.map(SecretFile::create).transpose()?;
     let is_printed = json || file.is_none();
@@ -26,9 +26,9 @@ pub async fn run(args: WorkerArgs) -> Result<u8, CommandFailure> {
         Some(file) => file.keep(&ini)?,
         None => print(&ini)?,
     }
-    say(format_args!("worker {} is made; the secret is told this once", made.api_key));
+    say(format_args!("worker {} is created; the secret is shown only once", made.api_key));
     if is_printed && is_readable_by_others() {
-        say("the file that this was written to can be read by others: use --output FILE, or chmod 600 it");
+        say("other users can read the file that this was written to: use --output FILE, or chmod 600 it");
     }
     Ok(OK)
 }

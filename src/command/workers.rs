@@ -1,23 +1,23 @@
 //! `job_runner workers`: lists the workers, or has them sleep, wake, restart or shut down.
 
-use super::args::{ActArgs, ActOn, List, On, WakeUp, WorkersArgs as Args};
+use super::args::{CommandArgs, List, NamedWorkers, WakeArgs, WorkersArgs as Args, WorkersCommand};
 use super::exit::{CommandFailure, FAILURE, OK, print, say};
 use super::table::{json, local, or_dash, shown, table};
-use super::{find, pages};
+use super::{paging, server_choice};
 use crate::wire::operator::{self, Acted, ActionName, CommandInfo, WorkerActed, WorkerInfo, WorkerList};
 
 pub async fn run(args: Args) -> Result<u8, CommandFailure> {
-    match args.act {
+    match args.command {
         None => list(args.list).await,
-        Some(ActArgs::Shutdown(ActOn { now, on })) => act(ActionName::Shutdown, now, on).await,
-        Some(ActArgs::Restart(ActOn { now, on })) => act(ActionName::Restart, now, on).await,
-        Some(ActArgs::Sleep(ActOn { now, on })) => act(ActionName::Sleep, now, on).await,
-        Some(ActArgs::Wake(WakeUp { on })) => act(ActionName::Wake, false, on).await,
+        Some(WorkersCommand::Shutdown(CommandArgs { now, on })) => request(ActionName::Shutdown, now, on).await,
+        Some(WorkersCommand::Restart(CommandArgs { now, on })) => request(ActionName::Restart, now, on).await,
+        Some(WorkersCommand::Sleep(CommandArgs { now, on })) => request(ActionName::Sleep, now, on).await,
+        Some(WorkersCommand::Wake(WakeArgs { on })) => request(ActionName::Wake, false, on).await,
     }
 }
 
 async fn list(args: List) -> Result<u8, CommandFailure> {
-    let answer: WorkerList = pages::read(&find::server(&args.at)?, &[], args.limit).await?;
+    let answer: WorkerList = paging::read(&server_choice::server(&args.at)?, &[], args.limit).await?;
     if args.json {
         json(&answer)?;
     } else {
@@ -48,28 +48,28 @@ fn row(worker: &WorkerInfo) -> [String; 11] {
         or_dash(worker.answered.as_deref().map(local)),
         or_dash(worker.version.clone()),
         worker.runs.to_string(),
-        or_dash(seats(worker)),
+        or_dash(slots(worker)),
         or_dash(worker.outbox.map(|outbox| outbox.to_string())),
         or_dash(request.map(requested)),
     ]
 }
 
-fn seats(worker: &WorkerInfo) -> Option<String> {
-    let seats = worker.seats?;
-    Some(worker.free.map_or_else(|| seats.to_string(), |free| format!("{free} of {seats} free")))
+fn slots(worker: &WorkerInfo) -> Option<String> {
+    let slots = worker.seats?;
+    Some(worker.free.map_or_else(|| slots.to_string(), |free| format!("{free} of {slots} free")))
 }
 
 fn requested(request: &CommandInfo) -> String {
-    format!("{} by {} at {}", wish(request.action, request.now), request.by, local(&request.at))
+    format!("{} by {} at {}", command_words(request.action, request.now), request.by, local(&request.at))
 }
 
-fn wish(action: ActionName, now: bool) -> String {
+fn command_words(action: ActionName, now: bool) -> String {
     if now { format!("{} now", action.word()) } else { action.word().to_owned() }
 }
 
-async fn act(action: ActionName, now: bool, on: On) -> Result<u8, CommandFailure> {
-    let act = operator::ActionRequest { workers: on.workers, action, now, by: Some(who()), reason: on.reason };
-    let acted: Acted = find::server(&on.at)?.post(&["workers", "act"], &act).await?;
+async fn request(action: ActionName, now: bool, on: NamedWorkers) -> Result<u8, CommandFailure> {
+    let act = operator::ActionRequest { workers: on.workers, action, now, by: Some(user()), reason: on.reason };
+    let acted: Acted = server_choice::server(&on.at)?.post(&["workers", "act"], &act).await?;
     if on.json {
         json(&acted)?;
     }
@@ -82,26 +82,26 @@ async fn act(action: ActionName, now: bool, on: On) -> Result<u8, CommandFailure
                 say(shown(error));
             }
             (None, true) => {}
-            (None, false) => print(&format!("{}\n", shown(&what(&worker, action, now))))?,
+            (None, false) => print(&format!("{}\n", shown(&outcome(&worker, action, now))))?,
         }
     }
     Ok(code)
 }
 
-fn what(acted: &WorkerActed, action: ActionName, now: bool) -> String {
+fn outcome(acted: &WorkerActed, action: ActionName, now: bool) -> String {
     let title = acted.worker.as_ref().map_or(&acted.named, |worker| &worker.title);
     let state = acted.worker.as_ref().map_or("", |worker| worker.state.word());
-    let wish = wish(action, now);
+    let words = command_words(action, now);
     let open = acted.worker.as_ref().and_then(|worker| worker.request.as_ref()).filter(|request| request.is_open());
     match (acted.what.as_str(), open) {
-        ("requested", _) => format!("worker {title} ({state}): {wish} is requested"),
+        ("requested", _) => format!("worker {title} ({state}): {words} is requested"),
         ("cancelled", _) => format!("worker {title} is {state}: what was requested is taken back"),
-        (_, Some(_)) => format!("worker {title} ({state}): {wish} is requested already"),
+        (_, Some(_)) => format!("worker {title} ({state}): {words} is requested already"),
         (_, None) => format!("worker {title} is {state} already"),
     }
 }
 
 /// Returns the user who types the command, for those who see the request.
-fn who() -> String {
+fn user() -> String {
     std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "job_runner workers".to_owned())
 }

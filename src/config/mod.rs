@@ -4,7 +4,7 @@
 //! `JOB_RUNNER_WORKER_<KEY>` takes precedence over the file (`layers`), and each module gets its own `Settings`
 //! (`check`). Legal but suspicious settings are warnings (`traps`). The functions depend neither on the clock nor on
 //! the process: what the process was started with is passed as [`Surroundings`], and the disk is read only for the
-//! file, for the files with secrets, and in [`check_places`].
+//! file, for the files with secrets, and in [`check_paths`].
 //!
 //! A running worker reads the configuration again with [`reload()`], which keeps what cannot change at run time.
 //!
@@ -20,7 +20,7 @@ mod interpolate;
 mod keys;
 mod layers;
 mod log_level;
-mod places;
+mod path_checks;
 mod redact;
 mod reload;
 #[cfg(feature = "server")]
@@ -28,7 +28,7 @@ mod server;
 mod show;
 mod spelling;
 mod surroundings;
-mod traps;
+mod suspicious_text;
 mod value;
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ use layers::Layers;
 pub use daemon_settings::DaemonSettings;
 pub use findings::Origin;
 pub use log_level::LogLevel;
-pub use places::check_places;
+pub use path_checks::check_paths;
 pub use reload::{Reloaded, reload};
 #[cfg(feature = "server")]
 pub use server::{LoadedServer, ServerSettings, load_server};
@@ -100,7 +100,7 @@ pub enum ConfigExit {
     Usage,
     /// The configuration file cannot be read.
     NoInput,
-    /// A directory or file that the settings name cannot be used; see [`check_places`].
+    /// A directory or file that the settings name cannot be used; see [`check_paths`].
     CannotCreate,
     /// The configuration contains mistakes.
     Config,
@@ -200,7 +200,7 @@ fn understand(
 ) -> Option<Texts> {
     let document = document(program, path, content, findings)?;
     let layers = Layers { program, surroundings, document: &document, path };
-    traps::warn(&layers, findings);
+    suspicious_text::warn(&layers, findings);
     for name in layers::unknown_variables(program, surroundings) {
         findings.warnings.push(one_line(&format!("environment {name}: {}", unknown(program, &name))));
     }

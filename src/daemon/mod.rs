@@ -74,7 +74,7 @@ fn carry_out(args: &WorkerCommandLine) -> u8 {
     if let Some(question) = question(args) {
         return status::ask(&loaded.settings.daemon.state_path, question, args.json);
     }
-    let (warnings, mistakes) = config::check_places(&loaded.settings);
+    let (warnings, mistakes) = config::check_paths(&loaded.settings);
     if !mistakes.is_empty() {
         say_lines("", &mistakes);
         return ConfigExit::CannotCreate.code();
@@ -100,7 +100,7 @@ fn question(args: &WorkerCommandLine) -> Option<Question> {
 }
 
 fn check_config(loaded: &Loaded) -> u8 {
-    let (warnings, mistakes) = config::check_places(&loaded.settings);
+    let (warnings, mistakes) = config::check_paths(&loaded.settings);
     let entries: String = loaded.effective.iter().map(|entry| format!("{entry}\n")).collect();
     let printed = print(&entries);
     say_lines("warning: ", loaded.warnings.iter().chain(&warnings));

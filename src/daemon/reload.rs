@@ -32,7 +32,7 @@ impl Reloading {
             }
         };
         let settings = &fresh.loaded.settings;
-        let (warnings, mistakes) = config::check_places(settings);
+        let (warnings, mistakes) = config::check_paths(settings);
         warn(fresh.loaded.warnings.iter().chain(&warnings));
         if !mistakes.is_empty() {
             return keep(running, &mistakes);

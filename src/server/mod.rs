@@ -131,7 +131,7 @@ impl Server {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
             guesses: identity::guesses::Guesses::default(),
-            reading: http::shared::turns::Turns::default(),
+            reading: http::shared::read_turns::Turns::default(),
             store,
             settings,
             token,

@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::store::Store;
 use crate::server::dispatch::presence::Presence;
 use crate::server::dispatch::waiting::WaitingRuns;
-use crate::server::http::shared::turns::Turns;
+use crate::server::http::shared::read_turns::Turns;
 use crate::server::identity::guesses::Guesses;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;

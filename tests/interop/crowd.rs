@@ -14,12 +14,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::full_size::full_size;
-use crate::hired::{Make, Place, hire};
 use crate::our_stage::Stage;
 use crate::peer::Peer;
 use crate::skip::skip;
 use crate::slow_line::slow_line;
 use crate::stage::tell;
+use crate::worker_process::{Make, Place, start_worker};
 
 /// Of each of ours, so that not all is claimed before the others have looked.
 const OUR_SLOTS: u32 = 4;
@@ -54,7 +54,7 @@ async fn tell_all(app: Arc<AppState>, keys: Vec<ApiKey>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_all_who_are_told_of_a_run_one_executes_it() {
+async fn of_all_workers_that_hear_of_a_run_one_executes_it() {
     let Some(peer) = spawn_blocking(Peer::installed).await.expect("an answer") else {
         return skip("no Python 2.7");
     };
@@ -67,8 +67,8 @@ async fn of_all_who_are_told_of_a_run_one_executes_it() {
     let keys: Vec<ApiKey> = stage.workers.iter().map(|worker| worker.api_key.clone()).collect();
     let mut workers = Vec::new();
     for pair in keys.chunks(2) {
-        workers.push(hire(Make::Ours, ours, pair[0].as_str(), OUR_SLOTS, folder.path()));
-        workers.push(hire(Make::Original(peer), original, pair[1].as_str(), ORIGINAL_SLOTS, folder.path()));
+        workers.push(start_worker(Make::Ours, ours, pair[0].as_str(), OUR_SLOTS, folder.path()));
+        workers.push(start_worker(Make::Original(peer), original, pair[1].as_str(), ORIGINAL_SLOTS, folder.path()));
     }
     for worker in &stage.workers {
         let answers = async |store: &jobrunner::server::store::Store| {

@@ -54,9 +54,6 @@ mod fixture;
 #[path = "../support/full_size.rs"]
 mod full_size;
 #[cfg(feature = "server")]
-#[path = "../server/hired.rs"]
-mod hired;
-#[cfg(feature = "server")]
 #[allow(dead_code)]
 #[path = "../server/stage.rs"]
 mod our_stage;
@@ -68,3 +65,6 @@ mod skip;
 #[allow(dead_code)]
 #[path = "../server/subscriber.rs"]
 mod subscriber;
+#[cfg(feature = "server")]
+#[path = "../server/worker_process.rs"]
+mod worker_process;

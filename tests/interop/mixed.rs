@@ -12,13 +12,13 @@ use tokio::runtime::Handle;
 use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::feed::Feed;
-use crate::hired::{Make, Place, hire};
 use crate::our_stage::Stage;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::repertoire::{Kind, kinds};
 use crate::skip::skip;
 use crate::wait::until;
+use crate::worker_process::{Make, Place, start_worker};
 
 const SLOTS: u32 = 8;
 /// What the original worker does not do, for whichever server.
@@ -203,7 +203,7 @@ async fn the_original_worker_does_mixed_runs_for_our_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let feed = block_in_place(|| Feed::open(stage.fixture.websocket().port()));
     let work = Work { stage: &stage, feed: &feed };
-    let mut worker = hire(Make::Original(peer), Place::of(&stage.fixture), "worker1", SLOTS, folder.path());
+    let mut worker = start_worker(Make::Original(peer), Place::of(&stage.fixture), "worker1", SLOTS, folder.path());
     let answered = work.look("an answer to a ping", async |store| {
         let row = store.worker(stage.worker(0)).await.unwrap()?;
         row.ping_response_dts.is_some().then_some((row.worker_version, row.concurrent_jobs))

@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::bystander::Scene;
 use crate::http::{Answer, ask};
 use crate::program::JOB_RUNNER;
 use crate::raw_socket::{RawSocket, UPGRADE};
 use crate::signature::sign;
 use crate::stage::Stage;
+use crate::steady_load::Scene;
 
 /// Nothing in these tests takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,7 +94,7 @@ async fn somebody_else(to: SocketAddr) -> Answer {
 }
 
 #[tokio::test]
-async fn somebody_else_is_served_while_many_say_nothing_or_half_a_head() {
+async fn other_clients_are_served_while_many_send_half_a_request() {
     let server = Process::start(128).await;
     for beginning in [&b""[..], b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "] {
         let _held = say(server.http, 300, beginning).await;
@@ -105,7 +105,7 @@ async fn somebody_else_is_served_while_many_say_nothing_or_half_a_head() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_to_end_ends_though_a_request_is_held_open() {
+async fn a_stopping_server_does_not_wait_for_an_open_request() {
     let mut server = Process::start(1024).await;
     let head = "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n\
                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ntoken=";
@@ -118,7 +118,7 @@ async fn a_server_that_is_to_end_ends_though_a_request_is_held_open() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_to_be_a_login_is_refused_before_it_is_sent() {
+async fn an_overlong_login_is_refused_before_its_body_is_sent() {
     let stage = Stage::start(0).await;
     let http = stage.fixture.http();
     let head = format!(
@@ -272,7 +272,7 @@ async fn a_page_is_bounded_in_bytes_and_the_next_goes_on_where_it_ends() {
 }
 
 #[tokio::test]
-async fn clients_of_the_original_take_no_place_of_who_listens_to_events() {
+async fn original_websocket_clients_take_no_slot_of_event_subscribers() {
     let stage = Stage::with(0, |settings| settings.listeners = 1).await;
     let _original = RawSocket::open(stage.fixture.websocket(), "/", &[]).await;
     let bearer = stage.fixture.bearer();
@@ -282,7 +282,7 @@ async fn clients_of_the_original_take_no_place_of_who_listens_to_events() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_led_to_this_machine_by_another_name_does_not_hear_what_happens() {
+async fn a_page_under_a_rebound_name_gets_no_events() {
     let stage = Stage::start(0).await;
     let at = stage.fixture.websocket();
     let evil = format!("rebound.example:{}", at.port());
@@ -418,7 +418,7 @@ async fn executes_while_said(scene: &Scene, peers: usize, message: Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_strangers_share_one_bound_of_memory() {
+async fn unauthenticated_bodies_share_one_memory_bound() {
     const BODY: usize = 32 << 20;
     let scene = Scene::start().await;
     let http = scene.place.http;
@@ -452,7 +452,7 @@ fn frame(length: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_of_workers_that_do_not_end_share_one_bound_of_memory() {
+async fn unfinished_uplink_messages_share_one_memory_bound() {
     let scene = Scene::start().await;
     let unfinished = frame(24 << 20, &vec![b' '; 20 << 20]);
     executes_while_said(&scene, 12, unfinished).await;

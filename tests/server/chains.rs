@@ -48,7 +48,7 @@ async fn children_wait_for_all_workers() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_retry_is_decided_when_the_retry_is_skipped() {
+async fn children_that_wait_for_a_retry_are_decided_when_it_is_skipped() {
     let stage = Stage::start(1).await;
     let parent = stage
         .job(|job| {

@@ -46,7 +46,7 @@ async fn of_two_claims_one_succeeds() {
 
 /// With the original each repetition of the last word mails again, counts again and runs the children again.
 #[tokio::test]
-async fn a_run_is_over_once_however_often_that_is_said() {
+async fn a_run_completes_once_however_often_its_end_is_reported() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
@@ -94,7 +94,7 @@ async fn a_failure_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_word_of_an_earlier_attempt_is_kept_and_changes_nothing() {
+async fn a_report_of_an_earlier_attempt_is_recorded_and_changes_nothing() {
     let stage = Stage::start(2).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;

@@ -18,13 +18,13 @@ use serde_json::Value;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-use crate::hired::{Make, Place, hire};
 use crate::http::ask;
 use crate::port;
 use crate::service::Service;
 use crate::skip::skip;
 use crate::stage::{Stage, made, returned};
 use crate::wait::until;
+use crate::worker_process::{Make, Place, start_worker};
 
 /// A run of a job with a limit, claimed and started by a worker whose clock is ahead of ours by so much.
 async fn started(stage: &Stage, job: &Job, ahead: TimeDelta) -> Run {
@@ -95,7 +95,7 @@ async fn a_time_limit_that_is_changed_counts_for_what_runs_already() {
 }
 
 #[tokio::test]
-async fn nobody_is_lost_because_the_servers_clock_was_set() {
+async fn setting_the_servers_clock_makes_no_worker_lost() {
     let stage = Stage::start(1).await;
     stage.answer(0, 4).await;
     // As if the clock had been set a day forward since it answered.
@@ -120,7 +120,7 @@ async fn clock(stage: &Stage) -> Value {
 }
 
 #[tokio::test]
-async fn a_worker_whose_clock_is_off_is_said_to_be() {
+async fn a_worker_with_a_wrong_clock_is_shown_as_such() {
     let stage = Stage::start(1).await;
     let answers = async |ahead: TimeDelta, kind: AnswerKind| {
         let answer = WorkerAnswer { at: Some(Utc::now() + ahead), kind, ..WorkerAnswer::default() };
@@ -138,7 +138,7 @@ async fn a_worker_whose_clock_is_off_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn what_is_shown_of_a_run_is_on_one_clock() {
+async fn the_times_shown_of_a_run_are_on_one_clock() {
     let stage = Stage::start(1).await;
     for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
         let job = stage.job(|job| job.title = format!("{ahead}")).await;
@@ -159,7 +159,7 @@ async fn what_is_shown_of_a_run_is_on_one_clock() {
 }
 
 #[tokio::test]
-async fn what_the_server_wrote_of_a_run_is_shown_as_it_is() {
+async fn times_written_by_the_server_are_shown_unchanged() {
     let stage = Stage::start(1).await;
     let near = |at: Option<model::Timestamp>| (at.expect("a time") - Utc::now()).abs() < TimeDelta::seconds(10);
     for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
@@ -200,7 +200,7 @@ async fn until_true(store: &mut SqliteConnection, question: &'static str) {
 
 /// The real clock cannot be set here: a library tells the server another time from one second to the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_somebody_asked_for_stays_due_when_the_servers_clock_is_set_back() {
+async fn a_requested_run_stays_due_when_the_servers_clock_is_set_back() {
     if !Path::new(FAKE_TIME).exists() {
         return skip("no libfaketime, so no server's clock is set back");
     }
@@ -224,7 +224,7 @@ async fn what_somebody_asked_for_stays_due_when_the_servers_clock_is_set_back() 
     fs::write(&clock, "-3600").expect("a clock");
     let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND came_due / 1000000 < unixepoch() - 1800";
     until_true(&mut store, is_due_still).await;
-    let mut worker = hire(Make::Ours, place, "worker1", 4, folder.path());
+    let mut worker = start_worker(Make::Ours, place, "worker1", 4, folder.path());
     until_true(&mut store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;
     worker.signal(Signal::SIGTERM);
     tokio::task::block_in_place(|| worker.end_within(60));

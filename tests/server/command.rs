@@ -47,7 +47,7 @@ async fn ctrl_c_kills_the_run_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_said_in_one_line() {
+async fn every_refusal_is_one_line() {
     let place = Place::new();
     place.script("plain", "echo hello\n");
     place.script("good", "#!/bin/sh\n");
@@ -96,7 +96,7 @@ async fn standalone_shows_its_first_finished_run_within_three_seconds() {
 }
 
 #[tokio::test]
-async fn a_standalone_server_is_steered_from_the_same_directory() {
+async fn commands_in_the_same_directory_reach_a_standalone_server() {
     let place = Place::new();
     let (standalone, _) = place.standalone().await;
     // Another one on the same data is refused.
@@ -152,7 +152,7 @@ async fn a_standalone_server_is_steered_from_the_same_directory() {
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_what_runs_and_the_next_start_knows_everything() {
+async fn a_drain_waits_for_running_runs_and_the_next_start_keeps_all_data() {
     let place = Place::new();
     let (standalone, _) = place.standalone().await;
     let end = place.path().join("end");
@@ -180,7 +180,7 @@ async fn a_drain_waits_for_what_runs_and_the_next_start_knows_everything() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told_and_another_one_used() {
+async fn a_taken_port_is_reported_and_replaced() {
     let place = Place::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
@@ -195,7 +195,7 @@ async fn a_port_that_is_taken_is_told_and_another_one_used() {
 }
 
 #[tokio::test]
-async fn serve_tells_every_mistake_at_once() {
+async fn serve_reports_every_mistake_at_once() {
     let place = Place::new();
     place.script("bad.ini", "[job_runner]\nlisten = 0.0.0.0:80\nping_interval = soon\nmax_losses = 0\n");
     for args in [&["serve", "--config", "bad.ini", "--check-config"][..], &["serve", "--config", "bad.ini"]] {
@@ -249,7 +249,7 @@ async fn a_worker_that_is_added_runs_jobs_with_the_file_that_is_printed() {
 }
 
 #[tokio::test]
-async fn workers_are_asked_to_do_things_by_name() {
+async fn worker_commands_name_workers_by_title_or_id() {
     let place = Place::new();
     let (standalone, _) = place.standalone().await;
     let until = async |state: &str| {

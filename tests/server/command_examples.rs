@@ -52,7 +52,7 @@ async fn type_in(place: &Place, line: &str) -> Done {
 }
 
 /// A worker with the file that was made for it, on a machine that starts it again.
-fn hire(place: &Place, file: &str) -> Child {
+fn start_worker(place: &Place, file: &str) -> Child {
     let state = place.path().join(format!("{file}.state"));
     Command::new(env!("CARGO_BIN_EXE_job_runner_worker"))
         .arg("--config-path")
@@ -128,7 +128,7 @@ async fn every_example_of_the_help_does_what_it_says() {
             }
             "worker add" => {
                 for (file, title) in [("job-runner-worker.ini", "web1"), ("web2.ini", "web2")] {
-                    workers.push(hire(&place, file));
+                    workers.push(start_worker(&place, file));
                     is_awake(&place, title).await;
                 }
             }
@@ -172,7 +172,7 @@ fn says_what_it_should(line: &str, done: &Done) {
 }
 
 #[test]
-fn examples_are_read_up_to_the_first_line_that_is_none() {
+fn examples_end_at_the_first_other_line() {
     let help =
         "About\n\nExamples:\n  job_runner a 'b  c'\n  job_runner d   what it does\n\nAfterwards.\n\n  no example\n";
     assert_eq!(examples(help), ["job_runner a 'b  c'", "job_runner d"]);

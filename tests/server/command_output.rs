@@ -53,7 +53,7 @@ async fn output_that_cannot_be_written_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_is_no_error() {
+async fn a_closed_output_pipe_is_no_error() {
     let place = Place::new();
     let (_standalone, _) = place.standalone().await;
     let (reader, writer) = nix::unistd::pipe().expect("a pipe");
@@ -107,7 +107,7 @@ async fn signals_that_were_ignored_at_the_start_stay_ignored() {
     standalone.signal(Signal::SIGTERM);
     let done = standalone.end().await;
     assert_eq!(done.code, 0, "{done:?}");
-    assert_eq!(done.err.matches("once more kills them").count(), 1, "{done:?}");
+    assert_eq!(done.err.matches("the next signal kills them").count(), 1, "{done:?}");
 
     let line = format!("trap '' HUP; exec {} run --quiet waits", crate::program::JOB_RUNNER);
     let fifo = place.path().join("go");

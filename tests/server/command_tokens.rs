@@ -118,7 +118,7 @@ async fn data_on_the_command_line_is_stronger_than_a_server_of_the_environment()
 }
 
 #[tokio::test]
-async fn a_password_in_an_address_is_never_said_again() {
+async fn a_password_in_an_address_is_never_printed() {
     let place = Place::new();
     let token = place.script("operator.token", "0123456789abcdef0123456789\n");
     let token = token.to_str().expect("text");

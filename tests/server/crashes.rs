@@ -13,11 +13,11 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::full_size::full_size;
-use crate::hired::{Make, Place, hire};
 use crate::port;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::wait;
+use crate::worker_process::{Make, Place, start_worker};
 
 /// How late a start or a result may be, the server's absence included.
 const LATE: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ fn executions(record: &Path) -> BTreeMap<i64, Vec<Duration>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing() {
+async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
     let size = Size::wanted();
     let stage = Stage::start(2).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -92,7 +92,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     };
     let mut service = Service::start(data.path(), &data.path().join("data"), place);
     let (mut born, mut killed) = (Instant::now(), 0);
-    let mut workers = ["worker1", "worker2"].map(|key| hire(Make::Ours, place, key, 4, folder.path()));
+    let mut workers = ["worker1", "worker2"].map(|key| start_worker(Make::Ours, place, key, 4, folder.path()));
     let file = data.path().join("data/job_runner.sqlite");
     let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
     let mut results = BTreeMap::new();

@@ -50,7 +50,7 @@ async fn every_file_is_for_its_user_alone_whatever_the_umask_and_the_directory()
 }
 
 #[tokio::test]
-async fn what_others_could_read_is_said_at_the_start_and_mended() {
+async fn files_that_others_could_read_are_reported_at_the_start_and_closed() {
     let place = Place::new();
     let first = serve(&place, "077").await;
     first.signal(Signal::SIGTERM);

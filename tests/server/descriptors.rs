@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::bystander::PATIENCE;
 use crate::http::ask;
 use crate::program::{JOB_RUNNER, Place, finish};
+use crate::steady_load::PATIENCE;
 use crate::{port, wait};
 
 /// The soft limit of a user; the hard one is the system's.

@@ -38,7 +38,7 @@ async fn a_run_is_announced_at_its_time_and_not_before() {
 
 /// Who subscribes is told at once, not at the next repeat.
 #[tokio::test]
-async fn whoever_arrives_is_told_what_it_missed() {
+async fn a_new_subscriber_gets_announcements_that_it_missed() {
     let stage = Stage::with(1, |settings| settings.announce_interval = Duration::from_secs(3600)).await;
     let job = stage.job(|_| {}).await;
     let mut early = stage.subscribe(0).await;
@@ -52,7 +52,7 @@ async fn whoever_arrives_is_told_what_it_missed() {
 
 /// The original tells a worker by chance, and another one five seconds later, so that two execute the run.
 #[tokio::test]
-async fn in_a_pool_the_worker_with_most_free_slots_is_told_and_then_the_next() {
+async fn in_a_pool_the_worker_with_most_free_slots_comes_first_and_then_the_next() {
     let stage = Stage::start(3).await;
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     for (worker, seats) in [(0, 2), (1, 8), (2, 4)] {
@@ -74,7 +74,7 @@ async fn in_a_pool_the_worker_with_most_free_slots_is_told_and_then_the_next() {
 }
 
 #[tokio::test]
-async fn a_run_waits_for_a_free_seat() {
+async fn a_run_waits_for_a_free_slot() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     stage.answer(0, 1).await;
@@ -113,7 +113,7 @@ async fn a_kill_is_announced_without_a_pid_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn what_takes_too_long_is_to_be_killed_and_has_timed_out() {
+async fn a_run_over_its_time_limit_is_killed_as_timed_out() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     let job = stage.job(|job| job.run_timeout = Some(1)).await;
@@ -129,7 +129,7 @@ async fn what_takes_too_long_is_to_be_killed_and_has_timed_out() {
 }
 
 #[tokio::test]
-async fn one_schedule_id_of_a_job_at_a_time() {
+async fn concurrency_wait_runs_one_schedule_id_at_a_time() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     let job = stage.job(|_| {}).await;
@@ -147,7 +147,7 @@ async fn one_schedule_id_of_a_job_at_a_time() {
 }
 
 #[tokio::test]
-async fn where_the_job_says_so_runs_go_side_by_side() {
+async fn concurrency_allow_runs_side_by_side() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     let job = stage.job(|job| job.concurrency = Concurrency::Allow).await;
@@ -163,7 +163,7 @@ async fn where_the_job_says_so_runs_go_side_by_side() {
 }
 
 #[tokio::test]
-async fn where_the_job_says_so_the_later_run_takes_the_place_of_the_earlier() {
+async fn concurrency_replace_ends_the_earlier_run() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     let job = stage.job(|job| job.concurrency = Concurrency::Replace).await;
@@ -181,7 +181,7 @@ async fn where_the_job_says_so_the_later_run_takes_the_place_of_the_earlier() {
 }
 
 #[tokio::test]
-async fn where_the_job_says_so_a_run_is_skipped_and_that_is_written_down() {
+async fn concurrency_skip_skips_the_run_and_records_it() {
     let stage = Stage::start(1).await;
     let job = stage.job(|job| job.concurrency = Concurrency::Skip).await;
     let first = stage.due(&job).await.id;
@@ -195,7 +195,7 @@ async fn where_the_job_says_so_a_run_is_skipped_and_that_is_written_down() {
 
 /// Two broadcasters on the original's SQLite make every run of `run_on_all_workers` twice.
 #[tokio::test]
-async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
+async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_often_it_is_evaluated() {
     let stage = Stage::start(3).await;
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     let job = stage.job(|job| job.run_on_all_workers = true).await;
@@ -224,7 +224,7 @@ async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_many_look() {
 }
 
 #[tokio::test]
-async fn whoever_is_disabled_gets_nothing_but_what_somebody_asked_for() {
+async fn disabled_jobs_and_workers_get_only_requested_runs() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     let job = stage.job(|_| {}).await;
@@ -241,7 +241,7 @@ async fn whoever_is_disabled_gets_nothing_but_what_somebody_asked_for() {
 
 /// Workers that answer pings and claim nothing: what is announced to them takes no slot for ever.
 #[tokio::test]
-async fn what_nobody_claims_is_announced_again_and_takes_nobodys_place() {
+async fn an_unclaimed_run_is_announced_again_without_blocking_others() {
     let stage = Stage::start(1).await;
     let mut worker = stage.subscribe(0).await;
     stage.answer(0, 2).await;

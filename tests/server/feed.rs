@@ -29,7 +29,7 @@ fn seq(text: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn who_may_listen_and_who_is_told_why_not() {
+async fn subscribers_need_a_token_and_a_refusal_names_its_reason() {
     let fixture = Fixture::start().await;
     let (http, original) = (fixture.http(), fixture.websocket());
     let bearer = fixture.bearer();
@@ -76,7 +76,7 @@ async fn who_may_listen_and_who_is_told_why_not() {
 }
 
 #[tokio::test]
-async fn a_listed_origin_may_listen() {
+async fn an_allowed_origin_may_subscribe() {
     let fixture = Fixture::with(|settings| settings.allowed_origins = vec!["https://dash.example".to_owned()]).await;
     let lines = [&fixture.bearer(), "Origin: https://dash.example"];
     RawSocket::open(fixture.http(), "/events", &lines).await;
@@ -85,7 +85,7 @@ async fn a_listed_origin_may_listen() {
 }
 
 #[tokio::test]
-async fn the_course_of_a_run_is_told_in_order_with_numbers_and_as_the_original_tells_it() {
+async fn changes_of_a_run_are_sent_in_order_in_both_formats() {
     let fixture = Fixture::start().await;
     let mut people = RawSocket::open(fixture.http(), "/events", &[&fixture.bearer()]).await;
     let mut original = RawSocket::open(fixture.websocket(), "/", &[]).await;
@@ -117,7 +117,7 @@ async fn the_course_of_a_run_is_told_in_order_with_numbers_and_as_the_original_t
 }
 
 #[tokio::test]
-async fn what_workers_say_is_passed_on_once_if_it_is_an_event_and_no_news() {
+async fn worker_events_are_passed_on_once_where_they_are_new() {
     let fixture = Fixture::start().await;
     let mut people = listener(&fixture).await;
     let mut original = RawSocket::open(fixture.websocket(), "/", &[]).await;
@@ -163,14 +163,14 @@ async fn what_workers_say_is_passed_on_once_if_it_is_an_event_and_no_news() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_so() {
+async fn a_stopping_server_tells_its_subscribers() {
     let fixture = Fixture::start().await;
     let mut socket = listener(&fixture).await;
     assert_eq!(tokio::join!(fixture.stop(), socket.closed()).1, Some(1001));
 }
 
 #[tokio::test]
-async fn hostile_words_are_bounded_and_cost_the_speaker_its_connection() {
+async fn hostile_websocket_messages_are_bounded_and_close_the_connection() {
     let fixture = Fixture::start().await;
     let mut good = listener(&fixture).await;
     let mut flood = masked(0x01, &[b'a'; 60]);
@@ -204,7 +204,7 @@ async fn hostile_words_are_bounded_and_cost_the_speaker_its_connection() {
 }
 
 #[tokio::test]
-async fn h33_who_does_not_read_delays_nobody_misses_something_and_is_shown_the_door() {
+async fn h33_a_subscriber_that_does_not_read_delays_no_other_and_is_closed() {
     let fixture = Fixture::start().await;
     let mut good = listener(&fixture).await;
     let slow = listener(&fixture).await;
@@ -230,7 +230,7 @@ async fn h33_who_does_not_read_delays_nobody_misses_something_and_is_shown_the_d
 }
 
 #[tokio::test]
-async fn who_does_not_answer_pings_is_gone() {
+async fn a_subscriber_that_answers_no_pings_is_closed() {
     let fixture = Fixture::with(|settings| settings.listener_ping = Duration::from_millis(100)).await;
     let mut good = listener(&fixture).await;
     let mut dead = listener(&fixture).await;
@@ -263,7 +263,7 @@ async fn who_does_not_answer_pings_is_gone() {
 }
 
 #[tokio::test]
-async fn listeners_have_a_limit_and_a_storm_of_them_leaves_the_rest_alone() {
+async fn subscribers_have_a_limit_and_a_storm_of_them_disturbs_no_other() {
     let fixture = Fixture::with(|settings| settings.listeners = 2).await;
     let (first, mut second) = (listener(&fixture).await, listener(&fixture).await);
     let bearer = fixture.bearer();

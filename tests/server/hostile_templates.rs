@@ -5,9 +5,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::bystander::Scene;
-use crate::hired::without_settings;
 use crate::http::{Answer, ask};
+use crate::steady_load::Scene;
+use crate::worker_process::without_settings;
 
 /// How often what is nested is nested: shallow enough for every bound of length, deep enough for a stack, and both beyond.
 const TIMES: [usize; 2] = [400, 8_000];
@@ -109,7 +109,7 @@ fn may_be_taken(name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hostile_template_is_refused_at_every_door_and_the_server_lives_on() {
+async fn a_hostile_template_is_refused_on_every_interface_and_the_server_survives() {
     let scene = Scene::start().await;
     let operator = Operator { scene: &scene };
     let (cookie, form_token) = operator.log_in().await;

@@ -8,10 +8,10 @@ use jobrunner::server::Settings;
 use jobrunner::server::domain::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
-use crate::hired::{Make, Place, hire_with};
 use crate::process::Process;
 use crate::stage::Stage;
 use crate::wait::until;
+use crate::worker_process::{Make, Place, start_worker_with};
 
 /// How long a process has to leave that is asked to.
 const LEAVE_SECONDS: u64 = 60;
@@ -27,14 +27,14 @@ enum Way {
     Uplink,
 }
 
-fn hire(way: Way, stage: &Stage, folder: &Path) -> Process {
+fn start_worker(way: Way, stage: &Stage, folder: &Path) -> Process {
     let place = Place::of(&stage.fixture);
     let mut settings = vec![("kill_grace", "1".to_owned())];
     if way == Way::Uplink {
         settings.push(("ws_url", format!("ws://{}/worker", place.http)));
         settings.push(("broadcaster_server_port", "1".to_owned()));
     }
-    hire_with(Make::Ours, place, "worker1", 4, folder, &settings)
+    start_worker_with(Make::Ours, place, "worker1", 4, folder, &settings)
 }
 
 /// Workers answer no more often than every five seconds, and may be silent for eight.
@@ -96,10 +96,10 @@ async fn second_worker_with_the_key_of_one_that_lives(way: Way) {
     let record = here.path().join("record");
     let job = lasting(&stage, &record).await;
     let run = stage.due(&job).await;
-    let mut first = hire(way, &stage, here.path());
+    let mut first = start_worker(way, &stage, here.path());
     begun(&stage, &run, &record).await;
 
-    let mut second = hire(way, &stage, there.path());
+    let mut second = start_worker(way, &stage, there.path());
     said(&second, REFUSED);
     // The first goes on answering pings, and the second asking.
     for _ in 0..2 {
@@ -124,7 +124,7 @@ async fn second_worker_with_the_key_of_one_that_lives(way: Way) {
     let next = stage.due(&job).await;
     assert_eq!(over(&stage, &next).await.return_success, Some(true));
     // The first comes back, with all that it knows, and is refused now.
-    let mut first = hire(way, &stage, here.path());
+    let mut first = start_worker(way, &stage, here.path());
     said(&first, REFUSED);
     assert!(end(&mut second, Signal::SIGTERM).success());
     assert!(end(&mut first, Signal::SIGTERM).success());
@@ -149,13 +149,13 @@ async fn a_worker_that_is_started_again_or_has_left_makes_nobody_wait() {
     let record = folder.path().join("record");
     let job = lasting(&stage, &record).await;
     let run = stage.due(&job).await;
-    let mut worker = hire(Way::Broadcast, &stage, folder.path());
+    let mut worker = start_worker(Way::Broadcast, &stage, folder.path());
     begun(&stage, &run, &record).await;
     end(&mut worker, Signal::SIGKILL);
-    let mut worker = hire(Way::Uplink, &stage, folder.path());
+    let mut worker = start_worker(Way::Uplink, &stage, folder.path());
     said(&worker, "and calls go there too");
     assert_eq!(end(&mut worker, Signal::SIGUSR2).code(), Some(HANDED_OVER));
-    let mut worker = hire(Way::Broadcast, &stage, folder.path());
+    let mut worker = start_worker(Way::Broadcast, &stage, folder.path());
     let_go(&record);
     let done = over(&stage, &run).await;
     assert_eq!((done.return_success, done.attempt.0, done.losses), (Some(true), 1, 0));
@@ -164,7 +164,7 @@ async fn a_worker_that_is_started_again_or_has_left_makes_nobody_wait() {
 
     // It has said that it leaves: another machine takes over at once.
     let elsewhere = tempfile::tempdir().expect("a folder");
-    let mut worker = hire(Way::Broadcast, &stage, elsewhere.path());
+    let mut worker = start_worker(Way::Broadcast, &stage, elsewhere.path());
     assert_eq!(over(&stage, &stage.due(&job).await).await.return_success, Some(true));
     assert!(!worker.text().contains(REFUSED), "{}", worker.text());
     assert!(end(&mut worker, Signal::SIGTERM).success());
@@ -178,14 +178,14 @@ async fn a_worker_whose_state_directory_is_lost_waits_until_its_former_self_is_g
     let record = folder.path().join("record");
     let job = lasting(&stage, &record).await;
     let run = stage.due(&job).await;
-    let mut worker = hire(Way::Broadcast, &stage, folder.path());
+    let mut worker = start_worker(Way::Broadcast, &stage, folder.path());
     begun(&stage, &run, &record).await;
     end(&mut worker, Signal::SIGKILL);
     // The machine is gone with everything on it.
     let_go(&record);
     fs::remove_dir_all(folder.path().join("worker1.state")).expect("a state directory");
     let stage = stage.restart().await;
-    let mut worker = hire(Way::Broadcast, &stage, folder.path());
+    let mut worker = start_worker(Way::Broadcast, &stage, folder.path());
     said(&worker, REFUSED);
     let done = over(&stage, &run).await;
     assert_eq!((done.return_success, done.attempt.0, done.losses), (Some(true), 2, 1));

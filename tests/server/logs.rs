@@ -51,7 +51,7 @@ fn output(lines: usize) -> String {
 }
 
 #[tokio::test]
-async fn any_part_of_a_long_log_is_at_hand() {
+async fn any_range_of_a_long_log_can_be_read() {
     let stage = Stage::start(1).await;
     let run = begun(&stage).await;
     let text = output(8000);
@@ -156,7 +156,7 @@ impl Follower {
 }
 
 #[tokio::test]
-async fn who_follows_is_told_what_is_new_from_where_it_was_left() {
+async fn a_follower_gets_new_output_from_its_position_on() {
     let stage = Stage::start(1).await;
     let run = begun(&stage).await;
     let text = output(3000);

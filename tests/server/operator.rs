@@ -25,7 +25,7 @@ async fn post(server: &Fixture, path: &str, headers: &[(String, String)], body: 
 }
 
 #[tokio::test]
-async fn only_who_has_the_token_may_and_a_cookie_reads_alone_here() {
+async fn the_operator_api_needs_the_token_and_a_cookie_only_reads() {
     let server = Fixture::start().await;
     let script = json!({"title": "x", "script": "#!/bin/sh\n"});
     let wrong = [header("Authorization", "Bearer 0123456789abcdef0123456789abcdef")];
@@ -61,7 +61,7 @@ async fn only_who_has_the_token_may_and_a_cookie_reads_alone_here() {
 }
 
 #[tokio::test]
-async fn a_server_on_loopback_is_not_reached_under_a_name_of_somebody_else() {
+async fn a_server_on_loopback_refuses_foreign_host_names() {
     let server = Fixture::with(|settings| settings.host_names = vec!["jobs.example.com".to_owned()]).await;
     // The tests' client sends a Host of its own, so these requests are written out.
     for (host, status) in [("evil.example.com", 421), ("jobs.example.com", 401), ("localhost:1", 401)] {
@@ -78,7 +78,7 @@ async fn a_server_on_loopback_is_not_reached_under_a_name_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_with_a_reason() {
+async fn impossible_requests_are_refused_with_a_reason() {
     let server = Fixture::start().await;
     let operator = [bearer(&server)];
     let sh = "#!/bin/sh\n";
@@ -223,7 +223,7 @@ async fn a_cookie_that_was_given_over_tls_is_sent_over_tls_alone() {
 }
 
 #[tokio::test]
-async fn what_is_nowhere_is_a_page_with_a_way_back() {
+async fn an_unknown_address_gets_a_page_with_a_link_back() {
     let server = Fixture::start().await;
     let cookie = cookie_of(&log_in(&server, "/", &form(&server)).await);
     for (path, status) in [
@@ -253,7 +253,7 @@ async fn what_is_nowhere_is_a_page_with_a_way_back() {
 }
 
 #[tokio::test]
-async fn answers_to_operators_are_what_they_say_they_are() {
+async fn operator_answers_forbid_content_sniffing() {
     let server = Fixture::start().await;
     let operator = [bearer(&server)];
     for (path, headers) in

@@ -9,7 +9,6 @@ use jobrunner::server::domain::model::{Concurrency, Schedule};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hired::{Make, Place, hire};
 use crate::http::{Answer, ask};
 use crate::port;
 use crate::process::Process;
@@ -18,6 +17,7 @@ use crate::skip::skip;
 use crate::stage::Stage;
 use crate::tmpfs::Tmpfs;
 use crate::wait;
+use crate::worker_process::{Make, Place, start_worker};
 
 /// How long anything here may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl Scene {
             broadcaster: port::free(),
         };
         let service = Service::start(folder.path(), &data, place);
-        let worker = hire(Make::Ours, place, "worker1", 4, folder.path());
+        let worker = start_worker(Make::Ours, place, "worker1", 4, folder.path());
         Some(Self { service, worker, disk, place, folder, token })
     }
 

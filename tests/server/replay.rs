@@ -15,8 +15,8 @@ use serde_json::Value;
 use crate::fixture::Fixture;
 use crate::http::{self, Answer};
 use crate::signature::sign;
-use crate::{differences, seed};
-use differences::{DIFFERENCES, Difference, Instead};
+use crate::{differences_from_original, seed};
+use differences_from_original::{DIFFERENCES, Difference, Instead};
 
 /// One call and its answer.
 #[derive(Debug, Deserialize)]
@@ -50,7 +50,7 @@ const RECORDINGS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_original_s_answers_are_ours() {
+async fn recorded_answers_of_the_original_are_ours() {
     let mut replay = Replay { used: vec![false; DIFFERENCES.len()], ..Replay::default() };
     for (name, lines) in RECORDINGS {
         let fixture = Fixture::with(|settings| settings.worker_writes = Some(WorkerWrites::Original)).await;

@@ -131,7 +131,7 @@ async fn h6_a_header_that_only_looks_like_a_worker_s_gives_no_rights() {
 }
 
 #[tokio::test]
-async fn h44_credentials_of_another_kind_are_refused_not_failed_over() {
+async fn h44_credentials_of_another_kind_are_refused_without_an_error() {
     let stage = Stage::start(1).await;
     for authorization in ["Basic eDp5", "ApiKey", "ApiKey nocolon", "", "\u{e9}", "Digest x:y"] {
         let headers = [("Authorization", authorization), ("Cookie", "sessionid=1")];
@@ -182,7 +182,7 @@ async fn h16_a_run_cannot_be_claimed_before_it_is_due_or_while_its_job_is_disabl
 }
 
 #[tokio::test]
-async fn p9_what_an_old_attempt_says_is_kept_and_changes_nothing() {
+async fn p9_reports_of_an_old_attempt_are_recorded_and_change_nothing() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
@@ -368,7 +368,7 @@ async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_job_is_held_to_the_same_rules_whichever_door_it_comes_through() {
+async fn a_job_obeys_the_same_rules_on_every_interface() {
     let stage = Stage::start(1).await;
     let bare = NewTemplate {
         title: "bare".to_owned(),

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::hired::{Place, without_settings};
 use crate::process::Process;
+use crate::worker_process::{Place, without_settings};
 
 /// How long the process may take to leave.
 const LEAVE_SECONDS: u64 = 30;

@@ -34,7 +34,7 @@ fn signed(worker: &Worker, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_is_let_in_signed_just_now_and_once() {
+async fn an_uplink_needs_a_fresh_signature_that_was_not_used_before() {
     let fixture = Fixture::start().await;
     let worker = worker(&fixture).await;
     let now = Utc::now().timestamp();
@@ -261,7 +261,7 @@ async fn relay(to: SocketAddr) -> (SocketAddr, CancellationToken) {
 }
 
 #[tokio::test]
-async fn what_cannot_go_up_the_socket_goes_over_http_and_nothing_is_lost_or_doubled() {
+async fn messages_too_long_for_the_uplink_go_over_http_once() {
     let mut stage = Stage::set().await;
     let (through, cut) = relay(stage.fixture.http()).await;
     let outbound = Outbound::start(&stage.fixture, &stage.worker, through);
@@ -299,7 +299,7 @@ async fn call(socket: &mut RawSocket, head: uplink::CallHead, body: &[u8]) -> (u
 }
 
 #[tokio::test]
-async fn who_is_connected_may_do_what_that_worker_may_and_no_more() {
+async fn an_uplink_has_exactly_the_rights_of_its_worker() {
     let stage = Stage::set().await;
     let store = &stage.fixture.app_state().store;
     let api_key = ApiKey::parse("stranger").expect("a key");

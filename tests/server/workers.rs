@@ -3,10 +3,10 @@
 use jobrunner::server::domain::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;
 
-use crate::hired::{Make, Place, hire};
 use crate::peer::Peer;
 use crate::skip::skip;
 use crate::stage::Stage;
+use crate::worker_process::{Make, Place, start_worker};
 
 /// How long a worker has to leave.
 const DRAIN_SECONDS: u64 = 60;
@@ -32,7 +32,7 @@ async fn work(make: Make) {
     let child = job("child", "echo child", Some(&hello)).await;
     let fails = job("fails", "echo no; exit 3", None).await;
     let runs = [stage.due(&hello).await, stage.due(&hello).await, stage.due(&fails).await];
-    let mut worker = hire(make, Place::of(&stage.fixture), "worker1", 2, folder.path());
+    let mut worker = start_worker(make, Place::of(&stage.fixture), "worker1", 2, folder.path());
     for (run, success, log) in [(&runs[0], true, "hello\n"), (&runs[1], true, "hello\n"), (&runs[2], false, "no\n")] {
         let over = over(&stage, run).await;
         assert_eq!((over.return_success, over.attempt.0), (Some(success), 1));

@@ -6,9 +6,9 @@ use jobrunner::wire::zmtp::{GREETING, SocketRole, message, ready, rest, subscrip
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::bystander::{PATIENCE, Scene};
 use crate::fixture::Fixture;
 use crate::stage::Stage;
+use crate::steady_load::{PATIENCE, Scene};
 
 /// A peer that has shaken hands.
 async fn peer(port: u16, role: SocketRole) -> TcpStream {
@@ -43,7 +43,7 @@ async fn a_message_of_many_frames_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_to_nobody_are_not_kept_and_a_flooder_is_closed() {
+async fn subscriptions_to_unknown_workers_are_not_kept_and_a_flood_is_closed() {
     let scene = Scene::start().await;
     let random: Vec<u8> = (0..100_000)
         .flat_map(|_| subscription(format!("master.broadcast.{:032x}", fastrand::u128(..)).as_bytes()))
@@ -98,7 +98,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn who_speaks_something_else_is_closed_at_once() {
+async fn a_peer_that_speaks_no_zmtp_is_closed_at_once() {
     let fixture = Fixture::start().await;
     for to in [fixture.server.broadcaster(), fixture.server.events()] {
         let mut stream = TcpStream::connect(to).await.expect("a connection");

@@ -135,7 +135,7 @@ async fn what_the_original_accepted_is_still_accepted() {
 }
 
 #[tokio::test]
-async fn a_worker_whose_key_begins_as_ours_gets_its_orders_alone() {
+async fn orders_to_a_key_that_ours_is_a_prefix_of_are_not_ours() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("testworker2", "other")];
     let (server, worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let theirs = server.add_run(prints("theirs"));
@@ -153,7 +153,7 @@ async fn a_worker_whose_key_begins_as_ours_gets_its_orders_alone() {
 }
 
 #[tokio::test]
-async fn p7_a_run_that_is_not_ours_to_start_is_not_touched() {
+async fn p7_a_run_of_another_worker_is_not_touched() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("other", "secret2")];
     let (server, worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let latch = Latch::new();
@@ -316,7 +316,7 @@ fn peak_memory(worker: &WorkerProcess) -> u64 {
 }
 
 #[tokio::test]
-async fn a_kill_request_that_is_none_of_ours_is_not_taken() {
+async fn a_kill_request_for_another_worker_is_not_taken() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("other", "secret2")];
     let (server, _worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let runs = [
@@ -414,7 +414,7 @@ async fn runs_are_executed_in_the_order_of_their_announcement() {
 }
 
 #[tokio::test]
-async fn a_run_is_claimed_when_there_is_a_seat_and_its_announcement_remembered_until_then() {
+async fn an_announcement_is_remembered_until_a_slot_is_free_for_the_claim() {
     let (server, _worker) = up(&[("concurrent_jobs", "1")]).await;
     let latch = Latch::new();
     let first = server.submit(latch.script("first"));
@@ -445,7 +445,7 @@ async fn a_frame_of_64_megabytes_costs_the_connection_and_not_the_worker() {
 }
 
 #[tokio::test]
-async fn p18_a_connection_on_which_nothing_comes_any_more_is_replaced() {
+async fn p18_a_silent_broadcaster_connection_is_replaced() {
     let (server, worker) = up(&[("reconnect_after_inactivity", "1")]).await;
     server.broadcaster().freeze();
     let connections = server.look(|state| state.broadcaster_link.opened);
@@ -460,7 +460,7 @@ async fn p18_a_connection_on_which_nothing_comes_any_more_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_worker_out_of_descriptors_hears_on_and_connects_when_it_can() {
+async fn a_worker_out_of_descriptors_keeps_receiving_and_connects_when_it_can() {
     let (server, worker) = up(&[("reconnect_after_inactivity", "1")]).await;
     let limit = |most: u32| {
         let pid = worker.id().unwrap().to_string();
@@ -480,7 +480,7 @@ async fn a_worker_out_of_descriptors_hears_on_and_connects_when_it_can() {
 }
 
 #[tokio::test]
-async fn p18_a_broadcaster_that_dies_and_comes_back_is_heard_again() {
+async fn p18_a_restarted_broadcaster_is_received_again() {
     let (server, _worker) = up(&[]).await;
     for round in 2..4 {
         server.broadcaster().close().await;
@@ -493,7 +493,7 @@ async fn p18_a_broadcaster_that_dies_and_comes_back_is_heard_again() {
 }
 
 #[tokio::test]
-async fn a_worker_started_before_its_broadcaster_hears_it_once_it_is_there() {
+async fn a_worker_started_before_its_broadcaster_receives_it_once_it_is_up() {
     let server = Server::start(Options::default()).await;
     server.broadcaster().close().await;
     server.event_intake().close().await;
@@ -585,7 +585,7 @@ async fn a_websocket_that_does_not_answer_pings_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_is_refused_is_tried_again_with_patience() {
+async fn a_refused_websocket_is_retried_with_back_off() {
     let server = Server::start(Options::default()).await;
     server.refuse_websockets(Some(503));
     let worker = WorkerProcess::start(&server, &worker().with_websocket(&server));
@@ -604,7 +604,7 @@ async fn a_websocket_that_is_refused_is_tried_again_with_patience() {
 }
 
 #[tokio::test]
-async fn a_claim_that_took_long_is_looked_at_again_before_the_script_runs() {
+async fn a_claim_that_took_long_is_read_again_before_the_script_runs() {
     let workers = vec![WorkerSpec::new(KEY, "verysecret"), WorkerSpec::new("other", "secret2")];
     let (server, _worker) = up_with(Options { workers, ..Options::default() }, &[]).await;
     let latch = Latch::new();

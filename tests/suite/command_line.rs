@@ -95,7 +95,7 @@ fn help_is_worded_as_the_original() {
 }
 
 #[test]
-fn the_version_is_told_whatever_the_configuration() {
+fn the_version_is_printed_whatever_the_configuration() {
     let home = Home::new("this is no configuration");
     for arguments in [&["--version"][..], &["--config-path", "worker.ini", "--version"]] {
         let said = home.run(arguments);
@@ -104,7 +104,7 @@ fn the_version_is_told_whatever_the_configuration() {
 }
 
 #[test]
-fn wrong_use_is_2_with_the_reason_on_stderr() {
+fn wrong_usage_exits_with_2_and_the_reason_on_stderr() {
     let home = Home::new(INI);
     for (words, reason) in [
         ("--no-such-flag", "--no-such-flag"),
@@ -126,7 +126,7 @@ fn wrong_use_is_2_with_the_reason_on_stderr() {
 }
 
 #[test]
-fn without_a_configuration_it_is_2() {
+fn a_missing_configuration_exits_with_2() {
     let home = Home::new(INI);
     for arguments in [&[][..], &["--config-path="], &["--check-config"], &["--status"]] {
         let said = home.run(arguments);
@@ -184,7 +184,7 @@ fn check_config_shows_every_setting_with_its_origin_and_no_secret() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn every_mistake_is_reported_at_once() {
     let ini = "[job_runner_worker]\napi_base_url = ftp://x/\nsecret = verysecret\nconcurrent_jobs = 0\n\
                ws_server_port = http\nlog_level = loud\nconcurent_jobs = 3\n";
     let home = Home::new(ini);
@@ -207,7 +207,7 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_66() {
+fn an_unreadable_configuration_exits_with_66() {
     let home = Home::new(INI);
     for path in ["no-such.ini", ".", "/dev/zero"] {
         for more in [&[][..], &["--check-config"], &["--status"]] {
@@ -219,7 +219,7 @@ fn a_file_that_cannot_be_read_is_66() {
 }
 
 #[test]
-fn a_place_that_cannot_be_used_is_73() {
+fn an_unusable_path_exits_with_73() {
     for (key, value) in [
         ("script_temp_path", "/no/such/directory"),
         ("script_temp_path", "/dev/null"),
@@ -238,7 +238,7 @@ fn a_place_that_cannot_be_used_is_73() {
 }
 
 #[test]
-fn without_a_worker_its_status_is_69() {
+fn status_without_a_running_worker_exits_with_69() {
     let home = Home::new(INI);
     for arguments in [&["--status"][..], &["--status", "--json"]] {
         let said = Said::from(home.command().args(["--config-path", "worker.ini"]).args(arguments).output().unwrap());
@@ -248,7 +248,7 @@ fn without_a_worker_its_status_is_69() {
 }
 
 #[test]
-fn nobody_to_listen_is_no_reason_to_panic() {
+fn a_closed_stdout_is_no_reason_to_panic() {
     let home = Home::new(INI);
     let asked = ["--help", "--version", "--check-config", "--status", "--no-such-flag"];
     for (to, redirected) in [("closed", ">&- 2>&-"), ("full", "> /dev/full 2> /dev/full"), ("half", "> /dev/full")] {

@@ -65,7 +65,7 @@ async fn the_classic_log_is_the_originals_to_the_letter() {
 }
 
 #[tokio::test]
-async fn text_and_json_lines_say_the_same() {
+async fn text_and_json_logs_have_the_same_content() {
     let (server, mut worker) = up(&worker().arg("--log-format").arg("text")).await;
     one_run(&server).await;
     worker.assert_clean_end().await;
@@ -92,7 +92,7 @@ async fn text_and_json_lines_say_the_same() {
 }
 
 #[tokio::test]
-async fn the_log_level_counts() {
+async fn the_log_level_filters_lines() {
     let levels = |log: &str| {
         let mut levels: Vec<String> = log.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
         levels.sort();
@@ -111,7 +111,7 @@ async fn the_log_level_counts() {
 }
 
 #[tokio::test]
-async fn the_secret_is_nowhere_but_where_it_was_put() {
+async fn the_secret_appears_in_no_log_and_no_file() {
     let options = worker()
         .unset("secret")
         .env("JOB_RUNNER_WORKER_SECRET", SECRET)
@@ -181,7 +181,7 @@ async fn a_job_knows_its_run() {
 }
 
 #[tokio::test]
-async fn nobody_to_read_the_log_is_no_reason_to_stop() {
+async fn a_closed_log_pipe_does_not_stop_the_worker() {
     let folder = TempDir::new().unwrap();
     let wrapped = folder.path().join("closed");
     fs::write(&wrapped, format!("#!/bin/sh\nexec {BINARY} \"$@\" >&- 2>&-\n")).unwrap();
@@ -208,7 +208,7 @@ async fn nobody_to_read_the_log_is_no_reason_to_stop() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_never_read_holds_up_neither_runs_nor_signals() {
+async fn an_unread_log_pipe_blocks_neither_runs_nor_signals() {
     let server = Server::start(Options::default()).await;
     let mut worker = WorkerProcess::start(&server, &worker().set("log_level", "debug"));
     worker.leave_unread(true);
@@ -223,7 +223,7 @@ async fn a_log_that_is_never_read_holds_up_neither_runs_nor_signals() {
 }
 
 #[tokio::test]
-async fn the_running_worker_can_be_asked() {
+async fn status_queries_reach_the_running_worker() {
     let (server, mut worker) = up(&worker().set("concurrent_jobs", 1)).await;
     let latch = Latch::new();
     let run = server.submit(latch.script("a"));
@@ -291,7 +291,7 @@ async fn the_pid_file_lasts_as_long_as_the_worker() {
 }
 
 #[tokio::test]
-async fn root_is_told_what_that_means_for_its_jobs_and_others_are_not() {
+async fn a_worker_run_by_root_warns_about_its_jobs() {
     let (server, worker) = up(&worker()).await;
     one_run(&server).await;
     let told = worker.log().matches("the worker runs as root, and so does every job").count();
@@ -323,7 +323,7 @@ async fn up_without_names(folder: &Path, silent: &UdpSocket) -> Option<(Server, 
 }
 
 #[tokio::test]
-async fn a_name_server_that_does_not_answer_holds_up_nothing() {
+async fn an_unresponsive_name_server_blocks_nothing() {
     let folder = TempDir::new().unwrap();
     let [.., high, low] = std::process::id().to_be_bytes();
     let up = match UdpSocket::bind((Ipv4Addr::new(127, 53, high, low), 53)) {
@@ -427,7 +427,7 @@ async fn a_state_directory_belongs_to_one_server() {
 }
 
 #[tokio::test]
-async fn two_workers_may_share_a_base_of_state() {
+async fn two_workers_may_share_a_state_base_directory() {
     let folder = TempDir::new().unwrap();
     let workers = vec![WorkerSpec::new("one", "a"), WorkerSpec::new("two", "b")];
     let server = Server::start(Options { workers, ..Options::default() }).await;

@@ -33,7 +33,7 @@ fn claim_of(run: i64) -> impl Fn(&State) -> bool {
 }
 
 #[tokio::test]
-async fn an_idle_worker_leaves_at_once() {
+async fn an_idle_worker_drains_at_once() {
     for signal in [WorkerProcess::sigterm, WorkerProcess::sigint] {
         let (_server, mut worker) = up(&worker()).await;
         let begun = Instant::now();
@@ -72,7 +72,7 @@ async fn running_runs_finish_and_no_new_ones_begin() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_seat_is_left_to_others() {
+async fn runs_that_wait_for_a_slot_are_left_to_other_workers() {
     let (server, mut worker) = up(&worker().set("concurrent_jobs", 1)).await;
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
@@ -132,7 +132,7 @@ async fn a_claim_whose_answer_never_came_is_executed() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_only_looked_at_is_left_to_others() {
+async fn a_run_that_was_read_but_not_claimed_is_left_to_other_workers() {
     let (server, mut worker) = up(&worker()).await;
     let run = server.add_run(prints("hello"));
     let path = format!("/api/v1/run/{run}/");
@@ -146,7 +146,7 @@ async fn a_run_that_was_only_looked_at_is_left_to_others() {
 }
 
 #[tokio::test]
-async fn a_kill_that_took_long_is_told_before_it_leaves() {
+async fn a_slow_kill_is_reported_before_the_drain_ends() {
     // Longer than a server may be silent, and nothing else to tell it meanwhile.
     let (server, mut worker) = up(&worker().set("kill_grace", 11).set("log_update_interval", 0)).await;
     let latch = Latch::new();
@@ -187,7 +187,7 @@ async fn the_second_signal_kills_and_reports() {
 }
 
 #[tokio::test]
-async fn the_third_signal_leaves_at_once_and_the_next_start_reports() {
+async fn the_third_signal_exits_at_once_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker().set("kill_grace", 600)).await;
     let latch = Latch::new();
     // It ignores TERM itself; its child does not, by which one sees that TERM came.
@@ -234,7 +234,7 @@ async fn p13_a_drain_may_be_limited() {
 const WITHOUT_API: Duration = Duration::from_secs(25);
 
 #[tokio::test]
-async fn p13_with_the_api_down_it_leaves_and_the_next_start_reports() {
+async fn p13_with_the_api_down_a_drain_ends_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let runs = waiting(&server, &latch, 2).await;
@@ -254,7 +254,7 @@ async fn p13_with_the_api_down_it_leaves_and_the_next_start_reports() {
 }
 
 #[tokio::test]
-async fn with_the_api_hanging_it_leaves_and_the_next_start_reports() {
+async fn with_the_api_hanging_a_drain_ends_and_the_next_start_reports() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];

@@ -45,7 +45,7 @@ async fn steps(durability: &str) -> Option<Vec<String>> {
 }
 
 #[tokio::test]
-async fn p2_with_durability_power_nothing_is_begun_or_told_that_a_power_cut_takes_back() {
+async fn p2_durability_power_syncs_before_every_start_and_report() {
     let Some(steps) = steps("power").await else { return };
     let first =
         |step: &str| steps.iter().position(|it| it == step).unwrap_or_else(|| panic!("{step} is not in {steps:?}"));
@@ -60,7 +60,7 @@ async fn p2_with_durability_power_nothing_is_begun_or_told_that_a_power_cut_take
 }
 
 #[tokio::test]
-async fn with_durability_process_no_run_waits_for_the_disk() {
+async fn durability_process_syncs_nothing_in_the_path_of_a_run() {
     let Some(steps) = steps("process").await else { return };
     assert_eq!(steps.first().map(String::as_str), Some("script"), "{steps:?}");
     assert!(!steps.iter().any(|step| step.starts_with("1.1.") || step == "runs"), "{steps:?}");

@@ -177,7 +177,7 @@ async fn a_run_belongs_to_one_worker() {
 }
 
 #[tokio::test]
-async fn faults_hit_whom_they_shall() {
+async fn faults_hit_the_chosen_requests() {
     use crate::support::What;
     let server = server().await;
     let peer = Peer::new(&server);
@@ -245,7 +245,7 @@ fn libzmq<R: Send + 'static>(
 }
 
 #[tokio::test]
-async fn libzmq_hears_the_broadcaster_after_each_mishap() {
+async fn libzmq_receives_the_broadcaster_after_each_fault() {
     let server = server().await;
     let address = format!("tcp://{}", server.broadcaster().address);
     let (heard, mut hearing) = tokio::sync::mpsc::channel(3);
@@ -371,7 +371,7 @@ async fn a_burst_arrives_whole_and_in_order() {
 
 #[tokio::test]
 #[should_panic(expected = "in vain for: what never comes")]
-async fn a_wait_in_vain_says_for_what() {
+async fn a_timed_out_wait_names_its_condition() {
     let server = server().await;
     Peer::new(&server).get("/api/v1/worker/").await;
     server.wait_within(Duration::from_millis(20), |_| false, "what never comes").await;

@@ -92,7 +92,7 @@ async fn a_latch_holds_scripts_back() {
 }
 
 #[tokio::test]
-async fn the_binary_can_be_asked() {
+async fn the_binary_answers_its_command_line() {
     let (server, folder) = (Server::start(Options::default()).await, TempDir::new().unwrap());
     let binary = program(&folder, r#"echo "$3"; exit 4"#);
     let worker = WorkerProcess::start(&server, &WorkerOptions::new(binary));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
+use crate::job_output::peak_memory;
 use crate::kill::{alive, marker, until_alive};
-use crate::log::peak_memory;
 use crate::support::{Latch, Options, Server, WorkerProcess, prints, skip};
 use crate::{until, up, worker};
 
@@ -173,7 +173,7 @@ async fn a_script_has_its_rights_no_terminal_and_a_file_that_is_there() {
 }
 
 #[tokio::test]
-async fn the_longest_times_are_no_trouble() {
+async fn the_longest_durations_are_accepted() {
     let longest = [("run_timeout", "1000000000"), ("kill_grace", "86400"), ("linger", "86400")];
     let (server, mut worker) = up(&longest).await;
     let id = server.submit(prints("short"));

@@ -220,7 +220,7 @@ async fn a_run_killed_between_its_claim_and_its_start_is_never_started() {
 }
 
 #[tokio::test]
-async fn a_run_killed_before_its_start_was_told_is_killed() {
+async fn a_run_killed_before_its_start_was_reported_is_killed() {
     let (server, _worker) = up(&[]).await;
     let marker = marker("untold");
     let id = server.add_run(format!("#!/bin/sh\nsleep {marker}\n"));
@@ -252,7 +252,7 @@ async fn a_kill_that_was_taken_is_executed_by_the_next_worker() {
 }
 
 #[tokio::test]
-async fn a_kill_that_nobody_could_tell_of_is_told_by_the_next_worker() {
+async fn a_kill_that_could_not_be_reported_is_reported_by_the_next_worker() {
     let (server, mut worker) = up(&[]).await;
     let marker = marker("untold kill");
     let id = server.submit(format!("#!/bin/sh\necho up\nsleep {marker}\n"));
@@ -274,7 +274,7 @@ async fn a_kill_that_nobody_could_tell_of_is_told_by_the_next_worker() {
 }
 
 #[tokio::test]
-async fn the_pid_that_the_server_names_is_nobodys_death() {
+async fn a_pid_named_by_the_server_is_never_killed() {
     let (server, mut worker) = up(&[("concurrent_jobs", "8")]).await;
     let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().expect("a bystander");
     let named =

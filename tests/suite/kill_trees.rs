@@ -133,7 +133,7 @@ fn carries(pid: i32, word: &str) -> bool {
 }
 
 #[tokio::test]
-async fn p5_at_the_moment_the_server_hears_of_it_nobody_is_left() {
+async fn p5_no_process_is_alive_when_a_kill_is_reported() {
     for mode in modes() {
         let Some((server, mut worker)) = up(&mode, &[("concurrent_jobs", "8"), ("kill_grace", "0.1")]).await else {
             continue;

@@ -22,7 +22,7 @@ const IMPURE: &[&str] = &[
 ];
 
 #[test]
-fn nothing_imports_against_the_arrow() {
+fn no_import_breaks_the_table() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let table = Table::read(&fs::read_to_string(src.join("lib.rs")).unwrap());
     let mut complaints = table.complaints();
@@ -410,7 +410,7 @@ mod checker {
     }
 
     #[test]
-    fn the_arrow_itself_is_fine() {
+    fn an_import_in_the_table_is_allowed() {
         check("report/mod.rs", "use crate::run::{RunId, Secret}; use crate::wire; use super::run;");
         check("execution/shim/mod.rs", "use crate::execution::shim::x; use super::shim::y; use self::z;");
         check("execution/spool.rs", "use super::shim; use crate::execution::shim::Order; use super::*;");
@@ -441,7 +441,7 @@ macro_rules! m { () => { $crate::daemon::f() } } // BAD: wire may not import dae
     }
 
     #[test]
-    fn a_way_round_is_reported() {
+    fn an_import_by_another_path_is_reported() {
         let bad = r"
 use super::super::report::X; // BAD: run may not import report
 use super::policy;
@@ -460,7 +460,7 @@ use crate::helpers::f; // BAD: leads to no layer
     }
 
     #[test]
-    fn the_shim_is_a_room_of_its_own() {
+    fn the_shim_is_a_layer_of_its_own() {
         let bad = r"
 use crate::execution::Settings; // BAD: execution/shim may not import execution
 use super::pool; // BAD: crate::execution::pool
@@ -524,7 +524,7 @@ mod tests; // BAD: without #[cfg(test)]
     }
 
     #[test]
-    fn a_room_needs_a_row() {
+    fn every_layer_needs_a_row() {
         for (file, layer) in [("helpers.rs", "helpers"), ("attic/mod.rs", "attic")] {
             let said = Table::read(TABLE).check(file, "");
             assert_eq!(said, [format!("src/{file}: the layer {layer} has no row in src/lib.rs")]);

@@ -3,29 +3,29 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bench_figures;
 mod broadcast;
+mod campaign_refusals;
 mod command_line;
 mod daemon;
 mod drain;
 mod durability;
 mod fixture_server;
 mod fixture_worker;
+mod job_output;
 mod job_scripts;
 mod kill;
 mod kill_trees;
 mod language;
 mod layers;
-mod limits;
-mod log;
-mod model;
 mod oracle;
 mod outbox;
-mod performance;
 mod recovery;
-mod refusal;
 mod reload;
-mod rest;
+mod resource_shortages;
+mod rest_faults;
 mod run;
+mod run_model;
 mod secrets;
 mod server_oracle;
 mod service;

@@ -190,7 +190,7 @@ fn i5_lines_are_missing() {
 }
 
 #[test]
-fn i6_told_in_another_order() {
+fn i6_reported_in_another_order() {
     let told = |kinds: &'static [Did]| move |h: &mut History| h.runs[0].steps = steps(kinds);
     use Did::{Claim, Log, Other, Pid, Reset, Return, Start};
     assert_eq!(broken(told(&[Claim, Log, Start, Return])), NONE, "what never ran starts behind its log");
@@ -236,7 +236,7 @@ fn i7_a_kill_that_spares_or_strays() {
 }
 
 #[test]
-fn i8_something_is_left() {
+fn i8_processes_or_files_are_left() {
     assert_eq!(broken(|h| h.left = vec!["process 8".to_owned()]), [8]);
     assert_eq!(broken(|h| h.exit_code = Some(1)), [8]);
     assert_eq!(broken(|h| h.exit_code = None), [8]);
@@ -250,12 +250,12 @@ fn i9_the_worker_grows() {
 }
 
 #[test]
-fn i10_the_secret_is_out() {
+fn i10_the_secret_leaked() {
     assert_eq!(broken(|h| h.secret_found = vec!["the log of run 1".to_owned()]), [10]);
 }
 
 #[test]
-fn i11_more_scripts_than_seats() {
+fn i11_more_scripts_than_slots() {
     let together = |h: &mut History| {
         h.marks = vec![begin(1, 1, 50, 1.0), begin(7, 1, 51, 1.5), end(1, 1, 1, 2.0), end(7, 1, 0, 3.0)];
     };
@@ -268,7 +268,7 @@ fn i11_more_scripts_than_seats() {
 }
 
 #[test]
-fn i12_a_failing_api_is_pressed() {
+fn i12_a_failing_api_is_called_too_often() {
     let outage = |requests: usize, pause: f64, path: &str| {
         let at = |n: usize| f64::from(u32::try_from(n).unwrap()) * pause;
         let requests = (0..requests).map(|n| (at(n), path.to_owned())).collect();

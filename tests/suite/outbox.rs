@@ -54,7 +54,7 @@ async fn a_long_outbox_holds_new_claims_back_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_told_with_its_reason_also_after_a_restart() {
+async fn dead_letters_are_shown_with_their_reason_also_after_a_restart() {
     let (server, mut worker) = up(&[]).await;
     server.inject(Fault::on("POST", "/api/v1/run_log/", What::status(400)));
     let run = server.submit(prints("hello"));

@@ -275,7 +275,7 @@ async fn incomplete_runs_may_fail_instead() {
 }
 
 #[tokio::test]
-async fn worker_and_shim_both_killed() {
+async fn a_run_whose_worker_and_shim_were_both_killed_is_executed_again() {
     let (server, mut worker) = up(&worker()).await;
     let clinging = Clinging::new();
     let run = server.submit(clinging.script(2));
@@ -310,7 +310,7 @@ impl Drop for Decoy {
 }
 
 #[tokio::test]
-async fn a_pid_in_a_record_may_be_somebody_elses_by_now() {
+async fn a_pid_in_a_record_that_was_reused_is_left_alone() {
     for reboot in [true, false] {
         let (server, mut worker) = up(&worker()).await;
         let clinging = Clinging::new();
@@ -351,7 +351,7 @@ async fn forgotten(options: &WorkerOptions, latch: &Latch) -> (Server, WorkerPro
 }
 
 #[tokio::test]
-async fn runs_that_only_the_server_knows_are_reset_once_and_executed() {
+async fn claimed_runs_without_a_local_record_are_reset_once_and_executed() {
     let latch = Latch::new();
     let (server, mut worker, runs) = forgotten(&worker(), &latch).await;
     for (run, name) in runs.into_iter().zip(["queued", "started"]) {
@@ -388,7 +388,7 @@ async fn runs_that_only_the_server_knows_are_reset_once_and_executed() {
 }
 
 #[tokio::test]
-async fn runs_that_only_the_server_knows_may_fail_instead() {
+async fn claimed_runs_without_a_local_record_may_fail_instead() {
     let latch = Latch::new();
     let (server, mut worker, runs) = forgotten(&worker().set("incomplete_runs", "fail"), &latch).await;
     for run in runs {
@@ -517,7 +517,7 @@ async fn a_kill_survives_the_worker() {
 }
 
 #[tokio::test]
-async fn a_kill_that_was_taken_and_not_said_to_be_is_said_to_be_by_the_next_worker() {
+async fn a_taken_kill_that_was_not_reported_is_reported_by_the_next_worker() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
@@ -694,7 +694,7 @@ async fn a_record_that_cannot_be_read_holds_up_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_ended_holds_up_neither_the_start_nor_the_end() {
+async fn unkillable_processes_block_neither_start_nor_exit() {
     let (server, mut worker) = up(&worker()).await;
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];

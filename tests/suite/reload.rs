@@ -45,7 +45,7 @@ async fn the_log_level_changes_under_a_worker_that_runs() {
 }
 
 #[tokio::test]
-async fn there_may_be_more_seats_and_fewer() {
+async fn the_number_of_slots_can_grow_and_shrink() {
     let (server, mut worker) = up(&[("concurrent_jobs", "1")]).await;
     let latch = Latch::new();
     let runs: Vec<i64> = (0..6).map(|n| server.submit(latch.script(&n.to_string()))).collect();
@@ -74,7 +74,7 @@ async fn there_may_be_more_seats_and_fewer() {
 }
 
 #[tokio::test]
-async fn a_run_keeps_what_it_was_started_with_and_the_next_has_the_news() {
+async fn a_run_keeps_its_settings_and_the_next_gets_the_new_ones() {
     let (server, mut worker) = up(&[]).await;
     let latch = Latch::new();
     let first = server.submit(latch.script("first"));
@@ -107,7 +107,7 @@ async fn orders_and_events_move_to_other_hosts() {
 }
 
 #[tokio::test]
-async fn a_websocket_may_come_and_go() {
+async fn a_websocket_can_be_added_and_removed() {
     let (server, mut worker) = up(&[]).await;
     let url = server.ws_url();
     changed(&worker, &[("ws_url", &url)]).await;
@@ -132,7 +132,7 @@ async fn a_new_secret_signs_the_next_calls() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_stays() {
+async fn settings_that_need_a_restart_are_named_and_kept() {
     let (server, mut worker) = up(&[]).await;
     let elsewhere = tempfile::TempDir::new().unwrap();
     let place = elsewhere.path().display().to_string();

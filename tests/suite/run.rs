@@ -52,7 +52,7 @@ async fn the_first_line_is_read_as_the_original_read_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_a_failed_run_that_says_why() {
+async fn a_script_that_cannot_be_started_fails_its_run_with_the_reason() {
     let (server, _worker) = up(&[("concurrent_jobs", "16")]).await;
     let long = format!("#!/bin/sh {}\n", "x".repeat(5000));
     let scripts = [

@@ -62,7 +62,7 @@ fn shown(pid: i64, file: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_is_ready_while_the_api_is_away_and_says_how_it_is() {
+async fn a_worker_is_ready_while_the_api_is_down_and_reports_its_status() {
     let (server, listening) = (Server::start(Options::default()).await, Listening::new());
     server.refuse_connections(true).await;
     let mut worker = WorkerProcess::start(&server, &listening.worker());
@@ -104,7 +104,7 @@ async fn a_limited_drain_asks_for_the_time_it_needs() {
 }
 
 #[tokio::test]
-async fn the_watchdog_hears_a_worker_that_lives_and_none_that_is_stuck() {
+async fn the_watchdog_hears_a_running_worker_and_no_stuck_one() {
     let (server, listening) = (Server::start(Options::default()).await, Listening::new());
     let mut worker = WorkerProcess::start(&server, &listening.worker().env("WATCHDOG_USEC", "400000"));
     for _ in 0..3 {
@@ -162,7 +162,7 @@ async fn neither_shims_nor_jobs_know_of_the_service_manager() {
 }
 
 #[tokio::test]
-async fn a_service_manager_that_does_not_listen_holds_nothing_up() {
+async fn an_unresponsive_service_manager_blocks_nothing() {
     let (server, listening) = (Server::start(Options::default()).await, Listening::new());
     // As many words as nobody keeps.
     let options = listening.worker().env("WATCHDOG_USEC", "2000");

@@ -253,7 +253,7 @@ async fn p5_a_kill_ends_what_a_script_left_running_also_when_its_result_was_told
 }
 
 #[tokio::test]
-async fn what_is_known_of_leftovers_goes_when_they_do() {
+async fn records_of_leftovers_are_removed_with_them() {
     for (worker_dies, shim_dies) in [(false, false), (true, false), (true, true)] {
         let (server, mut worker) = plainly_up(&[("leftovers", "keep")]).await;
         let marker = marker(&format!("known {worker_dies} {shim_dies}"));
@@ -284,7 +284,7 @@ async fn what_is_known_of_leftovers_goes_when_they_do() {
 
 /// One stays for what its run left behind, long after the worker has let go of it.
 #[tokio::test]
-async fn what_a_supervisor_leaves_that_is_killed_over_leftovers_is_cleared_away() {
+async fn leftovers_of_a_killed_supervisor_are_cleared_away() {
     let (server, mut worker) = plainly_up(&[("leftovers", "keep"), ("concurrent_jobs", "2")]).await;
     let marker = marker("killed over leftovers");
     let held = server.inject(Fault::on("PATCH", "/api/v1/run/", What::status(503)).setting("return_dts"));

@@ -4,7 +4,7 @@ mod bad_input;
 mod example;
 mod golden;
 mod layers;
-mod places;
+mod path_checks;
 mod properties;
 mod redact;
 mod reference;

@@ -5,9 +5,9 @@ use std::process::Command;
 use jobrunner::server::domain::model::{RunState, WorkerId};
 
 use super::Visitor;
-use crate::hired::without_settings;
 use crate::process::Process;
 use crate::stage::Stage;
+use crate::worker_process::without_settings;
 
 #[tokio::test]
 async fn a_worker_is_made_and_starts_with_the_file_that_it_is_given() {
@@ -51,7 +51,7 @@ async fn a_worker_is_made_and_starts_with_the_file_that_it_is_given() {
 }
 
 #[tokio::test]
-async fn everything_is_made_changed_copied_and_deleted() {
+async fn every_kind_of_entity_can_be_created_changed_copied_and_deleted() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let set = |field: &str, value: &str| format!("document.querySelector('#f-{field}').value = {value:?};");
@@ -74,7 +74,7 @@ async fn everything_is_made_changed_copied_and_deleted() {
     // It leads to the job, whose next time is known as soon as somebody has looked.
     assert!(
         visitor
-            .text("#standing")
+            .text("#job-state")
             .await
             .contains("at 02:30 (cron 30 2 * * *, Asia/Tokyo), but not from 12:00 to 13:00 (lunch)")
     );
@@ -87,7 +87,7 @@ async fn everything_is_made_changed_copied_and_deleted() {
         .browser
         .submit("form.admin", &(set("title", "weekly") + &set("schedule", "interval") + &set("every", "7 days")))
         .await;
-    assert!(visitor.text("#standing").await.contains("every 7 days"));
+    assert!(visitor.text("#job-state").await.contains("every 7 days"));
     visitor.go(&format!("/admin/jobs/{job}/delete")).await;
     visitor.browser.submit("form[action$=\"/delete\"]", "").await;
     assert_eq!(visitor.text(".notice").await, "Job weekly was deleted.");
@@ -119,7 +119,7 @@ async fn field(visitor: &mut Visitor, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_form_that_was_opened_before_another_save_puts_nothing_back_and_shows_both() {
+async fn a_form_opened_before_another_save_reverts_nothing_and_shows_both_values() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let job = stage.job(|_| {}).await.id;
@@ -157,7 +157,7 @@ async fn a_form_that_was_opened_before_another_save_puts_nothing_back_and_shows_
 }
 
 #[tokio::test]
-async fn what_a_form_would_not_use_is_refused_and_not_dropped() {
+async fn fields_that_would_have_no_effect_are_refused() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let job = stage.job(|_| {}).await.id;
@@ -238,7 +238,7 @@ async fn a_parent_is_offered_while_its_title_is_typed() {
 }
 
 #[tokio::test]
-async fn what_is_large_is_deleted_by_its_name_alone() {
+async fn a_large_deletion_needs_the_title_typed() {
     let stage = Stage::start(0).await;
     stage.fill(0, 200, 0).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };

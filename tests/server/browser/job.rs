@@ -5,7 +5,7 @@ use jobrunner::server::domain::model::{Schedule, Unit};
 use super::Visitor;
 use crate::stage::Stage;
 
-const STANDING: &str = "document.querySelector('#standing')";
+const STANDING: &str = "document.querySelector('#job-state')";
 
 #[tokio::test]
 async fn a_job_is_disabled_and_says_why_it_does_not_run() {
@@ -63,7 +63,7 @@ async fn a_title_is_text_whatever_it_looks_like() {
 }
 
 #[tokio::test]
-async fn what_unfolds_takes_the_focus_and_escape_gives_it_back_with_what_was_typed() {
+async fn a_popover_takes_the_focus_and_escape_returns_it_with_the_typed_text() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };

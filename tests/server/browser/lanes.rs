@@ -35,7 +35,7 @@ async fn seen(visitor: &mut Visitor, state: &str, run: RunId, fact: DateTime<Utc
 }
 
 #[tokio::test]
-async fn a_run_passes_all_lanes_before_our_eyes_and_at_once() {
+async fn a_run_passes_all_lanes_without_a_reload() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let job = stage.job(|job| job.title = "<script>alert(1)</script> nightly".to_owned()).await;
@@ -74,7 +74,7 @@ async fn a_run_passes_all_lanes_before_our_eyes_and_at_once() {
 }
 
 #[tokio::test]
-async fn a_burst_of_news_is_a_few_readings() {
+async fn a_burst_of_changes_causes_few_reads() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let job = stage.job(|_| {}).await;
@@ -120,7 +120,7 @@ async fn a_lost_connection_is_shown_and_heals() {
 }
 
 #[tokio::test]
-async fn what_is_sought_is_found_page_by_page_without_scripts() {
+async fn a_filtered_lane_can_be_paged_without_scripts() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let (nightly, weekly) = (
@@ -155,7 +155,7 @@ async fn what_is_sought_is_found_page_by_page_without_scripts() {
 }
 
 #[tokio::test]
-async fn what_is_overdue_does_not_look_like_what_is_to_come_and_becomes_so_before_our_eyes() {
+async fn an_overdue_run_is_marked_without_a_reload() {
     // Nobody is there to run anything.
     let stage = Stage::start(0).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
@@ -171,14 +171,14 @@ async fn what_is_overdue_does_not_look_like_what_is_to_come_and_becomes_so_befor
     visitor.is_the_same_page().await;
     visitor.browser.without_scripts().await;
     visitor.go(&format!("/jobs/{}", job.id)).await;
-    assert!(visitor.text("#standing").await.contains("overdue by 5 min"));
+    assert!(visitor.text("#job-state").await.contains("overdue by 5 min"));
     visitor.go(&format!("/runs/{late}")).await;
     assert!(visitor.text("#head").await.contains("overdue by 5 min"));
     stage.fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_that_is_over_says_what_became_of_it_and_nothing_that_did_not() {
+async fn a_finished_run_shows_its_outcome_alone() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let job = stage.job(|_| {}).await;

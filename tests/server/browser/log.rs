@@ -171,7 +171,7 @@ async fn a_run_is_read_killed_and_run_again_without_scripts() {
 
     visitor.browser.submit("form[action$=\"/kill\"]", "0").await;
     let notice = "document.querySelector('.notice').textContent";
-    assert_eq!(visitor.browser.evaluate(notice).await, format!("The end of run {} was asked for.", run.run));
+    assert_eq!(visitor.browser.evaluate(notice).await, format!("Kill of run {} requested.", run.run));
     let kills = stage.store().run_details(&stage.run(run.run).await).await.expect("an answer").expect("a run").kills;
     assert_eq!(kills[0].1.as_ref().map(|by| by.asker), Some(Asker::Dashboard));
 

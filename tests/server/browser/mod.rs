@@ -1,8 +1,8 @@
 //! The dashboard in a real browser: what happens is seen without a reload, and what is asked for is done.
 
+mod accessibility;
 mod admin;
 mod chromium;
-mod everybody;
 mod job;
 mod lanes;
 mod log;

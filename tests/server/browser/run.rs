@@ -69,7 +69,7 @@ async fn a_browser_sees_runs_come_and_go_and_their_logs_grow() {
     browser.until(&format!("{state} === 'killed'")).await;
     let facts = browser.evaluate("document.querySelector('.facts').textContent").await;
     let facts = facts.as_str().expect("text");
-    assert!(facts.contains("the operator, on the dashboard") && facts.contains("End asked for by"), "{facts}");
+    assert!(facts.contains("the operator, on the dashboard") && facts.contains("Kill requested by"), "{facts}");
 
     // Without the cookie there is nothing to see.
     let status = browser.evaluate("fetch('/', {credentials: 'omit'}).then((answer) => answer.status)").await;

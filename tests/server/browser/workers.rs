@@ -6,8 +6,8 @@ use jobrunner::server::domain::model::{Asker, RunState};
 use jobrunner::server::store::{AnswerKind, Tells, WorkerAnswer};
 
 use super::Visitor;
-use crate::hired::{Make, Place, hire_with};
 use crate::stage::Stage;
+use crate::worker_process::{Make, Place, start_worker_with};
 
 /// What a worker ends with to be started again.
 const RESTART: i32 = 47;
@@ -27,7 +27,7 @@ fn row(worker: usize) -> String {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_shown_until_it_is_confirmed() {
+async fn a_command_is_shown_until_it_is_confirmed() {
     let stage = Stage::start(3).await;
     tells(&stage, 0, WorkerState::Awake, None).await;
     tells(&stage, 1, WorkerState::Awake, None).await;
@@ -102,11 +102,11 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
     let stage = Stage::start(2).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let hire = |key: &str| {
+    let start_worker = |key: &str| {
         let settings = [("restart_exit_code", RESTART.to_string())];
-        hire_with(Make::Ours, Place::of(&stage.fixture), key, 2, folder.path(), &settings)
+        start_worker_with(Make::Ours, Place::of(&stage.fixture), key, 2, folder.path(), &settings)
     };
-    let mut first = hire("worker1");
+    let mut first = start_worker("worker1");
     visitor.go_live("/workers").await;
     settles(&mut visitor, 1, "awake").await;
     ask(&mut visitor, 1, "sleep", false).await;
@@ -125,7 +125,7 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
         stage.until("the start of the run", look).await;
     };
     starts_on(0).await;
-    let second = hire("worker2");
+    let second = start_worker("worker2");
     settles(&mut visitor, 2, "awake").await;
     ask(&mut visitor, 1, "restart", true).await;
     // Beside the server, which lives on this thread and has to answer meanwhile.
@@ -149,7 +149,7 @@ async fn a_worker_sleeps_wakes_and_is_restarted_while_it_works() {
 }
 
 #[tokio::test]
-async fn all_workers_are_shut_down_at_once_by_words_alone() {
+async fn shutting_down_all_workers_needs_typed_words() {
     let stage = Stage::start(2).await;
     for worker in 0..2 {
         tells(&stage, worker, WorkerState::Awake, None).await;
@@ -181,7 +181,7 @@ async fn all_workers_are_shut_down_at_once_by_words_alone() {
 }
 
 #[tokio::test]
-async fn what_was_typed_is_there_when_something_is_missing() {
+async fn an_incomplete_form_keeps_what_was_typed() {
     let stage = Stage::start(1).await;
     tells(&stage, 0, WorkerState::Awake, None).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
@@ -196,7 +196,7 @@ async fn what_was_typed_is_there_when_something_is_missing() {
 }
 
 #[tokio::test]
-async fn why_a_worker_sleeps_is_told_as_long_as_it_does() {
+async fn the_reason_for_sleep_is_shown_while_a_worker_sleeps() {
     let stage = Stage::start(1).await;
     tells(&stage, 0, WorkerState::Awake, None).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };

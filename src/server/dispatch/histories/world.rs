@@ -673,7 +673,7 @@ async fn app_state(blank: &Blank, folder: &Path) -> Arc<AppState> {
         guesses: Guesses::default(),
         logouts: crate::server::identity::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
-        reading: crate::server::http::shared::turns::Turns::default(),
+        reading: crate::server::http::shared::read_turns::Turns::default(),
         store,
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),

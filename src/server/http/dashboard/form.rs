@@ -1,4 +1,4 @@
-//! Forms of the dashboard: reads what a browser sends within bounds and from a page of this server alone. A handler that takes a [`Filled`] form
+//! Forms of the dashboard: reads what a browser sends within bounds and from a page of this server alone. A handler that takes a [`FormValues`] form
 //! has one that the guard let through.
 
 use axum::body::Body;
@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 
-use super::answer::PageRefusal;
+use super::refusal::PageRefusal;
 use crate::server::http::connections::{self, Unread};
 use crate::server::http::shared::origin;
 
@@ -20,9 +20,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Fields of a submitted form, as names and values in the order in which they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Filled(Vec<(String, String)>);
+pub(super) struct FormValues(Vec<(String, String)>);
 
-impl Filled {
+impl FormValues {
     /// Value of a field, trimmed; `None` where it is empty or missing.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).next().map(str::trim).filter(|text| !text.is_empty())
@@ -67,7 +67,7 @@ impl Filled {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Filled {
+impl<S: Sync> FromRequestParts<S> for FormValues {
     type Rejection = PageRefusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageRefusal> {
@@ -77,12 +77,12 @@ impl<S: Sync> FromRequestParts<S> for Filled {
 }
 
 /// Reads a form of at most `most` bytes that a page of this server has sent; the returned request has no body any more.
-pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Filled), PageRefusal> {
+pub(super) async fn read(request: Request, most: usize) -> Result<(Request, FormValues), PageRefusal> {
     if !origin::is_ours(request.headers()) {
         return Err(PageRefusal::Stranger);
     }
     if !is_form(request.headers()) {
-        return Err(PageRefusal::Malformed("that is no form".to_owned()));
+        return Err(PageRefusal::Malformed("This is not a form.".to_owned()));
     }
     let too_much = || PageRefusal::TooLong(format!("a form has at most {most} bytes and {MAX_FIELDS} fields"));
     let (parts, body) = request.into_parts();
@@ -90,7 +90,7 @@ pub(super) async fn read(request: Request, most: usize) -> Result<(Request, Fill
         Unread::TooLong => too_much(),
         Unread::TooSlow => PageRefusal::TooSlow,
     })?;
-    let form = Filled::parse(&body).ok_or_else(too_much)?;
+    let form = FormValues::parse(&body).ok_or_else(too_much)?;
     Ok((Request::from_parts(parts, Body::empty()), form))
 }
 

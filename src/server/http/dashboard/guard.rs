@@ -2,7 +2,7 @@
 //!
 //! Reading takes the cookie of a session or the operator's token. Acting takes a form that a page of this server has
 //! made for that session, sent from a page of this server. The guard reads the form, so a handler that takes a
-//! [`Filled`](super::form::Filled) form has one that was checked.
+//! [`FormValues`](super::form::FormValues) form has one that was checked.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::answer::PageRefusal;
 use super::form::read;
+use super::refusal::PageRefusal;
 use super::{login, return_path};
 use crate::server::http::connections;
 use crate::server::state::AppState;

@@ -10,9 +10,9 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 use serde::Deserialize;
 
-use super::answer::PageRefusal;
+use super::format::{badge, due, exit, pager, short_time};
 use super::frame::{Head, Section};
-use super::shown::{badge, due, exit, short_time, turns};
+use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::Visit;
 use crate::server::domain::fold::Needle;
@@ -25,9 +25,9 @@ use crate::server::store::JobOverview;
 mod tests;
 
 /// Jobs that are read and searched for titles at most. The list counts and shows no others.
-const KNOWN: u32 = 10_000;
+const MAX_JOBS: u32 = 10_000;
 /// Jobs on one page of the list.
-const LISTED: usize = 100;
+const PAGE: usize = 100;
 
 /// Query of the page.
 #[derive(Debug, Default, Deserialize)]
@@ -40,7 +40,7 @@ pub(super) struct JobsFilter {
 }
 
 /// Jobs of one page, with the number of all that match.
-struct Found {
+struct JobsPage {
     jobs: Vec<JobOverview>,
     total: usize,
 }
@@ -51,13 +51,13 @@ pub(super) async fn page(
     Query(wanted): Query<JobsFilter>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let found = find(&app, &visit, &wanted).await?;
+    let found = load_page(&app, &visit, &wanted).await?;
     let project = visit.project.map(|id| id.get());
     let body = fill(
         "jobs",
         context! {
             list => list(&found.jobs, Utc::now(), visit.zone), title => wanted.title.trim(), project,
-            turns => found.turns(&wanted, project),
+            pager => found.pager(&wanted, project),
         },
     );
     Ok(visit
@@ -70,27 +70,27 @@ pub(super) async fn part(
     Query(wanted): Query<JobsFilter>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let found = find(&app, &visit, &wanted).await?;
+    let found = load_page(&app, &visit, &wanted).await?;
     Ok(Html(list(&found.jobs, Utc::now(), visit.zone).to_string()).into_response())
 }
 
-async fn find(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<Found, PageRefusal> {
-    let mut found = app.store.overview_of_jobs(visit.project, None, KNOWN).await?;
+async fn load_page(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<JobsPage, PageRefusal> {
+    let mut found = app.store.overview_of_jobs(visit.project, None, MAX_JOBS).await?;
     // Titles are compared here, not in SQL, because SQLite folds the case of ASCII letters only.
     let needle = Needle::new(&wanted.title);
     found.retain(|overview| needle.is_in(&overview.job.title));
     let total = found.len();
-    let jobs = found.into_iter().skip(wanted.page.saturating_mul(LISTED)).take(LISTED).collect();
-    Ok(Found { jobs, total })
+    let jobs = found.into_iter().skip(wanted.page.saturating_mul(PAGE)).take(PAGE).collect();
+    Ok(JobsPage { jobs, total })
 }
 
-impl Found {
+impl JobsPage {
     /// Links to the previous and the next page; `None` if everything fits on one.
-    fn turns(&self, wanted: &JobsFilter, project: Option<i64>) -> Option<Value> {
+    fn pager(&self, wanted: &JobsFilter, project: Option<i64>) -> Option<Value> {
         let project = project.map(|project| project.to_string()).unwrap_or_default();
         let query = [("project", project.as_str()), ("title", wanted.title.trim())];
         let page = u32::try_from(wanted.page).unwrap_or(u32::MAX);
-        turns("/jobs", &query, page, LISTED as u32, self.total as u64)
+        pager("/jobs", &query, page, PAGE as u32, self.total as u64)
     }
 }
 

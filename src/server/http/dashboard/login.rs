@@ -10,11 +10,11 @@ use chrono::Utc;
 use minijinja::context;
 use serde::Deserialize;
 
-use super::answer::PageRefusal;
-use super::form::Filled;
+use super::form::FormValues;
+use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::Actor;
-use super::{bare, form, return_path};
+use super::{form, plain_page, return_path};
 use crate::server::http::shared::wrong_tokens;
 use crate::server::identity::guesses::TokenVerdict;
 use crate::server::identity::session::{LASTS, Session, cookie_name};
@@ -64,7 +64,7 @@ pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -
 pub(super) async fn log_out(
     State(app): State<Arc<AppState>>,
     Actor(session): Actor,
-    _: Filled,
+    _: FormValues,
 ) -> Result<Response, PageRefusal> {
     // The session ends in the store first: a cookie that the browser keeps all the same is worth nothing then.
     app.logouts.end(&app.store, &session, Utc::now()).await?;
@@ -108,5 +108,5 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
 
 /// Renders the login page, with the message about a failed attempt and the path to go to after the login.
 pub(super) fn page(wrong: Option<&str>, next: &str) -> String {
-    bare::bare("Log in", &fill("login", context!(wrong, next)))
+    plain_page::plain_page("Log in", &fill("login", context!(wrong, next)))
 }

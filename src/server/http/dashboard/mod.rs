@@ -8,10 +8,9 @@
 //! another site can reach it under a name of its own.
 
 mod admin;
-mod answer;
 mod assets;
-mod bare;
 mod form;
+mod format;
 mod frame;
 mod guard;
 mod job;
@@ -20,10 +19,11 @@ mod login;
 mod not_found;
 mod notice;
 mod now;
+mod plain_page;
+mod refusal;
 mod return_path;
 mod run;
 mod sentence;
-mod shown;
 mod template;
 mod visit;
 mod workers;
@@ -53,7 +53,7 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/", get(now::page))
         .route("/parts/now", get(now::part))
         .route("/runs/{run}", get(run::page))
-        .route("/runs/{run}/again", post(run::again))
+        .route("/runs/{run}/again", post(run::run_again))
         .route("/runs/{run}/kill", post(run::kill))
         .route("/parts/runs/{run}", get(run::part))
         .route("/jobs", get(jobs::page))
@@ -63,14 +63,14 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/jobs/{job}/enable", post(job::enable))
         .route("/jobs/{job}/disable", post(job::disable))
         .route("/parts/jobs/{job}", get(job::part))
-        .route("/workers", get(workers::page).post(workers::act))
+        .route("/workers", get(workers::page).post(workers::command))
         .route("/parts/workers", get(workers::part))
         .route("/parts/titles", get(admin::titles))
-        .route("/admin", get(admin::entrance))
+        .route("/admin", get(admin::first_list))
         .route("/admin/{kind}", get(admin::list))
-        .route("/admin/{kind}/new", get(admin::fresh).post(admin::make))
+        .route("/admin/{kind}/new", get(admin::new_form).post(admin::create))
         .route("/admin/{kind}/{id}", get(admin::edit).post(admin::change))
-        .route("/admin/{kind}/{id}/delete", get(admin::doubt).post(admin::delete))
+        .route("/admin/{kind}/{id}/delete", get(admin::confirm_deletion).post(admin::delete))
         .route("/logout", post(login::log_out))
         // The last layer runs first: the guard decides before a refusal becomes a page.
         .layer(middleware::from_fn(not_found::as_page))

@@ -6,8 +6,8 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::answer::PageRefusal;
-use super::{bare, return_path};
+use super::refusal::PageRefusal;
+use super::{plain_page, return_path};
 
 /// Path prefixes that programs ask for; they get a bare 404 instead of a page.
 const OF_PROGRAMS: [&str; 4] = ["/api/", "/operator/", "/parts/", "/static/"];
@@ -49,5 +49,5 @@ pub(super) async fn as_page(request: Request, next: Next) -> Response {
     // The new body has another length, and hyper would send the old one.
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    Response::from_parts(head, bare::message(said).into())
+    Response::from_parts(head, plain_page::message(said).into())
 }

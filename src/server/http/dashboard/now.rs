@@ -9,8 +9,8 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use minijinja::{Value, context};
 
-use super::answer::PageRefusal;
 use super::frame::{Head, Section};
+use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::Visit;
 use crate::run::RunId;
@@ -18,10 +18,10 @@ use crate::server::domain::model::{self, JobId, Timestamp};
 use crate::server::state::AppState;
 use crate::server::store::LaneRun;
 
-mod asked;
+mod filter;
 mod lane;
 
-use asked::LaneFilter;
+use filter::LaneFilter;
 use lane::Lane;
 
 /// Runs of a lane that is shown beside the others.
@@ -39,13 +39,13 @@ pub(super) async fn page(
     RawQuery(query): RawQuery,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let asked = asked(&app, query, &visit).await?;
-    let lanes = lanes(&app, &asked, &asked.lanes()).await?;
-    let job = match asked.sought.job {
+    let filter = parse_filter(&app, query, &visit).await?;
+    let lanes = lanes(&app, &filter, &filter.lanes()).await?;
+    let job = match filter.sought.job {
         Some(job) => app.store.job(job).await?.map(|job| job.title),
         None => None,
     };
-    let body = body(&asked, job.as_deref(), &lanes, Utc::now(), &visit);
+    let body = body(&filter, job.as_deref(), &lanes, Utc::now(), &visit);
     Ok(visit.show(Head { title: "Now", section: Section::Now, script: Some("now"), by_project: Some("/") }, &body))
 }
 
@@ -55,48 +55,49 @@ pub(super) async fn part(
     RawQuery(query): RawQuery,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let asked = asked(&app, query, &visit).await?;
-    let lanes = lanes(&app, &asked, &asked.changed()).await?;
+    let filter = parse_filter(&app, query, &visit).await?;
+    let lanes = lanes(&app, &filter, &filter.changed()).await?;
     let now = Utc::now();
-    let parts: String = lanes.iter().map(|lane| lane::part(lane, &asked, now, visit.zone).to_string()).collect();
+    let parts: String = lanes.iter().map(|lane| lane::render(lane, &filter, now, visit.zone).to_string()).collect();
     Ok(Html(parts).into_response())
 }
 
 /// Reads the filter from the query, and looks up the jobs whose titles contain the text that is searched for.
-async fn asked(app: &AppState, query: Option<String>, visit: &Visit) -> Result<LaneFilter, PageRefusal> {
-    let mut asked = LaneFilter::parse(&query.unwrap_or_default(), visit.project);
-    if let Some(text) = &asked.sought.text {
-        asked.sought.titled = app.store.jobs_with(text).await?;
+async fn parse_filter(app: &AppState, query: Option<String>, visit: &Visit) -> Result<LaneFilter, PageRefusal> {
+    let mut filter = LaneFilter::parse(&query.unwrap_or_default(), visit.project);
+    if let Some(text) = &filter.sought.text {
+        filter.sought.titled = app.store.jobs_with(text).await?;
     }
-    Ok(asked)
+    Ok(filter)
 }
 
 /// Reads the runs of these lanes from the store.
-async fn lanes(app: &AppState, asked: &LaneFilter, which: &[model::RunState]) -> Result<Vec<Lane>, PageRefusal> {
-    let limit = if asked.is_alone() { ALONE } else { BESIDE };
+async fn lanes(app: &AppState, filter: &LaneFilter, which: &[model::RunState]) -> Result<Vec<Lane>, PageRefusal> {
+    let limit = if filter.is_alone() { ALONE } else { BESIDE };
     let mut lanes = Vec::new();
     for state in which {
         // One more than is shown, to know whether there are more.
-        let mut runs = app.store.lane(*state, &asked.sought, asked.after, limit + 1).await?;
+        let mut runs = app.store.lane(*state, &filter.sought, filter.after, limit + 1).await?;
         let has_more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
-        let length = app.store.lane_length(*state, &asked.sought, Utc::now() - LATELY, COUNTED).await?;
-        let usual = if *state == model::RunState::Started { usual(app, &runs).await? } else { HashMap::new() };
-        let waits = if *state == model::RunState::Scheduled { waits(app, &runs) } else { HashMap::new() };
+        let length = app.store.lane_length(*state, &filter.sought, Utc::now() - LATELY, COUNTED).await?;
+        let usual =
+            if *state == model::RunState::Started { usual_durations(app, &runs).await? } else { HashMap::new() };
+        let waits = if *state == model::RunState::Scheduled { wait_reasons(app, &runs) } else { HashMap::new() };
         lanes.push(Lane { state: *state, runs, has_more, length, waits, usual });
     }
     Ok(lanes)
 }
 
 /// Reasons for which due runs wait, as sentences.
-fn waits(app: &AppState, runs: &[LaneRun]) -> HashMap<RunId, String> {
+fn wait_reasons(app: &AppState, runs: &[LaneRun]) -> HashMap<RunId, String> {
     let waits =
         |LaneRun { run, .. }: &LaneRun| Some((run.run.id, app.waiting.of(run.run.job, run.run.id)?.to_string()));
     runs.iter().filter_map(waits).collect()
 }
 
 /// Usual durations of the jobs of these runs: the median of the latest runs that succeeded.
-async fn usual(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, PageRefusal> {
+async fn usual_durations(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDelta>, PageRefusal> {
     let mut usual = HashMap::new();
     // Several runs of one job share one query.
     for LaneRun { run, .. } in runs {
@@ -109,16 +110,16 @@ async fn usual(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<JobId, TimeDe
     Ok(usual)
 }
 
-fn body(asked: &LaneFilter, job: Option<&str>, lanes: &[Lane], now: Timestamp, visit: &Visit) -> Value {
-    let states: Vec<Value> = asked::WORDS
+fn body(filter: &LaneFilter, job: Option<&str>, lanes: &[Lane], now: Timestamp, visit: &Visit) -> Value {
+    let states: Vec<Value> = filter::WORDS
         .iter()
-        .map(|(word, shown)| context!(word => *word, shown => *shown, chosen => asked.word == Some(*word)))
+        .map(|(word, shown)| context!(word => *word, shown => *shown, chosen => filter.word == Some(*word)))
         .collect();
-    let nothing = asked.is_everything() && lanes.iter().all(|lane| lane.runs.is_empty());
-    let parts: Vec<Value> = lanes.iter().map(|lane| lane::part(lane, asked, now, visit.zone)).collect();
+    let nothing = filter.is_everything() && lanes.iter().all(|lane| lane.runs.is_empty());
+    let parts: Vec<Value> = lanes.iter().map(|lane| lane::render(lane, filter, now, visit.zone)).collect();
     let context = context! {
-        states, parts, nothing, job, alone => asked.is_alone(), filtered => !asked.is_everything(),
-        text => asked.sought.text.as_deref(), job_id => asked.sought.job.map(JobId::get),
+        states, parts, nothing, job, alone => filter.is_alone(), filtered => !filter.is_everything(),
+        text => filter.sought.text.as_deref(), job_id => filter.sought.job.map(JobId::get),
         project => visit.project.map(|project| project.get()),
     };
     fill("now", context)

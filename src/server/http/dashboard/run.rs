@@ -7,10 +7,10 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::answer::PageRefusal;
-use super::form::Filled;
+use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
+use super::refusal::PageRefusal;
 use super::visit::{Actor, Visit};
 use crate::run::RunId;
 use crate::server::domain::model::Asker;
@@ -39,11 +39,11 @@ pub(super) async fn page(
     Query(asked): Query<LogPart>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let (run, story) = find(&app, &run).await?;
+    let (run, details) = find(&app, &run).await?;
     let log = log::excerpt(&app.store, run.run.id, asked.line).await?;
     let title = format!("Run {} of {}", run.run.id, run.title);
     let head = Head { title: &title, section: Section::Now, script: Some("run"), by_project: None };
-    let summary = Summary { run: &run, waits: waits(&app, &run), story: &story, now: Utc::now() };
+    let summary = Summary { run: &run, waits: waits(&app, &run), details: &details, now: Utc::now() };
     Ok(visit.show(head, &summary.page(&log, &visit.form_token, visit.zone)))
 }
 
@@ -53,8 +53,8 @@ pub(super) async fn part(
     Path(run): Path<String>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let (run, story) = find(&app, &run).await?;
-    let summary = Summary { run: &run, waits: waits(&app, &run), story: &story, now: Utc::now() };
+    let (run, details) = find(&app, &run).await?;
+    let summary = Summary { run: &run, waits: waits(&app, &run), details: &details, now: Utc::now() };
     Ok(Html(summary.part(&visit.form_token, visit.zone).to_string()).into_response())
 }
 
@@ -63,32 +63,32 @@ pub(super) async fn kill(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     Actor(session): Actor,
-    _: Filled,
+    _: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = id(&run)?;
     let notice = match app.store.end_run(id, Asker::Dashboard, Utc::now()).await? {
         None => return Err(unknown(&run)),
-        Some(EndDecision::Kill) => Notice::done(format!("The end of run {id} was asked for.")),
+        Some(EndDecision::Kill) => Notice::done(format!("Kill of run {id} requested.")),
         Some(EndDecision::Cancelled) => Notice::done(format!("Run {id} was cancelled.")),
-        Some(EndDecision::Over) => Notice::refused(format!("Run {id} was over already.")),
+        Some(EndDecision::Over) => Notice::refused(format!("Run {id} had already ended.")),
     };
     Ok(notice.at(&app, &session, &format!("/runs/{id}")))
 }
 
 /// Handler of the form "run again": enqueues a new run of the same job at once, with the job's children after it or
 /// without.
-pub(super) async fn again(
+pub(super) async fn run_again(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
     Actor(session): Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let job = app.store.job_of_run(id(&run)?).await?.ok_or_else(|| unknown(&run))?;
     // Both submit buttons have this name; the second is there only if the job has children.
     let children = form.text("children") != Some("without");
     let made = app.store.enqueue_run_now(job, children, Asker::Dashboard, Utc::now()).await?.id;
     let without = if children { "" } else { ", without the job's children" };
-    let notice = Notice::done(format!("This is run {made}, made to run {run} again{without}."));
+    let notice = Notice::done(format!("This is run {made}, which repeats run {run}{without}."));
     Ok(notice.at(&app, &session, &format!("/runs/{made}")))
 }
 
@@ -107,6 +107,6 @@ fn waits(app: &AppState, run: &RunOverview) -> Option<WaitReasons> {
 
 async fn find(app: &AppState, run: &str) -> Result<(RunOverview, RunDetails), PageRefusal> {
     let found = app.store.overview_of_run(id(run)?).await?.ok_or_else(|| unknown(run))?;
-    let story = app.store.run_details(&found.run).await?.ok_or_else(|| unknown(run))?;
-    Ok((found, story))
+    let details = app.store.run_details(&found.run).await?.ok_or_else(|| unknown(run))?;
+    Ok((found, details))
 }

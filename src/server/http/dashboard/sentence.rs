@@ -5,7 +5,7 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
-use super::shown::time;
+use super::format::time;
 use super::template::fill;
 use crate::wire::reference;
 

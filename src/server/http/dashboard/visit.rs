@@ -7,8 +7,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono_tz::Tz;
 
-use super::answer::PageRefusal;
 use super::notice::Notice;
+use super::refusal::PageRefusal;
 use crate::server::domain::model::ProjectId;
 use crate::server::identity::session::Session;
 use crate::server::state::AppState;

@@ -15,7 +15,7 @@ pub(super) enum ByteRange {
 }
 
 /// Parses a header that asks for a part of a text of so many bytes.
-pub(super) fn asked(header: Option<&str>, bytes: u64) -> ByteRange {
+pub(super) fn parse(header: Option<&str>, bytes: u64) -> ByteRange {
     let Some((first, last)) = header.and_then(|header| header.trim().strip_prefix("bytes=")?.split_once('-')) else {
         return ByteRange::Whole;
     };

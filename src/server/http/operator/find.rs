@@ -40,7 +40,7 @@ async fn known_job(app: &AppState, name: &str) -> Result<Option<JobId>, Operator
     // A title comes before an id, so that a job titled `5` can be named.
     if !matches!(reference, Reference::Id(_)) {
         let found = app.store.jobs_of_title(name, NAMESAKES).await?;
-        if let Some(job) = only("jobs", name, &found).map_err(OperatorRefusal::Conflict)? {
+        if let Some(job) = only_match("jobs", name, &found).map_err(OperatorRefusal::Conflict)? {
             return Ok(Some(job));
         }
     }
@@ -56,7 +56,7 @@ pub(super) async fn find_worker(app: &AppState, name: &str) -> Result<Result<Wor
     let reference = Reference::parse(name);
     if !matches!(reference, Reference::Id(_)) {
         let found = app.store.workers_named(name, NAMESAKES).await?;
-        match only("workers", name, &found) {
+        match only_match("workers", name, &found) {
             Ok(None) => {}
             Ok(Some(worker)) => return Ok(Ok(worker)),
             Err(several) => return Ok(Err(several)),
@@ -69,7 +69,7 @@ pub(super) async fn find_worker(app: &AppState, name: &str) -> Result<Result<Wor
 }
 
 /// Returns the only match, `None` without one, and a sentence with all ids where there are several.
-fn only<T: Copy + std::fmt::Display>(what: &str, name: &str, found: &[T]) -> Result<Option<T>, String> {
+fn only_match<T: Copy + std::fmt::Display>(what: &str, name: &str, found: &[T]) -> Result<Option<T>, String> {
     match found {
         [] => Ok(None),
         [one] => Ok(Some(*one)),

@@ -64,12 +64,20 @@ pub(super) async fn follow(
     let slot = followers.0.try_acquire_owned().map_err(|_| OperatorRefusal::Busy(FOLLOWERS))?;
     let run = run_id(&run)?;
     // Subscribed before the first reading of the store, so that no change falls between the two.
-    let listener = app.changes().subscribe();
+    let changes = app.changes().subscribe();
     let log = LogReader::from(query.from, query.revision);
     let shut_out = app.clone();
-    let mut follow =
-        Follow { run, listener, told: None, log, lines: VecDeque::new(), end: End::Open, app, _seat: slot };
-    follow.look().await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
+    let mut follow = Follow {
+        run,
+        changes,
+        last_sent: None,
+        log,
+        lines: VecDeque::new(),
+        state: StreamState::Open,
+        app,
+        _slot: slot,
+    };
+    follow.read_run().await?.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
     let lines = stream::unfold(follow, |mut follow| async {
         let line = follow.next().await?;
         let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
@@ -88,23 +96,23 @@ pub(super) async fn follow(
 struct Follow {
     app: Arc<AppState>,
     run: RunId,
-    listener: Subscription,
+    changes: Subscription,
     /// State of the run that was last sent.
-    told: Option<operator::RunInfo>,
+    last_sent: Option<operator::RunInfo>,
     log: LogReader,
     lines: VecDeque<FollowLine>,
-    end: End,
-    _seat: OwnedSemaphorePermit,
+    state: StreamState,
+    _slot: OwnedSemaphorePermit,
 }
 
-/// End of the stream, near or far.
-enum End {
+/// Progress of the stream towards its end.
+enum StreamState {
     /// The run has not ended, so more may come.
     Open,
     /// The run has ended: the rest of its log follows, and then this last line.
-    Near(Box<operator::RunInfo>),
+    LogLeft(Box<operator::RunInfo>),
     /// The stream is over.
-    Here,
+    Over,
 }
 
 impl Follow {
@@ -113,61 +121,61 @@ impl Follow {
             if let Some(line) = self.lines.pop_front() {
                 return Some(line);
             }
-            if matches!(self.end, End::Here) {
+            if matches!(self.state, StreamState::Over) {
                 return None;
             }
-            match self.log.read(&self.app.store, self.run).await {
+            match self.log.next_line(&self.app.store, self.run).await {
                 Ok(Some(line)) => return Some(line),
                 Ok(None) => {}
-                Err(_) => self.bye(),
+                Err(_) => self.send_bye(),
             }
-            match std::mem::replace(&mut self.end, End::Here) {
-                End::Here => {}
-                End::Near(run) => self.tell(*run),
-                End::Open => {
-                    self.end = End::Open;
-                    self.wait().await;
+            match std::mem::replace(&mut self.state, StreamState::Over) {
+                StreamState::Over => {}
+                StreamState::LogLeft(run) => self.send_run(*run),
+                StreamState::Open => {
+                    self.state = StreamState::Open;
+                    self.wait_for_change().await;
                 }
             }
         }
     }
 
     /// Waits until the run may have changed, or the server stops.
-    async fn wait(&mut self) {
+    async fn wait_for_change(&mut self) {
         let stop = self.app.stop.clone();
         tokio::select! {
-            () = stop.cancelled() => self.bye(),
-            concerned = concerned(&mut self.listener, self.run) => {
+            () = stop.cancelled() => self.send_bye(),
+            is_open = next_change_of(&mut self.changes, self.run) => {
                 // Where the run is gone or the store cannot be read, the follower has to ask again.
-                if !concerned || !matches!(self.look().await, Ok(Some(()))) {
-                    self.bye();
+                if !is_open || !matches!(self.read_run().await, Ok(Some(()))) {
+                    self.send_bye();
                 }
             }
         }
     }
 
-    fn bye(&mut self) {
-        self.end = End::Here;
+    fn send_bye(&mut self) {
+        self.state = StreamState::Over;
         self.lines.push_back(FollowLine::Bye);
     }
 
     /// Reads the state of the run and the extent of its log; `None` if the run does not exist.
-    async fn look(&mut self) -> Result<Option<()>, StoreError> {
+    async fn read_run(&mut self) -> Result<Option<()>, StoreError> {
         // The run is read before its log: the log of a run that has ended is then not older than its end.
         let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
         let run = run_view(&self.app, &found);
         if run.state.is_over() {
-            self.end = End::Near(Box::new(run));
+            self.state = StreamState::LogLeft(Box::new(run));
         } else {
-            self.tell(run);
+            self.send_run(run);
         }
-        self.log.look(&self.app.store, self.run).await?;
+        self.log.read_extent(&self.app.store, self.run).await?;
         Ok(Some(()))
     }
 
-    fn tell(&mut self, run: operator::RunInfo) {
-        if self.told.as_ref() != Some(&run) {
-            self.told = Some(run.clone());
+    fn send_run(&mut self, run: operator::RunInfo) {
+        if self.last_sent.as_ref() != Some(&run) {
+            self.last_sent = Some(run.clone());
             self.lines.push_back(FollowLine::Run(Box::new(run)));
         }
     }
@@ -175,15 +183,15 @@ impl Follow {
 
 /// Waits for a change of the run. Further changes that wait in the subscription are dropped, as one reading of the
 /// store covers all of them. Returns false when the change feed is closed.
-async fn concerned(listener: &mut Subscription, run: RunId) -> bool {
+async fn next_change_of(changes: &mut Subscription, run: RunId) -> bool {
     loop {
-        match listener.next().await {
+        match changes.next().await {
             ChangeNotice::Item(item) if !concerns(item, run) => {}
             ChangeNotice::Closed => return false,
             ChangeNotice::Item(_) | ChangeNotice::Missed => break,
         }
     }
-    while listener.next().now_or_never().is_some_and(|heard| heard != ChangeNotice::Closed) {}
+    while changes.next().now_or_never().is_some_and(|notice| notice != ChangeNotice::Closed) {}
     true
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn why(
     let gone = || OperatorRefusal::NotFound(format!("there is no job {job}"));
     let overview = app.store.overview_of_job(job).await?.ok_or_else(gone)?;
     let (now, facts) = reasons(&app, &overview, Utc::now()).await?;
-    Ok(Json(WhyAnswer { job: views::job(&overview), now, facts: facts.iter().map(views::fact).collect() }))
+    Ok(Json(WhyAnswer { job: views::job(&overview), now, facts: facts.iter().map(views::fire).collect() }))
 }
 
 /// Explains the present of a job in sentences, and returns the due times that did not become a run as planned, the
@@ -72,8 +72,8 @@ pub async fn reasons(
     let facts = app.store.fires(job, REASONS).await?;
     let waits = |run: &RunOverview| Some((run.run.id, app.waiting.of(job, run.run.id)?.to_string()));
     let waits: BTreeMap<_, _> = open.iter().filter_map(waits).collect();
-    let present = why::Present { job: overview, open: &open, workers: &workers, waits: &waits };
-    Ok((why::now(&present, now), facts))
+    let present = why::JobSituation { job: overview, open: &open, workers: &workers, waits: &waits };
+    Ok((why::explain(&present, now), facts))
 }
 
 /// Creates a job, and with `make_missing` the named project, template and pool.

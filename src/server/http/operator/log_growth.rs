@@ -13,7 +13,7 @@ const NEEDLE: usize = 1024;
 
 /// Text of a log that was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ToldLog {
+pub(super) struct SentLog {
     /// Length of the sent text in bytes, which is the offset of the next piece.
     pub bytes: u64,
     /// Last bytes of the sent text, at most [`NEEDLE`].
@@ -31,14 +31,14 @@ pub(super) enum GrowthStep {
     Seek(Box<Seek>),
 }
 
-impl ToldLog {
+impl SentLog {
     /// Starts at an offset in bytes, with no text sent.
     pub fn from(bytes: u64) -> Self {
         Self { bytes, end: Vec::new() }
     }
 
     /// Records a piece as sent.
-    pub fn tell(&mut self, piece: &[u8]) {
+    pub fn record(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         let stays = NEEDLE.saturating_sub(piece.len()).min(self.end.len());
         self.end.drain(..self.end.len() - stays);
@@ -46,7 +46,7 @@ impl ToldLog {
     }
 
     /// Decides how to go on with a log that is unchanged in its first `kept` bytes and `bytes` long.
-    pub fn replaced(&self, kept: u64, bytes: u64) -> GrowthStep {
+    pub fn go_on(&self, kept: u64, bytes: u64) -> GrowthStep {
         if self.bytes <= kept {
             GrowthStep::Same
         } else if kept >= bytes {
@@ -78,12 +78,12 @@ impl Seek {
     }
 
     /// Returns whether the sent text is long enough to be searched for.
-    pub fn is_of_use(&self) -> bool {
+    pub fn can_match(&self) -> bool {
         self.needle.is_some()
     }
 
     /// Searches the next piece of the log.
-    pub fn look(&mut self, piece: &[u8]) {
+    pub fn search(&mut self, piece: &[u8]) {
         let Some(needle) = &self.needle else { return };
         let begin = self.at - self.before.len() as u64;
         self.at += piece.len() as u64;

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::byte_range::{ByteRange, asked};
+use super::byte_range::{self, ByteRange};
 use super::find::run_id;
 use super::log_search::{self, Search};
 use super::refusal::OperatorRefusal;
@@ -56,7 +56,7 @@ pub(super) async fn file(
     find_run(&app, run).await?;
     let extent = app.store.log_extent(run).await?;
     let bytes = extent.as_ref().map_or(0, Extent::len);
-    let (status, from, to) = match asked(headers.get(RANGE).and_then(|range| range.to_str().ok()), bytes) {
+    let (status, from, to) = match byte_range::parse(headers.get(RANGE).and_then(|range| range.to_str().ok()), bytes) {
         ByteRange::Whole => (StatusCode::OK, 0, bytes),
         ByteRange::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
         ByteRange::Beyond => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),

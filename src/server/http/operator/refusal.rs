@@ -28,13 +28,13 @@ pub(super) enum OperatorRefusal {
     #[error("{0}")]
     TooLong(String),
     /// The body does not arrive in time.
-    #[error("the body came too slowly")]
+    #[error("the body arrived too slowly")]
     TooSlow,
     /// The request contradicts the present state.
     #[error("{0}")]
     Conflict(String),
     /// All places for followers are taken.
-    #[error("too many follow runs already; {0} at once are allowed")]
+    #[error("too many clients follow runs already; {0} at once are allowed")]
     Busy(usize),
     /// The store cannot be written for now.
     #[error(transparent)]

@@ -125,20 +125,20 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
         outbox: report.map(|report| report.outbox),
         actions: ActionName::ALL
             .into_iter()
-            .filter(|action| worker_state::ask(worker, asked(*action), Pace::Now).is_ok())
+            .filter(|action| worker_state::ask(worker, command_named(*action), Pace::Now).is_ok())
             .collect(),
-        request: worker.asked.as_ref().map(request),
+        request: worker.asked.as_ref().map(command_view),
         clock: worker_state::clock_in_words(worker),
-        held: worker_state::held(worker).iter().filter(|_| shown != ShownWorkerState::Lost).map(held).collect(),
+        held: worker_state::held(worker).iter().filter(|_| shown != ShownWorkerState::Lost).map(held_view).collect(),
     }
 }
 
-fn held(lack: &Lack) -> Held {
+fn held_view(lack: &Lack) -> Held {
     Held { lacking: lack.into(), text: lack.to_string() }
 }
 
 /// Returns the command of a name in the API.
-pub(super) fn asked(action: ActionName) -> crate::run::WorkerCommand {
+pub(super) fn command_named(action: ActionName) -> crate::run::WorkerCommand {
     match action {
         ActionName::Shutdown => crate::run::WorkerCommand::Shutdown,
         ActionName::Restart => crate::run::WorkerCommand::Restart,
@@ -147,7 +147,7 @@ pub(super) fn asked(action: ActionName) -> crate::run::WorkerCommand {
     }
 }
 
-fn request(asked: &LatestRequest) -> CommandInfo {
+fn command_view(asked: &LatestRequest) -> CommandInfo {
     let LatestRequest { request, by, reason, at, heard, over, .. } = asked;
     CommandInfo {
         id: request.id.get(),
@@ -168,7 +168,7 @@ fn request(asked: &LatestRequest) -> CommandInfo {
 }
 
 /// Builds the view of a due time that did not become a run as planned.
-pub(super) fn fact(fire: &model::Fire) -> DueTimeFact {
+pub(super) fn fire(fire: &model::Fire) -> DueTimeFact {
     let what = match fire.what {
         FireKind::Delayed => "delayed",
         FireKind::Skipped => "skipped",

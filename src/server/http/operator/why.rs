@@ -11,9 +11,9 @@ use crate::server::store::{JobFrame, JobOverview, RunOverview};
 #[cfg(test)]
 mod tests;
 
-/// Present state of a job and its surroundings.
+/// JobSituation state of a job and its surroundings.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Present<'a> {
+pub(super) struct JobSituation<'a> {
     /// Job with its template, project and pool.
     pub job: &'a JobOverview,
     /// Runs of the job that have not ended.
@@ -25,37 +25,37 @@ pub(super) struct Present<'a> {
 }
 
 /// Returns the sentences that explain a job.
-pub(super) fn now(present: &Present<'_>, now: Timestamp) -> Vec<String> {
-    let mut said = disabled(present.job);
-    said.extend(workers(present));
-    said.extend(holding(present.workers));
-    said.extend(present.open.iter().map(|run| open(run, present.waits, now)));
+pub(super) fn explain(present: &JobSituation<'_>, now: Timestamp) -> Vec<String> {
+    let mut sentences = disabled(present.job);
+    sentences.extend(workers(present));
+    sentences.extend(short_of_resources(present.workers));
+    sentences.extend(present.open.iter().map(|run| open_run(run, present.waits, now)));
     // An open run says when the job runs next; without one the schedule has to.
     if present.open.is_empty() {
-        said.push(match (&present.job.job.schedule, present.job.job.parent) {
+        sentences.push(match (&present.job.job.schedule, present.job.job.parent) {
             (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),
             (Schedule::None, Some(parent)) => format!("it runs after job {parent}"),
             _ => "its next run is not planned yet".to_owned(),
         });
     }
-    said
+    sentences
 }
 
 fn disabled(job: &JobOverview) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut sentences = Vec::new();
     if !job.job.enqueue_is_enabled {
-        said.push(match job.job.disabled_reason.as_str() {
+        sentences.push(match job.job.disabled_reason.as_str() {
             "" => "the job is disabled".to_owned(),
             reason => format!("the job is disabled: {reason}"),
         });
     }
     let frames = [("template", &job.around.template), ("project", &job.around.project), ("pool", &job.around.pool)];
     let off = frames.into_iter().filter(|(_, frame)| !frame.enabled);
-    said.extend(off.map(|(what, JobFrame { title, .. })| format!("its {what} {title} is disabled")));
-    said
+    sentences.extend(off.map(|(what, JobFrame { title, .. })| format!("its {what} {title} is disabled")));
+    sentences
 }
 
-fn workers(present: &Present<'_>) -> Option<String> {
+fn workers(present: &JobSituation<'_>) -> Option<String> {
     let pool = &present.job.around.pool.title;
     if present.workers.is_empty() {
         Some(format!("no worker is in its pool {pool}"))
@@ -70,12 +70,12 @@ fn workers(present: &Present<'_>) -> Option<String> {
 }
 
 /// Returns a sentence for each worker that is enabled and awake but claims no runs for a shortage.
-fn holding(workers: &[Worker]) -> impl Iterator<Item = String> {
+fn short_of_resources(workers: &[Worker]) -> impl Iterator<Item = String> {
     let holding = workers.iter().filter(|worker| worker.enqueue_is_enabled && !held(worker).is_empty());
     holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
 }
 
-fn open(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Timestamp) -> String {
+fn open_run(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Timestamp) -> String {
     let RunOverview { run, worker, .. } = overview;
     let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
     match run.state() {

@@ -98,7 +98,7 @@ fn command_of(asked: &ActionRequest) -> Result<CommandRequest, OperatorRefusal> 
     };
     let (by, reason) = (bounded(&asked.by, "name of who asks")?, bounded(&asked.reason, "reason")?);
     Ok(CommandRequest {
-        action: views::asked(asked.action),
+        action: views::command_named(asked.action),
         // A wake-up stops no runs, so `now` has no meaning for it.
         pace: if asked.now && asked.action != ActionName::Wake { Pace::Now } else { Pace::AfterRuns },
         by: if by.is_empty() { UNNAMED.to_owned() } else { by },

@@ -132,7 +132,7 @@ impl ApiAnswer {
         // A worker sends a log again after a 408, but never after a 413, so the two must not be confused.
         match unread {
             Unread::TooLong => Self::refusal(413, &format!("a body has {most} bytes at most")),
-            Unread::TooSlow => Self::refusal(408, "the body came too slowly"),
+            Unread::TooSlow => Self::refusal(408, "the body arrived too slowly"),
         }
     }
 

@@ -100,7 +100,7 @@ pub fn list(before: String, objects: Vec<Object>, behind: String) -> ApiContent 
 
 impl ApiContent {
     /// Returns the whole content, if no log has to be read for it.
-    pub fn at_hand(&self) -> Option<String> {
+    pub fn text_in_memory(&self) -> Option<String> {
         let text = |piece: &JsonPiece| match piece {
             JsonPiece::Text(text) => Some(text.clone()),
             JsonPiece::Log(_) => None,
@@ -148,7 +148,7 @@ impl ApiContent {
     ///
     /// # Errors
     /// If the content is longer, the log was replaced, or the store cannot be read.
-    pub async fn whole(self, app: Arc<AppState>, scope: Scope, most: usize) -> Result<String, ContentError> {
+    pub async fn text(self, app: Arc<AppState>, scope: Scope, most: usize) -> Result<String, ContentError> {
         let mut parts = std::pin::pin!(self.parts(app, scope));
         let mut whole = String::new();
         while let Some(part) = parts.next().await {

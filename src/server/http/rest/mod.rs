@@ -6,14 +6,14 @@
 
 pub mod answer;
 mod content;
+mod entity_json;
 mod filter;
-mod form;
 mod format;
 mod permission;
 mod read;
 mod render;
-mod shape;
-mod target;
+mod request_body;
+mod resource_path;
 mod time;
 mod write;
 
@@ -42,7 +42,7 @@ use answer::ApiAnswer;
 pub use content::ApiContent;
 use filter::Pairs;
 use render::RenderStyle;
-use target::ResourcePath;
+use resource_path::ResourcePath;
 
 /// Returns the routes of the API.
 pub fn routes() -> Router<Arc<AppState>> {
@@ -89,7 +89,7 @@ impl ApiCall<'_> {
         }
     }
 
-    fn who(&self) -> Who {
+    fn actor(&self) -> Who {
         match self.identity {
             Identity::Worker(worker) => Who::Worker(worker.id, self.attempt),
             Identity::Operator => Who::Operator,
@@ -99,14 +99,14 @@ impl ApiCall<'_> {
 
 async fn serve(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut manner = RenderStyle::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
+    let mut style = RenderStyle::of(&parts, &Pairs::of(parts.uri.query().unwrap_or_default()));
     // Both are filled in as far as the call comes, since a refusal is rendered by them, too.
     let mut scope = Scope::All;
-    let answer = take(&app, &parts, body, &mut manner, &mut scope).await;
-    manner.dress(answer, &app, scope)
+    let answer = handle(&app, &parts, body, &mut style, &mut scope).await;
+    style.render(answer, &app, scope)
 }
 
-async fn take(app: &AppState, parts: &Parts, body: Body, manner: &mut RenderStyle, scope: &mut Scope) -> ApiAnswer {
+async fn handle(app: &AppState, parts: &Parts, body: Body, style: &mut RenderStyle, scope: &mut Scope) -> ApiAnswer {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let target = match ResourcePath::of(path, query) {
         Ok(target) => target,
@@ -116,13 +116,13 @@ async fn take(app: &AppState, parts: &Parts, body: Body, manner: &mut RenderStyl
         return refusal;
     }
     if target == ResourcePath::Top {
-        return read::top();
+        return read::index();
     }
     let (identity, body) = match identify(app, parts, body).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
-    manner.is_operator = matches!(identity, Identity::Operator);
+    style.is_operator = matches!(identity, Identity::Operator);
     let instance = match admit(app, &identity, parts).await {
         Ok(instance) => instance,
         Err(answer) => return answer,

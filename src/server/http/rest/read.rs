@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{ApiAnswer, CallStage};
 use super::content::{self, Object, plain};
+use super::entity_json::Shape;
 use super::filter::Pairs;
-use super::shape::Shape;
-use super::target::ResourcePath;
+use super::resource_path::ResourcePath;
 use super::{ApiCall, filter};
 use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
@@ -24,7 +24,7 @@ pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> 
     // Held until the answer is composed: a caller with many long lists must not take all connections to the store.
     let _turn = app.reading.take(call.scope()).await;
     match target {
-        ResourcePath::Top => Ok(top()),
+        ResourcePath::Top => Ok(index()),
         ResourcePath::Schema(resource) => Ok(schema(*resource, app.settings.page_limit)),
         ResourcePath::List(resource) => list(app, *resource, call).await,
         ResourcePath::Set(resource, ids) => set(app, *resource, ids, call).await,
@@ -36,7 +36,7 @@ pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> 
 }
 
 /// Lists the resources, for every caller.
-pub fn top() -> ApiAnswer {
+pub fn index() -> ApiAnswer {
     let all = Resource::ALL.map(|resource| {
         let list = format!("/api/v1/{}/", resource.name());
         (resource.name().to_owned(), json!({"schema": format!("{list}schema/"), "list_endpoint": list}))

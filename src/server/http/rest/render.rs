@@ -51,7 +51,7 @@ impl RenderStyle {
     }
 
     /// Renders an answer as a response.
-    pub fn dress(&self, answer: ApiAnswer, app: &Arc<AppState>, scope: Scope) -> Response {
+    pub fn render(&self, answer: ApiAnswer, app: &Arc<AppState>, scope: Scope) -> Response {
         let mut answer = self.formatted(answer);
         let content = answer.body.take();
         let (kind, body) = self.body(&answer, content, app, scope);
@@ -107,7 +107,7 @@ impl RenderStyle {
                 let parts = content.parts(Arc::clone(app), scope).map_ok(|part| scripted(&part));
                 (SCRIPT, Body::from_stream(ends(format!("{function}(")).chain(parts).chain(ends(")".to_owned()))))
             }
-            _ => match content.at_hand() {
+            _ => match content.text_in_memory() {
                 Some(text) => (JSON, Body::from(text)),
                 None => (JSON, Body::from_stream(content.parts(Arc::clone(app), scope))),
             },

@@ -11,22 +11,22 @@ mod worker;
 
 use super::ApiCall;
 use super::answer::ApiAnswer;
-use super::form::{BodyFault, Form};
 use super::permission::check_write;
 use super::read::may_see;
+use super::request_body::{BodyFault, Form};
 use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
 
 /// Reason why a change was not made.
-enum Stop {
+enum WriteRefusal {
     /// Answer for the caller.
     Answer(ApiAnswer),
     /// Failure of the store, which the caller only hears of in general terms.
     Store(StoreError),
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for WriteRefusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(what) => Self::Answer(ApiAnswer::bad(&what)),
@@ -35,31 +35,31 @@ impl From<StoreError> for Stop {
     }
 }
 
-impl From<ApiAnswer> for Stop {
+impl From<ApiAnswer> for WriteRefusal {
     fn from(answer: ApiAnswer) -> Self {
         Self::Answer(answer)
     }
 }
 
-impl From<BodyFault> for Stop {
+impl From<BodyFault> for WriteRefusal {
     fn from(wrong: BodyFault) -> Self {
         Self::Answer(wrong.into())
     }
 }
 
-fn answered(result: Result<ApiAnswer, Stop>) -> Result<ApiAnswer, StoreError> {
+fn answer_of(result: Result<ApiAnswer, WriteRefusal>) -> Result<ApiAnswer, StoreError> {
     match result {
-        Ok(answer) | Err(Stop::Answer(answer)) => Ok(answer),
-        Err(Stop::Store(error)) => Err(error),
+        Ok(answer) | Err(WriteRefusal::Answer(answer)) => Ok(answer),
+        Err(WriteRefusal::Store(error)) => Err(error),
     }
 }
 
 /// Creates an entity of a resource.
 pub async fn create(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
-    answered(created(app, resource, call).await)
+    answer_of(try_create(app, resource, call).await)
 }
 
-async fn created(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+async fn try_create(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     check_write(call, app.settings.worker_writes(), resource, None)?;
     let form = Form::read(call.body, call.kind, app.settings.time_zone)?;
     match resource {
@@ -74,10 +74,15 @@ async fn created(app: &AppState, resource: Resource, call: &ApiCall<'_>) -> Resu
 
 /// Changes an entity of a resource.
 pub async fn change(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
-    answered(changed(app, resource, id, call).await)
+    answer_of(try_change(app, resource, id, call).await)
 }
 
-async fn changed(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+async fn try_change(
+    app: &AppState,
+    resource: Resource,
+    id: &str,
+    call: &ApiCall<'_>,
+) -> Result<ApiAnswer, WriteRefusal> {
     let id = may_see(app, resource, id, call).await??;
     check_write(call, app.settings.worker_writes(), resource, Some(id))?;
     let form = Form::read(call.body, call.kind, app.settings.time_zone)?;
@@ -93,7 +98,11 @@ async fn changed(app: &AppState, resource: Resource, id: &str, call: &ApiCall<'_
 }
 
 /// Refuses a body that names entities which do not exist, or which the caller may not see.
-async fn visible(app: &AppState, call: &ApiCall<'_>, named: &[(Resource, Option<i64>)]) -> Result<(), Stop> {
+async fn check_visible(
+    app: &AppState,
+    call: &ApiCall<'_>,
+    named: &[(Resource, Option<i64>)],
+) -> Result<(), WriteRefusal> {
     for (resource, id) in named.iter().filter_map(|(resource, id)| Some((*resource, (*id)?))) {
         match app.store.sees(resource, id, call.scope()).await? {
             Some(true) => {}

@@ -4,5 +4,5 @@
 pub mod host;
 pub mod origin;
 pub mod own_names;
-pub mod turns;
+pub mod read_turns;
 pub mod wrong_tokens;

@@ -45,12 +45,12 @@ pub struct Caller {
     pub worker: Box<Worker>,
     /// Instance of the worker, if it names one.
     pub instance: Option<Instance>,
-    /// Whether the worker speaks the protocol of [`crate::wire::uplink`].
-    pub speaks: bool,
+    /// Whether the worker has_protocol the protocol of [`crate::wire::uplink`].
+    pub has_protocol: bool,
 }
 
 /// Serves a connection until one side ends it. A worker that does not speak the protocol gets orders only.
-pub async fn hold(
+pub async fn run(
     app: Arc<AppState>,
     caller: Caller,
     socket: WebSocket,
@@ -60,7 +60,7 @@ pub async fn hold(
     if let Some(peer) = &peer {
         peer.count_messages();
     }
-    let Caller { worker, instance, speaks } = caller;
+    let Caller { worker, instance, has_protocol } = caller;
     let (mut sink, stream) = socket.split();
     let (answers, answered) = mpsc::channel(ANSWERS);
     // The queue is opened before the arrival is announced: orders that are given in between are not lost.
@@ -68,10 +68,11 @@ pub async fn hold(
     app.orders.arrived(worker.api_key.clone());
     tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
     let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
-    let line = Arc::new(Line { app: Arc::clone(&app), identity: Identity::Worker(worker), instance, speaks, peer });
+    let session =
+        Arc::new(Session { app: Arc::clone(&app), identity: Identity::Worker(worker), instance, has_protocol, peer });
     let code = tokio::select! {
-        code = listen(&line, stream, answers) => code,
-        () = speak(&line, &mut sink, orders, answered) => Some(close_code::AWAY),
+        code = receive(&session, stream, answers) => code,
+        () = send(&session, &mut sink, orders, answered) => Some(close_code::AWAY),
         // The connection was chosen to free memory, so not even a close frame is sent.
         () = leave.cancelled() => None,
         () = superseded.cancelled() => Some(close_code::POLICY),
@@ -81,33 +82,37 @@ pub async fn hold(
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
         let _ = tokio::time::timeout(PARTING, sink.send(Message::Close(Some(frame)))).await;
     }
-    tracing::info!(target: "job_runner.uplink", "worker {} is gone", line.worker().api_key);
+    tracing::info!(target: "job_runner.uplink", "worker {} is gone", session.worker().api_key);
 }
 
 /// Connection of one worker, as the answers to its calls need it.
-struct Line {
+struct Session {
     app: Arc<AppState>,
     identity: Identity,
     instance: Option<Instance>,
-    speaks: bool,
+    has_protocol: bool,
     /// Connection in the table of HTTP connections, where the bytes of its messages are counted.
     peer: Option<HttpPeer>,
 }
 
 /// Reads calls and answers them in tasks of their own. Returns the code to close with, or `None` if the worker is gone
 /// already.
-async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: mpsc::Sender<Vec<u8>>) -> Option<u16> {
+async fn receive(
+    session: &Arc<Session>,
+    mut stream: SplitStream<WebSocket>,
+    answers: mpsc::Sender<Vec<u8>>,
+) -> Option<u16> {
     let seats = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await;
-        let receipt = line.peer.as_ref().map(HttpPeer::take_message);
+        let receipt = session.peer.as_ref().map(HttpPeer::take_message);
         // This instance was given up as silent and another one works in its place since.
-        if matches!(heard, Ok(Some(Ok(_)))) && !line.is_at_work() {
+        if matches!(heard, Ok(Some(Ok(_)))) && !session.is_at_work() {
             return Some(close_code::POLICY);
         }
         let message = match heard {
-            Ok(Some(Ok(Message::Binary(message)))) if line.speaks => message,
-            Ok(Some(Ok(Message::Text(_)))) if line.speaks => return Some(close_code::UNSUPPORTED),
+            Ok(Some(Ok(Message::Binary(message)))) if session.has_protocol => message,
+            Ok(Some(Ok(Message::Text(_)))) if session.has_protocol => return Some(close_code::UNSUPPORTED),
             Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return None,
             Ok(Some(Ok(_))) => continue,
         };
@@ -116,9 +121,9 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         };
         // A worker that calls faster than the server answers waits here, and with it its connection.
         let Ok(slot) = Arc::clone(&seats).acquire_owned().await else { return None };
-        let (line, tell, is_long) = (Arc::clone(line), answers.clone(), message.len() > MAX_UP);
+        let (session, tell, is_long) = (Arc::clone(session), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
-            let answer = line.answer(&head, uplink::parts(&message).1).await;
+            let answer = session.answer(&head, uplink::parts(&message).1).await;
             // The memory of the call is given back before its answer waits for its turn.
             drop((message, receipt));
             let _ = tell.send(answer).await;
@@ -127,7 +132,7 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
         });
         if is_long {
             // The connection would keep a buffer of the length of this message. It ends when every call so far is
-            // answered, which [`speak`] sees when the last sender of answers is dropped.
+            // answered, which [`send`] sees when the last sender of answers is dropped.
             drop(answers);
             return std::future::pending().await;
         }
@@ -135,8 +140,8 @@ async fn listen(line: &Arc<Line>, mut stream: SplitStream<WebSocket>, answers: m
 }
 
 /// Sends orders, answers and pings, until no more answers can come or the worker does not accept them.
-async fn speak(
-    line: &Line,
+async fn send(
+    session: &Session,
     sink: &mut SplitSink<WebSocket, Message>,
     mut orders: Carrier,
     mut answers: mpsc::Receiver<Vec<u8>>,
@@ -149,7 +154,7 @@ async fn speak(
                 None => return,
             },
             order = orders.next() => match order {
-                Some(order) => line.order(order).await,
+                Some(order) => session.order(order).await,
                 None => return,
             },
             _ = ping.tick() => Message::Ping(Bytes::new()),
@@ -160,7 +165,7 @@ async fn speak(
     }
 }
 
-impl Line {
+impl Session {
     fn worker(&self) -> &Worker {
         match &self.identity {
             Identity::Worker(worker) => worker,
@@ -174,18 +179,18 @@ impl Line {
     }
 
     /// Builds the message of an order; the order to execute a run has the run and its job with it, where they fit and
-    /// the worker speaks the protocol.
+    /// the worker has_protocol the protocol.
     async fn order(&self, order: Order) -> Message {
         if let Order::Enqueue(run) = order
-            && self.speaks
-            && let Some(due) = self.due(run).await
+            && self.has_protocol
+            && let Some(due) = self.order_with_job(run).await
         {
             return Message::Binary(due.into());
         }
         Message::Text(orders::text(order).into())
     }
 
-    async fn due(&self, run: RunId) -> Option<Vec<u8>> {
+    async fn order_with_job(&self, run: RunId) -> Option<Vec<u8>> {
         // Read in the worker's name, so that it sees no more here than over HTTP.
         let shown = self.get(&Resource::Run.path(run.get())).await?;
         let job = self.get(shown.get("job")?.as_str()?).await?;
@@ -209,7 +214,7 @@ impl Line {
         match rest::answer(&self.app, &call).await.body? {
             ApiContent::Value(value) => Some(value),
             content @ ApiContent::Pieces(_) => {
-                let whole = content.whole(Arc::clone(&self.app), call.scope(), MAX_DOWN).await.ok()?;
+                let whole = content.text(Arc::clone(&self.app), call.scope(), MAX_DOWN).await.ok()?;
                 serde_json::from_str(&whole).ok()
             }
         }
@@ -227,7 +232,7 @@ impl Line {
             let answer = rest::answer(&self.app, &call).await;
             request = answer.request.map(action::text);
             let body = match answer.body {
-                Some(body) => body.whole(Arc::clone(&self.app), call.scope(), MAX_DOWN).await,
+                Some(body) => body.text(Arc::clone(&self.app), call.scope(), MAX_DOWN).await,
                 None => Ok(String::new()),
             };
             match body {

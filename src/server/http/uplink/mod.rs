@@ -3,8 +3,8 @@
 //! The worker signs the upgrade, with a timestamp and a nonce that is used once; its messages from then on count as
 //! signed and are answered as over HTTP, by the same code.
 
+mod connections;
 mod conversation;
-mod lines;
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::wire::instance::{HEADER as INSTANCE, OCCUPIED};
 use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
+use connections::Uplinks;
 use conversation::Caller;
-use lines::Uplinks;
 
 /// Most connections of all workers.
 const WORKERS: usize = 10_000;
@@ -40,13 +40,13 @@ const READ: usize = 4 * 1024;
 /// Bounds on connections: places for all, and the connections of each worker.
 #[derive(Clone)]
 struct Admission {
-    seats: Arc<Semaphore>,
-    lines: Uplinks,
+    slots: Arc<Semaphore>,
+    uplinks: Uplinks,
 }
 
 /// Returns the route at which workers connect.
 pub fn routes() -> Router<Arc<AppState>> {
-    let admission = Admission { seats: Arc::new(Semaphore::new(WORKERS)), lines: Uplinks::default() };
+    let admission = Admission { slots: Arc::new(Semaphore::new(WORKERS)), uplinks: Uplinks::default() };
     Router::new().route("/worker", any(connect)).layer(Extension(admission))
 }
 
@@ -62,8 +62,8 @@ async fn connect(
     };
     mark_known(&parts.extensions);
     let peer = parts.extensions.get::<HttpPeer>().cloned();
-    let Ok(slot) = admission.seats.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
-    let speaks = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
+    let Ok(slot) = admission.slots.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
+    let has_protocol = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
@@ -72,13 +72,13 @@ async fn connect(
     let mut response = upgrade.read_buffer_size(READ).max_message_size(longest).max_frame_size(longest).on_upgrade(
         async move |socket| {
             // The guard lives as long as the conversation and then leaves the table.
-            let line = admission.lines.join(worker.id);
-            let caller = Caller { worker, instance, speaks };
-            conversation::hold(app, caller, socket, peer, line.superseded()).await;
+            let guard = admission.uplinks.join(worker.id);
+            let caller = Caller { worker, instance, has_protocol };
+            conversation::run(app, caller, socket, peer, guard.superseded()).await;
             drop(slot);
         },
     );
-    if speaks {
+    if has_protocol {
         response.headers_mut().insert(HeaderName::from_static(HEADER), HeaderValue::from_static(VERSION));
     }
     response

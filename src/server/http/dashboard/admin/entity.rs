@@ -1,6 +1,6 @@
 //! Names of the five kinds of entities, in addresses and in the user interface. Pure.
 
-use crate::server::http::dashboard::answer::PageRefusal;
+use crate::server::http::dashboard::refusal::PageRefusal;
 use crate::server::store::Entity;
 
 /// All kinds, in the order of the tabs.
@@ -11,13 +11,13 @@ pub const ALL: [Entity; 5] = [Entity::Project, Entity::Template, Entity::Job, En
 /// # Errors
 /// If no kind has that name.
 pub fn named(path: &str) -> Result<Entity, PageRefusal> {
-    let known = ALL.into_iter().find(|thing| self::path(*thing) == path);
+    let known = ALL.into_iter().find(|entity| self::path(*entity) == path);
     known.ok_or_else(|| PageRefusal::NotFound("There is no such page.".to_owned()))
 }
 
 /// Name of a kind in addresses.
-pub fn path(thing: Entity) -> &'static str {
-    match thing {
+pub fn path(entity: Entity) -> &'static str {
+    match entity {
         Entity::Project => "projects",
         Entity::Template => "templates",
         Entity::Job => "jobs",
@@ -27,8 +27,8 @@ pub fn path(thing: Entity) -> &'static str {
 }
 
 /// Plural of a kind, as a title.
-pub fn title(thing: Entity) -> &'static str {
-    match thing {
+pub fn title(entity: Entity) -> &'static str {
+    match entity {
         Entity::Project => "Projects",
         Entity::Template => "Templates",
         Entity::Job => "Jobs",
@@ -38,20 +38,20 @@ pub fn title(thing: Entity) -> &'static str {
 }
 
 /// Singular of a kind, capitalised.
-pub fn capital(thing: Entity) -> &'static str {
+pub fn capital(entity: Entity) -> &'static str {
     // All kinds have regular plurals.
-    title(thing).trim_end_matches('s')
+    title(entity).trim_end_matches('s')
 }
 
 /// Singular of a kind, in a sentence.
-pub fn noun(thing: Entity) -> &'static str {
-    path(thing).trim_end_matches('s')
+pub fn noun(entity: Entity) -> &'static str {
+    path(entity).trim_end_matches('s')
 }
 
 /// Titles of the columns in a list beside the entity's own title: the entity that it belongs to, and the number of
 /// those that belong to it.
-pub fn columns(thing: Entity) -> (Option<&'static str>, Option<&'static str>) {
-    match thing {
+pub fn columns(entity: Entity) -> (Option<&'static str>, Option<&'static str>) {
+    match entity {
         Entity::Project => (None, Some("Jobs")),
         Entity::Template => (Some("Project"), Some("Jobs")),
         Entity::Job => (Some("Project / template"), None),
@@ -61,16 +61,16 @@ pub fn columns(thing: Entity) -> (Option<&'static str>, Option<&'static str>) {
 }
 
 /// Address of the page that shows an entity, for the kinds that have one besides their form.
-pub fn view(thing: Entity, id: i64) -> Option<String> {
-    (thing == Entity::Job).then(|| format!("/jobs/{id}"))
+pub fn view(entity: Entity, id: i64) -> Option<String> {
+    (entity == Entity::Job).then(|| format!("/jobs/{id}"))
 }
 
 /// Address to go to after an entity was saved.
-pub fn home(thing: Entity, id: i64) -> String {
-    view(thing, id).unwrap_or_else(|| format!("/admin/{}", path(thing)))
+pub fn home(entity: Entity, id: i64) -> String {
+    view(entity, id).unwrap_or_else(|| format!("/admin/{}", path(entity)))
 }
 
 /// Refusal for an id that no entity of this kind has.
-pub fn unknown(thing: Entity, id: i64) -> PageRefusal {
-    PageRefusal::NotFound(format!("There is no {} {id}.", noun(thing)))
+pub fn unknown(entity: Entity, id: i64) -> PageRefusal {
+    PageRefusal::NotFound(format!("There is no {} {id}.", noun(entity)))
 }

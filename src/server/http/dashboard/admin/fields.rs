@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::template::fill;
 use crate::server::store::CatalogueEntry;
 
@@ -93,18 +93,18 @@ impl FieldChoice {
 }
 
 /// Renders the fields with what was typed into them and with their mistakes.
-pub fn shown(groups: &[FieldGroup], form: &Filled, mistakes: &Mistakes) -> Value {
+pub fn render_fields(groups: &[FieldGroup], form: &FormValues, mistakes: &Mistakes) -> Value {
     let groups: Vec<Value> = groups
         .iter()
         .map(|group| {
-            let fields = group.fields.iter().map(|field| one(field, form, mistakes)).collect::<Vec<_>>();
+            let fields = group.fields.iter().map(|field| render_field(field, form, mistakes)).collect::<Vec<_>>();
             context!(title => group.title, fields)
         })
         .collect();
     fill("admin_fields", context!(groups))
 }
 
-fn one(field: &FormField, form: &Filled, mistakes: &Mistakes) -> Value {
+fn render_field(field: &FormField, form: &FormValues, mistakes: &Mistakes) -> Value {
     let typed: Vec<&str> = form.all(field.name).collect();
     let choices = |choices: &[FieldChoice]| {
         let choice = |FieldChoice { value, label }: &FieldChoice| context!(value, label, chosen => typed.contains(&value.as_str()));
@@ -133,7 +133,7 @@ fn one(field: &FormField, form: &Filled, mistakes: &Mistakes) -> Value {
 }
 
 /// Mistakes for the list above the form, each with the label of its field.
-pub fn told(groups: &[FieldGroup], mistakes: &Mistakes) -> Vec<Value> {
+pub fn mistake_list(groups: &[FieldGroup], mistakes: &Mistakes) -> Vec<Value> {
     let label = |name: &str| {
         let mut fields = groups.iter().flat_map(|group| &group.fields);
         fields.find(|field| field.name == name).map(|field| field.label)

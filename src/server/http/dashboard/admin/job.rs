@@ -2,14 +2,14 @@
 
 use chrono_tz::Tz;
 
+use super::concurrent_edit::SeenFields;
 use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
-use super::meanwhile::SeenFields;
+use super::form_reader::FormReader;
 use super::project::ADDRESSES;
-use super::reading::Reading;
 use crate::server::domain::model::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Schedule, TemplateId};
 use crate::server::domain::rules;
 use crate::server::domain::schedule::in_words;
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::view::concurrency;
 use crate::server::store::{CatalogueEntry, NewJob};
 use crate::wire::reference::{self, Reference};
@@ -31,7 +31,7 @@ pub struct JobChoices {
 
 /// Fields of a job's form.
 pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
-    let schedules = [("none", "not by itself"), ("interval", "every so often"), ("cron", "by a cron expression")];
+    let schedules = [("none", "none"), ("interval", "interval"), ("cron", "cron expression")];
     let schedules = schedules.map(|(value, label)| FieldChoice::new(value, label)).to_vec();
     let meets = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace];
     let meets = meets.map(|one| FieldChoice::new(one.name(), concurrency(one))).to_vec();
@@ -44,55 +44,55 @@ pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
                 FormField::new("title", "Title", FieldInput::Line),
                 FormField::new("template", "Template", FieldInput::One(FieldChoice::of(&around.templates))),
                 FormField::new("pool", "Pool", FieldInput::One(FieldChoice::of(&around.pools))),
-                FormField::new("run_on_all_workers", "It runs on every worker of the pool", FieldInput::Tick),
+                FormField::new("run_on_all_workers", "Run on every worker of the pool", FieldInput::Tick),
                 FormField::new("script", "Script", FieldInput::Script)
-                    .hint("It is put into the template. What is executed begins with #! and an interpreter."),
+                    .hint("Inserted into the template. The result must begin with #! and an interpreter."),
                 FormField::new("description", "Description", FieldInput::Text),
             ],
         },
         FieldGroup {
-            title: "When it runs",
+            title: "Schedule",
             fields: vec![
-                FormField::new("schedule", "It runs", FieldInput::One(schedules)),
-                FormField::new("every", "Every so often", FieldInput::Line)
-                    .hint("Like 15 minutes, 1 hour, 2 days, 1 month."),
+                FormField::new("schedule", "Schedule", FieldInput::One(schedules)),
+                FormField::new("every", "Interval", FieldInput::Line)
+                    .hint("For example 15 minutes, 1 hour, 2 days, 1 month."),
                 FormField::new("cron", "Cron expression", FieldInput::Line).hint(
-                    "Five fields: minute, hour, day, month, day of the week; six with seconds first. If both fields of \
-                         days are given, either will do, unless one begins with *: then both must be right.",
+                    "Five fields: minute, hour, day of month, month, day of week; or six, with seconds first. If both day \
+                         fields are restricted, a day that matches either counts; if one begins with *, both must match.",
                 ),
                 FormField::new("zone", "Time zone of the cron expression", FieldInput::Line)
-                    .hint("Like Europe/Amsterdam."),
-                FormField::new("excludes", "Not at these times of the day", FieldInput::Text)
-                    .hint("One stretch a line, in the server's zone, with a reason: 22:00 - 06:00 the backup runs."),
-                FormField::new("parent", "It runs after", FieldInput::Found("/parts/titles"))
-                    .hint("The title of another job, or its number, like #12. Empty: no other."),
+                    .hint("For example Europe/Amsterdam."),
+                FormField::new("excludes", "Excluded times of day", FieldInput::Text)
+                    .hint("One period per line, in the server's time zone, with a reason: 22:00 - 06:00 the backup runs."),
+                FormField::new("parent", "Runs after", FieldInput::Found("/parts/titles"))
+                    .hint("Title of another job, or its id, like #12. Empty: none."),
                 FormField::new(
                     "schedule_children_on_error",
-                    "Jobs that run after it run even if it fails",
+                    "Run its children even if it fails",
                     FieldInput::Tick,
                 ),
-                FormField::new("enabled", "It runs when it is due", FieldInput::Tick),
-                FormField::new("disabled_reason", "If not, why", FieldInput::Line),
+                FormField::new("enabled", "Enabled", FieldInput::Tick),
+                FormField::new("disabled_reason", "Reason, if disabled", FieldInput::Line),
             ],
         },
         FieldGroup {
-            title: "What becomes of its runs",
+            title: "Runs",
             fields: vec![
-                FormField::new("run_timeout", "A run may take, in seconds", FieldInput::Number)
-                    .hint("Empty: as long as it takes."),
-                FormField::new("concurrency", "While a run is active, the next", FieldInput::One(meets)),
-                FormField::new("retry_times", "A failed run is tried again, times", FieldInput::Number)
+                FormField::new("run_timeout", "Time limit in seconds", FieldInput::Number)
+                    .hint("Empty: no limit."),
+                FormField::new("concurrency", "While a run is active, the next one", FieldInput::One(meets)),
+                FormField::new("retry_times", "Retries of a failed run", FieldInput::Number)
                     .hint("Empty: never."),
-                FormField::new("retry_backoff", "Seconds until the first retry", FieldInput::Number)
-                    .hint("Twice as long before each one after it, up to a day."),
+                FormField::new("retry_backoff", "Seconds before the first retry", FieldInput::Number)
+                    .hint("Doubled before each further retry, up to a day."),
                 FormField::new("on_lost", "A run whose worker is lost", FieldInput::One(lost)),
                 FormField::new(
                     "disable_enqueue_after_fails",
-                    "It is disabled after failing more often in a row than",
+                    "Disable after more failures in a row than",
                     FieldInput::Number,
                 )
                 .hint("Empty: never."),
-                FormField::new("notification_addresses", "Told of failures", FieldInput::Text).hint(ADDRESSES),
+                FormField::new("notification_addresses", "Notify of failures", FieldInput::Text).hint(ADDRESSES),
             ],
         },
     ]
@@ -102,27 +102,27 @@ pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
 ///
 /// # Errors
 /// If a value breaks a rule: all mistakes, by field.
-pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJob, Mistakes> {
-    let mut reading = Reading::of(form);
-    let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
-    let template = reading.chosen("template", "a template", TemplateId::new);
-    let pool = reading.chosen("pool", "a pool", PoolId::new);
-    let description = reading.description();
-    let parent = reading.take("parent", parent);
-    let schedule = schedule(&mut reading);
-    let excludes = reading.take("excludes", rules::excludes(&form.script("excludes")));
-    let reason = reading.take("disabled_reason", rules::reason(form.text("disabled_reason").unwrap_or_default()));
-    unused(&mut reading);
-    let run_timeout = reading.count("run_timeout");
-    let run_timeout = reading.take("run_timeout", rules::timeout(run_timeout));
-    let times = reading.count("retry_times").unwrap_or(0);
-    let times = reading.take("retry_times", rules::retries(times));
-    let backoff = reading.count("retry_backoff").unwrap_or(Retry::default().backoff);
-    let backoff = reading.take("retry_backoff", rules::backoff(backoff));
-    let on_lost = reading.take("on_lost", rules::on_lost(form.text("on_lost").unwrap_or_default()));
-    let concurrency = reading.take("concurrency", rules::concurrency(form.text("concurrency").unwrap_or_default()));
-    let disable_enqueue_after_fails = reading.count("disable_enqueue_after_fails");
-    let addresses = reading.take("notification_addresses", rules::addresses(&form.script("notification_addresses")));
+pub fn read(form: &FormValues, parent: Result<Option<JobId>, String>) -> Result<NewJob, Mistakes> {
+    let mut reader = FormReader::of(form);
+    let title = reader.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let template = reader.chosen("template", "a template", TemplateId::new);
+    let pool = reader.chosen("pool", "a pool", PoolId::new);
+    let description = reader.description();
+    let parent = reader.take("parent", parent);
+    let schedule = schedule(&mut reader);
+    let excludes = reader.take("excludes", rules::excludes(&form.script("excludes")));
+    let reason = reader.take("disabled_reason", rules::reason(form.text("disabled_reason").unwrap_or_default()));
+    unused(&mut reader);
+    let run_timeout = reader.count("run_timeout");
+    let run_timeout = reader.take("run_timeout", rules::timeout(run_timeout));
+    let times = reader.count("retry_times").unwrap_or(0);
+    let times = reader.take("retry_times", rules::retries(times));
+    let backoff = reader.count("retry_backoff").unwrap_or(Retry::default().backoff);
+    let backoff = reader.take("retry_backoff", rules::backoff(backoff));
+    let on_lost = reader.take("on_lost", rules::on_lost(form.text("on_lost").unwrap_or_default()));
+    let concurrency = reader.take("concurrency", rules::concurrency(form.text("concurrency").unwrap_or_default()));
+    let disable_enqueue_after_fails = reader.count("disable_enqueue_after_fails");
+    let addresses = reader.take("notification_addresses", rules::addresses(&form.script("notification_addresses")));
     // All fields have been read before the first `?`, so that no mistake hides another one.
     let read = (|| {
         Some(NewJob {
@@ -143,18 +143,18 @@ pub fn read(form: &Filled, parent: Result<Option<JobId>, String>) -> Result<NewJ
             ..NewJob::new(title?, template?, pool?, &form.script("script"))
         })
     })();
-    reading.done(read)
+    reader.done(read)
 }
 
-fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
-    let form = reading.form;
+fn schedule(reader: &mut FormReader<'_>) -> Option<Schedule> {
+    let form = reader.form;
     match form.text("schedule") {
-        Some("interval") => reading.take("every", rules::interval(form.text("every").unwrap_or_default())),
+        Some("interval") => reader.take("every", rules::interval(form.text("every").unwrap_or_default())),
         Some("cron") => {
-            let zone = reading.take("zone", rules::zone(form.text("zone").unwrap_or_default()));
+            let zone = reader.take("zone", rules::zone(form.text("zone").unwrap_or_default()));
             let expression = form.text("cron").unwrap_or_default();
             // The expression is checked even if the zone is wrong, so that both mistakes are shown.
-            let cron = reading.take("cron", rules::cron(expression, zone.unwrap_or_default()));
+            let cron = reader.take("cron", rules::cron(expression, zone.unwrap_or_default()));
             zone.and(cron)
         }
         _ => Some(Schedule::None),
@@ -162,8 +162,8 @@ fn schedule(reading: &mut Reading<'_>) -> Option<Schedule> {
 }
 
 /// Records as mistakes the values that would be dropped silently because another field switches them off.
-fn unused(reading: &mut Reading<'_>) {
-    let form = reading.form;
+fn unused(reader: &mut FormReader<'_>) {
+    let form = reader.form;
     let kind = form.text("schedule").unwrap_or_default();
     let of_cron = "it counts only if the job runs by a cron expression: choose that, or take this back";
     let dropped = [
@@ -179,18 +179,18 @@ fn unused(reading: &mut Reading<'_>) {
         let is_typed =
             form.text(name).is_some() && seen.differs(form, name) && (name != "zone" || seen != SeenFields::default());
         if is_dropped && is_typed {
-            reading.wrong(name, what);
+            reader.wrong(name, what);
         }
     }
 }
 
 /// Text by which a job is chosen in a form: its title and its number.
-pub fn choice(id: JobId, title: &str) -> String {
+pub fn job_choice(id: JobId, title: &str) -> String {
     format!("{title} #{id}")
 }
 
 /// Parses the text by which a job was chosen: a title, a number, or both.
-pub fn chosen(text: &str) -> (&str, Option<JobId>) {
+pub fn parse_job_choice(text: &str) -> (&str, Option<JobId>) {
     if let Some(id) = Reference::parse(text).id().and_then(JobId::new) {
         return ("", Some(id));
     }
@@ -201,14 +201,14 @@ pub fn chosen(text: &str) -> (&str, Option<JobId>) {
 }
 
 /// Form of a stored job; `parent` is the title of its parent, `zone` the one shown for jobs without a cron expression.
-pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
+pub fn form_of(job: &Job, parent: Option<&str>, zone: Tz) -> FormValues {
     let mut pairs = Vec::new();
     let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
     let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
     put("title", job.title.clone());
     put("template", job.template.to_string());
     put("pool", job.pool.to_string());
-    put("parent", job.parent.map(|id| choice(id, parent.unwrap_or_default())).unwrap_or_default());
+    put("parent", job.parent.map(|id| job_choice(id, parent.unwrap_or_default())).unwrap_or_default());
     put("script", job.script_content_partial.clone());
     put("description", job.description.clone());
     let (kind, every, cron, zone) = match &job.schedule {
@@ -242,11 +242,11 @@ pub fn typed(job: &Job, parent: Option<&str>, zone: Tz) -> Filled {
             put(name, "yes".to_owned());
         }
     }
-    Filled::of(pairs)
+    FormValues::of(pairs)
 }
 
 /// Form of a new job, with its defaults.
-pub fn blank(zone: Tz) -> Filled {
+pub fn blank(zone: Tz) -> FormValues {
     let pairs = [
         ("script", SCRIPT.to_owned()),
         ("schedule", "none".to_owned()),
@@ -257,5 +257,5 @@ pub fn blank(zone: Tz) -> Filled {
         ("retry_backoff", Retry::default().backoff.to_string()),
         ("on_lost", OnLost::Retry.name().to_owned()),
     ];
-    Filled::of(pairs.map(|(name, value)| (name.to_owned(), value)).to_vec())
+    FormValues::of(pairs.map(|(name, value)| (name.to_owned(), value)).to_vec())
 }

@@ -1,15 +1,15 @@
-//! Administration: makes, changes, copies and deletes projects, templates, jobs, pools and workers.
+//! Administration: creates, changes, copies and deletes projects, templates, jobs, pools and workers.
 //!
 //! Forms are read into values by the same rules as requests to the operator's API; mistakes are shown beside their
 //! fields, and nothing that was typed is lost.
 
+mod concurrent_edit;
+mod deletion;
 mod entity;
 mod fields;
+mod form_reader;
 mod job;
-mod meanwhile;
 mod project;
-mod reading;
-mod removal;
 mod save;
 mod template;
 mod worker;
@@ -25,20 +25,20 @@ use minijinja::{Value, context};
 use serde::Deserialize;
 use url::Url;
 
-use super::answer::PageRefusal;
-use super::form::Filled;
+use super::form::FormValues;
+use super::format::pager;
 use super::frame::{Head, Section};
 use super::notice::Notice;
-use super::shown::turns;
+use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::{Actor, Visit};
 use crate::server::domain::model::JobId;
 use crate::server::http::worker_file;
 use crate::server::state::AppState;
 use crate::server::store::{CatalogueEntry, Entity, EntityVersion, Removal};
+use concurrent_edit::{ConcurrentChange, SEEN, SeenFields, VERSION};
 use fields::{FieldGroup, Mistakes};
-use meanwhile::{Meanwhile, SEEN, SeenFields, VERSION};
-use save::{Saved, Unsaved};
+use save::{SaveRefusal, Saved};
 
 /// Entities that a form offers to choose from at most.
 const LISTED: u32 = 5000;
@@ -62,12 +62,12 @@ pub(super) struct AdminFilter {
 /// Query of the form for a new entity: the id of the one to copy.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Copied {
+pub(super) struct CopyQuery {
     copy: Option<i64>,
 }
 
 /// Handler of `/admin`: redirects to the first list.
-pub(super) async fn entrance() -> Redirect {
+pub(super) async fn first_list() -> Redirect {
     Redirect::to("/admin/projects")
 }
 
@@ -78,46 +78,46 @@ pub(super) async fn list(
     Query(wanted): Query<AdminFilter>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(&kind)?;
+    let entity = entity::named(&kind)?;
     let text = wanted.text.trim();
     let past = u64::from(wanted.page) * u64::from(PAGE);
-    let (entries, total) = app.store.catalogue_page(thing, text, past, PAGE).await?;
-    let turns = turns(&format!("/admin/{kind}"), &[("text", text)], wanted.page, PAGE, total);
+    let (entries, total) = app.store.catalogue_page(entity, text, past, PAGE).await?;
+    let pager = pager(&format!("/admin/{kind}"), &[("text", text)], wanted.page, PAGE, total);
     let entry = |entry: &CatalogueEntry| {
         context! {
             id => entry.id, title => &entry.title, enabled => entry.enabled, within => &entry.within,
             holds => entry.holds,
         }
     };
-    let tab = |one: &Entity| context!(path => entity::path(*one), title => entity::title(*one), here => *one == thing);
-    let (within, holds) = entity::columns(thing);
+    let tab = |one: &Entity| context!(path => entity::path(*one), title => entity::title(*one), here => *one == entity);
+    let (within, holds) = entity::columns(entity);
     let body = fill(
         "admin_list",
         context! {
-            kind, noun => entity::noun(thing), title => entity::title(thing), within, holds, text, turns,
+            kind, noun => entity::noun(entity), title => entity::title(entity), within, holds, text, pager,
             tabs => entity::ALL.iter().map(tab).collect::<Vec<_>>(),
             entries => entries.iter().map(entry).collect::<Vec<_>>(),
         },
     );
-    Ok(visit.show(head(entity::title(thing)), &body))
+    Ok(visit.show(head(entity::title(entity)), &body))
 }
 
 /// Handler of `GET /admin/{kind}/new`: shows the form for a new entity, or for a copy.
-pub(super) async fn fresh(
+pub(super) async fn new_form(
     State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
-    Query(Copied { copy }): Query<Copied>,
+    Query(CopyQuery { copy }): Query<CopyQuery>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(&kind)?;
+    let entity = entity::named(&kind)?;
     let form = match copy {
-        Some(id) => save::copied(save::typed(&app, thing, id).await?),
-        None => save::blank(&app, thing),
+        Some(id) => save::copy_form(save::load_form(&app, entity, id).await?),
+        None => save::blank_form(&app, entity),
     };
-    let groups = save::fields(&app, thing, None).await?;
+    let groups = save::fields(&app, entity, None).await?;
     // The digests tell defaults and copied values from what is typed later.
-    let form = marked(form, &groups, None);
-    Ok(visit.show(head("New"), &shown(&visit, thing, None, &Sheet::plain(&groups, &form))))
+    let form = with_version(form, &groups, None);
+    Ok(visit.show(head("New"), &render_form(&visit, entity, None, &FormPage::plain(&groups, &form))))
 }
 
 /// Handler of `GET /admin/{kind}/{id}`: shows the form of an existing entity.
@@ -126,9 +126,9 @@ pub(super) async fn edit(
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(&kind)?;
-    let (groups, form) = stored(&app, thing, id).await?;
-    Ok(visit.show(head("Edit"), &shown(&visit, thing, Some(id), &Sheet::plain(&groups, &form))))
+    let entity = entity::named(&kind)?;
+    let (groups, form) = stored_form(&app, entity, id).await?;
+    Ok(visit.show(head("Edit"), &render_form(&visit, entity, Some(id), &FormPage::plain(&groups, &form))))
 }
 
 /// Handler of `/parts/titles`: suggests jobs for what is being typed.
@@ -138,21 +138,21 @@ pub(super) async fn titles(
 ) -> Result<Response, PageRefusal> {
     let (found, _) = app.store.catalogue_page(Entity::Job, &wanted.text, 0, OFFERED).await?;
     let title = |entry: &CatalogueEntry| {
-        let value = JobId::new(entry.id).map(|id| job::choice(id, &entry.title));
+        let value = JobId::new(entry.id).map(|id| job::job_choice(id, &entry.title));
         context!(value, within => &entry.within)
     };
     let titles: Vec<Value> = found.iter().map(title).collect();
     Ok(Html(fill("admin_titles", context!(titles)).to_string()).into_response())
 }
 
-/// Handler of `POST /admin/{kind}/new`: makes an entity.
-pub(super) async fn make(
+/// Handler of `POST /admin/{kind}/new`: creates an entity.
+pub(super) async fn create(
     State(app): State<Arc<AppState>>,
     Path(kind): Path<String>,
     headers: HeaderMap,
     visit: Visit,
     actor: Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
     write(&app, &kind, None, &headers, &visit, &actor, &form).await
 }
@@ -164,7 +164,7 @@ pub(super) async fn change(
     headers: HeaderMap,
     visit: Visit,
     actor: Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
     write(&app, &kind, Some(id), &headers, &visit, &actor, &form).await
 }
@@ -176,13 +176,13 @@ async fn write(
     headers: &HeaderMap,
     visit: &Visit,
     Actor(session): &Actor,
-    form: &Filled,
+    form: &FormValues,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(kind)?;
-    let Saved { id: saved, title, secret } = match save::save(app, thing, id, form).await? {
+    let entity = entity::named(kind)?;
+    let Saved { id: saved, title, secret } = match save::save(app, entity, id, form).await? {
         Ok(saved) => saved,
         Err(unsaved) => {
-            let body = again(app, visit, thing, id, form, unsaved).await?;
+            let body = unsaved_page(app, visit, entity, id, form, unsaved).await?;
             let page = visit.show(head("Not saved"), &body);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
@@ -190,54 +190,54 @@ async fn write(
     // Not a redirect: the secret is known in this response only, and no address may show it again.
     if let Some(made) = secret {
         let ini = worker_file::ini(&made, &server_url(headers, app));
-        let body = fill("admin_made", context!(ini, id => saved, title, again => id.is_some()));
+        let body = fill("worker_created", context!(ini, id => saved, title, again => id.is_some()));
         return Ok(visit.show(head("The worker's file"), &body));
     }
-    let done = if id.is_some() { "changed" } else { "made" };
-    let said = format!("{} {title} was {done}.", entity::capital(thing));
-    Ok(Notice::done(said).at(app, session, &entity::home(thing, saved)))
+    let done = if id.is_some() { "changed" } else { "created" };
+    let said = format!("{} {title} was {done}.", entity::capital(entity));
+    Ok(Notice::done(said).at(app, session, &entity::home(entity, saved)))
 }
 
 /// Renders a form that was not saved, with the mistakes or with what others changed meanwhile.
-async fn again(
+async fn unsaved_page(
     app: &AppState,
     visit: &Visit,
-    thing: Entity,
+    entity: Entity,
     id: Option<i64>,
-    form: &Filled,
-    unsaved: Unsaved,
+    form: &FormValues,
+    unsaved: SaveRefusal,
 ) -> Result<Value, PageRefusal> {
     match (unsaved, id) {
-        (Unsaved::Changed, Some(id)) => {
-            let (groups, now) = stored(app, thing, id).await?;
-            let (merged, meanwhile) = meanwhile::merge(&groups, form, &now);
+        (SaveRefusal::Changed, Some(id)) => {
+            let (groups, now) = stored_form(app, entity, id).await?;
+            let (merged, meanwhile) = concurrent_edit::merge(&groups, form, &now);
             // From here on, the stored values count as seen: sending the form once more overrides them.
             let marks = now.pairs().filter(|(name, _)| [VERSION, SEEN].contains(name));
             let form = marks.fold(merged, |form, (name, value)| form.with(name, value.to_owned()));
-            let sheet = Sheet { meanwhile, was_changed: true, ..Sheet::plain(&groups, &form) };
-            Ok(shown(visit, thing, Some(id), &sheet))
+            let form_page = FormPage { meanwhile, was_changed: true, ..FormPage::plain(&groups, &form) };
+            Ok(render_form(visit, entity, Some(id), &form_page))
         }
         // Only a forged form gets here: a new entity has no version.
-        (Unsaved::Changed, None) => Err(PageRefusal::Malformed("What is new cannot have been changed.".to_owned())),
-        (Unsaved::Mistakes(mistakes), id) => {
-            let groups = save::fields(app, thing, id).await?;
-            Ok(shown(visit, thing, id, &Sheet { mistakes, ..Sheet::plain(&groups, form) }))
+        (SaveRefusal::Changed, None) => Err(PageRefusal::Malformed("What is new cannot have been changed.".to_owned())),
+        (SaveRefusal::Mistakes(mistakes), id) => {
+            let groups = save::fields(app, entity, id).await?;
+            Ok(render_form(visit, entity, id, &FormPage { mistakes, ..FormPage::plain(&groups, form) }))
         }
     }
 }
 
 /// Fields of an existing entity, and its form with the marks of the stored values.
-async fn stored(app: &AppState, thing: Entity, id: i64) -> Result<(Vec<FieldGroup>, Filled), PageRefusal> {
+async fn stored_form(app: &AppState, entity: Entity, id: i64) -> Result<(Vec<FieldGroup>, FormValues), PageRefusal> {
     // The version is read first: a change between the two reads is refused later, rather than taken for seen.
-    let version = app.store.version(thing, id).await?;
-    let groups = save::fields(app, thing, Some(id)).await?;
-    let form = save::typed(app, thing, id).await?;
-    let form = marked(form, &groups, version);
+    let version = app.store.version(entity, id).await?;
+    let groups = save::fields(app, entity, Some(id)).await?;
+    let form = save::load_form(app, entity, id).await?;
+    let form = with_version(form, &groups, version);
     Ok((groups, form))
 }
 
 /// Adds the digests and the version to a form.
-fn marked(form: Filled, groups: &[FieldGroup], version: Option<EntityVersion>) -> Filled {
+fn with_version(form: FormValues, groups: &[FieldGroup], version: Option<EntityVersion>) -> FormValues {
     let seen = SeenFields::of(groups, &form).text();
     let form = form.with(SEEN, seen);
     match version {
@@ -247,28 +247,28 @@ fn marked(form: Filled, groups: &[FieldGroup], version: Option<EntityVersion>) -
 }
 
 /// Handler of `GET /admin/{kind}/{id}/delete`: shows what the deletion takes along, and asks for confirmation.
-pub(super) async fn doubt(
+pub(super) async fn confirm_deletion(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    doubted(&app, &visit, &kind, id, None).await
+    deletion_page(&app, &visit, &kind, id, None).await
 }
 
-async fn doubted(
+async fn deletion_page(
     app: &AppState,
     visit: &Visit,
     kind: &str,
     id: i64,
     wrong: Option<String>,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(kind)?;
-    let weight = app.store.deletion_impact(thing, id).await?.ok_or_else(|| entity::unknown(thing, id))?;
+    let entity = entity::named(kind)?;
+    let impact = app.store.deletion_impact(entity, id).await?.ok_or_else(|| entity::unknown(entity, id))?;
     let body = fill(
         "admin_delete",
         context! {
-            kind, id, noun => entity::noun(thing), title => &weight.title, lines => removal::told(&weight),
-            can => weight.active == 0, by_name => removal::is_large(&weight), wrong, form_token => &visit.form_token,
+            kind, id, noun => entity::noun(entity), title => &impact.title, lines => deletion::impact_sentences(&impact),
+            can => impact.active == 0, by_name => deletion::is_large(&impact), wrong, form_token => &visit.form_token,
         },
     );
     Ok(visit.show(head("Delete"), &body))
@@ -280,26 +280,26 @@ pub(super) async fn delete(
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
     Actor(session): Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
-    let thing = entity::named(&kind)?;
-    let weight = app.store.deletion_impact(thing, id).await?.ok_or_else(|| entity::unknown(thing, id))?;
+    let entity = entity::named(&kind)?;
+    let impact = app.store.deletion_impact(entity, id).await?.ok_or_else(|| entity::unknown(entity, id))?;
     // Values of the form are trimmed, so the title must be trimmed too.
-    if removal::is_large(&weight) && form.text("name") != Some(weight.title.trim()) {
-        let wrong = format!("Nothing is deleted: type the title, {}.", weight.title);
-        let page = doubted(&app, &visit, &kind, id, Some(wrong)).await?;
+    if deletion::is_large(&impact) && form.text("name") != Some(impact.title.trim()) {
+        let wrong = format!("Nothing is deleted: type the title, {}.", impact.title);
+        let page = deletion_page(&app, &visit, &kind, id, Some(wrong)).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     // A run may have been claimed since the page was shown, so the store decides once more.
-    let (notice, path) = match app.store.remove(thing, id, Utc::now()).await? {
-        Removal::Gone(weight) => {
-            let said = format!("{} {} was deleted.", entity::capital(thing), weight.title);
+    let (notice, path) = match app.store.remove(entity, id, Utc::now()).await? {
+        Removal::Gone(impact) => {
+            let said = format!("{} {} was deleted.", entity::capital(entity), impact.title);
             (Notice::done(said), format!("/admin/{kind}"))
         }
-        Removal::Busy(weight) => {
-            (Notice::refused(removal::told(&weight).join(" ")), format!("/admin/{kind}/{id}/delete"))
+        Removal::Busy(impact) => {
+            (Notice::refused(deletion::impact_sentences(&impact).join(" ")), format!("/admin/{kind}/{id}/delete"))
         }
-        Removal::Unknown => return Err(entity::unknown(thing, id)),
+        Removal::Unknown => return Err(entity::unknown(entity, id)),
     };
     Ok(notice.at(&app, &session, &path))
 }
@@ -318,31 +318,31 @@ fn head(title: &str) -> Head<'_> {
 
 /// Form as it is rendered.
 #[derive(Debug)]
-struct Sheet<'a> {
+struct FormPage<'a> {
     groups: &'a [FieldGroup],
-    form: &'a Filled,
+    form: &'a FormValues,
     /// Mistakes in what was typed.
     mistakes: Mistakes,
     /// Whether another person saved after the form was opened, and the fields that this changed.
     was_changed: bool,
-    meanwhile: Vec<Meanwhile>,
+    meanwhile: Vec<ConcurrentChange>,
 }
 
-impl<'a> Sheet<'a> {
-    fn plain(groups: &'a [FieldGroup], form: &'a Filled) -> Self {
+impl<'a> FormPage<'a> {
+    fn plain(groups: &'a [FieldGroup], form: &'a FormValues) -> Self {
         Self { groups, form, mistakes: Vec::new(), was_changed: false, meanwhile: Vec::new() }
     }
 }
 
-fn shown(visit: &Visit, thing: Entity, id: Option<i64>, sheet: &Sheet<'_>) -> Value {
-    let Sheet { groups, form, mistakes, was_changed, meanwhile } = sheet;
-    let noun = entity::noun(thing);
+fn render_form(visit: &Visit, entity: Entity, id: Option<i64>, form_page: &FormPage<'_>) -> Value {
+    let FormPage { groups, form, mistakes, was_changed, meanwhile } = form_page;
+    let noun = entity::noun(entity);
     let title = match (id, form.text("title")) {
         (Some(_), Some(title)) => title.to_owned(),
-        (Some(id), None) => format!("{} {id}", entity::capital(thing)),
+        (Some(id), None) => format!("{} {id}", entity::capital(entity)),
         (None, _) => format!("New {noun}"),
     };
-    let kind = entity::path(thing);
+    let kind = entity::path(entity);
     let action = id.map_or_else(|| format!("/admin/{kind}/new"), |id| format!("/admin/{kind}/{id}"));
     let meanwhile = meanwhile.iter().map(|one| {
         let is_long = one.now.len() > SHORT || one.now.contains('\n');
@@ -353,9 +353,9 @@ fn shown(visit: &Visit, thing: Entity, id: Option<i64>, sheet: &Sheet<'_>) -> Va
         context! {
             version => form.text(VERSION), seen => form.text(SEEN),
             was_changed, meanwhile => meanwhile.collect::<Vec<_>>(),
-            title, kind, id, action, view => id.and_then(|id| entity::view(thing, id)),
+            title, kind, id, action, view => id.and_then(|id| entity::view(entity, id)),
             back => format!("/admin/{kind}"), back_to => format!("All {kind}"), form_token => &visit.form_token,
-            mistakes => fields::told(groups, mistakes), fields => fields::shown(groups, form, mistakes),
+            mistakes => fields::mistake_list(groups, mistakes), fields => fields::render_fields(groups, form, mistakes),
         },
     )
 }

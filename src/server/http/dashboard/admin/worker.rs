@@ -1,11 +1,11 @@
 //! Forms of workers. Pure.
 
 use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
-use super::reading::Reading;
+use super::form_reader::FormReader;
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::PoolId;
 use crate::server::domain::rules;
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 use crate::server::store::{CatalogueEntry, WorkerForm};
 
 #[cfg(test)]
@@ -32,19 +32,19 @@ pub fn fields(pools: &[CatalogueEntry], is_new: bool) -> Vec<FieldGroup> {
 ///
 /// # Errors
 /// If a value breaks a rule: all mistakes, by field.
-pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerForm, Mistakes> {
-    let mut reading = Reading::of(form);
-    let title = reading.take("title", rules::title(form.text("title").unwrap_or_default()));
-    let description = reading.description();
+pub fn read(form: &FormValues, secret: Option<&str>) -> Result<WorkerForm, Mistakes> {
+    let mut reader = FormReader::of(form);
+    let title = reader.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let description = reader.description();
     // Without a key of its own, a worker goes by its title.
     let key = form.text("api_key").or(title).unwrap_or_default();
     let api_key = match title.or(form.text("api_key")) {
-        Some(_) => reading.take("api_key", ApiKey::parse(key).map_err(|what| format!("{key:?} {what}"))),
+        Some(_) => reader.take("api_key", ApiKey::parse(key).map_err(|what| format!("{key:?} {what}"))),
         // The missing title is a mistake already; a second one for the missing key would only confuse.
         None => None,
     };
-    let pools = reading.all("pools", PoolId::new);
-    let sheet = (|| {
+    let pools = reader.all("pools", PoolId::new);
+    let values = (|| {
         Some(WorkerForm {
             title: title?.to_owned(),
             description: description?,
@@ -54,5 +54,5 @@ pub fn read(form: &Filled, secret: Option<&str>) -> Result<WorkerForm, Mistakes>
             pools,
         })
     })();
-    reading.done(sheet)
+    reader.done(values)
 }

@@ -1,10 +1,10 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::{Filled, MAX_FIELDS, is_form};
+use super::{FormValues, MAX_FIELDS, is_form};
 
 #[test]
 fn fields_are_read_as_a_browser_writes_them() {
-    let form = Filled::parse(b"title=+a+%26+b+&empty=&pool=1&pool=2").unwrap();
+    let form = FormValues::parse(b"title=+a+%26+b+&empty=&pool=1&pool=2").unwrap();
     assert_eq!(form.text("title"), Some("a & b"));
     assert_eq!(form.text("empty"), None);
     assert_eq!(form.text("missing"), None);
@@ -13,9 +13,9 @@ fn fields_are_read_as_a_browser_writes_them() {
 
 #[test]
 fn a_form_has_an_end() {
-    assert!(Filled::parse("a=1&".repeat(MAX_FIELDS).as_bytes()).is_some());
-    assert_eq!(Filled::parse("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), None);
-    assert_eq!(Filled::parse(b"%ff=%fe"), Some(Filled(vec![("\u{fffd}".to_owned(), "\u{fffd}".to_owned())])));
+    assert!(FormValues::parse("a=1&".repeat(MAX_FIELDS).as_bytes()).is_some());
+    assert_eq!(FormValues::parse("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), None);
+    assert_eq!(FormValues::parse(b"%ff=%fe"), Some(FormValues(vec![("\u{fffd}".to_owned(), "\u{fffd}".to_owned())])));
 }
 
 #[test]

@@ -2,8 +2,8 @@ use minijinja::Value;
 
 use super::{Head, Section, page};
 use crate::server::domain::model::ProjectId;
-use crate::server::http::dashboard::bare::{bare, message};
 use crate::server::http::dashboard::notice::Notice;
+use crate::server::http::dashboard::plain_page::{message, plain_page};
 use crate::server::http::dashboard::visit::Visit;
 
 const HEAD: Head<'_> = Head { title: "Now", section: Section::Now, script: Some("now"), by_project: Some("/") };
@@ -20,7 +20,7 @@ fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
     let visit = Visit { notice: Some(Notice::refused(evil)), ..Visit::sample() };
     let whole = page(&visit, Head { title: evil, ..HEAD }, &Value::from(evil));
-    for page in [whole, message(evil), bare(evil, &Value::from(evil))] {
+    for page in [whole, message(evil), plain_page(evil, &Value::from(evil))] {
         assert!(!page.contains("<script>alert"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
         assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");

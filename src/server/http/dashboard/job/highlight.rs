@@ -56,8 +56,8 @@ const WORDS: &[&str] = &[
 
 /// Splits a text into tokens, in order; put together they are the text.
 #[must_use]
-pub fn pieces(text: &str) -> Vec<HighlightedText<'_>> {
-    let mut reader = Reader { text, at: 0, plain: 0, pieces: Vec::new() };
+pub fn tokens(text: &str) -> Vec<HighlightedText<'_>> {
+    let mut reader = Reader { text, at: 0, plain: 0, tokens: Vec::new() };
     if text.starts_with("#!") {
         reader.take(TokenKind::Shebang, line_end(text, 0));
     }
@@ -65,7 +65,7 @@ pub fn pieces(text: &str) -> Vec<HighlightedText<'_>> {
         reader.step(c);
     }
     reader.flush();
-    reader.pieces
+    reader.tokens
 }
 
 struct Reader<'a> {
@@ -73,7 +73,7 @@ struct Reader<'a> {
     at: usize,
     /// Position at which the plain text before `at` begins.
     plain: usize,
-    pieces: Vec<HighlightedText<'a>>,
+    tokens: Vec<HighlightedText<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
 
     fn flush(&mut self) {
         if self.plain < self.at {
-            self.pieces.push((TokenKind::Plain, &self.text[self.plain..self.at]));
+            self.tokens.push((TokenKind::Plain, &self.text[self.plain..self.at]));
         }
         self.plain = self.at;
     }
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self, kind: TokenKind, end: usize) {
         self.flush();
         if self.at < end {
-            self.pieces.push((kind, &self.text[self.at..end]));
+            self.tokens.push((kind, &self.text[self.at..end]));
         }
         (self.at, self.plain) = (end, end);
     }

@@ -2,18 +2,18 @@
 //! ended. Pure.
 
 use crate::server::domain::model::Run;
-use crate::server::http::dashboard::shown::took;
+use crate::server::http::dashboard::format::run_duration;
 use crate::server::http::operator::state;
 use crate::wire::operator::RunStateName;
 
 #[cfg(test)]
 mod tests;
 
-/// Width and height of the picture, in units of its SVG.
+/// Width and height of the chart, in units of its SVG.
 pub const SIZE: (f64, f64) = (760.0, 160.0);
 /// Left edge of the bars and their baseline.
 pub const LEFT: f64 = 56.0;
-pub const GROUND: f64 = 132.0;
+pub const BASELINE: f64 = 132.0;
 /// Margin at the right edge.
 const RIGHT: f64 = 6.0;
 /// Greatest height of a bar.
@@ -59,21 +59,21 @@ const STEPS: &[f64] = &[
     15_552_000.0,
 ];
 
-/// Picture with its legend.
+/// HistoryChart with its legend.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Picture {
+pub struct HistoryChart {
     /// One bar for each run, the oldest first.
     pub bars: Vec<Bar>,
     /// Lines of the scale, with their labels.
     pub lines: Vec<ScaleLine>,
     /// Whether the scale is logarithmic: each line is several times the one below it.
-    pub by_size: bool,
+    pub is_logarithmic: bool,
     /// Number of runs for each way to end that occurs, in a fixed order that begins with success.
     pub ends: Vec<EndCount>,
     /// Runs that succeeded, in per cent, rounded down; `None` without runs.
-    pub rate: Option<u32>,
+    pub success_percent: Option<u32>,
     /// Median duration as text; `None` if no run began.
-    pub usual: Option<String>,
+    pub median: Option<String>,
 }
 
 /// Bar of one run.
@@ -128,13 +128,13 @@ enum Scale {
 
 /// Draws finished runs, which are given with the latest first.
 #[must_use]
-pub fn picture(runs: &[Run]) -> Picture {
+pub fn history_chart(runs: &[Run]) -> HistoryChart {
     let mut lengths: Vec<f64> = runs.iter().filter_map(seconds).collect();
     lengths.sort_by(f64::total_cmp);
     let scale = Scale::of(&lengths);
     // A few runs keep slim bars at the left, rather than filling the width with blocks.
     let slot = (SIZE.0 - LEFT - RIGHT) / number(runs.len().max(FEW));
-    // The latest run comes first in the list and stands at the right of the picture.
+    // The latest run comes first in the list and stands at the right of the chart.
     let bars = runs.iter().rev().enumerate().map(|(place, run)| {
         let height = seconds(run).map_or(0.0, |length| (scale.height(length) * TALLEST).max(LOWEST));
         let state = state(run);
@@ -142,7 +142,7 @@ pub fn picture(runs: &[Run]) -> Picture {
             run: run.id.get(),
             x: tenth(LEFT + slot * (number(place) + 0.5)),
             width: tenth(slot * 0.72),
-            y: tenth(GROUND - height),
+            y: tenth(BASELINE - height),
             height: tenth(height),
             state: state.word(),
             ended: shown(state),
@@ -150,15 +150,15 @@ pub fn picture(runs: &[Run]) -> Picture {
         }
     });
     let succeeded = runs.iter().filter(|run| state(run) == RunStateName::Succeeded).count();
-    Picture {
+    HistoryChart {
         bars: bars.collect(),
         // Without any duration the labels would say nothing.
         lines: if lengths.is_empty() { Vec::new() } else { scale.lines() },
-        by_size: matches!(scale, Scale::Size(..)),
+        is_logarithmic: matches!(scale, Scale::Size(..)),
         ends: ends(runs),
         // Rounded down, so that one failure is enough to lose the hundred.
-        rate: (!runs.is_empty()).then(|| u32::try_from(succeeded * 100 / runs.len()).unwrap_or(100)),
-        usual: lengths.get(lengths.len() / 2).copied().map(span),
+        success_percent: (!runs.is_empty()).then(|| u32::try_from(succeeded * 100 / runs.len()).unwrap_or(100)),
+        median: lengths.get(lengths.len() / 2).copied().map(span),
     }
 }
 
@@ -181,7 +181,7 @@ fn shown(state: RunStateName) -> String {
 
 /// Duration of a run's script in seconds; `None` if it never began.
 fn seconds(run: &Run) -> Option<f64> {
-    Some(took(run)?.as_seconds_f64().max(0.0))
+    Some(run_duration(run)?.as_seconds_f64().max(0.0))
 }
 
 impl Scale {
@@ -218,7 +218,7 @@ impl Scale {
                 steps.into_iter().rev().step_by(every).collect()
             }
         };
-        let line = |length: f64| ScaleLine { y: tenth(GROUND - self.height(length) * TALLEST), label: span(length) };
+        let line = |length: f64| ScaleLine { y: tenth(BASELINE - self.height(length) * TALLEST), label: span(length) };
         at.into_iter().map(line).collect()
     }
 }

@@ -15,10 +15,10 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 
-use super::answer::PageRefusal;
-use super::form::Filled;
+use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
+use super::refusal::PageRefusal;
 use super::visit::{Actor, Visit};
 use crate::server::domain::model::{Asker, JobId};
 use crate::server::domain::rules;
@@ -36,8 +36,8 @@ pub(super) async fn page(
     Path(job): Path<String>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let portrait = portrait(&app, &job).await?;
-    Ok(shown(&visit, &portrait, ""))
+    let page = load_page(&app, &job).await?;
+    Ok(render_page(&visit, &page, ""))
 }
 
 /// Handler of `/parts/jobs/{job}`: renders the parts that the script fetches again after changes.
@@ -46,8 +46,8 @@ pub(super) async fn part(
     Path(job): Path<String>,
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
-    let portrait = portrait(&app, &job).await?;
-    Ok(Html(view::parts(&portrait, viewer(&visit, ""))).into_response())
+    let page = load_page(&app, &job).await?;
+    Ok(Html(view::parts(&page, viewer(&visit, ""))).into_response())
 }
 
 /// Handler of the form "run now": makes a run that is due at once.
@@ -55,11 +55,11 @@ pub(super) async fn run(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
     Actor(session): Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
-    let id = known(&app, &job).await?;
+    let id = existing_job(&app, &job).await?;
     let run = app.store.enqueue_run_now(id, form.ticked("children"), Asker::Dashboard, Utc::now()).await?;
-    Ok(Notice::done(format!("Run {} was asked for.", run.id)).at(&app, &session, &format!("/runs/{}", run.id)))
+    Ok(Notice::done(format!("Run {} requested.", run.id)).at(&app, &session, &format!("/runs/{}", run.id)))
 }
 
 /// Handler of the form that enables a job.
@@ -67,9 +67,9 @@ pub(super) async fn enable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
     Actor(session): Actor,
-    _: Filled,
+    _: FormValues,
 ) -> Result<Response, PageRefusal> {
-    let id = known(&app, &job).await?;
+    let id = existing_job(&app, &job).await?;
     app.store.enable_job(id, true, "").await?;
     Ok(Notice::done("The job was enabled.").at(&app, &session, &format!("/jobs/{id}")))
 }
@@ -80,9 +80,9 @@ pub(super) async fn disable(
     Path(job): Path<String>,
     mut visit: Visit,
     Actor(session): Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
-    let id = known(&app, &job).await?;
+    let id = existing_job(&app, &job).await?;
     let typed = form.text("reason").unwrap_or_default();
     match rules::reason(typed) {
         Ok(reason) => {
@@ -92,7 +92,7 @@ pub(super) async fn disable(
         Err(broken) => {
             // The page is shown again with what was typed, so that it can be shortened.
             visit.notice = Some(Notice::refused(format!("Not disabled: {broken}.")));
-            let page = shown(&visit, &portrait(&app, &job).await?, typed);
+            let page = render_page(&visit, &load_page(&app, &job).await?, typed);
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
     }
@@ -102,10 +102,10 @@ fn viewer<'a>(visit: &'a Visit, typed: &'a str) -> Viewer<'a> {
     Viewer { form_token: &visit.form_token, zone: visit.zone, now: Utc::now(), typed }
 }
 
-fn shown(visit: &Visit, portrait: &JobPage, typed: &str) -> Response {
-    let title = &portrait.overview.job.title;
+fn render_page(visit: &Visit, page: &JobPage, typed: &str) -> Response {
+    let title = &page.overview.job.title;
     let head = Head { title, section: Section::Jobs, script: Some("job"), by_project: None };
-    visit.show(head, &view::body(portrait, viewer(visit, typed)))
+    visit.show(head, &view::body(page, viewer(visit, typed)))
 }
 
 fn id(text: &str) -> Result<JobId, PageRefusal> {
@@ -116,12 +116,12 @@ fn unknown(job: &str) -> PageRefusal {
     PageRefusal::NotFound(format!("There is no job {job}."))
 }
 
-async fn known(app: &AppState, job: &str) -> Result<JobId, PageRefusal> {
+async fn existing_job(app: &AppState, job: &str) -> Result<JobId, PageRefusal> {
     let id = id(job)?;
     app.store.job(id).await?.map(|job| job.id).ok_or_else(|| unknown(job))
 }
 
-async fn portrait(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
+async fn load_page(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
     let id = id(job)?;
     let store = &app.store;
     let mut overview = store.overview_of_job(id).await?.ok_or_else(|| unknown(job))?;
@@ -134,9 +134,9 @@ async fn portrait(app: &AppState, job: &str) -> Result<JobPage, PageRefusal> {
         template,
         reasons,
         facts,
-        past: store.past_runs(id, PAST).await?,
+        finished: store.past_runs(id, PAST).await?,
         family: store.family(id).await?,
-        course: store.schedule_state(id).await?,
+        schedule_state: store.schedule_state(id).await?,
         overview,
     })
 }

@@ -1,7 +1,7 @@
 use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Found, JobsFilter, list};
+use super::{JobsFilter, JobsPage, list};
 use crate::server::http::dashboard::job::sample;
 use crate::server::store::JobOverview;
 
@@ -31,7 +31,7 @@ fn what_comes_from_outside_is_escaped() {
 fn long_lists_are_turned_over() {
     let turns = |page, total| {
         let wanted = JobsFilter { title: "a b".to_owned(), page };
-        Found { jobs: Vec::new(), total }.turns(&wanted, Some(3)).map(|turns| turns.to_string())
+        JobsPage { jobs: Vec::new(), total }.pager(&wanted, Some(3)).map(|turns| turns.to_string())
     };
     assert_eq!(turns(0, 100), None);
     assert_eq!(turns(0, 0), None);

@@ -6,10 +6,10 @@ use chrono::{SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
 use minijinja::{Value, context};
 
-use super::asked::{LaneFilter, lane_word};
+use super::filter::{LaneFilter, lane_word};
 use crate::run::RunId;
 use crate::server::domain::model::{JobId, Run, RunState, Timestamp};
-use crate::server::http::dashboard::shown::{badge, due, duration, exit, short_time, took};
+use crate::server::http::dashboard::format::{badge, due, duration, exit, run_duration, short_time};
 use crate::server::http::dashboard::template::fill;
 use crate::server::http::operator;
 use crate::server::store::{LaneRun, RunOverview};
@@ -35,7 +35,7 @@ pub(super) struct Lane {
 }
 
 /// Renders a lane with its cards and the link to more.
-pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
+pub(super) fn render(lane: &Lane, filter: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
     let runs: Vec<Value> = lane.runs.iter().map(|run| card(run, lane, now, zone)).collect();
     let (title, empty) = match lane.state {
         RunState::Scheduled => ("Scheduled", "Nothing is to run."),
@@ -44,22 +44,22 @@ pub(super) fn part(lane: &Lane, asked: &LaneFilter, now: Timestamp, zone: Tz) ->
         RunState::Completed => ("Completed", "Nothing has ended."),
     };
     // Other runs may exist outside the filter, so "nothing runs" would be wrong.
-    let empty = if asked.is_narrowed() { "Nothing of what you look for." } else { empty };
+    let empty = if filter.is_narrowed() { "Nothing of what you look for." } else { empty };
     let more = lane.has_more.then(|| {
         let after = lane.runs.last().map(|run| run.mark);
-        asked.address(lane.state, after.filter(|_| asked.is_alone()))
+        filter.address(lane.state, after.filter(|_| filter.is_alone()))
     });
     let count = if lane.length >= super::COUNTED { format!("{}+", super::COUNTED) } else { lane.length.to_string() };
     let context = context! {
         word => lane_word(lane.state), title, empty, runs, more, count,
-        lately => lane.state == RunState::Completed, alone => asked.is_alone(),
-        whole => asked.address(lane.state, None), first => asked.after.is_none(),
+        lately => lane.state == RunState::Completed, alone => filter.is_alone(),
+        whole => filter.address(lane.state, None), first => filter.after.is_none(),
     };
     fill("lane", context)
 }
 
 /// Timestamp that decides the place of a run in its lane.
-fn place(run: &Run) -> Timestamp {
+fn lane_time(run: &Run) -> Timestamp {
     let by = match run.state() {
         RunState::Scheduled => None,
         RunState::InQueue => run.enqueue_dts,
@@ -71,14 +71,14 @@ fn place(run: &Run) -> Timestamp {
 
 fn card(run: &LaneRun, lane: &Lane, now: Timestamp, zone: Tz) -> Value {
     let LaneRun { run: RunOverview { run, title, worker }, project, .. } = run;
-    let took = took(run).map(duration);
+    let took = run_duration(run).map(duration);
     let due = (lane.state == RunState::Scheduled).then(|| due(run.schedule_dts, now));
     let going = run.start_dts.filter(|_| lane.state == RunState::Started);
     let usual = lane.usual.get(&run.job).copied();
     context! {
         id => run.id.get(), title, worker, project, took, exit => exit(run.exit),
         state => operator::state(run).word(), badge => badge(run),
-        at => short_time(place(run), now, zone), due,
+        at => short_time(lane_time(run), now, zone), due,
         going => going.map(|since| progress(since, usual, now)),
         waits => lane.waits.get(&run.id), retry => run.retry_of.is_some(), manual => run.is_manual, attempt => run.attempt.0,
     }

@@ -1,7 +1,7 @@
 use chrono::Utc;
 
-use super::asked::LaneFilter;
 use super::body;
+use super::filter::LaneFilter;
 use crate::server::http::dashboard::visit::Visit;
 
 fn shown(query: &str) -> String {

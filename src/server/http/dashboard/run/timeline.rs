@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use minijinja::{Value, context};
 
 use crate::server::domain::model::{Run, Timestamp};
-use crate::server::http::dashboard::shown::{due, duration, time, was_cancelled};
+use crate::server::http::dashboard::format::{due, duration, time, was_cancelled};
 
 #[cfg(test)]
 mod tests;
@@ -71,13 +71,13 @@ pub(super) fn timeline(run: &Run, now: Timestamp, zone: Tz) -> Value {
             step("Returned", run.return_dts),
         ]
     };
-    let told: Vec<String> = phases.iter().zip(&spans).map(|(phase, span)| told(phase, *span)).collect();
+    let text: Vec<String> = phases.iter().zip(&spans).map(|(phase, span)| phase_text(phase, *span)).collect();
     let waits = run.enqueue_dts.is_none() && run.return_dts.is_none();
     let coming = waits.then(|| due(run.schedule_dts, now));
-    context!(bars, steps, told => told.join(", "), coming)
+    context!(bars, steps, text => text.join(", "), coming)
 }
 
-fn told(phase: &Phase, span: TimeDelta) -> String {
+fn phase_text(phase: &Phase, span: TimeDelta) -> String {
     let goes_on = if phase.to.is_none() { " so far" } else { "" };
     format!("{} {}{goes_on}", phase.word, duration(span))
 }

@@ -13,10 +13,10 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::Utc;
 use minijinja::Value;
 
-use super::answer::PageRefusal;
-use super::form::Filled;
+use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
+use super::refusal::PageRefusal;
 use super::visit::{Actor, Visit};
 use crate::run::{Pace, WorkerCommand};
 use crate::server::domain::model::WorkerId;
@@ -24,7 +24,7 @@ use crate::server::domain::rules;
 use crate::server::state::AppState;
 use crate::server::store::CommandRequest;
 use crate::server::store::lists::{ListQuery, Scope};
-use confirmation::Grave;
+use confirmation::Confirmation;
 use view::{RequestSummary, WorkersPage};
 
 /// Workers, and pools, that are listed at most.
@@ -40,7 +40,7 @@ const HEAD: Head<'_> = Head { title: "Workers", section: Section::Workers, scrip
 
 /// Handler of `GET /workers`: shows the whole page.
 pub(super) async fn page(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
-    let body = view::body(&staff(&app).await?, &Filled::default(), &visit.form_token, visit.zone);
+    let body = view::body(&load_page(&app).await?, &FormValues::default(), &visit.form_token, visit.zone);
     let head = Head { script: Some("workers"), ..HEAD };
     Ok(visit.show(head, &body))
 }
@@ -48,63 +48,69 @@ pub(super) async fn page(State(app): State<Arc<AppState>>, visit: Visit) -> Resu
 /// Handler of `/parts/workers`: renders only the tables of workers and pools, which the script fetches again after
 /// changes.
 pub(super) async fn part(State(app): State<Arc<AppState>>, visit: Visit) -> Result<Response, PageRefusal> {
-    let parts: [Value; 2] = view::parts(&staff(&app).await?, &Filled::default(), visit.zone);
+    let parts: [Value; 2] = view::parts(&load_page(&app).await?, &FormValues::default(), visit.zone);
     Ok(Html(parts.map(|part| part.to_string()).concat()).into_response())
 }
 
 /// Handler of `POST /workers`: sends a command to the chosen workers, after a confirmation where one is needed.
-pub(super) async fn act(
+pub(super) async fn command(
     State(app): State<Arc<AppState>>,
     mut visit: Visit,
     Actor(session): Actor,
-    form: Filled,
+    form: FormValues,
 ) -> Result<Response, PageRefusal> {
-    let (workers, wish) = match wish(&form) {
+    let (workers, command) = match parse_command(&form) {
         Ok(wanted) => wanted,
         Err(what) => {
             // The page is shown again with what was chosen and typed.
             visit.notice = Some(Notice::refused(what));
-            let body = view::body(&staff(&app).await?, &form, &visit.form_token, visit.zone);
+            let body = view::body(&load_page(&app).await?, &form, &visit.form_token, visit.zone);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
         }
     };
-    let staff = staff(&app).await?;
-    let grave = Grave::of(&staff, &workers, &wish);
-    if let Some(grave) = grave.filter(|grave| form.text("words") != Some(grave.words.as_str())) {
-        let body = grave.body(&workers, &wish, &form, &visit.form_token);
+    let page = load_page(&app).await?;
+    let confirmation = Confirmation::of(&page, &workers, &command);
+    if let Some(confirmation) =
+        confirmation.filter(|confirmation| form.text("words") != Some(confirmation.words.as_str()))
+    {
+        let body = confirmation.body(&workers, &command, &form, &visit.form_token);
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
     }
-    Ok(ask(&app, &workers, &wish).await?.at(&app, &session, "/workers"))
+    Ok(request_command(&app, &workers, &command).await?.at(&app, &session, "/workers"))
 }
 
 /// Reads the chosen workers and the command from the form; the error is a sentence for the page.
-fn wish(form: &Filled) -> Result<(Vec<WorkerId>, CommandRequest), String> {
+fn parse_command(form: &FormValues) -> Result<(Vec<WorkerId>, CommandRequest), String> {
     let action = form.text("action").and_then(WorkerCommand::named).ok_or("Choose an action.")?;
     let workers: Vec<WorkerId> = form.all("worker").filter_map(|id| id.parse().ok().and_then(WorkerId::new)).collect();
     if workers.is_empty() {
         return Err("Choose a worker.".to_owned());
     }
     let reason =
-        rules::reason(form.text("reason").unwrap_or_default()).map_err(|e| format!("Nothing is asked: {e}."))?;
+        rules::reason(form.text("reason").unwrap_or_default()).map_err(|e| format!("Nothing was requested: {e}."))?;
     // Waking up stops nothing, so it has no pace.
     let is_now = form.text("pace") == Some("now") && action != WorkerCommand::Wake;
     let pace = if is_now { Pace::Now } else { Pace::AfterRuns };
     Ok((workers, CommandRequest { action, pace, by: BY.to_owned(), reason: reason.to_owned() }))
 }
 
-async fn ask(app: &AppState, workers: &[WorkerId], wish: &CommandRequest) -> Result<Notice, PageRefusal> {
+async fn request_command(
+    app: &AppState,
+    workers: &[WorkerId],
+    command: &CommandRequest,
+) -> Result<Notice, PageRefusal> {
     let mut asked = Vec::new();
     // The page offers no more workers than this; a longer list was not sent by it.
     for worker in workers.iter().take(LISTED as usize) {
         let Some(found) = app.store.worker(*worker).await? else { continue };
-        if let Some(became) = app.store.request_command(*worker, wish, Utc::now()).await? {
-            asked.push(RequestSummary { title: found.title, became });
+        if let Some(outcome) = app.store.request_command(*worker, command, Utc::now()).await? {
+            asked.push(RequestSummary { title: found.title, outcome });
         }
     }
-    Ok(view::told(&asked, wish.action))
+    Ok(view::outcome_notice(&asked, command.action))
 }
 
-async fn staff(app: &AppState) -> Result<WorkersPage, PageRefusal> {
+async fn load_page(app: &AppState) -> Result<WorkersPage, PageRefusal> {
     let now = Utc::now();
     let everything = ListQuery { scope: Scope::All, terms: Vec::new(), limit: Some(LISTED), offset: 0 };
     let workers = app.store.overview_of_workers(None, LISTED).await?;

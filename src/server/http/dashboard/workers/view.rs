@@ -8,9 +8,9 @@ use minijinja::{Value, context};
 use crate::run::{Pace, WorkerCommand};
 use crate::server::domain::model::{Pool, RequestEnd, Timestamp, Worker, WorkerId};
 use crate::server::domain::worker_state::{self, Cannot, RequestVerdict, ShownWorkerState, Unready};
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
+use crate::server::http::dashboard::format::short_time;
 use crate::server::http::dashboard::notice::Notice;
-use crate::server::http::dashboard::shown::short_time;
 use crate::server::http::dashboard::template::fill;
 use crate::server::store::{RunOverview, WorkerOverview};
 
@@ -43,12 +43,12 @@ pub struct RequestSummary {
     /// Title of the worker.
     pub title: String,
     /// Decision about the command, or the reason why the worker cannot follow it.
-    pub became: Result<RequestVerdict, Cannot>,
+    pub outcome: Result<RequestVerdict, Cannot>,
 }
 
 /// Renders the page without its frame, with what was chosen and typed before.
-pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> Value {
-    let [workers, pools] = parts(staff, typed, zone);
+pub fn body(page: &WorkersPage, typed: &FormValues, form_token: &str, zone: Tz) -> Value {
+    let [workers, pools] = parts(page, typed, zone);
     let actions = [
         (WorkerCommand::Sleep, "Send to sleep"),
         (WorkerCommand::Wake, "Wake up"),
@@ -60,36 +60,36 @@ pub fn body(staff: &WorkersPage, typed: &Filled, form_token: &str, zone: Tz) -> 
         context!(value, label, chosen => typed.text("action") == Some(value))
     });
     let context = context! {
-        workers, pools, actions => actions.to_vec(), form_token, some => !staff.workers.is_empty(),
+        workers, pools, actions => actions.to_vec(), form_token, some => !page.workers.is_empty(),
         now => typed.text("pace") == Some("now"), reason => typed.text("reason"),
     };
     fill("workers", context)
 }
 
 /// Renders the parts that the script fetches again: the table of workers and that of pools.
-pub fn parts(staff: &WorkersPage, typed: &Filled, zone: Tz) -> [Value; 2] {
+pub fn parts(page: &WorkersPage, typed: &FormValues, zone: Tz) -> [Value; 2] {
     let chosen: Vec<&str> = typed.all("worker").collect();
     let mut runs = BTreeMap::<WorkerId, Vec<&RunOverview>>::new();
-    for (worker, run) in staff.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
+    for (worker, run) in page.runs.iter().filter_map(|run| Some((run.run.worker?, run))) {
         runs.entry(worker).or_default().push(run);
     }
-    let workers: Vec<Value> = staff
+    let workers: Vec<Value> = page
         .workers
         .iter()
         .map(|worker| {
             let is_chosen = chosen.contains(&worker.worker.id.to_string().as_str());
-            row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), is_chosen, staff, zone)
+            row(worker, runs.get(&worker.worker.id).map_or(&[], Vec::as_slice), is_chosen, page, zone)
         })
         .collect();
-    let pools: Vec<Value> = staff.pools.iter().map(|(pool, members)| of_pool(pool, members, staff)).collect();
-    [fill("workers_list", context!(workers, unlisted => staff.unlisted)), fill("pools_list", context!(pools))]
+    let pools: Vec<Value> = page.pools.iter().map(|(pool, members)| pool_row(pool, members, page)).collect();
+    [fill("workers_list", context!(workers, unlisted => page.unlisted)), fill("pools_list", context!(pools))]
 }
 
-fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff: &WorkersPage, zone: Tz) -> Value {
+fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, page: &WorkersPage, zone: Tz) -> Value {
     let WorkerOverview { worker, pools, runs: count } = overview;
-    let at = |at: Timestamp| short_time(at, staff.now, zone);
+    let at = |at: Timestamp| short_time(at, page.now, zone);
     let report = worker.report.as_ref();
-    let state = worker_state::shown(worker, staff.silent.contains(&worker.id));
+    let state = worker_state::shown(worker, page.silent.contains(&worker.id));
     let told = report.filter(|_| !matches!(state, ShownWorkerState::Lost | ShownWorkerState::Offline));
     let actions: Vec<&str> = WorkerCommand::ALL
         .into_iter()
@@ -102,8 +102,8 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
         key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
         enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
         since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
-        followed => followed(overview, state, staff, zone), request => request(overview, staff, zone),
-        held => held(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
+        followed => followed_command(overview, state, page, zone), request => open_command(overview, page, zone),
+        held => shortages(worker, state).map(|held| held.to_string()), is_chosen, actions => actions.join(" "), can => !actions.is_empty(),
         // The original's worker answers pings, but sends no status reports.
         is_original => report.is_none() && worker.heard().is_some(),
         // The last status report says nothing any more about a worker that is silent or gone.
@@ -115,7 +115,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, staff:
 }
 
 /// Shortages for which an awake worker claims no runs.
-fn held(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
+fn shortages(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
     let lacks = worker_state::held(worker);
     let is_held = !lacks.is_empty() && matches!(state, ShownWorkerState::Awake | ShownWorkerState::Starting);
     is_held.then(|| Unready::Held(lacks.to_vec()))
@@ -132,7 +132,7 @@ fn since(worker: &Worker, state: ShownWorkerState) -> Option<(&'static str, Time
 
 /// The confirmed command that put a worker into its present state, with its author and reason; `None` if the worker came
 /// there by itself.
-fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersPage, zone: Tz) -> Option<Value> {
+fn followed_command(overview: &WorkerOverview, state: ShownWorkerState, page: &WorkersPage, zone: Tz) -> Option<Value> {
     let worker = &overview.worker;
     let asked = worker.asked.as_ref()?;
     let (confirmed, _) = asked.over.filter(|(_, end)| *end == RequestEnd::Confirmed)?;
@@ -144,20 +144,20 @@ fn followed(overview: &WorkerOverview, state: ShownWorkerState, staff: &WorkersP
     // A report that began after the confirmation describes a state that was not commanded here.
     let is_still = worker.report.as_ref().is_some_and(|report| report.since <= confirmed);
     (is_so && is_still)
-        .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, staff.now, zone)))
+        .then(|| context!(by => &asked.by, reason => &asked.reason, at => short_time(asked.at, page.now, zone)))
 }
 
 /// Open command of a worker, until the worker has confirmed it.
-fn request(overview: &WorkerOverview, staff: &WorkersPage, zone: Tz) -> Option<Value> {
+fn open_command(overview: &WorkerOverview, page: &WorkersPage, zone: Tz) -> Option<Value> {
     let asked = overview.worker.open_request()?;
     Some(context! {
-        words => wanted(asked.request.action, asked.request.pace), by => &asked.by, reason => &asked.reason,
-        at => short_time(asked.at, staff.now, zone), heard => asked.heard.is_some(),
+        words => command_words(asked.request.action, asked.request.pace), by => &asked.by, reason => &asked.reason,
+        at => short_time(asked.at, page.now, zone), heard => asked.heard.is_some(),
     })
 }
 
 /// Command in words, with its pace.
-fn wanted(action: WorkerCommand, pace: Pace) -> String {
+fn command_words(action: WorkerCommand, pace: Pace) -> String {
     match (action, pace) {
         (WorkerCommand::Wake, _) => verb(action).to_owned(),
         (_, Pace::AfterRuns) => format!("{} after its runs", verb(action)),
@@ -165,14 +165,14 @@ fn wanted(action: WorkerCommand, pace: Pace) -> String {
     }
 }
 
-fn of_pool(pool: &Pool, members: &[WorkerId], staff: &WorkersPage) -> Value {
+fn pool_row(pool: &Pool, members: &[WorkerId], page: &WorkersPage) -> Value {
     // Members that are not listed have no state here, and count only as members.
-    let there = staff.workers.iter().filter(|overview| members.contains(&overview.worker.id));
+    let there = page.workers.iter().filter(|overview| members.contains(&overview.worker.id));
     let awake = there.clone().filter(|overview| {
         let takes = overview.worker.enqueue_is_enabled && worker_state::takes_runs(&overview.worker);
         takes
             && matches!(
-                worker_state::shown(&overview.worker, staff.silent.contains(&overview.worker.id)),
+                worker_state::shown(&overview.worker, page.silent.contains(&overview.worker.id)),
                 ShownWorkerState::Awake | ShownWorkerState::Starting
             )
     });
@@ -211,24 +211,25 @@ fn badge(state: ShownWorkerState) -> Value {
 }
 
 /// Sentences about the outcome of a command, grouped by outcome.
-pub fn told(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
+pub fn outcome_notice(asked: &[RequestSummary], action: WorkerCommand) -> Notice {
     let named = |wanted: RequestVerdict| {
-        let titles = asked.iter().filter(|one| one.became == Ok(wanted)).map(|one| one.title.as_str());
+        let titles = asked.iter().filter(|one| one.outcome == Ok(wanted)).map(|one| one.title.as_str());
         let titles: Vec<&str> = titles.collect();
         (!titles.is_empty()).then(|| titles.join(", "))
     };
-    let mut said = Vec::new();
-    said.extend(named(RequestVerdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
-    said.extend(named(RequestVerdict::Cancel).map(|titles| format!("Taken back, as {titles} had not heard of it.")));
-    said.extend(named(RequestVerdict::Already).map(|titles| format!("So already, or asked for: {titles}.")));
-    let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.became.err()?))).peekable();
+    let mut sentences = Vec::new();
+    sentences.extend(named(RequestVerdict::Ask).map(|titles| format!("Requested of {titles}: {}.", verb(action))));
+    sentences.extend(named(RequestVerdict::Cancel).map(|titles| format!("Cancelled before {titles} received it.")));
+    sentences
+        .extend(named(RequestVerdict::Already).map(|titles| format!("Already so, or already requested: {titles}.")));
+    let mut refused = asked.iter().filter_map(|one| Some((&one.title, one.outcome.err()?))).peekable();
     // One refusal makes the whole notice a warning, so that it is not overlooked among the successes.
     let good = refused.peek().is_none() && !asked.is_empty();
-    said.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
+    sentences.extend(refused.map(|(title, cannot)| format!("Worker {title} {cannot}.")));
     if asked.is_empty() {
-        said.push("There are no such workers.".to_owned());
+        sentences.push("There are no such workers.".to_owned());
     }
-    if good { Notice::done(said.join(" ")) } else { Notice::refused(said.join(" ")) }
+    if good { Notice::done(sentences.join(" ")) } else { Notice::refused(sentences.join(" ")) }
 }
 
 /// Command as a verb in the user interface.

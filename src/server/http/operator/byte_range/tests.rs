@@ -1,4 +1,4 @@
-use super::{ByteRange, asked};
+use super::{ByteRange, parse};
 
 #[test]
 fn a_range_is_what_there_is_of_it() {
@@ -23,8 +23,8 @@ fn a_range_is_what_there_is_of_it() {
         ("", ByteRange::Whole),
     ];
     for (header, expected) in rows {
-        assert_eq!(asked(Some(header), 100), expected, "{header}");
+        assert_eq!(parse(Some(header), 100), expected, "{header}");
     }
-    assert_eq!(asked(None, 100), ByteRange::Whole);
-    assert_eq!(asked(Some("bytes=0-"), 0), ByteRange::Beyond);
+    assert_eq!(parse(None, 100), ByteRange::Whole);
+    assert_eq!(parse(Some("bytes=0-"), 0), ByteRange::Beyond);
 }

@@ -1,19 +1,19 @@
 use proptest::prelude::*;
 
-use super::{GrowthStep, ToldLog};
+use super::{GrowthStep, SentLog};
 
 /// Returns the offset at which the stream goes on after `new` replaced `old`, and whether a gap is announced before.
 fn on(old: &str, new: &str, piece: usize) -> (u64, bool) {
-    let mut told = ToldLog::default();
-    old.as_bytes().chunks(piece).for_each(|piece| told.tell(piece));
+    let mut told = SentLog::default();
+    old.as_bytes().chunks(piece).for_each(|piece| told.record(piece));
     assert_eq!(told.bytes, old.len() as u64);
     let kept = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
     let kept = new.floor_char_boundary(kept);
-    match told.replaced(kept as u64, new.len() as u64) {
+    match told.go_on(kept as u64, new.len() as u64) {
         GrowthStep::Same => (told.bytes, false),
         GrowthStep::Shorter => (new.len() as u64, false),
         GrowthStep::Seek(mut seek) => {
-            new.as_bytes()[kept..].chunks(piece).for_each(|piece| seek.look(piece));
+            new.as_bytes()[kept..].chunks(piece).for_each(|piece| seek.search(piece));
             seek.found().map_or((kept as u64, true), |at| (at, false))
         }
     }

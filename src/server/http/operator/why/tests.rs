@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Present, now};
+use super::{JobSituation, explain};
 use crate::run::lack::Lack;
 use crate::run::{RunId, WorkerState};
 use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
@@ -34,7 +34,7 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
 
 fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, &str)]) -> String {
     let waits = waits.iter().map(|(run, why)| (RunId::new(*run).unwrap(), (*why).to_owned())).collect();
-    now(&Present { job, open, workers, waits: &waits }, at(10)).join("\n")
+    explain(&JobSituation { job, open, workers, waits: &waits }, at(10)).join("\n")
 }
 
 #[test]

@@ -1,21 +1,21 @@
 //! Jobs, created and changed by people.
 
-use super::{Stop, visible};
+use super::{WriteRefusal, check_visible};
 use crate::server::domain::model::{JobId, PoolId, TemplateId, Unit};
 use crate::server::domain::resource::Resource;
 use crate::server::http::rest::ApiCall;
 use crate::server::http::rest::answer::ApiAnswer;
-use crate::server::http::rest::form::{BodyFault, Form};
+use crate::server::http::rest::request_body::{BodyFault, Form};
 use crate::server::state::AppState;
 use crate::server::store::{JobPatch, NewJob};
 
-pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     let (template, pool) = (
         form.needed_one("job_template", Resource::JobTemplate)?,
         form.needed_one("worker_pool", Resource::WorkerPool)?,
     );
     let patch = patch(form)?;
-    visible(app, call, &named_by(&patch)).await?;
+    check_visible(app, call, &named_by(&patch)).await?;
     let title = Form::needed("title", form.text("title")?)?;
     let script = form.text("script_content_partial")?.flatten().unwrap_or_default();
     let (Some(template), Some(pool)) = (TemplateId::new(template), PoolId::new(pool)) else {
@@ -25,14 +25,14 @@ pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<A
     Ok(ApiAnswer::created(Resource::Job.path(job.id.get())))
 }
 
-pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     let patch = patch(form)?;
     let Some(job) = JobId::new(id) else { return Ok(ApiAnswer::not_found()) };
     let Some(before) = app.store.job(job).await? else { return Ok(ApiAnswer::not_found()) };
-    visible(app, call, &named_by(&patch)).await?;
+    check_visible(app, call, &named_by(&patch)).await?;
     // A caller who may not see the pool or the parent of a job may not change the job either.
     let around = [(Resource::WorkerPool, Some(before.pool.get())), (Resource::Job, before.parent.map(JobId::get))];
-    visible(app, call, &around).await?;
+    check_visible(app, call, &around).await?;
     Ok(match (app.store.change_job(job, &patch).await?, call.method) {
         (None, _) => ApiAnswer::not_found(),
         (Some(_), "PUT") => ApiAnswer::replaced(),

@@ -2,21 +2,21 @@
 
 use chrono::Utc;
 
-use super::{Stop, visible};
+use super::{WriteRefusal, check_visible};
 use crate::run::RunId;
 use crate::server::domain::life::{LifeEvent, Patch};
 use crate::server::domain::model::{JobId, RunExit, WorkerId};
 use crate::server::domain::resource::Resource;
 use crate::server::http::rest::ApiCall;
 use crate::server::http::rest::answer::ApiAnswer;
-use crate::server::http::rest::form::{BodyFault, Form};
+use crate::server::http::rest::request_body::{BodyFault, Form};
 use crate::server::state::AppState;
 use crate::server::store::{NewRun, RunChange};
 
-pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     let job = form.needed_one("job", Resource::Job)?;
     let worker = form.one("worker", Resource::Worker)?.flatten();
-    visible(app, call, &[(Resource::Job, Some(job)), (Resource::Worker, worker)]).await?;
+    check_visible(app, call, &[(Resource::Job, Some(job)), (Resource::Worker, worker)]).await?;
     let schedule_dts = Form::needed("schedule_dts", form.time("schedule_dts")?)?;
     let is_manual = Form::not_null("is_manual", form.truth("is_manual")?)?.unwrap_or(false);
     let schedule_children = Form::not_null("schedule_children", form.truth("schedule_children")?)?.unwrap_or(true);
@@ -28,11 +28,11 @@ pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<A
     Ok(ApiAnswer::created(Resource::Run.path(run.id.get())))
 }
 
-pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     let patch = patch(form)?;
-    visible(app, call, &[(Resource::Worker, patch.worker.map(WorkerId::get))]).await?;
+    check_visible(app, call, &[(Resource::Worker, patch.worker.map(WorkerId::get))]).await?;
     let Some(run) = RunId::new(id) else { return Ok(ApiAnswer::not_found()) };
-    Ok(match app.store.change_run(run, &patch, call.who(), Utc::now()).await? {
+    Ok(match app.store.change_run(run, &patch, call.actor(), Utc::now()).await? {
         RunChange::Made(changed) => {
             // A worker that heard no answer claims again and has to learn the attempt this time.
             let is_claim = patch.enqueue_dts.flatten().is_some() || changed.facts.contains(&LifeEvent::Claimed);

@@ -2,12 +2,12 @@
 
 use chrono::Utc;
 
-use super::Stop;
+use super::WriteRefusal;
 use crate::run::{RequestId, WorkerState};
 use crate::server::domain::model::WorkerId;
 use crate::server::http::rest::ApiCall;
 use crate::server::http::rest::answer::ApiAnswer;
-use crate::server::http::rest::form::{BodyFault, Form};
+use crate::server::http::rest::request_body::{BodyFault, Form};
 use crate::server::identity::auth::Identity;
 use crate::server::identity::instances;
 use crate::server::state::AppState;
@@ -17,7 +17,7 @@ use crate::wire::lack;
 /// Longest version text in bytes, which is the size of the original's column.
 const VERSION: usize = 100;
 
-pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, Stop> {
+pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {
     let version = form.text("worker_version")?.flatten();
     if version.as_ref().is_some_and(|version| version.len() > VERSION) {
         return Err(BodyFault::Value(format!("worker_version is longer than {VERSION} bytes")).into());

@@ -1,5 +1,5 @@
-use super::{FieldChoice, FieldGroup, FieldInput, FormField, shown, told};
-use crate::server::http::dashboard::form::Filled;
+use super::{FieldChoice, FieldGroup, FieldInput, FormField, mistake_list, render_fields};
+use crate::server::http::dashboard::form::FormValues;
 
 fn groups() -> Vec<FieldGroup> {
     let choices = vec![FieldChoice::new(1, "One"), FieldChoice::new(2, "<b>Two</b>")];
@@ -17,8 +17,8 @@ fn groups() -> Vec<FieldGroup> {
     }]
 }
 
-fn form(pairs: &[(&str, &str)]) -> Filled {
-    Filled::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+fn form(pairs: &[(&str, &str)]) -> FormValues {
+    FormValues::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn what_was_typed_stays_and_what_is_wrong_stands_beside_it() {
     let typed =
         form(&[("title", evil), ("text", evil), ("script", "\n  a"), ("tick", "yes"), ("one", "2"), ("some", "1")]);
     let mistakes = vec![("title", "not <this>".to_owned()), ("", "nor that".to_owned())];
-    let page = shown(&groups(), &typed, &mistakes).to_string();
+    let page = render_fields(&groups(), &typed, &mistakes).to_string();
     insta::assert_snapshot!(page);
     assert!(!page.contains("<script>") && !page.contains("<b>"));
-    let told = told(&groups(), &mistakes);
+    let told = mistake_list(&groups(), &mistakes);
     assert_eq!(told[0].get_attr("label").unwrap().to_string(), "Title");
     assert!(told[1].get_attr("label").unwrap().is_none());
 }

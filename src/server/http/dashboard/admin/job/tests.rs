@@ -1,15 +1,15 @@
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 
-use super::{blank, choice, chosen, read, typed};
+use super::{blank, form_of, job_choice, parse_job_choice, read};
 use crate::server::domain::model::{Concurrency, Exclude, Job, JobId, OnLost, Retry, Schedule, Unit};
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::sample;
 
-fn with(form: &Filled, changes: &[(&str, &str)]) -> Filled {
+fn with(form: &FormValues, changes: &[(&str, &str)]) -> FormValues {
     let kept = form.pairs().filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
     let all = kept.chain(changes.iter().copied()).map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Filled::of(all.collect())
+    FormValues::of(all.collect())
 }
 
 fn at(hour: u32) -> NaiveTime {
@@ -38,7 +38,7 @@ fn every_field_of_a_job_can_be_read_as_it_was_written() {
     };
     let every = |every, unit| Job { schedule: Schedule::Interval { every, unit }, ..plain.clone() };
     for job in [plain.clone(), full, every(1, Unit::Hour), every(15, Unit::Minute), every(2, Unit::Month)] {
-        let new = read(&typed(&job, Some("before"), Tz::UTC), Ok(job.parent)).unwrap();
+        let new = read(&form_of(&job, Some("before"), Tz::UTC), Ok(job.parent)).unwrap();
         let parts = (new.title, new.template, new.pool, new.script, new.parent, new.description);
         let expected = job.clone();
         assert_eq!(
@@ -67,7 +67,7 @@ fn every_field_of_a_job_can_be_read_as_it_was_written() {
 #[test]
 fn all_that_is_wrong_is_told() {
     let form = with(
-        &typed(&sample::job(), None, Tz::UTC),
+        &form_of(&sample::job(), None, Tz::UTC),
         &[
             ("title", ""),
             ("template", "none"),
@@ -119,7 +119,7 @@ fn a_parent_is_chosen_by_its_title_or_number_or_both() {
         ("+12", "+12", None),
         ("nightly #x", "nightly #x", None),
     ] {
-        assert_eq!(chosen(text), (title, number), "{text}");
+        assert_eq!(parse_job_choice(text), (title, number), "{text}");
     }
-    assert_eq!(chosen(&choice(id.unwrap(), "a # b")), ("a # b", id));
+    assert_eq!(parse_job_choice(&job_choice(id.unwrap(), "a # b")), ("a # b", id));
 }

@@ -1,15 +1,15 @@
 use super::{BODY, read};
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 
-fn form(pairs: &[(&str, &str)]) -> Filled {
-    Filled::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+fn form(pairs: &[(&str, &str)]) -> FormValues {
+    FormValues::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 
 #[test]
 fn a_template_is_read_with_the_line_ends_of_scripts() {
-    let (sheet, project, body) =
+    let (values, project, body) =
         read(&form(&[("title", "shell"), ("project", "3"), ("body", "#!/bin/sh\r\n{{ content|safe }}\r\n")])).unwrap();
-    assert_eq!((sheet.title.as_str(), project.get()), ("shell", 3));
+    assert_eq!((values.title.as_str(), project.get()), ("shell", 3));
     assert_eq!(body, "#!/bin/sh\n{{ content|safe }}\n");
     assert!(read(&form(&[("title", "plain"), ("project", "3"), ("body", BODY)])).is_ok());
 }

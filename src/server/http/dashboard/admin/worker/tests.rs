@@ -1,18 +1,18 @@
 use super::read;
-use crate::server::http::dashboard::form::Filled;
+use crate::server::http::dashboard::form::FormValues;
 
-fn form(pairs: &[(&str, &str)]) -> Filled {
-    Filled::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+fn form(pairs: &[(&str, &str)]) -> FormValues {
+    FormValues::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 
 #[test]
 fn the_key_is_the_title_where_none_is_typed() {
-    let sheet =
+    let values =
         read(&form(&[("title", " web1 "), ("enabled", "yes"), ("pools", "2"), ("pools", "x")]), Some("s")).unwrap();
-    assert_eq!((sheet.title.as_str(), sheet.api_key.as_str(), sheet.enabled), ("web1", "web1", true));
-    assert_eq!((sheet.pools.len(), sheet.secret.map(|secret| secret.expose().to_vec())), (1, Some(b"s".to_vec())));
-    let sheet = read(&form(&[("title", "Web 1"), ("api_key", "web1")]), None).unwrap();
-    assert_eq!((sheet.api_key.as_str(), sheet.enabled, sheet.secret.is_none()), ("web1", false, true));
+    assert_eq!((values.title.as_str(), values.api_key.as_str(), values.enabled), ("web1", "web1", true));
+    assert_eq!((values.pools.len(), values.secret.map(|secret| secret.expose().to_vec())), (1, Some(b"s".to_vec())));
+    let values = read(&form(&[("title", "Web 1"), ("api_key", "web1")]), None).unwrap();
+    assert_eq!((values.api_key.as_str(), values.enabled, values.secret.is_none()), ("web1", false, true));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 use proptest::prelude::*;
 
-use super::{TokenKind, pieces};
+use super::{TokenKind, tokens};
 
 fn shown(text: &str) -> String {
     let piece = |(kind, text): &(TokenKind, &str)| match kind.class() {
         Some(class) => format!("[{class} {text}]"),
         None => (*text).to_owned(),
     };
-    pieces(text).iter().map(piece).collect()
+    tokens(text).iter().map(piece).collect()
 }
 
 #[test]
@@ -56,13 +56,13 @@ fn tags_of_a_template_stand_out_everywhere() {
 #[test]
 fn an_apostrophe_does_not_colour_what_follows() {
     let text = format!("cat <<END\nit's{}\nEND\necho 'x'\n", "\n".repeat(20));
-    assert!(pieces(&text).iter().filter(|(kind, _)| *kind == TokenKind::Quoted).all(|(_, text)| *text == "'x'"));
+    assert!(tokens(&text).iter().filter(|(kind, _)| *kind == TokenKind::Quoted).all(|(_, text)| *text == "'x'"));
 }
 
 proptest! {
     #[test]
     fn the_pieces_are_the_text(text in "[a-z #\"'\\\\${}%!\n;|ä]{0,60}") {
-        let together: String = pieces(&text).into_iter().map(|(_, piece)| piece).collect();
+        let together: String = tokens(&text).into_iter().map(|(_, piece)| piece).collect();
         prop_assert_eq!(together, text);
     }
 }

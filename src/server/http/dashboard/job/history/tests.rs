@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 
-use super::{Picture, picture, span};
+use super::{HistoryChart, history_chart, span};
 use crate::run::RunId;
 use crate::server::domain::model::{Run, RunExit};
 use crate::server::http::dashboard::job::sample;
@@ -16,22 +16,21 @@ fn runs(seconds: &[i64]) -> Vec<Run> {
     seconds.iter().enumerate().map(one).collect()
 }
 
-fn shown(picture: &Picture) -> String {
-    let mut lines: Vec<String> =
-        picture.lines.iter().map(|line| format!("line {} at {}", line.label, line.y)).collect();
+fn shown(chart: &HistoryChart) -> String {
+    let mut lines: Vec<String> = chart.lines.iter().map(|line| format!("line {} at {}", line.label, line.y)).collect();
     lines.extend(
-        picture
+        chart
             .bars
             .iter()
             .map(|bar| format!("run {} at {}: {} high, {}, {:?}", bar.run, bar.x, bar.height, bar.ended, bar.took)),
     );
-    lines.push(format!("by size {}, rate {:?}, usual {:?}", picture.by_size, picture.rate, picture.usual));
+    lines.push(format!("by size {}, rate {:?}, usual {:?}", chart.is_logarithmic, chart.success_percent, chart.median));
     lines.join("\n")
 }
 
 #[test]
 fn lengths_are_as_high_as_they_are_long() {
-    insta::assert_snapshot!(shown(&picture(&runs(&[30, 15, 0, 45]))), @r#"
+    insta::assert_snapshot!(shown(&history_chart(&runs(&[30, 15, 0, 45]))), @r#"
     line 30 s at 74
     line 1 min at 16
     run 97 at 64.7: 87 high, succeeded, Some("45 s")
@@ -44,7 +43,7 @@ fn lengths_are_as_high_as_they_are_long() {
 
 #[test]
 fn one_that_took_long_does_not_flatten_the_rest() {
-    insta::assert_snapshot!(shown(&picture(&runs(&[4, 5, 7200, 6]))), @r#"
+    insta::assert_snapshot!(shown(&history_chart(&runs(&[4, 5, 7200, 6]))), @r#"
     line 2 h at 16
     line 20 min at 41.4
     line 2 min at 74
@@ -59,11 +58,11 @@ fn one_that_took_long_does_not_flatten_the_rest() {
 
 #[test]
 fn a_hundred_fit_and_none_is_nothing() {
-    let all = picture(&runs(&[10; 100]));
+    let all = history_chart(&runs(&[10; 100]));
     let right = all.bars.last().unwrap();
     assert!(right.x + right.width / 2.0 <= super::SIZE.0);
-    assert_eq!(all.rate, Some(100));
-    assert_eq!(picture(&[]), Picture::default());
+    assert_eq!(all.success_percent, Some(100));
+    assert_eq!(history_chart(&[]), HistoryChart::default());
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn every_end_is_counted_by_its_name() {
     let mut runs = runs(&[1, 1, 1, 0, 1]);
     runs[0].exit = Some(RunExit::Killed);
     runs[1].exit = Some(RunExit::TimedOut);
-    let ends: Vec<_> = picture(&runs).ends.into_iter().map(|end| (end.state, end.shown, end.count)).collect();
+    let ends: Vec<_> = history_chart(&runs).ends.into_iter().map(|end| (end.state, end.shown, end.count)).collect();
     insta::assert_debug_snapshot!(ends, @r#"
     [
         (
@@ -98,7 +97,7 @@ fn every_end_is_counted_by_its_name() {
     "#);
     // A cancelled run never began.
     runs[0].start_dts = None;
-    assert_eq!(picture(&runs).bars.last().unwrap().took, None);
+    assert_eq!(history_chart(&runs).bars.last().unwrap().took, None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::server::domain::schedule::Last;
 use crate::server::http::dashboard::job::sample;
 use crate::server::store::{JobLink, ScheduleState};
 
-fn portrait() -> JobPage {
+fn page() -> JobPage {
     let run = sample::run();
     let over = run.start_dts.map(|at| at + TimeDelta::seconds(4));
     let failed = Run {
@@ -18,7 +18,7 @@ fn portrait() -> JobPage {
         exit: Some(RunExit::Code(3)),
         ..run.clone()
     };
-    let kin = |id, parent, title: &str| JobLink {
+    let link = |id, parent, title: &str| JobLink {
         id: JobId::new(id).unwrap(),
         title: title.to_owned(),
         parent: JobId::new(parent),
@@ -46,9 +46,15 @@ fn portrait() -> JobPage {
         },
         reasons: vec!["the job is disabled: the disk is full".to_owned()],
         facts: vec![fire],
-        past: vec![failed, Run { return_dts: over, ..run }],
-        family: vec![kin(1, 0, "first"), kin(3, 1, "backup"), kin(4, 3, "after"), kin(5, 4, "last"), kin(6, 3, "too")],
-        course: ScheduleState { planned: Some(planned), last: None },
+        finished: vec![failed, Run { return_dts: over, ..run }],
+        family: vec![
+            link(1, 0, "first"),
+            link(3, 1, "backup"),
+            link(4, 3, "after"),
+            link(5, 4, "last"),
+            link(6, 3, "too"),
+        ],
+        schedule_state: ScheduleState { planned: Some(planned), last: None },
     }
 }
 
@@ -59,13 +65,13 @@ fn viewer() -> Viewer<'static> {
 
 #[test]
 fn a_job_looks_like_this() {
-    insta::assert_snapshot!(body(&portrait(), viewer()));
+    insta::assert_snapshot!(body(&page(), viewer()));
 }
 
 #[test]
 fn each_part_is_found_by_its_id() {
-    let parts = parts(&portrait(), viewer());
-    for id in ["standing", "history", "forecast"] {
+    let parts = parts(&page(), viewer());
+    for id in ["job-state", "history", "forecast"] {
         assert!(parts.contains(&format!("id=\"{id}\"")), "{id}");
     }
 }
@@ -73,8 +79,8 @@ fn each_part_is_found_by_its_id() {
 #[test]
 fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
-    let mut portrait = portrait();
-    let job = &mut portrait.overview.job;
+    let mut page = page();
+    let job = &mut page.overview.job;
     for text in [
         &mut job.title,
         &mut job.description,
@@ -83,16 +89,16 @@ fn what_comes_from_outside_is_escaped() {
         &mut job.script_content,
         &mut job.notification_addresses,
         &mut job.excludes[0].note,
-        &mut portrait.template.title,
-        &mut portrait.template.body,
-        &mut portrait.reasons[0],
-        &mut portrait.facts[0].reason,
-        &mut portrait.family[0].title,
-        &mut portrait.overview.around.pool.title,
+        &mut page.template.title,
+        &mut page.template.body,
+        &mut page.reasons[0],
+        &mut page.facts[0].reason,
+        &mut page.family[0].title,
+        &mut page.overview.around.pool.title,
     ] {
         evil.clone_into(text);
     }
-    let page = body(&portrait, viewer()).to_string();
+    let page = body(&page, viewer()).to_string();
     assert!(!page.contains("<script>alert"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 10, "{page}");
     assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");

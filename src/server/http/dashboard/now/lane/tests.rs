@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Lane, LaneFilter, median, part};
+use super::{Lane, LaneFilter, median, render};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::model::sample;
 use crate::server::domain::model::{JobId, Run, RunExit, RunState, Timestamp};
@@ -63,7 +63,7 @@ fn lane(state: RunState, runs: Vec<LaneRun>) -> Lane {
 }
 
 fn shown(lane: &Lane, query: &str) -> String {
-    part(lane, &LaneFilter::parse(query, None), now(), Tz::UTC).to_string()
+    render(lane, &LaneFilter::parse(query, None), now(), Tz::UTC).to_string()
 }
 
 #[test]

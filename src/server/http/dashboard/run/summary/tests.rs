@@ -31,7 +31,7 @@ pub(crate) fn sample() -> RunOverview {
     RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }
 }
 
-fn story() -> RunDetails {
+fn details() -> RunDetails {
     let kill = KillRequest {
         id: KillId::new(5).unwrap(),
         run: RunId::new(12).unwrap(),
@@ -55,14 +55,14 @@ fn story() -> RunDetails {
     }
 }
 
-fn part(run: &RunOverview, story: &RunDetails) -> String {
+fn part(run: &RunOverview, details: &RunDetails) -> String {
     let now = now() + TimeDelta::minutes(2);
-    Summary { run, waits: None, story, now }.part("F00", Tz::Europe__Amsterdam).to_string()
+    Summary { run, waits: None, details, now }.part("F00", Tz::Europe__Amsterdam).to_string()
 }
 
 #[test]
 fn a_run_that_is_over_looks_like_this() {
-    insta::assert_snapshot!(part(&sample(), &story()));
+    insta::assert_snapshot!(part(&sample(), &details()));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_can_be_done_about_a_run_depends_on_where_it_stands() {
     let has = |change: fn(&mut Run), text: &str| {
         let mut overview = sample();
         change(&mut overview.run);
-        part(&overview, &story()).contains(text)
+        part(&overview, &details()).contains(text)
     };
     let going = |run: &mut Run| (run.return_dts, run.return_success, run.exit) = (None, None, None);
     let scheduled = |run: &mut Run| {
@@ -86,40 +86,41 @@ fn what_can_be_done_about_a_run_depends_on_where_it_stands() {
     for change in [going, scheduled, |_: &mut Run| {}] {
         assert!(has(change, "Run again") && has(change, "Without children"));
     }
-    assert!(!part(&sample(), &RunDetails { has_children: false, ..story() }).contains("Without children"));
+    assert!(!part(&sample(), &RunDetails { has_children: false, ..details() }).contains("Without children"));
 }
 
 #[test]
 fn how_a_run_came_about_is_said() {
-    let story = |change: fn(&mut RunDetails, &mut Run)| {
-        let (mut story, mut overview) = (story(), sample());
-        (story.asked_by, overview.run.is_manual) = (None, false);
-        change(&mut story, &mut overview.run);
-        part(&overview, &story)
+    let details = |change: fn(&mut RunDetails, &mut Run)| {
+        let (mut details, mut overview) = (details(), sample());
+        (details.asked_by, overview.run.is_manual) = (None, false);
+        change(&mut details, &mut overview.run);
+        part(&overview, &details)
     };
-    assert!(story(|_, _| {}).contains("the schedule"));
-    assert!(story(|_, run| run.is_manual = true).contains("somebody who asked for it"));
-    assert!(story(|_, run| run.retry_of = Some((RunId::new(9).unwrap(), 2))).contains("as retry 2 of"));
-    let followed = |story: &mut RunDetails, _: &mut Run| story.follows = story.followed.pop();
-    assert!(story(followed).contains("of copy away"));
-    let elsewhere =
-        |story: &mut RunDetails, _: &mut Run| story.elsewhere = vec![(RunId::new(14).unwrap(), "<web3>".to_owned())];
-    assert!(story(elsewhere).contains("<a href=\"/runs/14\">&lt;web3&gt; #14</a>"));
-    let timed_out = |story: &mut RunDetails, _: &mut Run| story.kills[0].0.cause = KillCause::TimedOut;
-    assert!(story(timed_out).contains("because it ran too long"));
+    assert!(details(|_, _| {}).contains("the schedule"));
+    assert!(details(|_, run| run.is_manual = true).contains("a request"));
+    assert!(details(|_, run| run.retry_of = Some((RunId::new(9).unwrap(), 2))).contains("as retry 2 of"));
+    let followed = |details: &mut RunDetails, _: &mut Run| details.follows = details.followed.pop();
+    assert!(details(followed).contains("of copy away"));
+    let elsewhere = |details: &mut RunDetails, _: &mut Run| {
+        details.elsewhere = vec![(RunId::new(14).unwrap(), "<web3>".to_owned())]
+    };
+    assert!(details(elsewhere).contains("<a href=\"/runs/14\">&lt;web3&gt; #14</a>"));
+    let timed_out = |details: &mut RunDetails, _: &mut Run| details.kills[0].0.cause = KillCause::TimedOut;
+    assert!(details(timed_out).contains("because it ran too long"));
 }
 
 #[test]
 fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
     let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..sample() };
-    let mut story = RunDetails { pool: evil.to_owned(), ..story() };
-    story.project.1 = evil.to_owned();
-    story.followed[0].title = evil.to_owned();
+    let mut details = RunDetails { pool: evil.to_owned(), ..details() };
+    details.project.1 = evil.to_owned();
+    details.followed[0].title = evil.to_owned();
     let (_, row) = Terminal::new(1000).read(format!("{evil}\n").as_bytes());
     let row = row.expect("a line");
     let log = Excerpt { bytes: 10, lines: 1, first: 0, rows: vec![row] };
-    let page = Summary { run: &run, waits: None, story: &story, now: now() }.page(&log, "F00", Tz::UTC).to_string();
+    let page = Summary { run: &run, waits: None, details: &details, now: now() }.page(&log, "F00", Tz::UTC).to_string();
     assert!(!page.contains("<script>"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 6, "{page}");
     assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");

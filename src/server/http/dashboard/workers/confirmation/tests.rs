@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::Grave;
+use super::Confirmation;
 use crate::run::{Pace, WorkerCommand};
 use crate::server::domain::model::WorkerId;
 use crate::server::http::dashboard::workers::sample::{now, worker};
@@ -9,11 +9,11 @@ use crate::server::store::CommandRequest;
 
 fn words(all: i64, chosen: i64, action: WorkerCommand, pace: Pace) -> Option<String> {
     let workers = (1..=all).map(|id| worker(id, &format!("web{id}"), |_| {})).collect();
-    let staff =
+    let page =
         WorkersPage { workers, unlisted: 0, pools: Vec::new(), runs: Vec::new(), silent: BTreeSet::new(), now: now() };
     let chosen: Vec<WorkerId> = (1..=chosen).filter_map(WorkerId::new).collect();
-    let wish = CommandRequest { action, pace, by: "operator".to_owned(), reason: String::new() };
-    Grave::of(&staff, &chosen, &wish).map(|grave| grave.words)
+    let command = CommandRequest { action, pace, by: "operator".to_owned(), reason: String::new() };
+    Confirmation::of(&page, &chosen, &command).map(|confirmation| confirmation.words)
 }
 
 #[test]
