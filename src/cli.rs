@@ -50,7 +50,7 @@ pub struct WorkerCommandLine {
     )]
     pub config_path: Option<PathBuf>,
 
-    /// show the effective settings and every mistake, and exit with 0 or 78
+    /// show the effective settings and every mistake, and exit with 0, or with the code with which a start would fail
     #[arg(long, conflicts_with_all = ["status", "sleep", "wake", "retry_dead_letters"])]
     pub check_config: bool,
 

@@ -105,7 +105,8 @@ fn check_config(loaded: &Loaded) -> u8 {
     let printed = print(&entries);
     say_lines("warning: ", loaded.warnings.iter().chain(&warnings));
     say_lines("", &mistakes);
-    if mistakes.is_empty() { printed } else { EXIT_CONFIG }
+    // The code with which the start would fail for the same mistakes.
+    if mistakes.is_empty() { printed } else { ConfigExit::CannotCreate.code() }
 }
 
 /// Prints text to stdout and returns the exit code.

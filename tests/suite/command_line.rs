@@ -233,7 +233,7 @@ fn an_unusable_path_exits_with_73() {
     }
     let home = Home::new(&format!("{INI}script_temp_path = /no/such/directory\n"));
     let said = home.run(&["--config-path", "worker.ini", "--check-config"]);
-    assert_eq!(said.code, Some(78), "{said:?}");
+    assert_eq!(said.code, Some(73), "{said:?}");
     assert!(said.err.starts_with("script_temp_path: /no/such/directory"), "{}", said.err);
 }
 

@@ -25,7 +25,8 @@ pub fn plain_url(http: SocketAddr) -> Url {
 pub fn ini(made: &MadeWorker, server: &Url) -> String {
     let host = server.host_str().unwrap_or_default();
     let mut server = server.clone();
-    // The worker appends the paths of the API itself.
+    // A path is left out: the worker signs the paths of the API as the server sees them, so that no proxy may put the
+    // API below another path.
     server.set_path("/");
     format!(
         "# The worker {key} of {server}: job_runner_worker --config-path THIS_FILE\n\

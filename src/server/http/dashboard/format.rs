@@ -58,6 +58,18 @@ pub(super) fn run_duration(run: &Run) -> Option<TimeDelta> {
     times.map(|(start, end)| end - start)
 }
 
+/// Median of durations, of an even number the mean of the middle two; `None` of none.
+pub(super) fn median(mut durations: Vec<TimeDelta>) -> Option<TimeDelta> {
+    durations.sort_unstable();
+    let middle = durations.len() / 2;
+    if durations.len() % 2 == 1 {
+        return Some(durations[middle]);
+    }
+    // `checked_sub` covers the empty list.
+    let (low, high) = (durations.get(middle.checked_sub(1)?)?, durations.get(middle)?);
+    Some((*low + *high) / 2)
+}
+
 /// Duration in words, with tenths below ten seconds. A negative one, which clocks that differ can produce, is shown as
 /// zero.
 pub(super) fn duration(span: TimeDelta) -> String {

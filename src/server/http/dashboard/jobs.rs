@@ -42,7 +42,11 @@ pub(super) struct JobsFilter {
 /// Jobs of one page, with the number of all that match.
 struct JobsPage {
     jobs: Vec<JobOverview>,
+    /// Titles of the parents of these jobs, which may be on another page or in another project.
+    parents: BTreeMap<JobId, String>,
     total: usize,
+    /// Whether there are more jobs than are read.
+    is_cut: bool,
 }
 
 /// Handler of `/jobs`: shows the whole page.
@@ -56,8 +60,9 @@ pub(super) async fn page(
     let body = fill(
         "jobs",
         context! {
-            list => list(&found.jobs, Utc::now(), visit.zone), title => wanted.title.trim(), project,
+            list => list(&found.jobs, &found.parents, Utc::now(), visit.zone), title => wanted.title.trim(), project,
             pager => found.pager(&wanted, project),
+            max_jobs => found.is_cut.then_some(MAX_JOBS),
         },
     );
     Ok(visit
@@ -71,17 +76,30 @@ pub(super) async fn part(
     visit: Visit,
 ) -> Result<Response, PageRefusal> {
     let found = load_page(&app, &visit, &wanted).await?;
-    Ok(Html(list(&found.jobs, Utc::now(), visit.zone).to_string()).into_response())
+    Ok(Html(list(&found.jobs, &found.parents, Utc::now(), visit.zone).to_string()).into_response())
 }
 
 async fn load_page(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result<JobsPage, PageRefusal> {
-    let mut found = app.store.overview_of_jobs(visit.project, None, MAX_JOBS).await?;
+    // One more than is listed, to know whether there are more.
+    let mut found = app.store.overview_of_jobs(visit.project, None, MAX_JOBS + 1).await?;
+    let is_cut = found.len() > MAX_JOBS as usize;
+    found.truncate(MAX_JOBS as usize);
     // Titles are compared here, not in SQL, because SQLite folds the case of ASCII letters only.
     let needle = Needle::new(&wanted.title);
-    found.retain(|overview| needle.is_in(&overview.job.title));
-    let total = found.len();
-    let jobs = found.into_iter().skip(wanted.page.saturating_mul(PAGE)).take(PAGE).collect();
-    Ok(JobsPage { jobs, total })
+    let matching = || found.iter().filter(|overview| needle.is_in(&overview.job.title));
+    let total = matching().count();
+    let jobs: Vec<JobOverview> = matching().skip(wanted.page.saturating_mul(PAGE)).take(PAGE).cloned().collect();
+    let mut parents = BTreeMap::new();
+    for id in jobs.iter().filter_map(|overview| overview.job.parent) {
+        let listed = found.iter().find(|overview| overview.job.id == id).map(|overview| overview.job.title.clone());
+        let title = match listed {
+            Some(title) => Some(title),
+            // The parent is in another project.
+            None => app.store.job(id).await?.map(|job| job.title),
+        };
+        parents.extend(title.map(|title| (id, title)));
+    }
+    Ok(JobsPage { jobs, parents, total, is_cut })
 }
 
 impl JobsPage {
@@ -94,11 +112,10 @@ impl JobsPage {
     }
 }
 
-fn list(jobs: &[JobOverview], now: Timestamp, zone: Tz) -> Value {
-    let titles: BTreeMap<JobId, &str> = jobs.iter().map(|one| (one.job.id, one.job.title.as_str())).collect();
+fn list(jobs: &[JobOverview], parents: &BTreeMap<JobId, String>, now: Timestamp, zone: Tz) -> Value {
     let row = |JobOverview { job, around, next, last }: &JobOverview| {
-        // The parent may be on another page or in another project; its number then stands for it.
-        let title = |id| titles.get(&id).map_or_else(|| format!("job {id}"), |title| (*title).to_owned());
+        // A parent that was deleted meanwhile has no title.
+        let title = |id| parents.get(&id).cloned().unwrap_or_else(|| format!("job {id}"));
         let after = job.parent.map(|id| (id, title(id)));
         let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
         context! {

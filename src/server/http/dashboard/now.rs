@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use minijinja::{Value, context};
 
+use super::format;
 use super::frame::{Head, Section};
 use super::refusal::PageRefusal;
 use super::template::fill;
@@ -102,7 +103,7 @@ async fn usual_durations(app: &AppState, runs: &[LaneRun]) -> Result<HashMap<Job
     // Several runs of one job share one query.
     for LaneRun { run, .. } in runs {
         if !usual.contains_key(&run.run.job)
-            && let Some(duration) = lane::median(app.store.durations(run.run.job).await?)
+            && let Some(duration) = format::median(app.store.durations(run.run.job).await?)
         {
             usual.insert(run.run.job, duration);
         }

@@ -17,8 +17,8 @@ use crate::server::store::lists::{ListPage, ListQuery, only};
 const MOST: u32 = 1000;
 /// Most bytes of a set in memory, beside the texts of logs.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Most ids of a set that are looked up; further ones are ignored.
-const SET: usize = 1000;
+/// Most ids of a set; a request for more is refused.
+const MAX_SET: usize = 1000;
 
 pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
     // Held until the answer is composed: a caller with many long lists must not take all connections to the store.
@@ -143,8 +143,11 @@ async fn seen(
 }
 
 async fn set(app: &AppState, resource: Resource, ids: &[String], call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {
+    if ids.len() > MAX_SET {
+        return Ok(ApiAnswer::bad(&format!("these are {} ids; {MAX_SET} at once are allowed", ids.len())));
+    }
     let (mut objects, mut not_found, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for id in ids.iter().take(SET) {
+    for id in ids {
         match seen(app, resource, id, call).await? {
             Ok(found) => {
                 bytes += content::in_memory(&found);

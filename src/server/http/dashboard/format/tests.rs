@@ -1,7 +1,7 @@
 use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{duration, exit, short_time, time};
+use super::{duration, exit, median, short_time, time};
 use crate::server::domain::model::RunExit;
 
 #[test]
@@ -36,4 +36,13 @@ fn an_end_is_told_where_the_state_does_not() {
     for silent in [None, Some(RunExit::Code(0)), Some(RunExit::Killed), Some(RunExit::Lost), Some(RunExit::TimedOut)] {
         assert_eq!(exit(silent), None);
     }
+}
+
+#[test]
+fn the_median_stands_in_the_middle() {
+    let seconds = |all: &[i64]| median(all.iter().copied().map(TimeDelta::seconds).collect());
+    assert_eq!(seconds(&[]), None);
+    assert_eq!(seconds(&[7]), Some(TimeDelta::seconds(7)));
+    assert_eq!(seconds(&[9, 1]), Some(TimeDelta::seconds(5)));
+    assert_eq!(seconds(&[100, 3, 1]), Some(TimeDelta::seconds(3)));
 }

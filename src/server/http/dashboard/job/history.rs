@@ -2,7 +2,7 @@
 //! ended. Pure.
 
 use crate::server::domain::model::Run;
-use crate::server::http::dashboard::format::run_duration;
+use crate::server::http::dashboard::format::{duration, median, run_duration};
 use crate::server::http::operator::state;
 use crate::wire::operator::RunStateName;
 
@@ -146,7 +146,7 @@ pub fn history_chart(runs: &[Run]) -> HistoryChart {
             height: tenth(height),
             state: state.word(),
             ended: shown(state),
-            took: seconds(run).map(span),
+            took: run_duration(run).map(duration),
         }
     });
     let succeeded = runs.iter().filter(|run| state(run) == RunStateName::Succeeded).count();
@@ -158,7 +158,7 @@ pub fn history_chart(runs: &[Run]) -> HistoryChart {
         ends: ends(runs),
         // Rounded down, so that one failure is enough to lose the hundred.
         success_percent: (!runs.is_empty()).then(|| u32::try_from(succeeded * 100 / runs.len()).unwrap_or(100)),
-        median: lengths.get(lengths.len() / 2).copied().map(span),
+        median: median(runs.iter().filter_map(run_duration).collect()).map(duration),
     }
 }
 
@@ -218,7 +218,7 @@ impl Scale {
                 steps.into_iter().rev().step_by(every).collect()
             }
         };
-        let line = |length: f64| ScaleLine { y: tenth(BASELINE - self.height(length) * TALLEST), label: span(length) };
+        let line = |length: f64| ScaleLine { y: tenth(BASELINE - self.height(length) * TALLEST), label: axis_label(length) };
         at.into_iter().map(line).collect()
     }
 }
@@ -228,9 +228,8 @@ fn step_from(length: f64) -> f64 {
     STEPS.iter().copied().find(|step| *step >= length).unwrap_or(length)
 }
 
-/// Duration in words, with one digit after the point below ten units.
-#[must_use]
-pub fn span(seconds: f64) -> String {
+/// Label of a scale line: a duration in one unit, with one digit after the point below ten.
+fn axis_label(seconds: f64) -> String {
     let (size, unit) = match seconds {
         s if s < 60.0 => (s, "s"),
         s if s < 3600.0 => (s / 60.0, "min"),

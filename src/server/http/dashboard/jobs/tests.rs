@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
 
@@ -12,8 +14,10 @@ fn a_list_of_jobs_looks_like_this() {
     off.job.parent = crate::server::domain::model::JobId::new(7);
     let never = JobOverview { next: None, last: None, ..sample::overview() };
     let now = Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap();
-    insta::assert_snapshot!(list(&[sample::disabled(), off, never], now, Tz::UTC));
-    assert!(list(&[], now, Tz::UTC).to_string().contains("no such jobs"));
+    // The parent is on another page.
+    let parents = off.job.parent.map(|id| (id, "fetch".to_owned())).into_iter().collect();
+    insta::assert_snapshot!(list(&[sample::disabled(), off, never], &parents, now, Tz::UTC));
+    assert!(list(&[], &parents, now, Tz::UTC).to_string().contains("No jobs match"));
 }
 
 #[test]
@@ -23,7 +27,7 @@ fn what_comes_from_outside_is_escaped() {
     for text in [&mut job.job.title, &mut job.job.disabled_reason, &mut job.around.project.title] {
         evil.clone_into(text);
     }
-    let page = list(&[job], Utc::now(), Tz::UTC).to_string();
+    let page = list(&[job], &BTreeMap::new(), Utc::now(), Tz::UTC).to_string();
     assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert(1)"), "{page}");
 }
 
@@ -31,7 +35,8 @@ fn what_comes_from_outside_is_escaped() {
 fn long_lists_are_turned_over() {
     let turns = |page, total| {
         let wanted = JobsFilter { title: "a b".to_owned(), page };
-        JobsPage { jobs: Vec::new(), total }.pager(&wanted, Some(3)).map(|turns| turns.to_string())
+        let found = JobsPage { jobs: Vec::new(), parents: BTreeMap::new(), total, is_cut: false };
+        found.pager(&wanted, Some(3)).map(|turns| turns.to_string())
     };
     assert_eq!(turns(0, 100), None);
     assert_eq!(turns(0, 0), None);

@@ -97,15 +97,3 @@ fn progress(since: Timestamp, usual: Option<TimeDelta>, now: Timestamp) -> Value
         so_far => duration(so_far), about => usual.map(duration),
     }
 }
-
-/// Median of durations, of an even number the mean of the middle two; `None` of none.
-pub(super) fn median(mut durations: Vec<TimeDelta>) -> Option<TimeDelta> {
-    durations.sort_unstable();
-    let middle = durations.len() / 2;
-    if durations.len() % 2 == 1 {
-        return Some(durations[middle]);
-    }
-    // `checked_sub` covers the empty list.
-    let (low, high) = (durations.get(middle.checked_sub(1)?)?, durations.get(middle)?);
-    Some((*low + *high) / 2)
-}

@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 
-use super::{HistoryChart, history_chart, span};
+use super::{HistoryChart, history_chart, axis_label};
 use crate::run::RunId;
 use crate::server::domain::model::{Run, RunExit};
 use crate::server::http::dashboard::job::sample;
@@ -34,10 +34,10 @@ fn lengths_are_as_high_as_they_are_long() {
     line 30 s at 74
     line 1 min at 16
     run 97 at 64.7: 87 high, succeeded, Some("45 s")
-    run 98 at 82.2: 2 high, failed, Some("0 s")
+    run 98 at 82.2: 2 high, failed, Some("0.0 s")
     run 99 at 99.6: 29 high, succeeded, Some("15 s")
     run 100 at 117.1: 58 high, succeeded, Some("30 s")
-    by size false, rate Some(75), usual Some("30 s")
+    by size false, rate Some(75), usual Some("22 s")
     "#);
 }
 
@@ -48,11 +48,11 @@ fn one_that_took_long_does_not_flatten_the_rest() {
     line 20 min at 41.4
     line 2 min at 74
     line 20 s at 99.4
-    run 97 at 64.7: 15.6 high, succeeded, Some("6 s")
-    run 98 at 82.2: 116 high, succeeded, Some("2 h")
-    run 99 at 99.6: 13 high, succeeded, Some("5 s")
-    run 100 at 117.1: 9.8 high, succeeded, Some("4 s")
-    by size true, rate Some(100), usual Some("6 s")
+    run 97 at 64.7: 15.6 high, succeeded, Some("6.0 s")
+    run 98 at 82.2: 116 high, succeeded, Some("2 h 0 min")
+    run 99 at 99.6: 13 high, succeeded, Some("5.0 s")
+    run 100 at 117.1: 9.8 high, succeeded, Some("4.0 s")
+    by size true, rate Some(100), usual Some("5.5 s")
     "#);
 }
 
@@ -102,6 +102,6 @@ fn every_end_is_counted_by_its_name() {
 
 #[test]
 fn lengths_are_told_in_one_unit() {
-    let told = [0.0, 0.25, 1.0, 9.96, 42.4, 90.0, 1800.0, 5400.0, 86400.0].map(span);
+    let told = [0.0, 0.25, 1.0, 9.96, 42.4, 90.0, 1800.0, 5400.0, 86400.0].map(axis_label);
     assert_eq!(told.join(", "), "0 s, 0.2 s, 1 s, 10 s, 42 s, 1.5 min, 30 min, 1.5 h, 1 d");
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use chrono::{TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::{Lane, LaneFilter, median, render};
+use super::{Lane, LaneFilter, render};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::model::sample;
 use crate::server::domain::model::{JobId, Run, RunExit, RunState, Timestamp};
@@ -95,13 +95,4 @@ fn what_comes_from_outside_is_escaped() {
     let page = shown(&lane(RunState::Started, vec![LaneRun { run, project: evil.to_owned(), mark }]), "q=%3Cscript%3E");
     assert!(!page.contains("<script>"), "{page}");
     assert_eq!(page.matches("&lt;script&gt;alert(1)").count(), 3, "{page}");
-}
-
-#[test]
-fn the_median_stands_in_the_middle() {
-    let seconds = |all: &[i64]| median(all.iter().copied().map(TimeDelta::seconds).collect());
-    assert_eq!(seconds(&[]), None);
-    assert_eq!(seconds(&[7]), Some(TimeDelta::seconds(7)));
-    assert_eq!(seconds(&[9, 1]), Some(TimeDelta::seconds(5)));
-    assert_eq!(seconds(&[100, 3, 1]), Some(TimeDelta::seconds(3)));
 }

@@ -78,7 +78,7 @@ fn what_can_be_done_about_a_run_depends_on_where_it_stands() {
     };
     assert!(
         has(going, "Kill run 12")
-            && has(going, "Its worker is asked to kill it, and has not answered yet")
+            && has(going, "Kill requested; the worker has not answered yet")
             && has(going, "process 4711")
     );
     assert!(has(scheduled, "Cancel run 12"));

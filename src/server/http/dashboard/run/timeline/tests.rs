@@ -15,7 +15,7 @@ fn run(enqueue: Option<i64>, start: Option<i64>, end: Option<i64>) -> Run {
 }
 
 fn told(run: &Run) -> String {
-    timeline(run, at(100), Tz::UTC).get_attr("told").unwrap().to_string()
+    timeline(run, at(100), Tz::UTC).get_attr("text").unwrap().to_string()
 }
 
 #[test]
