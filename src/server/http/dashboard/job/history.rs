@@ -218,7 +218,8 @@ impl Scale {
                 steps.into_iter().rev().step_by(every).collect()
             }
         };
-        let line = |length: f64| ScaleLine { y: tenth(BASELINE - self.height(length) * TALLEST), label: axis_label(length) };
+        let line =
+            |length: f64| ScaleLine { y: tenth(BASELINE - self.height(length) * TALLEST), label: axis_label(length) };
         at.into_iter().map(line).collect()
     }
 }

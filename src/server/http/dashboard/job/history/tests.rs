@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 
-use super::{HistoryChart, history_chart, axis_label};
+use super::{HistoryChart, axis_label, history_chart};
 use crate::run::RunId;
 use crate::server::domain::model::{Run, RunExit};
 use crate::server::http::dashboard::job::sample;
