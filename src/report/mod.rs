@@ -9,8 +9,10 @@
 //! reads it.
 
 mod ballast;
+mod call_turns;
 mod courier;
 mod courier_request;
+pub mod delivery;
 pub mod endpoint;
 mod entry;
 mod events;
@@ -18,7 +20,8 @@ mod memory;
 mod outbox;
 pub mod plan;
 mod reporter;
-mod reporter_handle;
+mod reporter_shared;
+mod served_runs;
 
 use std::io;
 use std::time::Duration;

@@ -1,8 +1,12 @@
-//! Delivery plan: decides the next step of a courier from what it knows. Pure.
+//! Delivery plan: decides the next call of a courier from the state of its delivery. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::delivery::{Delivery, DeliveryInput, DeliveryPhase, LogReport, OutputWatch, ServerView, StartReport};
+
+pub use super::delivery::REJECTIONS;
 
 #[cfg(test)]
 mod tests;
@@ -13,69 +17,18 @@ const LIVE_RATE: f64 = 16.0 * 1024.0;
 pub const APPEND_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of a piece that is appended to a log.
 pub const APPEND_BYTES: u64 = 64 * 1024;
-/// Rejections in a row after which a part of the report that may be left out no longer holds up the rest.
-pub const REJECTIONS: u32 = 3;
 /// Time after an accepted answer to a ping within which the server surely does not take this worker for dead.
 pub const TRUSTED: Duration = Duration::from_secs(600);
 
-/// State of a delivery: what happened to the run, and what the server is known to have.
-#[derive(Clone, Debug, Default)]
-pub struct Knowledge {
-    /// Whether the server may know more of the run than this courier does; the run is read first.
-    pub doubt: bool,
-    /// Whether the script was started.
-    pub started: bool,
-    /// Whether the server has the start.
-    pub start_told: bool,
-    /// Bytes of output so far, as last reported by the run.
-    pub output: u64,
-    /// Bytes of output that the server has; `None` before the first log.
-    pub output_sent: Option<u64>,
-    /// Whether the run was asked to report further output.
-    pub watching: bool,
-    /// Instant from which the log of the lasting run may be sent again.
-    pub live_from: Option<Instant>,
-    /// Whether the run is over.
-    pub ended: bool,
-    /// Whether the run is given back without a result.
-    pub given_back: bool,
-    /// Whether the server has the whole log.
-    pub log_sent: bool,
+/// Conditions outside a delivery under which its next call is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct CallConditions {
+    /// Instant of the decision.
+    pub now: Instant,
+    /// Whether logs are sent while a run lasts.
+    pub sends_live_logs: bool,
     /// Whether the server may take this worker for dead: no ping was answered within [`TRUSTED`].
-    pub long_silent: bool,
-    /// Whether the run was read since it ended.
-    pub looked: bool,
-    /// Rejections in a row, for each part of the report.
-    pub rejected: Rejected,
-    /// Instant from which a rejected start may be reported again.
-    pub start_from: Option<Instant>,
-}
-
-/// Rejections in a row, for each part of the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rejected {
-    /// Rejections of the start.
-    pub start: u32,
-    /// Rejections of the log of a lasting run.
-    pub live: u32,
-    /// Rejections of the whole log, since the result was last rejected.
-    pub log: u32,
-    /// Rejections of the result, or of giving the run back.
-    pub result: u32,
-}
-
-impl Rejected {
-    /// Returns whether the start no longer holds up the rest, and is reported along with the result.
-    #[must_use]
-    pub fn start_is_late(&self) -> bool {
-        self.start >= REJECTIONS
-    }
-
-    /// Returns whether the result is reported without the log, if the server takes it so.
-    #[must_use]
-    pub fn log_is_left_out(&self) -> bool {
-        self.log >= REJECTIONS
-    }
+    pub is_long_silent: bool,
 }
 
 /// Parts of a report that are sent. After a rejection of the whole, parts are left out in turns, because the server may
@@ -109,43 +62,58 @@ pub enum NextCall {
     Watch,
     /// Wait for an event of the run, at most until this instant.
     Wait(Option<Instant>),
+    /// Remove what is stored of the run, and end.
+    Forget,
 }
 
-impl Knowledge {
-    /// Returns the next step at an instant. `live` tells whether logs are sent while a run lasts.
+impl Delivery {
+    /// Returns the next step under these conditions.
     #[must_use]
-    pub fn next(&self, now: Instant, live: bool) -> NextCall {
-        if self.doubt {
-            return NextCall::Look;
-        }
-        if self.ended && self.given_back {
+    pub fn next(&self, at: &CallConditions) -> NextCall {
+        match (self.phase, self.view) {
+            (DeliveryPhase::Done, _) => NextCall::Forget,
+            (DeliveryPhase::Abandoned, _) => NextCall::Wait(None),
+            (_, ServerView::Doubtful) => NextCall::Look,
+            (DeliveryPhase::NotStarted { .. }, _) => NextCall::Wait(None),
+            (DeliveryPhase::Running { .. }, _) => self.next_of_running(at),
             // The worker that executes the run next reports start and log.
-            return NextCall::GiveBack;
-        }
-        // A start that is rejected again and again holds up nothing, and goes along with the result.
-        let start_waits =
-            self.rejected.start_is_late() && (self.ended || self.start_from.is_some_and(|from| from > now));
-        if self.started && !self.start_told && !start_waits {
-            return NextCall::TellStart;
-        }
-        if self.ended {
+            (DeliveryPhase::GivenBack { .. }, _) => NextCall::GiveBack,
+            // A start that is rejected again and again holds up nothing, and goes along with the result.
+            (DeliveryPhase::Ended { start: Some(StartReport::Due { rejections, .. }), .. }, _)
+                if rejections < REJECTIONS =>
+            {
+                NextCall::TellStart
+            }
+            (DeliveryPhase::Ended { log: LogReport::Due { rejections }, .. }, _) if rejections < REJECTIONS => {
+                NextCall::SendLog
+            }
             // A server that may take this worker for dead may have ended the run or given it to another worker: it is
             // read before the result overwrites that.
-            return match (self.log_sent || self.rejected.log_is_left_out(), self.long_silent && !self.looked) {
-                (false, _) => NextCall::SendLog,
-                (true, true) => NextCall::Look,
-                (true, false) => NextCall::Return,
+            (DeliveryPhase::Ended { .. }, ServerView::Assumed) if at.is_long_silent => NextCall::Look,
+            (DeliveryPhase::Ended { .. }, _) => NextCall::Return,
+        }
+    }
+
+    fn next_of_running(&self, at: &CallConditions) -> NextCall {
+        let DeliveryPhase::Running { start, log } = self.phase else { return NextCall::Wait(None) };
+        let retry_at = match start {
+            StartReport::Accepted => None,
+            StartReport::Due { rejections, retry_at } => match retry_at.filter(|from| *from > at.now) {
+                Some(from) if rejections >= REJECTIONS => Some(from),
+                _ => return NextCall::TellStart,
+            },
+        };
+        if !at.sends_live_logs {
+            return NextCall::Wait(retry_at);
+        }
+        if log.extent.output <= log.extent.sent.unwrap_or(0) {
+            return match log.watch {
+                OutputWatch::Requested => NextCall::Wait(retry_at),
+                OutputWatch::Off => NextCall::Watch,
             };
         }
-        let start = self.start_from.filter(|_| self.started && !self.start_told);
-        if !self.started || !live {
-            return NextCall::Wait(start);
-        }
-        if self.output <= self.output_sent.unwrap_or(0) {
-            return if self.watching { NextCall::Wait(start) } else { NextCall::Watch };
-        }
-        match self.live_from {
-            Some(from) if from > now => NextCall::Wait(start.map_or(Some(from), |start| Some(start.min(from)))),
+        match log.next_at {
+            Some(from) if from > at.now => NextCall::Wait(Some(retry_at.map_or(from, |retry| retry.min(from)))),
             _ => NextCall::SendLive,
         }
     }
@@ -156,69 +124,54 @@ impl Knowledge {
     /// A part that is left out makes no pause before the result: if the server takes nothing at all, the result is
     /// rejected too, and everything is reported again.
     pub fn reject(&mut self, call: NextCall, due: Instant) -> bool {
+        let input = match call {
+            NextCall::TellStart => DeliveryInput::StartRejected(due),
+            NextCall::SendLive => DeliveryInput::LiveLogRejected(due),
+            NextCall::SendLog => DeliveryInput::LogRejected,
+            NextCall::Return | NextCall::GiveBack => DeliveryInput::ResultRejected,
+            NextCall::Look | NextCall::Watch | NextCall::Wait(_) | NextCall::Forget => return true,
+        };
+        *self = self.step(input);
         match call {
-            NextCall::TellStart => {
-                self.rejected.start += 1;
-                self.start_from = Some(due);
-                !self.rejected.start_is_late()
-            }
-            NextCall::SendLive => {
-                self.rejected.live += 1;
-                self.live_from = Some(due);
-                false
-            }
-            NextCall::SendLog => {
-                self.rejected.log += 1;
-                !self.rejected.log_is_left_out()
-            }
-            NextCall::Return | NextCall::GiveBack => {
-                self.rejected.result += 1;
-                // Parts that were left out before get one more try each: once the server takes reports again, it takes
-                // all parts in their order.
-                self.rejected.start = self.rejected.start.min(REJECTIONS - 1);
-                self.rejected.log = self.rejected.log.min(REJECTIONS - 1);
-                true
-            }
-            NextCall::Look | NextCall::Watch | NextCall::Wait(_) => true,
+            NextCall::SendLive => false,
+            NextCall::TellStart | NextCall::SendLog => self.times_rejected(call) < REJECTIONS,
+            _ => true,
         }
     }
 
-    /// Returns how often in a row calls of this kind were rejected.
+    /// Returns how often in a row calls of this kind were rejected. [`REJECTIONS`] for calls that are not counted.
     #[must_use]
     pub fn times_rejected(&self, call: NextCall) -> u32 {
-        match call {
-            NextCall::TellStart => self.rejected.start,
-            NextCall::SendLive => self.rejected.live,
-            NextCall::SendLog => self.rejected.log,
-            NextCall::Return | NextCall::GiveBack => self.rejected.result,
-            NextCall::Look | NextCall::Watch | NextCall::Wait(_) => REJECTIONS,
-        }
-    }
-
-    /// Records that the server took a call.
-    pub fn accept(&mut self, call: NextCall) {
-        match call {
-            NextCall::TellStart => self.rejected.start = 0,
-            NextCall::SendLive => self.rejected.live = 0,
-            NextCall::SendLog => self.rejected.log = 0,
-            NextCall::Return | NextCall::GiveBack | NextCall::Look | NextCall::Watch | NextCall::Wait(_) => {}
+        match (call, self.phase) {
+            (NextCall::TellStart, _) => match self.start() {
+                Some(StartReport::Due { rejections, .. }) => rejections,
+                Some(StartReport::Accepted) | None => 0,
+            },
+            (NextCall::SendLive, DeliveryPhase::Running { log, .. }) => log.rejections,
+            (NextCall::SendLog, DeliveryPhase::Ended { log: LogReport::Due { rejections }, .. }) => rejections,
+            (
+                NextCall::Return | NextCall::GiveBack,
+                DeliveryPhase::Ended { rejections, .. } | DeliveryPhase::GivenBack { rejections },
+            ) => rejections,
+            (NextCall::SendLive | NextCall::SendLog | NextCall::Return | NextCall::GiveBack, _) => 0,
+            (NextCall::Look | NextCall::Watch | NextCall::Wait(_) | NextCall::Forget, _) => REJECTIONS,
         }
     }
 
     /// Returns the parts of the start that are reported now.
     #[must_use]
     pub fn parts_of_start(&self) -> Parts {
-        if self.rejected.start.is_multiple_of(2) { Parts::All } else { Parts::Needed }
+        if self.times_rejected(NextCall::TellStart).is_multiple_of(2) { Parts::All } else { Parts::Needed }
     }
 
     /// Returns the parts of the result that are reported now.
     #[must_use]
     pub fn parts_of_result(&self) -> Parts {
-        match self.rejected.result % 3 {
+        match self.times_rejected(NextCall::Return) % 3 {
             0 => Parts::All,
             1 => Parts::Needed,
             // A run that was never started needs a start, or the server takes it for one that still waits.
-            _ if self.started => Parts::ResultAlone,
+            _ if self.start().is_some() => Parts::ResultAlone,
             _ => Parts::Needed,
         }
     }

@@ -1,15 +1,19 @@
 //! Reporter: starts one courier for each run, and passes events and requests between a run and its courier.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::call_turns::CallTurns;
 use super::courier::Courier;
 use super::courier_request::{CourierRequest, DeliveryEvent};
+use super::delivery::ServerView;
 use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
-use super::reporter_handle::{ReporterHandle, Stage};
+use super::reporter_shared::ReporterShared;
+use super::served_runs::{ServedRuns, Stage};
 use super::{EventPublisher, LogSource, Outbox, Settings};
 use crate::rest::RestClient;
 use crate::run::{Attempt, Event, RunId};
@@ -17,12 +21,12 @@ use crate::run::{Attempt, Event, RunId};
 /// Grace for a call that is under way at the end of a flush.
 const PARTING: Duration = Duration::from_millis(1500);
 /// Most events that may wait for a courier. A run has few: start, output on request, end.
-const NEWS: usize = 16;
+const EVENTS: usize = 16;
 
 /// Handle of the report. Cheap to clone.
 #[derive(Clone)]
 pub struct Reporter {
-    desk: Arc<ReporterHandle>,
+    shared: Arc<ReporterShared>,
     couriers: TaskTracker,
 }
 
@@ -37,15 +41,25 @@ impl Reporter {
         settings: Settings,
         dead_letters: Vec<DeadLetter>,
     ) -> Self {
-        let desk = ReporterHandle::new(client, outbox, events, logs, settings, dead_letters);
-        Self { desk: Arc::new(desk), couriers: TaskTracker::new() }
+        let shared = ReporterShared {
+            client,
+            outbox,
+            events,
+            logs,
+            settings: watch::Sender::new(settings),
+            turns: CallTurns::default(),
+            leave: CancellationToken::new(),
+            runs: ServedRuns::default(),
+            dead_letters: Mutex::new(dead_letters.into()),
+        };
+        Self { shared: Arc::new(shared), couriers: TaskTracker::new() }
     }
 
     /// Reports under other settings from now on, and moves the event publisher if its endpoint changed.
     pub fn reconfigure(&self, settings: Settings) {
-        let before = self.desk.settings.send_replace(settings.clone());
+        let before = self.shared.settings.send_replace(settings.clone());
         if before.ws_server() != settings.ws_server() {
-            self.desk.events.move_to(settings.ws_server());
+            self.shared.events.move_to(settings.ws_server());
         }
     }
 
@@ -53,92 +67,94 @@ impl Reporter {
     /// the run than the entry says.
     #[must_use]
     pub fn serve(&self, entry: OutboxEntry, doubt: bool) -> RunReport {
-        let (news, heard) = mpsc::channel(NEWS);
-        let (asks, asked) = mpsc::channel(NEWS);
-        let courier = Courier::new(Arc::clone(&self.desk), &entry, doubt, heard, asks);
-        let desk = Arc::clone(&self.desk);
+        let (events, received) = mpsc::channel(EVENTS);
+        let (requests, requested) = mpsc::channel(EVENTS);
+        let view = if doubt { ServerView::Doubtful } else { ServerView::Assumed };
+        let courier = Courier::new(Arc::clone(&self.shared), &entry, view, received, requests);
+        let shared = Arc::clone(&self.shared);
         let run = entry.run;
         // Counted before the courier starts: one that ends at once must find the run counted.
-        desk.serves(run, if entry.end.is_some() { Stage::Over } else { Stage::Open });
+        shared.runs.insert(run, if entry.end.is_some() { Stage::Over } else { Stage::Open });
         self.couriers.spawn(async move {
-            courier.go().await;
-            desk.is_done_with(run);
+            courier.deliver().await;
+            shared.runs.remove(run);
         });
-        RunReport { entry, desk: Arc::clone(&self.desk), news, asked }
+        RunReport { entry, shared: Arc::clone(&self.shared), events, requests: requested }
     }
 
     /// Starts a courier for a run that was over at the start. Of very many such runs a limited number is delivered at a
     /// time; a run that the server does not take leaves its turn to the others.
     pub fn deliver(&self, entry: OutboxEntry) {
-        let desk = Arc::clone(&self.desk);
-        desk.serves(entry.run, Stage::Over);
+        let shared = Arc::clone(&self.shared);
+        shared.runs.insert(entry.run, Stage::Over);
         self.couriers.spawn(async move {
             let run = entry.run;
             let turn = tokio::select! {
-                turn = Arc::clone(&desk.delivering).acquire_owned() => turn.ok(),
-                () = desk.leave.cancelled() => None,
+                turn = Arc::clone(&shared.turns.delivering).acquire_owned() => turn.ok(),
+                () = shared.leave.cancelled() => None,
             };
             if turn.is_some() {
                 // The other ends are dropped at once: a run that is over has no further events, and no script to stop.
-                let (_, heard) = mpsc::channel(1);
-                let (asks, _) = mpsc::channel(1);
-                let courier = Courier::new(Arc::clone(&desk), &entry, true, heard, asks).in_turn(turn);
+                let (_, events) = mpsc::channel(1);
+                let (requests, _) = mpsc::channel(1);
+                let courier =
+                    Courier::new(Arc::clone(&shared), &entry, ServerView::Doubtful, events, requests).holding(turn);
                 // Boxed, so that the task of a run that waits for its turn stays small.
-                Box::pin(courier.go()).await;
+                Box::pin(courier.deliver()).await;
             }
-            desk.is_done_with(run);
+            shared.runs.remove(run);
         });
     }
 
     /// Returns the handle of the outbox.
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
-        &self.desk.outbox
+        &self.shared.outbox
     }
 
     /// Publishes an event that belongs to no courier.
     pub fn event(&self, event: Event) {
-        self.desk.events.tell(event);
+        self.shared.events.tell(event);
     }
 
     /// Removes everything that is stored of a run.
     pub async fn forget(&self, entry: &OutboxEntry) {
-        self.desk.outbox.forget_run(entry.run).await;
-        self.desk.logs.forget(entry.run, entry.attempt);
+        self.shared.outbox.forget_run(entry.run).await;
+        self.shared.logs.forget(entry.run, entry.attempt);
     }
 
     /// Closes the event publisher once it has sent what waits. May block.
     pub fn close_events(&self) {
-        self.desk.events.close();
+        self.shared.events.close();
     }
 
     /// Returns the dead letters, the oldest first.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.desk.letters().iter().cloned().collect()
+        self.shared.lock_letters().iter().cloned().collect()
     }
 
     /// Reports at once everything that waits for a retry, rejected or not.
     pub fn retry(&self) {
-        self.desk.retries.send_replace(());
+        self.shared.turns.retries.send_replace(());
     }
 
     /// Returns the number of runs that are over and not delivered, with every change of it.
     #[must_use]
     pub fn backlog(&self) -> watch::Receiver<usize> {
-        self.desk.backlog.subscribe()
+        self.shared.runs.backlog.subscribe()
     }
 
     /// Returns the number of runs that have a courier.
     #[must_use]
     pub fn undelivered(&self) -> usize {
-        self.desk.served().len()
+        self.shared.runs.len()
     }
 
     /// Returns whether a run has a courier; such a run belongs to this worker, whatever a list of the server says.
     #[must_use]
     pub fn serves(&self, run: RunId) -> bool {
-        self.desk.served().contains_key(&run)
+        self.shared.runs.contains(run)
     }
 
     /// Waits until everything is delivered, or until no run was delivered for as long as `bound`. The rest stays on
@@ -159,7 +175,7 @@ impl Reporter {
     /// Ends all couriers, each after the call that it is in: a call that is cut off may have been carried out. Facts
     /// that were not delivered are on disk.
     pub async fn leave(&self, bound: Duration) {
-        self.desk.leave.cancel();
+        self.shared.leave.cancel();
         self.couriers.close();
         let _ = tokio::time::timeout(bound, self.couriers.wait()).await;
     }
@@ -167,14 +183,14 @@ impl Reporter {
 
 /// End of a run that is known and not yet written.
 pub struct UnwrittenEnd {
-    desk: Arc<ReporterHandle>,
+    shared: Arc<ReporterShared>,
     run: RunId,
 }
 
 impl UnwrittenEnd {
     /// Counts the run among those that wait to be delivered from now on.
     pub fn came(&self) {
-        self.desk.is_over(self.run);
+        self.shared.runs.mark_over(self.run);
     }
 }
 
@@ -182,9 +198,9 @@ impl UnwrittenEnd {
 /// and then passed to the courier.
 pub struct RunReport {
     entry: OutboxEntry,
-    desk: Arc<ReporterHandle>,
-    news: mpsc::Sender<DeliveryEvent>,
-    asked: mpsc::Receiver<CourierRequest>,
+    shared: Arc<ReporterShared>,
+    events: mpsc::Sender<DeliveryEvent>,
+    requests: mpsc::Receiver<CourierRequest>,
 }
 
 impl RunReport {
@@ -198,13 +214,13 @@ impl RunReport {
     pub async fn claimed(&mut self, claim: Option<Attempt>) {
         self.entry.claim = claim;
         // Fails only where the courier has ended; it then needs no events any more.
-        let _ = self.news.send(DeliveryEvent::Claimed(claim)).await;
+        let _ = self.events.send(DeliveryEvent::Claimed(claim)).await;
     }
 
     /// Returns a handle for a task that learns of the end before the end can be written.
     #[must_use]
     pub fn ending(&self) -> UnwrittenEnd {
-        UnwrittenEnd { desk: Arc::clone(&self.desk), run: self.entry.run }
+        UnwrittenEnd { shared: Arc::clone(&self.shared), run: self.entry.run }
     }
 
     /// Records the start of the script; a repetition has no effect.
@@ -214,35 +230,35 @@ impl RunReport {
             return;
         }
         self.entry.start = Some(start.clone());
-        self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(DeliveryEvent::Started(start)).await;
+        self.shared.outbox.run(&self.entry).await;
+        let _ = self.events.send(DeliveryEvent::Started(start)).await;
     }
 
     /// Passes on the number of bytes of output so far; not written to disk.
     pub async fn output(&mut self, total: u64) {
-        let _ = self.news.send(DeliveryEvent::Output(total)).await;
+        let _ = self.events.send(DeliveryEvent::Output(total)).await;
     }
 
     /// Records that an execution was lost and the next one begins, with the entry of the next one.
     pub async fn relaunched(&mut self, entry: OutboxEntry) {
         self.entry = entry;
-        self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(DeliveryEvent::Relaunched(Box::new(self.entry.clone()))).await;
+        self.shared.outbox.run(&self.entry).await;
+        let _ = self.events.send(DeliveryEvent::Relaunched(Box::new(self.entry.clone()))).await;
     }
 
     /// Records the end of the run, and hands the run over to its courier.
     pub async fn ended(mut self, end: StoredEnd) {
         self.entry.end = Some(end.clone());
         // Counted before the write: an end that waits for a full disk is part of the backlog too.
-        self.desk.is_over(self.entry.run);
-        self.desk.outbox.run(&self.entry).await;
-        let _ = self.news.send(DeliveryEvent::Ended(end)).await;
+        self.shared.runs.mark_over(self.entry.run);
+        self.shared.outbox.run(&self.entry).await;
+        let _ = self.events.send(DeliveryEvent::Ended(end)).await;
     }
 
     /// Waits for the next request of the courier; for ever once the courier is done.
     pub async fn asked(&mut self) -> CourierRequest {
-        match self.asked.recv().await {
-            Some(ask) => ask,
+        match self.requests.recv().await {
+            Some(request) => request,
             None => std::future::pending().await,
         }
     }

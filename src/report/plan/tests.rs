@@ -1,167 +1,228 @@
-//! Tests of the delivery plan: the next step of a courier for every state of its knowledge.
+//! Tests of the delivery plan: the next step of a courier for every state of its delivery.
 
+use std::fmt::Write as _;
+
+use super::super::delivery::samples::{
+    ended, ended_with, in_phase, log_of, not_started, phases, quiet_log, running, running_with, start_reports, viewed,
+};
+use super::super::delivery::{EndKind, LiveLog, LogExtent};
 use super::*;
 
-const LIVE: bool = true;
-const AT_THE_END: bool = false;
+const LOG_DUE: LogReport = LogReport::Due { rejections: 0 };
 
 fn a_moment() -> Duration {
     Duration::from_secs(5)
 }
 
-/// Knowledge about a run whose start is reported and whose output the server has.
-fn running() -> Knowledge {
-    Knowledge {
-        started: true,
-        start_told: true,
-        output: 10,
-        output_sent: Some(10),
-        watching: true,
-        ..Knowledge::default()
+fn live(now: Instant) -> CallConditions {
+    CallConditions { now, sends_live_logs: true, is_long_silent: false }
+}
+
+/// Conditions under which the log is sent at the end only.
+fn at_the_end(now: Instant) -> CallConditions {
+    CallConditions { sends_live_logs: false, ..live(now) }
+}
+
+fn long_silent(now: Instant) -> CallConditions {
+    CallConditions { is_long_silent: true, ..live(now) }
+}
+
+fn next(delivery: &Delivery) -> NextCall {
+    delivery.next(&live(Instant::now()))
+}
+
+fn now_ended(delivery: Delivery) -> Delivery {
+    delivery.step(DeliveryInput::Ended(EndKind::WithResult))
+}
+
+#[test]
+fn the_next_call_in_each_phase_is_this() {
+    let now = Instant::now();
+    let soon = now + a_moment();
+    let conditions = [("live", live(now)), ("at the end", at_the_end(now)), ("long silent", long_silent(now))];
+    let mut table = String::new();
+    for (name, delivery) in phases(soon) {
+        for view in [ServerView::Doubtful, ServerView::Assumed, ServerView::Fresh] {
+            let delivery = viewed(view, delivery);
+            let calls = conditions.map(|(name, at)| format!("{name}: {:?}", delivery.next(&at))).join(", ");
+            let _ = writeln!(table, "{name}, {view:?} -> {}", calls.replace(&format!("{soon:?}"), "soon"));
+        }
     }
-}
-
-fn ended() -> Knowledge {
-    Knowledge { ended: true, ..running() }
-}
-
-fn next(knowledge: &Knowledge) -> NextCall {
-    knowledge.next(Instant::now(), LIVE)
+    insta::assert_snapshot!(table);
 }
 
 #[test]
 fn nothing_is_told_of_a_run_that_has_not_started() {
-    assert_eq!(next(&Knowledge::default()), NextCall::Wait(None));
-    assert_eq!(next(&Knowledge { output: 10, ..Knowledge::default() }), NextCall::Wait(None));
+    assert_eq!(next(&not_started(0)), NextCall::Wait(None));
+    assert_eq!(next(&not_started(10)), NextCall::Wait(None));
 }
 
 #[test]
 fn the_start_is_told_first() {
-    assert_eq!(next(&Knowledge { start_told: false, output: 99, ..running() }), NextCall::TellStart);
-    assert_eq!(next(&Knowledge { start_told: false, ..ended() }), NextCall::TellStart);
-    assert_eq!(next(&Knowledge { start_told: false, log_sent: true, ..ended() }), NextCall::TellStart);
+    assert_eq!(next(&running_with(StartReport::FIRST, log_of(99, Some(10)))), NextCall::TellStart);
+    assert_eq!(next(&ended_with(Some(StartReport::FIRST), LOG_DUE, 0)), NextCall::TellStart);
+    assert_eq!(next(&ended_with(Some(StartReport::FIRST), LogReport::Accepted, 0)), NextCall::TellStart);
 }
 
 #[test]
 fn a_run_that_never_started_tells_its_log_and_its_result() {
-    let unstartable = Knowledge { ended: true, ..Knowledge::default() };
-    assert_eq!(next(&unstartable), NextCall::SendLog);
-    assert_eq!(next(&Knowledge { log_sent: true, ..unstartable }), NextCall::Return);
+    assert_eq!(next(&now_ended(not_started(0))), NextCall::SendLog);
+    assert_eq!(next(&ended_with(None, LogReport::Accepted, 0)), NextCall::Return);
 }
 
 #[test]
 fn after_the_end_comes_the_log_and_after_the_log_the_result() {
-    assert_eq!(next(&ended()), NextCall::SendLog);
-    assert_eq!(next(&Knowledge { log_sent: true, ..ended() }), NextCall::Return);
+    assert_eq!(next(&ended(LOG_DUE)), NextCall::SendLog);
+    assert_eq!(next(&ended(LogReport::Accepted)), NextCall::Return);
+    assert_eq!(next(&ended(LogReport::Accepted).step(DeliveryInput::Settled)), NextCall::Forget);
 }
 
 #[test]
 fn of_a_run_that_is_given_back_nothing_else_is_told() {
-    let given_back = Knowledge { given_back: true, start_told: false, ..ended() };
+    let lasting = running_with(StartReport::FIRST, quiet_log());
+    assert_eq!(next(&lasting), NextCall::TellStart);
+    let given_back = lasting.step(DeliveryInput::Ended(EndKind::GivenBack));
     assert_eq!(next(&given_back), NextCall::GiveBack);
-    assert_eq!(next(&Knowledge { doubt: true, ..given_back.clone() }), NextCall::Look, "it may be given back already");
-    assert_eq!(next(&Knowledge { ended: false, ..given_back }), NextCall::TellStart);
+    assert_eq!(next(&viewed(ServerView::Doubtful, given_back)), NextCall::Look, "it may be given back already");
+    assert_eq!(next(&given_back.step(DeliveryInput::Settled)), NextCall::Forget);
+}
+
+#[test]
+fn a_run_that_the_server_wants_no_report_of_is_forgotten_once_it_is_over() {
+    let abandoned = running_with(StartReport::FIRST, log_of(99, None)).step(DeliveryInput::Settled);
+    assert_eq!(next(&abandoned), NextCall::Wait(None));
+    assert_eq!(next(&viewed(ServerView::Doubtful, abandoned)), NextCall::Wait(None));
+    assert_eq!(next(&now_ended(abandoned)), NextCall::Forget);
 }
 
 #[test]
 fn who_was_silent_for_long_looks_before_the_result_and_once() {
-    let silent = Knowledge { log_sent: true, long_silent: true, ..ended() };
-    assert_eq!(next(&silent), NextCall::Look);
-    assert_eq!(next(&Knowledge { looked: true, ..silent }), NextCall::Return);
+    let silent = long_silent(Instant::now());
+    let delivery = ended(LogReport::Accepted);
+    assert_eq!(delivery.next(&silent), NextCall::Look);
+    assert_eq!(delivery.step(DeliveryInput::Read { has_start: true }).next(&silent), NextCall::Return);
+    assert_eq!(ended(LOG_DUE).next(&silent), NextCall::SendLog);
+}
+
+#[test]
+fn a_result_that_failed_is_looked_for_again_after_long_silence() {
+    let silent = long_silent(Instant::now());
+    let read = viewed(ServerView::Fresh, ended(LogReport::Accepted));
+    for failure in [DeliveryInput::ResultFailed, DeliveryInput::ResultRejected] {
+        assert_eq!(read.step(failure).next(&silent), NextCall::Look, "{failure:?}");
+    }
 }
 
 #[test]
 fn without_news_a_lasting_run_is_watched() {
-    assert_eq!(next(&Knowledge { watching: false, ..running() }), NextCall::Watch);
-    assert_eq!(next(&running()), NextCall::Wait(None));
-    assert_eq!(next(&Knowledge { output: 0, output_sent: None, ..running() }), NextCall::Wait(None));
+    assert_eq!(next(&running(LiveLog { watch: OutputWatch::Off, ..quiet_log() })), NextCall::Watch);
+    assert_eq!(next(&running(quiet_log())), NextCall::Wait(None));
+    assert_eq!(next(&running(log_of(0, None))), NextCall::Wait(None));
 }
 
 #[test]
 fn new_output_is_sent_while_the_run_lasts() {
-    assert_eq!(next(&Knowledge { output: 11, ..running() }), NextCall::SendLive);
-    assert_eq!(next(&Knowledge { output: 1, output_sent: None, ..running() }), NextCall::SendLive);
+    assert_eq!(next(&running(log_of(11, Some(10)))), NextCall::SendLive);
+    assert_eq!(next(&running(log_of(1, None))), NextCall::SendLive);
 }
 
 #[test]
 fn new_output_waits_for_its_time() {
     let now = Instant::now();
     let soon = now + a_moment();
-    let early = Knowledge { output: 11, live_from: Some(soon), ..running() };
-    assert_eq!(early.next(now, LIVE), NextCall::Wait(Some(soon)));
-    assert_eq!(early.next(soon, LIVE), NextCall::SendLive);
-    assert_eq!(early.next(soon + a_moment(), LIVE), NextCall::SendLive);
+    let early = running(LiveLog { next_at: Some(soon), ..log_of(11, Some(10)) });
+    assert_eq!(early.next(&live(now)), NextCall::Wait(Some(soon)));
+    assert_eq!(early.next(&live(soon)), NextCall::SendLive);
+    assert_eq!(early.next(&live(soon + a_moment())), NextCall::SendLive);
 }
 
 #[test]
 fn the_end_does_not_wait_for_the_time_of_live_output() {
     let now = Instant::now();
-    let over = Knowledge { output: 11, live_from: Some(now + a_moment()), ..ended() };
-    assert_eq!(over.next(now, LIVE), NextCall::SendLog);
+    let over = now_ended(running(LiveLog { next_at: Some(now + a_moment()), ..log_of(11, Some(10)) }));
+    assert_eq!(over.next(&live(now)), NextCall::SendLog);
 }
 
 #[test]
 fn without_live_logs_a_lasting_run_says_nothing() {
     let now = Instant::now();
-    for knowledge in [running(), Knowledge { output: 99, ..running() }, Knowledge { watching: false, ..running() }] {
-        assert_eq!(knowledge.next(now, AT_THE_END), NextCall::Wait(None), "{knowledge:?}");
+    for log in [quiet_log(), log_of(99, Some(10)), LiveLog { watch: OutputWatch::Off, ..quiet_log() }] {
+        assert_eq!(running(log).next(&at_the_end(now)), NextCall::Wait(None), "{log:?}");
     }
-    assert_eq!(ended().next(now, AT_THE_END), NextCall::SendLog);
+    assert_eq!(ended(LOG_DUE).next(&at_the_end(now)), NextCall::SendLog);
 }
 
-/// Every combination of knowledge, at an instant.
-fn all(now: Instant) -> impl Iterator<Item = Knowledge> {
-    (0..1_u32 << 9).flat_map(move |bits| {
-        let bit = move |at: u32| bits >> at & 1 == 1;
-        let outputs = [(0, None), (10, None), (10, Some(5)), (10, Some(10))];
+/// Deliveries in every phase, with every combination of reports within it, at an instant.
+fn all(now: Instant) -> Vec<Delivery> {
+    let starts = start_reports(now + a_moment());
+    let outputs = [(0, None), (10, None), (10, Some(5)), (10, Some(10))];
+    let logs = outputs.into_iter().flat_map(|(output, sent)| {
         let times = [None, Some(now - a_moment()), Some(now + a_moment())];
-        outputs.into_iter().flat_map(move |output| times.map(|time| (output, time))).map(
-            move |((output, sent), time)| Knowledge {
-                doubt: bit(0),
-                started: bit(1),
-                start_told: bit(2),
-                output,
-                output_sent: sent,
-                watching: bit(3),
-                live_from: time,
-                ended: bit(4),
-                log_sent: bit(5),
-                long_silent: bit(6),
-                looked: bit(7),
-                given_back: bit(8),
-                rejected: Rejected::default(),
-                start_from: None,
-            },
-        )
-    })
+        times.into_iter().flat_map(move |next_at| {
+            [OutputWatch::Off, OutputWatch::Requested].map(|watch| LiveLog {
+                extent: LogExtent { output, sent },
+                watch,
+                next_at,
+                rejections: 0,
+            })
+        })
+    });
+    let mut all = vec![
+        not_started(0),
+        not_started(10),
+        in_phase(DeliveryPhase::GivenBack { rejections: 0 }),
+        in_phase(DeliveryPhase::Abandoned),
+        in_phase(DeliveryPhase::Done),
+    ];
+    all.extend(logs.flat_map(|log| starts.map(|start| running_with(start, log))));
+    for start in starts.map(Some).into_iter().chain([None]) {
+        for log in [LOG_DUE, LogReport::Due { rejections: 3 }, LogReport::Accepted] {
+            all.push(ended_with(start, log, 0));
+        }
+    }
+    let views = [ServerView::Assumed, ServerView::Fresh, ServerView::Doubtful];
+    all.into_iter().flat_map(|delivery| views.map(|view| viewed(view, delivery))).collect()
 }
 
 #[test]
 fn whatever_is_known_doubt_is_looked_into_first() {
     let now = Instant::now() + a_moment();
-    for knowledge in all(now).filter(|knowledge| knowledge.doubt) {
-        assert_eq!(knowledge.next(now, LIVE), NextCall::Look, "{knowledge:?}");
-        assert_eq!(knowledge.next(now, AT_THE_END), NextCall::Look, "{knowledge:?}");
+    let is_settled = |phase| matches!(phase, DeliveryPhase::Abandoned | DeliveryPhase::Done);
+    for delivery in all(now).into_iter().filter(|delivery| delivery.view == ServerView::Doubtful) {
+        if !is_settled(delivery.phase) {
+            assert_eq!(delivery.next(&live(now)), NextCall::Look, "{delivery:?}");
+            assert_eq!(delivery.next(&at_the_end(now)), NextCall::Look, "{delivery:?}");
+        }
     }
 }
 
 #[test]
 fn whatever_is_known_the_order_of_facts_holds() {
     let now = Instant::now() + a_moment();
-    for knowledge in all(now) {
-        for live in [LIVE, AT_THE_END] {
-            let told = !knowledge.started || knowledge.start_told;
-            match knowledge.next(now, live) {
-                NextCall::Look => assert!(knowledge.doubt || knowledge.long_silent && !knowledge.looked),
-                NextCall::TellStart => assert!(!told),
-                NextCall::SendLog => assert!(told && knowledge.ended && !knowledge.log_sent, "{knowledge:?}"),
-                NextCall::Return => assert!(told && knowledge.ended && knowledge.log_sent && !knowledge.given_back),
-                NextCall::GiveBack => assert!(knowledge.ended && knowledge.given_back, "{knowledge:?}"),
-                NextCall::SendLive => assert!(live && told && knowledge.started && !knowledge.ended, "{knowledge:?}"),
-                NextCall::Watch => assert!(live && !knowledge.watching && !knowledge.ended, "{knowledge:?}"),
+    for delivery in all(now) {
+        for at in [live(now), at_the_end(now), long_silent(now)] {
+            let told = match delivery.start() {
+                // A start that the server rejects again and again holds up nothing.
+                Some(StartReport::Due { rejections, .. }) => rejections >= REJECTIONS,
+                Some(StartReport::Accepted) | None => true,
+            };
+            let is_running = matches!(delivery.phase, DeliveryPhase::Running { .. });
+            let log = match delivery.phase {
+                DeliveryPhase::Ended { log, .. } => Some(log),
+                _ => None,
+            };
+            match delivery.next(&at) {
+                NextCall::Look => assert!(delivery.view == ServerView::Doubtful || at.is_long_silent, "{delivery:?}"),
+                NextCall::TellStart => assert!(!told, "{delivery:?}"),
+                NextCall::SendLog => assert!(told && log == Some(LOG_DUE), "{delivery:?}"),
+                NextCall::Return => assert!(told && log.is_some_and(|log| log != LOG_DUE), "{delivery:?}"),
+                NextCall::GiveBack => assert!(matches!(delivery.phase, DeliveryPhase::GivenBack { .. })),
+                NextCall::SendLive => assert!(at.sends_live_logs && told && is_running, "{delivery:?}"),
+                NextCall::Watch => assert!(at.sends_live_logs && told && is_running, "{delivery:?}"),
+                NextCall::Forget => assert_eq!(delivery.phase, DeliveryPhase::Done),
                 NextCall::Wait(until) => {
-                    assert!(!knowledge.ended, "nothing to wait for: {knowledge:?}");
-                    assert!(until.is_none_or(|until| until > now), "a wait that is over: {knowledge:?}");
+                    assert!(!delivery.is_over(), "nothing to wait for: {delivery:?}");
+                    assert!(until.is_none_or(|until| until > now), "a wait that is over: {delivery:?}");
                 }
             }
         }
@@ -179,26 +240,25 @@ fn a_larger_log_is_sent_less_often() {
 
 #[test]
 fn a_result_that_is_rejected_is_told_again_however_often() {
-    let (now, mut knowledge) = (Instant::now(), Knowledge { log_sent: true, ..ended() });
+    let (now, mut delivery) = (Instant::now(), ended(LogReport::Accepted));
     for _ in 0..1000 {
-        assert_eq!(next(&knowledge), NextCall::Return);
-        assert!(knowledge.reject(NextCall::Return, now), "it waits");
+        assert_eq!(next(&delivery), NextCall::Return);
+        assert!(delivery.reject(NextCall::Return, now), "it waits");
     }
 }
 
 #[test]
 fn what_the_server_can_do_without_is_left_out_in_turns() {
-    let mut knowledge = Knowledge { log_sent: true, ..ended() };
+    let mut delivery = ended(LogReport::Accepted);
     let told = [0, 1, 2, 3].map(|_| {
-        let parts = knowledge.parts_of_result();
-        knowledge.reject(NextCall::Return, Instant::now());
+        let parts = delivery.parts_of_result();
+        delivery.reject(NextCall::Return, Instant::now());
         parts
     });
     assert_eq!(told, [Parts::All, Parts::Needed, Parts::ResultAlone, Parts::All]);
-    let mut never_started = Knowledge { started: false, ..knowledge };
-    never_started.rejected.result = 2;
+    let never_started = ended_with(None, LogReport::Accepted, 2);
     assert_eq!(never_started.parts_of_result(), Parts::Needed);
-    let mut started = Knowledge { start_told: false, ..running() };
+    let mut started = running_with(StartReport::FIRST, quiet_log());
     assert_eq!(started.parts_of_start(), Parts::All);
     started.reject(NextCall::TellStart, Instant::now());
     assert_eq!(started.parts_of_start(), Parts::Needed);
@@ -206,41 +266,41 @@ fn what_the_server_can_do_without_is_left_out_in_turns() {
 
 #[test]
 fn a_start_that_is_rejected_holds_up_neither_log_nor_result() {
-    let (now, mut knowledge) = (Instant::now(), Knowledge { start_told: false, output: 99, ..running() });
+    let (now, mut delivery) = (Instant::now(), running_with(StartReport::FIRST, log_of(99, Some(10))));
     let due = now + a_moment();
-    assert_eq!([0, 1, 2].map(|_| knowledge.reject(NextCall::TellStart, due)), [true, true, false]);
-    assert_eq!(knowledge.next(now, LIVE), NextCall::SendLive);
-    assert_eq!(knowledge.next(due, LIVE), NextCall::TellStart);
-    let quiet = Knowledge { output: 10, ..knowledge.clone() };
-    assert_eq!(quiet.next(now, LIVE), NextCall::Wait(Some(due)));
-    assert_eq!(quiet.next(now, AT_THE_END), NextCall::Wait(Some(due)));
-    let ended = Knowledge { ended: true, ..knowledge };
-    assert_eq!(ended.next(due, LIVE), NextCall::SendLog);
-    let mut logged = Knowledge { log_sent: true, ..ended };
-    assert_eq!(logged.next(due, LIVE), NextCall::Return);
+    assert_eq!([0, 1, 2].map(|_| delivery.reject(NextCall::TellStart, due)), [true, true, false]);
+    assert_eq!(delivery.next(&live(now)), NextCall::SendLive);
+    assert_eq!(delivery.next(&live(due)), NextCall::TellStart);
+    let quiet = delivery.step(DeliveryInput::Output(10)).step(DeliveryInput::WatchRequested);
+    assert_eq!(quiet.next(&live(now)), NextCall::Wait(Some(due)));
+    assert_eq!(quiet.next(&at_the_end(now)), NextCall::Wait(Some(due)));
+    let ended = now_ended(delivery);
+    assert_eq!(ended.next(&live(due)), NextCall::SendLog);
+    let mut logged = ended.step(DeliveryInput::LogAccepted);
+    assert_eq!(logged.next(&live(due)), NextCall::Return);
     logged.reject(NextCall::Return, due);
-    assert_eq!(logged.next(due, LIVE), NextCall::TellStart, "the server may take everything now");
+    assert_eq!(logged.next(&live(due)), NextCall::TellStart, "the server may take everything now");
 }
 
 #[test]
 fn a_live_log_that_is_rejected_costs_the_whole_log_nothing() {
-    let (now, mut knowledge) = (Instant::now(), Knowledge { output: 99, ..running() });
+    let (now, mut delivery) = (Instant::now(), running(log_of(99, Some(10))));
     for _ in 0..100 {
-        assert!(!knowledge.reject(NextCall::SendLive, now + a_moment()), "what comes meanwhile is heard");
-        assert_eq!(knowledge.next(now, LIVE), NextCall::Wait(Some(now + a_moment())));
+        assert!(!delivery.reject(NextCall::SendLive, now + a_moment()), "what comes meanwhile is heard");
+        assert_eq!(delivery.next(&live(now)), NextCall::Wait(Some(now + a_moment())));
     }
-    assert_eq!(Knowledge { ended: true, ..knowledge }.next(now, LIVE), NextCall::SendLog);
+    assert_eq!(now_ended(delivery).next(&live(now)), NextCall::SendLog);
 }
 
 #[test]
 fn a_log_that_is_rejected_is_left_out_unless_the_result_is_rejected_too() {
-    let (now, mut knowledge) = (Instant::now(), ended());
-    assert_eq!([0, 1, 2].map(|_| knowledge.reject(NextCall::SendLog, now)), [true, true, false]);
+    let (now, mut delivery) = (Instant::now(), ended(LOG_DUE));
+    assert_eq!([0, 1, 2].map(|_| delivery.reject(NextCall::SendLog, now)), [true, true, false]);
     for _ in 0..10 {
-        assert_eq!(next(&knowledge), NextCall::Return);
-        assert!(knowledge.reject(NextCall::Return, now));
-        assert_eq!(next(&knowledge), NextCall::SendLog);
-        assert!(!knowledge.reject(NextCall::SendLog, now), "the result follows at once");
+        assert_eq!(next(&delivery), NextCall::Return);
+        assert!(delivery.reject(NextCall::Return, now));
+        assert_eq!(next(&delivery), NextCall::SendLog);
+        assert!(!delivery.reject(NextCall::SendLog, now), "the result follows at once");
     }
-    assert_eq!(next(&Knowledge { log_sent: true, ..knowledge }), NextCall::Return);
+    assert_eq!(next(&delivery.step(DeliveryInput::LogAccepted)), NextCall::Return);
 }

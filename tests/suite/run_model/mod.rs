@@ -11,7 +11,8 @@ mod world;
 
 use std::collections::{HashMap, HashSet};
 
-use jobrunner::report::plan::{Knowledge, NextCall};
+use jobrunner::report::delivery::{Delivery, ServerView};
+use jobrunner::report::plan::{CallConditions, NextCall};
 use jobrunner::run::claim::{ClaimPhase, Effect, Input};
 
 use shim::ShimRules;
@@ -322,8 +323,8 @@ fn a_claim_that_is_taken_for_granted_is_found_out() {
 
 #[test]
 fn a_result_that_is_sent_again_unseen_is_found_out() {
-    let blind = |knowledge: &Knowledge, now| match knowledge.next(now, false) {
-        NextCall::Look => Knowledge { doubt: false, ..knowledge.clone() }.next(now, false),
+    let blind = |delivery: &Delivery, at: &CallConditions| match delivery.next(at) {
+        NextCall::Look => Delivery { view: ServerView::Assumed, ..*delivery }.next(at),
         next => next,
     };
     let harm = harm(|house| house.machines.plan = blind);

@@ -2,7 +2,10 @@
 //! [`Phase::step`] and the report's plan; the hands are those of `intake::task`, `report::courier` and
 //! `source::leftover`, told as steps.
 
-use jobrunner::report::plan::{Knowledge, NextCall, Rejected};
+use jobrunner::report::delivery::{
+    Delivery, DeliveryPhase, LiveLog, LogExtent, LogReport, OutputWatch, ServerView, StartReport,
+};
+use jobrunner::report::plan::{CallConditions, NextCall};
 use jobrunner::run::claim::{ClaimPhase, Effect, Input, RunSight};
 use tokio::time::Instant;
 
@@ -15,7 +18,7 @@ const ENOUGH: u8 = 3;
 #[derive(Clone, Copy)]
 pub struct Machines {
     pub claim: fn(ClaimPhase, Input) -> (ClaimPhase, Effect),
-    pub plan: fn(&Knowledge, Instant) -> NextCall,
+    pub plan: fn(&Delivery, &CallConditions) -> NextCall,
     /// Whether a record whose lock is held is that of a run that goes on.
     pub minds_lock: bool,
     /// How often a result is rejected before nobody tells it any more until the next start.
@@ -31,7 +34,7 @@ impl Machines {
     pub fn ours() -> Self {
         Self {
             claim: ClaimPhase::step,
-            plan: |knowledge, now| knowledge.next(now, false),
+            plan: Delivery::next,
             minds_lock: true,
             gives_up_after: None,
             counts_first: true,
@@ -312,7 +315,7 @@ impl World {
             }
             return Some(world);
         }
-        let call = (machines.plan)(&knowledge(&courier), Instant::now());
+        let call = (machines.plan)(&delivery(&courier), &conditions());
         let heard = match call {
             NextCall::Look => world.ask(answer),
             NextCall::TellStart => world.tell(answer, |server| server.is_started = true),
@@ -321,7 +324,7 @@ impl World {
                 (server.is_started, server.is_returned) = (true, true);
             }),
             // Nobody asks for anything to be given back here.
-            NextCall::Watch | NextCall::Wait(_) | NextCall::GiveBack => return None,
+            NextCall::Watch | NextCall::Wait(_) | NextCall::GiveBack | NextCall::Forget => return None,
         };
         if answer == Answer::Rejected {
             if call == NextCall::Look {
@@ -347,12 +350,12 @@ impl World {
 
     /// What was told is rejected.
     fn rejected(mut self, machines: &Machines, call: NextCall, mut known: Courier) -> Option<Self> {
-        let mut knowledge = knowledge(&known);
-        knowledge.reject(call, Instant::now());
-        let few = |times: u32| u8::try_from(times).unwrap_or(u8::MAX).min(ENOUGH);
-        known.starts_rejected = few(knowledge.rejected.start);
-        known.logs_rejected = few(knowledge.rejected.log);
-        known.results_rejected = few(knowledge.rejected.result);
+        let mut delivery = delivery(&known);
+        delivery.reject(call, Instant::now());
+        let few = |call| u8::try_from(delivery.times_rejected(call)).unwrap_or(u8::MAX).min(ENOUGH);
+        known.starts_rejected = few(NextCall::TellStart);
+        known.logs_rejected = few(NextCall::SendLog);
+        known.results_rejected = few(NextCall::Return);
         let given_up = machines.gives_up_after.is_some_and(|most| known.results_rejected >= most);
         self.worker.as_mut()?.courier = Some(known).filter(|_| !given_up);
         Some(self)
@@ -378,20 +381,36 @@ impl World {
     }
 }
 
-fn knowledge(courier: &Courier) -> Knowledge {
-    Knowledge {
-        doubt: courier.is_in_doubt,
-        started: courier.is_started,
-        start_told: courier.is_start_told,
-        ended: courier.is_ended,
-        log_sent: courier.is_log_sent,
-        rejected: Rejected {
-            start: courier.starts_rejected.into(),
-            log: courier.logs_rejected.into(),
-            result: courier.results_rejected.into(),
-            ..Rejected::default()
-        },
-        looked: courier.has_looked,
-        ..Knowledge::default()
-    }
+/// The delivery as the report would have it. Logs are sent at the end only, and the server is never silent for long.
+fn delivery(courier: &Courier) -> Delivery {
+    // A rejection makes the courier wait, which takes no time here.
+    let retry_at = None;
+    let start = match (courier.is_started, courier.is_start_told) {
+        (false, _) => None,
+        (true, true) => Some(StartReport::Accepted),
+        (true, false) => Some(StartReport::Due { rejections: courier.starts_rejected.into(), retry_at }),
+    };
+    let extent = LogExtent::default();
+    let log = match courier.is_log_sent {
+        true => LogReport::Accepted,
+        false => LogReport::Due { rejections: courier.logs_rejected.into() },
+    };
+    let phase = match (courier.is_ended, start) {
+        (true, start) => DeliveryPhase::Ended { start, log, extent, rejections: courier.results_rejected.into() },
+        (false, None) => DeliveryPhase::NotStarted { output: 0 },
+        (false, Some(start)) => {
+            let log = LiveLog { extent, watch: OutputWatch::Off, next_at: None, rejections: 0 };
+            DeliveryPhase::Running { start, log }
+        }
+    };
+    let view = match (courier.is_in_doubt, courier.has_looked) {
+        (true, _) => ServerView::Doubtful,
+        (false, false) => ServerView::Assumed,
+        (false, true) => ServerView::Fresh,
+    };
+    Delivery { phase, view }
+}
+
+fn conditions() -> CallConditions {
+    CallConditions { now: Instant::now(), sends_live_logs: false, is_long_silent: false }
 }

@@ -1,0 +1,111 @@
+//! Calls of a courier: reads the run, and reports its start, its result, or that it is given back.
+
+use std::sync::Arc;
+
+use super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
+use super::super::plan::{NextCall, Parts};
+use super::{Courier, Outcome, Settlement};
+use crate::rest::{CallFailure, ToldResult};
+use crate::run::claim::RunSight;
+use crate::run::{Attempt, Event};
+
+impl Courier {
+    pub(super) async fn call(&mut self, call: NextCall) -> Outcome {
+        let shared = Arc::clone(&self.shared);
+        let Ok(turn) = shared.turns.calling.acquire().await else { return Outcome::Continues };
+        let answer = self.perform(call).await;
+        drop(turn);
+        match answer {
+            Ok(outcome) => {
+                // A read between two tries does not make a new write of the one that keeps failing.
+                if call != NextCall::Look {
+                    self.backoff.reset();
+                }
+                if matches!(outcome, Outcome::OutputUnreadable) {
+                    self.step(DeliveryInput::OutputUnreadable);
+                }
+                outcome
+            }
+            Err(failure) => self.failed(call, failure).await,
+        }
+    }
+
+    async fn perform(&mut self, call: NextCall) -> Result<Outcome, CallFailure> {
+        match call {
+            NextCall::Look => self.read_run().await,
+            NextCall::TellStart => self.tell_start().await,
+            NextCall::SendLive => self.send_live().await,
+            NextCall::SendLog => self.send_log().await,
+            NextCall::Return => self.tell_result().await,
+            NextCall::GiveBack => self.give_back().await,
+            NextCall::Watch | NextCall::Wait(_) | NextCall::Forget => Ok(Outcome::Continues),
+        }
+    }
+
+    async fn read_run(&mut self) -> Result<Outcome, CallFailure> {
+        let view = self.shared.client.look(self.run).await?;
+        // A start at the server may be that of an execution that was lost; only the first execution's is certainly this
+        // one.
+        let has_start = self.attempt == Attempt::FIRST && view.started;
+        self.step(DeliveryInput::Read { has_start });
+        self.run_log = view.run_log;
+        let is_given_back = matches!(self.delivery.phase, DeliveryPhase::GivenBack { .. });
+        let settlement = match view.seen {
+            seen if is_given_back && seen != RunSight::Ours => Settlement::GivenBack,
+            RunSight::Returned if self.delivery.is_over() => Settlement::Delivered,
+            RunSight::Returned => Settlement::Moot("the server ended the run before its script did"),
+            RunSight::Theirs | RunSight::NotForUs => Settlement::NotOurs,
+            RunSight::Gone => Settlement::Moot("the server does not know the run any more"),
+            RunSight::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
+                Settlement::NotOurs
+            }
+            RunSight::Ours => {
+                self.claim = view.attempt;
+                return Ok(Outcome::Continues);
+            }
+            RunSight::Free => return Ok(Outcome::Continues),
+        };
+        Ok(Outcome::Settled(settlement))
+    }
+
+    async fn tell_start(&mut self) -> Result<Outcome, CallFailure> {
+        if let Some(start) = &self.start {
+            let pid = (self.delivery.parts_of_start() == Parts::All).then_some(start.pid);
+            self.shared.client.tell_start(self.claimed(), &start.at, pid).await?;
+            crash_point!(StartSent);
+            self.shared.events.tell(Event::RunStarted(self.run));
+        }
+        self.step(DeliveryInput::StartAccepted);
+        Ok(Outcome::Continues)
+    }
+
+    async fn tell_result(&mut self) -> Result<Outcome, CallFailure> {
+        let Some(end) = &self.end else { return Ok(Outcome::Continues) };
+        // The wall clock may have been set back meanwhile; a run must not return before it starts.
+        let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
+        let parts = self.delivery.parts_of_result();
+        let has_start = self.delivery.start() == Some(StartReport::Accepted);
+        // Without a start the server would take the run for one that still waits.
+        let start = match &self.start {
+            None => Some(end.at.as_str()),
+            Some(start) if !has_start && parts != Parts::ResultAlone => Some(start.at.as_str()),
+            Some(_) => None,
+        };
+        let outcome = if parts == Parts::All {
+            ToldResult::Exit(&end.outcome)
+        } else {
+            ToldResult::Success(end.outcome.success())
+        };
+        crash_point!(ReturnNext);
+        self.shared.client.tell_result(self.claimed(), at, outcome, start).await?;
+        crash_point!(ReturnSent);
+        Ok(Outcome::Settled(Settlement::Delivered))
+    }
+
+    async fn give_back(&mut self) -> Result<Outcome, CallFailure> {
+        crash_point!(ReturnNext);
+        self.shared.client.give_back(self.claimed()).await?;
+        crash_point!(ReturnSent);
+        Ok(Outcome::Settled(Settlement::GivenBack))
+    }
+}

@@ -1,0 +1,139 @@
+//! Failures of a courier's calls: which are made again, when, and what is left out meanwhile.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::delivery::{DeliveryInput, ServerView};
+use super::super::plan::{NextCall, REJECTIONS};
+use super::{Courier, Outcome, Settlement};
+use crate::rest::CallFailure;
+use crate::run::chain_of;
+
+/// Pause of a courier while the server refuses the API key or the secret.
+const PARKED: Duration = Duration::from_secs(30);
+
+impl Courier {
+    pub(super) async fn failed(&mut self, call: NextCall, failure: CallFailure) -> Outcome {
+        let is_log = matches!(call, NextCall::SendLive | NextCall::SendLog);
+        match &failure {
+            CallFailure::TooLarge if is_log => return Outcome::Continues,
+            CallFailure::Unauthorised(_) => return self.unauthorised().await,
+            CallFailure::Conflict => return Outcome::Settled(Settlement::NotOurs),
+            CallFailure::NotFound if is_log && self.delivery.view != ServerView::Doubtful => {
+                // Either the log was deleted, or the whole run: the next read tells.
+                self.step(DeliveryInput::CallInDoubt);
+                self.run_log = None;
+                return self.rejected(call, &failure).await;
+            }
+            // A proxy answers 404 too while the API behind it is away, so the answer counts only if the API accepts the
+            // credentials.
+            CallFailure::NotFound if self.shared.client.credentials().await.is_ok() => {
+                return Outcome::Settled(Settlement::Moot("the server does not know the run any more"));
+            }
+            CallFailure::TooLarge if call == NextCall::Look => {}
+            CallFailure::Rejected(_) | CallFailure::TooLarge | CallFailure::Elsewhere(_) => {
+                return self.rejected(call, &failure).await;
+            }
+            _ if failure.is_ambiguous() && call != NextCall::Look => self.step(DeliveryInput::CallInDoubt),
+            _ => {}
+        }
+        if call == NextCall::Return {
+            // By the next try the server may have changed the run, so a worker that was silent for long reads it again.
+            self.step(DeliveryInput::ResultFailed);
+        }
+        let pause = self.backoff.next(failure.retry_after());
+        tracing::warn!(
+            target: "job_runner_worker.models",
+            run = %self.run,
+            attempt = %self.attempt,
+            tries = self.backoff.tries(),
+            wait_s = rounded_seconds(pause),
+            error = %chain_of(&failure),
+            "call failed; it is retried"
+        );
+        self.pause(pause).await;
+        Outcome::Continues
+    }
+
+    /// Handles a 401 or 403: it is about this run, unless the server refuses the worker's credentials altogether.
+    async fn unauthorised(&mut self) -> Outcome {
+        match self.shared.client.credentials().await {
+            Ok(()) => Outcome::Settled(Settlement::NotOurs),
+            Err(failure @ CallFailure::Unauthorised(_)) => {
+                tracing::error!(
+                    target: "job_runner_worker.models",
+                    run = %self.run,
+                    attempt = %self.attempt,
+                    worker = %self.shared.client.api_key(),
+                    wait_s = PARKED.as_secs(),
+                    error = %chain_of(&failure),
+                    "server refuses api_key and secret; results wait on disk"
+                );
+                self.pause(PARKED).await;
+                Outcome::Continues
+            }
+            Err(failure) => {
+                let pause = self.backoff.next(failure.retry_after());
+                self.pause(pause).await;
+                Outcome::Continues
+            }
+        }
+    }
+
+    /// Handles a rejection by a server that is well: the call is made again, for as long as it takes, and a part that
+    /// may be left out does not hold up the rest.
+    async fn rejected(&mut self, call: NextCall, failure: &CallFailure) -> Outcome {
+        if self.delivery.times_rejected(call) == 0 {
+            // The first rejection of another part of the report, which may fare better.
+            self.backoff.reset();
+        }
+        let pause = self.backoff.next(None);
+        let waits = self.delivery.reject(call, Instant::now() + pause);
+        let is_told_now = self.delivery.times_rejected(call) == REJECTIONS;
+        match call {
+            NextCall::TellStart if is_told_now => self.log_rejection("start", failure),
+            NextCall::SendLog => {
+                self.log_refusal = Some(failure.to_string());
+                if is_told_now && self.delivery.times_rejected(NextCall::Return) == 0 {
+                    self.log_rejection("log", failure);
+                }
+            }
+            NextCall::Return | NextCall::GiveBack if is_told_now => {
+                self.log_rejection("result", failure);
+                self.write_letter("result", failure.to_string()).await;
+            }
+            NextCall::SendLive if is_told_now => self.log_rejection("live log", failure),
+            _ => tracing::debug!(
+                target: "job_runner_worker.models",
+                run = %self.run,
+                attempt = %self.attempt,
+                call = ?call,
+                error = %chain_of(failure),
+                "call was rejected; it is retried"
+            ),
+        }
+        if waits {
+            self.pause(pause).await;
+            self.shared.wait_for_retry_turn().await;
+        }
+        Outcome::Continues
+    }
+
+    fn log_rejection(&self, part: &'static str, failure: &CallFailure) {
+        tracing::error!(
+            target: "job_runner_worker.models",
+            run = %self.run,
+            attempt = %self.attempt,
+            part,
+            rejections = REJECTIONS,
+            error = %chain_of(failure),
+            "report was rejected; it is kept and retried"
+        );
+    }
+}
+
+/// Returns a duration in seconds, to a tenth.
+fn rounded_seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10.0).round() / 10.0
+}

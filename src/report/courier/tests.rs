@@ -1,0 +1,367 @@
+//! Tests of the courier: a run's events and a server's failures go in, and the calls come out, exactly these and in
+//! this order. Each test ends the couriers before it compares, so that nothing else can be said afterwards.
+
+mod recording_server;
+
+use std::io;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::super::{Durability, EventPublisher, LogSource, Outbox, OutboxLocation, Reporter, RunReport, Settings};
+use super::*;
+use crate::rest::RestClient;
+use crate::run::{ApiKey, Cause, Left, Outcome as RunOutcome, ProcessExit, Secret};
+use recording_server::{Fault, RecordingServer};
+
+/// Longest wait of a flush for one more run to be delivered.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Rejections after which a part of the report no longer holds up the rest.
+const REJECTED: usize = plan::REJECTIONS as usize;
+
+/// Output of the run, as a test sets it.
+#[derive(Default)]
+struct FakeLogs {
+    text: Mutex<String>,
+    forgotten: Mutex<Vec<Attempt>>,
+}
+
+impl LogSource for FakeLogs {
+    fn text(&self, _: RunId, _: Attempt, _: u64) -> io::Result<(String, u64)> {
+        let text = self.text.lock().unwrap().clone();
+        let length = text.len() as u64;
+        Ok((text, length))
+    }
+
+    fn piece(&self, _: RunId, _: Attempt, _: u64, _: u64) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn forget(&self, _: RunId, attempt: Attempt) {
+        self.forgotten.lock().unwrap().push(attempt);
+    }
+}
+
+/// Reporter of one run against a server that records its calls.
+struct Scene {
+    server: RecordingServer,
+    client: RestClient,
+    reporter: Reporter,
+    logs: Arc<FakeLogs>,
+    _directory: TempDir,
+}
+
+impl Scene {
+    /// Sets the scene: the script prints `hello`, and its log is sent at the end only.
+    async fn set() -> Self {
+        Self::with_interval(Duration::ZERO).await
+    }
+
+    /// Sets the scene with live logs, where the interval is not zero.
+    async fn with_interval(log_update_interval: Duration) -> Self {
+        let scene = Self::without_ping(log_update_interval).await;
+        // The server does not take this worker for dead.
+        scene.client.health().pinged();
+        scene
+    }
+
+    /// Sets the scene for a worker that never answered a ping.
+    async fn without_ping(log_update_interval: Duration) -> Self {
+        let server = RecordingServer::start().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let (outbox, _) = Outbox::open(OutboxLocation {
+            path: directory.path().join("outbox.sqlite"),
+            server: server.url.to_string(),
+            durability: Durability::Process,
+            reserve: 0,
+        })
+        .await
+        .expect("an outbox");
+        let client = RestClient::new(rest_settings(&server)).expect("a client");
+        let settings = Settings {
+            max_log_bytes: 1 << 20,
+            log_update_interval,
+            ws_server_hostname: "127.0.0.1".to_owned(),
+            ws_server_port: 1,
+            durability: Durability::Process,
+        };
+        let (events, _) = EventPublisher::start(settings.ws_server()).expect("a publisher");
+        let logs = Arc::new(FakeLogs::default());
+        *logs.text.lock().unwrap() = "hello\n".to_owned();
+        let source = Arc::<FakeLogs>::clone(&logs);
+        let reporter = Reporter::new(client.clone(), outbox, events, source, settings, Vec::new());
+        Self { server, client, reporter, logs, _directory: directory }
+    }
+
+    /// Writes the entry of the run, and begins to serve it.
+    async fn serve(&self, entry: OutboxEntry) -> RunReport {
+        self.reporter.outbox().run(&entry).await;
+        self.reporter.serve(entry, false)
+    }
+
+    /// Waits until all is delivered, and returns all calls.
+    async fn all_calls(&self) -> Vec<String> {
+        self.reporter.flush(BOUND).await;
+        self.server.calls()
+    }
+
+    /// Returns whether everything that was stored of the run is removed.
+    fn is_forgotten(&self) -> bool {
+        !self.reporter.outbox().holds(run()) && !self.logs.forgotten.lock().unwrap().is_empty()
+    }
+
+    fn letters(&self) -> Vec<String> {
+        self.reporter.dead_letters().into_iter().map(|letter| letter.what).collect()
+    }
+}
+
+fn rest_settings(server: &RecordingServer) -> crate::rest::Settings {
+    crate::rest::Settings {
+        api_base_url: server.url.clone(),
+        api_key: ApiKey::parse("testworker").expect("a key"),
+        secret: Secret::new(b"verysecret".to_vec()),
+        run_resource: "/api/v1/run/".to_owned(),
+        worker_resource: "/api/v1/worker/".to_owned(),
+        run_log_resource: "/api/v1/run_log/".to_owned(),
+        kill_request_resource: "/api/v1/kill_request/".to_owned(),
+        tls_verify: false,
+        ca_file: None,
+        api_timeout: Duration::from_secs(20),
+    }
+}
+
+fn run() -> RunId {
+    RunId::new(2).expect("a run")
+}
+
+fn claimed() -> OutboxEntry {
+    OutboxEntry {
+        run: run(),
+        attempt: Attempt::FIRST,
+        claim: None,
+        losses: 0,
+        token: "token".to_owned(),
+        run_log: None,
+        start: None,
+        end: None,
+    }
+}
+
+fn start() -> Start {
+    Start { pid: 7, at: "2026-11-23T18:02:02.101230".to_owned() }
+}
+
+fn end() -> StoredEnd {
+    let outcome = RunOutcome::Ran { exit: ProcessExit::Code(0), cause: None, left: Left::Nobody };
+    StoredEnd { outcome, output: 6, at: "2026-11-23T18:02:03.228055".to_owned() }
+}
+
+fn given_back() -> StoredEnd {
+    StoredEnd { outcome: RunOutcome::Cancelled(Cause::GivenBack), output: 0, ..end() }
+}
+
+const LOG: &str = r#"new log "hello\n""#;
+
+#[tokio::test]
+async fn start_log_and_result_are_told_in_this_order_and_nothing_else() {
+    let scene = Scene::set().await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", LOG, "result true"]);
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_was_over_at_the_start_is_read_and_what_the_server_has_is_not_told() {
+    let scene = Scene::set().await;
+    scene.server.set("start_dts", json!("2026-11-23T18:02:02.101230"));
+    scene.reporter.deliver(OutboxEntry { start: Some(start()), end: Some(end()), ..claimed() });
+    assert_eq!(scene.all_calls().await, ["read worker", "read run", LOG, "result true"]);
+}
+
+#[tokio::test]
+async fn a_result_whose_answer_was_lost_is_not_told_twice() {
+    let scene = Scene::set().await;
+    scene.server.fail("result", Fault::AnswerLost);
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", LOG, "result true", "read worker", "read run"];
+    assert_eq!(scene.all_calls().await, calls);
+    assert!(scene.is_forgotten());
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_carried_out_is_made_again_after_a_read() {
+    let scene = Scene::set().await;
+    scene.server.fail("new log", Fault::Refused(503));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", LOG, "read worker", "read run", LOG, "result true"];
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn a_start_that_is_rejected_three_times_is_told_with_the_result() {
+    let scene = Scene::set().await;
+    for _ in 0..REJECTED {
+        scene.server.fail("start", Fault::Refused(400));
+    }
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    scene.server.wait_for_calls(REJECTED).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", "start", "start with pid 7", LOG, "result true with start"];
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn a_log_that_is_rejected_three_times_does_not_hold_up_the_result() {
+    let scene = Scene::set().await;
+    for _ in 0..REJECTED {
+        scene.server.fail("new log", Fault::Refused(400));
+    }
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", LOG, LOG, LOG, "result true"]);
+    assert_eq!(scene.letters(), ["log"]);
+}
+
+#[tokio::test]
+async fn a_run_of_another_worker_is_stopped_and_nothing_more_is_told() {
+    let scene = Scene::set().await;
+    scene.server.fail("start", Fault::Refused(409));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    assert_eq!(report.asked().await, CourierRequest::Stop);
+    assert!(!scene.is_forgotten(), "its script is not over");
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7"]);
+    assert!(scene.is_forgotten());
+    assert_eq!(scene.letters(), ["result"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_back_is_told_with_one_call() {
+    let scene = Scene::set().await;
+    let report = scene.serve(claimed()).await;
+    report.ended(given_back()).await;
+    assert_eq!(scene.all_calls().await, ["give back"]);
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_gone_when_it_is_given_back_leaves_no_dead_letter() {
+    let scene = Scene::set().await;
+    scene.server.fail("give back", Fault::Refused(404));
+    let report = scene.serve(claimed()).await;
+    report.ended(given_back()).await;
+    assert_eq!(scene.all_calls().await, ["give back", "read worker"]);
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_was_silent_for_long_reads_the_run_before_its_result() {
+    let scene = Scene::without_ping(Duration::ZERO).await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", LOG, "read worker", "read run", "result true"]);
+}
+
+#[tokio::test]
+async fn output_is_told_while_the_run_lasts_and_not_again_at_its_end() {
+    let scene = Scene::with_interval(Duration::from_millis(1)).await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    assert_eq!(report.asked().await, CourierRequest::Watch(0));
+    report.output(6).await;
+    scene.server.wait_for_calls(2).await;
+    assert_eq!(report.asked().await, CourierRequest::Watch(6));
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", LOG, "result true"]);
+}
+
+#[tokio::test]
+async fn a_log_whose_path_is_unknown_is_looked_for_before_it_is_changed() {
+    let scene = Scene::with_interval(Duration::from_millis(1)).await;
+    scene.server.fail("new log", Fault::PathUnnamed);
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.output(6).await;
+    scene.server.wait_for_calls(4).await;
+    *scene.logs.text.lock().unwrap() = "hello\nworld\n".to_owned();
+    report.ended(StoredEnd { output: 12, ..end() }).await;
+    let calls = ["start with pid 7", LOG, "read worker", "read run", r#"log "hello\nworld\n""#, "result true"];
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn a_log_that_was_deleted_is_made_anew_after_a_read() {
+    let scene = Scene::set().await;
+    scene.server.fail("log", Fault::Refused(404));
+    let run_log = Some("/api/v1/run_log/9/".to_owned());
+    let mut report = scene.serve(OutboxEntry { run_log, ..claimed() }).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", r#"log "hello\n""#, "read worker", "read run", LOG, "result true"];
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn each_execution_tells_its_own_start() {
+    let scene = Scene::set().await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    scene.server.wait_for_calls(1).await;
+    report.relaunched(OutboxEntry { attempt: Attempt(2), losses: 1, ..claimed() }).await;
+    report.started(Start { pid: 8, ..start() }).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", "start with pid 8", LOG, "result true"]);
+    assert_eq!(*scene.logs.forgotten.lock().unwrap(), [Attempt(2)]);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_credentials_is_asked_for_nothing_else() {
+    let scene = Scene::set().await;
+    scene.server.fail("start", Fault::Refused(401));
+    scene.server.fail("read worker", Fault::Refused(401));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    scene.server.wait_for_calls(2).await;
+    report.ended(end()).await;
+    scene.reporter.leave(BOUND).await;
+    assert_eq!(scene.server.calls(), ["start with pid 7", "read worker"]);
+    assert!(scene.reporter.outbox().holds(run()), "it waits on disk");
+    assert!(scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_reporter_that_leaves_makes_no_further_call() {
+    let scene = Scene::set().await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    scene.server.wait_for_calls(1).await;
+    scene.reporter.leave(BOUND).await;
+    report.ended(end()).await;
+    assert_eq!(scene.server.calls(), ["start with pid 7"]);
+    assert!(scene.reporter.outbox().holds(run()), "its end waits on disk");
+}
+
+#[tokio::test]
+async fn a_run_that_the_server_ended_by_itself_is_told_nothing() {
+    let scene = Scene::set().await;
+    scene.server.set("return_dts", Value::from("2026-11-23T18:02:02.228055"));
+    scene.server.fail("start", Fault::Refused(503));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    scene.server.wait_for_calls(3).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", "read worker", "read run"]);
+    assert!(scene.is_forgotten());
+}
