@@ -56,17 +56,23 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs the dispatcher until the server stops.
 pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationToken) {
-    let mut dispatcher = Dispatcher::new(app, Utc::now, Instant::now());
+    let mut dispatcher = Dispatcher::new(app, Clocks { wall: Utc::now, monotonic: Instant::now });
     tokio::select! {
         () = stop.cancelled() => {}
         () = dispatcher.work(&wall) => {}
     }
 }
 
+/// Clocks of a dispatcher; tests set their own.
+#[derive(Clone, Copy)]
+struct Clocks {
+    wall: fn() -> model::Timestamp,
+    monotonic: fn() -> Instant,
+}
+
 struct Dispatcher {
     app: Arc<AppState>,
-    /// Wall clock; tests set their own.
-    clock: fn() -> model::Timestamp,
+    clocks: Clocks,
     news: Subscription,
     arrivals: broadcast::Receiver<ApiKey>,
     agenda: Agenda,
@@ -92,7 +98,7 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    fn new(app: Arc<AppState>, clock: fn() -> model::Timestamp, now: Instant) -> Self {
+    fn new(app: Arc<AppState>, clocks: Clocks) -> Self {
         let patience = app.settings.patience();
         Self {
             news: app.changes().subscribe(),
@@ -106,10 +112,10 @@ impl Dispatcher {
             attends: Timers::new(),
             limits: RunLimits::new(),
             told_in_pass: BTreeSet::new(),
-            next_ping: now,
+            next_ping: (clocks.monotonic)(),
             share: 0,
-            seen: clock(),
-            clock,
+            seen: (clocks.wall)(),
+            clocks,
             next_due: None,
             app,
         }
@@ -118,7 +124,7 @@ impl Dispatcher {
     async fn work(&mut self, wall: &WallClockTimer) {
         loop {
             self.await_store().await;
-            match self.pass(Instant::now()).await {
+            match self.pass((self.clocks.monotonic)()).await {
                 // Jobs are left. Changes are taken in between, so that they do not pile up behind a long agenda.
                 Ok(true) => {
                     self.hear_all();
@@ -150,7 +156,7 @@ impl Dispatcher {
     async fn await_store(&mut self) {
         if self.app.store.outage().is_some() {
             self.app.store.writable().await;
-            self.workers.hear_everybody(Instant::now());
+            self.workers.hear_everybody((self.clocks.monotonic)());
             self.agenda.everything = true;
         }
     }
@@ -167,7 +173,7 @@ impl Dispatcher {
                 Err(broadcast::error::RecvError::Closed) => return false,
             },
             () = sleep_until(next) => {}
-            rung = wall.wait_until(self.next_due, (self.clock)()) => if let Err(e) = rung {
+            rung = wall.wait_until(self.next_due, (self.clocks.wall)()) => if let Err(e) = rung {
                 tracing::error!(target: "job_runner.dispatch", "the clock does not ring: {e}");
                 // A timer that failed may fail again at once: without a pause, errors would flood the log.
                 sleep_until(next).await;
@@ -258,7 +264,7 @@ impl Dispatcher {
 
     /// Reads from the store what the agenda asks for as a whole, such as after missed changes.
     async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
-        let (zone, wall) = (self.app.settings.time_zone, (self.clock)());
+        let (zone, wall) = (self.app.settings.time_zone, (self.clocks.wall)());
         if self.agenda.everything {
             self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
             // Announced runs may be over: they are not to be announced to a worker that arrives.
@@ -284,7 +290,7 @@ impl Dispatcher {
     async fn lose_the_silent(&mut self, now: Instant) -> Result<(), StoreError> {
         while let Some(worker) = self.workers.falls_silent(now) {
             let max_losses = self.app.settings.max_losses;
-            let lost = self.store()?.mark_lost(worker, max_losses, (self.clock)()).await?;
+            let lost = self.store()?.mark_lost(worker, max_losses, (self.clocks.wall)()).await?;
             // Only now: if marking the runs as lost fails, the next pass finds the worker again.
             self.workers.fell_silent(worker);
             // Runs that are pinned to the worker now wait for another reason.
@@ -305,7 +311,7 @@ impl Dispatcher {
     }
 
     async fn gather_due(&mut self) -> Result<(), StoreError> {
-        let now = (self.clock)();
+        let now = (self.clocks.wall)();
         if now < self.seen {
             self.store()?.stay_due(self.seen, now).await?;
             self.agenda.due = true;
@@ -338,7 +344,7 @@ impl Dispatcher {
             self.workers.end_claim(run);
         }
         while let Some(run) = self.agenda.runs.first().copied() {
-            self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clock)()).await?);
+            self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clocks.wall)()).await?);
             self.agenda.runs.remove(&run);
         }
         Ok(())
@@ -381,12 +387,12 @@ impl Dispatcher {
         while let Some(job) = self.agenda.changed.first().copied() {
             // Jobs without started runs need no look: the limit is read when a run starts.
             if self.limits.has_job(job) {
-                self.note_started(Started::OfJob(job), LimitOrigin::InStore((self.clock)()), now).await?;
+                self.note_started(Started::OfJob(job), LimitOrigin::InStore((self.clocks.wall)()), now).await?;
             }
             self.agenda.changed.remove(&job);
         }
         while let Some(run) = self.limits.due(now) {
-            if let Some(kill) = self.store()?.record_timeout(run, (self.clock)()).await? {
+            if let Some(kill) = self.store()?.record_timeout(run, (self.clocks.wall)()).await? {
                 tracing::warn!(target: "job_runner.dispatch", "run {run} takes too long; kill request {kill}");
             }
             self.limits.timed_out(run);
@@ -403,7 +409,7 @@ impl Dispatcher {
     ) -> Result<BTreeSet<RunId>, StoreError> {
         let runs = self.store()?.started_runs(which).await?;
         // The change may be younger than the pass: counted from the begin of the pass, the run would be ended early.
-        let now = now.max(Instant::now());
+        let now = now.max((self.clocks.monotonic)());
         runs.iter().for_each(|run| self.limits.note(run, found, now));
         Ok(runs.iter().map(|run| run.run).collect())
     }
@@ -472,7 +478,7 @@ impl Dispatcher {
 
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
         let zone = self.app.settings.time_zone;
-        let look = self.store()?.evaluate_job(job, self.workers.availability(), zone, (self.clock)()).await?;
+        let look = self.store()?.evaluate_job(job, self.workers.availability(), zone, (self.clocks.wall)()).await?;
         let (pool, offers, waits) =
             look.map_or_else(Default::default, |JobEvaluation { pool, offers, waits }| (Some(pool), offers, waits));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
@@ -527,7 +533,7 @@ impl Dispatcher {
                 self.why_unclaimed(run, to, worker).or(is_late.then_some(WaitReason::Unclaimed))
             }
             WorkerChoice::TellSilent(worker) => {
-                self.store()?.record_waiting(run, &WaitReason::NobodyAnswers, (self.clock)()).await?;
+                self.store()?.record_waiting(run, &WaitReason::NobodyAnswers, (self.clocks.wall)()).await?;
                 self.tell(run.id, run.job, worker, now);
                 Some(WaitReason::NobodyAnswers)
             }
@@ -537,12 +543,12 @@ impl Dispatcher {
             }
             WorkerChoice::NoSeat => {
                 if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
-                    self.store()?.record_waiting(run, &WaitReason::NoSeat, (self.clock)()).await?;
+                    self.store()?.record_waiting(run, &WaitReason::NoSeat, (self.clocks.wall)()).await?;
                 }
                 Some(WaitReason::NoSeat)
             }
             WorkerChoice::Nobody => {
-                self.store()?.record_waiting(run, &WaitReason::NoWorker, (self.clock)()).await?;
+                self.store()?.record_waiting(run, &WaitReason::NoWorker, (self.clocks.wall)()).await?;
                 Some(WaitReason::NoWorker)
             }
         })
@@ -569,7 +575,7 @@ impl Dispatcher {
     async fn record_holding(&self, run: &model::Run, waits: &WaitReasons) -> Result<(), StoreError> {
         let is_told = self.app.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
         if !is_told && matches!(waits.reason, WaitReason::NobodyTakes | WaitReason::WorkerHolds(_)) {
-            self.store()?.record_waiting(run, waits, (self.clock)()).await?;
+            self.store()?.record_waiting(run, waits, (self.clocks.wall)()).await?;
         }
         Ok(())
     }

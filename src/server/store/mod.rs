@@ -17,6 +17,8 @@ mod entity_version;
 mod evaluate;
 mod fires;
 mod forms;
+#[cfg(test)]
+mod in_memory;
 mod instances;
 mod job_page;
 mod jobs;
@@ -37,8 +39,6 @@ mod run_control;
 mod run_details;
 mod runs;
 mod schema;
-#[cfg(test)]
-mod whole;
 mod worker_commands;
 mod workers;
 
@@ -55,6 +55,8 @@ pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;
 pub use evaluate::{JobEvaluation, Offer};
 pub use forms::{EntityForm, WorkerForm};
+#[cfg(test)]
+pub use in_memory::Contents;
 pub use job_page::{JobLink, ScheduleState};
 pub use jobs::JobPatch;
 pub use kills::{KillChange, KillPatch};
@@ -71,8 +73,6 @@ pub use placing::{PlaceIds, PlaceName, PlaceNames};
 pub use run_control::EndDecision;
 pub use run_details::{Other, RunDetails, Somebody};
 pub use runs::{Changed, NewRun, RunChange};
-#[cfg(test)]
-pub use whole::Whole;
 pub use worker_commands::{AnswerKind, CommandRequest, Tells, WorkerAnswer};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 

@@ -13,6 +13,9 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use tokio::time::Instant;
+
+use super::Clocks;
 use crate::server::domain::model;
 use crate::server::store::StoreError;
 use world::World;
@@ -25,6 +28,7 @@ const STEPS: usize = 40;
 thread_local! {
     // Of each thread, because each plays histories of its own.
     static WALL: Cell<model::Timestamp> = const { Cell::new(DateTime::UNIX_EPOCH) };
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     static QUESTIONS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -32,6 +36,14 @@ thread_local! {
 fn wall() -> model::Timestamp {
     WALL.get()
 }
+
+/// Returns the time of the monotonic clock, as the history has reached it.
+fn now() -> Instant {
+    NOW.get().expect("a world has begun")
+}
+
+/// Clocks of the dispatchers of histories.
+const CLOCKS: Clocks = Clocks { wall, monotonic: now };
 
 /// Counts a query of the dispatcher to the store, and fails the chosen one.
 pub(super) fn pass_question() -> Result<(), StoreError> {
@@ -175,9 +187,7 @@ impl Stand {
     fn live(&self, workers: u8, steps: &[Step]) -> Result<(), String> {
         self.runtime.block_on(async {
             let mut world = World::begin(&self.blank, workers).await;
-            let lived = world.live(steps).await;
-            world.end().await;
-            lived
+            world.live(steps).await
         })
     }
 }

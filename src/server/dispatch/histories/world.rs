@@ -1,7 +1,7 @@
 //! World of a history: a store, the dispatcher, workers that act as the steps say, and a record of what was observed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{AGAIN, Agenda, Dispatcher};
 use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
-use super::{QUESTIONS, Step, WALL, begin, wall};
+use super::{CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
 use crate::server::domain::life::{LifeEvent, Patch, Who};
 use crate::server::domain::model::{
-    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, RunState, Schedule, Unit, WorkerId,
+    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
 };
 use crate::server::identity::guesses::Guesses;
 use crate::server::identity::token::OperatorToken;
@@ -25,10 +25,10 @@ use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::{Addressed, Orders};
 use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
-use crate::server::store::changes::{Change, ChangeFeed};
+use crate::server::store::changes::Change;
 use crate::server::store::{
-    EndDecision, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker,
-    RunChange, Store, Whole, WorkerAnswer, WorkerForm,
+    Contents, EndDecision, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate,
+    NewWorker, RunChange, Store, WorkerAnswer, WorkerForm,
 };
 
 /// Number of jobs in the store.
@@ -50,17 +50,16 @@ const GLANCE: Duration = Duration::from_secs(10);
 /// Duration of a run in the quiet.
 const TAKES: Duration = Duration::from_secs(2);
 
-/// File of a store with a project, two pools, four workers and the jobs: each history begins with a copy.
+/// Store with a project, two pools, four workers and the jobs: each history begins with these rows.
 pub(super) struct Blank {
-    folder: tempfile::TempDir,
+    store: Store,
     pools: [PoolId; 2],
     workers: Vec<(WorkerId, ApiKey)>,
     jobs: Vec<JobId>,
 }
 
 pub(super) async fn blank() -> Blank {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("store"), ChangeFeed::default()).await.unwrap();
+    let store = Store::in_memory().await.unwrap();
     let mut workers = Vec::new();
     for number in 1..=4 {
         let api_key = ApiKey::parse(&format!("worker{number}")).unwrap();
@@ -90,8 +89,8 @@ pub(super) async fn blank() -> Blank {
         }
         jobs.push(store.new_job(&new).await.unwrap().id);
     }
-    store.close().await;
-    Blank { folder, pools, workers, jobs }
+    store.save_rows().await.unwrap();
+    Blank { store, pools, workers, jobs }
 }
 
 /// A worker, as the steps move it.
@@ -121,7 +120,6 @@ struct Wait {
 }
 
 pub(super) struct World {
-    _folder: tempfile::TempDir,
     app: Arc<AppState>,
     dispatcher: Dispatcher,
     orders: broadcast::Receiver<Addressed>,
@@ -135,6 +133,7 @@ pub(super) struct World {
     actors: Vec<Actor>,
     /// Runs that the steps made with a due time of their own.
     anchors: BTreeSet<RunId>,
+    contents: Contents,
     waits: BTreeMap<RunId, Wait>,
     /// Slots that are kept for runs: by which worker, and since when.
     kept: BTreeMap<RunId, (WorkerId, Instant)>,
@@ -155,13 +154,12 @@ impl World {
     pub async fn begin(blank: &Blank, workers: u8) -> Self {
         WALL.set(begin());
         QUESTIONS.set(0);
-        let folder = tempfile::tempdir().unwrap();
-        let app = app_state(blank, folder.path()).await;
+        let app = app_state(blank).await;
         let now = Instant::now();
+        NOW.set(Some(now));
         let actors = blank.workers.iter().take(workers.into()).enumerate();
         let mut world = Self {
-            _folder: folder,
-            dispatcher: Dispatcher::new(Arc::clone(&app), wall, now),
+            dispatcher: Dispatcher::new(Arc::clone(&app), CLOCKS),
             orders: app.orders.carry(),
             app,
             start: now,
@@ -185,6 +183,7 @@ impl World {
                 })
                 .collect(),
             anchors: BTreeSet::new(),
+            contents: Contents::default(),
             waits: BTreeMap::new(),
             kept: BTreeMap::new(),
             doomed: BTreeMap::new(),
@@ -198,10 +197,6 @@ impl World {
             world.enable_worker(index, true).await;
         }
         world
-    }
-
-    pub async fn end(self) {
-        self.app.store.close().await;
     }
 
     /// Plays a history, and then a quiet in which all workers are back and do what they are told: all runs must end.
@@ -320,7 +315,7 @@ impl World {
             Step::Restart => self.restart(),
             Step::Turn(minutes) => {
                 self.turned += TimeDelta::minutes(minutes.into());
-                self.set_wall();
+                self.set_clocks();
             }
         }
         Ok(())
@@ -329,7 +324,7 @@ impl World {
     /// Restarts the server: the dispatcher loses its memory, the store stays.
     fn restart(&mut self) {
         QUESTIONS.set(0);
-        self.dispatcher = Dispatcher::new(Arc::clone(&self.app), wall, self.now);
+        self.dispatcher = Dispatcher::new(Arc::clone(&self.app), CLOCKS);
         self.again = None;
         self.waits.clear();
         for actor in &mut self.actors {
@@ -421,9 +416,8 @@ impl World {
                 continue;
             }
             // A run may be killed to make room, without anybody having asked for its end.
-            let Whole { runs, kills, .. } = self.store().whole().await.unwrap();
-            let doomed = kills.iter().find(|taken| taken.id == kill).map(|taken| taken.run);
-            self.doomed.extend(runs.iter().filter(|run| Some(run.id) == doomed).map(|run| (run.id, run.attempt)));
+            let doomed = self.store().run_to_kill(kill).await.unwrap();
+            self.doomed.extend(doomed.map(|run| (run.id, run.attempt)));
         }
     }
 
@@ -439,7 +433,8 @@ impl World {
         }
     }
 
-    fn set_wall(&mut self) {
+    fn set_clocks(&mut self) {
+        NOW.set(Some(self.now));
         WALL.set(begin() + TimeDelta::from_std(self.now - self.start).unwrap() + self.turned);
         self.latest = self.latest.max(wall());
     }
@@ -455,7 +450,7 @@ impl World {
             let next = timers.into_iter().flatten().chain(done).fold(end.min(self.next_answer), Instant::min);
             // A timer that does not go off must not stop the time.
             self.now = next.max(self.now + Duration::from_millis(1));
-            self.set_wall();
+            self.set_clocks();
             if self.next_answer <= self.now {
                 self.next_answer = self.now + ANSWER;
                 for index in 0..self.actors.len() {
@@ -564,9 +559,9 @@ impl World {
     }
 
     async fn moment(&mut self) -> WorldView {
-        let Whole { jobs, workers, runs, .. } = self.store().whole().await.unwrap();
-        self.dues.extend(runs.iter().map(|run| (run.id, (run.job, run.schedule_dts))));
-        let open = runs.into_iter().filter(|run| run.state() != RunState::Completed).collect::<Vec<_>>();
+        self.app.store.read_contents(&mut self.contents).await.unwrap();
+        let Contents { jobs, workers, open, .. } = self.contents.clone();
+        self.dues.extend(open.iter().map(|run| (run.id, (run.job, run.schedule_dts))));
         let passed = open.iter().filter(|run| run.schedule_dts <= wall());
         self.passed.extend(passed.map(|run| (run.schedule_id, run.schedule_dts)));
         let mut hands = Vec::new();
@@ -660,15 +655,13 @@ impl World {
     }
 }
 
-async fn app_state(blank: &Blank, folder: &Path) -> Arc<AppState> {
-    let file = folder.join("store");
-    std::fs::copy(blank.folder.path().join("store"), &file).unwrap();
-    let mut settings = Settings::new(folder.to_owned());
+async fn app_state(blank: &Blank) -> Arc<AppState> {
+    let mut settings = Settings::new(PathBuf::new());
     settings.announce_interval = ANNOUNCE;
     settings.ping_interval = PING;
     settings.silent_intervals = 2;
     settings.ping_margin = Duration::from_secs(5);
-    let store = Store::open(&file, ChangeFeed::default()).await.unwrap();
+    let store = blank.store.restore_rows().await.unwrap();
     Arc::new(AppState {
         guesses: Guesses::default(),
         logouts: crate::server::identity::logouts::Logouts::load(&store).await.unwrap(),
