@@ -50,7 +50,7 @@
 //! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections` |
 //! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections`, `server/http/shared` |
 //! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state` |
-//! | `server/http/connections` | |
+//! | `server/http/connections` | `run` |
 //! | `server/http/shared` | `wire`, `server/settings`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections` |
 //! | `server/http/terminal` | `server/store` |
 //! | `server/http/worker_file` | `wire` |

@@ -49,10 +49,10 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     let server = Server::start(loaded.settings.server.clone()).await.map_err(|e| failure(&e))?;
     tracing::info!(
         target: "job_runner.server",
-        "Job Runner server {} serves http://{}/, data in {}",
-        env!("CARGO_PKG_VERSION"),
-        server.http(),
-        loaded.settings.server.data.display()
+        version = env!("CARGO_PKG_VERSION"),
+        url = %format_args!("http://{}/", server.http()),
+        path = %loaded.settings.server.data.display(),
+        "server started"
     );
     loop {
         match signals.next().await {
@@ -62,7 +62,7 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
         }
     }
     server.stop().await;
-    tracing::info!(target: "job_runner.server", "Server terminated");
+    tracing::info!(target: "job_runner.server", "server stopped");
     Ok(OK)
 }
 
@@ -81,7 +81,7 @@ fn reload(running: LoadedServer, args: &Args, level: &Level) -> LoadedServer {
     };
     let later = running.on_restart(&fresh);
     if !later.is_empty() {
-        tracing::warn!(target: "job_runner.config", "counts with the next start: {}", later.join(", "));
+        tracing::warn!(target: "job_runner.config", settings = later.join(", "), "changed settings count with the next start");
     }
     level.change(fresh.settings.log_level);
     tracing::info!(target: "job_runner.config", "the settings were read again");

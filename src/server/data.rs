@@ -76,20 +76,55 @@ impl Data {
     }
 }
 
+/// Data that other users could or can reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exposed {
+    /// The group may write into the directory.
+    Writable(PathBuf),
+    /// Other users may list the directory.
+    Listed(PathBuf),
+    /// Other users could read a file, which had this mode; they cannot any more.
+    File(PathBuf, u32),
+}
+
+impl Exposed {
+    /// Logs a warning that says what to do.
+    pub fn log(&self) {
+        match self {
+            Self::Writable(path) => tracing::warn!(
+                target: "job_runner.server",
+                path = %path.display(),
+                "the group may write into the data directory; chmod 700 it"
+            ),
+            Self::Listed(path) => tracing::warn!(
+                target: "job_runner.server",
+                path = %path.display(),
+                "other users may list the data directory; chmod 700 it"
+            ),
+            Self::File(path, mode) => tracing::warn!(
+                target: "job_runner.server",
+                path = %path.display(),
+                mode = %format_args!("{mode:o}"),
+                "file could be read by other users; its mode is 600 now"
+            ),
+        }
+    }
+}
+
 /// Makes the files of a data directory private to this user, whatever the umask and the mode of the directory.
 ///
 /// Creates the database file before SQLite does, and removes the permissions of others from existing files. Returns
-/// what others may have read or may still see, a sentence each.
+/// what others may have read or may still see.
 ///
 /// # Errors
 /// If a file cannot be examined, created or changed.
-pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
+pub fn keep_private(path: &Path) -> io::Result<Vec<Exposed>> {
     let mut exposed = Vec::new();
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & 0o020 != 0 {
-        exposed.push(format!("the group may write into the data directory {}; chmod 700 it", path.display()));
+        exposed.push(Exposed::Writable(path.to_owned()));
     } else if mode & 0o055 != 0 {
-        exposed.push(format!("other users may list the data directory {}; chmod 700 it", path.display()));
+        exposed.push(Exposed::Listed(path.to_owned()));
     }
     for name in [DATABASE, "job_runner.sqlite-wal", "job_runner.sqlite-shm", token::FILE] {
         let file = path.join(name);
@@ -97,8 +132,7 @@ pub fn keep_private(path: &Path) -> io::Result<Vec<String>> {
             Ok(found) if found.permissions().mode() & 0o077 != 0 => {
                 let mode = found.permissions().mode() & 0o777;
                 std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
-                exposed
-                    .push(format!("{} could be read by other users (mode {mode:o}); it is 0600 now", file.display()));
+                exposed.push(Exposed::File(file, mode));
             }
             Ok(_) => {}
             // A first start finds none of the files, and SQLite removes its other two when a database is closed.

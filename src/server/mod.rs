@@ -94,8 +94,8 @@ impl Server {
         // The lock comes first: until it is held, another server may be writing these files.
         let mut data = Data::take(&settings.data)?;
         let exposed = data::keep_private(&settings.data);
-        for what in exposed.map_err(|e| DataError::Unusable(settings.data.clone(), e))? {
-            tracing::warn!(target: "job_runner.server", "{what}");
+        for exposed in exposed.map_err(|e| DataError::Unusable(settings.data.clone(), e))? {
+            exposed.log();
         }
         let token = OperatorToken::of(&settings.data)
             .map_err(|e| ServerError::Token(settings.data.join(identity::token::FILE), e))?;
@@ -124,6 +124,7 @@ impl Server {
             None => None,
         };
         settings.websocket = original.as_ref().map(|(_, at)| *at);
+        let wall = dispatch::WallClockTimer::new().map_err(ServerError::Clock)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let logouts = Logouts::load(&store).await?;
         let instances = Instances::new(store.tenures().await?, settings.patience(), tokio::time::Instant::now());
@@ -164,7 +165,6 @@ impl Server {
         }
         tasks.spawn(broadcaster.carry(Arc::clone(&app)));
         tasks.spawn(inlet.read(Arc::clone(&app)));
-        let wall = dispatch::WallClockTimer::new().map_err(ServerError::Clock)?;
         tasks.spawn(dispatch::work(Arc::clone(&app), wall, stop));
         Ok(Self { app, tasks, _data: data })
     }
@@ -198,7 +198,7 @@ impl Server {
         self.app.stop.cancel();
         let patience = self.app.settings.stop_grace + STOP;
         if !http::connections::end_within(&self.tasks, patience).await {
-            tracing::warn!(target: "job_runner.server", "something did not end in {} s, and is left", patience.as_secs());
+            tracing::warn!(target: "job_runner.server", wait_s = patience.as_secs(), "some tasks did not end in time; they are aborted");
         }
         // Committed changes are safe even if closing takes too long.
         let _ = tokio::time::timeout(STOP, self.app.store.close()).await;

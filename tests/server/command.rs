@@ -245,7 +245,7 @@ async fn a_worker_that_is_added_runs_jobs_with_the_file_that_is_printed() {
     serve.signal(Signal::SIGTERM);
     let ended = serve.end().await;
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.err.contains("Server terminated"), "{ended:?}");
+    assert!(ended.err.contains("server stopped"), "{ended:?}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::AppState;
 use super::store::{JobEvaluation, Offer, Started, Store, StoreError};
-use crate::run::{ApiKey, KillId, Order, RequestId, RunId};
+use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
 use crate::server::domain::model::{self, JobId, PoolId, WorkerId};
 use crate::server::domain::schedule::enqueue::WaitReason;
 use crate::server::domain::wait_reasons::WaitReasons;
@@ -51,8 +51,8 @@ const SNAPSHOTS: usize = 3;
 /// Shares in which workers are pinged, one after the other in an interval, so that a thousand do not all answer at
 /// once.
 const SHARES: u32 = 20;
-/// Pause after a failed pass.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Pause after a failed pass, and after a failure of the wall-clock timer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the dispatcher until the server stops.
 pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationToken) {
@@ -135,13 +135,18 @@ impl Dispatcher {
                 Ok(false) => {}
                 Err(e) => {
                     if !e.is_outage() {
-                        tracing::error!(target: "job_runner.dispatch", "nothing is announced: {}", chain_of(&e));
+                        tracing::error!(
+                            target: "job_runner.dispatch",
+                            error = %chain_of(&e),
+                            wait_s = RETRY_PAUSE.as_secs(),
+                            "dispatch pass failed; it is retried"
+                        );
                     }
                     self.agenda.everything = true;
                     self.app.store.doubt();
                     // Pauses unconditionally, also while changes come in: an operation that fails at once would
                     // otherwise fail thousands of times a second.
-                    sleep(AGAIN).await;
+                    sleep(RETRY_PAUSE).await;
                     continue;
                 }
             }
@@ -173,11 +178,7 @@ impl Dispatcher {
                 Err(broadcast::error::RecvError::Closed) => return false,
             },
             () = sleep_until(next) => {}
-            rung = wall.wait_until(self.next_due, (self.clocks.wall)()) => if let Err(e) = rung {
-                tracing::error!(target: "job_runner.dispatch", "the clock does not ring: {e}");
-                // A timer that failed may fail again at once: without a pause, errors would flood the log.
-                sleep_until(next).await;
-            },
+            () = await_wall(wall, self.next_due, (self.clocks.wall)()) => {}
         }
         self.hear_all();
         true
@@ -295,9 +296,16 @@ impl Dispatcher {
             self.workers.fell_silent(worker);
             // Runs that are pinned to the worker now wait for another reason.
             self.agenda.due = true;
-            let runs = lost.iter().map(|run| run.id.to_string()).collect::<Vec<_>>().join(", ");
-            if !lost.is_empty() {
-                tracing::warn!(target: "job_runner.health", "worker {worker} does not answer; its runs {runs} are lost");
+            let key = self.workers.key(worker).map(ToString::to_string).unwrap_or_default();
+            for run in lost {
+                tracing::warn!(
+                    target: "job_runner.health",
+                    run = %run.id,
+                    job = %run.job,
+                    attempt = %run.attempt,
+                    worker = key,
+                    "run lost: its worker does not answer"
+                );
             }
         }
         Ok(())
@@ -393,7 +401,7 @@ impl Dispatcher {
         }
         while let Some(run) = self.limits.due(now) {
             if let Some(kill) = self.store()?.record_timeout(run, (self.clocks.wall)()).await? {
-                tracing::warn!(target: "job_runner.dispatch", "run {run} takes too long; kill request {kill}");
+                tracing::warn!(target: "job_runner.dispatch", %run, %kill, "run exceeds its time limit; its kill is requested");
             }
             self.limits.timed_out(run);
         }
@@ -582,7 +590,7 @@ impl Dispatcher {
 
     fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {
         let Some(key) = self.workers.key(worker) else { return };
-        tracing::debug!(target: "job_runner.dispatch", "run {run} is announced to {key}");
+        tracing::debug!(target: "job_runner.dispatch", %run, %job, worker = %key, "run announced");
         self.app.orders.give(key.clone(), Order::Enqueue(run));
         self.offers.tell(run, job, worker);
         self.told_in_pass.insert(run);
@@ -600,7 +608,16 @@ fn claimed(busy: &BTreeMap<WorkerId, u32>, worker: WorkerId) -> u32 {
     busy.get(&worker).copied().unwrap_or(0)
 }
 
-/// Formats an error with its causes, on one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// Waits until the wall clock shows a due time, or is set. A timer that fails ends the wait after a pause: the next pass
+/// finds what has come due meanwhile, and changes and other timers are not held up.
+async fn await_wall(wall: &WallClockTimer, due: Option<model::Timestamp>, now: model::Timestamp) {
+    let Err(e) = wall.wait_until(due, now).await else { return };
+    tracing::error!(
+        target: "job_runner.dispatch",
+        error = %chain_of(&e),
+        wait_s = RETRY_PAUSE.as_secs(),
+        "wall-clock timer failed; it is set again"
+    );
+    // It may fail again at once: without a pause, errors would flood the log.
+    sleep(RETRY_PAUSE).await;
 }

@@ -78,7 +78,7 @@ impl Guesses {
         }
         if known.said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
             known.said = Some(now);
-            tracing::warn!(target: "job_runner.http", "too many wrong tokens come from {address}; it is answered slowly");
+            tracing::warn!(target: "job_runner.http", %address, "too many wrong tokens; further ones are answered slowly");
         }
         Err(wait)
     }

@@ -145,7 +145,15 @@ pub async fn admit(
         Admission::Refused(first, silent, say) => {
             let refusal = refusal(worker, &first, silent);
             if say == Say::Now {
-                tracing::warn!(target: "job_runner.health", "a worker from {from} is refused: {refusal}");
+                tracing::warn!(
+                    target: "job_runner.health",
+                    worker = %worker.api_key,
+                    address = %from,
+                    working_address = %first.from,
+                    working_since = %first.since.format("%Y-%m-%dT%H:%M:%SZ"),
+                    heard_ago_s = silent.as_secs(),
+                    "second worker with this key and another state directory is refused"
+                );
             }
             Ok(Err(refusal))
         }

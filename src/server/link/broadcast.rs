@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::orders::{Addressed, Orders, Route};
 use super::zmtp::{Port, ZmtpConnection, ZmtpLimits};
+use crate::run::chain_of;
 use crate::server::state::AppState;
 use crate::wire::broadcast::{key_of, text, topic};
 use crate::wire::zmtp::{PeerCommand, SocketRole, ZmtpError, message, pong, said};
@@ -54,18 +55,18 @@ impl Broadcaster {
     /// Serves subscribers until the server stops.
     pub async fn carry(self, app: Arc<AppState>) {
         let stop = app.stop.clone();
-        self.0.serve(&stop, |stream| serve(stream, app.orders.clone())).await;
+        self.0.serve(&stop, |stream, peer| serve(stream, peer, app.orders.clone())).await;
     }
 }
 
-async fn serve(stream: TcpStream, orders: Orders) {
+async fn serve(stream: TcpStream, peer: SocketAddr, orders: Orders) {
     let ended = match ZmtpConnection::shake(stream, SocketRole::Publisher, LIMITS).await {
         Ok(connection) => Subscriber::new(connection, orders).work().await,
         Err(end) => Err(end),
     };
     if let Err(end) = ended {
         // Anybody can connect here, so a peer's mistakes must not fill the log.
-        tracing::debug!(target: "job_runner.broadcaster", "a connection is closed: {end}");
+        tracing::debug!(target: "job_runner.broadcaster", address = %peer, error = %chain_of(&end), "connection closed");
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
 use super::zmtp::{Port, ZmtpConnection, ZmtpEnd, ZmtpLimits};
-use crate::run::Event;
+use crate::run::{Event, chain_of};
 use crate::server::state::AppState;
 use crate::server::store::changes::{Change, ChangeNotice};
 use crate::wire::event::{MAX_OBJECT, TOPIC, read};
@@ -59,24 +59,28 @@ impl Inlet {
         let (sender, received) = broadcast::channel(ROOM);
         let stop = app.stop.clone();
         tokio::select! {
-            () = self.0.serve(&stop, |stream| serve(stream, sender.clone())) => {}
+            () = self.0.serve(&stop, |stream, peer| serve(stream, peer, sender.clone())) => {}
             () = pass_on(received, &app) => {}
         }
     }
 }
 
-async fn serve(stream: TcpStream, sender: broadcast::Sender<Event>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, sender: broadcast::Sender<Event>) {
     let ended = match ZmtpConnection::shake(stream, SocketRole::Subscriber, LIMITS).await {
-        Ok(connection) => receive(connection, &sender).await,
+        Ok(connection) => receive(connection, peer, &sender).await,
         Err(end) => Err(end),
     };
     if let Err(end) = ended {
-        tracing::debug!(target: "job_runner.events", "a connection is closed: {end}");
+        tracing::debug!(target: "job_runner.events", address = %peer, error = %chain_of(&end), "connection closed");
     }
 }
 
 /// Reads the events of a peer, no more in a second than any worker sends; TCP holds back the rest at the peer.
-async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Event>) -> Result<(), ZmtpEnd> {
+async fn receive(
+    mut connection: ZmtpConnection,
+    peer: SocketAddr,
+    sender: &broadcast::Sender<Event>,
+) -> Result<(), ZmtpEnd> {
     connection.writer.write(&subscription(TOPIC.as_bytes())).await?;
     loop {
         // A peer that sends more waits out its second, which also bounds the work of decoding.
@@ -93,7 +97,12 @@ async fn receive(mut connection: ZmtpConnection, sender: &broadcast::Sender<Even
             }
             match read(&frames.iter().map(|frame| frame.body.as_slice()).collect::<Vec<_>>()) {
                 Ok(event) => drop(sender.send(event)),
-                Err(e) => tracing::debug!(target: "job_runner.events", "a message is no event and was dropped: {e}"),
+                Err(e) => tracing::debug!(
+                    target: "job_runner.events",
+                    address = %peer,
+                    error = %chain_of(&e),
+                    "message dropped: it is no event"
+                ),
             }
         }
         sleep_until(until).await;

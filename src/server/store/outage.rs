@@ -113,7 +113,7 @@ impl Store {
         loop {
             self.watchdog.doubt.notified().await;
             match self.probe().await {
-                Ok(()) => tracing::warn!(target: "job_runner.store", "a change failed; the next one can be written"),
+                Ok(()) => tracing::warn!(target: "job_runner.store", "a change failed, but the store can be written"),
                 Err(reason) => self.outlast(reason).await,
             }
             // Failures up to here belong to the outage that was just followed.
@@ -127,7 +127,11 @@ impl Store {
     async fn outlast(&self, reason: String) {
         let outage = Outage { since: Utc::now(), reason };
         let since = outage.since;
-        tracing::error!(target: "job_runner.store", "the server cannot write its data: {}; nothing is started until it can", outage.reason);
+        tracing::error!(
+            target: "job_runner.store",
+            reason = %outage.reason,
+            "the server cannot write its data; no run is started until it can"
+        );
         self.watchdog.state.send_replace(State::Out(outage));
         loop {
             sleep(AGAIN).await;
@@ -138,7 +142,7 @@ impl Store {
         }
         self.watchdog.state.send_replace(State::Writable);
         let lasted = (Utc::now() - since).num_seconds();
-        tracing::info!(target: "job_runner.store", "the server can write again, after {lasted} s");
+        tracing::info!(target: "job_runner.store", outage_s = lasted, "the server can write again");
     }
 
     /// Probes the store by a write and a read; the error is the reason of the outage.

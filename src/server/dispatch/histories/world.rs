@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{AGAIN, Agenda, Dispatcher};
+use super::super::{Agenda, Dispatcher, RETRY_PAUSE};
 use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
@@ -494,7 +494,7 @@ impl World {
                 }
                 Err(_) => {
                     self.dispatcher.agenda.everything = true;
-                    self.again = Some(self.now + AGAIN);
+                    self.again = Some(self.now + RETRY_PAUSE);
                     return Ok(());
                 }
             }

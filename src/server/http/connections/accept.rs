@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::body::{AnswerBody, PacedBody};
 use super::metered::MeteredStream;
 use super::peer::{Connections, HttpPeer};
+use crate::run::chain_of;
 
 /// The longest head of a request, and how much of a body is read ahead, in bytes. A path with its query may have 64 kB.
 const MAX_HEAD: usize = 100 * 1024;
@@ -64,7 +65,11 @@ pub async fn serve(
             Err(e) if is_shortage(&e) => {
                 if said.is_none_or(|said| said.elapsed() > SAID_EVERY) {
                     said = Some(Instant::now());
-                    tracing::error!(target: "job_runner.http", "no connection can be accepted: {e}; idle ones are closed");
+                    tracing::error!(
+                        target: "job_runner.http",
+                        error = %chain_of(&e),
+                        "connections cannot be accepted; idle ones are closed"
+                    );
                 }
                 // The connection is still in the listener's queue, so the loop would spin without a pause. Closing one that
                 // can be spared frees the descriptor that the next attempt needs.

@@ -2,6 +2,8 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::run::chain_of;
+
 /// Descriptors that are kept free of connections: for the store, logs, and a worker in this process.
 const RESERVE: u64 = 256;
 /// Divisor of the limit: connections at each of the two ZeroMQ ports may take an eighth of all descriptors. More would
@@ -18,7 +20,7 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => Some(soft),
         Err(e) => {
-            tracing::warn!(target: "job_runner.http", "the limit of descriptors stays at {soft}: {e}");
+            tracing::warn!(target: "job_runner.http", limit = soft, error = %chain_of(&e), "the limit of descriptors cannot be raised");
             None
         }
     }

@@ -15,6 +15,7 @@ use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::Actor;
 use super::{form, plain_page, return_path};
+use crate::run::chain_of;
 use crate::server::http::shared::wrong_tokens;
 use crate::server::identity::guesses::TokenVerdict;
 use crate::server::identity::session::{LASTS, Session, cookie_name};
@@ -95,7 +96,7 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
     let cookie = match Session::begin(&app.token, Utc::now()) {
         Ok((_, cookie)) => cookie,
         Err(e) => {
-            tracing::error!(target: "job_runner.page", "nothing random can be had: {e}");
+            tracing::error!(target: "job_runner.page", error = %chain_of(&e), "the system gave no random bytes; no session was begun");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::plain_page;
+use crate::run::chain_of;
 use crate::server::store::StoreError;
 
 /// Reason why a request gets no page.
@@ -55,7 +56,7 @@ impl IntoResponse for PageRefusal {
         if let Self::Store(error) = &self
             && !error.is_outage()
         {
-            tracing::error!(target: "job_runner.page", "{error}: {:?}", std::error::Error::source(error));
+            tracing::error!(target: "job_runner.page", error = %chain_of(error), "page failed in the store");
         }
         (self.status(), Html(plain_page::message(&self.to_string()))).into_response()
     }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
+use crate::run::chain_of;
 use crate::server::domain::rules::RuleViolation;
 use crate::server::http::connections::is_too_slow;
 use crate::server::store::StoreError;
@@ -79,7 +80,7 @@ impl IntoResponse for OperatorRefusal {
     fn into_response(self) -> Response {
         // An outage is not logged here: the store does so, once.
         if let Self::Store(error) = &self {
-            tracing::error!(target: "job_runner.operator", "{error}: {:?}", std::error::Error::source(error));
+            tracing::error!(target: "job_runner.operator", error = %chain_of(error), "request failed in the store");
         }
         (self.status(), Json(RequestRefusal { error: self.to_string() })).into_response()
     }

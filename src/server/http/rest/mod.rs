@@ -27,7 +27,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
 
-use crate::run::{Attempt, Instance};
+use crate::run::{Attempt, Instance, chain_of};
 use crate::server::domain::life::Who;
 use crate::server::domain::model::Asker;
 use crate::server::http::connections;
@@ -203,7 +203,6 @@ fn failed(error: &StoreError) -> ApiAnswer {
     if error.is_outage() {
         return ApiAnswer::unavailable(&error.to_string());
     }
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    tracing::error!(target: "job_runner.api", "{error}{cause}");
+    tracing::error!(target: "job_runner.api", error = %chain_of(error), "request failed in the store");
     ApiAnswer::failed()
 }

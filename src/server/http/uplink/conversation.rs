@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::{Attempt, Instance, Order, RunId};
+use crate::run::{Attempt, Instance, Order, RunId, chain_of};
 use crate::server::domain::life::{LifeRefusal, Who};
 use crate::server::domain::model::Worker;
 use crate::server::domain::resource::Resource;
@@ -66,7 +66,7 @@ pub async fn run(
     // The queue is opened before the arrival is announced: orders that are given in between are not lost.
     let orders = app.orders.carry_to(worker.api_key.clone());
     app.orders.arrived(worker.api_key.clone());
-    tracing::info!(target: "job_runner.uplink", "worker {} is connected", worker.api_key);
+    tracing::info!(target: "job_runner.uplink", worker = %worker.api_key, "worker connected");
     let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
     let session =
         Arc::new(Session { app: Arc::clone(&app), identity: Identity::Worker(worker), instance, has_protocol, peer });
@@ -82,7 +82,7 @@ pub async fn run(
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
         let _ = tokio::time::timeout(PARTING, sink.send(Message::Close(Some(frame)))).await;
     }
-    tracing::info!(target: "job_runner.uplink", "worker {} is gone", session.worker().api_key);
+    tracing::info!(target: "job_runner.uplink", worker = %session.worker().api_key, "worker disconnected");
 }
 
 /// Connection of one worker, as the answers to its calls need it.
@@ -271,7 +271,15 @@ impl Session {
             Ok(Appended::Unknown) => status(404),
             Err(e) if e.is_outage() => status(503),
             Err(e) => {
-                tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
+                let worker = &self.worker().api_key;
+                tracing::error!(
+                    target: "job_runner.uplink",
+                    %run,
+                    %worker,
+                    attempt = attempt.map(|attempt| attempt.0),
+                    error = %chain_of(&e),
+                    "log append failed in the store"
+                );
                 status(500)
             }
         }

@@ -19,7 +19,7 @@ use axum::{Extension, Json, Router};
 use chrono::Utc;
 use tokio::sync::Semaphore;
 
-use crate::run::Instance;
+use crate::run::{Instance, chain_of};
 use crate::server::domain::model::Worker;
 use crate::server::http::connections::{HttpPeer, address_of, mark_known};
 use crate::server::identity::auth::{ClaimedIdentity, Identity, Signed};
@@ -100,7 +100,7 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
         if e.is_outage() {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
-        tracing::error!(target: "job_runner.uplink", "{e}: {:?}", std::error::Error::source(&e));
+        tracing::error!(target: "job_runner.uplink", error = %chain_of(&e), "handshake of a worker failed in the store");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     };
     let claim = ClaimedIdentity::read(app, headers).await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! A listening port: accepts connections, bounded in all and by address, and serves each in a task.
+//! A listening port: accepts connections, bounded in all and by source, and serves each in a task.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::http::connections::usable_at_zmq;
+use crate::server::http::connections::{Source, usable_at_zmq};
+
+#[cfg(test)]
+mod tests;
 
 /// Connections at most, if there are descriptors for them.
 const ALL: usize = 4096;
-/// Connections from one address at most; workers behind one proxy share an address.
+/// Connections from one source at most; workers behind one proxy share an address.
 const OF_ONE: usize = 1024;
 /// Pause after a connection could not be accepted, usually for lack of descriptors.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -44,7 +47,7 @@ impl Port {
     pub async fn serve<F: Future<Output = ()> + Send + 'static>(
         self,
         stop: &CancellationToken,
-        serve: impl Fn(TcpStream) -> F,
+        serve: impl Fn(TcpStream, SocketAddr) -> F,
     ) {
         let (peers, all) = (Peers::default(), usable_at_zmq(ALL));
         let mut tasks = JoinSet::new();
@@ -63,7 +66,7 @@ impl Port {
                     {
                         // Orders are small and must not wait for an acknowledgement of the one before.
                         let _ = stream.set_nodelay(true);
-                        let served = serve(stream);
+                        let served = serve(stream, peer);
                         tasks.spawn(async move {
                             served.await;
                             drop(place);
@@ -78,23 +81,24 @@ impl Port {
     }
 }
 
-/// Number of connections from each address.
+/// Number of connections from each source, counted as those over HTTP are.
 #[derive(Clone, Debug, Default)]
-struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Peers(Arc<Mutex<HashMap<Source, usize>>>);
 
-/// Share of a connection in its address's bound; returned when dropped.
+/// Share of a connection in its source's bound; returned when dropped.
 #[derive(Debug)]
-struct Place(Peers, IpAddr);
+struct Place(Peers, Source);
 
 impl Peers {
     fn enter(&self, address: IpAddr) -> Option<Place> {
+        let source = Source::of(address);
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = peers.entry(address).or_default();
+        let count = peers.entry(source).or_default();
         if *count >= OF_ONE {
             return None;
         }
         *count += 1;
-        Some(Place(self.clone(), address))
+        Some(Place(self.clone(), source))
     }
 }
 
