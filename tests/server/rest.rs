@@ -229,6 +229,25 @@ async fn h9_a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
 }
 
 #[tokio::test]
+async fn a_set_of_more_than_a_thousand_ids_is_refused_and_not_cut() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await.id;
+    let ids = |count: usize| vec![job.to_string(); count].join(";");
+    let set = async |count: usize| {
+        let authorization = format!("Bearer {}", stage.fixture.app_state().token.expose());
+        let path = format!("/api/v1/job/set/{}/", ids(count));
+        ask_as(&stage.fixture, "GET", &path, &[("Authorization", &authorization)], b"").await
+    };
+    let answer = set(1000).await;
+    let found: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!((answer.status, found["objects"].as_array().map(Vec::len)), (200, Some(1000)));
+    let answer = set(1001).await;
+    assert_eq!(answer.status, 400);
+    assert!(String::from_utf8_lossy(&answer.body).contains("1001 ids; 1000 at once"), "{answer:?}");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
 async fn h42_a_parent_is_refused_for_a_loop_and_for_nothing_else() {
     let stage = Stage::start(1).await;
     let mut jobs = Vec::new();

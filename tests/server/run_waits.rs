@@ -136,7 +136,7 @@ async fn a_run_shows_at_once_that_its_workers_disk_is_full() {
     assert!(told.out.contains("worker worker1 claims no runs: "), "{told:?}");
     assert!(told.out.contains(&format!("waits: {why}")), "{told:?}");
     for (path, what) in
-        [("/runs/1", "It waits: no worker of the pool"), ("/workers", "claims no runs: "), ("/", "claims no runs: ")]
+        [("/runs/1", "Waits: no worker of the pool"), ("/workers", "claims no runs: "), ("/", "claims no runs: ")]
     {
         let page = team.page(path).await;
         assert!(page.contains(what), "{path}: {page}");

@@ -136,7 +136,7 @@ async fn a_form_opened_before_another_save_reverts_nothing_and_shows_both_values
         visitor.go(path).await;
         assert_eq!(in_another_tab(&mut visitor, path, "description", "theirs").await, 200, "{path}");
         visitor.browser.submit("form.admin", &set("title", "mine")).await;
-        assert!(visitor.text(".notice.bad").await.contains("changed meanwhile"), "{path}");
+        assert!(visitor.text(".notice.bad").await.contains("saved a change meanwhile"), "{path}");
         assert_eq!(field(&mut visitor, "description").await, "theirs", "{path}");
         assert_eq!(field(&mut visitor, "title").await, "mine", "{path}");
         visitor.browser.submit("form.admin", "").await;
@@ -196,9 +196,9 @@ async fn a_list_of_thousands_has_pages_and_a_search_and_a_form_does_not_carry_it
     visitor.go("/admin/jobs").await;
     let rows = "document.querySelectorAll('tbody tr').length";
     assert_eq!(visitor.browser.evaluate(rows).await, 100);
-    assert!(visitor.text(".turns").await.contains("1 to 100 of 3002"));
+    assert!(visitor.text(".pager").await.contains("1 to 100 of 3002"));
     visitor.browser.click(".turns [rel=next]").await;
-    assert!(visitor.text(".turns").await.contains("101 to 200 of 3002"));
+    assert!(visitor.text(".pager").await.contains("101 to 200 of 3002"));
     visitor.browser.submit("form.filter", "document.querySelector('#text').value = 'GROSSE SICH'").await;
     assert_eq!(visitor.browser.evaluate(rows).await, 1);
 

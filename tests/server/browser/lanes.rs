@@ -197,11 +197,11 @@ async fn a_finished_run_shows_its_outcome_alone() {
     visitor.go(&format!("/runs/{run}")).await;
     visitor.browser.submit("form[action$=\"/kill\"]", "").await;
     visitor.browser.until("document.querySelector('#link.live')").await;
-    assert!(visitor.text("#head").await.contains("asked to kill it, and has not answered yet"));
+    assert!(visitor.text("#head").await.contains("Kill requested; the worker has not answered yet"));
     made(stage.finish(0, run, false).await);
     visitor.browser.until("!document.querySelector('#head details.ask')").await;
     assert!(
-        !visitor.text("main").await.contains("being killed")
+        !visitor.text("main").await.contains("Being killed")
             && !visitor.text("#head").await.contains("has not answered")
     );
 
