@@ -1,4 +1,4 @@
-//! Scripts that somebody has run once: their runs are there to be seen, and no job comes of them.
+//! Ad-hoc runs: they are listed as runs, and create no visible job.
 
 use nix::sys::signal::Signal;
 use serde_json::Value;

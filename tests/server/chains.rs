@@ -1,4 +1,4 @@
-//! Children: when they run, and why not.
+//! Children of jobs: when they run, and the recorded reason when they do not.
 
 use jobrunner::server::domain::model::Concurrency;
 

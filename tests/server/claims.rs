@@ -1,4 +1,4 @@
-//! Who may claim what, and that what is over stays over.
+//! Claims: who may claim a run, and that a run which is over stays over.
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;

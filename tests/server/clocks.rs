@@ -1,4 +1,4 @@
-//! Clocks that are wrong: the workers', and the server's own when it is set. How long something takes goes by none of them.
+//! Wrong clocks, of workers and of the server: no duration depends on them.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! `job_runner` as a user has it: the real program, a server and a worker that it brings along, real scripts.
+//! The program `job_runner` end to end: a server and a worker in one process, real scripts.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The examples that `--help` gives are typed as they stand there, in a directory with what they speak of.
+//! Examples of `--help`, executed as they are printed.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What a command prints arrives, or the command says that it did not.
+//! Output of commands: written completely, or reported as lost.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::PermissionsExt;

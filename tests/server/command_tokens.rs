@@ -1,4 +1,4 @@
-//! The operator's token goes to the server it belongs to, and to nobody else.
+//! Operator's token: sent only to the server it belongs to.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The server is killed again and again while its workers work.
+//! Crashes of the server, again and again, while its workers work.
 
 use std::collections::BTreeMap;
 use std::fs;

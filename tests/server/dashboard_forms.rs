@@ -1,4 +1,4 @@
-//! What a browser that has logged in may do, and who may not do it in its name.
+//! Forms of the dashboard: who may send one, and that a logout ends the session.
 
 use chrono::Utc;
 use jobrunner::run::RunId;

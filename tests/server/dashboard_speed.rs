@@ -1,4 +1,4 @@
-//! How quick the dashboard is beside a long history.
+//! Speed of the dashboard beside a long history.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The files of the data directory are for the server's user alone.
+//! Files of the data directory: readable by the server's user alone.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;

@@ -1,4 +1,4 @@
-//! Descriptors: how many the server takes, how many jobs have, and what happens when there are none left.
+//! Descriptors: how many the server and its jobs may use, and a shortage of them.
 
 use std::net::Ipv4Addr;
 

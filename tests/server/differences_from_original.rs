@@ -1,4 +1,4 @@
-//! Where our answers are not the original's, and why.
+//! Differences from the original's answers, each with its reason.
 
 use crate::replay::Recorded;
 

@@ -1,4 +1,4 @@
-//! What the broadcaster says, to whom and how often.
+//! Announcements: which worker gets which, and how often.
 
 use std::time::Duration;
 

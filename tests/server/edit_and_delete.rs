@@ -1,4 +1,4 @@
-//! Things are written anew and taken away: what hangs on them follows, and nothing goes that somebody works on.
+//! Changes and deletions of entities: what depends on them follows, and nothing with an active run is deleted.
 
 use chrono::Utc;
 use jobrunner::server::domain::model::{Exclude, Schedule, TemplateId, Unit};

@@ -1,4 +1,4 @@
-//! What happens, told over WebSockets – to good listeners, slow ones and hostile ones.
+//! WebSocket feeds of changes: well-behaved, slow and hostile subscribers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What has its time at the HTTP port of a real server, and what lasts.
+//! Time-outs at the HTTP port of a real server, and streams that outlive them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

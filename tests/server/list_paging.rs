@@ -1,4 +1,4 @@
-//! Lists that are longer than a page: all of them is there, or it is said that it is not.
+//! Paging of lists: every entity appears, or the answer says that there are more.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Workers that fall silent, and what becomes of their runs.
+//! Silent and lost workers, and what becomes of their runs; retries of failed runs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Projects, templates and pools that are named: found, or refused with the names there are, and never made by a typo.
+//! Projects, templates and pools named by a command: found, or refused with the existing names; never created by a typing error.
 
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;

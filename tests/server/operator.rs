@@ -1,4 +1,4 @@
-//! The operator's API and the page over plain HTTP: who may, who may not, and what is too much.
+//! Operator's API and dashboard over plain HTTP: access, refusals and bounds.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The disk of the server's data is full, and has room again.
+//! Outages: the disk of the server's data is full, and has room again.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

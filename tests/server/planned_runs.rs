@@ -1,4 +1,4 @@
-//! The next run of a job is there before its time.
+//! Planned runs: the next run of a job exists before it is due.
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;

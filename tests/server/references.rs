@@ -1,4 +1,4 @@
-//! How jobs, workers and runs are named: a title first, an id as `#5`.
+//! References: jobs, workers and runs are named by title first, or by id as `#5`.
 
 use nix::sys::signal::Signal;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! What the original was asked is asked of our server, which holds the same; status, headers and bodies are to be the
-//! same too. What differs is named in `DIFFERENCES`, each with its reason.
+//! Replay: requests recorded from the original are sent to our server with the same data; status, headers and bodies are the
+//! same. What differs is in `DIFFERENCES`, each with its reason.
 //!
 //! The recordings are made by `tests/interop/peer/record`. A person of the dashboard is an operator here. Not compared:
 //! dates, the server's name, bodies of errors (clients look at the status), the order of a page's parameters, the order

@@ -1,4 +1,4 @@
-//! The REST API, where it is to be better than the original.
+//! REST API, where it is to be better than the original.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 

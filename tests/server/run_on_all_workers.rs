@@ -1,4 +1,4 @@
-//! Runs that become a run of each worker.
+//! Runs on all workers: a run becomes one run of each worker of the pool.
 
 use chrono::Utc;
 use jobrunner::run::RunId;

@@ -1,4 +1,4 @@
-//! Runs that nobody takes: why, told at once to who waits for them and to who asks, by real workers' own reasons.
+//! Runs that wait: the reason is shown at once, on the pages and to the command that waits.
 
 use std::path::PathBuf;
 use std::process::Stdio;

@@ -1,5 +1,5 @@
-//! An installation as it may look after some weeks: projects, pools, workers, jobs with names that say something, and
-//! runs of theirs, most of which went well.
+//! Fixture: an installation as it may look after some weeks, with named projects, pools, workers and jobs, and runs that
+//! mostly succeeded.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A server with a project, a pool, a template and workers; runs go on as workers would have them go.
+//! Fixture: a server with a project, a pool, a template and workers, and the steps of a run as a worker makes them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The program with somebody who works on beside whatever is done to it: a worker whose job is due each second.
+//! Fixture: the server program with a worker whose job is due each second, to see whether anything disturbs it.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

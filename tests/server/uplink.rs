@@ -1,4 +1,4 @@
-//! Workers that connect out: who is let in, and a worker that reaches nothing but the HTTP port.
+//! Uplinks: admission of workers that connect out, and a worker that reaches only the HTTP port.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

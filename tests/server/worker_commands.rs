@@ -1,5 +1,5 @@
-//! What is asked of workers as a whole: worker processes that sleep, wake, restart and shut down, with what they have to
-//! do finished first or given back, over each way on which they hear of it.
+//! Commands to workers: real worker processes sleep, wake, restart and shut down, finish their runs first or give them back,
+//! over each transport.
 
 use std::path::{Path, PathBuf};
 

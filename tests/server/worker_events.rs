@@ -1,4 +1,4 @@
-//! Events of workers, as they come in.
+//! Events that workers send to the ZeroMQ port.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A worker process at work for our server: of our make, or the original as it was released.
+//! Fixture: a worker process for our server, ours or the original as it was released.
 
 use std::fmt::Write as _;
 use std::fs;

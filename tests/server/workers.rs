@@ -1,4 +1,4 @@
-//! Workers that execute what the server says: ours, and the original one.
+//! Workers against our server: ours, and the original.
 
 use jobrunner::server::domain::model::{Job, Run, RunState};
 use nix::sys::signal::Signal;

@@ -1,4 +1,4 @@
-//! Wrong tokens, one after the other and many at once; and what a session listens to when it is over.
+//! Wrong tokens, in a row and at once; and streams of a session that has logged out.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What strangers can do at the two ZeroMQ ports, and what it costs the server and others: byte by byte, in the program itself.
+//! Hostile peers at the two ZeroMQ ports, byte by byte, and what they cost the server and others.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! What the measuring program makes of its figures.
+//! Figures of the measuring program: medians, tables, documents and drawings.
 
 #[path = "../../benches/bench/figures.rs"]
 mod figures;

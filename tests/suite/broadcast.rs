@@ -1,4 +1,4 @@
-//! What the broadcaster and the WebSocket server may say, and what must come of it.
+//! Orders over the broadcaster and the WebSocket, well-formed and not, and their effects.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the campaign's API rejects: never so that the worker has to tell a result without its log.
+//! Rejections by the campaign's API: never such that a result would be reported without its log.
 
 use std::time::Instant;
 

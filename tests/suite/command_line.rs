@@ -1,4 +1,4 @@
-//! The command line: what is answered at once, and what is refused with which exit code.
+//! Command line of the worker: questions answered at once, and refusals with their exit codes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What is forced to the disk, and when: without that, a loss of power could take it back.
+//! Durability: which writes are forced to the disk, and when.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a script may print, and what the server must get of it.
+//! Output of scripts, and the log that the server gets of it.
 
 use std::fs;
 use std::time::Duration;

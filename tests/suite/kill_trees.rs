@@ -1,5 +1,5 @@
-//! Kills of trees that resist, with a cgroup and without one: nobody of the tree is left when the server hears of
-//! it, and nobody else is touched.
+//! Kills of process trees that resist, with a cgroup and without one: nothing of the tree is alive when the server hears of
+//! it, and nothing else is touched.
 
 use std::fs;
 use std::process::{Command, Stdio};

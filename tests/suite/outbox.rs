@@ -1,4 +1,4 @@
-//! The outbox: what it holds is told in the end, too much of it holds new work back, and it can be lost.
+//! Outbox: its rows are delivered in the end, too many hold new claims back, and it can be lost.
 
 use std::fs;
 use std::path::{Path, PathBuf};

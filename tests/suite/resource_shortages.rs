@@ -1,4 +1,4 @@
-//! Too little of something: disk, descriptors, processes. New claims stop, what runs goes on, and it passes.
+//! Shortages of disk space, descriptors and processes: no new claims, running runs go on, and it passes.
 
 use std::fs;
 use std::path::PathBuf;

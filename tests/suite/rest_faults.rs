@@ -1,4 +1,4 @@
-//! Each way in which the REST API can misbehave, and what must come of the runs all the same.
+//! Faults of the REST API, and what becomes of the runs all the same.
 
 use std::time::{Duration, Instant};
 

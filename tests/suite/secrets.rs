@@ -1,4 +1,4 @@
-//! Secrets: what a job can find of them, and what of them stands anywhere afterwards.
+//! Secrets: what of them a job can find, and what of them is left in logs and files.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

@@ -1,4 +1,4 @@
-//! The supervising process of a run: whatever its job does to it and however it ends, the run ends, and nobody else is
+//! Supervising process of a run (the shim): whatever its job does to it and however it ends, the run ends, and nothing else is
 //! touched.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is set up in the browser works: a worker begins with the file that it is given there.
+//! Admin pages: entities set up in the browser work; a worker starts with the file that it is given there.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A job: it is disabled and the page says why it does not run; what a title looks like does not matter.
+//! Page of a job: disabled with a reason that is shown; hostile titles; popovers.
 
 use jobrunner::server::domain::model::{Schedule, Unit};
 

@@ -1,4 +1,4 @@
-//! The lanes: a run passes all four of them while somebody looks.
+//! Page "Now": a run passes all four lanes without a reload.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The log of a run: as it grows, in colours, searched, and a long one without having it all in the page.
+//! Log of a run: grows, is coloured, searched, and long without being in the page as a whole.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A run: its log as it grows, its end, and again.
+//! Page of a run: its growing log, its end, and "run again".
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Workers: what is asked of them in the menu, and how they follow.
+//! Page "Workers": commands from the menu, and how they are followed.
 
 use chrono::Utc;
 use jobrunner::run::{RequestId, WorkerState};
