@@ -114,16 +114,16 @@ impl OperatorClient {
         if status.is_success() {
             return Ok(response);
         }
-        let body = self.whole(response).await.unwrap_or_default();
-        let said = serde_json::from_slice::<RequestRefusal>(&body).map(|refused| refused.error);
+        let body = self.read_body(response).await.unwrap_or_default();
+        let reason = serde_json::from_slice::<RequestRefusal>(&body).map(|refused| refused.error);
         let base = &self.base;
-        Err(match (status, said) {
+        Err(match (status, reason) {
             (StatusCode::UNAUTHORIZED, _) => {
                 CommandFailure::new(NO_PERMISSION, format!("{base} does not accept the token"))
             }
             // A refusal by the server is repeated in its own words; any other error counts as a server out of service.
-            (status, Ok(said)) if status.is_client_error() => CommandFailure::new(FAILURE, said),
-            (_, Ok(said)) => CommandFailure::new(UNAVAILABLE, format!("{base}: {said}")),
+            (status, Ok(reason)) if status.is_client_error() => CommandFailure::new(FAILURE, reason),
+            (_, Ok(reason)) => CommandFailure::new(UNAVAILABLE, format!("{base}: {reason}")),
             (status, Err(_)) => {
                 CommandFailure::new(PROTOCOL, format!("{base} answers with {status}: no Job-Runner server?"))
             }
@@ -131,12 +131,12 @@ impl OperatorClient {
     }
 
     async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, CommandFailure> {
-        let body = self.whole(response).await?;
+        let body = self.read_body(response).await?;
         serde_json::from_slice(&body)
             .map_err(|e| CommandFailure::new(PROTOCOL, format!("{} does not answer as expected: {e}", self.base)))
     }
 
-    async fn whole(&self, mut response: Response) -> Result<Vec<u8>, CommandFailure> {
+    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, CommandFailure> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&self.base, &e))? {
             // Checked before the piece is kept, so that a wrong server cannot fill the memory.

@@ -90,14 +90,14 @@ impl Embedded {
         // Subscribed before the first check, so that no change is missed in between.
         let app = self.server.app_state();
         let mut changes = app.changes().subscribe();
-        let heard = async {
+        let has_pinged = async {
             let is_heard = async || {
                 let worker = app.store.worker_of_key(WORKER).await.ok().flatten();
                 worker.is_some_and(|worker| worker.heard().is_some())
             };
             while !is_heard().await && changes.next().await != ChangeNotice::Closed {}
         };
-        let _ = tokio::time::timeout(FIRST_PING, heard).await;
+        let _ = tokio::time::timeout(FIRST_PING, has_pinged).await;
     }
 
     /// Creates a client for the server in this process.

@@ -14,11 +14,11 @@ pub async fn run(args: Kill) -> Result<u8, CommandFailure> {
         table::json(&stopped)?;
         return Ok(OK);
     }
-    let said = match stopped.what.as_str() {
-        "kill" => "its worker is told to kill it",
+    let outcome = match stopped.what.as_str() {
+        "kill" => "kill requested; its worker has to follow",
         "cancelled" => "cancelled: nobody had begun it",
         _ => "was over already",
     };
-    print(&format!("run {}: {said}\n", stopped.run))?;
+    print(&format!("run {}: {outcome}\n", stopped.run))?;
     Ok(OK)
 }

@@ -57,9 +57,9 @@ pub fn main() -> u8 {
 }
 
 /// Prints the requested help, or the error in the command line.
-fn help_or_usage(said: &clap::Error) -> u8 {
-    match exit::written(said.print()) {
-        Ok(()) => u8::try_from(said.exit_code()).unwrap_or(exit::USAGE),
+fn help_or_usage(error: &clap::Error) -> u8 {
+    match exit::written(error.print()) {
+        Ok(()) => u8::try_from(error.exit_code()).unwrap_or(exit::USAGE),
         Err(failure) => {
             exit::say(&failure.message);
             failure.code

@@ -35,7 +35,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     let Some(session) = app.session(request.headers()) else { return outside(&request) };
     connections::mark_known(request.extensions());
     match read(request, MAX_FORM).await {
-        Ok((_, form)) if !form.text("form_token").is_some_and(|said| session.is_form_token(&app.token, said)) => {
+        Ok((_, form)) if !form.text("form_token").is_some_and(|token| session.is_form_token(&app.token, token)) => {
             PageRefusal::Stranger.into_response()
         }
         Ok((mut request, form)) => {

@@ -89,8 +89,8 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
         TokenVerdict::Right => {}
         TokenVerdict::Wrong => return (StatusCode::UNAUTHORIZED, Html(page(Some(WRONG), next))).into_response(),
         TokenVerdict::TooMany(many) => {
-            let said = page(Some(&format!("{WRONG} Too many wrong ones came from here: wait a little.")), next);
-            return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, many.seconds())], Html(said)).into_response();
+            let html = page(Some(&format!("{WRONG} Too many wrong ones came from here: wait a little.")), next);
+            return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, many.seconds())], Html(html)).into_response();
         }
     }
     let cookie = match Session::begin(&app.token, Utc::now()) {

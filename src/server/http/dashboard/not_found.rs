@@ -41,13 +41,13 @@ pub(super) async fn as_page(request: Request, next: Next) -> Response {
     if !response.status().is_client_error() || is_page || is_part {
         return response;
     }
-    let said = match response.status() {
-        StatusCode::METHOD_NOT_ALLOWED => "That is done by a button of a page, and is no page itself.",
+    let text = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => "This address belongs to a form and has no page of its own.",
         _ => "There is no such page.",
     };
     let (mut head, _) = response.into_parts();
     // The new body has another length, and hyper would send the old one.
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    Response::from_parts(head, plain_page::message(said).into())
+    Response::from_parts(head, plain_page::message(text).into())
 }

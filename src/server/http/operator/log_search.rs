@@ -43,7 +43,7 @@ impl Search {
     }
 
     /// Searches the next piece of the log. Returns false as soon as more lines match than are listed.
-    pub fn look(&mut self, piece: &[u8]) -> bool {
+    pub fn search(&mut self, piece: &[u8]) -> bool {
         let mut rest = piece;
         // One line more than is listed is searched for, to know whether there are more.
         while !rest.is_empty() && self.found.len() <= self.most {

@@ -219,7 +219,7 @@ pub(super) async fn search(
         let mut at = 0;
         // A log that is replaced during the search is searched up to there; the matches so far are answered.
         while let Some(piece) = app.store.log_piece(&extent, at).await?
-            && search.look(&piece)
+            && search.search(&piece)
         {
             at += piece.len() as u64;
         }

@@ -30,7 +30,7 @@ pub struct JobChoices {
 }
 
 /// Fields of a job's form.
-pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
+pub fn fields(choices: &JobChoices) -> Vec<FieldGroup> {
     let schedules = [("none", "none"), ("interval", "interval"), ("cron", "cron expression")];
     let schedules = schedules.map(|(value, label)| FieldChoice::new(value, label)).to_vec();
     let meets = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace];
@@ -42,8 +42,8 @@ pub fn fields(around: &JobChoices) -> Vec<FieldGroup> {
             title: "Job",
             fields: vec![
                 FormField::new("title", "Title", FieldInput::Line),
-                FormField::new("template", "Template", FieldInput::One(FieldChoice::of(&around.templates))),
-                FormField::new("pool", "Pool", FieldInput::One(FieldChoice::of(&around.pools))),
+                FormField::new("template", "Template", FieldInput::One(FieldChoice::of(&choices.templates))),
+                FormField::new("pool", "Pool", FieldInput::One(FieldChoice::of(&choices.pools))),
                 FormField::new("run_on_all_workers", "Run on every worker of the pool", FieldInput::Tick),
                 FormField::new("script", "Script", FieldInput::Script)
                     .hint("Inserted into the template. The result must begin with #! and an interpreter."),

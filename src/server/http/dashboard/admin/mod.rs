@@ -194,8 +194,8 @@ async fn write(
         return Ok(visit.show(head("The worker's file"), &body));
     }
     let done = if id.is_some() { "changed" } else { "created" };
-    let said = format!("{} {title} was {done}.", entity::capital(entity));
-    Ok(Notice::done(said).at(app, session, &entity::home(entity, saved)))
+    let text = format!("{} {title} was {done}.", entity::capital(entity));
+    Ok(Notice::done(text).at(app, session, &entity::home(entity, saved)))
 }
 
 /// Renders a form that was not saved, with the mistakes or with what others changed meanwhile.
@@ -293,8 +293,8 @@ pub(super) async fn delete(
     // A run may have been claimed since the page was shown, so the store decides once more.
     let (notice, path) = match app.store.remove(entity, id, Utc::now()).await? {
         Removal::Gone(impact) => {
-            let said = format!("{} {} was deleted.", entity::capital(entity), impact.title);
-            (Notice::done(said), format!("/admin/{kind}"))
+            let text = format!("{} {} was deleted.", entity::capital(entity), impact.title);
+            (Notice::done(text), format!("/admin/{kind}"))
         }
         Removal::Busy(impact) => {
             (Notice::refused(deletion::impact_sentences(&impact).join(" ")), format!("/admin/{kind}/{id}/delete"))
@@ -308,8 +308,8 @@ pub(super) async fn delete(
 /// at.
 fn server_url(headers: &HeaderMap, app: &AppState) -> Url {
     // Behind a proxy, only the browser knows the address that workers can reach, too.
-    let said = headers.get(ORIGIN).and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
-    said.unwrap_or_else(|| worker_file::plain_url(app.settings.http))
+    let origin = headers.get(ORIGIN).and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
+    origin.unwrap_or_else(|| worker_file::plain_url(app.settings.http))
 }
 
 fn head(title: &str) -> Head<'_> {

@@ -44,7 +44,7 @@ pub(super) fn render(lane: &Lane, filter: &LaneFilter, now: Timestamp, zone: Tz)
         RunState::Completed => ("Completed", "Nothing has ended."),
     };
     // Other runs may exist outside the filter, so "nothing runs" would be wrong.
-    let empty = if filter.is_narrowed() { "Nothing of what you look for." } else { empty };
+    let empty = if filter.is_narrowed() { "No run matches the filter." } else { empty };
     let more = lane.has_more.then(|| {
         let after = lane.runs.last().map(|run| run.mark);
         filter.address(lane.state, after.filter(|_| filter.is_alone()))

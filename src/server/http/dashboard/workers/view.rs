@@ -90,7 +90,7 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, page: 
     let at = |at: Timestamp| short_time(at, page.now, zone);
     let report = worker.report.as_ref();
     let state = worker_state::shown(worker, page.silent.contains(&worker.id));
-    let told = report.filter(|_| !matches!(state, ShownWorkerState::Lost | ShownWorkerState::Offline));
+    let current_report = report.filter(|_| !matches!(state, ShownWorkerState::Lost | ShownWorkerState::Offline));
     let actions: Vec<&str> = WorkerCommand::ALL
         .into_iter()
         .filter(|action| worker_state::ask(worker, *action, Pace::Now).is_ok())
@@ -107,9 +107,9 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, page: 
         // The original's worker answers pings, but sends no status reports.
         is_original => report.is_none() && worker.heard().is_some(),
         // The last status report says nothing any more about a worker that is silent or gone.
-        taken => told.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
+        taken => current_report.map_or(*count, |report| report.seats_taken), seats => worker.concurrent_jobs,
         runs => runs.iter().take(NAMED).map(run).collect::<Vec<_>>(), more => runs.len().saturating_sub(NAMED),
-        outbox => told.map(|report| report.outbox), version => worker.worker_version.as_deref(),
+        outbox => current_report.map(|report| report.outbox), version => worker.worker_version.as_deref(),
         heard => worker.heard().map(at), pools => pools.join(", "), clock => worker_state::clock_in_words(worker),
     }
 }

@@ -5,7 +5,7 @@ use super::Search;
 fn search(text: &str, most: usize, log: &str, piece: usize) -> Option<(Vec<u64>, bool)> {
     let mut search = Search::new(text, most)?;
     for piece in log.as_bytes().chunks(piece) {
-        if !search.look(piece) {
+        if !search.search(piece) {
             break;
         }
     }
