@@ -96,7 +96,7 @@ impl Check<'_> {
 
     fn warn_of_tilde(&mut self, key: &str) {
         if self.given.get(key).is_some_and(|given| given.text.starts_with('~')) {
-            self.warn(key, "`~` is taken as it stands, no home directory is put in its place");
+            self.warn(key, "`~` is taken literally; no home directory replaces it");
         }
     }
 

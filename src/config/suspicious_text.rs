@@ -12,10 +12,10 @@ pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
     for oddity in &layers.document.oddities {
         let (line, name, what) = match oddity {
             Oddity::DuplicateKey { key, first, line } => {
-                (*line, key.clone(), format!("stands in line {first} too; this one counts"))
+                (*line, key.clone(), format!("is set in line {first} too; this line takes effect"))
             }
             Oddity::DuplicateSection { section, line } => {
-                (*line, format!("[{section}]"), "is there twice; both are read as one".to_owned())
+                (*line, format!("[{section}]"), "appears twice; both are read as one".to_owned())
             }
         };
         findings.warning(&layers.origin(line), &name, what);
@@ -44,7 +44,7 @@ fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Fi
         findings.warning(origin, key, "ends at a ` ;`, after which everything is a comment");
     }
     if key == "secret" && raw.len() > 1 && raw.starts_with('"') && raw.ends_with('"') {
-        findings.warning(origin, key, "stands in quotes, which are part of it");
+        findings.warning(origin, key, "is in quotes, which are part of the value");
     }
     if raw.contains("%%") && !raw.contains("%(") {
         findings.warning(origin, key, "has a `%%` in it, which stays two signs without a %(name)s");

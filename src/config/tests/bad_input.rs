@@ -94,9 +94,9 @@ fn the_last_of_two_equal_keys_counts_with_a_warning() {
     let case = Case::new();
     let loaded = case.load(format!("{REQUIRED}api_key = later\n")).expect("loaded");
     assert_eq!(loaded.settings.rest.api_key.as_str(), "later");
-    assert_mentions(&loaded.warnings, &["worker.ini:7: api_key: stands in line 3 too"]);
+    assert_mentions(&loaded.warnings, &["worker.ini:7: api_key: is set in line 3 too"]);
     let twice = format!("{REQUIRED}[job_runner_worker]\nlinger = 1\n");
-    assert_mentions(&warnings(twice), &["worker.ini:7: [job_runner_worker]: is there twice"]);
+    assert_mentions(&warnings(twice), &["worker.ini:7: [job_runner_worker]: appears twice"]);
 }
 
 #[test]

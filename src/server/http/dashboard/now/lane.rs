@@ -38,12 +38,12 @@ pub(super) struct Lane {
 pub(super) fn render(lane: &Lane, filter: &LaneFilter, now: Timestamp, zone: Tz) -> Value {
     let runs: Vec<Value> = lane.runs.iter().map(|run| card(run, lane, now, zone)).collect();
     let (title, empty) = match lane.state {
-        RunState::Scheduled => ("Scheduled", "Nothing is to run."),
-        RunState::InQueue => ("In queue", "Nothing waits at a worker."),
-        RunState::Started => ("Started", "Nothing runs."),
-        RunState::Completed => ("Completed", "Nothing has ended."),
+        RunState::Scheduled => ("Scheduled", "No runs are scheduled."),
+        RunState::InQueue => ("In queue", "No runs are in queue."),
+        RunState::Started => ("Started", "No runs are active."),
+        RunState::Completed => ("Completed", "No runs have ended."),
     };
-    // Other runs may exist outside the filter, so "nothing runs" would be wrong.
+    // Other runs may exist outside the filter, so "no runs are active" would be wrong.
     let empty = if filter.is_narrowed() { "No run matches the filter." } else { empty };
     let more = lane.has_more.then(|| {
         let after = lane.runs.last().map(|run| run.mark);
