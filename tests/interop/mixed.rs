@@ -116,10 +116,12 @@ async fn all_kills(work: &Work<'_>, folder: &Path) {
         let kill = work
             .stage
             .store()
-            .request_kill(run, Asker::Client, Utc::now())
+            .end_run(run, Asker::Client, Utc::now())
             .await
             .expect("an answer")
             .expect("a run")
+            .request
+            .expect("a request")
             .id;
         let over = work.look("its end", async |store| {
             store.run(run).await.unwrap().filter(|run| run.state() == RunState::Completed)

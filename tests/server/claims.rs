@@ -2,9 +2,10 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
+use jobrunner::server::domain::life::ending::EndDecision;
 use jobrunner::server::domain::life::{LifeRefusal, Patch};
 use jobrunner::server::domain::model::{Asker, Concurrency};
-use jobrunner::server::store::{EndDecision, NewRun, RunChange};
+use jobrunner::server::store::{NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};
 
@@ -57,7 +58,7 @@ async fn a_run_completes_once_however_often_its_end_is_reported() {
     let over = made(stage.change(0, run, last.clone()).await);
     for _ in 0..3 {
         let RunChange::Made(again) = stage.change(0, run, last.clone()).await else { panic!("it was refused") };
-        assert!(again.facts.is_empty());
+        assert!(again.events.is_empty());
     }
     for late in [
         returned(false),
@@ -129,7 +130,8 @@ async fn a_run_that_is_cancelled_does_not_count_as_a_failure() {
     let job = stage.job(|new| new.disable_enqueue_after_fails = Some(1)).await;
     for _ in 0..3 {
         let run = stage.store().new_run(&NewRun::due(job.id, Utc::now() + TimeDelta::hours(1))).await.unwrap().id;
-        assert_eq!(stage.store().end_run(run, Asker::Command, Utc::now()).await.unwrap(), Some(EndDecision::Cancelled));
+        let ending = stage.store().end_run(run, Asker::Command, Utc::now()).await.unwrap().unwrap();
+        assert_eq!(ending.decision, EndDecision::Cancel);
     }
     let job = stage.store().job(job.id).await.unwrap().unwrap();
     assert_eq!((job.fail_times, job.enqueue_is_enabled), (0, true));

@@ -139,7 +139,7 @@ async fn a_scheduled_run_that_is_cancelled_keeps_its_schedule() {
     assert_eq!(after.schedule_dts - planned.schedule_dts, TimeDelta::hours(2));
     assert_eq!(stage.reasons(&job).await, ["Skipped: cancelled by the command"]);
     // Over the REST API as well.
-    stage.store().request_kill(after.id, Asker::Client, Utc::now()).await.unwrap();
+    stage.store().end_run(after.id, Asker::Client, Utc::now()).await.unwrap();
     let last = next(&stage, &job).await;
     assert_eq!(last.schedule_dts - after.schedule_dts, TimeDelta::hours(2));
     assert_eq!(stage.reasons(&job).await[1], "Skipped: cancelled over the REST API");

@@ -196,7 +196,7 @@ async fn a_worker_with_one_way_out_works_fully_and_its_log_is_seen_as_it_is_writ
         .fixture
         .app_state()
         .store
-        .request_kill(killed, Asker::Client, Utc::now())
+        .end_run(killed, Asker::Client, Utc::now())
         .await
         .expect("an answer")
         .expect("a request");

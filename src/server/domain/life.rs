@@ -4,9 +4,15 @@
 //! that is checked: a claim is for a run that no other worker has, only the worker that claimed it may report how it
 //! goes on, and a returned run is final. A repeated change is accepted and does nothing, because a worker that received
 //! no answer sends everything twice.
+//!
+//! The tables are complete: what a change depends on beside the run itself is among the [`ChangeFacts`], and the store
+//! writes the step as it is.
 
-use super::model::{Run, RunExit, RunState, Timestamp, WorkerId};
+use super::model::{KillCause, OnLost, Run, RunExit, RunState, Timestamp, WorkerId};
 use crate::run::Attempt;
+
+pub mod ending;
+pub mod late;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +45,70 @@ pub enum Who {
     Operator,
 }
 
+/// Facts beside the run on which a change of it depends. The store reads them in the transaction of the change; where
+/// [`depends_on_claim_rule`] or [`depends_on_kill`] says no, it need not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeFacts {
+    /// Kill requests for the attempt that is under way.
+    pub kill: AttemptKill,
+    /// Answer of the claim rule, for a worker that claims the run.
+    pub claim_rule: ClaimRule,
+    /// Time of the change, by the server's clock.
+    pub now: Timestamp,
+}
+
+/// Kill requests for one attempt of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptKill {
+    /// No kill was requested.
+    Unrequested,
+    /// A kill was requested, but the worker has taken no request.
+    Requested(KillCause),
+    /// The worker has taken a request.
+    Taken {
+        /// Cause of the first request.
+        first: KillCause,
+        /// Cause of the first request that was taken.
+        taken: KillCause,
+    },
+}
+
+impl AttemptKill {
+    /// Returns how an attempt that ends without its worker's report counts: a request that the worker did not take
+    /// decides as well, because the worker can end the attempt no more.
+    fn exit_at_all(self) -> Option<RunExit> {
+        match self {
+            Self::Unrequested => None,
+            Self::Requested(first) | Self::Taken { first, .. } => Some(exit_of(first)),
+        }
+    }
+
+    /// Returns how an attempt that its worker reports as failed counts: a request that the worker did not know of did
+    /// not end it.
+    fn exit_if_failed(self) -> Option<RunExit> {
+        match self {
+            Self::Unrequested | Self::Requested(_) => None,
+            Self::Taken { taken, .. } => Some(exit_of(taken)),
+        }
+    }
+}
+
+fn exit_of(cause: KillCause) -> RunExit {
+    match cause {
+        KillCause::TimedOut => RunExit::TimedOut,
+        KillCause::Asked | KillCause::Replaced => RunExit::Killed,
+    }
+}
+
+/// Answer of the claim rule ([`super::schedule::enqueue::may_claim`]): whether the run may run now, on this worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimRule {
+    /// The worker may have the run.
+    Allows,
+    /// The run is not due, something is disabled, or another run of the job is active.
+    Forbids,
+}
+
 /// Event in the life of a run, that a change brought about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifeEvent {
@@ -48,8 +118,10 @@ pub enum LifeEvent {
     GivenBack,
     /// The script of the run was started.
     Started,
-    /// The run is over.
+    /// The run is over, as its worker reported or as the operator decided.
     Returned,
+    /// The run is over, ended by the server in place of its worker: it was given back or lost and is not to run again.
+    Closed,
 }
 
 /// Result of an accepted change.
@@ -58,7 +130,15 @@ pub struct Step {
     /// The run after the change.
     pub run: Run,
     /// Events in order; empty for a change that repeats what was known before.
-    pub facts: Vec<LifeEvent>,
+    pub events: Vec<LifeEvent>,
+}
+
+impl Step {
+    /// Returns whether the run is over since this step.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, LifeEvent::Returned | LifeEvent::Closed))
+    }
 }
 
 /// Reason why a change is refused.
@@ -87,14 +167,29 @@ pub enum LifeRefusal {
     Malformed(&'static str),
 }
 
+/// Returns whether a change can depend on [`ChangeFacts::claim_rule`]: a worker claims a run that is unclaimed. An
+/// operator who claims for a worker may do so against the rule.
+#[must_use]
+pub fn depends_on_claim_rule(run: &Run, patch: &Patch, who: Who) -> bool {
+    matches!(who, Who::Worker(..)) && run.state() == RunState::Scheduled && patch.enqueue_dts.flatten().is_some()
+}
+
+/// Returns whether a change can depend on [`ChangeFacts::kill`]: it gives the run back or reports it as failed.
+#[must_use]
+pub fn depends_on_kill(patch: &Patch) -> bool {
+    patch.enqueue_dts == Some(None) || patch.return_success == Some(Some(false))
+}
+
 /// Checks a change and applies it to a copy of the run.
 ///
-/// Times are taken as the worker wrote them, except that none comes before the one that precedes it.
+/// Times are taken as the worker wrote them, except that none comes before the one that precedes it. A run that failed
+/// after its worker took a kill request counts as killed; one that succeeded all the same keeps its success. A run that
+/// is given back although its kill was requested is over: it would be executed again otherwise.
 ///
 /// # Errors
 /// If the sender may not make this change, or the state of the run does not allow it.
-pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
-    let mut step = Step { run: run.clone(), facts: Vec::new() };
+pub fn change(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> Result<Step, LifeRefusal> {
+    let mut step = Step { run: run.clone(), events: Vec::new() };
     let claim = match (patch.enqueue_dts, patch.worker, who) {
         (Some(Some(at)), worker, who) => Some((at, claimant(worker, who)?)),
         (None, Some(worker), who) => {
@@ -121,7 +216,7 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
         check_attempt(run, who)?;
     }
     if patch.enqueue_dts == Some(None) {
-        return given_back(step);
+        return given_back(step, facts);
     }
     if let Some(start) = patch.start_dts {
         started(&mut step, start)?;
@@ -136,8 +231,17 @@ pub fn change(run: &Run, patch: &Patch, who: Who) -> Result<Step, LifeRefusal> {
     }
     match (patch.return_dts, patch.return_success) {
         (None, None) => {}
-        (Some(Some(at)), Some(Some(success))) => returned(&mut step, at, success, patch.exit)?,
+        (Some(Some(at)), Some(Some(success))) => {
+            // Kill requests are for the attempt before a claim, not for the one that begins with it.
+            let killed = facts.kill.exit_if_failed().filter(|_| !success && claim.is_none());
+            returned(&mut step, at, success, killed.or(patch.exit))?;
+        }
         _ => return Err(LifeRefusal::Malformed("return_dts and return_success are set together")),
+    }
+    // Last, since a change that is wrong in itself is refused for that.
+    let is_by_rule = matches!(who, Who::Worker(..)) && step.events.contains(&LifeEvent::Claimed);
+    if is_by_rule && facts.claim_rule == ClaimRule::Forbids {
+        return Err(LifeRefusal::NotDue);
     }
     Ok(step)
 }
@@ -198,29 +302,48 @@ fn claimed(step: &mut Step, at: Timestamp, worker: WorkerId) -> Result<(), LifeR
     run.worker = Some(worker);
     run.enqueue_dts = Some(at);
     run.attempt = run.attempt.next();
-    step.facts.push(LifeEvent::Claimed);
+    step.events.push(LifeEvent::Claimed);
     Ok(())
 }
 
-fn given_back(mut step: Step) -> Result<Step, LifeRefusal> {
+fn given_back(mut step: Step, facts: &ChangeFacts) -> Result<Step, LifeRefusal> {
     match step.run.state() {
         RunState::Completed => Err(LifeRefusal::Final),
         // A run that no worker has claimed is given back again, or late: that changes nothing.
         RunState::Scheduled => Ok(step),
         RunState::InQueue | RunState::Started => {
-            give_back(&mut step.run);
-            step.facts.push(LifeEvent::GivenBack);
+            match facts.kill.exit_at_all() {
+                Some(exit) => close(&mut step, exit, facts.now),
+                None => release(&mut step),
+            }
             Ok(step)
         }
     }
 }
 
 /// Makes a run claimable again; a pinned run keeps its worker. The next claim begins another attempt.
-pub fn give_back(run: &mut Run) {
+fn release(step: &mut Step) {
+    let run = &mut step.run;
     (run.enqueue_dts, run.start_dts, run.pid) = (None, None, None);
     if !run.pinned {
         run.worker = None;
     }
+    step.events.push(LifeEvent::GivenBack);
+}
+
+/// Ends a run in place of its worker.
+fn close(step: &mut Step, exit: RunExit, now: Timestamp) {
+    end_as(&mut step.run, exit, now);
+    step.events.push(LifeEvent::Closed);
+}
+
+/// Ends a run as failed by the server's clock; steps of its life that did not happen get the time of the end.
+fn end_as(run: &mut Run, exit: RunExit, now: Timestamp) {
+    run.enqueue_dts.get_or_insert(now);
+    run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
+    run.return_dts = Some(not_before(run.start_dts, now));
+    run.return_success = Some(false);
+    run.exit = Some(exit);
 }
 
 fn started(step: &mut Step, start: Option<Timestamp>) -> Result<(), LifeRefusal> {
@@ -231,7 +354,7 @@ fn started(step: &mut Step, start: Option<Timestamp>) -> Result<(), LifeRefusal>
         (_, None) => Err(LifeRefusal::Malformed("a start is taken back together with enqueue_dts only")),
         (RunState::InQueue, Some(at)) => {
             run.start_dts = Some(not_before(run.enqueue_dts, at));
-            step.facts.push(LifeEvent::Started);
+            step.events.push(LifeEvent::Started);
             Ok(())
         }
         // The original worker resets and starts again under the same claim; the later time counts.
@@ -255,7 +378,7 @@ fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>
     run.return_dts = Some(not_before(run.start_dts, at));
     run.return_success = Some(success);
     run.exit = exit.or(run.exit);
-    step.facts.push(LifeEvent::Returned);
+    step.events.push(LifeEvent::Returned);
     Ok(())
 }
 
@@ -274,29 +397,36 @@ pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
 }
 
 /// Ends a run that no worker has claimed: as killed, with all of its times set to `now`.
-pub fn cancel(run: &mut Run, now: Timestamp) {
-    run.enqueue_dts.get_or_insert(now);
-    run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
-    run.return_dts = Some(not_before(run.start_dts, now));
-    run.return_success = Some(false);
-    run.exit = Some(RunExit::Killed);
+#[must_use]
+pub fn cancel(run: &Run, now: Timestamp) -> Step {
+    let mut step = Step { run: run.clone(), events: vec![LifeEvent::Returned] };
+    end_as(&mut step.run, RunExit::Killed, now);
+    step
 }
 
-/// Applies the loss of the worker: gives the run back and returns `true` if it is to be executed again.
-///
-/// Otherwise the run is over and failed: because it was to be killed anyway (`kill` says how it then counts), its job
-/// does not want it `again`, or it was lost `max_losses` times.
+/// Facts beside the run that decide what its worker's loss does to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossFacts {
+    /// Kill requests for the attempt that is lost.
+    pub kill: AttemptKill,
+    /// Wish of the job for a run that is lost.
+    pub on_lost: OnLost,
+    /// Number of losses after which a run fails in any case.
+    pub max_losses: u32,
+    /// Time at which the worker was found lost, by the server's clock.
+    pub now: Timestamp,
+}
+
+/// Applies the loss of the worker to a run that it has claimed: the run may be claimed again, or it is over and failed,
+/// because its kill was requested, its job wants it so, or it was lost too often.
 #[must_use]
-pub fn lost(run: &mut Run, kill: Option<RunExit>, again: bool, max_losses: u32, now: Timestamp) -> bool {
-    run.losses += 1;
-    if kill.is_none() && again && run.losses < max_losses {
-        give_back(run);
-        return true;
+pub fn lose(run: &Run, facts: &LossFacts) -> Step {
+    let mut step = Step { run: run.clone(), events: Vec::new() };
+    step.run.losses += 1;
+    match (facts.kill.exit_at_all(), facts.on_lost) {
+        (Some(exit), _) => close(&mut step, exit, facts.now),
+        (None, OnLost::Retry) if step.run.losses < facts.max_losses => release(&mut step),
+        (None, OnLost::Retry | OnLost::Fail) => close(&mut step, RunExit::Lost, facts.now),
     }
-    run.enqueue_dts.get_or_insert(now);
-    run.start_dts.get_or_insert(not_before(run.enqueue_dts, now));
-    run.return_dts = Some(not_before(run.start_dts, now));
-    run.return_success = Some(false);
-    run.exit = Some(kill.unwrap_or(RunExit::Lost));
-    false
+    step
 }

@@ -436,6 +436,9 @@ pub struct KillRequest {
     pub id: crate::run::KillId,
     /// Run that is to be killed.
     pub run: RunId,
+    /// Worker that had the attempt for which the kill was requested; `None` where no worker had claimed the run. Not in
+    /// the original.
+    pub worker: Option<WorkerId>,
     /// Time of the request.
     pub schedule_dts: Timestamp,
     /// Time at which a worker took the request.

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::StoreError;
 use super::entities::find_job;
 use super::rows::{self, micros};
+use crate::server::domain::life::ClaimRule;
 use crate::server::domain::model::{Job, JobId, Run, Timestamp, WorkerId};
 use crate::server::domain::schedule::enqueue::{Availability, JobStanding, may_claim};
 use crate::server::domain::worker_state::takes_runs;
@@ -72,17 +73,17 @@ pub(super) async fn read_situation(
     }))
 }
 
-/// Returns whether a worker may claim an unclaimed run now.
-pub(super) async fn claimable(
+/// Returns what the claim rule says to a worker that claims an unclaimed run now.
+pub(super) async fn claim_rule(
     connection: &mut SqliteConnection,
     run: &Run,
     worker: WorkerId,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<ClaimRule, StoreError> {
     if !run.is_due(now) {
-        return Ok(false);
+        return Ok(ClaimRule::Forbids);
     }
-    let Some(mut known) = read_situation(connection, run.job, now).await? else { return Ok(false) };
+    let Some(mut known) = read_situation(connection, run.job, now).await? else { return Ok(ClaimRule::Forbids) };
     // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
     known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
     // More runs may be due than are read at once.
@@ -93,8 +94,8 @@ pub(super) async fn claimable(
         "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
          FROM worker WHERE id = ?",
     );
-    let found = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
-    let Some(row) = found else { return Ok(false) };
+    let row = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(ClaimRule::Forbids) };
     // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
     // answers, so it is not silent.
     let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
@@ -102,5 +103,6 @@ pub(super) async fn claimable(
     availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
     availability.resting.extend((!takes_runs(&claimant)).then_some(worker));
     availability.pools.insert(known.job.pool, if is_in_pool { vec![worker] } else { Vec::new() });
-    Ok(may_claim(known.standing(&availability), run.id, worker))
+    let may_claim = may_claim(known.standing(&availability), run.id, worker);
+    Ok(if may_claim { ClaimRule::Allows } else { ClaimRule::Forbids })
 }

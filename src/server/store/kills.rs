@@ -1,13 +1,13 @@
-//! Kill requests: requested, taken by the run's worker, executed.
+//! Kill requests: creates them and records that the worker of the attempt took and executed them.
 
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
-use super::runs::{cancel, find};
 use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
-use crate::server::domain::life::Who;
-use crate::server::domain::model::{Asker, KillCause, KillRequest, RunState, Timestamp};
+use crate::server::domain::life::ending::may_report_kill;
+use crate::server::domain::life::{AttemptKill, Who};
+use crate::server::domain::model::{Asker, KillCause, KillRequest, Run, Timestamp};
 use crate::server::store::changes::Change;
 
 /// Report of a worker on a kill request; `None` leaves a field as it is.
@@ -24,33 +24,13 @@ pub struct KillPatch {
 pub enum KillChange {
     /// The report is recorded, or was known.
     Made,
-    /// The run is claimed by another worker.
+    /// The kill was requested for an attempt that another worker had, or that no worker had.
     Theirs,
     /// There is no such kill request.
     Unknown,
 }
 
 impl Store {
-    /// Requests the kill of a run. A run that no worker has claimed is cancelled at once, and one that is over stays as
-    /// it is; their requests count as executed. Returns `None` if there is no such run.
-    ///
-    /// # Errors
-    /// If the store cannot be read or written.
-    pub async fn request_kill(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<KillRequest>, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
-        let over = matches!(found.state(), RunState::Scheduled | RunState::Completed).then_some(micros(now));
-        let kill = insert(&mut writing, run, over, by, now).await?;
-        // The request exists and is published, even if there is nothing to kill.
-        let mut news = vec![Change::KillRequested(kill.id)];
-        if found.state() == RunState::Scheduled {
-            news.extend(cancel(&mut writing, &mut found, by, now).await?);
-        }
-        writing.commit().await?;
-        news.into_iter().for_each(|item| self.changes().publish(item));
-        Ok(Some(kill))
-    }
-
     /// Reads a kill request; `None` if there is no such request.
     ///
     /// # Errors
@@ -60,20 +40,17 @@ impl Store {
         row.fetch_optional(&self.readers).await?.as_ref().map(rows::kill).transpose()
     }
 
-    /// Records a worker's report on a kill request. Times that are known already stay as they are.
+    /// Records a report on a kill request, of the worker that had the attempt or of the operator. Times that are known
+    /// already stay as they are.
     ///
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Who) -> Result<KillChange, StoreError> {
         let mut writing = self.write().await?;
-        let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
-        let Some(row) = row.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };
+        let query = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
+        let Some(row) = query.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };
         let before = rows::kill(&row)?;
-        let run = find(&mut writing, before.run).await?;
-        // A run that was given back or lost has no worker any more, while its former one may still report the kill.
-        if let (Who::Worker(me, _), Some(Some(worker))) = (who, run.map(|run| run.worker))
-            && me != worker
-        {
+        if !may_report_kill(before.worker, who) {
             return Ok(KillChange::Theirs);
         }
         let enqueue = before.enqueue_dts.or(patch.enqueue_dts);
@@ -95,30 +72,34 @@ impl Store {
     }
 }
 
-/// Records an executed kill request for a run that was ended before any worker had claimed it.
-pub(super) async fn note_kill(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    by: Asker,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    insert(connection, run, Some(micros(now)), by, now).await.map(drop)
+/// A kill request to be created, for a run's present attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewKillRequest {
+    /// Run whose attempt is to end.
+    pub run: RunId,
+    /// Reason for the kill.
+    pub cause: KillCause,
+    /// Author of the request; `None` for the server itself.
+    pub by: Option<Asker>,
+    /// Whether the request counts as taken and executed at once, because there is nothing to kill.
+    pub is_executed: bool,
 }
 
-async fn insert(
+/// Creates a kill request.
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    run: RunId,
-    done: Option<i64>,
-    by: Asker,
+    new: &NewKillRequest,
     now: Timestamp,
 ) -> Result<KillRequest, StoreError> {
     let query = sqlx::query(
-        // A request that is done at once counts as taken and executed at the same time.
-        "INSERT INTO kill_request (run, attempt, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
-         VALUES (?1, (SELECT attempt FROM run WHERE id = ?1), ?2, ?3, ?3, ?4, ?5) RETURNING *",
+        // An unclaimed run has no attempt that a worker could report on, even if it is pinned to one.
+        "INSERT INTO kill_request (run, attempt, worker, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
+         SELECT id, attempt, CASE WHEN enqueue_dts IS NOT NULL THEN worker END, ?2, ?3, ?3, ?4, ?5
+         FROM run WHERE id = ?1 RETURNING *",
     );
-    let query = query.bind(run.get()).bind(micros(now)).bind(done).bind(rows::cause_name(KillCause::Asked));
-    rows::kill(&query.bind(rows::asker_text(by)).fetch_one(connection).await?)
+    let query = query.bind(new.run.get()).bind(micros(now)).bind(new.is_executed.then_some(micros(now)));
+    let query = query.bind(rows::cause_name(new.cause)).bind(new.by.map(rows::asker_text));
+    rows::kill(&query.fetch_one(connection).await?)
 }
 
 /// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
@@ -129,13 +110,34 @@ pub(super) async fn insert_kill_request(
     by: Option<Asker>,
     now: Timestamp,
 ) -> Result<Option<KillId>, StoreError> {
+    if is_kill_requested(connection, run).await? {
+        return Ok(None);
+    }
+    let new = NewKillRequest { run, cause, by, is_executed: false };
+    Ok(Some(insert(connection, &new, now).await?.id))
+}
+
+/// Returns whether there is an unexecuted kill request for a run's present attempt.
+pub(super) async fn is_kill_requested(connection: &mut SqliteConnection, run: RunId) -> Result<bool, StoreError> {
     let query = sqlx::query_scalar(
-        "INSERT INTO kill_request (run, attempt, schedule_dts, cause, asked_by) SELECT id, attempt, ?2, ?3, ?4
-         FROM run WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM kill_request AS asked
-         WHERE asked.run = run.id AND asked.attempt = run.attempt AND asked.execute_dts IS NULL) RETURNING id",
+        "SELECT EXISTS (SELECT 1 FROM kill_request JOIN run ON run.id = kill_request.run
+         WHERE run.id = ? AND kill_request.attempt = run.attempt AND execute_dts IS NULL)",
     );
-    let query = query.bind(run.get()).bind(micros(now)).bind(rows::cause_name(cause));
-    let query = query.bind(by.map(rows::asker_text));
-    let made: Option<i64> = query.fetch_optional(connection).await?;
-    Ok(made.and_then(KillId::new))
+    Ok(query.bind(run.get()).fetch_one(connection).await?)
+}
+
+/// Returns the kill requests for a run's present attempt.
+pub(super) async fn kill_of_attempt(connection: &mut SqliteConnection, run: &Run) -> Result<AttemptKill, StoreError> {
+    let query = sqlx::query_as(
+        "SELECT (SELECT cause FROM kill_request WHERE run = ?1 AND attempt = ?2 ORDER BY id LIMIT 1),
+         (SELECT cause FROM kill_request WHERE run = ?1 AND attempt = ?2 AND enqueue_dts IS NOT NULL
+             ORDER BY id LIMIT 1)",
+    );
+    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0));
+    let (first, taken): (Option<String>, Option<String>) = query.fetch_one(connection).await?;
+    Ok(match (first.as_deref().map(rows::cause), taken.as_deref().map(rows::cause)) {
+        (None, _) => AttemptKill::Unrequested,
+        (Some(first), None) => AttemptKill::Requested(first),
+        (Some(first), Some(taken)) => AttemptKill::Taken { first, taken },
+    })
 }

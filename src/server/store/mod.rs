@@ -24,6 +24,7 @@ mod job_page;
 mod jobs;
 mod kills;
 mod lanes;
+mod late_results;
 pub mod lists;
 mod log_append;
 mod log_chunks;
@@ -61,6 +62,7 @@ pub use job_page::{JobLink, ScheduleState};
 pub use jobs::JobPatch;
 pub use kills::{KillChange, KillPatch};
 pub use lanes::{EndFilter, LaneRun, Mark, Sought};
+pub use late_results::LateReport;
 pub use log_append::Appended;
 pub use log_chunks::Extent;
 pub use log_lines::LogLineRange;
@@ -70,10 +72,10 @@ pub use overview::{
     AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunOverview, RunStage, Which, WorkerOverview,
 };
 pub use placing::{PlaceIds, PlaceName, PlaceNames};
-pub use run_control::EndDecision;
+pub use run_control::RunEnding;
 pub use run_details::{Other, RunDetails, Somebody};
-pub use runs::{Changed, NewRun, RunChange};
-pub use worker_commands::{AnswerKind, CommandRequest, Tells, WorkerAnswer};
+pub use runs::{NewRun, RunChange};
+pub use worker_commands::{AnswerKind, CommandRequest, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;

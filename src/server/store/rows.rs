@@ -243,7 +243,8 @@ pub fn shown_run(row: &SqliteRow) -> Result<Run, StoreError> {
     Ok(run)
 }
 
-fn exit(text: &str) -> Option<RunExit> {
+/// Reads how a run ended from column `exit`.
+pub fn exit(text: &str) -> Option<RunExit> {
     match text.split_once(' ') {
         Some(("code", code)) => code.parse().ok().map(RunExit::Code),
         Some(("signal", signal)) => signal.parse().ok().map(RunExit::Signal),
@@ -290,15 +291,21 @@ pub fn kill(row: &SqliteRow) -> Result<KillRequest, StoreError> {
     Ok(KillRequest {
         id: KillId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
         run: RunId::new(row.try_get("run")?).ok_or_else(|| strange("a run"))?,
+        worker: row.try_get::<Option<i64>, _>("worker")?.and_then(WorkerId::new),
         schedule_dts: instant(row.try_get("schedule_dts")?)?,
         enqueue_dts: instant_of(row, "enqueue_dts")?,
         execute_dts: instant_of(row, "execute_dts")?,
-        cause: match row.try_get("cause")? {
-            "timed_out" => KillCause::TimedOut,
-            "replaced" => KillCause::Replaced,
-            _ => KillCause::Asked,
-        },
+        cause: cause(row.try_get("cause")?),
     })
+}
+
+/// Reads the cause of a kill from column `cause`.
+pub fn cause(text: &str) -> KillCause {
+    match text {
+        "timed_out" => KillCause::TimedOut,
+        "replaced" => KillCause::Replaced,
+        _ => KillCause::Asked,
+    }
 }
 
 pub fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {

@@ -1,22 +1,20 @@
 //! Control of jobs and runs by an operator: runs a job now, enables or disables it, ends a run.
 
-use super::kills::insert_kill_request;
-use super::kills::note_kill;
+use super::kills::{self, NewKillRequest, is_kill_requested};
 use super::runs::{NewRun, cancel, find, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::model::{Asker, JobId, KillCause, Run, RunState, Timestamp};
+use crate::server::domain::life::ending::{self, EndDecision, EndPlan, KillRecord};
+use crate::server::domain::model::{Asker, JobId, KillCause, KillRequest, Run, Timestamp};
 use crate::server::store::changes::Change;
 
-/// Outcome of the request to end a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndDecision {
-    /// The run's worker is asked to kill it.
-    Kill,
-    /// No worker had claimed the run, and none can any more.
-    Cancelled,
-    /// The run was over before.
-    Over,
+/// Outcome of a request to end a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnding {
+    /// Effect on the run.
+    pub decision: EndDecision,
+    /// Kill request that was created.
+    pub request: Option<KillRequest>,
 }
 
 impl Store {
@@ -59,33 +57,29 @@ impl Store {
         Ok(found)
     }
 
-    /// Ends a run: cancels it before its claim, asks its worker to kill it after. Returns `None` if there is no such
-    /// run.
+    /// Carries out a request to end a run, as [`ending::end`] decides. Returns `None` if there is no such run.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn end_run(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<EndDecision>, StoreError> {
+    pub async fn end_run(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<RunEnding>, StoreError> {
         let mut writing = self.write().await?;
-        let Some(mut found) = find(&mut writing, run).await? else { return Ok(None) };
-        match found.state() {
-            RunState::Completed => Ok(Some(EndDecision::Over)),
-            RunState::Scheduled => {
-                // A request that is done already stands for the one that was not needed, so that the run's page shows
-                // who ended it.
-                note_kill(&mut writing, run, by, now).await?;
-                let news = cancel(&mut writing, &mut found, by, now).await?;
-                writing.commit().await?;
-                news.into_iter().for_each(|item| self.changes().publish(item));
-                Ok(Some(EndDecision::Cancelled))
+        let Some(before) = find(&mut writing, run).await? else { return Ok(None) };
+        let EndPlan { decision, record } = ending::end(&before, by, is_kill_requested(&mut writing, run).await?);
+        let request = match record {
+            KillRecord::Nothing => None,
+            KillRecord::Open | KillRecord::Executed | KillRecord::Note => {
+                let is_executed = record != KillRecord::Open;
+                let new = NewKillRequest { run, cause: KillCause::Asked, by: Some(by), is_executed };
+                Some(kills::insert(&mut writing, &new, now).await?)
             }
-            RunState::InQueue | RunState::Started => {
-                let asked = insert_kill_request(&mut writing, run, KillCause::Asked, Some(by), now).await?;
-                writing.commit().await?;
-                if let Some(kill) = asked {
-                    self.changes().publish(Change::KillRequested(kill));
-                }
-                Ok(Some(EndDecision::Kill))
-            }
+        };
+        let published = request.as_ref().filter(|_| record != KillRecord::Note);
+        let mut changes: Vec<Change> = published.map(|request| Change::KillRequested(request.id)).into_iter().collect();
+        if decision == EndDecision::Cancel {
+            changes.extend(cancel(&mut writing, &before, by, now).await?);
         }
+        writing.commit().await?;
+        changes.into_iter().for_each(|change| self.changes().publish(change));
+        Ok(Some(RunEnding { decision, request }))
     }
 }

@@ -1,8 +1,10 @@
-//! Details of a run for its page: who asked for it, what it follows, who wanted it to end, and what followed it.
+//! Details of a run for its page: who asked for it, what it follows, who wanted it to end, which
+//! results came too late, and what followed it.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::late_results::LateReport;
 use super::rows;
 use super::{Store, StoreError};
 use crate::run::RunId;
@@ -24,6 +26,8 @@ pub struct RunDetails {
     pub follows: Option<Other>,
     /// Kill requests for the run, oldest first, and their askers if known.
     pub kills: Vec<(KillRequest, Option<Somebody>)>,
+    /// Results of its attempts that were reported too late to count, in the order of their reports.
+    pub late: Vec<LateReport>,
     /// Run that is its retry.
     pub retried: Option<RunId>,
     /// Runs of the job's children that followed it.
@@ -76,6 +80,7 @@ impl Store {
             asked_by: self.somebody(&row).await?,
             follows: self.others("run.id", row.try_get("follows")?).await?.pop(),
             kills: self.kills_of(run.id).await?,
+            late: self.late_results_of_run(run.id).await?,
             retried: row.try_get::<Option<i64>, _>("retried")?.and_then(RunId::new),
             followed: self.others("run.follows", Some(run.id.get())).await?,
             elsewhere: self.elsewhere(run).await?,

@@ -4,14 +4,19 @@
 use chrono::SubsecRound;
 use sqlx::sqlite::SqliteConnection;
 
-use super::claiming::claimable;
+use super::claiming::claim_rule;
 use super::fires::record;
+use super::kills::kill_of_attempt;
+use super::late_results;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::chain::{self, Child, Effect};
-use crate::server::domain::life::{self, LifeEvent, LifeRefusal, Patch, Step, Who};
-use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, KillCause, Run, RunExit, Timestamp, WorkerId};
+use crate::server::domain::life::late::late_result;
+use crate::server::domain::life::{
+    self, AttemptKill, ChangeFacts, ClaimRule, LifeEvent, LifeRefusal, Patch, Step, Who,
+};
+use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, Run, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
 /// A run to be created.
@@ -65,21 +70,12 @@ impl NewRun {
     }
 }
 
-/// A run and the facts that a change made of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// The run after the change.
-    pub run: Run,
-    /// Facts that are new, in order; empty if all of them were known.
-    pub facts: Vec<LifeEvent>,
-}
-
 /// Outcome of a change of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunChange {
     /// The change is made.
-    Made(Box<Changed>),
-    /// The change is not allowed. A result that a worker reports too late is kept in `late_result`.
+    Made(Box<Step>),
+    /// The change is not allowed. The result of a worker that reports too late is kept ([`late_result`]).
     Refused(LifeRefusal),
     /// There is no such run.
     Unknown,
@@ -121,79 +117,88 @@ impl Store {
     ) -> Result<RunChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(before) = find(&mut writing, run).await? else { return Ok(RunChange::Unknown) };
-        let mut step = match life::change(&before, &as_stored(patch), who) {
+        let patch = with_stored_precision(patch);
+        let facts = read_facts(&mut writing, &before, &patch, who, now).await?;
+        let step = match life::change(&before, &patch, who, &facts) {
             Ok(step) => step,
             Err(refusal) => {
-                // Only a result would be lost: a late claim or start says nothing that is worth keeping.
-                if let Who::Worker(worker, attempt) = who
-                    && matches!(
-                        refusal,
-                        LifeRefusal::Final | LifeRefusal::OldAttempt | LifeRefusal::Theirs | LifeRefusal::NotClaimed
-                    )
-                    && patch.return_dts.is_some()
-                {
-                    let said = format!("{patch:?}");
-                    keep_late(&mut writing, run, worker, attempt, now, refusal, &said).await?;
+                if let Some(late) = late_result(run, &patch, who, refusal, now) {
+                    late_results::insert(&mut writing, &late).await?;
                     writing.commit().await?;
                 }
                 return Ok(RunChange::Refused(refusal));
             }
         };
-        // `life::change` has judged the run alone; whether the job may run now is a matter of other rows.
-        if let Who::Worker(worker, _) = who
-            && step.facts.contains(&LifeEvent::Claimed)
-            && !claimable(&mut writing, &before, worker, now).await?
-        {
-            return Ok(RunChange::Refused(LifeRefusal::NotDue));
+        let mut changes = Vec::new();
+        if step.run != before {
+            changes = write_step(&mut writing, &step, now).await?;
         }
-        let mut news = Vec::new();
-        if step.facts.contains(&LifeEvent::Returned) {
-            // A run that succeeded in spite of a kill request keeps its success.
-            if step.run.return_success == Some(false)
-                && let Some(cause) = kill_cause(&mut writing, &step.run, KillFilter::AndTaken).await?
-            {
-                step.run.exit = Some(cause);
-            }
-            update(&mut writing, &step.run).await?;
-            news = follow(&mut writing, &step.run, now).await?;
-        } else if step.facts.contains(&LifeEvent::GivenBack)
-            && let Some(cause) = kill_cause(&mut writing, &before, KillFilter::AtAll).await?
-        {
-            // The kill of the run was requested: given back as usual, it would be executed again.
-            step = Step { run: before, facts: vec![LifeEvent::Returned] };
-            life::cancel(&mut step.run, now);
-            step.run.exit = Some(cause);
-            update(&mut writing, &step.run).await?;
-            note_closed(&mut writing, run, now).await?;
-            news = follow(&mut writing, &step.run, now).await?;
-        } else if step.run != before {
-            update(&mut writing, &step.run).await?;
-            if let (true, Who::Worker(worker, Some(attempt))) = (step.facts.contains(&LifeEvent::GivenBack), who) {
-                record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
-            }
+        if let (true, Who::Worker(worker, Some(attempt))) = (step.events.contains(&LifeEvent::GivenBack), who) {
+            record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
         }
         if let Who::Worker(..) = who {
-            keep_receipts(&mut writing, &step, now).await?;
+            record_receipts(&mut writing, &step, now).await?;
         }
         writing.commit().await?;
-        // Changes of the run itself are published before those that follow from it.
-        for fact in &step.facts {
-            self.changes().publish(match fact {
-                LifeEvent::Claimed => Change::RunEnqueued(run),
-                LifeEvent::GivenBack => Change::RunGivenBack(run),
-                LifeEvent::Started => Change::RunStarted(run),
-                LifeEvent::Returned => Change::RunReturned(run),
-            });
-        }
-        news.into_iter().for_each(|item| self.changes().publish(item));
-        Ok(RunChange::Made(Box::new(Changed { run: step.run, facts: step.facts })))
+        changes.into_iter().for_each(|change| self.changes().publish(change));
+        Ok(RunChange::Made(Box::new(step)))
     }
+}
+
+/// Reads the facts on which a change of a run depends, and no others: each costs every report of every run a query.
+async fn read_facts(
+    connection: &mut SqliteConnection,
+    run: &Run,
+    patch: &Patch,
+    who: Who,
+    now: Timestamp,
+) -> Result<ChangeFacts, StoreError> {
+    let kill = if life::depends_on_kill(patch) {
+        kill_of_attempt(connection, run).await?
+    } else {
+        AttemptKill::Unrequested
+    };
+    let claim_rule = match who {
+        Who::Worker(worker, _) if life::depends_on_claim_rule(run, patch, who) => {
+            claim_rule(connection, run, worker, now).await?
+        }
+        _ => ClaimRule::Allows,
+    };
+    Ok(ChangeFacts { kill, claim_rule, now })
+}
+
+/// Writes a step of a run's life and does what follows from it. Returns the changes to publish after the commit: those of
+/// the run itself before those that follow.
+pub(super) async fn write_step(
+    connection: &mut SqliteConnection,
+    step: &Step,
+    now: Timestamp,
+) -> Result<Vec<Change>, StoreError> {
+    let run = step.run.id;
+    update(connection, &step.run).await?;
+    if step.events.contains(&LifeEvent::Closed) {
+        record_closed(connection, run, now).await?;
+    }
+    let mut changes: Vec<Change> = step
+        .events
+        .iter()
+        .map(|event| match event {
+            LifeEvent::Claimed => Change::RunEnqueued(run),
+            LifeEvent::GivenBack => Change::RunGivenBack(run),
+            LifeEvent::Started => Change::RunStarted(run),
+            LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
+        })
+        .collect();
+    if step.ends() {
+        changes.extend(follow(connection, &step.run, now).await?);
+    }
+    Ok(changes)
 }
 
 /// Records by the server's clock when a worker reported the claim and the start of a run, since the worker's clock may
 /// be wrong.
-async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Timestamp) -> Result<(), StoreError> {
-    if step.facts.contains(&LifeEvent::Claimed)
+async fn record_receipts(connection: &mut SqliteConnection, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    if step.events.contains(&LifeEvent::Claimed)
         && let Some(claimed) = step.run.enqueue_dts
     {
         let query = sqlx::query(
@@ -206,7 +211,7 @@ async fn keep_receipts(connection: &mut SqliteConnection, step: &Step, now: Time
             .execute(&mut *connection)
             .await?;
     }
-    if step.facts.contains(&LifeEvent::Started) {
+    if step.events.contains(&LifeEvent::Started) {
         let query = sqlx::query("UPDATE run SET start_heard = ? WHERE id = ?");
         query.bind(micros(now)).bind(step.run.id.get()).execute(connection).await?;
     }
@@ -221,12 +226,12 @@ fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> F
 
 /// Truncates timestamps to microseconds, as the store has them: a report that is repeated must equal what was stored of
 /// it.
-fn as_stored(patch: &Patch) -> Patch {
-    let stored = |at: Option<Option<Timestamp>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
+fn with_stored_precision(patch: &Patch) -> Patch {
+    let truncated = |at: Option<Option<Timestamp>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
     Patch {
-        enqueue_dts: stored(patch.enqueue_dts),
-        start_dts: stored(patch.start_dts),
-        return_dts: stored(patch.return_dts),
+        enqueue_dts: truncated(patch.enqueue_dts),
+        start_dts: truncated(patch.start_dts),
+        return_dts: truncated(patch.return_dts),
         ..patch.clone()
     }
 }
@@ -265,18 +270,14 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
 }
 
 /// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
-pub(super) async fn note_closed(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn record_closed(connection: &mut SqliteConnection, run: RunId, now: Timestamp) -> Result<(), StoreError> {
     let query = sqlx::query("UPDATE run SET closed = ? WHERE id = ?").bind(micros(now)).bind(run.get());
     query.execute(connection).await?;
     Ok(())
 }
 
 /// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
-pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
+async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
     let query = sqlx::query(
         "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
          return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
@@ -303,7 +304,7 @@ pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Resu
 /// commit.
 pub(super) async fn cancel(
     connection: &mut SqliteConnection,
-    run: &mut Run,
+    run: &Run,
     by: Asker,
     now: Timestamp,
 ) -> Result<Vec<Change>, StoreError> {
@@ -316,7 +317,7 @@ pub(super) async fn cancel(
     let fire =
         Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Skipped, reason, at: now };
     record(connection, &fire).await?;
-    life::cancel(run, now);
+    let run = &life::cancel(run, now).run;
     update(connection, run).await?;
     let mut news = vec![Change::RunReturned(run.id)];
     if let Some(job) = super::entities::find_job(connection, run.job).await? {
@@ -329,7 +330,7 @@ pub(super) async fn cancel(
 }
 
 /// Does what follows from a run that has just ended, and returns the changes to publish after the commit.
-pub(super) async fn follow(
+async fn follow(
     connection: &mut SqliteConnection,
     run: &Run,
     now: Timestamp,
@@ -433,51 +434,4 @@ async fn children(connection: &mut SqliteConnection, job: &Job) -> Result<Vec<Ch
     let query = sqlx::query_as("SELECT id, enqueue_is_enabled FROM job WHERE parent = ? ORDER BY id");
     let found: Vec<(i64, bool)> = query.bind(job.id.get()).fetch_all(connection).await?;
     Ok(found.into_iter().filter_map(|(id, enabled)| Some(Child { job: JobId::new(id)?, enabled })).collect())
-}
-
-/// Selection among the kill requests of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KillFilter {
-    /// All requests: the worker that had the attempt can end it no more.
-    AtAll,
-    /// Requests that the worker took: one that it did not know of did not end the attempt.
-    AndTaken,
-}
-
-/// Returns how a run's present attempt counts as ended, if its kill was requested; the first request decides.
-pub(super) async fn kill_cause(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    asked: KillFilter,
-) -> Result<Option<RunExit>, StoreError> {
-    let query = sqlx::query(
-        "SELECT * FROM kill_request WHERE run = ? AND attempt = ? AND (? OR enqueue_dts IS NOT NULL)
-         ORDER BY id LIMIT 1",
-    );
-    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0)).bind(asked == KillFilter::AtAll);
-    let row = query.fetch_optional(connection).await?;
-    Ok(row.as_ref().map(rows::kill).transpose()?.map(|kill| match kill.cause {
-        KillCause::TimedOut => RunExit::TimedOut,
-        KillCause::Asked | KillCause::Replaced => RunExit::Killed,
-    }))
-}
-
-async fn keep_late(
-    connection: &mut SqliteConnection,
-    run: RunId,
-    worker: WorkerId,
-    attempt: Option<Attempt>,
-    now: Timestamp,
-    refusal: LifeRefusal,
-    said: &str,
-) -> Result<(), StoreError> {
-    let query = sqlx::query("INSERT INTO late_result (run, attempt, worker, at, why, said) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(run.get())
-        .bind(attempt.map(|attempt| attempt.0))
-        .bind(worker.get())
-        .bind(micros(now))
-        .bind(refusal.to_string())
-        .bind(said);
-    query.execute(connection).await?;
-    Ok(())
 }

@@ -233,4 +233,28 @@ pub const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE run ADD COLUMN closed INTEGER;
 ",
+    // Worker that had the attempt for which a kill was requested: the run may be given back or lost meanwhile. For kills
+    // of earlier attempts nobody knows it any more.
+    "
+    ALTER TABLE kill_request ADD COLUMN worker INTEGER;
+    UPDATE kill_request SET worker = (SELECT worker FROM run WHERE run.id = kill_request.run
+        AND run.attempt = kill_request.attempt AND run.enqueue_dts IS NOT NULL);
+",
+    // Late results as data: `why` is a code, and the report, which was kept as a text, has columns of its own. Of earlier
+    // ones success and reason are read from the texts; the other columns stay NULL.
+    "
+    ALTER TABLE late_result ADD COLUMN returned INTEGER;
+    ALTER TABLE late_result ADD COLUMN success INTEGER;
+    ALTER TABLE late_result ADD COLUMN exit TEXT;
+    ALTER TABLE late_result ADD COLUMN clock_ahead INTEGER;
+    UPDATE late_result SET
+        success = CASE WHEN instr(said, 'return_success: Some(Some(true))') THEN 1
+            WHEN instr(said, 'return_success: Some(Some(false))') THEN 0 END,
+        why = CASE why WHEN 'the run is over' THEN 'over' WHEN 'the run is in a later attempt' THEN 'later_attempt'
+            WHEN 'the run is another worker''s' THEN 'another_worker' WHEN 'the run is not claimed' THEN 'unclaimed'
+            ELSE '' END;
+    DELETE FROM late_result WHERE id IN (SELECT id FROM
+        (SELECT id, row_number() OVER (PARTITION BY run ORDER BY id) AS place FROM late_result) WHERE place > 20);
+    ALTER TABLE late_result DROP COLUMN said;
+",
 ];

@@ -46,12 +46,12 @@ pub enum AnswerKind {
     /// The original worker, which sends no status report.
     Original,
     /// A worker of this package, with its status report.
-    Ours(Tells),
+    Ours(WorkerReport),
 }
 
 /// Status report of a worker of this package.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tells {
+pub struct WorkerReport {
     /// Worker state at the time of the report.
     pub state: WorkerState,
     /// Slots that runs occupy.
@@ -94,7 +94,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<WorkerRequest>, StoreError> {
         let mut writing = self.write().await?;
-        let Some(before) = find(&mut writing, worker).await? else { return Ok(None) };
+        let Some(before) = read_worker(&mut writing, worker).await? else { return Ok(None) };
         let query = sqlx::query(
             "UPDATE worker SET heard = ?, ping_response_dts = coalesce(?, ping_response_dts),
              worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs),
@@ -107,10 +107,10 @@ impl Store {
         .bind(answer.clock_ahead(now).map(|ahead| ahead.num_milliseconds()))
         .bind(worker.get());
         query.execute(&mut *writing).await?;
-        let told = take(&mut writing, &before, &answer.kind, now).await?;
+        let open = record_report(&mut writing, &before, &answer.kind, now).await?;
         writing.commit().await?;
         self.changes().publish(Change::WorkerChanged(worker));
-        Ok(told)
+        Ok(open)
     }
 
     /// Requests a command of a worker, or cancels the open request where that is what the command amounts to. Returns
@@ -121,19 +121,19 @@ impl Store {
     pub async fn request_command(
         &self,
         worker: WorkerId,
-        wish: &CommandRequest,
+        request: &CommandRequest,
         now: Timestamp,
     ) -> Result<Option<Result<RequestVerdict, Cannot>>, StoreError> {
         let mut writing = self.write().await?;
-        let Some(found) = find(&mut writing, worker).await? else { return Ok(None) };
-        let verdict = match worker_state::ask(&found, wish.action, wish.pace) {
+        let Some(before) = read_worker(&mut writing, worker).await? else { return Ok(None) };
+        let verdict = match worker_state::ask(&before, request.action, request.pace) {
             Ok(verdict) => verdict,
             Err(cannot) => return Ok(Some(Err(cannot))),
         };
         match verdict {
             RequestVerdict::Already => return Ok(Some(Ok(verdict))),
-            RequestVerdict::Cancel => end(&mut writing, worker, RequestEnd::Cancelled, now).await?,
-            RequestVerdict::Ask => ask(&mut writing, &found, wish, now).await?,
+            RequestVerdict::Cancel => close_request(&mut writing, worker, RequestEnd::Cancelled, now).await?,
+            RequestVerdict::Ask => write_request(&mut writing, &before, request, now).await?,
         }
         writing.commit().await?;
         self.changes().publish(Change::WorkerChanged(worker));
@@ -146,25 +146,25 @@ impl Store {
     /// If the store cannot be read.
     pub async fn workers_named(&self, name: &str, limit: u32) -> Result<Vec<WorkerId>, StoreError> {
         let query = sqlx::query_scalar("SELECT id FROM worker WHERE title = ?1 OR api_key = ?1 ORDER BY id LIMIT ?2");
-        let found: Vec<i64> = query.bind(name).bind(limit).fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(WorkerId::new).collect())
+        let ids: Vec<i64> = query.bind(name).bind(limit).fetch_all(&self.readers).await?;
+        Ok(ids.into_iter().filter_map(WorkerId::new).collect())
     }
 }
 
 /// Reads a worker within a change.
-async fn find(connection: &mut SqliteConnection, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
+async fn read_worker(connection: &mut SqliteConnection, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
     let row = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get()).fetch_optional(connection).await?;
     row.as_ref().map(rows::worker).transpose()
 }
 
 /// Records a status report and returns the request that is still open for the worker.
-async fn take(
+async fn record_report(
     connection: &mut SqliteConnection,
     before: &Worker,
     kind: &AnswerKind,
     now: Timestamp,
 ) -> Result<Option<WorkerRequest>, StoreError> {
-    let tells = match kind {
+    let report = match kind {
         AnswerKind::Unsaid => return Ok(None),
         AnswerKind::Original => {
             // The key may have been used by a worker of this package before: its last state would go on being shown.
@@ -172,7 +172,7 @@ async fn take(
             query.bind(before.id.get()).execute(connection).await?;
             return Ok(None);
         }
-        AnswerKind::Ours(tells) => tells,
+        AnswerKind::Ours(report) => report,
     };
     let query = sqlx::query(
         // All right-hand sides see the old row, so `duty` is the last state here; IS, since it is NULL before the first
@@ -180,18 +180,18 @@ async fn take(
         "UPDATE worker SET duty_since = CASE WHEN duty IS ?1 THEN duty_since ELSE ?2 END, duty = ?1, seats_taken = ?3,
          outbox = ?4, restarts = ?5, held = ?6 WHERE id = ?7",
     )
-    .bind(tells.state.word())
+    .bind(report.state.word())
     .bind(micros(now))
-    .bind(tells.slots_taken)
-    .bind(tells.outbox)
-    .bind(tells.restarts)
-    .bind(serde_json::to_string(&lack::list(&tells.held)).unwrap_or_default())
+    .bind(report.slots_taken)
+    .bind(report.outbox)
+    .bind(report.restarts)
+    .bind(serde_json::to_string(&lack::list(&report.held)).unwrap_or_default())
     .bind(before.id.get());
     query.execute(&mut *connection).await?;
     let Some(asked) = before.open_request() else { return Ok(None) };
     let request = asked.request;
-    if tells.done == Some(request.id) {
-        end(connection, before.id, RequestEnd::Confirmed, now).await?;
+    if report.done == Some(request.id) {
+        close_request(connection, before.id, RequestEnd::Confirmed, now).await?;
         return Ok(None);
     }
     let query = sqlx::query(
@@ -200,14 +200,14 @@ async fn take(
         "UPDATE worker SET request_sent = coalesce(request_sent, ?1),
          request_heard = CASE WHEN ?2 THEN coalesce(request_heard, ?1) END WHERE id = ?3",
     );
-    query.bind(micros(now)).bind(tells.follows == Some(request.id)).bind(before.id.get()).execute(connection).await?;
+    query.bind(micros(now)).bind(report.follows == Some(request.id)).bind(before.id.get()).execute(connection).await?;
     Ok(Some(request))
 }
 
-async fn ask(
+async fn write_request(
     connection: &mut SqliteConnection,
     worker: &Worker,
-    wish: &CommandRequest,
+    request: &CommandRequest,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Larger than any number that the worker has seen, even if the store was restored from a copy: workers remember
@@ -218,17 +218,17 @@ async fn ask(
          request_at = ?, request_sent = NULL, request_heard = NULL, request_over = NULL, request_end = NULL WHERE id = ?",
     )
     .bind(micros(now).max(last + 1))
-    .bind(wish.action.word())
-    .bind(wish.pace == Pace::Now)
-    .bind(&wish.by)
-    .bind(&wish.reason)
+    .bind(request.action.word())
+    .bind(request.pace == Pace::Now)
+    .bind(&request.by)
+    .bind(&request.reason)
     .bind(micros(now))
     .bind(worker.id.get());
     query.execute(connection).await?;
     Ok(())
 }
 
-async fn end(
+async fn close_request(
     connection: &mut SqliteConnection,
     worker: WorkerId,
     end: RequestEnd,

@@ -9,15 +9,15 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::entities::find_job;
 use super::fires::record;
-use super::kills::insert_kill_request;
+use super::kills::{insert_kill_request, kill_of_attempt};
 use super::log_chunks;
 use super::rows::{self, instant_of};
-use super::runs::{KillFilter, find, follow, kill_cause, note_closed, update};
+use super::runs::{find, write_step};
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
-use crate::server::domain::life;
+use crate::server::domain::life::{self, LossFacts};
 use crate::server::domain::model::{
-    Fire, FireKind, Job, JobId, KillCause, OnLost, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
+    Fire, FireKind, Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
 };
 use crate::server::store::changes::Change;
 
@@ -143,15 +143,16 @@ impl Store {
         let query = sqlx::query(
             "SELECT * FROM run WHERE worker = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id",
         );
-        let found = query.bind(worker.get()).fetch_all(&mut *writing).await?;
-        let (mut news, mut lost) = (Vec::new(), Vec::new());
-        for row in &found {
-            let mut run = rows::run(row)?;
-            news.extend(lose_one(&mut writing, &mut run, worker, max_losses, now).await?);
+        let claimed = query.bind(worker.get()).fetch_all(&mut *writing).await?;
+        let (mut changes, mut lost) = (Vec::new(), Vec::new());
+        for row in &claimed {
+            let run = rows::run(row)?;
+            let (run, of_run) = lose_run(&mut writing, run, worker, max_losses, now).await?;
             lost.push(run);
+            changes.extend(of_run);
         }
         writing.commit().await?;
-        news.into_iter().for_each(|item| self.changes().publish(item));
+        changes.into_iter().for_each(|change| self.changes().publish(change));
         Ok(lost)
     }
 
@@ -237,34 +238,29 @@ fn started_run(row: &SqliteRow) -> Result<StartedRun, StoreError> {
     })
 }
 
-async fn lose_one(
+/// Applies the loss of its worker to a run. Returns the run as it is afterwards, and the changes to publish after the
+/// commit.
+async fn lose_run(
     connection: &mut SqliteConnection,
-    run: &mut Run,
+    run: Run,
     worker: WorkerId,
     max_losses: u32,
     now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
-    let Some(job) = find_job(connection, run.job).await? else { return Ok(Vec::new()) };
-    let kill = kill_cause(connection, run, KillFilter::AtAll).await?;
-    let again = life::lost(run, kill, job.on_lost == OnLost::Retry, max_losses, now);
-    update(connection, run).await?;
+) -> Result<(Run, Vec<Change>), StoreError> {
+    let Some(job) = find_job(connection, run.job).await? else { return Ok((run, Vec::new())) };
+    let kill = kill_of_attempt(connection, &run).await?;
+    let step = life::lose(&run, &LossFacts { kill, on_lost: job.on_lost, max_losses, now });
     let reason = format!("worker {worker} was lost with attempt {} of run {}", run.attempt, run.id);
     let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at: now };
     record(connection, &fire).await?;
-    if again {
-        return Ok(vec![Change::RunGivenBack(run.id)]);
-    }
-    // The end was written by the server's clock, so it is not to be shifted by the worker's lead when it is shown.
-    note_closed(connection, run.id, now).await?;
+    let mut changes = Vec::new();
     // A log that the worker has sent, even in part, is never overwritten.
-    let written = match log_chunks::of_run(connection, run.id).await? {
-        Some(_) => None,
-        None => Some(log_chunks::begin(connection, run.id, Some(&log_of_lost(run, &job))).await?),
-    };
-    let mut news = follow(connection, run, now).await?;
-    news.extend(written.map(|log| Change::RunLog(run.id, log.len())));
-    news.push(Change::RunReturned(run.id));
-    Ok(news)
+    if step.ends() && log_chunks::of_run(connection, run.id).await?.is_none() {
+        let log = log_chunks::begin(connection, run.id, Some(&log_of_lost(&run, &job))).await?;
+        changes.push(Change::RunLog(run.id, log.len()));
+    }
+    changes.extend(write_step(connection, &step, now).await?);
+    Ok((step.run, changes))
 }
 
 /// Text that the original server writes into the log of a run whose worker was lost.

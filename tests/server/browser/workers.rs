@@ -3,7 +3,7 @@
 use chrono::Utc;
 use jobrunner::run::{RequestId, WorkerState};
 use jobrunner::server::domain::model::{Asker, RunState};
-use jobrunner::server::store::{AnswerKind, Tells, WorkerAnswer};
+use jobrunner::server::store::{AnswerKind, WorkerReport, WorkerAnswer};
 
 use super::Visitor;
 use crate::stage::Stage;
@@ -17,7 +17,7 @@ const END_SECONDS: u64 = 60;
 /// A worker of ours tells of itself.
 async fn tells(stage: &Stage, worker: usize, duty: WorkerState, done: Option<RequestId>) {
     let tells =
-        Tells { state: duty, slots_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows: done, done };
+        WorkerReport { state: duty, slots_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows: done, done };
     let answer = WorkerAnswer { at: Some(Utc::now()), version: None, slots: Some(2), kind: AnswerKind::Ours(tells) };
     stage.store().record_status(stage.worker(worker), &answer, Utc::now()).await.expect("an answer");
 }

@@ -15,6 +15,7 @@ use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
+use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::life::{LifeEvent, Patch, Who};
 use crate::server::domain::model::{
     self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
@@ -27,7 +28,7 @@ use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
 use crate::server::store::changes::Change;
 use crate::server::store::{
-    Contents, EndDecision, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate,
+    Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate,
     NewWorker, RunChange, Store, WorkerAnswer, WorkerForm,
 };
 
@@ -365,7 +366,7 @@ impl World {
         let patch = Patch { enqueue_dts: Some(Some(wall())), worker: Some(id), ..Patch::default() };
         let change = self.store().change_run(run, &patch, Who::Worker(id, None), wall()).await.unwrap();
         if let RunChange::Made(changed) = change {
-            if !changed.facts.contains(&LifeEvent::Claimed) {
+            if !changed.events.contains(&LifeEvent::Claimed) {
                 return Err(format!("run {run} was not claimed, and its worker was told that it was"));
             }
             if let Some(doomed) = self.doomed.get(&run) {
@@ -398,7 +399,7 @@ impl World {
         match change {
             // A return after the end of the run, for an attempt that was lost, changes nothing.
             RunChange::Made(changed)
-                if changed.facts.contains(&LifeEvent::Returned)
+                if changed.events.contains(&LifeEvent::Returned)
                     && changed.run.exit != Some(exit)
                     && self.doomed.get(&run) != Some(&attempt) =>
             {
@@ -428,7 +429,7 @@ impl World {
         }
         let run = &open[usize::from(number) % open.len()];
         let ending = self.store().end_run(run.id, Asker::Command, wall()).await.unwrap();
-        if ending == Some(EndDecision::Kill) {
+        if ending.is_some_and(|ending| ending.decision == EndDecision::AskWorker) {
             self.doomed.insert(run.id, run.attempt);
         }
     }

@@ -94,7 +94,7 @@ fn merge(claim: Patch, end: Patch) -> Patch {
 fn shown(run: &Run) -> String {
     let time = |name: &str, at: Option<Timestamp>| at.map_or(String::new(), |at| format!(" {name} {}", at.timestamp()));
     format!(
-        "{:?} attempt {}{}{}{}{}{}{}",
+        "{:?} attempt {}{}{}{}{}{}{}{}",
         run.state(),
         run.attempt,
         run.worker.map_or(String::new(), |worker| format!(" worker {worker}")),
@@ -103,12 +103,48 @@ fn shown(run: &Run) -> String {
         run.pid.map_or(String::new(), |pid| format!(" pid {pid}")),
         time("return", run.return_dts),
         run.return_success.map_or(String::new(), |success| format!(" success {success}")),
+        run.exit.map_or(String::new(), |exit| format!(" exit {exit:?}")),
     )
 }
 
+/// Every combination of facts with its name; the first is the usual one.
+fn facts() -> Vec<(String, ChangeFacts)> {
+    let kills = [
+        ("", AttemptKill::Unrequested),
+        ("kill requested", AttemptKill::Requested(KillCause::Asked)),
+        ("too long, kill requested", AttemptKill::Requested(KillCause::TimedOut)),
+        ("kill taken", AttemptKill::Taken { first: KillCause::Asked, taken: KillCause::Asked }),
+        ("too long, another kill taken", AttemptKill::Taken { first: KillCause::TimedOut, taken: KillCause::Asked }),
+        ("kill requested, too long, that taken", AttemptKill::Taken { first: KillCause::Asked, taken: KillCause::TimedOut }),
+    ];
+    let rules = [("", ClaimRule::Allows), ("not to be claimed", ClaimRule::Forbids)];
+    let pair = |(kill_name, kill): (&str, AttemptKill)| {
+        rules.map(|(rule_name, claim_rule)| {
+            let names: Vec<&str> = [rule_name, kill_name].into_iter().filter(|name| !name.is_empty()).collect();
+            (names.join(", "), ChangeFacts { kill, claim_rule, now: at(50) })
+        })
+    };
+    kills.into_iter().flat_map(pair).collect()
+}
+
+/// No kill, and a run that may be claimed.
+fn usual() -> ChangeFacts {
+    facts().remove(0).1
+}
+
+fn outcome(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> String {
+    match change(run, patch, who, facts) {
+        Ok(Step { run: after, events }) if after == *run && events.is_empty() => "as it was".to_owned(),
+        Ok(Step { run: after, events }) => format!("{events:?} {}", shown(&after)),
+        Err(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+/// Below the outcome with the usual facts stand the facts with which it is another; two facts together stand there only
+/// where their outcome is neither that of the one nor that of the other.
 #[test]
 fn the_whole_table_is_this() {
-    let mut text = String::new();
+    let (mut text, all) = (String::new(), facts());
     for (who, name) in [
         (me(), "a worker"),
         (Who::Worker(worker(1), Some(Attempt(9))), "a worker of another attempt"),
@@ -117,12 +153,19 @@ fn the_whole_table_is_this() {
         for (phase, run) in phases() {
             text += &format!("{phase}; {name} says\n");
             for (change_name, patch) in changes() {
-                let outcome = match change(&run, &patch, who) {
-                    Ok(Step { run: after, facts }) if after == run && facts.is_empty() => "as it was".to_owned(),
-                    Ok(Step { run: after, facts }) => format!("{facts:?} {}", shown(&after)),
-                    Err(refusal) => format!("refused: {refusal}"),
-                };
-                text += &format!("    {change_name}: {outcome}\n");
+                let expected = outcome(&run, &patch, who, &usual());
+                text += &format!("    {change_name}: {expected}\n");
+                for (facts_name, facts) in &all {
+                    let with = |facts: ChangeFacts| outcome(&run, &patch, who, &facts);
+                    let outcome = with(*facts);
+                    let one = with(ChangeFacts { kill: usual().kill, ..*facts });
+                    let other = with(ChangeFacts { claim_rule: usual().claim_rule, ..*facts });
+                    let is_of_one = facts.kill != usual().kill && outcome == one
+                        || facts.claim_rule != usual().claim_rule && outcome == other;
+                    if outcome != expected && !is_of_one {
+                        text += &format!("        {facts_name}: {outcome}\n");
+                    }
+                }
             }
         }
     }
@@ -130,42 +173,61 @@ fn the_whole_table_is_this() {
 }
 
 #[test]
-fn clocks_that_step_back_make_no_negative_times() {
-    let over = change(&started_run(), &end(5, true), me()).unwrap().run;
-    assert_eq!((over.start_dts, over.return_dts), (Some(at(20)), Some(at(20))));
-    let begun = change(&claimed_run(), &start(5), me()).unwrap().run;
-    assert_eq!(begun.start_dts, Some(at(10)));
-    // A repeat with the worker's own time is recognized, although another time was stored.
-    assert_eq!(change(&over, &end(5, true), me()).unwrap().facts, []);
-    assert_eq!(change(&begun, &start(5), me()).unwrap().facts, []);
-}
-
-#[test]
-fn a_lost_run_runs_again_until_it_was_lost_too_often() {
-    let mut run = started_run();
-    assert!(lost(&mut run, None, true, 2, at(40)));
-    assert_eq!((run.state(), run.worker, run.losses, run.attempt), (RunState::Scheduled, None, 1, Attempt(1)));
-    let mut run = Run { losses: 1, ..started_run() };
-    assert!(!lost(&mut run, None, true, 2, at(40)));
-    assert_eq!((run.state(), run.exit, run.return_dts), (RunState::Completed, Some(RunExit::Lost), Some(at(40))));
-    let mut run = claimed_run();
-    assert!(!lost(&mut run, None, false, 9, at(5)));
-    assert_eq!((run.start_dts, run.return_dts, run.return_success), (Some(at(10)), Some(at(10)), Some(false)));
-    let mut run = Run { pinned: true, ..started_run() };
-    assert!(lost(&mut run, None, true, 2, at(40)));
-    assert_eq!(run.worker, Some(worker(1)), "it was chosen for its worker");
-}
-
-#[test]
-fn a_lost_run_that_was_to_be_killed_is_over_and_was_killed() {
-    for kill in [RunExit::Killed, RunExit::TimedOut] {
-        let mut run = started_run();
-        assert!(!lost(&mut run, Some(kill), true, 9, at(40)));
-        assert_eq!((run.state(), run.exit, run.return_success), (RunState::Completed, Some(kill), Some(false)));
+fn facts_that_are_not_read_make_no_difference() {
+    for who in [me(), other(), Who::Worker(worker(1), Some(Attempt(1))), Who::Operator] {
+        for (phase, run) in phases() {
+            for (name, patch) in changes() {
+                for (_, read) in facts() {
+                    let unread = ChangeFacts {
+                        kill: if depends_on_kill(&patch) { read.kill } else { usual().kill },
+                        claim_rule: if depends_on_claim_rule(&run, &patch, who) {
+                            read.claim_rule
+                        } else {
+                            usual().claim_rule
+                        },
+                        ..read
+                    };
+                    assert_eq!(change(&run, &patch, who, &read), change(&run, &patch, who, &unread), "{phase}: {name}");
+                }
+            }
+        }
     }
 }
 
-fn any_change() -> impl Strategy<Value = (Patch, Who)> {
+#[test]
+fn clocks_that_step_back_make_no_negative_times() {
+    let over = change(&started_run(), &end(5, true), me(), &usual()).unwrap().run;
+    assert_eq!((over.start_dts, over.return_dts), (Some(at(20)), Some(at(20))));
+    let begun = change(&claimed_run(), &start(5), me(), &usual()).unwrap().run;
+    assert_eq!(begun.start_dts, Some(at(10)));
+    // A repeat with the worker's own time is recognized, although another time was stored.
+    assert_eq!(change(&over, &end(5, true), me(), &usual()).unwrap().events, []);
+    assert_eq!(change(&begun, &start(5), me(), &usual()).unwrap().events, []);
+}
+
+#[test]
+fn what_the_loss_of_its_worker_does_to_a_run_is_this() {
+    let mut text = String::new();
+    let runs = [
+        ("claimed", claimed_run()),
+        ("started", started_run()),
+        ("started, pinned", Run { pinned: true, ..started_run() }),
+        ("started, lost once before", Run { losses: 1, ..started_run() }),
+    ];
+    for (name, run) in runs {
+        for on_lost in [OnLost::Retry, OnLost::Fail] {
+            text += &format!("{name}; {on_lost:?}, two losses at most\n");
+            for (facts_name, ChangeFacts { kill, .. }) in facts().into_iter().step_by(2) {
+                let step = lose(&run, &LossFacts { kill, on_lost, max_losses: 2, now: at(40) });
+                let name = if facts_name.is_empty() { "no kill" } else { &facts_name };
+                text += &format!("    {name}: {:?} {} losses {}\n", step.events, shown(&step.run), step.run.losses);
+            }
+        }
+    }
+    insta::assert_snapshot!("losses", text);
+}
+
+fn any_change() -> impl Strategy<Value = (Patch, Who, ChangeFacts)> {
     let who = prop_oneof![
         Just(me()),
         Just(other()),
@@ -180,7 +242,8 @@ fn any_change() -> impl Strategy<Value = (Patch, Who)> {
         Just(back()),
         (0i64..9).prop_map(|pid| Patch { pid: Some(Some(pid)), ..Patch::default() }),
     ];
-    (patch, who)
+    let facts = prop::sample::select(facts()).prop_map(|(_, facts)| facts);
+    (patch, who, facts)
 }
 
 proptest! {
@@ -189,23 +252,23 @@ proptest! {
     fn a_life_has_one_end(changes in prop::collection::vec(any_change(), 0..40)) {
         let mut run = scheduled();
         let mut returns = 0;
-        for (patch, who) in changes {
-            let Ok(step) = change(&run, &patch, who) else { continue };
+        for (patch, who, facts) in changes {
+            let Ok(step) = change(&run, &patch, who, &facts) else { continue };
             if run.state() == RunState::Completed {
                 prop_assert_eq!(&step.run, &run, "what is over does not change");
-                prop_assert!(step.facts.is_empty());
+                prop_assert!(step.events.is_empty());
             }
             if let (Who::Worker(worker, _), Some(owner)) = (who, run.worker) {
-                prop_assert!(worker == owner || step.facts.is_empty(), "another's run");
+                prop_assert!(worker == owner || step.events.is_empty(), "another's run");
             }
-            prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.facts.contains(&LifeEvent::Claimed)));
+            prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.events.contains(&LifeEvent::Claimed)));
             // A repeat changes nothing.
-            let again = change(&step.run, &patch, who);
+            let again = change(&step.run, &patch, who, &facts);
             if let Ok(again) = again {
                 prop_assert_eq!(&again.run, &step.run);
-                prop_assert!(again.facts.is_empty(), "{:?}", again.facts);
+                prop_assert!(again.events.is_empty(), "{:?}", again.events);
             }
-            returns += step.facts.iter().filter(|fact| **fact == LifeEvent::Returned).count();
+            returns += usize::from(step.ends());
             run = step.run;
             prop_assert!(run.start_dts >= run.enqueue_dts || run.start_dts.is_none());
             prop_assert!(run.return_dts >= run.start_dts || run.return_dts.is_none());

@@ -13,10 +13,11 @@ use super::notice::Notice;
 use super::refusal::PageRefusal;
 use super::visit::{Actor, Visit};
 use crate::run::RunId;
+use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::state::AppState;
-use crate::server::store::{EndDecision, RunDetails, RunOverview};
+use crate::server::store::{RunDetails, RunOverview};
 use crate::wire::reference;
 
 mod log;
@@ -66,10 +67,10 @@ pub(super) async fn kill(
     _: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = id(&run)?;
-    let notice = match app.store.end_run(id, Asker::Dashboard, Utc::now()).await? {
+    let notice = match app.store.end_run(id, Asker::Dashboard, Utc::now()).await?.map(|ending| ending.decision) {
         None => return Err(unknown(&run)),
-        Some(EndDecision::Kill) => Notice::done(format!("Kill of run {id} requested.")),
-        Some(EndDecision::Cancelled) => Notice::done(format!("Run {id} was cancelled.")),
+        Some(EndDecision::AskWorker) => Notice::done(format!("Kill of run {id} requested.")),
+        Some(EndDecision::Cancel) => Notice::done(format!("Run {id} was cancelled.")),
         Some(EndDecision::Over) => Notice::refused(format!("Run {id} had already ended.")),
     };
     Ok(notice.at(&app, &session, &format!("/runs/{id}")))

@@ -14,10 +14,11 @@ use super::paging::{self, limit};
 use super::refusal::{Body, OperatorRefusal};
 use super::views;
 use crate::run::RunId;
+use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::rules;
 use crate::server::state::AppState;
-use crate::server::store::{EndDecision, PlaceName, PlaceNames, RunOverview, RunStage, Submission, Which};
+use crate::server::store::{PlaceName, PlaceNames, RunOverview, RunStage, Submission, Which};
 use crate::wire::operator::{DEFAULT, RunInfo, RunList, ScheduleStop, Submit};
 
 /// Title of the template of ad-hoc scripts, which has no text of its own around them.
@@ -133,11 +134,11 @@ pub(super) async fn kill(
     Path(run): Path<String>,
 ) -> Result<(StatusCode, Json<ScheduleStop>), OperatorRefusal> {
     let run = run_id(&run)?;
-    let (status, what) = match app.store.end_run(run, Asker::Command, Utc::now()).await? {
+    let (status, what) = match app.store.end_run(run, Asker::Command, Utc::now()).await?.map(|ending| ending.decision) {
         None => return Err(OperatorRefusal::NotFound(format!("there is no run {run}"))),
         // 202, since the worker still has to stop the run.
-        Some(EndDecision::Kill) => (StatusCode::ACCEPTED, "kill"),
-        Some(EndDecision::Cancelled) => (StatusCode::OK, "cancelled"),
+        Some(EndDecision::AskWorker) => (StatusCode::ACCEPTED, "kill"),
+        Some(EndDecision::Cancel) => (StatusCode::OK, "cancelled"),
         Some(EndDecision::Over) => (StatusCode::OK, "over"),
     };
     Ok((status, Json(ScheduleStop { run: run.get(), what: what.to_owned() })))

@@ -2,7 +2,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::MIGRATIONS;
-use crate::run::RunId;
+use crate::run::{Attempt, RunId};
+use crate::server::domain::life::late::LateReason;
 use crate::server::store::Store;
 use crate::server::store::changes::ChangeFeed;
 
@@ -79,5 +80,37 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
     let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();
     assert_eq!(shown, ["child", "described", "elsewhere", "followed", "hourly", "namesake", "waits"]);
     assert_eq!(store.ad_hoc_of_title("once").await.expect("an answer").map(|job| job.get()), Some(1));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn late_results_of_before_keep_their_success_and_reason() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let path = directory.path().join("job_runner.sqlite");
+    let step = MIGRATIONS.iter().position(|step| step.contains("DROP COLUMN said")).expect("the step");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).foreign_keys(false);
+    let mut connection: SqliteConnection = options.connect().await.expect("a file");
+    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
+    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
+    let late = "
+        INSERT INTO late_result (run, attempt, worker, at, why, said) VALUES
+            (1, 1, 7, 1000000, 'the run is another worker''s', 'Patch { return_success: Some(Some(true)), pid: None }'),
+            (1, NULL, 7, 2000000, 'the run is over', 'Patch { return_success: Some(Some(false)), pid: None }'),
+            (1, 2, 7, 3000000, 'of nobody knows when', '');
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50)
+        INSERT INTO late_result (run, worker, at, why, said) SELECT 2, 7, i, 'the run is not claimed', '' FROM n;";
+    sqlx::raw_sql(late).execute(&mut connection).await.expect("late results");
+    let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
+    let of = async |run| store.late_results_of_run(RunId::new(run).expect("an id")).await.expect("an answer");
+    let found: Vec<_> = of(1).await.into_iter().map(|late| late.result).collect();
+    let short: Vec<_> = found.iter().map(|late| (late.attempt, late.success, late.reason)).collect();
+    let expected = [
+        (Some(Attempt(1)), Some(true), Some(LateReason::AnotherWorker)),
+        (None, Some(false), Some(LateReason::Over)),
+        (Some(Attempt(2)), None, None),
+    ];
+    assert_eq!(short, expected);
+    let found = of(2).await;
+    assert_eq!((found.len(), found[0].result.reason), (20, Some(LateReason::Unclaimed)), "the first ones are kept");
     store.close().await;
 }

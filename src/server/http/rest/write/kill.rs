@@ -15,8 +15,8 @@ pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<A
     let run = form.needed_one("run", Resource::Run)?;
     check_visible(app, call, &[(Resource::Run, Some(run))]).await?;
     let Some(run) = RunId::new(run) else { return Ok(ApiAnswer::not_found()) };
-    let kill = app.store.request_kill(run, call.asker(), Utc::now()).await?;
-    Ok(kill.map_or_else(ApiAnswer::not_found, |kill| ApiAnswer::created(Resource::KillRequest.path(kill.id.get()))))
+    let request = app.store.end_run(run, call.asker(), Utc::now()).await?.and_then(|ending| ending.request);
+    Ok(request.map_or_else(ApiAnswer::not_found, |kill| ApiAnswer::created(Resource::KillRequest.path(kill.id.get()))))
 }
 
 pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) -> Result<ApiAnswer, WriteRefusal> {

@@ -35,7 +35,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     Ok(match app.store.change_run(run, &patch, call.actor(), Utc::now()).await? {
         RunChange::Made(changed) => {
             // A worker that heard no answer claims again and has to learn the attempt this time.
-            let is_claim = patch.enqueue_dts.flatten().is_some() || changed.facts.contains(&LifeEvent::Claimed);
+            let is_claim = patch.enqueue_dts.flatten().is_some() || changed.events.contains(&LifeEvent::Claimed);
             ApiAnswer { attempt: is_claim.then_some(changed.run.attempt), ..ApiAnswer::accepted() }
         }
         RunChange::Refused(refusal) => ApiAnswer::refused(refusal),

@@ -11,7 +11,7 @@ use crate::server::http::rest::request_body::{BodyFault, Form};
 use crate::server::identity::auth::Identity;
 use crate::server::identity::instances;
 use crate::server::state::AppState;
-use crate::server::store::{AnswerKind, Tells, WorkerAnswer as Pong};
+use crate::server::store::{AnswerKind, WorkerReport, WorkerAnswer as Pong};
 use crate::wire::lack;
 
 /// Longest version text in bytes, which is the size of the original's column.
@@ -26,7 +26,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     // Others may change a worker's fields, but only the worker itself can report its state.
     let kind = if is_itself(call, id) { kind(form)? } else { AnswerKind::Unsaid };
     let is_ours = matches!(kind, AnswerKind::Ours(_));
-    let has_left = matches!(kind, AnswerKind::Ours(Tells { state: WorkerState::Offline, .. }));
+    let has_left = matches!(kind, AnswerKind::Ours(WorkerReport { state: WorkerState::Offline, .. }));
     let pong = Pong { at, version, slots: form.count("concurrent_jobs")?.flatten(), kind };
     let Some(worker) = WorkerId::new(id) else { return Ok(ApiAnswer::not_found()) };
     let request = app.store.record_status(worker, &pong, Utc::now()).await?;
@@ -46,7 +46,7 @@ fn is_itself(call: &ApiCall<'_>, id: i64) -> bool {
 fn kind(form: &Form) -> Result<AnswerKind, BodyFault> {
     let Some(duty) = form.text("duty")?.flatten() else { return Ok(AnswerKind::Original) };
     let request = |name| Ok(form.number(name)?.flatten().and_then(RequestId::new));
-    Ok(AnswerKind::Ours(Tells {
+    Ok(AnswerKind::Ours(WorkerReport {
         state: WorkerState::named(&duty),
         slots_taken: form.count("seats_taken")?.flatten().unwrap_or(0),
         outbox: form.count("outbox")?.flatten().unwrap_or(0),

@@ -3,9 +3,10 @@ use chrono_tz::Tz;
 
 use super::{Excerpt, Summary};
 use crate::run::{Attempt, KillId, RunId};
+use crate::server::domain::life::late::{LateReason, LateResult};
 use crate::server::domain::model::{self, Asker, JobId, KillCause, KillRequest, ProjectId, Run, RunExit, Timestamp};
 use crate::server::http::terminal::Terminal;
-use crate::server::store::{Other, RunDetails, RunOverview, Somebody};
+use crate::server::store::{LateReport, Other, RunDetails, RunOverview, Somebody};
 
 fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
@@ -31,10 +32,25 @@ pub(crate) fn sample() -> RunOverview {
     RunOverview { run, title: "backup".to_owned(), worker: Some("web1".to_owned()) }
 }
 
+fn late_report() -> LateReport {
+    let result = LateResult {
+        run: RunId::new(12).unwrap(),
+        attempt: Some(Attempt(1)),
+        worker: model::WorkerId::new(2).unwrap(),
+        reported: now() + TimeDelta::seconds(90),
+        returned: Some(now() + TimeDelta::seconds(40)),
+        success: Some(false),
+        exit: Some(RunExit::Code(7)),
+        reason: Some(LateReason::AnotherWorker),
+    };
+    LateReport { result, worker: Some("web2".to_owned()) }
+}
+
 fn details() -> RunDetails {
     let kill = KillRequest {
         id: KillId::new(5).unwrap(),
         run: RunId::new(12).unwrap(),
+        worker: None,
         schedule_dts: now(),
         enqueue_dts: None,
         execute_dts: None,
@@ -48,6 +64,7 @@ fn details() -> RunDetails {
         asked_by: Some(by(Asker::Dashboard, None)),
         follows: None,
         kills: vec![(kill, Some(by(Asker::Worker(worker), Some("web2"))))],
+        late: vec![late_report()],
         retried: RunId::new(13),
         followed: vec![Other { run: sample().run, title: "copy away".to_owned() }],
         elsewhere: Vec::new(),
@@ -116,12 +133,13 @@ fn what_comes_from_outside_is_escaped() {
     let run = RunOverview { title: evil.to_owned(), worker: Some(evil.to_owned()), ..sample() };
     let mut details = RunDetails { pool: evil.to_owned(), ..details() };
     details.project.1 = evil.to_owned();
+    details.late[0].worker = Some(evil.to_owned());
     details.followed[0].title = evil.to_owned();
     let (_, row) = Terminal::new(1000).read(format!("{evil}\n").as_bytes());
     let row = row.expect("a line");
     let log = Excerpt { bytes: 10, lines: 1, first: 0, rows: vec![row] };
     let page = Summary { run: &run, waits: None, details: &details, now: now() }.page(&log, "F00", Tz::UTC).to_string();
     assert!(!page.contains("<script>"), "{page}");
-    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 6, "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 7, "{page}");
     assert!(!page.contains(" style=") && !page.contains(" onclick"), "nothing inline: {page}");
 }
