@@ -105,6 +105,7 @@ async fn watch(
             continue;
         }
         if !quiet {
+            run.late.iter().for_each(|late| say(shown(&late.text)));
             say(outcome(&run));
         }
         return watch.end_with(match asked {

@@ -6,7 +6,7 @@ use super::args::OneJob;
 use super::exit::{CommandFailure, OK, print};
 use super::server_choice;
 use super::table::{json, local, or_dash, shown, table};
-use crate::wire::operator::{DueTimeFact, WhyAnswer};
+use crate::wire::operator::{DueTimeFact, LateResultInfo, WhyAnswer};
 
 pub async fn run(args: OneJob) -> Result<u8, CommandFailure> {
     let why: WhyAnswer = server_choice::server(&args.at)?.get(&["jobs", &args.job, "why"], &[]).await?;
@@ -33,9 +33,18 @@ fn text(why: &WhyAnswer) -> String {
         let rows: Vec<_> = why.facts.iter().map(row).collect();
         text.push_str(&table(["DUE", "WHAT", "RUN", "WHY"], &rows));
     }
+    if !why.late.is_empty() {
+        text.push_str("\nresults that came too late:\n");
+        let rows: Vec<_> = why.late.iter().map(late).collect();
+        text.push_str(&table(["REPORTED", "RUN", "RESULT"], &rows));
+    }
     text
 }
 
 fn row(fact: &DueTimeFact) -> [String; 4] {
     [local(&fact.due), fact.what.clone(), or_dash(fact.run.map(|run| run.to_string())), fact.reason.clone()]
+}
+
+fn late(late: &LateResultInfo) -> [String; 3] {
+    [local(&late.reported), late.run.to_string(), late.text.clone()]
 }

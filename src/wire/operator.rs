@@ -47,6 +47,34 @@ pub struct RunInfo {
     /// Reason why the run waits: set for a run that is due and unclaimed.
     #[serde(default)]
     pub waits: Option<RunWaits>,
+    /// Results of attempts that were reported too late to count, in the order of their reports. Left out in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateResultInfo>,
+}
+
+/// Result of an attempt at a run that was reported too late to count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateResultInfo {
+    /// Id of the run.
+    pub run: i64,
+    /// Number of the attempt, if the worker named it.
+    pub attempt: Option<u32>,
+    /// Title of the worker; `None` if it was removed.
+    pub worker: Option<String>,
+    /// Timestamp of the end, if it is known.
+    pub returned: Option<String>,
+    /// Timestamp of the report.
+    pub reported: String,
+    /// Whether the attempt succeeded, if it is known.
+    pub success: Option<bool>,
+    /// Exit status of the script, if it exited.
+    pub exit_code: Option<i32>,
+    /// Number of the signal that ended the script, if one did.
+    pub exit_signal: Option<i32>,
+    /// Reason why the result does not count, as a word: `over`, `later_attempt`, `another_worker`, `unclaimed`.
+    pub reason: Option<String>,
+    /// Description for people: the attempt, how it ended and why it does not count.
+    pub text: String,
 }
 
 /// Reason why a run waits, for programs and for people.
@@ -495,6 +523,9 @@ pub struct WhyAnswer {
     pub now: Vec<String>,
     /// Due times that did not become a run as planned, the latest first.
     pub facts: Vec<DueTimeFact>,
+    /// Results of the job's runs that were reported too late to count, the latest report first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateResultInfo>,
 }
 
 /// Deviation from the plan at one due time.

@@ -42,6 +42,9 @@ pub async fn fill(fixture: &Fixture) {
             }
         }
     }
+    // The original knows the worker of a kill by its run.
+    let worker = "UPDATE kill_request SET worker = (SELECT worker FROM run WHERE run.id = kill_request.run)";
+    sqlx::query(worker).execute(&mut *change).await.expect("the workers of kills");
     change.commit().await.expect("a commit");
     connection.close().await.expect("an end");
 }

@@ -34,6 +34,7 @@ fn a_run_ends_the_command_as_it_ended() {
             retry_of: None,
             manual: true,
             waits: None,
+            late: Vec::new(),
         };
         assert_eq!(exit_code(&run), expected, "{run:?}");
     }

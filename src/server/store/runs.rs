@@ -153,11 +153,8 @@ async fn read_facts(
     who: Who,
     now: Timestamp,
 ) -> Result<ChangeFacts, StoreError> {
-    let kill = if life::depends_on_kill(patch) {
-        kill_of_attempt(connection, run).await?
-    } else {
-        AttemptKill::Unrequested
-    };
+    let kill =
+        if life::depends_on_kill(patch) { kill_of_attempt(connection, run).await? } else { AttemptKill::Unrequested };
     let claim_rule = match who {
         Who::Worker(worker, _) if life::depends_on_claim_rule(run, patch, who) => {
             claim_rule(connection, run, worker, now).await?
@@ -330,11 +327,7 @@ pub(super) async fn cancel(
 }
 
 /// Does what follows from a run that has just ended, and returns the changes to publish after the commit.
-async fn follow(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+async fn follow(connection: &mut SqliteConnection, run: &Run, now: Timestamp) -> Result<Vec<Change>, StoreError> {
     let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
     let siblings = siblings(connection, run).await?;
     let children = children(connection, &job).await?;

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use jobrunner::run::{RequestId, WorkerState};
 use jobrunner::server::domain::model::{Asker, RunState};
-use jobrunner::server::store::{AnswerKind, WorkerReport, WorkerAnswer};
+use jobrunner::server::store::{AnswerKind, WorkerAnswer, WorkerReport};
 
 use super::Visitor;
 use crate::stage::Stage;

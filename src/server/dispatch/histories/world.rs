@@ -28,8 +28,8 @@ use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
 use crate::server::store::changes::Change;
 use crate::server::store::{
-    Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate,
-    NewWorker, RunChange, Store, WorkerAnswer, WorkerForm,
+    Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange,
+    Store, WorkerAnswer, WorkerForm,
 };
 
 /// Number of jobs in the store.

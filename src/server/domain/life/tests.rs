@@ -115,7 +115,10 @@ fn facts() -> Vec<(String, ChangeFacts)> {
         ("too long, kill requested", AttemptKill::Requested(KillCause::TimedOut)),
         ("kill taken", AttemptKill::Taken { first: KillCause::Asked, taken: KillCause::Asked }),
         ("too long, another kill taken", AttemptKill::Taken { first: KillCause::TimedOut, taken: KillCause::Asked }),
-        ("kill requested, too long, that taken", AttemptKill::Taken { first: KillCause::Asked, taken: KillCause::TimedOut }),
+        (
+            "kill requested, too long, that taken",
+            AttemptKill::Taken { first: KillCause::Asked, taken: KillCause::TimedOut },
+        ),
     ];
     let rules = [("", ClaimRule::Allows), ("not to be claimed", ClaimRule::Forbids)];
     let pair = |(kill_name, kill): (&str, AttemptKill)| {

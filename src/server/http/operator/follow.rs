@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::find::run_id;
 use super::log_reader::LogReader;
 use super::refusal::OperatorRefusal;
-use super::runs::run_view;
+use super::runs::detailed_run_view;
 use crate::run::RunId;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
@@ -163,7 +163,7 @@ impl Follow {
     async fn read_run(&mut self) -> Result<Option<()>, StoreError> {
         // The run is read before its log: the log of a run that has ended is then not older than its end.
         let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
-        let run = run_view(&self.app, &found);
+        let run = detailed_run_view(&self.app, &found).await?;
         if run.state.is_over() {
             self.state = StreamState::LogLeft(Box::new(run));
         } else {

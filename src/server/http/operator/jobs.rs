@@ -24,7 +24,7 @@ use crate::wire::operator::{DisableReason, JobInfo, JobList, MadeJob, NewJobRequ
 #[cfg(test)]
 mod tests;
 
-/// Most facts, open runs and workers that are read for one explanation, of each.
+/// Most facts, late results, open runs and workers that are read for one explanation, of each.
 const REASONS: u32 = 50;
 
 /// Returns a page of jobs, in the order of their titles.
@@ -53,7 +53,13 @@ pub(super) async fn why(
     let gone = || OperatorRefusal::NotFound(format!("there is no job {job}"));
     let overview = app.store.overview_of_job(job).await?.ok_or_else(gone)?;
     let (now, facts) = reasons(&app, &overview, Utc::now()).await?;
-    Ok(Json(WhyAnswer { job: views::job(&overview), now, facts: facts.iter().map(views::fire).collect() }))
+    let late = app.store.late_results_of_job(job, REASONS).await?;
+    Ok(Json(WhyAnswer {
+        job: views::job(&overview),
+        now,
+        facts: facts.iter().map(views::fire).collect(),
+        late: late.iter().map(views::late_result).collect(),
+    }))
 }
 
 /// Explains the present of a job in sentences, and returns the due times that did not become a run as planned, the

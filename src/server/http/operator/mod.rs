@@ -34,7 +34,7 @@ use crate::wire::operator::BASE;
 use follow::Followers;
 
 pub use jobs::reasons;
-pub use views::{state, worker};
+pub use views::{attempt, late_outcome, late_reason, state, worker};
 
 /// Longest body of a request, in bytes: a script and the fields beside it.
 const MAX_BODY: usize = 4 * 1024 * 1024;

@@ -18,7 +18,7 @@ use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::rules;
 use crate::server::state::AppState;
-use crate::server::store::{PlaceName, PlaceNames, RunOverview, RunStage, Submission, Which};
+use crate::server::store::{PlaceName, PlaceNames, RunOverview, RunStage, StoreError, Submission, Which};
 use crate::wire::operator::{DEFAULT, RunInfo, RunList, ScheduleStop, Submit};
 
 /// Title of the template of ad-hoc scripts, which has no text of its own around them.
@@ -101,10 +101,14 @@ pub(super) async fn show(
 
 pub(super) async fn find_run(app: &AppState, run: RunId) -> Result<RunInfo, OperatorRefusal> {
     let found = app.store.overview_of_run(run).await?;
-    found
-        .as_ref()
-        .map(|run| run_view(app, run))
-        .ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))
+    let found = found.ok_or_else(|| OperatorRefusal::NotFound(format!("there is no run {run}")))?;
+    Ok(detailed_run_view(app, &found).await?)
+}
+
+/// Renders a run as JSON, with what lists leave out.
+pub(super) async fn detailed_run_view(app: &AppState, overview: &RunOverview) -> Result<RunInfo, StoreError> {
+    let late = app.store.late_results_of_run(overview.run.id).await?;
+    Ok(RunInfo { late: late.iter().map(views::late_result).collect(), ..run_view(app, overview) })
 }
 
 /// Renders a run as JSON, with the reason why it waits.

@@ -4,13 +4,15 @@ use chrono::SecondsFormat;
 
 use crate::run::Pace;
 use crate::run::lack::Lack;
+use crate::server::domain::life::late::{LateReason, LateResult};
 use crate::server::domain::model::{self, FireKind, LatestRequest, RunExit, Timestamp};
 use crate::server::domain::schedule::in_words;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::{self, ShownWorkerState};
-use crate::server::store::{JobOverview, RunOverview, WorkerOverview};
+use crate::server::store::{JobOverview, LateReport, RunOverview, WorkerOverview};
 use crate::wire::operator::{
-    ActionName, CommandInfo, DueTimeFact, Held, JobInfo, RunInfo, RunStateName, RunWaits, WorkerInfo, WorkerStateName,
+    ActionName, CommandInfo, DueTimeFact, Held, JobInfo, LateResultInfo, RunInfo, RunStateName, RunWaits, WorkerInfo,
+    WorkerStateName,
 };
 
 #[cfg(test)]
@@ -39,11 +41,7 @@ pub fn state(run: &model::Run) -> RunStateName {
 /// Builds the view of a run; `waits` counts only where the run is unclaimed.
 pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInfo {
     let RunOverview { run, title, worker } = overview;
-    let (exit_code, exit_signal) = match run.exit {
-        Some(RunExit::Code(code)) => (Some(code), None),
-        Some(RunExit::Signal(signal)) => (None, Some(signal)),
-        _ => (None, None),
-    };
+    let (exit_code, exit_signal) = code_and_signal(run.exit);
     RunInfo {
         id: run.id.get(),
         job: run.job.get(),
@@ -63,6 +61,69 @@ pub(super) fn run(overview: &RunOverview, waits: Option<&WaitReasons>) -> RunInf
             // The dispatcher may not have heard of a claim yet, and still have a reason for waiting.
             .filter(|_| run.state() == model::RunState::Scheduled)
             .map(|waits| RunWaits { reason: waits.reason.word().to_owned(), text: waits.to_string() }),
+        late: Vec::new(),
+    }
+}
+
+fn code_and_signal(exit: Option<RunExit>) -> (Option<i32>, Option<i32>) {
+    match exit {
+        Some(RunExit::Code(code)) => (Some(code), None),
+        Some(RunExit::Signal(signal)) => (None, Some(signal)),
+        Some(RunExit::TimedOut | RunExit::Killed | RunExit::Lost) | None => (None, None),
+    }
+}
+
+/// Builds the view of a result that was reported too late to count.
+pub(super) fn late_result(late: &LateReport) -> LateResultInfo {
+    let LateReport { result, worker } = late;
+    let (exit_code, exit_signal) = code_and_signal(result.exit);
+    LateResultInfo {
+        run: result.run.get(),
+        attempt: result.attempt.map(|attempt| attempt.0),
+        worker: worker.clone(),
+        returned: result.returned.map(time),
+        reported: time(result.reported),
+        success: result.success,
+        exit_code,
+        exit_signal,
+        reason: result.reason.map(|reason| reason.code().to_owned()),
+        text: format!("{} {}; not counted: {}", attempt(late), late_outcome(result), late_reason(result.reason)),
+    }
+}
+
+/// Names the attempt of a late result and its worker: "attempt 1 on worker web1".
+#[must_use]
+pub fn attempt(late: &LateReport) -> String {
+    let attempt = late.result.attempt.map_or_else(|| "an attempt".to_owned(), |attempt| format!("attempt {attempt}"));
+    match &late.worker {
+        Some(title) => format!("{attempt} on worker {title}"),
+        None => format!("{attempt} on a worker that is gone"),
+    }
+}
+
+/// Describes how the attempt of a late result ended: "failed with exit code 3".
+#[must_use]
+pub fn late_outcome(result: &LateResult) -> String {
+    match (result.success, result.exit) {
+        (Some(true), _) => "succeeded".to_owned(),
+        (_, Some(RunExit::TimedOut)) => "took too long and was killed".to_owned(),
+        (_, Some(RunExit::Killed)) => "was killed".to_owned(),
+        (Some(false), Some(RunExit::Code(code))) => format!("failed with exit code {code}"),
+        (Some(false), Some(RunExit::Signal(signal))) => format!("was ended by signal {signal}"),
+        (Some(false), Some(RunExit::Lost) | None) => "failed".to_owned(),
+        (None, _) => "ended".to_owned(),
+    }
+}
+
+/// Says why a result does not count, in a clause.
+#[must_use]
+pub fn late_reason(reason: Option<LateReason>) -> &'static str {
+    match reason {
+        Some(LateReason::Over) => "the run was over already",
+        Some(LateReason::LaterAttempt) => "a later attempt of the run had begun",
+        Some(LateReason::AnotherWorker) => "the run was given to another worker",
+        Some(LateReason::Unclaimed) => "the run was given back or lost, and waited for a worker",
+        None => "it came too late",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::http::dashboard::format::{badge, exit, time, was_cancelled};
 use crate::server::http::dashboard::template::fill;
 use crate::server::http::operator;
-use crate::server::store::{Other, RunDetails, RunOverview, Somebody};
+use crate::server::store::{LateReport, Other, RunDetails, RunOverview, Somebody};
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +60,8 @@ impl Summary<'_> {
             followed => details.followed.iter().map(run_link).collect::<Vec<_>>(),
             elsewhere => details.elsewhere.iter().map(|(run, worker)| context!(id => run.get(), worker)).collect::<Vec<_>>(),
             has_children => details.has_children, no_children => details.has_children && !run.schedule_children,
-            kills, timeline => timeline(run, self.now, zone),
+            kills, late => details.late.iter().map(|late| not_counted(late, zone)).collect::<Vec<_>>(),
+            timeline => timeline(run, self.now, zone),
         };
         fill("run_head", context)
     }
@@ -96,4 +97,13 @@ fn kill_row(kill: &KillRequest, by: Option<&Somebody>, zone: Tz) -> Value {
         (KillCause::Asked, None) => "somebody".to_owned(),
     };
     context!(who, at => time(kill.schedule_dts, zone), done => kill.execute_dts.map(|at| time(at, zone)))
+}
+
+fn not_counted(late: &LateReport, zone: Tz) -> Value {
+    let result = &late.result;
+    context! {
+        attempt => operator::attempt(late), outcome => operator::late_outcome(result),
+        returned => result.returned.map(|at| time(at, zone)), reported => time(result.reported, zone),
+        reason => operator::late_reason(result.reason),
+    }
 }

@@ -11,7 +11,7 @@ use crate::server::http::rest::request_body::{BodyFault, Form};
 use crate::server::identity::auth::Identity;
 use crate::server::identity::instances;
 use crate::server::state::AppState;
-use crate::server::store::{AnswerKind, WorkerReport, WorkerAnswer as Pong};
+use crate::server::store::{AnswerKind, WorkerAnswer as Pong, WorkerReport};
 use crate::wire::lack;
 
 /// Longest version text in bytes, which is the size of the original's column.

@@ -1,0 +1,98 @@
+//! Results that come too late to count are kept, and shown to people.
+
+use chrono::{TimeDelta, Utc};
+use jobrunner::run::{Attempt, RunId};
+use jobrunner::server::domain::life::LifeRefusal;
+use jobrunner::server::domain::life::late::LateReason;
+use jobrunner::server::domain::model::RunExit;
+use jobrunner::server::store::{LateReport, RunChange};
+use serde_json::Value;
+
+use crate::http::ask;
+use crate::program::Place;
+use crate::stage::{Stage, made, returned};
+
+/// A run that the first worker had in its first attempt and lost, and that the second has now.
+async fn taken_over(stage: &Stage) -> RunId {
+    let job = stage.job(|_| {}).await;
+    let run = stage.due(&job).await.id;
+    made(stage.claim(0, run).await);
+    stage.begin(0, run).await;
+    stage.store().mark_lost(stage.worker(0), 9, Utc::now()).await.expect("lost");
+    made(stage.claim(1, run).await);
+    run
+}
+
+async fn late(stage: &Stage, run: RunId) -> Vec<LateReport> {
+    stage.store().late_results_of_run(run).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn the_page_the_api_and_the_command_show_a_result_that_was_not_counted() {
+    let stage = Stage::start(2).await;
+    let run = taken_over(&stage).await;
+    let mut report = returned(false);
+    report.exit = Some(RunExit::Code(7));
+    let refused = stage.change_in(0, run, Some(Attempt(1)), report).await;
+    assert_eq!(refused, RunChange::Refused(LifeRefusal::Theirs));
+    let text = "attempt 1 on worker worker1 failed with exit code 7; not counted: the run was given to another worker";
+
+    let (http, token) = (stage.fixture.http(), stage.fixture.app_state().token.expose().to_owned());
+    let bearer = [("Authorization".to_owned(), format!("Bearer {token}"))];
+    let shown = ask(http, "GET", &format!("/operator/v1/runs/{run}"), &bearer, None).await;
+    let shown: Value = serde_json::from_slice(&shown.body).expect("JSON");
+    let shown = &shown["late"][0];
+    assert_eq!((&shown["run"], &shown["attempt"], &shown["worker"]), (&run.get().into(), &1.into(), &"worker1".into()));
+    assert_eq!((&shown["success"], &shown["exit_code"]), (&false.into(), &7.into()));
+    assert_eq!((&shown["reason"], &shown["text"]), (&"another_worker".into(), &text.into()));
+    assert!(shown["returned"].is_string() && shown["reported"].is_string(), "{shown}");
+    let listed = ask(http, "GET", "/operator/v1/runs", &bearer, None).await;
+    let listed: Value = serde_json::from_slice(&listed.body).expect("JSON");
+    assert!(listed["runs"][0].get("late").is_none(), "lists leave it out: {listed}");
+
+    let login = ask(http, "GET", &format!("/login?token={token}"), &[], None).await;
+    let cookie = login.headers["set-cookie"].split(';').next().expect("a cookie").to_owned();
+    let page = ask(http, "GET", &format!("/runs/{run}"), &[("Cookie".to_owned(), cookie)], None).await;
+    let page = String::from_utf8(page.body).expect("text");
+    assert!(page.contains("attempt 1 on worker worker1, returned "), "{page}");
+    assert!(page.contains(": failed with exit code 7, but the run was given to another worker"), "{page}");
+
+    let place = Place::new();
+    let token_file = place.script("token", &token);
+    let (server, token_file) = (format!("http://{http}"), token_file.to_str().expect("text"));
+    let why = place.run(&["why", "job", "--server", &server, "--token-file", token_file]).await;
+    assert!(why.out.contains(text), "{why:?}");
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_result_is_kept_once_however_often_it_is_reported_and_with_its_own_reason() {
+    let stage = Stage::start(2).await;
+    let run = taken_over(&stage).await;
+    let early = returned(true);
+    for _ in 0..3 {
+        stage.change_in(0, run, Some(Attempt(1)), early.clone()).await;
+    }
+    made(stage.finish(1, run, true).await);
+    stage.change_in(1, run, Some(Attempt(2)), returned(false)).await;
+    let short: Vec<_> = late(&stage, run).await.iter().map(|late| (late.result.success, late.result.reason)).collect();
+    assert_eq!(short, [(Some(true), Some(LateReason::AnotherWorker)), (Some(false), Some(LateReason::Over))]);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_worker_that_goes_on_reporting_the_first_results_are_kept() {
+    let stage = Stage::start(2).await;
+    let run = taken_over(&stage).await;
+    let begin = Utc::now();
+    for second in 0..30 {
+        let mut report = returned(false);
+        report.return_dts = Some(Some(begin + TimeDelta::seconds(second)));
+        assert_eq!(stage.change(0, run, report).await, RunChange::Refused(LifeRefusal::Theirs));
+    }
+    let kept = late(&stage, run).await;
+    assert_eq!(kept.len(), 20);
+    let last = kept[19].result.returned.expect("a time");
+    assert_eq!((last - kept[0].result.returned.expect("a time")).num_seconds(), 19);
+    stage.fixture.stop().await;
+}
