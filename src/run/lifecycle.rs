@@ -68,7 +68,7 @@ enum Activity {
 /// Permission to claim runs, as it follows from the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Claims {
-    /// Runs are claimed.
+    /// Announced and listed runs are claimed.
     Allowed,
     /// No run is claimed: the worker sleeps or leaves, which a later command may change.
     Paused,

@@ -194,7 +194,7 @@ async fn a_slow_server_does_not_hold_up_the_killing() {
     let kill = server.add_kill(id);
     server.inject(Fault::on("PATCH", "/api/v1/", What::HangForever));
     server.announce_kill(kill);
-    worker.wait_log(&format!("Run {id} ended")).await;
+    worker.wait_log(&format!("run ended run={id} ")).await;
     assert_eq!(alive(&marker), 0);
 }
 

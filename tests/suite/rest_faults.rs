@@ -416,7 +416,7 @@ async fn events_during_an_outage_are_reported_later_in_order() {
     server.refuse_connections(true).await;
     latch.let_through(2);
     for id in runs {
-        worker.wait_log(&format!("Run {id} ended")).await;
+        worker.wait_log(&format!("run ended run={id} ")).await;
     }
     server.announce_kill(kill);
     server.refuse_connections(false).await;
@@ -490,7 +490,7 @@ async fn the_script_of_a_run_that_was_taken_away_is_stopped_and_its_result_told_
         server.wait_logged(id, "tick\n").await;
         server.edit_run(id, |run| run.worker = Some(2));
         server.inject(Fault::on("PATCH", "/api/v1/run_log/", What::status(status)));
-        worker.wait_log(&format!("Run {id} ended")).await;
+        worker.wait_log(&format!("run ended run={id} ")).await;
         server.clear_faults();
         next_run_goes_on(&server).await;
         next_run_goes_on(&server).await;
@@ -512,7 +512,7 @@ async fn a_run_that_was_taken_away_before_its_start_was_told_is_stopped() {
     server.announce(id);
     server.wait_claimed(id).await;
     server.edit_run(id, |run| run.worker = Some(2));
-    worker.wait_log(&format!("Run {id} ended")).await;
+    worker.wait_log(&format!("run ended run={id} ")).await;
     next_run_goes_on(&server).await;
     assert_eq!(server.run(id).kinds(), [StepKind::Claim]);
     assert_eq!(server.run(id).log, None);
