@@ -17,6 +17,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::run::chain_of;
 use crate::worker::WorkerStatus;
 
 /// Interval of messages if the manager sets no watchdog.
@@ -129,7 +130,7 @@ impl Manager {
         let Some(socket) = &self.socket else { return };
         let text: String = words.iter().map(|word| format!("{word}\n")).collect();
         if let Err(e) = send(socket.as_bytes(), text.as_bytes()) {
-            tracing::debug!(target: "job_runner_worker.runner", "the service manager did not hear us: {e}");
+            tracing::debug!(target: "job_runner_worker.runner", error = %chain_of(&e), "service manager was not reached");
         }
     }
 }

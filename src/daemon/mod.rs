@@ -2,10 +2,12 @@
 
 #[allow(unsafe_code)] // mallopt
 mod allocator;
+mod exit_code;
 mod logging;
 mod manager;
 mod reload;
 mod runtime;
+mod shutdown;
 mod signals;
 mod state;
 mod status;
@@ -21,28 +23,19 @@ use crate::run::chain_of;
 use crate::run::lifecycle::Leave;
 use crate::worker::{self, RunningWorker, WorkerError};
 pub use allocator::give_back_large_pieces;
+use exit_code::{EXIT_CANNOT_CREATE, EXIT_FAILURE, EXIT_OUTPUT};
 pub use logging::{Level, flush as flush_log, start as start_log};
 use manager::Manager;
 use reload::Reloading;
+use shutdown::{Effect, Input, LeaveWay, ShutdownPhase, StartFailure};
 pub use signals::{DaemonSignals, SignalRequest};
 pub use state::{PidFile, StateError, take as take_state};
 use status::Question;
 
 /// Time that a worker which is to stop goes on with its start, so that it can drain what it takes up.
 const UNSTARTED: Duration = Duration::from_secs(10);
-
-/// Exit code: drained, nothing is under way.
-pub const EXIT_DRAINED: u8 = 0;
-/// Exit code: left at once, or could not continue.
-pub const EXIT_FAILURE: u8 = 1;
-/// Exit code: a directory or file that is needed cannot be used (`EX_CANTCREAT`).
-pub const EXIT_CANNOT_CREATE: u8 = 73;
-/// Exit code: the requested output cannot be written to stdout (`EX_IOERR`).
-pub const EXIT_OUTPUT: u8 = 74;
-/// Exit code: another worker holds the state directory, or this one handed over (`EX_TEMPFAIL`).
-pub const EXIT_TEMPORARY: u8 = 75;
-/// Exit code: the configuration is wrong (`EX_CONFIG`).
-pub const EXIT_CONFIG: u8 = 78;
+/// Deadline of a timer that no effect has set: practically never.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Does what the command line says and returns the exit code.
 #[must_use]
@@ -81,7 +74,7 @@ fn carry_out(args: &WorkerCommandLine) -> u8 {
     }
     let log = logging::start(args.log_format, loaded.settings.daemon.log_level);
     for warning in loaded.warnings.iter().chain(&warnings) {
-        tracing::warn!(target: "job_runner_worker.config", "{warning}");
+        tracing::warn!(target: "job_runner_worker.config", %warning, "setting is questionable");
     }
     let code = work(loaded, Reloading::new(args.config_path.clone(), args.surroundings(), log));
     logging::flush();
@@ -178,69 +171,76 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
             return EXIT_FAILURE;
         }
     };
-    let settings = &loaded.settings;
-    let (started, wish) = match start(settings, &mut signals).await {
-        Start::Done(started, wish) => (started, wish),
-        Start::Left(code) => return code,
-    };
-    let worker = match *started {
-        Ok(worker) => worker,
-        Err(error) => {
-            tracing::error!(target: "job_runner_worker.runner", "{}", chain_of(&error));
-            return match error {
-                WorkerError::Outbox(crate::report::OutboxError::OtherServer { .. })
-                | WorkerError::Client(_)
-                | WorkerError::Tls(_) => EXIT_CONFIG,
-                WorkerError::State(..) | WorkerError::Outbox(_) => EXIT_CANNOT_CREATE,
-                WorkerError::ZeroMq(_) => EXIT_FAILURE,
-            };
+    let (started, phase, effect) = start(&loaded.settings, &mut signals).await;
+    match (started, effect) {
+        (_, Effect::Exit(code)) => code,
+        (None, _) => EXIT_FAILURE,
+        (Some(worker), effect) => {
+            log_start(&loaded.settings);
+            attend(worker, signals, phase, effect, loaded, reloading).await
         }
-    };
+    }
+}
+
+fn log_start(settings: &config::Settings) {
     tracing::info!(
         target: "job_runner_worker.runner",
-        "Job Runner worker {} works for {}, state in {}",
-        env!("CARGO_PKG_VERSION"),
-        settings.rest.api_base_url,
-        settings.daemon.state_path.display()
+        worker = %settings.rest.api_key,
+        version = env!("CARGO_PKG_VERSION"),
+        address = %settings.rest.api_base_url,
+        path = %settings.daemon.state_path.display(),
+        "worker started"
     );
     if nix::unistd::geteuid().is_root() {
-        tracing::warn!(target: "job_runner_worker.runner", "the worker runs as root, and so does every job");
+        tracing::warn!(target: "job_runner_worker.runner", "worker runs as root, and so does every job");
     }
-    attend(worker, signals, wish, loaded, reloading).await
 }
 
-/// Result of an attempt to start the worker.
-enum Start {
-    /// The start is finished; with the request to stop that came meanwhile.
-    Done(Box<Result<RunningWorker, WorkerError>>, Option<SignalRequest>),
-    /// A signal asked the worker to leave before it was started; running scripts go on, for the next start to take up.
-    /// Holds the exit code.
-    Left(u8),
-}
-
-/// Starts the worker and handles signals meanwhile.
-async fn start(settings: &config::Settings, signals: &mut DaemonSignals) -> Start {
+/// Starts the worker and handles signals meanwhile. Returns the worker where the start succeeded before the process is
+/// to exit, with the phase that it begins in and what is to be done first.
+async fn start(
+    settings: &config::Settings,
+    signals: &mut DaemonSignals,
+) -> (Option<RunningWorker>, ShutdownPhase, Effect) {
     let starting = RunningWorker::start(of_worker(settings), ShimProgram::default());
     tokio::pin!(starting);
-    let mut wish = None;
-    // A timer that is practically never due until a signal resets it.
-    let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
-    tokio::pin!(patience);
+    let mut phase = ShutdownPhase::Starting;
+    let timer = tokio::time::sleep(NEVER);
+    tokio::pin!(timer);
     loop {
-        tokio::select! {
-            started = &mut starting => return Start::Done(Box::new(started), wish),
-            () = &mut patience => return Start::Left(EXIT_FAILURE),
-            heard = signals.next() => match heard {
-                SignalRequest::Terminate if wish.is_none() => {
-                    patience.as_mut().reset(tokio::time::Instant::now() + UNSTARTED);
-                    wish = Some(SignalRequest::Terminate);
+        let mut worker = None;
+        let input = tokio::select! {
+            started = &mut starting => match started {
+                Ok(started) => {
+                    worker = Some(started);
+                    Input::Started
                 }
-                SignalRequest::Terminate => return Start::Left(EXIT_FAILURE),
-                SignalRequest::HandOver => return Start::Left(EXIT_TEMPORARY),
-                // There is no status yet, and the settings were read just now.
-                SignalRequest::Dump | SignalRequest::Reload => {}
+                Err(error) => {
+                    tracing::error!(target: "job_runner_worker.runner", error = %chain_of(&error), "worker cannot be started");
+                    Input::StartFailed(reason_of(&error))
+                }
             },
+            () = &mut timer => Input::StartTimeout,
+            signal = signals.next() => Input::Signal(signal),
+        };
+        let effect;
+        (phase, effect) = phase.step(input);
+        match effect {
+            Effect::BoundStart => timer.as_mut().reset(tokio::time::Instant::now() + UNSTARTED),
+            Effect::Exit(_) => return (None, phase, effect),
+            _ if worker.is_some() => return (worker, phase, effect),
+            _ => {}
         }
+    }
+}
+
+fn reason_of(error: &WorkerError) -> StartFailure {
+    match error {
+        WorkerError::Outbox(crate::report::OutboxError::OtherServer { .. })
+        | WorkerError::Client(_)
+        | WorkerError::Tls(_) => StartFailure::Settings,
+        WorkerError::State(..) | WorkerError::Outbox(_) => StartFailure::Directory,
+        WorkerError::ZeroMq(_) => StartFailure::Resource,
     }
 }
 
@@ -251,80 +251,74 @@ fn of_worker(settings: &config::Settings) -> worker::Settings {
 }
 
 /// Serves signals, status questions and the service manager until the worker may leave. Returns the exit code.
+///
+/// The loop gathers inputs and performs effects; [`ShutdownPhase::step`] decides.
 async fn attend(
     worker: RunningWorker,
     mut signals: DaemonSignals,
-    mut heard: Option<SignalRequest>,
+    mut phase: ShutdownPhase,
+    mut effect: Effect,
     mut loaded: Loaded,
     reloading: Reloading,
 ) -> u8 {
-    let mut answers = status::listen(&loaded.settings.daemon.state_path);
+    let mut questions = status::listen(&loaded.settings.daemon.state_path);
     let mut manager = Manager::of_process(worker.executing());
-    let mut terms = 0;
-    let ending = {
+    let way = {
         let drain = async {
             worker.drain().await;
         };
         tokio::pin!(drain);
-        let patience = tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX)));
-        tokio::pin!(patience);
+        let timer = tokio::time::sleep(NEVER);
+        tokio::pin!(timer);
         loop {
-            let wish = tokio::select! {
-                wish = wished(&mut heard, &mut signals) => wish,
-                // The drain is polled only after the first TERM; the future itself starts it.
-                () = &mut drain, if terms > 0 => break Ending::Left(EXIT_DRAINED),
-                () = &mut patience, if terms == 1 => {
-                    tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
-                    SignalRequest::Terminate
-                }
-                asked = status::asked(answers.as_mut()) => {
-                    asked.answer(&worker).await;
-                    continue;
-                }
-                leave = worker.asked_to_leave(), if terms == 0 => {
-                    tracing::warn!(target: "job_runner_worker.runner", "{}", farewell(leave));
-                    break Ending::asked_for(leave, loaded.settings.daemon.restart_exit_code);
-                }
-                () = manager.due() => {
-                    // The status goes through the coordinator of the runs, so a sign of life proves that it is alive.
-                    manager.tell(&worker.status().await);
-                    continue;
-                }
-            };
-            match wish {
-                SignalRequest::Terminate => {
-                    terms += 1;
-                    match terms {
-                        1 => {
-                            if let Some(timeout) = loaded.settings.daemon.drain_timeout {
-                                patience.as_mut().reset(tokio::time::Instant::now() + timeout);
-                            }
-                            announce_drain(&worker, &mut manager, &loaded.settings).await;
-                        }
-                        2 => {
-                            tracing::warn!(target: "job_runner_worker.runner", "the runs are stopped; once more leaves at once");
-                            worker.stop_runs().await;
-                        }
-                        _ => break Ending::HandedOver(EXIT_FAILURE),
+            match std::mem::replace(&mut effect, Effect::Nothing) {
+                Effect::Nothing | Effect::BoundStart => {}
+                Effect::Drain => {
+                    if let Some(timeout) = loaded.settings.daemon.drain_timeout {
+                        timer.as_mut().reset(tokio::time::Instant::now() + timeout);
                     }
+                    announce_drain(&worker, &mut manager, &loaded.settings).await;
                 }
-                SignalRequest::HandOver => break Ending::HandedOver(EXIT_TEMPORARY),
-                SignalRequest::Dump => dump(&worker).await,
-                SignalRequest::Reload => {
+                stop @ (Effect::StopRuns | Effect::StopRunsLate) => stop_runs(&worker, stop).await,
+                Effect::WriteStatus => log_status(&worker).await,
+                Effect::Reload => {
                     manager.reloading();
                     loaded = reloading.reload(&worker, loaded).await;
                     manager.reloaded();
                 }
+                Effect::Leave(way) => break way,
+                Effect::Exit(code) => return code,
             }
+            let input = tokio::select! {
+                signal = signals.next() => Input::Signal(signal),
+                // The drain is polled only after the first TERM; the future itself starts it.
+                () = &mut drain, if matches!(phase, ShutdownPhase::Draining | ShutdownPhase::Stopping) => Input::Drained,
+                () = &mut timer, if phase == ShutdownPhase::Draining => Input::DrainTimeout,
+                leave = worker.asked_to_leave(), if phase == ShutdownPhase::Serving => {
+                    Input::AskedToLeave { leave, restart_exit_code: loaded.settings.daemon.restart_exit_code }
+                }
+                question = status::asked(questions.as_mut()) => {
+                    question.answer(&worker).await;
+                    continue;
+                }
+                () = manager.due() => {
+                    // The status goes through the keeper of the runs, so a sign of life proves that it is alive.
+                    manager.tell(&worker.status().await);
+                    continue;
+                }
+            };
+            (phase, effect) = phase.step(input);
         }
     };
     // The status socket goes first: a question after this point would not be answered.
-    if let Some(listening) = answers {
+    if let Some(listening) = questions {
         listening.close();
     }
     // Reported also when no signal came, as after a request of the server.
     manager.stopping(Some(Duration::ZERO));
-    leave(worker, ending, &mut manager, third(&mut signals, terms)).await
+    let code = leave(worker, way, phase, &mut signals, &mut manager).await;
+    tracing::info!(target: "job_runner_worker.runner", code, "worker terminated");
+    code
 }
 
 /// Tells the service manager and the log that the worker drains.
@@ -334,82 +328,53 @@ async fn announce_drain(worker: &RunningWorker, manager: &mut Manager, settings:
     let status = worker.status().await;
     manager.tell(&status);
     let runs = status.intake.runs.len();
-    tracing::warn!(
-        target: "job_runner_worker.runner",
-        "Worker is going to terminate! Draining {runs} run(s); once more stops them"
-    );
+    tracing::warn!(target: "job_runner_worker.runner", runs, "worker drains; the next TERM stops its runs");
 }
 
-/// Leaves as the ending says, or at once where a third TERM comes first. Returns the exit code.
-async fn leave(worker: RunningWorker, ending: Ending, manager: &mut Manager, third: impl Future<Output = ()>) -> u8 {
+async fn stop_runs(worker: &RunningWorker, effect: Effect) {
+    if effect == Effect::StopRunsLate {
+        tracing::warn!(target: "job_runner_worker.runner", "drain_timeout is over");
+    }
+    tracing::warn!(target: "job_runner_worker.runner", "runs are stopped; the next TERM leaves at once");
+    worker.stop_runs().await;
+}
+
+/// Leaves in this way, or at once where a further TERM says so. Returns the exit code.
+async fn leave(
+    worker: RunningWorker,
+    way: LeaveWay,
+    mut phase: ShutdownPhase,
+    signals: &mut DaemonSignals,
+    manager: &mut Manager,
+) -> u8 {
+    if let LeaveWay::Asked(leave) = way {
+        let restarts = leave == Leave::Restart;
+        tracing::warn!(target: "job_runner_worker.runner", restarts, "worker leaves because the server asked for it");
+    }
     let leaving = async {
-        match ending {
-            Ending::Left(code) => {
-                worker.leave().await;
-                code
-            }
-            Ending::HandedOver(code) => {
-                worker.hand_over().await;
-                code
-            }
+        match way {
+            LeaveWay::Drained | LeaveWay::Asked(_) => worker.leave().await,
+            LeaveWay::HandOver => worker.hand_over().await,
         }
     };
-    let left = tokio::select! {
-        code = leaving => code,
-        () = third => EXIT_FAILURE,
-        never = manager.hear_us_leave() => match never {},
-    };
-    tracing::info!(target: "job_runner_worker.runner", "Worker terminated");
-    left
-}
-
-/// Returns the request that was heard during the start, or waits for the next.
-async fn wished(heard: &mut Option<SignalRequest>, signals: &mut DaemonSignals) -> SignalRequest {
-    match heard.take() {
-        Some(wish) => wish,
-        None => signals.next().await,
-    }
-}
-
-/// End of the daemon's work, with the exit code.
-enum Ending {
-    /// Drained: neither a run nor a kill is under way.
-    Left(u8),
-    /// Running scripts go on, for the next start to take up.
-    HandedOver(u8),
-}
-
-impl Ending {
-    /// Returns the ending that the server asked for. A restart needs an exit code that says so to the supervisor.
-    fn asked_for(leave: Leave, restart_exit_code: Option<u8>) -> Self {
-        match (leave, restart_exit_code) {
-            (Leave::Restart, Some(code)) => Self::Left(code),
-            (Leave::Shutdown, _) | (Leave::Restart, None) => Self::Left(EXIT_DRAINED),
+    tokio::pin!(leaving);
+    loop {
+        let input = tokio::select! {
+            () = &mut leaving => Input::Left,
+            signal = signals.next() => Input::Signal(signal),
+            never = manager.hear_us_leave() => match never {},
+        };
+        let effect;
+        (phase, effect) = phase.step(input);
+        if let Effect::Exit(code) = effect {
+            return code;
         }
     }
 }
 
-fn farewell(leave: Leave) -> &'static str {
-    match leave {
-        Leave::Shutdown => "Worker is going to terminate! The server asked for it",
-        Leave::Restart => "Worker is going to terminate, to be started again! The server asked for it",
-    }
-}
-
-/// Waits until the third TERM in all has come, which ends the process at once.
-async fn third(signals: &mut DaemonSignals, mut terms: u32) {
-    if terms >= 3 {
-        // The third TERM has been followed already.
-        std::future::pending::<()>().await;
-    }
-    while terms < 3 {
-        terms += u32::from(signals.next().await == SignalRequest::Terminate);
-    }
-}
-
-async fn dump(worker: &RunningWorker) {
+async fn log_status(worker: &RunningWorker) {
     let status = serde_json::to_string(&worker.status().await).unwrap_or_default();
-    tracing::info!(target: "job_runner_worker.runner", "status: {status}");
+    tracing::info!(target: "job_runner_worker.runner", status, "status of the worker");
 }
 
 /// Returns the path of the status socket below a state directory.

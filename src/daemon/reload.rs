@@ -42,32 +42,28 @@ impl Reloading {
             return keep(running, &[chain_of(&error)]);
         }
         self.log.change(settings.daemon.log_level);
-        tracing::info!(target: "job_runner_worker.config", "the settings were read again; {}", applied(&fresh.applied));
+        tracing::info!(target: "job_runner_worker.config", applied = fresh.applied.join(","), "settings were read again");
         if !fresh.on_restart.is_empty() {
             tracing::warn!(
                 target: "job_runner_worker.config",
-                "changed, and read at the start only: {}; hand over (USR2) to start anew without touching the runs",
-                fresh.on_restart.join(", ")
+                changed = fresh.on_restart.join(","),
+                "settings take effect at the next start; a hand-over (USR2) leaves the runs alone"
             );
         }
         fresh.loaded
     }
 }
 
-fn applied(keys: &[&str]) -> String {
-    if keys.is_empty() { "no value changed".to_owned() } else { format!("from now on: {}", keys.join(", ")) }
-}
-
 fn warn<'a>(warnings: impl IntoIterator<Item = &'a String>) {
     for warning in warnings {
-        tracing::warn!(target: "job_runner_worker.config", "{warning}");
+        tracing::warn!(target: "job_runner_worker.config", %warning, "setting is questionable");
     }
 }
 
 fn keep(running: Loaded, mistakes: &[String]) -> Loaded {
     for mistake in mistakes {
-        tracing::error!(target: "job_runner_worker.config", "{mistake}");
+        tracing::error!(target: "job_runner_worker.config", %mistake, "setting is wrong");
     }
-    tracing::error!(target: "job_runner_worker.config", "the settings stay as they were");
+    tracing::error!(target: "job_runner_worker.config", "settings stay as they were");
     running
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
-use crate::run::shortage;
+use super::exit_code::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
+use crate::run::{chain_of, shortage};
 
 /// Time that the lock of a killed worker may outlive it.
 const RELEASED_WITHIN: Duration = Duration::from_secs(1);
@@ -126,9 +126,9 @@ fn close_to_others(path: &Path) -> Result<(), StateError> {
         match fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 & !others)) {
             Ok(()) => tracing::warn!(
                 target: "job_runner_worker.runner",
-                "state_path: {} could be written by others, mode {:03o}; it is closed to them",
-                path.display(),
-                mode & 0o777
+                path = %path.display(),
+                mode = %format_args!("{:03o}", mode & 0o777),
+                "state_path could be written by others; it is closed to them"
             ),
             // The directory belongs to root, who gives the worker access by a group.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied && mode & 0o002 == 0 => {}
@@ -170,7 +170,7 @@ impl PidFile {
             // A disk that is full keeps no worker from coming back.
             Err(e) if !is_shortage(&e) => Err(format!("pid_file: {} cannot be written: {e}", path.display())),
             Err(e) => {
-                tracing::warn!(target: "job_runner_worker.runner", "pid_file: {} is not written: {e}", path.display());
+                tracing::warn!(target: "job_runner_worker.runner", path = %path.display(), error = %chain_of(&e), "pid_file is not written");
                 Ok(Self(path.to_owned()))
             }
             Ok(()) => Ok(Self(path.to_owned())),

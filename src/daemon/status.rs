@@ -15,8 +15,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::{EXIT_FAILURE, print, say, socket_path};
+use super::exit_code::EXIT_FAILURE;
+use super::{print, say, socket_path};
 use crate::intake::SleepState;
+use crate::run::chain_of;
 use crate::worker::RunningWorker;
 
 /// Time that the client may take to read, and the worker to answer.
@@ -90,7 +92,12 @@ pub fn listen(state: &Path) -> Option<Listening> {
             Some(Listening { asks, accepting, path })
         }
         Err(e) => {
-            tracing::warn!(target: "job_runner_worker.runner", "--status will not work, {}: {e}", path.display());
+            tracing::warn!(
+                target: "job_runner_worker.runner",
+                path = %path.display(),
+                error = %chain_of(&e),
+                "status socket cannot be opened; --status does not work"
+            );
             None
         }
     }

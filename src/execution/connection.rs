@@ -272,17 +272,16 @@ impl ShimConnection {
             PatienceVerdict::Continue => {
                 tracing::warn!(
                     target: "job_runner_worker.worker",
-                    "the supervising process {} was stopped by somebody; it is continued",
-                    process.pid
+                    shim = process.pid,
+                    "supervising process was stopped by somebody; it is continued"
                 );
                 shim::signal(&process.descriptor, Kind::SIGCONT);
             }
             PatienceVerdict::Kill => {
                 tracing::error!(
                     target: "job_runner_worker.worker",
-                    "the supervising process {} does not answer, and is stopped again whenever it is continued; it is \
-                     killed",
-                    process.pid
+                    shim = process.pid,
+                    "supervising process does not answer, and is stopped again whenever it is continued; it is killed"
                 );
                 process.kill();
             }

@@ -10,7 +10,7 @@ use super::left_behind::LeftBehind;
 use super::shim::spool;
 use super::spares::Spares;
 use crate::report::LogSource;
-use crate::run::{Attempt, RunId, excerpt};
+use crate::run::{Attempt, RunId, chain_of, excerpt};
 use crate::wire::disk;
 
 /// Paths of the records and outputs of all runs. Cheap to clone.
@@ -51,10 +51,17 @@ impl RunFiles {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.directory);
         let path = self.directory.display();
         match made {
-            Ok(()) => tracing::error!(target: "job_runner_worker.worker", "{path} was removed; it is made anew"),
-            Err(e) => {
-                tracing::error!(target: "job_runner_worker.worker", "{path} was removed, and cannot be made: {e}")
-            }
+            Ok(()) => tracing::error!(
+                target: "job_runner_worker.worker",
+                %path,
+                "directory of the runs was removed; it is made anew"
+            ),
+            Err(e) => tracing::error!(
+                target: "job_runner_worker.worker",
+                %path,
+                error = %chain_of(&e),
+                "directory of the runs was removed, and cannot be made"
+            ),
         }
     }
 

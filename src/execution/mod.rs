@@ -33,7 +33,7 @@ pub use room::{DiskRoom, Means, descriptors_allowed, descriptors_open};
 
 use crate::report::Durability;
 use crate::run::script::Script;
-use crate::run::{Attempt, LeftoverPolicy, RunId, Secret, excerpt, shortage};
+use crate::run::{Attempt, LeftoverPolicy, RunId, Secret, chain_of, excerpt, shortage};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use left_behind::LeftBehind;
@@ -232,7 +232,11 @@ impl Execution {
                 let path = path.display();
                 tracing::error!(
                     target: "job_runner_worker.cleanup",
-                    "run {run} is left alone: {path}: {e}; as soon as it can be read, or is removed, the run is taken up"
+                    %run,
+                    %attempt,
+                    %path,
+                    error = %chain_of(&e),
+                    "run is left alone until its record can be read or is removed"
                 );
             }
             tokio::time::sleep(pause).await;
@@ -254,7 +258,14 @@ impl Execution {
                 Err(e) => {
                     self.logs.restore();
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {}: {e}; trying again", record.display());
+                        tracing::error!(
+                            target: "job_runner_worker.cleanup",
+                            %run,
+                            %attempt,
+                            path = %record.display(),
+                            error = %chain_of(&e),
+                            "record cannot be read; retrying"
+                        );
                     }
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::logs::write_private;
+use crate::run::chain_of;
 
 /// Name of the file in the state directory that lists the directories.
 const FILE: &str = "script_places";
@@ -26,7 +27,12 @@ pub(super) fn with_present(state: &Path, present: &Path) -> Vec<PathBuf> {
         let next = state.join(format!("{FILE}.next"));
         let _ = fs::remove_file(&next);
         if let Err(e) = write_private(&next, &text).and_then(|()| fs::rename(&next, &file)) {
-            tracing::warn!(target: "job_runner_worker.cleanup", "{} cannot be written: {e}", file.display());
+            tracing::warn!(
+                target: "job_runner_worker.cleanup",
+                path = %file.display(),
+                error = %chain_of(&e),
+                "list of script directories is not written"
+            );
         }
     }
     places

@@ -173,8 +173,10 @@ pub(super) fn clean_up(record: &Record, by: LeftBy) {
         if !left.is_empty() && patience == LAST_WAIT && !std::mem::replace(&mut told, true) {
             tracing::error!(
                 target: "job_runner_worker.cleanup",
-                "run {}: processes {left:?} of a lost attempt cannot be killed; uninterruptible, most likely",
-                record.run
+                run = %record.run,
+                attempt = %record.attempt,
+                pids = ?left,
+                "processes of a lost attempt cannot be killed; they are uninterruptible, most likely"
             );
         }
         patience = (patience * 2).min(LAST_WAIT);

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::endpoint;
-use crate::run::Event;
+use crate::run::{Event, chain_of};
 use crate::wire::event;
 
 /// Most events that may wait for the publisher.
@@ -58,7 +58,11 @@ impl EventPublisher {
     /// Sends later events to another host and port.
     pub fn move_to(&self, (host, port): (&str, u16)) {
         if self.queue.try_send(Said::MoveTo(host.to_owned(), port)).is_err() {
-            tracing::error!(target: "job_runner_worker.events", "too many events wait to move to {host}:{port}");
+            tracing::error!(
+                target: "job_runner_worker.events",
+                address = %format_args!("{host}:{port}"),
+                "events keep their old address; too many wait"
+            );
         }
     }
 
@@ -70,7 +74,7 @@ impl EventPublisher {
     /// Queues an event. With a full queue the event is dropped, because receivers read again anyway.
     pub fn tell(&self, event: Event) {
         if let Err(TrySendError::Full(Said::Event(event))) = self.queue.try_send(Said::Event(event)) {
-            tracing::warn!(target: "job_runner_worker.events", "an event was dropped, too many wait: {event:?}");
+            tracing::warn!(target: "job_runner_worker.events", event = event::object(event), "event was dropped; too many wait");
         }
     }
 }
@@ -87,8 +91,17 @@ fn unconnected(context: &zmq::Context) -> Result<zmq::Socket, zmq::Error> {
 
 fn connect(socket: &zmq::Socket, host: &str, port: u16) {
     if let Err(e) = endpoint::connect(socket, host, port) {
-        tracing::error!(target: "job_runner_worker.events", "events do not go to {host}:{port}: {e}");
+        log_unconnected(host, port, e);
     }
+}
+
+fn log_unconnected(host: &str, port: u16, error: zmq::Error) {
+    tracing::error!(
+        target: "job_runner_worker.events",
+        address = %format_args!("{host}:{port}"),
+        error = %chain_of(&error),
+        "no connection for events"
+    );
 }
 
 fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said>) {
@@ -96,9 +109,9 @@ fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said
         match said {
             Said::Event(event) => {
                 let content = event::object(event);
-                tracing::debug!(target: "job_runner_worker.events", "Sending event: {content}");
+                tracing::debug!(target: "job_runner_worker.events", event = content, "event is sent");
                 if let Err(e) = socket.send_multipart([event::TOPIC.as_bytes(), content.as_bytes()], 0) {
-                    tracing::warn!(target: "job_runner_worker.events", "an event was not sent: {e}");
+                    tracing::warn!(target: "job_runner_worker.events", event = content, error = %chain_of(&e), "event was not sent");
                 }
             }
             Said::MoveTo(host, port) => match unconnected(context) {
@@ -108,7 +121,7 @@ fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said
                     socket = moved;
                 }
                 Err(e) => {
-                    tracing::error!(target: "job_runner_worker.events", "events do not go to {host}:{port}: {e}");
+                    log_unconnected(&host, port, e);
                 }
             },
             Said::Close => return,

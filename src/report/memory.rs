@@ -42,8 +42,9 @@ impl WorkerMemory {
         };
         tracing::error!(
             target: "job_runner_worker.runner",
-            "{}: {why}; the worker sleeps until it is told to wake up",
-            path.display()
+            path = %path.display(),
+            error = why,
+            "state of the worker cannot be read; it sleeps until it is told to wake up"
         );
         Remembered { asleep: true, done: None }
     }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Durability;
 use super::ballast::Ballast;
 use super::entry::{DeadLetter, KillEntry, OutboxEntry};
-use crate::run::{KillId, RunId};
+use crate::run::{KillId, RunId, chain_of};
 use store::{OutboxStore, StoreTrouble};
 use writer::{OutboxWriter, WriteRequest};
 
@@ -237,7 +237,7 @@ impl Outbox {
     /// Writes a kill request, and only logs a failure: the request is carried out even where it cannot be written.
     pub async fn try_kill(&self, entry: KillEntry) {
         if let Err(e) = self.change(Change::Kill(entry), false).await {
-            tracing::error!(target: "job_runner_worker.outbox", "kill request {}: {e}", entry.kill);
+            tracing::error!(target: "job_runner_worker.outbox", kill = %entry.kill, error = %chain_of(&e), "kill request is not written");
         }
     }
 
@@ -263,7 +263,7 @@ impl Outbox {
 
     async fn insist(&self, change: Change) {
         if let Err(e) = self.change(change, true).await {
-            tracing::error!(target: "job_runner_worker.outbox", "{e}");
+            tracing::error!(target: "job_runner_worker.outbox", error = %chain_of(&e), "change is not written");
         }
     }
 

@@ -238,9 +238,9 @@ impl RestClient {
         if self.trace().before_answer(shown) {
             tracing::warn!(
                 target: "job_runner_worker.runner",
-                "another worker uses the api_key {}: each start of one of the two resets the runs of the other; \
-                 give each worker a key of its own",
-                self.api_key()
+                worker = %self.api_key(),
+                "another worker uses this api_key; each start of one of the two resets the runs of the other; give each \
+                 worker a key of its own"
             );
         }
     }

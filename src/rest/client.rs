@@ -22,7 +22,7 @@ use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
 use super::trace::Trace;
 use super::uplink::Uplink;
-use crate::run::{ApiKey, Attempt, Instance};
+use crate::run::{ApiKey, Attempt, Instance, chain_of};
 use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::instance::{self, OCCUPIED};
@@ -288,7 +288,7 @@ impl RestClient {
             Err(_) => self.health.failed(),
         }
         if let Err(failure) = &answer {
-            tracing::debug!(target: "job_runner_worker.models", %method, path, %failure, "call failed");
+            tracing::debug!(target: "job_runner_worker.models", %method, path, error = %chain_of(failure), "call failed");
         }
         answer
     }
@@ -395,7 +395,9 @@ impl RestClient {
         match failure {
             Some(CallFailure::Occupied(why)) if self.health.occupied() => tracing::error!(
                 target: "job_runner_worker.runner",
-                "the server refuses this worker: {why}; nothing is executed until that one is gone"
+                worker = %self.api_key,
+                error = why,
+                "server refuses this worker; nothing is executed until the other instance is gone"
             ),
             // A failure of the server or of the network says nothing about the other instance.
             Some(
@@ -405,7 +407,11 @@ impl RestClient {
                 | CallFailure::Server { .. },
             ) => {}
             _ if self.health.unoccupied() => {
-                tracing::info!(target: "job_runner_worker.runner", "the server takes this worker in the other's place");
+                tracing::info!(
+                    target: "job_runner_worker.runner",
+                    worker = %self.api_key,
+                    "server takes this worker in place of the other instance"
+                );
             }
             _ => {}
         }
@@ -419,8 +425,8 @@ impl RestClient {
         if skew.abs() > CLOCK_SKEW && !self.skew_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "job_runner_worker.models",
-                "the server's clock differs from ours by {} s",
-                skew.num_seconds()
+                skew_s = skew.num_seconds(),
+                "clock of the server differs from ours"
             );
         }
     }

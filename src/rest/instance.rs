@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::state_file::replace_file;
-use crate::run::Instance;
+use crate::run::{Instance, chain_of};
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +40,9 @@ pub fn instance_of(directory: &Path) -> io::Result<(Instance, InstanceOrigin)> {
     if let Some(why) = why {
         tracing::warn!(
             target: "job_runner_worker.runner",
-            "{}: {why}; another is made, which the server takes for another worker",
-            path.display()
+            path = %path.display(),
+            error = why,
+            "instance file cannot be used; a new instance is made, which the server takes for another worker"
         );
     }
     let mut random = [0; 16];
@@ -50,8 +51,9 @@ pub fn instance_of(directory: &Path) -> io::Result<(Instance, InstanceOrigin)> {
     if let Err(e) = replace_file(directory, FILE, format!("{instance}\n").as_bytes()) {
         tracing::warn!(
             target: "job_runner_worker.runner",
-            "{} is not written: {e}; the server takes the next start for another worker",
-            path.display()
+            path = %path.display(),
+            error = %chain_of(&e),
+            "instance file is not written; the server takes the next start for another worker"
         );
     }
     Ok((instance, InstanceOrigin::Made))

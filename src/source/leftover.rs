@@ -15,7 +15,7 @@ use crate::intake::{Intake, OrderReceipt};
 use crate::report::{KillEntry, LogSource, OutboxEntry, Reporter, StoredEnd};
 use crate::rest::{Backoff, CallFailure, Incomplete, InstanceOrigin, RestClient, SeenRunState};
 use crate::run::claim::RunSight;
-use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId};
+use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId, chain_of};
 use survivor::{OutboxNote, Recorded, Survivor};
 
 /// Longest time that a start waits for leftovers to be taken up. The rest continues in the background: a record that
@@ -94,7 +94,7 @@ impl LeftoverSource {
             None => {
                 let survivor = self.survivor(run, None, attempts).await;
                 if survivor.is_some() {
-                    tracing::warn!(target: "job_runner_worker.cleanup", "run {run} is not in the outbox; its record is");
+                    tracing::warn!(target: "job_runner_worker.cleanup", %run, "run is not in the outbox; it is taken up from its record");
                 }
                 survivor
             }
@@ -110,7 +110,12 @@ impl LeftoverSource {
 
     async fn take_up_entry(&self, entry: OutboxEntry) {
         if entry.end.is_some() {
-            tracing::info!(target: "job_runner_worker.cleanup", "run {}: its result goes out", entry.run);
+            tracing::info!(
+                target: "job_runner_worker.cleanup",
+                run = %entry.run,
+                attempt = %entry.attempt,
+                "result of a finished run is delivered"
+            );
             self.reporter.deliver(entry);
         } else {
             self.intake.take_up(entry).await;
@@ -152,7 +157,13 @@ impl LeftoverSource {
                     end: None,
                 };
                 if let Err(e) = self.reporter.outbox().try_run(&chosen).await {
-                    tracing::error!(target: "job_runner_worker.cleanup", "run {run}: {e}; its record stays");
+                    tracing::error!(
+                        target: "job_runner_worker.cleanup",
+                        %run,
+                        %attempt,
+                        error = %chain_of(&e),
+                        "run is not written to the outbox; its record stays"
+                    );
                 }
                 chosen
             }
@@ -161,7 +172,9 @@ impl LeftoverSource {
             match is {
                 Recorded::Living => tracing::error!(
                     target: "job_runner_worker.cleanup",
-                    "run {run}: attempt {attempt} still runs, unasked"
+                    %run,
+                    %attempt,
+                    "execution of a superseded attempt still runs"
                 ),
                 Recorded::Orphaned => {
                     self.execution.clean_up(record).await;
@@ -187,7 +200,12 @@ impl LeftoverSource {
             for listed in self.incomplete(state).await {
                 let mut backoff = Backoff::default();
                 while let Err(failure) = self.reset(&listed).await {
-                    tracing::warn!(target: "job_runner_worker.cleanup", "run {} is left incomplete: {failure}", listed.run);
+                    tracing::warn!(
+                        target: "job_runner_worker.cleanup",
+                        run = %listed.run,
+                        error = %chain_of(&failure),
+                        "incomplete run is not reset"
+                    );
                     if !failure.is_passing() || backoff.tries() >= RESETS {
                         break;
                     }
@@ -211,8 +229,9 @@ impl LeftoverSource {
                     if !matches!(failure, CallFailure::Occupied(_)) {
                         tracing::warn!(
                             target: "job_runner_worker.cleanup",
-                            "the incomplete runs cannot be read: {failure}; again in {:.1} s",
-                            pause.as_secs_f64()
+                            wait_s = pause.as_secs_f64(),
+                            error = %chain_of(&failure),
+                            "incomplete runs cannot be read; retrying"
                         );
                     }
                     tokio::time::sleep(pause).await;
@@ -233,21 +252,23 @@ impl LeftoverSource {
         if fresh.seen != RunSight::Ours || !same || self.intake.is_known(run).await {
             return Ok(());
         }
-        tracing::warn!(
-            target: "job_runner_worker.cleanup",
-            "Run {run} was left incomplete{}",
-            match self.origin {
-                InstanceOrigin::Kept => "",
-                InstanceOrigin::Made => {
-                    ", and this state directory is new: if another worker uses this api_key, the run is taken from it"
-                }
+        match self.origin {
+            InstanceOrigin::Kept => {
+                tracing::warn!(target: "job_runner_worker.cleanup", %run, "run was left incomplete");
             }
-        );
+            InstanceOrigin::Made => tracing::warn!(
+                target: "job_runner_worker.cleanup",
+                %run,
+                worker = %self.client.api_key(),
+                "run was left incomplete, and this state directory is new; if another worker uses this api_key, the run \
+                 is taken from it"
+            ),
+        }
         match self.policy {
             IncompleteRuns::Reset => {
                 self.client.reset(run).await?;
                 if self.intake.offer(Order::Enqueue(run)) == OrderReceipt::Full {
-                    tracing::info!(target: "job_runner_worker.cleanup", "run {run} will be announced again");
+                    tracing::info!(target: "job_runner_worker.cleanup", %run, "run will be announced again");
                 }
             }
             IncompleteRuns::Fail => {

@@ -66,7 +66,7 @@ impl Ear {
     fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
         match read {
             Ok(order) => {
-                tracing::debug!(target: "job_runner_worker.enqueuer", "Received: {order:?}");
+                tracing::debug!(target: "job_runner_worker.enqueuer", order = ?order, "order received");
                 if (self.offer)(order) == OrderReceipt::Full {
                     self.complain(|suppressed| {
                         tracing::warn!(
@@ -81,7 +81,7 @@ impl Ear {
             // No defect: messages for workers whose key begins with this one's, and messages that are events.
             Err(NoOrder::OtherTopic | NoOrder::NoAction) => {}
             Err(why @ NoOrder::UnknownAction(_)) => {
-                tracing::debug!(target: "job_runner_worker.enqueuer", "{why}; a newer server, perhaps");
+                tracing::debug!(target: "job_runner_worker.enqueuer", reason = %why, "message is not understood; the server may be newer");
             }
             Err(why) => self.complain(|suppressed| {
                 tracing::warn!(

@@ -19,6 +19,7 @@ use super::connection::{CONNECT, ConnectionEnd, PING, SILENCE};
 use super::{Ear, uplink};
 use crate::intake::Intake;
 use crate::rest::{Backoff, RestClient};
+use crate::run::chain_of;
 use crate::wire::broadcast::{MAX_FRAME, object};
 
 /// Duration after which a connection counts as good, and the pause before the next one is short again.
@@ -82,12 +83,13 @@ async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
             backoff.reset();
         }
         let pause = backoff.next(None);
-        let why = ended.err().map_or_else(|| "the server closed it".to_owned(), |e| e.to_string());
+        let why = ended.err().map_or_else(|| "the server closed it".to_owned(), |e| chain_of(&e));
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
-            "no WebSocket connection to {}: {why}; the next in {:.1} s",
-            shown(url),
-            pause.as_secs_f64()
+            address = %shown(url),
+            wait_s = pause.as_secs_f64(),
+            error = why,
+            "no WebSocket connection; retrying"
         );
         tokio::time::sleep(pause).await;
     }
@@ -105,10 +107,10 @@ async fn listen_once(
     let (mut socket, response) =
         tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
     if uplink::granted(response.headers()) {
-        tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}, and calls go there too", shown(url));
+        tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected, and calls go there too");
         return uplink::serve(socket, client, ear).await;
     }
-    tracing::info!(target: "job_runner_worker.enqueuer", "connected to {}", shown(url));
+    tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected");
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
     let mut heard = Instant::now();
     loop {

@@ -23,7 +23,7 @@ fn a_drain_without_the_api_leaves_the_results_on_disk() {
 
         stage.stop_rest();
         worker.drain();
-        until("the drain begins", 10, || (worker.said("going to terminate") > 0).then_some(()));
+        until("the drain begins", 10, || (worker.said("worker drains") > 0).then_some(()));
         assert!(worker.ended().is_none(), "left with three runs");
         Family::release(stage);
         family.ended(&started);

@@ -117,7 +117,7 @@ async fn second_worker_with_the_key_of_one_that_lives(way: Way) {
 
     // The first dies: when it has been silent for long enough, the second works in its place.
     end(&mut first, Signal::SIGKILL);
-    said(&second, "the server takes this worker in the other's place");
+    said(&second, "server takes this worker in place of the other instance");
     if way == Way::Uplink {
         said(&second, "and calls go there too");
     }

@@ -361,7 +361,7 @@ async fn a_flood_of_pings_is_answered_once_in_five_seconds() {
 /// The original server does not tell two workers of one key apart; what it shows of pings does.
 #[tokio::test]
 async fn another_worker_that_answers_pings_with_our_key_is_warned_of() {
-    const WARNED: &str = "another worker uses the api_key testworker";
+    const WARNED: &str = "another worker uses this api_key";
     let (server, mut worker) = up(&[]).await;
     let answers = |count: usize| move |state: &State| state.worker(KEY).patches == count;
     for count in 1..=3 {
@@ -387,7 +387,7 @@ async fn while_draining_runs_are_not_claimed_and_kills_and_pings_are_served() {
     let held = server.submit(latch.script("held"));
     server.wait_started(held).await;
     worker.sigterm();
-    worker.wait_log("Worker is going to terminate!").await;
+    worker.wait_log("worker drains").await;
     let late = server.submit(latch.straight_script("late"));
     server.ping();
     server.wait(|state| state.worker(KEY).patches == 1, "the answer to a ping").await;
@@ -456,7 +456,7 @@ async fn p18_a_silent_broadcaster_connection_is_replaced() {
     let id = server.submit(prints("heard again"));
     server.wait_returned(id).await;
     server.assert_whole_life(id);
-    worker.wait_log("There was no activity for 1 s, reconnecting to publisher").await;
+    worker.wait_log("reconnecting to the publisher inactive_s=1").await;
 }
 
 #[tokio::test]
@@ -573,7 +573,7 @@ async fn a_websocket_that_does_not_answer_pings_is_replaced() {
     let worker = WorkerProcess::start(&server, &worker().with_websocket(&server));
     server.wait_up().await;
     server.wait_websockets(1).await;
-    worker.wait_log("connected to ws://").await;
+    worker.wait_log("connected address=ws://").await;
     server.websocket().freeze();
     worker.wait_log("nothing came for").await;
     server.websocket().thaw();
@@ -592,7 +592,7 @@ async fn a_refused_websocket_is_retried_with_back_off() {
     server.wait(|state| state.websocket_link.opened >= 3, "three tries").await;
     let many = |state: &State| state.websocket_link.opened > 12;
     server.never_within(Duration::from_secs(3), many, "a try each moment").await;
-    worker.wait_log("no WebSocket connection to").await;
+    worker.wait_log("no WebSocket connection").await;
     server.refuse_websockets(None);
     server.wait_websockets(1).await;
     server.close_ws(1012, "restart");

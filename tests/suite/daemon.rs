@@ -149,7 +149,7 @@ async fn the_secret_appears_in_no_log_and_no_file() {
         assert!(!environment.iter().any(|line| line.contains(ours)), "{ours} in {environment:?}");
     }
     worker.sigusr1();
-    worker.wait_log("status: {").await;
+    worker.wait_log("status of the worker status=").await;
     let status = worker.home().ask(&["--status", "--json"]).await.stdout;
     assert!(!String::from_utf8_lossy(&status).contains(SECRET));
     worker.assert_clean_end().await;
@@ -271,10 +271,12 @@ async fn status_queries_reach_the_running_worker() {
 async fn usr1_logs_the_status() {
     let (server, mut worker) = up(&worker()).await;
     worker.sigusr1();
-    worker.wait_log("status: {").await;
+    worker.wait_log("status of the worker status=").await;
     let log = worker.log();
-    let dump = log.lines().find_map(|line| line.split_once("status: ")).unwrap().1;
-    let dump: Value = serde_json::from_str(dump).unwrap();
+    let dump = log.lines().find_map(|line| line.split_once("status of the worker status=")).unwrap().1;
+    // Quoted, because it has quotes in it.
+    let dump: String = serde_json::from_str(dump).unwrap();
+    let dump: Value = serde_json::from_str(&dump).unwrap();
     assert_eq!((&dump["pid"], &dump["draining"]), (&worker.id().into(), &false.into()));
     one_run(&server).await;
     worker.assert_clean_end().await;
@@ -294,7 +296,7 @@ async fn the_pid_file_lasts_as_long_as_the_worker() {
 async fn a_worker_run_by_root_warns_about_its_jobs() {
     let (server, worker) = up(&worker()).await;
     one_run(&server).await;
-    let told = worker.log().matches("the worker runs as root, and so does every job").count();
+    let told = worker.log().matches("worker runs as root, and so does every job").count();
     assert_eq!(told, usize::from(nix::unistd::geteuid().is_root()));
 }
 

@@ -49,7 +49,7 @@ async fn running_runs_finish_and_no_new_ones_begin() {
     let latch = Latch::new();
     let runs = waiting(&server, &latch, 2).await;
     worker.sigterm();
-    worker.wait_log("Draining 2 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=2").await;
     let late = server.submit(prints("late"));
     // Answered after the order above was heard: one connection, one order.
     server.ping();
@@ -80,7 +80,7 @@ async fn runs_that_wait_for_a_slot_are_left_to_other_workers() {
     server.ping();
     server.wait(|state| state.worker("testworker").ping_response_dts.is_some(), "the answer to a ping").await;
     worker.sigterm();
-    worker.wait_log("Draining").await;
+    worker.wait_log("worker drains").await;
     latch.let_through(6);
     worker.assert_clean_exit().await;
     server.assert_whole_life(run);
@@ -114,7 +114,7 @@ async fn p13_a_claim_in_flight_is_executed() {
         let run = server.submit(prints("hello"));
         server.wait(claim_of(run), "the claim").await;
         worker.sigterm();
-        worker.wait_log("Draining 1 run(s)").await;
+        worker.wait_log("the next TERM stops its runs runs=1").await;
         worker.assert_clean_exit().await;
         server.assert_whole_life(run);
     }
@@ -140,7 +140,7 @@ async fn a_run_that_was_read_but_not_claimed_is_left_to_other_workers() {
     server.announce(run);
     server.wait(|state| state.calls_of("GET", &path).count() == 1, "a look at it").await;
     worker.sigterm();
-    worker.wait_log("Draining 1 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=1").await;
     worker.assert_clean_exit().await;
     assert_eq!(server.run(run).kinds(), []);
 }
@@ -154,7 +154,7 @@ async fn a_slow_kill_is_reported_before_the_drain_ends() {
     server.wait_started(run).await;
     wait_begun(&latch, 1).await;
     worker.sigterm();
-    worker.wait_log("Draining 1 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=1").await;
     let kill = server.kill(run);
     server.wait(|state| state.kills[&kill].enqueue_dts.is_some(), "the kill to be taken").await;
     let late = What::Delay(Duration::from_secs(1));
@@ -171,7 +171,7 @@ async fn the_second_signal_kills_and_reports() {
         let latch = Latch::new();
         let runs = waiting(&server, &latch, 2).await;
         signal(&worker);
-        worker.wait_log("Draining 2 run(s)").await;
+        worker.wait_log("the next TERM stops its runs runs=2").await;
         signal(&worker);
         worker.assert_clean_exit().await;
         for run in runs {
@@ -200,9 +200,9 @@ async fn the_third_signal_exits_at_once_and_the_next_start_reports() {
     let child_lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
     assert!(child_lives());
     worker.sigterm();
-    worker.wait_log("Draining 1 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=1").await;
     worker.sigterm();
-    worker.wait_log("once more leaves at once").await;
+    worker.wait_log("the next TERM leaves at once").await;
     until("TERM to reach the tree", || !child_lives()).await;
     worker.sigterm();
     assert_eq!(worker.wait_exit_within(Duration::from_secs(5)).await.code(), Some(1));
@@ -240,7 +240,7 @@ async fn p13_with_the_api_down_a_drain_ends_and_the_next_start_reports() {
     let runs = waiting(&server, &latch, 2).await;
     server.refuse_connections(true).await;
     worker.sigterm();
-    worker.wait_log("Draining 2 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=2").await;
     latch.let_through(2);
     assert_eq!(worker.wait_exit_within(WITHOUT_API).await.code(), Some(0));
     server.refuse_connections(false).await;
@@ -264,7 +264,7 @@ async fn with_the_api_hanging_a_drain_ends_and_the_next_start_reports() {
     let path = format!("/api/v1/run/{hanging}/");
     server.wait(|state| state.calls_of("GET", &path).count() == 1, "a look at it").await;
     worker.sigterm();
-    worker.wait_log("Draining 2 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=2").await;
     latch.let_through(1);
     assert_eq!(worker.wait_exit_within(WITHOUT_API).await.code(), Some(0));
     server.clear_faults();
@@ -304,7 +304,7 @@ async fn a_hand_over_works_during_a_drain() {
     let latch = Latch::new();
     let run = waiting(&server, &latch, 1).await[0];
     worker.sigterm();
-    worker.wait_log("Draining 1 run(s)").await;
+    worker.wait_log("the next TERM stops its runs runs=1").await;
     worker.sigusr2();
     assert_eq!(worker.wait_exit().await.code(), Some(75));
     worker.restart().await;

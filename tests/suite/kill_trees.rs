@@ -310,7 +310,7 @@ async fn p6_kills_are_executed_during_a_drain() {
             server.wait_logged(*run, "up\n").await;
         }
         worker.sigterm();
-        worker.wait_log("Draining 8 run(s)").await;
+        worker.wait_log("the next TERM stops its runs runs=8").await;
         for run in runs {
             let kill = server.kill(run);
             server.wait_executed(kill).await;

@@ -371,7 +371,9 @@ async fn claimed_runs_without_a_local_record_are_reset_once_and_executed() {
     }
     let log = worker.log();
     for run in runs {
-        let warned = format!("Run {run} was left incomplete, and this state directory is new: if another worker");
+        let warned = format!(
+            "this state directory is new; if another worker uses this api_key, the run is taken from it run={run} "
+        );
         assert!(log.contains(&warned), "{log}");
     }
     // Only at the start, and nothing is left to be reset at the next.
@@ -425,7 +427,7 @@ async fn rejected_and_taken_up(policy: &str) {
     let path = format!("/api/v1/run/{run}/");
     let rejecting = server.inject(Fault::on("PATCH", &path, What::status(400)).setting("return_dts"));
     latch.let_through(1);
-    worker.wait_log("its result is ").await;
+    worker.wait_log("report was ").await;
     die(&mut worker).await;
     let is_list = |call: &crate::support::Call| call.query.contains("state=");
     let listing = server.inject(Fault::when(is_list, What::status(500)));
@@ -590,7 +592,7 @@ async fn p1_runs_survive_a_worker_that_is_killed_again_and_again() {
         server.wait(over, "calls or the end").await;
         die(&mut worker).await;
         // What a worker has said and not written when it is killed is lost.
-        said = worker.log().matches("works for").count();
+        said = worker.log().matches("worker started").count();
         worker.restart().await;
         deaths += 1;
     }
@@ -602,7 +604,7 @@ async fn p1_runs_survive_a_worker_that_is_killed_again_and_again() {
         assert_eq!(run.log_text(), "line 1\nline 2\nline 3\n", "run {id}");
     }
     eprintln!("{deaths} deaths of the worker, {RUNS} runs, each executed once");
-    worker.wait_log_times("works for", said + 1).await;
+    worker.wait_log_times("worker started", said + 1).await;
     worker.assert_clean_end().await;
 }
 
@@ -662,7 +664,7 @@ async fn p20_a_clock_that_is_set_back_makes_no_run_that_ends_before_it_starts() 
 
 /// The lines in which it is said that a run is left alone.
 fn left_alone(worker: &WorkerProcess) -> Vec<String> {
-    worker.log().lines().filter(|line| line.contains(" is left alone: ")).map(str::to_owned).collect()
+    worker.log().lines().filter(|line| line.contains("run is left alone until its record")).map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -688,7 +690,7 @@ async fn a_record_that_cannot_be_read_holds_up_nothing_else() {
     let said = left_alone(&worker);
     assert_eq!(said.len(), 3, "{said:?}");
     for record in [997, 998, 999] {
-        assert!(said.iter().any(|line| line.contains(&format!("{record}.1.record: "))), "{said:?}");
+        assert!(said.iter().any(|line| line.contains(&format!("{record}.1.record error="))), "{said:?}");
     }
     assert_eq!(worker.stop().await, 0);
 }

@@ -17,9 +17,9 @@ fn change(worker: &WorkerProcess, keys: &[(&str, &str)]) {
 }
 
 async fn changed(worker: &WorkerProcess, keys: &[(&str, &str)]) {
-    let before = worker.log().matches("the settings were read again").count();
+    let before = worker.log().matches("settings were read again").count();
     change(worker, keys);
-    worker.wait_log_times("the settings were read again", before + 1).await;
+    worker.wait_log_times("settings were read again", before + 1).await;
 }
 
 async fn begun(latch: &Latch, count: usize) {
@@ -38,7 +38,7 @@ async fn the_log_level_changes_under_a_worker_that_runs() {
     one_run(&server).await;
     assert!(!worker.log().contains("DEBUG - "));
     changed(&worker, &[("log_level", "debug")]).await;
-    assert!(worker.log().contains("the settings were read again; from now on: log_level\n"));
+    assert!(worker.log().contains("settings were read again applied=log_level\n"));
     one_run(&server).await;
     assert!(worker.log().contains("DEBUG - "));
     worker.assert_clean_end().await;
@@ -138,8 +138,8 @@ async fn settings_that_need_a_restart_are_named_and_kept() {
     let place = elsewhere.path().display().to_string();
     let keys = [("state_path", place.as_str()), ("script_temp_path", &place), ("api_key", "other"), ("linger", "7")];
     changed(&worker, &keys).await;
-    worker.wait_log("changed, and read at the start only: api_key, script_temp_path, state_path; hand over").await;
-    assert!(worker.log().contains("from now on: linger\n"));
+    worker.wait_log("leaves the runs alone changed=api_key,script_temp_path,state_path").await;
+    assert!(worker.log().contains("applied=linger\n"));
     one_run(&server).await;
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     worker.assert_clean_end().await;
@@ -149,8 +149,8 @@ async fn settings_that_need_a_restart_are_named_and_kept() {
 async fn a_broken_file_changes_nothing_and_every_mistake_is_told() {
     let (server, mut worker) = up_with(Options::default(), &[("log_level", "info")]).await;
     change(&worker, &[("log_level", "debug"), ("concurrent_jobs", "0"), ("linger", "soon")]);
-    worker.wait_log("the settings stay as they were").await;
-    for mistake in ["concurrent_jobs: \"0\" will not do", "linger: \"soon\" is no number of seconds"] {
+    worker.wait_log("settings stay as they were").await;
+    for mistake in [r#"concurrent_jobs: \"0\" will not do"#, r#"linger: \"soon\" is no number of seconds"#] {
         assert!(worker.log().contains(mistake), "{mistake}");
     }
     // What only the disk can tell, and what only a connection needs.
@@ -160,10 +160,10 @@ async fn a_broken_file_changes_nothing_and_every_mistake_is_told() {
     fs::write(&empty, "").unwrap();
     change(&worker, &[("ca_file", &empty.display().to_string())]);
     worker.wait_log("contains no certificate in PEM form").await;
-    worker.wait_log_times("the settings stay as they were", 3).await;
+    worker.wait_log_times("settings stay as they were", 3).await;
     fs::remove_file(worker.home().ini_path()).unwrap();
     worker.sighup();
-    worker.wait_log_times("the settings stay as they were", 4).await;
+    worker.wait_log_times("settings stay as they were", 4).await;
     one_run(&server).await;
     assert!(!worker.log().contains("DEBUG - "));
     worker.assert_clean_end().await;

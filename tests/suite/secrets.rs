@@ -104,7 +104,7 @@ async fn p16_what_a_job_prints_of_a_secret_stands_nowhere() {
     let row = server.wait_returned(run).await;
     assert!(row.log_text().starts_with("secret = ****\n**** ****\nof the body\nwaiting\n"), "{}", row.log_text());
     worker.sigusr1();
-    worker.wait_log("status: {").await;
+    worker.wait_log("status of the worker status=").await;
     worker.assert_clean_end().await;
     let said = worker.log();
     assert!(said.contains("DEBUG - "), "{said}");
@@ -145,7 +145,7 @@ async fn a_secret_in_pieces_is_taken_out_under_the_next_worker_too() {
     // HUP reads the file again, for runs from the next one.
     fs::write(&file, "of-another-file\n").unwrap();
     worker.sighup();
-    worker.wait_log("the settings were read again").await;
+    worker.wait_log("settings were read again").await;
     let id = server.submit("#!/bin/sh\necho of-the-file of-another-file\n");
     assert_eq!(server.wait_returned(id).await.log_text(), "of-the-file ****\n");
     worker.assert_clean_end().await;

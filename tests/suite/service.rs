@@ -168,7 +168,7 @@ async fn an_unresponsive_service_manager_blocks_nothing() {
     let options = listening.worker().env("WATCHDOG_USEC", "2000");
     let mut worker = WorkerProcess::start(&server, &options);
     server.wait_up().await;
-    worker.wait_log("the service manager did not hear us").await;
+    worker.wait_log("service manager was not reached").await;
     let run = server.submit("#!/bin/sh\necho hello\n");
     assert_eq!(server.wait_returned(run).await.log_text(), "hello\n");
     worker.assert_clean_end().await;

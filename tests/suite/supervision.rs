@@ -364,7 +364,7 @@ async fn a_supervisor_that_a_job_stopped_keeps_neither_a_drain_nor_the_next_work
         worker.wait_log("running script is taken up again").await;
         kill(supervisor, Signal::SIGSTOP).unwrap();
         worker.sigterm();
-        worker.wait_log("Draining 1 run(s)").await;
+        worker.wait_log("the next TERM stops its runs runs=1").await;
         end(&marker);
         assert_eq!(server.wait_returned(run).await.return_success, Some(true), "{}", mode.name);
         worker.assert_clean_exit().await;

@@ -93,7 +93,7 @@ fn write(shared: &Shared, mut out: impl Write) {
         // Logged while `is_writing` is still set, so that a flush waits for this line as well.
         let lost = std::mem::take(&mut shared.state().lost);
         if lost > 0 {
-            tracing::warn!(target: "job_runner.log", "{lost} lines of the log could not be written: nobody read them in time");
+            tracing::warn!(target: "job_runner.log", lines = lost, "log lines were dropped because nobody read them in time");
         }
         shared.state().is_writing = false;
         shared.changed.notify_all();

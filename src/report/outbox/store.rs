@@ -155,10 +155,10 @@ fn set_aside(path: &Path, why: &OutboxError) -> Result<(), OutboxError> {
     }
     tracing::error!(
         target: "job_runner_worker.outbox",
-        "the outbox is damaged ({}) and lies in {} now; a new one is made from the records of the runs. Kill requests that \
-         were under way have to be made again",
-        why.cause(),
-        aside.display()
+        path = %aside.display(),
+        error = why.cause(),
+        "outbox is damaged and set aside; a new one is made from the records of the runs, and kill requests that were under \
+         way have to be made again"
     );
     Ok(())
 }

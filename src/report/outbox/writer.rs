@@ -85,7 +85,7 @@ impl OutboxWriter {
                     let _ = request.done.send(Ok(()));
                 }
                 if self.retry.take().is_some() {
-                    tracing::warn!(target: "job_runner_worker.outbox", "the outbox can be written again");
+                    tracing::warn!(target: "job_runner_worker.outbox", "outbox can be written again");
                     self.wrong.send_replace(None);
                 }
                 self.ballast.restore();
@@ -94,7 +94,7 @@ impl OutboxWriter {
                 let why = error.told();
                 let pause = self.retry.map_or(FIRST_PAUSE, |(_, pause)| (pause * 2).min(LAST_PAUSE));
                 if self.retry.is_none() {
-                    tracing::error!(target: "job_runner_worker.outbox", "{why}; trying again");
+                    tracing::error!(target: "job_runner_worker.outbox", error = why, "outbox cannot be written; retrying");
                 }
                 self.retry = Some((Instant::now() + pause, pause));
                 self.wrong.send_replace(Some(why));
