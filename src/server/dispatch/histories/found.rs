@@ -68,3 +68,15 @@ fn a_run_that_is_killed_to_make_room_is_said_to_be_killed() {
     let replaces = [Pinned(0, 0), RunNow(3), Start(0), Claim(1), Pinned(3, 0), TakeKills(1), Return(1, false)];
     holds(2, &[&[Due(0)][..], &replaces].concat());
 }
+
+/// An error of the store at any query delays what is to be done, and loses none of it.
+#[test]
+fn whichever_query_fails_nothing_is_announced_early_and_nothing_is_forgotten() {
+    let stand = Stand::new();
+    for query in 1..50 {
+        let steps = [Due(0), StoreError(query), Wait(16), Claim(0), Turn(2), Later(0, 3)];
+        if let Err(e) = stand.live(2, &steps) {
+            panic!("query {query}: {e}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! `JOB_RUNNER_HISTORIES` sets the number of histories, `JOB_RUNNER_HISTORIES_SEED` the first seed.
 
 mod found;
+mod reactions;
 mod rules;
 mod world;
 
@@ -11,6 +12,7 @@ use std::cell::Cell;
 
 use chrono::DateTime;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use tokio::time::Instant;
@@ -22,13 +24,16 @@ use world::World;
 
 /// Histories that are tried by default.
 const HISTORIES: u32 = 100;
+/// Histories that are played twice.
+const REPEATED: usize = 30;
 /// Longest history, in steps.
-const STEPS: usize = 40;
+const STEPS: usize = 25;
 
 thread_local! {
     // Of each thread, because each plays histories of its own.
     static WALL: Cell<model::Timestamp> = const { Cell::new(DateTime::UNIX_EPOCH) };
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    static ASKED: Cell<u32> = const { Cell::new(0) };
     static QUESTIONS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -47,6 +52,7 @@ const CLOCKS: Clocks = Clocks { wall, monotonic: now };
 
 /// Counts a query of the dispatcher to the store, and fails the chosen one.
 pub(super) fn pass_question() -> Result<(), StoreError> {
+    ASKED.set(ASKED.get() + 1);
     match QUESTIONS.get() {
         0 => Ok(()),
         left => {
@@ -138,6 +144,11 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![4 => all, 1 => circumstances]
 }
 
+/// Histories, each with the number of its workers.
+fn histories() -> impl Strategy<Value = (u8, Vec<Step>)> {
+    (2..5_u8, proptest::collection::vec(step(), 1..STEPS))
+}
+
 fn number(name: &str) -> Option<u32> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
 }
@@ -158,6 +169,28 @@ fn whatever_happens_every_run_that_may_run_is_told_and_every_schedule_goes_on() 
     });
 }
 
+/// A failure that depends on anything but the history cannot be looked into.
+#[test]
+fn a_history_that_is_repeated_is_the_same_to_every_query_and_order() {
+    let stand = Stand::new();
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+    let mut observed = 0;
+    for _ in 0..REPEATED {
+        let (workers, steps) = histories().new_tree(&mut runner).unwrap().current();
+        let live = || {
+            stand.runtime.block_on(async {
+                let mut world = World::begin(&stand.blank, workers).await;
+                let lived = world.live(&steps).await;
+                (lived, world.observed().to_vec())
+            })
+        };
+        let (first, again) = (live(), live());
+        assert_eq!(first, again, "{steps:?}");
+        observed += first.1.len();
+    }
+    assert!(observed > 50 * REPEATED, "little happens: {observed}");
+}
+
 /// Tries so many histories of a seed; shrinks one that fails.
 fn try_some(cases: u32, number: u32) -> Result<(), String> {
     // A history that fails is printed, and becomes a test in `found` by hand.
@@ -166,9 +199,16 @@ fn try_some(cases: u32, number: u32) -> Result<(), String> {
     seed[..4].copy_from_slice(&number.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
     let stand = Stand::new();
-    let histories = (2..5_u8, proptest::collection::vec(step(), 1..STEPS));
-    let tried = runner.run(&histories, |(workers, steps)| stand.live(workers, &steps).map_err(TestCaseError::fail));
-    tried.map_err(|e| format!("seed {number}: {e}"))
+    let (tried, failed) = (Cell::new(0), Cell::new(false));
+    let lived = runner.run(&histories(), |(workers, steps)| {
+        // What comes after the first failure are its shortened forms.
+        tried.set(tried.get() + u32::from(!failed.get()));
+        stand.live(workers, &steps).map_err(|e| {
+            failed.set(true);
+            TestCaseError::fail(e)
+        })
+    });
+    lived.map_err(|e| format!("seed {number}, history {}: {e}", tried.get()))
 }
 
 /// Runtime and store that the histories of a thread share.

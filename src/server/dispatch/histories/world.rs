@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Agenda, Dispatcher, RETRY_PAUSE};
 use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
-use super::{CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
+use super::{ASKED, CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
 use crate::server::domain::life::ending::EndDecision;
@@ -26,7 +26,7 @@ use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::{Addressed, Orders};
 use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
-use crate::server::store::changes::Change;
+use crate::server::store::changes::{Change, Subscription};
 use crate::server::store::{
     Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange,
     Store, WorkerAnswer, WorkerForm,
@@ -120,6 +120,15 @@ struct Wait {
     told: Option<Instant>,
 }
 
+/// What the dispatcher did, as it was observed: two histories are the same if these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Observed {
+    /// It came to rest at this time, after so many queries to the store.
+    Rest(Duration, u32),
+    /// It gave an order to a worker, by the worker's number from 0.
+    Order(usize, Order),
+}
+
 pub(super) struct World {
     app: Arc<AppState>,
     dispatcher: Dispatcher,
@@ -135,6 +144,7 @@ pub(super) struct World {
     /// Runs that the steps made with a due time of their own.
     anchors: BTreeSet<RunId>,
     contents: Contents,
+    observed: Vec<Observed>,
     waits: BTreeMap<RunId, Wait>,
     /// Slots that are kept for runs: by which worker, and since when.
     kept: BTreeMap<RunId, (WorkerId, Instant)>,
@@ -155,6 +165,7 @@ impl World {
     pub async fn begin(blank: &Blank, workers: u8) -> Self {
         WALL.set(begin());
         QUESTIONS.set(0);
+        ASKED.set(0);
         let app = app_state(blank).await;
         let now = Instant::now();
         NOW.set(Some(now));
@@ -185,6 +196,7 @@ impl World {
                 .collect(),
             anchors: BTreeSet::new(),
             contents: Contents::default(),
+            observed: Vec::new(),
             waits: BTreeMap::new(),
             kept: BTreeMap::new(),
             doomed: BTreeMap::new(),
@@ -198,6 +210,40 @@ impl World {
             world.enable_worker(index, true).await;
         }
         world
+    }
+
+    /// Returns everything that was observed so far.
+    pub fn observed(&self) -> &[Observed] {
+        &self.observed
+    }
+
+    /// Lets one thing happen, and returns the orders that the dispatcher gives for it, apart from pings, in their order.
+    pub async fn react(&mut self, step: Step) -> Vec<(usize, Order)> {
+        let before = self.observed.len();
+        let done = async {
+            self.step(step).await?;
+            self.settle().await
+        };
+        done.await.unwrap_or_else(|e| panic!("after {step:?}: {e}"));
+        let orders = self.observed[before..].iter().filter_map(|observed| match observed {
+            Observed::Order(_, Order::Ping) | Observed::Rest(..) => None,
+            Observed::Order(worker, order) => Some((*worker, *order)),
+        });
+        orders.collect()
+    }
+
+    /// Adds a job whose runs have a time limit; returns its number.
+    pub async fn add_limited_job(&mut self, seconds: u32) -> u8 {
+        self.settle().await.unwrap();
+        let mut new = NewJob::new("limited", self.contents.jobs[0].template, self.pools[0], "true");
+        new.run_timeout = Some(seconds);
+        self.jobs.push(self.store().new_job(&new).await.unwrap().id);
+        u8::try_from(self.jobs.len() - 1).unwrap()
+    }
+
+    /// Returns the changes of runs and kills from now on.
+    pub fn changes(&self) -> Subscription {
+        self.app.changes().subscribe()
     }
 
     /// Plays a history, and then a quiet in which all workers are back and do what they are told: all runs must end.
@@ -525,9 +571,12 @@ impl World {
 
     /// Observes the state and the orders that were given, and checks both.
     async fn observe(&mut self) -> Result<(), String> {
+        self.observed.push(Observed::Rest(self.now - self.start, ASKED.get()));
         let moment = self.moment().await;
         while let Ok(Addressed { to, order }) = self.orders.try_recv() {
-            let Some(actor) = self.actors.iter_mut().find(|actor| actor.key == to) else { continue };
+            let Some(index) = self.actors.iter().position(|actor| actor.key == to) else { continue };
+            self.observed.push(Observed::Order(index, order));
+            let actor = &mut self.actors[index];
             match order {
                 Order::Enqueue(run) => {
                     if !actor.told.contains(&run) {
