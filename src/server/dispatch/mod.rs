@@ -93,6 +93,8 @@ struct Dispatcher {
     share: u32,
     /// Wall-clock time up to which due runs were gathered.
     seen: model::Timestamp,
+    /// Newest run at that time.
+    newest: Option<RunId>,
     /// Wall-clock time at which the next run is due.
     next_due: Option<model::Timestamp>,
 }
@@ -116,6 +118,7 @@ impl Dispatcher {
             share: 0,
             seen: (clocks.wall)(),
             clocks,
+            newest: None,
             next_due: None,
             app,
         }
@@ -321,12 +324,15 @@ impl Dispatcher {
     async fn gather_due(&mut self) -> Result<(), StoreError> {
         let now = (self.clocks.wall)();
         if now < self.seen {
-            self.store()?.stay_due(self.seen, now).await?;
+            self.store()?.stay_due(self.seen, now, self.newest).await?;
             self.agenda.due = true;
         }
         // Where the clock was set back, the same times come again, and runs may have been made for them meanwhile.
         let seen = self.seen.min(now);
         self.agenda.jobs.extend(self.store()?.jobs_due_since(seen, now).await?);
+        // Read while `now` is the time: if the clock is set back and the pass that finds it fails, a run may be made
+        // before the next one, for a time that is later than the clock's and earlier than `seen`.
+        self.newest = self.store()?.newest_run().await?;
         self.seen = now;
         Ok(())
     }

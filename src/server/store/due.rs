@@ -39,19 +39,28 @@ impl Store {
     }
 
     /// Keeps runs due that were due before the clock was set back from one time to another, also those not yet
-    /// evaluated.
+    /// evaluated. Runs that are newer than `newest` may have been made after that, for a time that is yet to come.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn stay_due(&self, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
+    pub async fn stay_due(&self, from: Timestamp, to: Timestamp, newest: Option<RunId>) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query(
             // Runs whose due time is not later than the new time are due without a mark.
             "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
-             AND schedule_dts > ?1 AND schedule_dts <= ?2",
+             AND schedule_dts > ?1 AND schedule_dts <= ?2 AND id <= ?3",
         );
-        query.bind(micros(to)).bind(micros(from)).execute(&mut *writing).await?;
+        query.bind(micros(to)).bind(micros(from)).bind(newest.map_or(0, RunId::get)).execute(&mut *writing).await?;
         Ok(writing.commit().await?)
+    }
+
+    /// Returns the run that was made last.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn newest_run(&self) -> Result<Option<RunId>, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM run").fetch_one(&self.readers).await?;
+        Ok(found.and_then(RunId::new))
     }
 
     /// Returns the earliest due time of an unclaimed run that is later than `after`.

@@ -74,9 +74,11 @@ fn a_run_that_is_killed_to_make_room_is_said_to_be_killed() {
 fn whichever_query_fails_nothing_is_announced_early_and_nothing_is_forgotten() {
     let stand = Stand::new();
     for query in 1..50 {
-        let steps = [Due(0), StoreError(query), Wait(16), Claim(0), Turn(2), Later(0, 3)];
-        if let Err(e) = stand.live(2, &steps) {
-            panic!("query {query}: {e}");
+        for minutes in [-2, 2] {
+            let steps = [Due(0), StoreError(query), Wait(16), Claim(0), Turn(minutes), Later(0, 3)];
+            if let Err(e) = stand.live(2, &steps) {
+                panic!("query {query}, {minutes} minutes: {e}");
+            }
         }
     }
 }
