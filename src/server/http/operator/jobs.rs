@@ -78,7 +78,7 @@ pub async fn reasons(
     let facts = app.store.fires(job, REASONS).await?;
     let waits = |run: &RunOverview| Some((run.run.id, app.waiting.of(job, run.run.id)?.to_string()));
     let waits: BTreeMap<_, _> = open.iter().filter_map(waits).collect();
-    let present = why::JobSituation { job: overview, open: &open, workers: &workers, waits: &waits };
+    let present = why::WhyFacts { job: overview, open: &open, workers: &workers, waits: &waits };
     Ok((why::explain(&present, now), facts))
 }
 

@@ -1,4 +1,4 @@
-//! Templates: creates them.
+//! Templates: creates a template, and its project where that is missing.
 
 use std::sync::Arc;
 

@@ -11,9 +11,9 @@ use crate::server::store::{JobFrame, JobOverview, RunOverview};
 #[cfg(test)]
 mod tests;
 
-/// JobSituation state of a job and its surroundings.
+/// Present state of a job and its surroundings.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JobSituation<'a> {
+pub(super) struct WhyFacts<'a> {
     /// Job with its template, project and pool.
     pub job: &'a JobOverview,
     /// Runs of the job that have not ended.
@@ -25,7 +25,7 @@ pub(super) struct JobSituation<'a> {
 }
 
 /// Returns the sentences that explain a job.
-pub(super) fn explain(present: &JobSituation<'_>, now: Timestamp) -> Vec<String> {
+pub(super) fn explain(present: &WhyFacts<'_>, now: Timestamp) -> Vec<String> {
     let mut sentences = disabled(present.job);
     sentences.extend(workers(present));
     sentences.extend(short_of_resources(present.workers));
@@ -55,7 +55,7 @@ fn disabled(job: &JobOverview) -> Vec<String> {
     sentences
 }
 
-fn workers(present: &JobSituation<'_>) -> Option<String> {
+fn workers(present: &WhyFacts<'_>) -> Option<String> {
     let pool = &present.job.around.pool.title;
     if present.workers.is_empty() {
         Some(format!("no worker is in its pool {pool}"))

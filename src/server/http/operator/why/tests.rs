@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{JobSituation, explain};
+use super::{WhyFacts, explain};
 use crate::run::lack::Lack;
 use crate::run::{RunId, WorkerState};
 use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
@@ -34,7 +34,7 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
 
 fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, &str)]) -> String {
     let waits = waits.iter().map(|(run, why)| (RunId::new(*run).unwrap(), (*why).to_owned())).collect();
-    explain(&JobSituation { job, open, workers, waits: &waits }, at(10)).join("\n")
+    explain(&WhyFacts { job, open, workers, waits: &waits }, at(10)).join("\n")
 }
 
 #[test]
