@@ -197,7 +197,7 @@ async fn a_list_of_thousands_has_pages_and_a_search_and_a_form_does_not_carry_it
     let rows = "document.querySelectorAll('tbody tr').length";
     assert_eq!(visitor.browser.evaluate(rows).await, 100);
     assert!(visitor.text(".pager").await.contains("1 to 100 of 3002"));
-    visitor.browser.click(".turns [rel=next]").await;
+    visitor.browser.click(".pager [rel=next]").await;
     assert!(visitor.text(".pager").await.contains("101 to 200 of 3002"));
     visitor.browser.submit("form.filter", "document.querySelector('#text').value = 'GROSSE SICH'").await;
     assert_eq!(visitor.browser.evaluate(rows).await, 1);

@@ -71,7 +71,7 @@ impl LogReader {
             let (bytes, lines, revision) = (log.len(), log.lines(), log.revision);
             return Ok(Some(FollowLine::Replaced(LogSize { bytes, lines, revision })));
         }
-        // The store has_named_position how much stands since the last revision only. After several, nothing is taken to stand.
+        // The store knows how much stands since the last revision only. After several, nothing is taken to stand.
         let kept = if known == log.revision.checked_sub(1) { log.kept } else { 0 };
         match self.sent.go_on(kept, log.len()) {
             GrowthStep::Same => Ok(None),

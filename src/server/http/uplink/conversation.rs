@@ -45,7 +45,7 @@ pub struct Caller {
     pub worker: Box<Worker>,
     /// Instance of the worker, if it names one.
     pub instance: Option<Instance>,
-    /// Whether the worker has_protocol the protocol of [`crate::wire::uplink`].
+    /// Whether the worker speaks the protocol of [`crate::wire::uplink`].
     pub has_protocol: bool,
 }
 
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// Builds the message of an order; the order to execute a run has the run and its job with it, where they fit and
-    /// the worker has_protocol the protocol.
+    /// the worker speaks the protocol.
     async fn order(&self, order: Order) -> Message {
         if let Order::Enqueue(run) = order
             && self.has_protocol

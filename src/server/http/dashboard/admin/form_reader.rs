@@ -82,7 +82,7 @@ impl<'a> FormReader<'a> {
         self.take("description", read)
     }
 
-    /// Ends the reader.
+    /// Ends the reading.
     ///
     /// # Errors
     /// If there is any mistake: all of them, in the order in which they were found.
@@ -94,7 +94,7 @@ impl<'a> FormReader<'a> {
     }
 }
 
-/// Common fields of an entity as the values of its form. Counterpart of [`FormReader::values`].
+/// Common fields of an entity as the values of its form. Counterpart of [`FormReader::entity_form`].
 pub fn common_values(values: &EntityForm) -> Vec<(String, String)> {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut typed = vec![

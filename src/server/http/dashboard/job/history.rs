@@ -59,7 +59,7 @@ const STEPS: &[f64] = &[
     15_552_000.0,
 ];
 
-/// HistoryChart with its legend.
+/// Chart with its legend.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistoryChart {
     /// One bar for each run, the oldest first.

@@ -1,4 +1,4 @@
-//! Confirmation of confirmation commands: one that stops many workers takes words that must be typed, not just a click. Pure.
+//! Confirmation of far-reaching commands: one that stops many workers takes words that must be typed, not just a click. Pure.
 
 use minijinja::{Value, context};
 
