@@ -11,6 +11,7 @@ pub mod hmac;
 pub mod instance;
 pub mod lack;
 pub mod operator;
+pub mod reason;
 pub mod reference;
 pub mod resources;
 pub mod shim;

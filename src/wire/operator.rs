@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lack::LackFacts;
+use super::reason::ReasonParams;
 
 /// Path below which the API is served.
 pub const BASE: &str = "/operator/v1";
@@ -535,8 +536,15 @@ pub struct DueTimeFact {
     pub due: String,
     /// Deviation as a word: `delayed`, `skipped`, `excluded`, `missed`.
     pub what: String,
-    /// Reason for the deviation.
+    /// Reason for the deviation, as text for people.
     pub reason: String,
+    /// Reason as a word: `active`, `passed`, `worker_lost` …; `sentence` for a text that an earlier version stored.
+    /// Empty from a server that does not send it.
+    #[serde(default)]
+    pub code: String,
+    /// Parameters of the reason, such as the run that it names.
+    #[serde(default)]
+    pub params: ReasonParams,
     /// Id of the run, if there is one.
     pub run: Option<i64>,
     /// Timestamp at which the deviation was found.

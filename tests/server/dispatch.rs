@@ -89,7 +89,7 @@ async fn a_run_waits_for_a_free_slot() {
             let fires = store.fires(second_job.id, 1).await.unwrap();
             // It is written after the last piece of news, so this is another.
             store.changes().publish(jobrunner::server::store::changes::Change::RunLog(first, 0));
-            fires.first().map(|fire| assert_eq!(fire.reason, "no worker of the pool has a free slot"))
+            fires.first().map(|fire| assert_eq!(fire.reason.to_string(), "no worker of the pool has a free slot"))
         })
         .await;
     made(stage.finish(0, first, true).await);

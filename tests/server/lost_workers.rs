@@ -128,7 +128,7 @@ async fn h31_a_run_pinned_to_a_silent_worker_waits_and_blocks_no_other() {
         stage
             .until("the reason", async |store| {
                 let fires = store.fires(job.id, 100).await.unwrap();
-                fires.iter().any(|fire| fire.reason == wanted).then_some(())
+                fires.iter().any(|fire| fire.reason.to_string() == wanted).then_some(())
             })
             .await;
         assert_eq!(stage.run(runs[0].id).await, runs[0], "not lost, not failed, not anything");

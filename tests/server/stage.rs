@@ -165,7 +165,7 @@ impl Stage {
     /// The reasons that are written down of a job, the oldest first.
     pub async fn reasons(&self, job: &Job) -> Vec<String> {
         let fires = self.store().fires(job.id, 100).await.expect("an answer");
-        fires.iter().rev().map(|fire| format!("{:?}: {}", fire.what, fire.reason)).collect()
+        fires.iter().rev().map(|fire| format!("{:?}: {}", fire.reason.kind(), fire.reason)).collect()
     }
 
     /// Changes the data as some other part of the server does, which then tells it.

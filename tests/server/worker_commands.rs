@@ -150,7 +150,7 @@ impl Team {
     async fn waits(&self, job: &Job, why: &str) {
         let look = async |store: &Store| {
             let fires = store.fires(job.id, 100).await.unwrap();
-            fires.iter().any(|fire| fire.reason.contains(why)).then_some(())
+            fires.iter().any(|fire| fire.reason.to_string().contains(why)).then_some(())
         };
         // What is written down of a wait is no news: what changes with it is looked at.
         if look(self.stage.store()).await.is_none() {

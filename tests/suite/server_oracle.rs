@@ -32,7 +32,7 @@ fn sound() -> History {
         jobs: vec![job],
         accepted: [(3, Expected::Success(true)), (4, Expected::Success(false))].into(),
         marks: begun.into_iter().chain(ended).collect(),
-        fires: vec![Fire { job: JOB, due: MINUTE + 10, reason: "this time passed while nobody looked".to_owned() }],
+        fires: vec![Fire { job: JOB, due: MINUTE + 10, times: 1 }],
         survivors: Vec::new(),
         leaked: Vec::new(),
     }
@@ -124,19 +124,19 @@ fn a_time_without_run_or_reason_is_counted() {
         h.marks.retain(|mark| mark.run != 2);
     };
     assert_eq!(broken(unmade), [Rule::UnexplainedTimes]);
-    let both = |reason: &'static str| {
+    let both = |times: usize| {
         move |h: &mut History| {
             unmade(h);
-            h.fires[0].reason = reason.to_owned();
+            h.fires[0].times = times;
         }
     };
-    assert_eq!(broken(both("this and 1 more times passed")), [], "one record of both times");
-    assert_eq!(broken(both("this time passed")), [Rule::UnexplainedTimes]);
+    assert_eq!(broken(both(2)), [], "one record of both times");
+    assert_eq!(broken(both(1)), [Rule::UnexplainedTimes]);
     // Counted up to a bound, a record is of all times up to the next run; no further.
     let long = |runs: bool| {
         move |h: &mut History| {
             h.jobs[0].to = MINUTE + 3020;
-            (h.rows[1].due, h.fires[0].reason) = (MINUTE + 3000, "this and at least 99 more times passed".to_owned());
+            (h.rows[1].due, h.fires[0].times) = (MINUTE + 3000, judge::COUNTED);
             h.rows.push(row(5, JOB, 3010, true));
             h.marks.push(mark(5, Says::Begin { shim: 50 }));
             if !runs {

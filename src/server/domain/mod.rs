@@ -2,6 +2,7 @@
 //! are arguments.
 
 pub mod chain;
+pub mod fire;
 pub(in crate::server) mod fold;
 pub mod life;
 pub mod model;
@@ -9,5 +10,6 @@ pub mod resource;
 pub mod rules;
 pub mod schedule;
 pub mod script;
+pub mod sentence;
 pub mod wait_reasons;
 pub mod worker_state;

@@ -473,36 +473,6 @@ pub enum KillCause {
     Replaced,
 }
 
-/// One time at which a job was due, and the outcome that `job_runner why` shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fire {
-    /// Job that was due.
-    pub job: JobId,
-    /// Time at which the job was or would have been due.
-    pub due: Timestamp,
-    /// Run that was made for the time, if one was.
-    pub run: Option<RunId>,
-    /// Outcome other than an ordinary run.
-    pub what: FireKind,
-    /// Reason, as a sentence for people.
-    pub reason: String,
-    /// Time at which the server recorded it.
-    pub at: Timestamp,
-}
-
-/// Outcome of a time at which a job was due, other than an ordinary run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FireKind {
-    /// The run waits or waited.
-    Delayed,
-    /// The run does not happen: it met another one, was cancelled, or a worker or a child was left out.
-    Skipped,
-    /// An exclude of the schedule left the time out.
-    Excluded,
-    /// The time was past before its run could be planned.
-    Missed,
-}
-
 /// The worker instance that holds an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceTenure {

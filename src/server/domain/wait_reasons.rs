@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::schedule::enqueue::WaitReason;
+use super::sentence::Sentence;
 use super::worker_state::Unready;
 
 /// Full explanation of a run that waits, as the dispatcher keeps it and `why` shows it.
@@ -26,15 +27,41 @@ impl WaitReasons {
     }
 }
 
-impl fmt::Display for WaitReasons {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.reason)?;
+impl WaitReasons {
+    /// Puts the reasons into words.
+    #[must_use]
+    pub fn sentence(&self) -> Sentence {
+        let mut sentence = self.reason.sentence();
         for (at, (title, why)) in self.unready.iter().enumerate() {
-            write!(f, "{} {title} {why}", if at == 0 { ":" } else { "," })?;
+            sentence = sentence.and(format!("{} {title} {why}", if at == 0 { ":" } else { "," }));
         }
         if self.more > 0 {
-            write!(f, " and {} more take none", self.more)?;
+            sentence = sentence.and(format!(" and {} more take none", self.more));
         }
-        Ok(())
+        sentence
+    }
+}
+
+impl From<WaitReason> for WaitReasons {
+    fn from(reason: WaitReason) -> Self {
+        Self { reason, unready: Vec::new(), more: 0 }
+    }
+}
+
+impl From<&WaitReason> for WaitReasons {
+    fn from(reason: &WaitReason) -> Self {
+        Self::from(*reason)
+    }
+}
+
+impl From<&Self> for WaitReasons {
+    fn from(reasons: &Self) -> Self {
+        reasons.clone()
+    }
+}
+
+impl fmt::Display for WaitReasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sentence().fmt(f)
     }
 }

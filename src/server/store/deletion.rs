@@ -8,7 +8,8 @@ use super::fires::record;
 use super::rows;
 use super::runs::withdraw;
 use super::{Store, StoreError};
-use crate::server::domain::model::{Fire, FireKind, Timestamp, WorkerId};
+use crate::server::domain::fire::{Fire, FireReason};
+use crate::server::domain::model::{Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
 /// Other entities that a deletion removes or affects.
@@ -101,9 +102,9 @@ async fn withdraw_runs(
     let mut news = Vec::new();
     for run in &waiting {
         let run = rows::run(run)?;
-        let reason = format!("its worker {worker} was removed");
-        let (what, run_id) = (FireKind::Skipped, Some(run.id));
-        record(connection, &Fire { job: run.job, due: run.schedule_dts, run: run_id, what, reason, at: now }).await?;
+        let reason = FireReason::WorkerRemoved(worker);
+        let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
+        record(connection, &fire).await?;
         news.extend(withdraw(connection, &run, now).await?);
     }
     Ok(news)

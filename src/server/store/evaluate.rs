@@ -10,8 +10,10 @@ use super::rows::micros;
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::model::{Fire, FireKind, JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
+use crate::server::domain::fire::{Fire, FireReason};
+use crate::server::domain::model::{JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
 use crate::server::domain::schedule::enqueue::{Absence, Availability, DueVerdict, WaitReason, decide};
+use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::store::changes::Change;
 use chrono_tz::Tz;
 
@@ -77,9 +79,14 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn record_waiting(&self, run: &Run, reason: &impl ToString, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_waiting(
+        &self,
+        run: &Run,
+        reasons: impl Into<WaitReasons>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
-        record(&mut writing, &fact(run, FireKind::Delayed, reason, now)).await?;
+        record(&mut writing, &fire(run, FireReason::Waiting(reasons.into()), now)).await?;
         writing.commit().await?;
         Ok(())
     }
@@ -115,10 +122,10 @@ impl<'a> Act<'a> {
             DueVerdict::Spread(run, there, absent) => self.spread(run, &there, &absent).await?,
             DueVerdict::Wait(run, reason) => {
                 self.waits.push((run, reason));
-                self.write_down(run, FireKind::Delayed, &reason).await?;
+                self.record(run, FireReason::Waiting(reason.into())).await?;
             }
             DueVerdict::Skip(run, reason) => {
-                self.write_down(run, FireKind::Skipped, &reason).await?;
+                self.record(run, FireReason::Met(reason)).await?;
                 let Some(run) = self.find(run) else { return Ok(()) };
                 self.news.extend(plan::skip(self.connection, &self.known.job, run, self.zone, self.now).await?);
             }
@@ -128,7 +135,7 @@ impl<'a> Act<'a> {
                     let asked =
                         insert_kill_request(self.connection, other, KillCause::Replaced, None, self.now).await?;
                     self.news.extend(asked.map(Change::KillRequested));
-                    self.write_down(run, FireKind::Delayed, &format!("run {other} is killed to make room")).await?;
+                    self.record(run, FireReason::Replacing(other)).await?;
                 }
             }
         }
@@ -139,10 +146,9 @@ impl<'a> Act<'a> {
         self.known.due.iter().find(|due| due.id == run)
     }
 
-    async fn write_down(&mut self, run: RunId, what: FireKind, why: &impl ToString) -> Result<(), StoreError> {
+    async fn record(&mut self, run: RunId, reason: FireReason) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
-        let fact = fact(run, what, why, self.now);
-        record(self.connection, &fact).await
+        record(self.connection, &fire(run, reason, self.now)).await
     }
 
     /// Turns a run into one run for each worker, under the same schedule id. The run itself becomes that of the first
@@ -179,8 +185,8 @@ impl<'a> Act<'a> {
         query.bind(first.get()).bind(run.id.get()).execute(&mut *self.connection).await?;
         self.offer(Run { worker: Some(*first), pinned: true, ..run.clone() }, *first);
         for (worker, why) in absent {
-            let fact = fact(run, FireKind::Skipped, &format!("worker {worker} {why}"), self.now);
-            record(self.connection, &fact).await?;
+            let reason = FireReason::WorkerLeftOut(*worker, *why);
+            record(self.connection, &fire(run, reason, self.now)).await?;
         }
         Ok(())
     }
@@ -192,6 +198,6 @@ impl<'a> Act<'a> {
     }
 }
 
-fn fact(run: &Run, what: FireKind, why: &impl ToString, at: Timestamp) -> Fire {
-    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what, reason: why.to_string(), at }
+fn fire(run: &Run, reason: FireReason, at: Timestamp) -> Fire {
+    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at }
 }

@@ -2,10 +2,13 @@
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::fire_reasons::reason_facts;
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::model::{Fire, JobId};
+use crate::server::domain::fire::{Fire, FireReason};
+use crate::server::domain::model::JobId;
+use crate::wire::reason::ReasonParams;
 
 /// Fires that are kept of a job; the oldest are deleted first.
 const KEPT: i64 = 1000;
@@ -23,23 +26,32 @@ impl Store {
 }
 
 /// Returns whether a reason is among the latest ten fires of a job.
-pub(super) async fn was_said(connection: &mut SqliteConnection, job: JobId, reason: &str) -> Result<bool, StoreError> {
+pub(super) async fn was_recorded(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    reason: &FireReason,
+) -> Result<bool, StoreError> {
+    let (code, params) = reason_facts(reason);
     let query = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM (SELECT reason FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10) WHERE reason = ?)",
+        "SELECT EXISTS (SELECT 1 FROM (SELECT code, params FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10)
+         WHERE code = ? AND params = ?)",
     );
-    Ok(query.bind(job.get()).bind(reason).fetch_one(connection).await?)
+    Ok(query.bind(job.get()).bind(code).bind(text(&params)?).fetch_one(connection).await?)
 }
 
 /// Records a fire, unless it is recorded already: each evaluation finds the same facts again.
 pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Result<(), StoreError> {
+    let (code, params) = reason_facts(&fire.reason);
     // The unique index `fire_once` over all columns but the time of recording makes a repetition a conflict.
-    let query = sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, reason, at) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(fire.job.get())
-        .bind(micros(fire.due))
-        .bind(fire.run.map(RunId::get))
-        .bind(rows::fire_name(fire.what))
-        .bind(&fire.reason)
-        .bind(micros(fire.at));
+    let query =
+        sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, code, params, at) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(fire.job.get())
+            .bind(micros(fire.due))
+            .bind(fire.run.map(RunId::get))
+            .bind(fire.reason.kind().word())
+            .bind(code)
+            .bind(text(&params)?)
+            .bind(micros(fire.at));
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(());
     }
@@ -48,4 +60,9 @@ pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Re
     );
     query.bind(fire.job.get()).bind(KEPT).execute(connection).await?;
     Ok(())
+}
+
+/// Encodes parameters as the column has them.
+fn text(params: &ReasonParams) -> Result<String, StoreError> {
+    serde_json::to_string(params).map_err(|e| StoreError::Ask(sqlx::Error::Encode(e.into())))
 }

@@ -15,6 +15,7 @@ mod due;
 mod entities;
 mod entity_version;
 mod evaluate;
+mod fire_reasons;
 mod fires;
 mod forms;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use deletion::{DeletionImpact, Removal};
 pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;
 pub use evaluate::{JobEvaluation, Offer};
+pub use fire_reasons::reason_facts;
 pub use forms::{EntityForm, WorkerForm};
 #[cfg(test)]
 pub use in_memory::Contents;

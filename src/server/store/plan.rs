@@ -9,12 +9,13 @@ use chrono_tz::Tz;
 use sqlx::sqlite::SqliteConnection;
 
 use super::StoreError;
-use super::fires::{record, was_said};
+use super::fires::{record, was_recorded};
 use super::rows::{instant, micros};
 use super::runs::{NewRun, insert, withdraw};
 use crate::run::RunId;
-use crate::server::domain::model::{Fire, FireKind, Job, Run, Schedule, Timestamp};
-use crate::server::domain::schedule::{self, Last, LeftOut, NextTime, NoNext, Rule};
+use crate::server::domain::fire::{Fire, FireReason};
+use crate::server::domain::model::{Job, Run, Schedule, Timestamp};
+use crate::server::domain::schedule::{self, Last, LeftOut, NextTime, NoNext, NoNextTime, Rule};
 use crate::server::store::changes::Change;
 
 /// Unclaimed runs of a job that are read at most.
@@ -60,7 +61,7 @@ pub(super) async fn next(
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         // A run for a later time that no rule planned was made by hand.
-        return drop_planned(connection, job, planned, &format!("run {} takes its place", other.id), now).await;
+        return drop_planned(connection, job, planned, FireReason::Superseded(other.id), now).await;
     }
     if planned.plan.as_ref() == Some(&rule.text()) {
         return Ok(Vec::new());
@@ -71,7 +72,7 @@ pub(super) async fn next(
             set(connection, planned.id, &next, &rule.text()).await?;
             Ok(vec![Change::RunScheduled(planned.id)])
         }
-        None => drop_planned(connection, job, planned, "the job is not scheduled like that any more", now).await,
+        None => drop_planned(connection, job, planned, FireReason::ScheduleChanged, now).await,
     }
 }
 
@@ -144,12 +145,12 @@ async fn drop_planned(
     connection: &mut SqliteConnection,
     job: &Job,
     planned: &Pending,
-    reason: &str,
+    reason: FireReason,
     now: Timestamp,
 ) -> Result<Vec<Change>, StoreError> {
     // Unlike a run that is withdrawn, a planned run has no siblings and retries nothing, so nothing was waiting for it.
     sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut *connection).await?;
-    write_down(connection, job, planned.at, FireKind::Skipped, reason.to_owned(), now).await?;
+    record_fire(connection, job, planned.at, reason, now).await?;
     Ok(vec![Change::RunScheduled(planned.id)])
 }
 
@@ -163,46 +164,32 @@ async fn reckon(
 ) -> Result<Option<NextTime>, StoreError> {
     let (next, left_out) = match schedule::next(rule, last, now) {
         Ok(next) => (Some(next.clone()), next.left_out),
-        Err(NoNext::NoSchedule) => (None, Vec::new()),
-        Err(why) => {
-            let (due, reason) = (last.map_or(now, |last| last.at), format!("there is no next run: {why}"));
+        Err(NoNextTime { why: NoNext::NoSchedule, .. }) => (None, Vec::new()),
+        Err(NoNextTime { why, left_out }) => {
+            let (due, reason) = (last.map_or(now, |last| last.at), FireReason::NoNextRun(why));
             // Without a run before it, such a fire is recorded under the present time, a new one at each evaluation; so
             // the reason is compared.
-            if last.is_some() || !was_said(connection, job.id, &reason).await? {
-                write_down(connection, job, due, FireKind::Skipped, reason, now).await?;
+            if last.is_some() || !was_recorded(connection, job.id, &reason).await? {
+                record_fire(connection, job, due, reason, now).await?;
             }
-            match why {
-                NoNext::AllLeftOut(left_out) => (None, left_out),
-                _ => (None, Vec::new()),
-            }
+            (None, left_out)
         }
     };
     for LeftOut { at, exclude } in left_out {
-        let reason = format!("the schedule leaves out {}", schedule::exclude_in_words(&exclude));
-        write_down(connection, job, at, FireKind::Excluded, reason, now).await?;
+        record_fire(connection, job, at, FireReason::Excluded(exclude), now).await?;
     }
     if let Some(passed) = next.as_ref().and_then(|next| next.passed) {
-        let reason = format!("{} passed while the one before waited or nobody looked", times(passed.times));
-        write_down(connection, job, passed.first, FireKind::Missed, reason, now).await?;
+        record_fire(connection, job, passed.first, FireReason::Passed(passed.times), now).await?;
     }
     Ok(next)
 }
 
-fn times(times: u32) -> String {
-    match times {
-        1 => "this time".to_owned(),
-        2..100 => format!("this and {} more times", times - 1),
-        _ => "this and at least 99 more times".to_owned(),
-    }
-}
-
-async fn write_down(
+async fn record_fire(
     connection: &mut SqliteConnection,
     job: &Job,
     due: Timestamp,
-    what: FireKind,
-    reason: String,
+    reason: FireReason,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    record(connection, &Fire { job: job.id, due, run: None, what, reason, at }).await
+    record(connection, &Fire { job: job.id, due, run: None, reason, at }).await
 }

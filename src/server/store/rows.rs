@@ -4,10 +4,11 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Timelike};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::StoreError;
+use super::{StoreError, fire_reasons};
 use crate::run::{ApiKey, Attempt, KillId, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerRequest, WorkerState};
+use crate::server::domain::fire::{Fire, FireKind};
 use crate::server::domain::model::{
-    Asker, Concurrency, Exclude, Fire, FireKind, Job, JobId, KillCause, KillRequest, LatestRequest, OnLost, Pool,
+    Asker, Concurrency, Exclude, Job, JobId, KillCause, KillRequest, LatestRequest, OnLost, Pool,
     PoolId, Project, ProjectId, Report, RequestEnd, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp,
     Unit, Worker, WorkerId,
 };
@@ -15,7 +16,7 @@ use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 
 /// Error for a row that this program cannot have written.
-fn strange(what: &str) -> StoreError {
+pub fn strange(what: &str) -> StoreError {
     StoreError::Ask(sqlx::Error::Decode(format!("{what} in the store is not what was written there").into()))
 }
 
@@ -309,30 +310,15 @@ pub fn cause(text: &str) -> KillCause {
 }
 
 pub fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
+    let kind = FireKind::named(row.try_get("what")?).ok_or_else(|| strange("a kind of fire"))?;
+    let params = serde_json::from_str(row.try_get("params")?).map_err(|_| strange("a reason"))?;
     Ok(Fire {
         job: JobId::new(row.try_get("job")?).ok_or_else(|| strange("a job"))?,
         due: instant(row.try_get("due")?)?,
         run: row.try_get::<Option<i64>, _>("run")?.and_then(RunId::new),
-        what: match row.try_get("what")? {
-            "delayed" => FireKind::Delayed,
-            "skipped" => FireKind::Skipped,
-            "excluded" => FireKind::Excluded,
-            "missed" => FireKind::Missed,
-            _ => return Err(strange("a fact")),
-        },
-        reason: row.try_get("reason")?,
+        reason: fire_reasons::read(kind, row.try_get("code")?, &params)?,
         at: instant(row.try_get("at")?)?,
     })
-}
-
-/// Stored form of a kind of fire, in column `what`.
-pub fn fire_name(what: FireKind) -> &'static str {
-    match what {
-        FireKind::Delayed => "delayed",
-        FireKind::Skipped => "skipped",
-        FireKind::Excluded => "excluded",
-        FireKind::Missed => "missed",
-    }
 }
 
 /// Stored form of the cause of a kill, in column `cause`.

@@ -12,11 +12,12 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::chain::{self, Child, Effect};
+use crate::server::domain::fire::{Execution, Fire, FireReason};
 use crate::server::domain::life::late::late_result;
 use crate::server::domain::life::{
     self, AttemptKill, ChangeFacts, ClaimRule, LifeEvent, LifeRefusal, Patch, Step, Who,
 };
-use crate::server::domain::model::{Asker, Fire, FireKind, Job, JobId, Run, Timestamp, WorkerId};
+use crate::server::domain::model::{Asker, Job, JobId, Run, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
 /// A run to be created.
@@ -217,8 +218,8 @@ async fn record_receipts(connection: &mut SqliteConnection, step: &Step, now: Ti
 
 /// Returns the fire that records a run as given back.
 fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> Fire {
-    let reason = format!("worker {worker} gave back attempt {attempt} of run {}, unjudged", run.id);
-    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at }
+    let reason = FireReason::GivenBack(Execution { run: run.id, attempt, worker });
+    Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at }
 }
 
 /// Truncates timestamps to microseconds, as the store has them: a report that is repeated must equal what was stored of
@@ -305,14 +306,8 @@ pub(super) async fn cancel(
     by: Asker,
     now: Timestamp,
 ) -> Result<Vec<Change>, StoreError> {
-    let reason = match by {
-        Asker::Dashboard => "cancelled on the dashboard".to_owned(),
-        Asker::Command => "cancelled by the command".to_owned(),
-        Asker::Client => "cancelled over the REST API".to_owned(),
-        Asker::Worker(worker) => format!("cancelled by worker {worker}"),
-    };
-    let fire =
-        Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), what: FireKind::Skipped, reason, at: now };
+    let reason = FireReason::Cancelled(by);
+    let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
     record(connection, &fire).await?;
     let run = &life::cancel(run, now).run;
     update(connection, run).await?;
@@ -404,8 +399,8 @@ async fn apply(
                 news.push(Change::RunScheduled(insert(connection, &new).await?.id));
             }
             Effect::NoChild(child, why) => {
-                let reason = format!("{why}: run {} of job {}", run.id, job.id);
-                let fire = Fire { job: child, due: now, run: None, what: FireKind::Skipped, reason, at: now };
+                let reason = FireReason::ChildLeftOut { why, run: run.id, job: job.id };
+                let fire = Fire { job: child, due: now, run: None, reason, at: now };
                 record(connection, &fire).await?;
             }
         }

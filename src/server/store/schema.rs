@@ -257,4 +257,92 @@ pub const MIGRATIONS: &[&str] = &[
         (SELECT id, row_number() OVER (PARTITION BY run ORDER BY id) AS place FROM late_result) WHERE place > 20);
     ALTER TABLE late_result DROP COLUMN said;
 ",
+    // Reasons of fires as codes with parameters. A stored sentence becomes a code only where the sentence that follows
+    // from code and parameters is the same to the letter; any other one stays as it is, under the code `sentence`.
+    "
+    ALTER TABLE fire ADD COLUMN code TEXT NOT NULL DEFAULT 'sentence';
+    ALTER TABLE fire ADD COLUMN params TEXT NOT NULL DEFAULT '{}';
+    UPDATE fire SET params = json_object('text', reason);
+    WITH known (text, code, params) AS (VALUES
+        ('the job is disabled', 'job_disabled', '{}'),
+        ('the job''s template is disabled', 'template_disabled', '{}'),
+        ('the job''s project is disabled', 'project_disabled', '{}'),
+        ('the job''s worker pool is disabled', 'pool_disabled', '{}'),
+        ('no worker of the pool is enabled', 'no_worker_enabled', '{}'),
+        ('no worker of the pool answers', 'nobody_answers', '{}'),
+        ('no worker of the pool has a free slot', 'no_free_slot', '{}'),
+        ('no worker is in the pool', 'empty_pool', '{}'),
+        ('no worker of the pool takes new runs for now', 'nobody_takes', '{}'),
+        ('it was announced, and nobody has claimed it yet', 'unclaimed', '{}'),
+        ('every worker of the pool sleeps, leaves or has left', 'everybody_rests', '{}'),
+        ('cancelled on the dashboard', 'cancelled', '{\"by\":\"dashboard\"}'),
+        ('cancelled by the command', 'cancelled', '{\"by\":\"command\"}'),
+        ('cancelled over the REST API', 'cancelled', '{\"by\":\"client\"}'),
+        ('the job is not scheduled like that any more', 'schedule_changed', '{}'),
+        ('there is no next run: its excludes leave out every time of the next forty years', 'no_next_run',
+            '{\"why\":\"all_left_out\"}'),
+        ('there is no next run: there is no such time any more', 'no_next_run', '{\"why\":\"never\"}'),
+        ('this time passed while the one before waited or nobody looked', 'passed', '{\"times\":1}'),
+        ('this and at least 99 more times passed while the one before waited or nobody looked', 'passed',
+            '{\"times\":100}'))
+    UPDATE fire SET code = known.code, params = known.params FROM known WHERE reason = text;
+    -- CAST reads the digits that the text begins with.
+    WITH known (head, tail, code, name, plus, other, value) AS (VALUES
+        ('run ', ' of the job is not over yet', 'active', 'run', 0, NULL, NULL),
+        ('run ', ' of the job comes first', 'behind', 'run', 0, NULL, NULL),
+        ('run ', ' is killed to make room', 'replacing', 'run', 0, NULL, NULL),
+        ('run ', ' takes its place', 'superseded', 'run', 0, NULL, NULL),
+        ('its worker ', ' is disabled', 'worker_disabled', 'worker', 0, NULL, NULL),
+        ('its worker ', ' does not answer', 'worker_silent', 'worker', 0, NULL, NULL),
+        ('its worker ', ' takes no new runs: it sleeps, leaves or has left', 'worker_rests', 'worker', 0, NULL, NULL),
+        ('its worker ', ' claims no runs for now', 'worker_holds', 'worker', 0, NULL, NULL),
+        ('its worker ', ' was removed', 'worker_removed', 'worker', 0, NULL, NULL),
+        ('worker ', ' does not answer', 'worker_left_out', 'worker', 0, 'why', 'silent'),
+        ('worker ', ' sleeps, leaves or has left', 'worker_left_out', 'worker', 0, 'why', 'resting'),
+        ('cancelled by worker ', '', 'cancelled', 'worker', 0, 'by', 'worker'),
+        ('this and ', ' more times passed while the one before waited or nobody looked', 'passed', 'times', 1, NULL, NULL)),
+    read (id, code, name, number, other, value) AS (
+        SELECT fire.id, known.code, name, plus + CAST(substr(reason, length(head) + 1) AS INTEGER), other, value
+        FROM fire JOIN known
+        ON fire.code = 'sentence' AND reason = head || CAST(substr(reason, length(head) + 1) AS INTEGER) || tail)
+    UPDATE fire SET code = read.code,
+        params = CASE WHEN other IS NULL THEN json_object(name, number) ELSE json_object(name, number, other, value) END
+    FROM read WHERE read.id = fire.id AND number > 0 AND NOT (read.code = 'passed' AND number > 99);
+    WITH known (head, code) AS (VALUES
+        ('the job is disabled: run ', 'child_disabled'), ('its parent failed: run ', 'parent_failed')),
+    parent (id, code, head, run) AS (
+        SELECT fire.id, known.code, head, CAST(substr(reason, length(head) + 1) AS INTEGER)
+        FROM fire JOIN known ON fire.code = 'sentence' AND substr(reason, 1, length(head)) = head),
+    read (id, code, run, job) AS (
+        SELECT fire.id, parent.code, parent.run, CAST(substr(reason, length(head || parent.run || ' of job ') + 1) AS INTEGER)
+        FROM parent JOIN fire USING (id)
+        WHERE reason = head || parent.run || ' of job ' ||
+            CAST(substr(reason, length(head || parent.run || ' of job ') + 1) AS INTEGER))
+    UPDATE fire SET code = read.code, params = json_object('run', read.run, 'job', read.job)
+    FROM read WHERE read.id = fire.id AND read.run > 0 AND read.job > 0;
+    WITH known (middle, tail, code) AS (VALUES
+        (' was lost with attempt ', '', 'worker_lost'), (' gave back attempt ', ', unjudged', 'given_back')),
+    taken (id, code, middle, tail, worker) AS (
+        SELECT fire.id, known.code, middle, tail, CAST(substr(reason, 8) AS INTEGER)
+        FROM fire JOIN known ON fire.code = 'sentence' AND run IS NOT NULL AND substr(reason, 1, 7) = 'worker '),
+    read (id, code, worker, attempt) AS (
+        SELECT fire.id, taken.code, worker, CAST(substr(reason, length('worker ' || worker || middle) + 1) AS INTEGER)
+        FROM taken JOIN fire USING (id)
+        WHERE reason = 'worker ' || worker || middle ||
+            CAST(substr(reason, length('worker ' || worker || middle) + 1) AS INTEGER) || ' of run ' || run || tail)
+    UPDATE fire SET code = read.code, params = json_object('run', run, 'worker', worker, 'attempt', attempt)
+    FROM read WHERE read.id = fire.id AND worker > 0;
+    -- An exclude with seconds, which is rare, stays a sentence.
+    WITH read (id, start, stop, note) AS (
+        SELECT id, substr(reason, 25, 5), substr(reason, 34, 5), substr(reason, 41, length(reason) - 41) FROM fire
+        WHERE reason GLOB 'the schedule leaves out [0-2][0-9]:[0-5][0-9] to [0-2][0-9]:[0-5][0-9] (?*)')
+    UPDATE fire SET code = 'excluded', params = json_object('start', start, 'end', stop, 'note', note)
+    FROM read WHERE read.id = fire.id AND time(start) IS NOT NULL AND time(stop) IS NOT NULL;
+    UPDATE fire SET code = 'excluded', params = json_object('start', substr(reason, 25, 5), 'end', substr(reason, 34, 5))
+    WHERE reason GLOB 'the schedule leaves out [0-2][0-9]:[0-5][0-9] to [0-2][0-9]:[0-5][0-9]'
+        AND time(substr(reason, 25, 5)) IS NOT NULL AND time(substr(reason, 34, 5)) IS NOT NULL;
+    DROP INDEX fire_once;
+    ALTER TABLE fire DROP COLUMN reason;
+    CREATE UNIQUE INDEX fire_once ON fire (job, due, what, code, params, coalesce(run, 0));
+",
 ];

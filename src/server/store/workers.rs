@@ -15,9 +15,10 @@ use super::rows::{self, instant_of};
 use super::runs::{find, write_step};
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
+use crate::server::domain::fire::{Execution, Fire, FireReason};
 use crate::server::domain::life::{self, LossFacts};
 use crate::server::domain::model::{
-    Fire, FireKind, Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
+    Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
 };
 use crate::server::store::changes::Change;
 
@@ -250,8 +251,8 @@ async fn lose_run(
     let Some(job) = find_job(connection, run.job).await? else { return Ok((run, Vec::new())) };
     let kill = kill_of_attempt(connection, &run).await?;
     let step = life::lose(&run, &LossFacts { kill, on_lost: job.on_lost, max_losses, now });
-    let reason = format!("worker {worker} was lost with attempt {} of run {}", run.attempt, run.id);
-    let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), what: FireKind::Delayed, reason, at: now };
+    let reason = FireReason::WorkerLost(Execution { run: run.id, attempt: run.attempt, worker });
+    let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), reason, at: now };
     record(connection, &fire).await?;
     let mut changes = Vec::new();
     // A log that the worker has sent, even in part, is never overwritten.

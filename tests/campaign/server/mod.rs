@@ -366,9 +366,12 @@ impl Campaign {
     /// What is recorded of times without a run.
     async fn fires(&self) -> Vec<Fire> {
         let Some(mut store) = self.store().await else { return Vec::new() };
-        let question = "SELECT job, due, reason FROM fire";
-        let fires: Vec<(i64, i64, String)> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
-        let fire = |(job, due, reason): (i64, i64, String)| Fire { job, due: due.div_euclid(1_000_000), reason };
+        let question = "SELECT job, due, json_extract(params, '$.times') FROM fire";
+        let fires: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
+        let fire = |(job, due, times): (i64, i64, Option<i64>)| {
+            let times = times.and_then(|times| usize::try_from(times).ok()).unwrap_or(1);
+            Fire { job, due: due.div_euclid(1_000_000), times }
+        };
         fires.into_iter().map(fire).collect()
     }
 

@@ -41,13 +41,17 @@ pub struct Job {
     pub to: i64,
 }
 
+/// Times that one record counts at most.
+pub const COUNTED: usize = 100;
+
 /// What is recorded of a time of a job.
 #[derive(Clone, Debug)]
 pub struct Fire {
     pub job: i64,
     /// Which time, in seconds since the epoch.
     pub due: i64,
-    pub reason: String,
+    /// How many times the record is of, counted up to [`COUNTED`].
+    pub times: usize,
 }
 
 /// Everything that was seen.
@@ -182,14 +186,12 @@ fn times(job: &Job, from: i64, to: i64) -> impl Iterator<Item = i64> {
 /// it, it is of all up to the next run.
 fn reasons(history: &History, job: &Job, runs: &BTreeSet<i64>) -> BTreeSet<i64> {
     let mut explained = BTreeSet::new();
-    for Fire { due, reason, .. } in history.fires.iter().filter(|fire| fire.job == job.id) {
-        let more = reason.strip_prefix("this and ").unwrap_or_default();
-        let next = runs.range(due + 1..).next().copied().unwrap_or(job.to);
-        let further = more.split(' ').next().and_then(|count| count.parse::<usize>().ok());
-        if more.starts_with("at least ") {
-            explained.extend(times(job, *due, next));
+    for fire in history.fires.iter().filter(|fire| fire.job == job.id) {
+        let next = runs.range(fire.due + 1..).next().copied().unwrap_or(job.to);
+        if fire.times >= COUNTED {
+            explained.extend(times(job, fire.due, next));
         } else {
-            explained.extend(times(job, *due, job.to).take(1 + further.unwrap_or(0)));
+            explained.extend(times(job, fire.due, job.to).take(fire.times));
         }
     }
     explained

@@ -15,10 +15,11 @@ use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{ASKED, CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
+use crate::server::domain::fire::FireReason;
 use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::life::{LifeEvent, Patch, Who};
 use crate::server::domain::model::{
-    self, Asker, Concurrency, FireKind, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
+    self, Asker, Concurrency, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
 };
 use crate::server::identity::guesses::Guesses;
 use crate::server::identity::token::OperatorToken;
@@ -701,7 +702,7 @@ impl World {
 
     async fn says_why_not(&self, job: &Job) -> bool {
         let fires = self.store().fires(job.id, 20).await.unwrap();
-        fires.iter().any(|fire| fire.what == FireKind::Skipped && fire.reason.starts_with("there is no next run"))
+        fires.iter().any(|fire| matches!(fire.reason, FireReason::NoNextRun(_)))
     }
 }
 

@@ -5,9 +5,11 @@
 //! run only where it is pinned to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::run::RunId;
 use crate::server::domain::model::{Concurrency, Job, PoolId, Run, WorkerId};
+use crate::server::domain::sentence::Sentence;
 
 #[cfg(test)]
 mod tests;
@@ -71,58 +73,41 @@ pub enum Absence {
 }
 
 /// Reason why a run that is due does not run now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// The job is disabled.
-    #[error("the job is disabled")]
     JobDisabled,
     /// The template of the job is disabled.
-    #[error("the job's template is disabled")]
     TemplateDisabled,
     /// The project of the job is disabled.
-    #[error("the job's project is disabled")]
     ProjectDisabled,
     /// The pool of the job is disabled.
-    #[error("the job's worker pool is disabled")]
     PoolDisabled,
     /// Another schedule id of the job is active.
-    #[error("run {0} of the job is not over yet")]
     Active(RunId),
     /// Another schedule id of the job is due and comes first.
-    #[error("run {0} of the job comes first")]
     Behind(RunId),
     /// No worker of the pool is enabled.
-    #[error("no worker of the pool is enabled")]
     NoWorker,
     /// No worker of the pool answers.
-    #[error("no worker of the pool answers")]
     NobodyAnswers,
     /// No worker of the pool has a free slot.
-    #[error("no worker of the pool has a free slot")]
     NoSeat,
     /// The worker of the run is disabled.
-    #[error("its worker {0} is disabled")]
     WorkerDisabled(WorkerId),
     /// The worker of the run does not answer.
-    #[error("its worker {0} does not answer")]
     WorkerSilent(WorkerId),
     /// The worker of the run takes no new runs.
-    #[error("its worker {0} takes no new runs: it sleeps, leaves or has left")]
     WorkerRests(WorkerId),
     /// The pool has no workers.
-    #[error("no worker is in the pool")]
     EmptyPool,
     /// Each worker of the pool sleeps, leaves, or has too little of some resource to claim runs.
-    #[error("no worker of the pool takes new runs for now")]
     NobodyTakes,
     /// The worker of the run has too little of some resource to claim runs.
-    #[error("its worker {0} claims no runs for now")]
     WorkerHolds(WorkerId),
     /// The run was announced to a worker, which had time to claim it.
-    #[error("it was announced, and nobody has claimed it yet")]
     Unclaimed,
     /// Each enabled worker of the pool takes no new runs.
-    #[error("every worker of the pool sleeps, leaves or has left")]
     EverybodyRests,
 }
 
@@ -151,6 +136,32 @@ impl WaitReason {
         }
     }
 
+    /// Puts the reason into words.
+    #[must_use]
+    pub fn sentence(self) -> Sentence {
+        match self {
+            Self::JobDisabled => "the job is disabled".into(),
+            Self::TemplateDisabled => "the job's template is disabled".into(),
+            Self::ProjectDisabled => "the job's project is disabled".into(),
+            Self::PoolDisabled => "the job's worker pool is disabled".into(),
+            Self::Active(run) => Sentence::from("run ").and(run).and(" of the job is not over yet"),
+            Self::Behind(run) => Sentence::from("run ").and(run).and(" of the job comes first"),
+            Self::NoWorker => "no worker of the pool is enabled".into(),
+            Self::NobodyAnswers => "no worker of the pool answers".into(),
+            Self::NoSeat => "no worker of the pool has a free slot".into(),
+            Self::WorkerDisabled(worker) => format!("its worker {worker} is disabled").into(),
+            Self::WorkerSilent(worker) => format!("its worker {worker} does not answer").into(),
+            Self::WorkerRests(worker) => {
+                format!("its worker {worker} takes no new runs: it sleeps, leaves or has left").into()
+            }
+            Self::EmptyPool => "no worker is in the pool".into(),
+            Self::NobodyTakes => "no worker of the pool takes new runs for now".into(),
+            Self::WorkerHolds(worker) => format!("its worker {worker} claims no runs for now").into(),
+            Self::Unclaimed => "it was announced, and nobody has claimed it yet".into(),
+            Self::EverybodyRests => "every worker of the pool sleeps, leaves or has left".into(),
+        }
+    }
+
     /// Returns which workers could end the wait.
     #[must_use]
     pub fn concerns(self) -> Concerns {
@@ -168,6 +179,12 @@ impl WaitReason {
             | Self::EverybodyRests
             | Self::Unclaimed => Concerns::Pool,
         }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sentence().fmt(f)
     }
 }
 

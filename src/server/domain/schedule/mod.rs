@@ -13,5 +13,5 @@ mod wall_time;
 mod words;
 
 pub use cron::{BadCron, check as check_cron};
-pub use next::{Last, LeftOut, NextTime, NoNext, Passed, Rule, next, preview};
+pub use next::{COUNTED, Last, LeftOut, NextTime, NoNext, NoNextTime, Passed, Rule, next, preview};
 pub use words::{clock, exclude_in_words, in_words};

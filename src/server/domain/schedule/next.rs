@@ -21,7 +21,7 @@ const MOST_LEFT_OUT: usize = 100;
 /// Distance before a clock change at which times are looked at one by one again.
 const APPROACH: TimeDelta = TimeDelta::days(2);
 /// Most past times that are counted.
-const COUNTED: u32 = 100;
+pub const COUNTED: u32 = 100;
 
 /// Rule for the due times of a job: its schedule, its excludes, and the zone of both.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub struct NextTime {
 pub struct Passed {
     /// First of these times.
     pub first: Timestamp,
-    /// Number of times, counted up to a hundred.
+    /// Number of times, counted up to [`COUNTED`].
     pub times: u32,
 }
 
@@ -74,6 +74,21 @@ pub struct LeftOut {
     pub exclude: Exclude,
 }
 
+/// Lack of a next due time, with the times on the way that an exclude left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoNextTime {
+    /// Reason why there is none.
+    pub why: NoNext,
+    /// Due times that an exclude left out, at most a hundred.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl<E: Into<NoNext>> From<E> for NoNextTime {
+    fn from(why: E) -> Self {
+        Self { why: why.into(), left_out: Vec::new() }
+    }
+}
+
 /// Reason why a job has no next due time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoNext {
@@ -82,7 +97,7 @@ pub enum NoNext {
     NoSchedule,
     /// Excludes cover every due time of the next forty years.
     #[error("its excludes leave out every time of the next forty years")]
-    AllLeftOut(Vec<LeftOut>),
+    AllLeftOut,
     /// The cron expression cannot be used.
     #[error(transparent)]
     BadCron(#[from] BadCron),
@@ -118,9 +133,9 @@ impl<'a> Rule<'a> {
 ///
 /// # Errors
 /// If there is no such time.
-pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
+pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNextTime> {
     match rule.schedule {
-        Schedule::None => Err(NoNext::NoSchedule),
+        Schedule::None => Err(NoNext::NoSchedule.into()),
         Schedule::Interval { every, unit } => by_interval(rule, *every, *unit, last, now),
         Schedule::Cron { expression, zone } => by_cron(rule, &cron::parse(expression)?, *zone, last, now),
     }
@@ -133,11 +148,11 @@ pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Timestamp, count: usize)
     std::iter::successors(next(rule, last, now).ok(), follow).take(count).collect()
 }
 
-fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNext> {
+fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNextTime> {
     let zone = rule.zone;
     let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
     let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));
-    let Some(last) = last else { return Err(NoNext::Never) };
+    let Some(last) = last else { return Err(NoNext::Never.into()) };
     // The step begins at the local time that the last one stands for, so that a skipped hour shifts one due time only.
     let mut base = WallMoment { wall: shown_at(last, zone), at: last.at };
     let mut candidate = step(base)?;
@@ -159,7 +174,7 @@ fn past_excludes(
     first: WallMoment,
     every: u32,
     unit: Unit,
-) -> Result<(WallMoment, Vec<LeftOut>), NoNext> {
+) -> Result<(WallMoment, Vec<LeftOut>), NoNextTime> {
     let zone = rule.zone;
     let until = first.at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
     let (mut candidate, mut left_out, mut in_a_row) = (first, Vec::new(), 0);
@@ -169,14 +184,14 @@ fn past_excludes(
         if in_a_row >= interval::times_of_day(unit) {
             // All times of the day that the steps come to are excluded, so the search goes on at the next clock change.
             let Some(change) = wall_time::next_change(zone, candidate.at, until) else {
-                return Err(NoNext::AllLeftOut(left_out));
+                return Err(NoNextTime { why: NoNext::AllLeftOut, left_out });
             };
             candidate = interval::leap(candidate, every, unit, zone, change.at);
             in_a_row = 0;
         }
         candidate = interval::step(candidate, every, unit, zone).ok_or(NoNext::Never)?;
         if candidate.at > until {
-            return Err(NoNext::AllLeftOut(left_out));
+            return Err(NoNextTime { why: NoNext::AllLeftOut, left_out });
         }
     }
     Ok((candidate, left_out))
@@ -188,7 +203,7 @@ fn by_cron(
     zone: Tz,
     last: Option<Last>,
     now: Timestamp,
-) -> Result<NextTime, NoNext> {
+) -> Result<NextTime, NoNextTime> {
     // A time that is now is not past, so the search begins a microsecond before it.
     let just_before = now - TimeDelta::microseconds(1);
     let from = last.map_or(just_before, |last| last.at.max(just_before));
@@ -210,7 +225,7 @@ fn by_cron(
         let from = days.without_any(at, until).map_or(end, |again| again.max(end)).max(at);
         at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
         if at > until {
-            return Err(NoNext::AllLeftOut(left_out));
+            return Err(NoNextTime { why: NoNext::AllLeftOut, left_out });
         }
     }
     Ok(NextTime { at, moved: TimeDelta::zero(), passed, left_out })

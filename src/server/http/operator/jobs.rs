@@ -15,8 +15,10 @@ use super::paging::{self, MAX_PAGE, PageQuery, limit};
 use super::refusal::{Body, OperatorRefusal};
 use super::runs::find_run;
 use super::{views, why};
-use crate::server::domain::model::{Asker, Concurrency, Fire, JobId, Schedule, Timestamp};
+use crate::server::domain::fire::Fire;
+use crate::server::domain::model::{Asker, Concurrency, JobId, Schedule, Timestamp};
 use crate::server::domain::rules;
+use crate::server::domain::sentence::Sentence;
 use crate::server::state::AppState;
 use crate::server::store::{self, JobOverview, PlaceIds, PlaceName, PlaceNames, RunOverview, StoreError};
 use crate::wire::operator::{DisableReason, JobInfo, JobList, MadeJob, NewJobRequest, RunInfo, WhyAnswer};
@@ -53,6 +55,7 @@ pub(super) async fn why(
     let gone = || OperatorRefusal::NotFound(format!("there is no job {job}"));
     let overview = app.store.overview_of_job(job).await?.ok_or_else(gone)?;
     let (now, facts) = reasons(&app, &overview, Utc::now()).await?;
+    let now = now.iter().map(ToString::to_string).collect();
     let late = app.store.late_results_of_job(job, REASONS).await?;
     Ok(Json(WhyAnswer {
         job: views::job(&overview),
@@ -71,12 +74,12 @@ pub async fn reasons(
     app: &AppState,
     overview: &JobOverview,
     now: Timestamp,
-) -> Result<(Vec<String>, Vec<Fire>), StoreError> {
+) -> Result<(Vec<Sentence>, Vec<Fire>), StoreError> {
     let job = overview.job.id;
     let open = app.store.open_runs(job, REASONS).await?;
     let workers = app.store.workers_of_job(job, REASONS).await?;
     let facts = app.store.fires(job, REASONS).await?;
-    let waits = |run: &RunOverview| Some((run.run.id, app.waiting.of(job, run.run.id)?.to_string()));
+    let waits = |run: &RunOverview| Some((run.run.id, app.waiting.of(job, run.run.id)?));
     let waits: BTreeMap<_, _> = open.iter().filter_map(waits).collect();
     let present = why::WhyFacts { job: overview, open: &open, workers: &workers, waits: &waits };
     Ok((why::explain(&present, now), facts))

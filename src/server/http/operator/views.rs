@@ -4,12 +4,13 @@ use chrono::SecondsFormat;
 
 use crate::run::Pace;
 use crate::run::lack::Lack;
+use crate::server::domain::fire::Fire;
 use crate::server::domain::life::late::{LateReason, LateResult};
-use crate::server::domain::model::{self, FireKind, LatestRequest, RunExit, Timestamp};
+use crate::server::domain::model::{self, LatestRequest, RunExit, Timestamp};
 use crate::server::domain::schedule::in_words;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::{self, ShownWorkerState};
-use crate::server::store::{JobOverview, LateReport, RunOverview, WorkerOverview};
+use crate::server::store::{JobOverview, LateReport, RunOverview, WorkerOverview, reason_facts};
 use crate::wire::operator::{
     ActionName, CommandInfo, DueTimeFact, Held, JobInfo, LateResultInfo, RunInfo, RunStateName, RunWaits, WorkerInfo,
     WorkerStateName,
@@ -229,17 +230,14 @@ fn command_view(asked: &LatestRequest) -> CommandInfo {
 }
 
 /// Builds the view of a due time that did not become a run as planned.
-pub(super) fn fire(fire: &model::Fire) -> DueTimeFact {
-    let what = match fire.what {
-        FireKind::Delayed => "delayed",
-        FireKind::Skipped => "skipped",
-        FireKind::Excluded => "excluded",
-        FireKind::Missed => "missed",
-    };
+pub(super) fn fire(fire: &Fire) -> DueTimeFact {
+    let (code, params) = reason_facts(&fire.reason);
     DueTimeFact {
         due: time(fire.due),
-        what: what.to_owned(),
-        reason: fire.reason.clone(),
+        what: fire.reason.kind().word().to_owned(),
+        reason: fire.reason.to_string(),
+        code: code.to_owned(),
+        params,
         run: fire.run.map(crate::run::RunId::get),
         at: time(fire.at),
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::run::RunId;
 use crate::server::domain::model::{RunState, Schedule, Timestamp, Worker};
+use crate::server::domain::sentence::Sentence;
+use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::{Unready, held, takes_runs};
-use crate::server::http::operator::views::time;
 use crate::server::store::{JobFrame, JobOverview, RunOverview};
 
 #[cfg(test)]
@@ -21,21 +22,21 @@ pub(super) struct WhyFacts<'a> {
     /// Workers of the job's pool.
     pub workers: &'a [Worker],
     /// Reasons why due runs of the job wait.
-    pub waits: &'a BTreeMap<RunId, String>,
+    pub waits: &'a BTreeMap<RunId, WaitReasons>,
 }
 
 /// Returns the sentences that explain a job.
-pub(super) fn explain(present: &WhyFacts<'_>, now: Timestamp) -> Vec<String> {
-    let mut sentences = disabled(present.job);
-    sentences.extend(workers(present));
-    sentences.extend(short_of_resources(present.workers));
+pub(super) fn explain(present: &WhyFacts<'_>, now: Timestamp) -> Vec<Sentence> {
+    let mut sentences: Vec<Sentence> = disabled(present.job).into_iter().map(Sentence::from).collect();
+    sentences.extend(workers(present).map(Sentence::from));
+    sentences.extend(short_of_resources(present.workers).map(Sentence::from));
     sentences.extend(present.open.iter().map(|run| open_run(run, present.waits, now)));
     // An open run says when the job runs next; without one the schedule has to.
     if present.open.is_empty() {
         sentences.push(match (&present.job.job.schedule, present.job.job.parent) {
-            (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".to_owned(),
-            (Schedule::None, Some(parent)) => format!("it runs after job {parent}"),
-            _ => "its next run is not planned yet".to_owned(),
+            (Schedule::None, None) => "it has no schedule: it runs when somebody asks for it".into(),
+            (Schedule::None, Some(parent)) => Sentence::from("it runs after job ").and(parent),
+            _ => "its next run is not planned yet".into(),
         });
     }
     sentences
@@ -75,24 +76,28 @@ fn short_of_resources(workers: &[Worker]) -> impl Iterator<Item = String> {
     holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
 }
 
-fn open_run(overview: &RunOverview, waits: &BTreeMap<RunId, String>, now: Timestamp) -> String {
+fn open_run(overview: &RunOverview, waits: &BTreeMap<RunId, WaitReasons>, now: Timestamp) -> Sentence {
     let RunOverview { run, worker, .. } = overview;
-    let (id, worker) = (run.id, worker.as_deref().unwrap_or("a worker"));
+    let worker = worker.as_deref().unwrap_or("a worker");
+    let subject = Sentence::from("run ").and(run.id);
     match run.state() {
-        RunState::Started => format!("run {id} is running on {worker} since {}", shown(run.start_dts)),
-        RunState::InQueue => format!("run {id} was claimed by {worker} at {}", shown(run.enqueue_dts)),
-        RunState::Completed => format!("run {id} is over"),
-        RunState::Scheduled if !run.is_due(now) => format!("run {id} is due at {}", time(run.schedule_dts)),
+        RunState::Started => at(subject.and(format!(" is running on {worker} since ")), run.start_dts),
+        RunState::InQueue => at(subject.and(format!(" was claimed by {worker} at ")), run.enqueue_dts),
+        RunState::Completed => subject.and(" is over"),
+        RunState::Scheduled if !run.is_due(now) => subject.and(" is due at ").and(run.schedule_dts),
         RunState::Scheduled => {
-            let due = time(run.schedule_dts);
-            match waits.get(&id) {
-                Some(why) => format!("run {id} is due since {due} and waits: {why}"),
-                None => format!("run {id} is due since {due} and offered to the workers of its pool"),
+            let due = subject.and(" is due since ").and(run.schedule_dts);
+            match waits.get(&run.id) {
+                Some(reasons) => due.and(" and waits: ").then(reasons.sentence()),
+                None => due.and(" and offered to the workers of its pool"),
             }
         }
     }
 }
 
-fn shown(at: Option<Timestamp>) -> String {
-    at.map(time).unwrap_or_default()
+fn at(sentence: Sentence, time: Option<Timestamp>) -> Sentence {
+    match time {
+        Some(time) => sentence.and(time),
+        None => sentence,
+    }
 }

@@ -3,8 +3,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::MIGRATIONS;
 use crate::run::{Attempt, RunId};
+use crate::server::domain::fire::{FireKind, FireReason, sample};
 use crate::server::domain::life::late::LateReason;
+use crate::server::domain::model::JobId;
 use crate::server::store::Store;
+use crate::server::store::fires::record;
 use crate::server::store::changes::ChangeFeed;
 
 /// Makes a file as the first version left it, with these logs.
@@ -53,15 +56,74 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
     store.close().await;
 }
 
+/// Makes a file as it was before the migration step whose text contains `words`, and runs a batch in it.
+async fn before_the_step(words: &str, path: &std::path::Path, batch: String) {
+    let step = MIGRATIONS.iter().position(|step| step.contains(words)).expect("the step");
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
+    let mut connection: SqliteConnection = options.connect().await.expect("a file");
+    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
+    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
+    sqlx::raw_sql(AssertSqlSafe(batch)).execute(&mut connection).await.expect("rows");
+}
+
+#[tokio::test]
+async fn stored_sentences_become_the_reasons_that_they_say() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let path = directory.path().join("job_runner.sqlite");
+    let job = JobId::new(1).unwrap();
+    // The words have not changed since they were stored, so every reason of today stands for a sentence of then.
+    let reasons: Vec<FireReason> = sample::reasons();
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let mut batch = "
+        INSERT INTO project (id, title) VALUES (1, 'default');
+        INSERT INTO worker_pool (id, title) VALUES (1, 'default');
+        INSERT INTO job_template (id, title, body, project) VALUES (1, 'default', '', 1);
+        INSERT INTO job (id, job_template, worker_pool, title, script_content_partial, script_content)
+            VALUES (1, 1, 1, 'job', '', '');"
+        .to_owned();
+    let strange = [
+        "run 0 takes its place",
+        "run 5x takes its place",
+        "run 05 takes its place",
+        "worker 3 was lost with attempt 2 of run 6",
+        "this and 99 more times passed while the one before waited or nobody looked",
+        "the schedule leaves out 29:00 to 06:00",
+        "the schedule leaves out 22:00:30 to 06:00",
+    ];
+    let sentences = reasons.iter().map(|reason| (reason.kind(), reason.to_string()));
+    let sentences = sentences.chain(strange.map(|text| (FireKind::Missed, text.to_owned())));
+    for (due, (kind, text)) in (1..).zip(sentences) {
+        let (kind, text) = (kind.word(), quoted(&text));
+        batch += &format!("INSERT INTO fire (job, due, run, what, reason, at) VALUES (1, {due}, 5, '{kind}', {text}, 9);");
+    }
+    before_the_step("ADD COLUMN params", &path, batch).await;
+    let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
+    let mut found = store.fires(job, 1000).await.expect("an answer");
+    found.reverse();
+    let mut sentences = Vec::new();
+    for (fire, reason) in found.iter().zip(&reasons) {
+        assert_eq!(fire.reason.to_string(), reason.to_string(), "nothing reads differently");
+        match &fire.reason {
+            FireReason::Sentence(_, text) => sentences.push(text.as_str()),
+            read => assert_eq!(read, reason),
+        }
+        // The fact counts as the one that is recorded already.
+        let mut writing = store.write().await.expect("a change");
+        record(&mut writing, fire).await.expect("recorded");
+        writing.commit().await.expect("a commit");
+    }
+    insta::assert_snapshot!(sentences.join("\n"));
+    let kept: Vec<String> = found[reasons.len()..].iter().map(|fire| fire.reason.to_string()).collect();
+    assert_eq!(kept, strange);
+    assert!(found[reasons.len()..].iter().all(|fire| matches!(fire.reason, FireReason::Sentence(FireKind::Missed, _))));
+    assert_eq!(store.fires(job, 1000).await.expect("an answer").len(), found.len());
+    store.close().await;
+}
+
 #[tokio::test]
 async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
     let directory = tempfile::tempdir().expect("a temporary folder");
     let path = directory.path().join("job_runner.sqlite");
-    let step = MIGRATIONS.iter().position(|step| step.contains("ADD COLUMN ad_hoc")).expect("the step");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).foreign_keys(false);
-    let mut connection: SqliteConnection = options.connect().await.expect("a file");
-    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
-    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
     let jobs = "
         INSERT INTO project (id, title) VALUES (1, 'default'), (2, 'ops');
         INSERT INTO worker_pool (id, title) VALUES (1, 'default');
@@ -74,7 +136,7 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
         UPDATE job SET reschedule_interval = 1, reschedule_interval_type = 'HOUR' WHERE title = 'hourly';
         UPDATE job SET description = 'for the auditors' WHERE title = 'described';
         UPDATE job SET parent = 2 WHERE title = 'child';";
-    sqlx::raw_sql(jobs).execute(&mut connection).await.expect("jobs");
+    before_the_step("ADD COLUMN ad_hoc", &path, jobs.to_owned()).await;
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     let shown = store.overview_of_jobs(None, None, 100).await.expect("an answer");
     let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();

@@ -5,7 +5,7 @@ use chrono::{Datelike, TimeDelta};
 use chrono_tz::Tz;
 
 use crate::server::domain::model::{Job, Schedule, Timestamp};
-use crate::server::domain::schedule::{Last, LeftOut, NextTime, NoNext, Rule, exclude_in_words, next};
+use crate::server::domain::schedule::{Last, LeftOut, NextTime, NoNextTime, Rule, exclude_in_words, next};
 
 #[cfg(test)]
 mod tests;
@@ -87,12 +87,10 @@ pub fn forecast(job: &Job, from: From, count: usize) -> Forecast {
                 (last, now) = (Some(Last { at, moved: late }), at);
                 found += 1;
             }
-            Err(why) => {
+            Err(NoNextTime { why, left_out }) => {
                 forecast.end = Some(why.to_string());
                 // The excluded times show why there is nothing to come.
-                if let NoNext::AllLeftOut(left_out) = &why {
-                    forecast.leave_out(zone, left_out);
-                }
+                forecast.leave_out(zone, &left_out);
                 break;
             }
         }

@@ -7,8 +7,10 @@ use super::chain::chain;
 use super::forecast::{From, forecast};
 use super::highlight::{HighlightedText, tokens};
 use super::history::{self, Bar, EndCount, HistoryChart, history_chart};
-use crate::server::domain::model::{Concurrency, Fire, FireKind, Job, OnLost, Run, Template, Timestamp};
+use crate::server::domain::fire::Fire;
+use crate::server::domain::model::{Concurrency, Job, OnLost, Run, Template, Timestamp};
 use crate::server::domain::schedule::{exclude_in_words, in_words};
+use crate::server::domain::sentence::Sentence;
 use crate::server::http::dashboard::format::{badge, due, duration, exit, run_duration, short_time, time};
 use crate::server::http::dashboard::sentence::sentence;
 use crate::server::http::dashboard::template::fill;
@@ -32,7 +34,7 @@ pub struct JobPage {
     /// Template that the script is put into.
     pub template: Template,
     /// Sentences about why the job runs, does not run, or will.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Sentence>,
     /// Due times at which the job did not simply run: delayed, skipped, excluded or missed; the latest first.
     pub facts: Vec<Fire>,
     /// Finished runs, the latest first.
@@ -109,14 +111,9 @@ fn state_view(page: &JobPage, viewer: Viewer<'_>) -> Value {
 }
 
 fn fire_row(fact: &Fire, zone: Tz) -> Value {
-    let what = match fact.what {
-        FireKind::Delayed => "delayed",
-        FireKind::Skipped => "skipped",
-        FireKind::Excluded => "excluded",
-        FireKind::Missed => "missed",
-    };
     context! {
-        due => time(fact.due, zone), at => time(fact.at, zone), what, reason => sentence(&fact.reason, zone),
+        due => time(fact.due, zone), at => time(fact.at, zone), what => fact.reason.kind().word(),
+        reason => sentence(&fact.reason.sentence(), zone),
         run => fact.run.map(crate::run::RunId::get),
     }
 }

@@ -4,6 +4,7 @@ use super::{WhyFacts, explain};
 use crate::run::lack::Lack;
 use crate::run::{RunId, WorkerState};
 use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
+use crate::server::domain::schedule::enqueue::WaitReason;
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -32,9 +33,10 @@ fn worker(enabled: bool, answered: Option<DateTime<Utc>>) -> Worker {
     Worker { enqueue_is_enabled: enabled, ping_response_dts: answered, ..sample::worker(1) }
 }
 
-fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, &str)]) -> String {
-    let waits = waits.iter().map(|(run, why)| (RunId::new(*run).unwrap(), (*why).to_owned())).collect();
-    explain(&WhyFacts { job, open, workers, waits: &waits }, at(10)).join("\n")
+fn said(job: &JobOverview, open: &[RunOverview], workers: &[Worker], waits: &[(i64, WaitReason)]) -> String {
+    let waits = waits.iter().map(|(run, why)| (RunId::new(*run).unwrap(), why.into())).collect();
+    let said = explain(&WhyFacts { job, open, workers, waits: &waits }, at(10));
+    said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn open_runs_say_where_they_stand_and_what_for_they_wait() {
         overview(run(4, at(6)), None),
         overview(run(5, at(60)), None),
     ];
-    let waits = [(3, "run 1 of the job is not over yet"), (5, "what is not due does not wait")];
+    let waits = [(3, WaitReason::Active(RunId::new(1).unwrap())), (5, WaitReason::NoSeat)];
     insta::assert_snapshot!(said(&job(), &open, &[worker(true, Some(at(0)))], &waits), @r"
     run 1 is running on web1 since 2025-11-24T16:02:00.000Z
     run 2 was claimed by web2 at 2025-11-24T16:03:00.000Z

@@ -3,8 +3,10 @@ use chrono_tz::Tz;
 
 use super::{JobPage, Viewer, body, parts};
 use crate::run::RunId;
-use crate::server::domain::model::{Fire, FireKind, JobId, ProjectId, Run, RunExit, Template, TemplateId};
+use crate::server::domain::fire::{Fire, FireKind, FireReason};
+use crate::server::domain::model::{JobId, ProjectId, Run, RunExit, Template, TemplateId};
 use crate::server::domain::schedule::Last;
+use crate::server::domain::schedule::enqueue::WaitReason;
 use crate::server::http::dashboard::job::sample;
 use crate::server::store::{JobLink, ScheduleState};
 
@@ -28,8 +30,7 @@ fn page() -> JobPage {
         job: JobId::new(3).unwrap(),
         due: run.schedule_dts,
         run: Some(run.id),
-        what: FireKind::Delayed,
-        reason: "run 11 of the job is not over yet".to_owned(),
+        reason: FireReason::Waiting(WaitReason::Active(RunId::new(11).unwrap()).into()),
         at: run.schedule_dts,
     };
     let planned = Last { at: run.schedule_dts + TimeDelta::hours(6), moved: TimeDelta::zero() };
@@ -44,7 +45,7 @@ fn page() -> JobPage {
             enqueue_is_enabled: true,
             notification_addresses: String::new(),
         },
-        reasons: vec!["the job is disabled: the disk is full".to_owned()],
+        reasons: vec!["the job is disabled: the disk is full".into()],
         facts: vec![fire],
         finished: vec![failed, Run { return_dts: over, ..run }],
         family: vec![
@@ -91,13 +92,13 @@ fn what_comes_from_outside_is_escaped() {
         &mut job.excludes[0].note,
         &mut page.template.title,
         &mut page.template.body,
-        &mut page.reasons[0],
-        &mut page.facts[0].reason,
         &mut page.family[0].title,
         &mut page.overview.around.pool.title,
     ] {
         evil.clone_into(text);
     }
+    page.reasons[0] = evil.into();
+    page.facts[0].reason = FireReason::Sentence(FireKind::Delayed, evil.to_owned());
     let page = body(&page, viewer()).to_string();
     assert!(!page.contains("<script>alert"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 10, "{page}");
