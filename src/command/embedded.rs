@@ -64,7 +64,7 @@ impl Embedded {
             }
         };
         // The worker is created in the database rather than over the API, since its secret is told only once there.
-        let row = own_worker(&server).await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
+        let row = own_worker(&server).await?;
         let state = data.join("worker");
         let settings = settings_of(&server, &row, &state, options)?;
         let lock =
@@ -135,16 +135,17 @@ pub fn failure(error: &ServerError) -> CommandFailure {
 }
 
 /// Returns the worker of this process from the server's database, adding it at the first start.
-async fn own_worker(server: &Server) -> Result<Row, StoreError> {
+async fn own_worker(server: &Server) -> Result<Row, CommandFailure> {
+    let failed = |e: StoreError| CommandFailure::of(FAILURE, &e);
     let store = &server.app_state().store;
-    if let Some(row) = store.worker_of_key(WORKER).await? {
+    if let Some(row) = store.worker_of_key(WORKER).await.map_err(failed)? {
         return Ok(row);
     }
-    let conflict = |what: String| StoreError::Conflict(what);
-    let api_key = ApiKey::parse(WORKER).map_err(|e| conflict(e.to_owned()))?;
-    let secret = server::identity::token::random().map_err(|e| conflict(format!("no secret can be made: {e}")))?;
+    let api_key = ApiKey::parse(WORKER).map_err(|e| CommandFailure::new(FAILURE, e))?;
+    let secret = server::identity::token::random()
+        .map_err(|e| CommandFailure::new(FAILURE, format!("no secret can be made: {e}")))?;
     let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
-    store.add_worker(PlaceName::Default(DEFAULT), &new).await
+    store.add_worker(PlaceName::Default(DEFAULT), &new).await.map_err(failed)
 }
 
 fn settings_of(

@@ -1,9 +1,9 @@
 //! Changes and deletions of entities: what depends on them follows, and nothing with an active run is deleted.
 
 use chrono::Utc;
-use jobrunner::server::domain::model::{Exclude, Schedule, TemplateId, Unit};
+use jobrunner::server::domain::model::{Exclude, JobId, PoolId, Schedule, TemplateId, Unit};
 use jobrunner::server::store::lists::only;
-use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, NewRun, Removal, StoreError};
+use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, JobPatch, NewJob, NewRun, Removal, StoreError};
 
 use crate::stage::{Stage, made};
 
@@ -61,6 +61,27 @@ async fn a_job_form_replaces_all_fields_and_moves_the_next_run() {
     // It runs after nothing that runs after it.
     new.parent = Some(job.id);
     assert!(stage.store().save_job(Some(job.id), None, &new).await.is_err());
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_with_a_missing_pool_or_parent_is_refused_by_the_id_of_what_is_missing() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let (pool, parent) = (PoolId::new(4711), JobId::new(815));
+    let store = stage.store();
+    let plain = || NewJob::new("other", job.template, job.pool, "echo other");
+    let no_pool = NewJob { pool: pool.expect("an id"), ..plain() };
+    let no_parent = NewJob { parent, ..plain() };
+    for (new, missing) in [(no_pool, "pool 4711 does not exist"), (no_parent, "parent 815 does not exist")] {
+        assert_eq!(store.new_job(&new).await.expect_err("a refusal").to_string(), missing);
+        assert_eq!(store.save_job(Some(job.id), None, &new).await.expect_err("a refusal").to_string(), missing);
+    }
+    let patch = JobPatch { parent: Some(parent), ..JobPatch::default() };
+    let refused = store.change_job(job.id, &patch).await.expect_err("a refusal");
+    assert_eq!(refused.to_string(), "parent 815 does not exist");
+    let taken = store.new_job(&NewJob { title: job.title.clone(), ..plain() }).await.expect_err("a refusal");
+    assert_eq!(taken.to_string(), "job job exists already");
     stage.fixture.stop().await;
 }
 

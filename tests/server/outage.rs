@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jobrunner::server::domain::model::{Concurrency, Schedule};
+use jobrunner::server::domain::schedule::Cron;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,7 +54,7 @@ impl Scene {
             .job(|new| {
                 new.title = "tick".to_owned();
                 new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
-                new.schedule = Schedule::Cron { expression: "* * * * * *".to_owned(), zone: chrono_tz::Tz::UTC };
+                new.schedule = Schedule::Cron { expression: Cron::new("* * * * * *").expect("an expression"), zone: chrono_tz::Tz::UTC };
                 new.concurrency = Concurrency::Allow;
             })
             .await;

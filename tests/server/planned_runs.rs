@@ -63,6 +63,22 @@ async fn the_next_run_follows_a_changed_schedule() {
     stage.fixture.stop().await;
 }
 
+/// An expression may come from a version that read more of them than this one.
+#[tokio::test]
+async fn a_stored_expression_that_cannot_be_read_gives_no_next_run_and_says_why() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    stage.change_job(&job, "UPDATE job SET cron = 'every full moon', cron_zone = 'UTC' WHERE id = ?").await;
+    stage.until("the reason", async |store| store.fires(job.id, 9).await.unwrap().pop()).await;
+    let reasons = stage.reasons(&job).await;
+    let expected = "Skipped: there is no next run: \"every full moon\" is no cron expression";
+    assert!(reasons.len() == 1 && reasons[0].starts_with(expected), "{reasons:?}");
+    assert!(stage.coming(&job).await.is_empty());
+    let kept = stage.store().job(job.id).await.expect("an answer").expect("the job");
+    assert!(matches!(&kept.schedule, Schedule::Cron { expression, .. } if expression.text() == "every full moon"));
+    stage.fixture.stop().await;
+}
+
 /// The server was away: what was due runs once, late; what came after it is passed over, and that is written down.
 #[tokio::test]
 async fn after_an_absence_a_job_runs_once_and_says_what_it_missed() {

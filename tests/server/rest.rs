@@ -305,7 +305,7 @@ async fn a_kill_of_a_run_that_nobody_has_claimed_cancels_it() {
 async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
     let stage = Stage::start(1).await;
     let cron = jobrunner::server::domain::model::Schedule::Cron {
-        expression: "0 3 * * *".to_owned(),
+        expression: jobrunner::server::domain::schedule::Cron::new("0 3 * * *").expect("an expression"),
         zone: chrono_tz::Europe::Amsterdam,
     };
     let job = stage.job(|job| job.schedule = cron.clone()).await;

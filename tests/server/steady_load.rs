@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jobrunner::run::{ApiKey, Secret};
 use jobrunner::server::domain::model::{Concurrency, Schedule, Worker};
+use jobrunner::server::domain::schedule::Cron;
 use jobrunner::server::store::NewWorker;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -58,7 +59,7 @@ impl Scene {
         stage
             .job(|new| {
                 new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
-                new.schedule = Schedule::Cron { expression: "* * * * * *".to_owned(), zone: chrono_tz::Tz::UTC };
+                new.schedule = Schedule::Cron { expression: Cron::new("* * * * * *").expect("an expression"), zone: chrono_tz::Tz::UTC };
                 new.concurrency = Concurrency::Allow;
             })
             .await;

@@ -11,5 +11,6 @@ pub mod rules;
 pub mod schedule;
 pub mod script;
 pub mod sentence;
+mod timestamp;
 pub mod wait_reasons;
 pub mod worker_state;

@@ -5,15 +5,17 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 
+use super::schedule::Cron;
 use crate::run::{ApiKey, Attempt, Instance, RunId, Secret, id};
 
 #[cfg(test)]
 pub mod sample;
 mod status;
 
+pub use super::timestamp::Timestamp;
 pub use status::{LatestRequest, Report, RequestEnd};
 
 id! {
@@ -44,9 +46,6 @@ id! {
     /// Id of the log of a run, as the REST API numbers logs.
     LogId
 }
-
-/// Point in time on the wall clock, in UTC. Durations are measured with the monotonic `Instant` instead.
-pub type Timestamp = DateTime<Utc>;
 
 /// A group of people, as the REST API lists it: only the name. Permissions are not part of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +215,7 @@ pub enum Schedule {
     /// Cron expression, in a zone of its own. Not in the original.
     Cron {
         /// Five fields, or six with seconds first.
-        expression: String,
+        expression: Cron,
         /// Zone in which the fields are read.
         zone: Tz,
     },

@@ -6,7 +6,7 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 
 use super::model::{Concurrency, Exclude, OnLost, Schedule, Unit};
-use super::schedule::{BadCron, check_cron, clock};
+use super::schedule::{BadCron, Cron, clock};
 use super::script::{self, TemplateError};
 use crate::run::script::{Script, ScriptDefect};
 use crate::wire::reference;
@@ -26,7 +26,7 @@ pub const REASON: usize = 1000;
 pub const EXCLUDES: usize = 100;
 
 /// Rule that an input breaks; the message names what is allowed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleViolation {
     /// A title is empty, too long, or not on one line.
     #[error("a title has 1 to {TITLE} characters on one line")]
@@ -194,14 +194,12 @@ pub fn interval(text: &str) -> Result<Schedule, RuleViolation> {
     if every == 0 { Err(wrong()) } else { Ok(Schedule::Interval { every, unit }) }
 }
 
-/// Checks a cron expression and puts it into a zone.
+/// Parses a cron expression and puts it into a zone.
 ///
 /// # Errors
 /// If the expression cannot be read, or is never due.
 pub fn cron(expression: &str, zone: Tz) -> Result<Schedule, RuleViolation> {
-    let expression = expression.trim();
-    check_cron(expression)?;
-    Ok(Schedule::Cron { expression: expression.to_owned(), zone })
+    Ok(Schedule::Cron { expression: Cron::new(expression.trim())?, zone })
 }
 
 /// Parses the name of a time zone, such as `Europe/Amsterdam`.

@@ -7,11 +7,12 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
+use super::entities::{NewJob, insert_row};
 use super::placing::{PlaceIds, PlaceNames, find_place};
 use super::rows;
 use super::runs::{NewRun, insert};
-use super::{Store, StoreError};
-use crate::server::domain::model::{Asker, Run, Timestamp};
+use super::{Conflict, Store, StoreError};
+use crate::server::domain::model::{Asker, Concurrency, JobId, Run, Timestamp};
 use crate::server::store::changes::Change;
 
 /// Jobs of one title at most, for different scripts of that title that run at the same time.
@@ -45,7 +46,7 @@ impl Store {
         let mut twin = 1;
         let job = loop {
             if twin > MAX_TWINS {
-                return Err(StoreError::Conflict(format!("{MAX_TWINS} scripts with the title {} run", new.title)));
+                return Err(Conflict::TooManyAlike { title: new.title.clone(), most: MAX_TWINS }.into());
             }
             let title = if twin == 1 { new.title.clone() } else { format!("{} ({twin})", new.title) };
             if let Some(job) = take_job(&mut writing, place, new, &title).await? {
@@ -53,7 +54,6 @@ impl Store {
             }
             twin += 1;
         };
-        let job = crate::server::domain::model::JobId::new(job).ok_or(sqlx::Error::RowNotFound)?;
         let run =
             insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) })
                 .await?;
@@ -71,17 +71,15 @@ async fn take_job(
     place: PlaceIds,
     new: &Submission,
     title: &str,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<JobId>, StoreError> {
     let query = sqlx::query("SELECT * FROM job WHERE title = ? AND job_template = ?");
     let row = query.bind(title).bind(place.template.get()).fetch_optional(&mut *connection).await?;
     let Some(row) = row else {
-        let query = sqlx::query(
-            "INSERT INTO job (title, job_template, worker_pool, script_content_partial, script_content, run_timeout,
-             concurrency, ad_hoc) VALUES (?, ?, ?, ?, ?, ?, 'allow', ?)",
-        );
-        let query = query.bind(title).bind(place.template.get()).bind(place.pool.get());
-        let query = query.bind(&new.script).bind(&new.script).bind(new.timeout).bind(&new.title);
-        return Ok(Some(query.execute(connection).await?.last_insert_rowid()));
+        let job = NewJob::new(title, place.template, place.pool, &new.script);
+        let job = NewJob { run_timeout: new.timeout, concurrency: Concurrency::Allow, ..job };
+        // The script of a request is the whole script, whatever the template has become.
+        let job = insert_row(connection, &job, &new.script, Some(&new.title)).await?;
+        return Ok(Some(job.id));
     };
     if row.try_get::<Option<&str>, _>("ad_hoc")?.is_none() {
         // A job that an operator set up is left alone.
@@ -102,5 +100,5 @@ async fn take_job(
         let query = query.bind(&new.script).bind(new.timeout).bind(place.pool.get()).bind(job.id.get());
         query.execute(connection).await?;
     }
-    Ok(Some(job.id.get()))
+    Ok(Some(job.id))
 }

@@ -4,7 +4,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows;
-use super::{Store, StoreError};
+use super::{Conflict, Reference, Store, StoreError};
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{
     Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
@@ -195,7 +195,7 @@ impl Store {
         let pool = rows::pool(&row)?;
         for worker in &new.workers {
             let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
-            query.execute(&mut *writing).await.map_err(|e| conflict(e, "worker", worker))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Worker(*worker)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -213,7 +213,7 @@ impl Store {
         let project = rows::project(&row)?;
         for pool in &new.pools {
             let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -263,22 +263,20 @@ impl Store {
     }
 }
 
-/// Turns a broken rule into the answer to the client.
-pub(super) fn refused(broken: RuleViolation) -> StoreError {
-    StoreError::Conflict(broken.to_string())
-}
-
 /// Creates a worker within a change.
 pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
-    // The column is TEXT, so it takes no other bytes.
-    let secret = String::from_utf8(new.secret.expose().to_vec())
-        .map_err(|_| StoreError::Conflict("a secret is UTF-8 text".to_owned()))?;
+    let secret = secret_text(&new.secret)?;
     let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
         .bind(&new.title)
         .bind(new.api_key.as_str())
         .bind(secret);
-    let row = query.fetch_one(connection).await.map_err(|e| conflict(e, "api_key", new.api_key.as_str()))?;
+    let row = query.fetch_one(connection).await.map_err(|e| taken(e, || Conflict::KeyTaken(new.api_key.clone())))?;
     rows::worker(&row)
+}
+
+/// Returns a secret as its column has it, which is TEXT and takes no other bytes.
+pub(super) fn secret_text(secret: &Secret) -> Result<String, Conflict> {
+    String::from_utf8(secret.expose().to_vec()).map_err(|_| Conflict::SecretNotText)
 }
 
 /// Creates a template within a change.
@@ -286,40 +284,49 @@ pub(super) async fn insert_template(
     connection: &mut SqliteConnection,
     new: &NewTemplate,
 ) -> Result<Template, StoreError> {
-    script::check(&new.body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    script::check(&new.body).map_err(broken)?;
     let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
         .bind(&new.title)
         .bind(&new.body)
         .bind(new.project.get());
-    rows::template(&query.fetch_one(connection).await.map_err(|e| conflict(e, "project", new.project))?)
+    rows::template(&query.fetch_one(connection).await.map_err(|e| missing(e, Reference::Project(new.project)))?)
 }
 
-/// Creates a job within a change.
+/// Creates a job within a change. Every job comes from here, so that forms, the REST API and the command are held to
+/// the same rules.
 pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
-    // Read within the change, so that the body cannot change before the script is rendered with it.
-    let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
-        .bind(new.template.get())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let body = body.ok_or_else(|| StoreError::Conflict(format!("there is no template {}", new.template)))?;
-    // Checked here, so that jobs from forms, the REST API and the command are held to the same rules.
-    let title = rules::title(&new.title).map_err(refused)?;
-    let whole = script::render(&body, &new.script).map_err(|e| StoreError::Conflict(e.to_string()))?;
-    rules::executable(&whole).map_err(refused)?;
+    let body = body_of(connection, new.template).await?;
+    check_references(connection, new.pool, new.parent).await?;
+    let title = rules::title(&new.title).map_err(broken)?;
+    let addresses = rules::addresses(&new.notification_addresses).map_err(broken)?;
+    let whole = script::render(&body, &new.script).map_err(broken)?;
+    rules::executable(&whole).map_err(broken)?;
+    let (title, notification_addresses) = (title.to_owned(), addresses);
+    insert_row(connection, &NewJob { title, notification_addresses, ..new.clone() }, &whole, None).await
+}
+
+/// Writes the row of a new job that was checked, with its rendered script. `ad_hoc` makes it the hidden job of scripts
+/// with that title.
+pub(super) async fn insert_row(
+    connection: &mut SqliteConnection,
+    new: &NewJob,
+    whole: &str,
+    ad_hoc: Option<&str>,
+) -> Result<Job, StoreError> {
     let (every, unit, cron, zone) = schedule_columns(&new.schedule);
     let query = sqlx::query(
         "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
          script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
          disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency, description,
-         enqueue_is_enabled, disabled_reason, notification_addresses)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         enqueue_is_enabled, disabled_reason, notification_addresses, ad_hoc)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.parent.map(JobId::get))
     .bind(new.template.get())
     .bind(new.pool.get())
     .bind(new.run_on_all_workers)
     .bind(new.schedule_children_on_error)
-    .bind(title)
+    .bind(&new.title)
     .bind(&new.script)
     .bind(whole)
     .bind(every)
@@ -335,8 +342,10 @@ pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) 
     .bind(&new.description)
     .bind(new.enabled)
     .bind(&new.disabled_reason)
-    .bind(&new.notification_addresses);
-    let made = query.execute(&mut *connection).await.map_err(|e| conflict(e, "job", &new.title))?;
+    .bind(&new.notification_addresses)
+    .bind(ad_hoc);
+    let made = query.execute(&mut *connection).await;
+    let made = made.map_err(|e| taken(e, || Conflict::TitleTaken(new.title.clone())))?;
     let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
     insert_excludes(connection, id, &new.excludes).await?;
     Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
@@ -374,15 +383,49 @@ pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static st
     match schedule {
         Schedule::None => (None, "", None, None),
         Schedule::Interval { every, unit } => (Some(*every), unit.name(), None, None),
-        Schedule::Cron { expression, zone } => (None, "", Some(expression), Some(zone.name())),
+        Schedule::Cron { expression, zone } => (None, "", Some(expression.text()), Some(zone.name())),
     }
 }
 
-/// Turns a violated UNIQUE or FOREIGN KEY constraint into words for the client; passes any other error on.
-pub(super) fn conflict(error: sqlx::Error, what: &str, which: impl std::fmt::Display) -> StoreError {
-    match error.as_database_error() {
-        Some(e) if e.is_unique_violation() => StoreError::Conflict(format!("{what} {which} exists already")),
-        Some(e) if e.is_foreign_key_violation() => StoreError::Conflict(format!("{what} {which} does not exist")),
-        _ => StoreError::Ask(error),
+/// Turns a broken rule into the answer to the client.
+pub(super) fn broken(rule: impl Into<RuleViolation>) -> Conflict {
+    Conflict::Rule(rule.into())
+}
+
+/// Turns a violated FOREIGN KEY constraint into the reference that caused it; passes any other error on.
+pub(super) fn missing(error: sqlx::Error, to: Reference) -> StoreError {
+    let is_missing = error.as_database_error().is_some_and(|e| e.is_foreign_key_violation());
+    if is_missing { Conflict::Missing(to).into() } else { error.into() }
+}
+
+/// Turns a violated UNIQUE constraint into a conflict; passes any other error on.
+pub(super) fn taken(error: sqlx::Error, conflict: impl FnOnce() -> Conflict) -> StoreError {
+    let is_taken = error.as_database_error().is_some_and(|e| e.is_unique_violation());
+    if is_taken { conflict().into() } else { error.into() }
+}
+
+/// Refuses a job whose pool or parent does not exist. SQLite does not say which FOREIGN KEY a row violates, so the
+/// references are looked up before the row is written.
+pub(super) async fn check_references(
+    connection: &mut SqliteConnection,
+    pool: PoolId,
+    parent: Option<JobId>,
+) -> Result<(), StoreError> {
+    let query = sqlx::query_as(
+        "SELECT EXISTS (SELECT 1 FROM worker_pool WHERE id = ?1), ?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2)",
+    );
+    let query = query.bind(pool.get()).bind(parent.map(JobId::get));
+    let (has_pool, has_parent): (bool, bool) = query.fetch_one(connection).await?;
+    match parent {
+        _ if !has_pool => Err(Conflict::Missing(Reference::Pool(pool)).into()),
+        Some(parent) if !has_parent => Err(Conflict::Missing(Reference::Parent(parent)).into()),
+        _ => Ok(()),
     }
+}
+
+/// Reads the body of a template. Read within the change, so that it cannot change before a script is rendered with it.
+pub(super) async fn body_of(connection: &mut SqliteConnection, template: TemplateId) -> Result<String, StoreError> {
+    let query = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?").bind(template.get());
+    let body: Option<String> = query.fetch_optional(connection).await?;
+    Ok(body.ok_or(Conflict::Missing(Reference::Template(template)))?)
 }

@@ -4,13 +4,16 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::catalogue::Entity;
-use super::entities::{NewJob, conflict, insert_job};
+use super::entities::{
+    NewJob, NewTemplate, NewWorker, broken, insert_job, insert_template, insert_worker, missing, secret_text, taken,
+};
 use super::entity_version::{self, EntityVersion};
 use super::jobs::rewrite;
-use super::{Store, StoreError};
+use super::{Conflict, Reference, Store, StoreError};
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
-use crate::server::domain::{rules, script};
+use crate::server::domain::rules::{self, RuleViolation};
+use crate::server::domain::script;
 use crate::server::store::changes::Change;
 
 /// Fields of the form of a project, template or pool.
@@ -65,7 +68,7 @@ impl Store {
             // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
             // foreign key.
             let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| conflict(e, "pool", pool))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -90,7 +93,7 @@ impl Store {
         };
         sqlx::query("DELETE FROM pool_worker WHERE pool = ?").bind(id).execute(&mut *writing).await?;
         for worker in workers {
-            join(&mut writing, id, worker.get()).await.map_err(|e| conflict(e, "worker", worker))?;
+            join(&mut writing, id, worker.get()).await.map_err(|e| missing(e, Reference::Worker(*worker)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -111,23 +114,21 @@ impl Store {
         project: ProjectId,
         body: &str,
     ) -> Result<Option<TemplateId>, StoreError> {
-        script::check(body).map_err(|e| StoreError::Conflict(e.to_string()))?;
+        script::check(body).map_err(broken)?;
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Template, id.map(TemplateId::get), seen).await?;
         let id = match id {
             Some(id) => save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?,
             None => {
-                // The columns that templates share with others are written by `save_sheet`, body and project below.
-                let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, '', ?)");
-                let query = query.bind(&sheet.title).bind(project.get());
-                let made = query.execute(&mut *writing).await.map_err(|e| conflict(e, "project", project))?;
-                save_sheet(&mut writing, "job_template", Some(made.last_insert_rowid()), sheet).await?
+                let new = NewTemplate { title: sheet.title.clone(), body: body.to_owned(), project };
+                let id = insert_template(&mut writing, &new).await?.id;
+                save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?
             }
         };
         let Some(id) = id else { return Ok(None) };
         let query = sqlx::query("UPDATE job_template SET body = ?, project = ? WHERE id = ?");
         let query = query.bind(body).bind(project.get()).bind(id);
-        query.execute(&mut *writing).await.map_err(|e| conflict(e, "project", project))?;
+        query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Project(project)))?;
         render_jobs(&mut writing, id, body).await?;
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -145,33 +146,31 @@ impl Store {
         seen: Option<&EntityVersion>,
         sheet: &WorkerForm,
     ) -> Result<Option<WorkerId>, StoreError> {
-        let secret = sheet.secret.as_ref().map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Worker, id.map(WorkerId::get), seen).await?;
-        let query = match (id, &secret) {
-            (Some(_), _) => {
-                "UPDATE worker SET title = ?1, description = ?2, enqueue_is_enabled = ?3, api_key = ?4,
-                 secret = coalesce(?5, secret) WHERE id = ?6 RETURNING id"
+        let id = match id {
+            Some(id) => id,
+            None => {
+                let secret = sheet.secret.clone().ok_or(Conflict::NoSecret)?;
+                let new = NewWorker { title: sheet.title.clone(), api_key: sheet.api_key.clone(), secret };
+                insert_worker(&mut writing, &new).await?.id
             }
-            (None, Some(_)) => {
-                "INSERT INTO worker (title, description, enqueue_is_enabled, api_key, secret, id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id"
-            }
-            (None, None) => return Err(StoreError::Conflict("a worker needs a secret".to_owned())),
         };
-        let query = sqlx::query_scalar(query)
-            .bind(&sheet.title)
-            .bind(&sheet.description)
-            .bind(sheet.enabled)
-            .bind(sheet.api_key.as_str())
-            .bind(secret)
-            .bind(id.map(WorkerId::get));
-        let saved: Option<i64> =
-            query.fetch_optional(&mut *writing).await.map_err(|e| conflict(e, "api_key", &sheet.api_key))?;
+        let secret = sheet.secret.as_ref().map(secret_text).transpose()?;
+        let query = sqlx::query_scalar(
+            "UPDATE worker SET title = ?, description = ?, enqueue_is_enabled = ?, api_key = ?,
+             secret = coalesce(?, secret) WHERE id = ? RETURNING id",
+        );
+        let query = query.bind(&sheet.title).bind(&sheet.description).bind(sheet.enabled);
+        let query = query.bind(sheet.api_key.as_str()).bind(secret).bind(id.get());
+        let saved: Option<i64> = query
+            .fetch_optional(&mut *writing)
+            .await
+            .map_err(|e| taken(e, || Conflict::KeyTaken(sheet.api_key.clone())))?;
         let Some(saved) = saved.and_then(WorkerId::new) else { return Ok(None) };
         sqlx::query("DELETE FROM pool_worker WHERE worker = ?").bind(saved.get()).execute(&mut *writing).await?;
         for pool in &sheet.pools {
-            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| conflict(e, "pool", pool))?;
+            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::WorkerChanged(saved));
@@ -251,11 +250,11 @@ async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &st
     );
     let jobs: Vec<(i64, String, String, String)> = query.bind(template).fetch_all(&mut *connection).await?;
     for (id, title, script, before) in jobs {
-        let refused = |e: &dyn std::fmt::Display| StoreError::Conflict(format!("its job {title}: {e}"));
-        let whole = script::render(body, &script).map_err(|e| refused(&e))?;
+        let refused = |broken: RuleViolation| Conflict::JobOfTemplate { job: title.clone(), broken };
+        let whole = script::render(body, &script).map_err(|e| refused(e.into()))?;
         // A job whose script could not be executed before does not keep its template from being saved.
         if rules::executable(&before).is_ok() {
-            rules::executable(&whole).map_err(|e| refused(&e))?;
+            rules::executable(&whole).map_err(refused)?;
         }
         let query = sqlx::query("UPDATE job SET script_content = ? WHERE id = ?").bind(whole).bind(id);
         query.execute(&mut *connection).await?;

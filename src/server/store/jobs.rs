@@ -2,8 +2,10 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::entities::{NewJob, conflict, find_job, insert_excludes, insert_job, refused, schedule_columns};
-use super::{Store, StoreError};
+use super::entities::{
+    NewJob, body_of, broken, check_references, find_job, insert_excludes, insert_job, schedule_columns, taken,
+};
+use super::{Conflict, Store, StoreError};
 use crate::server::domain::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
 use crate::server::domain::{rules, script};
 use crate::server::store::changes::Change;
@@ -41,11 +43,6 @@ pub struct JobPatch {
 
 impl JobPatch {
     fn apply(&self, job: &mut Job) -> Result<(), StoreError> {
-        fn set<T: Clone>(to: &mut T, from: Option<&T>) {
-            if let Some(from) = from {
-                to.clone_from(from);
-            }
-        }
         set(&mut job.title, self.title.as_ref());
         set(&mut job.description, self.description.as_ref());
         set(&mut job.template, self.template.as_ref());
@@ -70,12 +67,16 @@ impl JobPatch {
         };
         match (self.every.unwrap_or(every), self.unit.unwrap_or(unit), before) {
             (Some(every), Some(unit), _) => Ok(Schedule::Interval { every, unit }),
-            (Some(every), None, _) if self.every.is_some() => Err(StoreError::Conflict(format!(
-                "a reschedule_interval of {every} needs a reschedule_interval_type: MINUTE, HOUR, DAY or MONTH"
-            ))),
+            (Some(every), None, _) if self.every.is_some() => Err(Conflict::IntervalWithoutUnit(every).into()),
             (_, _, Schedule::Cron { .. }) => Ok(before.clone()),
             _ => Ok(Schedule::None),
         }
+    }
+}
+
+fn set<T: Clone>(to: &mut T, from: Option<&T>) {
+    if let Some(from) = from {
+        to.clone_from(from);
     }
 }
 
@@ -133,21 +134,17 @@ pub(super) async fn rewrite(
 /// from the original's database may break them.
 async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> Result<(), StoreError> {
     check_chain(connection, &job).await?;
-    let body: Option<String> = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?")
-        .bind(job.template.get())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let body = body.ok_or_else(|| StoreError::Conflict(format!("job_template {} does not exist", job.template)))?;
-    job.script_content =
-        script::render(&body, &job.script_content_partial).map_err(|e| StoreError::Conflict(e.to_string()))?;
+    check_references(connection, job.pool, job.parent).await?;
+    let body = body_of(connection, job.template).await?;
+    job.script_content = script::render(&body, &job.script_content_partial).map_err(broken)?;
     if job.title != before.title {
-        job.title = rules::title(&job.title).map_err(refused)?.to_owned();
+        job.title = rules::title(&job.title).map_err(broken)?.to_owned();
     }
     if job.script_content != before.script_content {
-        rules::executable(&job.script_content).map_err(refused)?;
+        rules::executable(&job.script_content).map_err(broken)?;
     }
     if job.notification_addresses != before.notification_addresses {
-        job.notification_addresses = rules::addresses(&job.notification_addresses).map_err(refused)?;
+        job.notification_addresses = rules::addresses(&job.notification_addresses).map_err(broken)?;
     }
     if job.enqueue_is_enabled && !before.enqueue_is_enabled {
         // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
@@ -167,7 +164,7 @@ async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(),
     );
     let is_loop: bool = query.bind(job.parent.map(JobId::get)).bind(job.id.get()).fetch_one(connection).await?;
     if is_loop {
-        return Err(StoreError::Conflict("a job cannot run after itself or after one that runs after it".to_owned()));
+        return Err(Conflict::Cycle.into());
     }
     Ok(())
 }
@@ -209,6 +206,6 @@ async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
     .bind(job.id.get())
     .execute(connection)
     .await
-    .map_err(|e| conflict(e, "job", &job.title))?;
+    .map_err(|e| taken(e, || Conflict::TitleTaken(job.title.clone())))?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod adhoc;
 mod catalogue;
 pub mod changes;
 mod claiming;
+mod conflict;
 mod deletion;
 mod due;
 mod entities;
@@ -52,6 +53,7 @@ use sqlx::{Sqlite, Transaction};
 
 pub use adhoc::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
+pub use conflict::{Conflict, Reference, UnknownName};
 pub use deletion::{DeletionImpact, Removal};
 pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;
@@ -116,10 +118,9 @@ pub enum StoreError {
     /// Changes are refused during an outage.
     #[error(transparent)]
     Unwritable(#[from] Outage),
-    /// The request breaks a rule of the data, such as a title that exists already or a row that does not exist; the
-    /// text says which.
-    #[error("{0}")]
-    Conflict(String),
+    /// The request breaks a rule of the data.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// The entity differs from the version that the client saw before it sent its change.
     #[error("it was changed meanwhile")]
     Changed,

@@ -5,13 +5,15 @@
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::catalogue::Entity;
+use super::conflict::{Conflict, NAMES_SAID, UnknownName};
 use super::entities::{NewJob, NewTemplate, NewWorker, insert_job, insert_template, insert_worker};
 use super::{Store, StoreError};
 use crate::server::domain::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
 use crate::server::store::changes::Change;
 
-/// Existing names that a refusal lists.
-const NAMES_SAID: i64 = 20;
+/// Existing names that are read for a refusal: one more than it lists tells whether there are others.
+const READ_NAMES: i64 = NAMES_SAID as i64 + 1;
 /// Body of a default template, which renders each script unchanged.
 const PLAIN: &str = "{{ content|safe }}";
 
@@ -128,10 +130,9 @@ async fn find_project(connection: &mut SqliteConnection, named: PlaceName<'_>) -
             query.execute(connection).await?.last_insert_rowid()
         }
         (None, PlaceName::Present(title)) => {
-            // One name more than is listed tells whether there are others.
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
-            let names: Vec<String> = query.bind(NAMES_SAID + 1).fetch_all(connection).await?;
-            return Err(missing(&format!("project {title:?}"), &names));
+            let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
+            return Err(unknown(Entity::Project, title, None, names));
         }
     };
     Ok(ProjectId::new(id).ok_or(sqlx::Error::RowNotFound)?)
@@ -156,9 +157,9 @@ async fn find_template(
         (None, PlaceName::Present(title)) => {
             let query =
                 sqlx::query_scalar("SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?");
-            let query = query.bind(project.get()).bind(NAMES_SAID + 1);
+            let query = query.bind(project.get()).bind(READ_NAMES);
             let names: Vec<String> = query.fetch_all(connection).await?;
-            return Err(missing(&format!("template {title:?} in project {project_title:?}"), &names));
+            return Err(unknown(Entity::Template, title, Some(project_title), names));
         }
     };
     Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?)
@@ -175,24 +176,17 @@ async fn find_pool(connection: &mut SqliteConnection, named: PlaceName<'_>) -> R
         }
         (None, PlaceName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?");
-            let names: Vec<String> = query.bind(NAMES_SAID + 1).fetch_all(connection).await?;
-            return Err(missing(&format!("pool {title:?}"), &names));
+            let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
+            return Err(unknown(Entity::Pool, title, None, names));
         }
     };
     Ok(PoolId::new(id).ok_or(sqlx::Error::RowNotFound)?)
 }
 
-/// Refuses a name and lists the existing ones; a name beyond [`NAMES_SAID`] stands for all others.
-fn missing(what: &str, names: &[String]) -> StoreError {
-    let said = usize::try_from(NAMES_SAID).unwrap_or(usize::MAX);
-    let mut quoted: Vec<String> = names.iter().take(said).map(|name| format!("{name:?}")).collect();
-    let others = (names.len() > said).then(|| "others".to_owned());
-    quoted.extend(others);
-    let last = quoted.pop();
-    let there = match (quoted.is_empty(), last) {
-        (_, None) => "there is none yet".to_owned(),
-        (true, Some(only)) => format!("there is {only}"),
-        (false, Some(last)) => format!("there are {} and {last}", quoted.join(", ")),
-    };
-    StoreError::Conflict(format!("there is no {what}; {there}"))
+/// Refuses a name that no entity of a kind has; a name beyond [`NAMES_SAID`] stands for all others.
+fn unknown(kind: Entity, title: &str, within: Option<&str>, mut known: Vec<String>) -> StoreError {
+    let has_others = known.len() > NAMES_SAID;
+    known.truncate(NAMES_SAID);
+    let within = within.map(str::to_owned);
+    Conflict::Unknown(UnknownName { kind, title: title.to_owned(), within, known, has_others }).into()
 }

@@ -12,6 +12,7 @@ use crate::server::domain::model::{
     PoolId, Project, ProjectId, Report, RequestEnd, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp,
     Unit, Worker, WorkerId,
 };
+use crate::server::domain::schedule::Cron;
 use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 
@@ -164,7 +165,8 @@ pub fn job(row: &SqliteRow) -> Result<Job, StoreError> {
 fn schedule(row: &SqliteRow) -> Result<Schedule, StoreError> {
     if let Some(expression) = row.try_get::<Option<String>, _>("cron")? {
         let zone = row.try_get::<Option<String>, _>("cron_zone")?.unwrap_or_default();
-        return Ok(Schedule::Cron { expression, zone: zone.parse().map_err(|_| strange("a time zone"))? });
+        let zone = zone.parse().map_err(|_| strange("a time zone"))?;
+        return Ok(Schedule::Cron { expression: Cron::stored(expression), zone });
     }
     let every = number(row, "reschedule_interval")?.filter(|every| *every > 0);
     Ok(match (every, Unit::named(row.try_get("reschedule_interval_type")?)) {

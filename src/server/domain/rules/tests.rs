@@ -5,6 +5,7 @@ use super::{
     retries, timeout, title, zone,
 };
 use crate::server::domain::model::{Concurrency, OnLost, Schedule, Unit};
+use crate::server::domain::schedule::Cron;
 
 #[test]
 fn intervals_are_read_as_people_write_them() {
@@ -30,7 +31,7 @@ fn intervals_are_read_as_people_write_them() {
 fn a_cron_expression_is_one_and_its_zone_exists() {
     assert_eq!(zone("Asia/Tokyo"), Ok(Tz::Asia__Tokyo));
     assert!(zone("Asia/Tokio").unwrap_err().to_string().contains("no time zone"));
-    let expected = Schedule::Cron { expression: "0 6 * * *".to_owned(), zone: Tz::UTC };
+    let expected = Schedule::Cron { expression: Cron::new("0 6 * * *").unwrap(), zone: Tz::UTC };
     assert_eq!(cron(" 0 6 * * * ", Tz::UTC), Ok(expected));
     assert!(cron("every day", Tz::UTC).unwrap_err().to_string().contains("no cron expression"));
 }

@@ -6,13 +6,16 @@
 //! once, when the clock goes on, and those that come twice are due the first time. Changes of three hours and more are
 //! corrections of the clock, and nothing is made up for.
 
+use std::fmt;
+use std::sync::Arc;
+
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
 use croner::Weekday;
 use croner::parser::{CronParser, Year};
 
 use super::wall_time::{self, ClockChange};
-use crate::server::domain::model::Timestamp;
+use crate::server::domain::timestamp::Timestamp;
 
 #[cfg(test)]
 mod tests;
@@ -39,19 +42,70 @@ pub enum BadCron {
     Never(String),
 }
 
-/// Checks that an expression can be parsed, and is due at some time.
-///
-/// # Errors
-/// If it cannot be parsed, or is never due.
-pub fn check(expression: &str) -> Result<(), BadCron> {
+/// Cron expression with what it means, parsed once. Two are equal if they are written alike.
+#[derive(Clone, Debug)]
+pub struct Cron {
+    text: String,
+    /// Behind an `Arc`, since a job is cloned where its expression is only looked at.
+    parsed: Result<Arc<Expression>, BadCron>,
+}
+
+impl Cron {
+    /// Parses an expression and checks that it is due at some time.
+    ///
+    /// # Errors
+    /// If it cannot be parsed, or is never due.
+    pub fn new(text: &str) -> Result<Self, BadCron> {
+        let cron = Self::stored(text.to_owned());
+        check(text, cron.expression()?)?;
+        Ok(cron)
+    }
+
+    /// Parses an expression that was accepted once. One that this version cannot parse is kept as it is written, and a
+    /// job that has it gets no next run ([`super::NoNext::BadCron`]) until somebody writes another one.
+    #[must_use]
+    pub fn stored(text: String) -> Self {
+        let parsed = parse(&text).map(Arc::new);
+        Self { text, parsed }
+    }
+
+    /// Returns the expression as it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns what the expression means, or why it cannot be used.
+    pub(super) fn expression(&self) -> Result<&Expression, BadCron> {
+        self.parsed.as_deref().map_err(Clone::clone)
+    }
+}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Cron {}
+
+impl fmt::Display for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Refuses an expression that is never due.
+fn check(text: &str, expression: &Expression) -> Result<(), BadCron> {
     // One cycle of the calendar, from any date, has every combination of month, day and weekday.
     let first = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default();
     let last = first.checked_add_months(Months::new(12 * CALENDAR)).unwrap_or(first);
-    let comes = parse(expression)?.next_wall(first.and_time(NaiveTime::MIN), last).is_some();
-    if comes { Ok(()) } else { Err(BadCron::Never(expression.to_owned())) }
+    let comes = expression.next_wall(first.and_time(NaiveTime::MIN), last).is_some();
+    if comes { Ok(()) } else { Err(BadCron::Never(text.to_owned())) }
 }
 
-/// Cron expression that was parsed.
+/// Meaning of a cron expression.
+#[derive(Debug)]
 pub(super) struct Expression {
     pattern: croner::CronPattern,
     /// Fields as written, seconds first, in capitals and with numbers in place of names.

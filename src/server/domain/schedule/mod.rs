@@ -12,6 +12,6 @@ mod next;
 mod wall_time;
 mod words;
 
-pub use cron::{BadCron, check as check_cron};
+pub use cron::{BadCron, Cron};
 pub use next::{COUNTED, Last, LeftOut, NextTime, NoNext, NoNextTime, Passed, Rule, next, preview};
 pub use words::{clock, exclude_in_words, in_words};

@@ -137,7 +137,7 @@ pub fn next(rule: Rule<'_>, last: Option<Last>, now: Timestamp) -> Result<NextTi
     match rule.schedule {
         Schedule::None => Err(NoNext::NoSchedule.into()),
         Schedule::Interval { every, unit } => by_interval(rule, *every, *unit, last, now),
-        Schedule::Cron { expression, zone } => by_cron(rule, &cron::parse(expression)?, *zone, last, now),
+        Schedule::Cron { expression, zone } => by_cron(rule, expression.expression()?, *zone, last, now),
     }
 }
 

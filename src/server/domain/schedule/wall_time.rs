@@ -3,7 +3,7 @@
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
-use crate::server::domain::model::Timestamp;
+use crate::server::domain::timestamp::Timestamp;
 
 /// Longest stretch that a clock ever skipped, in minutes: when a zone changed its side of the date line.
 const LONGEST_GAP: i64 = 24 * 60 + 1;

@@ -2,7 +2,7 @@
 
 use chrono::NaiveTime;
 
-use super::cron::{self, Expression};
+use super::cron::{Cron, Expression};
 use crate::server::domain::model::{Exclude, Schedule, Unit};
 
 #[cfg(test)]
@@ -41,9 +41,9 @@ pub fn in_words(schedule: &Schedule) -> Option<String> {
 }
 
 /// Describes a cron expression, where a sentence can do so exactly.
-fn cron_in_words(expression: &str) -> Option<String> {
-    let cron = cron::parse(expression).ok()?;
-    let parts = [Some(times(&cron)?), days(&cron)?, months(&cron)?];
+fn cron_in_words(cron: &Cron) -> Option<String> {
+    let cron = cron.expression().ok()?;
+    let parts = [Some(times(cron)?), days(cron)?, months(cron)?];
     Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 

@@ -63,7 +63,7 @@ impl OperatorRefusal {
 impl From<StoreError> for OperatorRefusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict(what) => Self::Conflict(what),
+            StoreError::Conflict(what) => Self::Conflict(what.to_string()),
             outage if outage.is_outage() => Self::Outage(outage),
             other => Self::Store(other),
         }

@@ -194,7 +194,7 @@ async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) ->
     };
     // A conflict in the store is the caller's mistake, in the original's form; any other error is the server's.
     answered.unwrap_or_else(|e| match e {
-        StoreError::Conflict(what) => ApiAnswer::bad(&what),
+        StoreError::Conflict(what) => ApiAnswer::bad(&what.to_string()),
         e => failed(&e),
     })
 }

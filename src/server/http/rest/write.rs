@@ -29,7 +29,7 @@ enum WriteRefusal {
 impl From<StoreError> for WriteRefusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict(what) => Self::Answer(ApiAnswer::bad(&what)),
+            StoreError::Conflict(what) => Self::Answer(ApiAnswer::bad(&what.to_string())),
             error => Self::Store(error),
         }
     }

@@ -18,7 +18,7 @@ fn every(every: u32, unit: Unit) -> Schedule {
 }
 
 fn cron(expression: &str, zone: Tz) -> Schedule {
-    Schedule::Cron { expression: expression.to_owned(), zone }
+    Schedule::Cron { expression: cron::Cron::stored(expression.to_owned()), zone }
 }
 
 fn exclude(start: &str, end: &str) -> Exclude {

@@ -1,13 +1,13 @@
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 
-use super::{exclude_in_words, in_words};
+use super::{Cron, exclude_in_words, in_words};
 use crate::server::domain::model::{Exclude, Schedule, Unit};
 
 #[test]
 fn a_schedule_is_told_in_words() {
     let every = |every, unit| Schedule::Interval { every, unit };
-    let cron = |expression: &str| Schedule::Cron { expression: expression.to_owned(), zone: Tz::Europe__Amsterdam };
+    let cron = |expression: &str| Schedule::Cron { expression: Cron::stored(expression.to_owned()), zone: Tz::Europe__Amsterdam };
     let told: Vec<String> = [
         Schedule::None,
         every(1, Unit::Hour),
@@ -81,11 +81,11 @@ fn words_that_are_the_same_mean_the_same_times() {
         // Few seconds, so that there is something to be said.
         let drawn = fields.map(|choices| choices[random.usize(..choices.len())]);
         let expression = drawn[usize::from(random.u8(..8) != 0)..].join(" ");
-        let Some(words) = super::cron_in_words(&expression) else { continue };
+        let Some(words) = super::cron_in_words(&Cron::stored(expression.clone())) else { continue };
         // A week on either side of a change of the clock, and far beyond it where there is little.
         let times = ["2026-03-26T00:00:00Z", "2026-10-22T00:00:00Z"].into_iter().flat_map(|from| {
-            let cron = super::cron::parse(&expression).unwrap();
-            let next = move |at| super::cron::after(&cron, Tz::Europe__Amsterdam, at);
+            let cron = crate::server::domain::schedule::cron::parse(&expression).unwrap();
+            let next = move |at| crate::server::domain::schedule::cron::after(&cron, Tz::Europe__Amsterdam, at);
             std::iter::successors(Some(from.parse().unwrap()), move |at| next(*at)).take(100)
         });
         let times: Vec<_> = times.collect();

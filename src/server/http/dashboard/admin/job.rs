@@ -218,7 +218,7 @@ pub fn form_of(job: &Job, parent: Option<&str>, zone: Tz) -> FormValues {
             let words = in_words(interval).unwrap_or_default();
             ("interval", words.trim_start_matches("every ").to_owned(), String::new(), zone)
         }
-        Schedule::Cron { expression, zone } => ("cron", String::new(), expression.clone(), *zone),
+        Schedule::Cron { expression, zone } => ("cron", String::new(), expression.to_string(), *zone),
     };
     put("schedule", kind.to_owned());
     put("every", every);

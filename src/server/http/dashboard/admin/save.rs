@@ -12,7 +12,7 @@ use crate::server::http::dashboard::refusal::PageRefusal;
 use crate::server::identity::token;
 use crate::server::state::AppState;
 use crate::server::store::lists::only;
-use crate::server::store::{Entity, EntityForm, EntityVersion, Store, StoreError};
+use crate::server::store::{Conflict, Entity, EntityForm, EntityVersion, Reference, Store, StoreError};
 use crate::wire::operator::MadeWorker;
 
 /// Jobs that are suggested in place of one that does not exist.
@@ -163,7 +163,7 @@ pub async fn save(
         Ok(None) => Err(unknown(entity, id.unwrap_or_default())),
         Err(SaveError::Mistakes(mistakes)) => Ok(Err(SaveRefusal::Mistakes(mistakes))),
         Err(SaveError::Store(StoreError::Conflict(what))) => {
-            Ok(Err(SaveRefusal::Mistakes(vec![(conflict_field(entity), what)])))
+            Ok(Err(SaveRefusal::Mistakes(vec![(conflict_field(entity, &what), what.to_string())])))
         }
         Err(SaveError::Store(StoreError::Changed)) => Ok(Err(SaveRefusal::Changed)),
         Err(SaveError::Store(error)) => Err(error.into()),
@@ -196,12 +196,19 @@ impl From<StoreError> for SaveError {
     }
 }
 
-/// Field at which a conflict found by the store is shown: the one that its rule is mostly about.
-fn conflict_field(entity: Entity) -> &'static str {
-    match entity {
-        Entity::Worker => "api_key",
-        Entity::Template => "body",
-        Entity::Project | Entity::Pool | Entity::Job => "title",
+/// Field of a form at which a conflict found by the store is shown.
+fn conflict_field(entity: Entity, conflict: &Conflict) -> &'static str {
+    match (conflict, entity) {
+        (Conflict::Missing(Reference::Pool(_)), Entity::Job) => "pool",
+        (Conflict::Missing(Reference::Pool(_)), _) => "pools",
+        (Conflict::Missing(Reference::Worker(_)), _) => "workers",
+        (Conflict::Missing(Reference::Project(_)), _) => "project",
+        (Conflict::Missing(Reference::Template(_)), _) => "template",
+        (Conflict::Missing(Reference::Parent(_)) | Conflict::Cycle, _) => "parent",
+        // The rule is mostly about this field.
+        (_, Entity::Worker) => "api_key",
+        (_, Entity::Template) => "body",
+        (_, Entity::Project | Entity::Pool | Entity::Job) => "title",
     }
 }
 

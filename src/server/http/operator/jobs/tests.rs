@@ -2,6 +2,7 @@ use chrono_tz::Tz;
 
 use super::parse_schedule;
 use crate::server::domain::model::Schedule;
+use crate::server::domain::schedule::Cron;
 use crate::wire::operator::NewJobRequest;
 
 #[test]
@@ -12,7 +13,7 @@ fn a_job_has_one_schedule_and_in_a_zone_that_exists() {
         parse_schedule(&new, Tz::UTC).map_err(|refusal| refusal.to_string())
     };
     assert_eq!(job(None, None, None), Ok(Schedule::None));
-    let cron = |zone| Schedule::Cron { expression: "0 6 * * *".to_owned(), zone };
+    let cron = |zone| Schedule::Cron { expression: Cron::new("0 6 * * *").unwrap(), zone };
     assert_eq!(job(None, Some("0 6 * * *"), None), Ok(cron(Tz::UTC)));
     assert_eq!(job(None, Some("0 6 * * *"), Some("Asia/Tokyo")), Ok(cron(Tz::Asia__Tokyo)));
     assert!(job(None, Some("0 6 * * *"), Some("Asia/Tokio")).unwrap_err().contains("no time zone"));

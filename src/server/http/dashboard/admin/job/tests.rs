@@ -3,6 +3,7 @@ use chrono_tz::Tz;
 
 use super::{blank, form_of, job_choice, parse_job_choice, read};
 use crate::server::domain::model::{Concurrency, Exclude, Job, JobId, OnLost, Retry, Schedule, Unit};
+use crate::server::domain::schedule::Cron;
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::sample;
 
@@ -26,7 +27,7 @@ fn every_field_of_a_job_can_be_read_as_it_was_written() {
         description: "Two\nlines".to_owned(),
         enqueue_is_enabled: false,
         disabled_reason: "the disk is full".to_owned(),
-        schedule: Schedule::Cron { expression: "0 6 * * *".to_owned(), zone: Tz::Asia__Tokyo },
+        schedule: Schedule::Cron { expression: Cron::new("0 6 * * *").unwrap(), zone: Tz::Asia__Tokyo },
         excludes: vec![Exclude { start: at(22), end: at(6), note: "the backup".to_owned() }],
         notification_addresses: "a@b.c\nd@e.f".to_owned(),
         disable_enqueue_after_fails: Some(3),

@@ -3,7 +3,7 @@ use chrono_tz::Tz;
 
 use super::{Forecast, From, forecast};
 use crate::server::domain::model::{Exclude, Job, Schedule, Timestamp, Unit};
-use crate::server::domain::schedule::Last;
+use crate::server::domain::schedule::{Cron, Last};
 use crate::server::http::dashboard::job::sample;
 
 fn at(text: &str) -> Timestamp {
@@ -29,7 +29,7 @@ fn shown(forecast: &Forecast) -> String {
 }
 
 fn daily(hour: u32) -> Job {
-    let expression = format!("30 {hour} * * *");
+    let expression = Cron::new(&format!("30 {hour} * * *")).unwrap();
     Job { schedule: Schedule::Cron { expression, zone: Tz::Europe__Amsterdam }, ..sample::job() }
 }
 

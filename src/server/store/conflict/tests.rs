@@ -1,0 +1,45 @@
+use super::{Conflict, Reference, UnknownName};
+use crate::run::ApiKey;
+use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
+use crate::server::domain::rules::RuleViolation;
+use crate::server::store::Entity;
+
+fn unknown(kind: Entity, within: Option<&str>, known: &[&str], has_others: bool) -> Conflict {
+    let known = known.iter().map(|name| (*name).to_owned()).collect();
+    Conflict::Unknown(UnknownName {
+        kind,
+        title: "wbe".to_owned(),
+        within: within.map(str::to_owned),
+        known,
+        has_others,
+    })
+}
+
+#[test]
+fn every_conflict_has_its_own_words() {
+    let references = [
+        Reference::Project(ProjectId::new(1).unwrap()),
+        Reference::Pool(PoolId::new(2).unwrap()),
+        Reference::Worker(WorkerId::new(3).unwrap()),
+        Reference::Template(TemplateId::new(4).unwrap()),
+        Reference::Parent(JobId::new(5).unwrap()),
+    ];
+    let mut conflicts: Vec<Conflict> = references.into_iter().map(Conflict::Missing).collect();
+    conflicts.extend([
+        unknown(Entity::Project, None, &[], false),
+        unknown(Entity::Template, Some("shop"), &["shell"], false),
+        unknown(Entity::Pool, None, &["db", "web"], false),
+        unknown(Entity::Pool, None, &["db", "web"], true),
+        Conflict::TitleTaken("backup".to_owned()),
+        Conflict::KeyTaken(ApiKey::parse("web1").unwrap()),
+        Conflict::Cycle,
+        Conflict::IntervalWithoutUnit(5),
+        Conflict::NoSecret,
+        Conflict::SecretNotText,
+        Conflict::TooManyAlike { title: "hello".to_owned(), most: 1000 },
+        Conflict::Rule(RuleViolation::Title),
+        Conflict::JobOfTemplate { job: "backup".to_owned(), broken: RuleViolation::Title },
+    ]);
+    let said: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
