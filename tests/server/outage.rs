@@ -54,7 +54,10 @@ impl Scene {
             .job(|new| {
                 new.title = "tick".to_owned();
                 new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
-                new.schedule = Schedule::Cron { expression: Cron::new("* * * * * *").expect("an expression"), zone: chrono_tz::Tz::UTC };
+                new.schedule = Schedule::Cron {
+                    expression: Cron::new("* * * * * *").expect("an expression"),
+                    zone: chrono_tz::Tz::UTC,
+                };
                 new.concurrency = Concurrency::Allow;
             })
             .await;

@@ -59,7 +59,10 @@ impl Scene {
         stage
             .job(|new| {
                 new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
-                new.schedule = Schedule::Cron { expression: Cron::new("* * * * * *").expect("an expression"), zone: chrono_tz::Tz::UTC };
+                new.schedule = Schedule::Cron {
+                    expression: Cron::new("* * * * * *").expect("an expression"),
+                    zone: chrono_tz::Tz::UTC,
+                };
                 new.concurrency = Concurrency::Allow;
             })
             .await;

@@ -71,7 +71,9 @@ pub fn reason_facts(reason: &FireReason) -> (&'static str, ReasonParams) {
 pub(super) fn read(kind: FireKind, code: &str, params: &ReasonParams) -> Result<FireReason, StoreError> {
     let reason = match code {
         REPLACING => run(params).map(FireReason::Replacing),
-        WORKER_LEFT_OUT => worker(params).zip(absence(params)).map(|(worker, why)| FireReason::WorkerLeftOut(worker, why)),
+        WORKER_LEFT_OUT => {
+            worker(params).zip(absence(params)).map(|(worker, why)| FireReason::WorkerLeftOut(worker, why))
+        }
         WORKER_REMOVED => worker(params).map(FireReason::WorkerRemoved),
         WORKER_LOST => execution(params).map(FireReason::WorkerLost),
         GIVEN_BACK => execution(params).map(FireReason::GivenBack),
@@ -154,7 +156,8 @@ fn exclude_params(Exclude { start, end, note }: &Exclude) -> ReasonParams {
 }
 
 fn exclude(params: &ReasonParams) -> Option<Exclude> {
-    let time = |text: &str| ["%H:%M", "%H:%M:%S"].into_iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok());
+    let time =
+        |text: &str| ["%H:%M", "%H:%M:%S"].into_iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok());
     Some(Exclude {
         start: time(params.start.as_deref()?)?,
         end: time(params.end.as_deref()?)?,

@@ -8,9 +8,9 @@ use super::{StoreError, fire_reasons};
 use crate::run::{ApiKey, Attempt, KillId, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerRequest, WorkerState};
 use crate::server::domain::fire::{Fire, FireKind};
 use crate::server::domain::model::{
-    Asker, Concurrency, Exclude, Job, JobId, KillCause, KillRequest, LatestRequest, OnLost, Pool,
-    PoolId, Project, ProjectId, Report, RequestEnd, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp,
-    Unit, Worker, WorkerId,
+    Asker, Concurrency, Exclude, Job, JobId, KillCause, KillRequest, LatestRequest, OnLost, Pool, PoolId, Project,
+    ProjectId, Report, RequestEnd, Retry, Run, RunExit, Schedule, Template, TemplateId, Timestamp, Unit, Worker,
+    WorkerId,
 };
 use crate::server::domain::schedule::Cron;
 use crate::server::domain::worker_state::is_off;

@@ -367,7 +367,8 @@ impl Campaign {
     async fn fires(&self) -> Vec<Fire> {
         let Some(mut store) = self.store().await else { return Vec::new() };
         let question = "SELECT job, due, json_extract(params, '$.times') FROM fire";
-        let fires: Vec<(i64, i64, Option<i64>)> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
+        let fires: Vec<(i64, i64, Option<i64>)> =
+            sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
         let fire = |(job, due, times): (i64, i64, Option<i64>)| {
             let times = times.and_then(|times| usize::try_from(times).ok()).unwrap_or(1);
             Fire { job, due: due.div_euclid(1_000_000), times }

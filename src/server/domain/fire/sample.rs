@@ -34,9 +34,7 @@ pub fn reasons() -> Vec<FireReason> {
     reasons.extend(no_next.map(FireReason::NoNextRun));
     reasons.extend([exclude(""), exclude("the backup runs")]);
     reasons.extend([1, 2, 99, 100].map(FireReason::Passed));
-    reasons.extend(
-        [NoChild::Disabled, NoChild::ParentFailed].map(|why| FireReason::ChildLeftOut { why, run, job }),
-    );
+    reasons.extend([NoChild::Disabled, NoChild::ParentFailed].map(|why| FireReason::ChildLeftOut { why, run, job }));
     reasons.push(FireReason::Sentence(FireKind::Delayed, "run 4 waits for a reason of old".to_owned()));
     reasons
 }

@@ -148,7 +148,13 @@ pub fn preview(rule: Rule<'_>, last: Option<Last>, now: Timestamp, count: usize)
     std::iter::successors(next(rule, last, now).ok(), follow).take(count).collect()
 }
 
-fn by_interval(rule: Rule<'_>, every: u32, unit: Unit, last: Option<Last>, now: Timestamp) -> Result<NextTime, NoNextTime> {
+fn by_interval(
+    rule: Rule<'_>,
+    every: u32,
+    unit: Unit,
+    last: Option<Last>,
+    now: Timestamp,
+) -> Result<NextTime, NoNextTime> {
     let zone = rule.zone;
     let step = |from| interval::step(from, every, unit, zone).ok_or(NoNext::Never);
     let last = last.or_else(|| Some(Last { at: now.with_nanosecond(0)?, moved: TimeDelta::zero() }));

@@ -7,8 +7,8 @@ use crate::server::domain::fire::{FireKind, FireReason, sample};
 use crate::server::domain::life::late::LateReason;
 use crate::server::domain::model::JobId;
 use crate::server::store::Store;
-use crate::server::store::fires::record;
 use crate::server::store::changes::ChangeFeed;
+use crate::server::store::fires::record;
 
 /// Makes a file as the first version left it, with these logs.
 async fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {
@@ -94,7 +94,8 @@ async fn stored_sentences_become_the_reasons_that_they_say() {
     let sentences = sentences.chain(strange.map(|text| (FireKind::Missed, text.to_owned())));
     for (due, (kind, text)) in (1..).zip(sentences) {
         let (kind, text) = (kind.word(), quoted(&text));
-        batch += &format!("INSERT INTO fire (job, due, run, what, reason, at) VALUES (1, {due}, 5, '{kind}', {text}, 9);");
+        batch +=
+            &format!("INSERT INTO fire (job, due, run, what, reason, at) VALUES (1, {due}, 5, '{kind}', {text}, 9);");
     }
     before_the_step("ADD COLUMN params", &path, batch).await;
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");

@@ -7,7 +7,10 @@ use crate::server::domain::model::{Exclude, Schedule, Unit};
 #[test]
 fn a_schedule_is_told_in_words() {
     let every = |every, unit| Schedule::Interval { every, unit };
-    let cron = |expression: &str| Schedule::Cron { expression: Cron::stored(expression.to_owned()), zone: Tz::Europe__Amsterdam };
+    let cron = |expression: &str| Schedule::Cron {
+        expression: Cron::stored(expression.to_owned()),
+        zone: Tz::Europe__Amsterdam,
+    };
     let told: Vec<String> = [
         Schedule::None,
         every(1, Unit::Hour),
