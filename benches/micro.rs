@@ -11,7 +11,7 @@ use jobrunner::execution::shim::spool::Spool;
 use jobrunner::report::{Durability, Outbox, OutboxEntry, OutboxLocation};
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret, excerpt};
 use jobrunner::server::domain::model::{Schedule, Unit};
-use jobrunner::server::domain::schedule::{Rule, next};
+use jobrunner::server::domain::schedule::{Cron, Rule, next};
 use jobrunner::wire::hmac;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -92,7 +92,7 @@ fn entry(run: i64) -> OutboxEntry {
 fn schedule(bencher: Bencher, kind: &str) {
     let zone = Tz::Europe__Amsterdam;
     let schedule = match kind {
-        "cron" => Schedule::Cron { expression: "30 6 * * 1-5".to_owned(), zone },
+        "cron" => Schedule::Cron { expression: Cron::new("30 6 * * 1-5").expect("an expression"), zone },
         _ => Schedule::Interval { every: 1, unit: Unit::Day },
     };
     let now: DateTime<Utc> = "2026-03-28T12:00:00Z".parse().expect("a time");

@@ -76,9 +76,9 @@ pub enum FireReason {
     /// The worker was removed that alone could have claimed the run.
     WorkerRemoved(WorkerId),
     /// The worker was lost during the attempt.
-    WorkerLost(Execution),
+    WorkerLost(WorkerAttempt),
     /// The worker gave the attempt back before the script's result was known.
-    GivenBack(Execution),
+    GivenBack(WorkerAttempt),
     /// The run was ended before any worker had claimed it.
     Cancelled(Asker),
     /// The planned run gave way to this one, which was requested by hand for a later time.
@@ -97,7 +97,7 @@ pub enum FireReason {
         why: NoChild,
         /// Run of the parent.
         run: RunId,
-        /// The parent.
+        /// Job that is the parent.
         job: JobId,
     },
     /// Sentence that an earlier version stored, and from which no other reason could be read. Never recorded anew.
@@ -106,7 +106,7 @@ pub enum FireReason {
 
 /// Attempt of a run on a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Execution {
+pub struct WorkerAttempt {
     /// Run that was executed.
     pub run: RunId,
     /// Number of the attempt.

@@ -39,7 +39,7 @@ impl Sentence {
         self
     }
 
-    /// Appends another sentence.
+    /// Appends the pieces of another sentence.
     #[must_use]
     pub fn then(self, other: Self) -> Self {
         other.0.into_iter().fold(self, Self::and)

@@ -19,7 +19,7 @@ pub(super) const NAMES_SAID: usize = 20;
 pub enum Conflict {
     /// The request refers to an entity that does not exist.
     #[error("{0} does not exist")]
-    Missing(Reference),
+    Missing(MissingEntity),
     /// The request names an entity by a title that none has.
     #[error("there is no {0}")]
     Unknown(UnknownName),
@@ -62,22 +62,22 @@ pub enum Conflict {
     },
 }
 
-/// Reference to an entity by its id.
+/// Entity that a request refers to by its id and that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// A project.
+pub enum MissingEntity {
+    /// Project with this id.
     Project(ProjectId),
-    /// A pool.
+    /// Pool with this id.
     Pool(PoolId),
-    /// A worker.
+    /// Worker with this id.
     Worker(WorkerId),
-    /// A template.
+    /// Template with this id.
     Template(TemplateId),
     /// The parent of a job.
     Parent(JobId),
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for MissingEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Project(id) => write!(f, "project {id}"),

@@ -4,7 +4,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows;
-use super::{Conflict, Reference, Store, StoreError};
+use super::{Conflict, MissingEntity, Store, StoreError};
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{
     Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
@@ -195,7 +195,7 @@ impl Store {
         let pool = rows::pool(&row)?;
         for worker in &new.workers {
             let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Worker(*worker)))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -213,7 +213,7 @@ impl Store {
         let project = rows::project(&row)?;
         for pool in &new.pools {
             let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -289,7 +289,7 @@ pub(super) async fn insert_template(
         .bind(&new.title)
         .bind(&new.body)
         .bind(new.project.get());
-    rows::template(&query.fetch_one(connection).await.map_err(|e| missing(e, Reference::Project(new.project)))?)
+    rows::template(&query.fetch_one(connection).await.map_err(|e| missing(e, MissingEntity::Project(new.project)))?)
 }
 
 /// Creates a job within a change. Every job comes from here, so that forms, the REST API and the command are held to
@@ -393,7 +393,7 @@ pub(super) fn broken(rule: impl Into<RuleViolation>) -> Conflict {
 }
 
 /// Turns a violated FOREIGN KEY constraint into the reference that caused it; passes any other error on.
-pub(super) fn missing(error: sqlx::Error, to: Reference) -> StoreError {
+pub(super) fn missing(error: sqlx::Error, to: MissingEntity) -> StoreError {
     let is_missing = error.as_database_error().is_some_and(|e| e.is_foreign_key_violation());
     if is_missing { Conflict::Missing(to).into() } else { error.into() }
 }
@@ -417,8 +417,8 @@ pub(super) async fn check_references(
     let query = query.bind(pool.get()).bind(parent.map(JobId::get));
     let (has_pool, has_parent): (bool, bool) = query.fetch_one(connection).await?;
     match parent {
-        _ if !has_pool => Err(Conflict::Missing(Reference::Pool(pool)).into()),
-        Some(parent) if !has_parent => Err(Conflict::Missing(Reference::Parent(parent)).into()),
+        _ if !has_pool => Err(Conflict::Missing(MissingEntity::Pool(pool)).into()),
+        Some(parent) if !has_parent => Err(Conflict::Missing(MissingEntity::Parent(parent)).into()),
         _ => Ok(()),
     }
 }
@@ -427,5 +427,5 @@ pub(super) async fn check_references(
 pub(super) async fn body_of(connection: &mut SqliteConnection, template: TemplateId) -> Result<String, StoreError> {
     let query = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?").bind(template.get());
     let body: Option<String> = query.fetch_optional(connection).await?;
-    Ok(body.ok_or(Conflict::Missing(Reference::Template(template)))?)
+    Ok(body.ok_or(Conflict::Missing(MissingEntity::Template(template)))?)
 }

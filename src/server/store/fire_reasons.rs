@@ -2,11 +2,9 @@
 
 use chrono::NaiveTime;
 
-use super::StoreError;
-use super::rows::strange;
 use crate::run::{Attempt, RunId, WorkerCommand};
 use crate::server::domain::chain::NoChild;
-use crate::server::domain::fire::{Execution, FireKind, FireReason};
+use crate::server::domain::fire::{FireKind, FireReason, WorkerAttempt};
 use crate::server::domain::model::{Asker, Exclude, JobId, WorkerId};
 use crate::server::domain::schedule::enqueue::{Absence, WaitReason};
 use crate::server::domain::schedule::{BadCron, NoNext, clock};
@@ -67,9 +65,9 @@ pub fn reason_facts(reason: &FireReason) -> (&'static str, ReasonParams) {
     }
 }
 
-/// Reads a reason from the kind of its fire, its code and its parameters.
-pub(super) fn read(kind: FireKind, code: &str, params: &ReasonParams) -> Result<FireReason, StoreError> {
-    let reason = match code {
+/// Reads a reason from the kind of its fire, its code and its parameters; `None` if this program has not written them.
+pub(super) fn read(kind: FireKind, code: &str, params: &ReasonParams) -> Option<FireReason> {
+    match code {
         REPLACING => run(params).map(FireReason::Replacing),
         WORKER_LEFT_OUT => {
             worker(params).zip(absence(params)).map(|(worker, why)| FireReason::WorkerLeftOut(worker, why))
@@ -89,8 +87,7 @@ pub(super) fn read(kind: FireKind, code: &str, params: &ReasonParams) -> Result<
         // A run that waits and one that is skipped may meet the same run.
         _ if kind == FireKind::Skipped => wait_reason(code, params).map(FireReason::Met),
         _ => wait_reasons(code, params).map(FireReason::Waiting),
-    };
-    reason.ok_or_else(|| strange("a reason"))
+    }
 }
 
 fn run(params: &ReasonParams) -> Option<RunId> {
@@ -101,7 +98,7 @@ fn worker(params: &ReasonParams) -> Option<WorkerId> {
     params.worker.and_then(WorkerId::new)
 }
 
-fn execution_params(Execution { run, attempt, worker }: &Execution) -> ReasonParams {
+fn execution_params(WorkerAttempt { run, attempt, worker }: &WorkerAttempt) -> ReasonParams {
     ReasonParams {
         run: Some(run.get()),
         worker: Some(worker.get()),
@@ -110,8 +107,8 @@ fn execution_params(Execution { run, attempt, worker }: &Execution) -> ReasonPar
     }
 }
 
-fn execution(params: &ReasonParams) -> Option<Execution> {
-    Some(Execution { run: run(params)?, attempt: Attempt(params.attempt?), worker: worker(params)? })
+fn execution(params: &ReasonParams) -> Option<WorkerAttempt> {
+    Some(WorkerAttempt { run: run(params)?, attempt: Attempt(params.attempt?), worker: worker(params)? })
 }
 
 fn child(why: NoChild, params: &ReasonParams) -> Option<FireReason> {

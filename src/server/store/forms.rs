@@ -9,7 +9,7 @@ use super::entities::{
 };
 use super::entity_version::{self, EntityVersion};
 use super::jobs::rewrite;
-use super::{Conflict, Reference, Store, StoreError};
+use super::{Conflict, MissingEntity, Store, StoreError};
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
 use crate::server::domain::rules::{self, RuleViolation};
@@ -68,7 +68,7 @@ impl Store {
             // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
             // foreign key.
             let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
+            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -93,7 +93,7 @@ impl Store {
         };
         sqlx::query("DELETE FROM pool_worker WHERE pool = ?").bind(id).execute(&mut *writing).await?;
         for worker in workers {
-            join(&mut writing, id, worker.get()).await.map_err(|e| missing(e, Reference::Worker(*worker)))?;
+            join(&mut writing, id, worker.get()).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -128,7 +128,7 @@ impl Store {
         let Some(id) = id else { return Ok(None) };
         let query = sqlx::query("UPDATE job_template SET body = ?, project = ? WHERE id = ?");
         let query = query.bind(body).bind(project.get()).bind(id);
-        query.execute(&mut *writing).await.map_err(|e| missing(e, Reference::Project(project)))?;
+        query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Project(project)))?;
         render_jobs(&mut writing, id, body).await?;
         writing.commit().await?;
         self.changes().publish(Change::CatalogueChanged);
@@ -170,7 +170,7 @@ impl Store {
         let Some(saved) = saved.and_then(WorkerId::new) else { return Ok(None) };
         sqlx::query("DELETE FROM pool_worker WHERE worker = ?").bind(saved.get()).execute(&mut *writing).await?;
         for pool in &sheet.pools {
-            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, Reference::Pool(*pool)))?;
+            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
         writing.commit().await?;
         self.changes().publish(Change::WorkerChanged(saved));

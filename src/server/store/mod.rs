@@ -53,7 +53,7 @@ use sqlx::{Sqlite, Transaction};
 
 pub use adhoc::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
-pub use conflict::{Conflict, Reference, UnknownName};
+pub use conflict::{Conflict, MissingEntity, UnknownName};
 pub use deletion::{DeletionImpact, Removal};
 pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;

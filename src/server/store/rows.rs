@@ -17,7 +17,7 @@ use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 
 /// Error for a row that this program cannot have written.
-pub fn strange(what: &str) -> StoreError {
+fn strange(what: &str) -> StoreError {
     StoreError::Ask(sqlx::Error::Decode(format!("{what} in the store is not what was written there").into()))
 }
 
@@ -318,7 +318,7 @@ pub fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
         job: JobId::new(row.try_get("job")?).ok_or_else(|| strange("a job"))?,
         due: instant(row.try_get("due")?)?,
         run: row.try_get::<Option<i64>, _>("run")?.and_then(RunId::new),
-        reason: fire_reasons::read(kind, row.try_get("code")?, &params)?,
+        reason: fire_reasons::read(kind, row.try_get("code")?, &params).ok_or_else(|| strange("a reason"))?,
         at: instant(row.try_get("at")?)?,
     })
 }

@@ -12,7 +12,7 @@ use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::chain::{self, Child, Effect};
-use crate::server::domain::fire::{Execution, Fire, FireReason};
+use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::late::late_result;
 use crate::server::domain::life::{
     self, AttemptKill, ChangeFacts, ClaimRule, LifeEvent, LifeRefusal, Patch, Step, Who,
@@ -218,7 +218,7 @@ async fn record_receipts(connection: &mut SqliteConnection, step: &Step, now: Ti
 
 /// Returns the fire that records a run as given back.
 fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> Fire {
-    let reason = FireReason::GivenBack(Execution { run: run.id, attempt, worker });
+    let reason = FireReason::GivenBack(WorkerAttempt { run: run.id, attempt, worker });
     Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at }
 }
 

@@ -15,11 +15,9 @@ use super::rows::{self, instant_of};
 use super::runs::{find, write_step};
 use super::{Store, StoreError};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
-use crate::server::domain::fire::{Execution, Fire, FireReason};
+use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::{self, LossFacts};
-use crate::server::domain::model::{
-    Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId,
-};
+use crate::server::domain::model::{Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId};
 use crate::server::store::changes::Change;
 
 /// Data for the dispatcher's decisions, except jobs and runs. Read in several statements, so not necessarily of one
@@ -251,7 +249,7 @@ async fn lose_run(
     let Some(job) = find_job(connection, run.job).await? else { return Ok((run, Vec::new())) };
     let kill = kill_of_attempt(connection, &run).await?;
     let step = life::lose(&run, &LossFacts { kill, on_lost: job.on_lost, max_losses, now });
-    let reason = FireReason::WorkerLost(Execution { run: run.id, attempt: run.attempt, worker });
+    let reason = FireReason::WorkerLost(WorkerAttempt { run: run.id, attempt: run.attempt, worker });
     let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), reason, at: now };
     record(connection, &fire).await?;
     let mut changes = Vec::new();

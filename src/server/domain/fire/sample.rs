@@ -2,7 +2,7 @@
 
 use chrono::NaiveTime;
 
-use super::{Execution, FireKind, FireReason};
+use super::{FireKind, FireReason, WorkerAttempt};
 use crate::run::lack::Lack;
 use crate::run::{Attempt, RunId, WorkerCommand};
 use crate::server::domain::chain::NoChild;
@@ -15,7 +15,7 @@ use crate::server::domain::worker_state::Unready;
 /// Returns reasons of every variant, and of every variant within.
 pub fn reasons() -> Vec<FireReason> {
     let (run, worker, job) = (RunId::new(5).unwrap(), WorkerId::new(3).unwrap(), JobId::new(7).unwrap());
-    let execution = Execution { run, attempt: Attempt(2), worker };
+    let execution = WorkerAttempt { run, attempt: Attempt(2), worker };
     let exclude = |note: &str| {
         let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
         FireReason::Excluded(Exclude { start: time(22, 0), end: time(6, 30), note: note.to_owned() })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Execution, FireReason};
+use super::{FireReason, WorkerAttempt};
 use crate::server::domain::model::Asker;
 use crate::server::domain::schedule::{COUNTED, exclude_in_words};
 use crate::server::domain::sentence::Sentence;
@@ -20,10 +20,10 @@ impl FireReason {
             Self::Replacing(run) => Sentence::from("run ").and(*run).and(" is killed to make room"),
             Self::WorkerLeftOut(worker, why) => format!("worker {worker} {why}").into(),
             Self::WorkerRemoved(worker) => format!("its worker {worker} was removed").into(),
-            Self::WorkerLost(Execution { run, attempt, worker }) => {
+            Self::WorkerLost(WorkerAttempt { run, attempt, worker }) => {
                 Sentence::from(format!("worker {worker} was lost with attempt {attempt} of run ")).and(*run)
             }
-            Self::GivenBack(Execution { run, attempt, worker }) => {
+            Self::GivenBack(WorkerAttempt { run, attempt, worker }) => {
                 let gave = Sentence::from(format!("worker {worker} gave back attempt {attempt} of run "));
                 gave.and(*run).and(", unjudged")
             }

@@ -11,7 +11,7 @@ use crate::server::domain::sentence::{Piece, Sentence};
 #[cfg(test)]
 mod tests;
 
-/// Renders a sentence.
+/// Renders a sentence with its links and times.
 pub(super) fn sentence(sentence: &Sentence, zone: Tz) -> Value {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => context!(text),

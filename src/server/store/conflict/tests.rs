@@ -1,4 +1,4 @@
-use super::{Conflict, Reference, UnknownName};
+use super::{Conflict, MissingEntity, UnknownName};
 use crate::run::ApiKey;
 use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
 use crate::server::domain::rules::RuleViolation;
@@ -18,11 +18,11 @@ fn unknown(kind: Entity, within: Option<&str>, known: &[&str], has_others: bool)
 #[test]
 fn every_conflict_has_its_own_words() {
     let references = [
-        Reference::Project(ProjectId::new(1).unwrap()),
-        Reference::Pool(PoolId::new(2).unwrap()),
-        Reference::Worker(WorkerId::new(3).unwrap()),
-        Reference::Template(TemplateId::new(4).unwrap()),
-        Reference::Parent(JobId::new(5).unwrap()),
+        MissingEntity::Project(ProjectId::new(1).unwrap()),
+        MissingEntity::Pool(PoolId::new(2).unwrap()),
+        MissingEntity::Worker(WorkerId::new(3).unwrap()),
+        MissingEntity::Template(TemplateId::new(4).unwrap()),
+        MissingEntity::Parent(JobId::new(5).unwrap()),
     ];
     let mut conflicts: Vec<Conflict> = references.into_iter().map(Conflict::Missing).collect();
     conflicts.extend([

@@ -12,7 +12,7 @@ use crate::server::http::dashboard::refusal::PageRefusal;
 use crate::server::identity::token;
 use crate::server::state::AppState;
 use crate::server::store::lists::only;
-use crate::server::store::{Conflict, Entity, EntityForm, EntityVersion, Reference, Store, StoreError};
+use crate::server::store::{Conflict, Entity, EntityForm, EntityVersion, MissingEntity, Store, StoreError};
 use crate::wire::operator::MadeWorker;
 
 /// Jobs that are suggested in place of one that does not exist.
@@ -199,12 +199,12 @@ impl From<StoreError> for SaveError {
 /// Field of a form at which a conflict found by the store is shown.
 fn conflict_field(entity: Entity, conflict: &Conflict) -> &'static str {
     match (conflict, entity) {
-        (Conflict::Missing(Reference::Pool(_)), Entity::Job) => "pool",
-        (Conflict::Missing(Reference::Pool(_)), _) => "pools",
-        (Conflict::Missing(Reference::Worker(_)), _) => "workers",
-        (Conflict::Missing(Reference::Project(_)), _) => "project",
-        (Conflict::Missing(Reference::Template(_)), _) => "template",
-        (Conflict::Missing(Reference::Parent(_)) | Conflict::Cycle, _) => "parent",
+        (Conflict::Missing(MissingEntity::Pool(_)), Entity::Job) => "pool",
+        (Conflict::Missing(MissingEntity::Pool(_)), _) => "pools",
+        (Conflict::Missing(MissingEntity::Worker(_)), _) => "workers",
+        (Conflict::Missing(MissingEntity::Project(_)), _) => "project",
+        (Conflict::Missing(MissingEntity::Template(_)), _) => "template",
+        (Conflict::Missing(MissingEntity::Parent(_)) | Conflict::Cycle, _) => "parent",
         // The rule is mostly about this field.
         (_, Entity::Worker) => "api_key",
         (_, Entity::Template) => "body",
