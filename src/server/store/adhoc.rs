@@ -54,12 +54,11 @@ impl Store {
             }
             twin += 1;
         };
+        writing.publish_on_commit([Change::JobChanged(job)]);
         let run =
             insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) })
                 .await?;
         writing.commit().await?;
-        self.changes().publish(Change::JobChanged(job));
-        self.changes().publish(Change::RunScheduled(run.id));
         Ok(run)
     }
 }

@@ -7,7 +7,7 @@ use super::catalogue::Entity;
 use super::fires::record;
 use super::rows;
 use super::runs::withdraw;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{Timestamp, WorkerId};
 use crate::server::store::changes::Change;
@@ -78,36 +78,29 @@ impl Store {
             return Ok(Removal::Busy(weight));
         }
         // Before the deletion, which sets the worker of its runs to NULL, so that they could not be found any more.
-        let news = match (thing, WorkerId::new(id)) {
-            (Entity::Worker, Some(worker)) => withdraw_runs(&mut writing, worker, now).await?,
-            _ => Vec::new(),
-        };
+        if let (Entity::Worker, Some(worker)) = (thing, WorkerId::new(id)) {
+            withdraw_runs(&mut writing, worker, now).await?;
+        }
         let sql = format!("DELETE FROM {} WHERE id = ?", parts(thing).0);
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *writing).await?;
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        news.into_iter().for_each(|item| self.changes().publish(item));
-        self.changes().publish(Change::CatalogueChanged);
         Ok(Removal::Gone(weight))
     }
 }
 
 /// Withdraws the unclaimed runs that are meant for a worker: no other worker may execute them.
-async fn withdraw_runs(
-    connection: &mut SqliteConnection,
-    worker: WorkerId,
-    now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+async fn withdraw_runs(writing: &mut Writing, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
     let query = sqlx::query("SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id");
-    let waiting = query.bind(worker.get()).fetch_all(&mut *connection).await?;
-    let mut news = Vec::new();
+    let waiting = query.bind(worker.get()).fetch_all(&mut **writing).await?;
     for run in &waiting {
         let run = rows::run(run)?;
         let reason = FireReason::WorkerRemoved(worker);
         let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
-        record(connection, &fire).await?;
-        news.extend(withdraw(connection, &run, now).await?);
+        record(writing, &fire).await?;
+        withdraw(writing, &run, now).await?;
     }
-    Ok(news)
+    Ok(())
 }
 
 async fn weigh(

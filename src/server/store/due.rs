@@ -51,7 +51,7 @@ impl Store {
              AND schedule_dts > ?1 AND schedule_dts <= ?2 AND id <= ?3",
         );
         query.bind(micros(to)).bind(micros(from)).bind(newest.map_or(0, RunId::get)).execute(&mut *writing).await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 
     /// Returns the run that was made last.

@@ -161,8 +161,8 @@ impl Store {
     pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let worker = insert_worker(&mut writing, new).await?;
+        writing.publish_on_commit([Change::WorkerChanged(worker.id)]);
         writing.commit().await?;
-        self.changes().publish(Change::WorkerChanged(worker.id));
         Ok(worker)
     }
 
@@ -197,8 +197,8 @@ impl Store {
             let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
             query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
         }
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(pool)
     }
 
@@ -215,8 +215,8 @@ impl Store {
             let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
             query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(project)
     }
 
@@ -227,8 +227,8 @@ impl Store {
     pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let template = insert_template(&mut writing, new).await?;
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(template)
     }
 
@@ -249,8 +249,8 @@ impl Store {
     pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let job = insert_job(&mut writing, new).await?;
+        writing.publish_on_commit([Change::JobChanged(job.id)]);
         writing.commit().await?;
-        self.changes().publish(Change::JobChanged(job.id));
         Ok(job)
     }
 

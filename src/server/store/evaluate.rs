@@ -8,7 +8,7 @@ use super::kills::insert_kill_request;
 use super::plan;
 use super::rows::micros;
 use super::runs::{NewRun, insert};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
@@ -54,24 +54,15 @@ impl Store {
         let Some(known) = read_situation(&mut writing, job, now).await? else { return Ok(None) };
         // Before the decisions: a run that is moved to a later time loses the mark again.
         note_due(&mut writing, &known.due, now).await?;
-        let mut act = Act {
-            connection: &mut writing,
-            known: &known,
-            zone,
-            now,
-            news: Vec::new(),
-            offers: Vec::new(),
-            waits: Vec::new(),
-        };
+        let mut act = Act { writing: &mut writing, known: &known, zone, now, offers: Vec::new(), waits: Vec::new() };
         for verdict in decide(known.standing(availability)) {
             act.on(verdict).await?;
         }
         // Runs that are announced now do not count as the next run, which is planned in the same change.
         let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
-        let Act { mut news, offers, waits, .. } = act;
-        news.extend(plan::next(&mut writing, &known.job, &present, zone, now).await?);
+        let Act { offers, waits, .. } = act;
+        plan::next(&mut writing, &known.job, &present, zone, now).await?;
         writing.commit().await?;
-        news.into_iter().for_each(|item| self.changes().publish(item));
         Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
     }
 
@@ -101,13 +92,12 @@ async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp
     Ok(())
 }
 
-/// Carries out verdicts within the change, and collects what follows.
+/// Carries out verdicts within the change, and collects offers and reasons.
 struct Act<'a> {
-    connection: &'a mut SqliteConnection,
+    writing: &'a mut Writing,
     known: &'a JobSituation,
     zone: Tz,
     now: Timestamp,
-    news: Vec<Change>,
     offers: Vec<Offer>,
     waits: Vec<(RunId, WaitReason)>,
 }
@@ -127,14 +117,12 @@ impl<'a> Act<'a> {
             DueVerdict::Skip(run, reason) => {
                 self.record(run, FireReason::Met(reason)).await?;
                 let Some(run) = self.find(run) else { return Ok(()) };
-                self.news.extend(plan::skip(self.connection, &self.known.job, run, self.zone, self.now).await?);
+                plan::skip(self.writing, &self.known.job, run, self.zone, self.now).await?;
             }
             DueVerdict::Replace(run, others) => {
                 self.waits.extend(others.first().map(|other| (run, WaitReason::Active(*other))));
                 for other in others {
-                    let asked =
-                        insert_kill_request(self.connection, other, KillCause::Replaced, None, self.now).await?;
-                    self.news.extend(asked.map(Change::KillRequested));
+                    insert_kill_request(self.writing, other, KillCause::Replaced, None, self.now).await?;
                     self.record(run, FireReason::Replacing(other)).await?;
                 }
             }
@@ -148,7 +136,7 @@ impl<'a> Act<'a> {
 
     async fn record(&mut self, run: RunId, reason: FireReason) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
-        record(self.connection, &fire(run, reason, self.now)).await
+        record(self.writing, &fire(run, reason, self.now)).await
     }
 
     /// Turns a run into one run for each worker, under the same schedule id. The run itself becomes that of the first
@@ -170,31 +158,26 @@ impl<'a> Act<'a> {
                 retry_of: run.retry_of,
                 ..NewRun::due(run.job, run.schedule_dts)
             };
-            let made = insert(self.connection, &new).await?;
+            let made = insert(self.writing, &new).await?;
             // The asker, the parent's run and the shift of the schedule are the same for each of them.
             let query = sqlx::query(
                 "UPDATE run SET (came_due, moved, asked_by, follows) =
                  (SELECT came_due, moved, asked_by, follows FROM run WHERE id = ?) WHERE id = ?",
             );
-            query.bind(run.id.get()).bind(made.id.get()).execute(&mut *self.connection).await?;
-            self.offer(made, *worker);
+            query.bind(run.id.get()).bind(made.id.get()).execute(&mut **self.writing).await?;
+            self.offers.push(Offer { run: made, to: Some(*worker) });
         }
         // The plan is forgotten: it made a run for all workers, and a later change of the schedule must not move the
         // run of one alone.
         let query = sqlx::query("UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?");
-        query.bind(first.get()).bind(run.id.get()).execute(&mut *self.connection).await?;
-        self.offer(Run { worker: Some(*first), pinned: true, ..run.clone() }, *first);
+        query.bind(first.get()).bind(run.id.get()).execute(&mut **self.writing).await?;
+        self.writing.publish_on_commit([Change::RunScheduled(run.id)]);
+        self.offers.push(Offer { run: Run { worker: Some(*first), pinned: true, ..run.clone() }, to: Some(*first) });
         for (worker, why) in absent {
             let reason = FireReason::WorkerLeftOut(*worker, *why);
-            record(self.connection, &fire(run, reason, self.now)).await?;
+            record(self.writing, &fire(run, reason, self.now)).await?;
         }
         Ok(())
-    }
-
-    /// Publishes and offers a run that is meant for one worker.
-    fn offer(&mut self, run: Run, to: WorkerId) {
-        self.news.push(Change::RunScheduled(run.id));
-        self.offers.push(Offer { run, to: Some(to) });
     }
 }
 

@@ -70,8 +70,8 @@ impl Store {
             let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
             query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(ProjectId::new(id))
     }
 
@@ -95,8 +95,8 @@ impl Store {
         for worker in workers {
             join(&mut writing, id, worker.get()).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
         }
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(PoolId::new(id))
     }
 
@@ -130,8 +130,8 @@ impl Store {
         let query = query.bind(body).bind(project.get()).bind(id);
         query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Project(project)))?;
         render_jobs(&mut writing, id, body).await?;
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(TemplateId::new(id))
     }
 
@@ -172,9 +172,8 @@ impl Store {
         for pool in &sheet.pools {
             join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
+        writing.publish_on_commit([Change::WorkerChanged(saved), Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::WorkerChanged(saved));
-        self.changes().publish(Change::CatalogueChanged);
         Ok(Some(saved))
     }
 
@@ -195,8 +194,8 @@ impl Store {
             None => Some(insert_job(&mut writing, new).await?.id),
         };
         let Some(saved) = saved else { return Ok(None) };
+        writing.publish_on_commit([Change::JobChanged(saved)]);
         writing.commit().await?;
-        self.changes().publish(Change::JobChanged(saved));
         Ok(Some(saved))
     }
 

@@ -40,7 +40,7 @@ impl Store {
         let pool = one.max_lifetime(None).idle_timeout(None).connect_with(options).await?;
         migrate(&pool, ":memory:").await?;
         let watchdog = Watchdog::new(Path::new("."));
-        Ok(Self { writer: pool.clone(), readers: pool, news: ChangeFeed::default(), watchdog })
+        Ok(Self { writer: pool.clone(), readers: pool, feed: ChangeFeed::default(), watchdog })
     }
 
     /// Copies all rows aside, for [`Store::restore_rows`].
@@ -71,7 +71,7 @@ impl Store {
             tables.iter().map(|table| format!("INSERT INTO main.\"{table}\" SELECT * FROM saved.\"of_{table}\";"));
         let batch = ["BEGIN;".to_owned()].into_iter().chain(delete).chain(insert).chain(["COMMIT;".to_owned()]);
         execute(&mut connection, batch.collect()).await?;
-        Ok(Self { news: ChangeFeed::default(), ..self.clone() })
+        Ok(Self { feed: ChangeFeed::default(), ..self.clone() })
     }
 
     /// Brings contents up to date; reads again what may have changed since.

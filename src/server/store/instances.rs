@@ -31,7 +31,7 @@ impl Store {
             .bind(tenure.from.to_string())
             .execute(&mut *writing)
             .await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 
     /// Records that an instance has left, unless another one took its place.
@@ -42,7 +42,7 @@ impl Store {
         let mut writing = self.write().await?;
         let query = sqlx::query("DELETE FROM worker_instance WHERE worker = ? AND instance = ?");
         query.bind(worker.get()).bind(instance.as_str()).execute(&mut *writing).await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 }
 

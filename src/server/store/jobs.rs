@@ -88,10 +88,8 @@ impl Store {
     pub async fn change_job(&self, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
         let mut writing = self.write().await?;
         let job = apply(&mut writing, id, patch).await?;
+        writing.publish_on_commit(job.is_some().then_some(Change::JobChanged(id)));
         writing.commit().await?;
-        if job.is_some() {
-            self.changes().publish(Change::JobChanged(id));
-        }
         Ok(job)
     }
 
@@ -103,8 +101,8 @@ impl Store {
         let mut writing = self.write().await?;
         let id = insert_job(&mut writing, new).await?.id;
         let job = apply(&mut writing, id, patch).await?.ok_or(sqlx::Error::RowNotFound)?;
+        writing.publish_on_commit([Change::JobChanged(id)]);
         writing.commit().await?;
-        self.changes().publish(Change::JobChanged(id));
         Ok(job)
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::run::{KillId, RunId};
 use crate::server::domain::life::ending::may_report_kill;
 use crate::server::domain::life::{AttemptKill, Who};
@@ -61,13 +61,11 @@ impl Store {
             .bind(kill.get())
             .execute(&mut *writing)
             .await?;
+        let is_taken = before.enqueue_dts.is_none() && enqueue.is_some();
+        let is_executed = before.execute_dts.is_none() && execute.is_some();
+        writing.publish_on_commit(is_taken.then_some(Change::KillTaken(kill)));
+        writing.publish_on_commit(is_executed.then_some(Change::KillExecuted(kill)));
         writing.commit().await?;
-        if before.enqueue_dts.is_none() && enqueue.is_some() {
-            self.changes().publish(Change::KillTaken(kill));
-        }
-        if before.execute_dts.is_none() && execute.is_some() {
-            self.changes().publish(Change::KillExecuted(kill));
-        }
         Ok(KillChange::Made)
     }
 }
@@ -104,17 +102,19 @@ pub(super) async fn insert(
 
 /// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
 pub(super) async fn insert_kill_request(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     run: RunId,
     cause: KillCause,
     by: Option<Asker>,
     now: Timestamp,
 ) -> Result<Option<KillId>, StoreError> {
-    if is_kill_requested(connection, run).await? {
+    if is_kill_requested(writing, run).await? {
         return Ok(None);
     }
     let new = NewKillRequest { run, cause, by, is_executed: false };
-    Ok(Some(insert(connection, &new, now).await?.id))
+    let request = insert(writing, &new, now).await?.id;
+    writing.publish_on_commit([Change::KillRequested(request)]);
+    Ok(Some(request))
 }
 
 /// Returns whether there is an unexecuted kill request for a run's present attempt.

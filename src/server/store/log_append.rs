@@ -58,8 +58,8 @@ impl Store {
                 log
             }
         };
+        writing.publish_on_commit([Change::RunLog(run, log.len())]);
         writing.commit().await?;
-        self.changes().publish(Change::RunLog(run, log.len()));
         Ok(Appended::Kept(log.log))
     }
 }

@@ -50,8 +50,8 @@ impl Store {
             None => log_chunks::begin(&mut writing, run, content).await?,
             Some(before) => replace(&mut writing, before, common, content).await?,
         };
+        writing.publish_on_commit([Change::RunLog(run, log.len())]);
         writing.commit().await?;
-        self.changes().publish(Change::RunLog(run, log.len()));
         Ok(LogChange::Kept(log.log))
     }
 

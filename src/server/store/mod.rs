@@ -4,7 +4,7 @@
 //! change reads, decides and writes in one transaction, so no decision rests on data that another change has just
 //! replaced. Readers see the last commit and never wait for the writer. A commit survives the death of the process.
 //!
-//! Each change publishes its facts on the [`ChangeFeed`] after its commit.
+//! Each commit publishes what it changed on the [`ChangeFeed`]: see [`writing`].
 
 mod adhoc;
 mod catalogue;
@@ -44,12 +44,12 @@ mod runs;
 mod schema;
 mod worker_commands;
 mod workers;
+mod writing;
 
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
 
 pub use adhoc::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
@@ -84,6 +84,7 @@ pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;
 use outage::Watchdog;
+use writing::Writing;
 
 /// Connections for readers, and thus reads at the same time.
 pub const READERS: u32 = 4;
@@ -144,19 +145,16 @@ impl StoreError {
 pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
-    news: ChangeFeed,
+    feed: ChangeFeed,
     watchdog: Watchdog,
 }
-
-/// An open write transaction; dropped without `commit`, it is rolled back.
-pub(super) type Writing = Transaction<'static, Sqlite>;
 
 impl Store {
     /// Opens the store in a file, creates the file where it is missing, and applies the migrations that it lacks.
     ///
     /// # Errors
     /// If the file cannot be opened or migrated, or was written by a later version.
-    pub async fn open(path: &Path, news: ChangeFeed) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path, feed: ChangeFeed) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
         let opened = |source| StoreError::Open { path: shown.clone(), source };
         let options = SqliteConnectOptions::new()
@@ -193,17 +191,17 @@ impl Store {
         let many = pool().max_connections(READERS);
         // `query_only` makes a write through a reader fail, rather than contend with the writer.
         let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
-        Ok(Self { writer, readers, news, watchdog })
+        Ok(Self { writer, readers, feed, watchdog })
     }
 
     /// Returns the change feed, on which every committed change is published.
     #[must_use]
     pub fn changes(&self) -> &ChangeFeed {
-        &self.news
+        &self.feed
     }
 
     /// Begins a write transaction; no other change runs until it ends. Fails at once during an outage.
-    pub(super) async fn write(&self) -> Result<Writing, StoreError> {
+    async fn write(&self) -> Result<Writing, StoreError> {
         self.watchdog.check()?;
         self.begin().await
     }
@@ -212,7 +210,8 @@ impl Store {
         // IMMEDIATE takes the write lock before the first read, so that a change that reads first cannot fail when it
         // writes.
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        Ok(begun.inspect_err(|_| self.watchdog.doubt())?)
+        let transaction = begun.inspect_err(|_| self.watchdog.doubt())?;
+        Ok(Writing::new(transaction, self.feed.clone()))
     }
 
     /// Closes all connections, which writes SQLite's write-ahead log back into the file.
@@ -238,7 +237,7 @@ impl Store {
         let mut writing = self.write().await?;
         let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(name).bind(value);
         query.execute(&mut *writing).await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 }
 

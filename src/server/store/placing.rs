@@ -69,9 +69,8 @@ impl Store {
         let mut writing = self.write().await?;
         let place = find_place(&mut writing, names).await?;
         let job = insert_job(&mut writing, &job(place)).await?;
+        writing.publish_on_commit([Change::CatalogueChanged, Change::JobChanged(job.id)]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
-        self.changes().publish(Change::JobChanged(job.id));
         Ok(job)
     }
 
@@ -84,8 +83,8 @@ impl Store {
         let project = find_project(&mut writing, project).await?;
         let new = NewTemplate { title: title.to_owned(), body: body.to_owned(), project };
         let template = insert_template(&mut writing, &new).await?;
+        writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
         Ok(template)
     }
 
@@ -99,9 +98,8 @@ impl Store {
         let worker = insert_worker(&mut writing, new).await?;
         let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.id.get());
         query.execute(&mut *writing).await?;
+        writing.publish_on_commit([Change::CatalogueChanged, Change::WorkerChanged(worker.id)]);
         writing.commit().await?;
-        self.changes().publish(Change::CatalogueChanged);
-        self.changes().publish(Change::WorkerChanged(worker.id));
         Ok(worker)
     }
 }

@@ -8,10 +8,10 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use sqlx::sqlite::SqliteConnection;
 
-use super::StoreError;
 use super::fires::{record, was_recorded};
 use super::rows::{instant, micros};
 use super::runs::{NewRun, insert, withdraw};
+use super::{StoreError, Writing};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{Job, Run, Schedule, Timestamp};
@@ -37,13 +37,13 @@ struct Pending {
 /// Plans, moves or deletes the next run of a job. Runs whose schedule ids are `present` are announced in the same
 /// change.
 pub(super) async fn next(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     job: &Job,
     present: &[i64],
     zone: Tz,
     now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
-    let mut pending = pending(connection, job, now).await?;
+) -> Result<(), StoreError> {
+    let mut pending = pending(writing, job, now).await?;
     pending.retain(|run| !present.contains(&run.schedule_id));
     // A planned run that is due waits to be announced, and the schedule waits for it as for any other.
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
@@ -51,53 +51,52 @@ pub(super) async fn next(
     let Some(planned) = planned.first() else {
         // The schedule goes on from these runs once they are announced.
         if !others.is_empty() || *rule.schedule == Schedule::None {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let last = last(connection, job, None).await?;
-        let Some(next) = reckon(connection, job, rule, last, now).await? else { return Ok(Vec::new()) };
-        let made = insert(connection, &NewRun::due(job.id, next.at)).await?;
-        set(connection, made.id, &next, &rule.text()).await?;
-        return Ok(vec![Change::RunScheduled(made.id)]);
+        let last = last(writing, job, None).await?;
+        let Some(next) = reckon(writing, job, rule, last, now).await? else { return Ok(()) };
+        let made = insert(writing, &NewRun::due(job.id, next.at)).await?;
+        return set(writing, made.id, &next, &rule.text()).await;
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         // A run for a later time that no rule planned was made by hand.
-        return drop_planned(connection, job, planned, FireReason::Superseded(other.id), now).await;
+        return drop_planned(writing, job, planned, FireReason::Superseded(other.id), now).await;
     }
     if planned.plan.as_ref() == Some(&rule.text()) {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let last = last(connection, job, Some(planned.id)).await?;
-    match reckon(connection, job, rule, last, now).await? {
+    let last = last(writing, job, Some(planned.id)).await?;
+    match reckon(writing, job, rule, last, now).await? {
         Some(next) => {
-            set(connection, planned.id, &next, &rule.text()).await?;
-            Ok(vec![Change::RunScheduled(planned.id)])
+            writing.publish_on_commit([Change::RunScheduled(planned.id)]);
+            set(writing, planned.id, &next, &rule.text()).await
         }
-        None => drop_planned(connection, job, planned, FireReason::ScheduleChanged, now).await,
+        None => drop_planned(writing, job, planned, FireReason::ScheduleChanged, now).await,
     }
 }
 
 /// Drops a due run: a planned run moves to its next time if the job has no other, and any other run is deleted, with
 /// what was waiting for it.
 pub(super) async fn skip(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     job: &Job,
     run: &Run,
     zone: Tz,
     now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+) -> Result<(), StoreError> {
     let rule = Rule::of(job, zone);
     let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
-    let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut *connection).await?;
+    let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut **writing).await?;
     let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
-    let has_next = pending(connection, job, now).await?.iter().any(|other| other.id != run.id && !other.is_due);
+    let has_next = pending(writing, job, now).await?.iter().any(|other| other.id != run.id && !other.is_due);
     if plan.is_some()
         && !has_next
-        && let Some(next) = reckon(connection, job, rule, Some(last), now).await?
+        && let Some(next) = reckon(writing, job, rule, Some(last), now).await?
     {
-        set(connection, run.id, &next, &rule.text()).await?;
-        return Ok(vec![Change::RunScheduled(run.id)]);
+        writing.publish_on_commit([Change::RunScheduled(run.id)]);
+        return set(writing, run.id, &next, &rule.text()).await;
     }
-    withdraw(connection, run, now).await
+    withdraw(writing, run, now).await
 }
 
 /// Reads the unclaimed runs that the schedule waits for, latest first. A due run that is meant for one worker holds up
@@ -142,16 +141,17 @@ async fn set(connection: &mut SqliteConnection, run: RunId, next: &NextTime, pla
 }
 
 async fn drop_planned(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     job: &Job,
     planned: &Pending,
     reason: FireReason,
     now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+) -> Result<(), StoreError> {
     // Unlike a run that is withdrawn, a planned run has no siblings and retries nothing, so nothing was waiting for it.
-    sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut *connection).await?;
-    record_fire(connection, job, planned.at, reason, now).await?;
-    Ok(vec![Change::RunScheduled(planned.id)])
+    sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut **writing).await?;
+    record_fire(writing, job, planned.at, reason, now).await?;
+    writing.publish_on_commit([Change::RunScheduled(planned.id)]);
+    Ok(())
 }
 
 /// Returns the next due time, and records the times that were left out or missed.

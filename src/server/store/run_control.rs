@@ -33,7 +33,6 @@ impl Store {
         let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::now(job, now) };
         let run = insert(&mut writing, &new).await?;
         writing.commit().await?;
-        self.changes().publish(Change::RunScheduled(run.id));
         Ok(run)
     }
 
@@ -50,10 +49,8 @@ impl Store {
         let query = query.bind(enabled).bind(reason).bind(job.get());
         let mut writing = self.write().await?;
         let found = query.execute(&mut *writing).await?.rows_affected() > 0;
+        writing.publish_on_commit(found.then_some(Change::JobChanged(job)));
         writing.commit().await?;
-        if found {
-            self.changes().publish(Change::JobChanged(job));
-        }
         Ok(found)
     }
 
@@ -74,12 +71,11 @@ impl Store {
             }
         };
         let published = request.as_ref().filter(|_| record != KillRecord::Note);
-        let mut changes: Vec<Change> = published.map(|request| Change::KillRequested(request.id)).into_iter().collect();
+        writing.publish_on_commit(published.map(|request| Change::KillRequested(request.id)));
         if decision == EndDecision::Cancel {
-            changes.extend(cancel(&mut writing, &before, by, now).await?);
+            cancel(&mut writing, &before, by, now).await?;
         }
         writing.commit().await?;
-        changes.into_iter().for_each(|change| self.changes().publish(change));
         Ok(Some(RunEnding { decision, request }))
     }
 }

@@ -9,7 +9,7 @@ use super::fires::record;
 use super::kills::kill_of_attempt;
 use super::late_results;
 use super::rows::{self, micros};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::chain::{self, Child, Effect};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
@@ -92,7 +92,7 @@ impl Store {
         row.as_ref().map(rows::run).transpose()
     }
 
-    /// Creates a run and publishes it.
+    /// Creates a run.
     ///
     /// # Errors
     /// If the store cannot be read or written, or the job or worker does not exist.
@@ -100,7 +100,6 @@ impl Store {
         let mut writing = self.write().await?;
         let run = insert(&mut writing, new).await?;
         writing.commit().await?;
-        self.changes().publish(Change::RunScheduled(run.id));
         Ok(run)
     }
 
@@ -130,9 +129,8 @@ impl Store {
                 return Ok(RunChange::Refused(refusal));
             }
         };
-        let mut changes = Vec::new();
         if step.run != before {
-            changes = write_step(&mut writing, &step, now).await?;
+            write_step(&mut writing, &step, now).await?;
         }
         if let (true, Who::Worker(worker, Some(attempt))) = (step.events.contains(&LifeEvent::GivenBack), who) {
             record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
@@ -141,7 +139,6 @@ impl Store {
             record_receipts(&mut writing, &step, now).await?;
         }
         writing.commit().await?;
-        changes.into_iter().for_each(|change| self.changes().publish(change));
         Ok(RunChange::Made(Box::new(step)))
     }
 }
@@ -165,32 +162,24 @@ async fn read_facts(
     Ok(ChangeFacts { kill, claim_rule, now })
 }
 
-/// Writes a step of a run's life and does what follows from it. Returns the changes to publish after the commit: those of
-/// the run itself before those that follow.
-pub(super) async fn write_step(
-    connection: &mut SqliteConnection,
-    step: &Step,
-    now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+/// Writes a step of a run's life and does what follows from it. The changes of the run itself are published before those
+/// that follow.
+pub(super) async fn write_step(writing: &mut Writing, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     let run = step.run.id;
-    update(connection, &step.run).await?;
+    update(writing, &step.run).await?;
     if step.events.contains(&LifeEvent::Closed) {
-        record_closed(connection, run, now).await?;
+        record_closed(writing, run, now).await?;
     }
-    let mut changes: Vec<Change> = step
-        .events
-        .iter()
-        .map(|event| match event {
-            LifeEvent::Claimed => Change::RunEnqueued(run),
-            LifeEvent::GivenBack => Change::RunGivenBack(run),
-            LifeEvent::Started => Change::RunStarted(run),
-            LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
-        })
-        .collect();
+    writing.publish_on_commit(step.events.iter().map(|event| match event {
+        LifeEvent::Claimed => Change::RunEnqueued(run),
+        LifeEvent::GivenBack => Change::RunGivenBack(run),
+        LifeEvent::Started => Change::RunStarted(run),
+        LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
+    }));
     if step.ends() {
-        changes.extend(follow(connection, &step.run, now).await?);
+        follow(writing, &step.run, now).await?;
     }
-    Ok(changes)
+    Ok(())
 }
 
 /// Records by the server's clock when a worker reported the claim and the start of a run, since the worker's clock may
@@ -241,7 +230,7 @@ pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Resul
 }
 
 /// Creates a run within a change.
-pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> Result<Run, StoreError> {
+pub(super) async fn insert(writing: &mut Writing, new: &NewRun) -> Result<Run, StoreError> {
     let query = sqlx::query(
         // A run's own id is known after the insertion only; until then 0 stands for it.
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
@@ -259,12 +248,14 @@ pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewRun) -> R
     .bind(new.retry_of.map(|(_, retry)| retry))
     .bind(new.asked_by.map(rows::asker_text))
     .bind(new.follows.map(RunId::get));
-    let id = query.execute(&mut *connection).await?.last_insert_rowid();
+    let id = query.execute(&mut **writing).await?.last_insert_rowid();
     if new.schedule_id.is_none() {
-        sqlx::query("UPDATE run SET schedule_id = id WHERE id = ?").bind(id).execute(&mut *connection).await?;
+        sqlx::query("UPDATE run SET schedule_id = id WHERE id = ?").bind(id).execute(&mut **writing).await?;
     }
-    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(connection).await?;
-    rows::run(&row)
+    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(&mut **writing).await?;
+    let run = rows::run(&row)?;
+    writing.publish_on_commit([Change::RunScheduled(run.id)]);
+    Ok(run)
 }
 
 /// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
@@ -298,90 +289,78 @@ async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), Stor
     Ok(())
 }
 
-/// Ends a run that no worker has claimed, records who cancelled it, and returns the changes to publish after the
-/// commit.
-pub(super) async fn cancel(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    by: Asker,
-    now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+/// Ends a run that no worker has claimed, and records who cancelled it.
+pub(super) async fn cancel(writing: &mut Writing, run: &Run, by: Asker, now: Timestamp) -> Result<(), StoreError> {
     let reason = FireReason::Cancelled(by);
     let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
-    record(connection, &fire).await?;
+    record(writing, &fire).await?;
     let run = &life::cancel(run, now).run;
-    update(connection, run).await?;
-    let mut news = vec![Change::RunReturned(run.id)];
-    if let Some(job) = super::entities::find_job(connection, run.job).await? {
-        let siblings = siblings(connection, run).await?;
-        let children = children(connection, &job).await?;
+    update(writing, run).await?;
+    writing.publish_on_commit([Change::RunReturned(run.id)]);
+    if let Some(job) = super::entities::find_job(writing, run.job).await? {
+        let siblings = siblings(writing, run).await?;
+        let children = children(writing, &job).await?;
         let effects = chain::cancelled(&job, run, &siblings, &children);
-        news.extend(apply(connection, &job, run, effects, now).await?);
+        apply(writing, &job, run, effects, now).await?;
     }
-    Ok(news)
+    Ok(())
 }
 
-/// Does what follows from a run that has just ended, and returns the changes to publish after the commit.
-async fn follow(connection: &mut SqliteConnection, run: &Run, now: Timestamp) -> Result<Vec<Change>, StoreError> {
-    let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(Vec::new()) };
-    let siblings = siblings(connection, run).await?;
-    let children = children(connection, &job).await?;
+/// Does what follows from a run that has just ended.
+async fn follow(writing: &mut Writing, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+    let Some(job) = super::entities::find_job(writing, run.job).await? else { return Ok(()) };
+    let siblings = siblings(writing, run).await?;
+    let children = children(writing, &job).await?;
     let effects = chain::after(&job, run, &siblings, &children, now);
-    apply(connection, &job, run, effects, now).await
+    apply(writing, &job, run, effects, now).await
 }
 
 /// Deletes a run that no worker has claimed or ever will, and does what was waiting for it: the failure that it was to
 /// retry counts, and the children of its schedule id are decided about.
-pub(super) async fn withdraw(
-    connection: &mut SqliteConnection,
-    run: &Run,
-    now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
+pub(super) async fn withdraw(writing: &mut Writing, run: &Run, now: Timestamp) -> Result<(), StoreError> {
     // Subscribers read the run again and find that it is gone.
-    let mut news = vec![Change::RunScheduled(run.id)];
-    sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut *connection).await?;
-    let Some(job) = super::entities::find_job(connection, run.job).await? else { return Ok(news) };
+    writing.publish_on_commit([Change::RunScheduled(run.id)]);
+    sqlx::query("DELETE FROM run WHERE id = ?").bind(run.id.get()).execute(&mut **writing).await?;
+    let Some(job) = super::entities::find_job(writing, run.job).await? else { return Ok(()) };
     // Read after the deletion: a failure whose retry is gone is among the siblings again.
-    let mut left = siblings(connection, run).await?;
+    let mut left = siblings(writing, run).await?;
     let last = match run.retry_of {
         Some((failed, _)) => left.iter().position(|other| other.id == failed),
         None => (0..left.len()).filter(|at| left[*at].return_dts.is_some()).max_by_key(|at| left[*at].return_dts),
     };
-    let Some(last) = last.map(|at| left.swap_remove(at)) else { return Ok(news) };
-    let children = children(connection, &job).await?;
+    let Some(last) = last.map(|at| left.swap_remove(at)) else { return Ok(()) };
+    let children = children(writing, &job).await?;
     let effects = match run.retry_of {
         Some(_) => chain::settled(&job, &last, &left, &children),
         None => chain::children(&job, &last, &left, &children),
     };
-    news.extend(apply(connection, &job, &last, effects, now).await?);
-    Ok(news)
+    apply(writing, &job, &last, effects, now).await
 }
 
-/// Carries out effects of a run's end, and returns the changes to publish after the commit.
+/// Carries out effects of a run's end.
 async fn apply(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     job: &Job,
     run: &Run,
     effects: Vec<Effect>,
     now: Timestamp,
-) -> Result<Vec<Change>, StoreError> {
-    let mut news = Vec::new();
+) -> Result<(), StoreError> {
     for effect in effects {
         match effect {
             Effect::FailTimes(times) => {
                 let query = sqlx::query("UPDATE job SET fail_times = ? WHERE id = ?").bind(times).bind(job.id.get());
-                query.execute(&mut *connection).await?;
+                query.execute(&mut **writing).await?;
             }
             Effect::Disable => {
                 let reason =
                     format!("failed more than {} times in a row", job.disable_enqueue_after_fails.unwrap_or(0));
                 let query = sqlx::query("UPDATE job SET enqueue_is_enabled = 0, disabled_reason = ? WHERE id = ?");
-                query.bind(reason).bind(job.id.get()).execute(&mut *connection).await?;
-                news.push(Change::JobChanged(job.id));
+                query.bind(reason).bind(job.id.get()).execute(&mut **writing).await?;
+                writing.publish_on_commit([Change::JobChanged(job.id)]);
             }
             Effect::Completed(schedule_id) => {
                 let query = sqlx::query("UPDATE job SET last_completed_schedule_id = ? WHERE id = ?");
-                query.bind(schedule_id).bind(job.id.get()).execute(&mut *connection).await?;
+                query.bind(schedule_id).bind(job.id.get()).execute(&mut **writing).await?;
             }
             Effect::Retry(at, number) => {
                 let retry = NewRun {
@@ -392,20 +371,20 @@ async fn apply(
                     retry_of: Some((run.id, number)),
                     ..NewRun::due(job.id, at)
                 };
-                news.push(Change::RunScheduled(insert(connection, &retry).await?.id));
+                insert(writing, &retry).await?;
             }
             Effect::Child(child) => {
                 let new = NewRun { follows: Some(run.id), ..NewRun::now(child, now) };
-                news.push(Change::RunScheduled(insert(connection, &new).await?.id));
+                insert(writing, &new).await?;
             }
             Effect::NoChild(child, why) => {
                 let reason = FireReason::ChildLeftOut { why, run: run.id, job: job.id };
                 let fire = Fire { job: child, due: now, run: None, reason, at: now };
-                record(connection, &fire).await?;
+                record(writing, &fire).await?;
             }
         }
     }
-    Ok(news)
+    Ok(())
 }
 
 /// Reads the other runs of a job and schedule id, without failed ones that were retried.

@@ -108,8 +108,8 @@ impl Store {
         .bind(worker.get());
         query.execute(&mut *writing).await?;
         let open = record_report(&mut writing, &before, &answer.kind, now).await?;
+        writing.publish_on_commit([Change::WorkerChanged(worker)]);
         writing.commit().await?;
-        self.changes().publish(Change::WorkerChanged(worker));
         Ok(open)
     }
 
@@ -135,8 +135,8 @@ impl Store {
             RequestVerdict::Cancel => close_request(&mut writing, worker, RequestEnd::Cancelled, now).await?,
             RequestVerdict::Ask => write_request(&mut writing, &before, request, now).await?,
         }
+        writing.publish_on_commit([Change::WorkerChanged(worker)]);
         writing.commit().await?;
-        self.changes().publish(Change::WorkerChanged(worker));
         Ok(Some(Ok(verdict)))
     }
 

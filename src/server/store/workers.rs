@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use super::entities::find_job;
 use super::fires::record;
@@ -13,7 +13,7 @@ use super::kills::{insert_kill_request, kill_of_attempt};
 use super::log_chunks;
 use super::rows::{self, instant_of};
 use super::runs::{find, write_step};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Writing};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::{self, LossFacts};
@@ -143,15 +143,11 @@ impl Store {
             "SELECT * FROM run WHERE worker = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id",
         );
         let claimed = query.bind(worker.get()).fetch_all(&mut *writing).await?;
-        let (mut changes, mut lost) = (Vec::new(), Vec::new());
+        let mut lost = Vec::new();
         for row in &claimed {
-            let run = rows::run(row)?;
-            let (run, of_run) = lose_run(&mut writing, run, worker, max_losses, now).await?;
-            lost.push(run);
-            changes.extend(of_run);
+            lost.push(lose_run(&mut writing, rows::run(row)?, worker, max_losses, now).await?);
         }
         writing.commit().await?;
-        changes.into_iter().for_each(|change| self.changes().publish(change));
         Ok(lost)
     }
 
@@ -188,9 +184,6 @@ impl Store {
             None
         };
         writing.commit().await?;
-        if let Some(kill) = asked {
-            self.changes().publish(Change::KillRequested(kill));
-        }
         Ok(asked)
     }
 
@@ -237,29 +230,27 @@ fn started_run(row: &SqliteRow) -> Result<StartedRun, StoreError> {
     })
 }
 
-/// Applies the loss of its worker to a run. Returns the run as it is afterwards, and the changes to publish after the
-/// commit.
+/// Applies the loss of its worker to a run, and returns the run as it is afterwards.
 async fn lose_run(
-    connection: &mut SqliteConnection,
+    writing: &mut Writing,
     run: Run,
     worker: WorkerId,
     max_losses: u32,
     now: Timestamp,
-) -> Result<(Run, Vec<Change>), StoreError> {
-    let Some(job) = find_job(connection, run.job).await? else { return Ok((run, Vec::new())) };
-    let kill = kill_of_attempt(connection, &run).await?;
+) -> Result<Run, StoreError> {
+    let Some(job) = find_job(writing, run.job).await? else { return Ok(run) };
+    let kill = kill_of_attempt(writing, &run).await?;
     let step = life::lose(&run, &LossFacts { kill, on_lost: job.on_lost, max_losses, now });
     let reason = FireReason::WorkerLost(WorkerAttempt { run: run.id, attempt: run.attempt, worker });
     let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), reason, at: now };
-    record(connection, &fire).await?;
-    let mut changes = Vec::new();
+    record(writing, &fire).await?;
     // A log that the worker has sent, even in part, is never overwritten.
-    if step.ends() && log_chunks::of_run(connection, run.id).await?.is_none() {
-        let log = log_chunks::begin(connection, run.id, Some(&log_of_lost(&run, &job))).await?;
-        changes.push(Change::RunLog(run.id, log.len()));
+    if step.ends() && log_chunks::of_run(writing, run.id).await?.is_none() {
+        let log = log_chunks::begin(writing, run.id, Some(&log_of_lost(&run, &job))).await?;
+        writing.publish_on_commit([Change::RunLog(run.id, log.len())]);
     }
-    changes.extend(write_step(connection, &step, now).await?);
-    Ok((step.run, changes))
+    write_step(writing, &step, now).await?;
+    Ok(step.run)
 }
 
 /// Text that the original server writes into the log of a run whose worker was lost.
