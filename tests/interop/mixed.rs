@@ -179,9 +179,7 @@ async fn drained(work: &Work<'_>, folder: &Path, worker: &mut Process) {
     worker.signal(Signal::SIGTERM);
     let late = work.job("late", "#!/bin/sh\ntrue\n", |_| {}).await;
     block_in_place(|| {
-        until("the wish is heard", SECONDS, || {
-            (worker.text().contains("going to terminate") || worker.text().contains("worker drains")).then_some(())
-        })
+        until("the wish is heard", SECONDS, || worker.text().contains("going to terminate").then_some(()))
     });
     let late = work.stage.due(&late).await.id;
     fs::write(&release, "").expect("a file");
