@@ -40,7 +40,7 @@ pub enum ShutdownPhase {
 /// Input of the shutdown: a signal, or an event of worker, server or clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A signal came.
+    /// A signal of the operator or the supervisor.
     Signal(SignalRequest),
     /// The worker is started.
     Started,

@@ -17,14 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::courier_request::{CourierRequest, DeliveryEvent};
-use super::delivery::{Delivery, DeliveryInput, DeliveryPhase, EndKind, ServerView};
+use super::delivery::{Delivery, DeliveryEnd, DeliveryInput, DeliveryPhase, ServerView};
 use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::plan::{self, CallConditions, NextCall};
 use super::reporter_shared::ReporterShared;
 use crate::rest::{AttemptClaim, Backoff};
 use crate::run::{Attempt, Event, RunId};
 use crate::wire::time;
-use log_transfer::Appended;
+use log_transfer::AppendedLog;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +49,7 @@ pub(super) struct Courier {
     /// Whether part of the output that the run reported was not kept.
     is_short: bool,
     /// Extent of the log at the server, while the log was only appended to; `None` once that is not certain.
-    appended: Option<Appended>,
+    appended: Option<AppendedLog>,
     /// Most bytes of log that the server takes, as far as its answers showed; `None` before it called a log too large.
     log_cap: Option<usize>,
     /// Turn among the runs that are delivered at once; `None` where none is needed, or after something went wrong.
@@ -108,7 +108,7 @@ impl Courier {
             log_refusal: None,
             is_short: false,
             // Only of a log that does not exist yet is the length at the server certain.
-            appended: entry.run_log.is_none().then_some(Appended { output: 0, text: 0, ends_line: true }),
+            appended: entry.run_log.is_none().then_some(AppendedLog { output: 0, text: 0, ends_line: true }),
             log_cap: None,
             turn: None,
         }
@@ -282,6 +282,6 @@ impl Courier {
     }
 }
 
-fn kind_of(end: &StoredEnd) -> EndKind {
-    if end.outcome.is_given_back() { EndKind::GivenBack } else { EndKind::WithResult }
+fn kind_of(end: &StoredEnd) -> DeliveryEnd {
+    if end.outcome.is_given_back() { DeliveryEnd::GivenBack } else { DeliveryEnd::WithResult }
 }

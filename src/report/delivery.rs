@@ -129,7 +129,7 @@ pub enum ServerView {
 
 /// End of a run, as far as it decides what is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndKind {
+pub enum DeliveryEnd {
     /// The run has a result.
     WithResult,
     /// The run is given back without a result.
@@ -144,7 +144,7 @@ pub enum DeliveryInput {
     /// The run has this many bytes of output so far.
     Output(u64),
     /// The run is over.
-    Ended(EndKind),
+    Ended(DeliveryEnd),
     /// An execution was lost, and the next one begins.
     Relaunched,
     /// The run was asked to report further output.
@@ -264,13 +264,13 @@ impl DeliveryPhase {
             (Self::NotStarted { .. } | Self::Running { .. }, DeliveryInput::Settled) => Self::Abandoned,
             (_, DeliveryInput::Relaunched) => Self::NotStarted { output: 0 },
             (Self::NotStarted { output }, input) => Self::before_start(output, input),
-            (Self::Running { start, log }, DeliveryInput::Ended(EndKind::WithResult)) => Self::Ended {
+            (Self::Running { start, log }, DeliveryInput::Ended(DeliveryEnd::WithResult)) => Self::Ended {
                 start: Some(start),
                 log: LogReport::Due { rejections: 0 },
                 extent: log.extent,
                 rejections: 0,
             },
-            (Self::Running { .. }, DeliveryInput::Ended(EndKind::GivenBack)) => Self::GivenBack { rejections: 0 },
+            (Self::Running { .. }, DeliveryInput::Ended(DeliveryEnd::GivenBack)) => Self::GivenBack { rejections: 0 },
             (Self::Running { start, log }, input) => Self::Running { start: start.step(input), log: log.step(input) },
             (Self::Ended { start, log, extent, rejections }, DeliveryInput::ResultRejected) => Self::Ended {
                 start: start.map(StartReport::tried_once_more),
@@ -302,10 +302,10 @@ impl DeliveryPhase {
                 Self::Running { start: StartReport::FIRST, log }
             }
             DeliveryInput::Output(output) => Self::NotStarted { output },
-            DeliveryInput::Ended(EndKind::WithResult) => {
+            DeliveryInput::Ended(DeliveryEnd::WithResult) => {
                 Self::Ended { start: None, log: LogReport::Due { rejections: 0 }, extent, rejections: 0 }
             }
-            DeliveryInput::Ended(EndKind::GivenBack) => Self::GivenBack { rejections: 0 },
+            DeliveryInput::Ended(DeliveryEnd::GivenBack) => Self::GivenBack { rejections: 0 },
             _ => Self::NotStarted { output },
         }
     }

@@ -15,7 +15,7 @@ const SMALLEST_LOG: usize = 4096;
 
 /// Extent of a log at the server, while the log was only appended to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Appended {
+pub(super) struct AppendedLog {
     /// Bytes of output that the log represents.
     pub(super) output: u64,
     /// Bytes of text that were made of that output.
@@ -49,7 +49,7 @@ impl Courier {
         let piece = self.shared.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES);
         let Ok(Some(piece)) = piece else { return Ok(false) };
         let (text, whole) = excerpt::piece(&piece);
-        let after = Appended {
+        let after = AppendedLog {
             output: known.output + whole as u64,
             text: known.text + text.len() as u64,
             ends_line: if text.is_empty() { known.ends_line } else { text.ends_with('\n') },

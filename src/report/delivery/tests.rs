@@ -13,8 +13,8 @@ fn inputs(at: Instant) -> [DeliveryInput; 20] {
     [
         DeliveryInput::Started,
         DeliveryInput::Output(30),
-        DeliveryInput::Ended(EndKind::WithResult),
-        DeliveryInput::Ended(EndKind::GivenBack),
+        DeliveryInput::Ended(DeliveryEnd::WithResult),
+        DeliveryInput::Ended(DeliveryEnd::GivenBack),
         DeliveryInput::Relaunched,
         DeliveryInput::WatchRequested,
         DeliveryInput::Read { has_start: false },

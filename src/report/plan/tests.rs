@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::delivery::samples::{
     ended, ended_with, in_phase, log_of, not_started, phases, quiet_log, running, running_with, start_reports, viewed,
 };
-use super::super::delivery::{EndKind, LiveLog, LogExtent};
+use super::super::delivery::{DeliveryEnd, LiveLog, LogExtent};
 use super::*;
 
 const LOG_DUE: LogReport = LogReport::Due { rejections: 0 };
@@ -32,7 +32,7 @@ fn next(delivery: &Delivery) -> NextCall {
 }
 
 fn now_ended(delivery: Delivery) -> Delivery {
-    delivery.step(DeliveryInput::Ended(EndKind::WithResult))
+    delivery.step(DeliveryInput::Ended(DeliveryEnd::WithResult))
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn after_the_end_comes_the_log_and_after_the_log_the_result() {
 fn of_a_run_that_is_given_back_nothing_else_is_told() {
     let lasting = running_with(StartReport::FIRST, quiet_log());
     assert_eq!(next(&lasting), NextCall::TellStart);
-    let given_back = lasting.step(DeliveryInput::Ended(EndKind::GivenBack));
+    let given_back = lasting.step(DeliveryInput::Ended(DeliveryEnd::GivenBack));
     assert_eq!(next(&given_back), NextCall::GiveBack);
     assert_eq!(next(&viewed(ServerView::Doubtful, given_back)), NextCall::Look, "it may be given back already");
     assert_eq!(next(&given_back.step(DeliveryInput::Settled)), NextCall::Forget);
