@@ -18,7 +18,7 @@ use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, SleepState};
 use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Reporter, WorkerMemory};
 use crate::rest::{ClientError, RestClient, TlsError, instance_of};
-use crate::run::lifecycle::Leave;
+use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
 use crate::source::leftover::LeftoverSource;

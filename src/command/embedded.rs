@@ -17,7 +17,7 @@ use crate::run::{ApiKey, Secret};
 use crate::server::data::DataError;
 use crate::server::domain::model::Worker as Row;
 use crate::server::store::changes::ChangeNotice;
-use crate::server::store::{NewWorker, PlaceName, StoreError};
+use crate::server::store::{EntityName, NewWorker, StoreError};
 use crate::server::{self, Server, ServerError};
 use crate::wire::operator::DEFAULT;
 use crate::worker::{self, RunningWorker};
@@ -145,7 +145,7 @@ async fn own_worker(server: &Server) -> Result<Row, CommandFailure> {
     let secret = server::identity::token::random()
         .map_err(|e| CommandFailure::new(FAILURE, format!("no secret can be made: {e}")))?;
     let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
-    store.add_worker(PlaceName::Default(DEFAULT), &new).await.map_err(failed)
+    store.add_worker(EntityName::Default(DEFAULT), &new).await.map_err(failed)
 }
 
 fn settings_of(

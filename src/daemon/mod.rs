@@ -9,7 +9,7 @@ mod reload;
 mod runtime;
 mod shutdown;
 mod signals;
-mod state;
+mod state_directory;
 mod status;
 
 use std::io::Write;
@@ -20,7 +20,7 @@ use crate::cli::WorkerCommandLine;
 use crate::config::{self, ConfigExit, Loaded};
 use crate::execution::ShimProgram;
 use crate::run::chain_of;
-use crate::run::lifecycle::Leave;
+use crate::run::worker_lifecycle::Leave;
 use crate::worker::{self, RunningWorker, WorkerError};
 pub use allocator::give_back_large_pieces;
 use exit_code::{EXIT_CANNOT_CREATE, EXIT_FAILURE, EXIT_OUTPUT};
@@ -29,7 +29,7 @@ use manager::Manager;
 use reload::Reloading;
 use shutdown::{Effect, Input, LeaveWay, ShutdownPhase, StartFailure};
 pub use signals::{DaemonSignals, SignalRequest};
-pub use state::{PidFile, StateError, take as take_state};
+pub use state_directory::{PidFile, StateError, take as take_state};
 use status::Question;
 
 /// Time that a worker which is to stop goes on with its start, so that it can drain what it takes up.
@@ -135,14 +135,14 @@ fn say(line: impl std::fmt::Display) {
 // never overwritten.
 fn work(loaded: Loaded, reloading: Reloading) -> u8 {
     let settings = loaded.settings.daemon.clone();
-    let lock = match state::take(&settings.state_path) {
+    let lock = match state_directory::take(&settings.state_path) {
         Ok(lock) => lock,
         Err(error) => {
             say(&error);
             return error.exit_code();
         }
     };
-    let _pid_file = match settings.pid_file.as_deref().map(state::PidFile::write).transpose() {
+    let _pid_file = match settings.pid_file.as_deref().map(state_directory::PidFile::write).transpose() {
         Ok(file) => file,
         Err(e) => {
             say(e);

@@ -5,7 +5,7 @@
 
 use super::exit_code::{EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DRAINED, EXIT_FAILURE, EXIT_TEMPORARY};
 use super::signals::SignalRequest;
-use crate::run::lifecycle::Leave;
+use crate::run::worker_lifecycle::Leave;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::patience::{DEAD, Patience, PatienceVerdict};
 use super::shim::{self, socket, tree};
 use crate::report::StoredEnd;
-use crate::run::{Cause, Outcome, shortage};
+use crate::run::{Cause, Outcome, errno};
 use crate::wire::disk::Record;
 use crate::wire::shim::{ExecutionOrder, FromShim, ToShim};
 
@@ -337,7 +337,7 @@ impl ShimConnection {
                 return;
             }
             FromShim::Refused { reason, errno } => {
-                let shortage = errno.and_then(shortage::of_errno).is_some();
+                let shortage = errno.and_then(errno::shortage_of).is_some();
                 self.tell(Progress::Refused { why: reason, shortage }).await;
                 self.progress = None;
                 self.patience.ended();

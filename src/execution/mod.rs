@@ -6,13 +6,13 @@
 
 mod connection;
 mod environment;
+mod free_resources;
 mod left_behind;
 mod logs;
 mod patience;
-mod places;
 mod pool;
 mod remains;
-mod room;
+mod script_directories;
 pub mod shim;
 mod spares;
 
@@ -26,14 +26,14 @@ use tokio::sync::watch;
 
 pub use connection::{Control, Progress, Running};
 pub use environment::{Environment, of_jobs};
+pub use free_resources::{DiskRoom, FreeResources, descriptors_allowed, descriptors_open};
 pub use logs::RunFiles;
 pub use pool::ShimProgram;
 pub use remains::{ExecutionRemains, start as recorded_start};
-pub use room::{DiskRoom, Means, descriptors_allowed, descriptors_open};
 
 use crate::report::Durability;
 use crate::run::script::Script;
-use crate::run::{Attempt, LeftoverPolicy, RunId, Secret, chain_of, excerpt, shortage};
+use crate::run::{Attempt, LeftoverPolicy, RunId, Secret, chain_of, errno, excerpt};
 use crate::wire::disk::Record;
 use crate::wire::shim as wire;
 use left_behind::LeftBehind;
@@ -105,7 +105,7 @@ impl LaunchError {
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         let (Self::Script { source, .. } | Self::Shim(source)) = self;
-        source.raw_os_error().is_some_and(|errno| shortage::of_errno(errno).is_some())
+        source.raw_os_error().is_some_and(|errno| errno::shortage_of(errno).is_some())
     }
 }
 
@@ -131,7 +131,7 @@ impl Execution {
             File::open(state)?.sync_all()?;
         }
         let pool = ShimPool::new(shim, state, settings.environment, idle);
-        let places = places::with_present(state, &settings.script_temp_path).into();
+        let places = script_directories::with_present(state, &settings.script_temp_path).into();
         Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool, places })
     }
 
@@ -161,7 +161,7 @@ impl Execution {
     /// Returns the free space on the disks of the state directory and the scripts.
     #[must_use]
     pub fn rooms(&self) -> Vec<DiskRoom> {
-        room::rooms(&self.state, &self.settings().script_temp_path)
+        free_resources::rooms(&self.state, &self.settings().script_temp_path)
     }
 
     /// Returns the time between TERM and KILL.

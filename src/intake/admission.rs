@@ -4,7 +4,7 @@
 //! Running scripts, kills and pings are not affected. Each limit that stops the claims is lower than the limit that
 //! resumes them, so that a value near the border does not alternate.
 
-use crate::execution::Means;
+use crate::execution::FreeResources;
 use crate::run::lack::Lack;
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ pub struct AdmissionFacts {
     /// Reason why a claimed run waits for its launch; `None` if none does.
     pub shortage: Option<String>,
     /// Free space on the disks and free descriptors.
-    pub means: Means,
+    pub means: FreeResources,
 }
 
 /// Limits from the worker's settings.

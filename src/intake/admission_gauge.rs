@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::Context;
 use super::admission::{self, Admission, AdmissionChange, AdmissionFacts, Bounds};
 use super::coordinator::IntakeFacts;
-use super::shortage::ShortageChanges;
-use crate::execution::{self, Means};
+use super::launch_shortage::ShortageChanges;
+use crate::execution::{self, FreeResources};
 use crate::run::RunId;
 use crate::run::lack::{self, Lack};
 
@@ -83,7 +83,7 @@ impl IntakeFacts for AdmissionGauge {
             backlog: *self.backlog.borrow_and_update(),
             outbox: self.outbox.borrow_and_update().clone(),
             shortage: self.context.shortage.reason(),
-            means: Means { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
+            means: FreeResources { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
         };
         // Counting descriptors reads a directory, so it is done only if the estimate leaves doubt.
         if !self.admission.is_certain(&facts, bounds) {

@@ -21,7 +21,7 @@ use super::{IntakeStatus, Settings, SleepState};
 use crate::report::{KillEntry, KillPhase, OutboxEntry};
 use crate::rest::{Backoff, OpenWork};
 use crate::run::lack::Lack;
-use crate::run::lifecycle::{self, Claims, Lifecycle, Remembered};
+use crate::run::worker_lifecycle::{self, Claims, Lifecycle, Remembered};
 use crate::run::{Cause, KillId, Order, RunId, WorkerRequest};
 
 #[cfg(test)]
@@ -224,7 +224,7 @@ impl<F: IntakeFacts> Coordinator<F> {
         self.waits_for_lookup = false;
         self.start_hinted_runs(now);
         let is_idle = self.runs.is_empty() && self.kills.is_empty();
-        self.advance(if is_idle { lifecycle::Input::Idle } else { lifecycle::Input::Busy });
+        self.advance(if is_idle { worker_lifecycle::Input::Idle } else { worker_lifecycle::Input::Busy });
         self.publish_state();
         std::mem::take(&mut self.effects)
     }
@@ -262,9 +262,9 @@ impl<F: IntakeFacts> Coordinator<F> {
                 self.effects.push(Effect::ApplySettings(settings));
                 self.measure_admission();
             }
-            IntakeMessage::Drain => self.advance(lifecycle::Input::Drain),
+            IntakeMessage::Drain => self.advance(worker_lifecycle::Input::Drain),
             IntakeMessage::LeftoversAccounted => {
-                self.advance(lifecycle::Input::LeftoversAccounted);
+                self.advance(worker_lifecycle::Input::LeftoversAccounted);
                 // The first state that is published must already name what is short.
                 self.measure_admission();
             }
@@ -272,7 +272,7 @@ impl<F: IntakeFacts> Coordinator<F> {
             IntakeMessage::SleepOrWake(wanted, answer) => {
                 let _ = answer.send(self.sleep_or_wake(wanted));
             }
-            IntakeMessage::Farewell => self.advance(lifecycle::Input::Farewell),
+            IntakeMessage::Farewell => self.advance(worker_lifecycle::Input::Farewell),
             IntakeMessage::StopAll(cause) => self.stop_all(cause),
             IntakeMessage::Status(answer) => {
                 let _ = answer.send(self.status());
@@ -281,13 +281,13 @@ impl<F: IntakeFacts> Coordinator<F> {
     }
 
     /// Passes an input to the lifecycle and carries out what follows.
-    fn advance(&mut self, input: lifecycle::Input) {
+    fn advance(&mut self, input: worker_lifecycle::Input) {
         for effect in self.lifecycle.step(input) {
             match effect {
-                lifecycle::Effect::ForgetHints => self.hints.clear(),
-                lifecycle::Effect::Remember => self.effects.push(Effect::Remember(self.lifecycle.remembered())),
-                lifecycle::Effect::GiveBack => self.stop_all(Cause::GivenBack),
-                lifecycle::Effect::Drained => self.effects.push(Effect::Drained),
+                worker_lifecycle::Effect::ForgetHints => self.hints.clear(),
+                worker_lifecycle::Effect::Remember => self.effects.push(Effect::Remember(self.lifecycle.remembered())),
+                worker_lifecycle::Effect::GiveBack => self.stop_all(Cause::GivenBack),
+                worker_lifecycle::Effect::Drained => self.effects.push(Effect::Drained),
             }
         }
         let claims = self.lifecycle.claims();
@@ -370,14 +370,14 @@ impl<F: IntakeFacts> Coordinator<F> {
             request = %id,
             "command received"
         );
-        self.advance(lifecycle::Input::Commanded(request));
+        self.advance(worker_lifecycle::Input::Commanded(request));
     }
 
     /// Sleeps or wakes, as an operator on this machine wants it; `false` where the worker is about to leave.
     fn sleep_or_wake(&mut self, wanted: SleepState) -> bool {
         self.advance(match wanted {
-            SleepState::Asleep => lifecycle::Input::Sleep,
-            SleepState::Awake => lifecycle::Input::Wake,
+            SleepState::Asleep => worker_lifecycle::Input::Sleep,
+            SleepState::Awake => worker_lifecycle::Input::Wake,
         });
         !self.lifecycle.leaves()
     }

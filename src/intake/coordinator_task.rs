@@ -15,7 +15,7 @@ use super::status_reporter::StatusTrigger;
 use super::task::RunTask;
 use super::{Context, kill};
 use crate::report::WorkerMemory;
-use crate::run::lifecycle::Lifecycle;
+use crate::run::worker_lifecycle::Lifecycle;
 
 /// Long-running half of the intake, behind its handle.
 pub(super) struct CoordinatorTask {

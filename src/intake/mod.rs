@@ -10,12 +10,12 @@ mod coordinator;
 mod coordinator_task;
 mod hints;
 mod kill;
+mod launch_shortage;
 mod log_limit;
 mod lookup_budget;
 mod message;
 mod published_state;
 mod run_handle;
-mod shortage;
 mod slots;
 mod status_reporter;
 mod task;
@@ -30,13 +30,13 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, Reporter, WorkerMemory};
 use crate::rest::RestClient;
-use crate::run::lifecycle::{Claims, Lifecycle};
+use crate::run::worker_lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
 use coordinator_task::CoordinatorTask;
+use launch_shortage::LaunchShortage;
 pub use log_limit::LogLimit;
 use message::IntakeMessage;
 pub use published_state::PublishedState;
-use shortage::Shortage;
 use status_reporter::{StatusReporter, StatusTrigger};
 
 /// Settings of the intake, from the worker's configuration.
@@ -107,7 +107,7 @@ pub(crate) struct Context {
     /// Number of scripts that are running.
     pub(crate) executing: watch::Sender<usize>,
     /// Claimed runs that wait for their launch.
-    pub(crate) shortage: Shortage,
+    pub(crate) shortage: LaunchShortage,
     /// Limit of log lines about hints that are not followed.
     pub(crate) unfollowed: Mutex<LogLimit>,
 }
@@ -178,7 +178,7 @@ impl Intake {
             restarts,
             claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
-            shortage: Shortage::default(),
+            shortage: LaunchShortage::default(),
             unfollowed: Mutex::new(LogLimit::new(UNFOLLOWED_LINES)),
         });
         let (trigger, farewell_sent) = (Arc::new(StatusTrigger::default()), CancellationToken::new());

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::slots::Slots;
 use crate::run::lack::{self, Lack};
-use crate::run::lifecycle::{Leave, Lifecycle};
+use crate::run::worker_lifecycle::{Leave, Lifecycle};
 use crate::run::{RequestId, WorkerState};
 
 /// State of the worker as a whole.

@@ -20,9 +20,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
+use super::launch_shortage::ShortageWait;
 use super::lookup_budget::{LookupPermit, WastedLookup};
 use super::run_handle::RunSignals;
-use super::shortage::ShortageWait;
 use super::slots::Slot;
 use crate::report::{OutboxEntry, RunReport, StoredEnd};
 use crate::rest::{CallFailure, JobView, RunView};

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::courier_request::{CourierRequest, DeliveryEvent};
 use super::delivery::{Delivery, DeliveryEnd, DeliveryInput, DeliveryPhase, ServerView};
-use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
+use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::plan::{self, CallConditions, NextCall};
 use super::reporter_shared::ReporterShared;
 use crate::rest::{AttemptClaim, Backoff};

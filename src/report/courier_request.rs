@@ -1,6 +1,6 @@
 //! Messages between a run and its courier: events of the run for the courier, and requests of the courier to the run.
 
-use super::entry::{OutboxEntry, Start, StoredEnd};
+use super::outbox_entry::{OutboxEntry, Start, StoredEnd};
 use crate::run::Attempt;
 
 /// Request of a courier to the run that it serves.

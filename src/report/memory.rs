@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::rest::replace_file;
-use crate::run::lifecycle::Remembered;
+use crate::run::worker_lifecycle::Remembered;
 use crate::wire::disk;
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ mod courier;
 mod courier_request;
 pub mod delivery;
 pub mod endpoint;
-mod entry;
 mod events;
 mod memory;
 mod outbox;
+mod outbox_entry;
 pub mod plan;
 mod reporter;
 mod reporter_shared;
@@ -27,10 +27,10 @@ use std::io;
 use std::time::Duration;
 
 pub use courier_request::CourierRequest;
-pub use entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 pub use events::EventPublisher;
 pub use memory::WorkerMemory;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
+pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 pub use reporter::{Reporter, RunReport, UnwrittenEnd};
 
 use crate::run::{Attempt, RunId};

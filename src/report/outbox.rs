@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Durability;
 use super::ballast::Ballast;
-use super::entry::{DeadLetter, KillEntry, OutboxEntry};
+use super::outbox_entry::{DeadLetter, KillEntry, OutboxEntry};
 use crate::run::{KillId, RunId, chain_of};
 use store::{OutboxStore, StoreTrouble};
 use writer::{OutboxWriter, WriteRequest};

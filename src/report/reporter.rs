@@ -11,7 +11,7 @@ use super::call_turns::CallTurns;
 use super::courier::Courier;
 use super::courier_request::{CourierRequest, DeliveryEvent};
 use super::delivery::ServerView;
-use super::entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
+use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::reporter_shared::ReporterShared;
 use super::served_runs::{ServedRuns, Stage};
 use super::{EventPublisher, LogSource, Outbox, Settings};

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::call_turns::CallTurns;
-use super::entry::DeadLetter;
 use super::outbox::LETTERS_KEPT;
+use super::outbox_entry::DeadLetter;
 use super::served_runs::ServedRuns;
 use super::{EventPublisher, LogSource, Outbox, Settings};
 use crate::rest::RestClient;

@@ -3,6 +3,7 @@
 mod action;
 pub mod claim;
 pub mod ending;
+pub mod errno;
 mod error_chain;
 mod event;
 pub mod excerpt;
@@ -10,12 +11,11 @@ mod id;
 mod instance;
 mod key;
 pub mod lack;
-pub mod lifecycle;
 mod order;
 mod outcome;
 mod policy;
 pub mod script;
-pub mod shortage;
+pub mod worker_lifecycle;
 
 pub use action::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
 pub use error_chain::chain_of;

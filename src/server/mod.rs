@@ -131,7 +131,7 @@ impl Server {
         let app = Arc::new(AppState {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
-            guesses: identity::guesses::Guesses::default(),
+            wrong_token_limits: identity::wrong_token_limits::WrongTokenLimits::default(),
             reading: http::shared::read_turns::Turns::default(),
             store,
             settings,

@@ -9,11 +9,11 @@ use super::store::Store;
 use crate::server::dispatch::presence::Presence;
 use crate::server::dispatch::waiting::WaitingRuns;
 use crate::server::http::shared::read_turns::Turns;
-use crate::server::identity::guesses::Guesses;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
 use crate::server::identity::session::Session;
 use crate::server::identity::token::OperatorToken;
+use crate::server::identity::wrong_token_limits::WrongTokenLimits;
 use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::Orders;
 use crate::server::link::worker_events::WorkerEvents;
@@ -29,7 +29,7 @@ pub struct AppState {
     /// Token of the operator.
     pub token: OperatorToken,
     /// Wrong tokens, by their source addresses.
-    pub guesses: Guesses,
+    pub wrong_token_limits: WrongTokenLimits,
     /// Sessions that were logged out before they expired.
     pub logouts: Logouts,
     /// Handle for orders to workers.

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::lifecycle::Remembered;
+use crate::run::worker_lifecycle::Remembered;
 use crate::run::{Attempt, Cause, Left, Outcome, ProcessExit, RequestId, RunId};
 
 #[cfg(test)]

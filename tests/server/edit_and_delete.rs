@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::server::domain::model::{Exclude, JobId, PoolId, Schedule, TemplateId, Unit};
-use jobrunner::server::store::lists::only;
+use jobrunner::server::store::rest_lists::only;
 use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, JobPatch, NewJob, NewRun, Removal, StoreError};
 
 use crate::stage::{Stage, made};

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::{KillId, RunId};
-use jobrunner::server::domain::life::Who;
+use jobrunner::server::domain::life::Actor;
 use jobrunner::server::domain::life::ending::EndDecision;
 use jobrunner::server::domain::model::{Asker, KillRequest};
 use jobrunner::server::store::{Entity, KillChange, KillPatch, Removal};
@@ -16,7 +16,7 @@ async fn end(stage: &Stage, run: RunId, by: Asker) -> (EndDecision, Option<KillR
 
 async fn report(stage: &Stage, kill: KillId, worker: usize) -> KillChange {
     let patch = KillPatch { enqueue_dts: Some(Utc::now()), execute_dts: Some(Utc::now()) };
-    stage.store().change_kill(kill, patch, Who::Worker(stage.worker(worker), None)).await.expect("an answer")
+    stage.store().change_kill(kill, patch, Actor::Worker(stage.worker(worker), None)).await.expect("an answer")
 }
 
 async fn is_executed(stage: &Stage, kill: KillId) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobrunner::run::RunId;
-use jobrunner::server::domain::life::Who;
+use jobrunner::server::domain::life::Actor;
 use jobrunner::server::store::{Appended, LogChange};
 use jobrunner::wire::operator::{FollowLine, LogLines, LogRows, LogSize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -26,13 +26,13 @@ async fn begun(stage: &Stage) -> RunId {
 }
 
 async fn append(stage: &Stage, run: RunId, from: usize, text: &str) {
-    let who = Who::Worker(stage.worker(0), None);
+    let who = Actor::Worker(stage.worker(0), None);
     let kept = stage.store().append_log(run, from as u64, text, who, MOST).await.expect("an answer");
     assert!(matches!(kept, Appended::Kept(_)), "{kept:?}");
 }
 
 async fn put(stage: &Stage, run: RunId, text: &str) {
-    let who = Who::Worker(stage.worker(0), None);
+    let who = Actor::Worker(stage.worker(0), None);
     let kept = stage.store().put_log(run, Some(text), who).await.expect("an answer");
     assert!(matches!(kept, LogChange::Kept(_)), "{kept:?}");
 }

@@ -17,37 +17,37 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Who asks.
 #[derive(Clone, Copy)]
-enum Who {
+enum Caller {
     Worker(usize),
     Operator,
 }
 
 impl Stage {
-    async fn call(&self, who: Who, method: &str, path: &str, body: Value) -> Answer {
+    async fn call(&self, who: Caller, method: &str, path: &str, body: Value) -> Answer {
         self.call_in(who, None, method, path, body).await
     }
 
     /// With the attempt that a worker speaks of.
-    async fn call_in(&self, who: Who, attempt: Option<&str>, method: &str, path: &str, body: Value) -> Answer {
+    async fn call_in(&self, who: Caller, attempt: Option<&str>, method: &str, path: &str, body: Value) -> Answer {
         let body = body.to_string();
         let authorization = match who {
-            Who::Worker(index) => {
+            Caller::Worker(index) => {
                 let signature = sign("verysecret", method, path, body.as_bytes());
                 format!("ApiKey {}:{signature}", self.workers[index].api_key)
             }
-            Who::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
+            Caller::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
         };
         let mut headers = vec![line(JSON), line(("Authorization", &authorization))];
         headers.extend(attempt.map(|attempt| line(("Job-Runner-Attempt", attempt))));
         http::ask(self.fixture.http(), method, path, &headers, Some(body.as_bytes())).await
     }
 
-    async fn get(&self, who: Who, path: &str) -> Value {
+    async fn get(&self, who: Caller, path: &str) -> Value {
         let authorization = match who {
-            Who::Worker(index) => {
+            Caller::Worker(index) => {
                 format!("ApiKey {}:{}", self.workers[index].api_key, sign("verysecret", "GET", path, b""))
             }
-            Who::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
+            Caller::Operator => format!("Bearer {}", self.fixture.app_state().token.expose()),
         };
         let answer = ask_as(&self.fixture, "GET", path, &[("Authorization", &authorization)], b"").await;
         assert_eq!(answer.status, 200, "{path}");
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     async fn patch_run(&self, worker: usize, run: RunId, body: Value) -> Answer {
-        self.call(Who::Worker(worker), "PATCH", &path("run", run.get()), body).await
+        self.call(Caller::Worker(worker), "PATCH", &path("run", run.get()), body).await
     }
 
     fn claim_of(&self, worker: usize) -> Value {
@@ -187,7 +187,7 @@ async fn p9_reports_of_an_old_attempt_are_recorded_and_change_nothing() {
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
     let run_path = path("run", run.get());
-    let patch = async |attempt, body| stage.call_in(Who::Worker(0), attempt, "PATCH", &run_path, body).await;
+    let patch = async |attempt, body| stage.call_in(Caller::Worker(0), attempt, "PATCH", &run_path, body).await;
     let claimed = patch(None, stage.claim_of(0)).await;
     assert_eq!(claimed.headers.get("job-runner-attempt").map(String::as_str), Some("1"));
     assert_eq!(patch(Some("1"), json!({"enqueue_dts": null, "start_dts": null})).await.status, 202);
@@ -197,10 +197,10 @@ async fn p9_reports_of_an_old_attempt_are_recorded_and_change_nothing() {
     assert_eq!(patch(Some("1"), result(false)).await.status, 409);
     assert_eq!(stage.late_results(run).await, 1);
     let log = json!({"run": run_path, "content": "of the first"});
-    assert_eq!(stage.call_in(Who::Worker(0), Some("1"), "POST", "/api/v1/run_log/", log).await.status, 409);
+    assert_eq!(stage.call_in(Caller::Worker(0), Some("1"), "POST", "/api/v1/run_log/", log).await.status, 409);
     assert_eq!(patch(Some("2"), result(true)).await.status, 202);
     assert_eq!(patch(Some("two"), result(true)).await.status, 400);
-    let shown = stage.get(Who::Worker(0), &run_path).await;
+    let shown = stage.get(Caller::Worker(0), &run_path).await;
     assert_eq!((&shown["attempt"], &shown["return_success"]), (&json!(2), &json!(true)));
     stage.fixture.stop().await;
 }
@@ -213,7 +213,7 @@ async fn h9_a_log_that_is_sent_twice_replaces_itself_and_ends_with_the_run() {
     stage.patch_run(0, run, stage.claim_of(0)).await;
     let post = async |worker, content: &str| {
         let body = json!({"run": path("run", run.get()), "content": content});
-        stage.call(Who::Worker(worker), "POST", "/api/v1/run_log/", body).await
+        stage.call(Caller::Worker(worker), "POST", "/api/v1/run_log/", body).await
     };
     let first = post(0, "half").await;
     let second = post(0, "whole").await;
@@ -256,7 +256,7 @@ async fn h42_a_parent_is_refused_for_a_loop_and_for_nothing_else() {
     }
     let parent = async |job: usize, parent: usize| {
         let body = json!({"parent": path("job", jobs[parent])});
-        stage.call(Who::Operator, "PATCH", &path("job", jobs[job]), body).await.status
+        stage.call(Caller::Operator, "PATCH", &path("job", jobs[job]), body).await.status
     };
     // The original refuses the second time what it allowed the first.
     for _ in 0..3 {
@@ -276,8 +276,8 @@ async fn h45_a_body_has_a_bound_and_strangers_are_not_listened_to() {
     let run = stage.due(&job).await.id;
     stage.patch_run(0, run, stage.claim_of(0)).await;
     let log = |length: usize| json!({"run": path("run", run.get()), "content": "x".repeat(length)});
-    assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log(2000)).await.status, 413);
-    assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log(500)).await.status, 201);
+    assert_eq!(stage.call(Caller::Worker(0), "POST", "/api/v1/run_log/", log(2000)).await.status, 413);
+    assert_eq!(stage.call(Caller::Worker(0), "POST", "/api/v1/run_log/", log(500)).await.status, 201);
     // Nothing of the body is sent, and the answer comes all the same.
     let headers = [JSON, ("Authorization", "ApiKey stranger:00"), ("Content-Length", "900")];
     let answer = ask_as(&stage.fixture, "POST", "/api/v1/run_log/", &headers, b"").await;
@@ -291,12 +291,12 @@ async fn a_kill_of_a_run_that_nobody_has_claimed_cancels_it() {
     let job = stage.job(|_| {}).await;
     let run = stage.run_at(&job, chrono::Utc::now() + chrono::TimeDelta::days(1)).await.id;
     let body = json!({"run": path("run", run.get())});
-    let answer = stage.call(Who::Operator, "POST", "/api/v1/kill_request/", body).await;
+    let answer = stage.call(Caller::Operator, "POST", "/api/v1/kill_request/", body).await;
     assert_eq!(answer.status, 201);
     let after = stage.run(run).await;
     assert_eq!((after.return_success, after.exit), (Some(false), Some(RunExit::Killed)));
     assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 409);
-    let kills = stage.get(Who::Operator, "/api/v1/kill_request/").await;
+    let kills = stage.get(Caller::Operator, "/api/v1/kill_request/").await;
     assert!(kills["objects"][0]["execute_dts"].is_string(), "{kills}");
     stage.fixture.stop().await;
 }
@@ -310,9 +310,9 @@ async fn a_schedule_by_cron_survives_a_client_that_knows_intervals_only() {
     };
     let job = stage.job(|job| job.schedule = cron.clone()).await;
     let job_path = path("job", job.id.get());
-    let mut shown = stage.get(Who::Operator, &job_path).await;
+    let mut shown = stage.get(Caller::Operator, &job_path).await;
     shown["description"] = json!("changed");
-    assert_eq!(stage.call(Who::Operator, "PUT", &job_path, shown).await.status, 204);
+    assert_eq!(stage.call(Caller::Operator, "PUT", &job_path, shown).await.status, 204);
     let after = stage.store().job(job.id).await.expect("an answer").expect("the job");
     assert_eq!((after.schedule, after.description.as_str()), (cron, "changed"));
     stage.fixture.stop().await;
@@ -323,7 +323,7 @@ async fn an_interval_without_its_unit_is_refused_and_one_that_lacks_nothing_is_t
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
     let job_path = path("job", job.id.get());
-    let change = async |body: Value| stage.call(Who::Operator, "PATCH", &job_path, body).await;
+    let change = async |body: Value| stage.call(Caller::Operator, "PATCH", &job_path, body).await;
     for half in [json!({"reschedule_interval": 5}), json!({"reschedule_interval": 5, "reschedule_interval_type": ""})] {
         let answer = change(half.clone()).await;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
@@ -331,7 +331,7 @@ async fn an_interval_without_its_unit_is_refused_and_one_that_lacks_nothing_is_t
     }
     let new = json!({"title": "half", "job_template": path("job_template", stage.template.id.get()),
         "worker_pool": path("worker_pool", stage.pool.id.get()), "reschedule_interval": 5});
-    assert_eq!(stage.call(Who::Operator, "POST", "/api/v1/job/", new).await.status, 400);
+    assert_eq!(stage.call(Caller::Operator, "POST", "/api/v1/job/", new).await.status, 400);
     assert_eq!(stage.store().jobs_of_title("half", 2).await.expect("an answer"), []);
     // A unit without an interval is a job that runs when somebody asks for it; either may follow the other.
     for (body, every) in [
@@ -341,7 +341,7 @@ async fn an_interval_without_its_unit_is_refused_and_one_that_lacks_nothing_is_t
         (json!({"reschedule_interval": null}), Value::Null),
     ] {
         assert_eq!(change(body.clone()).await.status, 202, "{body}");
-        assert_eq!(stage.get(Who::Operator, &job_path).await["reschedule_interval"], every, "{body}");
+        assert_eq!(stage.get(Caller::Operator, &job_path).await["reschedule_interval"], every, "{body}");
     }
     stage.fixture.stop().await;
 }
@@ -362,7 +362,7 @@ async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
             ("POST", "/api/v1/kill_request/".to_owned(), json!({"run": path("run", run.get())})),
         ];
         for (method, path, body) in calls {
-            let answer = stage.call(Who::Worker(0), method, &path, body.clone()).await;
+            let answer = stage.call(Caller::Worker(0), method, &path, body.clone()).await;
             let said = String::from_utf8_lossy(&answer.body).into_owned();
             match status {
                 403 => assert!(answer.status == 403 && said.contains("worker_writes"), "{method} {path}: {said}"),
@@ -375,11 +375,11 @@ async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
         let me = path("worker", stage.worker(0).get());
         let ping =
             json!({"ping_response_dts": "2026-03-02 12:00:00+00:00", "worker_version": "2.1.2", "concurrent_jobs": 4});
-        assert_eq!(stage.call(Who::Worker(0), "PATCH", &me, ping).await.status, 202);
+        assert_eq!(stage.call(Caller::Worker(0), "PATCH", &me, ping).await.status, 202);
         if status == 403 {
             assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 202);
             let log = json!({"run": path("run", run.get()), "content": "hello"});
-            assert_eq!(stage.call(Who::Worker(0), "POST", "/api/v1/run_log/", log).await.status, 201);
+            assert_eq!(stage.call(Caller::Worker(0), "POST", "/api/v1/run_log/", log).await.status, 201);
             assert_eq!(stage.patch_run(0, run, result(true)).await.status, 202);
         }
         stage.fixture.stop().await;
@@ -410,23 +410,23 @@ async fn a_job_obeys_the_same_rules_on_every_interface() {
         ("no shebang", bare, "echo", "shebang"),
         ("no interpreter", bare, "#!\necho", "cannot be executed"),
     ] {
-        let answer = stage.call(Who::Operator, "POST", "/api/v1/job/", job(title, template, script)).await;
+        let answer = stage.call(Caller::Operator, "POST", "/api/v1/job/", job(title, template, script)).await;
         let body = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(answer.status == 400 && body.contains(said), "{} {body:.300}", answer.status);
     }
     assert_eq!(
-        stage.call(Who::Operator, "POST", "/api/v1/job/", job(" sound ", bare, "#!/bin/sh\n")).await.status,
+        stage.call(Caller::Operator, "POST", "/api/v1/job/", job(" sound ", bare, "#!/bin/sh\n")).await.status,
         201
     );
     let sound = path("job", 1);
-    assert_eq!(stage.get(Who::Operator, &sound).await["title"], "sound");
+    assert_eq!(stage.get(Caller::Operator, &sound).await["title"], "sound");
     for change in [
         json!({"title": "a\tb"}),
         json!({"script_content_partial": "echo"}),
         json!({"notification_addresses": "nobody"}),
     ] {
-        assert_eq!(stage.call(Who::Operator, "PATCH", &sound, change.clone()).await.status, 400, "{change}");
+        assert_eq!(stage.call(Caller::Operator, "PATCH", &sound, change.clone()).await.status, 400, "{change}");
     }
-    assert_eq!(stage.call(Who::Operator, "PATCH", &sound, json!({"enqueue_is_enabled": false})).await.status, 202);
+    assert_eq!(stage.call(Caller::Operator, "PATCH", &sound, json!({"enqueue_is_enabled": false})).await.status, 202);
     stage.fixture.stop().await;
 }

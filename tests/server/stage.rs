@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jobrunner::run::{ApiKey, Attempt, KillId, RunId, Secret};
 use jobrunner::server::Settings;
-use jobrunner::server::domain::life::{Patch, Who};
+use jobrunner::server::domain::life::{Actor, Patch};
 use jobrunner::server::domain::model::{Job, Pool, Run, Template, Worker, WorkerId};
 use jobrunner::server::store::changes::{Change, ChangeNotice};
 use jobrunner::server::store::{
@@ -108,7 +108,7 @@ impl Stage {
     }
 
     pub async fn change_in(&self, worker: usize, run: RunId, attempt: Option<Attempt>, patch: Patch) -> RunChange {
-        let who = Who::Worker(self.worker(worker), attempt);
+        let who = Actor::Worker(self.worker(worker), attempt);
         self.store().change_run(run, &patch, who, Utc::now()).await.expect("an answer")
     }
 

@@ -21,7 +21,7 @@ use super::syscall::{self, SpawnError};
 use super::tools::Tools;
 use super::tree;
 use crate::run::ending::{Company, Effect, EndingPhase, Grace, Input};
-use crate::run::{Cause, LeftoverPolicy, ProcessExit, shortage};
+use crate::run::{Cause, LeftoverPolicy, ProcessExit, errno};
 use crate::wire::disk::{self, EndKind, RecordLine};
 use crate::wire::shim::{ExecutionOrder, FromShim};
 use crate::wire::time;
@@ -104,7 +104,7 @@ impl From<String> for Unstarted {
 impl Unstarted {
     fn from_system(what: &str, e: &io::Error) -> Self {
         let reason = format!("{what}: {}.", plain(e));
-        match e.raw_os_error().filter(|errno| shortage::of_errno(*errno).is_some()) {
+        match e.raw_os_error().filter(|errno| errno::shortage_of(*errno).is_some()) {
             Some(errno) => Self::Short(reason, errno),
             None => Self::Never(reason),
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::run::lifecycle::Leave;
+use crate::run::worker_lifecycle::Leave;
 use crate::run::{Attempt, Pace, RequestId, WorkerCommand};
 
 /// Facts that a test sets.

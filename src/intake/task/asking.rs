@@ -10,8 +10,8 @@ use super::{Halt, LookupFailure, RunTask, stop_asked, token};
 use crate::report::OutboxEntry;
 use crate::rest::{Backoff, CallFailure, JobView};
 use crate::run::claim::{ClaimPhase, Input, RunSight};
-use crate::run::lifecycle::Claims;
 use crate::run::script::Script;
+use crate::run::worker_lifecycle::Claims;
 use crate::run::{Attempt, Outcome};
 
 /// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.

@@ -1,6 +1,6 @@
 //! Decision about an execution that has no end: whether the run is executed again, by whom, or what is reported. Pure.
 
-use crate::run::lifecycle::Claims;
+use crate::run::worker_lifecycle::Claims;
 use crate::run::{Attempt, Cause, IncompleteRuns, Outcome};
 
 #[cfg(test)]

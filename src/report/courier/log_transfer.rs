@@ -8,7 +8,7 @@ use super::super::delivery::DeliveryInput;
 use super::super::plan;
 use super::{Courier, Outcome};
 use crate::rest::CallFailure;
-use crate::run::{chain_of, excerpt, shortage};
+use crate::run::{chain_of, errno, excerpt};
 
 /// Smallest size in bytes to which a log that is too large is halved; below it only the marker is sent.
 const SMALLEST_LOG: usize = 4096;
@@ -147,7 +147,7 @@ impl Courier {
             Err(error) => error,
         };
         tracing::error!(target: "job_runner_worker.worker", %run, %attempt, error = %chain_of(&error), "output cannot be read");
-        match error.raw_os_error().and_then(shortage::of_errno) {
+        match error.raw_os_error().and_then(errno::shortage_of) {
             Some(_) => None,
             None => Some((format!("[job runner worker] The output cannot be read: {error}\n"), 0)),
         }

@@ -5,7 +5,7 @@ use sqlx::{Connection, Row};
 
 use super::batch::Batch;
 use super::{Change, OutboxContents, OutboxError};
-use crate::report::entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+use crate::report::outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 use crate::run::{Attempt, KillId, RunId};
 use crate::wire::disk::EndKind;
 

@@ -33,7 +33,7 @@ use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
 use crate::server::domain::model::{self, JobId, PoolId, WorkerId};
 use crate::server::domain::schedule::enqueue::WaitReason;
 use crate::server::domain::wait_reasons::WaitReasons;
-use crate::server::domain::worker_state::Unready;
+use crate::server::domain::worker_state::NotTakingRuns;
 use crate::server::store::changes::{Change, Subscription};
 use agenda::Agenda;
 use limits::{LimitOrigin, RunLimits};
@@ -571,15 +571,15 @@ impl Dispatcher {
     /// Returns why a run may stay unclaimed although it was announced to a worker, if that is to be expected.
     fn why_unclaimed(&self, run: &model::Run, to: Option<WorkerId>, told: WorkerId) -> Option<WaitReason> {
         match (self.workers.unready(told), to) {
-            (Some(Unready::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),
-            (Some(Unready::Held(_)), None) => Some(WaitReason::NobodyTakes),
-            (Some(Unready::Silent), None) => Some(WaitReason::NobodyAnswers),
-            (Some(Unready::NeverAnswered), _) => Some(WaitReason::Unclaimed),
+            (Some(NotTakingRuns::Held(_)), Some(pinned)) => Some(WaitReason::WorkerHolds(pinned)),
+            (Some(NotTakingRuns::Held(_)), None) => Some(WaitReason::NobodyTakes),
+            (Some(NotTakingRuns::Silent), None) => Some(WaitReason::NobodyAnswers),
+            (Some(NotTakingRuns::NeverAnswered), _) => Some(WaitReason::Unclaimed),
             // A run that is late stays late until it is claimed. One that waits for the first answer of a new worker is
             // not late.
             _ => {
                 let before = self.app.waiting.of(run.job, run.id)?;
-                let was_late = !before.unready.iter().any(|(_, why)| *why == Unready::NeverAnswered);
+                let was_late = !before.unready.iter().any(|(_, why)| *why == NotTakingRuns::NeverAnswered);
                 (before.reason == WaitReason::Unclaimed && was_late).then_some(WaitReason::Unclaimed)
             }
         }

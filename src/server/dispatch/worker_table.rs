@@ -13,7 +13,7 @@ use crate::run::{ApiKey, RunId};
 use crate::server::domain::model::{self, PoolId, WorkerId};
 use crate::server::domain::schedule::enqueue::{Availability, Concerns, WaitReason};
 use crate::server::domain::wait_reasons::WaitReasons;
-use crate::server::domain::worker_state::{self, Unready, takes_runs};
+use crate::server::domain::worker_state::{self, NotTakingRuns, takes_runs};
 use crate::server::store::{Claim, WorkerSnapshot};
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ struct Member {
     /// Slots, as far as the worker reported them.
     seats: Option<u32>,
     /// Reason why the worker takes no new runs, without regard to silence.
-    unready: Option<Unready>,
+    unready: Option<NotTakingRuns>,
     /// Times of its last answer, by the worker's clock and by the server's, to notice another one.
     answer: (Option<model::Timestamp>, Option<model::Timestamp>),
 }
@@ -265,12 +265,12 @@ impl WorkerTable {
     }
 
     /// Returns why a worker takes no new runs.
-    pub fn unready(&self, worker: WorkerId) -> Option<Unready> {
+    pub fn unready(&self, worker: WorkerId) -> Option<NotTakingRuns> {
         let said = &self.members.get(&worker)?.unready;
         match said {
             // These reasons hold whether or not the worker is silent, and say more than silence does.
-            Some(Unready::Disabled | Unready::NeverAnswered | Unready::Offline) => said.clone(),
-            _ if self.availability.silent.contains(&worker) => Some(Unready::Silent),
+            Some(NotTakingRuns::Disabled | NotTakingRuns::NeverAnswered | NotTakingRuns::Offline) => said.clone(),
+            _ if self.availability.silent.contains(&worker) => Some(NotTakingRuns::Silent),
             _ => said.clone(),
         }
     }
@@ -287,7 +287,7 @@ impl WorkerTable {
 
 impl Member {
     /// Returns whether the worker takes new runs or not for the same reason as before.
-    fn is_as_ready(&self, unready: Option<&Unready>) -> bool {
+    fn is_as_ready(&self, unready: Option<&NotTakingRuns>) -> bool {
         match (&self.unready, unready) {
             (None, None) => true,
             (Some(before), Some(now)) => before.is_like(now),
@@ -297,7 +297,7 @@ impl Member {
 
     /// Returns whether the worker lacks resources to claim runs.
     fn holds(&self) -> bool {
-        matches!(self.unready, Some(Unready::Held(_)))
+        matches!(self.unready, Some(NotTakingRuns::Held(_)))
     }
 
     /// Returns whether the worker has slots at all, as far as it reported them.

@@ -38,7 +38,7 @@ pub struct Patch {
 
 /// Sender of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Actor {
     /// A worker, and the attempt that it speaks of; the original worker names none.
     Worker(WorkerId, Option<Attempt>),
     /// An operator, or a client with the operator's token.
@@ -170,8 +170,8 @@ pub enum LifeRefusal {
 /// Returns whether a change can depend on [`ChangeFacts::claim_rule`]: a worker claims a run that is unclaimed. An
 /// operator who claims for a worker may do so against the rule.
 #[must_use]
-pub fn depends_on_claim_rule(run: &Run, patch: &Patch, who: Who) -> bool {
-    matches!(who, Who::Worker(..)) && run.state() == RunState::Scheduled && patch.enqueue_dts.flatten().is_some()
+pub fn depends_on_claim_rule(run: &Run, patch: &Patch, who: Actor) -> bool {
+    matches!(who, Actor::Worker(..)) && run.state() == RunState::Scheduled && patch.enqueue_dts.flatten().is_some()
 }
 
 /// Returns whether a change can depend on [`ChangeFacts::kill`]: it gives the run back or reports it as failed.
@@ -188,7 +188,7 @@ pub fn depends_on_kill(patch: &Patch) -> bool {
 ///
 /// # Errors
 /// If the sender may not make this change, or the state of the run does not allow it.
-pub fn change(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> Result<Step, LifeRefusal> {
+pub fn change(run: &Run, patch: &Patch, who: Actor, facts: &ChangeFacts) -> Result<Step, LifeRefusal> {
     let mut step = Step { run: run.clone(), events: Vec::new() };
     let claim = match (patch.enqueue_dts, patch.worker, who) {
         (Some(Some(at)), worker, who) => Some((at, claimant(worker, who)?)),
@@ -239,7 +239,7 @@ pub fn change(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> Result
         _ => return Err(LifeRefusal::Malformed("return_dts and return_success are set together")),
     }
     // Last, since a change that is wrong in itself is refused for that.
-    let is_by_rule = matches!(who, Who::Worker(..)) && step.events.contains(&LifeEvent::Claimed);
+    let is_by_rule = matches!(who, Actor::Worker(..)) && step.events.contains(&LifeEvent::Claimed);
     if is_by_rule && facts.claim_rule == ClaimRule::Forbids {
         return Err(LifeRefusal::NotDue);
     }
@@ -247,12 +247,12 @@ pub fn change(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> Result
 }
 
 /// Returns the worker that a claim is for. A worker can claim for itself only.
-fn claimant(named: Option<WorkerId>, who: Who) -> Result<WorkerId, LifeRefusal> {
+fn claimant(named: Option<WorkerId>, who: Actor) -> Result<WorkerId, LifeRefusal> {
     match (named, who) {
-        (None, Who::Worker(me, _)) => Ok(me),
-        (Some(worker), Who::Worker(me, _)) if worker != me => Err(LifeRefusal::Theirs),
+        (None, Actor::Worker(me, _)) => Ok(me),
+        (Some(worker), Actor::Worker(me, _)) if worker != me => Err(LifeRefusal::Theirs),
         (Some(worker), _) => Ok(worker),
-        (None, Who::Operator) => Err(LifeRefusal::Malformed("a claim names the worker")),
+        (None, Actor::Operator) => Err(LifeRefusal::Malformed("a claim names the worker")),
     }
 }
 
@@ -274,17 +274,17 @@ fn not_before(earlier: Option<Timestamp>, at: Timestamp) -> Timestamp {
 }
 
 /// Refuses a worker that does not have the run; an unclaimed run refuses none here.
-fn check_owner(run: &Run, who: Who) -> Result<(), LifeRefusal> {
+fn check_owner(run: &Run, who: Actor) -> Result<(), LifeRefusal> {
     match (who, run.worker) {
-        (Who::Worker(me, _), Some(worker)) if worker != me => Err(LifeRefusal::Theirs),
+        (Actor::Worker(me, _), Some(worker)) if worker != me => Err(LifeRefusal::Theirs),
         _ => Ok(()),
     }
 }
 
 /// Refuses a worker that speaks of another attempt than the current one.
-fn check_attempt(run: &Run, who: Who) -> Result<(), LifeRefusal> {
+fn check_attempt(run: &Run, who: Actor) -> Result<(), LifeRefusal> {
     match who {
-        Who::Worker(_, Some(attempt)) if attempt != run.attempt => Err(LifeRefusal::OldAttempt),
+        Actor::Worker(_, Some(attempt)) if attempt != run.attempt => Err(LifeRefusal::OldAttempt),
         _ => Ok(()),
     }
 }
@@ -386,12 +386,12 @@ fn returned(step: &mut Step, at: Timestamp, success: bool, exit: Option<RunExit>
 ///
 /// # Errors
 /// If the run is another worker's, in another attempt, over or not claimed.
-pub fn may_log(run: &Run, who: Who) -> Result<(), LifeRefusal> {
+pub fn may_log(run: &Run, who: Actor) -> Result<(), LifeRefusal> {
     check_owner(run, who)?;
     check_attempt(run, who)?;
     match (run.state(), who) {
         (RunState::Completed, _) => Err(LifeRefusal::Final),
-        (RunState::Scheduled, Who::Worker(..)) => Err(LifeRefusal::NotClaimed),
+        (RunState::Scheduled, Actor::Worker(..)) => Err(LifeRefusal::NotClaimed),
         _ => Ok(()),
     }
 }

@@ -3,7 +3,6 @@
 
 pub mod chain;
 pub mod fire;
-pub(in crate::server) mod fold;
 pub mod life;
 pub mod model;
 pub mod resource;
@@ -12,5 +11,6 @@ pub mod schedule;
 pub mod script;
 pub mod sentence;
 mod timestamp;
+pub(in crate::server) mod title_search;
 pub mod wait_reasons;
 pub mod worker_state;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::schedule::enqueue::WaitReason;
 use super::sentence::Sentence;
-use super::worker_state::Unready;
+use super::worker_state::NotTakingRuns;
 
 /// Full explanation of a run that waits, as the dispatcher keeps it and `why` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct WaitReasons {
     /// Reason of the job or the pool.
     pub reason: WaitReason,
     /// Workers that could have taken the run and take no new ones: their titles and their own reasons.
-    pub unready: Vec<(String, Unready)>,
+    pub unready: Vec<(String, NotTakingRuns)>,
     /// Number of further such workers, not listed in `unready`.
     pub more: usize,
 }

@@ -86,7 +86,7 @@ pub fn takes_runs(worker: &Worker) -> bool {
 
 /// Reason why a worker takes no new runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unready {
+pub enum NotTakingRuns {
     /// The worker is disabled.
     Disabled,
     /// The worker has never answered.
@@ -105,7 +105,7 @@ pub enum Unready {
     Held(Vec<Lack>),
 }
 
-impl fmt::Display for Unready {
+impl fmt::Display for NotTakingRuns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disabled => write!(f, "is disabled"),
@@ -120,7 +120,7 @@ impl fmt::Display for Unready {
     }
 }
 
-impl Unready {
+impl NotTakingRuns {
     /// Returns whether two reasons are the same, but for how much is left of a lacking resource.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
@@ -142,22 +142,22 @@ pub fn held(worker: &Worker) -> &[Lack] {
 
 /// Returns why a worker takes no new runs; `None` if it does.
 #[must_use]
-pub fn unready(worker: &Worker, is_silent: bool) -> Option<Unready> {
+pub fn unready(worker: &Worker, is_silent: bool) -> Option<NotTakingRuns> {
     let duty = worker.report.as_ref().map(|report| report.duty);
     if !worker.enqueue_is_enabled {
-        return Some(Unready::Disabled);
+        return Some(NotTakingRuns::Disabled);
     }
     match duty {
-        _ if worker.heard().is_none() => return Some(Unready::NeverAnswered),
-        Some(WorkerState::Offline) => return Some(Unready::Offline),
-        _ if is_silent => return Some(Unready::Silent),
-        Some(WorkerState::Draining) => return Some(Unready::Draining),
-        Some(WorkerState::Asleep) => return Some(Unready::Asleep),
+        _ if worker.heard().is_none() => return Some(NotTakingRuns::NeverAnswered),
+        Some(WorkerState::Offline) => return Some(NotTakingRuns::Offline),
+        _ if is_silent => return Some(NotTakingRuns::Silent),
+        Some(WorkerState::Draining) => return Some(NotTakingRuns::Draining),
+        Some(WorkerState::Asleep) => return Some(NotTakingRuns::Asleep),
         Some(WorkerState::Starting | WorkerState::Awake) | None => {}
     }
     let asked = worker.open_request().map(|asked| asked.request.action).filter(|action| *action != WorkerCommand::Wake);
     let lacks = held(worker);
-    asked.map(Unready::Asked).or_else(|| (!lacks.is_empty()).then(|| Unready::Held(lacks.to_vec())))
+    asked.map(NotTakingRuns::Asked).or_else(|| (!lacks.is_empty()).then(|| NotTakingRuns::Held(lacks.to_vec())))
 }
 
 /// Decision about a requested command.
@@ -173,7 +173,7 @@ pub enum RequestVerdict {
 
 /// Reason why a worker cannot be asked for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Cannot {
+pub enum CommandRefusal {
     /// The worker is of the original kind, or too old, and knows no commands.
     #[error("is of the original kind or too old: it cannot {}", .0.word())]
     OriginalKind(WorkerCommand),
@@ -192,16 +192,16 @@ pub enum Cannot {
 ///
 /// # Errors
 /// If the worker does not know commands, cannot restart, or has left.
-pub fn ask(worker: &Worker, action: WorkerCommand, pace: Pace) -> Result<RequestVerdict, Cannot> {
+pub fn ask(worker: &Worker, action: WorkerCommand, pace: Pace) -> Result<RequestVerdict, CommandRefusal> {
     let Some(report) = &worker.report else {
         return Err(match worker.heard() {
-            Some(_) => Cannot::OriginalKind(action),
-            None => Cannot::Never(action),
+            Some(_) => CommandRefusal::OriginalKind(action),
+            None => CommandRefusal::Never(action),
         });
     };
     match (action, report.duty) {
-        (WorkerCommand::Restart, _) if !report.restarts => return Err(Cannot::NoRestart),
-        (WorkerCommand::Restart, WorkerState::Offline) => return Err(Cannot::Offline(action)),
+        (WorkerCommand::Restart, _) if !report.restarts => return Err(CommandRefusal::NoRestart),
+        (WorkerCommand::Restart, WorkerState::Offline) => return Err(CommandRefusal::Offline(action)),
         _ => {}
     }
     let is_so = match action {

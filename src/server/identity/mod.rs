@@ -2,8 +2,8 @@
 //! that it received for the token.
 
 pub mod auth;
-pub mod guesses;
 pub mod instances;
 pub mod logouts;
 pub mod session;
 pub mod token;
+pub mod wrong_token_limits;

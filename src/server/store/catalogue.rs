@@ -5,8 +5,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError};
-use crate::server::domain::fold::Needle;
 use crate::server::domain::model::JobId;
+use crate::server::domain::title_search::TitleSearch;
 
 /// Kind of an entity that an operator sets up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Store {
             return Ok((found.iter().map(entry).collect::<Result<_, _>>()?, total.into()));
         }
         // SQLite folds the case of ASCII letters only, so titles are compared here.
-        let needle = Needle::new(text);
+        let needle = TitleSearch::new(text);
         // SQLite takes -1 for no limit; the page is cut below.
         let mut rows = sqlx::query(thing.question()).bind(-1).bind(0).fetch(&self.readers);
         let (mut entries, mut total) = (Vec::new(), 0);
@@ -135,7 +135,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn jobs_with(&self, text: &str) -> Result<Vec<JobId>, StoreError> {
-        let needle = Needle::new(text);
+        let needle = TitleSearch::new(text);
         let mut rows = sqlx::query("SELECT id, title FROM job ORDER BY id").fetch(&self.readers);
         let mut found = Vec::new();
         while let Some(row) = rows.try_next().await? {

@@ -97,7 +97,7 @@ impl Store {
         for row in sqlx::query("SELECT * FROM reschedule_exclude ORDER BY id").fetch_all(&self.readers).await? {
             excludes.entry(row.try_get("job")?).or_default().push(rows::exclude(&row)?);
         }
-        // The same rules as in `plan::pending`: a due run that is meant for one worker does not count.
+        // The same rules as in `planned_runs::pending`: a due run that is meant for one worker does not count.
         let query = sqlx::query(
             "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due FROM run
                  WHERE enqueue_dts IS NULL AND return_dts IS NULL

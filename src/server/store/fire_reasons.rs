@@ -9,7 +9,7 @@ use crate::server::domain::model::{Asker, Exclude, JobId, WorkerId};
 use crate::server::domain::schedule::enqueue::{Absence, WaitReason};
 use crate::server::domain::schedule::{BadCron, NoNext, clock};
 use crate::server::domain::wait_reasons::WaitReasons;
-use crate::server::domain::worker_state::Unready;
+use crate::server::domain::worker_state::NotTakingRuns;
 use crate::wire::lack;
 use crate::wire::reason::{ReasonParams, UnreadyWorker};
 
@@ -238,30 +238,30 @@ fn wait_reasons(code: &str, params: &ReasonParams) -> Option<WaitReasons> {
     })
 }
 
-fn unready_worker(title: &str, why: &Unready) -> UnreadyWorker {
+fn unready_worker(title: &str, why: &NotTakingRuns) -> UnreadyWorker {
     let (word, command, held) = match why {
-        Unready::Disabled => ("disabled", None, Vec::new()),
-        Unready::NeverAnswered => ("never_answered", None, Vec::new()),
-        Unready::Silent => ("silent", None, Vec::new()),
-        Unready::Asked(command) => ("asked", Some(command.word().to_owned()), Vec::new()),
-        Unready::Draining => ("draining", None, Vec::new()),
-        Unready::Asleep => ("asleep", None, Vec::new()),
-        Unready::Offline => ("offline", None, Vec::new()),
-        Unready::Held(lacks) => ("held", None, lack::list(lacks)),
+        NotTakingRuns::Disabled => ("disabled", None, Vec::new()),
+        NotTakingRuns::NeverAnswered => ("never_answered", None, Vec::new()),
+        NotTakingRuns::Silent => ("silent", None, Vec::new()),
+        NotTakingRuns::Asked(command) => ("asked", Some(command.word().to_owned()), Vec::new()),
+        NotTakingRuns::Draining => ("draining", None, Vec::new()),
+        NotTakingRuns::Asleep => ("asleep", None, Vec::new()),
+        NotTakingRuns::Offline => ("offline", None, Vec::new()),
+        NotTakingRuns::Held(lacks) => ("held", None, lack::list(lacks)),
     };
     UnreadyWorker { title: title.to_owned(), why: word.to_owned(), command, held }
 }
 
-fn unready(worker: &UnreadyWorker) -> Option<Unready> {
+fn unready(worker: &UnreadyWorker) -> Option<NotTakingRuns> {
     Some(match worker.why.as_str() {
-        "disabled" => Unready::Disabled,
-        "never_answered" => Unready::NeverAnswered,
-        "silent" => Unready::Silent,
-        "asked" => Unready::Asked(WorkerCommand::named(worker.command.as_deref()?)?),
-        "draining" => Unready::Draining,
-        "asleep" => Unready::Asleep,
-        "offline" => Unready::Offline,
-        "held" => Unready::Held(worker.held.iter().cloned().map(Into::into).collect()),
+        "disabled" => NotTakingRuns::Disabled,
+        "never_answered" => NotTakingRuns::NeverAnswered,
+        "silent" => NotTakingRuns::Silent,
+        "asked" => NotTakingRuns::Asked(WorkerCommand::named(worker.command.as_deref()?)?),
+        "draining" => NotTakingRuns::Draining,
+        "asleep" => NotTakingRuns::Asleep,
+        "offline" => NotTakingRuns::Offline,
+        "held" => NotTakingRuns::Held(worker.held.iter().cloned().map(Into::into).collect()),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@ use super::rows::{self, micros};
 use super::{Store, StoreError, Writing};
 use crate::run::{KillId, RunId};
 use crate::server::domain::life::ending::may_report_kill;
-use crate::server::domain::life::{AttemptKill, Who};
+use crate::server::domain::life::{Actor, AttemptKill};
 use crate::server::domain::model::{Asker, KillCause, KillRequest, Run, Timestamp};
 use crate::server::store::changes::Change;
 
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Who) -> Result<KillChange, StoreError> {
+    pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Actor) -> Result<KillChange, StoreError> {
         let mut writing = self.write().await?;
         let query = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
         let Some(row) = query.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };

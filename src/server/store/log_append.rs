@@ -4,7 +4,7 @@ use super::log_chunks::{self, Extent};
 use super::runs::find;
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::life::{self, LifeRefusal, Who};
+use crate::server::domain::life::{self, Actor, LifeRefusal};
 use crate::server::domain::model::LogId;
 use crate::server::store::changes::Change;
 
@@ -34,7 +34,7 @@ impl Store {
         run: RunId,
         from: u64,
         text: &str,
-        who: Who,
+        who: Actor,
         most: u64,
     ) -> Result<Appended, StoreError> {
         let mut writing = self.write().await?;

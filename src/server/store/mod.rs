@@ -6,7 +6,7 @@
 //!
 //! Each commit publishes what it changed on the [`ChangeFeed`]: see [`writing`].
 
-mod adhoc;
+mod ad_hoc_runs;
 mod catalogue;
 pub mod changes;
 mod claiming;
@@ -27,16 +27,16 @@ mod jobs;
 mod kills;
 mod lanes;
 mod late_results;
-pub mod lists;
 mod log_append;
 mod log_chunks;
-mod log_lines;
-mod logs;
+mod log_reading;
+mod log_replacement;
+mod named_entities;
 mod nonces;
 mod outage;
 mod overview;
-mod placing;
-mod plan;
+mod planned_runs;
+pub mod rest_lists;
 mod rows;
 mod run_control;
 mod run_details;
@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-pub use adhoc::Submission;
+pub use ad_hoc_runs::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
 pub use conflict::{Conflict, MissingEntity, UnknownName};
 pub use deletion::{DeletionImpact, Removal};
@@ -69,15 +69,15 @@ pub use lanes::{EndFilter, LaneRun, Mark, Sought};
 pub use late_results::LateReport;
 pub use log_append::Appended;
 pub use log_chunks::Extent;
-pub use log_lines::LogLineRange;
-pub use logs::LogChange;
+pub use log_reading::LogLineRange;
+pub use log_replacement::LogChange;
+pub use named_entities::{EntityIds, EntityName, EntityNames};
 pub use outage::Outage;
 pub use overview::{
-    AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunOverview, RunStage, Which, WorkerOverview,
+    AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunFilter, RunOverview, RunStage, WorkerOverview,
 };
-pub use placing::{PlaceIds, PlaceName, PlaceNames};
 pub use run_control::RunEnding;
-pub use run_details::{Other, RunDetails, Somebody};
+pub use run_details::{RelatedRun, Requester, RunDetails};
 pub use runs::{NewRun, RunChange};
 pub use worker_commands::{AnswerKind, CommandRequest, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};

@@ -67,7 +67,7 @@ pub struct WorkerOverview {
 
 /// Selection of runs for a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Which {
+pub struct RunFilter {
     /// Only runs of this job.
     pub job: Option<JobId>,
     /// Only runs with this schedule id, which were due together.
@@ -141,7 +141,7 @@ impl Store {
     /// If the store cannot be read.
     pub async fn overview_of_runs(
         &self,
-        which: &Which,
+        which: &RunFilter,
         after: Option<AfterRun>,
         limit: u32,
     ) -> Result<(Vec<RunOverview>, Option<AfterRun>), StoreError> {
@@ -173,7 +173,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn count_runs(&self, which: &Which) -> Result<u64, StoreError> {
+    pub async fn count_runs(&self, which: &RunFilter) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM run");
         if which.job.is_none() && which.schedule.is_none() && which.before.is_none() && which.stage == RunStage::Due {
             // All runs less the planned ones: counting all others one by one would read every run.
@@ -379,7 +379,7 @@ impl Store {
     }
 }
 
-impl Which {
+impl RunFilter {
     fn narrow(&self, query: &mut QueryBuilder<Sqlite>) {
         match self.stage {
             RunStage::All => {

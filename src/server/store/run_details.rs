@@ -21,17 +21,17 @@ pub struct RunDetails {
     /// Title of the job's pool.
     pub pool: String,
     /// Asker of the run, if known.
-    pub asked_by: Option<Somebody>,
+    pub asked_by: Option<Requester>,
     /// Run of the parent job that it followed.
-    pub follows: Option<Other>,
+    pub follows: Option<RelatedRun>,
     /// Kill requests for the run, oldest first, and their askers if known.
-    pub kills: Vec<(KillRequest, Option<Somebody>)>,
+    pub kills: Vec<(KillRequest, Option<Requester>)>,
     /// Results of its attempts that were reported too late to count, in the order of their reports.
     pub late: Vec<LateReport>,
     /// Run that is its retry.
     pub retried: Option<RunId>,
     /// Runs of the job's children that followed it.
-    pub followed: Vec<Other>,
+    pub followed: Vec<RelatedRun>,
     /// Runs of other workers that were due together with it, with the workers' titles.
     pub elsewhere: Vec<(RunId, String)>,
     /// Whether the job has children.
@@ -40,7 +40,7 @@ pub struct RunDetails {
 
 /// An asker, with the title of its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Somebody {
+pub struct Requester {
     /// Kind of asker, and the worker if it was one.
     pub asker: Asker,
     /// Title of the asking worker; `None` for other askers, and for a deleted worker.
@@ -49,7 +49,7 @@ pub struct Somebody {
 
 /// Another run, with the title of its job.
 #[derive(Clone, Debug)]
-pub struct Other {
+pub struct RelatedRun {
     /// The run with times for display.
     pub run: Run,
     /// Title of its job.
@@ -101,7 +101,7 @@ impl Store {
         Ok(found.into_iter().filter_map(|(id, worker)| Some((RunId::new(id)?, worker))).collect())
     }
 
-    async fn kills_of(&self, run: RunId) -> Result<Vec<(KillRequest, Option<Somebody>)>, StoreError> {
+    async fn kills_of(&self, run: RunId) -> Result<Vec<(KillRequest, Option<Requester>)>, StoreError> {
         let query = sqlx::query("SELECT * FROM kill_request WHERE run = ? ORDER BY id LIMIT ?");
         let found = query.bind(run.get()).bind(MOST).fetch_all(&self.readers).await?;
         let mut kills = Vec::with_capacity(found.len());
@@ -111,7 +111,7 @@ impl Store {
         Ok(kills)
     }
 
-    async fn others(&self, column: &str, is: Option<i64>) -> Result<Vec<Other>, StoreError> {
+    async fn others(&self, column: &str, is: Option<i64>) -> Result<Vec<RelatedRun>, StoreError> {
         let Some(is) = is else { return Ok(Vec::new()) };
         // `column` is always a literal of this file.
         let sql = format!(
@@ -119,16 +119,19 @@ impl Store {
              ORDER BY run.id LIMIT ?"
         );
         let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(is).bind(MOST).fetch_all(&self.readers).await?;
-        found.iter().map(|row| Ok(Other { run: rows::shown_run(row)?, title: row.try_get("job_title")? })).collect()
+        found
+            .iter()
+            .map(|row| Ok(RelatedRun { run: rows::shown_run(row)?, title: row.try_get("job_title")? }))
+            .collect()
     }
 
-    async fn somebody(&self, row: &SqliteRow) -> Result<Option<Somebody>, StoreError> {
+    async fn somebody(&self, row: &SqliteRow) -> Result<Option<Requester>, StoreError> {
         let Some(asker) = rows::asker(row)? else { return Ok(None) };
         let worker = match asker {
             Asker::Worker(worker) => self.worker(worker).await?.map(|worker| worker.title),
             Asker::Dashboard | Asker::Command | Asker::Client => None,
         };
-        Ok(Some(Somebody { asker, worker }))
+        Ok(Some(Requester { asker, worker }))
     }
 
     /// Returns the job of a run; `None` if there is no such run.

@@ -15,7 +15,7 @@ use crate::server::domain::chain::{self, Child, Effect};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::late::late_result;
 use crate::server::domain::life::{
-    self, AttemptKill, ChangeFacts, ClaimRule, LifeEvent, LifeRefusal, Patch, Step, Who,
+    self, Actor, AttemptKill, ChangeFacts, ClaimRule, LifeEvent, LifeRefusal, Patch, Step,
 };
 use crate::server::domain::model::{Asker, Job, JobId, Run, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
@@ -112,7 +112,7 @@ impl Store {
         &self,
         run: RunId,
         patch: &Patch,
-        who: Who,
+        who: Actor,
         now: Timestamp,
     ) -> Result<RunChange, StoreError> {
         let mut writing = self.write().await?;
@@ -132,10 +132,10 @@ impl Store {
         if step.run != before {
             write_step(&mut writing, &step, now).await?;
         }
-        if let (true, Who::Worker(worker, Some(attempt))) = (step.events.contains(&LifeEvent::GivenBack), who) {
+        if let (true, Actor::Worker(worker, Some(attempt))) = (step.events.contains(&LifeEvent::GivenBack), who) {
             record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
         }
-        if let Who::Worker(..) = who {
+        if let Actor::Worker(..) = who {
             record_receipts(&mut writing, &step, now).await?;
         }
         writing.commit().await?;
@@ -148,13 +148,13 @@ async fn read_facts(
     connection: &mut SqliteConnection,
     run: &Run,
     patch: &Patch,
-    who: Who,
+    who: Actor,
     now: Timestamp,
 ) -> Result<ChangeFacts, StoreError> {
     let kill =
         if life::depends_on_kill(patch) { kill_of_attempt(connection, run).await? } else { AttemptKill::Unrequested };
     let claim_rule = match who {
-        Who::Worker(worker, _) if life::depends_on_claim_rule(run, patch, who) => {
+        Actor::Worker(worker, _) if life::depends_on_claim_rule(run, patch, who) => {
             claim_rule(connection, run, worker, now).await?
         }
         _ => ClaimRule::Allows,

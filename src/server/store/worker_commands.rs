@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::run::lack::Lack;
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};
 use crate::server::domain::model::{RequestEnd, Timestamp, Worker, WorkerId};
-use crate::server::domain::worker_state::{self, Cannot, RequestVerdict};
+use crate::server::domain::worker_state::{self, CommandRefusal, RequestVerdict};
 use crate::server::store::changes::Change;
 use crate::wire::lack;
 
@@ -123,7 +123,7 @@ impl Store {
         worker: WorkerId,
         request: &CommandRequest,
         now: Timestamp,
-    ) -> Result<Option<Result<RequestVerdict, Cannot>>, StoreError> {
+    ) -> Result<Option<Result<RequestVerdict, CommandRefusal>>, StoreError> {
         let mut writing = self.write().await?;
         let Some(before) = read_worker(&mut writing, worker).await? else { return Ok(None) };
         let verdict = match worker_state::ask(&before, request.action, request.pace) {

@@ -209,7 +209,7 @@ proptest! {
 #[test]
 fn what_a_worker_remembers_is_read_and_what_nobody_understands_is_told_apart() {
     use crate::run::RequestId;
-    use crate::run::lifecycle::Remembered;
+    use crate::run::worker_lifecycle::Remembered;
     for asleep in [true, false] {
         for done in [None, RequestId::new(1_764_000_000_000_000)] {
             let remembered = Remembered { asleep, done };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jobrunner::run::RunId;
-use jobrunner::server::domain::life::Who;
+use jobrunner::server::domain::life::Actor;
 use jobrunner::server::domain::model::{Asker, RunState};
 use jobrunner::server::store::Appended;
 
@@ -31,7 +31,7 @@ impl<'a> Begun<'a> {
     }
 
     async fn say(&mut self, text: &str) {
-        let who = Who::Worker(self.stage.worker(0), None);
+        let who = Actor::Worker(self.stage.worker(0), None);
         let kept = self.stage.store().append_log(self.run, self.length, text, who, MOST).await.expect("an answer");
         assert!(matches!(kept, Appended::Kept(_)), "{kept:?}");
         self.length += text.len() as u64;

@@ -17,12 +17,12 @@ use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
 use crate::server::Settings;
 use crate::server::domain::fire::FireReason;
 use crate::server::domain::life::ending::EndDecision;
-use crate::server::domain::life::{LifeEvent, Patch, Who};
+use crate::server::domain::life::{Actor, LifeEvent, Patch};
 use crate::server::domain::model::{
     self, Asker, Concurrency, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
 };
-use crate::server::identity::guesses::Guesses;
 use crate::server::identity::token::OperatorToken;
+use crate::server::identity::wrong_token_limits::WrongTokenLimits;
 use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::{Addressed, Orders};
 use crate::server::link::worker_events::WorkerEvents;
@@ -97,7 +97,7 @@ pub(super) async fn blank() -> Blank {
 
 /// A worker, as the steps move it.
 #[derive(Debug)]
-struct Actor {
+struct ModelWorker {
     id: WorkerId,
     key: ApiKey,
     slots: u32,
@@ -141,7 +141,7 @@ pub(super) struct World {
     again: Option<Instant>,
     jobs: Vec<JobId>,
     pools: [PoolId; 2],
-    actors: Vec<Actor>,
+    actors: Vec<ModelWorker>,
     /// Runs that the steps made with a due time of their own.
     anchors: BTreeSet<RunId>,
     contents: Contents,
@@ -183,7 +183,7 @@ impl World {
             jobs: blank.jobs.clone(),
             pools: blank.pools,
             actors: actors
-                .map(|(number, (id, key))| Actor {
+                .map(|(number, (id, key))| ModelWorker {
                     id: *id,
                     key: key.clone(),
                     // Different numbers, so that free slots decide the choice of a worker.
@@ -381,7 +381,7 @@ impl World {
     }
 
     async fn enable_worker(&mut self, index: usize, enabled: bool) {
-        let Actor { id, key, .. } = &self.actors[index];
+        let ModelWorker { id, key, .. } = &self.actors[index];
         // Only the first two workers are in both pools, so that a job that moves gets other workers.
         let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
         let (title, description) = (key.to_string(), String::new());
@@ -411,7 +411,7 @@ impl World {
         let Some(run) = actor.told.pop_front() else { return Ok(()) };
         let id = actor.id;
         let patch = Patch { enqueue_dts: Some(Some(wall())), worker: Some(id), ..Patch::default() };
-        let change = self.store().change_run(run, &patch, Who::Worker(id, None), wall()).await.unwrap();
+        let change = self.store().change_run(run, &patch, Actor::Worker(id, None), wall()).await.unwrap();
         if let RunChange::Made(changed) = change {
             if !changed.events.contains(&LifeEvent::Claimed) {
                 return Err(format!("run {run} was not claimed, and its worker was told that it was"));
@@ -427,7 +427,7 @@ impl World {
 
     async fn change_first(&mut self, index: usize, patch: &Patch) {
         let Some((run, attempt, _)) = self.actors[index].has.front().copied() else { return };
-        let who = Who::Worker(self.actors[index].id, Some(attempt));
+        let who = Actor::Worker(self.actors[index].id, Some(attempt));
         self.store().change_run(run, patch, who, wall()).await.unwrap();
     }
 
@@ -441,7 +441,7 @@ impl World {
             exit: Some(exit),
             ..Patch::default()
         };
-        let who = Who::Worker(self.actors[index].id, Some(attempt));
+        let who = Actor::Worker(self.actors[index].id, Some(attempt));
         let change = self.store().change_run(run, &patch, who, wall()).await.unwrap();
         match change {
             // A return after the end of the run, for an attempt that was lost, changes nothing.
@@ -459,7 +459,7 @@ impl World {
     async fn take_kills(&mut self, index: usize) {
         let patch = KillPatch { enqueue_dts: Some(wall()), execute_dts: None };
         for kill in std::mem::take(&mut self.actors[index].kills) {
-            let who = Who::Worker(self.actors[index].id, None);
+            let who = Actor::Worker(self.actors[index].id, None);
             if self.store().change_kill(kill, patch, who).await.unwrap() != KillChange::Made {
                 continue;
             }
@@ -714,7 +714,7 @@ async fn app_state(blank: &Blank) -> Arc<AppState> {
     settings.ping_margin = Duration::from_secs(5);
     let store = blank.store.restore_rows().await.unwrap();
     Arc::new(AppState {
-        guesses: Guesses::default(),
+        wrong_token_limits: WrongTokenLimits::default(),
         logouts: crate::server::identity::logouts::Logouts::load(&store).await.unwrap(),
         feed: Feed::new(1, 1),
         reading: crate::server::http::shared::read_turns::Turns::default(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::run::WorkerCommand;
 use crate::run::lack::Lack;
 use crate::server::domain::schedule::enqueue::WaitReason;
-use crate::server::domain::worker_state::Unready;
+use crate::server::domain::worker_state::NotTakingRuns;
 
 fn job(id: i64) -> JobId {
     JobId::new(id).unwrap()
@@ -13,8 +13,8 @@ fn run(id: i64) -> RunId {
 }
 
 fn low(left: u64) -> WaitReasons {
-    let held = Unready::Held(vec![Lack::Bytes("state_path".into(), left), Lack::Descriptors(3)]);
-    let unready = vec![("web1".to_owned(), Unready::Asleep), ("web2".to_owned(), held)];
+    let held = NotTakingRuns::Held(vec![Lack::Bytes("state_path".into(), left), Lack::Descriptors(3)]);
+    let unready = vec![("web1".to_owned(), NotTakingRuns::Asleep), ("web2".to_owned(), held)];
     WaitReasons { reason: WaitReason::NobodyTakes, unready, more: 0 }
 }
 
@@ -26,7 +26,7 @@ fn a_reason_is_told_with_those_of_the_workers() {
          3 more files can be opened"
     );
     let mut many = WaitReasons { more: 92, ..low(7) };
-    many.unready = vec![("web1".to_owned(), Unready::Asked(WorkerCommand::Sleep))];
+    many.unready = vec![("web1".to_owned(), NotTakingRuns::Asked(WorkerCommand::Sleep))];
     assert_eq!(
         many.to_string(),
         "no worker of the pool takes new runs for now: web1 is asked to sleep and 92 more take none"

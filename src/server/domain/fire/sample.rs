@@ -10,7 +10,7 @@ use crate::server::domain::model::{Asker, Exclude, JobId, WorkerId};
 use crate::server::domain::schedule::enqueue::{Absence, WaitReason};
 use crate::server::domain::schedule::{BadCron, NoNext};
 use crate::server::domain::wait_reasons::WaitReasons;
-use crate::server::domain::worker_state::Unready;
+use crate::server::domain::worker_state::NotTakingRuns;
 
 /// Returns reasons of every variant, and of every variant within.
 pub fn reasons() -> Vec<FireReason> {
@@ -61,14 +61,14 @@ fn wait_reasons(run: RunId, worker: WorkerId) -> Vec<WaitReasons> {
     ];
     let lacks = vec![Lack::Backlog(7), Lack::Bytes("state_path".into(), 12), Lack::Outbox("no room".to_owned())];
     let unready = [
-        Unready::Disabled,
-        Unready::NeverAnswered,
-        Unready::Silent,
-        Unready::Asked(WorkerCommand::Sleep),
-        Unready::Draining,
-        Unready::Asleep,
-        Unready::Offline,
-        Unready::Held(lacks),
+        NotTakingRuns::Disabled,
+        NotTakingRuns::NeverAnswered,
+        NotTakingRuns::Silent,
+        NotTakingRuns::Asked(WorkerCommand::Sleep),
+        NotTakingRuns::Draining,
+        NotTakingRuns::Asleep,
+        NotTakingRuns::Offline,
+        NotTakingRuns::Held(lacks),
     ];
     let unready = unready.into_iter().enumerate().map(|(number, why)| (format!("web{number}"), why)).collect();
     let full = WaitReasons { reason: WaitReason::NobodyTakes, unready, more: 4 };

@@ -4,7 +4,7 @@
 //! theirs is a row that they read again by its id, even if there is nothing to kill. The operator, on the dashboard or
 //! with the command, wants the run to end: a second request for the same attempt would say nothing new.
 
-use super::Who;
+use super::Actor;
 use crate::server::domain::model::{Asker, Run, RunState, WorkerId};
 
 #[cfg(test)]
@@ -66,9 +66,9 @@ pub fn end(run: &Run, by: Asker, is_asked: bool) -> EndPlan {
 /// Returns whether a sender may report on a kill request. `attempted_by` is the worker that had the attempt for which
 /// the kill was requested: the attempt may have been lost or given back since, and the run be another worker's.
 #[must_use]
-pub fn may_report_kill(attempted_by: Option<WorkerId>, who: Who) -> bool {
+pub fn may_report_kill(attempted_by: Option<WorkerId>, who: Actor) -> bool {
     match who {
-        Who::Worker(me, _) => attempted_by == Some(me),
-        Who::Operator => true,
+        Actor::Worker(me, _) => attempted_by == Some(me),
+        Actor::Operator => true,
     }
 }

@@ -1,6 +1,6 @@
 //! Late results: decides which refused reports of workers are kept, and why they do not count. Pure.
 
-use super::{LifeRefusal, Patch, Who};
+use super::{Actor, LifeRefusal, Patch};
 use crate::run::{Attempt, RunId};
 use crate::server::domain::model::{RunExit, Timestamp, WorkerId};
 
@@ -80,11 +80,11 @@ impl LateReason {
 pub fn late_result(
     run: RunId,
     patch: &Patch,
-    who: Who,
+    who: Actor,
     refusal: LifeRefusal,
     reported: Timestamp,
 ) -> Option<LateResult> {
-    let Who::Worker(worker, attempt) = who else { return None };
+    let Actor::Worker(worker, attempt) = who else { return None };
     let (returned, success) = (patch.return_dts.flatten()?, patch.return_success.flatten()?);
     let reason = LateReason::of(refusal)?;
     Some(LateResult {

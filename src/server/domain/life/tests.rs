@@ -14,12 +14,12 @@ fn worker(id: i64) -> WorkerId {
     WorkerId::new(id).unwrap()
 }
 
-fn me() -> Who {
-    Who::Worker(worker(1), None)
+fn me() -> Actor {
+    Actor::Worker(worker(1), None)
 }
 
-fn other() -> Who {
-    Who::Worker(worker(2), None)
+fn other() -> Actor {
+    Actor::Worker(worker(2), None)
 }
 
 fn scheduled() -> Run {
@@ -135,7 +135,7 @@ fn usual() -> ChangeFacts {
     facts().remove(0).1
 }
 
-fn outcome(run: &Run, patch: &Patch, who: Who, facts: &ChangeFacts) -> String {
+fn outcome(run: &Run, patch: &Patch, who: Actor, facts: &ChangeFacts) -> String {
     match change(run, patch, who, facts) {
         Ok(Step { run: after, events }) if after == *run && events.is_empty() => "as it was".to_owned(),
         Ok(Step { run: after, events }) => format!("{events:?} {}", shown(&after)),
@@ -150,8 +150,8 @@ fn the_whole_table_is_this() {
     let (mut text, all) = (String::new(), facts());
     for (who, name) in [
         (me(), "a worker"),
-        (Who::Worker(worker(1), Some(Attempt(9))), "a worker of another attempt"),
-        (Who::Operator, "an operator"),
+        (Actor::Worker(worker(1), Some(Attempt(9))), "a worker of another attempt"),
+        (Actor::Operator, "an operator"),
     ] {
         for (phase, run) in phases() {
             text += &format!("{phase}; {name} says\n");
@@ -177,7 +177,7 @@ fn the_whole_table_is_this() {
 
 #[test]
 fn facts_that_are_not_read_make_no_difference() {
-    for who in [me(), other(), Who::Worker(worker(1), Some(Attempt(1))), Who::Operator] {
+    for who in [me(), other(), Actor::Worker(worker(1), Some(Attempt(1))), Actor::Operator] {
         for (phase, run) in phases() {
             for (name, patch) in changes() {
                 for (_, read) in facts() {
@@ -230,13 +230,13 @@ fn what_the_loss_of_its_worker_does_to_a_run_is_this() {
     insta::assert_snapshot!("losses", text);
 }
 
-fn any_change() -> impl Strategy<Value = (Patch, Who, ChangeFacts)> {
+fn any_change() -> impl Strategy<Value = (Patch, Actor, ChangeFacts)> {
     let who = prop_oneof![
         Just(me()),
         Just(other()),
-        Just(Who::Worker(worker(1), Some(Attempt(1)))),
-        Just(Who::Worker(worker(2), Some(Attempt(2)))),
-        Just(Who::Operator),
+        Just(Actor::Worker(worker(1), Some(Attempt(1)))),
+        Just(Actor::Worker(worker(2), Some(Attempt(2)))),
+        Just(Actor::Operator),
     ];
     let patch = prop_oneof![
         (0i64..100, 1i64..3).prop_map(|(seconds, by)| claim(seconds, by)),
@@ -261,7 +261,7 @@ proptest! {
                 prop_assert_eq!(&step.run, &run, "what is over does not change");
                 prop_assert!(step.events.is_empty());
             }
-            if let (Who::Worker(worker, _), Some(owner)) = (who, run.worker) {
+            if let (Actor::Worker(worker, _), Some(owner)) = (who, run.worker) {
                 prop_assert!(worker == owner || step.events.is_empty(), "another's run");
             }
             prop_assert_eq!(step.run.attempt.0 - run.attempt.0, u32::from(step.events.contains(&LifeEvent::Claimed)));

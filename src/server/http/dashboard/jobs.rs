@@ -15,9 +15,9 @@ use super::frame::{Head, Section};
 use super::refusal::PageRefusal;
 use super::template::fill;
 use super::visit::Visit;
-use crate::server::domain::fold::Needle;
 use crate::server::domain::model::{JobId, Timestamp};
 use crate::server::domain::schedule::in_words;
+use crate::server::domain::title_search::TitleSearch;
 use crate::server::state::AppState;
 use crate::server::store::JobOverview;
 
@@ -85,7 +85,7 @@ async fn load_page(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result
     let is_cut = found.len() > MAX_JOBS as usize;
     found.truncate(MAX_JOBS as usize);
     // Titles are compared here, not in SQL, because SQLite folds the case of ASCII letters only.
-    let needle = Needle::new(&wanted.title);
+    let needle = TitleSearch::new(&wanted.title);
     let matching = || found.iter().filter(|overview| needle.is_in(&overview.job.title));
     let total = matching().count();
     let jobs: Vec<JobOverview> = matching().skip(wanted.page.saturating_mul(PAGE)).take(PAGE).cloned().collect();

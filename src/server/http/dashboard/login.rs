@@ -17,8 +17,8 @@ use super::visit::Actor;
 use super::{form, plain_page, return_path};
 use crate::run::chain_of;
 use crate::server::http::shared::wrong_tokens;
-use crate::server::identity::guesses::TokenVerdict;
 use crate::server::identity::session::{LASTS, Session, cookie_name};
+use crate::server::identity::wrong_token_limits::TokenVerdict;
 use crate::server::state::AppState;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::run::RunId;
 use crate::server::domain::model::{JobId, WorkerId};
 use crate::server::domain::rules::{self, RuleViolation};
 use crate::server::state::AppState;
-use crate::server::store::PlaceName;
+use crate::server::store::EntityName;
 use crate::wire::operator::DEFAULT;
 use crate::wire::reference::Reference;
 
@@ -89,7 +89,7 @@ pub(super) fn run_id(text: &str) -> Result<RunId, OperatorRefusal> {
 /// Returns the named project, template or pool, or the default where none is named.
 pub(super) fn place_name<'a>(
     text: Option<&'a str>,
-    named: fn(&'a str) -> PlaceName<'a>,
-) -> Result<PlaceName<'a>, RuleViolation> {
-    text.map_or(Ok(PlaceName::Default(DEFAULT)), |text| rules::title(text).map(named))
+    named: fn(&'a str) -> EntityName<'a>,
+) -> Result<EntityName<'a>, RuleViolation> {
+    text.map_or(Ok(EntityName::Default(DEFAULT)), |text| rules::title(text).map(named))
 }

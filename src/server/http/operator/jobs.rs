@@ -20,7 +20,7 @@ use crate::server::domain::model::{Asker, Concurrency, JobId, Schedule, Timestam
 use crate::server::domain::rules;
 use crate::server::domain::sentence::Sentence;
 use crate::server::state::AppState;
-use crate::server::store::{self, JobOverview, PlaceIds, PlaceName, PlaceNames, RunOverview, StoreError};
+use crate::server::store::{self, EntityIds, EntityName, EntityNames, JobOverview, RunOverview, StoreError};
 use crate::wire::operator::{DisableReason, JobInfo, JobList, MadeJob, NewJobRequest, RunInfo, WhyAnswer};
 
 #[cfg(test)]
@@ -99,13 +99,13 @@ pub(super) async fn create(
         Some(parent) => Some(find_job(&app, parent).await?),
         None => None,
     };
-    let missing = if new.make_missing { PlaceName::OrMade } else { PlaceName::Present };
-    let names = PlaceNames {
+    let missing = if new.make_missing { EntityName::OrCreated } else { EntityName::Present };
+    let names = EntityNames {
         project: place_name(new.project.as_deref(), missing)?,
         template: place_name(new.template.as_deref(), missing)?,
         pool: place_name(new.pool.as_deref(), missing)?,
     };
-    let job = |place: PlaceIds| {
+    let job = |place: EntityIds| {
         let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
         job.retry.times = retries;
         store::NewJob { parent, schedule, run_timeout, concurrency, ..job }

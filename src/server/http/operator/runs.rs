@@ -18,7 +18,7 @@ use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::rules;
 use crate::server::state::AppState;
-use crate::server::store::{PlaceName, PlaceNames, RunOverview, RunStage, StoreError, Submission, Which};
+use crate::server::store::{EntityName, EntityNames, RunFilter, RunOverview, RunStage, StoreError, Submission};
 use crate::wire::operator::{DEFAULT, RunInfo, RunList, ScheduleStop, Submit};
 
 /// Title of the template of ad-hoc scripts, which has no text of its own around them.
@@ -76,7 +76,7 @@ pub(super) async fn list(
         None => None,
     };
     let stage = query.stage()?;
-    let which = Which {
+    let which = RunFilter {
         job: job.or(with.as_ref().map(|run| run.job)),
         schedule: with.map(|run| run.schedule_id),
         before: query.before.and_then(RunId::new),
@@ -125,8 +125,8 @@ pub(super) async fn submit(
     let title = rules::title(&new.title)?;
     rules::executable(&new.script)?;
     // A named pool has to exist: a new one would have no worker, and the run would wait for ever.
-    let pool = place_name(new.pool.as_deref(), PlaceName::Present)?;
-    let names = PlaceNames { project: PlaceName::Default(DEFAULT), template: PlaceName::Default(SUBMITTED), pool };
+    let pool = place_name(new.pool.as_deref(), EntityName::Present)?;
+    let names = EntityNames { project: EntityName::Default(DEFAULT), template: EntityName::Default(SUBMITTED), pool };
     let submission = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
     let run = app.store.enqueue_adhoc_run(&names, &submission, Utc::now()).await?;
     Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))

@@ -10,7 +10,7 @@ use super::find::place_name;
 use super::refusal::{Body, OperatorRefusal};
 use crate::server::domain::rules;
 use crate::server::state::AppState;
-use crate::server::store::PlaceName;
+use crate::server::store::EntityName;
 use crate::wire::operator::{MadeJob, NewTemplateRequest};
 
 /// Creates a template, and its project where it is missing.
@@ -19,7 +19,7 @@ pub(super) async fn create(
     Body(new): Body<NewTemplateRequest>,
 ) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
     let title = rules::title(&new.title)?;
-    let project = place_name(new.project.as_deref(), PlaceName::OrMade)?;
+    let project = place_name(new.project.as_deref(), EntityName::OrCreated)?;
     let made = app.store.add_template(project, title, &new.body).await?;
     Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title })))
 }

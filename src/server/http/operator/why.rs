@@ -6,7 +6,7 @@ use crate::run::RunId;
 use crate::server::domain::model::{RunState, Schedule, Timestamp, Worker};
 use crate::server::domain::sentence::Sentence;
 use crate::server::domain::wait_reasons::WaitReasons;
-use crate::server::domain::worker_state::{Unready, held, takes_runs};
+use crate::server::domain::worker_state::{NotTakingRuns, held, takes_runs};
 use crate::server::store::{JobFrame, JobOverview, RunOverview};
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ fn workers(present: &WhyFacts<'_>) -> Option<String> {
 /// Returns a sentence for each worker that is enabled and awake but claims no runs for a shortage.
 fn short_of_resources(workers: &[Worker]) -> impl Iterator<Item = String> {
     let holding = workers.iter().filter(|worker| worker.enqueue_is_enabled && !held(worker).is_empty());
-    holding.map(|worker| format!("worker {} {}", worker.title, Unready::Held(held(worker).to_vec())))
+    holding.map(|worker| format!("worker {} {}", worker.title, NotTakingRuns::Held(held(worker).to_vec())))
 }
 
 fn open_run(overview: &RunOverview, waits: &BTreeMap<RunId, WaitReasons>, now: Timestamp) -> Sentence {

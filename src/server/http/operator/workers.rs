@@ -14,10 +14,10 @@ use super::refusal::{Body, OperatorRefusal};
 use super::views;
 use crate::run::{ApiKey, Pace, Secret};
 use crate::server::domain::rules;
-use crate::server::domain::worker_state::{Cannot, RequestVerdict};
+use crate::server::domain::worker_state::{CommandRefusal, RequestVerdict};
 use crate::server::identity::token;
 use crate::server::state::AppState;
-use crate::server::store::{self, CommandRequest, PlaceName, WorkerOverview};
+use crate::server::store::{self, CommandRequest, EntityName, WorkerOverview};
 use crate::wire::operator::{Acted, ActionName, ActionRequest, MadeWorker, NewWorkerRequest, WorkerActed, WorkerList};
 
 /// Most workers that one request may name.
@@ -54,7 +54,7 @@ pub(super) async fn create(
     let api_key =
         // The title becomes the key, so it has to follow the rules of keys.
         ApiKey::parse(title).map_err(|what| OperatorRefusal::Malformed(format!("the name {title:?} {what}")))?;
-    let pool = place_name(new.pool.as_deref(), PlaceName::OrMade)?;
+    let pool = place_name(new.pool.as_deref(), EntityName::OrCreated)?;
     let secret = token::random().map_err(|e| OperatorRefusal::Conflict(format!("no secret can be made: {e}")))?;
     let new = store::NewWorker { title: title.to_owned(), api_key, secret: Secret::new(secret.clone().into_bytes()) };
     let worker = app.store.add_worker(pool, &new).await?;
@@ -133,6 +133,6 @@ async fn request(app: &AppState, named: String, command: &CommandRequest) -> Res
     Ok(WorkerActed { named, what: what.to_owned(), error, worker })
 }
 
-fn sentence(title: &str, cannot: Cannot) -> String {
+fn sentence(title: &str, cannot: CommandRefusal) -> String {
     format!("worker {title} {cannot}")
 }

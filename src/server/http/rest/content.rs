@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
-use crate::server::store::lists::{LogEntry, Scope};
+use crate::server::store::rest_lists::{LogEntry, Scope};
 use crate::server::store::{Extent, StoreError};
 
 /// Content of an answer, as JSON.

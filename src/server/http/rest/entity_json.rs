@@ -9,7 +9,7 @@ use crate::server::domain::model::{
     Worker, WorkerId,
 };
 use crate::server::domain::resource::Resource;
-use crate::server::store::lists::ProjectLinks;
+use crate::server::store::rest_lists::ProjectLinks;
 
 /// Shaper for readers of one time zone.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,9 @@ use chrono_tz::Tz;
 
 use super::time;
 use crate::server::domain::resource::{FieldKind, Narrowing, Resource};
-use crate::server::store::lists::{Comparison, DatePart, FilterValue, MAX_PATTERN, Pattern, Term, Test, TextPlace};
+use crate::server::store::rest_lists::{
+    Comparison, DatePart, FilterValue, MAX_PATTERN, Pattern, Term, Test, TextPlace,
+};
 
 #[cfg(test)]
 mod tests;

@@ -28,14 +28,14 @@ use axum::response::Response;
 use axum::routing::any;
 
 use crate::run::{Attempt, Instance, chain_of};
-use crate::server::domain::life::Who;
+use crate::server::domain::life::Actor;
 use crate::server::domain::model::Asker;
 use crate::server::http::connections;
 use crate::server::identity::auth::{ClaimedIdentity, Identity, Signed};
 use crate::server::identity::instances;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
-use crate::server::store::lists::Scope;
+use crate::server::store::rest_lists::Scope;
 use crate::wire::instance::HEADER as INSTANCE;
 use crate::wire::resources::ATTEMPT;
 use answer::ApiAnswer;
@@ -89,10 +89,10 @@ impl ApiCall<'_> {
         }
     }
 
-    fn actor(&self) -> Who {
+    fn actor(&self) -> Actor {
         match self.identity {
-            Identity::Worker(worker) => Who::Worker(worker.id, self.attempt),
-            Identity::Operator => Who::Operator,
+            Identity::Worker(worker) => Actor::Worker(worker.id, self.attempt),
+            Identity::Operator => Actor::Operator,
         }
     }
 }

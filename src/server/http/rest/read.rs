@@ -11,7 +11,7 @@ use super::{ApiCall, filter};
 use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
-use crate::server::store::lists::{ListPage, ListQuery, only};
+use crate::server::store::rest_lists::{ListPage, ListQuery, only};
 
 /// Most objects of one page, whatever the query asks for.
 const MOST: u32 = 1000;

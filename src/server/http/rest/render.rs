@@ -14,7 +14,7 @@ use super::content::ApiContent;
 use super::filter::Pairs;
 use super::format::{self, Format};
 use crate::server::state::AppState;
-use crate::server::store::lists::Scope;
+use crate::server::store::rest_lists::Scope;
 use crate::wire::action;
 use crate::wire::resources::ATTEMPT;
 

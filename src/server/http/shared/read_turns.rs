@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::server::store::READERS;
-use crate::server::store::lists::Scope;
+use crate::server::store::rest_lists::Scope;
 
 /// Reads of one identity that may be in progress at once.
 const OF_ONE: usize = 2;

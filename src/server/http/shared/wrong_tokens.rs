@@ -10,14 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::server::http::connections;
-use crate::server::identity::guesses::{TokenVerdict, TooMany};
 use crate::server::identity::token;
+use crate::server::identity::wrong_token_limits::{TokenVerdict, TooMany};
 use crate::server::state::AppState;
 use crate::wire::operator::RequestRefusal;
 
 /// Checks a token, and takes its time where too many from the address of the request were wrong.
 pub async fn check(app: &AppState, said: &str, extensions: &Extensions) -> TokenVerdict {
-    let wait = match app.guesses.look(connections::address_of(extensions), || app.token.is(said)) {
+    let wait = match app.wrong_token_limits.look(connections::address_of(extensions), || app.token.is(said)) {
         Ok(verdict) => return verdict,
         Err(wait) => wait,
     };

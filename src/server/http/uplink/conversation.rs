@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::{Attempt, Instance, Order, RunId, chain_of};
-use crate::server::domain::life::{LifeRefusal, Who};
+use crate::server::domain::life::{Actor, LifeRefusal};
 use crate::server::domain::model::Worker;
 use crate::server::domain::resource::Resource;
 use crate::server::http::connections::HttpPeer;
@@ -260,7 +260,7 @@ impl Session {
         let status = |status: u16| (status, None, None, String::new());
         let Some(run) = run_id_of(path) else { return status(404) };
         let Ok(text) = str::from_utf8(body) else { return status(400) };
-        let who = Who::Worker(self.worker().id, attempt);
+        let who = Actor::Worker(self.worker().id, attempt);
         match self.app.store.append_log(run, from, text, who, self.app.settings.max_log).await {
             Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
             Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),

@@ -24,8 +24,8 @@ fn what_a_request_to_end_a_run_does_is_this() {
 #[test]
 fn a_worker_reports_on_the_kill_of_its_own_attempt_only() {
     let [one, two] = [1, 2].map(|id| WorkerId::new(id).unwrap());
-    assert!(may_report_kill(Some(one), Who::Worker(one, None)));
-    assert!(!may_report_kill(Some(one), Who::Worker(two, None)));
-    assert!(!may_report_kill(None, Who::Worker(one, None)), "no worker had the attempt");
-    assert!(may_report_kill(None, Who::Operator) && may_report_kill(Some(one), Who::Operator));
+    assert!(may_report_kill(Some(one), Actor::Worker(one, None)));
+    assert!(!may_report_kill(Some(one), Actor::Worker(two, None)));
+    assert!(!may_report_kill(None, Actor::Worker(one, None)), "no worker had the attempt");
+    assert!(may_report_kill(None, Actor::Operator) && may_report_kill(Some(one), Actor::Operator));
 }

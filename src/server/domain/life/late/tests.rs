@@ -14,7 +14,7 @@ fn failure() -> Patch {
 }
 
 fn late(patch: &Patch, refusal: LifeRefusal) -> Option<LateResult> {
-    let who = Who::Worker(WorkerId::new(2).unwrap(), Some(Attempt(1)));
+    let who = Actor::Worker(WorkerId::new(2).unwrap(), Some(Attempt(1)));
     late_result(RunId::new(5).unwrap(), patch, who, refusal, at(40))
 }
 
@@ -46,7 +46,7 @@ fn what_is_no_result_of_a_worker_is_not_kept() {
         assert_eq!(late(&patch, LifeRefusal::Theirs), None, "{patch:?}");
     }
     let run = RunId::new(5).unwrap();
-    assert_eq!(late_result(run, &failure(), Who::Operator, LifeRefusal::Final, at(40)), None);
+    assert_eq!(late_result(run, &failure(), Actor::Operator, LifeRefusal::Final, at(40)), None);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::refusal::PageRefusal;
 use crate::server::identity::token;
 use crate::server::state::AppState;
-use crate::server::store::lists::only;
+use crate::server::store::rest_lists::only;
 use crate::server::store::{Conflict, Entity, EntityForm, EntityVersion, MissingEntity, Store, StoreError};
 use crate::wire::operator::MadeWorker;
 

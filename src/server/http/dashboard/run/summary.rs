@@ -10,7 +10,7 @@ use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::http::dashboard::format::{badge, exit, time, was_cancelled};
 use crate::server::http::dashboard::template::fill;
 use crate::server::http::operator;
-use crate::server::store::{LateReport, Other, RunDetails, RunOverview, Somebody};
+use crate::server::store::{LateReport, RelatedRun, Requester, RunDetails, RunOverview};
 
 #[cfg(test)]
 mod tests;
@@ -67,11 +67,11 @@ impl Summary<'_> {
     }
 }
 
-fn run_link(other: &Other) -> Value {
+fn run_link(other: &RelatedRun) -> Value {
     context!(id => other.run.id.get(), title => other.title.as_str(), badge => badge(&other.run))
 }
 
-fn asker(by: &Somebody) -> String {
+fn asker(by: &Requester) -> String {
     match (by.asker, &by.worker) {
         (Asker::Dashboard, _) => "the operator, on the dashboard".to_owned(),
         (Asker::Command, _) => "the operator, on the command line".to_owned(),
@@ -89,7 +89,7 @@ fn kill_progress(kill: &KillRequest) -> &'static str {
     }
 }
 
-fn kill_row(kill: &KillRequest, by: Option<&Somebody>, zone: Tz) -> Value {
+fn kill_row(kill: &KillRequest, by: Option<&Requester>, zone: Tz) -> Value {
     let who = match (kill.cause, by) {
         (KillCause::TimedOut, _) => "the server, because it ran too long".to_owned(),
         (KillCause::Replaced, _) => "the server, to make room for a later run".to_owned(),

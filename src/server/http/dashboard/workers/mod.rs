@@ -23,7 +23,7 @@ use crate::server::domain::model::WorkerId;
 use crate::server::domain::rules;
 use crate::server::state::AppState;
 use crate::server::store::CommandRequest;
-use crate::server::store::lists::{ListQuery, Scope};
+use crate::server::store::rest_lists::{ListQuery, Scope};
 use confirmation::Confirmation;
 use view::{RequestSummary, WorkersPage};
 

@@ -7,7 +7,7 @@ use minijinja::{Value, context};
 
 use crate::run::{Pace, WorkerCommand};
 use crate::server::domain::model::{Pool, RequestEnd, Timestamp, Worker, WorkerId};
-use crate::server::domain::worker_state::{self, Cannot, RequestVerdict, ShownWorkerState, Unready};
+use crate::server::domain::worker_state::{self, CommandRefusal, NotTakingRuns, RequestVerdict, ShownWorkerState};
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::format::short_time;
 use crate::server::http::dashboard::notice::Notice;
@@ -43,7 +43,7 @@ pub struct RequestSummary {
     /// Title of the worker.
     pub title: String,
     /// Decision about the command, or the reason why the worker cannot follow it.
-    pub outcome: Result<RequestVerdict, Cannot>,
+    pub outcome: Result<RequestVerdict, CommandRefusal>,
 }
 
 /// Renders the page without its frame, with what was chosen and typed before.
@@ -115,10 +115,10 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, page: 
 }
 
 /// Shortages for which an awake worker claims no runs.
-fn shortages(worker: &Worker, state: ShownWorkerState) -> Option<Unready> {
+fn shortages(worker: &Worker, state: ShownWorkerState) -> Option<NotTakingRuns> {
     let lacks = worker_state::held(worker);
     let is_held = !lacks.is_empty() && matches!(state, ShownWorkerState::Awake | ShownWorkerState::Starting);
-    is_held.then(|| Unready::Held(lacks.to_vec()))
+    is_held.then(|| NotTakingRuns::Held(lacks.to_vec()))
 }
 
 /// Timestamp since which a worker is in its state, with the words before it. A lost worker is shown with the time it

@@ -6,7 +6,7 @@ use crate::run::{Attempt, KillId, RunId};
 use crate::server::domain::life::late::{LateReason, LateResult};
 use crate::server::domain::model::{self, Asker, JobId, KillCause, KillRequest, ProjectId, Run, RunExit, Timestamp};
 use crate::server::http::terminal::Terminal;
-use crate::server::store::{LateReport, Other, RunDetails, RunOverview, Somebody};
+use crate::server::store::{LateReport, RelatedRun, Requester, RunDetails, RunOverview};
 
 fn now() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 24, 9, 0, 0).unwrap()
@@ -56,7 +56,7 @@ fn details() -> RunDetails {
         execute_dts: None,
         cause: KillCause::Asked,
     };
-    let by = |asker, worker: Option<&str>| Somebody { asker, worker: worker.map(str::to_owned) };
+    let by = |asker, worker: Option<&str>| Requester { asker, worker: worker.map(str::to_owned) };
     let worker = crate::server::domain::model::WorkerId::new(1).unwrap();
     RunDetails {
         project: (ProjectId::new(1).unwrap(), "Backups".to_owned()),
@@ -66,7 +66,7 @@ fn details() -> RunDetails {
         kills: vec![(kill, Some(by(Asker::Worker(worker), Some("web2"))))],
         late: vec![late_report()],
         retried: RunId::new(13),
-        followed: vec![Other { run: sample().run, title: "copy away".to_owned() }],
+        followed: vec![RelatedRun { run: sample().run, title: "copy away".to_owned() }],
         elsewhere: Vec::new(),
         has_children: true,
     }

@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use super::{RequestSummary, WorkersPage, body, outcome_notice, parts};
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 use crate::server::domain::model::{LatestRequest, Pool, PoolId, Worker, WorkerId};
-use crate::server::domain::worker_state::{Cannot, RequestVerdict};
+use crate::server::domain::worker_state::{CommandRefusal, RequestVerdict};
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::sample;
 use crate::server::http::dashboard::workers::sample::{now, worker};
@@ -85,7 +85,7 @@ fn what_became_of_a_wish_is_told_of_each() {
     let mixed = [
         one("web1", Ok(RequestVerdict::Already)),
         one("web2", Ok(RequestVerdict::Cancel)),
-        one("web3", Err(Cannot::NoRestart)),
+        one("web3", Err(CommandRefusal::NoRestart)),
     ];
     let told_of = outcome_notice(&mixed, WorkerCommand::Restart);
     assert!(!told_of.good);

@@ -9,7 +9,7 @@ use nix::sys::statvfs::statvfs;
 
 /// Resources that are free at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Means {
+pub struct FreeResources {
     /// Free space on the disks of the state directory and of the scripts.
     pub rooms: Vec<DiskRoom>,
     /// Descriptors that this process may still open.
@@ -54,7 +54,7 @@ pub fn descriptors_open() -> u64 {
     match std::fs::read_dir("/proc/self/fd") {
         // One of them is the descriptor of the directory that is read.
         Ok(open) => (open.count() as u64).saturating_sub(1),
-        Err(e) if e.raw_os_error().is_some_and(|errno| crate::run::shortage::of_errno(errno).is_some()) => u64::MAX,
+        Err(e) if e.raw_os_error().is_some_and(|errno| crate::run::errno::shortage_of(errno).is_some()) => u64::MAX,
         Err(_) => 0,
     }
 }

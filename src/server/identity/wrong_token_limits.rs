@@ -18,7 +18,7 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Wrong tokens of each address, shared by all requests.
 #[derive(Debug, Default)]
-pub struct Guesses(Mutex<Known>);
+pub struct WrongTokenLimits(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -57,7 +57,7 @@ impl TooMany {
     }
 }
 
-impl Guesses {
+impl WrongTokenLimits {
     /// Checks a token of an address; while too many of its answers are delayed, the token is not looked at.
     ///
     /// # Errors

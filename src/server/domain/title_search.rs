@@ -5,9 +5,9 @@ mod tests;
 
 /// A text to search for in others, without regard to case.
 #[derive(Clone, Debug)]
-pub struct Needle(String);
+pub struct TitleSearch(String);
 
-impl Needle {
+impl TitleSearch {
     /// Prepares a text: blanks around it do not count, and an empty text is contained in every other.
     #[must_use]
     pub fn new(text: &str) -> Self {

@@ -4,7 +4,7 @@ use super::log_chunks::{self, Extent};
 use super::runs::find;
 use super::{Store, StoreError, Writing};
 use crate::run::RunId;
-use crate::server::domain::life::{self, LifeRefusal, Who};
+use crate::server::domain::life::{self, Actor, LifeRefusal};
 use crate::server::domain::model::LogId;
 use crate::server::store::changes::Change;
 
@@ -25,7 +25,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn put_log(&self, run: RunId, content: Option<&str>, who: Who) -> Result<LogChange, StoreError> {
+    pub async fn put_log(&self, run: RunId, content: Option<&str>, who: Actor) -> Result<LogChange, StoreError> {
         let mut writing = self.write().await?;
         let Some(found) = find(&mut writing, run).await? else { return Ok(LogChange::Unknown) };
         let allowed = life::may_log(&found, who);

@@ -1,4 +1,4 @@
-use super::Needle;
+use super::TitleSearch;
 
 #[test]
 fn letters_are_found_in_any_case_of_every_script() {
@@ -13,8 +13,8 @@ fn letters_are_found_in_any_case_of_every_script() {
         ("", "anything"),
         ("100 %", "at 100 %"),
     ] {
-        assert!(Needle::new(sought).is_in(text), "{sought} in {text}");
+        assert!(TitleSearch::new(sought).is_in(text), "{sought} in {text}");
     }
-    assert!(!Needle::new("u").is_in("Ü"));
-    assert!(!Needle::new("%").is_in("nightly"));
+    assert!(!TitleSearch::new("u").is_in("Ü"));
+    assert!(!TitleSearch::new("%").is_in("nightly"));
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::exit_code::{EXIT_CANNOT_CREATE, EXIT_TEMPORARY};
-use crate::run::{chain_of, shortage};
+use crate::run::{chain_of, errno};
 
 /// Time that the lock of a killed worker may outlive it.
 const RELEASED_WITHIN: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl StateError {
 }
 
 fn is_shortage(e: &io::Error) -> bool {
-    e.raw_os_error().and_then(shortage::of_errno).is_some()
+    e.raw_os_error().and_then(errno::shortage_of).is_some()
 }
 
 /// Creates the directory if it is missing, checks its owner and locks it for as long as the result lives.

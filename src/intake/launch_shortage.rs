@@ -12,7 +12,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Runs that wait for their launch. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct Shortage {
+pub struct LaunchShortage {
     waiting: watch::Sender<Waiting>,
 }
 
@@ -23,7 +23,7 @@ struct Waiting {
     reason: String,
 }
 
-impl Shortage {
+impl LaunchShortage {
     /// Returns the reason of a waiting run; `None` if none waits.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
@@ -65,7 +65,7 @@ impl ShortageChanges {
 /// Registration of a waiting run. Dropping it ends the wait.
 #[derive(Debug)]
 pub struct ShortageWait {
-    shortage: Shortage,
+    shortage: LaunchShortage,
     pause: Duration,
 }
 

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::entities::{NewJob, insert_row};
-use super::placing::{PlaceIds, PlaceNames, find_place};
+use super::named_entities::{EntityIds, EntityNames, find_place};
 use super::rows;
 use super::runs::{NewRun, insert};
 use super::{Conflict, Store, StoreError};
@@ -37,7 +37,7 @@ impl Store {
     /// If the store cannot be read or written, a named entity does not exist, or too many scripts of that title run.
     pub async fn enqueue_adhoc_run(
         &self,
-        names: &PlaceNames<'_>,
+        names: &EntityNames<'_>,
         new: &Submission,
         now: Timestamp,
     ) -> Result<Run, StoreError> {
@@ -67,7 +67,7 @@ impl Store {
 /// or is not a hidden one.
 async fn take_job(
     connection: &mut SqliteConnection,
-    place: PlaceIds,
+    place: EntityIds,
     new: &Submission,
     title: &str,
 ) -> Result<Option<JobId>, StoreError> {

@@ -19,37 +19,37 @@ const PLAIN: &str = "{{ content|safe }}";
 
 /// Name of a project, template or pool in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceName<'a> {
+pub enum EntityName<'a> {
     /// None was named: the default with this title, created where it is missing.
     Default(&'a str),
     /// The one with this title, which must exist.
     Present(&'a str),
     /// The one with this title, created where it is missing.
-    OrMade(&'a str),
+    OrCreated(&'a str),
 }
 
-impl<'a> PlaceName<'a> {
+impl<'a> EntityName<'a> {
     fn title(self) -> &'a str {
         match self {
-            Self::Default(title) | Self::Present(title) | Self::OrMade(title) => title,
+            Self::Default(title) | Self::Present(title) | Self::OrCreated(title) => title,
         }
     }
 }
 
 /// Names of the place of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceNames<'a> {
+pub struct EntityNames<'a> {
     /// Project of the template.
-    pub project: PlaceName<'a>,
+    pub project: EntityName<'a>,
     /// Template, sought within that project.
-    pub template: PlaceName<'a>,
+    pub template: EntityName<'a>,
     /// Pool; the project may use it from then on.
-    pub pool: PlaceName<'a>,
+    pub pool: EntityName<'a>,
 }
 
 /// Place of a job, found or created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceIds {
+pub struct EntityIds {
     /// Template for the job.
     pub template: TemplateId,
     /// Pool for the job.
@@ -63,8 +63,8 @@ impl Store {
     /// If the store cannot be read or written, a named entity does not exist, or the job breaks a rule of the data.
     pub async fn add_job(
         &self,
-        names: &PlaceNames<'_>,
-        job: impl FnOnce(PlaceIds) -> NewJob,
+        names: &EntityNames<'_>,
+        job: impl FnOnce(EntityIds) -> NewJob,
     ) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let place = find_place(&mut writing, names).await?;
@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
-    pub async fn add_template(&self, project: PlaceName<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
+    pub async fn add_template(&self, project: EntityName<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let project = find_project(&mut writing, project).await?;
         let new = NewTemplate { title: title.to_owned(), body: body.to_owned(), project };
@@ -92,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, the pool does not exist, the key is taken, or the secret is not UTF-8.
-    pub async fn add_worker(&self, pool: PlaceName<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
+    pub async fn add_worker(&self, pool: EntityName<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let pool = find_pool(&mut writing, pool).await?;
         let worker = insert_worker(&mut writing, new).await?;
@@ -107,27 +107,27 @@ impl Store {
 /// Finds or creates the named place within a change, and lets the project use the pool.
 pub(super) async fn find_place(
     connection: &mut SqliteConnection,
-    names: &PlaceNames<'_>,
-) -> Result<PlaceIds, StoreError> {
+    names: &EntityNames<'_>,
+) -> Result<EntityIds, StoreError> {
     let project = find_project(connection, names.project).await?;
     let template = find_template(connection, project, names.project.title(), names.template).await?;
     let pool = find_pool(connection, names.pool).await?;
     let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(project.get()).bind(pool.get());
     query.execute(connection).await?;
-    Ok(PlaceIds { template, pool })
+    Ok(EntityIds { template, pool })
 }
 
-async fn find_project(connection: &mut SqliteConnection, named: PlaceName<'_>) -> Result<ProjectId, StoreError> {
+async fn find_project(connection: &mut SqliteConnection, named: EntityName<'_>) -> Result<ProjectId, StoreError> {
     // Titles of projects, templates and pools are not unique; the oldest one is meant.
     let query = sqlx::query_scalar("SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1");
     let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
+        (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
             let query = sqlx::query("INSERT INTO project (title) VALUES (?)").bind(title);
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, PlaceName::Present(title)) => {
+        (None, EntityName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
             return Err(unknown(Entity::Project, title, None, names));
@@ -140,19 +140,19 @@ async fn find_template(
     connection: &mut SqliteConnection,
     project: ProjectId,
     project_title: &str,
-    named: PlaceName<'_>,
+    named: EntityName<'_>,
 ) -> Result<TemplateId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1");
     let query = query.bind(named.title()).bind(project.get());
     let found: Option<i64> = query.fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
+        (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
             let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?)");
             let query = query.bind(title).bind(PLAIN).bind(project.get());
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, PlaceName::Present(title)) => {
+        (None, EntityName::Present(title)) => {
             let query =
                 sqlx::query_scalar("SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?");
             let query = query.bind(project.get()).bind(READ_NAMES);
@@ -163,16 +163,16 @@ async fn find_template(
     Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?)
 }
 
-async fn find_pool(connection: &mut SqliteConnection, named: PlaceName<'_>) -> Result<PoolId, StoreError> {
+async fn find_pool(connection: &mut SqliteConnection, named: EntityName<'_>) -> Result<PoolId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1");
     let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
     let id = match (found, named) {
         (Some(id), _) => id,
-        (None, PlaceName::Default(title) | PlaceName::OrMade(title)) => {
+        (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
             let query = sqlx::query("INSERT INTO worker_pool (title) VALUES (?)").bind(title);
             query.execute(connection).await?.last_insert_rowid()
         }
-        (None, PlaceName::Present(title)) => {
+        (None, EntityName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
             return Err(unknown(Entity::Pool, title, None, names));

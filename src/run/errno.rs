@@ -2,7 +2,7 @@
 
 /// Names the resource that a Linux error number reports as exhausted; `None` for any other error.
 #[must_use]
-pub fn of_errno(errno: i32) -> Option<&'static str> {
+pub fn shortage_of(errno: i32) -> Option<&'static str> {
     Some(match errno {
         // `EAGAIN` (as `fork` reports it), `ENOMEM`, `ENFILE` and `EMFILE`, `ENOSPC`, `EDQUOT`.
         11 => "processes",
