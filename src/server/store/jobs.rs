@@ -81,6 +81,24 @@ fn set<T: Clone>(to: &mut T, from: Option<&T>) {
 }
 
 impl Store {
+    /// Enables or disables a job, with the reason to be shown. Returns false if there is no such job.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn enable_job(&self, job: JobId, enabled: bool, reason: &str) -> Result<bool, StoreError> {
+        // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
+        let query = sqlx::query(
+            "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
+             fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3",
+        );
+        let query = query.bind(enabled).bind(reason).bind(job.get());
+        let mut writing = self.write().await?;
+        let found = query.execute(&mut *writing).await?.rows_affected() > 0;
+        writing.publish_on_commit(found.then_some(Change::JobChanged(job)));
+        writing.commit().await?;
+        Ok(found)
+    }
+
     /// Changes a job. Returns `None` if there is no such job.
     ///
     /// # Errors

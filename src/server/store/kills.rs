@@ -1,4 +1,5 @@
-//! Kill requests: creates them and records that the worker of the attempt took and executed them.
+//! Kill requests: creates them and records that the worker of the attempt took and executed them. Whether a run is killed or
+//! cancelled, `run_ending` decides.
 
 use sqlx::sqlite::SqliteConnection;
 

@@ -38,8 +38,8 @@ mod overview;
 mod planned_runs;
 pub mod rest_lists;
 mod rows;
-mod run_control;
 mod run_details;
+mod run_ending;
 mod runs;
 mod schema;
 mod worker_commands;
@@ -76,8 +76,8 @@ pub use outage::Outage;
 pub use overview::{
     AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunFilter, RunOverview, RunStage, WorkerOverview,
 };
-pub use run_control::RunEnding;
 pub use run_details::{RelatedRun, Requester, RunDetails};
+pub use run_ending::RunEnding;
 pub use runs::{NewRun, RunChange};
 pub use worker_commands::{AnswerKind, CommandRequest, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};

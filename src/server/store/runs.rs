@@ -103,6 +103,24 @@ impl Store {
         Ok(run)
     }
 
+    /// Creates a manual run of a job that is due now; `schedule_children` says whether the job's children run after it.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written, or the job does not exist.
+    pub async fn enqueue_run_now(
+        &self,
+        job: JobId,
+        schedule_children: bool,
+        by: Asker,
+        now: Timestamp,
+    ) -> Result<Run, StoreError> {
+        let mut writing = self.write().await?;
+        let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::now(job, now) };
+        let run = insert(&mut writing, &new).await?;
+        writing.commit().await?;
+        Ok(run)
+    }
+
     /// Applies a patch to a run, if [`life::change`] allows it, and does all that follows: retries, children, counts of
     /// failures.
     ///
