@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::loss::{self, Loss, LossFacts, LossVerdict};
+use super::loss::{self, ExecutionLossFacts, Loss, LossVerdict};
 use super::{RunTask, TaskEnd, stop_asked, token};
 use crate::intake::slots::Slot;
 use crate::report::{LogSource, RunReport, StoredEnd};
@@ -62,7 +62,7 @@ impl RunTask {
         crash_point!(LossSeen);
         let settings = self.context.settings();
         let entry = report.entry();
-        let verdict = loss::decide(&LossFacts {
+        let verdict = loss::decide(&ExecutionLossFacts {
             loss,
             start_is_written: entry.start.is_some(),
             attempt: entry.attempt,

@@ -20,7 +20,7 @@ pub(super) enum Loss {
 
 /// Facts that the decision depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LossFacts {
+pub(super) struct ExecutionLossFacts {
     pub(super) loss: Loss,
     /// Whether the outbox has a start of this attempt, which proves that the script was started.
     pub(super) start_is_written: bool,
@@ -49,7 +49,7 @@ pub(super) enum LossVerdict {
 /// Decides about a lost execution.
 ///
 /// A run whose script was never started is repeated whatever the settings say, but not for ever.
-pub(super) fn decide(facts: &LossFacts) -> LossVerdict {
+pub(super) fn decide(facts: &ExecutionLossFacts) -> LossVerdict {
     let has_begun = match facts.loss {
         Loss::ShimDied => true,
         // A run that never begins counts as begun in the end, so that it cannot be repeated without end.

@@ -35,7 +35,7 @@ fn the_whole_table_is_this() {
                     let verdict = |claims| {
                         let attempt = Attempt(attempt);
                         let max_attempts = MAX_ATTEMPTS;
-                        decide(&LossFacts {
+                        decide(&ExecutionLossFacts {
                             loss,
                             start_is_written,
                             attempt,
@@ -61,12 +61,12 @@ fn the_whole_table_is_this() {
     insta::assert_snapshot!(table);
 }
 
-fn any_facts() -> impl Strategy<Value = LossFacts> {
+fn any_facts() -> impl Strategy<Value = ExecutionLossFacts> {
     let loss = select(vec![Loss::ShimDied, Loss::NeverBegan]);
     let policy = select(vec![IncompleteRuns::Reset, IncompleteRuns::Fail]);
     let claims = select(vec![Claims::Allowed, Claims::Paused, Claims::Closed]);
     (loss, any::<bool>(), 1..40_u32, 0..10_u32, policy, 1..10_u32, select(STOPS.to_vec()), claims).prop_map(
-        |(loss, start_is_written, attempt, losses, policy, max_attempts, stopped, claims)| LossFacts {
+        |(loss, start_is_written, attempt, losses, policy, max_attempts, stopped, claims)| ExecutionLossFacts {
             loss,
             start_is_written,
             attempt: Attempt(attempt),
@@ -99,7 +99,7 @@ proptest! {
 
     #[test]
     fn a_run_that_is_lost_again_and_again_ends(facts in any_facts()) {
-        let mut facts = LossFacts { attempt: Attempt(1), losses: 0, stopped: None, ..facts };
+        let mut facts = ExecutionLossFacts { attempt: Attempt(1), losses: 0, stopped: None, ..facts };
         for _ in 0..=MAX_NEVER_BEGAN + facts.max_attempts {
             match decide(&facts) {
                 LossVerdict::Report { outcome, .. } => {
@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn a_run_is_given_back_whatever_became_of_its_process(facts in any_facts()) {
-        let facts = LossFacts { stopped: Some(Cause::GivenBack), ..facts };
+        let facts = ExecutionLossFacts { stopped: Some(Cause::GivenBack), ..facts };
         let is_given_back = matches!(decide(&facts), LossVerdict::Report { outcome, .. } if outcome.is_given_back());
         prop_assert!(is_given_back);
     }
