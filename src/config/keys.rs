@@ -1,5 +1,7 @@
 //! Table of all configuration keys of the worker, with their defaults.
 
+use std::borrow::Cow;
+
 /// Names by which a program is configured: its section, variables and keys.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfiguredProgram {
@@ -31,7 +33,7 @@ pub const WORKER: ConfiguredProgram = ConfiguredProgram {
 };
 
 /// Value of a key that neither the environment nor the file sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Preset {
     /// No default: the key must be set.
     Required,
@@ -39,8 +41,23 @@ pub enum Preset {
     Original(&'static str),
     /// Default of a key that the original does not have.
     New(&'static str),
+    /// Default of a key that the original does not have, from the settings of the program, where it is a value.
+    Setting(fn() -> String),
     /// Default that depends on the user and the machine.
     Computed,
+}
+
+impl Preset {
+    /// Returns the default as it would be written in the file; `None` where there is none, or it is not the same
+    /// everywhere.
+    #[must_use]
+    pub fn text(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Original(text) | Self::New(text) => Some(Cow::Borrowed(text)),
+            Self::Setting(text) => Some(Cow::Owned(text())),
+            Self::Required | Self::Computed => None,
+        }
+    }
 }
 
 /// Point in time from which the change of a key is in force.
@@ -69,6 +86,12 @@ pub(super) const fn required(name: &'static str) -> Key {
 
 pub(super) const fn original(name: &'static str, default: &'static str) -> Key {
     Key { name, preset: Preset::Original(default), counts: Counts::OnRestart }
+}
+
+/// Returns a key whose default is a value of the program's settings.
+#[cfg(feature = "server")]
+pub(super) const fn setting(name: &'static str, default: fn() -> String) -> Key {
+    Key { name, preset: Preset::Setting(default), counts: Counts::OnRestart }
 }
 
 pub(super) const fn new(name: &'static str, default: &'static str) -> Key {

@@ -121,7 +121,9 @@ impl Layers<'_> {
 
     fn preset(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
         match key.preset {
-            Preset::Original(text) | Preset::New(text) => Some(given(key, text, Origin::Default)),
+            Preset::Original(_) | Preset::New(_) | Preset::Setting(_) => {
+                key.preset.text().map(|text| given(key, &text, Origin::Default))
+            }
             Preset::Required => {
                 findings.missing.push(key.name);
                 None

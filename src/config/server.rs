@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
 use super::check::Check;
 use super::findings::{Findings, Texts};
-use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original};
+use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original, setting};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue, quoted};
 use super::{ConfigExit, ConfigFailure, EffectiveKey, LogLevel, address, failure, read, show, understand};
@@ -37,34 +38,55 @@ pub(super) const SERVER: ConfiguredProgram = ConfiguredProgram {
 
 const KEYS: &[Key] = &[
     Key { name: "data_path", preset: Preset::Computed, counts: Counts::OnRestart },
-    new("listen", "127.0.0.1:8000"),
-    new("broadcaster_listen", "127.0.0.1:5556"),
-    new("events_listen", "127.0.0.1:5555"),
-    new("websocket_listen", "none"),
+    setting("listen", || defaults().http.to_string()),
+    setting("broadcaster_listen", || defaults().broadcaster.to_string()),
+    setting("events_listen", || defaults().events.to_string()),
+    setting("websocket_listen", || or_none(defaults().websocket)),
     new("public", "no"),
-    new("host_names", "none"),
-    new("allowed_origins", "none"),
-    new("listeners", "500"),
-    new("listener_ping", "20"),
-    new("websocket_listeners", "500"),
-    new("connections", "4000"),
-    new("strangers_of_address", "200"),
-    new("request_memory_bytes", "50331648"),
-    new("request_timeout", "20"),
-    new("idle_timeout", "120"),
-    new("stop_grace", "5"),
+    setting("host_names", || joined(&defaults().host_names)),
+    setting("allowed_origins", || joined(&defaults().allowed_origins)),
+    setting("listeners", || defaults().listeners.to_string()),
+    setting("listener_ping", || seconds(defaults().listener_ping)),
+    setting("websocket_listeners", || defaults().websocket_listeners.to_string()),
+    setting("connections", || defaults().connections.to_string()),
+    setting("strangers_of_address", || defaults().strangers_of_address.to_string()),
+    setting("request_memory_bytes", || defaults().request_memory.to_string()),
+    setting("request_timeout", || seconds(defaults().request_timeout)),
+    setting("idle_timeout", || seconds(defaults().idle_timeout)),
+    setting("stop_grace", || seconds(defaults().stop_grace)),
+    // Written here and in the settings: only to a fixed text of the original may a value of the file refer.
     original("time_zone", "Europe/Amsterdam"),
-    new("page_limit", "200"),
-    new("max_body_bytes", "33554432"),
-    new("ping_interval", "300"),
-    new("silent_intervals", "3"),
-    new("ping_margin", "15"),
-    new("announce_interval", "5"),
-    new("max_losses", "3"),
+    setting("page_limit", || defaults().page_limit.to_string()),
+    setting("max_body_bytes", || defaults().max_body.to_string()),
+    setting("ping_interval", || seconds(defaults().ping_interval)),
+    setting("silent_intervals", || defaults().silent_intervals.to_string()),
+    setting("ping_margin", || seconds(defaults().ping_margin)),
+    setting("announce_interval", || seconds(defaults().announce_interval)),
+    setting("max_losses", || defaults().max_losses.to_string()),
     new("worker_writes", "none"),
     new("log_level", "info").live(),
     new("pid_file", "none"),
 ];
+
+/// Returns the settings of a server whose file sets nothing.
+fn defaults() -> server::Settings {
+    server::Settings::new(PathBuf::new())
+}
+
+/// Writes a duration as the file has it.
+fn seconds(duration: Duration) -> String {
+    duration.as_secs_f64().to_string()
+}
+
+/// Writes a value that may be missing as the file has it.
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+/// Writes a list as the file has it.
+fn joined(items: &[String]) -> String {
+    or_none(Some(items.join(", ")).filter(|text| !text.is_empty()))
+}
 
 /// Longest durations in seconds that can be meant.
 const DAY: f64 = 86_400.0;

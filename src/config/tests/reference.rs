@@ -79,10 +79,10 @@ fn page(program: &ConfiguredProgram, example: &str, said: Said<'_>) -> String {
 
 /// Renders the entry of one key.
 fn entry(program: &ConfiguredProgram, key: &Key, description: &str, said: Said<'_>) -> String {
-    let default = match key.preset {
-        Preset::Required => "none: it must be set".to_owned(),
-        Preset::Original(text) | Preset::New(text) => format!("``{text}``"),
-        Preset::Computed => "see above".to_owned(),
+    let default = match (key.preset, key.preset.text()) {
+        (_, Some(text)) => format!("``{text}``"),
+        (Preset::Required, None) => "none: it must be set".to_owned(),
+        (_, None) => "see above".to_owned(),
     };
     let counts = match key.counts {
         Counts::OnReload => "with the next ``HUP``",
