@@ -61,7 +61,7 @@ impl Store {
         // Runs that are announced now do not count as the next run, which is planned in the same change.
         let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
         let Act { offers, waits, .. } = act;
-        planned_runs::next(&mut writing, &known.job, &present, zone, now).await?;
+        planned_runs::plan_next_run(&mut writing, &known.job, &present, zone, now).await?;
         writing.commit().await?;
         Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
     }
@@ -117,7 +117,7 @@ impl<'a> Act<'a> {
             DueVerdict::Skip(run, reason) => {
                 self.record(run, FireReason::Met(reason)).await?;
                 let Some(run) = self.find(run) else { return Ok(()) };
-                planned_runs::skip(self.writing, &self.known.job, run, self.zone, self.now).await?;
+                planned_runs::skip_run(self.writing, &self.known.job, run, self.zone, self.now).await?;
             }
             DueVerdict::Replace(run, others) => {
                 self.waits.extend(others.first().map(|other| (run, WaitReason::Active(*other))));

@@ -36,7 +36,7 @@ struct Pending {
 
 /// Plans, moves or deletes the next run of a job. Runs whose schedule ids are `present` are announced in the same
 /// change.
-pub(super) async fn next(
+pub(super) async fn plan_next_run(
     writing: &mut Writing,
     job: &Job,
     present: &[i64],
@@ -54,9 +54,9 @@ pub(super) async fn next(
             return Ok(());
         }
         let last = last(writing, job, None).await?;
-        let Some(next) = reckon(writing, job, rule, last, now).await? else { return Ok(()) };
+        let Some(next) = next_time(writing, job, rule, last, now).await? else { return Ok(()) };
         let made = insert(writing, &NewRun::due(job.id, next.at)).await?;
-        return set(writing, made.id, &next, &rule.text()).await;
+        return move_to(writing, made.id, &next, &rule.text()).await;
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         // A run for a later time that no rule planned was made by hand.
@@ -66,10 +66,10 @@ pub(super) async fn next(
         return Ok(());
     }
     let last = last(writing, job, Some(planned.id)).await?;
-    match reckon(writing, job, rule, last, now).await? {
+    match next_time(writing, job, rule, last, now).await? {
         Some(next) => {
             writing.publish_on_commit([Change::RunScheduled(planned.id)]);
-            set(writing, planned.id, &next, &rule.text()).await
+            move_to(writing, planned.id, &next, &rule.text()).await
         }
         None => drop_planned(writing, job, planned, FireReason::ScheduleChanged, now).await,
     }
@@ -77,7 +77,7 @@ pub(super) async fn next(
 
 /// Drops a due run: a planned run moves to its next time if the job has no other, and any other run is deleted, with
 /// what was waiting for it.
-pub(super) async fn skip(
+pub(super) async fn skip_run(
     writing: &mut Writing,
     job: &Job,
     run: &Run,
@@ -91,10 +91,10 @@ pub(super) async fn skip(
     let has_next = pending(writing, job, now).await?.iter().any(|other| other.id != run.id && !other.is_due);
     if plan.is_some()
         && !has_next
-        && let Some(next) = reckon(writing, job, rule, Some(last), now).await?
+        && let Some(next) = next_time(writing, job, rule, Some(last), now).await?
     {
         writing.publish_on_commit([Change::RunScheduled(run.id)]);
-        return set(writing, run.id, &next, &rule.text()).await;
+        return move_to(writing, run.id, &next, &rule.text()).await;
     }
     withdraw(writing, run, now).await
 }
@@ -132,7 +132,7 @@ async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId
     last.transpose()
 }
 
-async fn set(connection: &mut SqliteConnection, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
+async fn move_to(connection: &mut SqliteConnection, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
     // A run that moves is no longer due until its new time.
     let query = sqlx::query("UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?");
@@ -155,7 +155,7 @@ async fn drop_planned(
 }
 
 /// Returns the next due time, and records the times that were left out or missed.
-async fn reckon(
+async fn next_time(
     connection: &mut SqliteConnection,
     job: &Job,
     rule: Rule<'_>,
