@@ -16,6 +16,7 @@ use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
 use crate::server::data::DataError;
 use crate::server::domain::model::Worker as Row;
+use crate::server::domain::title::Title;
 use crate::server::store::changes::ChangeNotice;
 use crate::server::store::{EntityName, NewWorker, StoreError};
 use crate::server::{self, Server, ServerError};
@@ -144,8 +145,8 @@ async fn own_worker(server: &Server) -> Result<Row, CommandFailure> {
     let api_key = ApiKey::parse(WORKER).map_err(|e| CommandFailure::new(FAILURE, e))?;
     let secret = server::identity::token::random()
         .map_err(|e| CommandFailure::new(FAILURE, format!("no secret can be made: {e}")))?;
-    let new = NewWorker { title: WORKER.to_owned(), api_key, secret: Secret::new(secret.into_bytes()) };
-    store.add_worker(EntityName::Default(DEFAULT), &new).await.map_err(failed)
+    let new = NewWorker { title: Title::fixed(WORKER), api_key, secret: Secret::new(secret.into_bytes()) };
+    store.add_worker(&EntityName::Default(Title::fixed(DEFAULT)), &new).await.map_err(failed)
 }
 
 fn settings_of(

@@ -10,6 +10,7 @@ use super::{ports, worker, zone};
 use crate::daemon::start_log;
 use crate::server::Server;
 use crate::server::domain::model::{Schedule, Unit};
+use crate::server::domain::title::Title;
 use crate::server::store::{EntityIds, EntityName, EntityNames, NewJob, NewRun, StoreError};
 use crate::server::{self};
 use crate::wire::operator::DEFAULT;
@@ -74,11 +75,16 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
         return Ok(());
     }
     // The mark is written last: a start that failed in between tries again, rather than leave half an example.
-    let project = EntityName::Default(PROJECT);
-    store.add_template(project, TEMPLATE, BODY).await?;
-    let names = EntityNames { project, template: EntityName::Present(TEMPLATE), pool: EntityName::Default(DEFAULT) };
+    let project = EntityName::Default(Title::fixed(PROJECT));
+    store.add_template(&project, Title::fixed(TEMPLATE), BODY).await?;
+    let names = EntityNames {
+        project,
+        template: EntityName::Present(Title::fixed(TEMPLATE)),
+        pool: EntityName::Default(Title::fixed(DEFAULT)),
+    };
     let schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
-    let job = |place: EntityIds| NewJob { schedule, ..NewJob::new(JOB, place.template, place.pool, SCRIPT) };
+    let job =
+        |place: EntityIds| NewJob { schedule, ..NewJob::new(Title::fixed(JOB), place.template, place.pool, SCRIPT) };
     let job = store.add_job(&names, job).await?;
     store.new_run(&NewRun::due(job.id, Utc::now())).await?;
     store.set_setting(SEEDED, "yes").await

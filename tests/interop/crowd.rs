@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jobrunner::run::{ApiKey, Order};
 use jobrunner::server::domain::model::RunState;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::state::AppState;
 use jobrunner::server::store::NewJob;
 use nix::sys::signal::Signal;
@@ -83,7 +84,7 @@ async fn of_all_workers_that_hear_of_a_run_one_executes_it() {
     let mut runs = Vec::new();
     for number in 0..count {
         let change = |new: &mut NewJob| {
-            new.title = format!("job {number}");
+            new.title = Title::new(&format!("job {number}")).unwrap();
             // One short write at the end of the file, so that no two mix.
             new.script = format!("echo {number} >>{}", record.display());
         };

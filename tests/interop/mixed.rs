@@ -6,6 +6,7 @@ use std::path::Path;
 use chrono::Utc;
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Concurrency, Job, Retry, Run, RunExit, RunState};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::{NewJob, NewTemplate, Store};
 use nix::sys::signal::Signal;
 use tokio::runtime::Handle;
@@ -42,7 +43,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn job(&self, title: &str, script: &str, change: impl FnOnce(&mut NewJob)) -> Job {
         let change = |new: &mut NewJob| {
-            (new.title, new.script) = (title.to_owned(), script.to_owned());
+            (new.title, new.script) = (Title::new(title).expect("a title"), script.to_owned());
             change(new);
         };
         self.stage.job(change).await
@@ -197,7 +198,7 @@ async fn the_original_worker_does_mixed_runs_for_our_server() {
     let mut stage = Stage::start(1).await;
     // Scripts bring the first line that they have, or not.
     let bare = NewTemplate {
-        title: "bare".to_owned(),
+        title: Title::fixed("bare"),
         body: "{{ content|safe }}".to_owned(),
         project: stage.template.project,
     };

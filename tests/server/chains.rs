@@ -1,6 +1,7 @@
 //! Children of jobs: when they run, and the recorded reason when they do not.
 
 use jobrunner::server::domain::model::Concurrency;
+use jobrunner::server::domain::title::Title;
 
 use crate::stage::{Stage, made};
 
@@ -8,8 +9,8 @@ use crate::stage::{Stage, made};
 async fn children_run_after_their_parent_and_say_why_not() {
     let stage = Stage::start(1).await;
     let parent = stage.job(|_| {}).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
-    let disabled = stage.job(|new| (new.title, new.parent) = ("disabled".to_owned(), Some(parent.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(parent.id))).await;
+    let disabled = stage.job(|new| (new.title, new.parent) = (Title::fixed("disabled"), Some(parent.id))).await;
     stage.disable(&disabled).await;
     let failed = stage.due(&parent).await.id;
     stage.execute(0, failed, false).await;
@@ -31,7 +32,7 @@ async fn children_run_after_their_parent_and_say_why_not() {
 async fn children_wait_for_all_workers() {
     let stage = Stage::start(3).await;
     let parent = stage.job(|job| job.run_on_all_workers = true).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(parent.id))).await;
     stage.due(&parent).await;
     let runs = stage
         .until("a run of each", async |store| {
@@ -56,7 +57,7 @@ async fn children_that_wait_for_a_retry_are_decided_when_it_is_skipped() {
             (job.retry.times, job.retry.backoff) = (1, 3600);
         })
         .await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(parent.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(parent.id))).await;
     let failed = stage.due(&parent).await.id;
     stage.execute(0, failed, false).await;
     let retry = stage.coming(&parent).await.remove(0);

@@ -5,6 +5,7 @@ use jobrunner::run::Attempt;
 use jobrunner::server::domain::life::ending::EndDecision;
 use jobrunner::server::domain::life::{LifeRefusal, Patch};
 use jobrunner::server::domain::model::{Asker, Concurrency};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::{NewRun, RunChange};
 
 use crate::stage::{Stage, made, returned};
@@ -50,7 +51,7 @@ async fn of_two_claims_one_succeeds() {
 async fn a_run_completes_once_however_often_its_end_is_reported() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(job.id))).await;
     let run = stage.due(&job).await.id;
     made(stage.claim(0, run).await);
     stage.begin(0, run).await;

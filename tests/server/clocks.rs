@@ -9,6 +9,7 @@ use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::domain::life::Patch;
 use jobrunner::server::domain::model::{self, Asker, Job, Run};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::http::operator;
 use jobrunner::server::store::changes::Change;
 use jobrunner::server::store::{AnswerKind, NewRun, WorkerAnswer};
@@ -37,7 +38,7 @@ async fn started(stage: &Stage, job: &Job, ahead: TimeDelta) -> Run {
 }
 
 async fn limited(stage: &Stage, title: &str, seconds: u32) -> Job {
-    stage.job(|job| (job.title, job.run_timeout) = (title.to_owned(), Some(seconds))).await
+    stage.job(|job| (job.title, job.run_timeout) = (Title::new(title).expect("a title"), Some(seconds))).await
 }
 
 /// Requests to end a run.
@@ -141,7 +142,7 @@ async fn a_worker_with_a_wrong_clock_is_shown_as_such() {
 async fn the_times_shown_of_a_run_are_on_one_clock() {
     let stage = Stage::start(1).await;
     for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
-        let job = stage.job(|job| job.title = format!("{ahead}")).await;
+        let job = stage.job(|job| job.title = Title::new(&format!("{ahead}")).expect("a title")).await;
         let run = started(&stage, &job, ahead).await;
         let over = Patch { return_dts: Some(Some(Utc::now() + ahead)), ..returned(true) };
         made(stage.change(0, run.id, over).await);
@@ -163,7 +164,7 @@ async fn times_written_by_the_server_are_shown_unchanged() {
     let stage = Stage::start(1).await;
     let near = |at: Option<model::Timestamp>| (at.expect("a time") - Utc::now()).abs() < TimeDelta::seconds(10);
     for ahead in [TimeDelta::hours(-3), TimeDelta::hours(3)] {
-        let job = stage.job(|job| job.title = format!("{ahead}")).await;
+        let job = stage.job(|job| job.title = Title::new(&format!("{ahead}")).expect("a title")).await;
         // Its worker is lost: the end is the server's.
         let lost = started(&stage, &job, ahead).await.id;
         stage.store().mark_lost(stage.worker(0), 1, Utc::now()).await.unwrap();

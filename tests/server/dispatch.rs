@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Order;
 use jobrunner::server::domain::model::{Asker, Concurrency, RunExit, RunState};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::{JobPatch, NewPool};
 
 use crate::stage::{Stage, made, returned};
@@ -82,7 +83,7 @@ async fn a_run_waits_for_a_free_slot() {
     let first = stage.due(&first_job).await.id;
     assert_eq!(worker.run().await, first);
     made(stage.claim(0, first).await);
-    let second_job = stage.job(|job| job.title = "second".to_owned()).await;
+    let second_job = stage.job(|job| job.title = Title::fixed("second")).await;
     let second = stage.due(&second_job).await.id;
     stage
         .until("the reason", async |store| {
@@ -247,7 +248,7 @@ async fn an_unclaimed_run_is_announced_again_without_blocking_others() {
     stage.answer(0, 2).await;
     let mut runs = std::collections::BTreeSet::new();
     for number in 0..3 {
-        let job = stage.job(|job| job.title = format!("job {number}")).await;
+        let job = stage.job(|job| job.title = Title::new(&format!("job {number}")).expect("a title")).await;
         runs.insert(stage.due(&job).await.id);
     }
     for _ in 0..4 {
@@ -268,7 +269,7 @@ async fn a_run_that_waits_for_a_slot_gets_it_although_the_one_before_it_is_gone(
         let mut jobs = Vec::new();
         let mut runs = Vec::new();
         for title in ["long", "first", "second"] {
-            let job = stage.job(|job| job.title = title.to_owned()).await;
+            let job = stage.job(|job| job.title = Title::new(title).expect("a title")).await;
             let run = stage.due(&job).await.id;
             if title == "long" {
                 assert_eq!(worker.run().await, run);
@@ -283,7 +284,7 @@ async fn a_run_that_waits_for_a_slot_gets_it_although_the_one_before_it_is_gone(
             "killed" => drop(stage.store().end_run(runs[1], Asker::Command, Utc::now()).await.unwrap()),
             "disabled" => stage.disable(&jobs[1]).await,
             _ => {
-                let pool = stage.store().new_pool(&NewPool { title: "other".to_owned(), ..NewPool::default() }).await;
+                let pool = stage.store().new_pool(&NewPool::new(Title::fixed("other"))).await;
                 let patch = JobPatch { pool: Some(pool.unwrap().id), ..JobPatch::default() };
                 stage.store().change_job(jobs[1].id, &patch).await.unwrap();
             }

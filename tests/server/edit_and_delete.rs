@@ -2,14 +2,15 @@
 
 use chrono::Utc;
 use jobrunner::server::domain::model::{Exclude, JobId, PoolId, Schedule, TemplateId, Unit};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::rest_lists::only;
 use jobrunner::server::store::{DeletionImpact, Entity, EntityForm, JobPatch, NewJob, NewRun, Removal, StoreError};
 
 use crate::stage::{Stage, made};
 
-fn sheet(title: &str) -> EntityForm {
+fn entity_form(title: &str) -> EntityForm {
     EntityForm {
-        title: title.to_owned(),
+        title: Title::new(title).expect("a title"),
         description: String::new(),
         enabled: true,
         notification_addresses: "ops@example.org".to_owned(),
@@ -18,7 +19,7 @@ fn sheet(title: &str) -> EntityForm {
 
 async fn template(stage: &Stage, body: &str) -> Result<Option<TemplateId>, StoreError> {
     let template = &stage.template;
-    stage.store().save_template(Some(template.id), None, &sheet("shell"), template.project, body).await
+    stage.store().save_template(Some(template.id), None, &entity_form("shell"), template.project, body).await
 }
 
 #[tokio::test]
@@ -46,7 +47,7 @@ async fn a_job_form_replaces_all_fields_and_moves_the_next_run() {
     let job = stage.job(|new| new.schedule = Schedule::Interval { every: 1, unit: Unit::Day }).await;
     let planned = stage.until("the planned run", async |store| store.coming(job.id, 9).await.ok()?.pop()).await;
     let time = |hour| chrono::NaiveTime::from_hms_opt(hour, 0, 0).expect("a time");
-    let mut new = jobrunner::server::store::NewJob::new("other", job.template, job.pool, "echo other");
+    let mut new = jobrunner::server::store::NewJob::new(Title::fixed("other"), job.template, job.pool, "echo other");
     new.schedule = Schedule::Interval { every: 3, unit: Unit::Hour };
     new.excludes = vec![Exclude { start: time(1), end: time(2), note: "the backup".to_owned() }];
     assert_eq!(stage.store().save_job(Some(job.id), None, &new).await.expect("an answer"), Some(job.id));
@@ -70,7 +71,7 @@ async fn a_job_with_a_missing_pool_or_parent_is_refused_by_the_id_of_what_is_mis
     let job = stage.job(|_| {}).await;
     let (pool, parent) = (PoolId::new(4711), JobId::new(815));
     let store = stage.store();
-    let plain = || NewJob::new("other", job.template, job.pool, "echo other");
+    let plain = || NewJob::new(Title::fixed("other"), job.template, job.pool, "echo other");
     let no_pool = NewJob { pool: pool.expect("an id"), ..plain() };
     let no_parent = NewJob { parent, ..plain() };
     for (new, missing) in [(no_pool, "pool 4711 does not exist"), (no_parent, "parent 815 does not exist")] {
@@ -89,7 +90,7 @@ async fn a_job_with_a_missing_pool_or_parent_is_refused_by_the_id_of_what_is_mis
 async fn deletion_takes_dependents_along_and_is_refused_while_a_run_is_active() {
     let stage = Stage::start(2).await;
     let job = stage.job(|_| {}).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(job.id))).await;
     stage.execute(0, stage.due(&job).await.id, false).await;
     let active = stage.due(&job).await.id;
     made(stage.claim(0, active).await);

@@ -6,6 +6,7 @@ use chrono::Utc;
 use jobrunner::run::Attempt;
 use jobrunner::server::domain::life::{LifeRefusal, Patch};
 use jobrunner::server::domain::model::{Asker, Concurrency, OnLost, Run, RunExit, RunState};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::RunChange;
 
 use crate::stage::{Stage, made, returned};
@@ -69,8 +70,10 @@ async fn p19_h41_the_run_of_a_silent_worker_runs_again_elsewhere_and_the_late_re
 async fn on_lost_fail_fails_a_lost_run_and_its_log_says_why() {
     let stage = impatient(1).await;
     let job = stage.job(|job| job.on_lost = OnLost::Fail).await;
-    let (run, logged) =
-        (stage.due(&job).await, stage.job(|job| (job.title, job.on_lost) = ("logged".to_owned(), OnLost::Fail)).await);
+    let (run, logged) = (
+        stage.due(&job).await,
+        stage.job(|job| (job.title, job.on_lost) = (Title::fixed("logged"), OnLost::Fail)).await,
+    );
     let logged = stage.due(&logged).await;
     made(stage.claim(0, run.id).await);
     made(stage.claim(0, logged.id).await);
@@ -174,7 +177,7 @@ async fn no_worker_is_lost_until_the_server_was_up_for_one_patience() {
 async fn a_failed_run_is_tried_again_as_often_as_the_job_says() {
     let stage = Stage::start(1).await;
     let job = stage.job(|job| (job.retry.times, job.retry.backoff) = (2, 0)).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(job.id))).await;
     let first = stage.due(&job).await;
     stage.execute(0, first.id, false).await;
     let again = stage.coming(&job).await.remove(0);
@@ -196,7 +199,7 @@ async fn a_lost_run_with_an_open_kill_is_not_executed_again() {
     let stage = impatient(1).await;
     let (killed, timed) = (
         stage.job(|job| job.concurrency = Concurrency::Allow).await,
-        stage.job(|job| (job.title, job.run_timeout) = ("timed".to_owned(), Some(1))).await,
+        stage.job(|job| (job.title, job.run_timeout) = (Title::fixed("timed"), Some(1))).await,
     );
     let (asked, taken, timed) = (stage.due(&killed).await, stage.due(&killed).await, stage.due(&timed).await);
     for run in [&asked, &taken, &timed] {

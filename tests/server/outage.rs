@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jobrunner::server::domain::model::{Concurrency, Schedule};
 use jobrunner::server::domain::schedule::Cron;
+use jobrunner::server::domain::title::Title;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,7 +53,7 @@ impl Scene {
         let record = folder.path().join("record");
         stage
             .job(|new| {
-                new.title = "tick".to_owned();
+                new.title = Title::fixed("tick");
                 new.script = format!("echo $JOB_RUNNER_RUN_ID >>{}", record.display());
                 new.schedule = Schedule::Cron {
                     expression: Cron::new("* * * * * *").expect("an expression"),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use jobrunner::run::RunId;
 use jobrunner::server::WorkerWrites;
 use jobrunner::server::domain::model::RunExit;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewTemplate;
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ fn result(success: bool) -> Value {
 async fn h5_completion_follows_once_however_often_a_result_is_told() {
     let stage = Stage::start(1).await;
     let job = stage.job(|_| {}).await;
-    let child = stage.job(|job| (job.title, job.parent) = ("child".to_owned(), Some(job_id(&stage)))).await;
+    let child = stage.job(|job| (job.title, job.parent) = (Title::fixed("child"), Some(job_id(&stage)))).await;
     assert_eq!(child.parent, Some(job.id));
     let run = stage.due(&job).await.id;
     assert_eq!(stage.patch_run(0, run, stage.claim_of(0)).await.status, 202);
@@ -252,7 +253,7 @@ async fn h42_a_parent_is_refused_for_a_loop_and_for_nothing_else() {
     let stage = Stage::start(1).await;
     let mut jobs = Vec::new();
     for title in ["a", "b", "c"] {
-        jobs.push(stage.job(|job| job.title = title.to_owned()).await.id.get());
+        jobs.push(stage.job(|job| job.title = Title::new(title).expect("a title")).await.id.get());
     }
     let parent = async |job: usize, parent: usize| {
         let body = json!({"parent": path("job", jobs[parent])});
@@ -390,7 +391,7 @@ async fn a_worker_s_secret_writes_what_a_worker_needs_and_nothing_else() {
 async fn a_job_obeys_the_same_rules_on_every_interface() {
     let stage = Stage::start(1).await;
     let bare = NewTemplate {
-        title: "bare".to_owned(),
+        title: Title::fixed("bare"),
         body: "{{ content|safe }}".to_owned(),
         project: stage.template.project,
     };
@@ -428,5 +429,26 @@ async fn a_job_obeys_the_same_rules_on_every_interface() {
         assert_eq!(stage.call(Caller::Operator, "PATCH", &sound, change.clone()).await.status, 400, "{change}");
     }
     assert_eq!(stage.call(Caller::Operator, "PATCH", &sound, json!({"enqueue_is_enabled": false})).await.status, 202);
+    stage.fixture.stop().await;
+}
+
+/// A title from the database of an earlier version, or of the original, that no door would take today.
+#[tokio::test]
+async fn a_stored_title_that_breaks_a_later_rule_is_shown_and_stays_until_it_changes() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| ()).await;
+    stage.change_job(&job, "UPDATE job SET title = '#5' WHERE id = ?").await;
+    let address = path("job", job.id.get());
+    assert_eq!(stage.get(Caller::Operator, &address).await["title"], "#5");
+    assert_eq!(stage.get(Caller::Worker(0), &address).await["title"], "#5");
+    assert_eq!(stage.get(Caller::Operator, "/operator/v1/jobs").await["jobs"][0]["title"], "#5");
+    let patch = async |change: Value| stage.call(Caller::Operator, "PATCH", &address, change).await.status;
+    // A client may send back all that it has read.
+    assert_eq!(patch(json!({"title": "#5", "description": "old"})).await, 202);
+    assert_eq!(patch(json!({"title": "#6"})).await, 400);
+    let kept = stage.get(Caller::Operator, &address).await;
+    assert_eq!((&kept["title"], &kept["description"]), (&json!("#5"), &json!("old")));
+    assert_eq!(patch(json!({"title": "five"})).await, 202);
+    assert_eq!(stage.get(Caller::Operator, &address).await["title"], "five");
     stage.fixture.stop().await;
 }

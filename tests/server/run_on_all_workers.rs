@@ -3,6 +3,7 @@
 use chrono::Utc;
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Job, Run};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::{Entity, Removal};
 use nix::sys::signal::Signal;
 
@@ -41,7 +42,7 @@ async fn each_run_on_all_workers_records_who_requested_it() {
 #[tokio::test]
 async fn each_run_of_a_child_on_all_workers_knows_what_it_follows() {
     let (stage, child) = on_all(3).await;
-    let parent = stage.job(|job| job.title = "parent".to_owned()).await;
+    let parent = stage.job(|job| job.title = Title::fixed("parent")).await;
     stage.change_job(&child, "UPDATE job SET parent = (SELECT id FROM job WHERE title = 'parent') WHERE id = ?").await;
     let followed = stage.due(&parent).await.id;
     stage.execute(0, followed, true).await;
@@ -104,7 +105,7 @@ async fn a_scheduled_run_on_all_workers_leaves_the_next_one_to_the_schedule() {
 #[tokio::test]
 async fn runs_pinned_to_a_removed_worker_end_and_their_children_follow() {
     let (stage, job) = on_all(2).await;
-    let child = stage.job(|new| (new.title, new.parent) = ("child".to_owned(), Some(job.id))).await;
+    let child = stage.job(|new| (new.title, new.parent) = (Title::fixed("child"), Some(job.id))).await;
     stage.store().enqueue_run_now(job.id, true, Asker::Command, Utc::now()).await.unwrap();
     let runs = spread(&stage, &job, 2).await;
     stage.execute(0, runs[0].id, true).await;

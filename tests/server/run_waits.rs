@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jobrunner::run::lack::Lack;
 use jobrunner::server::domain::model::RunState;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::domain::worker_state::held;
 use jobrunner::server::store::NewPool;
 use nix::sys::signal::{Signal, kill};
@@ -182,7 +183,7 @@ async fn a_run_says_again_why_it_waits_when_the_reason_changes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_in_a_pool_without_workers_says_so() {
     let team = Team::of(0, |_| {}).await;
-    let pool = NewPool { title: "empty".to_owned(), ..NewPool::default() };
+    let pool = NewPool::new(Title::fixed("empty"));
     team.stage.store().new_pool(&pool).await.expect("a pool");
     let mut run = team.run("empty");
     run.says().await;

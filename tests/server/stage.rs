@@ -7,6 +7,7 @@ use jobrunner::run::{ApiKey, Attempt, KillId, RunId, Secret};
 use jobrunner::server::Settings;
 use jobrunner::server::domain::life::{Actor, Patch};
 use jobrunner::server::domain::model::{Job, Pool, Run, Template, Worker, WorkerId};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::changes::{Change, ChangeNotice};
 use jobrunner::server::store::{
     NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store, WorkerAnswer,
@@ -47,16 +48,13 @@ impl Stage {
         for number in 1..=workers {
             made.push(new_worker(store, &format!("worker{number}")).await);
         }
-        let pool = NewPool {
-            title: "pool".to_owned(),
-            workers: made.iter().map(|worker| worker.id).collect(),
-            ..NewPool::default()
-        };
+        let workers = made.iter().map(|worker| worker.id).collect();
+        let pool = NewPool { workers, ..NewPool::new(Title::fixed("pool")) };
         let pool = store.new_pool(&pool).await.expect("a pool");
-        let project = NewProject { title: "project".to_owned(), pools: vec![pool.id], ..NewProject::default() };
+        let project = NewProject { pools: vec![pool.id], ..NewProject::new(Title::fixed("project")) };
         let project = store.new_project(&project).await.expect("a project");
         let template = NewTemplate {
-            title: "template".to_owned(),
+            title: Title::fixed("template"),
             body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(),
             project: project.id,
         };
@@ -79,7 +77,7 @@ impl Stage {
 
     /// Makes a job.
     pub async fn job(&self, change: impl FnOnce(&mut NewJob)) -> Job {
-        let mut new = NewJob::new("job", self.template.id, self.pool.id, "echo hello");
+        let mut new = NewJob::new(Title::fixed("job"), self.template.id, self.pool.id, "echo hello");
         change(&mut new);
         self.store().new_job(&new).await.expect("a job")
     }
@@ -271,7 +269,7 @@ impl Stage {
 
 pub async fn new_worker(store: &Store, key: &str) -> Worker {
     let new = NewWorker {
-        title: key.to_owned(),
+        title: Title::new(key).expect("a title"),
         api_key: ApiKey::parse(key).expect("a key"),
         secret: Secret::new(b"verysecret".to_vec()),
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jobrunner::run::{ApiKey, Secret};
 use jobrunner::server::domain::model::{Concurrency, Schedule, Worker};
 use jobrunner::server::domain::schedule::Cron;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewWorker;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -67,7 +68,7 @@ impl Scene {
             })
             .await;
         if logs > 0 {
-            let job = stage.job(|new| new.title = "talkative".to_owned()).await;
+            let job = stage.job(|new| new.title = Title::fixed("talkative")).await;
             for _ in 0..logs {
                 let run = stage.due(&job).await;
                 stage.execute(0, run.id, true).await;
@@ -75,7 +76,7 @@ impl Scene {
             }
         }
         let api_key = ApiKey::parse("greedy").expect("a key");
-        let greedy = NewWorker { title: "greedy".to_owned(), api_key, secret: Secret::new(b"verysecret".to_vec()) };
+        let greedy = NewWorker { title: Title::fixed("greedy"), api_key, secret: Secret::new(b"verysecret".to_vec()) };
         let greedy = stage.store().new_worker(&greedy).await.expect("a worker");
         let token = stage.fixture.app_state().token.expose().to_owned();
         stage.fixture.stop().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret};
 use jobrunner::server::domain::model::{Asker, Run, RunExit, Worker};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::changes::{Change, ChangeNotice, Subscription};
 use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
 use jobrunner::wire::{hmac, uplink};
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn worker(fixture: &Fixture) -> Worker {
     let api_key = ApiKey::parse("outbound").expect("a key");
-    let new = NewWorker { title: "outbound".to_owned(), api_key, secret: Secret::new(b"a secret".to_vec()) };
+    let new = NewWorker { title: Title::fixed("outbound"), api_key, secret: Secret::new(b"a secret".to_vec()) };
     fixture.app_state().store.new_worker(&new).await.expect("a worker")
 }
 
@@ -125,20 +126,25 @@ impl Stage {
         let fixture = Fixture::start().await;
         let worker = worker(&fixture).await;
         let store = &fixture.app_state().store;
-        let pool = NewPool { title: "pool".to_owned(), workers: vec![worker.id], ..NewPool::default() };
+        let pool = NewPool { workers: vec![worker.id], ..NewPool::new(Title::fixed("pool")) };
         let pool = store.new_pool(&pool).await.expect("a pool").id;
-        let project = NewProject { title: "project".to_owned(), pools: vec![pool], ..NewProject::default() };
+        let project = NewProject { pools: vec![pool], ..NewProject::new(Title::fixed("project")) };
         let project = store.new_project(&project).await.expect("a project").id;
-        let new = NewTemplate { title: "any".to_owned(), body: "{{ content|safe }}".to_owned(), project };
+        let new = NewTemplate { title: Title::fixed("any"), body: "{{ content|safe }}".to_owned(), project };
         let template = store.new_template(&new).await.expect("a template").id;
         let news = fixture.app_state().changes().subscribe();
-        Self { template: NewJob::new("job", template, pool, ""), fixture, worker, news }
+        Self { template: NewJob::new(Title::fixed("job"), template, pool, ""), fixture, worker, news }
     }
 
     /// Makes a run that is due.
     async fn submit(&self, title: &str, script: &str, run_timeout: Option<u32>) -> RunId {
         let store = &self.fixture.app_state().store;
-        let job = NewJob { title: title.to_owned(), script: script.to_owned(), run_timeout, ..self.template.clone() };
+        let job = NewJob {
+            title: Title::new(title).expect("a title"),
+            script: script.to_owned(),
+            run_timeout,
+            ..self.template.clone()
+        };
         let job = store.new_job(&job).await.expect("a job").id;
         store.new_run(&NewRun { is_manual: true, ..NewRun::due(job, Utc::now()) }).await.expect("a run").id
     }
@@ -303,7 +309,7 @@ async fn an_uplink_has_exactly_the_rights_of_its_worker() {
     let stage = Stage::set().await;
     let store = &stage.fixture.app_state().store;
     let api_key = ApiKey::parse("stranger").expect("a key");
-    let new = NewWorker { title: "stranger".to_owned(), api_key, secret: Secret::new(b"another secret".to_vec()) };
+    let new = NewWorker { title: Title::fixed("stranger"), api_key, secret: Secret::new(b"another secret".to_vec()) };
     let stranger = store.new_worker(&new).await.expect("a worker");
     let run = stage.submit("job", "#!/bin/sh\n", None).await;
     let connect = async |worker: &Worker, nonce: &str| {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jobrunner::run::Order;
 use jobrunner::server::domain::model::{Job, Run, RunExit, RunState};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::http::operator;
 use jobrunner::server::store::{NewJob, Store};
 use jobrunner::wire::operator::{WorkerInfo, WorkerStateName};
@@ -116,7 +117,9 @@ impl Team {
 
     /// A job of this script.
     async fn job(&self, title: &str, script: &str) -> Job {
-        self.stage.job(|new: &mut NewJob| (new.title, new.script) = (title.to_owned(), script.to_owned())).await
+        self.stage
+            .job(|new: &mut NewJob| (new.title, new.script) = (Title::new(title).expect("a title"), script.to_owned()))
+            .await
     }
 
     /// A job that lasts until the gate is opened.

@@ -1,6 +1,7 @@
 //! Workers against our server: ours, and the original.
 
 use jobrunner::server::domain::model::{Job, Run, RunState};
+use jobrunner::server::domain::title::Title;
 use nix::sys::signal::Signal;
 
 use crate::peer::Peer;
@@ -24,7 +25,8 @@ async fn work(make: Make) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let job = async |title: &str, script: &str, parent: Option<&Job>| {
         let change = |new: &mut jobrunner::server::store::NewJob| {
-            (new.title, new.script, new.parent) = (title.to_owned(), script.to_owned(), parent.map(|parent| parent.id));
+            (new.title, new.script, new.parent) =
+                (Title::new(title).expect("a title"), script.to_owned(), parent.map(|parent| parent.id));
         };
         stage.job(change).await
     };
@@ -51,7 +53,9 @@ async fn work(make: Make) {
         })
         .await;
     let endless = stage
-        .job(|new| (new.title, new.script, new.run_timeout) = ("endless".to_owned(), "sleep 600".to_owned(), Some(1)))
+        .job(|new| {
+            (new.title, new.script, new.run_timeout) = (Title::fixed("endless"), "sleep 600".to_owned(), Some(1))
+        })
         .await;
     let killed = over(&stage, &stage.due(&endless).await).await;
     assert_eq!(

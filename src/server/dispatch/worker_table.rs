@@ -99,7 +99,8 @@ impl WorkerTable {
             if !takes_runs(&worker) {
                 resting.insert(worker.id);
             }
-            members.insert(worker.id, Member { key: worker.api_key, title: worker.title, seats, unready, answer });
+            members
+                .insert(worker.id, Member { key: worker.api_key, title: worker.title.into(), seats, unready, answer });
         }
         // Workers of the snapshot were taken out above: those that are left were deleted.
         for gone in self.members.keys() {

@@ -11,6 +11,7 @@ pub mod schedule;
 pub mod script;
 pub mod sentence;
 mod timestamp;
+pub mod title;
 pub(in crate::server) mod title_search;
 pub mod wait_reasons;
 pub mod worker_state;

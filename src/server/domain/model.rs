@@ -9,6 +9,7 @@ use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 
 use super::schedule::Cron;
+use super::title::Title;
 use crate::run::{ApiKey, Attempt, Instance, RunId, Secret, id};
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ pub struct Project {
     /// Number in the REST API and on the command line.
     pub id: ProjectId,
     /// Title, as shown and used in names like `project/template/job`.
-    pub title: String,
+    pub title: Title,
     /// Free text for people.
     pub description: String,
     /// Whether the scheduled runs of its jobs run; a disabled project lets them wait.
@@ -77,7 +78,7 @@ pub struct Pool {
     /// Number in the REST API and on the command line.
     pub id: PoolId,
     /// Title, as shown and used on the command line.
-    pub title: String,
+    pub title: Title,
     /// Free text for people.
     pub description: String,
     /// Whether scheduled runs are given to the pool; a disabled pool lets them wait.
@@ -92,7 +93,7 @@ pub struct Worker {
     /// Number in the REST API and on the command line.
     pub id: WorkerId,
     /// Title, as shown and used on the command line.
-    pub title: String,
+    pub title: Title,
     /// Free text for people.
     pub description: String,
     /// Public key under which the worker identifies itself and is addressed in broadcasts.
@@ -138,7 +139,7 @@ pub struct Template {
     /// Number in the REST API and on the command line.
     pub id: TemplateId,
     /// Title, as shown and used in names like `project/template/job`.
-    pub title: String,
+    pub title: Title,
     /// Free text for people.
     pub description: String,
     /// Text, with `{{ content|safe }}` where the script of the job goes.
@@ -167,7 +168,7 @@ pub struct Job {
     /// Whether the children run also after a failure of this job.
     pub schedule_children_on_error: bool,
     /// Title, unlike any other job's of the same template.
-    pub title: String,
+    pub title: Title,
     /// Free text for people.
     pub description: String,
     /// Script as it was written, without the template.

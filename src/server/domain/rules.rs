@@ -1,4 +1,4 @@
-//! Rules for what people may enter: titles, scripts, limits, schedules. Pure.
+//! Rules for what people may enter: scripts, limits, schedules; those for titles are in `title`. Pure.
 //!
 //! The operator's API and the dashboard check their input here alike, so that neither accepts what the other refuses.
 
@@ -8,14 +8,12 @@ use chrono_tz::Tz;
 use super::model::{Concurrency, Exclude, OnLost, Schedule, Unit};
 use super::schedule::{BadCron, Cron, clock};
 use super::script::{self, TemplateError};
+use super::title::TitleViolation;
 use crate::run::script::{Script, ScriptDefect};
-use crate::wire::reference;
 
 #[cfg(test)]
 mod tests;
 
-/// Longest title, in characters, as with the original.
-pub const TITLE: usize = 255;
 /// Longest time limit of a run and longest pause before a retry, in seconds: ten years.
 pub const LONGEST: u32 = 315_360_000;
 /// Most retries that a job may have.
@@ -28,15 +26,9 @@ pub const EXCLUDES: usize = 100;
 /// Rule that an input breaks; the message names what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleViolation {
-    /// A title is empty, too long, or not on one line.
-    #[error("a title has 1 to {TITLE} characters on one line")]
-    Title,
-    /// A title that no path of an address can hold, or that would be read as an id.
-    #[error("{0:?} is no title: a path ends at . and .., and # with a number is an id")]
-    Reserved(String),
-    /// A title has a character that changes the direction of others.
-    #[error("a title has no character that controls the direction of others, such as U+{0:04X}")]
-    Direction(u32),
+    /// A title is none.
+    #[error(transparent)]
+    Title(#[from] TitleViolation),
     /// A script cannot be started.
     #[error("the script cannot be executed: {0}")]
     Script(ScriptDefect),
@@ -79,31 +71,6 @@ pub enum RuleViolation {
     /// There are too many stretches of the day.
     #[error("{0} stretches of the day are too many; {EXCLUDES} are allowed")]
     Excludes(usize),
-}
-
-/// Checks a title and returns it without the blanks around it.
-///
-/// # Errors
-/// If the title is empty, too long or reserved, or has characters that are not allowed.
-pub fn title(text: &str) -> Result<&str, RuleViolation> {
-    let text = text.trim();
-    let length = text.chars().count();
-    if let Some(character) = text.chars().find(|c| controls_direction(*c)) {
-        return Err(RuleViolation::Direction(character.into()));
-    }
-    // The paths of web pages cannot hold `.` and `..`, and `#` with a number is read as an id.
-    if matches!(text, "." | "..") || text.strip_prefix('#').is_some_and(|id| reference::number(id).is_some()) {
-        return Err(RuleViolation::Reserved(text.to_owned()));
-    }
-    let is_one = (1..=TITLE).contains(&length) && !text.chars().any(char::is_control);
-    if is_one { Ok(text) } else { Err(RuleViolation::Title) }
-}
-
-/// Returns whether a character is there to change the direction of others, so that a text reads as what it is not.
-#[must_use]
-pub fn controls_direction(character: char) -> bool {
-    // Unicode's property `Bidi_Control`.
-    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Refuses a script that no worker could start, so that the author learns of it at once. The script is the rendered

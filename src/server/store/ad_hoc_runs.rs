@@ -13,6 +13,7 @@ use super::rows;
 use super::runs::{NewRun, insert};
 use super::{Conflict, Store, StoreError};
 use crate::server::domain::model::{Asker, Concurrency, JobId, Run, Timestamp};
+use crate::server::domain::title::Title;
 use crate::server::store::changes::Change;
 
 /// Jobs of one title at most, for different scripts of that title that run at the same time.
@@ -22,7 +23,7 @@ const MAX_TWINS: u32 = 1000;
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// Title of the script.
-    pub title: String,
+    pub title: Title,
     /// Text of the script.
     pub script: String,
     /// Time limit in seconds.
@@ -37,7 +38,7 @@ impl Store {
     /// If the store cannot be read or written, a named entity does not exist, or too many scripts of that title run.
     pub async fn enqueue_adhoc_run(
         &self,
-        names: &EntityNames<'_>,
+        names: &EntityNames,
         new: &Submission,
         now: Timestamp,
     ) -> Result<Run, StoreError> {
@@ -48,8 +49,12 @@ impl Store {
             if twin > MAX_TWINS {
                 return Err(Conflict::TooManyAlike { title: new.title.clone(), most: MAX_TWINS }.into());
             }
-            let title = if twin == 1 { new.title.clone() } else { format!("{} ({twin})", new.title) };
-            if let Some(job) = take_job(&mut writing, place, new, &title).await? {
+            let title = match twin {
+                1 => new.title.clone(),
+                // The longest titles become longer so than anybody could type them, which keeps them apart all the same.
+                twin => Title::stored(format!("{} ({twin})", new.title)),
+            };
+            if let Some(job) = find_or_create_hidden_job(&mut writing, place, new, &title).await? {
                 break job;
             }
             twin += 1;
@@ -65,16 +70,16 @@ impl Store {
 
 /// Returns the hidden job of a title, set up for the script. `None` if the job has unfinished runs of another script,
 /// or is not a hidden one.
-async fn take_job(
+async fn find_or_create_hidden_job(
     connection: &mut SqliteConnection,
     place: EntityIds,
     new: &Submission,
-    title: &str,
+    title: &Title,
 ) -> Result<Option<JobId>, StoreError> {
     let query = sqlx::query("SELECT * FROM job WHERE title = ? AND job_template = ?");
-    let row = query.bind(title).bind(place.template.get()).fetch_optional(&mut *connection).await?;
+    let row = query.bind(title.as_str()).bind(place.template.get()).fetch_optional(&mut *connection).await?;
     let Some(row) = row else {
-        let job = NewJob::new(title, place.template, place.pool, &new.script);
+        let job = NewJob::new(title.clone(), place.template, place.pool, &new.script);
         let job = NewJob { run_timeout: new.timeout, concurrency: Concurrency::Allow, ..job };
         // The script of a request is the whole script, whatever the template has become.
         let job = insert_row(connection, &job, &new.script, Some(&new.title)).await?;

@@ -7,6 +7,7 @@ use super::catalogue::Entity;
 use crate::run::ApiKey;
 use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
 use crate::server::domain::rules::RuleViolation;
+use crate::server::domain::title::Title;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ pub enum Conflict {
     Unknown(UnknownName),
     /// Another job of the template has this title.
     #[error("job {0} exists already")]
-    TitleTaken(String),
+    TitleTaken(Title),
     /// Another worker has this key.
     #[error("api_key {0} exists already")]
     KeyTaken(ApiKey),
@@ -45,7 +46,7 @@ pub enum Conflict {
     #[error("{most} scripts with the title {title} run")]
     TooManyAlike {
         /// Title of the scripts.
-        title: String,
+        title: Title,
         /// Number of such scripts that may run at once.
         most: u32,
     },
@@ -95,7 +96,7 @@ pub struct UnknownName {
     /// Kind of the entity: a project, template or pool.
     pub kind: Entity,
     /// Title that was given.
-    pub title: String,
+    pub title: Title,
     /// Title of the project in which a template was sought.
     pub within: Option<String>,
     /// Existing titles, at most [`NAMES_SAID`] of them.
@@ -113,7 +114,7 @@ impl fmt::Display for UnknownName {
             Entity::Worker => "worker",
             Entity::Job => "job",
         };
-        write!(f, "{kind} {:?}", self.title)?;
+        write!(f, "{kind} {:?}", self.title.as_str())?;
         if let Some(project) = &self.within {
             write!(f, " in project {project:?}")?;
         }

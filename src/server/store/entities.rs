@@ -12,13 +12,14 @@ use crate::server::domain::model::{
 };
 use crate::server::domain::rules::{self, RuleViolation};
 use crate::server::domain::script;
+use crate::server::domain::title::Title;
 use crate::server::store::changes::Change;
 
 /// A project to be created.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewProject {
     /// Title of the project.
-    pub title: String,
+    pub title: Title,
     /// Description, for people only.
     pub description: String,
     /// Pools that may work for the project.
@@ -26,21 +27,37 @@ pub struct NewProject {
 }
 
 /// A pool to be created.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewPool {
     /// Title of the pool.
-    pub title: String,
+    pub title: Title,
     /// Description, for people only.
     pub description: String,
     /// Workers of the new pool.
     pub workers: Vec<WorkerId>,
 }
 
+impl NewProject {
+    /// Returns a project without a description and without pools.
+    #[must_use]
+    pub fn new(title: Title) -> Self {
+        Self { title, description: String::new(), pools: Vec::new() }
+    }
+}
+
+impl NewPool {
+    /// Returns a pool without a description and without workers.
+    #[must_use]
+    pub fn new(title: Title) -> Self {
+        Self { title, description: String::new(), workers: Vec::new() }
+    }
+}
+
 /// A worker to be created.
 #[derive(Clone, Debug)]
 pub struct NewWorker {
     /// Title of the worker.
-    pub title: String,
+    pub title: Title,
     /// API key by which the worker identifies itself; unique.
     pub api_key: ApiKey,
     /// Secret that the worker signs its requests with.
@@ -51,7 +68,7 @@ pub struct NewWorker {
 #[derive(Clone, Debug)]
 pub struct NewTemplate {
     /// Title of the template.
-    pub title: String,
+    pub title: Title,
     /// Text into which scripts are rendered.
     pub body: String,
     /// Project that the template belongs to.
@@ -62,7 +79,7 @@ pub struct NewTemplate {
 #[derive(Clone, Debug)]
 pub struct NewJob {
     /// Title, unique within the template.
-    pub title: String,
+    pub title: Title,
     /// Template of the job.
     pub template: TemplateId,
     /// Pool whose workers execute it.
@@ -102,9 +119,9 @@ pub struct NewJob {
 impl NewJob {
     /// Returns a job without a schedule and with defaults for the rest.
     #[must_use]
-    pub fn new(title: &str, template: TemplateId, pool: PoolId, script: &str) -> Self {
+    pub fn new(title: Title, template: TemplateId, pool: PoolId, script: &str) -> Self {
         Self {
-            title: title.to_owned(),
+            title,
             template,
             pool,
             script: script.to_owned(),
@@ -190,13 +207,7 @@ impl Store {
     /// If the store cannot be read or written, or a worker does not exist.
     pub async fn new_pool(&self, new: &NewPool) -> Result<Pool, StoreError> {
         let mut writing = self.write().await?;
-        let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
-        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
-        let pool = rows::pool(&row)?;
-        for worker in &new.workers {
-            let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
-        }
+        let pool = insert_pool(&mut writing, new).await?;
         writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
         Ok(pool)
@@ -208,13 +219,7 @@ impl Store {
     /// If the store cannot be read or written, or a pool does not exist.
     pub async fn new_project(&self, new: &NewProject) -> Result<Project, StoreError> {
         let mut writing = self.write().await?;
-        let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
-        let row = query.bind(&new.title).bind(&new.description).fetch_one(&mut *writing).await?;
-        let project = rows::project(&row)?;
-        for pool in &new.pools {
-            let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
-        }
+        let project = insert_project(&mut writing, new).await?;
         writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
         Ok(project)
@@ -263,11 +268,35 @@ impl Store {
     }
 }
 
+/// Creates a project within a change.
+pub(super) async fn insert_project(connection: &mut SqliteConnection, new: &NewProject) -> Result<Project, StoreError> {
+    let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
+    let row = query.bind(new.title.as_str()).bind(&new.description).fetch_one(&mut *connection).await?;
+    let project = rows::project(&row)?;
+    for pool in &new.pools {
+        let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
+        query.execute(&mut *connection).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
+    }
+    Ok(project)
+}
+
+/// Creates a pool within a change.
+pub(super) async fn insert_pool(connection: &mut SqliteConnection, new: &NewPool) -> Result<Pool, StoreError> {
+    let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
+    let row = query.bind(new.title.as_str()).bind(&new.description).fetch_one(&mut *connection).await?;
+    let pool = rows::pool(&row)?;
+    for worker in &new.workers {
+        let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
+        query.execute(&mut *connection).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
+    }
+    Ok(pool)
+}
+
 /// Creates a worker within a change.
 pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
     let secret = secret_text(&new.secret)?;
     let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
-        .bind(&new.title)
+        .bind(new.title.as_str())
         .bind(new.api_key.as_str())
         .bind(secret);
     let row = query.fetch_one(connection).await.map_err(|e| taken(e, || Conflict::KeyTaken(new.api_key.clone())))?;
@@ -286,7 +315,7 @@ pub(super) async fn insert_template(
 ) -> Result<Template, StoreError> {
     script::check(&new.body).map_err(broken)?;
     let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
-        .bind(&new.title)
+        .bind(new.title.as_str())
         .bind(&new.body)
         .bind(new.project.get());
     rows::template(&query.fetch_one(connection).await.map_err(|e| missing(e, MissingEntity::Project(new.project)))?)
@@ -297,12 +326,10 @@ pub(super) async fn insert_template(
 pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
     let body = body_of(connection, new.template).await?;
     check_references(connection, new.pool, new.parent).await?;
-    let title = rules::title(&new.title).map_err(broken)?;
     let addresses = rules::addresses(&new.notification_addresses).map_err(broken)?;
     let whole = script::render(&body, &new.script).map_err(broken)?;
     rules::executable(&whole).map_err(broken)?;
-    let (title, notification_addresses) = (title.to_owned(), addresses);
-    insert_row(connection, &NewJob { title, notification_addresses, ..new.clone() }, &whole, None).await
+    insert_row(connection, &NewJob { notification_addresses: addresses, ..new.clone() }, &whole, None).await
 }
 
 /// Writes the row of a new job that was checked, with its rendered script. `ad_hoc` makes it the hidden job of scripts
@@ -326,7 +353,7 @@ pub(super) async fn insert_row(
     .bind(new.pool.get())
     .bind(new.run_on_all_workers)
     .bind(new.schedule_children_on_error)
-    .bind(&new.title)
+    .bind(new.title.as_str())
     .bind(&new.script)
     .bind(whole)
     .bind(every)

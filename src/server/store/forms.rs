@@ -5,7 +5,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::catalogue::Entity;
 use super::entities::{
-    NewJob, NewTemplate, NewWorker, broken, insert_job, insert_template, insert_worker, missing, secret_text, taken,
+    NewJob, NewPool, NewProject, NewTemplate, NewWorker, broken, insert_job, insert_pool, insert_project,
+    insert_template, insert_worker, missing, secret_text, taken,
 };
 use super::entity_version::{self, EntityVersion};
 use super::jobs::rewrite;
@@ -14,13 +15,14 @@ use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{JobId, PoolId, ProjectId, TemplateId, WorkerId};
 use crate::server::domain::rules::{self, RuleViolation};
 use crate::server::domain::script;
+use crate::server::domain::title::Title;
 use crate::server::store::changes::Change;
 
 /// Fields of the form of a project, template or pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityForm {
     /// Title of the entity.
-    pub title: String,
+    pub title: Title,
     /// Description, for people only.
     pub description: String,
     /// Whether its jobs run when they are due.
@@ -33,7 +35,7 @@ pub struct EntityForm {
 #[derive(Clone, Debug)]
 pub struct WorkerForm {
     /// Title of the worker.
-    pub title: String,
+    pub title: Title,
     /// Description, for people only.
     pub description: String,
     /// Whether the worker is given new runs.
@@ -55,14 +57,16 @@ impl Store {
         &self,
         id: Option<ProjectId>,
         seen: Option<&EntityVersion>,
-        sheet: &EntityForm,
+        form: &EntityForm,
         pools: &[PoolId],
     ) -> Result<Option<ProjectId>, StoreError> {
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Project, id.map(ProjectId::get), seen).await?;
-        let Some(id) = save_sheet(&mut writing, "project", id.map(ProjectId::get), sheet).await? else {
-            return Ok(None);
+        let id = match id {
+            Some(id) => id,
+            None => insert_project(&mut writing, &NewProject::new(form.title.clone())).await?.id,
         };
+        let Some(id) = update_shared_columns(&mut writing, "project", id.get(), form).await? else { return Ok(None) };
         sqlx::query("DELETE FROM project_pool WHERE project = ?").bind(id).execute(&mut *writing).await?;
         for pool in pools {
             // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
@@ -83,12 +87,16 @@ impl Store {
         &self,
         id: Option<PoolId>,
         seen: Option<&EntityVersion>,
-        sheet: &EntityForm,
+        form: &EntityForm,
         workers: &[WorkerId],
     ) -> Result<Option<PoolId>, StoreError> {
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Pool, id.map(PoolId::get), seen).await?;
-        let Some(id) = save_sheet(&mut writing, "worker_pool", id.map(PoolId::get), sheet).await? else {
+        let id = match id {
+            Some(id) => id,
+            None => insert_pool(&mut writing, &NewPool::new(form.title.clone())).await?.id,
+        };
+        let Some(id) = update_shared_columns(&mut writing, "worker_pool", id.get(), form).await? else {
             return Ok(None);
         };
         sqlx::query("DELETE FROM pool_worker WHERE pool = ?").bind(id).execute(&mut *writing).await?;
@@ -110,7 +118,7 @@ impl Store {
         &self,
         id: Option<TemplateId>,
         seen: Option<&EntityVersion>,
-        sheet: &EntityForm,
+        form: &EntityForm,
         project: ProjectId,
         body: &str,
     ) -> Result<Option<TemplateId>, StoreError> {
@@ -118,14 +126,15 @@ impl Store {
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Template, id.map(TemplateId::get), seen).await?;
         let id = match id {
-            Some(id) => save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?,
+            Some(id) => id,
             None => {
-                let new = NewTemplate { title: sheet.title.clone(), body: body.to_owned(), project };
-                let id = insert_template(&mut writing, &new).await?.id;
-                save_sheet(&mut writing, "job_template", Some(id.get()), sheet).await?
+                let new = NewTemplate { title: form.title.clone(), body: body.to_owned(), project };
+                insert_template(&mut writing, &new).await?.id
             }
         };
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = update_shared_columns(&mut writing, "job_template", id.get(), form).await? else {
+            return Ok(None);
+        };
         let query = sqlx::query("UPDATE job_template SET body = ?, project = ? WHERE id = ?");
         let query = query.bind(body).bind(project.get()).bind(id);
         query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Project(project)))?;
@@ -144,32 +153,32 @@ impl Store {
         &self,
         id: Option<WorkerId>,
         seen: Option<&EntityVersion>,
-        sheet: &WorkerForm,
+        form: &WorkerForm,
     ) -> Result<Option<WorkerId>, StoreError> {
         let mut writing = self.write().await?;
         entity_version::check(&mut writing, Entity::Worker, id.map(WorkerId::get), seen).await?;
         let id = match id {
             Some(id) => id,
             None => {
-                let secret = sheet.secret.clone().ok_or(Conflict::NoSecret)?;
-                let new = NewWorker { title: sheet.title.clone(), api_key: sheet.api_key.clone(), secret };
+                let secret = form.secret.clone().ok_or(Conflict::NoSecret)?;
+                let new = NewWorker { title: form.title.clone(), api_key: form.api_key.clone(), secret };
                 insert_worker(&mut writing, &new).await?.id
             }
         };
-        let secret = sheet.secret.as_ref().map(secret_text).transpose()?;
+        let secret = form.secret.as_ref().map(secret_text).transpose()?;
         let query = sqlx::query_scalar(
             "UPDATE worker SET title = ?, description = ?, enqueue_is_enabled = ?, api_key = ?,
              secret = coalesce(?, secret) WHERE id = ? RETURNING id",
         );
-        let query = query.bind(&sheet.title).bind(&sheet.description).bind(sheet.enabled);
-        let query = query.bind(sheet.api_key.as_str()).bind(secret).bind(id.get());
+        let query = query.bind(form.title.as_str()).bind(&form.description).bind(form.enabled);
+        let query = query.bind(form.api_key.as_str()).bind(secret).bind(id.get());
         let saved: Option<i64> = query
             .fetch_optional(&mut *writing)
             .await
-            .map_err(|e| taken(e, || Conflict::KeyTaken(sheet.api_key.clone())))?;
+            .map_err(|e| taken(e, || Conflict::KeyTaken(form.api_key.clone())))?;
         let Some(saved) = saved.and_then(WorkerId::new) else { return Ok(None) };
         sqlx::query("DELETE FROM pool_worker WHERE worker = ?").bind(saved.get()).execute(&mut *writing).await?;
-        for pool in &sheet.pools {
+        for pool in &form.pools {
             join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
         }
         writing.publish_on_commit([Change::WorkerChanged(saved), Change::CatalogueChanged]);
@@ -215,28 +224,22 @@ async fn join(connection: &mut SqliteConnection, pool: i64, worker: i64) -> Resu
     query.execute(connection).await.map(drop)
 }
 
-/// Writes the columns that projects, templates and pools share; inserts a row where no id is given.
-async fn save_sheet(
+/// Writes the columns that projects, templates and pools share. Returns the id, or `None` if no row has it.
+async fn update_shared_columns(
     connection: &mut SqliteConnection,
     table: &'static str,
-    id: Option<i64>,
-    sheet: &EntityForm,
+    id: i64,
+    form: &EntityForm,
 ) -> Result<Option<i64>, StoreError> {
-    let sql = match id {
-        Some(_) => format!(
-            "UPDATE {table} SET title = ?1, description = ?2, enqueue_is_enabled = ?3, notification_addresses = ?4
-             WHERE id = ?5 RETURNING id"
-        ),
-        None => format!(
-            "INSERT INTO {table} (title, description, enqueue_is_enabled, notification_addresses, id)
-             VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id"
-        ),
-    };
+    let sql = format!(
+        "UPDATE {table} SET title = ?1, description = ?2, enqueue_is_enabled = ?3, notification_addresses = ?4
+         WHERE id = ?5 RETURNING id"
+    );
     let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-        .bind(&sheet.title)
-        .bind(&sheet.description)
-        .bind(sheet.enabled)
-        .bind(&sheet.notification_addresses)
+        .bind(form.title.as_str())
+        .bind(&form.description)
+        .bind(form.enabled)
+        .bind(&form.notification_addresses)
         .bind(id);
     Ok(query.fetch_optional(connection).await?)
 }

@@ -7,13 +7,14 @@ use super::entities::{
 };
 use super::{Conflict, Store, StoreError};
 use crate::server::domain::model::{Job, JobId, PoolId, Schedule, TemplateId, Unit};
+use crate::server::domain::title::Title;
 use crate::server::domain::{rules, script};
 use crate::server::store::changes::Change;
 
 /// Changes to a job; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobPatch {
-    /// Title of the job.
+    /// Title of the job as it was typed: only one that differs from the stored title is held to the rules.
     pub title: Option<String>,
     /// Description, for people only.
     pub description: Option<String>,
@@ -43,7 +44,9 @@ pub struct JobPatch {
 
 impl JobPatch {
     fn apply(&self, job: &mut Job) -> Result<(), StoreError> {
-        set(&mut job.title, self.title.as_ref());
+        if let Some(title) = self.title.as_deref().filter(|title| *title != job.title.as_str()) {
+            job.title = Title::new(title).map_err(broken)?;
+        }
         set(&mut job.description, self.description.as_ref());
         set(&mut job.template, self.template.as_ref());
         set(&mut job.pool, self.pool.as_ref());
@@ -153,9 +156,6 @@ async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> R
     check_references(connection, job.pool, job.parent).await?;
     let body = body_of(connection, job.template).await?;
     job.script_content = script::render(&body, &job.script_content_partial).map_err(broken)?;
-    if job.title != before.title {
-        job.title = rules::title(&job.title).map_err(broken)?.to_owned();
-    }
     if job.script_content != before.script_content {
         rules::executable(&job.script_content).map_err(broken)?;
     }
@@ -201,7 +201,7 @@ async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), Stor
     .bind(job.pool.get())
     .bind(job.run_on_all_workers)
     .bind(job.schedule_children_on_error)
-    .bind(&job.title)
+    .bind(job.title.as_str())
     .bind(&job.description)
     .bind(&job.script_content_partial)
     .bind(&job.script_content)

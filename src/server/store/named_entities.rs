@@ -7,9 +7,13 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::catalogue::Entity;
 use super::conflict::{Conflict, NAMES_SAID, UnknownName};
-use super::entities::{NewJob, NewTemplate, NewWorker, insert_job, insert_template, insert_worker};
+use super::entities::{
+    NewJob, NewPool, NewProject, NewTemplate, NewWorker, insert_job, insert_pool, insert_project, insert_template,
+    insert_worker,
+};
 use super::{Store, StoreError};
 use crate::server::domain::model::{Job, PoolId, ProjectId, Template, TemplateId, Worker};
+use crate::server::domain::title::Title;
 use crate::server::store::changes::Change;
 
 /// Existing names that are read for a refusal: one more than it lists tells whether there are others.
@@ -18,18 +22,18 @@ const READ_NAMES: i64 = NAMES_SAID as i64 + 1;
 const PLAIN: &str = "{{ content|safe }}";
 
 /// Name of a project, template or pool in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntityName<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntityName {
     /// None was named: the default with this title, created where it is missing.
-    Default(&'a str),
+    Default(Title),
     /// The one with this title, which must exist.
-    Present(&'a str),
+    Present(Title),
     /// The one with this title, created where it is missing.
-    OrCreated(&'a str),
+    OrCreated(Title),
 }
 
-impl<'a> EntityName<'a> {
-    fn title(self) -> &'a str {
+impl EntityName {
+    fn title(&self) -> &Title {
         match self {
             Self::Default(title) | Self::Present(title) | Self::OrCreated(title) => title,
         }
@@ -37,14 +41,14 @@ impl<'a> EntityName<'a> {
 }
 
 /// Names of the place of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntityNames<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityNames {
     /// Project of the template.
-    pub project: EntityName<'a>,
+    pub project: EntityName,
     /// Template, sought within that project.
-    pub template: EntityName<'a>,
+    pub template: EntityName,
     /// Pool; the project may use it from then on.
-    pub pool: EntityName<'a>,
+    pub pool: EntityName,
 }
 
 /// Place of a job, found or created.
@@ -61,11 +65,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, a named entity does not exist, or the job breaks a rule of the data.
-    pub async fn add_job(
-        &self,
-        names: &EntityNames<'_>,
-        job: impl FnOnce(EntityIds) -> NewJob,
-    ) -> Result<Job, StoreError> {
+    pub async fn add_job(&self, names: &EntityNames, job: impl FnOnce(EntityIds) -> NewJob) -> Result<Job, StoreError> {
         let mut writing = self.write().await?;
         let place = find_place(&mut writing, names).await?;
         let job = insert_job(&mut writing, &job(place)).await?;
@@ -78,10 +78,10 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
-    pub async fn add_template(&self, project: EntityName<'_>, title: &str, body: &str) -> Result<Template, StoreError> {
+    pub async fn add_template(&self, project: &EntityName, title: Title, body: &str) -> Result<Template, StoreError> {
         let mut writing = self.write().await?;
         let project = find_project(&mut writing, project).await?;
-        let new = NewTemplate { title: title.to_owned(), body: body.to_owned(), project };
+        let new = NewTemplate { title, body: body.to_owned(), project };
         let template = insert_template(&mut writing, &new).await?;
         writing.publish_on_commit([Change::CatalogueChanged]);
         writing.commit().await?;
@@ -92,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, the pool does not exist, the key is taken, or the secret is not UTF-8.
-    pub async fn add_worker(&self, pool: EntityName<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
+    pub async fn add_worker(&self, pool: &EntityName, new: &NewWorker) -> Result<Worker, StoreError> {
         let mut writing = self.write().await?;
         let pool = find_pool(&mut writing, pool).await?;
         let worker = insert_worker(&mut writing, new).await?;
@@ -107,84 +107,78 @@ impl Store {
 /// Finds or creates the named place within a change, and lets the project use the pool.
 pub(super) async fn find_place(
     connection: &mut SqliteConnection,
-    names: &EntityNames<'_>,
+    names: &EntityNames,
 ) -> Result<EntityIds, StoreError> {
-    let project = find_project(connection, names.project).await?;
-    let template = find_template(connection, project, names.project.title(), names.template).await?;
-    let pool = find_pool(connection, names.pool).await?;
+    let project = find_project(connection, &names.project).await?;
+    let template = find_template(connection, project, names.project.title(), &names.template).await?;
+    let pool = find_pool(connection, &names.pool).await?;
     let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(project.get()).bind(pool.get());
     query.execute(connection).await?;
     Ok(EntityIds { template, pool })
 }
 
-async fn find_project(connection: &mut SqliteConnection, named: EntityName<'_>) -> Result<ProjectId, StoreError> {
+async fn find_project(connection: &mut SqliteConnection, named: &EntityName) -> Result<ProjectId, StoreError> {
     // Titles of projects, templates and pools are not unique; the oldest one is meant.
     let query = sqlx::query_scalar("SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1");
-    let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
-    let id = match (found, named) {
-        (Some(id), _) => id,
+    let found: Option<i64> = query.bind(named.title().as_str()).fetch_optional(&mut *connection).await?;
+    match (found, named) {
+        (Some(id), _) => Ok(ProjectId::new(id).ok_or(sqlx::Error::RowNotFound)?),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
-            let query = sqlx::query("INSERT INTO project (title) VALUES (?)").bind(title);
-            query.execute(connection).await?.last_insert_rowid()
+            Ok(insert_project(connection, &NewProject::new(title.clone())).await?.id)
         }
         (None, EntityName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
-            return Err(unknown(Entity::Project, title, None, names));
+            Err(unknown(Entity::Project, title, None, names))
         }
-    };
-    Ok(ProjectId::new(id).ok_or(sqlx::Error::RowNotFound)?)
+    }
 }
 
 async fn find_template(
     connection: &mut SqliteConnection,
     project: ProjectId,
-    project_title: &str,
-    named: EntityName<'_>,
+    project_title: &Title,
+    named: &EntityName,
 ) -> Result<TemplateId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1");
-    let query = query.bind(named.title()).bind(project.get());
+    let query = query.bind(named.title().as_str()).bind(project.get());
     let found: Option<i64> = query.fetch_optional(&mut *connection).await?;
-    let id = match (found, named) {
-        (Some(id), _) => id,
+    match (found, named) {
+        (Some(id), _) => Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
-            let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?)");
-            let query = query.bind(title).bind(PLAIN).bind(project.get());
-            query.execute(connection).await?.last_insert_rowid()
+            let new = NewTemplate { title: title.clone(), body: PLAIN.to_owned(), project };
+            Ok(insert_template(connection, &new).await?.id)
         }
         (None, EntityName::Present(title)) => {
             let query =
                 sqlx::query_scalar("SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?");
             let query = query.bind(project.get()).bind(READ_NAMES);
             let names: Vec<String> = query.fetch_all(connection).await?;
-            return Err(unknown(Entity::Template, title, Some(project_title), names));
+            Err(unknown(Entity::Template, title, Some(project_title), names))
         }
-    };
-    Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?)
+    }
 }
 
-async fn find_pool(connection: &mut SqliteConnection, named: EntityName<'_>) -> Result<PoolId, StoreError> {
+async fn find_pool(connection: &mut SqliteConnection, named: &EntityName) -> Result<PoolId, StoreError> {
     let query = sqlx::query_scalar("SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1");
-    let found: Option<i64> = query.bind(named.title()).fetch_optional(&mut *connection).await?;
-    let id = match (found, named) {
-        (Some(id), _) => id,
+    let found: Option<i64> = query.bind(named.title().as_str()).fetch_optional(&mut *connection).await?;
+    match (found, named) {
+        (Some(id), _) => Ok(PoolId::new(id).ok_or(sqlx::Error::RowNotFound)?),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
-            let query = sqlx::query("INSERT INTO worker_pool (title) VALUES (?)").bind(title);
-            query.execute(connection).await?.last_insert_rowid()
+            Ok(insert_pool(connection, &NewPool::new(title.clone())).await?.id)
         }
         (None, EntityName::Present(title)) => {
             let query = sqlx::query_scalar("SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?");
             let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
-            return Err(unknown(Entity::Pool, title, None, names));
+            Err(unknown(Entity::Pool, title, None, names))
         }
-    };
-    Ok(PoolId::new(id).ok_or(sqlx::Error::RowNotFound)?)
+    }
 }
 
 /// Refuses a name that no entity of a kind has; a name beyond [`NAMES_SAID`] stands for all others.
-fn unknown(kind: Entity, title: &str, within: Option<&str>, mut known: Vec<String>) -> StoreError {
+fn unknown(kind: Entity, title: &Title, within: Option<&Title>, mut known: Vec<String>) -> StoreError {
     let has_others = known.len() > NAMES_SAID;
     known.truncate(NAMES_SAID);
-    let within = within.map(str::to_owned);
-    Conflict::Unknown(UnknownName { kind, title: title.to_owned(), within, known, has_others }).into()
+    let within = within.map(ToString::to_string);
+    Conflict::Unknown(UnknownName { kind, title: title.clone(), within, known, has_others }).into()
 }

@@ -13,6 +13,7 @@ use crate::server::domain::model::{
     WorkerId,
 };
 use crate::server::domain::schedule::Cron;
+use crate::server::domain::title::Title;
 use crate::server::domain::worker_state::is_off;
 use crate::wire::lack;
 
@@ -46,7 +47,7 @@ fn needed(row: &SqliteRow, name: &str) -> Result<u32, StoreError> {
 pub fn project(row: &SqliteRow) -> Result<Project, StoreError> {
     Ok(Project {
         id: ProjectId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
-        title: row.try_get("title")?,
+        title: Title::stored(row.try_get("title")?),
         description: row.try_get("description")?,
         enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
         notification_addresses: row.try_get("notification_addresses")?,
@@ -56,7 +57,7 @@ pub fn project(row: &SqliteRow) -> Result<Project, StoreError> {
 pub fn pool(row: &SqliteRow) -> Result<Pool, StoreError> {
     Ok(Pool {
         id: PoolId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
-        title: row.try_get("title")?,
+        title: Title::stored(row.try_get("title")?),
         description: row.try_get("description")?,
         enqueue_is_enabled: row.try_get("enqueue_is_enabled")?,
         notification_addresses: row.try_get("notification_addresses")?,
@@ -66,7 +67,7 @@ pub fn pool(row: &SqliteRow) -> Result<Pool, StoreError> {
 pub fn worker(row: &SqliteRow) -> Result<Worker, StoreError> {
     Ok(Worker {
         id: WorkerId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
-        title: row.try_get("title")?,
+        title: Title::stored(row.try_get("title")?),
         description: row.try_get("description")?,
         api_key: ApiKey::parse(row.try_get("api_key")?).map_err(|_| strange("an api_key"))?,
         secret: Secret::new(row.try_get::<String, _>("secret")?.into_bytes()),
@@ -125,7 +126,7 @@ fn asked(row: &SqliteRow) -> Result<Option<LatestRequest>, StoreError> {
 pub fn template(row: &SqliteRow) -> Result<Template, StoreError> {
     Ok(Template {
         id: TemplateId::new(row.try_get("id")?).ok_or_else(|| strange("an id"))?,
-        title: row.try_get("title")?,
+        title: Title::stored(row.try_get("title")?),
         description: row.try_get("description")?,
         body: row.try_get("body")?,
         project: ProjectId::new(row.try_get("project")?).ok_or_else(|| strange("a project"))?,
@@ -143,7 +144,7 @@ pub fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         pool: PoolId::new(row.try_get("worker_pool")?).ok_or_else(|| strange("a pool"))?,
         run_on_all_workers: row.try_get("run_on_all_workers")?,
         schedule_children_on_error: row.try_get("schedule_children_on_error")?,
-        title: row.try_get("title")?,
+        title: Title::stored(row.try_get("title")?),
         description: row.try_get("description")?,
         script_content_partial: row.try_get("script_content_partial")?,
         script_content: row.try_get("script_content")?,

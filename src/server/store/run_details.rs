@@ -128,7 +128,7 @@ impl Store {
     async fn somebody(&self, row: &SqliteRow) -> Result<Option<Requester>, StoreError> {
         let Some(asker) = rows::asker(row)? else { return Ok(None) };
         let worker = match asker {
-            Asker::Worker(worker) => self.worker(worker).await?.map(|worker| worker.title),
+            Asker::Worker(worker) => self.worker(worker).await?.map(|worker| worker.title.into()),
             Asker::Dashboard | Asker::Command | Asker::Client => None,
         };
         Ok(Some(Requester { asker, worker }))

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use jobrunner::server::domain::model::{RunState, WorkerId};
+use jobrunner::server::domain::title::Title;
 
 use super::Visitor;
 use crate::process::Process;
@@ -189,8 +190,8 @@ async fn fields_that_would_have_no_effect_are_refused() {
 async fn a_list_of_thousands_has_pages_and_a_search_and_a_form_does_not_carry_it() {
     let stage = Stage::start(0).await;
     stage.fill(0, 3_000, 0).await;
-    let parent = stage.job(|new| new.title = "Große Sicherung".to_owned()).await.id;
-    let job = stage.job(|new| new.title = "nach der Sicherung".to_owned()).await.id;
+    let parent = stage.job(|new| new.title = Title::fixed("Große Sicherung")).await.id;
+    let job = stage.job(|new| new.title = Title::fixed("nach der Sicherung")).await.id;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     visitor.browser.without_scripts().await;
     visitor.go("/admin/jobs").await;
@@ -226,7 +227,7 @@ async fn a_list_of_thousands_has_pages_and_a_search_and_a_form_does_not_carry_it
 #[tokio::test]
 async fn a_parent_is_offered_while_its_title_is_typed() {
     let stage = Stage::start(1).await;
-    let parent = stage.job(|new| new.title = "Übersicht".to_owned()).await.id;
+    let parent = stage.job(|new| new.title = Title::fixed("Übersicht")).await.id;
     let job = stage.job(|_| {}).await.id;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     visitor.go(&format!("/admin/jobs/{job}")).await;
@@ -266,7 +267,7 @@ async fn a_large_deletion_needs_the_title_typed() {
     // What is small goes at once.
     let small = stage
         .store()
-        .new_project(&jobrunner::server::store::NewProject { title: "small".to_owned(), ..Default::default() })
+        .new_project(&jobrunner::server::store::NewProject::new(Title::fixed("small")))
         .await
         .expect("a project")
         .id;

@@ -1,6 +1,7 @@
 //! Page of a job: disabled with a reason that is shown; hostile titles; popovers.
 
 use jobrunner::server::domain::model::{Schedule, Unit};
+use jobrunner::server::domain::title::Title;
 
 use super::Visitor;
 use crate::stage::Stage;
@@ -44,7 +45,7 @@ async fn a_job_is_disabled_and_says_why_it_does_not_run() {
 async fn a_title_is_text_whatever_it_looks_like() {
     let stage = Stage::start(1).await;
     let title = "<script>document.title = 'taken'</script>";
-    let job = stage.job(|new| title.clone_into(&mut new.title)).await;
+    let job = stage.job(|new| new.title = Title::fixed(title)).await;
     stage.execute(0, stage.due(&job).await.id, true).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     for path in

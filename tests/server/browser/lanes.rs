@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobrunner::run::RunId;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewJob;
 
 use super::Visitor;
@@ -38,7 +39,7 @@ async fn seen(visitor: &mut Visitor, state: &str, run: RunId, fact: DateTime<Utc
 async fn a_run_passes_all_lanes_without_a_reload() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
-    let job = stage.job(|job| job.title = "<script>alert(1)</script> nightly".to_owned()).await;
+    let job = stage.job(|job| job.title = Title::fixed("<script>alert(1)</script> nightly")).await;
     visitor.go_live("/").await;
     visitor.browser.evaluate(WATCH).await;
 
@@ -111,7 +112,8 @@ async fn a_lost_connection_is_shown_and_heals() {
     // What happens meanwhile is seen afterwards.
     let fixture = fixture.resume().await;
     let stage = Stage { fixture, ..stage };
-    let missed = stage.store().new_job(&NewJob::new("missed", template, stage.pool.id, "")).await.expect("a job");
+    let missed =
+        stage.store().new_job(&NewJob::new(Title::fixed("missed"), template, stage.pool.id, "")).await.expect("a job");
     stage.due(&missed).await;
     visitor.browser.until("document.querySelector('#link.live')").await;
     visitor.browser.until("document.querySelector('#lane-scheduled .what a').textContent === 'missed'").await;
@@ -124,8 +126,8 @@ async fn a_filtered_lane_can_be_paged_without_scripts() {
     let stage = Stage::start(1).await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let (nightly, weekly) = (
-        stage.job(|job| job.title = "nightly".to_owned()).await,
-        stage.job(|job| job.title = "weekly".to_owned()).await,
+        stage.job(|job| job.title = Title::fixed("nightly")).await,
+        stage.job(|job| job.title = Title::fixed("weekly")).await,
     );
     for number in 0..60 {
         let run = stage.due(&nightly).await.id;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use jobrunner::run::RunId;
 use jobrunner::server::domain::life::Actor;
 use jobrunner::server::domain::model::{Asker, RunState};
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::Appended;
 
 use super::Visitor;
@@ -23,7 +24,7 @@ struct Begun<'a> {
 
 impl<'a> Begun<'a> {
     async fn of(stage: &'a Stage) -> Self {
-        let job = stage.job(|job| job.title = "talkative".to_owned()).await;
+        let job = stage.job(|job| job.title = Title::fixed("talkative")).await;
         let run = stage.due(&job).await.id;
         made(stage.claim(0, run).await);
         stage.begin(0, run).await;

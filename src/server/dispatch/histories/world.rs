@@ -21,6 +21,7 @@ use crate::server::domain::life::{Actor, LifeEvent, Patch};
 use crate::server::domain::model::{
     self, Asker, Concurrency, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
 };
+use crate::server::domain::title::Title;
 use crate::server::identity::token::OperatorToken;
 use crate::server::identity::wrong_token_limits::WrongTokenLimits;
 use crate::server::link::feed::handle::Feed;
@@ -66,21 +67,24 @@ pub(super) async fn blank() -> Blank {
     for number in 1..=4 {
         let api_key = ApiKey::parse(&format!("worker{number}")).unwrap();
         let secret = Secret::new(b"verysecret".to_vec());
-        let made = store.new_worker(&NewWorker { title: api_key.to_string(), api_key, secret }).await.unwrap();
+        let made = store
+            .new_worker(&NewWorker { title: Title::new(api_key.as_str()).unwrap(), api_key, secret })
+            .await
+            .unwrap();
         workers.push((made.id, made.api_key));
     }
-    let pool = |title: &str| NewPool { title: title.to_owned(), ..NewPool::default() };
+    let pool = |title: &'static str| NewPool::new(Title::fixed(title));
     let pools = [store.new_pool(&pool("all")).await.unwrap().id, store.new_pool(&pool("first")).await.unwrap().id];
-    let project = NewProject { title: "project".to_owned(), pools: pools.into(), ..NewProject::default() };
+    let project = NewProject { pools: pools.into(), ..NewProject::new(Title::fixed("project")) };
     let project = store.new_project(&project).await.unwrap().id;
     let template =
-        NewTemplate { title: "template".to_owned(), body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(), project };
+        NewTemplate { title: Title::fixed("template"), body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(), project };
     let template = store.new_template(&template).await.unwrap().id;
     let every_minute = Schedule::Interval { every: 1, unit: Unit::Minute };
     let mut jobs = Vec::new();
     let kinds = [Concurrency::Wait, Concurrency::Skip, Concurrency::Allow, Concurrency::Replace, Concurrency::Wait];
     for (number, concurrency) in (0..JOBS).zip(kinds) {
-        let mut new = NewJob::new(&format!("job{number}"), template, pools[0], "true");
+        let mut new = NewJob::new(Title::new(&format!("job{number}")).unwrap(), template, pools[0], "true");
         new.concurrency = concurrency;
         new.run_on_all_workers = number == 4;
         if number == 1 || number == 4 {
@@ -236,7 +240,7 @@ impl World {
     /// Adds a job whose runs have a time limit; returns its number.
     pub async fn add_limited_job(&mut self, seconds: u32) -> u8 {
         self.settle().await.unwrap();
-        let mut new = NewJob::new("limited", self.contents.jobs[0].template, self.pools[0], "true");
+        let mut new = NewJob::new(Title::fixed("limited"), self.contents.jobs[0].template, self.pools[0], "true");
         new.run_timeout = Some(seconds);
         self.jobs.push(self.store().new_job(&new).await.unwrap().id);
         u8::try_from(self.jobs.len() - 1).unwrap()
@@ -384,9 +388,9 @@ impl World {
         let ModelWorker { id, key, .. } = &self.actors[index];
         // Only the first two workers are in both pools, so that a job that moves gets other workers.
         let pools = if index < 2 { self.pools.to_vec() } else { vec![self.pools[0]] };
-        let (title, description) = (key.to_string(), String::new());
-        let sheet = WorkerForm { title, description, enabled, api_key: key.clone(), secret: None, pools };
-        self.store().save_worker(Some(*id), None, &sheet).await.unwrap();
+        let (title, description) = (Title::new(key.as_str()).unwrap(), String::new());
+        let form = WorkerForm { title, description, enabled, api_key: key.clone(), secret: None, pools };
+        self.store().save_worker(Some(*id), None, &form).await.unwrap();
     }
 
     async fn back(&mut self, index: usize) {

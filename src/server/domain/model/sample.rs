@@ -4,6 +4,7 @@ use chrono::DateTime;
 
 use super::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Run, Schedule, TemplateId, Worker, WorkerId};
 use crate::run::{ApiKey, Attempt, RunId, Secret};
+use crate::server::domain::title::Title;
 
 /// Returns an enabled job without a schedule.
 pub fn job() -> Job {
@@ -14,7 +15,7 @@ pub fn job() -> Job {
         pool: PoolId::new(1).unwrap(),
         run_on_all_workers: false,
         schedule_children_on_error: false,
-        title: "job".to_owned(),
+        title: Title::fixed("job"),
         description: String::new(),
         script_content_partial: String::new(),
         script_content: String::new(),
@@ -61,7 +62,7 @@ pub fn run(id: i64) -> Run {
 pub fn worker(number: i64) -> Worker {
     Worker {
         id: WorkerId::new(number).unwrap(),
-        title: format!("web{number}"),
+        title: Title::stored(format!("web{number}")),
         description: String::new(),
         api_key: ApiKey::parse(&format!("web{number}")).unwrap(),
         secret: Secret::new(Vec::new()),

@@ -2,7 +2,7 @@ use chrono_tz::Tz;
 
 use super::{
     RuleViolation, addresses, concurrency, cron, excludes, excludes_text, executable, interval, on_lost, reason,
-    retries, timeout, title, zone,
+    retries, timeout, zone,
 };
 use crate::server::domain::model::{Concurrency, OnLost, Schedule, Unit};
 use crate::server::domain::schedule::Cron;
@@ -41,10 +41,6 @@ fn what_cannot_be_is_refused_while_somebody_looks() {
     assert!(executable("#!/bin/sh\necho hello\n").is_ok());
     assert!(executable("echo hello\n").is_err());
     assert!(executable("").is_err());
-    assert_eq!(title(" a b ").unwrap(), "a b");
-    for text in ["", "  ", "a\nb", &"x".repeat(256)] {
-        assert!(title(text).is_err(), "{text:?}");
-    }
     assert!(timeout(Some(0)).is_err());
     assert!(timeout(Some(u32::MAX)).is_err());
     assert_eq!(timeout(Some(1)).unwrap(), Some(1));
@@ -78,14 +74,4 @@ fn stretches_of_the_day_are_read_and_written_alike() {
         assert_eq!(excludes(wrong), Err(RuleViolation::Exclude(wrong.to_owned())), "{wrong}");
     }
     assert_eq!(excludes(&"1:00-2:00\n".repeat(101)), Err(RuleViolation::Excludes(101)));
-}
-
-#[test]
-fn a_title_is_neither_a_step_of_a_path_nor_an_id() {
-    for text in [".", "..", " .. ", "#5", "#12"] {
-        assert_eq!(title(text), Err(RuleViolation::Reserved(text.trim().to_owned())), "{text:?}");
-    }
-    for text in ["...", ".a", "5", "007", "+5", "#", "#05", "#5 a", "a #5", "##5"] {
-        assert_eq!(title(text), Ok(text));
-    }
 }

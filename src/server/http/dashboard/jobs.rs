@@ -97,7 +97,7 @@ async fn load_page(app: &AppState, visit: &Visit, wanted: &JobsFilter) -> Result
             // The parent is in another project.
             None => app.store.job(id).await?.map(|job| job.title),
         };
-        parents.extend(title.map(|title| (id, title)));
+        parents.extend(title.map(|title| (id, String::from(title))));
     }
     Ok(JobsPage { jobs, parents, total, is_cut })
 }
@@ -119,7 +119,7 @@ fn list(jobs: &[JobOverview], parents: &BTreeMap<JobId, String>, now: Timestamp,
         let after = job.parent.map(|id| (id, title(id)));
         let off = [&around.project, &around.template, &around.pool].into_iter().find(|frame| !frame.enabled);
         context! {
-            id => job.id.get(), title => &job.title, project => &around.project.title,
+            id => job.id.get(), title => job.title.as_str(), project => &around.project.title,
             template => &around.template.title,
             pool => &around.pool.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
             off => off.map(|frame| &frame.title),

@@ -43,7 +43,7 @@ pub(super) async fn page(
     let filter = parse_filter(&app, query, &visit).await?;
     let lanes = lanes(&app, &filter, &filter.lanes()).await?;
     let job = match filter.sought.job {
-        Some(job) => app.store.job(job).await?.map(|job| job.title),
+        Some(job) => app.store.job(job).await?.map(|job| job.title.to_string()),
         None => None,
     };
     let body = body(&filter, job.as_deref(), &lanes, Utc::now(), &visit);

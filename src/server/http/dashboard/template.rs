@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Output, State, Value, escape_formatter};
 
-use crate::server::domain::rules::controls_direction;
+use crate::server::domain::title::controls_direction;
 
 #[cfg(test)]
 mod tests;

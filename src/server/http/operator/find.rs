@@ -3,7 +3,7 @@
 use super::refusal::OperatorRefusal;
 use crate::run::RunId;
 use crate::server::domain::model::{JobId, WorkerId};
-use crate::server::domain::rules::{self, RuleViolation};
+use crate::server::domain::title::{Title, TitleViolation};
 use crate::server::state::AppState;
 use crate::server::store::EntityName;
 use crate::wire::operator::DEFAULT;
@@ -87,9 +87,6 @@ pub(super) fn run_id(text: &str) -> Result<RunId, OperatorRefusal> {
 }
 
 /// Returns the named project, template or pool, or the default where none is named.
-pub(super) fn place_name<'a>(
-    text: Option<&'a str>,
-    named: fn(&'a str) -> EntityName<'a>,
-) -> Result<EntityName<'a>, RuleViolation> {
-    text.map_or(Ok(EntityName::Default(DEFAULT)), |text| rules::title(text).map(named))
+pub(super) fn place_name(text: Option<&str>, named: fn(Title) -> EntityName) -> Result<EntityName, TitleViolation> {
+    text.map_or_else(|| Ok(EntityName::Default(Title::fixed(DEFAULT))), |text| Title::new(text).map(named))
 }

@@ -19,6 +19,7 @@ use crate::server::domain::fire::Fire;
 use crate::server::domain::model::{Asker, Concurrency, JobId, Schedule, Timestamp};
 use crate::server::domain::rules;
 use crate::server::domain::sentence::Sentence;
+use crate::server::domain::title::Title;
 use crate::server::state::AppState;
 use crate::server::store::{self, EntityIds, EntityName, EntityNames, JobOverview, RunOverview, StoreError};
 use crate::wire::operator::{DisableReason, JobInfo, JobList, MadeJob, NewJobRequest, RunInfo, WhyAnswer};
@@ -90,7 +91,7 @@ pub(super) async fn create(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewJobRequest>,
 ) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
-    let title = rules::title(&new.title)?;
+    let title = Title::new(&new.title)?;
     let schedule = parse_schedule(&new, app.settings.time_zone)?;
     let concurrency = new.concurrency.as_deref().map_or(Ok(Concurrency::Wait), rules::concurrency)?;
     let run_timeout = rules::timeout(new.timeout)?;
@@ -111,7 +112,7 @@ pub(super) async fn create(
         store::NewJob { parent, schedule, run_timeout, concurrency, ..job }
     };
     let job = app.store.add_job(&names, job).await?;
-    Ok((StatusCode::CREATED, Json(MadeJob { id: job.id.get(), title: job.title })))
+    Ok((StatusCode::CREATED, Json(MadeJob { id: job.id.get(), title: job.title.into() })))
 }
 
 fn parse_schedule(new: &NewJobRequest, zone: Tz) -> Result<Schedule, OperatorRefusal> {

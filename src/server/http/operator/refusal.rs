@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::run::chain_of;
 use crate::server::domain::rules::RuleViolation;
+use crate::server::domain::title::TitleViolation;
 use crate::server::http::connections::is_too_slow;
 use crate::server::store::StoreError;
 use crate::wire::operator::RequestRefusal;
@@ -72,6 +73,12 @@ impl From<StoreError> for OperatorRefusal {
 
 impl From<RuleViolation> for OperatorRefusal {
     fn from(broken: RuleViolation) -> Self {
+        Self::Malformed(broken.to_string())
+    }
+}
+
+impl From<TitleViolation> for OperatorRefusal {
+    fn from(broken: TitleViolation) -> Self {
         Self::Malformed(broken.to_string())
     }
 }

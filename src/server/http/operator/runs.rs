@@ -17,6 +17,7 @@ use crate::run::RunId;
 use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::rules;
+use crate::server::domain::title::Title;
 use crate::server::state::AppState;
 use crate::server::store::{EntityName, EntityNames, RunFilter, RunOverview, RunStage, StoreError, Submission};
 use crate::wire::operator::{DEFAULT, RunInfo, RunList, ScheduleStop, Submit};
@@ -122,12 +123,16 @@ pub(super) async fn submit(
     State(app): State<Arc<AppState>>,
     Body(new): Body<Submit>,
 ) -> Result<(StatusCode, Json<RunInfo>), OperatorRefusal> {
-    let title = rules::title(&new.title)?;
+    let title = Title::new(&new.title)?;
     rules::executable(&new.script)?;
     // A named pool has to exist: a new one would have no worker, and the run would wait for ever.
     let pool = place_name(new.pool.as_deref(), EntityName::Present)?;
-    let names = EntityNames { project: EntityName::Default(DEFAULT), template: EntityName::Default(SUBMITTED), pool };
-    let submission = Submission { title: title.to_owned(), script: new.script, timeout: rules::timeout(new.timeout)? };
+    let names = EntityNames {
+        project: EntityName::Default(Title::fixed(DEFAULT)),
+        template: EntityName::Default(Title::fixed(SUBMITTED)),
+        pool,
+    };
+    let submission = Submission { title, script: new.script, timeout: rules::timeout(new.timeout)? };
     let run = app.store.enqueue_adhoc_run(&names, &submission, Utc::now()).await?;
     Ok((StatusCode::CREATED, Json(find_run(&app, run.id).await?)))
 }

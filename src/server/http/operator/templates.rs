@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 
 use super::find::place_name;
 use super::refusal::{Body, OperatorRefusal};
-use crate::server::domain::rules;
+use crate::server::domain::title::Title;
 use crate::server::state::AppState;
 use crate::server::store::EntityName;
 use crate::wire::operator::{MadeJob, NewTemplateRequest};
@@ -18,8 +18,8 @@ pub(super) async fn create(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewTemplateRequest>,
 ) -> Result<(StatusCode, Json<MadeJob>), OperatorRefusal> {
-    let title = rules::title(&new.title)?;
+    let title = Title::new(&new.title)?;
     let project = place_name(new.project.as_deref(), EntityName::OrCreated)?;
-    let made = app.store.add_template(project, title, &new.body).await?;
-    Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title })))
+    let made = app.store.add_template(&project, title, &new.body).await?;
+    Ok((StatusCode::CREATED, Json(MadeJob { id: made.id.get(), title: made.title.into() })))
 }

@@ -133,7 +133,7 @@ pub(super) fn job(overview: &JobOverview) -> JobInfo {
     let JobOverview { job, around, next, last } = overview;
     JobInfo {
         id: job.id.get(),
-        title: job.title.clone(),
+        title: job.title.to_string(),
         project: around.project.title.clone(),
         template: around.template.title.clone(),
         pool: around.pool.title.clone(),
@@ -160,7 +160,7 @@ pub fn worker(overview: &WorkerOverview, is_silent: bool) -> WorkerInfo {
     let shown = worker_state::shown(worker, is_silent);
     WorkerInfo {
         id: worker.id.get(),
-        title: worker.title.clone(),
+        title: worker.title.to_string(),
         api_key: worker.api_key.to_string(),
         enabled: worker.enqueue_is_enabled,
         pools: pools.clone(),

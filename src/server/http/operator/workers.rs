@@ -13,7 +13,7 @@ use super::paging::{self, MAX_PAGE, PageQuery, limit};
 use super::refusal::{Body, OperatorRefusal};
 use super::views;
 use crate::run::{ApiKey, Pace, Secret};
-use crate::server::domain::rules;
+use crate::server::domain::title::Title;
 use crate::server::domain::worker_state::{CommandRefusal, RequestVerdict};
 use crate::server::identity::token;
 use crate::server::state::AppState;
@@ -50,14 +50,14 @@ pub(super) async fn create(
     State(app): State<Arc<AppState>>,
     Body(new): Body<NewWorkerRequest>,
 ) -> Result<(StatusCode, Json<MadeWorker>), OperatorRefusal> {
-    let title = rules::title(&new.title)?;
+    let title = Title::new(&new.title)?;
     let api_key =
         // The title becomes the key, so it has to follow the rules of keys.
-        ApiKey::parse(title).map_err(|what| OperatorRefusal::Malformed(format!("the name {title:?} {what}")))?;
+        ApiKey::parse(&title).map_err(|what| OperatorRefusal::Malformed(format!("the name {:?} {what}", title.as_str())))?;
     let pool = place_name(new.pool.as_deref(), EntityName::OrCreated)?;
     let secret = token::random().map_err(|e| OperatorRefusal::Conflict(format!("no secret can be made: {e}")))?;
-    let new = store::NewWorker { title: title.to_owned(), api_key, secret: Secret::new(secret.clone().into_bytes()) };
-    let worker = app.store.add_worker(pool, &new).await?;
+    let new = store::NewWorker { title, api_key, secret: Secret::new(secret.clone().into_bytes()) };
+    let worker = app.store.add_worker(&pool, &new).await?;
     let made = MadeWorker {
         id: worker.id.get(),
         api_key: worker.api_key.to_string(),
@@ -122,7 +122,7 @@ async fn request(app: &AppState, named: String, command: &CommandRequest) -> Res
         return Ok(refused(named, error));
     };
     let overview = app.store.overview_of_worker(worker).await?;
-    let title = overview.as_ref().map_or(named.clone(), |overview| overview.worker.title.clone());
+    let title = overview.as_ref().map_or(named.clone(), |overview| overview.worker.title.to_string());
     let (what, error) = match verdict {
         Ok(RequestVerdict::Ask) => ("requested", None),
         Ok(RequestVerdict::Cancel) => ("cancelled", None),

@@ -36,7 +36,7 @@ impl Shape {
     pub fn project(self, project: &Project, links: &ProjectLinks) -> Value {
         let id = project.id.get();
         json!({
-            "id": id, "resource_uri": Resource::Project.path(id), "title": project.title,
+            "id": id, "resource_uri": Resource::Project.path(id), "title": project.title.as_str(),
             "description": project.description, "enqueue_is_enabled": project.enqueue_is_enabled,
             "worker_pools": all(Resource::WorkerPool, links.pools.iter().copied().map(PoolId::get)),
             "auth_groups": all(Resource::Group, links.groups.iter().copied().map(GroupId::get)),
@@ -47,7 +47,7 @@ impl Shape {
     pub fn pool(self, pool: &Pool, workers: &[WorkerId]) -> Value {
         let id = pool.id.get();
         json!({
-            "id": id, "resource_uri": Resource::WorkerPool.path(id), "title": pool.title,
+            "id": id, "resource_uri": Resource::WorkerPool.path(id), "title": pool.title.as_str(),
             "description": pool.description, "enqueue_is_enabled": pool.enqueue_is_enabled,
             "workers": all(Resource::Worker, workers.iter().copied().map(WorkerId::get)),
         })
@@ -58,7 +58,7 @@ impl Shape {
     pub fn worker(self, worker: &Worker) -> Value {
         let id = worker.id.get();
         json!({
-            "id": id, "resource_uri": Resource::Worker.path(id), "title": worker.title,
+            "id": id, "resource_uri": Resource::Worker.path(id), "title": worker.title.as_str(),
             "api_key": worker.api_key.as_str(), "description": worker.description,
             "enqueue_is_enabled": worker.enqueue_is_enabled, "ping_response_dts": self.time(worker.ping_response_dts),
             "worker_version": worker.worker_version, "concurrent_jobs": worker.concurrent_jobs, "actions": true,
@@ -69,7 +69,7 @@ impl Shape {
     pub fn template(self, template: &Template) -> Value {
         let id = template.id.get();
         json!({
-            "id": id, "resource_uri": Resource::JobTemplate.path(id), "title": template.title,
+            "id": id, "resource_uri": Resource::JobTemplate.path(id), "title": template.title.as_str(),
             "description": template.description, "enqueue_is_enabled": template.enqueue_is_enabled,
             "project": Resource::Project.path(template.project.get()),
         })
@@ -83,7 +83,8 @@ impl Shape {
             Schedule::None | Schedule::Cron { .. } => (None, ""),
         };
         let mut shown = json!({
-            "id": id, "resource_uri": Resource::Job.path(id), "title": job.title, "description": job.description,
+            "id": id, "resource_uri": Resource::Job.path(id), "title": job.title.as_str(),
+            "description": job.description,
             "script_content": job.script_content, "script_content_partial": job.script_content_partial,
             "enqueue_is_enabled": job.enqueue_is_enabled, "reschedule_interval": every,
             "reschedule_interval_type": unit, "run_on_all_workers": job.run_on_all_workers,

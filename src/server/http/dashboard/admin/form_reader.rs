@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::fields::Mistakes;
 use crate::server::domain::rules;
+use crate::server::domain::title::Title;
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::store::EntityForm;
 
@@ -57,13 +58,13 @@ impl<'a> FormReader<'a> {
 
     /// Reads the fields that projects, templates and pools have in common.
     pub fn entity_form(&mut self) -> Option<EntityForm> {
-        let title = self.take("title", rules::title(self.form.text("title").unwrap_or_default()));
+        let title = self.take("title", Title::new(self.form.text("title").unwrap_or_default()));
         let description = self.description();
         let addresses =
             self.take("notification_addresses", rules::addresses(&self.form.script("notification_addresses")));
         // All fields are read before the first `?`, so that no mistake hides another one.
         Some(EntityForm {
-            title: title?.to_owned(),
+            title: title?,
             description: description?,
             enabled: self.form.ticked("enabled"),
             notification_addresses: addresses?,

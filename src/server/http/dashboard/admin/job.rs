@@ -9,6 +9,7 @@ use super::project::ADDRESSES;
 use crate::server::domain::model::{Concurrency, Job, JobId, OnLost, PoolId, Retry, Schedule, TemplateId};
 use crate::server::domain::rules;
 use crate::server::domain::schedule::in_words;
+use crate::server::domain::title::Title;
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::view::concurrency;
 use crate::server::store::{CatalogueEntry, NewJob};
@@ -104,7 +105,7 @@ pub fn fields(choices: &JobChoices) -> Vec<FieldGroup> {
 /// If a value breaks a rule: all mistakes, by field.
 pub fn read(form: &FormValues, parent: Result<Option<JobId>, String>) -> Result<NewJob, Mistakes> {
     let mut reader = FormReader::of(form);
-    let title = reader.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let title = reader.take("title", Title::new(form.text("title").unwrap_or_default()));
     let template = reader.chosen("template", "a template", TemplateId::new);
     let pool = reader.chosen("pool", "a pool", PoolId::new);
     let description = reader.description();
@@ -205,7 +206,7 @@ pub fn form_of(job: &Job, parent: Option<&str>, zone: Tz) -> FormValues {
     let mut pairs = Vec::new();
     let mut put = |name: &str, value: String| pairs.push((name.to_owned(), value));
     let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
-    put("title", job.title.clone());
+    put("title", job.title.to_string());
     put("template", job.template.to_string());
     put("pool", job.pool.to_string());
     put("parent", job.parent.map(|id| job_choice(id, parent.unwrap_or_default())).unwrap_or_default());

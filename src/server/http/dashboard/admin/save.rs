@@ -215,20 +215,20 @@ fn conflict_field(entity: Entity, conflict: &Conflict) -> &'static str {
 async fn save_project(store: &Store, id: Option<i64>, form: &FormValues) -> Result<Option<Saved>, SaveError> {
     let (values, pools) = project::read_project(form)?;
     let saved = store.save_project(id.and_then(ProjectId::new), Some(&version_of(form)), &values, &pools).await?;
-    Ok(saved.map(|id| without_secret(id.get(), values.title)))
+    Ok(saved.map(|id| without_secret(id.get(), values.title.into())))
 }
 
 async fn save_pool(store: &Store, id: Option<i64>, form: &FormValues) -> Result<Option<Saved>, SaveError> {
     let (values, workers) = project::read_pool(form)?;
     let saved = store.save_pool(id.and_then(PoolId::new), Some(&version_of(form)), &values, &workers).await?;
-    Ok(saved.map(|id| without_secret(id.get(), values.title)))
+    Ok(saved.map(|id| without_secret(id.get(), values.title.into())))
 }
 
 async fn save_template(store: &Store, id: Option<i64>, form: &FormValues) -> Result<Option<Saved>, SaveError> {
     let (values, project, body) = template::read(form)?;
     let (id, seen) = (id.and_then(TemplateId::new), version_of(form));
     let saved = store.save_template(id, Some(&seen), &values, project, &body).await?;
-    Ok(saved.map(|id| without_secret(id.get(), values.title)))
+    Ok(saved.map(|id| without_secret(id.get(), values.title.into())))
 }
 
 async fn save_job(store: &Store, id: Option<i64>, form: &FormValues) -> Result<Option<Saved>, SaveError> {
@@ -239,7 +239,7 @@ async fn save_job(store: &Store, id: Option<i64>, form: &FormValues) -> Result<O
     // Only with its template around it can it be said whether a worker could start the script.
     rules::whole_script(&template.body, &new.script).map_err(|e| vec![("script", e.to_string())])?;
     let saved = store.save_job(id.and_then(JobId::new), Some(&version_of(form)), &new).await?;
-    Ok(saved.map(|id| without_secret(id.get(), new.title)))
+    Ok(saved.map(|id| without_secret(id.get(), new.title.into())))
 }
 
 /// Finds the job that was chosen by its title, its number, or both; the inner error says why the text names no single
@@ -255,7 +255,7 @@ async fn find_parent(store: &Store, text: &str) -> Result<Result<Option<JobId>, 
     let (title, number) = job::parse_job_choice(text);
     if let Some(id) = number
         && let Some(found) = store.job(id).await?
-        && (title.is_empty() || title == found.title)
+        && (title.is_empty() || title == found.title.as_str())
     {
         return Ok(Ok(Some(id)));
     }
@@ -290,5 +290,5 @@ async fn save_worker(app: &AppState, id: Option<i64>, form: &FormValues) -> Resu
         broadcaster_port: app.settings.broadcaster.port(),
         events_port: app.settings.events.port(),
     });
-    Ok(Some(Saved { id, title: values.title, secret }))
+    Ok(Some(Saved { id, title: values.title.into(), secret }))
 }

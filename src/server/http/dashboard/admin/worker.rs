@@ -4,7 +4,7 @@ use super::fields::{FieldChoice, FieldGroup, FieldInput, FormField, Mistakes};
 use super::form_reader::FormReader;
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::PoolId;
-use crate::server::domain::rules;
+use crate::server::domain::title::Title;
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::store::{CatalogueEntry, WorkerForm};
 
@@ -34,11 +34,11 @@ pub fn fields(pools: &[CatalogueEntry], is_new: bool) -> Vec<FieldGroup> {
 /// If a value breaks a rule: all mistakes, by field.
 pub fn read(form: &FormValues, secret: Option<&str>) -> Result<WorkerForm, Mistakes> {
     let mut reader = FormReader::of(form);
-    let title = reader.take("title", rules::title(form.text("title").unwrap_or_default()));
+    let title = reader.take("title", Title::new(form.text("title").unwrap_or_default()));
     let description = reader.description();
     // Without a key of its own, a worker goes by its title.
-    let key = form.text("api_key").or(title).unwrap_or_default();
-    let api_key = match title.or(form.text("api_key")) {
+    let key = form.text("api_key").or(title.as_deref()).unwrap_or_default();
+    let api_key = match title.as_deref().or(form.text("api_key")) {
         Some(_) => reader.take("api_key", ApiKey::parse(key).map_err(|what| format!("{key:?} {what}"))),
         // The missing title is a mistake already; a second one for the missing key would only confuse.
         None => None,
@@ -46,7 +46,7 @@ pub fn read(form: &FormValues, secret: Option<&str>) -> Result<WorkerForm, Mista
     let pools = reader.all("pools", PoolId::new);
     let values = (|| {
         Some(WorkerForm {
-            title: title?.to_owned(),
+            title: title?,
             description: description?,
             enabled: form.ticked("enabled"),
             api_key: api_key?,

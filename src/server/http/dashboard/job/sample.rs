@@ -5,6 +5,7 @@ use chrono::{NaiveTime, TimeZone, Utc};
 use crate::run::Attempt;
 use crate::server::domain::model::sample;
 use crate::server::domain::model::{Exclude, Job, JobId, PoolId, Run, Schedule, TemplateId, Unit};
+use crate::server::domain::title::Title;
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings};
 
 pub fn job() -> Job {
@@ -12,7 +13,7 @@ pub fn job() -> Job {
         id: JobId::new(3).unwrap(),
         template: TemplateId::new(2).unwrap(),
         pool: PoolId::new(4).unwrap(),
-        title: "backup".to_owned(),
+        title: Title::fixed("backup"),
         script_content_partial: "echo hello\n".to_owned(),
         script_content: "#!/bin/sh\necho hello\n".to_owned(),
         ..sample::job()

@@ -70,7 +70,7 @@ pub fn body(page: &JobPage, viewer: Viewer<'_>) -> Value {
             forecast => forecast_view(page, viewer),
             chain => chain_view(page), description => &job.description, settings => settings(job),
             script => highlighted(&job.script_content_partial), whole,
-            template => context!(id => page.template.id.get(), title => &page.template.title),
+            template => context!(id => page.template.id.get(), title => page.template.title.as_str()),
             template_body => highlighted(&page.template.body),
         },
     )
@@ -90,7 +90,7 @@ fn state_view(page: &JobPage, viewer: Viewer<'_>) -> Value {
     let facts: Vec<Value> = page.facts.iter().map(|fact| fire_row(fact, zone)).collect();
     let after = page.family.iter().find(|link| Some(link.id) == job.parent);
     let state = context! {
-        title => &job.title, enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
+        title => job.title.as_str(), enabled => job.enqueue_is_enabled, disabled_reason => &job.disabled_reason,
         project => frame(&around.project), template => frame(&around.template), pool => frame(&around.pool),
         schedule => in_words(&job.schedule),
         after => after.map(|link| context!(id => link.id.get(), title => &link.title)),

@@ -36,7 +36,7 @@ impl Confirmation {
         let stops = command.action == WorkerCommand::Shutdown
             || (command.pace == Pace::Now && command.action != WorkerCommand::Wake);
         let named = page.workers.iter().map(|overview| &overview.worker).filter(|worker| chosen.contains(&worker.id));
-        let titles: Vec<String> = named.map(|worker| worker.title.clone()).collect();
+        let titles: Vec<String> = named.map(|worker| worker.title.to_string()).collect();
         // A single worker needs no confirmation, even where it is the only one.
         let are_all = titles.len() > 1 && titles.len() == page.workers.len();
         (stops && (are_all || titles.len() >= MANY)).then(|| {

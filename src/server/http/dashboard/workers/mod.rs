@@ -104,7 +104,7 @@ async fn request_command(
     for worker in workers.iter().take(LISTED as usize) {
         let Some(found) = app.store.worker(*worker).await? else { continue };
         if let Some(outcome) = app.store.request_command(*worker, command, Utc::now()).await? {
-            asked.push(RequestSummary { title: found.title, outcome });
+            asked.push(RequestSummary { title: found.title.into(), outcome });
         }
     }
     Ok(view::outcome_notice(&asked, command.action))

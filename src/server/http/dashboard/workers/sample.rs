@@ -4,6 +4,7 @@ use chrono::{TimeZone, Utc};
 
 use crate::run::{Secret, WorkerState};
 use crate::server::domain::model::{Report, Timestamp, Worker, sample};
+use crate::server::domain::title::Title;
 use crate::server::store::WorkerOverview;
 
 /// Timestamp at which the sample views are rendered.
@@ -16,7 +17,7 @@ pub fn worker(id: i64, title: &str, change: impl FnOnce(&mut Worker)) -> WorkerO
     let report =
         Report { duty: WorkerState::Awake, since: now(), seats_taken: 1, outbox: 0, restarts: true, held: Vec::new() };
     let mut worker = Worker {
-        title: title.to_owned(),
+        title: Title::new(title).unwrap(),
         secret: Secret::new(b"s3cr3t".to_vec()),
         ping_response_dts: Some(now()),
         worker_version: Some("3.0.0".to_owned()),

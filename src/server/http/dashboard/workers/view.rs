@@ -98,8 +98,8 @@ fn row(overview: &WorkerOverview, runs: &[&RunOverview], is_chosen: bool, page: 
         .collect();
     let run = |run: &&RunOverview| context!(id => run.run.id.get(), title => &run.title);
     context! {
-        id => worker.id.get(), title => &worker.title,
-        key => (worker.api_key.as_str() != worker.title).then(|| worker.api_key.as_str()),
+        id => worker.id.get(), title => worker.title.as_str(),
+        key => (worker.api_key.as_str() != worker.title.as_str()).then(|| worker.api_key.as_str()),
         enabled => worker.enqueue_is_enabled, badge => badge(state), state => word(state),
         since => since(worker, state).map(|(word, when)| context!(word, at => at(when))),
         followed => followed_command(overview, state, page, zone), request => open_command(overview, page, zone),
@@ -178,7 +178,7 @@ fn pool_row(pool: &Pool, members: &[WorkerId], page: &WorkersPage) -> Value {
     });
     let seats: u32 = awake.clone().filter_map(|overview| overview.worker.concurrent_jobs).sum();
     context! {
-        id => pool.id.get(), title => &pool.title, enabled => pool.enqueue_is_enabled, workers => members.len(),
+        id => pool.id.get(), title => pool.title.as_str(), enabled => pool.enqueue_is_enabled, workers => members.len(),
         awake => awake.count(), seats, runs => there.map(|overview| overview.runs).sum::<u32>(),
     }
 }

@@ -5,6 +5,7 @@ use crate::run::lack::Lack;
 use crate::run::{RunId, WorkerState};
 use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
 use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::title::Title;
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
 
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -14,7 +15,7 @@ fn at(minutes: i64) -> DateTime<Utc> {
 fn job() -> JobOverview {
     let frame = |title: &str| JobFrame { title: title.to_owned(), enabled: true };
     JobOverview {
-        job: Job { title: "backup".to_owned(), ..sample::job() },
+        job: Job { title: Title::fixed("backup"), ..sample::job() },
         around: JobSurroundings { project: frame("example"), template: frame("shell"), pool: frame("web") },
         next: None,
         last: None,

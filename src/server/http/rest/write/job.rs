@@ -3,6 +3,7 @@
 use super::{WriteRefusal, check_visible};
 use crate::server::domain::model::{JobId, PoolId, TemplateId, Unit};
 use crate::server::domain::resource::Resource;
+use crate::server::domain::title::Title;
 use crate::server::http::rest::ApiCall;
 use crate::server::http::rest::answer::ApiAnswer;
 use crate::server::http::rest::request_body::{BodyFault, Form};
@@ -17,11 +18,12 @@ pub async fn create(app: &AppState, form: &Form, call: &ApiCall<'_>) -> Result<A
     let patch = patch(form)?;
     check_visible(app, call, &named_by(&patch)).await?;
     let title = Form::needed("title", form.text("title")?)?;
+    let title = Title::new(&title).map_err(|e| ApiAnswer::bad(&e.to_string()))?;
     let script = form.text("script_content_partial")?.flatten().unwrap_or_default();
     let (Some(template), Some(pool)) = (TemplateId::new(template), PoolId::new(pool)) else {
         return Ok(ApiAnswer::not_found());
     };
-    let job = app.store.make_job(&NewJob::new(&title, template, pool, &script), &patch).await?;
+    let job = app.store.make_job(&NewJob::new(title, template, pool, &script), &patch).await?;
     Ok(ApiAnswer::created(Resource::Job.path(job.id.get())))
 }
 

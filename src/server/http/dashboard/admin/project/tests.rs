@@ -1,4 +1,5 @@
 use super::{read_pool, read_project};
+use crate::server::domain::title::Title;
 use crate::server::http::dashboard::admin::form_reader::common_values;
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::store::EntityForm;
@@ -6,7 +7,7 @@ use crate::server::store::EntityForm;
 #[test]
 fn what_is_typed_is_what_is_read() {
     let values = EntityForm {
-        title: "Backups".to_owned(),
+        title: Title::fixed("Backups"),
         description: "Every\nnight.".to_owned(),
         enabled: true,
         notification_addresses: "ops@example.org\nme@example.org".to_owned(),

@@ -7,6 +7,7 @@ use crate::server::domain::fire::{Fire, FireKind, FireReason};
 use crate::server::domain::model::{JobId, ProjectId, Run, RunExit, Template, TemplateId};
 use crate::server::domain::schedule::Last;
 use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::title::Title;
 use crate::server::http::dashboard::job::sample;
 use crate::server::store::{JobLink, ScheduleState};
 
@@ -38,7 +39,7 @@ fn page() -> JobPage {
         overview: sample::disabled(),
         template: Template {
             id: TemplateId::new(2).unwrap(),
-            title: "shell".to_owned(),
+            title: Title::fixed("shell"),
             description: String::new(),
             body: "#!/bin/sh\n{{ content|safe }}\n".to_owned(),
             project: ProjectId::new(1).unwrap(),
@@ -83,20 +84,20 @@ fn what_comes_from_outside_is_escaped() {
     let mut page = page();
     let job = &mut page.overview.job;
     for text in [
-        &mut job.title,
         &mut job.description,
         &mut job.disabled_reason,
         &mut job.script_content_partial,
         &mut job.script_content,
         &mut job.notification_addresses,
         &mut job.excludes[0].note,
-        &mut page.template.title,
         &mut page.template.body,
         &mut page.family[0].title,
         &mut page.overview.around.pool.title,
     ] {
         evil.clone_into(text);
     }
+    page.overview.job.title = Title::stored(evil.to_owned());
+    page.template.title = Title::stored(evil.to_owned());
     page.reasons[0] = evil.into();
     page.facts[0].reason = FireReason::Sentence(FireKind::Delayed, evil.to_owned());
     let page = body(&page, viewer()).to_string();

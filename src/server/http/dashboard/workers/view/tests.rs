@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 use super::{RequestSummary, WorkersPage, body, outcome_notice, parts};
 use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 use crate::server::domain::model::{LatestRequest, Pool, PoolId, Worker, WorkerId};
+use crate::server::domain::title::Title;
 use crate::server::domain::worker_state::{CommandRefusal, RequestVerdict};
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::job::sample;
@@ -26,7 +27,7 @@ fn page() -> WorkersPage {
     let run = crate::server::domain::model::Run { worker: WorkerId::new(1), return_dts: None, ..sample::run() };
     let pool = Pool {
         id: PoolId::new(1).unwrap(),
-        title: "default".to_owned(),
+        title: Title::fixed("default"),
         description: String::new(),
         enqueue_is_enabled: true,
         notification_addresses: String::new(),
@@ -66,10 +67,10 @@ fn what_comes_from_outside_is_escaped() {
     let evil = "<script>alert(1)</script>\"'&";
     let mut page = page();
     let first = &mut page.workers[0];
-    (first.worker.title, first.worker.worker_version) = (evil.to_owned(), Some(evil.to_owned()));
+    (first.worker.title, first.worker.worker_version) = (Title::stored(evil.to_owned()), Some(evil.to_owned()));
     first.worker.asked = Some(asked(evil));
     first.pools = vec![evil.to_owned()];
-    page.pools[0].0.title = evil.to_owned();
+    page.pools[0].0.title = Title::stored(evil.to_owned());
     page.runs[0].title = evil.to_owned();
     let page = parts(&page, &FormValues::default(), Tz::UTC).map(|part| part.to_string()).concat();
     assert!(!page.contains("<script>alert") && !page.contains("s3cr3t"), "{page}");
