@@ -16,7 +16,7 @@ use crate::worker_process::{Make, Place, start_worker_with};
 /// How long a process has to leave that is asked to.
 const LEAVE_SECONDS: u64 = 60;
 /// What the second worker says.
-const REFUSED: &str = "another worker works as \"worker1\" since ";
+const REFUSED: &str = "server refuses this worker";
 /// The exit code of a worker that hands over.
 const HANDED_OVER: i32 = 75;
 

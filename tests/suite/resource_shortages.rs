@@ -423,7 +423,8 @@ async fn the_time_of_a_run_is_up_also_where_no_worker_is_there() {
         assert_eq!((row.log_text(), row.return_success), (format!("waiting\n{TOO_LONG}").as_str(), Some(false)));
     }
     assert_eq!((latch.executions("0"), latch.executions("1")), (1, 1));
-    // And under the next worker, whose limit is another one.
+    // And under the next worker, whose limit is another one. An announcement is made once, and only a subscriber receives it.
+    server.wait_up().await;
     let run = server.submit(latch.script("2"));
     server.wait_started(run).await;
     worker.sigkill();

@@ -770,7 +770,7 @@ async fn dead_letters_are_sent_again_on_request_and_at_the_next_start() {
             "1 result(s) are told again now; --status says what becomes of them\n"
         );
         let hits = rejected.clone();
-        server.wait_within(Duration::from_secs(1), move |_| hits.hits() > before, "a try on request").await;
+        server.wait_within(Duration::from_secs(10), move |_| hits.hits() > before, "a try on request").await;
     };
     // Each try makes the next pause longer: none of these is due by itself.
     for _ in 0..4 {

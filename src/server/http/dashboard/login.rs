@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::form::FormValues;
 use super::refusal::PageRefusal;
 use super::template::fill;
-use super::visit::Actor;
+use super::visit::SignedIn;
 use super::{form, plain_page, return_path};
 use crate::run::chain_of;
 use crate::server::http::shared::wrong_tokens;
@@ -64,7 +64,7 @@ pub(super) async fn log_in(State(app): State<Arc<AppState>>, request: Request) -
 /// refused, also after a restart.
 pub(super) async fn log_out(
     State(app): State<Arc<AppState>>,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     _: FormValues,
 ) -> Result<Response, PageRefusal> {
     // The session ends in the store first: a cookie that the browser keeps all the same is worth nothing then.

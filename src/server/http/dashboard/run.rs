@@ -11,7 +11,7 @@ use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::refusal::PageRefusal;
-use super::visit::{Actor, Visit};
+use super::visit::{SignedIn, Visit};
 use crate::run::RunId;
 use crate::server::domain::life::ending::EndDecision;
 use crate::server::domain::model::Asker;
@@ -63,7 +63,7 @@ pub(super) async fn part(
 pub(super) async fn kill(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     _: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = id(&run)?;
@@ -81,7 +81,7 @@ pub(super) async fn kill(
 pub(super) async fn run_again(
     State(app): State<Arc<AppState>>,
     Path(run): Path<String>,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let job = app.store.job_of_run(id(&run)?).await?.ok_or_else(|| unknown(&run))?;

@@ -76,9 +76,9 @@ impl FromRequestParts<Arc<AppState>> for Visit {
 }
 
 /// Session of the browser that acts. Refuses requests without one.
-pub(super) struct Actor(pub Session);
+pub(super) struct SignedIn(pub Session);
 
-impl FromRequestParts<Arc<AppState>> for Actor {
+impl FromRequestParts<Arc<AppState>> for SignedIn {
     type Rejection = PageRefusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Self, PageRefusal> {

@@ -31,7 +31,7 @@ use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::refusal::PageRefusal;
 use super::template::fill;
-use super::visit::{Actor, Visit};
+use super::visit::{SignedIn, Visit};
 use crate::server::domain::model::JobId;
 use crate::server::http::worker_file;
 use crate::server::state::AppState;
@@ -151,7 +151,7 @@ pub(super) async fn create(
     Path(kind): Path<String>,
     headers: HeaderMap,
     visit: Visit,
-    actor: Actor,
+    actor: SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     write(&app, &kind, None, &headers, &visit, &actor, &form).await
@@ -163,7 +163,7 @@ pub(super) async fn change(
     Path((kind, id)): Path<(String, i64)>,
     headers: HeaderMap,
     visit: Visit,
-    actor: Actor,
+    actor: SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     write(&app, &kind, Some(id), &headers, &visit, &actor, &form).await
@@ -175,7 +175,7 @@ async fn write(
     id: Option<i64>,
     headers: &HeaderMap,
     visit: &Visit,
-    Actor(session): &Actor,
+    SignedIn(session): &SignedIn,
     form: &FormValues,
 ) -> Result<Response, PageRefusal> {
     let entity = entity::named(kind)?;
@@ -279,7 +279,7 @@ pub(super) async fn delete(
     State(app): State<Arc<AppState>>,
     Path((kind, id)): Path<(String, i64)>,
     visit: Visit,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let entity = entity::named(&kind)?;

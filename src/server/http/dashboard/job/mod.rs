@@ -19,7 +19,7 @@ use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::refusal::PageRefusal;
-use super::visit::{Actor, Visit};
+use super::visit::{SignedIn, Visit};
 use crate::server::domain::model::{Asker, JobId};
 use crate::server::domain::rules;
 use crate::server::http::operator;
@@ -54,7 +54,7 @@ pub(super) async fn part(
 pub(super) async fn run(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = existing_job(&app, &job).await?;
@@ -66,7 +66,7 @@ pub(super) async fn run(
 pub(super) async fn enable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     _: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = existing_job(&app, &job).await?;
@@ -79,7 +79,7 @@ pub(super) async fn disable(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
     mut visit: Visit,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let id = existing_job(&app, &job).await?;

@@ -17,7 +17,7 @@ use super::form::FormValues;
 use super::frame::{Head, Section};
 use super::notice::Notice;
 use super::refusal::PageRefusal;
-use super::visit::{Actor, Visit};
+use super::visit::{SignedIn, Visit};
 use crate::run::{Pace, WorkerCommand};
 use crate::server::domain::model::WorkerId;
 use crate::server::domain::rules;
@@ -56,7 +56,7 @@ pub(super) async fn part(State(app): State<Arc<AppState>>, visit: Visit) -> Resu
 pub(super) async fn command(
     State(app): State<Arc<AppState>>,
     mut visit: Visit,
-    Actor(session): Actor,
+    SignedIn(session): SignedIn,
     form: FormValues,
 ) -> Result<Response, PageRefusal> {
     let (workers, command) = match parse_command(&form) {
