@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::exit::{CommandFailure, FAILURE, NO_PERMISSION, PROTOCOL, UNAVAILABLE, with_causes};
+use super::exit::{CommandFailure, FAILURE, NO_PERMISSION, PROTOCOL, UNAVAILABLE};
 use crate::rest::{is_loopback, tls_config};
 use crate::server::identity::token::OperatorToken;
 use crate::wire::operator::{BASE, FollowLine, RequestRefusal};
@@ -42,7 +42,7 @@ impl OperatorClient {
             // No proxy can reach an address of this machine's loopback.
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|e| CommandFailure::new(FAILURE, with_causes(&e)))?;
+        let http = http.build().map_err(|e| CommandFailure::of(FAILURE, &e))?;
         Ok(Self { http, base, token })
     }
 

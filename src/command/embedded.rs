@@ -8,7 +8,7 @@ use nix::fcntl::Flock;
 use url::Url;
 
 use super::client::OperatorClient;
-use super::exit::{CANNOT_CREATE, CommandFailure, FAILURE, TEMPORARY, with_causes};
+use super::exit::{CANNOT_CREATE, CommandFailure, FAILURE, TEMPORARY};
 use super::ports;
 use crate::config::{self, Surroundings};
 use crate::daemon;
@@ -71,7 +71,7 @@ impl Embedded {
         let lock =
             daemon::take_state(&settings.state_path).map_err(|e| CommandFailure::new(e.exit_code(), e.to_string()))?;
         let worker = RunningWorker::start(settings, shims);
-        let worker = worker.await.map_err(|e| CommandFailure::new(FAILURE, with_causes(&e)))?;
+        let worker = worker.await.map_err(|e| CommandFailure::of(FAILURE, &e))?;
         Ok(Self { server, worker, _state: lock })
     }
 

@@ -1,8 +1,10 @@
 //! Exit codes, messages and output of the commands.
 
 use std::error::Error;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::io::{self, Write as _};
+
+use crate::run::chain_of;
 
 /// Exit code: the command succeeded.
 pub const OK: u8 = 0;
@@ -46,19 +48,8 @@ impl CommandFailure {
 
     /// Creates a failure from an error and its causes.
     pub fn of(code: u8, error: &dyn Error) -> Self {
-        Self::new(code, with_causes(error))
+        Self::new(code, chain_of(error))
     }
-}
-
-/// Returns an error and its causes in one line.
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let _ = write!(text, ": {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// Writes a line to stderr, ignoring errors.
