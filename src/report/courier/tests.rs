@@ -25,11 +25,16 @@ const REJECTED: usize = plan::REJECTIONS as usize;
 #[derive(Default)]
 struct FakeLogs {
     text: Mutex<String>,
+    /// Errors of the next reads.
+    errors: Mutex<Vec<i32>>,
     forgotten: Mutex<Vec<Attempt>>,
 }
 
 impl LogSource for FakeLogs {
     fn text(&self, _: RunId, _: Attempt, _: u64) -> io::Result<(String, u64)> {
+        if let Some(error) = self.errors.lock().unwrap().pop() {
+            return Err(io::Error::from_raw_os_error(error));
+        }
         let text = self.text.lock().unwrap().clone();
         let length = text.len() as u64;
         Ok((text, length))
@@ -162,6 +167,11 @@ fn given_back() -> StoredEnd {
     StoredEnd { outcome: RunOutcome::Cancelled(Cause::GivenBack), output: 0, ..end() }
 }
 
+/// Waits for the next request of the courier.
+async fn asked(report: &mut RunReport) -> CourierRequest {
+    tokio::time::timeout(BOUND, report.asked()).await.expect("a request of the courier")
+}
+
 const LOG: &str = r#"new log "hello\n""#;
 
 #[tokio::test]
@@ -183,6 +193,109 @@ async fn a_run_that_was_over_at_the_start_is_read_and_what_the_server_has_is_not
 }
 
 #[tokio::test]
+async fn after_a_restart_a_start_that_the_server_lacks_is_told() {
+    let scene = Scene::set().await;
+    scene.reporter.deliver(OutboxEntry { start: Some(start()), end: Some(end()), ..claimed() });
+    assert_eq!(scene.all_calls().await, ["read worker", "read run", "start with pid 7", LOG, "result true"]);
+}
+
+#[tokio::test]
+async fn a_start_at_the_server_that_may_be_of_a_lost_execution_does_not_count() {
+    let scene = Scene::set().await;
+    scene.server.set("start_dts", json!("2026-11-23T18:02:02.101230"));
+    let entry = OutboxEntry { attempt: Attempt(2), losses: 1, start: Some(start()), end: Some(end()), ..claimed() };
+    scene.reporter.deliver(entry);
+    assert_eq!(scene.all_calls().await, ["read worker", "read run", "start with pid 7", LOG, "result true"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_nothing_is_told_of_a_run_that_is_another_attempt_or_another_workers() {
+    for (field, value) in [("attempt", json!(2)), ("worker", json!("/api/v1/worker/9/"))] {
+        let scene = Scene::set().await;
+        scene.server.set(field, value);
+        let entry = OutboxEntry { claim: Some(Attempt(1)), start: Some(start()), end: Some(end()), ..claimed() };
+        scene.reporter.deliver(entry);
+        assert_eq!(scene.all_calls().await, ["read worker", "read run"], "{field}");
+        assert_eq!(scene.letters(), ["result"], "{field}");
+        assert!(scene.is_forgotten(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_told_names_the_attempt_that_was_claimed() {
+    let scene = Scene::set().await;
+    let mut report = scene.serve(claimed()).await;
+    report.claimed(Some(Attempt(4))).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", LOG, "result true"].map(|call| format!("{call} of attempt 4"));
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
+async fn a_run_that_never_started_is_told_with_a_start() {
+    let scene = Scene::set().await;
+    let report = scene.serve(claimed()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, [LOG, "result true with start"]);
+}
+
+#[tokio::test]
+async fn a_run_does_not_return_before_its_start_though_the_clock_was_set_back() {
+    let scene = Scene::set().await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(StoredEnd { at: "2026-11-23T17:02:02.101230".to_owned(), ..end() }).await;
+    assert_eq!(scene.all_calls().await.last().unwrap(), "result true");
+    assert_eq!(scene.server.field("return_dts"), scene.server.field("start_dts"));
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_for_want_of_a_resource_is_read_again_and_else_says_so() {
+    let scene = Scene::set().await;
+    let (no_memory, broken) = (12, 5);
+    *scene.logs.errors.lock().unwrap() = vec![broken, no_memory];
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = scene.all_calls().await;
+    assert!(calls[1].contains("The output cannot be read"), "{calls:?}");
+    assert!(calls[1].contains("6 bytes of output could not be kept"), "{calls:?}");
+    assert_eq!([&calls[0], &calls[2]], ["start with pid 7", "result true"], "{calls:?}");
+    assert!(scene.logs.errors.lock().unwrap().is_empty(), "it is read again");
+}
+
+#[tokio::test]
+async fn the_note_about_the_end_follows_the_output_also_where_that_was_told_before() {
+    let scene = Scene::with_interval(Duration::from_millis(1)).await;
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.output(6).await;
+    scene.server.wait_for_calls(2).await;
+    let outcome = RunOutcome::Ran { exit: ProcessExit::Code(0), cause: Some(Cause::Killed), left: Left::Nobody };
+    report.ended(StoredEnd { outcome, ..end() }).await;
+    let calls = scene.all_calls().await;
+    assert!(calls[2].starts_with(r#"log "hello\n[job runner worker] The job was stopped: "#), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_too_large_is_told_shorter_as_often_as_it_takes() {
+    let scene = Scene::set().await;
+    *scene.logs.text.lock().unwrap() = "x".repeat(20_000);
+    for _ in 0..REJECTED {
+        scene.server.fail("new log", Fault::Refused(413));
+    }
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(StoredEnd { output: 20_000, ..end() }).await;
+    let calls = scene.all_calls().await;
+    let lengths: Vec<usize> = calls.iter().filter(|call| call.starts_with("new log")).map(String::len).collect();
+    assert!(lengths.len() == REJECTED + 1 && lengths.is_sorted_by(|before, next| next < before), "{lengths:?}");
+    assert_eq!(calls.last().unwrap(), "result true");
+    assert!(scene.letters().is_empty());
+}
+
+#[tokio::test]
 async fn a_result_whose_answer_was_lost_is_not_told_twice() {
     let scene = Scene::set().await;
     scene.server.fail("result", Fault::AnswerLost);
@@ -191,7 +304,22 @@ async fn a_result_whose_answer_was_lost_is_not_told_twice() {
     report.ended(end()).await;
     let calls = ["start with pid 7", LOG, "result true", "read worker", "read run"];
     assert_eq!(scene.all_calls().await, calls);
-    assert!(scene.is_forgotten());
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_result_that_is_rejected_three_times_has_a_dead_letter_until_it_is_taken() {
+    let scene = Scene::set().await;
+    for _ in 0..=REJECTED {
+        scene.server.fail("result", Fault::Refused(400));
+    }
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    scene.server.wait_for_calls(2 + REJECTED + 1).await;
+    assert_eq!(scene.letters(), ["result"]);
+    assert_eq!(scene.all_calls().await.last().unwrap(), "result true");
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
 }
 
 #[tokio::test]
@@ -238,7 +366,7 @@ async fn a_run_of_another_worker_is_stopped_and_nothing_more_is_told() {
     scene.server.fail("start", Fault::Refused(409));
     let mut report = scene.serve(claimed()).await;
     report.started(start()).await;
-    assert_eq!(report.asked().await, CourierRequest::Stop);
+    assert_eq!(asked(&mut report).await, CourierRequest::Stop);
     assert!(!scene.is_forgotten(), "its script is not over");
     report.ended(end()).await;
     assert_eq!(scene.all_calls().await, ["start with pid 7"]);
@@ -252,6 +380,16 @@ async fn a_run_that_is_given_back_is_told_with_one_call() {
     let report = scene.serve(claimed()).await;
     report.ended(given_back()).await;
     assert_eq!(scene.all_calls().await, ["give back"]);
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_whose_giving_back_was_not_answered_is_read_and_not_given_back_twice() {
+    let scene = Scene::set().await;
+    scene.server.fail("give back", Fault::AnswerLost);
+    let report = scene.serve(claimed()).await;
+    report.ended(given_back()).await;
+    assert_eq!(scene.all_calls().await, ["give back", "read worker", "read run"]);
     assert!(scene.is_forgotten() && scene.letters().is_empty());
 }
 
@@ -279,10 +417,10 @@ async fn output_is_told_while_the_run_lasts_and_not_again_at_its_end() {
     let scene = Scene::with_interval(Duration::from_millis(1)).await;
     let mut report = scene.serve(claimed()).await;
     report.started(start()).await;
-    assert_eq!(report.asked().await, CourierRequest::Watch(0));
+    assert_eq!(asked(&mut report).await, CourierRequest::Watch(0));
     report.output(6).await;
     scene.server.wait_for_calls(2).await;
-    assert_eq!(report.asked().await, CourierRequest::Watch(6));
+    assert_eq!(asked(&mut report).await, CourierRequest::Watch(6));
     report.ended(end()).await;
     assert_eq!(scene.all_calls().await, ["start with pid 7", LOG, "result true"]);
 }
@@ -342,6 +480,30 @@ async fn a_server_that_refuses_the_credentials_is_asked_for_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_forbidden_while_the_credentials_are_good_is_of_another_workers_run() {
+    let scene = Scene::set().await;
+    scene.server.fail("start", Fault::Refused(403));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    assert_eq!(asked(&mut report).await, CourierRequest::Stop);
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", "read worker"]);
+    assert_eq!(scene.letters(), ["result"]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_found_is_given_up_only_where_the_server_answers_otherwise() {
+    let scene = Scene::set().await;
+    scene.server.fail("result", Fault::Refused(404));
+    scene.server.fail("read worker", Fault::Refused(404));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await.last().unwrap(), "result true");
+    assert!(scene.is_forgotten() && scene.letters().is_empty());
+}
+
+#[tokio::test]
 async fn a_reporter_that_leaves_makes_no_further_call() {
     let scene = Scene::set().await;
     let mut report = scene.serve(claimed()).await;
@@ -364,4 +526,5 @@ async fn a_run_that_the_server_ended_by_itself_is_told_nothing() {
     report.ended(end()).await;
     assert_eq!(scene.all_calls().await, ["start with pid 7", "read worker", "read run"]);
     assert!(scene.is_forgotten());
+    assert_eq!(scene.letters(), ["result"]);
 }

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
+use crate::wire::resources::ATTEMPT;
+
 const MAX_BODY: usize = 1 << 20;
 /// Deadline for a call that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,6 +70,11 @@ impl RecordingServer {
         self.state.run.lock().unwrap()[field] = value;
     }
 
+    /// Returns a field of the run.
+    pub fn field(&self, field: &str) -> Value {
+        self.state.run.lock().unwrap()[field].clone()
+    }
+
     /// Returns all calls so far, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls.borrow().clone()
@@ -87,7 +94,10 @@ async fn answer(State(state): State<Arc<Recorded>>, request: Request) -> Respons
     let (head, content) = request.into_parts();
     let content = body::to_bytes(content, MAX_BODY).await.expect("a body");
     let body: Value = serde_json::from_slice(&content).unwrap_or_default();
-    let call = described(&head.method, head.uri.path(), &body);
+    let mut call = described(&head.method, head.uri.path(), &body);
+    if let Some(attempt) = head.headers.get(ATTEMPT) {
+        call = format!("{call} of attempt {}", attempt.to_str().expect("a number"));
+    }
     let fault = {
         let mut faults = state.faults.lock().unwrap();
         let at = faults.iter().position(|(failing, _)| call.starts_with(failing));
