@@ -3,7 +3,7 @@
 use super::Stand;
 use super::Step::{self, *};
 use super::world::World;
-use crate::run::{KillId, Order, RunId};
+use crate::run::{KillId, Order, RequestId, RunId};
 use crate::server::store::changes::{Change, ChangeNotice};
 
 /// Number of the first run that the steps make: the two jobs with a schedule have their next runs by then.
@@ -29,6 +29,11 @@ impl Scene {
     /// Returns the orders that follow a step, apart from pings, with the numbers of their workers.
     fn after(&mut self, step: Step) -> Vec<(usize, Order)> {
         self.stand.runtime.block_on(self.world.react(step))
+    }
+
+    /// Lets a worker report its state and the request that it follows; returns the request that is open for it.
+    fn report(&mut self, worker: usize, follows: Option<RequestId>) -> Option<RequestId> {
+        self.stand.runtime.block_on(self.world.report(worker, follows))
     }
 }
 
@@ -87,6 +92,32 @@ fn a_claim_ends_the_repetition() {
     assert_eq!(scene.after(Due(0)), [(1, enqueue(FIRST))]);
     assert_eq!(scene.after(Claim(1)), []);
     assert_eq!(scene.after(Wait(30)), []);
+}
+
+#[test]
+fn a_run_takes_one_slot_from_its_announcement_to_its_claim_and_after_it() {
+    let mut scene = Scene::new();
+    for run in [FIRST, FIRST + 1] {
+        assert_eq!(scene.after(Due(2)), [(1, enqueue(run))]);
+        assert_eq!(scene.after(Claim(1)), []);
+    }
+    assert_eq!(scene.after(Due(2)), [(1, enqueue(FIRST + 2))], "it has two free slots, and the other one");
+}
+
+#[test]
+fn a_worker_is_reminded_of_a_request_until_it_confirms_receipt() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.report(1, None), None);
+    scene.stand.runtime.block_on(scene.world.request_sleep(1));
+    assert_eq!(scene.after(Wait(1)), [(1, Order::Attend)]);
+    assert_eq!(scene.after(Wait(4)), []);
+    assert_eq!(scene.after(Wait(1)), [(1, Order::Attend)]);
+    assert_eq!(scene.after(Back(1)), [(1, Order::Attend)], "it has just connected");
+    let open = scene.report(1, None);
+    assert!(open.is_some());
+    assert_eq!(scene.after(Wait(5)), [(1, Order::Attend)], "its report does not say that it follows");
+    assert_eq!(scene.report(1, open), open);
+    assert_eq!(scene.after(Wait(20)), []);
 }
 
 #[test]

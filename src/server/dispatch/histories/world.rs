@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Agenda, Dispatcher, RETRY_PAUSE};
 use super::rules::{Due, Hand, Seen, WorldView, is_claimed};
 use super::{ASKED, CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
-use crate::run::{ApiKey, Attempt, KillId, Order, RunId, Secret};
+use crate::run::{ApiKey, Attempt, KillId, Order, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerState};
 use crate::server::Settings;
 use crate::server::domain::fire::FireReason;
 use crate::server::domain::life::ending::EndDecision;
@@ -30,8 +30,8 @@ use crate::server::link::worker_events::WorkerEvents;
 use crate::server::state::AppState;
 use crate::server::store::changes::{Change, Subscription};
 use crate::server::store::{
-    Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange,
-    Store, WorkerAnswer, WorkerForm,
+    AnswerKind, CommandRequest, Contents, JobPatch, KillChange, KillPatch, NewJob, NewPool, NewProject, NewRun,
+    NewTemplate, NewWorker, RunChange, Store, WorkerAnswer, WorkerForm, WorkerReport,
 };
 
 /// Number of jobs in the store.
@@ -244,6 +244,24 @@ impl World {
         new.run_timeout = Some(seconds);
         self.jobs.push(self.store().new_job(&new).await.unwrap().id);
         u8::try_from(self.jobs.len() - 1).unwrap()
+    }
+
+    /// Lets a worker report its state and the request that it follows. Returns the request that is open for it.
+    pub async fn report(&self, index: usize, follows: Option<RequestId>) -> Option<RequestId> {
+        let state = WorkerState::Awake;
+        let report =
+            WorkerReport { state, slots_taken: 0, outbox: 0, restarts: false, held: Vec::new(), follows, done: None };
+        let kind = AnswerKind::Ours(report);
+        let answer = WorkerAnswer { at: Some(wall()), kind, ..WorkerAnswer::default() };
+        self.store().record_status(self.actors[index].id, &answer, wall()).await.unwrap().map(|open| open.id)
+    }
+
+    /// Requests of a worker, which has reported its state, that it sleep.
+    pub async fn request_sleep(&self, index: usize) {
+        let (by, reason) = ("operator".to_owned(), String::new());
+        let request = CommandRequest { action: WorkerCommand::Sleep, pace: Pace::AfterRuns, by, reason };
+        let verdict = self.store().request_command(self.actors[index].id, &request, wall()).await.unwrap();
+        verdict.expect("a worker").expect("it can sleep");
     }
 
     /// Returns the changes of runs and kills from now on.
