@@ -68,9 +68,53 @@ fn life(inputs: &[Input]) -> Vec<(Input, ShutdownPhase, Effect)> {
         .collect()
 }
 
+/// Inputs of which many lead on: most sequences of any inputs end the process before it serves.
+fn inputs() -> impl Strategy<Value = Vec<Input>> {
+    let input = prop_oneof![2 => Just(TERM), 1 => Just(Input::Started), 4 => select(INPUTS.as_slice())];
+    proptest::collection::vec(input, 0..30)
+}
+
+fn effects(inputs: &[Input]) -> Vec<Effect> {
+    life(inputs).into_iter().map(|(.., effect)| effect).collect()
+}
+
+#[test]
+fn the_first_term_drains_the_second_stops_the_runs_and_the_third_leaves_without_them() {
+    let terms = effects(&[Input::Started, TERM, TERM, TERM, Input::Left]);
+    let leaves = [Effect::Leave(LeaveWay::HandOver), Effect::Exit(EXIT_FAILURE)];
+    assert_eq!(terms, [&[Effect::Nothing, Effect::Drain, Effect::StopRuns][..], &leaves].concat());
+}
+
+#[test]
+fn a_drain_that_takes_too_long_stops_the_runs_as_a_second_term_does() {
+    let late = effects(&[Input::Started, TERM, Input::DrainTimeout, TERM]);
+    let leave = Effect::Leave(LeaveWay::HandOver);
+    assert_eq!(late, [Effect::Nothing, Effect::Drain, Effect::StopRunsLate, leave]);
+}
+
+#[test]
+fn a_worker_without_runs_exits_as_drained_whether_they_ended_or_were_stopped() {
+    for stop in [None, Some(TERM), Some(Input::DrainTimeout)] {
+        let inputs = [Some(Input::Started), Some(TERM), stop, Some(Input::Drained), Some(Input::Left)];
+        let effects = effects(&inputs.into_iter().flatten().collect::<Vec<_>>());
+        assert!(effects.ends_with(&[Effect::Leave(LeaveWay::Drained), Effect::Exit(EXIT_DRAINED)]), "{stop:?}");
+    }
+}
+
+#[test]
+fn the_third_term_in_all_exits_at_once_while_the_last_reports_are_delivered() {
+    for inputs in
+        [[Input::Started, TERM, Input::Drained, TERM, TERM], [Input::Started, TERM, TERM, Input::Drained, TERM]]
+    {
+        let effects = effects(&inputs);
+        assert_eq!(effects.last(), Some(&Effect::Exit(EXIT_FAILURE)), "{inputs:?}");
+        assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Exit(_))).count(), 1, "{inputs:?}");
+    }
+}
+
 proptest! {
     #[test]
-    fn the_third_term_exits_or_hands_over(inputs in proptest::collection::vec(select(INPUTS.as_slice()), 0..30)) {
+    fn the_third_term_exits_or_hands_over(inputs in inputs()) {
         let mut terms = 0;
         for (input, phase, _) in life(&inputs) {
             terms += u32::from(input == TERM);
@@ -80,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn the_process_exits_once_and_leaves_once(inputs in proptest::collection::vec(select(INPUTS.as_slice()), 0..30)) {
+    fn the_process_exits_once_and_leaves_once(inputs in inputs()) {
         let life = life(&inputs);
         let exits = life.iter().filter(|(.., effect)| matches!(effect, Effect::Exit(_))).count();
         let leaves = life.iter().filter(|(.., effect)| matches!(effect, Effect::Leave(_))).count();
@@ -91,7 +135,7 @@ proptest! {
 
     #[test]
     fn runs_are_stopped_only_while_the_worker_drains(
-        inputs in proptest::collection::vec(select(INPUTS.as_slice()), 0..30)
+        inputs in inputs()
     ) {
         let mut before = ShutdownPhase::Starting;
         for (_, phase, effect) in life(&inputs) {
@@ -104,7 +148,7 @@ proptest! {
 
     #[test]
     fn the_code_of_a_worker_that_leaves_changes_only_to_failure(
-        inputs in proptest::collection::vec(select(INPUTS.as_slice()), 0..30)
+        inputs in inputs()
     ) {
         let mut leaving = None;
         for (input, phase, _) in life(&inputs) {
