@@ -93,7 +93,9 @@ async fn find_or_create_hidden_job(
     let same = job.script_content == new.script && job.run_timeout == new.timeout && job.pool == place.pool;
     // The same script may run beside itself: hidden jobs have the concurrency `allow`.
     if !same {
-        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run WHERE job = ? AND return_dts IS NULL)");
+        let query = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_active WHERE job = ? AND return_dts IS NULL)",
+        );
         if query.bind(job.id.get()).fetch_one(&mut *connection).await? {
             return Ok(None);
         }

@@ -53,8 +53,10 @@ pub(super) async fn read_situation(
     );
     let (project_is_enabled, template_is_enabled, pool_is_enabled) =
         query.bind(job.template.get()).bind(job.pool.get()).fetch_one(&mut *connection).await?;
+    // SQLite would rather follow the order of the ids through the whole history of the job.
     let query = sqlx::query(
-        "SELECT * FROM run WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
+        "SELECT * FROM run INDEXED BY run_active
+         WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
     );
     let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
     let query = sqlx::query(

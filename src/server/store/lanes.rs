@@ -86,8 +86,9 @@ impl Store {
         };
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT run.*, job.title AS job_title, worker.title AS worker_title, project.title AS project_title
-             FROM (SELECT id FROM run WHERE ",
+             FROM (SELECT id FROM ",
         );
+        query.push(table(lane, sought)).push(" WHERE ");
         condition(&mut query, lane, sought);
         if let Some(Mark { at, run }) = after {
             query.push(format!(" AND ({by}, id) {beyond} (")).push_bind(micros(at)).push(", ");
@@ -114,7 +115,8 @@ impl Store {
         since: Timestamp,
         most: u32,
     ) -> Result<u32, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM run WHERE ");
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM ");
+        query.push(table(lane, sought)).push(" WHERE ");
         condition(&mut query, lane, sought);
         if lane == RunState::Completed {
             query.push(" AND return_dts > ").push_bind(micros(since));
@@ -135,6 +137,15 @@ impl Store {
         );
         let found: Vec<i64> = query.bind(job.get()).bind(LOOKED_AT).bind(ENOUGH).fetch_all(&self.readers).await?;
         Ok(found.into_iter().map(TimeDelta::microseconds).collect())
+    }
+}
+
+/// Returns the table of runs, with the index by which runs that are under way are found for one job. SQLite would take
+/// the index of all runs of the job, and read its whole history.
+fn table(lane: RunState, sought: &Sought) -> &'static str {
+    match (lane, sought.job) {
+        (RunState::InQueue | RunState::Started, Some(_)) => "run INDEXED BY run_active",
+        _ => "run",
     }
 }
 

@@ -293,7 +293,11 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn open_runs(&self, job: JobId, limit: u32) -> Result<Vec<RunOverview>, StoreError> {
-        let sql = format!("{RUNS} WHERE run.job = ? AND return_dts IS NULL ORDER BY schedule_dts, run.id LIMIT ?");
+        // Found by the index of open runs first: joined at once, SQLite would read the whole history of the job.
+        let sql = format!(
+            "{RUNS} WHERE run.id IN (SELECT id FROM run INDEXED BY run_active WHERE job = ? AND return_dts IS NULL)
+             ORDER BY schedule_dts, run.id LIMIT ?"
+        );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.get()).bind(limit);
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }

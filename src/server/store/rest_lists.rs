@@ -227,39 +227,72 @@ fn table(resource: Resource) -> &'static str {
     }
 }
 
-/// SQL condition for what a worker may see of a resource; ends where its one parameter, the worker's id, is to be
-/// bound.
-fn visible(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Worker => "worker.id = ",
-        Resource::WorkerPool => "worker_pool.id IN (SELECT pool FROM pool_worker WHERE worker = ",
-        Resource::Project => {
-            "project.id IN (SELECT project FROM project_pool JOIN pool_worker USING (pool) WHERE worker = "
-        }
-        Resource::Group => {
-            "auth_group.id IN (SELECT auth_group FROM project_group JOIN project_pool USING (project)
-             JOIN pool_worker USING (pool) WHERE NOT admin AND worker = "
-        }
-        Resource::JobTemplate => {
-            "job_template.project IN (SELECT project FROM project_pool JOIN pool_worker USING (pool) WHERE worker = "
-        }
-        Resource::Job => {
-            "job.job_template IN (SELECT job_template.id FROM job_template JOIN project_pool USING (project)
-             JOIN pool_worker USING (pool) WHERE worker = "
-        }
-        Resource::Run => {
-            "run.job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
-             JOIN project_pool USING (project) JOIN pool_worker USING (pool) WHERE worker = "
-        }
-        Resource::RunLog => {
-            "run_log.run IN (SELECT run.id FROM run JOIN job ON job.id = run.job
-             JOIN pool_worker ON pool_worker.pool = job.worker_pool WHERE pool_worker.worker = "
-        }
-        Resource::KillRequest => {
-            "kill_request.run IN (SELECT run.id FROM run JOIN job ON job.id = run.job
-             JOIN pool_worker ON pool_worker.pool = job.worker_pool WHERE pool_worker.worker = "
-        }
+/// Relation that makes a resource visible to a worker: a column of the resource, and the rows that it must be among.
+struct Visibility {
+    /// Column of the resource.
+    column: &'static str,
+    /// Column that equals it in a row of `rows`.
+    key: &'static str,
+    /// Tables of the rows; the worker is `pool_worker.worker`.
+    rows: &'static str,
+    /// Further condition on the rows, with its `AND`.
+    only: &'static str,
+}
+
+impl Visibility {
+    /// Restricts a list: gathers what the worker may see once, and finds the rows by it.
+    fn of_list(&self, query: &mut QueryBuilder<Sqlite>, worker: WorkerId) {
+        let Self { column, key, rows, only } = self;
+        query.push(format!("{column} IN (SELECT {key} FROM {rows} WHERE pool_worker.worker = "));
+        query.push_bind(worker.get()).push(format!("{only})"));
     }
+
+    /// Tests one row: follows its keys. To gather all that the worker may see would cost more with every job and run.
+    fn of_row(&self, query: &mut QueryBuilder<Sqlite>, worker: WorkerId) {
+        let Self { column, key, rows, only } = self;
+        query.push(format!("EXISTS (SELECT 1 FROM {rows} WHERE {key} = {column} AND pool_worker.worker = "));
+        query.push_bind(worker.get()).push(format!("{only})"));
+    }
+}
+
+/// Returns what a worker may see of a resource; `None` for workers, of which each sees itself alone.
+fn visibility(resource: Resource) -> Option<Visibility> {
+    let all = |column, key, rows| Visibility { column, key, rows, only: "" };
+    Some(match resource {
+        Resource::Worker => return None,
+        Resource::WorkerPool => all("worker_pool.id", "pool_worker.pool", "pool_worker"),
+        Resource::Project => all("project.id", "project_pool.project", "project_pool JOIN pool_worker USING (pool)"),
+        Resource::Group => Visibility {
+            column: "auth_group.id",
+            key: "project_group.auth_group",
+            rows: "project_group JOIN project_pool USING (project) JOIN pool_worker USING (pool)",
+            only: " AND NOT project_group.admin",
+        },
+        Resource::JobTemplate => {
+            all("job_template.project", "project_pool.project", "project_pool JOIN pool_worker USING (pool)")
+        }
+        Resource::Job => all(
+            "job.job_template",
+            "job_template.id",
+            "job_template JOIN project_pool USING (project) JOIN pool_worker USING (pool)",
+        ),
+        Resource::Run => all(
+            "run.job",
+            "job.id",
+            "job JOIN job_template ON job_template.id = job.job_template
+             JOIN project_pool USING (project) JOIN pool_worker USING (pool)",
+        ),
+        Resource::RunLog => all(
+            "run_log.run",
+            "run.id",
+            "run JOIN job ON job.id = run.job JOIN pool_worker ON pool_worker.pool = job.worker_pool",
+        ),
+        Resource::KillRequest => all(
+            "kill_request.run",
+            "run.id",
+            "run JOIN job ON job.id = run.job JOIN pool_worker ON pool_worker.pool = job.worker_pool",
+        ),
+    })
 }
 
 /// SQL condition for what belongs to a project; ends where its one parameter, the project's id, is to be bound.
@@ -305,7 +338,11 @@ fn order(resource: Resource) -> &'static str {
 fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery) {
     query.push(" WHERE 1");
     if let Scope::Worker(worker) = ask.scope {
-        condition(query, visible(resource), worker.get());
+        query.push(" AND ");
+        match visibility(resource) {
+            Some(visibility) => visibility.of_list(query, worker),
+            None => drop(query.push("worker.id = ").push_bind(worker.get())),
+        }
     }
     for term in &ask.terms {
         match term {
@@ -433,7 +470,11 @@ impl Store {
         // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
         let mut query = QueryBuilder::new("SELECT 1");
         if let Scope::Worker(worker) = scope {
-            condition(&mut query, visible(resource), worker.get());
+            query.push(" AND ");
+            match visibility(resource) {
+                Some(visibility) => visibility.of_row(&mut query, worker),
+                None => drop(query.push("worker.id = ").push_bind(worker.get())),
+            }
         }
         query.push(format!(" FROM {name} WHERE id = ")).push_bind(id);
         Ok(query.build_query_scalar().fetch_optional(&self.readers).await?)

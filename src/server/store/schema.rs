@@ -345,4 +345,8 @@ pub const MIGRATIONS: &[&str] = &[
     ALTER TABLE fire DROP COLUMN reason;
     CREATE UNIQUE INDEX fire_once ON fire (job, due, what, code, params, coalesce(run, 0));
 ",
+    // Index of due runs that stay due when the clock is set back.
+    "
+    CREATE INDEX run_came_due ON run (job) WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL;
+",
 ];

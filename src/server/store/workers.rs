@@ -69,6 +69,30 @@ pub enum Started {
     OfJob(JobId),
 }
 
+/// SQL for started runs that are not over, found by an index, with a further condition.
+macro_rules! started_sql {
+    ($index:literal, $condition:literal) => {
+        concat!(
+            "SELECT run.id, run.job, attempt, start_heard, run_timeout
+             FROM run ", $index, " JOIN job ON job.id = run.job
+             WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL ",
+            $condition
+        )
+    };
+}
+
+/// SQL for kill requests that no worker has taken, with a further condition.
+macro_rules! open_kills_sql {
+    ($condition:literal) => {
+        concat!(
+            "SELECT kill_request.id FROM kill_request JOIN run ON run.id = kill_request.run
+             WHERE kill_request.enqueue_dts IS NULL AND kill_request.attempt = run.attempt
+             AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL ",
+            $condition
+        )
+    };
+}
+
 impl Store {
     /// Reads the snapshot of workers, pools and disabled entities.
     ///
@@ -156,17 +180,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn started_runs(&self, which: Started) -> Result<Vec<StartedRun>, StoreError> {
-        let (run, job) = match which {
-            Started::All => (None, None),
-            Started::Run(run) => (Some(run.get()), None),
-            Started::OfJob(job) => (None, Some(job.get())),
+        // A statement for each, because one with optional conditions would read all started runs every time.
+        let query = match which {
+            Started::All => sqlx::query(started_sql!("", "")),
+            Started::Run(run) => sqlx::query(started_sql!("", "AND run.id = ?")).bind(run.get()),
+            Started::OfJob(job) => sqlx::query(started_sql!("INDEXED BY run_active", "AND run.job = ?")).bind(job.get()),
         };
-        let query = sqlx::query(
-            "SELECT run.id, run.job, attempt, start_heard, run_timeout FROM run JOIN job ON job.id = run.job
-             WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL
-             AND (?1 IS NULL OR run.id = ?1) AND (?2 IS NULL OR run.job = ?2)",
-        );
-        let found = query.bind(run).bind(job).fetch_all(&self.readers).await?;
+        let found = query.fetch_all(&self.readers).await?;
         found.iter().map(started_run).collect()
     }
 
@@ -209,12 +229,11 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn open_kills(&self, run: Option<RunId>) -> Result<Vec<KillId>, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT kill_request.id FROM kill_request JOIN run ON run.id = kill_request.run
-             WHERE kill_request.enqueue_dts IS NULL AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL
-             AND (?1 IS NULL OR run.id = ?1)",
-        );
-        let found: Vec<i64> = query.bind(run.map(RunId::get)).fetch_all(&self.readers).await?;
+        let query = match run {
+            Some(run) => sqlx::query_scalar(open_kills_sql!("AND run.id = ?")).bind(run.get()),
+            None => sqlx::query_scalar(open_kills_sql!("")),
+        };
+        let found: Vec<i64> = query.fetch_all(&self.readers).await?;
         Ok(found.into_iter().filter_map(KillId::new).collect())
     }
 }
