@@ -18,16 +18,28 @@ impl Listener {
         Ok(Self(connect_async(format!("ws://127.0.0.1:{port}/")).await?.0))
     }
 
-    /// Waits until so many runs have returned; answers when the last one did.
+    /// Waits until so many runs have returned; returns when the last one did.
     pub async fn returned(&mut self, count: usize, patience: Duration) -> Result<Moment, Failure> {
-        let mut heard = 0;
+        Ok(self.started_and_returned(count, patience).await?.1)
+    }
+
+    /// Waits until so many runs have returned; returns when the last one was started, and when the last one returned.
+    pub async fn started_and_returned(
+        &mut self,
+        count: usize,
+        patience: Duration,
+    ) -> Result<(Moment, Moment), Failure> {
+        let (mut heard, mut started) = (0, 0);
         let listening = async {
             while heard < count {
                 let message = self.0.next().await.ok_or_else(|| Failure("the server is gone".to_owned()))??;
                 let Message::Text(text) = message else { continue };
+                if text.contains("\"started\"") {
+                    started = moment::now();
+                }
                 heard += usize::from(text.contains("\"returned\""));
             }
-            Ok(moment::now())
+            Ok((started, moment::now()))
         };
         let listened = tokio::time::timeout(patience, listening).await;
         listened

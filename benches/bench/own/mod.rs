@@ -22,7 +22,7 @@ use super::process_sweep::end_everything_marked;
 use super::worker::{Make, Worker};
 pub use light::{Crowd, Seen};
 pub use listener::Listener;
-pub use seed::{Data, Due, SECRET, key};
+pub use seed::{Data, Due, Jobs, SECRET, key};
 
 /// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -143,7 +143,7 @@ impl Own {
         let query = sqlx::query_as(
             "SELECT schedule_dts, return_success, attempt, losses,
                  (SELECT data FROM log_chunk JOIN run_log ON run_log.id = log WHERE run_log.run = run.id ORDER BY start LIMIT 1)
-             FROM run WHERE schedule_dts >= ? AND is_manual AND return_dts IS NOT NULL ORDER BY schedule_dts, id",
+             FROM run WHERE schedule_dts >= ? AND return_dts IS NOT NULL ORDER BY schedule_dts, id",
         );
         let found: Vec<Row> =
             query.bind(i64::try_from(self.first_due())?).fetch_all(&mut self.connect().await?).await?;
@@ -165,6 +165,12 @@ impl Own {
             || format!("{sound} of {count} runs are as they should be, {late} results came late{}", self.last_words());
         Failure::unless(sound == count && ran.len() == count && late == 0, why)?;
         Ok(ran)
+    }
+
+    /// Counts due times that came and for which nothing was executed.
+    pub async fn missed(&self) -> Result<i64, Failure> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM fire WHERE what IN ('missed', 'skipped')");
+        Ok(query.fetch_one(&mut self.connect().await?).await?)
     }
 
     /// Checks that every worker was there in time.

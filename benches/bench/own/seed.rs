@@ -25,24 +25,51 @@ pub struct Data {
     pub jobs: usize,
     /// Runs that are over.
     pub history: usize,
+    /// Jobs that these are runs of, the last ones; 0 for all jobs.
+    pub history_of: usize,
     /// Runs to come, one lot after another.
     pub due: Vec<Due>,
     /// What they do.
     pub script: String,
+    /// Kill requests that the first workers' past runs have, which no worker has taken.
+    pub kills: usize,
     /// How many runs that are over have a log, and how long each is, in bytes.
     pub logs: (usize, usize),
     /// How many descriptors the server may have, if that is not left as it is.
     pub descriptors: Option<u32>,
 }
 
-/// Runs to come, each of a job of its own.
+/// Jobs of the runs to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jobs {
+    /// Each run is of a job of its own.
+    #[default]
+    Each,
+    /// All runs are of one job, which executes one after the other.
+    One,
+    /// Each job runs after the one before it; only the first run is due, and the server makes the others.
+    Chain,
+}
+
+/// Runs to come.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Due {
     pub count: usize,
+    pub of: Jobs,
     /// How long after the data is complete the first is due, in microseconds.
     pub after: u64,
     /// How long after one the next is, in microseconds.
     pub every: u64,
+}
+
+impl Due {
+    /// Number of jobs that the runs are of.
+    fn jobs(&self) -> usize {
+        match self.of {
+            Jobs::Each | Jobs::Chain => self.count,
+            Jobs::One => 1,
+        }
+    }
 }
 
 /// The key of a worker, from 1.
@@ -68,7 +95,7 @@ pub async fn fill(place: &Path, data: &Data) -> Result<Vec<Moment>, Failure> {
     for due in &data.due {
         let begin = now + due.after;
         sqlx::raw_sql(AssertSqlSafe(runs(due, jobs, begin))).execute(&mut connection).await?;
-        jobs += due.count;
+        jobs += due.jobs();
         begins.push(begin);
     }
     connection.close().await?;
@@ -81,9 +108,10 @@ fn numbers(most: usize) -> String {
 }
 
 fn things(data: &Data) -> String {
-    let Data { workers, disabled, seats, jobs, history, due, script, .. } = data;
+    let Data { workers, disabled, seats, jobs, history, due, script, kills, .. } = data;
     let script = script.replace('\'', "''");
-    let all_jobs = jobs + due.iter().map(|due| due.count).sum::<usize>();
+    let all_jobs = jobs + due.iter().map(Due::jobs).sum::<usize>();
+    let history_of = if data.history_of == 0 { all_jobs } else { data.history_of };
     format!(
         "BEGIN;
          INSERT INTO worker_pool (id, title) VALUES (1, 'pool');
@@ -96,9 +124,10 @@ fn things(data: &Data) -> String {
          {} INSERT INTO job (id, job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval, reschedule_interval_type)
              SELECT i, 1, 1, 'job' || i, '{script}', '{script}', CASE WHEN i <= {jobs} THEN 1 END, CASE WHEN i <= {jobs} THEN 'DAY' ELSE '' END FROM n;
          {} INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, return_dts, return_success, pid, attempt)
-             SELECT 1 + i % {all_jobs}, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {history};
+             SELECT {all_jobs} - i % {history_of}, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {history};
          INSERT INTO run (job, schedule_id, schedule_dts, plan)
              SELECT id, id, 4000000000000000, 'every 1 Day in Europe/Amsterdam' FROM job WHERE id <= {jobs};
+         INSERT INTO kill_request (run, attempt, schedule_dts) SELECT id, attempt, id FROM run WHERE id <= {kills};
          COMMIT;",
         numbers((*workers).max(1)),
         numbers(all_jobs),
@@ -107,11 +136,24 @@ fn things(data: &Data) -> String {
 }
 
 fn runs(due: &Due, jobs: usize, first: Moment) -> String {
-    let Due { count, every, .. } = due;
+    let Due { count, every, of, .. } = due;
+    let (job, count) = match of {
+        Jobs::Each => ("i", *count),
+        Jobs::One => ("1", *count),
+        Jobs::Chain => ("i", 1),
+    };
+    // The first of a chain is no run by hand: that one would not have the others follow.
+    let is_manual = u8::from(*of != Jobs::Chain);
+    let chain = match of {
+        Jobs::Chain => {
+            format!("UPDATE job SET parent = id - 1 WHERE id > {jobs} + 1 AND id <= {jobs} + {};", due.count)
+        }
+        Jobs::Each | Jobs::One => String::new(),
+    };
     format!(
-        "{} INSERT INTO run (job, schedule_id, schedule_dts, is_manual)
-             SELECT {jobs} + i, {jobs} + i, {first} + (i - 1) * {every}, 1 FROM n WHERE i <= {count};",
-        numbers((*count).max(1)),
+        "{chain} {} INSERT INTO run (job, schedule_id, schedule_dts, is_manual)
+             SELECT {jobs} + {job}, {jobs} + i, {first} + (i - 1) * {every}, {is_manual} FROM n WHERE i <= {count};",
+        numbers(count.max(1)),
     )
 }
 

@@ -11,6 +11,8 @@ mod kill;
 mod latency;
 mod output;
 mod own_crowd;
+mod own_load;
+mod own_requests;
 mod own_worker;
 mod sleepers;
 mod start;
@@ -54,6 +56,14 @@ pub const NAMES: &[&str] = &[
     "own_history4",
     "own_history5",
     "own_history6",
+    "own_job_history0",
+    "own_job_history5",
+    "own_requests3",
+    "own_requests6",
+    "own_herd3",
+    "own_herd4",
+    "own_chain",
+    "own_day",
     "abuse_silence",
     "abuse_heads",
     "abuse_login",
@@ -123,6 +133,14 @@ pub async fn measure(name: &str, subject: &Subject) -> Result<Sample, Failure> {
         "own_history4" => own_crowd::paced_and_at_once(subject, 10, 10_000).await,
         "own_history5" => own_crowd::paced_and_at_once(subject, 10, 100_000).await,
         "own_history6" => own_crowd::paced_and_at_once(subject, 10, 1_000_000).await,
+        "own_job_history0" => own_load::of_one_job(subject, 0).await,
+        "own_job_history5" => own_load::of_one_job(subject, 100_000).await,
+        "own_requests3" => own_requests::after(subject, 1000).await,
+        "own_requests6" => own_requests::after(subject, 1_000_000).await,
+        "own_herd3" => own_load::herd(subject, 1000).await,
+        "own_herd4" => own_load::herd(subject, 10_000).await,
+        "own_chain" => own_load::chain(subject).await,
+        "own_day" => own_load::day(subject).await,
         "latency" => latency::one_by_one(subject).await,
         "slow_server" => throughput::burst(subject, 64, Some(SLOW)).await,
         "sleepers" => sleepers::side_by_side(subject).await,

@@ -24,7 +24,7 @@ const REST: u64 = 500_000;
 
 /// Runs that are due one after another, among many jobs that are not.
 pub async fn due_among_many(subject: &Subject) -> Result<Sample, Failure> {
-    let due = Due { count: subject.count(1000, 300, 0), after: READY, every: 5_000 };
+    let due = Due { count: subject.count(1000, 300, 0), after: READY, every: 5_000, ..Due::default() };
     let data = Data { workers: WORKERS, seats: 4, jobs: JOBS, due: vec![due], ..Data::default() };
     let done = work(subject, &data).await?;
     let announced = sorted(&done.announced);
@@ -35,9 +35,13 @@ pub async fn due_among_many(subject: &Subject) -> Result<Sample, Failure> {
 /// Runs that are due one after another and then many that are due at once, for so many workers, after so many that are over.
 pub async fn paced_and_at_once(subject: &Subject, workers: usize, history: usize) -> Result<Sample, Failure> {
     let after = READY.min(1_500_000 + workers as u64 * 4_500) + history as u64 * 2;
-    let paced = Due { count: subject.count(300, 150, 0), after, every: 10_000 };
-    let at_once =
-        Due { count: subject.count(2000, 1000, 0), after: after + paced.count as u64 * paced.every + REST, every: 0 };
+    let paced = Due { count: subject.count(300, 150, 0), after, every: 10_000, ..Due::default() };
+    let at_once = Due {
+        count: subject.count(2000, 1000, 0),
+        after: after + paced.count as u64 * paced.every + REST,
+        every: 0,
+        ..Due::default()
+    };
     let data = Data { workers, seats: 16, jobs: 100, history, due: vec![paced, at_once], ..Data::default() };
     let done = work(subject, &data).await?;
     let announced = sorted(&done.announced);

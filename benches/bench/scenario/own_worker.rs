@@ -23,7 +23,7 @@ pub async fn burst(subject: &Subject, workers: usize, seats: usize) -> Result<Sa
     let count = subject.count(2000, 1000, 0);
     let folder = tempfile::TempDir::new()?;
     let before = limit::measure(LIMIT, folder.path())?;
-    let due = Due { count, after: READY, every: 0 };
+    let due = Due { count, after: READY, every: 0, ..Due::default() };
     let done = work(subject, workers, seats, due, script::NOTHING).await?;
     let limit = f64::midpoint(before, limit::measure(LIMIT, folder.path())?);
     let rate = count as f64 / (millis(done.due, done.over) / 1e3);
@@ -39,7 +39,7 @@ pub async fn burst(subject: &Subject, workers: usize, seats: usize) -> Result<Sa
 /// One run at a time.
 pub async fn one_by_one(subject: &Subject) -> Result<Sample, Failure> {
     let count = subject.count(100, 30, 0);
-    let due = Due { count, after: READY, every: PAUSE };
+    let due = Due { count, after: READY, every: PAUSE, ..Due::default() };
     let done = work(subject, 1, 4, due, &script::says_when()).await?;
     let began = |log: &str| log.lines().find_map(|line| moment::of_bash(line.strip_prefix("S=")?));
     let first_line: Vec<f64> =

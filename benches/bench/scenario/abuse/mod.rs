@@ -66,7 +66,7 @@ pub async fn of(case: &str, subject: &Subject) -> Result<Sample, Failure> {
 }
 
 fn data(case: &str, count: usize) -> Data {
-    let due = Due { count, after: READY, every: PAUSE };
+    let due = Due { count, after: READY, every: PAUSE, ..Due::default() };
     let logs = if case == "abuse_pages" { http::LOGS } else { (0, 0) };
     Data {
         workers: OTHER,
