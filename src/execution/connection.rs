@@ -132,6 +132,13 @@ pub(super) struct Hello {
 /// First packet of a shim, or the reason why it cannot supervise runs.
 pub(super) type Greeting = io::Result<Hello>;
 
+/// Execution that a shim supervises, for log lines.
+#[derive(Clone, Copy, Debug)]
+struct SupervisedExecution {
+    run: i64,
+    number: u32,
+}
+
 /// State of a connection task.
 pub(super) struct ShimConnection {
     /// Socket of type `SOCK_SEQPACKET`. Tokio has no type for it, and a datagram socket sends and receives the same
@@ -142,6 +149,8 @@ pub(super) struct ShimConnection {
     /// Weak, so that the channel closes, and the shim exits, once no handle is left.
     say: mpsc::WeakSender<ShimRequest>,
     progress: Option<mpsc::Sender<Progress>>,
+    /// Execution that the shim supervises; `None` while it is idle.
+    execution: Option<SupervisedExecution>,
     hello: Option<oneshot::Sender<Greeting>>,
     /// The shim's process, if it could be opened.
     process: Option<ShimProcess>,
@@ -190,6 +199,7 @@ impl ShimConnection {
             requests,
             say: say.downgrade(),
             progress: None,
+            execution: None,
             hello,
             process: None,
             patience: Patience::default(),
@@ -272,16 +282,20 @@ impl ShimConnection {
             PatienceVerdict::Continue => {
                 tracing::warn!(
                     target: "job_runner_worker.worker",
+                    run = self.execution.map(|execution| execution.run),
+                    execution = self.execution.map(|execution| execution.number),
                     shim = process.pid,
-                    "supervising process was stopped by somebody; it is continued"
+                    "supervising process was stopped; continuing it"
                 );
                 shim::signal(&process.descriptor, Kind::SIGCONT);
             }
             PatienceVerdict::Kill => {
                 tracing::error!(
                     target: "job_runner_worker.worker",
+                    run = self.execution.map(|execution| execution.run),
+                    execution = self.execution.map(|execution| execution.number),
                     shim = process.pid,
-                    "supervising process does not answer, and is stopped again whenever it is continued; it is killed"
+                    "supervising process does not answer and is stopped again whenever it is continued; killing it"
                 );
                 process.kill();
             }
@@ -298,6 +312,7 @@ impl ShimConnection {
             }
             ShimRequest::Execute(order, progress) => {
                 self.progress = Some(progress);
+                self.execution = Some(SupervisedExecution { run: order.run, number: order.attempt });
                 self.patience.owes_begin(Instant::now());
                 let said = say(&self.socket, &ToShim::Execute(order)).await;
                 crash_point!(OrderGiven);
@@ -339,7 +354,7 @@ impl ShimConnection {
             FromShim::Refused { reason, errno } => {
                 let shortage = errno.and_then(errno::shortage_of).is_some();
                 self.tell(Progress::Refused { why: reason, shortage }).await;
-                self.progress = None;
+                (self.progress, self.execution) = (None, None);
                 self.patience.ended();
                 // The shim is unharmed by a shortage, and starting another one would need the resource that is short.
                 if shortage && let Some(say) = self.say.upgrade() {
@@ -350,7 +365,7 @@ impl ShimConnection {
             FromShim::Ended { how, output, at, free } => {
                 let ended = StoredEnd { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
-                self.progress = None;
+                (self.progress, self.execution) = (None, None);
                 self.script = None;
                 self.patience.ended();
                 if free && let Some(say) = self.say.upgrade() {
@@ -416,6 +431,7 @@ pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running>
     let (mut connection, shim) = ShimConnection::new(fd, Some(greeting))?;
     let (progress, heard) = mpsc::channel(QUEUE);
     (connection.progress, connection.process) = (Some(progress), process);
+    connection.execution = Some(SupervisedExecution { run: record.run.get(), number: record.attempt.0 });
     connection.patience.owes_begin(Instant::now());
     // `drop` as `idle`: after its run the shim is let go, because it may be of another version than this worker.
     tokio::spawn(connection.serve_and_clear(state.to_owned(), drop));

@@ -54,13 +54,13 @@ impl RunFiles {
             Ok(()) => tracing::error!(
                 target: "job_runner_worker.worker",
                 %path,
-                "directory of the runs was removed; it is made anew"
+                "directory of the runs was removed; created again"
             ),
             Err(e) => tracing::error!(
                 target: "job_runner_worker.worker",
                 %path,
                 error = %chain_of(&e),
-                "directory of the runs was removed, and cannot be made"
+                "directory of the runs was removed and cannot be created"
             ),
         }
     }

@@ -233,10 +233,10 @@ impl Execution {
                 tracing::error!(
                     target: "job_runner_worker.cleanup",
                     %run,
-                    %attempt,
+                    execution = attempt.0,
                     %path,
                     error = %chain_of(&e),
-                    "run is left alone until its record can be read or is removed"
+                    "record cannot be read; retrying"
                 );
             }
             tokio::time::sleep(pause).await;
@@ -261,7 +261,7 @@ impl Execution {
                         tracing::error!(
                             target: "job_runner_worker.cleanup",
                             %run,
-                            %attempt,
+                            execution = attempt.0,
                             path = %record.display(),
                             error = %chain_of(&e),
                             "record cannot be read; retrying"
@@ -328,6 +328,11 @@ fn clear_away_dead(state: &Path) {
 fn script_name(run: RunId, attempt: Attempt, token: &str) -> String {
     let token = token.get(..16).unwrap_or(token);
     format!("job-runner-{run}.{attempt}-{token}")
+}
+
+/// Returns process ids as the value of a log field, separated by commas.
+pub(crate) fn shown_pids(pids: &[i32]) -> String {
+    pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::killed::Killed;
+use super::shown_pids;
 use super::shim::{self, cgroup, tree};
 use crate::report::{Start, StoredEnd};
 use crate::run::{Left, Outcome};
@@ -174,9 +175,9 @@ pub(super) fn clean_up(record: &Record, by: LeftBy) {
             tracing::error!(
                 target: "job_runner_worker.cleanup",
                 run = %record.run,
-                attempt = %record.attempt,
-                pids = ?left,
-                "processes of a lost attempt cannot be killed; they are uninterruptible, most likely"
+                execution = record.attempt.0,
+                pids = shown_pids(&left),
+                "processes cannot be killed; they are most likely in uninterruptible sleep"
             );
         }
         patience = (patience * 2).min(LAST_WAIT);

@@ -99,7 +99,7 @@ impl IntakeFacts for AdmissionGauge {
                 "no runs are claimed for now; running scripts continue"
             ),
             AdmissionChange::Released => {
-                tracing::warn!(target: "job_runner_worker.enqueuer", "resources suffice; runs are claimed again");
+                tracing::info!(target: "job_runner_worker.enqueuer", "resources suffice; runs are claimed again");
             }
         }
     }

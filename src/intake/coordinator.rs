@@ -208,7 +208,7 @@ impl<F: IntakeFacts> Coordinator<F> {
         self.waits_for_lookup
     }
 
-    /// Returns the facts, for the task that waits for their changes.
+    /// Returns the other layers' facts, for the task that waits for their changes.
     pub(super) fn facts_mut(&mut self) -> &mut F {
         &mut self.facts
     }
@@ -298,11 +298,11 @@ impl<F: IntakeFacts> Coordinator<F> {
         self.effects.push(Effect::PublishClaims(claims));
         match claims {
             Claims::Allowed => {
-                tracing::warn!(target: "job_runner_worker.runner", "the worker is awake and claims runs")
+                tracing::info!(target: "job_runner_worker.runner", "worker is awake and claims runs");
             }
             Claims::Paused => tracing::warn!(
                 target: "job_runner_worker.runner",
-                "the worker sleeps or leaves and claims no more runs; running scripts continue"
+                "worker sleeps or leaves and claims no more runs; running scripts continue"
             ),
             // The daemon logs that it drains, or why it leaves.
             Claims::Closed => {}
@@ -332,7 +332,13 @@ impl<F: IntakeFacts> Coordinator<F> {
     fn take_up(&mut self, entry: OutboxEntry) {
         let run = entry.run;
         if self.runs.contains_key(&run) {
-            tracing::error!(target: "job_runner_worker.cleanup", %run, "run was found twice; the first is taken up");
+            tracing::error!(
+                target: "job_runner_worker.cleanup",
+                %run,
+                attempt = entry.attempt_number(),
+                execution = entry.attempt.0,
+                "run was found twice; the first is taken up"
+            );
             return;
         }
         self.set_aside.remove(&run);
@@ -366,7 +372,7 @@ impl<F: IntakeFacts> Coordinator<F> {
         tracing::debug!(
             target: "job_runner_worker.runner",
             command = action.word(),
-            ?pace,
+            pace = pace.word(),
             request = %id,
             "command received"
         );
@@ -501,12 +507,12 @@ impl<F: IntakeFacts> Coordinator<F> {
             if gives_up {
                 tracing::warn!(
                     target: "job_runner_worker.enqueuer", %run, error, suppressed,
-                    "claim failed too often; the run is left to be announced again"
+                    "claim failed too often; run is left to be announced again"
                 );
             } else {
                 tracing::warn!(
                     target: "job_runner_worker.enqueuer", %run, error, suppressed,
-                    "claim failed; it is retried"
+                    "claim failed; retrying"
                 );
             }
         }

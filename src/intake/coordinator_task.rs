@@ -15,6 +15,7 @@ use super::status_reporter::StatusTrigger;
 use super::task::RunTask;
 use super::{Context, kill};
 use crate::report::WorkerMemory;
+use crate::run::chain_of;
 use crate::run::worker_lifecycle::Lifecycle;
 
 /// Long-running half of the intake, behind its handle.
@@ -76,7 +77,7 @@ impl CoordinatorTask {
                 self.spawn_and_report(async move { IntakeMessage::RunEnded(run, task.run(start, slot).await) });
             }
             Effect::StopRun { run, handle, cause } => {
-                tracing::debug!(target: "job_runner_worker.worker", %run, ?cause, "run is to be stopped");
+                tracing::debug!(target: "job_runner_worker.worker", %run, cause = cause.word(), "run is to be stopped");
                 handle.stop(cause);
             }
             Effect::FollowKill { entry, resumed, permit } => {
@@ -95,8 +96,8 @@ impl CoordinatorTask {
                 if let Err(e) = self.memory.write(remembered) {
                     tracing::error!(
                         target: "job_runner_worker.runner",
-                        error = %e,
-                        "the file that tells the next start whether the worker sleeps cannot be written"
+                        error = %chain_of(&e),
+                        "file that tells the next start whether the worker sleeps cannot be written"
                     );
                 }
             }

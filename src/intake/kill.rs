@@ -12,7 +12,7 @@ use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
 use crate::rest::{Backoff, CallFailure};
 use crate::run::claim::RunSight;
-use crate::run::{Cause, Event, KillId, RunId};
+use crate::run::{Cause, Event, KillId, RunId, chain_of};
 
 /// Number of failed lookups after which an announced request is dropped; the server announces it again.
 const MAX_LOOKUPS: u32 = 8;
@@ -113,7 +113,7 @@ async fn look_up(
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
                         %kill,
-                        error = %failure,
+                        error = %chain_of(&failure),
                         suppressed,
                         "kill request cannot be read"
                     );
@@ -215,8 +215,9 @@ async fn report_phase(context: &Context, entry: &KillEntry) -> bool {
                 tracing::error!(
                     target: "job_runner_worker.models",
                     %kill,
-                    error = %failure,
-                    "the server rejects the report about a kill request"
+                    run = entry.run.map(RunId::get),
+                    error = %chain_of(&failure),
+                    "report about a kill request was rejected"
                 );
                 return false;
             }

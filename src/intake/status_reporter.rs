@@ -16,7 +16,7 @@ use super::Context;
 use super::message::IntakeMessage;
 use super::published_state::{PublishedState, ReportedState};
 use crate::rest::{Backoff, StatusReport};
-use crate::run::WorkerState;
+use crate::run::{WorkerState, chain_of};
 
 /// Tries to answer a ping; the next ping comes in minutes.
 const PING_TRIES: u32 = 6;
@@ -123,8 +123,9 @@ impl StatusReporter {
                 Err(failure) => {
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
+                        worker = %self.context.client.api_key(),
                         is_ping,
-                        error = %failure,
+                        error = %chain_of(&failure),
                         "status report failed"
                     );
                     // Counts as reported, so that the refusal is not repeated at once; the next report brings it up to

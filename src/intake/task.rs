@@ -182,7 +182,13 @@ impl RunTask {
     async fn give_up(&mut self, report: Option<RunReport>) -> TaskEnd {
         let written = self.entry.take().or_else(|| report.as_ref().map(|report| report.entry().clone()));
         if let Some(entry) = written {
-            tracing::warn!(target: "job_runner_worker.enqueuer", run = %self.run, "run is no longer this worker's");
+            tracing::warn!(
+                target: "job_runner_worker.enqueuer",
+                run = %self.run,
+                attempt = entry.attempt_number().or(self.claimed.map(|attempt| attempt.0)),
+                execution = entry.attempt.0,
+                "run is no longer this worker's"
+            );
             self.context.reporter.forget(&entry).await;
         }
         TaskEnd::Done

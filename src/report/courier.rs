@@ -225,7 +225,13 @@ impl Courier {
         match settlement {
             // The run belongs to another worker by now, or to none: that is the purpose of giving it back.
             Settlement::GivenBack | Settlement::Moot(_) | Settlement::NotOurs if is_given_back => {
-                tracing::info!(target: "job_runner_worker.models", run = %self.run, attempt = %self.attempt, "run was given back");
+                tracing::info!(
+                    target: "job_runner_worker.models",
+                    run = %self.run,
+                    attempt = self.attempt_number(),
+                    execution = self.attempt.0,
+                    "run was given back"
+                );
             }
             Settlement::GivenBack => {}
             Settlement::Delivered => {
@@ -250,6 +256,11 @@ impl Courier {
         crash_point!(RowRemoved);
     }
 
+    /// Returns the number that log lines name `attempt`: the attempt as the server counts it.
+    fn attempt_number(&self) -> Option<u32> {
+        self.claim.map(|claim| claim.0)
+    }
+
     fn claimed(&self) -> AttemptClaim {
         AttemptClaim { run: self.run, attempt: self.claim }
     }
@@ -268,7 +279,8 @@ impl Courier {
         tracing::error!(
             target: "job_runner_worker.models",
             run = %self.run,
-            attempt = %self.attempt,
+            attempt = self.attempt_number(),
+            execution = self.attempt.0,
             part,
             reason,
             "report was given up"

@@ -61,7 +61,7 @@ impl EventPublisher {
             tracing::error!(
                 target: "job_runner_worker.events",
                 address = %format_args!("{host}:{port}"),
-                "events keep their old address; too many wait"
+                "new address of events is not applied; too many wait"
             );
         }
     }
@@ -74,7 +74,7 @@ impl EventPublisher {
     /// Queues an event. With a full queue the event is dropped, because receivers read again anyway.
     pub fn tell(&self, event: Event) {
         if let Err(TrySendError::Full(Said::Event(event))) = self.queue.try_send(Said::Event(event)) {
-            tracing::warn!(target: "job_runner_worker.events", event = event::object(event), "event was dropped; too many wait");
+            tracing::warn!(target: "job_runner_worker.events", event = event::object(event), "too many events wait; this one is dropped");
         }
     }
 }

@@ -35,7 +35,7 @@ impl WorkerMemory {
         let why = match fs::read(&path) {
             Ok(text) => match disk::conduct(&text) {
                 Some(remembered) => return remembered,
-                None => "it says nothing that is known".to_owned(),
+                None => "unknown content".to_owned(),
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Remembered::default(),
             Err(e) => e.to_string(),
@@ -44,7 +44,7 @@ impl WorkerMemory {
             target: "job_runner_worker.runner",
             path = %path.display(),
             error = why,
-            "state of the worker cannot be read; it sleeps until it is told to wake up"
+            "state of the worker cannot be read; worker sleeps until it is woken"
         );
         Remembered { asleep: true, done: None }
     }

@@ -141,6 +141,42 @@ enum Change {
     Probe,
 }
 
+impl Change {
+    /// Returns the word for log fields.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "write_run",
+            Self::ForgetRun(_) => "remove_run",
+            Self::Kill(_) => "write_kill",
+            Self::ForgetKill(_) => "remove_kill",
+            Self::Nothing => "none",
+            Self::DeadLetter(_) => "write_dead_letter",
+            Self::ForgetLetters(_) | Self::Letters { .. } => "remove_dead_letters",
+            Self::Probe => "probe",
+        }
+    }
+
+    /// Returns the run that the change concerns.
+    fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Run(entry) => Some(entry.run),
+            Self::Kill(entry) => entry.run,
+            Self::DeadLetter(letter) => Some(letter.run),
+            Self::ForgetRun(run) | Self::ForgetLetters(run) => Some(*run),
+            Self::ForgetKill(_) | Self::Nothing | Self::Letters { .. } | Self::Probe => None,
+        }
+    }
+
+    /// Returns the kill request that the change concerns.
+    fn kill(&self) -> Option<KillId> {
+        match self {
+            Self::Kill(entry) => Some(entry.kill),
+            Self::ForgetKill(kill) => Some(*kill),
+            _ => None,
+        }
+    }
+}
+
 /// Handle of the outbox. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -237,7 +273,13 @@ impl Outbox {
     /// Writes a kill request, and only logs a failure: the request is carried out even where it cannot be written.
     pub async fn try_kill(&self, entry: KillEntry) {
         if let Err(e) = self.change(Change::Kill(entry), false).await {
-            tracing::error!(target: "job_runner_worker.outbox", kill = %entry.kill, error = %chain_of(&e), "kill request is not written");
+            tracing::error!(
+                target: "job_runner_worker.outbox",
+                kill = %entry.kill,
+                run = entry.run.map(RunId::get),
+                error = %chain_of(&e),
+                "kill request is not written"
+            );
         }
     }
 
@@ -262,8 +304,16 @@ impl Outbox {
     }
 
     async fn insist(&self, change: Change) {
+        let (kind, run, kill) = (change.word(), change.run(), change.kill());
         if let Err(e) = self.change(change, true).await {
-            tracing::error!(target: "job_runner_worker.outbox", error = %chain_of(&e), "change is not written");
+            tracing::error!(
+                target: "job_runner_worker.outbox",
+                change = kind,
+                run = run.map(RunId::get),
+                kill = kill.map(KillId::get),
+                error = %chain_of(&e),
+                "change is not written"
+            );
         }
     }
 

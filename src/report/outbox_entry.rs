@@ -45,6 +45,14 @@ pub struct StoredEnd {
     pub at: String,
 }
 
+impl OutboxEntry {
+    /// Returns the number that log lines name `attempt`: the attempt as the server counts it.
+    #[must_use]
+    pub fn attempt_number(&self) -> Option<u32> {
+        self.claim.map(|claim| claim.0)
+    }
+}
+
 impl StoredEnd {
     /// Makes an end without output, as of now, for runs that no shim reports on.
     #[must_use]

@@ -66,6 +66,24 @@ pub enum NextCall {
     Forget,
 }
 
+impl NextCall {
+    /// Returns the word for log fields.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Look => "read_run",
+            Self::TellStart => "report_start",
+            Self::SendLive => "send_live_log",
+            Self::SendLog => "send_log",
+            Self::Return => "report_result",
+            Self::GiveBack => "give_back",
+            Self::Watch => "watch_output",
+            Self::Wait(_) => "wait",
+            Self::Forget => "forget",
+        }
+    }
+}
+
 impl Delivery {
     /// Returns the next step under these conditions.
     #[must_use]

@@ -51,7 +51,7 @@ impl ReporterShared {
             letters.len() < before
         };
         if was_kept {
-            tracing::warn!(target: "job_runner_worker.models", %run, "result was accepted after it had been rejected");
+            tracing::info!(target: "job_runner_worker.models", %run, "result was accepted after it had been rejected");
             self.outbox.forget_letters(run).await;
         }
     }

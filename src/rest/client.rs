@@ -425,6 +425,7 @@ impl RestClient {
         if skew.abs() > CLOCK_SKEW && !self.skew_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: "job_runner_worker.models",
+                worker = %self.api_key,
                 skew_s = skew.num_seconds(),
                 "clock of the server differs from ours"
             );

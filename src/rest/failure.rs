@@ -6,13 +6,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {
     /// The request was not sent: no name, no connection, no TLS, or no WebSocket for a call that needs one.
-    #[error("the server cannot be reached: {0}")]
+    #[error("server cannot be reached: {0}")]
     Unreachable(String),
     /// The request was sent and no answer came; the server may have carried it out or not.
     #[error("no answer: {0}")]
     NoAnswer(String),
     /// The server answered 408, 425, 429 or 5xx. A write may have been carried out.
-    #[error("the server answered {status}")]
+    #[error("server answered with status {status}")]
     Server {
         /// HTTP status of the answer, as a number.
         status: u16,
@@ -20,32 +20,32 @@ pub enum CallFailure {
         retry_after: Option<Duration>,
     },
     /// The server answered 401 or 403.
-    #[error("the server refuses us: {0}")]
+    #[error("credentials refused with status {0}")]
     Unauthorised(u16),
     /// The server answered 404 or 410.
-    #[error("the server does not know it (404)")]
+    #[error("not found (404 or 410)")]
     NotFound,
     /// The server answered 409: another worker holds the resource.
-    #[error("the server says that it is another's (409)")]
+    #[error("held by another worker (409)")]
     Conflict,
     /// The server answered 423: another instance of this worker is alive. The call was not carried out, and no call
     /// will be before that instance is gone.
-    #[error("the server refuses this worker: {0}")]
+    #[error("worker refused (423): {0}")]
     Occupied(String),
     /// The server answered 413, or its answer has more than 48 MiB.
-    #[error("it is too large")]
+    #[error("request or answer too large (413)")]
     TooLarge,
     /// The server answered another 4xx.
-    #[error("the server rejects it: {0}")]
+    #[error("request rejected with status {0}")]
     Rejected(u16),
     /// The path is not on the server or not in its API; the request was not sent.
     #[error("{0} is no path of the server's API")]
     Elsewhere(String),
     /// The server redirects to a place that is not followed.
-    #[error("the server redirects to {0}, which is not followed")]
+    #[error("redirect to {0} is not followed")]
     Redirected(String),
     /// The server answered with success, but not as a Job-Runner server does.
-    #[error("the answer makes no sense: {0}")]
+    #[error("unexpected answer: {0}")]
     Nonsense(String),
 }
 

@@ -78,6 +78,17 @@ impl WorkerCommand {
     }
 }
 
+impl Pace {
+    /// Returns the word for log fields.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AfterRuns => "after_runs",
+            Self::Now => "now",
+        }
+    }
+}
+
 impl WorkerState {
     /// Every state, in the order of the declaration.
     pub const ALL: [Self; 5] = [Self::Starting, Self::Awake, Self::Draining, Self::Asleep, Self::Offline];

@@ -38,6 +38,21 @@ pub enum RunSight {
     Gone,
 }
 
+impl RunSight {
+    /// Returns the word for log fields.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::NotForUs => "not_for_us",
+            Self::Ours => "ours",
+            Self::Theirs => "theirs",
+            Self::Returned => "returned",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// Input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {

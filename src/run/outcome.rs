@@ -27,6 +27,20 @@ pub enum Cause {
     GivenBack,
 }
 
+impl Cause {
+    /// Returns the word for log fields.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+            Self::NotOurs => "not_ours",
+            Self::GivenBack => "given_back",
+        }
+    }
+}
+
 /// Processes of the run that outlived its main process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -63,6 +77,36 @@ impl Outcome {
     #[must_use]
     pub fn success(&self) -> bool {
         matches!(self, Self::Ran { exit: ProcessExit::Code(0), cause: None, .. })
+    }
+
+    /// Returns the word for log fields: the cause of a stopped run, otherwise how the run ended.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ran { cause: Some(cause), .. } | Self::Cancelled(cause) => cause.word(),
+            Self::Ran { exit: ProcessExit::Code(0), cause: None, .. } => "succeeded",
+            Self::Ran { cause: None, .. } => "failed",
+            Self::Unstartable(_) => "not_started",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// Returns the exit status of the main process; `None` if a signal ended it or it was not started.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Ran { exit: ProcessExit::Code(code), .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Returns the number of the signal that ended the main process.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            Self::Ran { exit: ProcessExit::Signal(signal), .. } => Some(*signal),
+            _ => None,
+        }
     }
 
     /// Returns whether the run is given back without a result: it was stopped for that, and no process of it is alive.

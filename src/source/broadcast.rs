@@ -76,7 +76,7 @@ impl Broadcast {
             .stack_size(256 * 1024)
             .spawn(move || {
                 if let Err(e) = listener.current.connect(&listener.settings).and_then(|()| listener.listen(&told)) {
-                    tracing::error!(target: "job_runner_worker.enqueuer", error = %chain_of(&e), "broadcaster is not listened to");
+                    tracing::error!(target: "job_runner_worker.enqueuer", error = %chain_of(&e), "subscription to the broadcaster failed");
                 }
             })
             // ZeroMQ has no error for a thread that cannot be started; this one asks for another try as well.
@@ -87,7 +87,7 @@ impl Broadcast {
     /// Listens under other settings from now on. Another broadcaster is subscribed to before the first is left.
     pub fn reconfigure(&self, settings: Settings) {
         if self.settings.try_send(settings).is_err() || self.tell.send(LOOK, zmq::DONTWAIT).is_err() {
-            tracing::error!(target: "job_runner_worker.enqueuer", "listener does not take its new settings");
+            tracing::error!(target: "job_runner_worker.enqueuer", "new settings are not applied; too many wait");
         }
     }
 
@@ -184,7 +184,7 @@ impl Listener {
                 self.receive_all(false)?;
                 if let Some(previous) = self.previous.take() {
                     drop(previous);
-                    tracing::info!(target: "job_runner_worker.enqueuer", "new connection to the publisher works");
+                    tracing::info!(target: "job_runner_worker.enqueuer", "new connection to the broadcaster works");
                 }
             } else if readable.get(3) == Some(&true) {
                 self.receive_all(true)?;
@@ -229,7 +229,7 @@ impl Listener {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
             inactive_s = self.settings.reconnect_after_inactivity.as_secs(),
-            "no activity; reconnecting to the publisher"
+            "no activity from the broadcaster; reconnecting"
         );
         self.change_over();
     }
@@ -249,7 +249,7 @@ impl Listener {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
             limit_bytes = MAX_FRAME,
-            "connection to the publisher was given up after a breach of its protocol or too large a message; reconnecting"
+            "broadcaster breached the protocol or sent too large a message; reconnecting"
         );
         match self.fresh() {
             Ok(fresh) => self.current = fresh,
@@ -293,7 +293,7 @@ impl Listener {
 }
 
 fn no_socket(e: zmq::Error) {
-    tracing::error!(target: "job_runner_worker.enqueuer", error = %chain_of(&e), "no new connection to the publisher");
+    tracing::error!(target: "job_runner_worker.enqueuer", error = %chain_of(&e), "no new connection to the broadcaster");
 }
 
 /// Rounds up to whole milliseconds, so that the time has passed when the poll returns.

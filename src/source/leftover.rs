@@ -93,8 +93,13 @@ impl LeftoverSource {
             Some(entry) => self.survivor(run, Some(&entry), attempts).await.or(Some(entry)),
             None => {
                 let survivor = self.survivor(run, None, attempts).await;
-                if survivor.is_some() {
-                    tracing::warn!(target: "job_runner_worker.cleanup", %run, "run is not in the outbox; it is taken up from its record");
+                if let Some(entry) = &survivor {
+                    tracing::warn!(
+                        target: "job_runner_worker.cleanup",
+                        %run,
+                        execution = entry.attempt.0,
+                        "run is not in the outbox; taken up from its record"
+                    );
                 }
                 survivor
             }
@@ -113,8 +118,9 @@ impl LeftoverSource {
             tracing::info!(
                 target: "job_runner_worker.cleanup",
                 run = %entry.run,
-                attempt = %entry.attempt,
-                "result of a finished run is delivered"
+                attempt = entry.attempt_number(),
+                execution = entry.attempt.0,
+                "delivery of a finished run resumes"
             );
             self.reporter.deliver(entry);
         } else {
@@ -160,7 +166,8 @@ impl LeftoverSource {
                     tracing::error!(
                         target: "job_runner_worker.cleanup",
                         %run,
-                        %attempt,
+                        attempt = chosen.attempt_number(),
+                        execution = attempt.0,
                         error = %chain_of(&e),
                         "run is not written to the outbox; its record stays"
                     );
@@ -173,8 +180,8 @@ impl LeftoverSource {
                 Recorded::Living => tracing::error!(
                     target: "job_runner_worker.cleanup",
                     %run,
-                    %attempt,
-                    "execution of a superseded attempt still runs"
+                    execution = attempt.0,
+                    "superseded execution still runs"
                 ),
                 Recorded::Orphaned => {
                     self.execution.clean_up(record).await;
@@ -254,7 +261,7 @@ impl LeftoverSource {
         }
         match self.origin {
             InstanceOrigin::Kept => {
-                tracing::warn!(target: "job_runner_worker.cleanup", %run, "run was left incomplete");
+                tracing::warn!(target: "job_runner_worker.cleanup", %run, worker = %self.client.api_key(), "run was left incomplete");
             }
             InstanceOrigin::Made => tracing::warn!(
                 target: "job_runner_worker.cleanup",

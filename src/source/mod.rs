@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::intake::{Intake, LogLimit, OrderReceipt};
 use crate::rest::RestClient;
-use crate::run::Order;
+use crate::run::{KillId, Order, RunId};
 use crate::wire::broadcast::{NoOrder, shown};
 
 /// Settings of the sources.
@@ -66,12 +66,15 @@ impl Ear {
     fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
         match read {
             Ok(order) => {
-                tracing::debug!(target: "job_runner_worker.enqueuer", order = ?order, "order received");
+                tracing::debug!(target: "job_runner_worker.enqueuer", order = order.word(),
+                    run = order.run().map(RunId::get), kill = order.kill().map(KillId::get), "order received");
                 if (self.offer)(order) == OrderReceipt::Full {
                     self.complain(|suppressed| {
                         tracing::warn!(
                             target: "job_runner_worker.enqueuer",
-                            ?order,
+                            order = order.word(),
+                            run = order.run().map(RunId::get),
+                            kill = order.kill().map(KillId::get),
                             suppressed,
                             "too many orders wait; this one is left to be announced again"
                         );
@@ -81,7 +84,7 @@ impl Ear {
             // No defect: messages for workers whose key begins with this one's, and messages that are events.
             Err(NoOrder::OtherTopic | NoOrder::NoAction) => {}
             Err(why @ NoOrder::UnknownAction(_)) => {
-                tracing::debug!(target: "job_runner_worker.enqueuer", reason = %why, "message is not understood; the server may be newer");
+                tracing::debug!(target: "job_runner_worker.enqueuer", reason = %why, "message names an unknown action; server may be newer");
             }
             Err(why) => self.complain(|suppressed| {
                 tracing::warn!(
@@ -89,7 +92,7 @@ impl Ear {
                     reason = %why,
                     content = shown(content),
                     suppressed,
-                    "a message is no order"
+                    "message is not an order; dropped"
                 );
             }),
         }

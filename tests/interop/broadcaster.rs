@@ -14,7 +14,7 @@ use crate::worker::{SECRET, Worker};
 const INACTIVITY: u64 = 3;
 
 /// What it says then, as the original does.
-const GIVEN_UP: &str = "reconnecting to publisher";
+const GIVEN_UP: &str = "no activity from the broadcaster; reconnecting";
 
 fn worker(stage: &Stage) -> Worker {
     stage.database.add_worker("one", SECRET, &["one"]);

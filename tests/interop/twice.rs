@@ -46,7 +46,7 @@ fn orders_on_both_transports_are_followed_once() {
         assert_eq!(done, (0..count).collect::<Vec<_>>());
         tell(&format!(
             "{count} orders on both transports, heard {} times: {} executions in {took:?}",
-            worker.said("order received order=Enqueue"),
+            worker.said("order received order=enqueue"),
             done.len()
         ));
     });

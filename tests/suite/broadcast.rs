@@ -81,7 +81,7 @@ async fn p7_a_message_of_the_wrong_shape_is_dropped_and_the_next_one_heard() {
         assert_eq!(state.worker(KEY).patches, 0, "something was taken for a ping");
     });
     assert!(worker.is_running());
-    let warnings = worker.log().lines().filter(|line| line.contains("a message is no order")).count();
+    let warnings = worker.log().lines().filter(|line| line.contains("message is not an order")).count();
     assert!((1..=2).contains(&warnings), "{warnings} warnings");
 }
 
@@ -149,7 +149,7 @@ async fn orders_to_a_key_that_ours_is_a_prefix_of_are_not_ours() {
         assert_eq!(strange_calls(state, &[id]), [""; 0]);
         assert_eq!(state.worker(KEY).patches, 0);
     });
-    assert!(!worker.log().contains("a message is no order"), "{}", worker.log());
+    assert!(!worker.log().contains("message is not an order"), "{}", worker.log());
 }
 
 #[tokio::test]
@@ -456,7 +456,7 @@ async fn p18_a_silent_broadcaster_connection_is_replaced() {
     let id = server.submit(prints("heard again"));
     server.wait_returned(id).await;
     server.assert_whole_life(id);
-    worker.wait_log("reconnecting to the publisher inactive_s=1").await;
+    worker.wait_log("no activity from the broadcaster; reconnecting inactive_s=1").await;
 }
 
 #[tokio::test]
@@ -470,7 +470,7 @@ async fn a_worker_out_of_descriptors_keeps_receiving_and_connects_when_it_can() 
     };
     // Fewer than it has: it keeps those, and gets no other.
     limit(8);
-    worker.wait_log("no new connection to the publisher").await;
+    worker.wait_log("no new connection to the broadcaster").await;
     limit(1024);
     let before = server.look(|state| state.subscribed(KEY));
     server.wait(|state| state.subscribed(KEY) > before, "another subscription").await;

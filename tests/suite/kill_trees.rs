@@ -257,7 +257,7 @@ async fn p5_neither_a_kill_nor_another_attempt_passes_over_a_lost_process_that_c
     hanging.asked().await;
     let shim = worker.home().record(run, 1)[0]["shim"].as_i64().unwrap();
     kill(Pid::from_raw(i32::try_from(shim).unwrap()), Signal::SIGKILL).unwrap();
-    worker.wait_log("of a lost attempt cannot be killed").await;
+    worker.wait_log("cannot be killed").await;
     assert_eq!(uninterruptible(&worker).len(), 1);
     let kill = server.kill(run);
     server.wait(move |state| state.kill(kill).enqueue_dts.is_some(), "the kill to be taken").await;

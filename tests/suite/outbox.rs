@@ -59,7 +59,7 @@ async fn dead_letters_are_shown_with_their_reason_also_after_a_restart() {
     server.inject(Fault::on("POST", "/api/v1/run_log/", What::status(400)));
     let run = server.submit(prints("hello"));
     assert_eq!(server.wait_returned(run).await.return_success, Some(true));
-    worker.wait_log(&format!("report was given up run={run} attempt=1 part=log reason=")).await;
+    worker.wait_log(&format!("report was given up run={run} execution=1 part=log reason=")).await;
     for restarted in [false, true] {
         if restarted {
             worker.restart().await;

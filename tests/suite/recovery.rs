@@ -664,7 +664,7 @@ async fn p20_a_clock_that_is_set_back_makes_no_run_that_ends_before_it_starts() 
 
 /// The lines in which it is said that a run is left alone.
 fn left_alone(worker: &WorkerProcess) -> Vec<String> {
-    worker.log().lines().filter(|line| line.contains("run is left alone until its record")).map(str::to_owned).collect()
+    worker.log().lines().filter(|line| line.contains("record cannot be read; retrying")).map(str::to_owned).collect()
 }
 
 #[tokio::test]

@@ -697,9 +697,9 @@ async fn p10_rejected_reports_are_repeated_and_block_no_others() {
         // The log alone is, so the result goes without it.
         let run = server.wait_returned(log.0).await;
         assert_eq!((run.completions, run.log), (1, None));
-        worker.wait_log(&format!("report was given up run={} attempt=1 part=log", log.0)).await;
+        worker.wait_log(&format!("report was given up run={} execution=1 part=log", log.0)).await;
         worker
-            .wait_log(&format!("report was rejected; it is kept and retried run={} attempt=1 part=result", result.0))
+            .wait_log(&format!("report was rejected; retrying run={} execution=1 part=result", result.0))
             .await;
         next_run_goes_on(&server).await;
         assert_eq!((server.run(result.0).returns(), server.run(result.0).log_text()), (0, "rejected\n"));
@@ -720,7 +720,7 @@ async fn an_api_that_rejects_everything_for_a_time_costs_nothing_but_the_time() 
     );
     let runs: Vec<i64> = (0..4).map(|n| server.submit(prints(&format!("run {n}")))).collect();
     for run in &runs {
-        worker.wait_log(&format!("report was rejected; it is kept and retried run={run} attempt=1 part=result")).await;
+        worker.wait_log(&format!("report was rejected; retrying run={run} execution=1 part=result")).await;
     }
     assert!(rejecting.hits() >= 4 * 6, "{}", rejecting.hits());
     rejecting.lift();
@@ -745,7 +745,7 @@ async fn a_live_log_that_is_rejected_costs_the_whole_one_nothing() {
     let latch = Latch::new();
     let id = server.submit(latch.script("a"));
     let rejected = server.inject(Step::NewLog.fault(id, 0, What::status(400)));
-    worker.wait_log(&format!("report was rejected; it is kept and retried run={id} attempt=1 part=\"live log\"")).await;
+    worker.wait_log(&format!("report was rejected; retrying run={id} execution=1 part=\"live log\"")).await;
     let hits = rejected.clone();
     server.wait(move |_| hits.hits() >= 4, "one more try").await;
     rejected.lift();
@@ -761,7 +761,7 @@ async fn dead_letters_are_sent_again_on_request_and_at_the_next_start() {
     let id = server.add_run(prints("later"));
     let rejected = server.inject(Step::Return.fault(id, 0, What::status(400)));
     server.announce(id);
-    worker.wait_log(&format!("report was rejected; it is kept and retried run={id} attempt=1 part=result")).await;
+    worker.wait_log(&format!("report was rejected; retrying run={id} execution=1 part=result")).await;
     let told = async |worker: &WorkerProcess| {
         let before = rejected.hits();
         let said = worker.home().ask(&["--retry-dead-letters"]).await;

@@ -44,7 +44,7 @@ fn claim_fails() {
         worker = "007",
         known = true,
         error = %error,
-        "claim failed; it is retried"
+        "claim failed; retrying"
     );
 }
 
@@ -63,7 +63,7 @@ fn after_time(format: LogFormat, events: fn()) -> String {
 
 #[test]
 fn fields_follow_the_message_in_text_and_classic() {
-    let fields = "claim failed; it is retried run=5 attempt=2 wait_s=0.5 worker=007 known=true error=\"no answer\"\n";
+    let fields = "claim failed; retrying run=5 attempt=2 wait_s=0.5 worker=007 known=true error=\"no answer\"\n";
     assert_eq!(after_time(LogFormat::Text, claim_fails), format!(" WARN job_runner_worker.runner: {fields}"));
     assert_eq!(after_time(LogFormat::Classic, claim_fails), format!("job_runner_worker.runner: {fields}"));
 }
@@ -73,7 +73,7 @@ fn fields_are_members_in_json_and_numbers_are_numbers() {
     let mut line: Value = serde_json::from_str(&written(LogFormat::Json, claim_fails)).unwrap();
     assert!(line.as_object_mut().unwrap().remove("ts").is_some_and(|ts| ts.is_string()));
     let expected = json!({
-        "level": "warning", "target": "job_runner_worker.runner", "msg": "claim failed; it is retried",
+        "level": "warning", "target": "job_runner_worker.runner", "msg": "claim failed; retrying",
         "run": 5, "attempt": 2, "wait_s": 0.5, "worker": "007", "known": true, "error": "no answer",
     });
     assert_eq!(line, expected);

@@ -12,7 +12,7 @@ use crate::rest::{Backoff, CallFailure, JobView};
 use crate::run::claim::{ClaimPhase, Input, RunSight};
 use crate::run::script::Script;
 use crate::run::worker_lifecycle::Claims;
-use crate::run::{Attempt, Outcome};
+use crate::run::{Attempt, Outcome, chain_of};
 
 /// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.
 const FRESH: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl RunTask {
                 },
                 failure if phase == ClaimPhase::Hinted => {
                     let retry_after = failure.retry_after();
-                    return Err(Halt::Retry(LookupFailure { error: failure.to_string(), retry_after }));
+                    return Err(Halt::Retry(LookupFailure { error: chain_of(&failure), retry_after }));
                 }
                 failure => backoff.next(failure.retry_after()),
             };
@@ -80,7 +80,7 @@ impl RunTask {
             self.claimed = view.attempt;
         }
         self.view = Some(view);
-        tracing::debug!(target: "job_runner_worker.enqueuer", run = %self.run, ?seen, "run was read");
+        tracing::debug!(target: "job_runner_worker.enqueuer", run = %self.run, seen = seen.word(), "run was read");
         Ok(seen)
     }
 
@@ -126,10 +126,10 @@ impl RunTask {
                 tracing::error!(
                     target: "job_runner_worker.enqueuer",
                     run = %self.run,
-                    error = %e,
+                    error = %chain_of(&e),
                     "run is not claimed, because the outbox cannot be written"
                 );
-                return Err(Halt::Retry(LookupFailure { error: e.to_string(), retry_after: None }));
+                return Err(Halt::Retry(LookupFailure { error: chain_of(&e), retry_after: None }));
             }
             self.entry = Some(entry);
         }
@@ -154,8 +154,8 @@ impl RunTask {
                 tracing::warn!(
                     target: "job_runner_worker.models",
                     run = %self.run,
-                    error = %failure,
-                    "claim got no clear answer; the run is read again"
+                    error = %chain_of(&failure),
+                    "claim got no clear answer; run is read again"
                 );
                 self.pause(Backoff::default().next(failure.retry_after())).await;
                 Ok(Input::Ambiguous)
@@ -168,11 +168,14 @@ impl RunTask {
     pub(super) async fn credentials(&self) -> Result<(), Duration> {
         match self.context.client.credentials().await {
             Ok(()) => Ok(()),
-            Err(CallFailure::Unauthorised(_)) => {
+            Err(failure @ CallFailure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",
+                    run = %self.run,
                     worker = %self.context.client.api_key(),
-                    "the server refuses our api_key and secret"
+                    wait_s = KEY_REFUSED_PAUSE.as_secs(),
+                    error = %chain_of(&failure),
+                    "server refuses api_key and secret; retrying"
                 );
                 Err(KEY_REFUSED_PAUSE)
             }

@@ -42,6 +42,8 @@ impl RunTask {
             tracing::error!(
                 target: "job_runner_worker.worker",
                 run = %self.run,
+                attempt = report.entry().attempt_number(),
+                execution = report.entry().attempt.0,
                 reason,
                 "claimed run waits until it can be launched"
             );
@@ -105,19 +107,20 @@ impl RunTask {
     }
 
     fn log_loss(&self, report: &RunReport, verdict: &LossVerdict) {
-        let (run, attempt) = (self.run, report.entry().attempt.0);
+        let (run, entry) = (self.run, report.entry());
+        let (attempt, execution) = (entry.attempt_number(), entry.attempt.0);
         match verdict {
             LossVerdict::ExecuteAgain { losses } => tracing::error!(
-                target: "job_runner_worker.worker", %run, attempt, losses,
-                "supervising process died; the run is executed again"
+                target: "job_runner_worker.worker", %run, attempt, execution, losses,
+                "supervising process died; run is executed again"
             ),
             LossVerdict::LeaveToNextStart { losses } => tracing::error!(
-                target: "job_runner_worker.worker", %run, attempt, losses,
-                "supervising process died; the next start executes the run again"
+                target: "job_runner_worker.worker", %run, attempt, execution, losses,
+                "supervising process died; next start executes the run again"
             ),
             LossVerdict::Report { losses, outcome } => tracing::error!(
-                target: "job_runner_worker.worker", %run, attempt, losses, ?outcome,
-                "supervising process died; the run is not executed again"
+                target: "job_runner_worker.worker", %run, attempt, execution, losses, outcome = outcome.word(),
+                "supervising process died; run is not executed again"
             ),
         }
     }

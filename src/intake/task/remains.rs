@@ -34,7 +34,7 @@ pub(super) enum Fate {
 impl RunTask {
     /// Takes up a run of the last process.
     pub(super) async fn take_up(&mut self, mut entry: OutboxEntry, slot: Slot) -> TaskEnd {
-        let (run, attempt) = (self.run, entry.attempt.0);
+        let (run, attempt, execution) = (self.run, entry.attempt_number(), entry.attempt.0);
         let fate = match self.fate(&entry).await {
             // The outbox knows of a start, so the record was removed after an execution.
             Fate::NeverBegan if entry.start.is_some() => Fate::Lost,
@@ -48,7 +48,7 @@ impl RunTask {
         match fate {
             Fate::GoesOn(running) => {
                 crash_point!(Attached);
-                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "running script is taken up again");
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, execution, "running script is taken up again");
                 let report = self.context.reporter.serve(entry, true);
                 match self.watch(running, report, slot).await {
                     None => TaskEnd::Done,
@@ -56,7 +56,7 @@ impl RunTask {
                 }
             }
             Fate::Over(start, end) => {
-                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "run has ended while no worker watched it");
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, execution, "run has ended while no worker watched it");
                 drop(slot);
                 entry.start = start;
                 self.context.reporter.serve(entry, true).ended(end).await;
@@ -68,7 +68,7 @@ impl RunTask {
             }
             Fate::LeftBehind => TaskEnd::Done,
             Fate::NeverBegan => {
-                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, "run was not executed yet; it is claimed again");
+                tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, execution, "run was not executed yet; claiming it again");
                 // The new attempt and token are on disk before anything can be started under them.
                 (entry.attempt, entry.token) = (entry.attempt.next(), token());
                 self.context.reporter.outbox().run(&entry).await;

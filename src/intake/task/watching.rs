@@ -7,7 +7,7 @@ use super::broken_execution::BrokenExecution;
 use super::execution_watch::{ExecutionWatch, RecordedFate, ScriptEffect, WatchEffect, WatchInput};
 use super::remains::Fate;
 use super::{RunTask, stop_asked};
-use crate::execution::{Launch, LaunchError, Running};
+use crate::execution::{Launch, LaunchError, Running, shown_pids};
 use crate::intake::Context;
 use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, RunReport, Start, StoredEnd, UnwrittenEnd};
@@ -51,7 +51,8 @@ impl RunTask {
                 tracing::error!(
                     target: "job_runner_worker.worker",
                     run = %self.run,
-                    attempt = report.entry().attempt.0,
+                    attempt = report.entry().attempt_number(),
+                    execution = report.entry().attempt.0,
                     reason = outcome.note().trim_end(),
                     "run is not executed"
                 );
@@ -110,7 +111,7 @@ impl RunTask {
                     WatchEffect::ReportOutput(total) => report.output(total).await,
                     WatchEffect::Script(effect) => {
                         let ending = report.ending();
-                        self.act_on_script(effect, &running, &mut slot, &ending).await;
+                        self.act_on_script(effect, &running, &mut slot, &ending, LoggedNumbers::of(&report)).await;
                     }
                 }
             }
@@ -132,7 +133,7 @@ impl RunTask {
         slot: &mut Slot,
     ) -> Vec<WatchEffect> {
         let mut afterwards = Vec::new();
-        let ending = report.ending();
+        let (ending, numbers) = (report.ending(), LoggedNumbers::of(report));
         let written = report.started(start);
         tokio::pin!(written);
         loop {
@@ -146,21 +147,30 @@ impl RunTask {
             };
             for effect in self.step(watch, input) {
                 match effect {
-                    WatchEffect::Script(effect) => self.act_on_script(effect, running, slot, &ending).await,
+                    WatchEffect::Script(effect) => self.act_on_script(effect, running, slot, &ending, numbers).await,
                     needs_report => afterwards.push(needs_report),
                 }
             }
         }
     }
 
-    async fn act_on_script(&self, effect: ScriptEffect, running: &Running, slot: &mut Slot, ending: &UnwrittenEnd) {
+    async fn act_on_script(
+        &self,
+        effect: ScriptEffect,
+        running: &Running,
+        slot: &mut Slot,
+        ending: &UnwrittenEnd,
+        numbers: LoggedNumbers,
+    ) {
         match effect {
             ScriptEffect::Stop(cause) => running.control().stop(cause, self.context.execution.kill_grace()).await,
             ScriptEffect::WatchOutput(beyond) => running.control().watch(beyond).await,
             ScriptEffect::LogUnkillable(pids) => tracing::error!(
                 target: "job_runner_worker.worker",
                 run = %self.run,
-                ?pids,
+                attempt = numbers.attempt,
+                execution = numbers.execution,
+                pids = shown_pids(&pids),
                 "processes cannot be killed; they are most likely in uninterruptible sleep"
             ),
             ScriptEffect::CountEnd => ending.came(),
@@ -173,7 +183,8 @@ impl RunTask {
         tracing::info!(
             target: "job_runner_worker.worker",
             run = %self.run,
-            attempt = report.entry().attempt.0,
+            attempt = report.entry().attempt_number(),
+            execution = report.entry().attempt.0,
             pid = start.pid,
             "script started"
         );
@@ -183,10 +194,27 @@ impl RunTask {
         tracing::info!(
             target: "job_runner_worker.worker",
             run = %self.run,
-            attempt = report.entry().attempt.0,
-            outcome = ?end.outcome,
+            attempt = report.entry().attempt_number(),
+            execution = report.entry().attempt.0,
+            outcome = end.outcome.word(),
+            exit_code = end.outcome.exit_code(),
+            signal = end.outcome.signal(),
             "run ended"
         );
+    }
+}
+
+/// Numbers of an execution for log lines that are written while its report is in use.
+#[derive(Clone, Copy, Debug)]
+struct LoggedNumbers {
+    attempt: Option<u32>,
+    execution: u32,
+}
+
+impl LoggedNumbers {
+    fn of(report: &RunReport) -> Self {
+        let entry = report.entry();
+        Self { attempt: entry.attempt_number(), execution: entry.attempt.0 }
     }
 }
 

@@ -46,11 +46,12 @@ impl Courier {
         tracing::warn!(
             target: "job_runner_worker.models",
             run = %self.run,
-            attempt = %self.attempt,
+            attempt = self.attempt_number(),
+            execution = self.attempt.0,
             tries = self.backoff.tries(),
             wait_s = rounded_seconds(pause),
             error = %chain_of(&failure),
-            "call failed; it is retried"
+            "report call failed; retrying"
         );
         self.pause(pause).await;
         Outcome::Continues
@@ -64,11 +65,12 @@ impl Courier {
                 tracing::error!(
                     target: "job_runner_worker.models",
                     run = %self.run,
-                    attempt = %self.attempt,
+                    attempt = self.attempt_number(),
+                    execution = self.attempt.0,
                     worker = %self.shared.client.api_key(),
                     wait_s = PARKED.as_secs(),
                     error = %chain_of(&failure),
-                    "server refuses api_key and secret; results wait on disk"
+                    "server refuses api_key and secret; retrying"
                 );
                 self.pause(PARKED).await;
                 Outcome::Continues
@@ -107,10 +109,11 @@ impl Courier {
             _ => tracing::debug!(
                 target: "job_runner_worker.models",
                 run = %self.run,
-                attempt = %self.attempt,
-                call = ?call,
+                attempt = self.attempt_number(),
+                execution = self.attempt.0,
+                call = call.word(),
                 error = %chain_of(failure),
-                "call was rejected; it is retried"
+                "report call was rejected; retrying"
             ),
         }
         if waits {
@@ -124,11 +127,12 @@ impl Courier {
         tracing::error!(
             target: "job_runner_worker.models",
             run = %self.run,
-            attempt = %self.attempt,
+            attempt = self.attempt_number(),
+            execution = self.attempt.0,
             part,
             rejections = REJECTIONS,
             error = %chain_of(failure),
-            "report was rejected; it is kept and retried"
+            "report was rejected; retrying"
         );
     }
 }

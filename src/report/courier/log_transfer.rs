@@ -146,7 +146,14 @@ impl Courier {
             Ok(read) => return Some(read),
             Err(error) => error,
         };
-        tracing::error!(target: "job_runner_worker.worker", %run, %attempt, error = %chain_of(&error), "output cannot be read");
+        tracing::error!(
+            target: "job_runner_worker.worker",
+            %run,
+            attempt = self.attempt_number(),
+            execution = attempt.0,
+            error = %chain_of(&error),
+            "output cannot be read"
+        );
         match error.raw_os_error().and_then(errno::shortage_of) {
             Some(_) => None,
             None => Some((format!("[job runner worker] The output cannot be read: {error}\n"), 0)),

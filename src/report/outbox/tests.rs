@@ -160,9 +160,9 @@ async fn dead_letters_are_kept_with_their_reason() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     let now = chrono::Utc::now();
-    let letters = [letter(1, now, "the server rejects it: 400"), letter(2, now, "'); DROP TABLE run; --")];
+    let letters = [letter(1, now, "request rejected with status 400"), letter(2, now, "'); DROP TABLE run; --")];
     // Of several letters about one fact only the last reason is kept.
-    for letter in [letter(1, now, "the server rejects it: 500")].iter().chain(&letters) {
+    for letter in [letter(1, now, "request rejected with status 500")].iter().chain(&letters) {
         outbox.dead_letter(letter.clone()).await;
     }
     assert_eq!(reopened(&directory, outbox).await.dead_letters, letters);

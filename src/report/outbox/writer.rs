@@ -85,7 +85,7 @@ impl OutboxWriter {
                     let _ = request.done.send(Ok(()));
                 }
                 if self.retry.take().is_some() {
-                    tracing::warn!(target: "job_runner_worker.outbox", "outbox can be written again");
+                    tracing::info!(target: "job_runner_worker.outbox", "outbox can be written again");
                     self.wrong.send_replace(None);
                 }
                 self.ballast.restore();

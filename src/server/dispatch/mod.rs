@@ -142,7 +142,7 @@ impl Dispatcher {
                             target: "job_runner.dispatch",
                             error = %chain_of(&e),
                             wait_s = RETRY_PAUSE.as_secs(),
-                            "dispatch pass failed; it is retried"
+                            "dispatch pass failed; retrying"
                         );
                     }
                     self.agenda.everything = true;
@@ -622,7 +622,7 @@ async fn await_wall(wall: &WallClockTimer, due: Option<model::Timestamp>, now: m
         target: "job_runner.dispatch",
         error = %chain_of(&e),
         wait_s = RETRY_PAUSE.as_secs(),
-        "wall-clock timer failed; it is set again"
+        "wall-clock timer failed; retrying"
     );
     // It may fail again at once: without a pause, errors would flood the log.
     sleep(RETRY_PAUSE).await;

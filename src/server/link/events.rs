@@ -101,7 +101,7 @@ async fn receive(
                     target: "job_runner.events",
                     address = %peer,
                     error = %chain_of(&e),
-                    "message dropped: it is no event"
+                    "message is not an event; dropped"
                 ),
             }
         }
