@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, SleepState};
-use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Reporter, WorkerMemory};
+use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Reporter, RememberedStateFile};
 use crate::rest::{ClientError, RestClient, TlsError, instance_of};
 use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
@@ -54,7 +54,7 @@ pub struct Settings {
 const LAST_CALL: Duration = Duration::from_millis(1500);
 
 /// Longest attempt to report to the server that the worker leaves.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest wait for ZeroMQ at the end: longer than events are flushed, shorter than a name server may take.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
@@ -166,9 +166,9 @@ impl RunningWorker {
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
-        let (memory, restarts) = (WorkerMemory::of(&state), settings.restarts);
+        let (remembered_file, restarts) = (RememberedStateFile::of(&state), settings.restarts);
         let intake =
-            Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake, memory, restarts);
+            Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake, remembered_file, restarts);
 
         let leftovers = LeftoverSource {
             intake: intake.clone(),
@@ -225,8 +225,8 @@ impl RunningWorker {
 
     /// Takes new runs or none from now on, also after the next start. Returns false, and changes nothing, where the
     /// worker is about to leave.
-    pub async fn want(&self, wakefulness: SleepState) -> bool {
-        self.intake.sleep_or_wake(wakefulness).await
+    pub async fn want(&self, wanted: SleepState) -> bool {
+        self.intake.sleep_or_wake(wanted).await
     }
 
     /// Delivers at once all facts that wait for a retry, whether or not the server rejected them before.
@@ -258,7 +258,7 @@ impl RunningWorker {
     pub async fn leave(self) {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
-        self.intake.say_farewell(FAREWELL).await;
+        self.intake.report_departure(DEPARTURE_TIMEOUT).await;
         self.part().await;
     }
 

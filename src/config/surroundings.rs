@@ -1,5 +1,5 @@
-//! Surroundings: environment, options and working directory of the process as a value, so that everything after it can
-//! be a function of it.
+//! Surroundings: a value that holds the environment, the options and the working directory of the process. Code that
+//! takes this value instead of reading the process is a pure function.
 
 use std::collections::BTreeMap;
 use std::env;

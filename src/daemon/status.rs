@@ -29,7 +29,7 @@ const EXIT_UNAVAILABLE: u8 = 69;
 /// Time that a client may stay silent before it counts as asking for the status.
 const SILENCE: Duration = Duration::from_secs(1);
 /// Longest request of a client, in bytes.
-const LONGEST_WISH: usize = 16;
+const MAX_REQUEST_BYTES: usize = 16;
 
 /// Question that the command line sends to a running worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ async fn accept(listener: UnixListener, asked: mpsc::Sender<StatusQuestion>) {
 async fn hear(mut stream: UnixStream) -> StatusQuestion {
     let mut line = Vec::new();
     let reading = async {
-        while line.len() < LONGEST_WISH && line.last() != Some(&b'\n') {
+        while line.len() < MAX_REQUEST_BYTES && line.last() != Some(&b'\n') {
             match stream.read_u8().await {
                 Ok(byte) => line.push(byte),
                 Err(_) => return,
@@ -136,25 +136,25 @@ async fn hear(mut stream: UnixStream) -> StatusQuestion {
     };
     // A client that keeps its side open without a word only wants the status.
     let _ = tokio::time::timeout(SILENCE, reading).await;
-    let wish = match line.as_slice() {
-        b"sleep\n" => Some(Wish::Be(SleepState::Asleep)),
-        b"wake\n" => Some(Wish::Be(SleepState::Awake)),
-        b"retry\n" => Some(Wish::Retry),
+    let request = match line.as_slice() {
+        b"sleep\n" => Some(StatusRequest::SetSleep(SleepState::Asleep)),
+        b"wake\n" => Some(StatusRequest::SetSleep(SleepState::Awake)),
+        b"retry\n" => Some(StatusRequest::Retry),
         _ => None,
     };
-    StatusQuestion { stream, wish }
+    StatusQuestion { stream, request }
 }
 
 /// Client that waits for its answer, with its request.
 pub struct StatusQuestion {
     stream: UnixStream,
-    wish: Option<Wish>,
+    request: Option<StatusRequest>,
 }
 
 /// Action that is performed before the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    Be(SleepState),
+enum StatusRequest {
+    SetSleep(SleepState),
     /// Delivers rejected results again.
     Retry,
 }
@@ -173,9 +173,9 @@ pub async fn asked(listening: Option<&mut Listening>) -> StatusQuestion {
 impl StatusQuestion {
     /// Performs the request and sends the status. Closes the connection without a word if the worker is about to leave.
     pub async fn answer(mut self, worker: &RunningWorker) {
-        let obeyed = match self.wish {
-            Some(Wish::Be(wakefulness)) => worker.want(wakefulness).await,
-            Some(Wish::Retry) => {
+        let obeyed = match self.request {
+            Some(StatusRequest::SetSleep(wanted)) => worker.want(wanted).await,
+            Some(StatusRequest::Retry) => {
                 worker.retry();
                 true
             }

@@ -13,7 +13,7 @@ use tokio::net::UnixDatagram;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::patience::{DEAD, Patience, PatienceVerdict};
+use super::patience::{KILLED_AFTER, Patience, PatienceVerdict};
 use super::shim::{self, socket, tree};
 use crate::report::StoredEnd;
 use crate::run::{Cause, Outcome, errno};
@@ -435,7 +435,7 @@ pub(super) async fn attach(record: &Record, state: &Path) -> io::Result<Running>
     connection.patience.owes_begin(Instant::now());
     // `drop` as `idle`: after its run the shim is let go, because it may be of another version than this worker.
     tokio::spawn(connection.serve_and_clear(state.to_owned(), drop));
-    tokio::time::timeout(DEAD, greeted)
+    tokio::time::timeout(KILLED_AFTER, greeted)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         .map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))??;

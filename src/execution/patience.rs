@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-/// Time that an answer may take beyond what it needs anyway, and that a shim may stand still.
-pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// Time that the shim has for an answer beyond the work for it, and time between two checks of a stopped shim.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest pause between two checks of a shim that owes an answer and is not stopped.
-const LAST: Duration = Duration::from_secs(60);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
 /// Number of times a shim that owes an answer is continued before it is killed.
-const CONTINUED: u32 = 3;
-/// Time after which a shim that never answered, and stands still, has been killed.
-pub(super) const DEAD: Duration = Duration::from_secs(ANSWER.as_secs() * (CONTINUED as u64 + 2));
+const MAX_CONTINUES: u32 = 3;
+/// Time by which a stopped shim that never answered has been killed.
+pub(super) const KILLED_AFTER: Duration = Duration::from_secs(ANSWER_TIMEOUT.as_secs() * (MAX_CONTINUES as u64 + 2));
 
 /// Decision about a shim that was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) struct Patience {
 impl Patience {
     /// Records that the shim owes its first packet.
     pub fn owes_begin(&mut self, now: Instant) {
-        self.begin = Some(now + ANSWER);
+        self.begin = Some(now + ANSWER_TIMEOUT);
     }
 
     /// Records that the first packet has come.
@@ -56,7 +56,7 @@ impl Patience {
     /// Records that the shim owes the end of its run within `within`. An earlier deadline stays in force.
     // A limit beyond the range of the clock is no deadline.
     pub fn owes_end(&mut self, now: Instant, within: Duration) {
-        let by = now.checked_add(within.saturating_add(ANSWER));
+        let by = now.checked_add(within.saturating_add(ANSWER_TIMEOUT));
         self.end = self.end.into_iter().chain(by).min();
     }
 
@@ -67,7 +67,7 @@ impl Patience {
 
     /// Records that the shim was seen stopped, so that it is checked soon even if it owes nothing.
     pub fn seen_stopped(&mut self, now: Instant) {
-        self.look.get_or_insert(now + ANSWER);
+        self.look.get_or_insert(now + ANSWER_TIMEOUT);
     }
 
     /// Returns the instant of the next check, if there is one.
@@ -84,12 +84,12 @@ impl Patience {
         self.looked = Some(now);
         if is_stopped {
             self.stopped += 1;
-            self.look = Some(now + ANSWER);
-            return if overdue && self.stopped > CONTINUED { PatienceVerdict::Kill } else { PatienceVerdict::Continue };
+            self.look = Some(now + ANSWER_TIMEOUT);
+            return if overdue && self.stopped > MAX_CONTINUES { PatienceVerdict::Kill } else { PatienceVerdict::Continue };
         }
         self.stopped = 0;
         // Slow, not stopped: checks become rarer, since a busy machine is the likely cause.
-        self.pause = (self.pause * 2).clamp(ANSWER, LAST);
+        self.pause = (self.pause * 2).clamp(ANSWER_TIMEOUT, LAST_PAUSE);
         self.look = overdue.then(|| now + self.pause);
         PatienceVerdict::Wait
     }

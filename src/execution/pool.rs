@@ -1,5 +1,5 @@
-//! Pool of shims: starts a shim when a run needs one, keeps idle ones for the next runs and lets them go when none
-//! comes.
+//! Pool of shims: starts a shim when a run needs one, keeps idle shims for the next runs, and ends idle shims that no
+//! run needs.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,13 +16,13 @@ use super::environment::{self, Environment};
 use super::shim::{self, socket};
 use crate::wire::shim::ExecutionOrder;
 
-/// Interval after which shims that no run has needed are let go.
+/// Time after which an idle shim that no run has needed is ended.
 const IDLE: Duration = Duration::from_secs(60);
 /// Most new shims that are started for one run, one after the other, until one takes it.
 const NEW_SHIMS: u32 = 3;
 
-/// Most shims that are being started at once: a start is expensive beside a short run, so a shim that is given back
-/// meanwhile may be sooner.
+/// Most shims that are being started at once. A start costs more than a short run, so a run may get a shim sooner from
+/// a run that ends meanwhile.
 const STARTING: usize = 4;
 
 /// Program and options of a shim.

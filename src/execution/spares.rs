@@ -22,8 +22,8 @@ pub(super) struct Spares {
 #[derive(Debug, Default)]
 struct State {
     kept: Vec<PathBuf>,
-    /// Number of spares so far, which is the name of the next one.
-    names: u64,
+    /// Number that names the next spare file; counts up from 0.
+    next_name: u64,
 }
 
 impl Spares {
@@ -45,8 +45,8 @@ impl Spares {
     pub(super) fn put(&self, file: &Path) {
         let mut state = self.state();
         let kept = state.kept.len() < KEPT && {
-            let spare = self.directory.join(state.names.to_string());
-            state.names += 1;
+            let spare = self.directory.join(state.next_name.to_string());
+            state.next_name += 1;
             // A numbered name of its own, so that two runs that end at once do not meet.
             fs::rename(file, &spare).is_ok_and(|()| {
                 state.kept.push(spare);

@@ -1,5 +1,5 @@
-//! Admission: decides whether new runs are claimed. None are while the resources may not suffice for the runs under
-//! way. Pure.
+//! Admission: decides whether new runs are claimed. The worker claims no run while its resources may not suffice for the
+//! runs under way. Pure.
 //!
 //! Running scripts, kills and pings are not affected. Each limit that stops the claims is lower than the limit that
 //! resumes them, so that a value near the border does not alternate.
@@ -27,7 +27,7 @@ pub struct AdmissionFacts {
     /// Reason why a claimed run waits for its launch; `None` if none does.
     pub shortage: Option<String>,
     /// Free space on the disks and free descriptors.
-    pub means: FreeResources,
+    pub free: FreeResources,
 }
 
 /// Limits from the worker's settings.
@@ -108,11 +108,11 @@ fn lacks(facts: &AdmissionFacts, bounds: Bounds, held: impl Fn(&Lack) -> bool) -
             lacks.push(lack);
         }
     };
-    for room in &facts.means.rooms {
+    for room in &facts.free.rooms {
         least(room.bytes, bounds.min_free_bytes, Lack::Bytes(room.key.into(), room.bytes));
         least(room.files, FILES, Lack::Files(room.key.into(), room.files));
     }
-    least(facts.means.descriptors, DESCRIPTORS, Lack::Descriptors(facts.means.descriptors));
+    least(facts.free.descriptors, DESCRIPTORS, Lack::Descriptors(facts.free.descriptors));
     let backlog = Lack::Backlog(facts.backlog as u64);
     let most = BACKLOG_PER_SLOT.saturating_mul(bounds.slots as usize);
     if facts.backlog >= if held(&backlog) { most.div_ceil(2) } else { most } {

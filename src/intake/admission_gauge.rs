@@ -83,12 +83,12 @@ impl IntakeFacts for AdmissionGauge {
             backlog: *self.backlog.borrow_and_update(),
             outbox: self.outbox.borrow_and_update().clone(),
             shortage: self.context.shortage.reason(),
-            means: FreeResources { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
+            free: FreeResources { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
         };
         // Counting descriptors reads a directory, so it is done only if the estimate leaves doubt.
         if !self.admission.is_certain(&facts, bounds) {
             let open = execution::descriptors_open();
-            facts.means.descriptors = allowed.saturating_sub(open);
+            facts.free.descriptors = allowed.saturating_sub(open);
             self.counted = Some(DescriptorCount { open, at: Instant::now(), claims: 0 });
         }
         match self.admission.judge(&facts, bounds) {

@@ -272,7 +272,7 @@ impl<F: IntakeFacts> Coordinator<F> {
             IntakeMessage::SleepOrWake(wanted, answer) => {
                 let _ = answer.send(self.sleep_or_wake(wanted));
             }
-            IntakeMessage::Farewell => self.advance(worker_lifecycle::Input::Farewell),
+            IntakeMessage::HasLeft => self.advance(worker_lifecycle::Input::HasLeft),
             IntakeMessage::StopAll(cause) => self.stop_all(cause),
             IntakeMessage::Status(answer) => {
                 let _ = answer.send(self.status());

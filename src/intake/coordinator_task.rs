@@ -14,7 +14,7 @@ use super::published_state::PublishedState;
 use super::status_reporter::StatusTrigger;
 use super::task::RunTask;
 use super::{Context, kill};
-use crate::report::WorkerMemory;
+use crate::report::RememberedStateFile;
 use crate::run::chain_of;
 use crate::run::worker_lifecycle::Lifecycle;
 
@@ -24,7 +24,7 @@ pub(super) struct CoordinatorTask {
     /// Weak, so that the task ends when the last [`super::Intake`] is dropped.
     inbox: mpsc::WeakSender<IntakeMessage>,
     coordinator: Coordinator<AdmissionGauge>,
-    memory: WorkerMemory,
+    remembered_file: RememberedStateFile,
     state: watch::Sender<PublishedState>,
     status_trigger: Arc<StatusTrigger>,
     drained: CancellationToken,
@@ -35,13 +35,13 @@ impl CoordinatorTask {
         context: Arc<Context>,
         inbox: mpsc::WeakSender<IntakeMessage>,
         lifecycle: Lifecycle,
-        memory: WorkerMemory,
+        remembered_file: RememberedStateFile,
         status_trigger: Arc<StatusTrigger>,
         drained: CancellationToken,
     ) -> Self {
         let coordinator = Coordinator::new(AdmissionGauge::new(Arc::clone(&context)), context.settings(), lifecycle);
         let state = watch::Sender::new(coordinator.published().clone());
-        Self { context, inbox, coordinator, memory, state, status_trigger, drained }
+        Self { context, inbox, coordinator, remembered_file, state, status_trigger, drained }
     }
 
     /// Subscribes to the worker's state.
@@ -93,7 +93,7 @@ impl CoordinatorTask {
             }),
             Effect::RequestOpenWork => self.request_open_work(),
             Effect::Remember(remembered) => {
-                if let Err(e) = self.memory.write(remembered) {
+                if let Err(e) = self.remembered_file.write(remembered) {
                     tracing::error!(
                         target: "job_runner_worker.runner",
                         error = %chain_of(&e),

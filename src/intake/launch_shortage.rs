@@ -1,4 +1,4 @@
-//! Shortage: claimed runs that wait for their launch because the system is short of a resource. As long as one waits,
+//! Launch shortage: claimed runs that wait for their launch because the system is short of a resource. As long as one waits,
 //! no other run is claimed.
 
 use std::time::Duration;

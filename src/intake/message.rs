@@ -40,7 +40,7 @@ pub(super) enum IntakeMessage {
     /// An operator wants the worker to sleep or wake; answered with `false` if the worker is about to leave.
     SleepOrWake(SleepState, oneshot::Sender<bool>),
     /// The worker has left, as far as runs are concerned: only the last status report remains.
-    Farewell,
+    HasLeft,
     Status(oneshot::Sender<IntakeStatus>),
 }
 

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
-use crate::report::{KillEntry, OutboxEntry, Reporter, WorkerMemory};
+use crate::report::{KillEntry, OutboxEntry, Reporter, RememberedStateFile};
 use crate::rest::RestClient;
 use crate::run::worker_lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
@@ -80,7 +80,7 @@ pub struct Intake {
     executing: watch::Receiver<usize>,
     state: watch::Receiver<PublishedState>,
     /// Cancelled once the server was told that the worker has left.
-    farewell_sent: CancellationToken,
+    departure_reported: CancellationToken,
 }
 
 /// Choice of a local user whether the worker takes new runs.
@@ -159,7 +159,7 @@ impl Intake {
         reporter: Reporter,
         execution: Execution,
         settings: Settings,
-        memory: WorkerMemory,
+        remembered_file: RememberedStateFile,
         restarts: bool,
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
@@ -168,7 +168,7 @@ impl Intake {
         // runs.
         let (executing, watched) = watch::channel(0);
         // The last process may have been asleep when it ended, and the worker stays asleep across a restart.
-        let lifecycle = Lifecycle::new(memory.read());
+        let lifecycle = Lifecycle::new(remembered_file.read());
         let context = Arc::new(Context {
             client,
             reporter,
@@ -181,12 +181,12 @@ impl Intake {
             shortage: LaunchShortage::default(),
             unfollowed: Mutex::new(LogLimit::new(UNFOLLOWED_LINES)),
         });
-        let (trigger, farewell_sent) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
+        let (trigger, departure_reported) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
         let coordinator = CoordinatorTask::new(
             Arc::clone(&context),
             inbox.downgrade(),
             lifecycle,
-            memory,
+            remembered_file,
             Arc::clone(&trigger),
             drained.clone(),
         );
@@ -196,11 +196,11 @@ impl Intake {
             inbox: inbox.downgrade(),
             trigger,
             state: state.clone(),
-            farewell_sent: farewell_sent.clone(),
+            departure_reported: departure_reported.clone(),
         };
         tokio::spawn(coordinator.run(messages));
         tokio::spawn(reporter.run());
-        Self { inbox, drained, executing: watched, state, farewell_sent }
+        Self { inbox, drained, executing: watched, state, departure_reported }
     }
 
     /// Passes an order to the coordinator without waiting.
@@ -250,9 +250,9 @@ impl Intake {
     }
 
     /// Reports to the server that the worker has left, waiting at most `bound`.
-    pub async fn say_farewell(&self, bound: Duration) {
-        self.send(IntakeMessage::Farewell).await;
-        let _ = tokio::time::timeout(bound, self.farewell_sent.cancelled()).await;
+    pub async fn report_departure(&self, bound: Duration) {
+        self.send(IntakeMessage::HasLeft).await;
+        let _ = tokio::time::timeout(bound, self.departure_reported.cancelled()).await;
     }
 
     /// Takes no new runs from now on. Kills and pings are still served.

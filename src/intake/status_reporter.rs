@@ -41,7 +41,7 @@ pub(super) struct StatusReporter {
     pub(super) trigger: Arc<StatusTrigger>,
     pub(super) state: watch::Receiver<PublishedState>,
     /// Cancelled once the server was told that the worker has left.
-    pub(super) farewell_sent: CancellationToken,
+    pub(super) departure_reported: CancellationToken,
 }
 
 /// Occasion of a status report.
@@ -69,7 +69,7 @@ impl StatusReporter {
             reported = state.or(reported);
             // The last report is delivered; a further one would announce the worker again.
             if has_left {
-                self.farewell_sent.cancel();
+                self.departure_reported.cancel();
                 return;
             }
         }

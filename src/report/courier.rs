@@ -72,8 +72,8 @@ enum Settlement {
     Delivered,
     /// The run is back with the server.
     GivenBack,
-    /// The server ended the run by itself, or does not know it any more.
-    Moot(&'static str),
+    /// The server expects no result of the run: it has ended the run or does not know it any more; holds the reason.
+    RunUnknown(&'static str),
     /// The run does not belong to this worker.
     NotOurs,
 }
@@ -224,7 +224,7 @@ impl Courier {
         let is_given_back = matches!(self.delivery.phase, DeliveryPhase::GivenBack { .. });
         match settlement {
             // The run belongs to another worker by now, or to none: that is the purpose of giving it back.
-            Settlement::GivenBack | Settlement::Moot(_) | Settlement::NotOurs if is_given_back => {
+            Settlement::GivenBack | Settlement::RunUnknown(_) | Settlement::NotOurs if is_given_back => {
                 tracing::info!(
                     target: "job_runner_worker.models",
                     run = %self.run,
@@ -238,7 +238,7 @@ impl Courier {
                 self.settle_letters().await;
                 self.shared.events.tell(Event::RunReturned(self.run));
             }
-            Settlement::Moot(reason) => self.give_up("result", reason.to_owned()).await,
+            Settlement::RunUnknown(reason) => self.give_up("result", reason.to_owned()).await,
             Settlement::NotOurs => {
                 self.give_up("result", "the server says that the run belongs to another worker".to_owned()).await;
                 let _ = self.requests.try_send(CourierRequest::Stop);

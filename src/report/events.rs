@@ -19,12 +19,12 @@ const LINGER_MS: i32 = 2000;
 /// Handle of the publisher's thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventPublisher {
-    queue: SyncSender<Said>,
+    queue: SyncSender<PublisherMessage>,
 }
 
 /// Message to the publisher's thread.
 #[derive(Debug)]
-enum Said {
+enum PublisherMessage {
     Event(Event),
     /// New host and port, to which events go from now on.
     MoveTo(String, u16),
@@ -57,7 +57,7 @@ impl EventPublisher {
 
     /// Sends later events to another host and port.
     pub fn move_to(&self, (host, port): (&str, u16)) {
-        if self.queue.try_send(Said::MoveTo(host.to_owned(), port)).is_err() {
+        if self.queue.try_send(PublisherMessage::MoveTo(host.to_owned(), port)).is_err() {
             tracing::error!(
                 target: "job_runner_worker.events",
                 address = %format_args!("{host}:{port}"),
@@ -68,12 +68,12 @@ impl EventPublisher {
 
     /// Ends the publisher once it has sent what waits. Blocks while the queue is full.
     pub fn close(&self) {
-        let _ = self.queue.send(Said::Close);
+        let _ = self.queue.send(PublisherMessage::Close);
     }
 
     /// Queues an event. With a full queue the event is dropped, because receivers read again anyway.
     pub fn tell(&self, event: Event) {
-        if let Err(TrySendError::Full(Said::Event(event))) = self.queue.try_send(Said::Event(event)) {
+        if let Err(TrySendError::Full(PublisherMessage::Event(event))) = self.queue.try_send(PublisherMessage::Event(event)) {
             tracing::warn!(target: "job_runner_worker.events", event = event::object(event), "too many events wait; this one is dropped");
         }
     }
@@ -104,17 +104,17 @@ fn log_unconnected(host: &str, port: u16, error: zmq::Error) {
     );
 }
 
-fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said>) {
+fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<PublisherMessage>) {
     while let Ok(said) = said.recv() {
         match said {
-            Said::Event(event) => {
+            PublisherMessage::Event(event) => {
                 let content = event::object(event);
                 tracing::debug!(target: "job_runner_worker.events", event = content, "event is sent");
                 if let Err(e) = socket.send_multipart([event::TOPIC.as_bytes(), content.as_bytes()], 0) {
                     tracing::warn!(target: "job_runner_worker.events", event = content, error = %chain_of(&e), "event was not sent");
                 }
             }
-            Said::MoveTo(host, port) => match unconnected(context) {
+            PublisherMessage::MoveTo(host, port) => match unconnected(context) {
                 Ok(moved) => {
                     connect(&moved, &host, port);
                     // The old socket is dropped here and still sends what it holds, for the time of its linger.
@@ -124,7 +124,7 @@ fn publish(context: &zmq::Context, mut socket: zmq::Socket, said: &Receiver<Said
                     log_unconnected(&host, port, e);
                 }
             },
-            Said::Close => return,
+            PublisherMessage::Close => return,
         }
     }
 }

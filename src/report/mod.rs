@@ -15,7 +15,7 @@ mod courier_request;
 pub mod delivery;
 pub mod endpoint;
 mod events;
-mod memory;
+mod remembered_state;
 mod outbox;
 mod outbox_entry;
 pub mod plan;
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use courier_request::CourierRequest;
 pub use events::EventPublisher;
-pub use memory::WorkerMemory;
+pub use remembered_state::RememberedStateFile;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
 pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 pub use reporter::{Reporter, RunReport, UnwrittenEnd};

@@ -73,7 +73,7 @@ pub struct RestClient {
 
 /// Facts that are sent beside the body of a call.
 #[derive(Clone, Copy, Debug, Default)]
-struct Said {
+struct CallExtras {
     attempt: Option<Attempt>,
     from: Option<u64>,
 }
@@ -228,7 +228,7 @@ impl RestClient {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallFailure> {
         let mut path = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(Method::GET, &path, Said::default(), Vec::new()).await?;
+            let answer = self.send(Method::GET, &path, CallExtras::default(), Vec::new()).await?;
             match (answer.status.is_redirection(), answer.location) {
                 (true, Some(to)) => path = self.same_origin(&path, &to)?,
                 (true, None) => return Err(CallFailure::Redirected("nowhere".to_owned())),
@@ -251,7 +251,7 @@ impl RestClient {
     ) -> Result<Written, CallFailure> {
         let body = serde_json::to_vec(body).map_err(|e| CallFailure::Nonsense(e.to_string()))?;
         let Answer { status, location, attempt, request, .. } =
-            self.send(method, path, Said { attempt, from: None }, body).await?;
+            self.send(method, path, CallExtras { attempt, from: None }, body).await?;
         if status.is_redirection() {
             return Err(CallFailure::Redirected(location.unwrap_or_else(|| "nowhere".to_owned())));
         }
@@ -267,7 +267,7 @@ impl RestClient {
         from: u64,
         text: &str,
     ) -> Result<Option<String>, CallFailure> {
-        let said = Said { attempt, from: Some(from) };
+        let said = CallExtras { attempt, from: Some(from) };
         self.health.turn().await;
         let url = self.line().url(path)?;
         match self.send_up(APPEND, &url, said, text.as_bytes().to_vec()).await {
@@ -276,7 +276,7 @@ impl RestClient {
         }
     }
 
-    async fn send(&self, method: Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, CallFailure> {
+    async fn send(&self, method: Method, path: &str, said: CallExtras, body: Vec<u8>) -> Result<Answer, CallFailure> {
         let at_once = self.health.turn().await;
         let answer = self.send_once(&method, path, said, body).await;
         self.look_at_occupation(answer.as_ref().err());
@@ -293,7 +293,7 @@ impl RestClient {
         answer
     }
 
-    async fn send_once(&self, method: &Method, path: &str, said: Said, body: Vec<u8>) -> Result<Answer, CallFailure> {
+    async fn send_once(&self, method: &Method, path: &str, said: CallExtras, body: Vec<u8>) -> Result<Answer, CallFailure> {
         let line = self.line();
         let settings = &line.settings;
         let url = line.url(path)?;
@@ -342,7 +342,7 @@ impl RestClient {
         &self,
         method: &str,
         url: &Url,
-        said: Said,
+        said: CallExtras,
         body: Vec<u8>,
     ) -> Result<Result<Answer, CallFailure>, Vec<u8>> {
         let Some(uplink) = self.uplink.borrow().clone() else { return Err(body) };

@@ -1,7 +1,6 @@
 //! Claiming: the state machine that takes a run from a hint over the claim to the launch of its script.
 //!
-//! Uncertainty – did the server receive that request? – is never resolved by assumption: the machine reads the run
-//! again. After the launch two other machines take over: [`super::ending`] for the execution, and the report's plan for
+//! The machine assumes nothing about a request without an answer: it reads the run again. After the launch two other machines take over: [`super::ending`] for the execution, and the report's plan for
 //! the delivery. A phase is not written to disk: the outbox (a start, an end, or neither) and a read of the run are
 //! enough to find it again.
 

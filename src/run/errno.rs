@@ -1,4 +1,4 @@
-//! Shortages: system errors that pass by themselves, because some resource runs out only for the moment.
+//! Errno: error numbers of Linux that report a shortage of a resource, which passes by itself.
 
 /// Names the resource that a Linux error number reports as exhausted; `None` for any other error.
 #[must_use]

@@ -104,7 +104,7 @@ pub enum Input {
     /// The daemon asks the worker to take no new runs until it exits.
     Drain,
     /// The worker has left, as far as runs are concerned.
-    Farewell,
+    HasLeft,
 }
 
 /// Action of the caller, to be taken in the order given.
@@ -202,10 +202,10 @@ impl Lifecycle {
                 | I::Busy
                 | I::Idle
                 | I::Drain
-                | I::Farewell,
+                | I::HasLeft,
             )
             | (A::Left(_), I::Commanded(_) | I::Sleep | I::Wake | I::Drain) => &[],
-            (A::Work | A::Sleep | A::Leave(_) | A::Left(_) | A::Drain | A::Drained, I::Farewell) => {
+            (A::Work | A::Sleep | A::Leave(_) | A::Left(_) | A::Drain | A::Drained, I::HasLeft) => {
                 self.aim = A::Offline;
                 &[]
             }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Ear, Settings};
+use super::{OrderReceiver, Settings};
 use crate::intake::Intake;
 use crate::report::endpoint;
 use crate::run::{ApiKey, chain_of};
@@ -68,7 +68,7 @@ impl Broadcast {
             made: 0,
             settings,
             fresh_settings,
-            ear: Ear::new(intake),
+            receiver: OrderReceiver::new(intake),
             heard: Instant::now(),
         };
         let thread = std::thread::Builder::new()
@@ -145,7 +145,7 @@ struct Listener {
     lost: HashMap<Vec<u8>, Instant>,
     /// Number of sockets that were created after the first; part of the name of each monitor.
     made: u64,
-    ear: Ear,
+    receiver: OrderReceiver,
     heard: Instant,
 }
 
@@ -216,7 +216,7 @@ impl Listener {
                     self.heard = Instant::now();
                     // For the log: the content is the second frame, after the topic, or the only one.
                     let content = frames.get(1).or(frames.first()).map(Vec::as_slice).unwrap_or_default();
-                    self.ear.hear(order(&frames, &self.topic), content);
+                    self.receiver.receive(order(&frames, &self.topic), content);
                 }
                 Err(zmq::Error::EAGAIN) => return Ok(()),
                 Err(zmq::Error::EINTR) => {}

@@ -43,7 +43,7 @@ pub struct LeftoverSource {
 
 /// Leftovers of one run.
 #[derive(Default)]
-struct Left {
+struct RunLeftovers {
     entry: Option<OutboxEntry>,
     attempts: Vec<Attempt>,
     kills: Vec<KillEntry>,
@@ -55,7 +55,7 @@ impl LeftoverSource {
     pub async fn take_up(&self, runs: Vec<OutboxEntry>, kills: Vec<KillEntry>) {
         // Before any connection is made: a shim takes the last process that connects for its worker.
         self.execution.clear_away_dead();
-        let mut left: BTreeMap<RunId, Left> = BTreeMap::new();
+        let mut left: BTreeMap<RunId, RunLeftovers> = BTreeMap::new();
         for (run, attempt) in self.execution.logs().all() {
             left.entry(run).or_default().attempts.push(attempt);
         }
@@ -81,8 +81,8 @@ impl LeftoverSource {
         taking_up.detach_all();
     }
 
-    async fn take_up_run(self, run: RunId, left: Left) {
-        let Left { entry, attempts, kills } = left;
+    async fn take_up_run(self, run: RunId, left: RunLeftovers) {
+        let RunLeftovers { entry, attempts, kills } = left;
         for attempt in &attempts {
             // A record that cannot be read may be that of a living shim, so nothing is decided before.
             self.execution.readable(run, *attempt).await;

@@ -37,39 +37,39 @@ impl Settings {
 
 /// Receiver of a transport's messages: offers orders to the intake, and logs messages that are no order, at a bounded
 /// rate.
-struct Ear {
+struct OrderReceiver {
     offer: Box<dyn Fn(Order) -> OrderReceipt + Send>,
-    complaints: LogLimit,
+    warnings: LogLimit,
 }
 
-impl Ear {
+impl OrderReceiver {
     /// Offers an order that came with its run and job, which are kept so that the run need not be read.
-    fn hear_due(&mut self, client: &RestClient, order: Order, run: &[u8], job: &[u8]) {
+    fn receive_with_run(&mut self, client: &RestClient, order: Order, run: &[u8], job: &[u8]) {
         if let Order::Enqueue(id) = order {
             // Kept before the order is offered, so that the intake finds the run and the job.
             client.announce(id, run, job);
         }
-        self.hear(Ok(order), &[]);
+        self.receive(Ok(order), &[]);
     }
 }
 
-impl Ear {
+impl OrderReceiver {
     fn new(intake: Intake) -> Self {
-        Self { offer: Box::new(move |order| intake.offer(order)), complaints: LogLimit::new(1) }
+        Self { offer: Box::new(move |order| intake.offer(order)), warnings: LogLimit::new(1) }
     }
 
     #[cfg(test)]
     fn to(offer: impl Fn(Order) -> OrderReceipt + Send + 'static) -> Self {
-        Self { offer: Box::new(offer), complaints: LogLimit::new(1) }
+        Self { offer: Box::new(offer), warnings: LogLimit::new(1) }
     }
 
-    fn hear(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
+    fn receive(&mut self, read: Result<Order, NoOrder>, content: &[u8]) {
         match read {
             Ok(order) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", order = order.word(),
                     run = order.run().map(RunId::get), kill = order.kill().map(KillId::get), "order received");
                 if (self.offer)(order) == OrderReceipt::Full {
-                    self.complain(|suppressed| {
+                    self.warn_rarely(|suppressed| {
                         tracing::warn!(
                             target: "job_runner_worker.enqueuer",
                             order = order.word(),
@@ -86,7 +86,7 @@ impl Ear {
             Err(why @ NoOrder::UnknownAction(_)) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", reason = %why, "message names an unknown action; server may be newer");
             }
-            Err(why) => self.complain(|suppressed| {
+            Err(why) => self.warn_rarely(|suppressed| {
                 tracing::warn!(
                     target: "job_runner_worker.enqueuer",
                     reason = %why,
@@ -98,8 +98,8 @@ impl Ear {
         }
     }
 
-    fn complain(&mut self, say: impl FnOnce(Option<u64>)) {
-        if let Some(suppressed) = self.complaints.due(Instant::now()) {
+    fn warn_rarely(&mut self, say: impl FnOnce(Option<u64>)) {
+        if let Some(suppressed) = self.warnings.due(Instant::now()) {
             say(suppressed);
         }
     }

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
 
-use super::Ear;
+use super::OrderReceiver;
 use super::connection::{ConnectionEnd, PING, SILENCE};
 use crate::rest::{Calls, RestClient, Uplink};
 use crate::wire::instance;
@@ -59,7 +59,7 @@ pub(super) fn granted(headers: &HeaderMap) -> bool {
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(AnswerHead, Vec<u8>)>>>>;
 
 /// Serves a connection until it ends: receives orders and answers, and sends calls.
-pub(super) async fn serve(socket: Socket, client: &RestClient, ear: &mut Ear) -> Result<(), ConnectionEnd> {
+pub(super) async fn serve(socket: Socket, client: &RestClient, receiver: &mut OrderReceiver) -> Result<(), ConnectionEnd> {
     let (uplink, calls) = Uplink::new();
     let (sink, stream) = socket.split();
     let waiting = Waiting::default();
@@ -67,7 +67,7 @@ pub(super) async fn serve(socket: Socket, client: &RestClient, ear: &mut Ear) ->
     // Bound to a name: `_` alone would drop the guard at once.
     let _gone = Gone(client);
     tokio::select! {
-        ended = hear(stream, &waiting, client, ear) => ended,
+        ended = hear(stream, &waiting, client, receiver) => ended,
         ended = say(sink, calls, &waiting) => ended,
     }
 }
@@ -85,7 +85,7 @@ async fn hear(
     mut stream: SplitStream<Socket>,
     waiting: &Waiting,
     client: &RestClient,
-    ear: &mut Ear,
+    receiver: &mut OrderReceiver,
 ) -> Result<(), ConnectionEnd> {
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await.map_err(|_| ConnectionEnd::Silent)?;
@@ -104,9 +104,9 @@ async fn hear(
                     let _ = caller.send((answer, body.to_vec()));
                 }
             }
-            Ok(ServerFrame::Order(order)) => ear.hear(Ok(order), &message),
-            Ok(ServerFrame::Due(order, run, job)) => ear.hear_due(client, order, run, job),
-            Err(no_order) => ear.hear(Err(no_order), &message),
+            Ok(ServerFrame::Order(order)) => receiver.receive(Ok(order), &message),
+            Ok(ServerFrame::Due(order, run, job)) => receiver.receive_with_run(client, order, run, job),
+            Err(no_order) => receiver.receive(Err(no_order), &message),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::connection::{CONNECT, ConnectionEnd, PING, SILENCE};
-use super::{Ear, uplink};
+use super::{OrderReceiver, uplink};
 use crate::intake::Intake;
 use crate::rest::{Backoff, RestClient};
 use crate::run::chain_of;
@@ -44,7 +44,7 @@ impl WebSocket {
     #[must_use]
     pub fn start(target: Option<OrderSource>, client: RestClient, intake: Intake, stop: CancellationToken) -> Self {
         let (target, targets) = watch::channel(target);
-        tokio::spawn(stop.run_until_cancelled_owned(follow(targets, client, Ear::new(intake))));
+        tokio::spawn(stop.run_until_cancelled_owned(follow(targets, client, OrderReceiver::new(intake))));
         Self { target }
     }
 
@@ -55,12 +55,12 @@ impl WebSocket {
 }
 
 /// Listens to the current target until the handle is dropped.
-async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestClient, mut ear: Ear) {
+async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestClient, mut receiver: OrderReceiver) {
     loop {
         let target = targets.borrow_and_update().clone();
         let listening = async {
             match target {
-                Some(target) => listen(&target, &client, &mut ear).await,
+                Some(target) => listen(&target, &client, &mut receiver).await,
                 None => std::future::pending().await,
             }
         };
@@ -72,12 +72,12 @@ async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestC
     }
 }
 
-async fn listen(target: &OrderSource, client: &RestClient, ear: &mut Ear) {
+async fn listen(target: &OrderSource, client: &RestClient, receiver: &mut OrderReceiver) {
     let OrderSource { url, tls } = target;
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
-        let ended = listen_once(url, Arc::clone(tls), client, ear).await;
+        let ended = listen_once(url, Arc::clone(tls), client, receiver).await;
         // A server that closes every connection at once is not pressed, however often it accepts one.
         if begun.elapsed() > GOOD {
             backoff.reset();
@@ -99,7 +99,7 @@ async fn listen_once(
     url: &Url,
     tls: Arc<rustls::ClientConfig>,
     client: &RestClient,
-    ear: &mut Ear,
+    receiver: &mut OrderReceiver,
 ) -> Result<(), ConnectionEnd> {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
     let request = uplink::request(url, client)?;
@@ -108,7 +108,7 @@ async fn listen_once(
         tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
     if uplink::granted(response.headers()) {
         tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected, and calls go there too");
-        return uplink::serve(socket, client, ear).await;
+        return uplink::serve(socket, client, receiver).await;
     }
     tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected");
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
@@ -119,8 +119,8 @@ async fn listen_once(
                 heard = Instant::now();
                 match message {
                     None | Some(Ok(Message::Close(_))) => return Ok(()),
-                    Some(Ok(Message::Text(text))) => ear.hear(object(text.as_bytes()), text.as_bytes()),
-                    Some(Ok(Message::Binary(bytes))) => ear.hear(object(&bytes), &bytes),
+                    Some(Ok(Message::Text(text))) => receiver.receive(object(text.as_bytes()), text.as_bytes()),
+                    Some(Ok(Message::Binary(bytes))) => receiver.receive(object(&bytes), &bytes),
                     // Pongs count as a sign of life; pings are answered by the next poll.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     Some(Err(e)) => return Err(e.into()),

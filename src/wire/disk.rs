@@ -185,7 +185,7 @@ pub struct RecordedEnd {
 
 /// Content of the file `conduct`: state that a worker keeps from one start to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Conduct {
+struct RememberedState {
     /// [`VERSION`] of the writer.
     v: u32,
     /// Whether the worker was asleep.
@@ -197,17 +197,17 @@ struct Conduct {
 
 /// Encodes the content of `conduct`.
 #[must_use]
-pub fn conduct_text(remembered: Remembered) -> Vec<u8> {
+pub fn remembered_text(remembered: Remembered) -> Vec<u8> {
     let Remembered { asleep, done } = remembered;
-    let conduct = Conduct { v: VERSION, asleep, done: done.map(RequestId::get) };
+    let state = RememberedState { v: VERSION, asleep, done: done.map(RequestId::get) };
     // A struct of numbers and booleans always becomes JSON.
-    serde_json::to_vec(&conduct).unwrap_or_default()
+    serde_json::to_vec(&state).unwrap_or_default()
 }
 
 /// Decodes the content of `conduct`; `None` where it cannot be read or was written by a later version.
 #[must_use]
-pub fn conduct(text: &[u8]) -> Option<Remembered> {
-    let Conduct { v, asleep, done } = serde_json::from_slice(text).ok()?;
+pub fn remembered(text: &[u8]) -> Option<Remembered> {
+    let RememberedState { v, asleep, done } = serde_json::from_slice(text).ok()?;
     // A later version may give the fields another meaning, and waking a worker that has to sleep would be wrong.
     (v <= VERSION).then(|| Remembered { asleep, done: done.and_then(RequestId::new) })
 }

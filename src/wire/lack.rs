@@ -1,5 +1,5 @@
-//! Shortages of a worker, in its status report and towards operators: a JSON list of objects, each with the kind of
-//! shortage as `what`.
+//! Lacks of a worker, in its status report and towards operators: a JSON list of objects, each with the kind of lack as
+//! `what`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

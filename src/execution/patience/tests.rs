@@ -41,7 +41,7 @@ fn one_that_owes_its_first_word_and_stays_stopped_is_killed_before_it_is_given_u
     patience.owes_begin(begin);
     let (after, verdict) = looks(&mut patience, begin, &[true; 4])[3];
     assert_eq!(verdict, PatienceVerdict::Kill);
-    assert!(Duration::from_secs(after) < DEAD);
+    assert!(Duration::from_secs(after) < KILLED_AFTER);
 }
 
 #[test]

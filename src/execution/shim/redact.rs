@@ -3,7 +3,7 @@
 //! Every byte that is part of an occurrence of a secret is covered, occurrences that overlap or touch are covered
 //! together, and one [`MASK`] stands for each such stretch, whatever its length. The result does not depend on how the
 //! stream was cut: at the end of a piece, bytes that may begin a secret are held back until more of the stream decides.
-//! These are fewer than the longest secret has, and none in most output.
+//! At most one byte less than the longest secret is held back; in most output, nothing is.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, Input, MatchKind};
 

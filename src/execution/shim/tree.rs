@@ -1,4 +1,5 @@
-//! Process trees: finds the descendants of a process, or the bearers of a token, and signals them.
+//! Process trees: finds the descendants of a process, and the processes with a token in their environment, and signals
+//! them.
 //!
 //! A pid can come to mean another process. So no process is signalled by pid: a pidfd is opened first, then the start
 //! time is checked to be that of the process that was found.

@@ -10,7 +10,7 @@ const BOUNDS: Bounds = Bounds { slots: 4, min_free_bytes: 1000 };
 fn plenty() -> AdmissionFacts {
     let room = |key| DiskRoom { key, bytes: u64::MAX, files: u64::MAX };
     let rooms = vec![room("state_path"), room("script_temp_path")];
-    AdmissionFacts { backlog: 0, outbox: None, shortage: None, means: FreeResources { rooms, descriptors: u64::MAX } }
+    AdmissionFacts { backlog: 0, outbox: None, shortage: None, free: FreeResources { rooms, descriptors: u64::MAX } }
 }
 
 fn backlog(backlog: usize) -> AdmissionFacts {
@@ -19,19 +19,19 @@ fn backlog(backlog: usize) -> AdmissionFacts {
 
 fn bytes(bytes: u64) -> AdmissionFacts {
     let mut facts = plenty();
-    facts.means.rooms[0].bytes = bytes;
+    facts.free.rooms[0].bytes = bytes;
     facts
 }
 
 fn files(files: u64) -> AdmissionFacts {
     let mut facts = plenty();
-    facts.means.rooms[1].files = files;
+    facts.free.rooms[1].files = files;
     facts
 }
 
 fn descriptors(descriptors: u64) -> AdmissionFacts {
     let mut facts = plenty();
-    facts.means.descriptors = descriptors;
+    facts.free.descriptors = descriptors;
     facts
 }
 

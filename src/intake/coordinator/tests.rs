@@ -305,7 +305,7 @@ fn a_drain_forgets_hints_ends_with_the_last_run_and_still_follows_kills() {
     assert_eq!(stage.ends(1, TaskEnd::Done), ["publish draining, 0/1 slots"], "a kill is still followed");
     assert_eq!(stage.hears(IntakeMessage::KillEnded(kill(1))), ["drained"]);
     assert_eq!(stage.hears(announced(3)), NOTHING);
-    assert_eq!(stage.hears(IntakeMessage::Farewell), ["publish offline, 0/1 slots"]);
+    assert_eq!(stage.hears(IntakeMessage::HasLeft), ["publish offline, 0/1 slots"]);
     assert_eq!(stage.hears(IntakeMessage::Order(Order::Kill(kill(2)))), ["follow kill 2"]);
     assert_eq!(stage.hears(IntakeMessage::KillEnded(kill(2))), NOTHING);
 }

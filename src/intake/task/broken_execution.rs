@@ -1,4 +1,5 @@
-//! Executions without an end: waits for the end of a shortage, or carries out what [`super::loss`] decides.
+//! Broken executions: waits for the end of a shortage, or carries out what [`super::loss`] decides about a lost
+//! execution.
 
 use std::sync::Arc;
 

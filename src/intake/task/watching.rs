@@ -13,7 +13,7 @@ use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, RunReport, Start, StoredEnd, UnwrittenEnd};
 use crate::run::Outcome;
 
-/// Report and slot of a run whose execution has no end, and the way in which it failed to end.
+/// Report and slot of a run whose execution broke off, and how the execution broke off.
 type Unended = (RunReport, Slot, BrokenExecution);
 
 impl RunTask {

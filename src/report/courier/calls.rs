@@ -53,9 +53,9 @@ impl Courier {
         let settlement = match view.seen {
             seen if is_given_back && seen != RunSight::Ours => Settlement::GivenBack,
             RunSight::Returned if self.delivery.is_over() => Settlement::Delivered,
-            RunSight::Returned => Settlement::Moot("the server ended the run before its script did"),
+            RunSight::Returned => Settlement::RunUnknown("the server ended the run before its script did"),
             RunSight::Theirs | RunSight::NotForUs => Settlement::NotOurs,
-            RunSight::Gone => Settlement::Moot("the server does not know the run any more"),
+            RunSight::Gone => Settlement::RunUnknown("the server does not know the run any more"),
             RunSight::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
                 Settlement::NotOurs
             }

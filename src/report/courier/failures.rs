@@ -29,7 +29,7 @@ impl Courier {
             // A proxy answers 404 too while the API behind it is away, so the answer counts only if the API accepts the
             // credentials.
             CallFailure::NotFound if self.shared.client.credentials().await.is_ok() => {
-                return Outcome::Settled(Settlement::Moot("the server does not know the run any more"));
+                return Outcome::Settled(Settlement::RunUnknown("the server does not know the run any more"));
             }
             CallFailure::TooLarge if call == NextCall::Look => {}
             CallFailure::Rejected(_) | CallFailure::TooLarge | CallFailure::Elsewhere(_) => {

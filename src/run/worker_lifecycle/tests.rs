@@ -24,7 +24,7 @@ fn after(inputs: &[Input]) -> Lifecycle {
 
 /// Every aim, with the leftovers accounted for or not, and busy or idle where that makes a difference.
 fn states() -> Vec<(&'static str, Lifecycle)> {
-    use Input::{Busy, Drain, Farewell, Idle, LeftoversAccounted as Accounted, Sleep};
+    use Input::{Busy, Drain, HasLeft, Idle, LeftoversAccounted as Accounted, Sleep};
     let sleep = commanded(1, WorkerCommand::Sleep, Pace::AfterRuns);
     let shutdown = commanded(1, WorkerCommand::Shutdown, Pace::AfterRuns);
     let restart = commanded(1, WorkerCommand::Restart, Pace::Now);
@@ -46,7 +46,7 @@ fn states() -> Vec<(&'static str, Lifecycle)> {
         ("drained, just started, commanded to sleep", after(&[Drain, Idle, sleep])),
         ("drained", after(&[Accounted, Idle, Drain, Idle])),
         ("drained, a kill under way", after(&[Accounted, Idle, Drain, Idle, Busy])),
-        ("offline", after(&[Accounted, Idle, Drain, Idle, Farewell])),
+        ("offline", after(&[Accounted, Idle, Drain, Idle, HasLeft])),
     ]
 }
 
@@ -59,7 +59,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("busy", Input::Busy),
         ("idle", Input::Idle),
         ("drain", Input::Drain),
-        ("farewell", Input::Farewell),
+        ("farewell", Input::HasLeft),
         ("command: sleep", command(WorkerCommand::Sleep)),
         ("command: wake", command(WorkerCommand::Wake)),
         ("command: shutdown", command(WorkerCommand::Shutdown)),
@@ -131,7 +131,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => Just(Input::Busy),
         3 => Just(Input::Idle),
         1 => Just(Input::Drain),
-        1 => Just(Input::Farewell),
+        1 => Just(Input::HasLeft),
     ]
 }
 
@@ -173,7 +173,7 @@ proptest! {
                 prop_assert_eq!(effects, &[]);
             }
             if lifecycle.state() == WorkerState::Offline {
-                prop_assert!(before.state() == WorkerState::Offline || input == Input::Farewell);
+                prop_assert!(before.state() == WorkerState::Offline || input == Input::HasLeft);
             }
         }
     }

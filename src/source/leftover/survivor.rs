@@ -1,8 +1,8 @@
 //! Survivor: decides which execution of a run counts where the outbox and the records on disk differ, because the
 //! outbox was lost or is older than the records, or the last step of an attempt was not made. Pure.
 //!
-//! A shim that lives is never overlooked, or the run would be executed twice at once; an end that is on disk is never
-//! executed again; beyond that the outbox is right.
+//! A living shim comes first: to overlook it would execute the run twice at once. A recorded end comes next: the run is
+//! not executed again. In all other cases the outbox decides.
 
 use crate::run::Attempt;
 

@@ -213,11 +213,11 @@ fn what_a_worker_remembers_is_read_and_what_nobody_understands_is_told_apart() {
     for asleep in [true, false] {
         for done in [None, RequestId::new(1_764_000_000_000_000)] {
             let remembered = Remembered { asleep, done };
-            assert_eq!(conduct(&conduct_text(remembered)), Some(remembered));
+            assert_eq!(super::remembered(&remembered_text(remembered)), Some(remembered));
         }
     }
-    assert_eq!(conduct(br#"{"v":1,"asleep":true}"#), Some(Remembered { asleep: true, done: None }));
+    assert_eq!(super::remembered(br#"{"v":1,"asleep":true}"#), Some(Remembered { asleep: true, done: None }));
     for strange in ["", "{", "null", r#"{"v":2,"asleep":false}"#, r#"{"asleep":false}"#, r#"{"v":1,"asleep":"no"}"#] {
-        assert_eq!(conduct(strange.as_bytes()), None, "{strange}");
+        assert_eq!(super::remembered(strange.as_bytes()), None, "{strange}");
     }
 }

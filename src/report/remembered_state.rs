@@ -1,5 +1,5 @@
-//! Worker memory: a file beside the outbox with the facts that a worker keeps about itself from one start to the next.
-//! It survives the loss of the outbox.
+//! Remembered state: a file beside the outbox with the facts that a worker keeps about itself from one start to the
+//! next. The file survives the loss of the outbox.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,13 @@ mod tests;
 /// Name of the file in the state directory.
 const FILE: &str = "conduct";
 
-/// Location of the file with a worker's memory.
+/// File with the remembered state of a worker.
 #[derive(Clone, Debug)]
-pub struct WorkerMemory {
+pub struct RememberedStateFile {
     directory: PathBuf,
 }
 
-impl WorkerMemory {
+impl RememberedStateFile {
     /// Names the file of a state directory; reads nothing.
     #[must_use]
     pub fn of(directory: &Path) -> Self {
@@ -33,7 +33,7 @@ impl WorkerMemory {
     pub fn read(&self) -> Remembered {
         let path = self.directory.join(FILE);
         let why = match fs::read(&path) {
-            Ok(text) => match disk::conduct(&text) {
+            Ok(text) => match disk::remembered(&text) {
                 Some(remembered) => return remembered,
                 None => "unknown content".to_owned(),
             },
@@ -54,6 +54,6 @@ impl WorkerMemory {
     /// # Errors
     /// If the file cannot be replaced.
     pub fn write(&self, remembered: Remembered) -> io::Result<()> {
-        replace_file(&self.directory, FILE, &disk::conduct_text(remembered))
+        replace_file(&self.directory, FILE, &disk::remembered_text(remembered))
     }
 }
