@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, SleepState};
-use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Reporter, RememberedStateFile};
+use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, RememberedStateFile, Reporter};
 use crate::rest::{ClientError, RestClient, TlsError, instance_of};
 use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
@@ -167,8 +167,14 @@ impl RunningWorker {
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
         let (remembered_file, restarts) = (RememberedStateFile::of(&state), settings.restarts);
-        let intake =
-            Intake::open(client.clone(), reporter.clone(), execution.clone(), settings.intake, remembered_file, restarts);
+        let intake = Intake::open(
+            client.clone(),
+            reporter.clone(),
+            execution.clone(),
+            settings.intake,
+            remembered_file,
+            restarts,
+        );
 
         let leftovers = LeftoverSource {
             intake: intake.clone(),

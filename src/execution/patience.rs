@@ -85,7 +85,11 @@ impl Patience {
         if is_stopped {
             self.stopped += 1;
             self.look = Some(now + ANSWER_TIMEOUT);
-            return if overdue && self.stopped > MAX_CONTINUES { PatienceVerdict::Kill } else { PatienceVerdict::Continue };
+            return if overdue && self.stopped > MAX_CONTINUES {
+                PatienceVerdict::Kill
+            } else {
+                PatienceVerdict::Continue
+            };
         }
         self.stopped = 0;
         // Slow, not stopped: checks become rarer, since a busy machine is the likely cause.

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::shim::killed::Killed;
-use super::shown_pids;
 use super::shim::{self, cgroup, tree};
+use super::shown_pids;
 use crate::report::{Start, StoredEnd};
 use crate::run::{Left, Outcome};
 use crate::wire::disk::{self, Record};

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
-use crate::report::{KillEntry, OutboxEntry, Reporter, RememberedStateFile};
+use crate::report::{KillEntry, OutboxEntry, RememberedStateFile, Reporter};
 use crate::rest::RestClient;
 use crate::run::worker_lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};

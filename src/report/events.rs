@@ -73,7 +73,9 @@ impl EventPublisher {
 
     /// Queues an event. With a full queue the event is dropped, because receivers read again anyway.
     pub fn tell(&self, event: Event) {
-        if let Err(TrySendError::Full(PublisherMessage::Event(event))) = self.queue.try_send(PublisherMessage::Event(event)) {
+        if let Err(TrySendError::Full(PublisherMessage::Event(event))) =
+            self.queue.try_send(PublisherMessage::Event(event))
+        {
             tracing::warn!(target: "job_runner_worker.events", event = event::object(event), "too many events wait; this one is dropped");
         }
     }

@@ -15,10 +15,10 @@ mod courier_request;
 pub mod delivery;
 pub mod endpoint;
 mod events;
-mod remembered_state;
 mod outbox;
 mod outbox_entry;
 pub mod plan;
+mod remembered_state;
 mod reporter;
 mod reporter_shared;
 mod served_runs;
@@ -28,9 +28,9 @@ use std::time::Duration;
 
 pub use courier_request::CourierRequest;
 pub use events::EventPublisher;
-pub use remembered_state::RememberedStateFile;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
 pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+pub use remembered_state::RememberedStateFile;
 pub use reporter::{Reporter, RunReport, UnwrittenEnd};
 
 use crate::run::{Attempt, RunId};

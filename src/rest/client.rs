@@ -293,7 +293,13 @@ impl RestClient {
         answer
     }
 
-    async fn send_once(&self, method: &Method, path: &str, said: CallExtras, body: Vec<u8>) -> Result<Answer, CallFailure> {
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        said: CallExtras,
+        body: Vec<u8>,
+    ) -> Result<Answer, CallFailure> {
         let line = self.line();
         let settings = &line.settings;
         let url = line.url(path)?;

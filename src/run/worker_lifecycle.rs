@@ -37,7 +37,7 @@ enum Aim {
     Sleep,
     /// Leave on command, as soon as nothing is under way.
     Leave(Leave),
-    /// The command to leave is done, and no input but the farewell changes anything.
+    /// The command to leave is done, and no input but `HasLeft` changes anything.
     Left(Leave),
     /// Drain for the daemon, which exits afterwards.
     Drain,

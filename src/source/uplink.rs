@@ -59,7 +59,11 @@ pub(super) fn granted(headers: &HeaderMap) -> bool {
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<(AnswerHead, Vec<u8>)>>>>;
 
 /// Serves a connection until it ends: receives orders and answers, and sends calls.
-pub(super) async fn serve(socket: Socket, client: &RestClient, receiver: &mut OrderReceiver) -> Result<(), ConnectionEnd> {
+pub(super) async fn serve(
+    socket: Socket,
+    client: &RestClient,
+    receiver: &mut OrderReceiver,
+) -> Result<(), ConnectionEnd> {
     let (uplink, calls) = Uplink::new();
     let (sink, stream) = socket.split();
     let waiting = Waiting::default();

@@ -334,7 +334,9 @@ async fn p15_without_processes_a_claimed_run_waits_and_nothing_else_is_claimed()
     }
     let first = server.submit(prints("first"));
     worker
-        .wait_log(&format!("claimed run waits until it can be launched run={first} execution=1 reason=\"Its supervising process"))
+        .wait_log(&format!(
+            "claimed run waits until it can be launched run={first} execution=1 reason=\"Its supervising process"
+        ))
         .await;
     let second = server.submit(prints("second"));
     worker.wait_log(HELD).await;
@@ -349,7 +351,9 @@ async fn p15_without_processes_a_claimed_run_waits_and_nothing_else_is_claimed()
     }
     let third = server.submit(prints("third"));
     worker
-        .wait_log(&format!("claimed run waits until it can be launched run={third} execution=1 reason=\"No process could be made"))
+        .wait_log(&format!(
+            "claimed run waits until it can be launched run={third} execution=1 reason=\"No process could be made"
+        ))
         .await;
     for pid in shims(&worker) {
         limit(pid, "nproc", 10_000).unwrap();

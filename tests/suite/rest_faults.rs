@@ -698,9 +698,7 @@ async fn p10_rejected_reports_are_repeated_and_block_no_others() {
         let run = server.wait_returned(log.0).await;
         assert_eq!((run.completions, run.log), (1, None));
         worker.wait_log(&format!("report was given up run={} execution=1 part=log", log.0)).await;
-        worker
-            .wait_log(&format!("report was rejected; retrying run={} execution=1 part=result", result.0))
-            .await;
+        worker.wait_log(&format!("report was rejected; retrying run={} execution=1 part=result", result.0)).await;
         next_run_goes_on(&server).await;
         assert_eq!((server.run(result.0).returns(), server.run(result.0).log_text()), (0, "rejected\n"));
         assert_eq!(dead_letters(&worker).await, 2, "after {status}");

@@ -15,8 +15,7 @@ use crate::run::chain_of;
 /// Members of a JSON line that no field may overwrite.
 const OWN_MEMBERS: [&str; 4] = ["ts", "level", "target", "msg"];
 /// Fields that hold an id or a count: they are displayed by types of their own, but are numbers in JSON.
-const NUMBERED: [&str; 9] =
-    ["run", "job", "attempt", "execution", "kill", "request", "project", "template", "pool"];
+const NUMBERED: [&str; 9] = ["run", "job", "attempt", "execution", "kill", "request", "project", "template", "pool"];
 
 /// Message and fields of an event, in the order in which they were recorded.
 #[derive(Debug, Default)]

@@ -71,3 +71,21 @@ fn every_signal_has_a_name() {
         assert_eq!(signal_name(signal), name, "{signal}");
     }
 }
+
+#[test]
+fn an_outcome_has_a_word_an_exit_code_and_a_signal_for_the_log() {
+    let code = |code, cause| ran(ProcessExit::Code(code), cause, Left::Nobody);
+    let signal = |signal, cause| ran(ProcessExit::Signal(signal), cause, Left::Nobody);
+    for (outcome, word, exit_code, number) in [
+        (code(0, None), "succeeded", Some(0), None),
+        (code(3, None), "failed", Some(3), None),
+        (signal(11, None), "failed", None, Some(11)),
+        (signal(9, Some(Cause::Killed)), "killed", None, Some(9)),
+        (code(0, Some(Cause::TimedOut)), "timed_out", Some(0), None),
+        (Outcome::Cancelled(Cause::GivenBack), "given_back", None, None),
+        (Outcome::Unstartable("No shell.".to_owned()), "not_started", None, None),
+        (Outcome::Lost(2), "lost", None, None),
+    ] {
+        assert_eq!((outcome.word(), outcome.exit_code(), outcome.signal()), (word, exit_code, number), "{outcome:?}");
+    }
+}

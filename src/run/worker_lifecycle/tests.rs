@@ -59,7 +59,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("busy", Input::Busy),
         ("idle", Input::Idle),
         ("drain", Input::Drain),
-        ("farewell", Input::HasLeft),
+        ("has left", Input::HasLeft),
         ("command: sleep", command(WorkerCommand::Sleep)),
         ("command: wake", command(WorkerCommand::Wake)),
         ("command: shutdown", command(WorkerCommand::Shutdown)),

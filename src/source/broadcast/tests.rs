@@ -60,7 +60,9 @@ fn what_waits_on_the_old_connection_is_heard_before_it_is_closed() {
         previous: Some(previous),
         lost: HashMap::new(),
         made: 2,
-        receiver: OrderReceiver::to(move |order| heard.try_send(order).map_or(OrderReceipt::Full, |()| OrderReceipt::Taken)),
+        receiver: OrderReceiver::to(move |order| {
+            heard.try_send(order).map_or(OrderReceipt::Full, |()| OrderReceipt::Taken)
+        }),
         heard: Instant::now(),
     };
     let listening = std::thread::spawn(move || listener.listen(&told));
