@@ -74,7 +74,9 @@ macro_rules! started_sql {
     ($index:literal, $condition:literal) => {
         concat!(
             "SELECT run.id, run.job, attempt, start_heard, run_timeout
-             FROM run ", $index, " JOIN job ON job.id = run.job
+             FROM run ",
+            $index,
+            " JOIN job ON job.id = run.job
              WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NOT NULL ",
             $condition
         )
@@ -184,7 +186,9 @@ impl Store {
         let query = match which {
             Started::All => sqlx::query(started_sql!("", "")),
             Started::Run(run) => sqlx::query(started_sql!("", "AND run.id = ?")).bind(run.get()),
-            Started::OfJob(job) => sqlx::query(started_sql!("INDEXED BY run_active", "AND run.job = ?")).bind(job.get()),
+            Started::OfJob(job) => {
+                sqlx::query(started_sql!("INDEXED BY run_active", "AND run.job = ?")).bind(job.get())
+            }
         };
         let found = query.fetch_all(&self.readers).await?;
         found.iter().map(started_run).collect()
