@@ -211,7 +211,7 @@ impl Hanging {
 fn uninterruptible(worker: &WorkerProcess) -> Vec<i32> {
     let log = worker.log();
     let stuck = log.lines().find(|line| line.contains("cannot be killed")).expect("a line");
-    let pids = stuck.split(['[', ']']).nth(1).expect("a list").split(", ");
+    let pids = stuck.split("pids=").nth(1).expect("a list").split(',');
     let pids: Vec<i32> = pids.map(|pid| pid.parse().expect("a number")).collect();
     for pid in &pids {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
