@@ -15,7 +15,7 @@ use crate::daemon;
 use crate::execution::ShimProgram;
 use crate::run::{ApiKey, Secret};
 use crate::server::data::DataError;
-use crate::server::domain::model::Worker as Row;
+use crate::server::domain::model::Worker as WorkerRow;
 use crate::server::domain::title::Title;
 use crate::server::store::changes::ChangeNotice;
 use crate::server::store::{EntityName, NewWorker, StoreError};
@@ -136,7 +136,7 @@ pub fn failure(error: &ServerError) -> CommandFailure {
 }
 
 /// Returns the worker of this process from the server's database, adding it at the first start.
-async fn own_worker(server: &Server) -> Result<Row, CommandFailure> {
+async fn own_worker(server: &Server) -> Result<WorkerRow, CommandFailure> {
     let failed = |e: StoreError| CommandFailure::of(FAILURE, &e);
     let store = &server.app_state().store;
     if let Some(row) = store.worker_of_key(WORKER).await.map_err(failed)? {
@@ -151,7 +151,7 @@ async fn own_worker(server: &Server) -> Result<Row, CommandFailure> {
 
 fn settings_of(
     server: &Server,
-    row: &Row,
+    row: &WorkerRow,
     state: &Path,
     options: WorkerOptions,
 ) -> Result<worker::Settings, CommandFailure> {

@@ -7,7 +7,7 @@ use crate::wire::operator::{JobList, RunList, WorkerList};
 #[cfg(test)]
 mod tests;
 
-/// Most items of a list; a longer one would fill the memory and be of no use to people.
+/// Maximum number of items of a list; a longer one would fill the memory and be of no use to people.
 pub const MOST: u32 = 100_000;
 /// Items that are requested at once; the server may return fewer.
 const AT_ONCE: u32 = 1000;

@@ -16,7 +16,7 @@ impl CommandSignals {
     /// Installs handlers for the signals that are not ignored.
     ///
     /// # Errors
-    /// If `/proc` cannot be read or a handler not be installed.
+    /// If `/proc` cannot be read or a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
         let ignored = ignored()?;
         let listen = |kind: SignalKind| {

@@ -11,7 +11,7 @@ use super::exit::{CommandFailure, FAILURE, print};
 mod tests;
 
 /// Longest text of a cell in characters; the rest is cut off.
-const CELL: usize = 60;
+const MAX_CELL: usize = 60;
 
 /// Prints an answer as indented JSON.
 ///
@@ -68,7 +68,7 @@ pub fn shown(text: &str) -> String {
 
 /// Shortens a text to the width of a cell.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(CELL) {
+    match text.char_indices().nth(MAX_CELL) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

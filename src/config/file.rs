@@ -7,7 +7,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-/// Most bytes of a configuration file. A longer file is a mistaken path, for example to a disk image.
+/// Maximum number of bytes of a configuration file. A longer file is a mistaken path, for example to a disk image.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Byte order mark that some Windows editors write. Python 2 fails on it.

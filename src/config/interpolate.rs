@@ -7,10 +7,11 @@
 
 use thiserror::Error;
 
-/// Most rounds of interpolation; the same as in Python.
+/// Maximum number of rounds of interpolation; the same as in Python.
 const MAX_DEPTH: usize = 10;
 
-/// Most bytes of a result. Python has no bound, and ten rounds of a value that doubles itself would fill the memory.
+/// Maximum number of bytes of a result. Python has no bound, and ten rounds of a value that doubles itself would fill
+/// the memory.
 const MAX_LENGTH: usize = 1024 * 1024;
 
 /// Reason why a value cannot be interpolated.

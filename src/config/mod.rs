@@ -2,7 +2,7 @@
 //!
 //! The file is read by the rules of the Python worker (`ini`, `interpolate`), an environment variable
 //! `JOB_RUNNER_WORKER_<KEY>` takes precedence over the file (`layers`), and each module gets its own `Settings`
-//! (`check`). Legal but suspicious settings are warnings (`traps`). The functions depend neither on the clock nor on
+//! (`check`). Legal but suspicious settings are warnings (`suspicious_text`). The functions depend neither on the clock nor on
 //! the process: what the process was started with is passed as [`Surroundings`], and the disk is read only for the
 //! file, for the files with secrets, and in [`check_paths`].
 //!

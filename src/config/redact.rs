@@ -11,9 +11,9 @@ use crate::run::Secret;
 
 /// Fewest bytes of a secret; shorter ones would be found in harmless words.
 const LEAST: usize = 6;
-/// Most bytes of a secret, which bounds how much output is held back.
+/// Maximum number of bytes of a secret, which bounds how much output is held back.
 const MOST: usize = 4096;
-/// Most bytes of all secrets together: they travel in one packet, with the order to execute a run.
+/// Maximum number of bytes of all secrets together: they travel in one packet, with the order to execute a run.
 const ALL: usize = 16 * 1024;
 
 /// Candidate for a secret, with its name for messages.

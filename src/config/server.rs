@@ -94,7 +94,7 @@ const HOUR: f64 = 3_600.0;
 const TENTH: f64 = 0.1;
 /// Range of body sizes in bytes: from a log as workers send it to what memory can hold.
 const BODY: std::ops::RangeInclusive<i128> = 1_048_576..=1_073_741_824;
-/// Most items of a list.
+/// Maximum number of items of a list.
 const MAX_ITEMS: usize = 100;
 
 /// Settings of the server program.

@@ -16,7 +16,7 @@ pub struct Surroundings {
     /// Directory that relative paths start from.
     pub working_directory: PathBuf,
     /// Whether the effective user is root.
-    pub root: bool,
+    pub is_root: bool,
 }
 
 impl Surroundings {
@@ -28,7 +28,7 @@ impl Surroundings {
             variables: env::vars_os().collect(),
             // If the working directory was removed, relative paths stay relative.
             working_directory: env::current_dir().unwrap_or_default(),
-            root: nix::unistd::geteuid().is_root(),
+            is_root: nix::unistd::geteuid().is_root(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Surroundings {
     pub fn state_path(&self, program: &str) -> Option<PathBuf> {
         self.systemd_state().or_else(|| {
             // A root worker is a system service; its home directory is not where an administrator looks for state.
-            if self.root {
+            if self.is_root {
                 Some(Path::new("/var/lib").join(program))
             } else {
                 self.user_state().map(|state| state.join(program))

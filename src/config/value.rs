@@ -25,7 +25,7 @@ impl WrongValue {
     }
 }
 
-/// Most characters of a wrong value that are shown.
+/// Maximum number of characters of a wrong value that are shown.
 const SHOWN: usize = 60;
 
 /// Quotes a value for a message, shortened to `SHOWN` characters.

@@ -11,7 +11,7 @@ const PACE: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(5);
 
 /// Interval at which the log repeats that another instance of this worker is alive.
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Health of the server, shared by all callers.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ impl Health {
     pub fn occupied(&self) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
-        let is_due = state.occupied.is_none_or(|said| now.saturating_duration_since(said) >= SAID_EVERY);
+        let is_due = state.occupied.is_none_or(|said| now.saturating_duration_since(said) >= LOG_INTERVAL);
         if is_due {
             state.occupied = Some(now);
         }

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::server::dispatch::presence::Presence;
+use crate::server::dispatch::silent_workers::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
@@ -108,7 +108,8 @@ impl Server {
         if settings.worker_writes() == WorkerWrites::Original {
             tracing::info!(
                 target: "job_runner.server",
-                "workers may write jobs and scripts (worker_writes = original); own confines them to their runs"
+                worker_writes = "original",
+                "workers may write jobs and scripts"
             );
         }
         let listener = TcpListener::bind(settings.http).await.map_err(|e| ServerError::Listen(settings.http, e))?;
@@ -138,7 +139,7 @@ impl Server {
             token,
             orders: Orders::default(),
             events: WorkerEvents::default(),
-            presence: Presence::default(),
+            silent_workers: SilentWorkers::default(),
             instances,
             waiting: WaitingRuns::default(),
             stop: stop.clone(),

@@ -28,17 +28,18 @@ pub struct Settings {
     pub websocket: Option<SocketAddr>,
     /// Further origins whose pages may receive the feeds: `https://host:port` each, or `*`.
     pub allowed_origins: Vec<String>,
-    /// Most listeners of the feed at `http` at once.
+    /// Maximum number of listeners of the feed at `http` at once.
     pub listeners: usize,
     /// Interval of pings to a listener; one that sends nothing for three of them is disconnected.
     pub listener_ping: Duration,
-    /// Most listeners at the address for the original's clients at once.
+    /// Maximum number of listeners at the address for the original's clients at once.
     pub websocket_listeners: usize,
-    /// Most connections at `http`; the limit of descriptors may allow fewer.
+    /// Maximum number of connections at `http`; the limit of descriptors may allow fewer.
     pub connections: usize,
-    /// Most connections of one address that have not authenticated; one more takes the place of the longest silent one.
+    /// Maximum number of connections of one address that have not authenticated; one more takes the place of the
+    /// longest silent one.
     pub strangers_of_address: usize,
-    /// Most bytes of requests and of workers' messages in memory that are not answered yet.
+    /// Maximum number of bytes of requests and of workers' messages in memory that are not answered yet.
     pub request_memory: usize,
     /// Longest time for the head of a request, and for a pause within a body.
     pub request_timeout: Duration,

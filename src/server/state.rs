@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::store::Store;
-use crate::server::dispatch::presence::Presence;
+use crate::server::dispatch::silent_workers::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
 use crate::server::http::shared::read_turns::Turns;
 use crate::server::identity::instances::Instances;
@@ -41,7 +41,7 @@ pub struct AppState {
     /// Turns at reading much from the store.
     pub reading: Turns,
     /// Workers that are silent.
-    pub presence: Presence,
+    pub silent_workers: SilentWorkers,
     /// Instance of each worker that holds its key.
     pub instances: Instances,
     /// Due runs that wait, and the reasons.

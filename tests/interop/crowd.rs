@@ -45,7 +45,7 @@ async fn tell_all(app: Arc<AppState>, keys: Vec<ApiKey>) {
                     && told.insert(run)
                 {
                     let others = keys.iter().filter(|key| **key != given.to);
-                    others.for_each(|key| app.orders.give(key.clone(), given.order));
+                    others.for_each(|key| app.orders.send(key.clone(), given.order));
                 }
             }
             Err(RecvError::Lagged(_)) => {}

@@ -109,7 +109,7 @@ async fn setting_the_servers_clock_makes_no_worker_lost() {
     app.changes().publish(Change::WorkerChanged(id));
     let overview = app.store.overview_of_worker(id).await.unwrap().unwrap();
     assert!(overview.worker.heard().unwrap() < Utc::now() - TimeDelta::hours(20));
-    assert_eq!(operator::worker(&overview, app.presence.is_silent(id)).state, WorkerStateName::Awake);
+    assert_eq!(operator::worker(&overview, app.silent_workers.is_silent(id)).state, WorkerStateName::Awake);
     stage.fixture.stop().await;
 }
 

@@ -201,7 +201,7 @@ async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_often_it_is_ev
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     let job = stage.job(|job| job.run_on_all_workers = true).await;
     let due = stage.due(&job).await;
-    let availability = jobrunner::server::domain::schedule::enqueue::Availability {
+    let availability = jobrunner::server::domain::schedule::due_decision::Availability {
         pools: [(stage.pool.id, vec![stage.worker(0), stage.worker(1), stage.worker(2)])].into(),
         enabled: (0..3).map(|index| stage.worker(index)).collect(),
         silent: [].into(),

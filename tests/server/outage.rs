@@ -181,12 +181,16 @@ async fn a_server_without_room_says_so_once_and_starts_nothing() {
     assert!(scene.executed().len() <= before + 4, "{} after {before}", scene.executed().len());
     let said = scene.service.process.text();
     let said: Vec<&str> = said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-    let told = said.iter().filter(|line| line.contains("cannot write")).count();
+    let told = said.iter().filter(|line| line.contains("store cannot be written")).count();
     assert!(told == 1 && said.len() <= 8, "{} lines: {said:#?}", said.len());
 
     scene.disk.clear();
     scene.ready(true, BACK).await;
     scene.executes_more_than(scene.executed().len() + 1, BACK).await;
-    assert!(scene.service.process.text().contains("can write again"), "{}", scene.service.process.last_words());
+    assert!(
+        scene.service.process.text().contains("store can be written again"),
+        "{}",
+        scene.service.process.last_words()
+    );
     scene.leave();
 }

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
-use jobrunner::server::domain::schedule::enqueue::Availability;
+use jobrunner::server::domain::schedule::due_decision::Availability;
 use jobrunner::server::store::Store;
 use jobrunner::server::store::changes::Change;
 

@@ -104,7 +104,7 @@ impl Team {
         let (id, app) = (self.stage.worker(index), self.stage.fixture.app_state());
         let look = async |store: &Store| {
             let overview = store.overview_of_worker(id).await.unwrap().unwrap();
-            Some(operator::worker(&overview, app.presence.is_silent(id))).filter(&like)
+            Some(operator::worker(&overview, app.silent_workers.is_silent(id))).filter(&like)
         };
         self.stage.until(what, look).await
     }

@@ -153,7 +153,7 @@ fn state_is_kept_where_systemd_says_else_with_the_user_else_with_the_system() {
     assert_eq!(state_path(&user.surroundings), Some("/home/worker/.local/state/job-runner-worker".into()));
     let mut user = user.set("XDG_STATE_HOME", "/xdg");
     assert_eq!(state_path(&user.surroundings), Some("/xdg/job-runner-worker".into()));
-    user.surroundings.root = true;
+    user.surroundings.is_root = true;
     assert_eq!(state_path(&user.surroundings), Some("/var/lib/job-runner-worker".into()));
     let user = user.set("STATE_DIRECTORY", "/var/lib/first:/var/lib/second");
     assert_eq!(state_path(&user.surroundings), Some("/var/lib/first".into()));

@@ -13,7 +13,7 @@ mod tests;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Agenda {
     /// All state is to be read again, because changes were missed.
-    pub everything: bool,
+    pub must_reread_all: bool,
     /// The workers are to be read again.
     pub workers: bool,
     /// All jobs with due runs are to be evaluated.
@@ -21,7 +21,7 @@ pub(super) struct Agenda {
     /// All jobs are to be checked for whether their next run is as their schedule plans it.
     pub plans: bool,
     /// A slot may have become free for a run that waits for one.
-    pub seats: bool,
+    pub has_free_slots: bool,
     /// Jobs to evaluate, with all of their due runs.
     pub jobs: BTreeSet<JobId>,
     /// Jobs that were changed: their runs may have other limits now.
@@ -35,9 +35,9 @@ pub(super) struct Agenda {
     /// Runs that were given back or lost, or are over.
     pub ended: BTreeSet<RunId>,
     /// Kill requests that were made.
-    pub asked: BTreeSet<KillId>,
+    pub requested_kills: BTreeSet<KillId>,
     /// Kill requests that a worker has taken.
-    pub taken: BTreeSet<KillId>,
+    pub taken_kills: BTreeSet<KillId>,
     /// Workers that have just connected.
     pub arrived: Vec<ApiKey>,
 }
@@ -47,7 +47,7 @@ impl Agenda {
     pub fn note(&mut self, heard: ChangeNotice) -> bool {
         match heard {
             ChangeNotice::Item(item) => self.note_item(item),
-            ChangeNotice::Missed => self.everything = true,
+            ChangeNotice::Missed => self.must_reread_all = true,
             ChangeNotice::Closed => return false,
         }
         true
@@ -67,15 +67,15 @@ impl Agenda {
                 self.started.insert(run);
             }
             Change::RunGivenBack(run) | Change::RunReturned(run) => {
-                self.seats = true;
+                self.has_free_slots = true;
                 self.runs.insert(run);
                 self.ended.insert(run);
             }
             Change::KillRequested(kill) => {
-                self.asked.insert(kill);
+                self.requested_kills.insert(kill);
             }
             Change::KillTaken(kill) | Change::KillExecuted(kill) => {
-                self.taken.insert(kill);
+                self.taken_kills.insert(kill);
             }
             Change::JobChanged(job) => {
                 self.jobs.insert(job);

@@ -48,9 +48,9 @@ impl RunLimits {
     }
 
     /// Adds a run, or updates its limit. The start that was noted first for an attempt stays.
-    pub fn note(&mut self, run: &StartedRun, found: LimitOrigin, now: Instant) {
+    pub fn note(&mut self, run: &StartedRun, origin: LimitOrigin, now: Instant) {
         let known = self.started.get(&run.run).filter(|known| known.attempt == run.attempt);
-        let since = known.map_or_else(|| since(run, found, now), |known| known.since);
+        let since = known.map_or_else(|| since(run, origin, now), |known| known.since);
         self.started.insert(run.run, UnderWay { job: run.job, attempt: run.attempt, since });
         match run.limit.and_then(|limit| since.checked_add(limit)) {
             Some(end) => self.ends.set(run.run, end),
@@ -97,8 +97,8 @@ impl RunLimits {
 ///
 /// A wall clock that was set back since the start makes the run younger than it is, never older; one that was set
 /// forward while no server ran makes it older, which cannot be detected.
-fn since(run: &StartedRun, found: LimitOrigin, now: Instant) -> Instant {
-    let taken = match (found, run.heard) {
+fn since(run: &StartedRun, origin: LimitOrigin, now: Instant) -> Instant {
+    let taken = match (origin, run.heard) {
         (LimitOrigin::InStore(wall), Some(heard)) => (wall - heard).to_std().unwrap_or(Duration::ZERO),
         (LimitOrigin::ByNews, _) | (LimitOrigin::InStore(_), None) => Duration::ZERO,
     };

@@ -12,7 +12,7 @@ mod agenda;
 mod histories;
 mod limits;
 mod offers;
-pub(in crate::server) mod presence;
+pub(in crate::server) mod silent_workers;
 mod timers;
 pub(in crate::server) mod waiting;
 mod wall_clock;
@@ -31,7 +31,7 @@ use super::state::AppState;
 use super::store::{JobEvaluation, Offer, Started, Store, StoreError};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
 use crate::server::domain::model::{self, JobId, PoolId, WorkerId};
-use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::schedule::due_decision::WaitReason;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::NotTakingRuns;
 use crate::server::store::changes::{Change, Subscription};
@@ -87,7 +87,7 @@ struct Dispatcher {
     /// Started runs, and the instants at which they exceed their limits.
     limits: RunLimits,
     /// Runs announced in this pass. A worker whose arrival was heard before it has received them, and needs no other announcement.
-    told_in_pass: BTreeSet<RunId>,
+    announced_in_pass: BTreeSet<RunId>,
     next_ping: Instant,
     /// Number of the share of workers that was pinged last.
     share: u32,
@@ -106,14 +106,14 @@ impl Dispatcher {
             news: app.changes().subscribe(),
             arrivals: app.orders.arrivals(),
             // The first pass reads everything: runs came due and workers fell silent while no server ran.
-            agenda: Agenda { everything: true, ..Agenda::default() },
+            agenda: Agenda { must_reread_all: true, ..Agenda::default() },
             workers: WorkerTable::new(patience),
             offers: Offers::default(),
             repeats: Timers::new(),
             kills: Timers::new(),
             attends: Timers::new(),
             limits: RunLimits::new(),
-            told_in_pass: BTreeSet::new(),
+            announced_in_pass: BTreeSet::new(),
             next_ping: (clocks.monotonic)(),
             share: 0,
             seen: (clocks.wall)(),
@@ -130,7 +130,7 @@ impl Dispatcher {
             match self.pass((self.clocks.monotonic)()).await {
                 // Jobs are left. Changes are taken in between, so that they do not pile up behind a long agenda.
                 Ok(true) => {
-                    self.hear_all();
+                    self.take_changes();
                     continue;
                 }
                 // Changes that came in during the pass are handled before any waiting.
@@ -145,8 +145,8 @@ impl Dispatcher {
                             "dispatch pass failed; retrying"
                         );
                     }
-                    self.agenda.everything = true;
-                    self.app.store.doubt();
+                    self.agenda.must_reread_all = true;
+                    self.app.store.report_failure();
                     // Pauses unconditionally, also while changes come in: an operation that fails at once would
                     // otherwise fail thousands of times a second.
                     sleep(RETRY_PAUSE).await;
@@ -164,8 +164,8 @@ impl Dispatcher {
     async fn await_store(&mut self) {
         if self.app.store.outage().is_some() {
             self.app.store.writable().await;
-            self.workers.hear_everybody((self.clocks.monotonic)());
-            self.agenda.everything = true;
+            self.workers.reset_silence((self.clocks.monotonic)());
+            self.agenda.must_reread_all = true;
         }
     }
 
@@ -183,7 +183,7 @@ impl Dispatcher {
             () = sleep_until(next) => {}
             () = await_wall(wall, self.next_due, (self.clocks.wall)()) => {}
         }
-        self.hear_all();
+        self.take_changes();
         true
     }
 
@@ -201,7 +201,7 @@ impl Dispatcher {
     }
 
     /// Takes in all changes and arrivals that are queued, up to a bound, so that one pass serves all of them.
-    fn hear_all(&mut self) {
+    fn take_changes(&mut self) {
         for _ in 0..HEARD {
             match self.news.try_next() {
                 Some(heard) => drop(self.agenda.note(heard)),
@@ -220,20 +220,20 @@ impl Dispatcher {
     ///
     /// A pass may fail at any await: an item leaves the agenda only once its action is done.
     async fn pass(&mut self, now: Instant) -> Result<bool, StoreError> {
-        self.told_in_pass.clear();
+        self.announced_in_pass.clear();
         self.gather_due().await?;
         self.gather_runs(now).await?;
         // Changes of workers are published before the runs that are made for them. Hearing them here, a run is evaluated
         // with a snapshot that has its workers.
         for _ in 0..SNAPSHOTS {
-            self.hear_all();
-            if self.agenda.everything || self.agenda.workers {
+            self.take_changes();
+            if self.agenda.must_reread_all || self.agenda.workers {
                 self.snapshot(now).await?;
             }
         }
         self.lose_the_silent(now).await?;
         self.show_the_silent();
-        self.gather_everything(now).await?;
+        self.gather_work(now).await?;
         self.kill(now).await?;
         self.attend(now);
         self.limit(now).await?;
@@ -261,32 +261,32 @@ impl Dispatcher {
         self.attends = attends;
         let changed = self.workers.update(snapshot, now);
         self.agenda.workers = false;
-        self.agenda.seats |= changed;
+        self.agenda.has_free_slots |= changed;
         self.agenda.due |= changed;
         Ok(())
     }
 
     /// Reads from the store what the agenda asks for as a whole, such as after missed changes.
-    async fn gather_everything(&mut self, now: Instant) -> Result<(), StoreError> {
+    async fn gather_work(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.app.settings.time_zone, (self.clocks.wall)());
-        if self.agenda.everything {
-            self.agenda.due |= self.workers.hear_of_claims(&self.store()?.claims(None).await?, now);
+        if self.agenda.must_reread_all {
+            self.agenda.due |= self.workers.note_claims(&self.store()?.claims(None).await?, now);
             // Announced runs may be over: they are not to be announced to a worker that arrives.
             self.agenda.jobs.extend(self.offers.jobs());
         }
-        if self.agenda.everything || self.agenda.due {
+        if self.agenda.must_reread_all || self.agenda.due {
             self.agenda.jobs.extend(self.store()?.jobs_due(wall).await?);
             self.agenda.due = false;
         }
-        if self.agenda.everything || self.agenda.plans {
+        if self.agenda.must_reread_all || self.agenda.plans {
             self.agenda.jobs.extend(self.store()?.jobs_off_plan(zone, wall).await?);
             self.agenda.plans = false;
         }
-        if self.agenda.everything {
-            self.agenda.asked.extend(self.store()?.open_kills(None).await?);
+        if self.agenda.must_reread_all {
+            self.agenda.requested_kills.extend(self.store()?.open_kills(None).await?);
             let runs = self.note_started(Started::All, LimitOrigin::InStore(wall), now).await?;
             self.limits.keep(&runs);
-            self.agenda.everything = false;
+            self.agenda.must_reread_all = false;
         }
         Ok(())
     }
@@ -307,7 +307,7 @@ impl Dispatcher {
                     job = %run.job,
                     attempt = %run.attempt,
                     worker = key,
-                    "run lost: its worker does not answer"
+                    "run is lost; its worker does not answer"
                 );
             }
         }
@@ -316,7 +316,7 @@ impl Dispatcher {
 
     /// Publishes which workers are silent, and a change for each of which that is new.
     fn show_the_silent(&self) {
-        for worker in self.app.presence.update(&self.workers.availability().silent) {
+        for worker in self.app.silent_workers.update(&self.workers.availability().silent) {
             self.app.changes().publish(Change::WorkerChanged(worker));
         }
     }
@@ -347,9 +347,9 @@ impl Dispatcher {
         while let Some(run) = self.agenda.claimed.first().copied() {
             self.repeats.cancel(run);
             self.agenda.jobs.extend(self.offers.end(run));
-            self.agenda.asked.extend(self.store()?.open_kills(Some(run)).await?);
+            self.agenda.requested_kills.extend(self.store()?.open_kills(Some(run)).await?);
             for claim in self.store()?.claims(Some(run)).await? {
-                self.agenda.due |= self.workers.hear_of_claim(&claim, now);
+                self.agenda.due |= self.workers.note_claim(&claim, now);
             }
             self.agenda.claimed.remove(&run);
         }
@@ -365,19 +365,19 @@ impl Dispatcher {
     }
 
     async fn kill(&mut self, now: Instant) -> Result<(), StoreError> {
-        while let Some(kill) = self.agenda.taken.pop_first() {
+        while let Some(kill) = self.agenda.taken_kills.pop_first() {
             self.kills.cancel(kill);
         }
         while let Some(kill) = self.kills.due(now) {
             self.kills.cancel(kill);
-            self.agenda.asked.insert(kill);
+            self.agenda.requested_kills.insert(kill);
         }
-        while let Some(kill) = self.agenda.asked.first().copied() {
+        while let Some(kill) = self.agenda.requested_kills.first().copied() {
             if let Some(key) = self.store()?.kill_target(kill).await? {
-                self.app.orders.give(key, Order::Kill(kill));
+                self.app.orders.send(key, Order::Kill(kill));
                 self.kills.set(kill, now + self.app.settings.announce_interval);
             }
-            self.agenda.asked.remove(&kill);
+            self.agenda.requested_kills.remove(&kill);
         }
         Ok(())
     }
@@ -387,7 +387,7 @@ impl Dispatcher {
         while let Some((worker, request)) = self.attends.due(now) {
             self.attends.cancel((worker, request));
             if let Some(key) = self.workers.key(worker) {
-                self.app.orders.give(key.clone(), Order::Attend);
+                self.app.orders.send(key.clone(), Order::Attend);
                 self.attends.set((worker, request), now + self.app.settings.announce_interval);
             }
         }
@@ -407,7 +407,16 @@ impl Dispatcher {
         }
         while let Some(run) = self.limits.due(now) {
             if let Some(kill) = self.store()?.record_timeout(run, (self.clocks.wall)()).await? {
-                tracing::warn!(target: "job_runner.dispatch", %run, %kill, "run exceeds its time limit; its kill is requested");
+                let worker = kill.worker.and_then(|worker| self.workers.key(worker));
+                tracing::warn!(
+                    target: "job_runner.dispatch",
+                    %run,
+                    job = %kill.job,
+                    attempt = %kill.attempt,
+                    worker = worker.map(tracing::field::display),
+                    kill = %kill.kill,
+                    "run exceeds its time limit; its kill is requested"
+                );
             }
             self.limits.timed_out(run);
         }
@@ -418,13 +427,13 @@ impl Dispatcher {
     async fn note_started(
         &mut self,
         which: Started,
-        found: LimitOrigin,
+        origin: LimitOrigin,
         now: Instant,
     ) -> Result<BTreeSet<RunId>, StoreError> {
         let runs = self.store()?.started_runs(which).await?;
         // The change may be younger than the pass: counted from the begin of the pass, the run would be ended early.
         let now = now.max((self.clocks.monotonic)());
-        runs.iter().for_each(|run| self.limits.note(run, found, now));
+        runs.iter().for_each(|run| self.limits.note(run, origin, now));
         Ok(runs.iter().map(|run| run.run).collect())
     }
 
@@ -433,7 +442,7 @@ impl Dispatcher {
             self.next_ping = now + self.app.settings.ping_interval / SHARES;
             self.share = (self.share + 1) % SHARES;
             let share = self.workers.share(self.share, SHARES);
-            share.for_each(|key| self.app.orders.give(key.clone(), Order::Ping));
+            share.for_each(|key| self.app.orders.send(key.clone(), Order::Ping));
         }
     }
 
@@ -441,19 +450,19 @@ impl Dispatcher {
     fn greet(&mut self) {
         for key in std::mem::take(&mut self.agenda.arrived) {
             let Some(worker) = self.workers.of_key(&key) else { continue };
-            self.app.orders.give(key.clone(), Order::Ping);
+            self.app.orders.send(key.clone(), Order::Ping);
             if self.attends.keys().any(|(asked, _)| asked == worker) {
-                self.app.orders.give(key.clone(), Order::Attend);
+                self.app.orders.send(key.clone(), Order::Attend);
             }
-            for run in self.offers.of_worker(worker).into_iter().filter(|run| !self.told_in_pass.contains(run)) {
-                self.app.orders.give(key.clone(), Order::Enqueue(run));
+            for run in self.offers.of_worker(worker).into_iter().filter(|run| !self.announced_in_pass.contains(run)) {
+                self.app.orders.send(key.clone(), Order::Enqueue(run));
             }
         }
     }
 
     /// Evaluates some of the jobs on the agenda; `true` if others are left.
     async fn evaluate(&mut self, now: Instant) -> Result<bool, StoreError> {
-        if self.agenda.jobs.is_empty() && !self.agenda.seats && !self.offers.has_freed() {
+        if self.agenda.jobs.is_empty() && !self.agenda.has_free_slots && !self.offers.has_freed() {
             return Ok(false);
         }
         // Read once for the whole pass: what is announced meanwhile is counted by the offers.
@@ -473,8 +482,8 @@ impl Dispatcher {
     /// Evaluates the jobs of the runs that have waited longest, as many as there are free slots, each run once: a run
     /// that may not run any more leaves its slot to the next one.
     fn fill_slots(&mut self, busy: &BTreeMap<WorkerId, u32>, placed: &mut BTreeSet<RunId>) {
-        self.agenda.seats |= self.offers.take_freed();
-        if !self.agenda.seats {
+        self.agenda.has_free_slots |= self.offers.take_freed();
+        if !self.agenda.has_free_slots {
             return;
         }
         for pool in self.offers.waiting_pools() {
@@ -487,7 +496,7 @@ impl Dispatcher {
         }
         // Each run that was found may turn out not to need its slot, so the queue is looked at until it gives no new
         // one.
-        self.agenda.seats = !self.agenda.jobs.is_empty();
+        self.agenda.has_free_slots = !self.agenda.jobs.is_empty();
     }
 
     async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
@@ -527,35 +536,35 @@ impl Dispatcher {
         now: Instant,
     ) -> Result<Option<WaitReason>, StoreError> {
         let is_told = |worker| to == Some(worker) || self.workers.may_still_claim(pool, worker);
-        let (told, is_fresh) = (self.offers.last_told(run.id), self.repeats.has(run.id));
+        let (told, is_fresh) = (self.offers.last_announced_to(run.id), self.repeats.has(run.id));
         // A worker that takes no runs any more will not claim this one, so another worker is chosen at once.
         if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
             return Ok(self.why_unclaimed(run, to, worker));
         }
         let choice = match to {
-            Some(worker) => WorkerChoice::Tell(worker),
+            Some(worker) => WorkerChoice::Announce(worker),
             // A repeated announcement competes for slots that are really free: slots kept for other runs do not count.
             None if self.offers.is_repeated(run.id) => {
-                self.workers.choose(pool, &self.offers.told(run.id), |worker| claimed(busy, worker))
+                self.workers.choose(pool, &self.offers.announced_to(run.id), |worker| claimed(busy, worker))
             }
-            None => self.workers.choose(pool, &self.offers.told(run.id), load(busy, &self.offers)),
+            None => self.workers.choose(pool, &self.offers.announced_to(run.id), load(busy, &self.offers)),
         };
         Ok(match choice {
-            WorkerChoice::Tell(worker) => {
-                self.tell(run.id, run.job, worker, now);
+            WorkerChoice::Announce(worker) => {
+                self.announce(run.id, run.job, worker, now);
                 let is_late = told.is_some() && !is_fresh;
                 self.why_unclaimed(run, to, worker).or(is_late.then_some(WaitReason::Unclaimed))
             }
-            WorkerChoice::TellSilent(worker) => {
+            WorkerChoice::AnnounceToSilent(worker) => {
                 self.store()?.record_waiting(run, &WaitReason::NobodyAnswers, (self.clocks.wall)()).await?;
-                self.tell(run.id, run.job, worker, now);
+                self.announce(run.id, run.job, worker, now);
                 Some(WaitReason::NobodyAnswers)
             }
-            WorkerChoice::TellHolding(worker) => {
-                self.tell(run.id, run.job, worker, now);
+            WorkerChoice::AnnounceToHolding(worker) => {
+                self.announce(run.id, run.job, worker, now);
                 Some(WaitReason::NobodyTakes)
             }
-            WorkerChoice::NoSeat => {
+            WorkerChoice::NoSlot => {
                 if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
                     self.store()?.record_waiting(run, &WaitReason::NoSeat, (self.clocks.wall)()).await?;
                 }
@@ -594,12 +603,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {
+    fn announce(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {
         let Some(key) = self.workers.key(worker) else { return };
         tracing::debug!(target: "job_runner.dispatch", %run, %job, worker = %key, "run announced");
-        self.app.orders.give(key.clone(), Order::Enqueue(run));
-        self.offers.tell(run, job, worker);
-        self.told_in_pass.insert(run);
+        self.app.orders.send(key.clone(), Order::Enqueue(run));
+        self.offers.announce(run, job, worker);
+        self.announced_in_pass.insert(run);
         self.repeats.set(run, now + self.app.settings.announce_interval);
     }
 }

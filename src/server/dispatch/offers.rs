@@ -30,7 +30,7 @@ pub(super) struct Offers {
 struct Open {
     job: JobId,
     /// Workers to which the run was announced in this round; a round ends when each of the pool had its turn.
-    told: BTreeSet<WorkerId>,
+    announced_to: BTreeSet<WorkerId>,
     stands: Stands,
 }
 
@@ -38,39 +38,39 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stands {
     /// The run was announced to a worker.
-    Told(WorkerId),
+    Announced(WorkerId),
     /// The run waits for a free slot in a pool, since its due time.
     Waits(PoolId, Timestamp),
 }
 
 impl Offers {
     /// Returns the workers to which a run was announced in this round.
-    pub fn told(&self, run: RunId) -> BTreeSet<WorkerId> {
-        self.open.get(&run).map(|open| open.told.clone()).unwrap_or_default()
+    pub fn announced_to(&self, run: RunId) -> BTreeSet<WorkerId> {
+        self.open.get(&run).map(|open| open.announced_to.clone()).unwrap_or_default()
     }
 
     /// Returns the worker that a run was announced to last, unless it waits for a slot since.
-    pub fn last_told(&self, run: RunId) -> Option<WorkerId> {
+    pub fn last_announced_to(&self, run: RunId) -> Option<WorkerId> {
         match self.open.get(&run)?.stands {
-            Stands::Told(worker) => Some(worker),
+            Stands::Announced(worker) => Some(worker),
             Stands::Waits(..) => None,
         }
     }
 
     /// Returns whether a run was announced already, and no worker has claimed it since.
     pub fn is_repeated(&self, run: RunId) -> bool {
-        self.open.get(&run).is_some_and(|open| matches!(open.stands, Stands::Told(_)))
+        self.open.get(&run).is_some_and(|open| matches!(open.stands, Stands::Announced(_)))
     }
 
     /// Records that a run is announced to a worker; keeps a slot for it if this is the first time.
-    pub fn tell(&mut self, run: RunId, job: JobId, worker: WorkerId) {
+    pub fn announce(&mut self, run: RunId, job: JobId, worker: WorkerId) {
         let is_repeated = self.is_repeated(run);
-        let mut told = self.forget(run).map(|open| open.told).unwrap_or_default();
+        let mut announced_to = self.forget(run).map(|open| open.announced_to).unwrap_or_default();
         // A second announcement to a worker begins a new round: no better worker was left.
-        if !told.insert(worker) {
-            told = BTreeSet::from([worker]);
+        if !announced_to.insert(worker) {
+            announced_to = BTreeSet::from([worker]);
         }
-        self.put(run, Open { job, told, stands: Stands::Told(worker) });
+        self.put(run, Open { job, announced_to, stands: Stands::Announced(worker) });
         if !is_repeated {
             self.promised.entry(worker).or_default().insert(run);
         }
@@ -78,7 +78,7 @@ impl Offers {
 
     /// Releases the slot that a run keeps; the run stays announced.
     pub fn release(&mut self, run: RunId) {
-        if let Some(Open { stands: Stands::Told(worker), .. }) = self.open.get(&run) {
+        if let Some(Open { stands: Stands::Announced(worker), .. }) = self.open.get(&run) {
             self.freed |= take_out(&mut self.promised, *worker, run);
         }
     }
@@ -123,7 +123,7 @@ impl Offers {
         let stands = Stands::Waits(pool, due);
         let before = self.forget(run);
         let waited = before.as_ref().is_some_and(|open| open.stands == stands);
-        self.put(run, Open { job, told: before.map(|open| open.told).unwrap_or_default(), stands });
+        self.put(run, Open { job, announced_to: before.map(|open| open.announced_to).unwrap_or_default(), stands });
         !waited
     }
 
@@ -152,7 +152,7 @@ impl Offers {
     fn put(&mut self, run: RunId, open: Open) {
         self.of_job.entry(open.job).or_default().insert(run);
         match open.stands {
-            Stands::Told(worker) => self.of_worker.entry(worker).or_default().insert(run),
+            Stands::Announced(worker) => self.of_worker.entry(worker).or_default().insert(run),
             Stands::Waits(pool, due) => self.waiting.entry(pool).or_default().insert((due, run)),
         };
         self.open.insert(run, open);
@@ -162,7 +162,7 @@ impl Offers {
         let open = self.open.remove(&run)?;
         take_out(&mut self.of_job, open.job, run);
         match open.stands {
-            Stands::Told(worker) => {
+            Stands::Announced(worker) => {
                 take_out(&mut self.of_worker, worker, run);
                 self.freed |= take_out(&mut self.promised, worker, run);
             }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::timers::Timers;
 use crate::run::{ApiKey, RunId};
 use crate::server::domain::model::{self, PoolId, WorkerId};
-use crate::server::domain::schedule::enqueue::{Availability, Concerns, WaitReason};
+use crate::server::domain::schedule::due_decision::{Availability, Concerns, WaitReason};
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::{self, NotTakingRuns, takes_runs};
 use crate::server::store::{Claim, WorkerSnapshot};
@@ -19,7 +19,7 @@ use crate::server::store::{Claim, WorkerSnapshot};
 #[cfg(test)]
 mod tests;
 
-/// Most workers that a reason to wait names.
+/// Maximum number of workers that a reason to wait names.
 const NAMED: usize = 8;
 
 /// All workers, with their silence and their claims.
@@ -41,7 +41,7 @@ struct Member {
     key: ApiKey,
     title: String,
     /// Slots, as far as the worker reported them.
-    seats: Option<u32>,
+    slots: Option<u32>,
     /// Reason why the worker takes no new runs, without regard to silence.
     unready: Option<NotTakingRuns>,
     /// Times of its last answer, by the worker's clock and by the server's, to notice another one.
@@ -52,13 +52,13 @@ struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorkerChoice {
     /// A worker that answers.
-    Tell(WorkerId),
+    Announce(WorkerId),
     /// A silent worker: no worker of the pool answers.
-    TellSilent(WorkerId),
+    AnnounceToSilent(WorkerId),
     /// A worker that lacks resources to claim runs: so does each one of the pool that answers.
-    TellHolding(WorkerId),
+    AnnounceToHolding(WorkerId),
     /// No worker has a free slot.
-    NoSeat,
+    NoSlot,
     /// No worker takes runs.
     Nobody,
 }
@@ -84,14 +84,14 @@ impl WorkerTable {
         let mut news = false;
         for worker in snapshot.workers {
             let before = self.members.remove(&worker.id);
-            let seats = worker.concurrent_jobs;
+            let slots = worker.concurrent_jobs;
             let unready = worker_state::unready(&worker, false);
-            news |= before.as_ref().is_none_or(|before| before.seats != seats || !before.is_as_ready(unready.as_ref()));
+            news |= before.as_ref().is_none_or(|before| before.slots != slots || !before.is_as_ready(unready.as_ref()));
             // A worker that is new here has a whole patience interval, and so have all of them after a start of the
             // server.
             let answer = (worker.ping_response_dts, worker.heard_dts);
             if before.is_none_or(|before| before.answer != answer) {
-                news |= self.hear(worker.id, now);
+                news |= self.note_alive(worker.id, now);
             }
             if worker.enqueue_is_enabled {
                 enabled.insert(worker.id);
@@ -100,7 +100,7 @@ impl WorkerTable {
                 resting.insert(worker.id);
             }
             members
-                .insert(worker.id, Member { key: worker.api_key, title: worker.title.into(), seats, unready, answer });
+                .insert(worker.id, Member { key: worker.api_key, title: worker.title.into(), slots, unready, answer });
         }
         // Workers of the snapshot were taken out above: those that are left were deleted.
         for gone in self.members.keys() {
@@ -120,25 +120,25 @@ impl WorkerTable {
     }
 
     /// Notes a sign of life of a worker; `true` if it was silent.
-    pub fn hear(&mut self, worker: WorkerId, now: Instant) -> bool {
+    pub fn note_alive(&mut self, worker: WorkerId, now: Instant) -> bool {
         self.silence.set(worker, now + self.patience);
         self.availability.silent.remove(&worker)
     }
 
     /// Notes a claim: a worker that claims is alive, whatever it answers to pings; `true` if it was silent.
-    pub fn hear_of_claim(&mut self, claim: &Claim, now: Instant) -> bool {
+    pub fn note_claim(&mut self, claim: &Claim, now: Instant) -> bool {
         // A claim that was noted before is no new sign of life, so the same claim read again does not prolong the
         // patience.
-        self.claims.insert(claim.run, claim.at) != Some(claim.at) && self.hear(claim.worker, now)
+        self.claims.insert(claim.run, claim.at) != Some(claim.at) && self.note_alive(claim.worker, now)
     }
 
     /// Takes over all claims, where changes may have been missed; `true` if a worker that made a new one was silent.
-    pub fn hear_of_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
+    pub fn note_claims(&mut self, claims: &[Claim], now: Instant) -> bool {
         let open: BTreeSet<RunId> = claims.iter().map(|claim| claim.run).collect();
         self.claims.retain(|run, _| open.contains(run));
         let mut was_silent = false;
         for claim in claims {
-            was_silent |= self.hear_of_claim(claim, now);
+            was_silent |= self.note_claim(claim, now);
         }
         was_silent
     }
@@ -149,7 +149,7 @@ impl WorkerTable {
     }
 
     /// Restarts the patience with all workers that are not silent yet: their answers could not be recorded.
-    pub fn hear_everybody(&mut self, now: Instant) {
+    pub fn reset_silence(&mut self, now: Instant) {
         for worker in self.members.keys() {
             if !self.availability.silent.contains(worker) {
                 self.silence.set(*worker, now + self.patience);
@@ -203,28 +203,28 @@ impl WorkerTable {
         if there.is_empty() {
             return WorkerChoice::Nobody;
         }
-        let free = |member: &Member, worker| i64::from(member.seats.unwrap_or(1)) - i64::from(load(worker));
+        let free = |member: &Member, worker| i64::from(member.slots.unwrap_or(1)) - i64::from(load(worker));
         let best = there
             .into_iter()
             // A worker that has not reported its slots may have one.
-            .filter(|(worker, member)| member.seats.is_none() || free(member, *worker) > 0)
+            .filter(|(worker, member)| member.slots.is_none() || free(member, *worker) > 0)
             .max_by_key(|(worker, member)| {
                 // Among equals the lowest id is chosen, so that the choice can be predicted.
                 let last = std::cmp::Reverse(*worker);
                 (!told.contains(worker), free(member, *worker), last)
             });
         match best {
-            None => WorkerChoice::NoSeat,
-            Some((worker, _)) if self.availability.silent.contains(&worker) => WorkerChoice::TellSilent(worker),
-            Some((worker, member)) if member.holds() => WorkerChoice::TellHolding(worker),
-            Some((worker, _)) => WorkerChoice::Tell(worker),
+            None => WorkerChoice::NoSlot,
+            Some((worker, _)) if self.availability.silent.contains(&worker) => WorkerChoice::AnnounceToSilent(worker),
+            Some((worker, member)) if member.holds() => WorkerChoice::AnnounceToHolding(worker),
+            Some((worker, _)) => WorkerChoice::Announce(worker),
         }
     }
 
     /// Returns how many runs a pool can take, as far as slots are known.
     pub fn free_slots(&self, pool: PoolId, load: impl Fn(WorkerId) -> u32) -> usize {
-        let free = self.there(pool).into_iter().map(|(worker, member)| match member.seats {
-            Some(seats) => seats.saturating_sub(load(worker)) as usize,
+        let free = self.there(pool).into_iter().map(|(worker, member)| match member.slots {
+            Some(slots) => slots.saturating_sub(load(worker)) as usize,
             None => 1,
         });
         free.sum()
@@ -269,7 +269,7 @@ impl WorkerTable {
     pub fn unready(&self, worker: WorkerId) -> Option<NotTakingRuns> {
         let said = &self.members.get(&worker)?.unready;
         match said {
-            // These reasons hold whether or not the worker is silent, and say more than silence does.
+            // A reason of the worker's record says more than its silence does, and holds whether or not it is silent.
             Some(NotTakingRuns::Disabled | NotTakingRuns::NeverAnswered | NotTakingRuns::Offline) => said.clone(),
             _ if self.availability.silent.contains(&worker) => Some(NotTakingRuns::Silent),
             _ => said.clone(),
@@ -303,6 +303,6 @@ impl Member {
 
     /// Returns whether the worker has slots at all, as far as it reported them.
     fn is_there(&self) -> bool {
-        self.seats != Some(0)
+        self.slots != Some(0)
     }
 }

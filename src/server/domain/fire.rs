@@ -6,7 +6,7 @@
 use super::chain::NoChild;
 use super::model::{Asker, Exclude, JobId, Timestamp, WorkerId};
 use super::schedule::NoNext;
-use super::schedule::enqueue::{Absence, WaitReason};
+use super::schedule::due_decision::{Absence, WaitReason};
 use super::wait_reasons::WaitReasons;
 use crate::run::{Attempt, RunId};
 
@@ -89,7 +89,7 @@ pub enum FireReason {
     NoNextRun(NoNext),
     /// The exclude covers the time.
     Excluded(Exclude),
-    /// Times were past before their run could be planned: so many, counted up to [`COUNTED`](super::schedule::COUNTED).
+    /// Times were past before their run could be planned: so many, counted up to [`MAX_PASSED_TIMES`](super::schedule::MAX_PASSED_TIMES).
     Passed(u32),
     /// The job is a child that did not run after this run of its parent.
     ChildLeftOut {

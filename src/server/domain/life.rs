@@ -11,7 +11,7 @@
 use super::model::{KillCause, OnLost, Run, RunExit, RunState, Timestamp, WorkerId};
 use crate::run::Attempt;
 
-pub mod ending;
+pub mod end_request;
 pub mod late;
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ fn exit_of(cause: KillCause) -> RunExit {
     }
 }
 
-/// Answer of the claim rule ([`super::schedule::enqueue::may_claim`]): whether the run may run now, on this worker.
+/// Answer of the claim rule ([`super::schedule::due_decision::may_claim`]): whether the run may run now, on this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimRule {
     /// The worker may have the run.

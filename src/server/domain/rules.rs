@@ -16,11 +16,11 @@ mod tests;
 
 /// Longest time limit of a run and longest pause before a retry, in seconds: ten years.
 pub const LONGEST: u32 = 315_360_000;
-/// Most retries that a job may have.
+/// Maximum number of retries that a job may have.
 pub const RETRIES: u32 = 1000;
 /// Longest reason for an action, in characters.
 pub const REASON: usize = 1000;
-/// Most stretches of the day that the excludes of a job may have.
+/// Maximum number of stretches of the day that the excludes of a job may have.
 pub const EXCLUDES: usize = 100;
 
 /// Rule that an input breaks; the message names what is allowed.

@@ -16,7 +16,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-/// Most work that a template may cause, in instructions of the engine.
+/// Maximum work that a template may cause, in instructions of the engine.
 const FUEL: u64 = 100_000;
 /// Longest template, in bytes.
 const MAX_BODY: usize = 1024 * 1024;

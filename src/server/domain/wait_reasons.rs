@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::schedule::enqueue::WaitReason;
+use super::schedule::due_decision::WaitReason;
 use super::sentence::Sentence;
 use super::worker_state::NotTakingRuns;
 

@@ -21,7 +21,7 @@ use crate::server::store::{Store, StoreError};
 mod tests;
 
 /// Least time between two log messages about refused instances of one worker.
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Instance that works under each worker's key.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Instances {
             // other requests.
             if !is_lost || silent < self.patience {
                 let say = match bound.said {
-                    Some(said) if now.saturating_duration_since(said) < SAID_EVERY => Say::Not,
+                    Some(said) if now.saturating_duration_since(said) < LOG_INTERVAL => Say::Not,
                     _ => Say::Now,
                 };
                 if say == Say::Now {

@@ -1,7 +1,7 @@
 //! The operator's token: a request that shows it may do everything.
 //!
-//! It is made at the first start, kept beside the data where only the server's user can read it, and compared in
-//! constant time. Credentials that stand in for it, such as cookies, are sealed with it: the seal shows that they came
+//! The server makes the token at its first start, keeps it beside the data where only the server's user can read it, and
+//! compares it in constant time. Credentials that stand in for it, such as cookies, are sealed with it: the seal shows that they came
 //! from this server, and does not reveal the token.
 
 use std::fs::{File, OpenOptions, Permissions};

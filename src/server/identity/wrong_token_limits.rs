@@ -14,7 +14,7 @@ use crate::server::http::connections::Source;
 use table::GuessTable;
 
 /// Least time between two log messages about slowed answers.
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Wrong tokens of each address, shared by all requests.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl WrongTokenLimits {
         if wait.is_zero() {
             return Ok(TokenVerdict::Wrong);
         }
-        if known.said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
+        if known.said.is_none_or(|said| now.duration_since(said) >= LOG_INTERVAL) {
             known.said = Some(now);
             tracing::warn!(target: "job_runner.http", %address, "too many wrong tokens; further ones are answered slowly");
         }

@@ -61,9 +61,9 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// Gives an order to a worker. An order that no transport carries, or that a full queue drops, is no error: it is
+    /// Sends an order to a worker. An order that no transport carries, or that a full queue drops, is no error: it is
     /// repeated.
-    pub fn give(&self, to: ApiKey, order: Order) {
+    pub fn send(&self, to: ApiKey, order: Order) {
         for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
             // A full queue belongs to a slow connection; waiting for it would delay all other workers.
             let _ = carrier.try_send(Addressed { to: to.clone(), order });

@@ -10,7 +10,7 @@ use super::entities::find_job;
 use super::rows::{self, micros};
 use crate::server::domain::life::ClaimRule;
 use crate::server::domain::model::{Job, JobId, Run, Timestamp, WorkerId};
-use crate::server::domain::schedule::enqueue::{Availability, JobStanding, may_claim};
+use crate::server::domain::schedule::due_decision::{Availability, JobStanding, may_claim};
 use crate::server::domain::worker_state::takes_runs;
 
 /// Due runs, and active ones, of a job that are evaluated together.

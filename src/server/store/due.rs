@@ -1,4 +1,5 @@
-//! Due runs: returns which jobs have some, when the next run is due, and which jobs lack their planned run.
+//! Due runs: reads the jobs that have due runs, the time at which the next run is due, and the jobs that lack their
+//! planned run.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Projects, pools, workers, templates and jobs: creates and reads them one by one. Their lists are in `lists` and
-//! `overview`.
+//! Projects, pools, workers, templates and jobs: creates and reads them one by one. `catalogue`, `overview` and
+//! `rest_lists` read lists of them.
 
 use sqlx::sqlite::SqliteConnection;
 

@@ -12,7 +12,7 @@ use super::{Store, StoreError, Writing};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
-use crate::server::domain::schedule::enqueue::{Absence, Availability, DueVerdict, WaitReason, decide};
+use crate::server::domain::schedule::due_decision::{Absence, Availability, DueVerdict, WaitReason, decide};
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::store::changes::Change;
 use chrono_tz::Tz;

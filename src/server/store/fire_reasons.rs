@@ -6,7 +6,7 @@ use crate::run::{Attempt, RunId, WorkerCommand};
 use crate::server::domain::chain::NoChild;
 use crate::server::domain::fire::{FireKind, FireReason, WorkerAttempt};
 use crate::server::domain::model::{Asker, Exclude, JobId, WorkerId};
-use crate::server::domain::schedule::enqueue::{Absence, WaitReason};
+use crate::server::domain::schedule::due_decision::{Absence, WaitReason};
 use crate::server::domain::schedule::{BadCron, NoNext, clock};
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::NotTakingRuns;

@@ -11,7 +11,8 @@ use crate::server::domain::life::late::{LateReason, LateResult};
 use crate::server::domain::model::{JobId, WorkerId};
 use crate::server::domain::worker_state::is_off;
 
-/// Late results that are kept of a run: the first ones, so that a worker that goes on reporting displaces nothing.
+/// Maximum number of late results that are kept of a run. The store keeps the first ones, so that a worker that goes on
+/// reporting displaces none.
 const KEPT: u32 = 20;
 
 /// A late result, with the title of its worker.

@@ -14,7 +14,7 @@ pub enum Appended {
     /// The piece is kept in this log.
     Kept(LogId),
     /// The log has this length in bytes, not the one that the piece was to follow.
-    Elsewhere(u64),
+    WrongOffset(u64),
     /// The log would exceed its longest allowed length.
     TooLong,
     /// The sender may not write the log of this run.
@@ -46,7 +46,7 @@ impl Store {
         let length = before.as_ref().map_or(0, Extent::len);
         // The worker goes on from the length in the answer, so that an append whose answer was lost is not added twice.
         if length != from {
-            return Ok(Appended::Elsewhere(length));
+            return Ok(Appended::WrongOffset(length));
         }
         if length + text.len() as u64 > most {
             return Ok(Appended::TooLong);

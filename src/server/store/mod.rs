@@ -13,6 +13,7 @@ mod claiming;
 mod conflict;
 mod deletion;
 mod due;
+mod end_requests;
 mod entities;
 mod entity_version;
 mod evaluate;
@@ -39,7 +40,6 @@ mod planned_runs;
 pub mod rest_lists;
 mod rows;
 mod run_details;
-mod run_ending;
 mod runs;
 mod schema;
 mod worker_commands;
@@ -55,6 +55,7 @@ pub use ad_hoc_runs::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
 pub use conflict::{Conflict, MissingEntity, UnknownName};
 pub use deletion::{DeletionImpact, Removal};
+pub use end_requests::{EndOutcome, TimeoutKill};
 pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;
 pub use evaluate::{JobEvaluation, Offer};
@@ -77,7 +78,6 @@ pub use overview::{
     AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunFilter, RunOverview, RunStage, WorkerOverview,
 };
 pub use run_details::{RelatedRun, Requester, RunDetails};
-pub use run_ending::RunEnding;
 pub use runs::{NewRun, RunChange};
 pub use worker_commands::{AnswerKind, CommandRequest, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
@@ -174,14 +174,14 @@ impl Store {
             let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
             pool.max_lifetime(None).idle_timeout(None)
         };
-        let doubt = watchdog.clone();
+        let for_pool = watchdog.clone();
         // One connection makes all changes wait for one another here, rather than for SQLite's lock with its time-out.
         let one = pool().max_connections(1).after_release(move |connection, _| {
-            let doubt = doubt.clone();
+            let watchdog = for_pool.clone();
             Box::pin(async move {
                 let sound = outage::is_sound(connection).await;
                 if !matches!(sound, Ok(true)) {
-                    doubt.doubt();
+                    watchdog.report_failure();
                 }
                 sound
             })
@@ -210,7 +210,7 @@ impl Store {
         // IMMEDIATE takes the write lock before the first read, so that a change that reads first cannot fail when it
         // writes.
         let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        let transaction = begun.inspect_err(|_| self.watchdog.doubt())?;
+        let transaction = begun.inspect_err(|_| self.watchdog.report_failure())?;
         Ok(Writing::new(transaction, self.feed.clone()))
     }
 

@@ -1,4 +1,4 @@
-//! Placing: finds the project, template and pool that a request names, within the change that needs them, so that a
+//! Named entities: finds the project, template and pool that a request names, within the change that needs them, so that a
 //! refused request leaves nothing behind.
 //!
 //! Defaults are created only where the request names nothing, and other names only where the request says so.

@@ -26,7 +26,7 @@ mod tests;
 /// that workers have kept back fit in, so that the next write does not fail at once.
 const MIN_FREE: u64 = 1 << 20;
 /// Pause between two probes of the store.
-const AGAIN: Duration = Duration::from_secs(1);
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// Setting that is written to find out whether the store can be written.
 const PROBE: &str = "last_probe";
 
@@ -51,7 +51,7 @@ enum State {
 #[derive(Clone, Debug)]
 pub(super) struct Watchdog {
     state: Arc<watch::Sender<State>>,
-    doubt: Arc<Notify>,
+    failures: Arc<Notify>,
     directory: Arc<PathBuf>,
 }
 
@@ -59,12 +59,12 @@ impl Watchdog {
     pub(super) fn new(file: &Path) -> Self {
         let directory = file.parent().unwrap_or(file).to_owned();
         let state = watch::Sender::new(State::Writable);
-        Self { state: Arc::new(state), doubt: Arc::default(), directory: Arc::new(directory) }
+        Self { state: Arc::new(state), failures: Arc::default(), directory: Arc::new(directory) }
     }
 
     /// Reports that a change failed for a reason for which others may fail, too; the next probe finds out.
-    pub(super) fn doubt(&self) {
-        self.doubt.notify_one();
+    pub(super) fn report_failure(&self) {
+        self.failures.notify_one();
     }
 
     fn outage(&self) -> Option<Outage> {
@@ -104,22 +104,22 @@ impl Store {
     }
 
     /// Reports that an operation failed, so that the store is probed.
-    pub fn doubt(&self) {
-        self.watchdog.doubt();
+    pub fn report_failure(&self) {
+        self.watchdog.report_failure();
     }
 
-    /// Probes the store whenever there is doubt, and follows each outage to its end. Never returns.
+    /// Probes the store whenever a failure is reported, and follows each outage to its end. Never returns.
     pub async fn watch_outages(&self) {
         loop {
-            self.watchdog.doubt.notified().await;
+            self.watchdog.failures.notified().await;
             match self.probe().await {
-                Ok(()) => tracing::warn!(target: "job_runner.store", "a change failed, but the store can be written"),
+                Ok(()) => tracing::warn!(target: "job_runner.store", "change failed, but the store can be written"),
                 Err(reason) => self.outlast(reason).await,
             }
             // Failures up to here belong to the outage that was just followed.
-            let _ = self.watchdog.doubt.notified().now_or_never();
-            // The pause bounds how often the store is probed, however often there is doubt.
-            sleep(AGAIN).await;
+            let _ = self.watchdog.failures.notified().now_or_never();
+            // The pause bounds how often the store is probed, however often a failure is reported.
+            sleep(PROBE_PAUSE).await;
         }
     }
 
@@ -129,12 +129,12 @@ impl Store {
         let since = outage.since;
         tracing::error!(
             target: "job_runner.store",
-            reason = %outage.reason,
-            "the server cannot write its data; no run is started until it can"
+            error = %outage.reason,
+            "store cannot be written; nothing is started until it can"
         );
         self.watchdog.state.send_replace(State::Out(outage));
         loop {
-            sleep(AGAIN).await;
+            sleep(PROBE_PAUSE).await;
             match self.probe().await {
                 Ok(()) => break,
                 Err(reason) => drop(self.watchdog.state.send_replace(State::Out(Outage { since, reason }))),
@@ -142,7 +142,7 @@ impl Store {
         }
         self.watchdog.state.send_replace(State::Writable);
         let lasted = (Utc::now() - since).num_seconds();
-        tracing::info!(target: "job_runner.store", outage_s = lasted, "the server can write again");
+        tracing::info!(target: "job_runner.store", outage_s = lasted, "store can be written again");
     }
 
     /// Probes the store by a write and a read; the error is the reason of the outage.

@@ -197,7 +197,7 @@ fn weight(resource: Resource) -> &'static str {
         // The body is not part of the answer, but it is read from the database all the same.
         Resource::JobTemplate => "octet_length(description) + octet_length(body)",
         Resource::Project | Resource::Worker | Resource::WorkerPool => "octet_length(description)",
-        // Their rows have no text to speak of.
+        // The rows of these resources have no long texts.
         Resource::Group | Resource::Run | Resource::KillRequest => "0",
     }
 }

@@ -1,5 +1,5 @@
-//! Workers for the dispatcher: their snapshot, the claims of runs, lost workers, time limits, and whom a kill is
-//! announced to.
+//! Workers for the dispatcher: their snapshot, the claims of runs, started runs, lost workers, and the worker that a kill
+//! is announced to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use sqlx::sqlite::SqliteRow;
 
 use super::entities::find_job;
 use super::fires::record;
-use super::kills::{insert_kill_request, kill_of_attempt};
+use super::kills::kill_of_attempt;
 use super::log_chunks;
 use super::rows::{self, instant_of};
-use super::runs::{find, write_step};
+use super::runs::write_step;
 use super::{Store, StoreError, Writing};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::{self, LossFacts};
-use crate::server::domain::model::{Job, JobId, KillCause, PoolId, Run, RunState, Timestamp, Worker, WorkerId};
+use crate::server::domain::model::{Job, JobId, PoolId, Run, Timestamp, Worker, WorkerId};
 use crate::server::store::changes::Change;
 
 /// Data for the dispatcher's decisions, except jobs and runs. Read in several statements, so not necessarily of one
@@ -192,23 +192,6 @@ impl Store {
         };
         let found = query.fetch_all(&self.readers).await?;
         found.iter().map(started_run).collect()
-    }
-
-    /// Records that a run exceeded its time limit: requests its kill, unless it is over or a kill is requested already.
-    ///
-    /// # Errors
-    /// If the store cannot be read or written.
-    pub async fn record_timeout(&self, run: RunId, now: Timestamp) -> Result<Option<KillId>, StoreError> {
-        let mut writing = self.write().await?;
-        // The run may have ended between the dispatcher's timer and this transaction.
-        let is_under_way = find(&mut writing, run).await?.is_some_and(|run| run.state() == RunState::Started);
-        let asked = if is_under_way {
-            insert_kill_request(&mut writing, run, KillCause::TimedOut, None, now).await?
-        } else {
-            None
-        };
-        writing.commit().await?;
-        Ok(asked)
     }
 
     /// Returns the key of the worker to which a kill request is to be announced; `None` once it was taken or the

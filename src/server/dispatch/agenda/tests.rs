@@ -26,19 +26,19 @@ fn each_piece_of_news_is_something_to_look_at_once() {
         assert!(agenda.note(ChangeNotice::Item(item)));
     }
     let wanted = Agenda {
-        everything: false,
+        must_reread_all: false,
         workers: true,
         due: false,
         plans: true,
-        seats: true,
+        has_free_slots: true,
         jobs: [job].into(),
         changed: [job].into(),
         runs: [run(1), run(2), run(3)].into(),
         claimed: [run(2)].into(),
         started: [run(2)].into(),
         ended: [run(2), run(3)].into(),
-        asked: [kill(5)].into(),
-        taken: [kill(5), kill(7)].into(),
+        requested_kills: [kill(5)].into(),
+        taken_kills: [kill(5), kill(7)].into(),
         arrived: Vec::new(),
     };
     assert_eq!(agenda, wanted);
@@ -48,6 +48,6 @@ fn each_piece_of_news_is_something_to_look_at_once() {
 fn whoever_missed_something_looks_at_everything() {
     let mut agenda = Agenda::default();
     assert!(agenda.note(ChangeNotice::Missed));
-    assert_eq!(agenda, Agenda { everything: true, ..Agenda::default() });
+    assert_eq!(agenda, Agenda { must_reread_all: true, ..Agenda::default() });
     assert!(!agenda.note(ChangeNotice::Closed));
 }

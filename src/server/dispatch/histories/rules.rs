@@ -144,7 +144,7 @@ impl WorldView {
     }
 
     /// Checks an announcement of a run to a worker.
-    pub fn told(&self, run: RunId, worker: WorkerId) -> Result<(), String> {
+    pub fn check_announcement(&self, run: RunId, worker: WorkerId) -> Result<(), String> {
         let Some(found) = self.open.iter().find(|open| open.id == run) else {
             return Err(format!("worker {worker} was told of run {run}, which is over or gone"));
         };

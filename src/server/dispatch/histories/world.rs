@@ -16,7 +16,7 @@ use super::{ASKED, CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerState};
 use crate::server::Settings;
 use crate::server::domain::fire::FireReason;
-use crate::server::domain::life::ending::EndDecision;
+use crate::server::domain::life::end_request::EndDecision;
 use crate::server::domain::life::{Actor, LifeEvent, Patch};
 use crate::server::domain::model::{
     self, Asker, Concurrency, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
@@ -42,7 +42,7 @@ const PING: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(9);
 /// Tolerance for an action after the time it is to happen.
 const LATE: Duration = Duration::from_millis(100);
-/// Most passes in a row until the dispatcher has come to rest.
+/// Maximum number of passes in a row until the dispatcher has come to rest.
 const PASSES: usize = 100;
 /// Changes that are published at once, so that some are missed: more than the feed holds.
 const FLOOD: u64 = 5000;
@@ -125,12 +125,12 @@ struct Wait {
     told: Option<Instant>,
 }
 
-/// What the dispatcher did, as it was observed: two histories are the same if these are.
+/// Observed act of the dispatcher: two histories are the same if their acts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Observed {
-    /// It came to rest at this time, after so many queries to the store.
+    /// The dispatcher came to rest at this time, after so many queries to the store.
     Rest(Duration, u32),
-    /// It gave an order to a worker, by the worker's number from 0.
+    /// The dispatcher gave an order to a worker, by the worker's number from 0.
     Order(usize, Order),
 }
 
@@ -552,18 +552,18 @@ impl World {
             return Ok(());
         }
         self.again = None;
-        self.dispatcher.hear_all();
+        self.dispatcher.take_changes();
         for _ in 0..PASSES {
             match self.dispatcher.pass(self.now).await {
-                Ok(true) => self.dispatcher.hear_all(),
+                Ok(true) => self.dispatcher.take_changes(),
                 Ok(false) => {
-                    self.dispatcher.hear_all();
+                    self.dispatcher.take_changes();
                     if self.dispatcher.agenda == Agenda::default() {
                         return Ok(());
                     }
                 }
                 Err(_) => {
-                    self.dispatcher.agenda.everything = true;
+                    self.dispatcher.agenda.must_reread_all = true;
                     self.again = Some(self.now + RETRY_PAUSE);
                     return Ok(());
                 }
@@ -605,7 +605,7 @@ impl World {
                     if !actor.told.contains(&run) {
                         actor.told.push_back(run);
                     }
-                    moment.told(run, actor.id)?;
+                    moment.check_announcement(run, actor.id)?;
                     // A run that is announced again keeps no slot any more.
                     match self.waits.get_mut(&run).map(|wait| wait.told.replace(self.now)) {
                         Some(Some(_)) => self.kept.remove(&run),
@@ -745,7 +745,7 @@ async fn app_state(blank: &Blank) -> Arc<AppState> {
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
         events: WorkerEvents::default(),
-        presence: crate::server::dispatch::presence::Presence::default(),
+        silent_workers: crate::server::dispatch::silent_workers::SilentWorkers::default(),
         instances: crate::server::identity::instances::Instances::new(Vec::new(), PING, Instant::now()),
         waiting: crate::server::dispatch::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::run::WorkerCommand;
 use crate::run::lack::Lack;
-use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::schedule::due_decision::WaitReason;
 use crate::server::domain::worker_state::NotTakingRuns;
 
 fn job(id: i64) -> JobId {

@@ -25,9 +25,9 @@ fn snapshot(workers: Vec<Worker>) -> WorkerSnapshot {
     WorkerSnapshot { workers, pools: [(pool(), members)].into(), disabled: Default::default() }
 }
 
-fn table(seats: &[Option<u32>], now: Instant) -> WorkerTable {
+fn table(slots: &[Option<u32>], now: Instant) -> WorkerTable {
     let mut table = WorkerTable::new(PATIENCE);
-    let workers = (1..).zip(seats).map(|(number, seats)| worker(number, *seats)).collect();
+    let workers = (1..).zip(slots).map(|(number, slots)| worker(number, *slots)).collect();
     assert!(table.update(snapshot(workers), now));
     table
 }
@@ -40,23 +40,27 @@ fn choose(table: &WorkerTable, told: &[i64], load: &[(i64, u32)]) -> WorkerChoic
 #[test]
 fn the_one_with_most_free_slots_is_told_then_the_next_best() {
     let table = table(&[Some(4), Some(8), Some(6)], Instant::now());
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&table, &[], &[(2, 3)]), WorkerChoice::Tell(id(3)));
-    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Tell(id(3)));
-    assert_eq!(choose(&table, &[2, 3], &[]), WorkerChoice::Tell(id(1)));
-    assert_eq!(choose(&table, &[1, 2, 3], &[]), WorkerChoice::Tell(id(2)));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Announce(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 3)]), WorkerChoice::Announce(id(3)));
+    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Announce(id(3)));
+    assert_eq!(choose(&table, &[2, 3], &[]), WorkerChoice::Announce(id(1)));
+    assert_eq!(choose(&table, &[1, 2, 3], &[]), WorkerChoice::Announce(id(2)));
     // Among equals, the choice is always the same.
-    assert_eq!(choose(&table, &[], &[(2, 4), (3, 2)]), WorkerChoice::Tell(id(1)));
+    assert_eq!(choose(&table, &[], &[(2, 4), (3, 2)]), WorkerChoice::Announce(id(1)));
 }
 
 #[test]
 fn a_run_waits_where_everybody_is_busy() {
     let known = table(&[Some(2), Some(1)], Instant::now());
-    assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), WorkerChoice::NoSeat);
-    assert_eq!(choose(&known, &[1], &[(1, 1), (2, 1)]), WorkerChoice::Tell(id(1)), "the only slot, told before or not");
+    assert_eq!(choose(&known, &[], &[(1, 2), (2, 1)]), WorkerChoice::NoSlot);
+    assert_eq!(
+        choose(&known, &[1], &[(1, 1), (2, 1)]),
+        WorkerChoice::Announce(id(1)),
+        "the only slot, told before or not"
+    );
     // A worker that has not reported its slots is chosen.
     let unknown = table(&[Some(1), None], Instant::now());
-    assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), WorkerChoice::Tell(id(2)));
+    assert_eq!(choose(&unknown, &[], &[(1, 1), (2, 9)]), WorkerChoice::Announce(id(2)));
     assert_eq!(choose(&table(&[], Instant::now()), &[], &[]), WorkerChoice::Nobody);
     assert_eq!(choose(&table(&[Some(0)], Instant::now()), &[], &[]), WorkerChoice::Nobody);
 }
@@ -65,18 +69,18 @@ fn a_run_waits_where_everybody_is_busy() {
 fn the_silent_are_told_last() {
     let start = Instant::now();
     let mut table = table(&[Some(8), Some(1)], start);
-    table.hear(id(2), start + PATIENCE);
+    table.note_alive(id(2), start + PATIENCE);
     assert_eq!(table.falls_silent(start + PATIENCE), Some(id(1)));
     assert_eq!(table.falls_silent(start + PATIENCE), Some(id(1)), "it is said until what follows is done");
     table.fell_silent(id(1));
     assert_eq!(table.falls_silent(start + PATIENCE), None);
-    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSeat, "somebody answers, and will have a free slot");
+    assert_eq!(choose(&table, &[2], &[]), WorkerChoice::Announce(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSlot, "somebody answers, and will have a free slot");
     assert_eq!(table.falls_silent(start + 2 * PATIENCE), Some(id(2)));
     table.fell_silent(id(2));
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::TellSilent(id(1)));
-    assert!(table.hear(id(1), start + 2 * PATIENCE), "it is back");
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(1)));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::AnnounceToSilent(id(1)));
+    assert!(table.note_alive(id(1), start + 2 * PATIENCE), "it is back");
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Announce(id(1)));
 }
 
 #[test]
@@ -91,17 +95,17 @@ fn who_has_too_little_to_claim_runs_is_told_when_nobody_else_is_there() {
         Worker { heard_dts: at, report: Some(report), ..worker(1, Some(4)) }
     };
     assert!(table.update(snapshot(vec![low(7), worker(2, Some(1))]), now));
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(2)));
-    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSeat);
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Announce(id(2)));
+    assert_eq!(choose(&table, &[], &[(2, 1)]), WorkerChoice::NoSlot);
     assert!(!table.may_still_claim(pool(), id(1)), "the other would sooner");
     assert!(!table.update(snapshot(vec![low(6), worker(2, Some(1))]), now), "how much is left is no news");
     table.update(snapshot(vec![low(6)]), now);
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::TellHolding(id(1)));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::AnnounceToHolding(id(1)));
     assert!(table.may_still_claim(pool(), id(1)), "nobody else is there");
     let waits = table.waits(pool(), WaitReason::NobodyTakes).to_string();
     assert!(waits.ends_with(": web1 claims no runs: 6 bytes are free where state_path is"), "{waits}");
     assert!(table.update(snapshot(vec![worker(1, Some(4))]), now), "it has room again");
-    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Tell(id(1)));
+    assert_eq!(choose(&table, &[], &[]), WorkerChoice::Announce(id(1)));
 }
 
 /// The time that a worker writes into its answer is never compared with the server's clock.
@@ -137,5 +141,5 @@ fn a_change_of_who_is_there_is_news() {
     assert!(table.update(project, now));
     assert!(table.update(snapshot(vec![worker(2, Some(1))]), now), "one is gone");
     assert_eq!(table.of_key(&ApiKey::parse("worker1").unwrap()), None);
-    assert!(table.update(snapshot(vec![worker(2, Some(3))]), now), "it has other seats");
+    assert!(table.update(snapshot(vec![worker(2, Some(3))]), now), "it has other slots");
 }

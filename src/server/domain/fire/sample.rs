@@ -7,7 +7,7 @@ use crate::run::lack::Lack;
 use crate::run::{Attempt, RunId, WorkerCommand};
 use crate::server::domain::chain::NoChild;
 use crate::server::domain::model::{Asker, Exclude, JobId, WorkerId};
-use crate::server::domain::schedule::enqueue::{Absence, WaitReason};
+use crate::server::domain::schedule::due_decision::{Absence, WaitReason};
 use crate::server::domain::schedule::{BadCron, NoNext};
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::domain::worker_state::NotTakingRuns;

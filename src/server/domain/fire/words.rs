@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{FireReason, WorkerAttempt};
 use crate::server::domain::model::Asker;
-use crate::server::domain::schedule::{COUNTED, exclude_in_words};
+use crate::server::domain::schedule::{MAX_PASSED_TIMES, exclude_in_words};
 use crate::server::domain::sentence::Sentence;
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ fn cancelled(by: Asker) -> Sentence {
 fn passed(times: u32) -> String {
     match times {
         ..=1 => "this time".to_owned(),
-        2..COUNTED => format!("this and {} more times", times - 1),
-        COUNTED.. => format!("this and at least {} more times", COUNTED - 1),
+        2..MAX_PASSED_TIMES => format!("this and {} more times", times - 1),
+        MAX_PASSED_TIMES.. => format!("this and at least {} more times", MAX_PASSED_TIMES - 1),
     }
 }

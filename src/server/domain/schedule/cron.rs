@@ -24,7 +24,7 @@ mod tests;
 /// is.
 const CALENDAR: u32 = 400;
 /// Distance to a far due time at which clock changes are followed again: longer than any change of a clock.
-const APPROACH: TimeDelta = TimeDelta::days(3);
+const CHANGE_MARGIN: TimeDelta = TimeDelta::days(3);
 /// Length from which on a clock change is a correction.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 const SECOND: TimeDelta = TimeDelta::seconds(1);
@@ -178,11 +178,11 @@ pub(super) fn after(expression: &Expression, zone: Tz, after: Timestamp) -> Opti
         let wall = expression.next_wall(shown, last_day)?;
         let offset = wall_time::offset(from, zone);
         let at = DateTime::from_naive_utc_and_offset(wall.checked_sub_signed(offset)?, chrono::Utc);
-        let near = from.checked_add_signed(APPROACH)?;
+        let near = from.checked_add_signed(CHANGE_MARGIN)?;
         from = match wall_time::next_change(zone, from, at.min(near)) {
             Some(change) => change.at,
             None if at <= near => return Some(at),
-            None => at.checked_sub_signed(APPROACH)?.max(near),
+            None => at.checked_sub_signed(CHANGE_MARGIN)?.max(near),
         };
     }
 }

@@ -13,15 +13,15 @@ use crate::server::domain::model::{Exclude, Job, Schedule, Timestamp, Unit};
 #[cfg(test)]
 mod tests;
 
-/// Days ahead in which a time that no exclude covers is searched: forty years, in which every date has met every
-/// weekday and every change of the clocks.
-const SEARCHED: TimeDelta = TimeDelta::days(40 * 366);
-/// Most excluded times that are reported.
-const MOST_LEFT_OUT: usize = 100;
+/// Limit of the search ahead for a time that no exclude covers: forty years, in which every date has met every weekday
+/// and every change of the clocks.
+const SEARCH_LIMIT: TimeDelta = TimeDelta::days(40 * 366);
+/// Maximum number of excluded times that are reported.
+const MAX_LEFT_OUT: usize = 100;
 /// Distance before a clock change at which times are looked at one by one again.
-const APPROACH: TimeDelta = TimeDelta::days(2);
-/// Most past times that are counted.
-pub const COUNTED: u32 = 100;
+const CHANGE_MARGIN: TimeDelta = TimeDelta::days(2);
+/// Maximum number of past times that are counted.
+pub const MAX_PASSED_TIMES: u32 = 100;
 
 /// Rule for the due times of a job: its schedule, its excludes, and the zone of both.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub struct NextTime {
 pub struct Passed {
     /// First of these times.
     pub first: Timestamp,
-    /// Number of times, counted up to [`COUNTED`].
+    /// Number of times, counted up to [`MAX_PASSED_TIMES`].
     pub times: u32,
 }
 
@@ -166,8 +166,8 @@ fn by_interval(
     while candidate.at < now {
         let Passed { first, times } = passed.unwrap_or(Passed { first: candidate.at, times: 0 });
         // Past times are counted up to a bound; beyond it, all but those of the last days are leapt over.
-        passed = Some(Passed { first, times: (times + 1).min(COUNTED) });
-        base = if times >= COUNTED { interval::leap(candidate, every, unit, zone, now) } else { candidate };
+        passed = Some(Passed { first, times: (times + 1).min(MAX_PASSED_TIMES) });
+        base = if times >= MAX_PASSED_TIMES { interval::leap(candidate, every, unit, zone, now) } else { candidate };
         candidate = step(base)?;
     }
     let (candidate, left_out) = past_excludes(rule, candidate, every, unit)?;
@@ -182,7 +182,7 @@ fn past_excludes(
     unit: Unit,
 ) -> Result<(WallMoment, Vec<LeftOut>), NoNextTime> {
     let zone = rule.zone;
-    let until = first.at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let until = first.at.checked_add_signed(SEARCH_LIMIT).ok_or(NoNext::Never)?;
     let (mut candidate, mut left_out, mut in_a_row) = (first, Vec::new(), 0);
     while let Some(exclude) = excludes::covering(rule.excludes, candidate.at, zone) {
         leave_out(&mut left_out, candidate.at, exclude);
@@ -215,12 +215,15 @@ fn by_cron(
     let from = last.map_or(just_before, |last| last.at.max(just_before));
     let passed = last.and_then(|last| {
         let times = std::iter::successors(cron::after(cron, zone, last.at), |at| cron::after(cron, zone, *at));
-        let mut past = times.take_while(|at| *at < now).take(COUNTED as usize);
+        let mut past = times.take_while(|at| *at < now).take(MAX_PASSED_TIMES as usize);
         let first = past.next()?;
-        Some(Passed { first, times: u32::try_from(past.count()).unwrap_or(COUNTED).saturating_add(1).min(COUNTED) })
+        Some(Passed {
+            first,
+            times: u32::try_from(past.count()).unwrap_or(MAX_PASSED_TIMES).saturating_add(1).min(MAX_PASSED_TIMES),
+        })
     });
     let mut at = cron::after(cron, zone, from).ok_or(NoNext::Never)?;
-    let until = at.checked_add_signed(SEARCHED).ok_or(NoNext::Never)?;
+    let until = at.checked_add_signed(SEARCH_LIMIT).ok_or(NoNext::Never)?;
     let (mut left_out, mut days) = (Vec::new(), Days { cron, rule, zone, known: BTreeMap::new() });
     while let Some(exclude) = excludes::covering(rule.excludes, at, rule.zone) {
         leave_out(&mut left_out, at, exclude);
@@ -261,7 +264,7 @@ impl Days<'_> {
         }
         let changes = [self.zone, self.rule.zone].map(|zone| wall_time::next_change(zone, at, until));
         let change = changes.into_iter().flatten().map(|change| change.at).min();
-        change.map_or(Some(until), |change| change.checked_sub_signed(APPROACH))
+        change.map_or(Some(until), |change| change.checked_sub_signed(CHANGE_MARGIN))
     }
 }
 
@@ -271,7 +274,7 @@ fn shown_at(last: Last, zone: Tz) -> NaiveDateTime {
 }
 
 fn leave_out(left_out: &mut Vec<LeftOut>, at: Timestamp, exclude: &Exclude) {
-    if left_out.len() < MOST_LEFT_OUT && left_out.last().is_none_or(|before| before.exclude != *exclude) {
+    if left_out.len() < MAX_LEFT_OUT && left_out.last().is_none_or(|before| before.exclude != *exclude) {
         left_out.push(LeftOut { at, exclude: exclude.clone() });
     }
 }

@@ -8,7 +8,7 @@ use crate::server::domain::model::{Exclude, Schedule, Unit};
 #[cfg(test)]
 mod tests;
 
-/// Most values that are listed in a sentence.
+/// Maximum number of values that are listed in a sentence.
 const LISTED: usize = 7;
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
@@ -88,7 +88,7 @@ fn every(values: &[u32], all: u32, unit: &str) -> Option<String> {
 fn days(cron: &Expression) -> Option<Option<String>> {
     let of_month = match &cron.fields[3][..] {
         "L" => Some("on the last day of the month".to_owned()),
-        // These days differ from month to month, so the values of the field do not describe them.
+        // `L` and `W` mean another day in each month, so the values of the field do not describe the days.
         field if field.contains(['L', 'W']) => return None,
         _ if cron.days.len() == 31 => None,
         _ if cron.days.len() <= LISTED => Some(format!("on day {} of the month", list(&numbers(&cron.days)))),

@@ -30,7 +30,7 @@ const MAX_HEAD: usize = 100 * 1024;
 /// Pause of the accept loop after the system had no descriptor or no memory for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Shortest time between two log lines about such a shortage.
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// TCP keep-alive: the first probe after a minute of silence, then one every 20 seconds; after three without an answer
 /// the connection is closed. The connection of a machine that lost power thus ends after two minutes.
 const KEEPALIVE_SECONDS: u32 = 60;
@@ -63,7 +63,7 @@ pub async fn serve(
                 tasks.spawn(over.clone().run_until_cancelled_owned(driven));
             }
             Err(e) if is_shortage(&e) => {
-                if said.is_none_or(|said| said.elapsed() > SAID_EVERY) {
+                if said.is_none_or(|said| said.elapsed() > LOG_INTERVAL) {
                     said = Some(Instant::now());
                     tracing::error!(
                         target: "job_runner.http",

@@ -115,10 +115,16 @@ pub fn mark_known(extensions: &Extensions) {
 /// Client address of a request; `0.0.0.0` for requests whose connection is unknown.
 #[must_use]
 pub fn address_of(extensions: &Extensions) -> IpAddr {
-    extensions.get::<HttpPeer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.from)
+    extensions.get::<HttpPeer>().map_or(Ipv4Addr::UNSPECIFIED.into(), HttpPeer::address)
 }
 
 impl HttpPeer {
+    /// Returns the address that the connection comes from.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.0.from
+    }
+
     /// Token that is cancelled when the connection has to leave. After an upgrade nothing else watches it, so code that
     /// holds a WebSocket must.
     #[must_use]

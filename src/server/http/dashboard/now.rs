@@ -30,7 +30,7 @@ const BESIDE: u32 = 20;
 /// Runs on a page of a lane that is shown alone.
 const ALONE: u32 = 50;
 /// Upper bound for counting the runs of a lane.
-const COUNTED: u32 = 1000;
+const MAX_LANE_COUNT: u32 = 1000;
 /// Age up to which completed runs are counted.
 const LATELY: TimeDelta = TimeDelta::hours(24);
 
@@ -81,7 +81,7 @@ async fn lanes(app: &AppState, filter: &LaneFilter, which: &[model::RunState]) -
         let mut runs = app.store.lane(*state, &filter.sought, filter.after, limit + 1).await?;
         let has_more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
-        let length = app.store.lane_length(*state, &filter.sought, Utc::now() - LATELY, COUNTED).await?;
+        let length = app.store.lane_length(*state, &filter.sought, Utc::now() - LATELY, MAX_LANE_COUNT).await?;
         let usual =
             if *state == model::RunState::Started { usual_durations(app, &runs).await? } else { HashMap::new() };
         let waits = if *state == model::RunState::Scheduled { wait_reasons(app, &runs) } else { HashMap::new() };

@@ -9,7 +9,7 @@ use crate::server::store::EntityName;
 use crate::wire::operator::DEFAULT;
 use crate::wire::reference::Reference;
 
-/// Most ids of jobs or workers with the same title that a refusal lists.
+/// Maximum number of ids of jobs or workers with the same title that a refusal lists.
 const NAMESAKES: u32 = 10;
 
 /// Finds a job to change or to run, by its title where there is only one of it, or by its id. The title of an ad-hoc

@@ -28,7 +28,7 @@ use crate::server::store::StoreError;
 use crate::server::store::changes::{Change, ChangeNotice, Subscription};
 use crate::wire::operator::{self, FollowLine, LINES};
 
-/// Most followers at once.
+/// Maximum number of followers at once.
 const FOLLOWERS: usize = 256;
 
 /// Places for followers, shared by all requests.

@@ -27,7 +27,7 @@ use crate::wire::operator::{DisableReason, JobInfo, JobList, MadeJob, NewJobRequ
 #[cfg(test)]
 mod tests;
 
-/// Most facts, late results, open runs and workers that are read for one explanation, of each.
+/// Maximum number of facts, late results, open runs and workers that are read for one explanation, of each.
 const REASONS: u32 = 50;
 
 /// Returns a page of jobs, in the order of their titles.

@@ -9,7 +9,7 @@ mod tests;
 
 /// Longest text of a search, in bytes.
 pub(super) const LONGEST: usize = 800;
-/// Most characters of a line that are held until its end arrives. A longer line is searched in parts.
+/// Maximum number of characters of a line that are held until its end arrives. A longer line is searched in parts.
 const LINE: usize = 256 * 1024;
 
 /// Search that is under way.

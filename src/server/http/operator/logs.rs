@@ -28,9 +28,9 @@ use crate::wire::operator::{LogFound, LogLines, LogRow, LogRows, LogSpan};
 /// Lines in an answer where the request names no number; [`MOST_LINES`] is the most.
 const LINES: u64 = 200;
 const MOST_LINES: u64 = 10_000;
-/// Most bytes of lines in an answer.
+/// Maximum number of bytes of lines in an answer.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Most matching lines in the answer to a search.
+/// Maximum number of matching lines in the answer to a search.
 const FOUND: usize = 1000;
 /// Attempts to read lines of a log that is replaced meanwhile.
 const TRIES: u32 = 5;

@@ -20,7 +20,7 @@ use crate::server::state::AppState;
 use crate::server::store::{self, CommandRequest, EntityName, WorkerOverview};
 use crate::wire::operator::{Acted, ActionName, ActionRequest, MadeWorker, NewWorkerRequest, WorkerActed, WorkerList};
 
-/// Most workers that one request may name.
+/// Maximum number of workers that one request may name.
 const MAX_WORKERS: usize = 1000;
 /// Longest name of the one who asks, and longest reason, in characters.
 const MAX_TEXT: usize = 1000;
@@ -41,7 +41,7 @@ pub(super) async fn list(
     let total = if after.is_none() { Some(app.store.count_workers().await?) } else { None };
     let mark = |last: &WorkerOverview| paging::mark_of_title(&last.worker.title, last.worker.id.get());
     let next = found.last().filter(|_| has_more).map(mark);
-    let view = |worker: &WorkerOverview| views::worker(worker, app.presence.is_silent(worker.worker.id));
+    let view = |worker: &WorkerOverview| views::worker(worker, app.silent_workers.is_silent(worker.worker.id));
     Ok(Json(WorkerList { workers: found.iter().map(view).collect(), total, next }))
 }
 
@@ -129,7 +129,7 @@ async fn request(app: &AppState, named: String, command: &CommandRequest) -> Res
         Ok(RequestVerdict::Already) => ("already", None),
         Err(cannot) => ("refused", Some(sentence(&title, cannot))),
     };
-    let worker = overview.as_ref().map(|overview| views::worker(overview, app.presence.is_silent(worker)));
+    let worker = overview.as_ref().map(|overview| views::worker(overview, app.silent_workers.is_silent(worker)));
     Ok(WorkerActed { named, what: what.to_owned(), error, worker })
 }
 

@@ -39,10 +39,10 @@ const LOOKUPS: &[&str] = &[
     "isnull",
 ];
 
-/// Most filters of one list.
+/// Maximum number of filters of one list.
 const MAX_TERMS: usize = 100;
-/// Most values of one filter. All filters together stay below the 32,766 that SQLite takes, as the head of a request
-/// has no room for more.
+/// Maximum number of values of one filter. All filters together stay below the 32,766 that SQLite takes, as the head of
+/// a request has no room for more.
 const MAX_VALUES: usize = 10_000;
 
 /// Name and value pairs of a query, decoded.

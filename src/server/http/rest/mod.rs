@@ -159,7 +159,7 @@ async fn admit(app: &AppState, identity: &Identity, parts: &Parts) -> Result<Opt
     let (Identity::Worker(worker), Some(value)) = (identity, parts.headers.get(INSTANCE)) else { return Ok(None) };
     let instance = value.to_str().ok().and_then(Instance::parse);
     let instance = instance.ok_or_else(|| ApiAnswer::bad("an instance is 32 hexadecimal digits in lower case"))?;
-    let (is_lost, from) = (app.presence.is_silent(worker.id), connections::address_of(&parts.extensions));
+    let (is_lost, from) = (app.silent_workers.is_silent(worker.id), connections::address_of(&parts.extensions));
     let admitted = instances::admit(&app.store, &app.instances, is_lost, worker, &instance, from).await;
     match admitted.map_err(|e| failed(&e))? {
         Ok(()) => Ok(Some(instance)),

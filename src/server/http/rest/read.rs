@@ -13,11 +13,11 @@ use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::server::store::rest_lists::{ListPage, ListQuery, only};
 
-/// Most objects of one page, whatever the query asks for.
+/// Maximum number of objects of one page, whatever the query asks for.
 const MOST: u32 = 1000;
-/// Most bytes of a set in memory, beside the texts of logs.
+/// Maximum number of bytes of a set in memory, beside the texts of logs.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Most ids of a set; a request for more is refused.
+/// Maximum number of ids of a set; a request for more is refused.
 const MAX_SET: usize = 1000;
 
 pub async fn read(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) -> Result<ApiAnswer, StoreError> {

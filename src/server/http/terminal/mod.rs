@@ -16,9 +16,9 @@ use vte::{Params, Parser, Perform};
 pub use rows::{Rows, rows};
 pub use style::{Colour, Style};
 
-/// Most characters of a line that are kept, whatever a log holds; those beyond are counted.
+/// Maximum number of characters of a line that are kept, whatever a log holds; those beyond are counted.
 pub const COLUMNS: usize = 10_000;
-/// Most styles of one line; further ones show as the last of them. A line of every colour has fewer.
+/// Maximum number of styles of one line; further ones show as the last of them. A line of every colour has fewer.
 const LOOKS: usize = 4096;
 const TAB: usize = 8;
 

@@ -10,7 +10,8 @@ use crate::server::domain::model::WorkerId;
 #[cfg(test)]
 mod tests;
 
-/// Most connections of one worker. It needs one; another may be half gone without the network having noticed.
+/// Maximum number of connections of one worker. It needs one; another may be half gone without the network having
+/// noticed.
 const OF_ONE: usize = 4;
 
 /// Connections of each worker by their numbers, with the token that ends each; the oldest first.

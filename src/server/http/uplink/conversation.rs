@@ -10,6 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 use crate::run::{Attempt, Instance, Order, RunId, chain_of};
 use crate::server::domain::life::{Actor, LifeRefusal};
@@ -28,9 +29,9 @@ use crate::wire::uplink::{self, APPEND, AnswerHead, ELSEWHERE, EnqueueHead, MAX_
 
 /// Content type of the bodies of calls.
 const JSON: &str = "application/json";
-/// Most calls of one worker that are answered at once.
+/// Maximum number of calls of one worker that are answered at once.
 const AT_ONCE: usize = 16;
-/// Most answers that wait to be sent.
+/// Maximum number of answers that wait to be sent.
 const ANSWERS: usize = 16;
 /// Interval between pings to the worker.
 const PING: Duration = Duration::from_secs(20);
@@ -66,7 +67,8 @@ pub async fn run(
     // The queue is opened before the arrival is announced: orders that are given in between are not lost.
     let orders = app.orders.carry_to(worker.api_key.clone());
     app.orders.arrived(worker.api_key.clone());
-    tracing::info!(target: "job_runner.uplink", worker = %worker.api_key, "worker connected");
+    let address = peer.as_ref().map(|peer| display(peer.address()));
+    tracing::info!(target: "job_runner.uplink", worker = %worker.api_key, address, "worker connected");
     let leave = peer.as_ref().map(|peer| peer.leave().clone()).unwrap_or_default();
     let session =
         Arc::new(Session { app: Arc::clone(&app), identity: Identity::Worker(worker), instance, has_protocol, peer });
@@ -82,7 +84,8 @@ pub async fn run(
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
         let _ = tokio::time::timeout(PARTING, sink.send(Message::Close(Some(frame)))).await;
     }
-    tracing::info!(target: "job_runner.uplink", worker = %session.worker().api_key, "worker disconnected");
+    let worker = &session.worker().api_key;
+    tracing::info!(target: "job_runner.uplink", %worker, address, "worker disconnected");
 }
 
 /// Connection of one worker, as the answers to its calls need it.
@@ -102,7 +105,7 @@ async fn receive(
     mut stream: SplitStream<WebSocket>,
     answers: mpsc::Sender<Vec<u8>>,
 ) -> Option<u16> {
-    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let heard = tokio::time::timeout(SILENCE, stream.next()).await;
         let receipt = session.peer.as_ref().map(HttpPeer::take_message);
@@ -120,7 +123,7 @@ async fn receive(
             return Some(close_code::POLICY);
         };
         // A worker that calls faster than the server answers waits here, and with it its connection.
-        let Ok(slot) = Arc::clone(&seats).acquire_owned().await else { return None };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return None };
         let (session, tell, is_long) = (Arc::clone(session), answers.clone(), message.len() > MAX_UP);
         tokio::spawn(async move {
             let answer = session.answer(&head, uplink::parts(&message).1).await;
@@ -263,7 +266,7 @@ impl Session {
         let who = Actor::Worker(self.worker().id, attempt);
         match self.app.store.append_log(run, from, text, who, self.app.settings.max_log).await {
             Ok(Appended::Kept(log)) => (200, Some(Resource::RunLog.path(log.get())), None, String::new()),
-            Ok(Appended::Elsewhere(_)) => status(ELSEWHERE),
+            Ok(Appended::WrongOffset(_)) => status(ELSEWHERE),
             Ok(Appended::TooLong) => status(413),
             // The statuses are those of the REST API for the same refusals.
             Ok(Appended::Refused(LifeRefusal::Theirs)) => status(401),
@@ -274,11 +277,14 @@ impl Session {
                 let worker = &self.worker().api_key;
                 tracing::error!(
                     target: "job_runner.uplink",
+                    method = APPEND,
+                    path,
+                    address = self.peer.as_ref().map(|peer| display(peer.address())),
                     %run,
                     %worker,
                     attempt = attempt.map(|attempt| attempt.0),
                     error = %chain_of(&e),
-                    "log append failed in the store"
+                    "request failed"
                 );
                 status(500)
             }

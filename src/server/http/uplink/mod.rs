@@ -119,7 +119,7 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     let Some(value) = headers.get(INSTANCE) else { return Ok((worker, None)) };
     let instance = value.to_str().ok().and_then(Instance::parse);
     let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
-    let (is_lost, from) = (app.presence.is_silent(worker.id), address_of(&parts.extensions));
+    let (is_lost, from) = (app.silent_workers.is_silent(worker.id), address_of(&parts.extensions));
     let admitted = instances::admit(&app.store, &app.instances, is_lost, &worker, &instance, from).await;
     match admitted.map_err(failed)? {
         Ok(()) => Ok((worker, Some(instance))),

@@ -1,7 +1,7 @@
 //! The original's WebSocket server, at an address of its own: sends every event to every listener.
 //!
-//! It knows no identities, and neither do its clients, so it runs only where the settings ask for it. A browser that is
-//! led here by a foreign page is refused all the same.
+//! The original's clients do not authenticate, so the server offers this address only where the settings ask for it. A
+//! browser that a foreign page leads here is refused all the same.
 
 use std::io;
 use std::net::SocketAddr;

@@ -11,15 +11,15 @@ async fn who_carries_for_one_worker_is_told_of_its_orders_only_and_one_that_is_s
     let (mut one, mut again) = (orders.carry_to(key("one")), orders.carry_to(key("one")));
     let mut other = orders.carry_to(key("other"));
     let mut everybody = orders.carry();
-    orders.give(key("one"), Order::Ping);
+    orders.send(key("one"), Order::Ping);
     let run = Order::Enqueue(RunId::new(7).expect("an id"));
-    orders.give(key("other"), run);
+    orders.send(key("other"), run);
     assert_eq!((one.next().await, again.next().await), (Some(Order::Ping), Some(Order::Ping)));
     assert_eq!(other.next().await, Some(run));
     assert_eq!(everybody.recv().await.expect("an order").order, Order::Ping);
     assert_eq!(everybody.recv().await.expect("an order").to, key("other"));
     for _ in 0..2 * ROOM_OF_ONE {
-        orders.give(key("one"), Order::Ping);
+        orders.send(key("one"), Order::Ping);
         assert_eq!(again.next().await, Some(Order::Ping));
     }
     drop((one, again));

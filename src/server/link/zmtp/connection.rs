@@ -26,7 +26,7 @@ const UNREAD: Duration = Duration::from_secs(60);
 pub struct ZmtpLimits {
     /// Longest frame, in bytes.
     pub frame: usize,
-    /// Most frames of one message.
+    /// Maximum number of frames of one message.
     pub frames: usize,
 }
 

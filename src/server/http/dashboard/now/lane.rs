@@ -49,7 +49,11 @@ pub(super) fn render(lane: &Lane, filter: &LaneFilter, now: Timestamp, zone: Tz)
         let after = lane.runs.last().map(|run| run.mark);
         filter.address(lane.state, after.filter(|_| filter.is_alone()))
     });
-    let count = if lane.length >= super::COUNTED { format!("{}+", super::COUNTED) } else { lane.length.to_string() };
+    let count = if lane.length >= super::MAX_LANE_COUNT {
+        format!("{}+", super::MAX_LANE_COUNT)
+    } else {
+        lane.length.to_string()
+    };
     let context = context! {
         word => lane_word(lane.state), title, empty, runs, more, count,
         lately => lane.state == RunState::Completed, alone => filter.is_alone(),

@@ -118,7 +118,7 @@ async fn load_page(app: &AppState) -> Result<WorkersPage, PageRefusal> {
     let all = app.store.count_workers().await?;
     Ok(WorkersPage {
         unlisted: all.saturating_sub(workers.len() as u64),
-        silent: ids.filter(|worker| app.presence.is_silent(*worker)).collect(),
+        silent: ids.filter(|worker| app.silent_workers.is_silent(*worker)).collect(),
         workers,
         pools: app.store.pools(&everything).await?.things,
         runs: app.store.runs_under_way(RUNS).await?,

@@ -4,7 +4,7 @@ use super::{WhyFacts, explain};
 use crate::run::lack::Lack;
 use crate::run::{RunId, WorkerState};
 use crate::server::domain::model::{Job, JobId, Report, Run, Schedule, Unit, Worker, sample};
-use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::schedule::due_decision::WaitReason;
 use crate::server::domain::title::Title;
 use crate::server::store::{JobFrame, JobOverview, JobSurroundings, RunOverview};
 

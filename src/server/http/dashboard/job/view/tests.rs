@@ -6,7 +6,7 @@ use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireKind, FireReason};
 use crate::server::domain::model::{JobId, ProjectId, Run, RunExit, Template, TemplateId};
 use crate::server::domain::schedule::Last;
-use crate::server::domain::schedule::enqueue::WaitReason;
+use crate::server::domain::schedule::due_decision::WaitReason;
 use crate::server::domain::title::Title;
 use crate::server::http::dashboard::job::sample;
 use crate::server::store::{JobLink, ScheduleState};

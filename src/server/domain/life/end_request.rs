@@ -1,8 +1,8 @@
 //! Requests to end a run: decides what such a request does, and who may report on the kill that it led to. Pure.
 //!
-//! A run can be ended through two doors. Clients of the REST API create a kill request, as with the original: each of
-//! theirs is a row that they read again by its id, even if there is nothing to kill. The operator, on the dashboard or
-//! with the command, wants the run to end: a second request for the same attempt would say nothing new.
+//! A client of the REST API creates a kill request, as with the original: the client reads the request again by its id,
+//! so each request becomes a row, even if there is nothing to kill. The operator, on the dashboard or with the command,
+//! wants the run to end: a second request for the same attempt says nothing new and becomes no row.
 
 use super::Actor;
 use crate::server::domain::model::{Asker, Run, RunState, WorkerId};

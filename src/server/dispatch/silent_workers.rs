@@ -1,4 +1,4 @@
-//! Presence: which workers are silent, as decided by the dispatcher on the monotonic clock and read by handlers.
+//! Silent workers: the dispatcher decides by the monotonic clock which workers are silent, and handlers read it.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
@@ -7,11 +7,11 @@ use crate::server::domain::model::WorkerId;
 
 /// Workers that have not answered in time.
 #[derive(Debug, Default)]
-pub struct Presence {
+pub struct SilentWorkers {
     silent: RwLock<BTreeSet<WorkerId>>,
 }
 
-impl Presence {
+impl SilentWorkers {
     /// Replaces the silent workers; returns the workers of which it has changed.
     pub fn update(&self, silent: &BTreeSet<WorkerId>) -> Vec<WorkerId> {
         let mut before = self.silent.write().unwrap_or_else(PoisonError::into_inner);
