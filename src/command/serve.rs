@@ -28,9 +28,7 @@ pub fn run(args: &Args) -> Result<u8, CommandFailure> {
         return Ok(OK);
     }
     let level = start_log(args.log_format, loaded.settings.log_level);
-    for warning in &loaded.warnings {
-        tracing::warn!(target: "job_runner.config", "{warning}");
-    }
+    warn(&loaded.warnings);
     // A server starts no jobs, so no child process inherits the raised limit.
     let _ = raise_descriptor_limit();
     give_back_large_pieces();
@@ -50,7 +48,7 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     tracing::info!(
         target: "job_runner.server",
         version = env!("CARGO_PKG_VERSION"),
-        url = %format_args!("http://{}/", server.http()),
+        address = %format_args!("http://{}/", server.http()),
         path = %loaded.settings.server.data.display(),
         "server started"
     );
@@ -66,25 +64,33 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     Ok(OK)
 }
 
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(target: "job_runner.config", %warning, "setting is questionable");
+    }
+}
+
 /// Reads the settings again and applies the log level; other changes are only reported. A mistake leaves everything as
 /// it was.
 fn reload(running: LoadedServer, args: &Args, level: &Level) -> LoadedServer {
     let fresh = match load(&args.config) {
         Ok(fresh) => fresh,
         Err(failure) => {
-            for mistake in failure.mistakes {
-                tracing::error!(target: "job_runner.config", "{mistake}");
+            warn(&failure.warnings);
+            for mistake in &failure.mistakes {
+                tracing::error!(target: "job_runner.config", %mistake, "setting is wrong");
             }
-            tracing::error!(target: "job_runner.config", "the settings stay as they were");
+            tracing::error!(target: "job_runner.config", "settings stay as they were");
             return running;
         }
     };
+    warn(&fresh.warnings);
     let later = running.on_restart(&fresh);
     if !later.is_empty() {
-        tracing::warn!(target: "job_runner.config", settings = later.join(", "), "changed settings count with the next start");
+        tracing::warn!(target: "job_runner.config", changed = later.join(","), "settings take effect at the next start");
     }
     level.change(fresh.settings.log_level);
-    tracing::info!(target: "job_runner.config", "the settings were read again");
+    tracing::info!(target: "job_runner.config", "settings were read again");
     let log_level = fresh.settings.log_level;
     LoadedServer { settings: config::ServerSettings { log_level, ..running.settings }, ..running }
 }

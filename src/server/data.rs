@@ -94,7 +94,7 @@ impl Exposed {
             Self::Writable(path) => tracing::warn!(
                 target: "job_runner.server",
                 path = %path.display(),
-                "the group may write into the data directory; chmod 700 it"
+                "group may write into the data directory; chmod 700 it"
             ),
             Self::Listed(path) => tracing::warn!(
                 target: "job_runner.server",

@@ -94,7 +94,7 @@ impl OutboxWriter {
                 let why = error.told();
                 let pause = self.retry.map_or(FIRST_PAUSE, |(_, pause)| (pause * 2).min(LAST_PAUSE));
                 if self.retry.is_none() {
-                    tracing::error!(target: "job_runner_worker.outbox", error = why, "outbox cannot be written; retrying");
+                    tracing::error!(target: "job_runner_worker.outbox", error = why, "outbox cannot be written; nothing is claimed until it can");
                 }
                 self.retry = Some((Instant::now() + pause, pause));
                 self.wrong.send_replace(Some(why));

@@ -20,7 +20,7 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => Some(soft),
         Err(e) => {
-            tracing::warn!(target: "job_runner.http", limit = soft, error = %chain_of(&e), "the limit of descriptors cannot be raised");
+            tracing::warn!(target: "job_runner.http", limit = soft, error = %chain_of(&e), "limit of descriptors cannot be raised");
             None
         }
     }

@@ -96,7 +96,7 @@ async fn enter(app: &AppState, token: &str, next: &str, is_over_tls: bool, exten
     let cookie = match Session::begin(&app.token, Utc::now()) {
         Ok((_, cookie)) => cookie,
         Err(e) => {
-            tracing::error!(target: "job_runner.page", error = %chain_of(&e), "the system gave no random bytes; no session was begun");
+            tracing::error!(target: "job_runner.page", error = %chain_of(&e), "random bytes cannot be read; no session was begun");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };

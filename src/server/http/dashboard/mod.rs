@@ -40,6 +40,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 
+use crate::server::http::shared::failed_requests::{self, FailingPart};
 use crate::server::http::shared::own_names;
 use crate::server::state::AppState;
 
@@ -80,6 +81,7 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .merge(assets::routes())
         .merge(pages)
         .fallback(not_found::fallback)
+        .layer(middleware::from_fn_with_state(FailingPart::Dashboard, failed_requests::log_failed))
         .layer(middleware::from_fn(guarded))
         .layer(middleware::from_fn_with_state(Arc::clone(app), own_names::own_names_only))
 }

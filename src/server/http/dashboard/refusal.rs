@@ -5,6 +5,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::plain_page;
 use crate::run::chain_of;
+use crate::server::http::shared::failed_requests;
 use crate::server::store::StoreError;
 
 /// Reason why a request gets no page.
@@ -53,11 +54,12 @@ impl IntoResponse for PageRefusal {
             return (self.status(), Html(plain_page::message(&format!("Nothing was changed: {error}."))))
                 .into_response();
         }
+        let mut response = (self.status(), Html(plain_page::message(&self.to_string()))).into_response();
         if let Self::Store(error) = &self
             && !error.is_outage()
         {
-            tracing::error!(target: "job_runner.page", error = %chain_of(error), "page failed in the store");
+            failed_requests::attach(&mut response, chain_of(error));
         }
-        (self.status(), Html(plain_page::message(&self.to_string()))).into_response()
+        response
     }
 }

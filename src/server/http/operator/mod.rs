@@ -29,6 +29,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 
+use crate::server::http::shared::failed_requests::{self, FailingPart};
+use crate::server::http::shared::own_names;
 use crate::server::state::AppState;
 use crate::wire::operator::BASE;
 use follow::Followers;
@@ -71,7 +73,9 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .layer(Extension(Followers::default()))
         // The layer that is added last sees a request first: a request by a foreign host name is refused before its
         // token is checked.
-        .layer(middleware::from_fn_with_state(Arc::clone(app), crate::server::http::shared::own_names::own_names_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), own_names::own_names_only))
         .layer(middleware::map_response(no_sniffing));
-    Router::new().nest(BASE, routes)
+    // Outside of the nest, so that the log shows the whole path.
+    let log = middleware::from_fn_with_state(FailingPart::Operator, failed_requests::log_failed);
+    Router::new().nest(BASE, routes).layer(log)
 }

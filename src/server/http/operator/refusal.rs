@@ -11,6 +11,7 @@ use crate::run::chain_of;
 use crate::server::domain::rules::RuleViolation;
 use crate::server::domain::title::TitleViolation;
 use crate::server::http::connections::is_too_slow;
+use crate::server::http::shared::failed_requests;
 use crate::server::store::StoreError;
 use crate::wire::operator::RequestRefusal;
 
@@ -85,11 +86,12 @@ impl From<TitleViolation> for OperatorRefusal {
 
 impl IntoResponse for OperatorRefusal {
     fn into_response(self) -> Response {
-        // An outage is not logged here: the store does so, once.
+        let mut response = (self.status(), Json(RequestRefusal { error: self.to_string() })).into_response();
+        // An outage is not logged with the request: the store does so, once.
         if let Self::Store(error) = &self {
-            tracing::error!(target: "job_runner.operator", error = %chain_of(error), "request failed in the store");
+            failed_requests::attach(&mut response, chain_of(error));
         }
-        (self.status(), Json(RequestRefusal { error: self.to_string() })).into_response()
+        response
     }
 }
 

@@ -17,6 +17,7 @@ mod resource_path;
 mod time;
 mod write;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,7 +28,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
 
-use crate::run::{Attempt, Instance, chain_of};
+use crate::run::{ApiKey, Attempt, Instance, chain_of};
 use crate::server::domain::life::Actor;
 use crate::server::domain::model::Asker;
 use crate::server::http::connections;
@@ -143,7 +144,8 @@ async fn handle(app: &AppState, parts: &Parts, body: Body, style: &mut RenderSty
 async fn identify(app: &AppState, parts: &Parts, body: Body) -> Result<(Identity, axum::body::Bytes), ApiAnswer> {
     // The claim is read before the body, so that a caller without a known key costs no memory for one. The signature
     // covers the body, so it is verified after it.
-    let claim = ClaimedIdentity::read(app, &parts.headers).await.map_err(|e| failed(&e))?;
+    let claim =
+        ClaimedIdentity::read(app, &parts.headers).await.map_err(|e| FailedRequest::of(parts, None).answer(&e))?;
     let claim = claim.ok_or_else(ApiAnswer::unauthorised)?;
     let most = app.settings.max_body;
     let body = connections::read_body(body, most).await.map_err(|unread| ApiAnswer::unread(unread, most))?;
@@ -161,7 +163,7 @@ async fn admit(app: &AppState, identity: &Identity, parts: &Parts) -> Result<Opt
     let instance = instance.ok_or_else(|| ApiAnswer::bad("an instance is 32 hexadecimal digits in lower case"))?;
     let (is_lost, from) = (app.silent_workers.is_silent(worker.id), connections::address_of(&parts.extensions));
     let admitted = instances::admit(&app.store, &app.instances, is_lost, worker, &instance, from).await;
-    match admitted.map_err(|e| failed(&e))? {
+    match admitted.map_err(|e| FailedRequest::of(parts, Some(&worker.api_key)).answer(&e))? {
         Ok(()) => Ok(Some(instance)),
         Err(refusal) => Err(ApiAnswer::occupied(&refusal)),
     }
@@ -195,14 +197,48 @@ async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) ->
     // A conflict in the store is the caller's mistake, in the original's form; any other error is the server's.
     answered.unwrap_or_else(|e| match e {
         StoreError::Conflict(what) => ApiAnswer::bad(&what.to_string()),
-        e => failed(&e),
+        e => FailedRequest::of_call(call).answer(&e),
     })
 }
 
-fn failed(error: &StoreError) -> ApiAnswer {
-    if error.is_outage() {
-        return ApiAnswer::unavailable(&error.to_string());
+/// Request that failed because of the store, as the log names it.
+struct FailedRequest<'a> {
+    method: &'a str,
+    /// Path without the query.
+    path: &'a str,
+    /// Address of the caller, where the request came over HTTP and its identity was not verified yet.
+    address: Option<IpAddr>,
+    worker: Option<&'a ApiKey>,
+}
+
+impl<'a> FailedRequest<'a> {
+    fn of(parts: &'a Parts, worker: Option<&'a ApiKey>) -> Self {
+        let address = Some(connections::address_of(&parts.extensions));
+        Self { method: parts.method.as_str(), path: parts.uri.path(), address, worker }
     }
-    tracing::error!(target: "job_runner.api", error = %chain_of(error), "request failed in the store");
-    ApiAnswer::failed()
+
+    fn of_call(call: &'a ApiCall<'_>) -> Self {
+        let worker = match call.identity {
+            Identity::Worker(worker) => Some(&worker.api_key),
+            Identity::Operator => None,
+        };
+        Self { method: call.method, path: call.path, address: None, worker }
+    }
+
+    /// Logs the failure and returns its answer. An outage is not logged here: the store does so, once.
+    fn answer(&self, error: &StoreError) -> ApiAnswer {
+        if error.is_outage() {
+            return ApiAnswer::unavailable(&error.to_string());
+        }
+        tracing::error!(
+            target: "job_runner.api",
+            method = self.method,
+            path = self.path,
+            address = self.address.map(tracing::field::display),
+            worker = self.worker.map(tracing::field::display),
+            error = %chain_of(error),
+            "request failed"
+        );
+        ApiAnswer::failed()
+    }
 }

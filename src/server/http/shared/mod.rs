@@ -1,6 +1,7 @@
 //! Parts that several HTTP modules share: the host names that a server on loopback answers to, the check where a form
-//! comes from, and turns at reading from the store.
+//! comes from, turns at reading from the store, and the log of failed requests.
 
+pub mod failed_requests;
 pub mod host;
 pub mod origin;
 pub mod own_names;

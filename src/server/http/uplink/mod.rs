@@ -32,7 +32,7 @@ use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
 use connections::Uplinks;
 use conversation::Caller;
 
-/// Most connections of all workers.
+/// Maximum number of connections of all workers.
 const WORKERS: usize = 10_000;
 /// Size of a connection's read buffer in bytes; it grows with a message.
 const READ: usize = 4 * 1024;
@@ -95,15 +95,23 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     let path_and_query = uri.path_and_query().map_or("/worker", |both| both.as_str());
     let signed = Signed { method: "GET", path_and_query, body: &[] };
     let stranger = || StatusCode::UNAUTHORIZED.into_response();
-    let failed = |e: StoreError| {
+    let failed = |e: StoreError, worker: Option<&Worker>| {
         // The store has logged an outage already.
         if e.is_outage() {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
-        tracing::error!(target: "job_runner.uplink", error = %chain_of(&e), "handshake of a worker failed in the store");
+        tracing::error!(
+            target: "job_runner.uplink",
+            method = %parts.method,
+            path = uri.path(),
+            address = %address_of(&parts.extensions),
+            worker = worker.map(|worker| tracing::field::display(&worker.api_key)),
+            error = %chain_of(&e),
+            "request failed"
+        );
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     };
-    let claim = ClaimedIdentity::read(app, headers).await.map_err(failed)?;
+    let claim = ClaimedIdentity::read(app, headers).await.map_err(|e| failed(e, None))?;
     let Some(Identity::Worker(worker)) = claim.and_then(|claim| claim.verify(signed)) else { return Err(stranger()) };
     let Some((ts, nonce)) = uri.query().and_then(uplink::asked) else { return Err(stranger()) };
     let now = Utc::now().timestamp();
@@ -112,7 +120,7 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     }
     // The nonce is checked last: only a caller who can sign uses up room for nonces. They are kept with the data, so
     // that a handshake that was overheard before a restart cannot be repeated after it, whatever the clocks say.
-    let fresh = app.store.use_nonce(worker.id, nonce, now).await.map_err(failed)?;
+    let fresh = app.store.use_nonce(worker.id, nonce, now).await.map_err(|e| failed(e, Some(&worker)))?;
     if !fresh {
         return Err(stranger());
     }
@@ -121,7 +129,7 @@ async fn admit(app: &AppState, parts: &Parts) -> Result<(Box<Worker>, Option<Ins
     let instance = instance.ok_or_else(|| StatusCode::BAD_REQUEST.into_response())?;
     let (is_lost, from) = (app.silent_workers.is_silent(worker.id), address_of(&parts.extensions));
     let admitted = instances::admit(&app.store, &app.instances, is_lost, &worker, &instance, from).await;
-    match admitted.map_err(failed)? {
+    match admitted.map_err(|e| failed(e, Some(&worker)))? {
         Ok(()) => Ok((worker, Some(instance))),
         Err(refusal) => {
             let occupied = StatusCode::from_u16(OCCUPIED).unwrap_or(StatusCode::CONFLICT);
