@@ -2,10 +2,11 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::{Attempt, RunId};
-use jobrunner::server::domain::life::LifeRefusal;
 use jobrunner::server::domain::life::late::LateReason;
-use jobrunner::server::domain::model::RunExit;
-use jobrunner::server::store::{LateReport, RunChange};
+use jobrunner::server::domain::life::{LifeRefusal, Patch};
+use jobrunner::server::domain::model::{Asker, RunExit};
+use jobrunner::server::domain::title::Title;
+use jobrunner::server::store::{LateReport, NewRun, RunChange};
 use serde_json::Value;
 
 use crate::http::ask;
@@ -21,6 +22,11 @@ async fn taken_over(stage: &Stage) -> RunId {
     stage.store().mark_lost(stage.worker(0), 9, Utc::now()).await.expect("lost");
     made(stage.claim(1, run).await);
     run
+}
+
+/// A worker reports a failure that ended just now.
+async fn report(stage: &Stage, worker: usize, run: RunId, attempt: Option<u32>) -> RunChange {
+    stage.change_in(worker, run, attempt.map(Attempt), returned(false)).await
 }
 
 async fn late(stage: &Stage, run: RunId) -> Vec<LateReport> {
@@ -94,5 +100,91 @@ async fn of_a_worker_that_goes_on_reporting_the_first_results_are_kept() {
     assert_eq!(kept.len(), 20);
     let last = kept[19].result.returned.expect("a time");
     assert_eq!((last - kept[0].result.returned.expect("a time")).num_seconds(), 19);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_of_an_attempt_that_the_worker_never_had_is_refused_and_not_recorded() {
+    let stage = Stage::start(3).await;
+    let run = taken_over(&stage).await;
+    let (had_first, has_second, stranger) = (0, 1, 2);
+    let forged = [
+        (stranger, None, LifeRefusal::Theirs),
+        (stranger, Some(1), LifeRefusal::Theirs),
+        (stranger, Some(2), LifeRefusal::Theirs),
+        (stranger, Some(u32::MAX), LifeRefusal::Theirs),
+        (had_first, Some(0), LifeRefusal::Theirs),
+        (had_first, Some(2), LifeRefusal::Theirs),
+        (had_first, Some(u32::MAX), LifeRefusal::Theirs),
+        (has_second, Some(1), LifeRefusal::OldAttempt),
+        (has_second, Some(3), LifeRefusal::OldAttempt),
+    ];
+    for (worker, attempt, refusal) in forged {
+        assert_eq!(report(&stage, worker, run, attempt).await, RunChange::Refused(refusal), "{worker} {attempt:?}");
+    }
+    made(stage.finish(has_second, run, true).await);
+    for (worker, attempt, _) in forged {
+        assert!(matches!(report(&stage, worker, run, attempt).await, RunChange::Refused(_)), "{worker} {attempt:?}");
+    }
+    assert_eq!(late(&stage, run).await, []);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_of_a_run_that_no_worker_ever_had_is_refused_and_not_recorded() {
+    let stage = Stage::start(1).await;
+    let job = stage.job(|_| {}).await;
+    let unclaimed = stage.due(&job).await.id;
+    let new = NewRun { pinned: Some(stage.worker(0)), ..NewRun::due(job.id, Utc::now()) };
+    let pinned = stage.store().new_run(&new).await.expect("a run").id;
+    for attempt in [None, Some(0), Some(1), Some(u32::MAX)] {
+        for run in [unclaimed, pinned] {
+            assert!(matches!(report(&stage, 0, run, attempt).await, RunChange::Refused(_)), "{run} {attempt:?}");
+        }
+    }
+    for run in [unclaimed, pinned] {
+        stage.store().end_run(run, Asker::Dashboard, Utc::now()).await.expect("cancelled");
+        for attempt in [None, Some(0), Some(1)] {
+            assert!(matches!(report(&stage, 0, run, attempt).await, RunChange::Refused(_)), "{run} {attempt:?}");
+        }
+        assert_eq!(late(&stage, run).await, []);
+    }
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn no_flood_of_false_results_keeps_the_true_one_from_being_recorded() {
+    let stage = Stage::start(3).await;
+    let run = taken_over(&stage).await;
+    let begin = Utc::now();
+    for second in 0..21 {
+        let mut forged = returned(true);
+        forged.return_dts = Some(Some(begin + TimeDelta::seconds(second)));
+        let refused = stage.change_in(2, run, Some(Attempt(u32::MAX)), forged).await;
+        assert_eq!(refused, RunChange::Refused(LifeRefusal::Theirs));
+    }
+    report(&stage, 0, run, Some(1)).await;
+    let kept = late(&stage, run).await;
+    let kept: Vec<_> = kept.iter().map(|late| (late.result.worker, late.result.attempt, late.result.success)).collect();
+    assert_eq!(kept, [(stage.worker(0), Some(Attempt(1)), Some(false))]);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_names_no_attempt_is_known_by_one_that_it_lost_or_gave_back() {
+    let stage = Stage::start(2).await;
+    let lost = taken_over(&stage).await;
+    made(stage.finish(1, lost, true).await);
+    let job = stage.job(|job| job.title = Title::fixed("given back")).await;
+    let given_back = stage.due(&job).await.id;
+    made(stage.claim(0, given_back).await);
+    let back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
+    made(stage.change(0, given_back, back).await);
+    for run in [lost, given_back] {
+        assert!(matches!(report(&stage, 0, run, None).await, RunChange::Refused(_)));
+        let kept = late(&stage, run).await;
+        let kept: Vec<_> = kept.iter().map(|late| (late.result.worker, late.result.attempt)).collect();
+        assert_eq!(kept, [(stage.worker(0), None)]);
+    }
     stage.fixture.stop().await;
 }

@@ -2,12 +2,12 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::fire_reasons::reason_facts;
+use super::fire_reasons::{GIVEN_BACK, WORKER_LOST, reason_facts};
 use super::rows::{self, micros};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::fire::{Fire, FireReason};
-use crate::server::domain::model::JobId;
+use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
+use crate::server::domain::model::{JobId, Run};
 use crate::wire::reason::ReasonParams;
 
 /// Fires that are kept of a job; the oldest are deleted first.
@@ -37,6 +37,22 @@ pub(super) async fn was_recorded(
          WHERE code = ? AND params = ?)",
     );
     Ok(query.bind(job.get()).bind(code).bind(text(&params)?).fetch_one(connection).await?)
+}
+
+/// Returns the attempts of a run that were lost or given back, as far as their fires are kept: [`KEPT`] of each job are.
+pub(super) async fn attempts_not_finished(
+    connection: &mut SqliteConnection,
+    run: &Run,
+) -> Result<Vec<WorkerAttempt>, StoreError> {
+    let query = sqlx::query("SELECT * FROM fire WHERE job = ? AND run = ? AND code IN (?, ?)");
+    let query = query.bind(run.job.get()).bind(run.id.get()).bind(WORKER_LOST).bind(GIVEN_BACK);
+    let mut attempts = Vec::new();
+    for row in query.fetch_all(connection).await? {
+        if let FireReason::WorkerLost(attempt) | FireReason::GivenBack(attempt) = rows::fire(&row)?.reason {
+            attempts.push(attempt);
+        }
+    }
+    Ok(attempts)
 }
 
 /// Records a fire, unless it is recorded already: each evaluation finds the same facts again.

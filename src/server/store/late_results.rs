@@ -4,11 +4,12 @@ use chrono::TimeDelta;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::fires::attempts_not_finished;
 use super::rows::{self, instant_of, micros};
 use super::{Store, StoreError};
 use crate::run::{Attempt, RunId};
-use crate::server::domain::life::late::{LateReason, LateResult};
-use crate::server::domain::model::{JobId, WorkerId};
+use crate::server::domain::life::late::{LateReason, LateResult, had_attempt};
+use crate::server::domain::model::{JobId, Run, WorkerId};
 use crate::server::domain::worker_state::is_off;
 
 /// Maximum number of late results that are kept of a run. The store keeps the first ones, so that a worker that goes on
@@ -52,9 +53,31 @@ impl Store {
     }
 }
 
+/// Records a late result, if its worker is known to have had the attempt ([`had_attempt`]), and returns whether it is.
+///
+/// Nothing is known of an earlier attempt whose fire has been deleted since, as the oldest of a job are, nor of one that
+/// an operator took from its worker.
+pub(super) async fn keep(connection: &mut SqliteConnection, run: &Run, late: &LateResult) -> Result<bool, StoreError> {
+    let earlier = attempts_not_finished(connection, run).await?;
+    let is_known = had_attempt(late, run, &earlier);
+    if is_known {
+        insert(connection, late).await?;
+    } else {
+        tracing::debug!(
+            target: "job_runner.store",
+            run = %run.id,
+            job = %run.job,
+            worker = %late.worker,
+            attempt = late.attempt.map(tracing::field::display),
+            "late result is not recorded: the worker is not known to have had the attempt"
+        );
+    }
+    Ok(is_known)
+}
+
 /// Records a late result, unless it is recorded already or [`KEPT`] others of the run are: a worker that received no
 /// answer reports again.
-pub(super) async fn insert(connection: &mut SqliteConnection, late: &LateResult) -> Result<(), StoreError> {
+async fn insert(connection: &mut SqliteConnection, late: &LateResult) -> Result<(), StoreError> {
     let query = sqlx::query(
         "INSERT INTO late_result (run, attempt, worker, at, why, returned, success, exit, clock_ahead)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT clock_ahead FROM worker WHERE id = ?3)

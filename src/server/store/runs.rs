@@ -10,7 +10,7 @@ use super::kills::kill_of_attempt;
 use super::late_results;
 use super::rows::{self, micros};
 use super::{Store, StoreError, Writing};
-use crate::run::{Attempt, RunId};
+use crate::run::RunId;
 use crate::server::domain::chain::{self, Child, Effect};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::late::late_result;
@@ -76,7 +76,8 @@ impl NewRun {
 pub enum RunChange {
     /// The change is made.
     Made(Box<Step>),
-    /// The change is not allowed. The result of a worker that reports too late is kept ([`late_result`]).
+    /// The change is not allowed. The result of a worker that reports too late is kept ([`late_result`]), if it
+    /// had the attempt.
     Refused(LifeRefusal),
     /// There is no such run.
     Unknown,
@@ -140,8 +141,9 @@ impl Store {
         let step = match life::change(&before, &patch, who, &facts) {
             Ok(step) => step,
             Err(refusal) => {
-                if let Some(late) = late_result(run, &patch, who, refusal, now) {
-                    late_results::insert(&mut writing, &late).await?;
+                if let Some(late) = late_result(run, &patch, who, refusal, now)
+                    && late_results::keep(&mut writing, &before, &late).await?
+                {
                     writing.commit().await?;
                 }
                 return Ok(RunChange::Refused(refusal));
@@ -150,8 +152,8 @@ impl Store {
         if step.run != before {
             write_step(&mut writing, &step, now).await?;
         }
-        if let (true, Actor::Worker(worker, Some(attempt))) = (step.events.contains(&LifeEvent::GivenBack), who) {
-            record(&mut writing, &given_back(&before, worker, attempt, now)).await?;
+        if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
+            record(&mut writing, &given_back(&before, worker, now)).await?;
         }
         if let Actor::Worker(..) = who {
             record_receipts(&mut writing, &step, now).await?;
@@ -223,9 +225,9 @@ async fn record_receipts(connection: &mut SqliteConnection, step: &Step, now: Ti
     Ok(())
 }
 
-/// Returns the fire that records a run as given back.
-fn given_back(run: &Run, worker: WorkerId, attempt: Attempt, at: Timestamp) -> Fire {
-    let reason = FireReason::GivenBack(WorkerAttempt { run: run.id, attempt, worker });
+/// Returns the fire that records the present attempt of a run as given back, whether or not its worker named it.
+fn given_back(run: &Run, worker: WorkerId, at: Timestamp) -> Fire {
+    let reason = FireReason::GivenBack(WorkerAttempt { run: run.id, attempt: run.attempt, worker });
     Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at }
 }
 

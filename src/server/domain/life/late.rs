@@ -2,7 +2,8 @@
 
 use super::{Actor, LifeRefusal, Patch};
 use crate::run::{Attempt, RunId};
-use crate::server::domain::model::{RunExit, Timestamp, WorkerId};
+use crate::server::domain::fire::WorkerAttempt;
+use crate::server::domain::model::{Run, RunExit, RunState, Timestamp, WorkerId};
 
 #[cfg(test)]
 mod tests;
@@ -97,4 +98,23 @@ pub fn late_result(
         exit: patch.exit,
         reason: Some(reason),
     })
+}
+
+/// Returns whether the worker of a late result is known to have had the attempt that it names, or any attempt of the run
+/// if it names none, as the original worker does. A result of anybody else is a mistake or a forgery, and is not kept.
+///
+/// `run` is the run as it is, and tells its present attempt; `earlier` are the attempts that were lost or given back.
+#[must_use]
+pub fn had_attempt(late: &LateResult, run: &Run, earlier: &[WorkerAttempt]) -> bool {
+    present_attempt(run).iter().chain(earlier).any(|had| {
+        had.run == late.run && had.worker == late.worker && late.attempt.is_none_or(|named| named == had.attempt)
+    })
+}
+
+/// Returns the attempt that a run is in or ended in; `None` while no worker has the run.
+fn present_attempt(run: &Run) -> Option<WorkerAttempt> {
+    // A pinned run that is cancelled before any claim is over and has a worker, but never had an attempt.
+    let is_attempted = run.state() != RunState::Scheduled && run.attempt >= Attempt::FIRST;
+    let worker = run.worker.filter(|_| is_attempted)?;
+    Some(WorkerAttempt { run: run.id, attempt: run.attempt, worker })
 }

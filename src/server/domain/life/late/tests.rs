@@ -1,4 +1,5 @@
 use super::*;
+use crate::server::domain::model::sample;
 
 fn at(seconds: i64) -> Timestamp {
     chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds)
@@ -55,4 +56,43 @@ fn codes_are_read_as_they_are_written() {
         assert_eq!(LateReason::of_code(reason.code()), Some(reason));
     }
     assert_eq!(LateReason::of_code("of a later version"), None);
+}
+
+/// Attempt of run 1.
+fn had(worker: i64, attempt: u32) -> WorkerAttempt {
+    let worker = WorkerId::new(worker).unwrap();
+    WorkerAttempt { run: RunId::new(1).unwrap(), attempt: Attempt(attempt), worker }
+}
+
+fn is_known(run: &Run, earlier: &[WorkerAttempt], worker: i64, attempt: Option<u32>) -> bool {
+    let who = Actor::Worker(WorkerId::new(worker).unwrap(), attempt.map(Attempt));
+    let late = late_result(run.id, &failure(), who, LifeRefusal::Theirs, at(40)).unwrap();
+    had_attempt(&late, run, earlier)
+}
+
+#[test]
+fn a_worker_is_known_by_the_attempts_that_it_had_and_by_no_others() {
+    let waiting = Run { attempt: Attempt(2), ..sample::run(1) };
+    let claimed = Run { worker: WorkerId::new(3), enqueue_dts: Some(at(10)), attempt: Attempt(3), ..waiting.clone() };
+    let over = Run { return_dts: Some(at(30)), ..claimed.clone() };
+    let earlier = [had(1, 1), had(2, 2)];
+    for attempt in [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(u32::MAX)] {
+        for worker in 1..=4 {
+            let of = |number: i64| worker == number && attempt.is_none_or(|named| i64::from(named) == number);
+            assert_eq!(is_known(&waiting, &earlier, worker, attempt), of(1) || of(2), "{worker} {attempt:?}");
+            assert_eq!(is_known(&claimed, &earlier, worker, attempt), of(1) || of(2) || of(3), "{worker} {attempt:?}");
+            assert_eq!(is_known(&over, &earlier, worker, attempt), of(1) || of(2) || of(3), "{worker} {attempt:?}");
+            assert_eq!(is_known(&over, &[], worker, attempt), of(3), "{worker} {attempt:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_never_was_claimed_is_no_attempt_of_the_worker_that_it_is_pinned_to() {
+    let waiting = Run { worker: WorkerId::new(1), pinned: true, attempt: Attempt(0), ..sample::run(1) };
+    let cancelled = super::super::cancel(&waiting, at(20)).run;
+    for attempt in [None, Some(0), Some(1)] {
+        assert!(!is_known(&waiting, &[], 1, attempt), "{attempt:?}");
+        assert!(!is_known(&cancelled, &[], 1, attempt), "{attempt:?}");
+    }
 }
