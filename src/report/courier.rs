@@ -62,8 +62,34 @@ enum Outcome {
     Continues,
     /// The output cannot be read at the moment.
     OutputUnreadable,
+    /// The server refuses reports of the attempt, except that it keeps the result as late.
+    AttemptRefused(AttemptRefusal),
     /// The server wants no further call about the run.
     Settled(Settlement),
+}
+
+/// Reason for which the server takes no report of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AttemptRefusal {
+    /// The run belongs to another worker.
+    AnotherWorker,
+    /// A later attempt of the run has begun on this worker.
+    LaterAttempt,
+    /// The run is over.
+    Over,
+    /// The server answered 409, which stands for several reasons.
+    Conflict,
+}
+
+impl AttemptRefusal {
+    fn text(self) -> &'static str {
+        match self {
+            Self::AnotherWorker => "the server says that the run belongs to another worker",
+            Self::LaterAttempt => "the server says that the run is in a later attempt",
+            Self::Over => "the server says that the run is over",
+            Self::Conflict => "the server says that the run is over, in a later attempt or not claimed (409)",
+        }
+    }
 }
 
 /// Reason for which no further call is made about a run.
@@ -74,8 +100,8 @@ enum Settlement {
     GivenBack,
     /// The server expects no result of the run: it has ended the run or does not know it any more; holds the reason.
     RunUnknown(&'static str),
-    /// The run does not belong to this worker.
-    NotOurs,
+    /// The attempt is not this worker's to report any more.
+    NotOurs(AttemptRefusal),
 }
 
 impl Courier {
@@ -145,6 +171,7 @@ impl Courier {
             match outcome {
                 Outcome::Continues => {}
                 Outcome::OutputUnreadable => self.pause(SHORTAGE).await,
+                Outcome::AttemptRefused(refusal) => self.refuse_attempt(refusal),
                 Outcome::Settled(settlement) => self.settle(settlement).await,
             }
         }
@@ -219,12 +246,37 @@ impl Courier {
         }
     }
 
+    /// Goes on to the result, of an attempt whose other reports the server refuses.
+    fn refuse_attempt(&mut self, refusal: AttemptRefusal) {
+        let is_over = self.delivery.is_over();
+        // Of a run that is over at both sides the server may have everything.
+        let may_have_log = self.delivery.has_log() || (is_over && refusal == AttemptRefusal::Over);
+        if !may_have_log {
+            self.log_refusal = Some(refusal.text().to_owned());
+        }
+        if !is_over {
+            tracing::warn!(
+                target: "job_runner_worker.models",
+                run = %self.run,
+                attempt = self.attempt_number(),
+                execution = self.attempt.0,
+                reason = refusal.text(),
+                "server refuses reports of the attempt; only its result is reported"
+            );
+            // A script whose run the server has ended by itself is left to its own end.
+            if refusal != AttemptRefusal::Over {
+                let _ = self.requests.try_send(CourierRequest::Stop);
+            }
+        }
+        self.step(DeliveryInput::AttemptRefused);
+    }
+
     /// Ends the delivery: what is stored of the run is removed once the run is over.
     async fn settle(&mut self, settlement: Settlement) {
         let is_given_back = matches!(self.delivery.phase, DeliveryPhase::GivenBack { .. });
         match settlement {
             // The run belongs to another worker by now, or to none: that is the purpose of giving it back.
-            Settlement::GivenBack | Settlement::RunUnknown(_) | Settlement::NotOurs if is_given_back => {
+            Settlement::GivenBack | Settlement::RunUnknown(_) | Settlement::NotOurs(_) if is_given_back => {
                 tracing::info!(
                     target: "job_runner_worker.models",
                     run = %self.run,
@@ -239,8 +291,9 @@ impl Courier {
                 self.shared.events.tell(Event::RunReturned(self.run));
             }
             Settlement::RunUnknown(reason) => self.give_up("result", reason.to_owned()).await,
-            Settlement::NotOurs => {
-                self.give_up("result", "the server says that the run belongs to another worker".to_owned()).await;
+            Settlement::NotOurs(refusal) => {
+                self.give_up_log().await;
+                self.give_up("result", refusal.text().to_owned()).await;
                 let _ = self.requests.try_send(CourierRequest::Stop);
             }
         }
@@ -269,6 +322,11 @@ impl Courier {
     /// out becomes one.
     async fn settle_letters(&mut self) {
         self.shared.remove_letters(self.run).await;
+        self.give_up_log().await;
+    }
+
+    /// Gives up a log that the server refused.
+    async fn give_up_log(&mut self) {
         if let Some(reason) = self.log_refusal.take().filter(|_| !self.delivery.has_log()) {
             self.give_up("log", reason).await;
         }

@@ -53,6 +53,14 @@ pub enum DeliveryPhase {
         /// Rejections in a row.
         rejections: u32,
     },
+    /// The server refuses reports of the attempt, whose script is not over yet. Its result is reported all the same.
+    Refused,
+    /// The run is over, and the server refused a report of the attempt before its result. The result alone is reported,
+    /// for the server to keep as late, until the server has answered.
+    LateResult {
+        /// Rejections in a row.
+        rejections: u32,
+    },
     /// The server wants no further report of the run, whose script is not over yet.
     Abandoned,
     /// The run is over and nothing is left to report: what is stored of it may be removed.
@@ -179,6 +187,9 @@ pub enum DeliveryInput {
     ResultRejected,
     /// A report of the result failed, and the server may have changed the run by the next try.
     ResultFailed,
+    /// The server refuses reports of the attempt because the run is over, in a later attempt or another worker's. It
+    /// compares attempts, so that a result of this one can change nothing.
+    AttemptRefused,
     /// The server has the result, has the run back, or wants no report of it.
     Settled,
 }
@@ -200,8 +211,14 @@ impl Delivery {
     #[must_use]
     pub fn is_over(&self) -> bool {
         match self.phase {
-            DeliveryPhase::NotStarted { .. } | DeliveryPhase::Running { .. } | DeliveryPhase::Abandoned => false,
-            DeliveryPhase::Ended { .. } | DeliveryPhase::GivenBack { .. } | DeliveryPhase::Done => true,
+            DeliveryPhase::NotStarted { .. }
+            | DeliveryPhase::Running { .. }
+            | DeliveryPhase::Refused
+            | DeliveryPhase::Abandoned => false,
+            DeliveryPhase::Ended { .. }
+            | DeliveryPhase::LateResult { .. }
+            | DeliveryPhase::GivenBack { .. }
+            | DeliveryPhase::Done => true,
         }
     }
 
@@ -212,7 +229,11 @@ impl Delivery {
             DeliveryPhase::NotStarted { output } => LogExtent { output, sent: None },
             DeliveryPhase::Running { log, .. } => log.extent,
             DeliveryPhase::Ended { extent, .. } => extent,
-            DeliveryPhase::GivenBack { .. } | DeliveryPhase::Abandoned | DeliveryPhase::Done => LogExtent::default(),
+            DeliveryPhase::Refused
+            | DeliveryPhase::LateResult { .. }
+            | DeliveryPhase::GivenBack { .. }
+            | DeliveryPhase::Abandoned
+            | DeliveryPhase::Done => LogExtent::default(),
         }
     }
 
@@ -223,6 +244,8 @@ impl Delivery {
             DeliveryPhase::Running { start, .. } => Some(start),
             DeliveryPhase::Ended { start, .. } => start,
             DeliveryPhase::NotStarted { .. }
+            | DeliveryPhase::Refused
+            | DeliveryPhase::LateResult { .. }
             | DeliveryPhase::GivenBack { .. }
             | DeliveryPhase::Abandoned
             | DeliveryPhase::Done => None,
@@ -260,9 +283,20 @@ impl DeliveryPhase {
             (Self::Done, _) => Self::Done,
             (Self::Abandoned, DeliveryInput::Ended(_)) => Self::Done,
             (Self::Abandoned, _) => Self::Abandoned,
-            (Self::Ended { .. } | Self::GivenBack { .. }, DeliveryInput::Settled) => Self::Done,
-            (Self::NotStarted { .. } | Self::Running { .. }, DeliveryInput::Settled) => Self::Abandoned,
+            (Self::Ended { .. } | Self::LateResult { .. } | Self::GivenBack { .. }, DeliveryInput::Settled) => {
+                Self::Done
+            }
+            (Self::NotStarted { .. } | Self::Running { .. } | Self::Refused, DeliveryInput::Settled) => Self::Abandoned,
             (_, DeliveryInput::Relaunched) => Self::NotStarted { output: 0 },
+            (Self::NotStarted { .. } | Self::Running { .. }, DeliveryInput::AttemptRefused) => Self::Refused,
+            (Self::Ended { .. }, DeliveryInput::AttemptRefused)
+            | (Self::Refused, DeliveryInput::Ended(DeliveryEnd::WithResult)) => Self::LateResult { rejections: 0 },
+            (Self::Refused, DeliveryInput::Ended(DeliveryEnd::GivenBack)) => Self::GivenBack { rejections: 0 },
+            (Self::Refused, _) => Self::Refused,
+            (Self::LateResult { rejections }, DeliveryInput::ResultRejected) => {
+                Self::LateResult { rejections: rejections + 1 }
+            }
+            (Self::LateResult { rejections }, _) => Self::LateResult { rejections },
             (Self::NotStarted { output }, input) => Self::before_start(output, input),
             (Self::Running { start, log }, DeliveryInput::Ended(DeliveryEnd::WithResult)) => Self::Ended {
                 start: Some(start),

@@ -90,7 +90,10 @@ impl Delivery {
     pub fn next(&self, at: &CallConditions) -> NextCall {
         match (self.phase, self.view) {
             (DeliveryPhase::Done, _) => NextCall::Forget,
-            (DeliveryPhase::Abandoned, _) => NextCall::Wait(None),
+            (DeliveryPhase::Abandoned | DeliveryPhase::Refused, _) => NextCall::Wait(None),
+            // The server keeps a late result once, however often it is reported, and a read would not tell whether it
+            // does.
+            (DeliveryPhase::LateResult { .. }, _) => NextCall::Return,
             (_, ServerView::Doubtful) => NextCall::Look,
             (DeliveryPhase::NotStarted { .. }, _) => NextCall::Wait(None),
             (DeliveryPhase::Running { .. }, _) => self.next_of_running(at),
@@ -169,7 +172,9 @@ impl Delivery {
             (NextCall::SendLog, DeliveryPhase::Ended { log: LogReport::Due { rejections }, .. }) => rejections,
             (
                 NextCall::Return | NextCall::GiveBack,
-                DeliveryPhase::Ended { rejections, .. } | DeliveryPhase::GivenBack { rejections },
+                DeliveryPhase::Ended { rejections, .. }
+                | DeliveryPhase::LateResult { rejections }
+                | DeliveryPhase::GivenBack { rejections },
             ) => rejections,
             (NextCall::SendLive | NextCall::SendLog | NextCall::Return | NextCall::GiveBack, _) => 0,
             (NextCall::Look | NextCall::Watch | NextCall::Wait(_) | NextCall::Forget, _) => REJECTIONS,
@@ -193,6 +198,13 @@ impl Delivery {
             _ => Parts::Needed,
         }
     }
+}
+
+/// Returns whether the result is still reported after the server refused a call because of the attempt. `is_compared` says
+/// whether the server compares attempts: at one that does not, the result might overwrite what another worker does.
+#[must_use]
+pub fn reports_after_refusal(call: NextCall, is_compared: bool) -> bool {
+    is_compared && matches!(call, NextCall::TellStart | NextCall::SendLive | NextCall::SendLog)
 }
 
 /// Returns the pause after a log of this size: the interval, or longer for a long log.

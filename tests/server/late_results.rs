@@ -4,14 +4,17 @@ use chrono::{TimeDelta, Utc};
 use jobrunner::run::{Attempt, RunId};
 use jobrunner::server::domain::life::late::LateReason;
 use jobrunner::server::domain::life::{LifeRefusal, Patch};
-use jobrunner::server::domain::model::{Asker, RunExit};
+use jobrunner::server::domain::model::{Asker, OnLost, RunExit, RunState};
 use jobrunner::server::domain::title::Title;
-use jobrunner::server::store::{LateReport, NewRun, RunChange};
+use jobrunner::server::store::{LateReport, NewRun, RunChange, Store};
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 use serde_json::Value;
 
 use crate::http::ask;
 use crate::program::Place;
 use crate::stage::{Stage, made, returned};
+use crate::worker_process::{self, Make, start_worker};
 
 /// A run that the first worker had in its first attempt and lost, and that the second has now.
 async fn taken_over(stage: &Stage) -> RunId {
@@ -186,5 +189,46 @@ async fn a_worker_that_names_no_attempt_is_known_by_one_that_it_lost_or_gave_bac
         let kept: Vec<_> = kept.iter().map(|late| (late.result.worker, late.result.attempt)).collect();
         assert_eq!(kept, [(stage.worker(0), None)]);
     }
+    stage.fixture.stop().await;
+}
+
+/// A run that is lost meanwhile is another worker's by then, or failed: the end of its log is refused in both cases.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_until_it_was_lost_reports_late_results_though_their_logs_are_refused() {
+    let stage = Stage::start(2).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut runs = Vec::new();
+    for (title, on_lost) in [("again", OnLost::Retry), ("fails", OnLost::Fail)] {
+        let (gate, done) = (folder.path().join(title), folder.path().join(format!("{title}.done")));
+        nix::unistd::mkfifo(&gate, Mode::S_IRWXU).expect("a pipe");
+        let script = format!("read line < {}\necho the end\n: > {}", gate.display(), done.display());
+        let job = stage.job(|new| (new.title, new.script, new.on_lost) = (Title::fixed(title), script, on_lost)).await;
+        runs.push((stage.due(&job).await.id, gate, done));
+    }
+    let place = worker_process::Place::of(&stage.fixture);
+    let worker = start_worker(Make::Ours, place, "worker1", 2, folder.path());
+    for (run, ..) in &runs {
+        let started =
+            async |store: &Store| store.run(*run).await.unwrap().filter(|run| run.state() == RunState::Started);
+        stage.until("a start", started).await;
+    }
+    worker.signal(Signal::SIGSTOP);
+    stage.store().mark_lost(stage.worker(0), 9, Utc::now()).await.expect("lost");
+    made(stage.claim(1, runs[0].0).await);
+    for (_, gate, done) in &runs {
+        let gate = gate.clone();
+        tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n")).await.expect("a thread").expect("a pipe");
+        stage.until("the end of the script", async |_| done.exists().then_some(())).await;
+    }
+    worker.signal(Signal::SIGCONT);
+    for ((run, ..), reason) in runs.iter().zip([LateReason::AnotherWorker, LateReason::Over]) {
+        let shown = async |store: &Store| store.late_results_of_run(*run).await.unwrap().pop();
+        let late = stage.until("a late result", shown).await;
+        assert_eq!((late.result.attempt, late.result.worker), (Some(Attempt(1)), stage.worker(0)));
+        assert_eq!(late.result.reason, Some(reason));
+    }
+    let taken = stage.run(runs[0].0).await;
+    assert_eq!((taken.worker, taken.attempt, taken.return_dts), (Some(stage.worker(1)), Attempt(2), None));
+    drop(worker);
     stage.fixture.stop().await;
 }

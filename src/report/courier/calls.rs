@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
 use super::super::plan::{NextCall, Parts};
-use super::{Courier, Outcome, Settlement};
+use super::{AttemptRefusal, Courier, Outcome, Settlement};
 use crate::rest::{CallFailure, ToldResult};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event};
@@ -50,14 +50,21 @@ impl Courier {
         self.step(DeliveryInput::Read { has_start });
         self.run_log = view.run_log;
         let is_given_back = matches!(self.delivery.phase, DeliveryPhase::GivenBack { .. });
+        // Only a server that counts attempts compares them.
+        let is_compared = self.claim.is_some() && view.attempt.is_some() && !is_given_back;
+        let refused = |refusal| {
+            if is_compared { Outcome::AttemptRefused(refusal) } else { Outcome::Settled(Settlement::NotOurs(refusal)) }
+        };
         let settlement = match view.seen {
             seen if is_given_back && seen != RunSight::Ours => Settlement::GivenBack,
+            // The result there may be the server's own, of another attempt, or this one, which is accepted once more.
+            RunSight::Returned if is_compared => return Ok(refused(AttemptRefusal::Over)),
             RunSight::Returned if self.delivery.is_over() => Settlement::Delivered,
             RunSight::Returned => Settlement::RunUnknown("the server ended the run before its script did"),
-            RunSight::Theirs | RunSight::NotForUs => Settlement::NotOurs,
+            RunSight::Theirs | RunSight::NotForUs => return Ok(refused(AttemptRefusal::AnotherWorker)),
             RunSight::Gone => Settlement::RunUnknown("the server does not know the run any more"),
             RunSight::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
-                Settlement::NotOurs
+                return Ok(refused(AttemptRefusal::LaterAttempt));
             }
             RunSight::Ours => {
                 self.claim = view.attempt;
@@ -84,7 +91,9 @@ impl Courier {
         // The wall clock may have been set back meanwhile; a run must not return before it starts.
         let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
         let parts = self.delivery.parts_of_result();
-        let has_start = self.delivery.start() == Some(StartReport::Accepted);
+        // A late result starts nothing at the server; one that is repeated must say the same as before.
+        let is_late = matches!(self.delivery.phase, DeliveryPhase::LateResult { .. });
+        let has_start = is_late || self.delivery.start() == Some(StartReport::Accepted);
         // Without a start the server would take the run for one that still waits.
         let start = match &self.start {
             None => Some(end.at.as_str()),

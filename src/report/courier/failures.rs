@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::delivery::{DeliveryInput, ServerView};
-use super::super::plan::{NextCall, REJECTIONS};
-use super::{Courier, Outcome, Settlement};
+use super::super::plan::{self, NextCall, REJECTIONS};
+use super::{AttemptRefusal, Courier, Outcome, Settlement};
 use crate::rest::CallFailure;
 use crate::run::chain_of;
 
@@ -18,8 +18,8 @@ impl Courier {
         let is_log = matches!(call, NextCall::SendLive | NextCall::SendLog);
         match &failure {
             CallFailure::TooLarge if is_log => return Outcome::Continues,
-            CallFailure::Unauthorised(_) => return self.unauthorised().await,
-            CallFailure::Conflict => return Outcome::Settled(Settlement::NotOurs),
+            CallFailure::Unauthorised(_) => return self.unauthorised(call).await,
+            CallFailure::Conflict => return self.refused(call, AttemptRefusal::Conflict),
             CallFailure::NotFound if is_log && self.delivery.view != ServerView::Doubtful => {
                 // Either the log was deleted, or the whole run: the next read tells.
                 self.step(DeliveryInput::CallInDoubt);
@@ -57,10 +57,20 @@ impl Courier {
         Outcome::Continues
     }
 
+    /// Handles a refusal of the attempt. A server that compares attempts is still told the result, which it keeps as
+    /// late; at the original's it might overwrite what another worker does.
+    fn refused(&self, call: NextCall, refusal: AttemptRefusal) -> Outcome {
+        if plan::reports_after_refusal(call, self.claim.is_some()) {
+            Outcome::AttemptRefused(refusal)
+        } else {
+            Outcome::Settled(Settlement::NotOurs(refusal))
+        }
+    }
+
     /// Handles a 401 or 403: it is about this run, unless the server refuses the worker's credentials altogether.
-    async fn unauthorised(&mut self) -> Outcome {
+    async fn unauthorised(&mut self, call: NextCall) -> Outcome {
         match self.shared.client.credentials().await {
-            Ok(()) => Outcome::Settled(Settlement::NotOurs),
+            Ok(()) => self.refused(call, AttemptRefusal::AnotherWorker),
             Err(failure @ CallFailure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",

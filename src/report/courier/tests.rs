@@ -209,16 +209,13 @@ async fn a_start_at_the_server_that_may_be_of_a_lost_execution_does_not_count() 
 }
 
 #[tokio::test]
-async fn after_a_restart_nothing_is_told_of_a_run_that_is_another_attempt_or_another_workers() {
-    for (field, value) in [("attempt", json!(2)), ("worker", json!("/api/v1/worker/9/"))] {
-        let scene = Scene::set().await;
-        scene.server.set(field, value);
-        let entry = OutboxEntry { claim: Some(Attempt(1)), start: Some(start()), end: Some(end()), ..claimed() };
-        scene.reporter.deliver(entry);
-        assert_eq!(scene.all_calls().await, ["read worker", "read run"], "{field}");
-        assert_eq!(scene.letters(), ["result"], "{field}");
-        assert!(scene.is_forgotten(), "{field}");
-    }
+async fn after_a_restart_a_server_that_counts_no_attempts_is_told_nothing_of_another_workers_run() {
+    let scene = Scene::set().await;
+    scene.server.set("worker", json!("/api/v1/worker/9/"));
+    scene.reporter.deliver(OutboxEntry { start: Some(start()), end: Some(end()), ..counted() });
+    assert_eq!(scene.all_calls().await, ["read worker", "read run"]);
+    assert_eq!(scene.letters(), ["result"]);
+    assert!(scene.is_forgotten());
 }
 
 #[tokio::test]
@@ -372,6 +369,88 @@ async fn a_run_of_another_worker_is_stopped_and_nothing_more_is_told() {
     assert_eq!(scene.all_calls().await, ["start with pid 7"]);
     assert!(scene.is_forgotten());
     assert_eq!(scene.letters(), ["result"]);
+}
+
+/// Entry of a run that was claimed from a server that counts attempts.
+fn counted() -> OutboxEntry {
+    OutboxEntry { claim: Some(Attempt(1)), ..claimed() }
+}
+
+fn of_attempt_1<const N: usize>(calls: [&str; N]) -> [String; N] {
+    calls.map(|call| if call.starts_with("read") { call.to_owned() } else { format!("{call} of attempt 1") })
+}
+
+#[tokio::test]
+async fn the_late_result_is_told_once_though_the_end_of_its_log_is_refused() {
+    for status in [409, 401] {
+        let scene = Scene::set().await;
+        scene.server.fail("new log", Fault::Refused(status));
+        scene.server.fail("result", Fault::Refused(status));
+        let mut report = scene.serve(counted()).await;
+        report.started(start()).await;
+        report.ended(end()).await;
+        let mut calls = scene.all_calls().await;
+        // A 401 may be about the credentials, so these are tried.
+        calls.retain(|call| call != "read worker");
+        assert_eq!(calls, of_attempt_1(["start with pid 7", LOG, "result true"]), "{status}");
+        assert!(scene.is_forgotten(), "{status}");
+        assert_eq!(scene.letters(), ["log", "result"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_result_that_is_not_answered_is_told_again_without_a_read() {
+    let scene = Scene::set().await;
+    scene.server.fail("new log", Fault::Refused(409));
+    scene.server.fail("result", Fault::Refused(503));
+    scene.server.fail("result", Fault::Refused(409));
+    let mut report = scene.serve(counted()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    let calls = ["start with pid 7", LOG, "result true", "result true"];
+    assert_eq!(scene.all_calls().await, of_attempt_1(calls));
+}
+
+#[tokio::test]
+async fn a_server_that_counts_no_attempts_is_not_told_the_result_of_a_run_whose_log_it_refuses() {
+    let scene = Scene::set().await;
+    scene.server.fail("new log", Fault::Refused(409));
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, ["start with pid 7", LOG]);
+    assert!(scene.is_forgotten());
+    assert_eq!(scene.letters(), ["result"]);
+}
+
+#[tokio::test]
+async fn a_script_that_is_stopped_for_a_refusal_has_its_result_told() {
+    let scene = Scene::with_interval(Duration::from_millis(1)).await;
+    scene.server.fail("new log", Fault::Refused(409));
+    scene.server.fail("result", Fault::Refused(409));
+    let mut report = scene.serve(counted()).await;
+    report.started(start()).await;
+    assert_eq!(asked(&mut report).await, CourierRequest::Watch(0));
+    report.output(6).await;
+    assert_eq!(asked(&mut report).await, CourierRequest::Stop);
+    report.ended(end()).await;
+    assert_eq!(scene.all_calls().await, of_attempt_1(["start with pid 7", LOG, "result true"]));
+    assert!(scene.is_forgotten());
+}
+
+#[tokio::test]
+async fn a_read_that_shows_the_run_as_over_or_another_workers_does_not_lose_the_late_result() {
+    let over = Value::from("2026-11-23T18:02:02.228055");
+    for (field, value) in [("attempt", json!(2)), ("worker", json!("/api/v1/worker/9/")), ("return_dts", over)] {
+        let scene = Scene::set().await;
+        scene.server.set("attempt", json!(1));
+        scene.server.set(field, value);
+        scene.server.fail("result", Fault::Refused(409));
+        scene.reporter.deliver(OutboxEntry { start: Some(start()), end: Some(end()), ..counted() });
+        assert_eq!(scene.all_calls().await, of_attempt_1(["read worker", "read run", "result true"]), "{field}");
+        assert!(scene.is_forgotten(), "{field}");
+        assert!(scene.letters().contains(&"result".to_owned()), "{field}");
+    }
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ pub fn phases(retry_at: Instant) -> Vec<(&'static str, Delivery)> {
         ("over, log accepted, read", viewed(ServerView::Fresh, ended(LogReport::Accepted))),
         ("over, log accepted, doubtful", viewed(ServerView::Doubtful, ended(LogReport::Accepted))),
         ("given back", in_phase(DeliveryPhase::GivenBack { rejections: 0 })),
+        ("refused, not over", in_phase(DeliveryPhase::Refused)),
+        ("late result", in_phase(DeliveryPhase::LateResult { rejections: 0 })),
         ("abandoned", in_phase(DeliveryPhase::Abandoned)),
         ("done", in_phase(DeliveryPhase::Done)),
     ]

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use super::samples::phases;
 use super::*;
 
-fn inputs(at: Instant) -> [DeliveryInput; 20] {
+fn inputs(at: Instant) -> [DeliveryInput; 21] {
     [
         DeliveryInput::Started,
         DeliveryInput::Output(30),
@@ -31,6 +31,7 @@ fn inputs(at: Instant) -> [DeliveryInput; 20] {
         DeliveryInput::ResultFailed,
         DeliveryInput::Settled,
         DeliveryInput::Output(0),
+        DeliveryInput::AttemptRefused,
     ]
 }
 
@@ -55,7 +56,7 @@ fn the_whole_table_is_this() {
 proptest! {
     #[test]
     fn what_is_accepted_is_not_due_again_before_the_next_execution(
-        chosen in proptest::collection::vec(select((0..20).collect::<Vec<usize>>()), 0..30)
+        chosen in proptest::collection::vec(select((0..21).collect::<Vec<usize>>()), 0..30)
     ) {
         let inputs = inputs(Instant::now());
         let mut delivery = Delivery::new(ServerView::Assumed);
@@ -81,7 +82,7 @@ proptest! {
 
     #[test]
     fn a_run_is_done_only_once_it_is_over_and_settled(
-        chosen in proptest::collection::vec(select((0..20).collect::<Vec<usize>>()), 0..30)
+        chosen in proptest::collection::vec(select((0..21).collect::<Vec<usize>>()), 0..30)
     ) {
         let inputs = inputs(Instant::now());
         let (mut delivery, mut is_over, mut is_settled) = (Delivery::new(ServerView::Assumed), false, false);

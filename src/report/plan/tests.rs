@@ -171,6 +171,8 @@ fn all(now: Instant) -> Vec<Delivery> {
         not_started(0),
         not_started(10),
         in_phase(DeliveryPhase::GivenBack { rejections: 0 }),
+        in_phase(DeliveryPhase::Refused),
+        in_phase(DeliveryPhase::LateResult { rejections: 0 }),
         in_phase(DeliveryPhase::Abandoned),
         in_phase(DeliveryPhase::Done),
     ];
@@ -187,7 +189,10 @@ fn all(now: Instant) -> Vec<Delivery> {
 #[test]
 fn whatever_is_known_doubt_is_looked_into_first() {
     let now = Instant::now() + a_moment();
-    let is_settled = |phase| matches!(phase, DeliveryPhase::Abandoned | DeliveryPhase::Done);
+    let is_settled = |phase| {
+        use DeliveryPhase as P;
+        matches!(phase, P::Abandoned | P::Done | P::Refused | P::LateResult { .. })
+    };
     for delivery in all(now).into_iter().filter(|delivery| delivery.view == ServerView::Doubtful) {
         if !is_settled(delivery.phase) {
             assert_eq!(delivery.next(&live(now)), NextCall::Look, "{delivery:?}");
@@ -215,6 +220,7 @@ fn whatever_is_known_the_order_of_facts_holds() {
                 NextCall::Look => assert!(delivery.view == ServerView::Doubtful || at.is_long_silent, "{delivery:?}"),
                 NextCall::TellStart => assert!(!told, "{delivery:?}"),
                 NextCall::SendLog => assert!(told && log == Some(LOG_DUE), "{delivery:?}"),
+                NextCall::Return if matches!(delivery.phase, DeliveryPhase::LateResult { .. }) => {}
                 NextCall::Return => assert!(told && log.is_some_and(|log| log != LOG_DUE), "{delivery:?}"),
                 NextCall::GiveBack => assert!(matches!(delivery.phase, DeliveryPhase::GivenBack { .. })),
                 NextCall::SendLive => assert!(at.sends_live_logs && told && is_running, "{delivery:?}"),
@@ -226,6 +232,30 @@ fn whatever_is_known_the_order_of_facts_holds() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_result_of_a_refused_attempt_is_all_that_is_reported_and_until_it_is_answered() {
+    let refused = |delivery: Delivery| delivery.step(DeliveryInput::AttemptRefused);
+    let over = [refused(ended(LOG_DUE)), now_ended(refused(running(log_of(99, Some(10)))))];
+    for mut delivery in over {
+        assert_eq!(next(&delivery), NextCall::Return);
+        assert_eq!(next(&delivery.step(DeliveryInput::CallInDoubt)), NextCall::Return);
+        assert!(delivery.reject(NextCall::Return, Instant::now()), "it waits");
+        assert_eq!(next(&delivery), NextCall::Return);
+        assert_eq!(next(&delivery.step(DeliveryInput::Settled)), NextCall::Forget);
+    }
+}
+
+#[test]
+fn a_refusal_leaves_the_result_to_report_only_where_attempts_are_compared() {
+    for call in [NextCall::TellStart, NextCall::SendLive, NextCall::SendLog] {
+        assert!(reports_after_refusal(call, true), "{call:?}");
+        assert!(!reports_after_refusal(call, false), "{call:?}");
+    }
+    for call in [NextCall::Look, NextCall::Return, NextCall::GiveBack] {
+        assert!(!reports_after_refusal(call, true), "{call:?}");
     }
 }
 
