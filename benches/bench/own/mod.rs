@@ -109,6 +109,11 @@ impl Own {
         served.map_err(|_| Failure(format!("the server does not serve{}", self.last_words())))
     }
 
+    /// Reads the operator's token, which the server has made.
+    pub fn token(&self) -> Result<String, Failure> {
+        Ok(fs::read_to_string(self.folder.path().join("data").join("operator.token"))?.trim().to_owned())
+    }
+
     /// When the first run is due.
     pub fn first_due(&self) -> Moment {
         self.due.first().copied().unwrap_or(0)

@@ -73,6 +73,7 @@ pub const NAMES: &[&str] = &[
     "abuse_frames",
     "abuse_strangers",
     "abuse_repeats",
+    "abuse_templates",
 ];
 
 /// Who is measured, and how thoroughly.

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Secret};
-use jobrunner::wire::{hmac, uplink as wire};
+use jobrunner::wire::{hmac, operator, uplink as wire};
 
 use super::peer;
 use crate::failure::Failure;
@@ -61,6 +61,43 @@ pub async fn pages(own: &Own) -> Result<(), Failure> {
         }
     };
     tokio::join!(read(), read(), read(), read()).0
+}
+
+/// Templates that are nested too deeply, four at once, over and over, from somebody with the operator's token.
+pub async fn templates(own: &Own) -> Result<(), Failure> {
+    const TIMES: usize = 8_000;
+    const NESTED: [(&str, &str, &str); 6] = [
+        ("not ", "1", ""),
+        ("(", "1", ")"),
+        ("[", "1", "]"),
+        ("", "1", "+1"),
+        ("", "content", "|e"),
+        ("", "1", " if 1 else 1"),
+    ];
+    let token = own.token()?;
+    let requests: Vec<String> = NESTED
+        .iter()
+        .map(|(before, middle, after)| {
+            let body = format!("#!/bin/sh\n{{{{ {}{middle}{} }}}}\n", before.repeat(TIMES), after.repeat(TIMES));
+            let body = serde_json::json!({"title": "deep", "body": body}).to_string();
+            format!(
+                "POST {}/templates HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                operator::BASE,
+                own.http,
+                body.len()
+            )
+        })
+        .collect();
+    let post = || async {
+        loop {
+            for request in &requests {
+                // Who is shut out comes again.
+                let _ = peer::ask(own.http, request).await;
+            }
+        }
+    };
+    tokio::join!(post(), post(), post(), post()).0
 }
 
 /// A worker that is connected twelve times and sends 20 MB on each connection of a message that does not end.

@@ -27,6 +27,7 @@ pub const CASES: &[&str] = &[
     "abuse_frames",
     "abuse_strangers",
     "abuse_repeats",
+    "abuse_templates",
 ];
 
 /// How many descriptors the server may have: an ordinary limit, which no case may use up.
@@ -90,6 +91,7 @@ async fn abuse(case: &str, own: &Own) -> Result<(), Failure> {
         "abuse_unsigned" => http::unsigned(own).await,
         "abuse_pages" => http::pages(own).await,
         "abuse_uplink" => http::uplink(own).await,
+        "abuse_templates" => http::templates(own).await,
         "abuse_frames" => zmq::frames(own).await,
         "abuse_strangers" => zmq::strangers(own).await,
         "abuse_repeats" => zmq::repeats(own).await,
