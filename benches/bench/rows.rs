@@ -153,7 +153,12 @@ pub const ROWS: &[Row] = &[
         LessThan(150.0),
     ),
     row("abuse_repeats.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
-    row("abuse_templates.peak", "templates nested 8,000 times, four at once: peak memory of the server", "MB", LessThan(150.0)),
+    row(
+        "abuse_templates.peak",
+        "templates nested 8,000 times, four at once: peak memory of the server",
+        "MB",
+        LessThan(150.0),
+    ),
     row("abuse_templates.started_p99", "due to the first line of another job meanwhile, p99", "ms", LessThan(50.0)),
 ];
 

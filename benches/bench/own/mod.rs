@@ -22,7 +22,7 @@ use super::process_sweep::end_everything_marked;
 use super::worker::{Make, Worker};
 pub use light::{Crowd, Seen};
 pub use listener::Listener;
-pub use seed::{Data, Due, Jobs, SECRET, key};
+pub use seed::{Data, Due, Jobs, LOGS_FROM, SECRET, key};
 
 /// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);

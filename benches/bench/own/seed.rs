@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use crate::failure::Failure;
 use crate::moment::{self, Moment};
 
+/// Runs with a log are numbered from here, beyond all others.
+pub const LOGS_FROM: usize = 10_000_000;
 /// The secret of every worker.
 pub const SECRET: &str = "verysecret";
 
@@ -127,7 +129,7 @@ fn things(data: &Data) -> String {
              SELECT {all_jobs} - i % {history_of}, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {history};
          INSERT INTO run (job, schedule_id, schedule_dts, plan)
              SELECT id, id, 4000000000000000, 'every 1 Day in Europe/Amsterdam' FROM job WHERE id <= {jobs};
-         INSERT INTO kill_request (run, attempt, schedule_dts) SELECT id, attempt, id FROM run WHERE id <= {kills};
+         INSERT INTO kill_request (run, attempt, worker, schedule_dts) SELECT id, attempt, worker, id FROM run WHERE id <= {kills};
          COMMIT;",
         numbers((*workers).max(1)),
         numbers(all_jobs),
@@ -164,8 +166,8 @@ fn logs((count, bytes): (usize, usize)) -> String {
     format!(
         "BEGIN;
          {} INSERT INTO run (id, job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, return_dts, return_success, pid, attempt)
-             SELECT 1000000 + i, 1, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {count};
-         INSERT INTO run_log (run, bytes, newlines, unended) SELECT id, {chunks} * {CHUNK}, 0, 1 FROM run WHERE id > 1000000;
+             SELECT {LOGS_FROM} + i, 1, i, 1, i, i, i, i, 1, 1, 1 FROM n WHERE i <= {count};
+         INSERT INTO run_log (run, bytes, newlines, unended) SELECT id, {chunks} * {CHUNK}, 0, 1 FROM run WHERE id > {LOGS_FROM};
          {} INSERT INTO log_chunk (log, start, newlines, data)
              SELECT run_log.id, (i - 1) * {CHUNK}, 0, CAST(printf('%.*c', {CHUNK}, 'x') AS BLOB) FROM run_log, n;
          COMMIT;",

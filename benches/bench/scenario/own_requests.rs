@@ -12,14 +12,12 @@ use serde_json::{Value, json};
 use super::Subject;
 use crate::failure::Failure;
 use crate::figures::{Sample, quantile, sorted};
-use crate::own::{Data, Own, SECRET, key};
+use crate::own::{Data, LOGS_FROM, Own, SECRET, key};
 
 /// Requests of each kind.
 const REQUESTS: usize = 50;
 /// Length of each log that is there before, in bytes.
 const LOG: usize = 1000;
-/// Runs with a log are numbered from here.
-const LOGS_FROM: usize = 1_000_000;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
