@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use jobrunner::server::domain::model::Schedule;
-use jobrunner::server::domain::schedule::{Rule, check_cron, in_words, preview};
+use jobrunner::server::domain::schedule::{Cron, Rule, in_words, preview};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// How many next times are looked for.
@@ -18,9 +18,12 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(expression) = str::from_utf8(expression) else { return Corpus::Reject };
     let zone: Tz = TZ_VARIANTS[usize::from(*zone) * TZ_VARIANTS.len() / 256];
     let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(u32::from_be_bytes([*a, *b, *c, *d]).into());
-    let schedule = Schedule::Cron { expression: expression.to_owned(), zone };
+    let accepted = Cron::new(expression);
+    // An expression that is refused may be in a store of an earlier version.
+    let cron = accepted.as_ref().map_or_else(|_| Cron::stored(expression.to_owned()), Clone::clone);
+    let schedule = Schedule::Cron { expression: cron, zone };
     let _ = in_words(&schedule);
-    if check_cron(expression).is_err() {
+    if accepted.is_err() {
         return Corpus::Keep;
     }
     let mut before = now - TimeDelta::microseconds(1);
