@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
         folder.get_or_init(|| tempfile::tempdir().expect("a temporary folder can be made")).path().join("settings.ini")
     });
     fs::write(&path, data).expect("a file can be written");
-    let surroundings = Surroundings { working_directory: "/".into(), root: true, ..Surroundings::default() };
+    let surroundings = Surroundings { working_directory: "/".into(), is_root: true, ..Surroundings::default() };
     match load(Some(&path), &surroundings) {
         Ok(loaded) => lines(&loaded.warnings),
         Err(failure) => [failure.mistakes, failure.warnings].iter().for_each(|said| lines(said)),
