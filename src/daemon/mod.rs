@@ -302,7 +302,7 @@ async fn attend(
                     continue;
                 }
                 () = manager.due() => {
-                    // The status goes through the keeper of the runs, so a sign of life proves that it is alive.
+                    // The status goes through the coordinator of the intake, so a sign of life proves that it is alive.
                     manager.tell(&worker.status().await);
                     continue;
                 }
