@@ -99,7 +99,7 @@ pub struct UnknownName {
     pub title: Title,
     /// Title of the project in which a template was sought.
     pub within: Option<String>,
-    /// Existing titles, at most [`NAMES_SAID`] of them.
+    /// Existing titles, at most `NAMES_SAID` of them.
     pub known: Vec<String>,
     /// Whether there are others than those in `known`.
     pub has_others: bool,

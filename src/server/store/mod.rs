@@ -4,7 +4,7 @@
 //! change reads, decides and writes in one transaction, so no decision rests on data that another change has just
 //! replaced. Readers see the last commit and never wait for the writer. A commit survives the death of the process.
 //!
-//! Each commit publishes what it changed on the [`ChangeFeed`]: see [`writing`].
+//! Each commit publishes what it changed on the [`ChangeFeed`]; `writing` owns that rule.
 
 mod ad_hoc_runs;
 mod catalogue;
