@@ -11,7 +11,6 @@
 //! Messages are one line each, `file:line: key: what is wrong, what is allowed`, and never contain a secret.
 
 mod address;
-mod check;
 mod daemon_settings;
 mod file;
 mod findings;
@@ -30,6 +29,7 @@ mod spelling;
 mod surroundings;
 mod suspicious_text;
 mod value;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +135,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
         Err(exit) => return Err(failure(exit, findings)),
     };
     let given = understand(&WORKER, path, &content, surroundings, &mut findings);
-    let checked = given.and_then(|given| Some((check::check(&given, surroundings, &mut findings)?, given)));
+    let checked = given.and_then(|given| Some((worker::check(&given, surroundings, &mut findings)?, given)));
     match checked {
         Some((settings, given)) if findings.mistakes.is_empty() => {
             let effective = show::effective(KEYS, &given);
@@ -158,7 +158,7 @@ pub fn built(texts: &[(&str, &str)], surroundings: &Surroundings) -> Result<Sett
     let layers = Layers { program: &WORKER, surroundings: &alone, document: &Document::default(), path: Path::new("") };
     let given = layers.all(&mut findings);
     findings.mistakes.extend(findings.missing.iter().map(|key| format!("{key}: missing")));
-    match check::check(&given, &alone, &mut findings) {
+    match worker::check(&given, &alone, &mut findings) {
         Some(settings) if findings.mistakes.is_empty() => Ok(settings),
         _ => Err(failure(ConfigExit::Config, findings)),
     }

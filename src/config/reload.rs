@@ -8,7 +8,7 @@ use std::path::Path;
 use super::findings::{Findings, Texts};
 use super::keys::{Counts, KEYS};
 use super::surroundings::Surroundings;
-use super::{ConfigExit, ConfigFailure, Loaded, check, failure, load, show};
+use super::{ConfigExit, ConfigFailure, Loaded, failure, load, show, worker};
 
 /// Result of a successful reload.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings
     // configuration.
     let plan = plan(&running.given, fresh.given.clone());
     let mut findings = Findings::default();
-    match check::check(&plan.given, surroundings, &mut findings) {
+    match worker::check(&plan.given, surroundings, &mut findings) {
         Some(settings) if findings.mistakes.is_empty() => {
             let effective = show::effective(KEYS, &plan.given);
             let loaded = Loaded { settings, effective, given: plan.given, ..fresh };

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::check::Check;
 use super::findings::{Findings, Texts};
 use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original, setting};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue, quoted};
+use super::worker::Check;
 use super::{ConfigExit, ConfigFailure, EffectiveKey, LogLevel, address, failure, read, show, understand};
 use crate::server::{self, WorkerWrites};
 

@@ -7,8 +7,8 @@
 mod asking;
 mod broken_execution;
 mod execution_watch;
+mod fate;
 mod loss;
-mod remains;
 mod watching;
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 //! outcomes back into it.
 
 mod calls;
-mod failures;
 mod log_transfer;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::server::dispatch::silent_workers::SilentWorkers;
+use crate::server::dispatch::published_silence::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;

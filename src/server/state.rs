@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::store::Store;
-use crate::server::dispatch::silent_workers::SilentWorkers;
+use crate::server::dispatch::published_silence::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
 use crate::server::http::shared::read_turns::Turns;
 use crate::server::identity::instances::Instances;

@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::Attempt;
-use jobrunner::server::domain::life::end_request::EndDecision;
+use jobrunner::server::domain::life::kill_or_cancel::EndDecision;
 use jobrunner::server::domain::life::{LifeRefusal, Patch};
 use jobrunner::server::domain::model::{Asker, Concurrency};
 use jobrunner::server::domain::title::Title;

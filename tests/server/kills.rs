@@ -3,7 +3,7 @@
 use chrono::Utc;
 use jobrunner::run::{KillId, RunId};
 use jobrunner::server::domain::life::Actor;
-use jobrunner::server::domain::life::end_request::EndDecision;
+use jobrunner::server::domain::life::kill_or_cancel::EndDecision;
 use jobrunner::server::domain::model::{Asker, KillRequest};
 use jobrunner::server::store::{Entity, KillChange, KillPatch, Removal};
 

@@ -6,7 +6,7 @@ use super::super::ini::Document;
 use super::super::interpolate::interpolate;
 use super::super::keys::WORKER;
 use super::super::spelling::suggestion;
-use super::super::{address, check, file, value};
+use super::super::{address, file, value, worker};
 use super::{Case, REQUIRED};
 
 /// Generates lines from the characters that the parser treats specially.
@@ -66,9 +66,9 @@ proptest! {
 
     #[test]
     fn every_key_has_one_safe_directory_of_its_own(one in "[./%2FE]{1,6}", other in "[./%2FE]{1,6}") {
-        let name = check::directory_name(&one);
+        let name = worker::directory_name(&one);
         prop_assert!(!name.contains('/') && !name.starts_with('.'));
-        prop_assert_eq!(one == other, name == check::directory_name(&other));
+        prop_assert_eq!(one == other, name == worker::directory_name(&other));
     }
 }
 

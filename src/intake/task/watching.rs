@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::broken_execution::BrokenExecution;
 use super::execution_watch::{ExecutionWatch, RecordedFate, ScriptEffect, WatchEffect, WatchInput};
-use super::remains::Fate;
+use super::fate::Fate;
 use super::{RunTask, stop_asked};
 use crate::execution::{Launch, LaunchError, Running, shown_pids};
 use crate::intake::Context;

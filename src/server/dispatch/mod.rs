@@ -5,14 +5,16 @@
 //! repeats and time limits go by the monotonic clock.
 //!
 //! `agenda`, `timers`, `limits`, `offers` and `worker_table` hold the state between passes and decide, as pure code;
+//! `lost_workers` has the store mark the runs of silent workers as lost, and publishes who is silent;
 //! `wall_clock` wakes the dispatcher when a run is due, or when the clock is set.
 
 mod agenda;
 #[cfg(test)]
 mod histories;
 mod limits;
+mod lost_workers;
 mod offers;
-pub(in crate::server) mod silent_workers;
+pub(in crate::server) mod published_silence;
 mod timers;
 pub(in crate::server) mod waiting;
 mod wall_clock;
@@ -289,36 +291,6 @@ impl Dispatcher {
             self.agenda.must_reread_all = false;
         }
         Ok(())
-    }
-
-    async fn lose_the_silent(&mut self, now: Instant) -> Result<(), StoreError> {
-        while let Some(worker) = self.workers.falls_silent(now) {
-            let max_losses = self.app.settings.max_losses;
-            let lost = self.store()?.mark_lost(worker, max_losses, (self.clocks.wall)()).await?;
-            // Only now: if marking the runs as lost fails, the next pass finds the worker again.
-            self.workers.fell_silent(worker);
-            // Runs that are pinned to the worker now wait for another reason.
-            self.agenda.due = true;
-            let key = self.workers.key(worker).map(ToString::to_string).unwrap_or_default();
-            for run in lost {
-                tracing::warn!(
-                    target: "job_runner.health",
-                    run = %run.id,
-                    job = %run.job,
-                    attempt = %run.attempt,
-                    worker = key,
-                    "run is lost; its worker does not answer"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes which workers are silent, and a change for each of which that is new.
-    fn show_the_silent(&self) {
-        for worker in self.app.silent_workers.update(&self.workers.availability().silent) {
-            self.app.changes().publish(Change::WorkerChanged(worker));
-        }
     }
 
     async fn gather_due(&mut self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@
 use super::model::{KillCause, OnLost, Run, RunExit, RunState, Timestamp, WorkerId};
 use crate::run::Attempt;
 
-pub mod end_request;
+pub mod kill_or_cancel;
 pub mod late;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::catalogue::Entity;
 use super::fires::record;
 use super::rows;
-use super::runs::withdraw;
+use super::run_ends::withdraw;
 use super::{Store, StoreError, Writing};
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{Timestamp, WorkerId};

@@ -2,9 +2,9 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::claiming::{JobSituation, read_situation};
+use super::claim_rule::{JobSituation, read_situation};
 use super::fires::record;
-use super::kills::insert_kill_request;
+use super::kill_records::insert_kill_request;
 use super::planned_runs;
 use super::rows::micros;
 use super::runs::{NewRun, insert};

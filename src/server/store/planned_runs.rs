@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::fires::{record, was_recorded};
 use super::rows::{instant, micros};
-use super::runs::{NewRun, insert, withdraw};
+use super::run_ends::withdraw;
+use super::runs::{NewRun, insert};
 use super::{StoreError, Writing};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};

@@ -9,10 +9,10 @@ use sqlx::sqlite::SqliteRow;
 
 use super::entities::find_job;
 use super::fires::record;
-use super::kills::kill_of_attempt;
+use super::kill_records::kill_of_attempt;
 use super::log_chunks;
 use super::rows::{self, instant_of};
-use super::runs::write_step;
+use super::run_changes::write_step;
 use super::{Store, StoreError, Writing};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};

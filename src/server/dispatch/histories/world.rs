@@ -16,7 +16,7 @@ use super::{ASKED, CLOCKS, NOW, QUESTIONS, Step, WALL, begin, wall};
 use crate::run::{ApiKey, Attempt, KillId, Order, Pace, RequestId, RunId, Secret, WorkerCommand, WorkerState};
 use crate::server::Settings;
 use crate::server::domain::fire::FireReason;
-use crate::server::domain::life::end_request::EndDecision;
+use crate::server::domain::life::kill_or_cancel::EndDecision;
 use crate::server::domain::life::{Actor, LifeEvent, Patch};
 use crate::server::domain::model::{
     self, Asker, Concurrency, Job, JobId, PoolId, Retry, Run, RunExit, Schedule, Unit, WorkerId,
@@ -745,7 +745,7 @@ async fn app_state(blank: &Blank) -> Arc<AppState> {
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
         orders: Orders::default(),
         events: WorkerEvents::default(),
-        silent_workers: crate::server::dispatch::silent_workers::SilentWorkers::default(),
+        silent_workers: crate::server::dispatch::published_silence::SilentWorkers::default(),
         instances: crate::server::identity::instances::Instances::new(Vec::new(), PING, Instant::now()),
         waiting: crate::server::dispatch::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),

@@ -13,7 +13,7 @@ use super::notice::Notice;
 use super::refusal::PageRefusal;
 use super::visit::{SignedIn, Visit};
 use crate::run::RunId;
-use crate::server::domain::life::end_request::EndDecision;
+use crate::server::domain::life::kill_or_cancel::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::state::AppState;

@@ -14,7 +14,7 @@ use super::paging::{self, limit};
 use super::refusal::{Body, OperatorRefusal};
 use super::views;
 use crate::run::RunId;
-use crate::server::domain::life::end_request::EndDecision;
+use crate::server::domain::life::kill_or_cancel::EndDecision;
 use crate::server::domain::model::Asker;
 use crate::server::domain::rules;
 use crate::server::domain::title::Title;

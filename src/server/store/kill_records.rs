@@ -1,12 +1,12 @@
 //! Kill requests: creates them and records that the worker of the attempt took and executed them. The rule
-//! `life::end_request` decides whether a run is killed or cancelled.
+//! `life::kill_or_cancel` decides whether a run is killed or cancelled.
 
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::{self, micros};
 use super::{Store, StoreError, Writing};
 use crate::run::{KillId, RunId};
-use crate::server::domain::life::end_request::may_report_kill;
+use crate::server::domain::life::kill_or_cancel::may_report_kill;
 use crate::server::domain::life::{Actor, AttemptKill};
 use crate::server::domain::model::{Asker, KillCause, KillRequest, Run, Timestamp};
 use crate::server::store::changes::Change;

@@ -1,11 +1,12 @@
 //! Requests to end a run, of an operator, a client or its time limit: cancels the run before its claim, and requests its
-//! kill after it. [`end_request::end`] decides; `kills` keeps the kill requests.
+//! kill after it. [`kill_or_cancel::end`] decides; `kill_records` keeps the kill requests.
 
-use super::kills::{self, NewKillRequest, insert_kill_request, is_kill_requested};
-use super::runs::{cancel, find};
+use super::kill_records::{self, NewKillRequest, insert_kill_request, is_kill_requested};
+use super::run_ends::cancel;
+use super::runs::find;
 use super::{Store, StoreError};
 use crate::run::{Attempt, KillId, RunId};
-use crate::server::domain::life::end_request::{self, EndDecision, EndPlan, KillRecord};
+use crate::server::domain::life::kill_or_cancel::{self, EndDecision, EndPlan, KillRecord};
 use crate::server::domain::model::{Asker, JobId, KillCause, KillRequest, RunState, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
 
@@ -32,20 +33,21 @@ pub struct TimeoutKill {
 }
 
 impl Store {
-    /// Carries out a request to end a run, as [`end_request::end`] decides. Returns `None` if there is no such run.
+    /// Carries out a request to end a run, as [`kill_or_cancel::end`] decides. Returns `None` if there is no such run.
     ///
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn end_run(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<EndOutcome>, StoreError> {
         let mut writing = self.write().await?;
         let Some(before) = find(&mut writing, run).await? else { return Ok(None) };
-        let EndPlan { decision, record } = end_request::end(&before, by, is_kill_requested(&mut writing, run).await?);
+        let EndPlan { decision, record } =
+            kill_or_cancel::end(&before, by, is_kill_requested(&mut writing, run).await?);
         let request = match record {
             KillRecord::Nothing => None,
             KillRecord::Open | KillRecord::Executed | KillRecord::Note => {
                 let is_executed = record != KillRecord::Open;
                 let new = NewKillRequest { run, cause: KillCause::Asked, by: Some(by), is_executed };
-                Some(kills::insert(&mut writing, &new, now).await?)
+                Some(kill_records::insert(&mut writing, &new, now).await?)
             }
         };
         let published = request.as_ref().filter(|_| record != KillRecord::Note);

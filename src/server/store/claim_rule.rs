@@ -1,4 +1,5 @@
-//! Claiming: reads the situation of a job, and decides by the domain's rule whether a worker may claim one of its runs.
+//! Claim rule: reads the situation of a job, and asks `domain::schedule::due_decision` whether a worker may claim one of
+//! its runs. `run_changes` writes the claim.
 //!
 //! The evaluation of a job and the change of a run apply the same rule, so it stands below both.
 

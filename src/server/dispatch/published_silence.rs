@@ -1,4 +1,5 @@
-//! Silent workers: the dispatcher decides by the monotonic clock which workers are silent, and handlers read it.
+//! Published silence: which workers are silent now, for handlers to read. `worker_table` decides it by the monotonic
+//! clock, and `lost_workers` what becomes of their runs.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
