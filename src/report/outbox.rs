@@ -1,25 +1,25 @@
-//! Outbox: one SQLite file with one writer, which commits many changes at a time.
+//! Outbox: one SQLite file with one writer, a thread that commits many changes at a time.
 //!
 //! Changes that arrive while a commit is under way share the next one. A change is answered when it is on disk as far
 //! as [`Durability`] asks: it then survives the death of any process, or loss of power as well.
 
-mod batch;
+mod file_error;
+mod request_queue;
 mod rows;
 mod store;
 mod writer;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Durability;
-use super::ballast::Ballast;
 use super::outbox_entry::{DeadLetter, KillEntry, OutboxEntry};
 use crate::run::{KillId, RunId, chain_of};
-use store::{OutboxStore, StoreTrouble};
-use writer::{OutboxWriter, WriteRequest};
+use file_error::{OutboxFileError, StoreTrouble};
+use writer::WriteRequest;
 
 pub use rows::{LETTERS_KEPT, LETTERS_KEPT_FOR};
 
@@ -39,7 +39,7 @@ pub enum OutboxError {
         path: String,
         /// Error of SQLite or the system.
         #[source]
-        source: sqlx::Error,
+        source: OutboxFileError,
     },
     /// The file was written by a later version of this program.
     #[error("the outbox {path} has version {found}; this program reads up to {known}")]
@@ -61,17 +61,17 @@ pub enum OutboxError {
     },
     /// The file cannot be read.
     #[error("the outbox cannot be read")]
-    Read(#[source] sqlx::Error),
+    Read(#[source] OutboxFileError),
     /// The file's content is not as SQLite wrote it.
     #[error("the outbox is damaged: {0}")]
     Damaged(String),
     /// The file cannot be written, most likely for want of space.
     #[error("the outbox cannot be written")]
-    Write(#[source] sqlx::Error),
+    Write(#[source] OutboxFileError),
     /// The last change failed, and so this one was not tried; the text is the reason of that failure.
     #[error("{0}")]
     Unwritable(String),
-    /// The writer has ended, because the worker leaves.
+    /// The writer has ended, because no handle was left or because it panicked.
     #[error("the outbox is closed")]
     Closed,
 }
@@ -79,7 +79,7 @@ pub enum OutboxError {
 impl OutboxError {
     fn trouble(&self) -> StoreTrouble {
         match self {
-            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => store::trouble(source),
+            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => source.trouble(),
             Self::Damaged(_) => StoreTrouble::Damaged,
             Self::Newer { .. } | Self::OtherServer { .. } | Self::Unwritable(_) | Self::Closed => StoreTrouble::Other,
         }
@@ -92,10 +92,7 @@ impl OutboxError {
     /// Returns the reason in SQLite's words.
     fn cause(&self) -> String {
         match self {
-            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => match source {
-                sqlx::Error::Database(error) => error.message().to_owned(),
-                other => other.to_string(),
-            },
+            Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => source.message(),
             Self::Damaged(what) => what.clone(),
             other => other.to_string(),
         }
@@ -121,6 +118,18 @@ pub struct OutboxLocation {
     pub durability: Durability,
     /// Bytes that should be free on the outbox's disk; the ballast is a share of them.
     pub reserve: u64,
+}
+
+impl OutboxLocation {
+    /// Returns the path as messages show it.
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Makes the error of a file that cannot be opened.
+    fn unopened(&self, source: impl Into<OutboxFileError>) -> OutboxError {
+        OutboxError::Open { path: self.shown(), source: source.into() }
+    }
 }
 
 /// Change of the outbox.
@@ -204,18 +213,9 @@ impl Outbox {
     /// If the file cannot be opened, read or, where it is damaged, replaced; if it is of a later version or of another
     /// server.
     pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
-        let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
-        let (store, mut found) = match OutboxStore::open(place.clone()).await {
-            // The ballast makes room for opening the file, which itself needs to write.
-            Err(error) if error.trouble() == StoreTrouble::NoRoom => {
-                ballast.release();
-                OutboxStore::open(place).await?
-            }
-            opened => opened?,
-        };
         let (wrong, watched) = watch::channel(None);
         let (writer, requests) = mpsc::channel(QUEUE);
-        tokio::spawn(OutboxWriter::new(store, ballast, wrong).write(requests));
+        let mut found = writer::start(place, requests, wrong).await?;
         let held = found.runs.iter().map(|entry| entry.run).collect();
         let outbox = Self { writer, held: Arc::new(Mutex::new(held)), wrong: watched };
         let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);

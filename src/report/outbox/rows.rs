@@ -1,10 +1,9 @@
 //! Rows of the outbox: their schema, their writing, and their reading.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, Row};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-use super::batch::Batch;
-use super::{Change, OutboxContents, OutboxError};
+use super::{Change, OutboxContents, OutboxError, OutboxLocation};
 use crate::report::outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
 use crate::run::{Attempt, KillId, RunId};
 use crate::wire::disk::EndKind;
@@ -34,169 +33,134 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Migrates the schema to the latest version.
-pub async fn migrate(connection: &mut SqliteConnection, path: &str) -> Result<(), OutboxError> {
-    let opened = |source| OutboxError::Open { path: path.to_owned(), source };
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(opened)?;
+pub fn migrate(connection: &Connection, place: &OutboxLocation) -> Result<(), OutboxError> {
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let version = version.map_err(|e| place.unopened(e))?;
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     if from > MIGRATIONS.len() {
-        return Err(OutboxError::Newer { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
+        return Err(OutboxError::Newer { path: place.shown(), found: version, known: MIGRATIONS.len() });
     }
     for (step, schema) in MIGRATIONS.iter().enumerate().skip(from) {
         // One transaction a step, with its version, so that no crash leaves a step half done or done twice.
         let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(&mut *connection).await.map_err(opened)?;
+        connection.execute_batch(&batch).map_err(|e| place.unopened(e))?;
     }
     Ok(())
 }
 
 /// Binds a new outbox to a server, or checks that it is bound to that server: run 12 of another server is another run.
-pub async fn bind(connection: &mut SqliteConnection, server: &str) -> Result<(), OutboxError> {
-    let found: Option<String> = sqlx::query_scalar("SELECT value FROM binding WHERE name = 'api_base_url'")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(OutboxError::Read)?;
+pub fn bind(connection: &Connection, server: &str) -> Result<(), OutboxError> {
+    let read = |e: rusqlite::Error| OutboxError::Read(e.into());
+    let found: Option<String> = connection
+        .query_row("SELECT value FROM binding WHERE name = 'api_base_url'", [], |row| row.get(0))
+        .optional()
+        .map_err(read)?;
     match found {
         Some(found) if found != server => Err(OutboxError::OtherServer { found, wanted: server.to_owned() }),
         Some(_) => Ok(()),
-        None => sqlx::query("INSERT INTO binding VALUES ('api_base_url', ?)")
-            .bind(server)
-            .execute(connection)
-            .await
-            .map(drop)
-            .map_err(OutboxError::Read),
+        None => connection.execute("INSERT INTO binding VALUES ('api_base_url', ?1)", [server]).map(drop).map_err(read),
     }
 }
 
 /// Reads all rows. A row that cannot be understood is skipped: its facts are in the record of its run or at the server.
-pub async fn read(connection: &mut SqliteConnection) -> Result<OutboxContents, sqlx::Error> {
-    let runs = sqlx::query("SELECT * FROM run ORDER BY run").fetch_all(&mut *connection).await?;
-    let kills = sqlx::query("SELECT * FROM kill ORDER BY kill").fetch_all(&mut *connection).await?;
-    let letters = sqlx::query("SELECT * FROM dead_letter ORDER BY id").fetch_all(&mut *connection).await?;
+pub fn read(connection: &Connection) -> rusqlite::Result<OutboxContents> {
     Ok(OutboxContents {
-        runs: runs.iter().filter_map(entry).collect(),
-        kills: kills.iter().filter_map(kill_entry).collect(),
-        dead_letters: letters.iter().filter_map(dead_letter).collect(),
+        runs: understood(connection, "SELECT * FROM run ORDER BY run", entry)?,
+        kills: understood(connection, "SELECT * FROM kill ORDER BY kill", kill_entry)?,
+        dead_letters: understood(connection, "SELECT * FROM dead_letter ORDER BY id", dead_letter)?,
     })
 }
 
-/// Statement that writes runs; its parameter is a JSON array of rows, each an array in the order of the columns.
-const WRITE: &str = "
-    INSERT OR REPLACE INTO run
-        (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
-    FROM json_each(?1);
-";
-/// Statement that removes runs; its parameter is a JSON array of run numbers.
-const FORGET: &str = "DELETE FROM run WHERE run IN (SELECT value FROM json_each(?1));";
-/// Statements that write runs and remove others in one transaction.
-const WRITE_AND_FORGET: &str = "
-    BEGIN;
-    INSERT OR REPLACE INTO run
-        (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
-    FROM json_each(?1);
-    DELETE FROM run WHERE run IN (SELECT value FROM json_each(?2));
-    COMMIT;
-";
+fn understood<T>(connection: &Connection, sql: &str, read: fn(&Row<'_>) -> Option<T>) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok(read(row)))?;
+    rows.filter_map(Result::transpose).collect()
+}
 
-/// Writes all changes or none, in one query where they are all about runs: SQLite runs in a thread of its own, and each
-/// query costs one way there and back.
-pub async fn commit(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
-    let Some(Batch { written, gone }) = Batch::of(changes) else { return commit_each(connection, changes).await };
-    let gone: Vec<i64> = gone.into_iter().map(RunId::get).collect();
-    let (rows, runs) = (json(&written.into_iter().map(row).collect::<Vec<_>>()), json(&gone));
-    let query = match (&rows, &runs) {
-        (None, None) => return Ok(()),
-        (Some(rows), None) => sqlx::query(WRITE).bind(rows),
-        (None, Some(runs)) => sqlx::query(FORGET).bind(runs),
-        (Some(rows), Some(runs)) => sqlx::query(WRITE_AND_FORGET).bind(rows).bind(runs),
-    };
-    let done = query.execute(&mut *connection).await.map(drop);
-    if done.is_err() && rows.is_some() && runs.is_some() {
-        // Has no effect where the transaction did not begin or is already over.
-        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+/// Writes all changes or none, in their order and in one transaction.
+pub fn commit(connection: &Connection, changes: &[&Change]) -> rusqlite::Result<()> {
+    // What only waits for earlier changes needs no transaction.
+    if changes.iter().all(|change| matches!(change, Change::Nothing)) {
+        return Ok(());
     }
-    done
+    execute(connection, "BEGIN IMMEDIATE", [])?;
+    let written = changes.iter().try_for_each(|change| apply(connection, change));
+    let committed = written.and_then(|()| execute(connection, "COMMIT", []));
+    // After some errors, such as a full disk, SQLite has ended the transaction by itself.
+    if committed.is_err() && !connection.is_autocommit() {
+        let _ = execute(connection, "ROLLBACK", []);
+    }
+    committed
 }
 
-fn json<T: serde::Serialize>(rows: &[T]) -> Option<String> {
-    (!rows.is_empty()).then(|| serde_json::to_string(rows).unwrap_or_default())
+fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(parameters).map(drop)
 }
 
-/// Returns the columns of a run, in the order of the statement.
-fn row(entry: &OutboxEntry) -> impl serde::Serialize {
+fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::Nothing => Ok(()),
+        Change::Run(entry) => write_run(connection, entry),
+        Change::ForgetRun(run) => execute(connection, "DELETE FROM run WHERE run = ?1", [run.get()]),
+        Change::Kill(entry) => execute(
+            connection,
+            "INSERT OR REPLACE INTO kill VALUES (?1, ?2, ?3)",
+            (entry.kill.get(), entry.run.map(RunId::get), kill_phase_name(entry.phase)),
+        ),
+        Change::ForgetKill(kill) => execute(connection, "DELETE FROM kill WHERE kill = ?1", [kill.get()]),
+        Change::DeadLetter(letter) => write_letter(connection, letter),
+        Change::ForgetLetters(run) => execute(connection, "DELETE FROM dead_letter WHERE run = ?1", [run.get()]),
+        Change::Letters { since } => execute(connection, "DELETE FROM dead_letter WHERE at < ?1", [since]),
+        // Writes a page without changing a value.
+        Change::Probe => execute(connection, "UPDATE binding SET value = value", []),
+    }
+}
+
+fn write_run(connection: &Connection, entry: &OutboxEntry) -> rusqlite::Result<()> {
     let (start, end) = (entry.start.as_ref(), entry.end.as_ref());
-    (
-        entry.run.get(),
-        entry.attempt.0,
-        entry.losses,
-        entry.token.clone(),
-        entry.run_log.clone(),
-        start.map(|start| start.pid),
-        start.map(|start| start.at.clone()),
-        end.map(|end| serde_json::to_string(&EndKind::from(&end.outcome)).unwrap_or_default()),
-        end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)),
-        end.map(|end| end.at.clone()),
-        entry.claim.map(|claim| claim.0),
+    execute(
+        connection,
+        "INSERT OR REPLACE INTO run
+             (run, attempt, losses, token, run_log, start_pid, start_at, end_how, end_output, end_at, claim)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        (
+            entry.run.get(),
+            entry.attempt.0,
+            entry.losses,
+            &entry.token,
+            &entry.run_log,
+            start.map(|start| start.pid),
+            start.map(|start| &start.at),
+            end.map(|end| serde_json::to_string(&EndKind::from(&end.outcome)).unwrap_or_default()),
+            end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)),
+            end.map(|end| &end.at),
+            entry.claim.map(|claim| claim.0),
+        ),
     )
 }
 
-async fn commit_each(connection: &mut SqliteConnection, changes: &[&Change]) -> Result<(), sqlx::Error> {
-    // A single statement is a transaction by itself; a dead letter takes three.
-    if let [only] = changes
-        && !matches!(only, Change::DeadLetter(_))
-    {
-        return apply(connection, only).await;
-    }
-    let mut transaction = connection.begin().await?;
-    for change in changes {
-        apply(&mut transaction, change).await?;
-    }
-    transaction.commit().await
-}
-
-async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<(), sqlx::Error> {
-    let query = match change {
-        Change::Nothing => return Ok(()),
-        Change::Run(entry) => sqlx::query(WRITE).bind(json(&[row(entry)])),
-        Change::ForgetRun(run) => sqlx::query("DELETE FROM run WHERE run = ?").bind(run.get()),
-        Change::Kill(entry) => sqlx::query("INSERT OR REPLACE INTO kill VALUES (?, ?, ?)")
-            .bind(entry.kill.get())
-            .bind(entry.run.map(RunId::get))
-            .bind(kill_phase_name(entry.phase)),
-        Change::ForgetKill(kill) => sqlx::query("DELETE FROM kill WHERE kill = ?").bind(kill.get()),
-        Change::ForgetLetters(run) => sqlx::query("DELETE FROM dead_letter WHERE run = ?").bind(run.get()),
-        Change::DeadLetter(letter) => {
-            // Removed and inserted again, so that the newest letter has the highest id.
-            sqlx::query("DELETE FROM dead_letter WHERE run = ? AND what = ?")
-                .bind(letter.run.get())
-                .bind(&letter.what)
-                .execute(&mut *connection)
-                .await?;
-            sqlx::query("INSERT INTO dead_letter (at, run, what, reason) VALUES (?, ?, ?, ?)")
-                .bind(&letter.at)
-                .bind(letter.run.get())
-                .bind(&letter.what)
-                .bind(&letter.reason)
-                .execute(&mut *connection)
-                .await?;
-            // By id, not by number of rows: gaps make it keep fewer letters, never more.
-            sqlx::query("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?")
-                .bind(i64::try_from(LETTERS_KEPT).unwrap_or(i64::MAX))
-        }
-        Change::Letters { since } => sqlx::query("DELETE FROM dead_letter WHERE at < ?").bind(since),
-        // Writes a page without changing a value.
-        Change::Probe => sqlx::query("UPDATE binding SET value = value"),
-    };
-    query.execute(connection).await.map(drop)
+fn write_letter(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
+    // Removed and inserted again, so that the newest letter has the highest id.
+    execute(connection, "DELETE FROM dead_letter WHERE run = ?1 AND what = ?2", (letter.run.get(), &letter.what))?;
+    execute(
+        connection,
+        "INSERT INTO dead_letter (at, run, what, reason) VALUES (?1, ?2, ?3, ?4)",
+        (&letter.at, letter.run.get(), &letter.what, &letter.reason),
+    )?;
+    // By id, not by number of rows: gaps make it keep fewer letters, never more.
+    execute(
+        connection,
+        "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?1",
+        [i64::try_from(LETTERS_KEPT).unwrap_or(i64::MAX)],
+    )
 }
 
 /// Returns a column, or `None` where its bytes are not of the expected type.
-fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(row: &'r SqliteRow, name: &str) -> Option<T> {
-    row.try_get(name).ok()
+fn get<T: FromSql>(row: &Row<'_>, name: &str) -> Option<T> {
+    row.get(name).ok()
 }
 
-fn entry(row: &SqliteRow) -> Option<OutboxEntry> {
+fn entry(row: &Row<'_>) -> Option<OutboxEntry> {
     let start = match (get::<Option<i64>>(row, "start_pid")?, get::<Option<String>>(row, "start_at")?) {
         (Some(pid), Some(at)) => Some(Start { pid: i32::try_from(pid).ok()?, at }),
         _ => None,
@@ -221,11 +185,11 @@ fn entry(row: &SqliteRow) -> Option<OutboxEntry> {
     })
 }
 
-fn kill_entry(row: &SqliteRow) -> Option<KillEntry> {
+fn kill_entry(row: &Row<'_>) -> Option<KillEntry> {
     Some(KillEntry {
         kill: KillId::new(get(row, "kill")?)?,
         run: get::<Option<i64>>(row, "run")?.and_then(RunId::new),
-        phase: match get(row, "phase")? {
+        phase: match get::<String>(row, "phase")?.as_str() {
             "received" => KillPhase::Received,
             "taken" => KillPhase::Taken,
             "dead" => KillPhase::Dead,
@@ -242,7 +206,7 @@ fn kill_phase_name(phase: KillPhase) -> &'static str {
     }
 }
 
-fn dead_letter(row: &SqliteRow) -> Option<DeadLetter> {
+fn dead_letter(row: &Row<'_>) -> Option<DeadLetter> {
     Some(DeadLetter {
         at: get(row, "at")?,
         run: RunId::new(get(row, "run")?)?,

@@ -4,59 +4,38 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{Change, OutboxContents, OutboxError, OutboxLocation, rows};
 use crate::report::Durability;
 
 /// Size in bytes to which the write-ahead log is cut when its content is in the file.
-const LOG_BYTES: &str = "1048576";
+const LOG_BYTES: u32 = 1_048_576;
+/// Cache of a connection in KiB: rows are written and hardly ever read again, so a small one is enough.
+const CACHE_KIB: u32 = 512;
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 32;
+/// Longest wait for the lock on the file, which an operator's program may hold.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Suffixes of the files that make up one SQLite database.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Meaning of an error for the writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreTrouble {
-    /// The disk is full, or the system cannot write for another reason.
-    NoRoom,
-    /// The file is damaged, or is no outbox at all.
-    Damaged,
-    /// Any other error, which a retry may overcome.
-    Other,
-}
-
-/// Classifies an error of SQLite.
-pub fn trouble(error: &sqlx::Error) -> StoreTrouble {
-    // Primary result codes of SQLite; extended codes have further information in their upper bytes.
-    const IOERR: i32 = 10;
-    const CORRUPT: i32 = 11;
-    const FULL: i32 = 13;
-    const CANTOPEN: i32 = 14;
-    const NOTADB: i32 = 26;
-    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(FULL | IOERR | CANTOPEN) => StoreTrouble::NoRoom,
-        Some(CORRUPT | NOTADB) => StoreTrouble::Damaged,
-        _ => StoreTrouble::Other,
-    }
-}
-
-/// Outbox file that is open, or was set aside and is to be replaced.
+/// Outbox file that is open, or was set aside and is to be replaced. Its calls block.
 pub struct OutboxStore {
     place: OutboxLocation,
     /// Connection to the file; `None` where a damaged file was set aside and the next one is not created yet.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
 }
 
 impl OutboxStore {
     /// Opens the file and reads it. A damaged file is set aside, and a new one created.
-    pub async fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
-        let (connection, found) = match open(&place).await {
+    pub fn open(place: OutboxLocation) -> Result<(Self, OutboxContents), OutboxError> {
+        let (connection, found) = match open(&place) {
             Err(error) if error.is_damage() => {
-                set_aside(&place.path, &error)?;
-                open(&place).await?
+                set_aside(&place, &error)?;
+                open(&place)?
             }
             opened => opened?,
         };
@@ -64,92 +43,77 @@ impl OutboxStore {
     }
 
     /// Writes all changes or none. Begins a new file where the last one was set aside.
-    pub async fn commit(&mut self, changes: &[&Change]) -> Result<(), OutboxError> {
+    pub fn commit(&mut self, changes: &[&Change]) -> Result<(), OutboxError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(open(&self.place).await?.0),
+            none => none.insert(open(&self.place)?.0),
         };
-        rows::commit(connection, changes).await.map_err(OutboxError::Write)
+        rows::commit(connection, changes).map_err(|e| OutboxError::Write(e.into()))
     }
 
     /// Carries the write-ahead log into the file, and gives the log's space back to the disk.
-    pub async fn shrink(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
+    pub fn shrink(&self) {
+        if let Some(connection) = &self.connection {
+            let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
     }
 
     /// Sets the file aside; the next commit begins a new one.
-    pub async fn begin_anew(&mut self, why: &OutboxError) -> Result<(), OutboxError> {
+    pub fn begin_anew(&mut self, why: &OutboxError) -> Result<(), OutboxError> {
         // Closed first: closing removes the write-ahead log by its name, which the new file's log would have too.
-        self.close().await;
-        set_aside(&self.place.path, why)
-    }
-
-    pub async fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.close().await;
-        }
+        self.connection = None;
+        set_aside(&self.place, why)
     }
 }
 
-async fn open(place: &OutboxLocation) -> Result<(SqliteConnection, OutboxContents), OutboxError> {
-    let shown = place.path.display().to_string();
-    let opened = |source| OutboxError::Open { path: shown.clone(), source };
+/// Opens the file and reads it. After an error the file is closed, so that the caller can set it aside: closing removes
+/// the write-ahead log by its name.
+fn open(place: &OutboxLocation) -> Result<(Connection, OutboxContents), OutboxError> {
+    let connection = connect(place).map_err(|e| place.unopened(e))?;
+    let found = look_through(&connection, place)?;
+    Ok((connection, found))
+}
+
+fn connect(place: &OutboxLocation) -> rusqlite::Result<Connection> {
     let synchronous = match place.durability {
-        Durability::Process => SqliteSynchronous::Normal,
-        Durability::Power => SqliteSynchronous::Full,
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
     };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(&place.path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
-        // Negative means KiB. Rows are written and hardly ever read again, so a small cache is enough.
-        .pragma("cache_size", "-512")
-        .pragma("journal_size_limit", LOG_BYTES)
-        .statement_cache_capacity(32)
-        .connect()
-        .await
-        .map_err(opened)?;
-    match look_through(&mut connection, place, &shown).await {
-        Ok(found) => Ok((connection, found)),
-        Err(error) => {
-            // Closed before the caller sets the file aside, because closing removes the write-ahead log by its name.
-            let _ = connection.close().await;
-            Err(error)
-        }
-    }
+    // No mutex: the connection belongs to one thread.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&place.path, flags)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A negative size of the cache means KiB, a positive one pages.
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{CACHE_KIB}; \
+         PRAGMA journal_size_limit = {LOG_BYTES};"
+    ))?;
+    Ok(connection)
 }
 
-async fn look_through(
-    connection: &mut SqliteConnection,
-    place: &OutboxLocation,
-    shown: &str,
-) -> Result<OutboxContents, OutboxError> {
-    let sound: String =
-        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await.map_err(OutboxError::Read)?;
+fn look_through(connection: &Connection, place: &OutboxLocation) -> Result<OutboxContents, OutboxError> {
+    let read = |e: rusqlite::Error| OutboxError::Read(e.into());
+    let sound: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(read)?;
     if sound != "ok" {
         return Err(OutboxError::Damaged(sound.replace('\n', " ")));
     }
-    rows::migrate(connection, shown).await?;
-    rows::bind(connection, &place.server).await?;
-    let found = rows::read(connection).await.map_err(OutboxError::Read)?;
+    rows::migrate(connection, place)?;
+    rows::bind(connection, &place.server)?;
+    let found = rows::read(connection).map_err(read)?;
     if place.durability == Durability::Power {
-        sync_directory(&place.path).map_err(|e| OutboxError::Open { path: shown.to_owned(), source: e.into() })?;
+        sync_directory(&place.path).map_err(|e| place.unopened(e))?;
     }
     Ok(found)
 }
 
 /// Renames the files of a damaged outbox, so that an operator can examine them.
-fn set_aside(path: &Path, why: &OutboxError) -> Result<(), OutboxError> {
+fn set_aside(place: &OutboxLocation, why: &OutboxError) -> Result<(), OutboxError> {
     let at = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
-    let aside = with_suffix(path, &format!(".corrupt-{at}"));
+    let aside = with_suffix(&place.path, &format!(".corrupt-{at}"));
     for part in PARTS {
-        match std::fs::rename(with_suffix(path, part), with_suffix(&aside, part)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(OutboxError::Open { path: path.display().to_string(), source: e.into() });
-            }
+        match std::fs::rename(with_suffix(&place.path, part), with_suffix(&aside, part)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(place.unopened(e)),
             _ => {}
         }
     }

@@ -1,12 +1,14 @@
-//! Tests of the outbox: content survives a restart, damage and lack of space are overcome, and a file of another server
-//! is refused.
+//! Tests of the outbox: content survives a restart, damage and lack of space are overcome, a file of another server is
+//! refused, and the writer's thread holds up nobody.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use rusqlite::Connection;
 use tempfile::TempDir;
-
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::*;
 use crate::report::{KillPhase, Start, StoredEnd};
@@ -14,6 +16,8 @@ use crate::run::{Attempt, Cause, Left, Outcome, ProcessExit};
 use crate::wire::time;
 
 const SERVER: &str = "http://server/";
+/// Longest wait for anything that the writer does.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
@@ -34,16 +38,26 @@ async fn open(directory: &TempDir) -> (Outbox, OutboxContents) {
 /// Returns the content that a restart finds after everything was written and the writer has ended.
 async fn reopened(directory: &TempDir, outbox: Outbox) -> OutboxContents {
     outbox.settle().await;
-    drop(outbox);
+    close(outbox).await;
     open(directory).await.1
 }
 
+/// Drops the last handle, and waits until the writer has closed the file.
+async fn close(outbox: Outbox) {
+    let mut wrong = outbox.wrong();
+    drop(outbox);
+    let ended = async { while wrong.changed().await.is_ok() {} };
+    tokio::time::timeout(DEADLINE, ended).await.expect("the end of the writer");
+}
+
+/// Opens a second connection to the file.
+fn connect(directory: &TempDir) -> Connection {
+    Connection::open(place(directory)).expect("a connection")
+}
+
 /// Changes the file over a second connection, behind the writer's back.
-async fn behind_its_back(directory: &TempDir, statements: &'static str) {
-    let options = SqliteConnectOptions::new().filename(place(directory));
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
-    sqlx::raw_sql(statements).execute(&mut connection).await.expect("a change");
-    connection.close().await.expect("closed");
+fn behind_its_back(directory: &TempDir, statements: &str) {
+    connect(directory).execute_batch(statements).expect("a change");
 }
 
 fn run(id: i64) -> RunId {
@@ -182,11 +196,8 @@ async fn the_last_dead_letters_are_kept_and_no_old_ones() {
     let ids = |found: OutboxContents| found.dead_letters.iter().map(|letter| letter.run.get()).collect::<Vec<_>>();
     assert_eq!(ids(reopened(&directory, outbox).await), (3..=count + 1).collect::<Vec<_>>());
     // Letters that are too old are removed from the disk too.
-    let options = SqliteConnectOptions::new().filename(place(&directory));
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
-    let rows: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM dead_letter").fetch_one(&mut connection).await.expect("a count");
-    assert_eq!(rows, count - 1);
+    let rows = connect(&directory).query_row("SELECT count(*) FROM dead_letter", [], |row| row.get(0));
+    assert_eq!(rows, Ok(count - 1));
 }
 
 #[tokio::test]
@@ -204,7 +215,7 @@ async fn a_file_of_a_later_version_is_not_opened() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     outbox.settle().await;
-    behind_its_back(&directory, "PRAGMA user_version = 99").await;
+    behind_its_back(&directory, "PRAGMA user_version = 99");
     let refused = Outbox::open(at(place(&directory), SERVER)).await.expect_err("a later version");
     assert!(matches!(refused, OutboxError::Newer { found: 99, .. }), "{refused}");
 }
@@ -213,7 +224,13 @@ async fn a_file_of_a_later_version_is_not_opened() {
 async fn where_no_file_can_be_nothing_is_opened() {
     let directory = directory();
     assert!(Outbox::open(at(directory.path().to_owned(), SERVER)).await.is_err());
-    assert!(Outbox::open(at(directory.path().join("no/such/directory"), SERVER)).await.is_err());
+    let path = directory.path().join("no/such/directory");
+    let refused = Outbox::open(at(path.clone(), SERVER)).await.expect_err("no directory");
+    let path = path.display();
+    assert_eq!(
+        chain_of(&refused),
+        format!("the outbox {path} cannot be opened: (code: 14) unable to open database file")
+    );
 }
 
 /// Names of the files that were set aside as damaged.
@@ -244,9 +261,9 @@ async fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
             outbox.run(&with_end(id, Outcome::Lost(1))).await;
         }
         outbox.settle().await;
-        behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+        behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)");
         let mut bytes = std::fs::read(place(&directory)).expect("a file");
-        drop(outbox);
+        close(outbox).await;
         damage(&mut bytes);
         std::fs::write(place(&directory), &bytes).expect("a file");
         let (outbox, found) = open(&directory).await;
@@ -266,7 +283,7 @@ async fn a_file_that_is_damaged_under_the_writer_is_replaced() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     outbox.run(&claimed(1)).await;
-    behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)");
     let mut bytes = std::fs::read(place(&directory)).expect("a file");
     bytes[4096..].fill(0x5a);
     std::fs::write(place(&directory), &bytes).expect("a file");
@@ -285,7 +302,7 @@ async fn a_row_that_nobody_understands_is_passed_over() {
     let (outbox, _) = open(&directory).await;
     outbox.run(&claimed(1)).await;
     outbox.run(&claimed(2)).await;
-    behind_its_back(&directory, "UPDATE run SET end_how = 'dancing', end_at = 'noon' WHERE run = 1").await;
+    behind_its_back(&directory, "UPDATE run SET end_how = 'dancing', end_at = 'noon' WHERE run = 1");
     assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
 }
 
@@ -327,7 +344,7 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     outbox.settle().await;
-    behind_its_back(&directory, "ALTER TABLE run RENAME TO away").await;
+    behind_its_back(&directory, "ALTER TABLE run RENAME TO away");
     let refused = outbox.try_run(&claimed(1)).await.expect_err("nothing can be written");
     assert!(matches!(refused, OutboxError::Unwritable(_)), "{refused}");
 
@@ -339,10 +356,89 @@ async fn a_claim_that_cannot_be_written_fails_and_a_fact_waits_until_it_can() {
     outbox.try_run(&claimed(3)).await.expect_err("nothing can be written");
     assert!(!fact.is_finished());
     assert!(outbox.wrong().borrow().is_some());
-    behind_its_back(&directory, "ALTER TABLE away RENAME TO run").await;
+    behind_its_back(&directory, "ALTER TABLE away RENAME TO run");
     fact.await.expect("written");
     assert!(outbox.wrong().borrow().is_none());
     assert_eq!(reopened(&directory, outbox).await.runs, [claimed(2)]);
+}
+
+#[tokio::test]
+async fn changes_that_wait_share_a_commit() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&claimed(1)).await;
+    behind_its_back(&directory, "PRAGMA wal_checkpoint(TRUNCATE)");
+    let mut locked = connect(&directory);
+    let lock = locked.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("the lock");
+    let entries: Vec<_> = (2..=101).map(claimed).collect();
+    let mut written = Box::pin(join_all(entries.iter().map(|entry| outbox.try_run(entry))));
+    // Polled once, so that all changes are in the queue while the writer waits for the lock.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut written).await.is_err());
+    drop(lock);
+    assert!(written.as_mut().await.iter().all(Result::is_ok));
+    drop(written);
+    // The first may be alone in its commit. Each commit writes a page to the log at least.
+    let frames = std::fs::metadata(directory.path().join("outbox.sqlite-wal")).expect("a log").len() / 4096;
+    assert!(frames < 20, "{frames} pages for 100 changes");
+    assert_eq!(reopened(&directory, outbox).await.runs.len(), 101);
+}
+
+#[tokio::test]
+async fn the_writer_closes_the_file_and_ends_with_the_last_handle() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let other = outbox.clone();
+    outbox.run(&claimed(1)).await;
+    drop(outbox);
+    other.run(&claimed(2)).await;
+    let log = directory.path().join("outbox.sqlite-wal");
+    assert!(log.exists());
+    close(other).await;
+    // SQLite removes the write-ahead log where the last connection is closed.
+    assert!(!log.exists());
+}
+
+#[test]
+fn the_end_of_a_runtime_neither_waits_for_the_writer_nor_ends_it() {
+    let directory = directory();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let first = runtime();
+    let (outbox, _) = first.block_on(open(&directory));
+    // Does not return where the runtime waits for the writer: the handle is still there.
+    drop(first);
+    runtime().block_on(async {
+        outbox.try_run(&claimed(1)).await.expect("written");
+        assert_eq!(reopened(&directory, outbox).await.runs, [claimed(1)]);
+    });
+}
+
+/// Waker of a caller; lets the writer panic when it answers.
+struct Fatal;
+
+impl Wake for Fatal {
+    fn wake(self: Arc<Self>) {
+        panic!("a caller that cannot be woken");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_leaves_no_caller_waiting() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let (first, second) = (claimed(1), claimed(2));
+    let mut locked = connect(&directory);
+    let lock = locked.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("the lock");
+    let mut answered = Box::pin(outbox.try_run(&first));
+    let waker = Waker::from(Arc::new(Fatal));
+    assert!(answered.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut queued = pin!(outbox.try_run(&second));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut queued).await.is_err());
+    drop(lock);
+    let refused = tokio::time::timeout(DEADLINE, queued).await.expect("an answer");
+    assert!(matches!(refused, Err(OutboxError::Closed)), "{refused:?}");
+    let later = tokio::time::timeout(DEADLINE, outbox.try_run(&claimed(3))).await.expect("an answer");
+    assert!(matches!(later, Err(OutboxError::Closed)), "{later:?}");
+    tokio::time::timeout(DEADLINE, outbox.run(&claimed(4))).await.expect("an end");
 }
 
 #[tokio::test]

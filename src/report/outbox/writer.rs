@@ -1,15 +1,18 @@
-//! Writer of the outbox: collects the changes that wait, commits them, and answers their callers.
+//! Writer of the outbox: a thread that collects the changes that wait, commits them, and answers their callers.
 //!
 //! While the file cannot be written, changes that must be written wait here and the others are refused at once. The
 //! writer finds out by itself when it can write again.
 
-use std::time::Duration;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
-use super::store::{OutboxStore, StoreTrouble};
-use super::{Change, OutboxError};
+use super::file_error::StoreTrouble;
+use super::request_queue::{Received, RequestQueue};
+use super::store::OutboxStore;
+use super::{Change, OutboxContents, OutboxError, OutboxLocation};
 use crate::report::ballast::Ballast;
 
 /// Most changes that one commit takes while the outbox can be written.
@@ -33,11 +36,33 @@ pub struct WriteRequest {
     pub done: oneshot::Sender<Result<(), OutboxError>>,
 }
 
-pub struct OutboxWriter {
+/// Opens the file on the writer's thread, and returns its content. The thread goes on to write what is requested, and
+/// ends once no handle of the outbox is left. No runtime has a part in it and nobody joins it, so that it holds up
+/// neither the end of a runtime nor that of the process.
+pub async fn start(
+    place: OutboxLocation,
+    requests: mpsc::Receiver<WriteRequest>,
+    wrong: watch::Sender<Option<String>>,
+) -> Result<OutboxContents, OutboxError> {
+    let (opened, answer) = oneshot::channel();
+    let unstarted = place.clone();
+    let work = move || match OutboxWriter::open(place, wrong) {
+        Ok((writer, found)) => {
+            // A caller that is gone has no handle either, and so there is nothing to write.
+            let _ = opened.send(Ok(found));
+            writer.write(requests);
+        }
+        Err(error) => drop(opened.send(Err(error))),
+    };
+    thread::Builder::new().name("outbox".to_owned()).spawn(work).map_err(|e| unstarted.unopened(e))?;
+    answer.await.map_err(|_| OutboxError::Closed)?
+}
+
+struct OutboxWriter {
     store: OutboxStore,
     ballast: Ballast,
     waiting: Vec<WriteRequest>,
-    /// Reason why the outbox cannot be written, for all who hold the handle.
+    /// Reason why the outbox cannot be written, for all who hold the handle. Dropped after the file is closed.
     wrong: watch::Sender<Option<String>>,
     /// Instant of the next try, and the pause that led to it; `None` while the outbox can be written.
     retry: Option<(Instant, Duration)>,
@@ -45,48 +70,50 @@ pub struct OutboxWriter {
 }
 
 impl OutboxWriter {
-    pub fn new(store: OutboxStore, ballast: Ballast, wrong: watch::Sender<Option<String>>) -> Self {
-        Self { store, ballast, waiting: Vec::with_capacity(BATCH), wrong, retry: None, begun_anew: None }
-    }
-
-    pub async fn write(mut self, mut requests: mpsc::Receiver<WriteRequest>) {
-        loop {
-            let retry = self.retry;
-            let due = async {
-                match retry {
-                    Some((at, _)) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                // A full list is not added to: callers then wait for room in the queue, which bounds the memory.
-                heard = requests.recv_many(&mut self.waiting, BATCH), if self.waiting.len() < WAITING => {
-                    if heard == 0 {
-                        break;
-                    }
-                    if self.retry.is_some() {
-                        self.refuse();
-                        continue;
-                    }
-                }
-                () = due => {}
+    fn open(
+        place: OutboxLocation,
+        wrong: watch::Sender<Option<String>>,
+    ) -> Result<(Self, OutboxContents), OutboxError> {
+        let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
+        let (store, found) = match OutboxStore::open(place.clone()) {
+            // The ballast makes room for opening the file, which itself needs to write.
+            Err(error) if error.trouble() == StoreTrouble::NoRoom => {
+                ballast.release();
+                OutboxStore::open(place)?
             }
-            crash_point!(OutboxNext);
-            self.commit().await;
-        }
-        self.store.close().await;
+            opened => opened?,
+        };
+        let waiting = Vec::with_capacity(BATCH);
+        Ok((Self { store, ballast, waiting, wrong, retry: None, begun_anew: None }, found))
     }
 
-    async fn commit(&mut self) {
-        match self.try_commit().await {
+    fn write(mut self, requests: mpsc::Receiver<WriteRequest>) {
+        let mut queue = RequestQueue::new(requests);
+        loop {
+            // A full list is not added to: callers then wait for room in the queue, which bounds the memory.
+            let room = WAITING.saturating_sub(self.waiting.len()).min(BATCH);
+            match queue.receive(&mut self.waiting, room, self.retry.map(|(at, _)| at)) {
+                Received::Closed => break,
+                Received::Requests if self.retry.is_some() => self.refuse(),
+                Received::Requests | Received::Due => {
+                    crash_point!(OutboxNext);
+                    self.commit();
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        match self.try_commit() {
             Ok(()) => {
                 crash_point!(OutboxCommitted);
-                for request in self.waiting.drain(..) {
-                    let _ = request.done.send(Ok(()));
-                }
+                // Before the answers: a caller that is answered finds nothing wrong any more.
                 if self.retry.take().is_some() {
                     tracing::info!(target: "job_runner_worker.outbox", "outbox can be written again");
                     self.wrong.send_replace(None);
+                }
+                for request in self.waiting.drain(..) {
+                    let _ = request.done.send(Ok(()));
                 }
                 self.ballast.restore();
             }
@@ -105,30 +132,30 @@ impl OutboxWriter {
 
     /// Commits the changes that wait; without any, tries whether a commit is possible. Makes room or replaces the file,
     /// as the error asks, and then tries once more.
-    async fn try_commit(&mut self) -> Result<(), OutboxError> {
-        let Err(error) = self.commit_once().await else { return Ok(()) };
+    fn try_commit(&mut self) -> Result<(), OutboxError> {
+        let Err(error) = self.commit_once() else { return Ok(()) };
         match error.trouble() {
             StoreTrouble::NoRoom => {
                 // Both make room: the ballast for new rows, the checkpoint for those that the log holds.
                 self.ballast.release();
-                self.store.shrink().await;
+                self.store.shrink();
             }
             StoreTrouble::Damaged if self.begun_anew.is_none_or(|at| at.elapsed() > ANEW_PAUSE) => {
                 self.begun_anew = Some(Instant::now());
-                self.store.begin_anew(&error).await?;
+                self.store.begin_anew(&error)?;
             }
             StoreTrouble::Damaged | StoreTrouble::Other => return Err(error),
         }
-        self.commit_once().await
+        self.commit_once()
     }
 
-    async fn commit_once(&mut self) -> Result<(), OutboxError> {
+    fn commit_once(&mut self) -> Result<(), OutboxError> {
         let mut changes: Vec<&Change> = self.waiting.iter().map(|request| &request.change).collect();
         if changes.is_empty() {
             // Without changes the try still writes, to find out whether a commit would succeed.
             changes.push(&Change::Probe);
         }
-        self.store.commit(&changes).await
+        self.store.commit(&changes)
     }
 
     /// Refuses all changes that are not to be tried until they succeed.
