@@ -422,7 +422,7 @@ impl Wake for Fatal {
 }
 
 #[tokio::test]
-async fn a_writer_that_panics_leaves_no_caller_waiting() {
+async fn a_writer_that_panics_leaves_no_caller_waiting_and_holds_claims_back() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
     let (first, second) = (claimed(1), claimed(2));
@@ -439,6 +439,9 @@ async fn a_writer_that_panics_leaves_no_caller_waiting() {
     let later = tokio::time::timeout(DEADLINE, outbox.try_run(&claimed(3))).await.expect("an answer");
     assert!(matches!(later, Err(OutboxError::Closed)), "{later:?}");
     tokio::time::timeout(DEADLINE, outbox.run(&claimed(4))).await.expect("an end");
+    let mut wrong = outbox.wrong();
+    let told = wrong.wait_for(|why| why.as_deref() == Some("the writer of the outbox has failed"));
+    assert!(tokio::time::timeout(DEADLINE, told).await.expect("a reason").is_ok());
 }
 
 #[tokio::test]

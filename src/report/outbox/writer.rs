@@ -166,3 +166,12 @@ impl OutboxWriter {
         }
     }
 }
+
+impl Drop for OutboxWriter {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Otherwise runs would be announced to a worker that cannot claim them.
+            self.wrong.send_replace(Some("the writer of the outbox has failed".to_owned()));
+        }
+    }
+}
