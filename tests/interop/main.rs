@@ -63,6 +63,10 @@ mod our_stage;
 mod skip;
 #[cfg(feature = "server")]
 #[allow(dead_code)]
+#[path = "../support/sqlite.rs"]
+mod sqlite;
+#[cfg(feature = "server")]
+#[allow(dead_code)]
 #[path = "../server/subscriber.rs"]
 mod subscriber;
 #[cfg(feature = "server")]

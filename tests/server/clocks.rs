@@ -15,14 +15,14 @@ use jobrunner::server::store::changes::Change;
 use jobrunner::server::store::{AnswerKind, NewRun, WorkerAnswer};
 use jobrunner::wire::operator::WorkerStateName;
 use nix::sys::signal::Signal;
+use rusqlite::Connection;
 use serde_json::Value;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::http::ask;
 use crate::port;
 use crate::service::Service;
 use crate::skip::skip;
+use crate::sqlite;
 use crate::stage::{Stage, made, returned};
 use crate::wait::until;
 use crate::worker_process::{Make, Place, start_worker};
@@ -42,13 +42,12 @@ async fn limited(stage: &Stage, title: &str, seconds: u32) -> Job {
 }
 
 /// Requests to end a run.
-async fn kills(stage: &Stage, run: RunId) -> i64 {
-    let query = sqlx::query_scalar("SELECT count(*) FROM kill_request WHERE run = ?").bind(run.get());
-    query.fetch_one(&mut stage.connect().await).await.unwrap()
+fn kills(stage: &Stage, run: RunId) -> i64 {
+    stage.ask("SELECT count(*) FROM kill_request WHERE run = ?", run)
 }
 
 async fn timed_out(stage: &Stage, run: RunId) {
-    let is_asked = async |_: &_| (kills(stage, run).await > 0).then_some(());
+    let is_asked = async |_: &_| (kills(stage, run) > 0).then_some(());
     stage.until("its end is asked for", is_asked).await;
 }
 
@@ -76,7 +75,7 @@ async fn after_a_restart_of_the_server_a_run_is_not_ended_early_by_its_workers_c
     let stage = stage.restart().await;
     // Both limits are set in one pass.
     timed_out(&stage, ahead.id).await;
-    assert_eq!(kills(&stage, behind.id).await, 0);
+    assert_eq!(kills(&stage, behind.id), 0);
     stage.fixture.stop().await;
 }
 
@@ -100,11 +99,8 @@ async fn setting_the_servers_clock_makes_no_worker_lost() {
     let stage = Stage::start(1).await;
     stage.answer(0, 4).await;
     // As if the clock had been set a day forward since it answered.
-    let mut connection = stage.connect().await;
-    let back = sqlx::query(
-        "UPDATE worker SET heard = heard - 86400000000, ping_response_dts = ping_response_dts - 86400000000",
-    );
-    back.execute(&mut connection).await.unwrap();
+    let back = "UPDATE worker SET heard = heard - 86400000000, ping_response_dts = ping_response_dts - 86400000000";
+    stage.write(|connection| connection.execute(back, ())).await;
     let (id, app) = (stage.worker(0), stage.fixture.app_state());
     app.changes().publish(Change::WorkerChanged(id));
     let overview = app.store.overview_of_worker(id).await.unwrap().unwrap();
@@ -186,13 +182,13 @@ async fn times_written_by_the_server_are_shown_unchanged() {
 const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// The first number that a question finds.
-async fn number(store: &mut SqliteConnection, question: &'static str) -> i64 {
-    sqlx::query_scalar(question).fetch_one(store).await.expect("an answer")
+fn number(store: &Connection, question: &str) -> i64 {
+    store.query_row(question, (), |row| row.get(0)).expect("an answer")
 }
 
-async fn until_true(store: &mut SqliteConnection, question: &'static str) {
+async fn until_true(store: &Connection, question: &str) {
     let asking = async {
-        while number(store, question).await == 0 {
+        while number(store, question) == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -219,14 +215,13 @@ async fn a_requested_run_stays_due_when_the_servers_clock_is_set_back() {
         ("FAKETIME_CACHE_DURATION", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]);
-    let file = folder.path().join("data/job_runner.sqlite");
-    let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
+    let store = sqlite::connect_read_only(&folder.path().join("data/job_runner.sqlite")).expect("the store");
     tokio::task::block_in_place(|| until("the server", 60, || TcpStream::connect(place.http).ok()));
     fs::write(&clock, "-3600").expect("a clock");
     let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND came_due / 1000000 < unixepoch() - 1800";
-    until_true(&mut store, is_due_still).await;
+    until_true(&store, is_due_still).await;
     let mut worker = start_worker(Make::Ours, place, "worker1", 4, folder.path());
-    until_true(&mut store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;
+    until_true(&store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;
     worker.signal(Signal::SIGTERM);
     tokio::task::block_in_place(|| worker.end_within(60));
     tokio::task::block_in_place(|| service.leave());

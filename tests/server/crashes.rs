@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{TimeDelta, Utc};
 use jobrunner::server::domain::model::Concurrency;
 use nix::sys::signal::Signal;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use rusqlite::Connection;
 
 use crate::full_size::full_size;
 use crate::port;
 use crate::service::Service;
+use crate::sqlite;
 use crate::stage::Stage;
 use crate::wait;
 use crate::worker_process::{Make, Place, start_worker};
@@ -49,8 +49,10 @@ fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970")
 }
 
-async fn returned(store: &mut SqliteConnection) -> Vec<i64> {
-    sqlx::query_scalar("SELECT id FROM run WHERE return_dts IS NOT NULL").fetch_all(store).await.expect("runs")
+fn returned(store: &Connection) -> Vec<i64> {
+    let mut question = store.prepare("SELECT id FROM run WHERE return_dts IS NOT NULL").expect("a question");
+    let runs = question.query_map((), |row| row.get(0)).expect("runs");
+    runs.collect::<Result<_, _>>().expect("runs")
 }
 
 /// When the script of each run was executed, however often.
@@ -93,8 +95,7 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
     let mut service = Service::start(data.path(), &data.path().join("data"), place);
     let (mut born, mut killed) = (Instant::now(), 0);
     let mut workers = ["worker1", "worker2"].map(|key| start_worker(Make::Ours, place, key, 4, folder.path()));
-    let file = data.path().join("data/job_runner.sqlite");
-    let mut store = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.expect("the store");
+    let store = sqlite::connect_read_only(&data.path().join("data/job_runner.sqlite")).expect("the store");
     let mut results = BTreeMap::new();
     let end = Instant::now() + size.step * size.runs + PATIENCE;
     while results.len() < due.len() {
@@ -102,7 +103,7 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
             service.kill();
             (born, killed) = (Instant::now(), killed + 1);
         }
-        for run in returned(&mut store).await {
+        for run in returned(&store) {
             results.entry(run).or_insert_with(now);
         }
         assert!(Instant::now() < end, "{} of {} results", results.len(), due.len());
@@ -123,7 +124,7 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
     }
     let question = "SELECT count(*), coalesce(sum(return_success), 0), max(attempt) FROM run";
     let (rows, successes, attempts): (u32, u32, u32) =
-        sqlx::query_as(question).fetch_one(&mut store).await.expect("an answer");
+        store.query_row(question, (), |row| row.try_into()).expect("an answer");
     println!(
         "{} runs, server killed {killed} times: {count} executions, {} results, the latest start {:?} and the latest result \
          {:?} late",

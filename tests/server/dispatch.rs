@@ -122,7 +122,7 @@ async fn a_run_over_its_time_limit_is_killed_as_timed_out() {
     made(stage.claim(0, run).await);
     stage.begin(0, run).await;
     let kill = worker.kill().await;
-    assert_eq!(stage.kill(kill).await, (run, "timed_out".to_owned()));
+    assert_eq!(stage.kill(kill), (run, "timed_out".to_owned()));
     stage.take_kill(kill).await;
     let over = made(stage.change(0, run, returned(false)).await);
     assert_eq!(over.exit, Some(RunExit::TimedOut));
@@ -173,7 +173,7 @@ async fn concurrency_replace_ends_the_earlier_run() {
     stage.begin(0, first).await;
     let second = stage.due(&job).await.id;
     let kill = worker.kill().await;
-    assert_eq!(stage.kill(kill).await, (first, "replaced".to_owned()));
+    assert_eq!(stage.kill(kill), (first, "replaced".to_owned()));
     stage.take_kill(kill).await;
     assert_eq!(made(stage.finish(0, first, false).await).exit, Some(RunExit::Killed));
     while worker.run().await != second {}

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use jobrunner::server::state::AppState;
 use jobrunner::server::store::changes::Change;
 use jobrunner::server::{Server, Settings};
+use rusqlite::Connection;
+
+use crate::sqlite;
 
 pub struct Fixture {
     pub server: Server,
@@ -44,6 +47,22 @@ impl Fixture {
     /// The header line that an operator sends.
     pub fn bearer(&self) -> String {
         format!("Authorization: Bearer {}", self.app_state().token.expose())
+    }
+
+    /// The store, for a look past the server. In WAL mode no reader waits for a writer, so the look may block the test.
+    pub fn connect(&self) -> Connection {
+        sqlite::connect(&self.app_state().settings.data.join("job_runner.sqlite")).expect("the store")
+    }
+
+    /// Writes to the store past the server, on a thread of its own: the transaction it waits for may go on in the runtime of
+    /// the test.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> T {
+        let mut connection = self.connect();
+        let changed = tokio::task::spawn_blocking(move || change(&mut connection)).await;
+        changed.expect("no panic").expect("a change")
     }
 
     pub fn tell(&self, item: Change) {

@@ -153,7 +153,7 @@ async fn a_hostile_template_that_is_stored_is_refused_to_jobs_and_those_it_has_r
     let operator = Operator { scene: &scene };
     let (cookie, form_token) = operator.log_in().await;
     for (name, body) in templates() {
-        scene.store_template(1, &body).await;
+        scene.store_template(1, &body);
         let job = json!({
             "title": name, "job_template": "/api/v1/job_template/1/", "worker_pool": "/api/v1/worker_pool/1/",
             "script_content_partial": "echo",

@@ -48,8 +48,7 @@ impl Desk {
              INSERT INTO run (job, schedule_id, schedule_dts, return_dts, return_success, exit)
              VALUES (2, 200000, 4000000000000000, 500000, 0, 'killed');"
         );
-        let mut connection = self.stage.connect().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");
+        self.stage.write(move |connection| connection.execute_batch(&sql)).await;
     }
 }
 
@@ -115,8 +114,7 @@ async fn a_page_continues_after_the_last_one_even_if_entities_are_deleted() {
     let (_, first) = desk.get("/jobs?limit=2").await;
     let next = first["next"].as_str().expect("more");
     assert_eq!((ids(&first["jobs"]), first["total"].as_u64()), (vec![1, 10], Some(JOBS as u64)));
-    let mut connection = desk.stage.connect().await;
-    sqlx::query("DELETE FROM job WHERE id = 10").execute(&mut connection).await.expect("a change");
+    desk.stage.write(|connection| connection.execute("DELETE FROM job WHERE id = 10", ())).await;
     let (_, second) = desk.get(&format!("/jobs?limit=2&after={next}")).await;
     assert_eq!((ids(&second["jobs"]), &second["total"]), (vec![100, 1000], &Value::Null));
     // The server has a bound of its own.

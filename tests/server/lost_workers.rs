@@ -50,7 +50,7 @@ async fn p19_h41_the_run_of_a_silent_worker_runs_again_elsewhere_and_the_late_re
         let again = made(stage.claim(1, run.id).await);
         assert_eq!(again.attempt, Attempt(2));
         assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(LifeRefusal::Theirs));
-        assert_eq!(stage.late_results(run.id).await, 1);
+        assert_eq!(stage.late_results(run.id), 1);
         let over = made(stage.finish(1, run.id, true).await);
         assert_eq!(stage.finish(0, run.id, false).await, RunChange::Refused(LifeRefusal::Theirs));
         assert_eq!(stage.run(run.id).await, over, "what is over stays as it is");
@@ -89,7 +89,7 @@ async fn on_lost_fail_fails_a_lost_run_and_its_log_says_why() {
     assert_eq!(stage.log(logged.id).await, "what it said before");
     assert_eq!(stage.store().job(job.id).await.unwrap().unwrap().fail_times, 1);
     assert_eq!(stage.finish(0, run.id, true).await, RunChange::Refused(LifeRefusal::Final));
-    assert_eq!(stage.late_results(run.id).await, 1);
+    assert_eq!(stage.late_results(run.id), 1);
     stage.fixture.stop().await;
 }
 

@@ -69,6 +69,8 @@ mod process;
 #[allow(dead_code)]
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/sqlite.rs"]
+mod sqlite;
 #[allow(dead_code)]
 #[path = "../support/tmpfs.rs"]
 mod tmpfs;

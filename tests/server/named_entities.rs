@@ -1,8 +1,6 @@
 //! Projects, templates and pools named by a command: found, or refused with the existing names; never created by a typing error.
 
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::fixture::Fixture;
 use crate::http::post;
@@ -11,16 +9,12 @@ use crate::program::Place;
 const SH: &str = "#!/bin/sh\n";
 
 /// How many projects, templates, pools, jobs and runs there are.
-async fn counts(server: &Fixture) -> [i64; 5] {
-    let file = server.app_state().settings.data.join("job_runner.sqlite");
-    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.expect("the store");
-    let mut counts = [0; 5];
-    let tables = ["project", "job_template", "worker_pool", "job", "run"];
-    for (count, table) in counts.iter_mut().zip(tables) {
-        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
-        *count = query.fetch_one(&mut connection).await.expect("a count");
-    }
-    counts
+fn counts(server: &Fixture) -> [i64; 5] {
+    let connection = server.connect();
+    ["project", "job_template", "worker_pool", "job", "run"].map(|table| {
+        let question = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&question, (), |row| row.get(0)).expect("a count")
+    })
 }
 
 #[tokio::test]
@@ -28,7 +22,7 @@ async fn an_unknown_name_is_refused_with_the_existing_names_and_creates_nothing(
     let server = Fixture::start().await;
     assert_eq!(post(&server, "/workers", &json!({"title": "web1", "pool": "web"})).await.0, 201);
     assert_eq!(post(&server, "/runs", &json!({"title": "x", "script": SH})).await.0, 201);
-    let before = counts(&server).await;
+    let before = counts(&server);
     for (path, body, said) in [
         (
             "/runs",
@@ -53,7 +47,7 @@ async fn an_unknown_name_is_refused_with_the_existing_names_and_creates_nothing(
     ] {
         let (status, answer) = post(&server, path, &body).await;
         assert_eq!((status, answer["error"].as_str()), (409, Some(said)), "{path} {body}");
-        assert_eq!(counts(&server).await, before, "{path} {body}");
+        assert_eq!(counts(&server), before, "{path} {body}");
     }
     server.stop().await;
 }
@@ -74,15 +68,15 @@ async fn a_job_that_is_refused_leaves_nothing_behind() {
     ] {
         let (status, answer) = post(&server, "/jobs", &with(refused)).await;
         assert!((400..500).contains(&status), "{status} {answer}");
-        assert_eq!(counts(&server).await, [0; 5], "{answer}");
+        assert_eq!(counts(&server), [0; 5], "{answer}");
     }
     // A template that is refused does not leave its project.
     let (status, _) = post(&server, "/templates", &json!({"title": "x", "body": "{{ content", "project": "ops"})).await;
-    assert_eq!((status, counts(&server).await), (409, [0; 5]));
+    assert_eq!((status, counts(&server)), (409, [0; 5]));
     // A worker whose key is taken does not leave its pool.
     assert_eq!(post(&server, "/workers", &json!({"title": "web1"})).await.0, 201);
     assert_eq!(post(&server, "/workers", &json!({"title": "web1", "pool": "web"})).await.0, 409);
-    assert_eq!(counts(&server).await, [0, 0, 1, 0, 0]);
+    assert_eq!(counts(&server), [0, 0, 1, 0, 0]);
     server.stop().await;
 }
 
@@ -90,16 +84,16 @@ async fn a_job_that_is_refused_leaves_nothing_behind() {
 async fn make_missing_creates_exactly_the_named_entities() {
     let server = Fixture::start().await;
     assert_eq!(post(&server, "/workers", &json!({"title": "web1", "pool": "web"})).await.0, 201);
-    assert_eq!(counts(&server).await, [0, 0, 1, 0, 0]);
+    assert_eq!(counts(&server), [0, 0, 1, 0, 0]);
     let template = json!({"title": "bash", "body": "#!/bin/bash\n{{ content|safe }}\n", "project": "ops"});
     assert_eq!(post(&server, "/templates", &template).await.0, 201);
-    assert_eq!(counts(&server).await, [1, 1, 1, 0, 0]);
+    assert_eq!(counts(&server), [1, 1, 1, 0, 0]);
     let job = json!({"title": "x", "script": "true\n", "project": "ops", "template": "bash", "pool": "web"});
     assert_eq!(post(&server, "/jobs", &job).await.0, 201);
-    assert_eq!(counts(&server).await, [1, 1, 1, 1, 0]);
+    assert_eq!(counts(&server), [1, 1, 1, 1, 0]);
     let job = json!({"title": "y", "script": SH, "project": "new", "make_missing": true});
     assert_eq!(post(&server, "/jobs", &job).await.0, 201);
-    assert_eq!(counts(&server).await, [2, 2, 2, 2, 0]);
+    assert_eq!(counts(&server), [2, 2, 2, 2, 0]);
     server.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use chrono::Utc;
 use jobrunner::run::RunId;
+use rusqlite::Connection;
 
 use crate::stage::{Stage, write_log};
 
@@ -93,18 +94,20 @@ pub async fn fill(stage: &Stage, extent: Extent) -> (RunId, RunId) {
         deeds = quoted(&DEEDS),
         things = quoted(&THINGS),
     );
-    let mut connection = stage.connect().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("plenty of everything");
-    let of = "SELECT max(id) FROM run WHERE start_dts IS NOT NULL AND return_dts IS NULL";
-    let going: i64 = sqlx::query_scalar(of).fetch_one(&mut connection).await.expect("a run");
-    let of = "SELECT max(id) FROM run WHERE exit = 'code 2'";
-    let failed: i64 = sqlx::query_scalar(of).fetch_one(&mut connection).await.expect("a run");
+    stage.write(move |connection| write(connection, &sql)).await
+}
+
+/// Makes all this, and logs of the run that goes on and the one that failed.
+fn write(connection: &Connection, sql: &str) -> rusqlite::Result<(RunId, RunId)> {
+    connection.execute_batch(sql)?;
+    let run = |of: &str| connection.query_row(of, (), |row| row.get::<_, i64>(0));
+    let going = run("SELECT max(id) FROM run WHERE start_dts IS NOT NULL AND return_dts IS NULL")?;
+    let failed = run("SELECT max(id) FROM run WHERE exit = 'code 2'")?;
     for run in [going, failed] {
-        let query = sqlx::query("INSERT INTO run_log (run) VALUES (?)").bind(run);
-        query.execute(&mut connection).await.expect("a log");
-        write_log(&mut connection, run, &log(run == failed)).await;
+        connection.execute("INSERT INTO run_log (run) VALUES (?)", [run])?;
+        write_log(connection, run, &log(run == failed))?;
     }
-    (RunId::new(going).expect("a run"), RunId::new(failed).expect("a run"))
+    Ok((RunId::new(going).expect("a run"), RunId::new(failed).expect("a run")))
 }
 
 /// What a script says that loads something.

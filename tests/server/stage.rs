@@ -12,8 +12,8 @@ use jobrunner::server::store::changes::{Change, ChangeNotice};
 use jobrunner::server::store::{
     NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store, WorkerAnswer,
 };
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use rusqlite::Connection;
+use rusqlite::types::FromSql;
 
 use crate::fixture::Fixture;
 use crate::subscriber::Subscriber;
@@ -168,9 +168,8 @@ impl Stage {
 
     /// Changes the data as some other part of the server does, which then tells it.
     async fn sql(&self, change: &'static str, id: i64, news: Change) {
-        let mut connection = self.connect().await;
-        let changed = sqlx::query(change).bind(id).execute(&mut connection).await.expect("a change");
-        assert_eq!(changed.rows_affected(), 1, "{change}");
+        let changed = self.write(move |connection| connection.execute(change, [id])).await;
+        assert_eq!(changed, 1, "{change}");
         self.fixture.app_state().changes().publish(news);
     }
 
@@ -181,10 +180,10 @@ impl Stage {
     }
 
     /// What a request is for, and why.
-    pub async fn kill(&self, kill: KillId) -> (RunId, String) {
-        let mut connection = self.connect().await;
-        let query = sqlx::query_as("SELECT run, cause FROM kill_request WHERE id = ?").bind(kill.get());
-        let (run, cause): (i64, String) = query.fetch_one(&mut connection).await.expect("a request");
+    pub fn kill(&self, kill: KillId) -> (RunId, String) {
+        let question = "SELECT run, cause FROM kill_request WHERE id = ?";
+        let row = self.connect().query_row(question, [kill.get()], |row| row.try_into());
+        let (run, cause): (i64, String) = row.expect("a request");
         (RunId::new(run).expect("a run"), cause)
     }
 
@@ -226,13 +225,12 @@ impl Stage {
             pool = self.pool.id,
             template = self.template.id,
         );
-        let mut connection = self.connect().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut connection).await.expect("many of everything");
+        self.write(move |connection| connection.execute_batch(&fill)).await;
     }
 
     /// How many results came too late.
-    pub async fn late_results(&self, run: RunId) -> i64 {
-        self.ask("SELECT count(*) FROM late_result WHERE run = ?", run).await
+    pub fn late_results(&self, run: RunId) -> i64 {
+        self.ask("SELECT count(*) FROM late_result WHERE run = ?", run)
     }
 
     /// The log of a run; empty if there is none.
@@ -241,23 +239,27 @@ impl Stage {
     }
 
     pub async fn write_log(&self, run: RunId, content: &str) {
-        let mut connection = self.connect().await;
-        let query = sqlx::query("INSERT INTO run_log (run) VALUES (?)").bind(run.get());
-        query.execute(&mut connection).await.expect("a log");
-        write_log(&mut connection, run.get(), content).await;
+        let content = content.to_owned();
+        self.write(move |connection| {
+            connection.execute("INSERT INTO run_log (run) VALUES (?)", [run.get()])?;
+            write_log(connection, run.get(), &content)
+        })
+        .await;
     }
 
-    async fn ask<T>(&self, question: &'static str, run: RunId) -> T
-    where
-        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-    {
-        let query = sqlx::query_scalar(question).bind(run.get());
-        query.fetch_one(&mut self.connect().await).await.expect("an answer")
+    pub fn ask<T: FromSql>(&self, question: &str, run: RunId) -> T {
+        self.connect().query_row(question, [run.get()], |row| row.get(0)).expect("an answer")
     }
 
-    pub async fn connect(&self) -> SqliteConnection {
-        let file = self.fixture.app_state().settings.data.join("job_runner.sqlite");
-        SqliteConnectOptions::new().filename(file).connect().await.expect("the store")
+    pub fn connect(&self) -> Connection {
+        self.fixture.connect()
+    }
+
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> T {
+        self.fixture.write(change).await
     }
 
     /// Makes a run that somebody asked for.
@@ -290,16 +292,12 @@ pub fn made(change: RunChange) -> Run {
 }
 
 /// Writes the text of a log that has none.
-pub async fn write_log(connection: &mut SqliteConnection, run: i64, content: &str) {
+pub fn write_log(connection: &Connection, run: i64, content: &str) -> rusqlite::Result<()> {
     let ends = content.matches('\n').count() as i64;
-    sqlx::query("UPDATE run_log SET bytes = ?, newlines = ?, unended = ? WHERE run = ?")
-        .bind(content.len() as i64)
-        .bind(ends)
-        .bind(!content.is_empty() && !content.ends_with('\n'))
-        .bind(run)
-        .execute(&mut *connection)
-        .await
-        .expect("its length");
-    let query = "INSERT INTO log_chunk (log, start, newlines, data) SELECT id, 0, 0, ? FROM run_log WHERE run = ?";
-    sqlx::query(query).bind(content.as_bytes()).bind(run).execute(connection).await.expect("its text");
+    let is_unended = !content.is_empty() && !content.ends_with('\n');
+    let length = "UPDATE run_log SET bytes = ?, newlines = ?, unended = ? WHERE run = ?";
+    connection.execute(length, (content.len() as i64, ends, is_unended, run))?;
+    let text = "INSERT INTO log_chunk (log, start, newlines, data) SELECT id, 0, 0, ? FROM run_log WHERE run = ?";
+    connection.execute(text, (content.as_bytes(), run))?;
+    Ok(())
 }

@@ -10,13 +10,12 @@ use jobrunner::server::domain::model::{Concurrency, Schedule, Worker};
 use jobrunner::server::domain::schedule::Cron;
 use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewWorker;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::port;
 use crate::process::Process;
 use crate::service::Service;
+use crate::sqlite;
 use crate::stage::Stage;
 use crate::wait;
 use crate::worker_process::{Make, Place, start_worker};
@@ -98,11 +97,9 @@ impl Scene {
     }
 
     /// Writes a template past the server.
-    pub async fn store_template(&self, id: i64, body: &str) {
-        let file = self.folder.path().join("data/job_runner.sqlite");
-        let mut store = SqliteConnectOptions::new().filename(file).connect().await.expect("the store");
-        let query = sqlx::query("UPDATE job_template SET body = ? WHERE id = ?").bind(body).bind(id);
-        query.execute(&mut store).await.expect("a template");
+    pub fn store_template(&self, id: i64, body: &str) {
+        let store = sqlite::connect(&self.folder.path().join("data/job_runner.sqlite")).expect("the store");
+        store.execute("UPDATE job_template SET body = ? WHERE id = ?", (body, id)).expect("a template");
     }
 
     fn executed(&self) -> usize {

@@ -325,7 +325,7 @@ async fn gives_back(way: Way) {
     assert_eq!(job.fail_times, 0);
     let reasons = team.stage.reasons(&job).await;
     assert!(reasons.iter().any(|reason| reason.contains("gave back attempt 1")), "{reasons:?}");
-    assert_eq!(team.stage.late_results(run.id).await, 0);
+    assert_eq!(team.stage.late_results(run.id), 0);
     team.request("shutdown", false, "worker2").await;
     assert_eq!(end(second).await, Some(0));
     team.stage.fixture.stop().await;
