@@ -6,11 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::support::{
-    Fault, Latch, Options, Server, Tmpfs, What, WorkerHome, WorkerOptions, WorkerProcess, prints, skip,
+    Fault, Latch, Options, Server, Tmpfs, What, WorkerHome, WorkerOptions, WorkerProcess, connect_read_only, prints,
+    skip,
 };
 use crate::{until, worker};
 
@@ -60,10 +59,9 @@ async fn wait_begun(latch: &Latch) {
 }
 
 /// What SQLite says of the outbox's file.
-async fn soundness(home: &WorkerHome) -> String {
-    let options = SqliteConnectOptions::new().filename(home.own_state_path().join("outbox.sqlite")).read_only(true);
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("a connection");
-    sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.expect("an answer")
+fn soundness(home: &WorkerHome) -> String {
+    let connection = connect_read_only(&home.own_state_path().join("outbox.sqlite")).expect("a connection");
+    connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).expect("an answer")
 }
 
 #[tokio::test]
@@ -123,7 +121,7 @@ async fn p15_a_full_disk_loses_nothing_and_passes() {
     assert_eq!(latches.iter().map(|latch| latch.executions("a")).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(fs::metadata(&ballast).unwrap().len(), 65_536);
     worker.assert_clean_end().await;
-    assert_eq!(soundness(&home).await, "ok");
+    assert_eq!(soundness(&home), "ok");
 }
 
 #[tokio::test]
