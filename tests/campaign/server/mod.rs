@@ -15,15 +15,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use rusqlite::Row as Record;
 use serde_json::json;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::arguments::Arguments;
 use crate::oracle::history::Says;
 use crate::script::{TRACE, marks};
 use crate::small_disk::{self, SmallDisk};
-use crate::support::{end_everything_marked, marked_processes};
+use crate::support::{connect, end_everything_marked, marked_processes};
 use clock::Clock;
 use held::Held;
 use oracle::{Expected, Fire, History, Job, Row};
@@ -320,37 +319,43 @@ impl Campaign {
             }
         }
         let until = Instant::now() + SETTLING;
-        let mut rows = self.rows().await;
+        let mut rows = self.rows();
         while rows.iter().any(|row| !row.is_over && !row.is_on_hold) && Instant::now() < until {
             self.revive();
             tokio::time::sleep(LOOK * 10).await;
-            rows = self.rows().await;
+            rows = self.rows();
         }
         let survivors = self.survivors();
         let leaked = self.leave().await;
         let trace = fs::read(self.folder.join(TRACE)).unwrap_or_default();
         History {
-            rows: self.rows().await,
+            rows: self.rows(),
             jobs: self.jobs.clone(),
             accepted: self.accepted.clone(),
             marks: marks(&String::from_utf8_lossy(&trace)),
-            fires: self.fires().await,
+            fires: self.fires(),
             survivors,
             leaked,
         }
     }
 
-    async fn store(&self) -> Option<SqliteConnection> {
-        SqliteConnectOptions::new().filename(self.data.join("job_runner.sqlite")).connect().await.ok()
+    /// All rows of an answer; none where the server's disk or its end is in the way.
+    fn ask<T>(&self, question: &str) -> Vec<T>
+    where
+        T: for<'r> TryFrom<&'r Record<'r>, Error = rusqlite::Error>,
+    {
+        let ask = || {
+            let store = connect(&self.data.join("job_runner.sqlite"))?;
+            store.prepare(question)?.query_map((), |row| row.try_into())?.collect::<rusqlite::Result<_>>()
+        };
+        ask().unwrap_or_default()
     }
 
-    async fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Vec<Row> {
         type Columns = (i64, i64, i64, Option<i64>, Option<bool>, i64, bool);
         let question = "SELECT run.id, job, schedule_dts, return_dts, return_success, losses,
              run.enqueue_dts IS NULL AND NOT job.enqueue_is_enabled AND NOT is_manual
              FROM run JOIN job ON job.id = run.job";
-        let Some(mut store) = self.store().await else { return Vec::new() };
-        let rows: Vec<Columns> = sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
         let row = |(id, job, due, over, success, losses, is_on_hold): Columns| Row {
             id,
             job,
@@ -360,20 +365,17 @@ impl Campaign {
             losses,
             is_on_hold,
         };
-        rows.into_iter().map(row).collect()
+        self.ask(question).into_iter().map(row).collect()
     }
 
     /// What is recorded of times without a run.
-    async fn fires(&self) -> Vec<Fire> {
-        let Some(mut store) = self.store().await else { return Vec::new() };
+    fn fires(&self) -> Vec<Fire> {
         let question = "SELECT job, due, json_extract(params, '$.times') FROM fire";
-        let fires: Vec<(i64, i64, Option<i64>)> =
-            sqlx::query_as(question).fetch_all(&mut store).await.unwrap_or_default();
         let fire = |(job, due, times): (i64, i64, Option<i64>)| {
             let times = times.and_then(|times| usize::try_from(times).ok()).unwrap_or(1);
             Fire { job, due: due.div_euclid(1_000_000), times }
         };
-        fires.into_iter().map(fire).collect()
+        self.ask(question).into_iter().map(fire).collect()
     }
 
     /// Who lives of runs that are over.
