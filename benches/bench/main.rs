@@ -9,6 +9,8 @@
 mod peer;
 #[path = "../../tests/support/process_sweep.rs"]
 mod process_sweep;
+#[path = "../../tests/support/sqlite.rs"]
+mod sqlite;
 
 mod arguments;
 mod failure;

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -19,6 +19,7 @@ use tokio::process::{Child, Command};
 use super::failure::Failure;
 use super::moment::Moment;
 use super::process_sweep::end_everything_marked;
+use super::sqlite::connect_read_only;
 use super::worker::{Make, Worker};
 pub use light::{Crowd, Seen};
 pub use listener::Listener;
@@ -143,27 +144,22 @@ impl Own {
     }
 
     /// The runs that were to come and are over, in the order in which they were due.
-    async fn ran(&self) -> Result<Vec<Ran>, Failure> {
-        type Row = (i64, Option<i64>, i64, i64, Option<Vec<u8>>);
-        let query = sqlx::query_as(
-            "SELECT schedule_dts, return_success, attempt, losses,
+    fn ran(&self) -> Result<Vec<Ran>, Failure> {
+        type Columns = (i64, Option<i64>, i64, i64, Option<Vec<u8>>);
+        let query = "SELECT schedule_dts, return_success, attempt, losses,
                  (SELECT data FROM log_chunk JOIN run_log ON run_log.id = log WHERE run_log.run = run.id ORDER BY start LIMIT 1)
-             FROM run WHERE schedule_dts >= ? AND return_dts IS NOT NULL ORDER BY schedule_dts, id",
-        );
-        let found: Vec<Row> =
-            query.bind(i64::try_from(self.first_due())?).fetch_all(&mut self.connect().await?).await?;
-        let ran = |(due, success, attempt, losses, log): Row| {
+             FROM run WHERE schedule_dts >= ? AND return_dts IS NOT NULL ORDER BY schedule_dts, id";
+        let ran = |(due, success, attempt, losses, log): Columns| {
             let log = log.map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
             Ran { due, success, attempt, losses, log }
         };
-        Ok(found.into_iter().map(ran).collect())
+        Ok(self.since_first_due(query)?.into_iter().map(ran).collect())
     }
 
     /// Checks that so many runs were executed once each, and well.
-    pub async fn judge(&self, count: usize) -> Result<Vec<Ran>, Failure> {
-        let ran = self.ran().await?;
-        let late: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM late_result").fetch_one(&mut self.connect().await?).await?;
+    pub fn judge(&self, count: usize) -> Result<Vec<Ran>, Failure> {
+        let ran = self.ran()?;
+        let late: i64 = self.ask("SELECT count(*) FROM late_result", ())?;
         let is_sound = |run: &&Ran| run.success == Some(1) && run.attempt == 1 && run.losses == 0;
         let sound = ran.iter().filter(is_sound).count();
         let why =
@@ -173,35 +169,48 @@ impl Own {
     }
 
     /// Counts due times that came and for which nothing was executed.
-    pub async fn missed(&self) -> Result<i64, Failure> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM fire WHERE what IN ('missed', 'skipped')");
-        Ok(query.fetch_one(&mut self.connect().await?).await?)
+    pub fn missed(&self) -> Result<i64, Failure> {
+        self.ask("SELECT count(*) FROM fire WHERE what IN ('missed', 'skipped')", ())
     }
 
     /// Checks that every worker was there in time.
-    pub async fn was_ready(&self) -> Result<(), Failure> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM worker WHERE worker_version IS NULL");
-        let absent: i64 = query.fetch_one(&mut self.connect().await?).await?;
-        let first: Option<i64> = sqlx::query_scalar("SELECT min(enqueue_dts) FROM run WHERE schedule_dts >= ?")
-            .bind(i64::try_from(self.first_due())?)
-            .fetch_one(&mut self.connect().await?)
-            .await?;
+    pub fn was_ready(&self) -> Result<(), Failure> {
+        let absent: i64 = self.ask("SELECT count(*) FROM worker WHERE worker_version IS NULL", ())?;
+        let claimed = "SELECT min(enqueue_dts) FROM run WHERE schedule_dts >= ?";
+        let first: Option<i64> = self.ask(claimed, [i64::try_from(self.first_due())?])?;
         let begun = first.and_then(|first| u64::try_from(first).ok()).unwrap_or(0);
         let is_ready = absent == 0 && begun < self.first_due() + LATE;
         Failure::unless(is_ready, || format!("{absent} workers were not there when the first run was due"))
     }
 
     /// The runs that were to come, and when each was due.
-    pub async fn due_times(&self) -> Result<Vec<(i64, Moment)>, Failure> {
-        let query = sqlx::query_as("SELECT id, schedule_dts FROM run WHERE schedule_dts >= ? AND is_manual");
-        let found: Vec<(i64, i64)> =
-            query.bind(i64::try_from(self.first_due())?).fetch_all(&mut self.connect().await?).await?;
+    pub fn due_times(&self) -> Result<Vec<(i64, Moment)>, Failure> {
+        let query = "SELECT id, schedule_dts FROM run WHERE schedule_dts >= ? AND is_manual";
+        let found: Vec<(i64, i64)> = self.since_first_due(query)?;
         Ok(found.into_iter().filter_map(|(run, due)| Some((run, due.try_into().ok()?))).collect())
     }
 
-    async fn connect(&self) -> Result<SqliteConnection, Failure> {
-        let file = seed::file(&self.folder.path().join("data"));
-        Ok(SqliteConnectOptions::new().filename(file).read_only(true).connect().await?)
+    /// The rows of an answer about the runs that are due from the first one on.
+    fn since_first_due<T>(&self, question: &str) -> Result<Vec<T>, Failure>
+    where
+        T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
+    {
+        let first = i64::try_from(self.first_due())?;
+        let rows = self
+            .connect()?
+            .prepare(question)?
+            .query_map([first], |row| row.try_into())?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+
+    /// The one value of an answer.
+    fn ask<T: FromSql>(&self, question: &str, about: impl Params) -> Result<T, Failure> {
+        Ok(self.connect()?.query_row(question, about, |row| row.get(0))?)
+    }
+
+    fn connect(&self) -> Result<Connection, Failure> {
+        Ok(connect_read_only(&seed::file(&self.folder.path().join("data")))?)
     }
 
     fn last_words(&self) -> String {

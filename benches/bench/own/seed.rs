@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use jobrunner::server::store::Store;
 use jobrunner::server::store::changes::ChangeFeed;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use rusqlite::{Connection, InterruptHandle};
 
 use crate::failure::Failure;
 use crate::moment::{self, Moment};
+use crate::sqlite::connect;
 
 /// Runs with a log are numbered from here, beyond all others.
 pub const LOGS_FROM: usize = 10_000_000;
@@ -90,17 +90,31 @@ pub async fn fill(place: &Path, data: &Data) -> Result<Vec<Moment>, Failure> {
     std::fs::DirBuilder::new().mode(0o700).create(place)?;
     let file = file(place);
     Store::open(&file, ChangeFeed::default()).await?.close().await;
-    let mut connection = SqliteConnectOptions::new().filename(file).pragma("cache_size", "-200000").connect().await?;
-    sqlx::raw_sql(AssertSqlSafe(things(data))).execute(&mut connection).await?;
-    sqlx::raw_sql(AssertSqlSafe(logs(data.logs))).execute(&mut connection).await?;
+    let (connection, data) = (connect(&file)?, data.clone());
+    let _interrupt = InterruptOnDrop(connection.get_interrupt_handle());
+    tokio::task::spawn_blocking(move || write(&connection, &data)).await?
+}
+
+/// A program that is told to end does not wait until all is written.
+struct InterruptOnDrop(InterruptHandle);
+
+impl Drop for InterruptOnDrop {
+    fn drop(&mut self) {
+        self.0.interrupt();
+    }
+}
+
+fn write(connection: &Connection, data: &Data) -> Result<Vec<Moment>, Failure> {
+    connection.pragma_update(None, "cache_size", -200_000)?;
+    connection.execute_batch(&things(data))?;
+    connection.execute_batch(&logs(data.logs))?;
     let (now, mut jobs, mut begins) = (moment::now(), data.jobs, Vec::new());
     for due in &data.due {
         let begin = now + due.after;
-        sqlx::raw_sql(AssertSqlSafe(runs(due, jobs, begin))).execute(&mut connection).await?;
+        connection.execute_batch(&runs(due, jobs, begin))?;
         jobs += due.jobs();
         begins.push(begin);
     }
-    connection.close().await?;
     Ok(begins)
 }
 

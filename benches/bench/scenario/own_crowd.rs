@@ -73,8 +73,8 @@ async fn work(subject: &Subject, data: &Data) -> Result<Done, Failure> {
     tokio::time::sleep(Duration::from_micros(left - BEFORE)).await;
     let idle = proc::resident(own.pid).unwrap_or(0.0);
     listener.returned(count, PATIENCE).await?;
-    own.judge(count).await?;
-    let (seen, dues) = (crowd.seen(), own.due_times().await?);
+    own.judge(count)?;
+    let (seen, dues) = (crowd.seen(), own.due_times()?);
     let of: Vec<(Moment, Seen)> = dues.into_iter().filter_map(|(run, due)| Some((due, *seen.get(&run)?))).collect();
     Failure::unless(of.len() == count, || format!("{} of {count} runs were seen", of.len()))?;
     let last = of.iter().map(|(_, seen)| seen.returned).max().unwrap_or(0);

@@ -39,8 +39,8 @@ pub async fn of_one_job(subject: &Subject, past: usize) -> Result<Sample, Failur
     let crowd = Crowd::connect(own.http, data.workers).await?;
     Failure::unless(own.first_due() > moment::now(), || "the worker was not connected in time".to_owned())?;
     let over = listener.returned(count, PATIENCE).await?;
-    own.judge(count).await?;
-    let (seen, dues) = (crowd.seen(), own.due_times().await?);
+    own.judge(count)?;
+    let (seen, dues) = (crowd.seen(), own.due_times()?);
     let begin = own.due.last().copied().unwrap_or(0);
     let late = dues.iter().filter(|(_, due)| *due < begin);
     let late = sorted(&late.filter_map(|(run, due)| Some(millis(*due, seen.get(run)?.announced))).collect::<Vec<_>>());
@@ -66,12 +66,12 @@ pub async fn herd(subject: &Subject, jobs: usize) -> Result<Sample, Failure> {
     let (started, over) = listener.started_and_returned(jobs, PATIENCE).await.map_err(|failure| {
         Failure(format!("{failure}{}", hired.iter().map(crate::worker::Worker::last_words).collect::<String>()))
     })?;
-    own.was_ready().await?;
-    own.judge(jobs).await?;
+    own.was_ready()?;
+    own.judge(jobs)?;
     Ok(vec![
         ("last_started", millis(own.first_due(), started) / 1e3),
         ("last_returned", millis(own.first_due(), over) / 1e3),
-        ("missed", own.missed().await? as f64),
+        ("missed", own.missed()? as f64),
     ])
 }
 
@@ -84,8 +84,8 @@ pub async fn chain(subject: &Subject) -> Result<Sample, Failure> {
     let worker = own.hire(&subject.make, 1, data.seats).await?;
     let over = listener.returned(CHAIN, PATIENCE).await;
     let over = over.map_err(|failure| Failure(format!("{failure}{}", worker.last_words())))?;
-    own.was_ready().await?;
-    own.judge(CHAIN).await?;
+    own.was_ready()?;
+    own.judge(CHAIN)?;
     Ok(vec![("wall", millis(own.first_due(), over) / 1e3)])
 }
 
@@ -102,7 +102,7 @@ pub async fn day(subject: &Subject) -> Result<Sample, Failure> {
     let (before, began) = (proc::worked(own.pid).unwrap_or(f64::NAN), moment::now());
     let over = listener.returned(due.count, PATIENCE).await?;
     let worked = proc::worked(own.pid).unwrap_or(f64::NAN) - before;
-    own.judge(due.count).await?;
+    own.judge(due.count)?;
     Ok(vec![
         ("cpu", 100.0 * worked / (millis(began, over) / 1e3)),
         ("memory", proc::resident(own.pid).unwrap_or(f64::NAN) * 1.024e-3),

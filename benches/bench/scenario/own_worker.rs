@@ -75,7 +75,7 @@ async fn work(subject: &Subject, workers: usize, seats: usize, due: Due, script:
         Failure(format!("{failure}{}", hired.iter().map(crate::worker::Worker::last_words).collect::<String>()))
     })?;
     let (server_worked, server_peak) = (proc::worked(own.pid).unwrap_or(0.0), proc::peak(own.pid).unwrap_or(0.0));
-    own.was_ready().await?;
-    let ran = own.judge(count).await?;
+    own.was_ready()?;
+    let ran = own.judge(count)?;
     Ok(Done { due: own.first_due(), over, ran, server_worked, server_peak })
 }

@@ -56,7 +56,7 @@ pub async fn of(case: &str, subject: &Subject) -> Result<Sample, Failure> {
     };
     over.map_err(|failure| Failure(format!("{failure}{}", worker.last_words())))?;
     let peak = proc::peak(own.pid).ok_or_else(|| Failure("the server is gone".to_owned()))?;
-    let ran = own.judge(count).await?;
+    let ran = own.judge(count)?;
     let began = |log: &str| log.lines().find_map(|line| moment::of_bash(line.strip_prefix("S=")?));
     let late: Vec<f64> =
         ran.iter().filter_map(|run| Some(millis(run.due.try_into().ok()?, began(&run.log)?))).collect();
