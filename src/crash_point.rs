@@ -41,6 +41,12 @@ macro_rules! points {
 }
 
 points! {
+    /// The server is about to begin a transaction for the changes that wait.
+    GroupNext,
+    /// The changes are committed, and no caller knows of it yet.
+    GroupCommitted,
+    /// All callers have their answers.
+    GroupAnswered,
     /// The worker is about to commit changes to the outbox.
     OutboxNext,
     /// The commit is on disk, and no caller knows of it yet.
@@ -98,6 +104,12 @@ points! {
 }
 
 impl Point {
+    /// Points that a worker or its shims pass.
+    // The points of the server are declared first.
+    pub const OF_WORKER: &[Self] = Self::ALL.split_at(Self::GroupAnswered as usize + 1).1;
+    /// Points that the server passes.
+    pub const OF_SERVER: &[Self] = Self::ALL.split_at(Self::GroupAnswered as usize + 1).0;
+
     /// Returns whether the point is passed by a shim, not by a worker.
     #[must_use]
     // The points of the shim are declared last.

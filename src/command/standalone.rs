@@ -82,9 +82,10 @@ async fn seed(server: &Server) -> Result<(), StoreError> {
         template: EntityName::Present(Title::fixed(TEMPLATE)),
         pool: EntityName::Default(Title::fixed(DEFAULT)),
     };
-    let schedule = Schedule::Interval { every: 1, unit: Unit::Hour };
-    let job =
-        |place: EntityIds| NewJob { schedule, ..NewJob::new(Title::fixed(JOB), place.template, place.pool, SCRIPT) };
+    let job = |place: EntityIds| NewJob {
+        schedule: Schedule::Interval { every: 1, unit: Unit::Hour },
+        ..NewJob::new(Title::fixed(JOB), place.template, place.pool, SCRIPT)
+    };
     let job = store.add_job(&names, job).await?;
     store.new_run(&NewRun::due(job.id, Utc::now())).await?;
     store.set_setting(SEEDED, "yes").await

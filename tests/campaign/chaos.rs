@@ -311,7 +311,7 @@ impl Chaos {
     }
 
     fn disarm(&self) {
-        for point in Point::ALL {
+        for point in Point::OF_WORKER {
             for nth in 1..=4 {
                 let _ = fs::remove_file(self.stage.crash_points().join(format!("{point:?}.{nth}")));
             }
@@ -327,7 +327,7 @@ impl Chaos {
             let words: Vec<&str> = line.split(' ').collect();
             let [point, pid, at] = words[..] else { continue };
             self.stage.count(format!("died at {point}"));
-            let of_shim = Point::ALL.iter().any(|known| known.is_of_shim() && format!("{known:?}") == point);
+            let of_shim = Point::OF_WORKER.iter().any(|known| known.is_of_shim() && format!("{known:?}") == point);
             if of_shim {
                 let (pid, at) = (pid.parse().unwrap_or_default(), at.parse().unwrap_or_default());
                 shims::note_death(&self.stage, ShimDeath { pid, at });

@@ -161,7 +161,9 @@ impl Plan {
             39..=42 => Act::PidUsedAgain,
             43 => Act::UnreadableRecord,
             44 => Act::StderrUnread,
-            45..=64 => Act::Arm(Point::ALL[rng.usize(..Point::ALL.len())], 1 + rng.u32(..3).min(LAST_PASSING)),
+            45..=64 => {
+                Act::Arm(Point::OF_WORKER[rng.usize(..Point::OF_WORKER.len())], 1 + rng.u32(..3).min(LAST_PASSING))
+            }
             65..=75 => Act::KillShim,
             76..=79 => Act::KillBoth,
             80..=86 => Act::HandOver,

@@ -1,5 +1,6 @@
 //! Announcements: which worker gets which, and how often.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -201,16 +202,16 @@ async fn h43_a_run_on_all_workers_becomes_one_run_of_each_however_often_it_is_ev
     let mut workers = [stage.subscribe(0).await, stage.subscribe(1).await, stage.subscribe(2).await];
     let job = stage.job(|job| job.run_on_all_workers = true).await;
     let due = stage.due(&job).await;
-    let availability = jobrunner::server::domain::schedule::due_decision::Availability {
+    let availability = Arc::new(jobrunner::server::domain::schedule::due_decision::Availability {
         pools: [(stage.pool.id, vec![stage.worker(0), stage.worker(1), stage.worker(2)])].into(),
         enabled: (0..3).map(|index| stage.worker(index)).collect(),
         silent: [].into(),
         ..Default::default()
-    };
-    let look = || stage.store().evaluate_job(job.id, &availability, chrono_tz::UTC, Utc::now());
+    });
+    let look = || stage.store().evaluate_jobs(vec![job.id], &availability, chrono_tz::UTC, Utc::now());
     let looks = tokio::join!(look(), look(), look());
     for looked in [looks.0, looks.1, looks.2] {
-        assert_eq!(looked.unwrap().unwrap().offers.len(), 3);
+        assert_eq!(looked.unwrap()[0].as_ref().unwrap().offers.len(), 3);
     }
     let runs = stage.coming(&job).await;
     assert_eq!(

@@ -209,7 +209,7 @@ async fn a_lost_run_with_an_open_kill_is_not_executed_again() {
     for run in [&asked, &taken] {
         stage.store().end_run(run.id, Asker::Command, Utc::now()).await.unwrap();
     }
-    let kill = stage.store().open_kills(Some(taken.id)).await.unwrap()[0];
+    let kill = stage.store().run_details(&taken).await.unwrap().unwrap().kills[0].0.id;
     stage.take_kill(kill).await;
     for (run, exit) in [(&asked, RunExit::Killed), (&taken, RunExit::Killed), (&timed, RunExit::TimedOut)] {
         let over = until(&stage, run, |run| run.losses == 1).await;

@@ -1,9 +1,10 @@
 //! Planned runs: the next run of a job exists before it is due.
 
+use std::sync::Arc;
+
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
-use jobrunner::server::domain::schedule::due_decision::Availability;
 use jobrunner::server::store::Store;
 use jobrunner::server::store::changes::Change;
 
@@ -110,13 +111,13 @@ async fn a_job_whose_schedule_leaves_out_everything_says_so() {
             job.excludes = vec![always];
         })
         .await;
-    stage.store().evaluate_job(job.id, &Availability::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
+    stage.store().evaluate_jobs(vec![job.id], &Arc::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
     assert!(stage.coming(&job).await.is_empty());
     let reasons = stage.reasons(&job).await;
     assert_eq!(reasons[0], "Skipped: there is no next run: its excludes leave out every time of the next forty years");
     assert_eq!(reasons[1], "Excluded: the schedule leaves out 00:00 to 23:59:59 (never)");
     // Said once, however often somebody looks.
-    stage.store().evaluate_job(job.id, &Availability::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
+    stage.store().evaluate_jobs(vec![job.id], &Arc::default(), chrono_tz::UTC, Utc::now()).await.unwrap();
     let again = stage.reasons(&job).await;
     assert_eq!(again.iter().filter(|reason| reason.contains("there is no next run")).count(), 1, "{again:?}");
     stage.fixture.stop().await;

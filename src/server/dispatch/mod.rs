@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::state::AppState;
-use super::store::{JobEvaluation, Offer, Started, Store, StoreError};
+use super::store::{Claim, JobEvaluation, Offer, PassQuestions, Started, StartedRun, Store, StoreError};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
 use crate::server::domain::model::{self, JobId, PoolId, WorkerId};
 use crate::server::domain::schedule::due_decision::WaitReason;
@@ -46,6 +46,8 @@ use worker_table::{WorkerChoice, WorkerTable};
 
 /// Jobs that one pass evaluates before it looks for new changes.
 const LOOKS: usize = 100;
+/// Jobs that are evaluated in one transaction, which holds back all other changes: a millisecond or two.
+const TOGETHER: usize = 16;
 /// Changes, and arrivals, that are taken in together before a pass.
 const HEARD: usize = 4096;
 /// Snapshots of the workers that one pass takes at most, while changes of workers keep coming in.
@@ -99,6 +101,12 @@ struct Dispatcher {
     newest: Option<RunId>,
     /// Wall-clock time at which the next run is due.
     next_due: Option<model::Timestamp>,
+    /// Number of runs that each worker had claimed when the pass began. What is announced since is counted by the offers.
+    slots_taken: BTreeMap<WorkerId, u32>,
+    /// Whether a slot that is free in `slots_taken` may be free for a run that waits for one.
+    fills_slots: bool,
+    /// Runs that wait for reasons that are not recorded yet.
+    unrecorded: Vec<(model::Run, WaitReasons)>,
 }
 
 impl Dispatcher {
@@ -122,6 +130,9 @@ impl Dispatcher {
             clocks,
             newest: None,
             next_due: None,
+            slots_taken: BTreeMap::new(),
+            fills_slots: false,
+            unrecorded: Vec::new(),
             app,
         }
     }
@@ -223,8 +234,7 @@ impl Dispatcher {
     /// A pass may fail at any await: an item leaves the agenda only once its action is done.
     async fn pass(&mut self, now: Instant) -> Result<bool, StoreError> {
         self.announced_in_pass.clear();
-        self.gather_due().await?;
-        self.gather_runs(now).await?;
+        self.gather(now).await?;
         // Changes of workers are published before the runs that are made for them. Hearing them here, a run is evaluated
         // with a snapshot that has its workers.
         for _ in 0..SNAPSHOTS {
@@ -245,7 +255,6 @@ impl Dispatcher {
         if !looked {
             self.greet();
         }
-        self.next_due = self.store()?.next_due(self.seen).await?;
         Ok(looked)
     }
 
@@ -272,7 +281,7 @@ impl Dispatcher {
     async fn gather_work(&mut self, now: Instant) -> Result<(), StoreError> {
         let (zone, wall) = (self.app.settings.time_zone, (self.clocks.wall)());
         if self.agenda.must_reread_all {
-            self.agenda.due |= self.workers.note_claims(&self.store()?.claims(None).await?, now);
+            self.agenda.due |= self.workers.note_claims(&self.store()?.claims().await?, now);
             // Announced runs may be over: they are not to be announced to a worker that arrives.
             self.agenda.jobs.extend(self.offers.jobs());
         }
@@ -285,7 +294,7 @@ impl Dispatcher {
             self.agenda.plans = false;
         }
         if self.agenda.must_reread_all {
-            self.agenda.requested_kills.extend(self.store()?.open_kills(None).await?);
+            self.agenda.requested_kills.extend(self.store()?.open_kills().await?);
             let runs = self.note_started(Started::All, LimitOrigin::InStore(wall), now).await?;
             self.limits.keep(&runs);
             self.agenda.must_reread_all = false;
@@ -293,47 +302,64 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn gather_due(&mut self) -> Result<(), StoreError> {
-        let now = (self.clocks.wall)();
-        if now < self.seen {
-            self.store()?.stay_due(self.seen, now, self.newest).await?;
+    /// Reads what has come due, and what became of the runs of which changes told.
+    async fn gather(&mut self, now: Instant) -> Result<(), StoreError> {
+        let wall = (self.clocks.wall)();
+        if wall < self.seen {
+            self.store()?.stay_due(self.seen, wall, self.newest).await?;
             self.agenda.due = true;
         }
-        // Where the clock was set back, the same times come again, and runs may have been made for them meanwhile.
-        let seen = self.seen.min(now);
-        self.agenda.jobs.extend(self.store()?.jobs_due_since(seen, now).await?);
-        // Read while `now` is the time: if the clock is set back and the pass that finds it fails, a run may be made
-        // before the next one, for a time that is later than the clock's and earlier than `seen`.
-        self.newest = self.store()?.newest_run().await?;
-        self.seen = now;
+        let questions = PassQuestions {
+            // Where the clock was set back, the same times come again, and runs may have been made for them meanwhile.
+            after: self.seen.min(wall),
+            now: wall,
+            claimed: self.agenda.claimed.iter().copied().collect(),
+            started: self.agenda.started.iter().copied().collect(),
+            changed: self.agenda.runs.iter().copied().collect(),
+        };
+        let facts = self.store()?.pass_facts(&questions).await?;
+        self.seen = wall;
+        // Of the moment at which `wall` was the time: if the clock is set back and the pass that finds it fails, a run
+        // may be made before the next one, for a time that is later than the clock's and earlier than `seen`.
+        self.newest = facts.newest;
+        // A run that this pass makes is heard of as a change, and the next pass reads its due time.
+        self.next_due = facts.next_due;
+        self.slots_taken = facts.slots_taken;
+        // A slot that becomes free from here on is not free in `slots_taken`: the next pass fills it.
+        self.fills_slots |= std::mem::take(&mut self.agenda.has_free_slots);
+        self.agenda.jobs.extend(facts.jobs);
+        // Most claims and ends leave nothing to decide; but what was offered or waited may be over.
+        let known = facts.settled.into_iter().filter(|job| self.offers.has_job(*job) || self.app.waiting.has_job(*job));
+        self.agenda.jobs.extend(known);
+        self.agenda.requested_kills.extend(facts.open_kills);
+        self.agenda.runs.clear();
+        self.hear_runs(&facts.claims, &facts.started, now);
         Ok(())
     }
 
-    async fn gather_runs(&mut self, now: Instant) -> Result<(), StoreError> {
+    /// Takes in the claims, starts and ends of runs, and the announcements that nobody has followed.
+    fn hear_runs(&mut self, claims: &[Claim], started: &[StartedRun], now: Instant) {
         while let Some(run) = self.repeats.due(now) {
             self.repeats.cancel(run);
             // A worker that has not claimed the run by now may never do so: its slot is free for other runs.
             self.offers.release(run);
             self.agenda.jobs.extend(self.offers.job(run));
         }
-        while let Some(run) = self.agenda.claimed.first().copied() {
+        while let Some(run) = self.agenda.claimed.pop_first() {
             self.repeats.cancel(run);
-            self.agenda.jobs.extend(self.offers.end(run));
-            self.agenda.requested_kills.extend(self.store()?.open_kills(Some(run)).await?);
-            for claim in self.store()?.claims(Some(run)).await? {
-                self.agenda.due |= self.workers.note_claim(&claim, now);
-            }
-            self.agenda.claimed.remove(&run);
+            self.offers.end(run);
+        }
+        for claim in claims {
+            self.agenda.due |= self.workers.note_claim(claim, now);
         }
         while let Some(run) = self.agenda.ended.pop_first() {
             self.limits.end(run);
             self.workers.end_claim(run);
         }
-        while let Some(run) = self.agenda.runs.first().copied() {
-            self.agenda.jobs.extend(self.store()?.job_concerned(run, (self.clocks.wall)()).await?);
-            self.agenda.runs.remove(&run);
-        }
-        Ok(())
+        // The start may be younger than the pass: counted from the begin of the pass, the run would be ended early.
+        let heard = now.max((self.clocks.monotonic)());
+        started.iter().for_each(|run| self.limits.note(run, LimitOrigin::ByNews, heard));
+        self.agenda.started.clear();
     }
 
     async fn kill(&mut self, now: Instant) -> Result<(), StoreError> {
@@ -366,10 +392,6 @@ impl Dispatcher {
     }
 
     async fn limit(&mut self, now: Instant) -> Result<(), StoreError> {
-        while let Some(run) = self.agenda.started.first().copied() {
-            self.note_started(Started::Run(run), LimitOrigin::ByNews, now).await?;
-            self.agenda.started.remove(&run);
-        }
         while let Some(job) = self.agenda.changed.first().copied() {
             // Jobs without started runs need no look: the limit is read when a run starts.
             if self.limits.has_job(job) {
@@ -434,32 +456,40 @@ impl Dispatcher {
 
     /// Evaluates some of the jobs on the agenda; `true` if others are left.
     async fn evaluate(&mut self, now: Instant) -> Result<bool, StoreError> {
-        if self.agenda.jobs.is_empty() && !self.agenda.has_free_slots && !self.offers.has_freed() {
+        if self.agenda.jobs.is_empty() && !self.fills_slots && !self.offers.has_freed() {
             return Ok(false);
         }
-        // Read once for the whole pass: what is announced meanwhile is counted by the offers.
-        let busy = self.store()?.slots_taken().await?;
-        let mut placed = BTreeSet::new();
-        for _ in 0..LOOKS {
+        let zone = self.app.settings.time_zone;
+        let (mut placed, mut left) = (BTreeSet::new(), LOOKS);
+        while left > 0 {
             if self.agenda.jobs.is_empty() {
-                self.fill_slots(&busy, &mut placed);
+                self.fill_slots(&mut placed);
             }
-            let Some(job) = self.agenda.jobs.first().copied() else { return Ok(false) };
-            self.look_at(job, &busy, now).await?;
-            self.agenda.jobs.remove(&job);
+            let jobs: Vec<_> = self.agenda.jobs.iter().copied().take(left.min(TOGETHER)).collect();
+            if jobs.is_empty() {
+                return Ok(false);
+            }
+            left -= jobs.len();
+            let evaluated =
+                self.store()?.evaluate_jobs(jobs.clone(), self.workers.availability(), zone, (self.clocks.wall)());
+            for (job, evaluation) in jobs.into_iter().zip(evaluated.await?) {
+                self.follow(job, evaluation, now);
+                self.agenda.jobs.remove(&job);
+            }
+            self.record_waits().await?;
         }
         Ok(true)
     }
 
     /// Evaluates the jobs of the runs that have waited longest, as many as there are free slots, each run once: a run
     /// that may not run any more leaves its slot to the next one.
-    fn fill_slots(&mut self, busy: &BTreeMap<WorkerId, u32>, placed: &mut BTreeSet<RunId>) {
-        self.agenda.has_free_slots |= self.offers.take_freed();
-        if !self.agenda.has_free_slots {
+    fn fill_slots(&mut self, placed: &mut BTreeSet<RunId>) {
+        self.fills_slots |= self.offers.take_freed();
+        if !self.fills_slots {
             return;
         }
         for pool in self.offers.waiting_pools() {
-            let free = self.workers.free_slots(pool, load(busy, &self.offers));
+            let free = self.workers.free_slots(pool, load(&self.slots_taken, &self.offers));
             for (run, job) in self.offers.longest_waiting(pool, free) {
                 if placed.insert(run) {
                     self.agenda.jobs.insert(job);
@@ -468,14 +498,13 @@ impl Dispatcher {
         }
         // Each run that was found may turn out not to need its slot, so the queue is looked at until it gives no new
         // one.
-        self.agenda.has_free_slots = !self.agenda.jobs.is_empty();
+        self.fills_slots = !self.agenda.jobs.is_empty();
     }
 
-    async fn look_at(&mut self, job: JobId, busy: &BTreeMap<WorkerId, u32>, now: Instant) -> Result<(), StoreError> {
-        let zone = self.app.settings.time_zone;
-        let look = self.store()?.evaluate_job(job, self.workers.availability(), zone, (self.clocks.wall)()).await?;
-        let (pool, offers, waits) =
-            look.map_or_else(Default::default, |JobEvaluation { pool, offers, waits }| (Some(pool), offers, waits));
+    /// Announces what the evaluation of a job offers, and publishes which runs of the job wait, and why.
+    fn follow(&mut self, job: JobId, evaluation: Option<JobEvaluation>, now: Instant) {
+        let (pool, offers, waits) = evaluation
+            .map_or_else(Default::default, |JobEvaluation { pool, offers, waits }| (Some(pool), offers, waits));
         let offered: BTreeSet<_> = offers.iter().map(|offer| offer.run.id).collect();
         for over in self.offers.only(job, &offered) {
             self.repeats.cancel(over);
@@ -484,9 +513,9 @@ impl Dispatcher {
         if let Some(pool) = pool {
             waiting.extend(waits.into_iter().map(|(run, reason)| (run, self.workers.waits(pool, reason))));
             for Offer { run, to } in offers {
-                if let Some(reason) = self.offer(pool, &run, to, busy, now).await? {
+                if let Some(reason) = self.offer(pool, &run, to, now) {
                     let waits = self.workers.waits(pool, reason);
-                    self.record_holding(&run, &waits).await?;
+                    self.record_holding(&run, &waits);
                     waiting.insert(run.id, waits);
                 }
             }
@@ -494,41 +523,44 @@ impl Dispatcher {
         for run in self.app.waiting.update(job, waiting) {
             self.app.changes().publish(Change::RunWaits(run));
         }
+    }
+
+    /// Records why runs wait. What cannot be recorded now is kept for the next pass.
+    async fn record_waits(&mut self) -> Result<(), StoreError> {
+        if self.unrecorded.is_empty() {
+            return Ok(());
+        }
+        self.store()?.record_waiting(self.unrecorded.clone(), (self.clocks.wall)()).await?;
+        self.unrecorded.clear();
         Ok(())
     }
 
     /// Announces a run, unless it was announced to a worker that may still claim it. Returns why the run waits all the
     /// same, if it does.
-    async fn offer(
-        &mut self,
-        pool: PoolId,
-        run: &model::Run,
-        to: Option<WorkerId>,
-        busy: &BTreeMap<WorkerId, u32>,
-        now: Instant,
-    ) -> Result<Option<WaitReason>, StoreError> {
+    fn offer(&mut self, pool: PoolId, run: &model::Run, to: Option<WorkerId>, now: Instant) -> Option<WaitReason> {
         let is_told = |worker| to == Some(worker) || self.workers.may_still_claim(pool, worker);
         let (told, is_fresh) = (self.offers.last_announced_to(run.id), self.repeats.has(run.id));
         // A worker that takes no runs any more will not claim this one, so another worker is chosen at once.
         if let Some(worker) = told.filter(|worker| is_fresh && is_told(*worker)) {
-            return Ok(self.why_unclaimed(run, to, worker));
+            return self.why_unclaimed(run, to, worker);
         }
         let choice = match to {
             Some(worker) => WorkerChoice::Announce(worker),
             // A repeated announcement competes for slots that are really free: slots kept for other runs do not count.
             None if self.offers.is_repeated(run.id) => {
-                self.workers.choose(pool, &self.offers.announced_to(run.id), |worker| claimed(busy, worker))
+                self.workers
+                    .choose(pool, &self.offers.announced_to(run.id), |worker| claimed(&self.slots_taken, worker))
             }
-            None => self.workers.choose(pool, &self.offers.announced_to(run.id), load(busy, &self.offers)),
+            None => self.workers.choose(pool, &self.offers.announced_to(run.id), load(&self.slots_taken, &self.offers)),
         };
-        Ok(match choice {
+        match choice {
             WorkerChoice::Announce(worker) => {
                 self.announce(run.id, run.job, worker, now);
                 let is_late = told.is_some() && !is_fresh;
                 self.why_unclaimed(run, to, worker).or(is_late.then_some(WaitReason::Unclaimed))
             }
             WorkerChoice::AnnounceToSilent(worker) => {
-                self.store()?.record_waiting(run, &WaitReason::NobodyAnswers, (self.clocks.wall)()).await?;
+                self.unrecorded.push((run.clone(), WaitReason::NobodyAnswers.into()));
                 self.announce(run.id, run.job, worker, now);
                 Some(WaitReason::NobodyAnswers)
             }
@@ -538,15 +570,15 @@ impl Dispatcher {
             }
             WorkerChoice::NoSlot => {
                 if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
-                    self.store()?.record_waiting(run, &WaitReason::NoSeat, (self.clocks.wall)()).await?;
+                    self.unrecorded.push((run.clone(), WaitReason::NoSeat.into()));
                 }
                 Some(WaitReason::NoSeat)
             }
             WorkerChoice::Nobody => {
-                self.store()?.record_waiting(run, &WaitReason::NoWorker, (self.clocks.wall)()).await?;
+                self.unrecorded.push((run.clone(), WaitReason::NoWorker.into()));
                 Some(WaitReason::NoWorker)
             }
-        })
+        }
     }
 
     /// Returns why a run may stay unclaimed although it was announced to a worker, if that is to be expected.
@@ -566,13 +598,12 @@ impl Dispatcher {
         }
     }
 
-    /// Records the resources that workers lack: the lack may be gone when an operator asks why a run came late.
-    async fn record_holding(&self, run: &model::Run, waits: &WaitReasons) -> Result<(), StoreError> {
+    /// Has the resources recorded that workers lack: the lack may be gone when an operator asks why a run came late.
+    fn record_holding(&mut self, run: &model::Run, waits: &WaitReasons) {
         let is_told = self.app.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
         if !is_told && matches!(waits.reason, WaitReason::NobodyTakes | WaitReason::WorkerHolds(_)) {
-            self.store()?.record_waiting(run, waits, (self.clocks.wall)()).await?;
+            self.unrecorded.push((run.clone(), waits.clone()));
         }
-        Ok(())
     }
 
     fn announce(&mut self, run: RunId, job: JobId, worker: WorkerId, now: Instant) {

@@ -83,9 +83,14 @@ impl Offers {
         }
     }
 
-    /// Closes the offer of a run and returns its job, if there was one.
-    pub fn end(&mut self, run: RunId) -> Option<JobId> {
-        self.forget(run).map(|open| open.job)
+    /// Closes the offer of a run, if there is one.
+    pub fn end(&mut self, run: RunId) {
+        self.forget(run);
+    }
+
+    /// Returns whether a run of a job has an open offer.
+    pub fn has_job(&self, job: JobId) -> bool {
+        self.of_job.contains_key(&job)
     }
 
     /// Closes the offers of all other runs of a job; returns the runs that were closed.

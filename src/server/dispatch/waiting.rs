@@ -31,6 +31,12 @@ impl WaitingRuns {
         changed
     }
 
+    /// Returns whether a run of a job waits.
+    #[must_use]
+    pub fn has_job(&self, job: JobId) -> bool {
+        self.of_job.read().unwrap_or_else(PoisonError::into_inner).contains_key(&job)
+    }
+
     /// Returns why a run of a job waits, if it does.
     #[must_use]
     pub fn of(&self, job: JobId, run: RunId) -> Option<WaitReasons> {

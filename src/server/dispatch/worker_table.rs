@@ -4,6 +4,7 @@
 //! time that the worker wrote into it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ const NAMED: usize = 8;
 pub(super) struct WorkerTable {
     members: BTreeMap<WorkerId, Member>,
     keys: HashMap<ApiKey, WorkerId>,
-    availability: Availability,
+    availability: Arc<Availability>,
     disabled: [Vec<i64>; 3],
     /// Longest silence before a worker is lost.
     patience: Duration,
@@ -69,7 +70,7 @@ impl WorkerTable {
         Self {
             members: BTreeMap::new(),
             keys: HashMap::new(),
-            availability: Availability::default(),
+            availability: Arc::default(),
             disabled: Default::default(),
             patience,
             silence: Timers::new(),
@@ -106,15 +107,16 @@ impl WorkerTable {
         for gone in self.members.keys() {
             news = true;
             self.silence.cancel(*gone);
-            self.availability.silent.remove(gone);
+            Arc::make_mut(&mut self.availability).silent.remove(gone);
         }
         news |= self.availability.enabled != enabled
             || self.availability.resting != resting
             || self.availability.pools != snapshot.pools;
         news |= self.disabled != snapshot.disabled;
         self.keys = members.iter().map(|(id, member)| (member.key.clone(), *id)).collect();
-        (self.members, self.availability.enabled, self.availability.pools) = (members, enabled, snapshot.pools);
-        self.availability.resting = resting;
+        self.members = members;
+        let availability = Arc::make_mut(&mut self.availability);
+        (availability.enabled, availability.pools, availability.resting) = (enabled, snapshot.pools, resting);
         self.disabled = snapshot.disabled;
         news
     }
@@ -122,7 +124,8 @@ impl WorkerTable {
     /// Notes a sign of life of a worker; `true` if it was silent.
     pub fn note_alive(&mut self, worker: WorkerId, now: Instant) -> bool {
         self.silence.set(worker, now + self.patience);
-        self.availability.silent.remove(&worker)
+        // Most signs of life are of workers that are not silent: nothing is copied for them.
+        self.availability.silent.contains(&worker) && Arc::make_mut(&mut self.availability).silent.remove(&worker)
     }
 
     /// Notes a claim: a worker that claims is alive, whatever it answers to pings; `true` if it was silent.
@@ -165,7 +168,7 @@ impl WorkerTable {
     /// Marks a worker as silent, once the consequences of its silence are recorded.
     pub fn fell_silent(&mut self, worker: WorkerId) {
         self.silence.cancel(worker);
-        self.availability.silent.insert(worker);
+        Arc::make_mut(&mut self.availability).silent.insert(worker);
     }
 
     /// Returns the instant at which the next worker falls silent if it gives no sign of life.
@@ -173,8 +176,8 @@ impl WorkerTable {
         self.silence.next()
     }
 
-    /// Returns the workers that runs can be given to.
-    pub fn availability(&self) -> &Availability {
+    /// Returns the workers that runs can be given to. Shared, since each evaluation of jobs takes it along.
+    pub fn availability(&self) -> &Arc<Availability> {
         &self.availability
     }
 

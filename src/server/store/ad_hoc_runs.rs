@@ -4,14 +4,11 @@
 //! title share it, one after the other, so that a script that is run every minute leaves runs behind but no jobs. An
 //! operator who edits such a job makes it a job like any other.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
-
+use super::db::Transaction;
 use super::entities::{NewJob, insert_row};
 use super::named_entities::{EntityIds, EntityNames, find_place};
-use super::rows;
 use super::runs::{NewRun, insert};
-use super::{Conflict, Store, StoreError};
+use super::{Conflict, Store, StoreError, rows};
 use crate::server::domain::model::{Asker, Concurrency, JobId, Run, Timestamp};
 use crate::server::domain::title::Title;
 use crate::server::store::changes::Change;
@@ -42,69 +39,70 @@ impl Store {
         new: &Submission,
         now: Timestamp,
     ) -> Result<Run, StoreError> {
-        let mut writing = self.write().await?;
-        let place = find_place(&mut writing, names).await?;
-        let mut twin = 1;
-        let job = loop {
-            if twin > MAX_TWINS {
-                return Err(Conflict::TooManyAlike { title: new.title.clone(), most: MAX_TWINS }.into());
-            }
-            let title = match twin {
-                1 => new.title.clone(),
-                // The longest titles become longer so than anybody could type them, which keeps them apart all the same.
-                twin => Title::stored(format!("{} ({twin})", new.title)),
+        let (names, new) = (names.clone(), new.clone());
+        self.change(move |transaction| {
+            let place = find_place(transaction, &names)?;
+            let mut twin = 1;
+            let job = loop {
+                if twin > MAX_TWINS {
+                    return Err(Conflict::TooManyAlike { title: new.title.clone(), most: MAX_TWINS }.into());
+                }
+                let title = match twin {
+                    1 => new.title.clone(),
+                    // The longest titles become longer so than anybody could type them, which keeps them apart all the
+                    // same.
+                    twin => Title::stored(format!("{} ({twin})", new.title)),
+                };
+                if let Some(job) = find_or_create_hidden_job(transaction, place, &new, &title)? {
+                    break job;
+                }
+                twin += 1;
             };
-            if let Some(job) = find_or_create_hidden_job(&mut writing, place, new, &title).await? {
-                break job;
-            }
-            twin += 1;
-        };
-        writing.publish_on_commit([Change::JobChanged(job)]);
-        let run =
-            insert(&mut writing, &NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) })
-                .await?;
-        writing.commit().await?;
-        Ok(run)
+            transaction.publish_on_commit([Change::JobChanged(job)]);
+            let run = NewRun { is_manual: true, asked_by: Some(Asker::Command), ..NewRun::now(job, now) };
+            insert(transaction, &run)
+        })
+        .await
     }
 }
 
 /// Returns the hidden job of a title, set up for the script. `None` if the job has unfinished runs of another script,
 /// or is not a hidden one.
-async fn find_or_create_hidden_job(
-    connection: &mut SqliteConnection,
+fn find_or_create_hidden_job(
+    transaction: &mut Transaction<'_>,
     place: EntityIds,
     new: &Submission,
     title: &Title,
 ) -> Result<Option<JobId>, StoreError> {
-    let query = sqlx::query("SELECT * FROM job WHERE title = ? AND job_template = ?");
-    let row = query.bind(title.as_str()).bind(place.template.get()).fetch_optional(&mut *connection).await?;
-    let Some(row) = row else {
+    let sql = "SELECT * FROM job WHERE title = ? AND job_template = ?";
+    let found = transaction.row(sql, &[&title.as_str(), &place.template], |row| {
+        // A job that an operator set up is left alone.
+        let is_hidden = row.get::<Option<String>>("ad_hoc")?.is_some();
+        is_hidden.then(|| rows::job(row)).transpose()
+    })?;
+    let Some(found) = found else {
         let job = NewJob::new(title.clone(), place.template, place.pool, &new.script);
         let job = NewJob { run_timeout: new.timeout, concurrency: Concurrency::Allow, ..job };
         // The script of a request is the whole script, whatever the template has become.
-        let job = insert_row(connection, &job, &new.script, Some(&new.title)).await?;
+        let job = insert_row(transaction, &job, &new.script, Some(&new.title))?;
         return Ok(Some(job.id));
     };
-    if row.try_get::<Option<&str>, _>("ad_hoc")?.is_none() {
-        // A job that an operator set up is left alone.
-        return Ok(None);
-    }
-    let job = rows::job(&row)?;
+    let Some(job) = found else { return Ok(None) };
     let same = job.script_content == new.script && job.run_timeout == new.timeout && job.pool == place.pool;
     // The same script may run beside itself: hidden jobs have the concurrency `allow`.
     if !same {
-        let query = sqlx::query_scalar(
+        let is_active = transaction.value(
             "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_active WHERE job = ? AND return_dts IS NULL)",
-        );
-        if query.bind(job.id.get()).fetch_one(&mut *connection).await? {
+            &[&job.id],
+        )?;
+        if is_active.unwrap_or(false) {
             return Ok(None);
         }
-        let query = sqlx::query(
+        transaction.execute(
             "UPDATE job SET script_content_partial = ?1, script_content = ?1, run_timeout = ?2, worker_pool = ?3
              WHERE id = ?4",
-        );
-        let query = query.bind(&new.script).bind(new.timeout).bind(place.pool.get()).bind(job.id.get());
-        query.execute(connection).await?;
+            &[&new.script, &new.timeout, &place.pool, &job.id],
+        )?;
     }
     Ok(Some(job.id))
 }

@@ -1,9 +1,6 @@
 //! Catalogue: lists the entities of a kind, one line each, for choosing and editing.
 
-use futures_util::TryStreamExt;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::db::{DbRow, Reading};
 use super::{Store, StoreError};
 use crate::server::domain::model::JobId;
 use crate::server::domain::title_search::TitleSearch;
@@ -89,8 +86,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn catalogue(&self, thing: Entity, limit: u32) -> Result<Vec<CatalogueEntry>, StoreError> {
-        let found = sqlx::query(thing.question()).bind(limit).bind(0).fetch_all(&self.readers).await?;
-        found.iter().map(entry).collect()
+        self.read(move |reading| reading.rows(thing.question(), &[&limit, &0], entry)).await
     }
 
     /// Lists the entities of a kind whose titles contain a text, in the same order: one page, and the number of all of
@@ -110,24 +106,29 @@ impl Store {
             // Without a text, SQLite can count and page by itself, which reads far fewer rows.
             let shown = if thing == Entity::Job { "ad_hoc IS NULL" } else { "TRUE" };
             let sql = format!("SELECT count(*) FROM {} WHERE {shown}", thing.table());
-            let total: u32 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.readers).await?;
-            let found = sqlx::query(thing.question()).bind(limit).bind(past).fetch_all(&self.readers).await?;
-            return Ok((found.iter().map(entry).collect::<Result<_, _>>()?, total.into()));
+            let read = move |reading: &Reading<'_>| {
+                let total: u32 = reading.one(&sql, &[], |row| row.at(0))?;
+                Ok((reading.rows(thing.question(), &[&limit, &past], entry)?, total.into()))
+            };
+            return self.read(read).await;
         }
         // SQLite folds the case of ASCII letters only, so titles are compared here.
         let needle = TitleSearch::new(text);
-        // SQLite takes -1 for no limit; the page is cut below.
-        let mut rows = sqlx::query(thing.question()).bind(-1).bind(0).fetch(&self.readers);
-        let (mut entries, mut total) = (Vec::new(), 0);
-        while let Some(row) = rows.try_next().await? {
-            if needle.is_in(row.try_get("title")?) {
-                if total >= offset && entries.len() < limit as usize {
-                    entries.push(entry(&row)?);
+        self.read(move |reading| {
+            let (mut entries, mut total) = (Vec::new(), 0);
+            // SQLite takes -1 for no limit; the page is cut below.
+            reading.each(thing.question(), &[&-1, &0], |row| {
+                if needle.is_in(row.text("title")?) {
+                    if total >= offset && entries.len() < limit as usize {
+                        entries.push(entry(row)?);
+                    }
+                    total += 1;
                 }
-                total += 1;
-            }
-        }
-        Ok((entries, total))
+                Ok::<_, StoreError>(true)
+            })?;
+            Ok((entries, total))
+        })
+        .await
     }
 
     /// Returns the jobs whose titles contain a text, hidden ones of ad-hoc scripts included.
@@ -136,23 +137,26 @@ impl Store {
     /// If the store cannot be read.
     pub async fn jobs_with(&self, text: &str) -> Result<Vec<JobId>, StoreError> {
         let needle = TitleSearch::new(text);
-        let mut rows = sqlx::query("SELECT id, title FROM job ORDER BY id").fetch(&self.readers);
-        let mut found = Vec::new();
-        while let Some(row) = rows.try_next().await? {
-            if needle.is_in(row.try_get("title")?) {
-                found.extend(JobId::new(row.try_get("id")?));
-            }
-        }
-        Ok(found)
+        self.read(move |reading| {
+            let mut found = Vec::new();
+            reading.each("SELECT id, title FROM job ORDER BY id", &[], |row| {
+                if needle.is_in(row.text("title")?) {
+                    found.push(row.get("id")?);
+                }
+                Ok::<_, StoreError>(true)
+            })?;
+            Ok(found)
+        })
+        .await
     }
 }
 
-fn entry(row: &SqliteRow) -> Result<CatalogueEntry, StoreError> {
+fn entry(row: &DbRow<'_>) -> Result<CatalogueEntry, StoreError> {
     Ok(CatalogueEntry {
-        id: row.try_get("id")?,
-        title: row.try_get("title")?,
-        enabled: row.try_get("enqueue_is_enabled")?,
-        within: row.try_get("within")?,
-        holds: row.try_get("holds")?,
+        id: row.get("id")?,
+        title: row.get("title")?,
+        enabled: row.get("enqueue_is_enabled")?,
+        within: row.get("within")?,
+        holds: row.get("holds")?,
     })
 }

@@ -3,12 +3,9 @@
 //!
 //! The evaluation of a job and the change of a run apply the same rule, so it stands below both.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
-
-use super::StoreError;
+use super::db::Reading;
 use super::entities::find_job;
-use super::rows::{self, micros};
+use super::{StoreError, rows};
 use crate::server::domain::life::ClaimRule;
 use crate::server::domain::model::{Job, JobId, Run, Timestamp, WorkerId};
 use crate::server::domain::schedule::due_decision::{Availability, JobStanding, may_claim};
@@ -41,44 +38,39 @@ impl JobSituation {
     }
 }
 
-pub(super) async fn read_situation(
-    connection: &mut SqliteConnection,
+pub(super) fn read_situation(
+    reading: &Reading<'_>,
     id: JobId,
     now: Timestamp,
 ) -> Result<Option<JobSituation>, StoreError> {
-    let Some(job) = find_job(connection, id).await? else { return Ok(None) };
-    let query = sqlx::query_as(
+    let Some(job) = find_job(reading, id)? else { return Ok(None) };
+    let (project_is_enabled, template_is_enabled, pool_is_enabled) = reading.one(
         "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
          FROM job_template JOIN project ON project.id = job_template.project, worker_pool
          WHERE job_template.id = ? AND worker_pool.id = ?",
-    );
-    let (project_is_enabled, template_is_enabled, pool_is_enabled) =
-        query.bind(job.template.get()).bind(job.pool.get()).fetch_one(&mut *connection).await?;
+        &[&job.template, &job.pool],
+        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)),
+    )?;
     // SQLite would rather follow the order of the ids through the whole history of the job.
-    let query = sqlx::query(
+    let active = reading.rows(
         "SELECT * FROM run INDEXED BY run_active
          WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
-    );
-    let active = query.bind(id.get()).bind(BATCH).fetch_all(&mut *connection).await?;
-    let query = sqlx::query(
+        &[&id, &BATCH],
+        rows::run,
+    )?;
+    let due = reading.rows(
         "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
          AND (came_due IS NOT NULL OR schedule_dts <= ?)
          ORDER BY schedule_dts, schedule_id, id LIMIT ?",
-    );
-    let due = query.bind(id.get()).bind(micros(now)).bind(BATCH).fetch_all(connection).await?;
-    Ok(Some(JobSituation {
-        job,
-        project_is_enabled,
-        template_is_enabled,
-        pool_is_enabled,
-        active: active.iter().map(rows::run).collect::<Result<_, _>>()?,
-        due: due.iter().map(rows::run).collect::<Result<_, _>>()?,
-    }))
+        &[&id, &now, &BATCH],
+        rows::run,
+    )?;
+    Ok(Some(JobSituation { job, project_is_enabled, template_is_enabled, pool_is_enabled, active, due }))
 }
 
 /// Returns what the claim rule says to a worker that claims an unclaimed run now.
-pub(super) async fn claim_rule(
-    connection: &mut SqliteConnection,
+pub(super) fn claim_rule(
+    reading: &Reading<'_>,
     run: &Run,
     worker: WorkerId,
     now: Timestamp,
@@ -86,22 +78,22 @@ pub(super) async fn claim_rule(
     if !run.is_due(now) {
         return Ok(ClaimRule::Forbids);
     }
-    let Some(mut known) = read_situation(connection, run.job, now).await? else { return Ok(ClaimRule::Forbids) };
+    let Some(mut known) = read_situation(reading, run.job, now)? else { return Ok(ClaimRule::Forbids) };
     // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
     known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
     // More runs may be due than are read at once.
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
     }
-    let query = sqlx::query(
+    let found = reading.row(
         "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
          FROM worker WHERE id = ?",
-    );
-    let row = query.bind(known.job.pool.get()).bind(worker.get()).fetch_optional(connection).await?;
-    let Some(row) = row else { return Ok(ClaimRule::Forbids) };
+        &[&known.job.pool, &worker],
+        |row| Ok::<_, StoreError>((rows::worker(row)?, row.get("is_in_pool")?)),
+    )?;
+    let Some((claimant, is_in_pool)) = found else { return Ok(ClaimRule::Forbids) };
     // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
     // answers, so it is not silent.
-    let (claimant, is_in_pool) = (rows::worker(&row)?, row.try_get("is_in_pool")?);
     let mut availability = Availability::default();
     availability.enabled.extend(claimant.enqueue_is_enabled.then_some(worker));
     availability.resting.extend((!takes_runs(&claimant)).then_some(worker));

@@ -1,13 +1,11 @@
 //! Deletion of projects, templates, pools, workers and jobs, with all that belongs to them; refused while a worker has
 //! a run of it.
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::catalogue::Entity;
+use super::db::{Reading, Transaction};
 use super::fires::record;
-use super::rows;
 use super::run_ends::withdraw;
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError, rows};
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{Timestamp, WorkerId};
 use crate::server::store::changes::Change;
@@ -63,7 +61,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn deletion_impact(&self, thing: Entity, id: i64) -> Result<Option<DeletionImpact>, StoreError> {
-        weigh(&mut *self.readers.acquire().await?, thing, id).await
+        self.read(move |reading| weigh(reading, thing, id)).await
     }
 
     /// Deletes an entity, unless a worker has a run of it. Runs that only a deleted worker could have claimed are
@@ -72,42 +70,36 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn remove(&self, thing: Entity, id: i64, now: Timestamp) -> Result<Removal, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(weight) = weigh(&mut writing, thing, id).await? else { return Ok(Removal::Unknown) };
-        if weight.active > 0 {
-            return Ok(Removal::Busy(weight));
-        }
-        // Before the deletion, which sets the worker of its runs to NULL, so that they could not be found any more.
-        if let (Entity::Worker, Some(worker)) = (thing, WorkerId::new(id)) {
-            withdraw_runs(&mut writing, worker, now).await?;
-        }
-        let sql = format!("DELETE FROM {} WHERE id = ?", parts(thing).0);
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *writing).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(Removal::Gone(weight))
+        self.change(move |transaction| {
+            let Some(weight) = weigh(transaction, thing, id)? else { return Ok(Removal::Unknown) };
+            if weight.active > 0 {
+                return Ok(Removal::Busy(weight));
+            }
+            // Before the deletion, which sets the worker of its runs to NULL, so that they could not be found any more.
+            if let (Entity::Worker, Some(worker)) = (thing, WorkerId::new(id)) {
+                withdraw_runs(transaction, worker, now)?;
+            }
+            transaction.execute(&format!("DELETE FROM {} WHERE id = ?", parts(thing).0), &[&id])?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(Removal::Gone(weight))
+        })
+        .await
     }
 }
 
 /// Withdraws the unclaimed runs that are meant for a worker: no other worker may execute them.
-async fn withdraw_runs(writing: &mut Writing, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
-    let query = sqlx::query("SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id");
-    let waiting = query.bind(worker.get()).fetch_all(&mut **writing).await?;
-    for run in &waiting {
-        let run = rows::run(run)?;
+fn withdraw_runs(transaction: &mut Transaction<'_>, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id";
+    for run in transaction.rows(sql, &[&worker], rows::run)? {
         let reason = FireReason::WorkerRemoved(worker);
         let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
-        record(writing, &fire).await?;
-        withdraw(writing, &run, now).await?;
+        record(transaction, &fire)?;
+        withdraw(transaction, &run, now)?;
     }
     Ok(())
 }
 
-async fn weigh(
-    connection: &mut SqliteConnection,
-    thing: Entity,
-    id: i64,
-) -> Result<Option<DeletionImpact>, StoreError> {
+fn weigh(reading: &Reading<'_>, thing: Entity, id: i64) -> Result<Option<DeletionImpact>, StoreError> {
     let (table, jobs, templates) = parts(thing);
     let of_worker = if thing == Entity::Worker { "worker = ?1" } else { "FALSE" };
     let sql = format!(
@@ -118,11 +110,15 @@ async fn weigh(
          (SELECT count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND (job IN gone OR {of_worker}))
          FROM {table} WHERE id = ?1"
     );
-    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id);
-    let found: Option<(String, u32, u32, u32, u32, u32)> = query.fetch_optional(connection).await?;
-    Ok(found.map(|(title, templates, jobs, runs, orphans, active)| {
-        // A job is among the jobs that go with it.
-        let jobs = if thing == Entity::Job { 0 } else { jobs };
-        DeletionImpact { title, templates, jobs, runs, orphans, active }
-    }))
+    reading.row(&sql, &[&id], |row| {
+        Ok(DeletionImpact {
+            title: row.at(0)?,
+            templates: row.at(1)?,
+            // A job is among the jobs that go with it.
+            jobs: if thing == Entity::Job { 0 } else { row.at(2)? },
+            runs: row.at(3)?,
+            orphans: row.at(4)?,
+            active: row.at(5)?,
+        })
+    })
 }

@@ -1,10 +1,8 @@
 //! Projects, pools, workers, templates and jobs: creates and reads them one by one. `catalogue`, `overview` and
 //! `rest_lists` read lists of them.
 
-use sqlx::sqlite::SqliteConnection;
-
-use super::rows;
-use super::{Conflict, MissingEntity, Store, StoreError};
+use super::db::{DbError, Reading, Transaction};
+use super::{Conflict, MissingEntity, Store, StoreError, rows};
 use crate::run::{ApiKey, Secret};
 use crate::server::domain::model::{
     Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
@@ -176,11 +174,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, the key is taken, or the secret is not UTF-8.
     pub async fn new_worker(&self, new: &NewWorker) -> Result<Worker, StoreError> {
-        let mut writing = self.write().await?;
-        let worker = insert_worker(&mut writing, new).await?;
-        writing.publish_on_commit([Change::WorkerChanged(worker.id)]);
-        writing.commit().await?;
-        Ok(worker)
+        let new = new.clone();
+        self.change(move |transaction| {
+            let worker = insert_worker(transaction, &new)?;
+            transaction.publish_on_commit([Change::WorkerChanged(worker.id)]);
+            Ok(worker)
+        })
+        .await
     }
 
     /// Reads the worker with an API key; `None` if there is none.
@@ -188,8 +188,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn worker_of_key(&self, key: &str) -> Result<Option<Worker>, StoreError> {
-        let query = sqlx::query("SELECT * FROM worker WHERE api_key = ?").bind(key);
-        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+        let key = key.to_owned();
+        self.read(move |reading| reading.row("SELECT * FROM worker WHERE api_key = ?", &[&key], rows::worker)).await
     }
 
     /// Reads a worker; `None` if there is no such worker.
@@ -197,8 +197,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn worker(&self, worker: WorkerId) -> Result<Option<Worker>, StoreError> {
-        let query = sqlx::query("SELECT * FROM worker WHERE id = ?").bind(worker.get());
-        query.fetch_optional(&self.readers).await?.as_ref().map(rows::worker).transpose()
+        self.read(move |reading| find_worker(reading, worker)).await
     }
 
     /// Creates a pool with its workers.
@@ -206,11 +205,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, or a worker does not exist.
     pub async fn new_pool(&self, new: &NewPool) -> Result<Pool, StoreError> {
-        let mut writing = self.write().await?;
-        let pool = insert_pool(&mut writing, new).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(pool)
+        let new = new.clone();
+        self.change(move |transaction| {
+            let pool = insert_pool(transaction, &new)?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(pool)
+        })
+        .await
     }
 
     /// Creates a project with its pools.
@@ -218,11 +219,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, or a pool does not exist.
     pub async fn new_project(&self, new: &NewProject) -> Result<Project, StoreError> {
-        let mut writing = self.write().await?;
-        let project = insert_project(&mut writing, new).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(project)
+        let new = new.clone();
+        self.change(move |transaction| {
+            let project = insert_project(transaction, &new)?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(project)
+        })
+        .await
     }
 
     /// Creates a template in a project.
@@ -230,11 +233,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
     pub async fn new_template(&self, new: &NewTemplate) -> Result<Template, StoreError> {
-        let mut writing = self.write().await?;
-        let template = insert_template(&mut writing, new).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(template)
+        let new = new.clone();
+        self.change(move |transaction| {
+            let template = insert_template(transaction, &new)?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(template)
+        })
+        .await
     }
 
     /// Reads a template; `None` if there is no such template.
@@ -242,8 +247,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn template(&self, template: TemplateId) -> Result<Option<Template>, StoreError> {
-        let query = sqlx::query("SELECT * FROM job_template WHERE id = ?").bind(template.get());
-        query.fetch_optional(&self.readers).await?.as_ref().map(rows::template).transpose()
+        let sql = "SELECT * FROM job_template WHERE id = ?";
+        self.read(move |reading| reading.row(sql, &[&template], rows::template)).await
     }
 
     /// Creates a job with its excludes.
@@ -252,11 +257,13 @@ impl Store {
     /// If the store cannot be read or written, the template, pool or parent does not exist, the title is taken, or the
     /// job breaks another rule of the data.
     pub async fn new_job(&self, new: &NewJob) -> Result<Job, StoreError> {
-        let mut writing = self.write().await?;
-        let job = insert_job(&mut writing, new).await?;
-        writing.publish_on_commit([Change::JobChanged(job.id)]);
-        writing.commit().await?;
-        Ok(job)
+        let new = new.clone();
+        self.change(move |transaction| {
+            let job = insert_job(transaction, &new)?;
+            transaction.publish_on_commit([Change::JobChanged(job.id)]);
+            Ok(job)
+        })
+        .await
     }
 
     /// Reads a job with its excludes; `None` if there is no such job.
@@ -264,43 +271,38 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
-        find_job(&mut *self.readers.acquire().await?, job).await
+        self.read(move |reading| find_job(reading, job)).await
     }
 }
 
 /// Creates a project within a change.
-pub(super) async fn insert_project(connection: &mut SqliteConnection, new: &NewProject) -> Result<Project, StoreError> {
-    let query = sqlx::query("INSERT INTO project (title, description) VALUES (?, ?) RETURNING *");
-    let row = query.bind(new.title.as_str()).bind(&new.description).fetch_one(&mut *connection).await?;
-    let project = rows::project(&row)?;
+pub(super) fn insert_project(transaction: &mut Transaction<'_>, new: &NewProject) -> Result<Project, StoreError> {
+    let sql = "INSERT INTO project (title, description) VALUES (?, ?) RETURNING *";
+    let project = transaction.one(sql, &[&new.title.as_str(), &new.description], rows::project)?;
     for pool in &new.pools {
-        let query = sqlx::query("INSERT INTO project_pool VALUES (?, ?)").bind(project.id.get()).bind(pool.get());
-        query.execute(&mut *connection).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
+        let inserted = transaction.execute("INSERT INTO project_pool VALUES (?, ?)", &[&project.id, pool]);
+        inserted.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
     }
     Ok(project)
 }
 
 /// Creates a pool within a change.
-pub(super) async fn insert_pool(connection: &mut SqliteConnection, new: &NewPool) -> Result<Pool, StoreError> {
-    let query = sqlx::query("INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *");
-    let row = query.bind(new.title.as_str()).bind(&new.description).fetch_one(&mut *connection).await?;
-    let pool = rows::pool(&row)?;
+pub(super) fn insert_pool(transaction: &mut Transaction<'_>, new: &NewPool) -> Result<Pool, StoreError> {
+    let sql = "INSERT INTO worker_pool (title, description) VALUES (?, ?) RETURNING *";
+    let pool = transaction.one(sql, &[&new.title.as_str(), &new.description], rows::pool)?;
     for worker in &new.workers {
-        let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.id.get()).bind(worker.get());
-        query.execute(&mut *connection).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
+        let inserted = transaction.execute("INSERT INTO pool_worker VALUES (?, ?)", &[&pool.id, worker]);
+        inserted.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
     }
     Ok(pool)
 }
 
 /// Creates a worker within a change.
-pub(super) async fn insert_worker(connection: &mut SqliteConnection, new: &NewWorker) -> Result<Worker, StoreError> {
+pub(super) fn insert_worker(transaction: &mut Transaction<'_>, new: &NewWorker) -> Result<Worker, StoreError> {
     let secret = secret_text(&new.secret)?;
-    let query = sqlx::query("INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *")
-        .bind(new.title.as_str())
-        .bind(new.api_key.as_str())
-        .bind(secret);
-    let row = query.fetch_one(connection).await.map_err(|e| taken(e, || Conflict::KeyTaken(new.api_key.clone())))?;
-    rows::worker(&row)
+    let sql = "INSERT INTO worker (title, api_key, secret) VALUES (?, ?, ?) RETURNING *";
+    let inserted = transaction.one(sql, &[&new.title.as_str(), &new.api_key.as_str(), &secret], rows::worker);
+    inserted.map_err(|e| taken(e, || Conflict::KeyTaken(new.api_key.clone())))
 }
 
 /// Returns a secret as its column has it, which is TEXT and takes no other bytes.
@@ -308,100 +310,98 @@ pub(super) fn secret_text(secret: &Secret) -> Result<String, Conflict> {
     String::from_utf8(secret.expose().to_vec()).map_err(|_| Conflict::SecretNotText)
 }
 
+/// Reads a worker, also within a change.
+pub(super) fn find_worker(reading: &Reading<'_>, id: WorkerId) -> Result<Option<Worker>, StoreError> {
+    reading.row("SELECT * FROM worker WHERE id = ?", &[&id], rows::worker)
+}
+
 /// Creates a template within a change.
-pub(super) async fn insert_template(
-    connection: &mut SqliteConnection,
-    new: &NewTemplate,
-) -> Result<Template, StoreError> {
+pub(super) fn insert_template(transaction: &mut Transaction<'_>, new: &NewTemplate) -> Result<Template, StoreError> {
     script::check(&new.body).map_err(broken)?;
-    let query = sqlx::query("INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *")
-        .bind(new.title.as_str())
-        .bind(&new.body)
-        .bind(new.project.get());
-    rows::template(&query.fetch_one(connection).await.map_err(|e| missing(e, MissingEntity::Project(new.project)))?)
+    let sql = "INSERT INTO job_template (title, body, project) VALUES (?, ?, ?) RETURNING *";
+    let inserted = transaction.one(sql, &[&new.title.as_str(), &new.body, &new.project], rows::template);
+    inserted.map_err(|e| missing(e, MissingEntity::Project(new.project)))
 }
 
 /// Creates a job within a change. Every job comes from here, so that forms, the REST API and the command are held to
 /// the same rules.
-pub(super) async fn insert_job(connection: &mut SqliteConnection, new: &NewJob) -> Result<Job, StoreError> {
-    let body = body_of(connection, new.template).await?;
-    check_references(connection, new.pool, new.parent).await?;
+pub(super) fn insert_job(transaction: &mut Transaction<'_>, new: &NewJob) -> Result<Job, StoreError> {
+    let body = body_of(transaction, new.template)?;
+    check_references(transaction, new.pool, new.parent)?;
     let addresses = rules::addresses(&new.notification_addresses).map_err(broken)?;
     let whole = script::render(&body, &new.script).map_err(broken)?;
     rules::executable(&whole).map_err(broken)?;
-    insert_row(connection, &NewJob { notification_addresses: addresses, ..new.clone() }, &whole, None).await
+    insert_row(transaction, &NewJob { notification_addresses: addresses, ..new.clone() }, &whole, None)
 }
 
 /// Writes the row of a new job that was checked, with its rendered script. `ad_hoc` makes it the hidden job of scripts
 /// with that title.
-pub(super) async fn insert_row(
-    connection: &mut SqliteConnection,
+pub(super) fn insert_row(
+    transaction: &mut Transaction<'_>,
     new: &NewJob,
     whole: &str,
     ad_hoc: Option<&str>,
 ) -> Result<Job, StoreError> {
     let (every, unit, cron, zone) = schedule_columns(&new.schedule);
-    let query = sqlx::query(
+    let inserted = transaction.value::<JobId>(
         "INSERT INTO job (parent, job_template, worker_pool, run_on_all_workers, schedule_children_on_error, title,
          script_content_partial, script_content, reschedule_interval, reschedule_interval_type, cron, cron_zone,
          disable_enqueue_after_fails, run_timeout, retry_times, retry_backoff, on_lost, concurrency, description,
          enqueue_is_enabled, disabled_reason, notification_addresses, ad_hoc)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(new.parent.map(JobId::get))
-    .bind(new.template.get())
-    .bind(new.pool.get())
-    .bind(new.run_on_all_workers)
-    .bind(new.schedule_children_on_error)
-    .bind(new.title.as_str())
-    .bind(&new.script)
-    .bind(whole)
-    .bind(every)
-    .bind(unit)
-    .bind(cron)
-    .bind(zone)
-    .bind(new.disable_enqueue_after_fails)
-    .bind(new.run_timeout)
-    .bind(new.retry.times)
-    .bind(new.retry.backoff)
-    .bind(new.on_lost.name())
-    .bind(new.concurrency.name())
-    .bind(&new.description)
-    .bind(new.enabled)
-    .bind(&new.disabled_reason)
-    .bind(&new.notification_addresses)
-    .bind(ad_hoc);
-    let made = query.execute(&mut *connection).await;
-    let made = made.map_err(|e| taken(e, || Conflict::TitleTaken(new.title.clone())))?;
-    let id = JobId::new(made.last_insert_rowid()).ok_or(sqlx::Error::RowNotFound)?;
-    insert_excludes(connection, id, &new.excludes).await?;
-    Ok(find_job(connection, id).await?.ok_or(sqlx::Error::RowNotFound)?)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        &[
+            &new.parent,
+            &new.template,
+            &new.pool,
+            &new.run_on_all_workers,
+            &new.schedule_children_on_error,
+            &new.title.as_str(),
+            &new.script,
+            &whole,
+            &every,
+            &unit,
+            &cron,
+            &zone,
+            &new.disable_enqueue_after_fails,
+            &new.run_timeout,
+            &new.retry.times,
+            &new.retry.backoff,
+            &new.on_lost.name(),
+            &new.concurrency.name(),
+            &new.description,
+            &new.enabled,
+            &new.disabled_reason,
+            &new.notification_addresses,
+            &ad_hoc,
+        ],
+    );
+    let id = inserted
+        .map_err(|e| taken(e, || Conflict::TitleTaken(new.title.clone())))?
+        .ok_or_else(|| DbError::Strange("an id".to_owned()))?;
+    insert_excludes(transaction, id, &new.excludes)?;
+    Ok(find_job(transaction, id)?.ok_or_else(|| DbError::Strange("a job".to_owned()))?)
 }
 
 /// Writes the excludes of a job.
-pub(super) async fn insert_excludes(
-    connection: &mut SqliteConnection,
+pub(super) fn insert_excludes(
+    transaction: &mut Transaction<'_>,
     job: JobId,
     excludes: &[Exclude],
 ) -> Result<(), StoreError> {
     for exclude in excludes {
-        let query = sqlx::query("INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)")
-            .bind(job.get())
-            .bind(rows::seconds(exclude.start))
-            .bind(rows::seconds(exclude.end))
-            .bind(&exclude.note);
-        query.execute(&mut *connection).await?;
+        transaction.execute(
+            "INSERT INTO reschedule_exclude (job, start_time, end_time, note) VALUES (?, ?, ?, ?)",
+            &[&job, &rows::seconds(exclude.start), &rows::seconds(exclude.end), &exclude.note],
+        )?;
     }
     Ok(())
 }
 
-/// Reads a job with its excludes, on any connection.
-pub(super) async fn find_job(connection: &mut SqliteConnection, id: JobId) -> Result<Option<Job>, StoreError> {
-    let query = sqlx::query("SELECT * FROM job WHERE id = ?").bind(id.get());
-    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
-    let mut job = rows::job(&row)?;
-    let query = sqlx::query("SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id").bind(id.get());
-    job.excludes = query.fetch_all(connection).await?.iter().map(rows::exclude).collect::<Result<_, _>>()?;
+/// Reads a job with its excludes, also within a change.
+pub(super) fn find_job(reading: &Reading<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
+    let Some(mut job) = reading.row("SELECT * FROM job WHERE id = ?", &[&id], rows::job)? else { return Ok(None) };
+    let sql = "SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id";
+    job.excludes = reading.rows(sql, &[&id], rows::exclude)?;
     Ok(Some(job))
 }
 
@@ -420,29 +420,29 @@ pub(super) fn broken(rule: impl Into<RuleViolation>) -> Conflict {
 }
 
 /// Turns a violated FOREIGN KEY constraint into the reference that caused it; passes any other error on.
-pub(super) fn missing(error: sqlx::Error, to: MissingEntity) -> StoreError {
-    let is_missing = error.as_database_error().is_some_and(|e| e.is_foreign_key_violation());
-    if is_missing { Conflict::Missing(to).into() } else { error.into() }
+pub(super) fn missing(error: impl Into<StoreError>, to: MissingEntity) -> StoreError {
+    match error.into() {
+        StoreError::Ask(refusal) if refusal.is_foreign_key_violation() => Conflict::Missing(to).into(),
+        other => other,
+    }
 }
 
 /// Turns a violated UNIQUE constraint into a conflict; passes any other error on.
-pub(super) fn taken(error: sqlx::Error, conflict: impl FnOnce() -> Conflict) -> StoreError {
-    let is_taken = error.as_database_error().is_some_and(|e| e.is_unique_violation());
-    if is_taken { conflict().into() } else { error.into() }
+pub(super) fn taken(error: impl Into<StoreError>, conflict: impl FnOnce() -> Conflict) -> StoreError {
+    match error.into() {
+        StoreError::Ask(refusal) if refusal.is_unique_violation() => conflict().into(),
+        other => other,
+    }
 }
 
 /// Refuses a job whose pool or parent does not exist. SQLite does not say which FOREIGN KEY a row violates, so the
 /// references are looked up before the row is written.
-pub(super) async fn check_references(
-    connection: &mut SqliteConnection,
-    pool: PoolId,
-    parent: Option<JobId>,
-) -> Result<(), StoreError> {
-    let query = sqlx::query_as(
+pub(super) fn check_references(reading: &Reading<'_>, pool: PoolId, parent: Option<JobId>) -> Result<(), StoreError> {
+    let (has_pool, has_parent): (bool, bool) = reading.one(
         "SELECT EXISTS (SELECT 1 FROM worker_pool WHERE id = ?1), ?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2)",
-    );
-    let query = query.bind(pool.get()).bind(parent.map(JobId::get));
-    let (has_pool, has_parent): (bool, bool) = query.fetch_one(connection).await?;
+        &[&pool, &parent],
+        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)),
+    )?;
     match parent {
         _ if !has_pool => Err(Conflict::Missing(MissingEntity::Pool(pool)).into()),
         Some(parent) if !has_parent => Err(Conflict::Missing(MissingEntity::Parent(parent)).into()),
@@ -451,8 +451,7 @@ pub(super) async fn check_references(
 }
 
 /// Reads the body of a template. Read within the change, so that it cannot change before a script is rendered with it.
-pub(super) async fn body_of(connection: &mut SqliteConnection, template: TemplateId) -> Result<String, StoreError> {
-    let query = sqlx::query_scalar("SELECT body FROM job_template WHERE id = ?").bind(template.get());
-    let body: Option<String> = query.fetch_optional(connection).await?;
+pub(super) fn body_of(reading: &Reading<'_>, template: TemplateId) -> Result<String, StoreError> {
+    let body = reading.value("SELECT body FROM job_template WHERE id = ?", &[&template])?;
     Ok(body.ok_or(Conflict::Missing(MissingEntity::Template(template)))?)
 }

@@ -1,8 +1,7 @@
 //! Versions of entities: two are equal when everything that the entity's form can change is equal.
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::catalogue::Entity;
+use super::db::Reading;
 use super::{Store, StoreError};
 
 /// Version of an entity that a client saw: a digest of all that its form can change.
@@ -65,31 +64,27 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn version(&self, thing: Entity, id: i64) -> Result<Option<EntityVersion>, StoreError> {
-        version_of(&mut *self.readers.acquire().await?, thing, id).await
+        self.read(move |reading| version_of(reading, thing, id)).await
     }
 }
 
 /// Refuses a change of an entity whose version is not the one that the client saw. A missing entity is left to the
 /// change itself.
-pub(super) async fn check(
-    connection: &mut SqliteConnection,
+pub(super) fn check(
+    reading: &Reading<'_>,
     thing: Entity,
     id: Option<i64>,
     seen: Option<&EntityVersion>,
 ) -> Result<(), StoreError> {
     let (Some(id), Some(seen)) = (id, seen) else { return Ok(()) };
-    match version_of(connection, thing, id).await? {
+    match version_of(reading, thing, id)? {
         Some(now) if now != *seen => Err(StoreError::Changed),
         _ => Ok(()),
     }
 }
 
-async fn version_of(
-    connection: &mut SqliteConnection,
-    thing: Entity,
-    id: i64,
-) -> Result<Option<EntityVersion>, StoreError> {
-    let text: Option<String> = sqlx::query_scalar(question(thing)).bind(id).fetch_optional(connection).await?;
+fn version_of(reading: &Reading<'_>, thing: Entity, id: i64) -> Result<Option<EntityVersion>, StoreError> {
+    let text: Option<String> = reading.value(question(thing), &[&id])?;
     Ok(text.map(|text| EntityVersion(short(&text))))
 }
 

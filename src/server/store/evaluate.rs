@@ -1,14 +1,14 @@
-//! Evaluation of a job: decides about its due runs, records the decisions and plans the next run, in one transaction.
+//! Evaluation of jobs: decides about their due runs, records the decisions and plans the next runs, in one transaction.
 
-use sqlx::sqlite::SqliteConnection;
+use std::sync::Arc;
 
 use super::claim_rule::{JobSituation, read_situation};
+use super::db::Transaction;
 use super::fires::record;
 use super::kill_records::insert_kill_request;
 use super::planned_runs;
-use super::rows::micros;
 use super::runs::{NewRun, insert};
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{JobId, KillCause, PoolId, Run, Timestamp, WorkerId};
@@ -38,63 +38,71 @@ pub struct Offer {
 }
 
 impl Store {
-    /// Decides about the due runs of a job, records which of them do not run, and plans the next run. Returns `None` if
-    /// there is no such job.
+    /// Decides about the due runs of jobs, records which of them do not run, and plans the next runs. Returns the
+    /// evaluations in the order of the jobs, `None` for a job that does not exist.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn evaluate_job(
+    pub async fn evaluate_jobs(
         &self,
-        job: JobId,
-        availability: &Availability,
+        jobs: Vec<JobId>,
+        availability: &Arc<Availability>,
         zone: Tz,
         now: Timestamp,
-    ) -> Result<Option<JobEvaluation>, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(known) = read_situation(&mut writing, job, now).await? else { return Ok(None) };
-        // Before the decisions: a run that is moved to a later time loses the mark again.
-        note_due(&mut writing, &known.due, now).await?;
-        let mut act = Act { writing: &mut writing, known: &known, zone, now, offers: Vec::new(), waits: Vec::new() };
-        for verdict in decide(known.standing(availability)) {
-            act.on(verdict).await?;
-        }
-        // Runs that are announced now do not count as the next run, which is planned in the same change.
-        let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
-        let Act { offers, waits, .. } = act;
-        planned_runs::plan_next_run(&mut writing, &known.job, &present, zone, now).await?;
-        writing.commit().await?;
-        Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
+    ) -> Result<Vec<Option<JobEvaluation>>, StoreError> {
+        let availability = Arc::clone(availability);
+        self.change(move |transaction| {
+            jobs.iter().map(|job| evaluate(transaction, *job, &availability, zone, now)).collect()
+        })
+        .await
     }
 
-    /// Records that a run waits for a reason that only the dispatcher knows, such as a lack of free slots.
+    /// Records that runs wait for reasons that only the dispatcher knows, such as a lack of free slots.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn record_waiting(
-        &self,
-        run: &Run,
-        reasons: impl Into<WaitReasons>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut writing = self.write().await?;
-        record(&mut writing, &fire(run, FireReason::Waiting(reasons.into()), now)).await?;
-        writing.commit().await?;
-        Ok(())
+    pub async fn record_waiting(&self, waits: Vec<(Run, WaitReasons)>, now: Timestamp) -> Result<(), StoreError> {
+        self.change(move |transaction| {
+            waits.iter().try_for_each(|(run, reasons)| {
+                record(transaction, &fire(run, FireReason::Waiting(reasons.clone()), now))
+            })
+        })
+        .await
     }
 }
 
+fn evaluate(
+    transaction: &mut Transaction<'_>,
+    job: JobId,
+    availability: &Availability,
+    zone: Tz,
+    now: Timestamp,
+) -> Result<Option<JobEvaluation>, StoreError> {
+    let Some(known) = read_situation(transaction, job, now)? else { return Ok(None) };
+    // Before the decisions: a run that is moved to a later time loses the mark again.
+    note_due(transaction, &known.due, now)?;
+    let mut act = Act { transaction, known: &known, zone, now, offers: Vec::new(), waits: Vec::new() };
+    for verdict in decide(known.standing(availability)) {
+        act.on(verdict)?;
+    }
+    // Runs that are announced now do not count as the next run, which is planned in the same change.
+    let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
+    let Act { transaction, offers, waits, .. } = act;
+    planned_runs::plan_next_run(transaction, &known.job, &present, zone, now)?;
+    Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
+}
+
 /// Records that runs are due: they stay so if the clock is set back after this, and after a restart.
-async fn note_due(connection: &mut SqliteConnection, due: &[Run], now: Timestamp) -> Result<(), StoreError> {
+fn note_due(transaction: &mut Transaction<'_>, due: &[Run], now: Timestamp) -> Result<(), StoreError> {
     for run in due.iter().filter(|run| run.came_due.is_none()) {
-        let query = sqlx::query("UPDATE run SET came_due = ? WHERE id = ?").bind(micros(now)).bind(run.id.get());
-        query.execute(&mut *connection).await?;
+        transaction.execute("UPDATE run SET came_due = ? WHERE id = ?", &[&now, &run.id])?;
     }
     Ok(())
 }
 
 /// Carries out verdicts within the change, and collects offers and reasons.
-struct Act<'a> {
-    writing: &'a mut Writing,
+struct Act<'a, 't> {
+    transaction: &'a mut Transaction<'t>,
     known: &'a JobSituation,
     zone: Tz,
     now: Timestamp,
@@ -102,28 +110,28 @@ struct Act<'a> {
     waits: Vec<(RunId, WaitReason)>,
 }
 
-impl<'a> Act<'a> {
-    async fn on(&mut self, verdict: DueVerdict) -> Result<(), StoreError> {
+impl<'a> Act<'a, '_> {
+    fn on(&mut self, verdict: DueVerdict) -> Result<(), StoreError> {
         match verdict {
             DueVerdict::Announce(run, to) => {
                 let offers = self.find(run).map(|run| Offer { run: run.clone(), to });
                 self.offers.extend(offers);
             }
-            DueVerdict::Spread(run, there, absent) => self.spread(run, &there, &absent).await?,
+            DueVerdict::Spread(run, there, absent) => self.spread(run, &there, &absent)?,
             DueVerdict::Wait(run, reason) => {
                 self.waits.push((run, reason));
-                self.record(run, FireReason::Waiting(reason.into())).await?;
+                self.record(run, FireReason::Waiting(reason.into()))?;
             }
             DueVerdict::Skip(run, reason) => {
-                self.record(run, FireReason::Met(reason)).await?;
+                self.record(run, FireReason::Met(reason))?;
                 let Some(run) = self.find(run) else { return Ok(()) };
-                planned_runs::skip_run(self.writing, &self.known.job, run, self.zone, self.now).await?;
+                planned_runs::skip_run(self.transaction, &self.known.job, run, self.zone, self.now)?;
             }
             DueVerdict::Replace(run, others) => {
                 self.waits.extend(others.first().map(|other| (run, WaitReason::Active(*other))));
                 for other in others {
-                    insert_kill_request(self.writing, other, KillCause::Replaced, None, self.now).await?;
-                    self.record(run, FireReason::Replacing(other)).await?;
+                    insert_kill_request(self.transaction, other, KillCause::Replaced, None, self.now)?;
+                    self.record(run, FireReason::Replacing(other))?;
                 }
             }
         }
@@ -134,19 +142,14 @@ impl<'a> Act<'a> {
         self.known.due.iter().find(|due| due.id == run)
     }
 
-    async fn record(&mut self, run: RunId, reason: FireReason) -> Result<(), StoreError> {
+    fn record(&mut self, run: RunId, reason: FireReason) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
-        record(self.writing, &fire(run, reason, self.now)).await
+        record(self.transaction, &fire(run, reason, self.now))
     }
 
     /// Turns a run into one run for each worker, under the same schedule id. The run itself becomes that of the first
     /// worker, so that its id stays valid.
-    async fn spread(
-        &mut self,
-        run: RunId,
-        there: &[WorkerId],
-        absent: &[(WorkerId, Absence)],
-    ) -> Result<(), StoreError> {
+    fn spread(&mut self, run: RunId, there: &[WorkerId], absent: &[(WorkerId, Absence)]) -> Result<(), StoreError> {
         let Some(run) = self.find(run) else { return Ok(()) };
         let Some((first, others)) = there.split_first() else { return Ok(()) };
         for worker in others {
@@ -158,24 +161,24 @@ impl<'a> Act<'a> {
                 retry_of: run.retry_of,
                 ..NewRun::due(run.job, run.schedule_dts)
             };
-            let made = insert(self.writing, &new).await?;
+            let made = insert(self.transaction, &new)?;
             // The asker, the parent's run and the shift of the schedule are the same for each of them.
-            let query = sqlx::query(
+            self.transaction.execute(
                 "UPDATE run SET (came_due, moved, asked_by, follows) =
                  (SELECT came_due, moved, asked_by, follows FROM run WHERE id = ?) WHERE id = ?",
-            );
-            query.bind(run.id.get()).bind(made.id.get()).execute(&mut **self.writing).await?;
+                &[&run.id, &made.id],
+            )?;
             self.offers.push(Offer { run: made, to: Some(*worker) });
         }
         // The plan is forgotten: it made a run for all workers, and a later change of the schedule must not move the
         // run of one alone.
-        let query = sqlx::query("UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?");
-        query.bind(first.get()).bind(run.id.get()).execute(&mut **self.writing).await?;
-        self.writing.publish_on_commit([Change::RunScheduled(run.id)]);
+        let sql = "UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?";
+        self.transaction.execute(sql, &[first, &run.id])?;
+        self.transaction.publish_on_commit([Change::RunScheduled(run.id)]);
         self.offers.push(Offer { run: Run { worker: Some(*first), pinned: true, ..run.clone() }, to: Some(*first) });
         for (worker, why) in absent {
             let reason = FireReason::WorkerLeftOut(*worker, *why);
-            record(self.writing, &fire(run, reason, self.now)).await?;
+            record(self.transaction, &fire(run, reason, self.now))?;
         }
         Ok(())
     }

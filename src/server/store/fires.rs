@@ -1,11 +1,8 @@
 //! Fires: records what became of each time at which a job was due, once each.
 
-use sqlx::sqlite::SqliteConnection;
-
+use super::db::{DbError, Reading, Transaction};
 use super::fire_reasons::{GIVEN_BACK, WORKER_LOST, reason_facts};
-use super::rows::{self, micros};
-use super::{Store, StoreError};
-use crate::run::RunId;
+use super::{Store, StoreError, rows};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::model::{JobId, Run};
 use crate::wire::reason::ReasonParams;
@@ -19,36 +16,28 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn fires(&self, job: JobId, limit: u32) -> Result<Vec<Fire>, StoreError> {
-        let query = sqlx::query("SELECT * FROM fire WHERE job = ? ORDER BY id DESC LIMIT ?");
-        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
-        found.iter().map(rows::fire).collect()
+        let sql = "SELECT * FROM fire WHERE job = ? ORDER BY id DESC LIMIT ?";
+        self.read(move |reading| reading.rows(sql, &[&job, &limit], rows::fire)).await
     }
 }
 
 /// Returns whether a reason is among the latest ten fires of a job.
-pub(super) async fn was_recorded(
-    connection: &mut SqliteConnection,
-    job: JobId,
-    reason: &FireReason,
-) -> Result<bool, StoreError> {
+pub(super) fn was_recorded(reading: &Reading<'_>, job: JobId, reason: &FireReason) -> Result<bool, StoreError> {
     let (code, params) = reason_facts(reason);
-    let query = sqlx::query_scalar(
+    let found = reading.value(
         "SELECT EXISTS (SELECT 1 FROM (SELECT code, params FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10)
          WHERE code = ? AND params = ?)",
-    );
-    Ok(query.bind(job.get()).bind(code).bind(text(&params)?).fetch_one(connection).await?)
+        &[&job, &code, &text(&params)?],
+    )?;
+    Ok(found.unwrap_or(false))
 }
 
 /// Returns the attempts of a run that were lost or given back, as far as their fires are kept: [`KEPT`] of each job are.
-pub(super) async fn attempts_not_finished(
-    connection: &mut SqliteConnection,
-    run: &Run,
-) -> Result<Vec<WorkerAttempt>, StoreError> {
-    let query = sqlx::query("SELECT * FROM fire WHERE job = ? AND run = ? AND code IN (?, ?)");
-    let query = query.bind(run.job.get()).bind(run.id.get()).bind(WORKER_LOST).bind(GIVEN_BACK);
+pub(super) fn attempts_not_finished(reading: &Reading<'_>, run: &Run) -> Result<Vec<WorkerAttempt>, StoreError> {
     let mut attempts = Vec::new();
-    for row in query.fetch_all(connection).await? {
-        if let FireReason::WorkerLost(attempt) | FireReason::GivenBack(attempt) = rows::fire(&row)?.reason {
+    let sql = "SELECT * FROM fire WHERE job = ? AND run = ? AND code IN (?, ?)";
+    for fire in reading.rows(sql, &[&run.job, &run.id, &WORKER_LOST, &GIVEN_BACK], rows::fire)? {
+        if let FireReason::WorkerLost(attempt) | FireReason::GivenBack(attempt) = fire.reason {
             attempts.push(attempt);
         }
     }
@@ -56,29 +45,24 @@ pub(super) async fn attempts_not_finished(
 }
 
 /// Records a fire, unless it is recorded already: each evaluation finds the same facts again.
-pub(super) async fn record(connection: &mut SqliteConnection, fire: &Fire) -> Result<(), StoreError> {
+pub(super) fn record(transaction: &mut Transaction<'_>, fire: &Fire) -> Result<(), StoreError> {
     let (code, params) = reason_facts(&fire.reason);
     // The unique index `fire_once` over all columns but the time of recording makes a repetition a conflict.
-    let query =
-        sqlx::query("INSERT OR IGNORE INTO fire (job, due, run, what, code, params, at) VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(fire.job.get())
-            .bind(micros(fire.due))
-            .bind(fire.run.map(RunId::get))
-            .bind(fire.reason.kind().word())
-            .bind(code)
-            .bind(text(&params)?)
-            .bind(micros(fire.at));
-    if query.execute(&mut *connection).await?.rows_affected() == 0 {
+    let recorded = transaction.execute(
+        "INSERT OR IGNORE INTO fire (job, due, run, what, code, params, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        &[&fire.job, &fire.due, &fire.run, &fire.reason.kind().word(), &code, &text(&params)?, &fire.at],
+    )?;
+    if recorded == 0 {
         return Ok(());
     }
-    let query = sqlx::query(
+    transaction.execute(
         "DELETE FROM fire WHERE job = ?1 AND id <= (SELECT id FROM fire WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-    );
-    query.bind(fire.job.get()).bind(KEPT).execute(connection).await?;
+        &[&fire.job, &KEPT],
+    )?;
     Ok(())
 }
 
 /// Encodes parameters as the column has them.
 fn text(params: &ReasonParams) -> Result<String, StoreError> {
-    serde_json::to_string(params).map_err(|e| StoreError::Ask(sqlx::Error::Encode(e.into())))
+    serde_json::to_string(params).map_err(|e| DbError::Strange(format!("a reason ({e})")).into())
 }

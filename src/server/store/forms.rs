@@ -1,9 +1,8 @@
 //! Forms: creates projects, templates, pools, workers and jobs, or replaces all that a form can edit, in one
 //! transaction each.
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::catalogue::Entity;
+use super::db::{Argument, DbError, FromValue, Transaction};
 use super::entities::{
     NewJob, NewPool, NewProject, NewTemplate, NewWorker, broken, insert_job, insert_pool, insert_project,
     insert_template, insert_worker, missing, secret_text, taken,
@@ -60,23 +59,25 @@ impl Store {
         form: &EntityForm,
         pools: &[PoolId],
     ) -> Result<Option<ProjectId>, StoreError> {
-        let mut writing = self.write().await?;
-        entity_version::check(&mut writing, Entity::Project, id.map(ProjectId::get), seen).await?;
-        let id = match id {
-            Some(id) => id,
-            None => insert_project(&mut writing, &NewProject::new(form.title.clone())).await?.id,
-        };
-        let Some(id) = update_shared_columns(&mut writing, "project", id.get(), form).await? else { return Ok(None) };
-        sqlx::query("DELETE FROM project_pool WHERE project = ?").bind(id).execute(&mut *writing).await?;
-        for pool in pools {
-            // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
-            // foreign key.
-            let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(id).bind(pool.get());
-            query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
-        }
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(ProjectId::new(id))
+        let (seen, form, pools) = (seen.cloned(), form.clone(), pools.to_owned());
+        self.change(move |transaction| {
+            entity_version::check(transaction, Entity::Project, id.map(ProjectId::get), seen.as_ref())?;
+            let id = match id {
+                Some(id) => id,
+                None => insert_project(transaction, &NewProject::new(form.title.clone()))?.id,
+            };
+            let Some(id) = update_shared_columns(transaction, "project", id, &form)? else { return Ok(None) };
+            transaction.execute("DELETE FROM project_pool WHERE project = ?", &[&id])?;
+            for pool in &pools {
+                // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
+                // foreign key.
+                let inserted = transaction.execute("INSERT OR IGNORE INTO project_pool VALUES (?, ?)", &[&id, pool]);
+                inserted.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
+            }
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(Some(id))
+        })
+        .await
     }
 
     /// Creates a pool, or replaces the one with that id. Returns `None` if there is none with that id.
@@ -90,22 +91,22 @@ impl Store {
         form: &EntityForm,
         workers: &[WorkerId],
     ) -> Result<Option<PoolId>, StoreError> {
-        let mut writing = self.write().await?;
-        entity_version::check(&mut writing, Entity::Pool, id.map(PoolId::get), seen).await?;
-        let id = match id {
-            Some(id) => id,
-            None => insert_pool(&mut writing, &NewPool::new(form.title.clone())).await?.id,
-        };
-        let Some(id) = update_shared_columns(&mut writing, "worker_pool", id.get(), form).await? else {
-            return Ok(None);
-        };
-        sqlx::query("DELETE FROM pool_worker WHERE pool = ?").bind(id).execute(&mut *writing).await?;
-        for worker in workers {
-            join(&mut writing, id, worker.get()).await.map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
-        }
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(PoolId::new(id))
+        let (seen, form, workers) = (seen.cloned(), form.clone(), workers.to_owned());
+        self.change(move |transaction| {
+            entity_version::check(transaction, Entity::Pool, id.map(PoolId::get), seen.as_ref())?;
+            let id = match id {
+                Some(id) => id,
+                None => insert_pool(transaction, &NewPool::new(form.title.clone()))?.id,
+            };
+            let Some(id) = update_shared_columns(transaction, "worker_pool", id, &form)? else { return Ok(None) };
+            transaction.execute("DELETE FROM pool_worker WHERE pool = ?", &[&id])?;
+            for worker in &workers {
+                join(transaction, id, *worker).map_err(|e| missing(e, MissingEntity::Worker(*worker)))?;
+            }
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(Some(id))
+        })
+        .await
     }
 
     /// Creates a template, or replaces the one with that id and renders the scripts of its jobs anew. Returns `None` if
@@ -123,25 +124,25 @@ impl Store {
         body: &str,
     ) -> Result<Option<TemplateId>, StoreError> {
         script::check(body).map_err(broken)?;
-        let mut writing = self.write().await?;
-        entity_version::check(&mut writing, Entity::Template, id.map(TemplateId::get), seen).await?;
-        let id = match id {
-            Some(id) => id,
-            None => {
-                let new = NewTemplate { title: form.title.clone(), body: body.to_owned(), project };
-                insert_template(&mut writing, &new).await?.id
-            }
-        };
-        let Some(id) = update_shared_columns(&mut writing, "job_template", id.get(), form).await? else {
-            return Ok(None);
-        };
-        let query = sqlx::query("UPDATE job_template SET body = ?, project = ? WHERE id = ?");
-        let query = query.bind(body).bind(project.get()).bind(id);
-        query.execute(&mut *writing).await.map_err(|e| missing(e, MissingEntity::Project(project)))?;
-        render_jobs(&mut writing, id, body).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(TemplateId::new(id))
+        let (seen, form, body) = (seen.cloned(), form.clone(), body.to_owned());
+        self.change(move |transaction| {
+            entity_version::check(transaction, Entity::Template, id.map(TemplateId::get), seen.as_ref())?;
+            let id = match id {
+                Some(id) => id,
+                None => {
+                    let new = NewTemplate { title: form.title.clone(), body: body.clone(), project };
+                    insert_template(transaction, &new)?.id
+                }
+            };
+            let Some(id) = update_shared_columns(transaction, "job_template", id, &form)? else { return Ok(None) };
+            let sql = "UPDATE job_template SET body = ?, project = ? WHERE id = ?";
+            let updated = transaction.execute(sql, &[&body, &project, &id]);
+            updated.map_err(|e| missing(e, MissingEntity::Project(project)))?;
+            render_jobs(transaction, id, &body)?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(Some(id))
+        })
+        .await
     }
 
     /// Creates a worker, or replaces the one with that id. Returns `None` if there is none with that id.
@@ -155,35 +156,26 @@ impl Store {
         seen: Option<&EntityVersion>,
         form: &WorkerForm,
     ) -> Result<Option<WorkerId>, StoreError> {
-        let mut writing = self.write().await?;
-        entity_version::check(&mut writing, Entity::Worker, id.map(WorkerId::get), seen).await?;
-        let id = match id {
-            Some(id) => id,
-            None => {
-                let secret = form.secret.clone().ok_or(Conflict::NoSecret)?;
-                let new = NewWorker { title: form.title.clone(), api_key: form.api_key.clone(), secret };
-                insert_worker(&mut writing, &new).await?.id
+        let (seen, form) = (seen.cloned(), form.clone());
+        self.change(move |transaction| {
+            entity_version::check(transaction, Entity::Worker, id.map(WorkerId::get), seen.as_ref())?;
+            let id = match id {
+                Some(id) => id,
+                None => {
+                    let secret = form.secret.clone().ok_or(Conflict::NoSecret)?;
+                    let new = NewWorker { title: form.title.clone(), api_key: form.api_key.clone(), secret };
+                    insert_worker(transaction, &new)?.id
+                }
+            };
+            let Some(id) = update_worker(transaction, id, &form)? else { return Ok(None) };
+            transaction.execute("DELETE FROM pool_worker WHERE worker = ?", &[&id])?;
+            for pool in &form.pools {
+                join(transaction, *pool, id).map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
             }
-        };
-        let secret = form.secret.as_ref().map(secret_text).transpose()?;
-        let query = sqlx::query_scalar(
-            "UPDATE worker SET title = ?, description = ?, enqueue_is_enabled = ?, api_key = ?,
-             secret = coalesce(?, secret) WHERE id = ? RETURNING id",
-        );
-        let query = query.bind(form.title.as_str()).bind(&form.description).bind(form.enabled);
-        let query = query.bind(form.api_key.as_str()).bind(secret).bind(id.get());
-        let saved: Option<i64> = query
-            .fetch_optional(&mut *writing)
-            .await
-            .map_err(|e| taken(e, || Conflict::KeyTaken(form.api_key.clone())))?;
-        let Some(saved) = saved.and_then(WorkerId::new) else { return Ok(None) };
-        sqlx::query("DELETE FROM pool_worker WHERE worker = ?").bind(saved.get()).execute(&mut *writing).await?;
-        for pool in &form.pools {
-            join(&mut writing, pool.get(), saved.get()).await.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
-        }
-        writing.publish_on_commit([Change::WorkerChanged(saved), Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(Some(saved))
+            transaction.publish_on_commit([Change::WorkerChanged(id), Change::CatalogueChanged]);
+            Ok(Some(id))
+        })
+        .await
     }
 
     /// Creates a job, or replaces the one with that id. Returns `None` if there is none with that id.
@@ -196,16 +188,17 @@ impl Store {
         seen: Option<&EntityVersion>,
         new: &NewJob,
     ) -> Result<Option<JobId>, StoreError> {
-        let mut writing = self.write().await?;
-        entity_version::check(&mut writing, Entity::Job, id.map(JobId::get), seen).await?;
-        let saved = match id {
-            Some(id) => rewrite(&mut writing, id, new).await?,
-            None => Some(insert_job(&mut writing, new).await?.id),
-        };
-        let Some(saved) = saved else { return Ok(None) };
-        writing.publish_on_commit([Change::JobChanged(saved)]);
-        writing.commit().await?;
-        Ok(Some(saved))
+        let (seen, new) = (seen.cloned(), new.clone());
+        self.change(move |transaction| {
+            entity_version::check(transaction, Entity::Job, id.map(JobId::get), seen.as_ref())?;
+            let saved = match id {
+                Some(id) => rewrite(transaction, id, &new)?,
+                None => Some(insert_job(transaction, &new)?.id),
+            };
+            transaction.publish_on_commit(saved.map(Change::JobChanged));
+            Ok(saved)
+        })
+        .await
     }
 
     /// Returns the pools that a worker belongs to, by id.
@@ -213,44 +206,53 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn pools_of_worker(&self, worker: WorkerId) -> Result<Vec<PoolId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT pool FROM pool_worker WHERE worker = ? ORDER BY pool");
-        let found: Vec<i64> = query.bind(worker.get()).fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(PoolId::new).collect())
+        let sql = "SELECT pool FROM pool_worker WHERE worker = ? ORDER BY pool";
+        self.read(move |reading| Ok(reading.values(sql, &[&worker])?)).await
     }
 }
 
-async fn join(connection: &mut SqliteConnection, pool: i64, worker: i64) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)").bind(pool).bind(worker);
-    query.execute(connection).await.map(drop)
+fn join(transaction: &mut Transaction<'_>, pool: PoolId, worker: WorkerId) -> Result<(), DbError> {
+    transaction.execute("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)", &[&pool, &worker]).map(drop)
 }
 
 /// Writes the columns that projects, templates and pools share. Returns the id, or `None` if no row has it.
-async fn update_shared_columns(
-    connection: &mut SqliteConnection,
+fn update_shared_columns<Id: Argument + FromValue>(
+    transaction: &mut Transaction<'_>,
     table: &'static str,
-    id: i64,
+    id: Id,
     form: &EntityForm,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<Id>, StoreError> {
     let sql = format!(
         "UPDATE {table} SET title = ?1, description = ?2, enqueue_is_enabled = ?3, notification_addresses = ?4
          WHERE id = ?5 RETURNING id"
     );
-    let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-        .bind(form.title.as_str())
-        .bind(&form.description)
-        .bind(form.enabled)
-        .bind(&form.notification_addresses)
-        .bind(id);
-    Ok(query.fetch_optional(connection).await?)
+    let addresses = &form.notification_addresses;
+    Ok(transaction.value(&sql, &[&form.title.as_str(), &form.description, &form.enabled, addresses, &id])?)
+}
+
+/// Writes the columns of a worker. Returns the id, or `None` if there is no such worker.
+fn update_worker(
+    transaction: &mut Transaction<'_>,
+    id: WorkerId,
+    form: &WorkerForm,
+) -> Result<Option<WorkerId>, StoreError> {
+    let secret = form.secret.as_ref().map(secret_text).transpose()?;
+    let updated = transaction.value(
+        "UPDATE worker SET title = ?, description = ?, enqueue_is_enabled = ?, api_key = ?,
+         secret = coalesce(?, secret) WHERE id = ? RETURNING id",
+        &[&form.title.as_str(), &form.description, &form.enabled, &form.api_key.as_str(), &secret, &id],
+    );
+    updated.map_err(|e| taken(e, || Conflict::KeyTaken(form.api_key.clone())))
 }
 
 /// Renders the scripts of a template's jobs anew. Refused where a script that could be executed before could not be any
 /// more.
-async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &str) -> Result<(), StoreError> {
-    let query = sqlx::query_as(
+fn render_jobs(transaction: &mut Transaction<'_>, template: TemplateId, body: &str) -> Result<(), StoreError> {
+    let jobs: Vec<(JobId, String, String, String)> = transaction.rows(
         "SELECT id, title, script_content_partial, script_content FROM job WHERE job_template = ? ORDER BY id",
-    );
-    let jobs: Vec<(i64, String, String, String)> = query.bind(template).fetch_all(&mut *connection).await?;
+        &[&template],
+        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?)),
+    )?;
     for (id, title, script, before) in jobs {
         let refused = |broken: RuleViolation| Conflict::JobOfTemplate { job: title.clone(), broken };
         let whole = script::render(body, &script).map_err(|e| refused(e.into()))?;
@@ -258,8 +260,7 @@ async fn render_jobs(connection: &mut SqliteConnection, template: i64, body: &st
         if rules::executable(&before).is_ok() {
             rules::executable(&whole).map_err(refused)?;
         }
-        let query = sqlx::query("UPDATE job SET script_content = ? WHERE id = ?").bind(whole).bind(id);
-        query.execute(&mut *connection).await?;
+        transaction.execute("UPDATE job SET script_content = ? WHERE id = ?", &[&whole, &id])?;
     }
     Ok(())
 }

@@ -1,11 +1,9 @@
 //! Data of a job's page: its past runs, the state of its schedule, and the jobs before and after it.
 
 use chrono::TimeDelta;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use super::rows::{self, instant};
-use super::{Store, StoreError};
+use super::db::DbRow;
+use super::{Store, StoreError, rows};
 use crate::server::domain::model::{JobId, Run};
 use crate::server::domain::schedule::Last;
 
@@ -40,9 +38,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn past_runs(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
-        let query = sqlx::query("SELECT * FROM run WHERE job = ? AND return_dts IS NOT NULL ORDER BY id DESC LIMIT ?");
-        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
-        found.iter().map(rows::shown_run).collect()
+        let sql = "SELECT * FROM run WHERE job = ? AND return_dts IS NOT NULL ORDER BY id DESC LIMIT ?";
+        self.read(move |reading| reading.rows(sql, &[&job, &limit], rows::shown_run)).await
     }
 
     /// Returns a job with all jobs that it follows and that follow it, directly or over others, by title.
@@ -50,15 +47,12 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn family(&self, job: JobId) -> Result<Vec<JobLink>, StoreError> {
-        let query = sqlx::query(
-            "WITH RECURSIVE
+        let sql = "WITH RECURSIVE
              above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0),
              below (id) AS (SELECT ?1 UNION SELECT job.id FROM job JOIN below ON job.parent = below.id)
              SELECT id, title, parent, enqueue_is_enabled FROM job
-             WHERE id IN (SELECT id FROM above UNION SELECT id FROM below) ORDER BY title, id LIMIT ?2",
-        );
-        let found = query.bind(job.get()).bind(FAMILY).fetch_all(&self.readers).await?;
-        found.iter().map(kin).collect()
+             WHERE id IN (SELECT id FROM above UNION SELECT id FROM below) ORDER BY title, id LIMIT ?2";
+        self.read(move |reading| reading.rows(sql, &[&job, &FAMILY], kin)).await
     }
 
     /// Returns how far the schedule of a job has come; runs by hand and retries do not count.
@@ -66,30 +60,33 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn schedule_state(&self, job: JobId) -> Result<ScheduleState, StoreError> {
-        let query = sqlx::query(
-            // Two rows suffice: the planned run, if there is one, is the latest.
+        // Two rows suffice: the planned run, if there is one, is the latest.
+        let sql =
             "SELECT schedule_dts, moved, enqueue_dts IS NULL AND return_dts IS NULL AND plan IS NOT NULL AS planned
-             FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL ORDER BY id DESC LIMIT 2",
-        );
-        let mut course = ScheduleState::default();
-        for row in query.bind(job.get()).fetch_all(&self.readers).await? {
-            let moved = TimeDelta::seconds(row.try_get::<Option<i64>, _>("moved")?.unwrap_or(0));
-            let at = Last { at: instant(row.try_get("schedule_dts")?)?, moved };
-            if row.try_get("planned")? && course == ScheduleState::default() {
-                course.planned = Some(at);
-            } else if course.last.is_none() {
-                course.last = Some(at);
-            }
-        }
-        Ok(course)
+             FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL ORDER BY id DESC LIMIT 2";
+        self.read(move |reading| {
+            let mut course = ScheduleState::default();
+            reading.each(sql, &[&job], |row| {
+                let moved = TimeDelta::seconds(row.get::<Option<i64>>("moved")?.unwrap_or(0));
+                let at = Last { at: row.get("schedule_dts")?, moved };
+                if row.get("planned")? && course == ScheduleState::default() {
+                    course.planned = Some(at);
+                } else if course.last.is_none() {
+                    course.last = Some(at);
+                }
+                Ok::<_, StoreError>(true)
+            })?;
+            Ok(course)
+        })
+        .await
     }
 }
 
-fn kin(row: &SqliteRow) -> Result<JobLink, StoreError> {
+fn kin(row: &DbRow<'_>) -> Result<JobLink, StoreError> {
     Ok(JobLink {
-        id: JobId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
-        title: row.try_get("title")?,
-        parent: row.try_get::<Option<i64>, _>("parent")?.and_then(JobId::new),
-        enabled: row.try_get("enqueue_is_enabled")?,
+        id: row.get("id")?,
+        title: row.get("title")?,
+        parent: row.get("parent")?,
+        enabled: row.get("enqueue_is_enabled")?,
     })
 }

@@ -1,7 +1,6 @@
 //! Changes of jobs: applies a patch or a whole form to a job, checks the rules, renders the script, in one transaction.
 
-use sqlx::sqlite::SqliteConnection;
-
+use super::db::{DbError, Reading, Transaction};
 use super::entities::{
     NewJob, body_of, broken, check_references, find_job, insert_excludes, insert_job, schedule_columns, taken,
 };
@@ -90,16 +89,15 @@ impl Store {
     /// If the store cannot be read or written.
     pub async fn enable_job(&self, job: JobId, enabled: bool, reason: &str) -> Result<bool, StoreError> {
         // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
-        let query = sqlx::query(
-            "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
-             fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3",
-        );
-        let query = query.bind(enabled).bind(reason).bind(job.get());
-        let mut writing = self.write().await?;
-        let found = query.execute(&mut *writing).await?.rows_affected() > 0;
-        writing.publish_on_commit(found.then_some(Change::JobChanged(job)));
-        writing.commit().await?;
-        Ok(found)
+        let sql = "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
+             fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3";
+        let reason = reason.to_owned();
+        self.change(move |transaction| {
+            let found = transaction.execute(sql, &[&enabled, &reason, &job])? > 0;
+            transaction.publish_on_commit(found.then_some(Change::JobChanged(job)));
+            Ok(found)
+        })
+        .await
     }
 
     /// Changes a job. Returns `None` if there is no such job.
@@ -107,11 +105,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, or the change breaks a rule of the data.
     pub async fn change_job(&self, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
-        let mut writing = self.write().await?;
-        let job = apply(&mut writing, id, patch).await?;
-        writing.publish_on_commit(job.is_some().then_some(Change::JobChanged(id)));
-        writing.commit().await?;
-        Ok(job)
+        let patch = patch.clone();
+        self.change(move |transaction| {
+            let job = apply(transaction, id, &patch)?;
+            transaction.publish_on_commit(job.is_some().then_some(Change::JobChanged(id)));
+            Ok(job)
+        })
+        .await
     }
 
     /// Creates a job and applies a patch to it, in one transaction.
@@ -119,42 +119,40 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, or the job breaks a rule of the data.
     pub async fn make_job(&self, new: &NewJob, patch: &JobPatch) -> Result<Job, StoreError> {
-        let mut writing = self.write().await?;
-        let id = insert_job(&mut writing, new).await?.id;
-        let job = apply(&mut writing, id, patch).await?.ok_or(sqlx::Error::RowNotFound)?;
-        writing.publish_on_commit([Change::JobChanged(id)]);
-        writing.commit().await?;
-        Ok(job)
+        let (new, patch) = (new.clone(), patch.clone());
+        self.change(move |transaction| {
+            let id = insert_job(transaction, &new)?.id;
+            let job = apply(transaction, id, &patch)?.ok_or_else(|| DbError::Strange("a job".to_owned()))?;
+            transaction.publish_on_commit([Change::JobChanged(id)]);
+            Ok(job)
+        })
+        .await
     }
 }
 
-async fn apply(connection: &mut SqliteConnection, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
-    let Some(mut job) = find_job(connection, id).await? else { return Ok(None) };
+fn apply(transaction: &mut Transaction<'_>, id: JobId, patch: &JobPatch) -> Result<Option<Job>, StoreError> {
+    let Some(mut job) = find_job(transaction, id)? else { return Ok(None) };
     let before = job.clone();
     patch.apply(&mut job)?;
-    put(connection, job, &before).await?;
-    find_job(connection, id).await
+    put(transaction, job, &before)?;
+    find_job(transaction, id)
 }
 
 /// Replaces all that a form can edit of a job. Returns `None` if there is no such job.
-pub(super) async fn rewrite(
-    connection: &mut SqliteConnection,
-    id: JobId,
-    new: &NewJob,
-) -> Result<Option<JobId>, StoreError> {
-    let Some(before) = find_job(connection, id).await? else { return Ok(None) };
-    put(connection, new.onto(before.clone()), &before).await?;
-    sqlx::query("DELETE FROM reschedule_exclude WHERE job = ?").bind(id.get()).execute(&mut *connection).await?;
-    insert_excludes(connection, id, &new.excludes).await?;
+pub(super) fn rewrite(transaction: &mut Transaction<'_>, id: JobId, new: &NewJob) -> Result<Option<JobId>, StoreError> {
+    let Some(before) = find_job(transaction, id)? else { return Ok(None) };
+    put(transaction, new.onto(before.clone()), &before)?;
+    transaction.execute("DELETE FROM reschedule_exclude WHERE job = ?", &[&id])?;
+    insert_excludes(transaction, id, &new.excludes)?;
     Ok(Some(id))
 }
 
 /// Checks and writes a changed job. Only fields that change are held to the rules: values from an earlier version or
 /// from the original's database may break them.
-async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> Result<(), StoreError> {
-    check_chain(connection, &job).await?;
-    check_references(connection, job.pool, job.parent).await?;
-    let body = body_of(connection, job.template).await?;
+fn put(transaction: &mut Transaction<'_>, mut job: Job, before: &Job) -> Result<(), StoreError> {
+    check_chain(transaction, &job)?;
+    check_references(transaction, job.pool, job.parent)?;
+    let body = body_of(transaction, job.template)?;
     job.script_content = script::render(&body, &job.script_content_partial).map_err(broken)?;
     if job.script_content != before.script_content {
         rules::executable(&job.script_content).map_err(broken)?;
@@ -167,61 +165,61 @@ async fn put(connection: &mut SqliteConnection, mut job: Job, before: &Job) -> R
         job.disabled_reason.clear();
         job.fail_times = 0;
     }
-    update(connection, &job).await
+    update(transaction, &job)
 }
 
 /// Refuses a parent that runs, directly or over other jobs, after the job itself.
-async fn check_chain(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
-    let query = sqlx::query_scalar(
-        // `parent <> 0` is not true of NULL, so the chain ends at a job without parent; UNION ends at a loop that
-        // exists already.
+fn check_chain(reading: &Reading<'_>, job: &Job) -> Result<(), StoreError> {
+    // `parent <> 0` is not true of NULL, so the chain ends at a job without parent; UNION ends at a loop that exists
+    // already.
+    let is_loop = reading.value(
         "WITH RECURSIVE above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0)
          SELECT EXISTS (SELECT 1 FROM above WHERE id = ?2)",
-    );
-    let is_loop: bool = query.bind(job.parent.map(JobId::get)).bind(job.id.get()).fetch_one(connection).await?;
-    if is_loop {
+        &[&job.parent, &job.id],
+    )?;
+    if is_loop == Some(true) {
         return Err(Conflict::Cycle.into());
     }
     Ok(())
 }
 
 /// Writes the columns that can change. The hidden job of an ad-hoc script becomes a job like any other by an edit.
-async fn update(connection: &mut SqliteConnection, job: &Job) -> Result<(), StoreError> {
+fn update(transaction: &mut Transaction<'_>, job: &Job) -> Result<(), StoreError> {
     let (every, unit, cron, zone) = schedule_columns(&job.schedule);
-    sqlx::query(
+    let updated = transaction.execute(
         "UPDATE job SET parent = ?, job_template = ?, worker_pool = ?, run_on_all_workers = ?,
          schedule_children_on_error = ?, title = ?, description = ?, script_content_partial = ?, script_content = ?,
          enqueue_is_enabled = ?, disabled_reason = ?, fail_times = ?, reschedule_interval = ?,
          reschedule_interval_type = ?, cron = ?, cron_zone = ?, notification_addresses = ?,
          disable_enqueue_after_fails = ?, run_timeout = ?, retry_times = ?, retry_backoff = ?, on_lost = ?,
          concurrency = ?, ad_hoc = NULL WHERE id = ?",
-    )
-    .bind(job.parent.map(JobId::get))
-    .bind(job.template.get())
-    .bind(job.pool.get())
-    .bind(job.run_on_all_workers)
-    .bind(job.schedule_children_on_error)
-    .bind(job.title.as_str())
-    .bind(&job.description)
-    .bind(&job.script_content_partial)
-    .bind(&job.script_content)
-    .bind(job.enqueue_is_enabled)
-    .bind(&job.disabled_reason)
-    .bind(job.fail_times)
-    .bind(every)
-    .bind(unit)
-    .bind(cron)
-    .bind(zone)
-    .bind(&job.notification_addresses)
-    .bind(job.disable_enqueue_after_fails)
-    .bind(job.run_timeout)
-    .bind(job.retry.times)
-    .bind(job.retry.backoff)
-    .bind(job.on_lost.name())
-    .bind(job.concurrency.name())
-    .bind(job.id.get())
-    .execute(connection)
-    .await
-    .map_err(|e| taken(e, || Conflict::TitleTaken(job.title.clone())))?;
+        &[
+            &job.parent,
+            &job.template,
+            &job.pool,
+            &job.run_on_all_workers,
+            &job.schedule_children_on_error,
+            &job.title.as_str(),
+            &job.description,
+            &job.script_content_partial,
+            &job.script_content,
+            &job.enqueue_is_enabled,
+            &job.disabled_reason,
+            &job.fail_times,
+            &every,
+            &unit,
+            &cron,
+            &zone,
+            &job.notification_addresses,
+            &job.disable_enqueue_after_fails,
+            &job.run_timeout,
+            &job.retry.times,
+            &job.retry.backoff,
+            &job.on_lost.name(),
+            &job.concurrency.name(),
+            &job.id,
+        ],
+    );
+    updated.map_err(|e| taken(e, || Conflict::TitleTaken(job.title.clone())))?;
     Ok(())
 }

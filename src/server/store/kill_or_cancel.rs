@@ -38,25 +38,25 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn end_run(&self, run: RunId, by: Asker, now: Timestamp) -> Result<Option<EndOutcome>, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(before) = find(&mut writing, run).await? else { return Ok(None) };
-        let EndPlan { decision, record } =
-            kill_or_cancel::end(&before, by, is_kill_requested(&mut writing, run).await?);
-        let request = match record {
-            KillRecord::Nothing => None,
-            KillRecord::Open | KillRecord::Executed | KillRecord::Note => {
-                let is_executed = record != KillRecord::Open;
-                let new = NewKillRequest { run, cause: KillCause::Asked, by: Some(by), is_executed };
-                Some(kill_records::insert(&mut writing, &new, now).await?)
+        self.change(move |transaction| {
+            let Some(before) = find(transaction, run)? else { return Ok(None) };
+            let EndPlan { decision, record } = kill_or_cancel::end(&before, by, is_kill_requested(transaction, run)?);
+            let request = match record {
+                KillRecord::Nothing => None,
+                KillRecord::Open | KillRecord::Executed | KillRecord::Note => {
+                    let is_executed = record != KillRecord::Open;
+                    let new = NewKillRequest { run, cause: KillCause::Asked, by: Some(by), is_executed };
+                    Some(kill_records::insert(transaction, &new, now)?)
+                }
+            };
+            let published = request.as_ref().filter(|_| record != KillRecord::Note);
+            transaction.publish_on_commit(published.map(|request| Change::KillRequested(request.id)));
+            if decision == EndDecision::Cancel {
+                cancel(transaction, &before, by, now)?;
             }
-        };
-        let published = request.as_ref().filter(|_| record != KillRecord::Note);
-        writing.publish_on_commit(published.map(|request| Change::KillRequested(request.id)));
-        if decision == EndDecision::Cancel {
-            cancel(&mut writing, &before, by, now).await?;
-        }
-        writing.commit().await?;
-        Ok(Some(EndOutcome { decision, request }))
+            Ok(Some(EndOutcome { decision, request }))
+        })
+        .await
     }
 
     /// Records that a run exceeded its time limit: requests its kill, unless it is over or a kill is requested already.
@@ -64,12 +64,13 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn record_timeout(&self, run: RunId, now: Timestamp) -> Result<Option<TimeoutKill>, StoreError> {
-        let mut writing = self.write().await?;
-        // The run may have ended between the dispatcher's timer and this transaction.
-        let started = find(&mut writing, run).await?.filter(|run| run.state() == RunState::Started);
-        let Some(run) = started else { return Ok(None) };
-        let kill = insert_kill_request(&mut writing, run.id, KillCause::TimedOut, None, now).await?;
-        writing.commit().await?;
-        Ok(kill.map(|kill| TimeoutKill { kill, job: run.job, attempt: run.attempt, worker: run.worker }))
+        self.change(move |transaction| {
+            // The run may have ended between the dispatcher's timer and this transaction.
+            let started = find(transaction, run)?.filter(|run| run.state() == RunState::Started);
+            let Some(run) = started else { return Ok(None) };
+            let kill = insert_kill_request(transaction, run.id, KillCause::TimedOut, None, now)?;
+            Ok(kill.map(|kill| TimeoutKill { kill, job: run.job, attempt: run.attempt, worker: run.worker }))
+        })
+        .await
     }
 }

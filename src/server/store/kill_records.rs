@@ -1,10 +1,8 @@
 //! Kill requests: creates them and records that the worker of the attempt took and executed them. The rule
 //! `life::kill_or_cancel` decides whether a run is killed or cancelled.
 
-use sqlx::sqlite::SqliteConnection;
-
-use super::rows::{self, micros};
-use super::{Store, StoreError, Writing};
+use super::db::{Reading, Transaction};
+use super::{Store, StoreError, rows};
 use crate::run::{KillId, RunId};
 use crate::server::domain::life::kill_or_cancel::may_report_kill;
 use crate::server::domain::life::{Actor, AttemptKill};
@@ -37,8 +35,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn kill(&self, kill: KillId) -> Result<Option<KillRequest>, StoreError> {
-        let row = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
-        row.fetch_optional(&self.readers).await?.as_ref().map(rows::kill).transpose()
+        self.read(move |reading| find(reading, kill)).await
     }
 
     /// Records a report on a kill request, of the worker that had the attempt or of the operator. Times that are known
@@ -47,28 +44,27 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn change_kill(&self, kill: KillId, patch: KillPatch, who: Actor) -> Result<KillChange, StoreError> {
-        let mut writing = self.write().await?;
-        let query = sqlx::query("SELECT * FROM kill_request WHERE id = ?").bind(kill.get());
-        let Some(row) = query.fetch_optional(&mut *writing).await? else { return Ok(KillChange::Unknown) };
-        let before = rows::kill(&row)?;
-        if !may_report_kill(before.worker, who) {
-            return Ok(KillChange::Theirs);
-        }
-        let enqueue = before.enqueue_dts.or(patch.enqueue_dts);
-        let execute = before.execute_dts.or(patch.execute_dts);
-        sqlx::query("UPDATE kill_request SET enqueue_dts = ?, execute_dts = ? WHERE id = ?")
-            .bind(enqueue.map(micros))
-            .bind(execute.map(micros))
-            .bind(kill.get())
-            .execute(&mut *writing)
-            .await?;
-        let is_taken = before.enqueue_dts.is_none() && enqueue.is_some();
-        let is_executed = before.execute_dts.is_none() && execute.is_some();
-        writing.publish_on_commit(is_taken.then_some(Change::KillTaken(kill)));
-        writing.publish_on_commit(is_executed.then_some(Change::KillExecuted(kill)));
-        writing.commit().await?;
-        Ok(KillChange::Made)
+        self.change(move |transaction| {
+            let Some(before) = find(transaction, kill)? else { return Ok(KillChange::Unknown) };
+            if !may_report_kill(before.worker, who) {
+                return Ok(KillChange::Theirs);
+            }
+            let enqueue = before.enqueue_dts.or(patch.enqueue_dts);
+            let execute = before.execute_dts.or(patch.execute_dts);
+            let sql = "UPDATE kill_request SET enqueue_dts = ?, execute_dts = ? WHERE id = ?";
+            transaction.execute(sql, &[&enqueue, &execute, &kill])?;
+            let is_taken = before.enqueue_dts.is_none() && enqueue.is_some();
+            let is_executed = before.execute_dts.is_none() && execute.is_some();
+            transaction.publish_on_commit(is_taken.then_some(Change::KillTaken(kill)));
+            transaction.publish_on_commit(is_executed.then_some(Change::KillExecuted(kill)));
+            Ok(KillChange::Made)
+        })
+        .await
     }
+}
+
+fn find(reading: &Reading<'_>, kill: KillId) -> Result<Option<KillRequest>, StoreError> {
+    reading.row("SELECT * FROM kill_request WHERE id = ?", &[&kill], rows::kill)
 }
 
 /// A kill request to be created, for a run's present attempt.
@@ -85,57 +81,57 @@ pub(super) struct NewKillRequest {
 }
 
 /// Creates a kill request.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+pub(super) fn insert(
+    transaction: &mut Transaction<'_>,
     new: &NewKillRequest,
     now: Timestamp,
 ) -> Result<KillRequest, StoreError> {
-    let query = sqlx::query(
+    transaction.one(
         // An unclaimed run has no attempt that a worker could report on, even if it is pinned to one.
         "INSERT INTO kill_request (run, attempt, worker, schedule_dts, enqueue_dts, execute_dts, cause, asked_by)
          SELECT id, attempt, CASE WHEN enqueue_dts IS NOT NULL THEN worker END, ?2, ?3, ?3, ?4, ?5
          FROM run WHERE id = ?1 RETURNING *",
-    );
-    let query = query.bind(new.run.get()).bind(micros(now)).bind(new.is_executed.then_some(micros(now)));
-    let query = query.bind(rows::cause_name(new.cause)).bind(new.by.map(rows::asker_text));
-    rows::kill(&query.fetch_one(connection).await?)
+        &[&new.run, &now, &new.is_executed.then_some(now), &rows::cause_name(new.cause), &new.by.map(rows::asker_text)],
+        rows::kill,
+    )
 }
 
 /// Requests the kill of a run's present attempt, unless an unexecuted request for it exists.
-pub(super) async fn insert_kill_request(
-    writing: &mut Writing,
+pub(super) fn insert_kill_request(
+    transaction: &mut Transaction<'_>,
     run: RunId,
     cause: KillCause,
     by: Option<Asker>,
     now: Timestamp,
 ) -> Result<Option<KillId>, StoreError> {
-    if is_kill_requested(writing, run).await? {
+    if is_kill_requested(transaction, run)? {
         return Ok(None);
     }
     let new = NewKillRequest { run, cause, by, is_executed: false };
-    let request = insert(writing, &new, now).await?.id;
-    writing.publish_on_commit([Change::KillRequested(request)]);
+    let request = insert(transaction, &new, now)?.id;
+    transaction.publish_on_commit([Change::KillRequested(request)]);
     Ok(Some(request))
 }
 
 /// Returns whether there is an unexecuted kill request for a run's present attempt.
-pub(super) async fn is_kill_requested(connection: &mut SqliteConnection, run: RunId) -> Result<bool, StoreError> {
-    let query = sqlx::query_scalar(
+pub(super) fn is_kill_requested(reading: &Reading<'_>, run: RunId) -> Result<bool, StoreError> {
+    reading.one(
         "SELECT EXISTS (SELECT 1 FROM kill_request JOIN run ON run.id = kill_request.run
          WHERE run.id = ? AND kill_request.attempt = run.attempt AND execute_dts IS NULL)",
-    );
-    Ok(query.bind(run.get()).fetch_one(connection).await?)
+        &[&run],
+        |row| Ok(row.at(0)?),
+    )
 }
 
 /// Returns the kill requests for a run's present attempt.
-pub(super) async fn kill_of_attempt(connection: &mut SqliteConnection, run: &Run) -> Result<AttemptKill, StoreError> {
-    let query = sqlx::query_as(
+pub(super) fn kill_of_attempt(reading: &Reading<'_>, run: &Run) -> Result<AttemptKill, StoreError> {
+    let (first, taken): (Option<String>, Option<String>) = reading.one(
         "SELECT (SELECT cause FROM kill_request WHERE run = ?1 AND attempt = ?2 ORDER BY id LIMIT 1),
          (SELECT cause FROM kill_request WHERE run = ?1 AND attempt = ?2 AND enqueue_dts IS NOT NULL
              ORDER BY id LIMIT 1)",
-    );
-    let query = query.bind(run.id.get()).bind(i64::from(run.attempt.0));
-    let (first, taken): (Option<String>, Option<String>) = query.fetch_one(connection).await?;
+        &[&run.id, &run.attempt.0],
+        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)),
+    )?;
     Ok(match (first.as_deref().map(rows::cause), taken.as_deref().map(rows::cause)) {
         (None, _) => AttemptKill::Unrequested,
         (Some(first), None) => AttemptKill::Requested(first),

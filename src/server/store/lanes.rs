@@ -1,12 +1,10 @@
 //! Lanes: lists runs by their state, page by page, and returns how long the runs of a job usually take.
 
 use chrono::TimeDelta;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
+use super::db::{DbRow, Statement};
 use super::overview::RunOverview;
-use super::rows::{self, micros};
-use super::{Store, StoreError};
+use super::{Store, StoreError, rows};
 use crate::run::RunId;
 use crate::server::domain::model::{JobId, ProjectId, RunState, Timestamp};
 use crate::wire::reference::Reference;
@@ -84,24 +82,24 @@ impl Store {
             RunState::Started => ("start_dts", "DESC", "<"),
             RunState::Completed => ("return_dts", "DESC", "<"),
         };
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = Statement::new(
             "SELECT run.*, job.title AS job_title, worker.title AS worker_title, project.title AS project_title
              FROM (SELECT id FROM ",
         );
         query.push(table(lane, sought)).push(" WHERE ");
         condition(&mut query, lane, sought);
         if let Some(Mark { at, run }) = after {
-            query.push(format!(" AND ({by}, id) {beyond} (")).push_bind(micros(at)).push(", ");
-            query.push_bind(run.get()).push(")");
+            query.push(&format!(" AND ({by}, id) {beyond} (")).bind(&at).push(", ");
+            query.bind(&run).push(")");
         }
-        query.push(format!(" ORDER BY {by} {order}, id {order} LIMIT ")).push_bind(limit);
+        query.push(&format!(" ORDER BY {by} {order}, id {order} LIMIT ")).bind(&limit);
         query.push(
             ") AS picked JOIN run ON run.id = picked.id JOIN job ON job.id = run.job
              JOIN job_template ON job_template.id = job.job_template JOIN project ON project.id = job_template.project
              LEFT JOIN worker ON worker.id = run.worker",
         );
-        query.push(format!(" ORDER BY run.{by} {order}, run.id {order}"));
-        query.build().fetch_all(&self.readers).await?.iter().map(lane_run).collect()
+        query.push(&format!(" ORDER BY run.{by} {order}, run.id {order}"));
+        self.read(move |reading| reading.rows(query.sql(), &query.arguments(), lane_run)).await
     }
 
     /// Counts the runs of a lane, at most `most`; completed ones only if they ended after `since`.
@@ -115,14 +113,14 @@ impl Store {
         since: Timestamp,
         most: u32,
     ) -> Result<u32, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM ");
+        let mut query = Statement::new("SELECT count(*) FROM (SELECT 1 FROM ");
         query.push(table(lane, sought)).push(" WHERE ");
         condition(&mut query, lane, sought);
         if lane == RunState::Completed {
-            query.push(" AND return_dts > ").push_bind(micros(since));
+            query.push(" AND return_dts > ").bind(&since);
         }
-        query.push(" LIMIT ").push_bind(most).push(")");
-        Ok(query.build_query_scalar().fetch_one(&self.readers).await?)
+        query.push(" LIMIT ").bind(&most).push(")");
+        self.read(move |reading| reading.one(query.sql(), &query.arguments(), |row| Ok(row.at(0)?))).await
     }
 
     /// Returns how long the latest successful runs of a job took, latest first.
@@ -131,11 +129,9 @@ impl Store {
     /// If the store cannot be read.
     pub async fn durations(&self, job: JobId) -> Result<Vec<TimeDelta>, StoreError> {
         // The inner limit bounds the work for a job that seldom succeeds.
-        let query = sqlx::query_scalar(
-            "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?)
-             WHERE return_success AND start_dts IS NOT NULL LIMIT ?",
-        );
-        let found: Vec<i64> = query.bind(job.get()).bind(LOOKED_AT).bind(ENOUGH).fetch_all(&self.readers).await?;
+        let sql = "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?)
+             WHERE return_success AND start_dts IS NOT NULL LIMIT ?";
+        let found = self.read(move |reading| Ok(reading.values(sql, &[&job, &LOOKED_AT, &ENOUGH])?)).await?;
         Ok(found.into_iter().map(TimeDelta::microseconds).collect())
     }
 }
@@ -149,7 +145,7 @@ fn table(lane: RunState, sought: &Sought) -> &'static str {
     }
 }
 
-fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) {
+fn condition(query: &mut Statement, lane: RunState, sought: &Sought) {
     query.push(match lane {
         RunState::Scheduled => "enqueue_dts IS NULL AND return_dts IS NULL",
         RunState::InQueue => "return_dts IS NULL AND enqueue_dts IS NOT NULL AND start_dts IS NULL",
@@ -157,7 +153,7 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) 
         RunState::Completed => "return_dts IS NOT NULL",
     });
     if let Some(job) = sought.job {
-        query.push(" AND job = ").push_bind(job.get());
+        query.push(" AND job = ").bind(&job);
     }
     if let Some(project) = sought.project {
         // The unary plus keeps SQLite from using the index on jobs: it would read and sort all runs of a project,
@@ -166,13 +162,13 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) 
             " AND +job IN (SELECT job.id FROM job JOIN job_template ON job_template.id = job.job_template
              WHERE job_template.project = ",
         );
-        query.push_bind(project.get()).push(")");
+        query.bind(&project).push(")");
     }
     if let Some(text) = &sought.text {
         let titled: Vec<i64> = sought.titled.iter().map(|job| job.get()).collect();
-        query.push(" AND (+job IN (SELECT value FROM json_each(").push_bind(rows::json(&titled)).push("))");
+        query.push(" AND (+job IN (SELECT value FROM json_each(").bind(&rows::json(&titled)).push("))");
         if let Some(id) = Reference::parse(text).id() {
-            query.push(" OR id = ").push_bind(id);
+            query.push(" OR id = ").bind(&id);
         }
         query.push(")");
     }
@@ -191,7 +187,7 @@ fn condition(query: &mut QueryBuilder<Sqlite>, lane: RunState, sought: &Sought) 
     }
 }
 
-fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
+fn lane_run(row: &DbRow<'_>) -> Result<LaneRun, StoreError> {
     // Pages are ordered by stored times, while displayed ones may be shifted to the server's clock.
     let (stored, run) = (rows::run(row)?, rows::shown_run(row)?);
     let at = match stored.state() {
@@ -201,6 +197,6 @@ fn lane_run(row: &SqliteRow) -> Result<LaneRun, StoreError> {
         RunState::Completed => stored.return_dts,
     };
     let mark = Mark { at: at.unwrap_or(stored.schedule_dts), run: stored.id };
-    let run = RunOverview { run, title: row.try_get("job_title")?, worker: row.try_get("worker_title")? };
-    Ok(LaneRun { run, project: row.try_get("project_title")?, mark })
+    let run = RunOverview { run, title: row.get("job_title")?, worker: row.get("worker_title")? };
+    Ok(LaneRun { run, project: row.get("project_title")?, mark })
 }

@@ -37,29 +37,32 @@ impl Store {
         who: Actor,
         most: u64,
     ) -> Result<Appended, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(found) = find(&mut writing, run).await? else { return Ok(Appended::Unknown) };
-        if let Err(refusal) = life::may_log(&found, who) {
-            return Ok(Appended::Refused(refusal));
-        }
-        let before = log_chunks::of_run(&mut writing, run).await?;
-        let length = before.as_ref().map_or(0, Extent::len);
-        // The worker goes on from the length in the answer, so that an append whose answer was lost is not added twice.
-        if length != from {
-            return Ok(Appended::WrongOffset(length));
-        }
-        if length + text.len() as u64 > most {
-            return Ok(Appended::TooLong);
-        }
-        let log = match before {
-            None => log_chunks::begin(&mut writing, run, Some(text)).await?,
-            Some(mut log) => {
-                log_chunks::append(&mut writing, &mut log, text.as_bytes()).await?;
-                log
+        let text = text.to_owned();
+        self.change(move |transaction| {
+            let Some(found) = find(transaction, run)? else { return Ok(Appended::Unknown) };
+            if let Err(refusal) = life::may_log(&found, who) {
+                return Ok(Appended::Refused(refusal));
             }
-        };
-        writing.publish_on_commit([Change::RunLog(run, log.len())]);
-        writing.commit().await?;
-        Ok(Appended::Kept(log.log))
+            let before = log_chunks::of_run(transaction, run)?;
+            let length = before.as_ref().map_or(0, Extent::len);
+            // The worker goes on from the length in the answer, so that an append whose answer was lost is not added
+            // twice.
+            if length != from {
+                return Ok(Appended::WrongOffset(length));
+            }
+            if length + text.len() as u64 > most {
+                return Ok(Appended::TooLong);
+            }
+            let log = match before {
+                None => log_chunks::begin(transaction, run, Some(&text))?,
+                Some(mut log) => {
+                    log_chunks::append(transaction, &mut log, text.as_bytes())?;
+                    log
+                }
+            };
+            transaction.publish_on_commit([Change::RunLog(run, log.len())]);
+            Ok(Appended::Kept(log.log))
+        })
+        .await
     }
 }

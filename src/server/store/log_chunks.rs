@@ -1,9 +1,7 @@
 //! Chunks of logs: the cost of an append does not grow with the log, and no reader has to hold a whole one.
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-
 use super::StoreError;
+use super::db::{DbError, DbRow, Reading, Transaction};
 use crate::run::RunId;
 use crate::server::domain::model::LogId;
 
@@ -50,47 +48,42 @@ impl Extent {
 }
 
 /// Reads the extent of a log from its row.
-pub(super) fn extent(row: &SqliteRow) -> Result<Extent, StoreError> {
+pub(super) fn extent(row: &DbRow<'_>) -> Result<Extent, StoreError> {
     Ok(Extent {
-        log: LogId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
-        bytes: row.try_get::<Option<i64>, _>("bytes")?.map(unsigned),
-        newlines: unsigned(row.try_get("newlines")?),
-        unended: row.try_get("unended")?,
-        revision: unsigned(row.try_get("revision")?),
-        kept: unsigned(row.try_get("kept")?),
+        log: row.get("id")?,
+        bytes: row.get::<Option<i64>>("bytes")?.map(unsigned),
+        newlines: unsigned(row.get("newlines")?),
+        unended: row.get("unended")?,
+        revision: unsigned(row.get("revision")?),
+        kept: unsigned(row.get("kept")?),
     })
 }
 
 /// Reads the extent of a run's log; `None` if it has none.
-pub(super) async fn of_run(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Extent>, StoreError> {
-    let row = sqlx::query("SELECT * FROM run_log WHERE run = ?").bind(run.get()).fetch_optional(connection).await?;
-    row.as_ref().map(extent).transpose()
+pub(super) fn of_run(reading: &Reading<'_>, run: RunId) -> Result<Option<Extent>, StoreError> {
+    reading.row("SELECT * FROM run_log WHERE run = ?", &[&run], extent)
 }
 
 /// Creates the log of a run that has none.
-pub(super) async fn begin(
-    connection: &mut SqliteConnection,
+pub(super) fn begin(
+    transaction: &mut Transaction<'_>,
     run: RunId,
     content: Option<&str>,
 ) -> Result<Extent, StoreError> {
     let text = content.unwrap_or_default().as_bytes();
     let (bytes, newlines, unended) = (content.map(|content| content.len() as u64), ends(text), is_unended(text));
-    let query = "INSERT INTO run_log (run, bytes, newlines, unended) VALUES (?, ?, ?, ?) RETURNING id";
-    let query = sqlx::query_scalar(query).bind(run.get()).bind(bytes.map(signed));
-    let id: i64 = query.bind(signed(newlines)).bind(unended).fetch_one(&mut *connection).await?;
-    let log = LogId::new(id).ok_or(sqlx::Error::RowNotFound)?;
-    insert(connection, log, (0, 0), text).await?;
+    let sql = "INSERT INTO run_log (run, bytes, newlines, unended) VALUES (?, ?, ?, ?) RETURNING id";
+    let log = transaction.value(sql, &[&run, &bytes.map(signed), &signed(newlines), &unended])?;
+    let log = log.ok_or_else(|| DbError::Strange("an id".to_owned()))?;
+    insert(transaction, log, (0, 0), text)?;
     Ok(Extent { log, bytes, newlines, unended, revision: 0, kept: 0 })
 }
 
 /// Appends text to a log.
-pub(super) async fn append(
-    connection: &mut SqliteConnection,
-    extent: &mut Extent,
-    text: &[u8],
-) -> Result<(), StoreError> {
-    let query = sqlx::query_as("SELECT id, length(data) FROM log_chunk WHERE log = ? ORDER BY start DESC LIMIT 1");
-    let last: Option<(i64, i64)> = query.bind(extent.log.get()).fetch_optional(&mut *connection).await?;
+pub(super) fn append(transaction: &mut Transaction<'_>, extent: &mut Extent, text: &[u8]) -> Result<(), StoreError> {
+    let sql = "SELECT id, length(data) FROM log_chunk WHERE log = ? ORDER BY start DESC LIMIT 1";
+    let last: Option<(i64, i64)> =
+        transaction.row(sql, &[&extent.log], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)))?;
     let mut rest = text;
     if let Some((id, length)) = last
         && let Ok(length) = usize::try_from(length)
@@ -98,43 +91,41 @@ pub(super) async fn append(
     {
         let (fits, left) = text.split_at(whole(text, LONGEST - length));
         // `||` yields TEXT, which the BLOB column of a STRICT table refuses.
-        let query = sqlx::query("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?");
-        query.bind(fits).bind(id).execute(&mut *connection).await?;
+        transaction.execute("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?", &[&fits, &id])?;
         extent.grow(fits);
         rest = left;
     }
-    insert(connection, extent.log, (extent.len(), extent.newlines), rest).await?;
+    insert(transaction, extent.log, (extent.len(), extent.newlines), rest)?;
     extent.grow(rest);
-    save(connection, extent).await
+    save(transaction, extent)
 }
 
 /// Takes back all text of a log from byte `at` on.
-pub(super) async fn cut(connection: &mut SqliteConnection, extent: &mut Extent, at: u64) -> Result<(), StoreError> {
-    let query = "SELECT start, newlines, data FROM log_chunk WHERE log = ? AND start < ? ORDER BY start DESC LIMIT 1";
-    let query = sqlx::query_as(query).bind(extent.log.get()).bind(signed(at));
-    let last: Option<(i64, i64, Vec<u8>)> = query.fetch_optional(&mut *connection).await?;
+pub(super) fn cut(transaction: &mut Transaction<'_>, extent: &mut Extent, at: u64) -> Result<(), StoreError> {
+    let sql = "SELECT start, newlines, data FROM log_chunk WHERE log = ? AND start < ? ORDER BY start DESC LIMIT 1";
+    let last: Option<(i64, i64, Vec<u8>)> = transaction
+        .row(sql, &[&extent.log, &signed(at)], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)))?;
     // The chunk that is cut is deleted and written anew; nothing lies before byte 0, so then all chunks are deleted.
     let (start, newlines, data) = last.unwrap_or_default();
-    let query = sqlx::query("DELETE FROM log_chunk WHERE log = ? AND start >= ?");
-    query.bind(extent.log.get()).bind(start).execute(&mut *connection).await?;
+    transaction.execute("DELETE FROM log_chunk WHERE log = ? AND start >= ?", &[&extent.log, &start])?;
     let (start, newlines) = (unsigned(start), unsigned(newlines));
     let stays = usize::try_from(at - start).unwrap_or(usize::MAX).min(data.len());
-    insert(connection, extent.log, (start, newlines), &data[..stays]).await?;
+    insert(transaction, extent.log, (start, newlines), &data[..stays])?;
     // As long as the log was before the chunk that is cut; the rest of that chunk is added again.
     (extent.bytes, extent.newlines, extent.unended) = (Some(start), newlines, false);
     extent.grow(&data[..stays]);
     (extent.kept, extent.revision) = (extent.len(), extent.revision + 1);
-    save(connection, extent).await
+    save(transaction, extent)
 }
 
 /// Length in bytes of the longest common beginning of a log and a text, ending between two characters.
-pub(super) async fn common(connection: &mut SqliteConnection, extent: &Extent, text: &str) -> Result<u64, StoreError> {
+pub(super) fn common(reading: &Reading<'_>, extent: &Extent, text: &str) -> Result<u64, StoreError> {
     let mut same = 0;
     while (same as u64) < extent.len() {
-        let query = sqlx::query_scalar("SELECT data FROM log_chunk WHERE log = ? AND start = ?");
+        let sql = "SELECT data FROM log_chunk WHERE log = ? AND start = ?";
         // Chunks have no gaps between them: the next one starts where this one ended.
-        let query = query.bind(extent.log.get()).bind(signed(same as u64));
-        let Some(data): Option<Vec<u8>> = query.fetch_optional(&mut *connection).await? else { break };
+        let data: Option<Vec<u8>> = reading.value(sql, &[&extent.log, &signed(same as u64)])?;
+        let Some(data) = data else { break };
         let here = data.iter().zip(&text.as_bytes()[same..]).take_while(|(a, b)| a == b).count();
         same += here;
         if here < data.len() {
@@ -145,22 +136,24 @@ pub(super) async fn common(connection: &mut SqliteConnection, extent: &Extent, t
 }
 
 /// Writes the extent of a log.
-pub(super) async fn save(connection: &mut SqliteConnection, extent: &Extent) -> Result<(), StoreError> {
-    sqlx::query("UPDATE run_log SET bytes = ?, newlines = ?, unended = ?, revision = ?, kept = ? WHERE id = ?")
-        .bind(extent.bytes.map(signed))
-        .bind(signed(extent.newlines))
-        .bind(extent.unended)
-        .bind(signed(extent.revision))
-        .bind(signed(extent.kept))
-        .bind(extent.log.get())
-        .execute(connection)
-        .await?;
+pub(super) fn save(transaction: &mut Transaction<'_>, extent: &Extent) -> Result<(), StoreError> {
+    transaction.execute(
+        "UPDATE run_log SET bytes = ?, newlines = ?, unended = ?, revision = ?, kept = ? WHERE id = ?",
+        &[
+            &extent.bytes.map(signed),
+            &signed(extent.newlines),
+            &extent.unended,
+            &signed(extent.revision),
+            &signed(extent.kept),
+            &extent.log,
+        ],
+    )?;
     Ok(())
 }
 
 /// Writes text as chunks; the first starts at the given byte, before which there are so many line feeds.
-async fn insert(
-    connection: &mut SqliteConnection,
+fn insert(
+    transaction: &mut Transaction<'_>,
     log: LogId,
     (mut start, mut newlines): (u64, u64),
     mut text: &[u8],
@@ -168,13 +161,10 @@ async fn insert(
     while !text.is_empty() {
         let (data, rest) = text.split_at(whole(text, LONGEST));
         text = rest;
-        sqlx::query("INSERT INTO log_chunk (log, start, newlines, data) VALUES (?, ?, ?, ?)")
-            .bind(log.get())
-            .bind(signed(start))
-            .bind(signed(newlines))
-            .bind(data)
-            .execute(&mut *connection)
-            .await?;
+        transaction.execute(
+            "INSERT INTO log_chunk (log, start, newlines, data) VALUES (?, ?, ?, ?)",
+            &[&log, &signed(start), &signed(newlines), &data],
+        )?;
         start += data.len() as u64;
         newlines += ends(data);
     }

@@ -1,8 +1,9 @@
 //! Whole logs: replaces the log of a run by the text that a client of the REST API sends.
 
+use super::db::Transaction;
 use super::log_chunks::{self, Extent};
 use super::runs::find;
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::life::{self, Actor, LifeRefusal};
 use crate::server::domain::model::LogId;
@@ -26,33 +27,36 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn put_log(&self, run: RunId, content: Option<&str>, who: Actor) -> Result<LogChange, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(found) = find(&mut writing, run).await? else { return Ok(LogChange::Unknown) };
-        let allowed = life::may_log(&found, who);
-        let before = log_chunks::of_run(&mut writing, run).await?;
-        let common = match (&before, content) {
-            (Some(before), Some(content)) => log_chunks::common(&mut writing, before, content).await?,
-            _ => 0,
-        };
-        if let Some(before) = &before
-            && before.bytes == content.map(|content| content.len() as u64)
-            && before.len() == common
-            // The same text again is accepted even after the run is over: a worker that received no answer repeats its
-            // request.
-            && allowed != Err(LifeRefusal::Theirs)
-        {
-            return Ok(LogChange::Kept(before.log));
-        }
-        if let Err(refusal) = allowed {
-            return Ok(LogChange::Refused(refusal));
-        }
-        let log = match before {
-            None => log_chunks::begin(&mut writing, run, content).await?,
-            Some(before) => replace(&mut writing, before, common, content).await?,
-        };
-        writing.publish_on_commit([Change::RunLog(run, log.len())]);
-        writing.commit().await?;
-        Ok(LogChange::Kept(log.log))
+        let content = content.map(str::to_owned);
+        self.change(move |transaction| {
+            let content = content.as_deref();
+            let Some(found) = find(transaction, run)? else { return Ok(LogChange::Unknown) };
+            let allowed = life::may_log(&found, who);
+            let before = log_chunks::of_run(transaction, run)?;
+            let common = match (&before, content) {
+                (Some(before), Some(content)) => log_chunks::common(transaction, before, content)?,
+                _ => 0,
+            };
+            if let Some(before) = &before
+                && before.bytes == content.map(|content| content.len() as u64)
+                && before.len() == common
+                // The same text again is accepted even after the run is over: a worker that received no answer repeats
+                // its request.
+                && allowed != Err(LifeRefusal::Theirs)
+            {
+                return Ok(LogChange::Kept(before.log));
+            }
+            if let Err(refusal) = allowed {
+                return Ok(LogChange::Refused(refusal));
+            }
+            let log = match before {
+                None => log_chunks::begin(transaction, run, content)?,
+                Some(before) => replace(transaction, before, common, content)?,
+            };
+            transaction.publish_on_commit([Change::RunLog(run, log.len())]);
+            Ok(LogChange::Kept(log.log))
+        })
+        .await
     }
 
     /// Returns the run of a log; `None` if there is no such log.
@@ -60,27 +64,26 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn run_of_log(&self, log: LogId) -> Result<Option<RunId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT run FROM run_log WHERE id = ?").bind(log.get());
-        Ok(query.fetch_optional(&self.readers).await?.and_then(RunId::new))
+        self.read(move |reading| Ok(reading.value("SELECT run FROM run_log WHERE id = ?", &[&log])?)).await
     }
 }
 
 /// Writes the part of a log that differs: the common beginning stays as it is.
-async fn replace(
-    writing: &mut Writing,
+fn replace(
+    transaction: &mut Transaction<'_>,
     mut log: Extent,
     common: u64,
     content: Option<&str>,
 ) -> Result<Extent, StoreError> {
     if common < log.len() {
-        log_chunks::cut(writing, &mut log, common).await?;
+        log_chunks::cut(transaction, &mut log, common)?;
     }
     let Some(content) = content else {
         log.bytes = None;
-        log_chunks::save(writing, &log).await?;
+        log_chunks::save(transaction, &log)?;
         return Ok(log);
     };
     let rest = usize::try_from(common).unwrap_or(usize::MAX);
-    log_chunks::append(writing, &mut log, &content.as_bytes()[rest..]).await?;
+    log_chunks::append(transaction, &mut log, &content.as_bytes()[rest..])?;
     Ok(log)
 }

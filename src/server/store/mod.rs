@@ -1,16 +1,17 @@
-//! The store: keeps all data of the server in an SQLite file, behind methods that a second database could implement.
+//! The store: keeps all data of the server in an SQLite file.
 //!
 //! Each method is named in the terms of the domain; SQL stands in this folder and nowhere else. There is one writer: a
 //! change reads, decides and writes in one transaction, so no decision rests on data that another change has just
 //! replaced. Readers see the last commit and never wait for the writer. A commit survives the death of the process.
 //!
-//! Each commit publishes what it changed on the [`ChangeFeed`]; `writing` owns that rule.
+//! Each commit publishes what it changed on the [`ChangeFeed`]. `db` runs the transactions, and knows nothing of the server.
 
 mod ad_hoc_runs;
 mod catalogue;
 pub mod changes;
 mod claim_rule;
 mod conflict;
+mod db;
 mod deletion;
 mod due;
 mod entities;
@@ -36,6 +37,7 @@ mod named_entities;
 mod nonces;
 mod outage;
 mod overview;
+mod pass_facts;
 mod planned_runs;
 pub mod rest_lists;
 mod rows;
@@ -44,14 +46,12 @@ mod run_details;
 mod run_ends;
 mod runs;
 mod schema;
+mod values;
 mod worker_commands;
+mod worker_reports;
 mod workers;
-mod writing;
 
 use std::path::Path;
-use std::time::Duration;
-
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use ad_hoc_runs::Submission;
 pub use catalogue::{CatalogueEntry, Entity};
@@ -79,20 +79,18 @@ pub use outage::Outage;
 pub use overview::{
     AfterRun, AfterTitle, JobFrame, JobOverview, JobSurroundings, RunFilter, RunOverview, RunStage, WorkerOverview,
 };
+pub use pass_facts::{PassFacts, PassQuestions};
 pub use run_changes::RunChange;
 pub use run_details::{RelatedRun, Requester, RunDetails};
 pub use runs::NewRun;
-pub use worker_commands::{AnswerKind, CommandRequest, WorkerAnswer, WorkerReport};
+pub use worker_commands::CommandRequest;
+pub use worker_reports::{AnswerKind, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;
+pub use db::READERS;
+use db::{Db, DbError, OpenError, Reading, Transaction};
 use outage::Watchdog;
-use writing::Writing;
-
-/// Connections for readers, and thus reads at the same time.
-pub const READERS: u32 = 4;
-/// Longest wait for a connection or for SQLite's lock before the operation fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Errors of the store, shared by all of its methods.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +100,9 @@ pub enum StoreError {
     Open {
         /// Path of the file, for the message.
         path: String,
-        /// Error of the driver.
+        /// Error of the database.
         #[source]
-        source: sqlx::Error,
+        source: DbError,
     },
     /// The file was written by a later version of the program.
     #[error("the store {path} has version {found}; this program reads up to {known}")]
@@ -118,7 +116,7 @@ pub enum StoreError {
     },
     /// A statement failed: the database refused it or could not be used; [`StoreError::is_outage`] tells which.
     #[error("the store does not answer")]
-    Ask(#[from] sqlx::Error),
+    Ask(#[from] DbError),
     /// Changes are refused during an outage.
     #[error(transparent)]
     Unwritable(#[from] Outage),
@@ -146,8 +144,7 @@ impl StoreError {
 /// Handle to the store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    db: Db,
     feed: ChangeFeed,
     watchdog: Watchdog,
 }
@@ -158,43 +155,15 @@ impl Store {
     /// # Errors
     /// If the file cannot be opened or migrated, or was written by a later version.
     pub async fn open(path: &Path, feed: ChangeFeed) -> Result<Self, StoreError> {
-        let shown = path.display().to_string();
-        let opened = |source| StoreError::Open { path: shown.clone(), source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // NORMAL syncs at checkpoints only: a commit survives a SIGKILL, while a loss of power may take back the
-            // last commits.
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            .statement_cache_capacity(128);
-        let watchdog = Watchdog::new(path);
-        // SQLite's file does not go away, so testing a connection before its use would only cost another round trip to
-        // its thread. Connections have no maximum age either: on a full disk there may be no room to open another one.
-        let pool = || {
-            let pool = SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
-            pool.max_lifetime(None).idle_timeout(None)
-        };
-        let for_pool = watchdog.clone();
-        // One connection makes all changes wait for one another here, rather than for SQLite's lock with its time-out.
-        let one = pool().max_connections(1).after_release(move |connection, _| {
-            let watchdog = for_pool.clone();
-            Box::pin(async move {
-                let sound = outage::is_sound(connection).await;
-                if !matches!(sound, Ok(true)) {
-                    watchdog.report_failure();
-                }
-                sound
-            })
-        });
-        let writer = one.connect_with(options.clone()).await.map_err(opened)?;
-        migrate(&writer, &shown).await?;
-        let many = pool().max_connections(READERS);
-        // `query_only` makes a write through a reader fail, rather than contend with the writer.
-        let readers = many.connect_with(options.pragma("query_only", "1")).await.map_err(opened)?;
-        Ok(Self { writer, readers, feed, watchdog })
+        let (file, publishing) = (path.to_owned(), feed.clone());
+        let opened = move || Db::open(&file, schema::MIGRATIONS, publishing);
+        let opened = tokio::task::spawn_blocking(opened).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
+        let path_for_message = path.display().to_string();
+        let db = opened.map_err(|error| match error {
+            OpenError::Newer { found, known } => StoreError::Newer { path: path_for_message, found, known },
+            OpenError::Db(source) => StoreError::Open { path: path_for_message, source },
+        })?;
+        Ok(Self { db, feed, watchdog: Watchdog::new(path) })
     }
 
     /// Returns the change feed, on which every committed change is published.
@@ -203,24 +172,35 @@ impl Store {
         &self.feed
     }
 
-    /// Begins a write transaction; no other change runs until it ends. Fails at once during an outage.
-    async fn write(&self) -> Result<Writing, StoreError> {
+    /// Runs a closure in a transaction that writes; see [`Db::change`]. Fails at once during an outage.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.watchdog.check()?;
-        self.begin().await
+        self.db.change(change).await.inspect_err(|e| {
+            if e.is_outage() {
+                self.watchdog.report_failure();
+            }
+        })
     }
 
-    async fn begin(&self) -> Result<Writing, StoreError> {
-        // IMMEDIATE takes the write lock before the first read, so that a change that reads first cannot fail when it
-        // writes.
-        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        let transaction = begun.inspect_err(|_| self.watchdog.report_failure())?;
-        Ok(Writing::new(transaction, self.feed.clone()))
+    /// Runs a closure that reads, on the state after the last commit.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.db.read(read).await
     }
 
-    /// Closes all connections, which writes SQLite's write-ahead log back into the file.
+    /// Runs a closure that reads a few rows by an index; see [`Db::read_short`].
+    async fn read_short<T>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.db.read_short(read).await
+    }
+
+    /// Finishes what is queued, and closes all connections, which writes SQLite's write-ahead log back into the file.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.db.close().await;
     }
 
     /// Reads a setting that is kept with the data; `None` if it was never set.
@@ -228,8 +208,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT value FROM setting WHERE name = ?").bind(name);
-        Ok(query.fetch_optional(&self.readers).await?)
+        let name = name.to_owned();
+        self.read(move |reading| Ok(reading.value("SELECT value FROM setting WHERE name = ?", &[&name])?)).await
     }
 
     /// Writes a setting that is kept with the data.
@@ -237,26 +217,11 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let mut writing = self.write().await?;
-        let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(name).bind(value);
-        query.execute(&mut *writing).await?;
-        writing.commit().await
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.change(move |transaction| {
+            transaction.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", &[&name, &value])?;
+            Ok(())
+        })
+        .await
     }
-}
-
-async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), StoreError> {
-    let opened = |source| StoreError::Open { path: path.to_owned(), source };
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(writer).await.map_err(opened)?;
-    let known = schema::MIGRATIONS.len();
-    // No version of this program is negative; such a one counts as later than all, so that the file is refused.
-    let from = usize::try_from(version).unwrap_or(usize::MAX);
-    if from > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
-    }
-    for (step, schema) in schema::MIGRATIONS.iter().enumerate().skip(from) {
-        // A step and its version number are one transaction: a crash leaves a file from which the next start goes on.
-        let batch = format!("BEGIN; {schema} PRAGMA user_version = {}; COMMIT;", step + 1);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(batch)).execute(writer).await.map_err(opened)?;
-    }
-    Ok(())
 }

@@ -3,10 +3,9 @@
 //!
 //! Defaults are created only where the request names nothing, and other names only where the request says so.
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::catalogue::Entity;
 use super::conflict::{Conflict, NAMES_SAID, UnknownName};
+use super::db::Transaction;
 use super::entities::{
     NewJob, NewPool, NewProject, NewTemplate, NewWorker, insert_job, insert_pool, insert_project, insert_template,
     insert_worker,
@@ -65,13 +64,19 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read or written, a named entity does not exist, or the job breaks a rule of the data.
-    pub async fn add_job(&self, names: &EntityNames, job: impl FnOnce(EntityIds) -> NewJob) -> Result<Job, StoreError> {
-        let mut writing = self.write().await?;
-        let place = find_place(&mut writing, names).await?;
-        let job = insert_job(&mut writing, &job(place)).await?;
-        writing.publish_on_commit([Change::CatalogueChanged, Change::JobChanged(job.id)]);
-        writing.commit().await?;
-        Ok(job)
+    pub async fn add_job(
+        &self,
+        names: &EntityNames,
+        job: impl Fn(EntityIds) -> NewJob + Send + 'static,
+    ) -> Result<Job, StoreError> {
+        let names = names.clone();
+        self.change(move |transaction| {
+            let place = find_place(transaction, &names)?;
+            let job = insert_job(transaction, &job(place))?;
+            transaction.publish_on_commit([Change::CatalogueChanged, Change::JobChanged(job.id)]);
+            Ok(job)
+        })
+        .await
     }
 
     /// Creates a template in the named project.
@@ -79,13 +84,15 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, the project does not exist, or the body is not a valid template.
     pub async fn add_template(&self, project: &EntityName, title: Title, body: &str) -> Result<Template, StoreError> {
-        let mut writing = self.write().await?;
-        let project = find_project(&mut writing, project).await?;
-        let new = NewTemplate { title, body: body.to_owned(), project };
-        let template = insert_template(&mut writing, &new).await?;
-        writing.publish_on_commit([Change::CatalogueChanged]);
-        writing.commit().await?;
-        Ok(template)
+        let (project, body) = (project.clone(), body.to_owned());
+        self.change(move |transaction| {
+            let project = find_project(transaction, &project)?;
+            let new = NewTemplate { title: title.clone(), body: body.clone(), project };
+            let template = insert_template(transaction, &new)?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok(template)
+        })
+        .await
     }
 
     /// Creates a worker in the named pool.
@@ -93,84 +100,73 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, the pool does not exist, the key is taken, or the secret is not UTF-8.
     pub async fn add_worker(&self, pool: &EntityName, new: &NewWorker) -> Result<Worker, StoreError> {
-        let mut writing = self.write().await?;
-        let pool = find_pool(&mut writing, pool).await?;
-        let worker = insert_worker(&mut writing, new).await?;
-        let query = sqlx::query("INSERT INTO pool_worker VALUES (?, ?)").bind(pool.get()).bind(worker.id.get());
-        query.execute(&mut *writing).await?;
-        writing.publish_on_commit([Change::CatalogueChanged, Change::WorkerChanged(worker.id)]);
-        writing.commit().await?;
-        Ok(worker)
+        let (pool, new) = (pool.clone(), new.clone());
+        self.change(move |transaction| {
+            let pool = find_pool(transaction, &pool)?;
+            let worker = insert_worker(transaction, &new)?;
+            transaction.execute("INSERT INTO pool_worker VALUES (?, ?)", &[&pool, &worker.id])?;
+            transaction.publish_on_commit([Change::CatalogueChanged, Change::WorkerChanged(worker.id)]);
+            Ok(worker)
+        })
+        .await
     }
 }
 
 /// Finds or creates the named place within a change, and lets the project use the pool.
-pub(super) async fn find_place(
-    connection: &mut SqliteConnection,
-    names: &EntityNames,
-) -> Result<EntityIds, StoreError> {
-    let project = find_project(connection, &names.project).await?;
-    let template = find_template(connection, project, names.project.title(), &names.template).await?;
-    let pool = find_pool(connection, &names.pool).await?;
-    let query = sqlx::query("INSERT OR IGNORE INTO project_pool VALUES (?, ?)").bind(project.get()).bind(pool.get());
-    query.execute(connection).await?;
+pub(super) fn find_place(transaction: &mut Transaction<'_>, names: &EntityNames) -> Result<EntityIds, StoreError> {
+    let project = find_project(transaction, &names.project)?;
+    let template = find_template(transaction, project, names.project.title(), &names.template)?;
+    let pool = find_pool(transaction, &names.pool)?;
+    transaction.execute("INSERT OR IGNORE INTO project_pool VALUES (?, ?)", &[&project, &pool])?;
     Ok(EntityIds { template, pool })
 }
 
-async fn find_project(connection: &mut SqliteConnection, named: &EntityName) -> Result<ProjectId, StoreError> {
+fn find_project(transaction: &mut Transaction<'_>, named: &EntityName) -> Result<ProjectId, StoreError> {
     // Titles of projects, templates and pools are not unique; the oldest one is meant.
-    let query = sqlx::query_scalar("SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1");
-    let found: Option<i64> = query.bind(named.title().as_str()).fetch_optional(&mut *connection).await?;
-    match (found, named) {
-        (Some(id), _) => Ok(ProjectId::new(id).ok_or(sqlx::Error::RowNotFound)?),
+    let sql = "SELECT id FROM project WHERE title = ? ORDER BY id LIMIT 1";
+    match (transaction.value(sql, &[&named.title().as_str()])?, named) {
+        (Some(id), _) => Ok(id),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
-            Ok(insert_project(connection, &NewProject::new(title.clone())).await?.id)
+            Ok(insert_project(transaction, &NewProject::new(title.clone()))?.id)
         }
         (None, EntityName::Present(title)) => {
-            let query = sqlx::query_scalar("SELECT DISTINCT title FROM project ORDER BY title LIMIT ?");
-            let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
-            Err(unknown(Entity::Project, title, None, names))
+            let sql = "SELECT DISTINCT title FROM project ORDER BY title LIMIT ?";
+            Err(unknown(Entity::Project, title, None, transaction.values(sql, &[&READ_NAMES])?))
         }
     }
 }
 
-async fn find_template(
-    connection: &mut SqliteConnection,
+fn find_template(
+    transaction: &mut Transaction<'_>,
     project: ProjectId,
     project_title: &Title,
     named: &EntityName,
 ) -> Result<TemplateId, StoreError> {
-    let query = sqlx::query_scalar("SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1");
-    let query = query.bind(named.title().as_str()).bind(project.get());
-    let found: Option<i64> = query.fetch_optional(&mut *connection).await?;
-    match (found, named) {
-        (Some(id), _) => Ok(TemplateId::new(id).ok_or(sqlx::Error::RowNotFound)?),
+    let sql = "SELECT id FROM job_template WHERE title = ? AND project = ? ORDER BY id LIMIT 1";
+    match (transaction.value(sql, &[&named.title().as_str(), &project])?, named) {
+        (Some(id), _) => Ok(id),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
             let new = NewTemplate { title: title.clone(), body: PLAIN.to_owned(), project };
-            Ok(insert_template(connection, &new).await?.id)
+            Ok(insert_template(transaction, &new)?.id)
         }
         (None, EntityName::Present(title)) => {
-            let query =
-                sqlx::query_scalar("SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?");
-            let query = query.bind(project.get()).bind(READ_NAMES);
-            let names: Vec<String> = query.fetch_all(connection).await?;
+            let sql = "SELECT DISTINCT title FROM job_template WHERE project = ? ORDER BY title LIMIT ?";
+            let names = transaction.values(sql, &[&project, &READ_NAMES])?;
             Err(unknown(Entity::Template, title, Some(project_title), names))
         }
     }
 }
 
-async fn find_pool(connection: &mut SqliteConnection, named: &EntityName) -> Result<PoolId, StoreError> {
-    let query = sqlx::query_scalar("SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1");
-    let found: Option<i64> = query.bind(named.title().as_str()).fetch_optional(&mut *connection).await?;
-    match (found, named) {
-        (Some(id), _) => Ok(PoolId::new(id).ok_or(sqlx::Error::RowNotFound)?),
+fn find_pool(transaction: &mut Transaction<'_>, named: &EntityName) -> Result<PoolId, StoreError> {
+    let sql = "SELECT id FROM worker_pool WHERE title = ? ORDER BY id LIMIT 1";
+    match (transaction.value(sql, &[&named.title().as_str()])?, named) {
+        (Some(id), _) => Ok(id),
         (None, EntityName::Default(title) | EntityName::OrCreated(title)) => {
-            Ok(insert_pool(connection, &NewPool::new(title.clone())).await?.id)
+            Ok(insert_pool(transaction, &NewPool::new(title.clone()))?.id)
         }
         (None, EntityName::Present(title)) => {
-            let query = sqlx::query_scalar("SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?");
-            let names: Vec<String> = query.bind(READ_NAMES).fetch_all(connection).await?;
-            Err(unknown(Entity::Pool, title, None, names))
+            let sql = "SELECT DISTINCT title FROM worker_pool ORDER BY title LIMIT ?";
+            Err(unknown(Entity::Pool, title, None, transaction.values(sql, &[&READ_NAMES])?))
         }
     }
 }

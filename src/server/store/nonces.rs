@@ -15,19 +15,16 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn use_nonce(&self, worker: WorkerId, nonce: &str, now: i64) -> Result<bool, StoreError> {
-        let mut writing = self.write().await?;
-        // A handshake that was signed up to `MAX_SKEW` ahead of the server's clock can be repeated until that time has
-        // passed too.
-        sqlx::query("DELETE FROM uplink_nonce WHERE worker = ? AND used < ?")
-            .bind(worker.get())
-            .bind(now - 2 * MAX_SKEW)
-            .execute(&mut *writing)
-            .await?;
-        let query = "INSERT INTO uplink_nonce (worker, nonce, used) SELECT ?1, ?2, ?3
-                     WHERE (SELECT count(*) FROM uplink_nonce WHERE worker = ?1) < ?4 ON CONFLICT DO NOTHING";
-        let query = sqlx::query(query).bind(worker.get()).bind(nonce).bind(now).bind(OF_ONE);
-        let fresh = query.execute(&mut *writing).await?.rows_affected() == 1;
-        writing.commit().await?;
-        Ok(fresh)
+        let nonce = nonce.to_owned();
+        self.change(move |transaction| {
+            // A handshake that was signed up to `MAX_SKEW` ahead of the server's clock can be repeated until that time has
+            // passed too.
+            let sql = "DELETE FROM uplink_nonce WHERE worker = ? AND used < ?";
+            transaction.execute(sql, &[&worker, &(now - 2 * MAX_SKEW)])?;
+            let sql = "INSERT INTO uplink_nonce (worker, nonce, used) SELECT ?1, ?2, ?3
+                       WHERE (SELECT count(*) FROM uplink_nonce WHERE worker = ?1) < ?4 ON CONFLICT DO NOTHING";
+            Ok(transaction.execute(sql, &[&worker, &nonce, &now, &OF_ONE])? == 1)
+        })
+        .await
     }
 }

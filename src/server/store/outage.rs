@@ -1,8 +1,7 @@
 //! Outages: detects that the store cannot be written, logs it once, refuses changes meanwhile, and detects its end.
 //!
-//! Where the disk is full or broken, or memory is short, SQLite rolls the transaction back by itself. The driver's
-//! count of open transactions does not notice, and would refuse to begin another one on that connection for good; such
-//! a connection is closed when it comes back to its pool ([`is_sound`]), and the next change opens another.
+//! Where the disk is full or broken, or memory is short, SQLite may roll a transaction back by itself; `db` runs each change
+//! of it again alone, and answers with the error of the one that fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +10,10 @@ use std::time::Duration;
 use chrono::Utc;
 use futures_util::FutureExt;
 use nix::sys::statvfs::statvfs;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Error};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
+use super::db::DbError;
 use super::{Store, StoreError};
 use crate::server::domain::model::Timestamp;
 
@@ -78,16 +76,6 @@ impl Watchdog {
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.outage().map_or(Ok(()), |outage| Err(outage.into()))
     }
-}
-
-/// Returns whether a connection that comes back to its pool can be used again: the driver counts no open transaction on
-/// it.
-pub(super) async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, Error> {
-    if connection.is_in_transaction() {
-        // The rollback of a dropped transaction is still queued on the connection; the ping is answered after it.
-        connection.ping().await?;
-    }
-    Ok(!connection.is_in_transaction())
 }
 
 impl Store {
@@ -159,12 +147,12 @@ impl Store {
     }
 
     async fn write_probe(&self) -> Result<(), StoreError> {
-        // `write` would refuse during the outage whose end is to be found.
-        let mut writing = self.begin().await?;
         let now = Utc::now().timestamp_micros().to_string();
-        let query = sqlx::query("INSERT OR REPLACE INTO setting VALUES (?, ?)").bind(PROBE).bind(now);
-        query.execute(&mut *writing).await?;
-        writing.commit().await?;
+        // `Store::change` would refuse during the outage whose end is to be found.
+        let probe = self.db.change(move |transaction| {
+            transaction.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", &[&PROBE, &now])
+        });
+        probe.await?;
         self.setting(PROBE).await?;
         Ok(())
     }
@@ -173,35 +161,32 @@ impl Store {
 /// Reason of an outage, as a phrase for people.
 fn reason(error: &StoreError) -> String {
     match error {
-        StoreError::Ask(Error::Database(said)) if primary(said.code().as_deref()) == Some(FULL) => {
-            "the disk of data_path is full".to_owned()
-        }
-        StoreError::Ask(Error::Database(said)) if primary(said.code().as_deref()) == Some(BUSY) => {
-            "another process has locked the database".to_owned()
-        }
-        StoreError::Ask(said) => format!("{said}; look at the disk of data_path"),
+        StoreError::Ask(asked) if primary(asked) == Some(FULL) => "the disk of data_path is full".to_owned(),
+        StoreError::Ask(asked) if primary(asked) == Some(BUSY) => "another process has locked the database".to_owned(),
+        StoreError::Ask(asked) => format!("{asked}; look at the disk of data_path"),
         other => other.to_string(),
     }
 }
 
-const BUSY: u32 = 5;
-const FULL: u32 = 13;
+const BUSY: i32 = 5;
+const FULL: i32 = 13;
 /// Primary result codes of SQLite by which the store cannot be used for now, as opposed to a wrong statement: PERM,
 /// BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
-const OUTAGES: [u32; 12] = [3, BUSY, 6, 7, 8, 9, 10, 11, FULL, 14, 15, 26];
+const OUTAGES: [i32; 12] = [3, BUSY, 6, 7, 8, 9, 10, 11, FULL, 14, 15, 26];
 
-/// Primary part of an extended result code: its lowest byte.
-fn primary(code: Option<&str>) -> Option<u32> {
-    code?.parse::<u32>().ok().map(|code| code & 0xff)
+/// Primary part of SQLite's extended result code: its lowest byte.
+fn primary(error: &DbError) -> Option<i32> {
+    match error {
+        DbError::Sqlite(refusal) => refusal.sqlite_error().map(|code| code.extended_code & 0xff),
+        _ => None,
+    }
 }
 
 /// Returns whether an error means that the store cannot be used for now.
-pub(super) fn is_outage(error: &Error) -> bool {
+pub(super) fn is_outage(error: &DbError) -> bool {
     match error {
-        Error::Database(said) => primary(said.code().as_deref()).is_some_and(|code| OUTAGES.contains(&code)),
-        Error::PoolTimedOut | Error::Io(_) | Error::WorkerCrashed => true,
-        // The driver says so of a connection on which SQLite rolled back by itself.
-        Error::BeginFailed | Error::InvalidSavePointStatement => true,
-        _ => false,
+        DbError::Sqlite(_) => primary(error).is_some_and(|code| OUTAGES.contains(&code)),
+        DbError::RolledBack | DbError::Thread(_) | DbError::Closed => true,
+        DbError::Strange(_) | DbError::Panicked(_) => false,
     }
 }

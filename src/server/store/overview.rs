@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
-
-use super::rows::{self, instant, micros};
-use super::{Store, StoreError};
+use super::db::{Argument, DbRow, Reading, Statement};
+use super::{Store, StoreError, rows};
 use crate::run::RunId;
 use crate::server::domain::model::{Job, JobId, ProjectId, Run, Timestamp, Worker, WorkerId};
 
@@ -147,26 +144,25 @@ impl Store {
     ) -> Result<(Vec<RunOverview>, Option<AfterRun>), StoreError> {
         let is_planned = which.stage == RunStage::Planned;
         let (by, direction, beyond) = if is_planned { ("run.schedule_dts", "ASC", ">") } else { (LATEST, "DESC", "<") };
-        let mut query = QueryBuilder::<Sqlite>::new(format!("SELECT {by} AS listed_by, "));
+        let mut query = Statement::new(&format!("SELECT {by} AS listed_by, "));
         // RUNS goes on after the column that pages are ordered by.
         query.push(RUNS.trim_start_matches("SELECT "));
         which.narrow(&mut query);
         if let Some(AfterRun { at, run }) = after {
             // This bound follows from the next one, but SQLite can seek to it in the index.
-            query.push(format!(" AND {by} {beyond}= ")).push_bind(micros(at));
-            query.push(format!(" AND ({by} {beyond} ")).push_bind(micros(at));
-            query.push(format!(" OR run.id {beyond} ")).push_bind(run.get()).push(")");
+            query.push(&format!(" AND {by} {beyond}= ")).bind(&at);
+            query.push(&format!(" AND ({by} {beyond} ")).bind(&at);
+            query.push(&format!(" OR run.id {beyond} ")).bind(&run).push(")");
         }
         // One run more than asked for tells whether there is a next page.
-        query.push(format!(" ORDER BY {by} {direction}, run.id {direction} LIMIT ")).push_bind(i64::from(limit) + 1);
-        let mut rows = query.build().fetch_all(&self.readers).await?;
-        let has_more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().filter(|_| has_more);
-        let next = last.map(|row| {
-            Ok::<_, StoreError>(AfterRun { at: instant(row.try_get("listed_by")?)?, run: rows::run(row)?.id })
-        });
-        Ok((rows.iter().map(run).collect::<Result<_, _>>()?, next.transpose()?))
+        query.push(&format!(" ORDER BY {by} {direction}, run.id {direction} LIMIT ")).bind(&(i64::from(limit) + 1));
+        let listed = |row: &DbRow<'_>| Ok::<_, StoreError>((row.get::<Timestamp>("listed_by")?, run(row)?));
+        let mut found = self.read(move |reading| reading.rows(query.sql(), &query.arguments(), listed)).await?;
+        let has_more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let last = found.last().filter(|_| has_more);
+        let next = last.map(|(at, overview)| AfterRun { at: *at, run: overview.run.id });
+        Ok((found.into_iter().map(|(_, overview)| overview).collect(), next))
     }
 
     /// Counts the runs of a selection.
@@ -174,19 +170,18 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn count_runs(&self, which: &RunFilter) -> Result<u64, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM run");
+        let mut query = Statement::new("SELECT count(*) FROM run");
         if which.job.is_none() && which.schedule.is_none() && which.before.is_none() && which.stage == RunStage::Due {
             // All runs less the planned ones: counting all others one by one would read every run.
-            query = QueryBuilder::new(
+            query = Statement::new(
                 "SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE enqueue_dts IS NULL
                  AND return_dts IS NULL AND schedule_dts > ",
             );
-            query.push_bind(micros(which.now)).push(")");
+            query.bind(&which.now).push(")");
         } else {
             which.narrow(&mut query);
         }
-        let count: i64 = query.build_query_scalar().fetch_one(&self.readers).await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.read(move |reading| count(reading, query.sql(), &query.arguments())).await
     }
 
     /// Returns the overview of a run; `None` if there is no such run.
@@ -194,8 +189,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn overview_of_run(&self, id: RunId) -> Result<Option<RunOverview>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUNS} WHERE run.id = ?"))).bind(id.get());
-        query.fetch_optional(&self.readers).await?.as_ref().map(run).transpose()
+        self.read(move |reading| reading.row(&format!("{RUNS} WHERE run.id = ?"), &[&id], run)).await
     }
 
     /// Returns a page of jobs, of one project or of all, ordered by title. Hidden jobs of ad-hoc scripts are left out.
@@ -212,9 +206,8 @@ impl Store {
             "{JOBS} WHERE job.ad_hoc IS NULL AND (?1 IS NULL OR project.id = ?1)
              AND (?2 IS NULL OR (job.title, job.id) > (?2, ?3)) ORDER BY job.title, job.id LIMIT ?4"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.map(ProjectId::get));
-        let query = query.bind(after.map(|after| &after.title)).bind(after.map(|after| after.id)).bind(limit);
-        self.job_overviews(&query.fetch_all(&self.readers).await?).await
+        let (title, id) = (after.map(|after| after.title.clone()), after.map(|after| after.id));
+        self.read(move |reading| job_overviews(reading, &sql, &[&project, &title, &id, &limit])).await
     }
 
     /// Counts the jobs, without hidden ones of ad-hoc scripts.
@@ -222,9 +215,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn count_jobs(&self) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM job WHERE ad_hoc IS NULL");
-        let count: i64 = query.fetch_one(&self.readers).await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.read(|reading| count(reading, "SELECT count(*) FROM job WHERE ad_hoc IS NULL", &[])).await
     }
 
     /// Returns the overview of a job; `None` if there is no such job.
@@ -232,28 +223,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn overview_of_job(&self, id: JobId) -> Result<Option<JobOverview>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE job.id = ?"))).bind(id.get());
-        Ok(self.job_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
-    }
-
-    /// Adds the last run of each job, read in one statement.
-    async fn job_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<JobOverview>, StoreError> {
-        let ids = rows.iter().filter_map(|row| row.try_get::<Option<i64>, _>("last_run").transpose());
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let mut last = self.runs_of_ids(&ids).await?;
-        rows.iter()
-            .map(|row| {
-                let id = row.try_get::<Option<i64>, _>("last_run")?.and_then(RunId::new);
-                job_overview(row, id.and_then(|id| last.remove(&id)))
-            })
-            .collect()
-    }
-
-    async fn runs_of_ids(&self, ids: &[i64]) -> Result<BTreeMap<RunId, Run>, StoreError> {
-        let query = sqlx::query("SELECT run.* FROM json_each(?) JOIN run ON run.id = json_each.value");
-        let query = query.bind(rows::json(ids));
-        let found = query.fetch_all(&self.readers).await?;
-        found.iter().map(|row| rows::shown_run(row).map(|run| (run.id, run))).collect()
+        let sql = format!("{JOBS} WHERE job.id = ?");
+        Ok(self.read(move |reading| job_overviews(reading, &sql, &[&id])).await?.pop())
     }
 
     /// Returns the jobs with a title, at most `limit`, by id. Hidden jobs of ad-hoc scripts are left out.
@@ -261,9 +232,9 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn jobs_of_title(&self, title: &str, limit: u32) -> Result<Vec<JobId>, StoreError> {
-        let query = sqlx::query_scalar("SELECT id FROM job WHERE title = ? AND ad_hoc IS NULL ORDER BY id LIMIT ?");
-        let found: Vec<i64> = query.bind(title).bind(limit).fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(JobId::new).collect())
+        let title = title.to_owned();
+        let sql = "SELECT id FROM job WHERE title = ? AND ad_hoc IS NULL ORDER BY id LIMIT ?";
+        self.read(move |reading| Ok(reading.values(sql, &[&title, &limit])?)).await
     }
 
     /// Returns the hidden job with the latest run of an ad-hoc script of that title.
@@ -271,11 +242,10 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn ad_hoc_of_title(&self, title: &str) -> Result<Option<JobId>, StoreError> {
-        let query = sqlx::query_scalar(
-            "SELECT id FROM job WHERE ad_hoc = ? ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC LIMIT 1",
-        );
-        let found: Option<i64> = query.bind(title).fetch_optional(&self.readers).await?;
-        Ok(found.and_then(JobId::new))
+        let title = title.to_owned();
+        let sql = "SELECT id FROM job WHERE ad_hoc = ?
+             ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC LIMIT 1";
+        self.read(move |reading| Ok(reading.value(sql, &[&title])?)).await
     }
 
     /// Returns ids and titles of projects, ordered by title.
@@ -283,9 +253,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn project_titles(&self, limit: u32) -> Result<Vec<(ProjectId, String)>, StoreError> {
-        let query = sqlx::query_as("SELECT id, title FROM project ORDER BY title, id LIMIT ?").bind(limit);
-        let found: Vec<(i64, String)> = query.fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(|(id, title)| Some((ProjectId::new(id)?, title))).collect())
+        let sql = "SELECT id, title FROM project ORDER BY title, id LIMIT ?";
+        self.read(move |reading| reading.rows(sql, &[&limit], |row| Ok((row.at(0)?, row.at(1)?)))).await
     }
 
     /// Returns the runs of a job that are not over, by due time.
@@ -298,8 +267,7 @@ impl Store {
             "{RUNS} WHERE run.id IN (SELECT id FROM run INDEXED BY run_active WHERE job = ? AND return_dts IS NULL)
              ORDER BY schedule_dts, run.id LIMIT ?"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(job.get()).bind(limit);
-        query.fetch_all(&self.readers).await?.iter().map(run).collect()
+        self.read(move |reading| reading.rows(&sql, &[&job, &limit], run)).await
     }
 
     /// Returns a page of workers, ordered by title.
@@ -312,9 +280,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<WorkerOverview>, StoreError> {
         let sql = format!("{WORKERS} WHERE ?1 IS NULL OR (title, id) > (?1, ?2) ORDER BY title, id LIMIT ?3");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        let query = query.bind(after.map(|after| &after.title)).bind(after.map(|after| after.id)).bind(limit);
-        self.worker_overviews(&query.fetch_all(&self.readers).await?).await
+        let (title, id) = (after.map(|after| after.title.clone()), after.map(|after| after.id));
+        self.read(move |reading| worker_overviews(reading, &sql, &[&title, &id, &limit])).await
     }
 
     /// Counts all workers of the server.
@@ -322,8 +289,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn count_workers(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM worker").fetch_one(&self.readers).await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.read(|reading| count(reading, "SELECT count(*) FROM worker", &[])).await
     }
 
     /// Returns the overview of a worker; `None` if there is no such worker.
@@ -331,29 +297,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn overview_of_worker(&self, id: WorkerId) -> Result<Option<WorkerOverview>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{WORKERS} WHERE worker.id = ?"))).bind(id.get());
-        Ok(self.worker_overviews(&query.fetch_all(&self.readers).await?).await?.pop())
-    }
-
-    /// Adds the pools of each worker, read in one statement.
-    async fn worker_overviews(&self, rows: &[SqliteRow]) -> Result<Vec<WorkerOverview>, StoreError> {
-        let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
-        let query = sqlx::query_as(
-            "SELECT worker, title FROM pool_worker JOIN worker_pool ON pool = id
-             WHERE worker IN (SELECT value FROM json_each(?)) ORDER BY title LIMIT ?",
-        );
-        let query = query.bind(rows::json(&ids)).bind(POOLS);
-        let mut pools = BTreeMap::<i64, Vec<String>>::new();
-        for (worker, title) in query.fetch_all(&self.readers).await? {
-            pools.entry(worker).or_default().push(title);
-        }
-        rows.iter()
-            .map(|row| {
-                let worker = rows::worker(row)?;
-                let pools = pools.remove(&worker.id.get()).unwrap_or_default();
-                Ok(WorkerOverview { worker, pools, runs: row.try_get("runs")? })
-            })
-            .collect()
+        let sql = format!("{WORKERS} WHERE worker.id = ?");
+        Ok(self.read(move |reading| worker_overviews(reading, &sql, &[&id])).await?.pop())
     }
 
     /// Returns the runs that workers have claimed and that are not over, by id.
@@ -365,8 +310,7 @@ impl Store {
             "{RUNS} WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND run.worker IS NOT NULL
              ORDER BY run.id LIMIT ?"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit);
-        query.fetch_all(&self.readers).await?.iter().map(run).collect()
+        self.read(move |reading| reading.rows(&sql, &[&limit], run)).await
     }
 
     /// Returns the workers of a job's pool, by id.
@@ -374,17 +318,14 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn workers_of_job(&self, job: JobId, limit: u32) -> Result<Vec<Worker>, StoreError> {
-        let query = sqlx::query(
-            "SELECT worker.* FROM worker JOIN pool_worker ON pool_worker.worker = worker.id
-             JOIN job ON job.worker_pool = pool_worker.pool WHERE job.id = ? ORDER BY worker.id LIMIT ?",
-        );
-        let found = query.bind(job.get()).bind(limit).fetch_all(&self.readers).await?;
-        found.iter().map(rows::worker).collect()
+        let sql = "SELECT worker.* FROM worker JOIN pool_worker ON pool_worker.worker = worker.id
+             JOIN job ON job.worker_pool = pool_worker.pool WHERE job.id = ? ORDER BY worker.id LIMIT ?";
+        self.read(move |reading| reading.rows(sql, &[&job, &limit], rows::worker)).await
     }
 }
 
 impl RunFilter {
-    fn narrow(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn narrow(&self, query: &mut Statement) {
         match self.stage {
             RunStage::All => {
                 query.push(" WHERE TRUE");
@@ -395,38 +336,89 @@ impl RunFilter {
             // A claimed run is not planned, even where the clock was set back before its due time.
             RunStage::Due => {
                 query.push(" WHERE (run.enqueue_dts IS NOT NULL OR run.return_dts IS NOT NULL OR run.schedule_dts <= ");
-                query.push_bind(micros(self.now)).push(")");
+                query.bind(&self.now).push(")");
             }
             RunStage::Planned => {
                 query.push(" WHERE run.enqueue_dts IS NULL AND run.return_dts IS NULL AND run.schedule_dts > ");
-                query.push_bind(micros(self.now));
+                query.bind(&self.now);
             }
         }
         if let Some(job) = self.job {
-            query.push(" AND run.job = ").push_bind(job.get());
+            query.push(" AND run.job = ").bind(&job);
         }
         if let Some(schedule) = self.schedule {
-            query.push(" AND run.schedule_id = ").push_bind(schedule);
+            query.push(" AND run.schedule_id = ").bind(&schedule);
         }
         if let Some(before) = self.before {
-            query.push(" AND run.id < ").push_bind(before.get());
+            query.push(" AND run.id < ").bind(&before);
         }
     }
 }
 
-fn run(row: &SqliteRow) -> Result<RunOverview, StoreError> {
-    Ok(RunOverview {
-        run: rows::shown_run(row)?,
-        title: row.try_get("job_title")?,
-        worker: row.try_get("worker_title")?,
-    })
+fn count(reading: &Reading<'_>, sql: &str, arguments: &[&dyn Argument]) -> Result<u64, StoreError> {
+    let count = reading.one(sql, arguments, |row| row.at::<i64>(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn job_overview(row: &SqliteRow, last: Option<Run>) -> Result<JobOverview, StoreError> {
+fn run(row: &DbRow<'_>) -> Result<RunOverview, StoreError> {
+    Ok(RunOverview { run: rows::shown_run(row)?, title: row.get("job_title")?, worker: row.get("worker_title")? })
+}
+
+/// Reads jobs with their surroundings, and the last run of each in one more statement.
+fn job_overviews(
+    reading: &Reading<'_>,
+    sql: &str,
+    arguments: &[&dyn Argument],
+) -> Result<Vec<JobOverview>, StoreError> {
+    let with_id = |row: &DbRow<'_>| Ok::<_, StoreError>((job_overview(row)?, row.get::<Option<RunId>>("last_run")?));
+    let jobs = reading.rows(sql, arguments, with_id)?;
+    let ids: Vec<i64> = jobs.iter().filter_map(|(_, last)| last.map(RunId::get)).collect();
+    let mut runs = runs_of_ids(reading, &ids)?;
+    let with_last = |(overview, last): (JobOverview, Option<RunId>)| JobOverview {
+        last: last.and_then(|id| runs.remove(&id)),
+        ..overview
+    };
+    Ok(jobs.into_iter().map(with_last).collect())
+}
+
+/// Reads a job with its surroundings, without its last run.
+fn job_overview(row: &DbRow<'_>) -> Result<JobOverview, StoreError> {
     let frame = |name: &str| -> Result<JobFrame, StoreError> {
-        let title = row.try_get(format!("{name}_title").as_str())?;
-        Ok(JobFrame { title, enabled: row.try_get(format!("{name}_enabled").as_str())? })
+        let title = row.get(&format!("{name}_title"))?;
+        Ok(JobFrame { title, enabled: row.get(&format!("{name}_enabled"))? })
     };
     let around = JobSurroundings { project: frame("project")?, template: frame("template")?, pool: frame("pool")? };
-    Ok(JobOverview { job: rows::job(row)?, around, next: rows::instant_of(row, "next_due")?, last })
+    Ok(JobOverview { job: rows::job(row)?, around, next: row.get("next_due")?, last: None })
+}
+
+fn runs_of_ids(reading: &Reading<'_>, ids: &[i64]) -> Result<BTreeMap<RunId, Run>, StoreError> {
+    let sql = "SELECT run.* FROM json_each(?) JOIN run ON run.id = json_each.value";
+    let found = reading.rows(sql, &[&rows::json(ids)], rows::shown_run)?;
+    Ok(found.into_iter().map(|run| (run.id, run)).collect())
+}
+
+/// Reads workers, and the pools of each in one more statement.
+fn worker_overviews(
+    reading: &Reading<'_>,
+    sql: &str,
+    arguments: &[&dyn Argument],
+) -> Result<Vec<WorkerOverview>, StoreError> {
+    let mut workers = reading.rows(sql, arguments, |row| {
+        Ok::<_, StoreError>(WorkerOverview { worker: rows::worker(row)?, pools: Vec::new(), runs: row.get("runs")? })
+    })?;
+    let ids: Vec<i64> = workers.iter().map(|overview| overview.worker.id.get()).collect();
+    let mut pools = BTreeMap::<WorkerId, Vec<String>>::new();
+    reading.each(
+        "SELECT worker, title FROM pool_worker JOIN worker_pool ON pool = id
+             WHERE worker IN (SELECT value FROM json_each(?)) ORDER BY title LIMIT ?",
+        &[&rows::json(&ids), &POOLS],
+        |row| {
+            pools.entry(row.at(0)?).or_default().push(row.at(1)?);
+            Ok::<_, StoreError>(true)
+        },
+    )?;
+    for overview in &mut workers {
+        overview.pools = pools.remove(&overview.worker.id).unwrap_or_default();
+    }
+    Ok(workers)
 }

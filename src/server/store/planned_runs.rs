@@ -6,13 +6,12 @@
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use sqlx::sqlite::SqliteConnection;
 
+use super::StoreError;
+use super::db::{DbRow, Reading, Transaction};
 use super::fires::{record, was_recorded};
-use super::rows::{instant, micros};
 use super::run_ends::withdraw;
 use super::runs::{NewRun, insert};
-use super::{StoreError, Writing};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::model::{Job, Run, Schedule, Timestamp};
@@ -37,14 +36,14 @@ struct Pending {
 
 /// Plans, moves or deletes the next run of a job. Runs whose schedule ids are `present` are announced in the same
 /// change.
-pub(super) async fn plan_next_run(
-    writing: &mut Writing,
+pub(super) fn plan_next_run(
+    transaction: &mut Transaction<'_>,
     job: &Job,
     present: &[i64],
     zone: Tz,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut pending = pending(writing, job, now).await?;
+    let mut pending = pending(transaction, job, now)?;
     pending.retain(|run| !present.contains(&run.schedule_id));
     // A planned run that is due waits to be announced, and the schedule waits for it as for any other.
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
@@ -54,110 +53,115 @@ pub(super) async fn plan_next_run(
         if !others.is_empty() || *rule.schedule == Schedule::None {
             return Ok(());
         }
-        let last = last(writing, job, None).await?;
-        let Some(next) = next_time(writing, job, rule, last, now).await? else { return Ok(()) };
-        let made = insert(writing, &NewRun::due(job.id, next.at)).await?;
-        return move_to(writing, made.id, &next, &rule.text()).await;
+        let last = last(transaction, job, None)?;
+        let Some(next) = next_time(transaction, job, rule, last, now)? else { return Ok(()) };
+        let made = insert(transaction, &NewRun::due(job.id, next.at))?;
+        return move_to(transaction, made.id, &next, &rule.text());
     };
     if let Some(other) = others.iter().find(|run| run.plan.is_none() && !run.is_due) {
         // A run for a later time that no rule planned was made by hand.
-        return drop_planned(writing, job, planned, FireReason::Superseded(other.id), now).await;
+        return drop_planned(transaction, job, planned, FireReason::Superseded(other.id), now);
     }
     if planned.plan.as_ref() == Some(&rule.text()) {
         return Ok(());
     }
-    let last = last(writing, job, Some(planned.id)).await?;
-    match next_time(writing, job, rule, last, now).await? {
+    let last = last(transaction, job, Some(planned.id))?;
+    match next_time(transaction, job, rule, last, now)? {
         Some(next) => {
-            writing.publish_on_commit([Change::RunScheduled(planned.id)]);
-            move_to(writing, planned.id, &next, &rule.text()).await
+            transaction.publish_on_commit([Change::RunScheduled(planned.id)]);
+            move_to(transaction, planned.id, &next, &rule.text())
         }
-        None => drop_planned(writing, job, planned, FireReason::ScheduleChanged, now).await,
+        None => drop_planned(transaction, job, planned, FireReason::ScheduleChanged, now),
     }
 }
 
 /// Drops a due run: a planned run moves to its next time if the job has no other, and any other run is deleted, with
 /// what was waiting for it.
-pub(super) async fn skip_run(
-    writing: &mut Writing,
+pub(super) fn skip_run(
+    transaction: &mut Transaction<'_>,
     job: &Job,
     run: &Run,
     zone: Tz,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let rule = Rule::of(job, zone);
-    let query = sqlx::query_as("SELECT plan, moved FROM run WHERE id = ?").bind(run.id.get());
-    let (plan, moved): (Option<String>, Option<i64>) = query.fetch_one(&mut **writing).await?;
+    let sql = "SELECT plan, moved FROM run WHERE id = ?";
+    let (plan, moved): (Option<String>, Option<i64>) =
+        transaction.one(sql, &[&run.id], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)))?;
     let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
-    let has_next = pending(writing, job, now).await?.iter().any(|other| other.id != run.id && !other.is_due);
+    let has_next = pending(transaction, job, now)?.iter().any(|other| other.id != run.id && !other.is_due);
     if plan.is_some()
         && !has_next
-        && let Some(next) = next_time(writing, job, rule, Some(last), now).await?
+        && let Some(next) = next_time(transaction, job, rule, Some(last), now)?
     {
-        writing.publish_on_commit([Change::RunScheduled(run.id)]);
-        return move_to(writing, run.id, &next, &rule.text()).await;
+        transaction.publish_on_commit([Change::RunScheduled(run.id)]);
+        return move_to(transaction, run.id, &next, &rule.text());
     }
-    withdraw(writing, run, now).await
+    withdraw(transaction, run, now)
 }
 
 /// Reads the unclaimed runs that the schedule waits for, latest first. A due run that is meant for one worker holds up
 /// nobody.
-async fn pending(connection: &mut SqliteConnection, job: &Job, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
-    let query = sqlx::query_as(
+fn pending(reading: &Reading<'_>, job: &Job, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
+    let found = reading.rows(
         "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
          WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
          ORDER BY schedule_dts DESC, id LIMIT ?",
-    );
-    let found: Vec<(i64, i64, i64, bool, bool, Option<String>)> =
-        query.bind(micros(now)).bind(job.id.get()).bind(BATCH).fetch_all(connection).await?;
-    let pending = found.into_iter().filter_map(|(id, schedule_id, at, is_due, pinned, plan)| {
-        let id = RunId::new(id)?;
-        Some(instant(at).map(|at| Pending { id, schedule_id, at, is_due, pinned, plan }))
-    });
-    let pending = pending.collect::<Result<Vec<_>, _>>()?;
-    Ok(pending.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
+        &[&now, &job.id, &BATCH],
+        pending_run,
+    )?;
+    Ok(found.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
+}
+
+fn pending_run(row: &DbRow<'_>) -> Result<Pending, StoreError> {
+    Ok(Pending {
+        id: row.at(0)?,
+        schedule_id: row.at(1)?,
+        at: row.at(2)?,
+        is_due: row.at(3)?,
+        pinned: row.at(4)?,
+        plan: row.at(5)?,
+    })
 }
 
 /// Returns the last due time from which the schedule goes on; runs by hand and retries do not count.
-async fn last(connection: &mut SqliteConnection, job: &Job, except: Option<RunId>) -> Result<Option<Last>, StoreError> {
-    let query = sqlx::query_as(
+fn last(reading: &Reading<'_>, job: &Job, except: Option<RunId>) -> Result<Option<Last>, StoreError> {
+    reading.row(
         "SELECT schedule_dts, moved FROM run WHERE job = ? AND is_manual = 0 AND retry_of IS NULL AND id <> ?
          ORDER BY id DESC LIMIT 1",
-    );
-    let found: Option<(i64, Option<i64>)> =
-        query.bind(job.id.get()).bind(except.map_or(0, RunId::get)).fetch_optional(connection).await?;
-    let last = found.map(|(at, moved)| {
-        let moved = TimeDelta::seconds(moved.unwrap_or(0));
-        instant(at).map(|at| Last { at, moved })
-    });
-    last.transpose()
+        &[&job.id, &except.map_or(0, RunId::get)],
+        |row| {
+            let moved = TimeDelta::seconds(row.at::<Option<i64>>(1)?.unwrap_or(0));
+            Ok(Last { at: row.at(0)?, moved })
+        },
+    )
 }
 
-async fn move_to(connection: &mut SqliteConnection, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
+fn move_to(transaction: &mut Transaction<'_>, run: RunId, next: &NextTime, plan: &str) -> Result<(), StoreError> {
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
     // A run that moves is no longer due until its new time.
-    let query = sqlx::query("UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?");
-    query.bind(micros(next.at)).bind(moved).bind(plan).bind(run.get()).execute(connection).await?;
+    let sql = "UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?";
+    transaction.execute(sql, &[&next.at, &moved, &plan, &run])?;
     Ok(())
 }
 
-async fn drop_planned(
-    writing: &mut Writing,
+fn drop_planned(
+    transaction: &mut Transaction<'_>,
     job: &Job,
     planned: &Pending,
     reason: FireReason,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Unlike a run that is withdrawn, a planned run has no siblings and retries nothing, so nothing was waiting for it.
-    sqlx::query("DELETE FROM run WHERE id = ?").bind(planned.id.get()).execute(&mut **writing).await?;
-    record_fire(writing, job, planned.at, reason, now).await?;
-    writing.publish_on_commit([Change::RunScheduled(planned.id)]);
+    transaction.execute("DELETE FROM run WHERE id = ?", &[&planned.id])?;
+    record_fire(transaction, job, planned.at, reason, now)?;
+    transaction.publish_on_commit([Change::RunScheduled(planned.id)]);
     Ok(())
 }
 
 /// Returns the next due time, and records the times that were left out or missed.
-async fn next_time(
-    connection: &mut SqliteConnection,
+fn next_time(
+    transaction: &mut Transaction<'_>,
     job: &Job,
     rule: Rule<'_>,
     last: Option<Last>,
@@ -170,27 +174,27 @@ async fn next_time(
             let (due, reason) = (last.map_or(now, |last| last.at), FireReason::NoNextRun(why));
             // Without a run before it, such a fire is recorded under the present time, a new one at each evaluation; so
             // the reason is compared.
-            if last.is_some() || !was_recorded(connection, job.id, &reason).await? {
-                record_fire(connection, job, due, reason, now).await?;
+            if last.is_some() || !was_recorded(transaction, job.id, &reason)? {
+                record_fire(transaction, job, due, reason, now)?;
             }
             (None, left_out)
         }
     };
     for LeftOut { at, exclude } in left_out {
-        record_fire(connection, job, at, FireReason::Excluded(exclude), now).await?;
+        record_fire(transaction, job, at, FireReason::Excluded(exclude), now)?;
     }
     if let Some(passed) = next.as_ref().and_then(|next| next.passed) {
-        record_fire(connection, job, passed.first, FireReason::Passed(passed.times), now).await?;
+        record_fire(transaction, job, passed.first, FireReason::Passed(passed.times), now)?;
     }
     Ok(next)
 }
 
-async fn record_fire(
-    connection: &mut SqliteConnection,
+fn record_fire(
+    transaction: &mut Transaction<'_>,
     job: &Job,
     due: Timestamp,
     reason: FireReason,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    record(connection, &Fire { job: job.id, due, run: None, reason, at }).await
+    record(transaction, &Fire { job: job.id, due, run: None, reason, at })
 }

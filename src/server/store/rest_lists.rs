@@ -1,19 +1,15 @@
 //! Lists of resources for the REST API: restricted to what the client may see, filtered, in the original's order, page
 //! by page.
 
-use futures_util::TryStreamExt;
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
+use super::db::{DbRow, FromValue, Reading, Statement};
 use super::log_chunks::{Extent, extent};
-use super::rows::{self, micros};
-use super::{Store, StoreError};
+use super::{Store, StoreError, rows};
 use crate::run::RunId;
 use crate::server::domain::model::{
-    GroupId, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, Run, Template, Timestamp, UserGroup, Worker,
-    WorkerId,
+    GroupId, Job, JobId, KillRequest, LogId, Pool, PoolId, Project, ProjectId, Run, Template, Timestamp, UserGroup,
+    Worker, WorkerId,
 };
 use crate::server::domain::resource::Resource;
 
@@ -241,17 +237,17 @@ struct Visibility {
 
 impl Visibility {
     /// Restricts a list: gathers what the worker may see once, and finds the rows by it.
-    fn of_list(&self, query: &mut QueryBuilder<Sqlite>, worker: WorkerId) {
+    fn of_list(&self, query: &mut Statement, worker: WorkerId) {
         let Self { column, key, rows, only } = self;
-        query.push(format!("{column} IN (SELECT {key} FROM {rows} WHERE pool_worker.worker = "));
-        query.push_bind(worker.get()).push(format!("{only})"));
+        query.push(&format!("{column} IN (SELECT {key} FROM {rows} WHERE pool_worker.worker = "));
+        query.bind(&worker).push(&format!("{only})"));
     }
 
     /// Tests one row: follows its keys. To gather all that the worker may see would cost more with every job and run.
-    fn of_row(&self, query: &mut QueryBuilder<Sqlite>, worker: WorkerId) {
+    fn of_row(&self, query: &mut Statement, worker: WorkerId) {
         let Self { column, key, rows, only } = self;
-        query.push(format!("EXISTS (SELECT 1 FROM {rows} WHERE {key} = {column} AND pool_worker.worker = "));
-        query.push_bind(worker.get()).push(format!("{only})"));
+        query.push(&format!("EXISTS (SELECT 1 FROM {rows} WHERE {key} = {column} AND pool_worker.worker = "));
+        query.bind(&worker).push(&format!("{only})"));
     }
 }
 
@@ -335,13 +331,15 @@ fn order(resource: Resource) -> &'static str {
     }
 }
 
-fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery) {
+fn narrow(query: &mut Statement, resource: Resource, ask: &ListQuery) {
     query.push(" WHERE 1");
     if let Scope::Worker(worker) = ask.scope {
         query.push(" AND ");
         match visibility(resource) {
             Some(visibility) => visibility.of_list(query, worker),
-            None => drop(query.push("worker.id = ").push_bind(worker.get())),
+            None => {
+                query.push("worker.id = ").bind(&worker);
+            }
         }
     }
     for term in &ask.terms {
@@ -364,39 +362,39 @@ fn narrow(query: &mut QueryBuilder<Sqlite>, resource: Resource, ask: &ListQuery)
                     // A null key leads to no resource: what is sought there is null, and passes no other test.
                     let nowhere = if *test == Test::IsNull(true) { "IS NULL OR" } else { "IS NOT NULL AND" };
                     let (from, to) = (table(here), table(*there));
-                    query.push(format!("({from}.{step} {nowhere} {from}.{step} IN (SELECT id FROM {to} WHERE "));
+                    query.push(&format!("({from}.{step} {nowhere} {from}.{step} IN (SELECT id FROM {to} WHERE "));
                     here = *there;
                 }
                 tested(query, &format!("{}.{field}", table(here)), test);
                 // Each step has opened a group and a subselect.
-                query.push("))".repeat(over.len()));
+                query.push(&"))".repeat(over.len()));
             }
         }
     }
 }
 
 /// Adds a condition that ends with its parameter, and closes the parenthesis that it opened.
-fn condition(query: &mut QueryBuilder<Sqlite>, sql: &'static str, parameter: i64) {
-    query.push(" AND ").push(sql).push_bind(parameter);
+fn condition(query: &mut Statement, sql: &'static str, parameter: i64) {
+    query.push(" AND ").push(sql).bind(&parameter);
     if sql.contains('(') {
         query.push(")");
     }
 }
 
-fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
+fn tested(query: &mut Statement, column: &str, test: &Test) {
     match test {
         Test::IsNull(true) => {
-            query.push(format!("{column} IS NULL"));
+            query.push(&format!("{column} IS NULL"));
         }
         Test::IsNull(false) => {
-            query.push(format!("{column} IS NOT NULL"));
+            query.push(&format!("{column} IS NOT NULL"));
         }
         Test::Compared(comparison, value) => {
-            query.push(format!("{column} {} ", comparison.operator()));
+            query.push(&format!("{column} {} ", comparison.operator()));
             bind(query, value);
         }
         Test::In(values) => {
-            query.push(format!("{column} IN ("));
+            query.push(&format!("{column} IN ("));
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
                     query.push(", ");
@@ -406,61 +404,31 @@ fn tested(query: &mut QueryBuilder<Sqlite>, column: &str, test: &Test) {
             query.push(")");
         }
         Test::Between(from, to) => {
-            query.push(format!("{column} BETWEEN "));
+            query.push(&format!("{column} BETWEEN "));
             bind(query, from);
             query.push(" AND ");
             bind(query, to);
         }
         Test::Matches(Pattern(pattern)) => {
-            query.push(format!("{column} LIKE ")).push_bind(pattern.clone()).push(" ESCAPE '\\'");
+            query.push(&format!("{column} LIKE ")).bind(pattern).push(" ESCAPE '\\'");
         }
         Test::Part(part, number) => {
             query
-                .push(format!("CAST(strftime('{}', {column} / 1000000, 'unixepoch') AS INTEGER) = ", part.format()))
-                .push_bind(*number);
+                .push(&format!("CAST(strftime('{}', {column} / 1000000, 'unixepoch') AS INTEGER) = ", part.format()))
+                .bind(number);
         }
     }
 }
 
-fn bind(query: &mut QueryBuilder<Sqlite>, value: &FilterValue) {
+fn bind(query: &mut Statement, value: &FilterValue) {
     match value {
-        FilterValue::Number(number) => query.push_bind(*number),
-        FilterValue::Text(text) => query.push_bind(text.clone()),
-        FilterValue::Time(at) => query.push_bind(micros(*at)),
+        FilterValue::Number(number) => query.bind(number),
+        FilterValue::Text(text) => query.bind(text),
+        FilterValue::Time(at) => query.bind(at),
     };
 }
 
 impl Store {
-    async fn select(&self, resource: Resource, ask: &ListQuery) -> Result<ListPage<SqliteRow>, StoreError> {
-        let name = table(resource);
-        let mut count = QueryBuilder::new(format!("SELECT count(*) FROM {name}"));
-        narrow(&mut count, resource, ask);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.readers).await?;
-        let besides = match resource {
-            Resource::Run => ", (SELECT run_log.id FROM run_log WHERE run_log.run = run.id) AS log",
-            _ => "",
-        };
-        let mut query =
-            QueryBuilder::new(format!("SELECT {name}.*{besides}, {} AS weight FROM {name}", weight(resource)));
-        narrow(&mut query, resource, ask);
-        query.push(" ORDER BY ").push(order(resource));
-        // SQLite takes -1 for no limit.
-        query.push(" LIMIT ").push_bind(ask.limit.map_or(-1, i64::from));
-        query.push(" OFFSET ").push_bind(i64::try_from(ask.offset).unwrap_or(i64::MAX));
-        // Rows are streamed, so that a list of long scripts never lies in memory beyond one page.
-        let mut rows = query.build().fetch(&self.readers);
-        let (mut things, mut bytes, mut full) = (Vec::new(), 0_i64, false);
-        while let Some(row) = rows.try_next().await? {
-            bytes = bytes.saturating_add(row.try_get::<Option<i64>, _>("weight")?.unwrap_or(0));
-            full = bytes > PAGE_BYTES && !things.is_empty();
-            if full {
-                break;
-            }
-            things.push(row);
-        }
-        Ok(ListPage { total: u64::try_from(total).unwrap_or_default(), things, full })
-    }
-
     /// Returns whether a resource may be seen; `None` if it does not exist.
     ///
     /// # Errors
@@ -468,16 +436,31 @@ impl Store {
     pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
         let name = table(resource);
         // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
-        let mut query = QueryBuilder::new("SELECT 1");
+        let mut query = Statement::new("SELECT 1");
         if let Scope::Worker(worker) = scope {
             query.push(" AND ");
             match visibility(resource) {
                 Some(visibility) => visibility.of_row(&mut query, worker),
-                None => drop(query.push("worker.id = ").push_bind(worker.get())),
+                None => {
+                    query.push("worker.id = ").bind(&worker);
+                }
             }
         }
-        query.push(format!(" FROM {name} WHERE id = ")).push_bind(id);
-        Ok(query.build_query_scalar().fetch_optional(&self.readers).await?)
+        query.push(&format!(" FROM {name} WHERE id = ")).bind(&id);
+        self.read_short(|reading| Ok(reading.value(query.sql(), &query.arguments())?)).await
+    }
+
+    /// Reads a list: of one entity on the thread of the caller, any other one beside it.
+    async fn list<T: Send + 'static>(
+        &self,
+        ask: &ListQuery,
+        read: impl FnOnce(&Reading<'_>, &ListQuery) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if is_of_one(ask) {
+            return self.read_short(|reading| read(reading, ask)).await;
+        }
+        let ask = ask.clone();
+        self.read(move |reading| read(reading, &ask)).await
     }
 
     /// Lists groups of users.
@@ -485,12 +468,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn groups(&self, ask: &ListQuery) -> Result<ListPage<UserGroup>, StoreError> {
-        let page = self.select(Resource::Group, ask).await?;
-        let group = |row: &SqliteRow| {
-            let id = GroupId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?;
-            Ok(UserGroup { id, name: row.try_get("name")? })
-        };
-        page.map(group)
+        let group = |row: &DbRow<'_>| Ok(UserGroup { id: row.get("id")?, name: row.get("name")? });
+        self.list(ask, move |reading, ask| select(reading, Resource::Group, ask, group)).await
     }
 
     /// Lists projects with the pools and groups that they link to.
@@ -498,18 +477,21 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn projects(&self, ask: &ListQuery) -> Result<ListPage<(Project, ProjectLinks)>, StoreError> {
-        let page = self.select(Resource::Project, ask).await?.map(rows::project)?;
-        let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
         let pools = "SELECT project, worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
                      WHERE project IN (SELECT value FROM json_each(?)) ORDER BY title, worker_pool.id";
         let groups = "SELECT project, auth_group FROM project_group
                       WHERE project IN (SELECT value FROM json_each(?)) AND admin ORDER BY auth_group";
-        let (mut pools, mut groups) = (self.related(pools, &ids).await?, self.related(groups, &ids).await?);
-        Ok(page.with(|project| {
-            let pools = pools.remove(&project.id.get()).into_iter().flatten().filter_map(PoolId::new).collect();
-            let groups = groups.remove(&project.id.get()).into_iter().flatten().filter_map(GroupId::new).collect();
-            ProjectLinks { pools, groups }
-        }))
+        self.list(ask, move |reading, ask| {
+            let page = select(reading, Resource::Project, ask, rows::project)?;
+            let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
+            let mut pools = related::<ProjectId, _>(reading, pools, &ids)?;
+            let mut groups = related::<ProjectId, _>(reading, groups, &ids)?;
+            Ok(page.with(|project| ProjectLinks {
+                pools: pools.remove(&project.id).unwrap_or_default(),
+                groups: groups.remove(&project.id).unwrap_or_default(),
+            }))
+        })
+        .await
     }
 
     /// Lists pools with their workers.
@@ -517,12 +499,15 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn pools(&self, ask: &ListQuery) -> Result<ListPage<(Pool, Vec<WorkerId>)>, StoreError> {
-        let page = self.select(Resource::WorkerPool, ask).await?.map(rows::pool)?;
-        let ids: Vec<i64> = page.things.iter().map(|pool| pool.id.get()).collect();
         let workers = "SELECT pool, worker.id FROM worker JOIN pool_worker ON worker = worker.id
                        WHERE pool IN (SELECT value FROM json_each(?)) ORDER BY title, worker.id";
-        let mut workers = self.related(workers, &ids).await?;
-        Ok(page.with(|pool| workers.remove(&pool.id.get()).into_iter().flatten().filter_map(WorkerId::new).collect()))
+        self.list(ask, move |reading, ask| {
+            let page = select(reading, Resource::WorkerPool, ask, rows::pool)?;
+            let ids: Vec<i64> = page.things.iter().map(|pool| pool.id.get()).collect();
+            let mut workers = related::<PoolId, _>(reading, workers, &ids)?;
+            Ok(page.with(|pool| workers.remove(&pool.id).unwrap_or_default()))
+        })
+        .await
     }
 
     /// Lists workers by their titles.
@@ -530,7 +515,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn workers(&self, ask: &ListQuery) -> Result<ListPage<Worker>, StoreError> {
-        self.select(Resource::Worker, ask).await?.map(rows::worker)
+        self.list(ask, |reading, ask| select(reading, Resource::Worker, ask, rows::worker)).await
     }
 
     /// Lists templates by project and title.
@@ -538,7 +523,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn templates(&self, ask: &ListQuery) -> Result<ListPage<Template>, StoreError> {
-        self.select(Resource::JobTemplate, ask).await?.map(rows::template)
+        self.list(ask, |reading, ask| select(reading, Resource::JobTemplate, ask, rows::template)).await
     }
 
     /// Lists jobs with their children and without their excludes.
@@ -546,14 +531,17 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn jobs(&self, ask: &ListQuery) -> Result<ListPage<(Job, Vec<JobId>)>, StoreError> {
-        let page = self.select(Resource::Job, ask).await?.map(rows::job)?;
-        let ids: Vec<i64> = page.things.iter().map(|job| job.id.get()).collect();
         let children = "SELECT parent, job.id FROM job JOIN job_template ON job_template.id = job_template
                         JOIN project ON project.id = project
                         WHERE parent IN (SELECT value FROM json_each(?))
                         ORDER BY project.title, job_template.title, job.title, job.id";
-        let mut children = self.related(children, &ids).await?;
-        Ok(page.with(|job| children.remove(&job.id.get()).into_iter().flatten().filter_map(JobId::new).collect()))
+        self.list(ask, move |reading, ask| {
+            let page = select(reading, Resource::Job, ask, rows::job)?;
+            let ids: Vec<i64> = page.things.iter().map(|job| job.id.get()).collect();
+            let mut children = related::<JobId, _>(reading, children, &ids)?;
+            Ok(page.with(|job| children.remove(&job.id).unwrap_or_default()))
+        })
+        .await
     }
 
     /// Lists runs with the ids of their logs.
@@ -561,9 +549,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn runs(&self, ask: &ListQuery) -> Result<ListPage<(Run, Option<LogId>)>, StoreError> {
-        let with_log =
-            |row: &SqliteRow| Ok((rows::run(row)?, row.try_get::<Option<i64>, _>("log")?.and_then(LogId::new)));
-        self.select(Resource::Run, ask).await?.map(with_log)
+        let with_log = |row: &DbRow<'_>| Ok((rows::run(row)?, row.get("log")?));
+        self.list(ask, move |reading, ask| select(reading, Resource::Run, ask, with_log)).await
     }
 
     /// Lists logs of runs, without their texts.
@@ -571,7 +558,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn logs(&self, ask: &ListQuery) -> Result<ListPage<LogEntry>, StoreError> {
-        self.select(Resource::RunLog, ask).await?.map(log)
+        self.list(ask, |reading, ask| select(reading, Resource::RunLog, ask, log)).await
     }
 
     /// Lists kill requests by id.
@@ -579,30 +566,61 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn kills(&self, ask: &ListQuery) -> Result<ListPage<KillRequest>, StoreError> {
-        self.select(Resource::KillRequest, ask).await?.map(rows::kill)
+        self.list(ask, |reading, ask| select(reading, Resource::KillRequest, ask, rows::kill)).await
     }
+}
 
-    /// Reads the related ids of several rows in one statement, in its order.
-    async fn related(&self, sql: &'static str, of: &[i64]) -> Result<BTreeMap<i64, Vec<i64>>, StoreError> {
-        let mut related = BTreeMap::<i64, Vec<i64>>::new();
-        for (of, id) in sqlx::query_as(sql).bind(rows::json(of)).fetch_all(&self.readers).await? {
-            related.entry(of).or_default().push(id);
+/// Reads a page of a list; `read` reads each row of it.
+fn select<T>(
+    reading: &Reading<'_>,
+    resource: Resource,
+    ask: &ListQuery,
+    read: impl Fn(&DbRow<'_>) -> Result<T, StoreError>,
+) -> Result<ListPage<T>, StoreError> {
+    let name = table(resource);
+    let mut count = Statement::new(&format!("SELECT count(*) FROM {name}"));
+    narrow(&mut count, resource, ask);
+    let total: i64 = reading.one(count.sql(), &count.arguments(), |row| row.at(0))?;
+    let besides = match resource {
+        Resource::Run => ", (SELECT run_log.id FROM run_log WHERE run_log.run = run.id) AS log",
+        _ => "",
+    };
+    let mut query = Statement::new(&format!("SELECT {name}.*{besides}, {} AS weight FROM {name}", weight(resource)));
+    narrow(&mut query, resource, ask);
+    query.push(" ORDER BY ").push(order(resource));
+    // SQLite takes -1 for no limit.
+    query.push(" LIMIT ").bind(&ask.limit.map_or(-1, i64::from));
+    query.push(" OFFSET ").bind(&i64::try_from(ask.offset).unwrap_or(i64::MAX));
+    // Rows are read one by one, so that a list of long scripts never lies in memory beyond one page.
+    let (mut things, mut bytes, mut full) = (Vec::new(), 0_i64, false);
+    reading.each(query.sql(), &query.arguments(), |row| {
+        bytes = bytes.saturating_add(row.get::<Option<i64>>("weight")?.unwrap_or(0));
+        full = bytes > PAGE_BYTES && !things.is_empty();
+        if !full {
+            things.push(read(row)?);
         }
-        Ok(related)
-    }
+        Ok::<_, StoreError>(!full)
+    })?;
+    Ok(ListPage { total: u64::try_from(total).unwrap_or_default(), things, full })
+}
+
+/// Reads the related ids of several rows in one statement, in its order.
+fn related<K: FromValue + Ord, V: FromValue>(
+    reading: &Reading<'_>,
+    sql: &str,
+    of: &[i64],
+) -> Result<BTreeMap<K, Vec<V>>, StoreError> {
+    let mut related = BTreeMap::<K, Vec<V>>::new();
+    reading.each(sql, &[&rows::json(of)], |row| {
+        related.entry(row.at(0)?).or_default().push(row.at(1)?);
+        Ok::<_, StoreError>(true)
+    })?;
+    Ok(related)
 }
 
 /// Reads a log, without its text.
-fn log(row: &SqliteRow) -> Result<LogEntry, StoreError> {
-    let run = RunId::new(row.try_get("run")?).ok_or(sqlx::Error::RowNotFound)?;
-    Ok(LogEntry { run, extent: extent(row)? })
-}
-
-impl ListPage<SqliteRow> {
-    fn map<T>(self, word: impl Fn(&SqliteRow) -> Result<T, StoreError>) -> Result<ListPage<T>, StoreError> {
-        let things = self.things.iter().map(word).collect::<Result<_, _>>()?;
-        Ok(ListPage { total: self.total, things, full: self.full })
-    }
+fn log(row: &DbRow<'_>) -> Result<LogEntry, StoreError> {
+    Ok(LogEntry { run: row.get("run")?, extent: extent(row)? })
 }
 
 impl<T> ListPage<T> {
@@ -622,4 +640,15 @@ pub fn only(id: i64) -> ListQuery {
     let test = Test::Compared(Comparison::Equal, FilterValue::Number(id));
     let term = Term::Field { over: Vec::new(), field: "id".to_owned(), test };
     ListQuery { scope: Scope::All, terms: vec![term], limit: Some(1), offset: 0 }
+}
+
+/// Returns whether a query is for one entity by its id, as [`only`] makes it.
+fn is_of_one(ask: &ListQuery) -> bool {
+    let is_id = |term: &Term| match term {
+        Term::Field { over, field, test } => {
+            over.is_empty() && field == "id" && matches!(test, Test::Compared(Comparison::Equal, _))
+        }
+        Term::OfProject(_) | Term::LastCompleted => false,
+    };
+    ask.terms.iter().any(is_id)
 }

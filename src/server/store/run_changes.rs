@@ -2,16 +2,15 @@
 //! all that follows from it, is written in the same transaction.
 
 use chrono::SubsecRound;
-use sqlx::sqlite::SqliteConnection;
 
 use super::claim_rule::claim_rule;
+use super::db::{Reading, Transaction};
 use super::fires::record;
 use super::kill_records::kill_of_attempt;
 use super::late_results;
-use super::rows::{self, micros};
 use super::run_ends::follow;
-use super::runs::find;
-use super::{Store, StoreError, Writing};
+use super::runs::{find, update};
+use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::late::late_result;
@@ -46,48 +45,46 @@ impl Store {
         who: Actor,
         now: Timestamp,
     ) -> Result<RunChange, StoreError> {
-        let mut writing = self.write().await?;
-        let Some(before) = find(&mut writing, run).await? else { return Ok(RunChange::Unknown) };
         let patch = with_stored_precision(patch);
-        let facts = read_facts(&mut writing, &before, &patch, who, now).await?;
-        let step = match life::change(&before, &patch, who, &facts) {
-            Ok(step) => step,
-            Err(refusal) => {
-                if let Some(late) = late_result(run, &patch, who, refusal, now)
-                    && late_results::keep(&mut writing, &before, &late).await?
-                {
-                    writing.commit().await?;
+        self.change(move |transaction| {
+            let Some(before) = find(transaction, run)? else { return Ok(RunChange::Unknown) };
+            let facts = read_facts(transaction, &before, &patch, who, now)?;
+            let step = match life::change(&before, &patch, who, &facts) {
+                Ok(step) => step,
+                Err(refusal) => {
+                    if let Some(late) = late_result(run, &patch, who, refusal, now) {
+                        late_results::keep(transaction, &before, &late)?;
+                    }
+                    return Ok(RunChange::Refused(refusal));
                 }
-                return Ok(RunChange::Refused(refusal));
+            };
+            if step.run != before {
+                write_step(transaction, &step, now)?;
             }
-        };
-        if step.run != before {
-            write_step(&mut writing, &step, now).await?;
-        }
-        if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
-            record(&mut writing, &given_back(&before, worker, now)).await?;
-        }
-        if let Actor::Worker(..) = who {
-            record_receipts(&mut writing, &step, now).await?;
-        }
-        writing.commit().await?;
-        Ok(RunChange::Made(Box::new(step)))
+            if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
+                record(transaction, &given_back(&before, worker, now))?;
+            }
+            if let Actor::Worker(..) = who {
+                record_receipts(transaction, &step, now)?;
+            }
+            Ok(RunChange::Made(Box::new(step)))
+        })
+        .await
     }
 }
 
 /// Reads the facts on which a change of a run depends, and no others: each costs every report of every run a query.
-async fn read_facts(
-    connection: &mut SqliteConnection,
+fn read_facts(
+    reading: &Reading<'_>,
     run: &Run,
     patch: &Patch,
     who: Actor,
     now: Timestamp,
 ) -> Result<ChangeFacts, StoreError> {
-    let kill =
-        if life::depends_on_kill(patch) { kill_of_attempt(connection, run).await? } else { AttemptKill::Unrequested };
+    let kill = if life::depends_on_kill(patch) { kill_of_attempt(reading, run)? } else { AttemptKill::Unrequested };
     let claim_rule = match who {
         Actor::Worker(worker, _) if life::depends_on_claim_rule(run, patch, who) => {
-            claim_rule(connection, run, worker, now).await?
+            claim_rule(reading, run, worker, now)?
         }
         _ => ClaimRule::Allows,
     };
@@ -96,43 +93,38 @@ async fn read_facts(
 
 /// Writes a step of a run's life and does what follows from it. The changes of the run itself are published before those
 /// that follow.
-pub(super) async fn write_step(writing: &mut Writing, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn write_step(transaction: &mut Transaction<'_>, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     let run = step.run.id;
-    update(writing, &step.run).await?;
+    update(transaction, &step.run)?;
     if step.events.contains(&LifeEvent::Closed) {
-        record_closed(writing, run, now).await?;
+        record_closed(transaction, run, now)?;
     }
-    writing.publish_on_commit(step.events.iter().map(|event| match event {
+    transaction.publish_on_commit(step.events.iter().map(|event| match event {
         LifeEvent::Claimed => Change::RunEnqueued(run),
         LifeEvent::GivenBack => Change::RunGivenBack(run),
         LifeEvent::Started => Change::RunStarted(run),
         LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
     }));
     if step.ends() {
-        follow(writing, &step.run, now).await?;
+        follow(transaction, &step.run, now)?;
     }
     Ok(())
 }
 
 /// Records by the server's clock when a worker reported the claim and the start of a run, since the worker's clock may
 /// be wrong.
-async fn record_receipts(connection: &mut SqliteConnection, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+fn record_receipts(transaction: &mut Transaction<'_>, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     if step.events.contains(&LifeEvent::Claimed)
         && let Some(claimed) = step.run.enqueue_dts
     {
-        let query = sqlx::query(
+        let lead = now.timestamp_micros() - claimed.timestamp_micros();
+        transaction.execute(
             "UPDATE run SET clock_lead = ?1, start_heard = NULL, came_due = coalesce(came_due, ?2) WHERE id = ?3",
-        );
-        query
-            .bind(micros(now) - micros(claimed))
-            .bind(micros(now))
-            .bind(step.run.id.get())
-            .execute(&mut *connection)
-            .await?;
+            &[&lead, &now, &step.run.id],
+        )?;
     }
     if step.events.contains(&LifeEvent::Started) {
-        let query = sqlx::query("UPDATE run SET start_heard = ? WHERE id = ?");
-        query.bind(micros(now)).bind(step.run.id.get()).execute(connection).await?;
+        transaction.execute("UPDATE run SET start_heard = ? WHERE id = ?", &[&now, &step.run.id])?;
     }
     Ok(())
 }
@@ -156,32 +148,7 @@ fn with_stored_precision(patch: &Patch) -> Patch {
 }
 
 /// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
-async fn record_closed(connection: &mut SqliteConnection, run: RunId, now: Timestamp) -> Result<(), StoreError> {
-    let query = sqlx::query("UPDATE run SET closed = ? WHERE id = ?").bind(micros(now)).bind(run.get());
-    query.execute(connection).await?;
-    Ok(())
-}
-
-/// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
-pub(super) async fn update(connection: &mut SqliteConnection, run: &Run) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
-         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
-         clock_lead = CASE WHEN ? THEN clock_lead END WHERE id = ?",
-    )
-    .bind(run.worker.map(WorkerId::get))
-    .bind(run.pinned)
-    .bind(micros(run.schedule_dts))
-    .bind(run.enqueue_dts.map(micros))
-    .bind(run.start_dts.map(micros))
-    .bind(run.return_dts.map(micros))
-    .bind(run.return_success)
-    .bind(run.pid)
-    .bind(i64::from(run.attempt.0))
-    .bind(i64::from(run.losses))
-    .bind(run.exit.map(rows::exit_text))
-    .bind(run.enqueue_dts.is_some())
-    .bind(run.id.get());
-    query.execute(connection).await?;
+fn record_closed(transaction: &mut Transaction<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    transaction.execute("UPDATE run SET closed = ? WHERE id = ?", &[&now, &run])?;
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! Details of a run for its page: who asked for it, what it follows, who wanted it to end, which
 //! results came too late, and what followed it.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
-use super::late_results::LateReport;
-use super::rows;
-use super::{Store, StoreError};
+use super::db::Reading;
+use super::entities::find_worker;
+use super::late_results::{self, LateReport};
+use super::{Store, StoreError, rows};
 use crate::run::RunId;
-use crate::server::domain::model::{Asker, JobId, KillRequest, ProjectId, Run, WorkerId};
+use crate::server::domain::model::{Asker, JobId, KillRequest, ProjectId, Run};
 
 /// Kill requests, and following runs, that are read at most.
 const MOST: u32 = 50;
@@ -62,76 +60,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn run_details(&self, run: &Run) -> Result<Option<RunDetails>, StoreError> {
-        let query = sqlx::query(
-            "SELECT run.asked_by, run.follows, project.id AS project, project.title AS project_title,
-             worker_pool.title AS pool_title,
-             (SELECT id FROM run AS retry WHERE retry.schedule_id = run.schedule_id AND retry.retry_of = run.id LIMIT 1)
-                 AS retried,
-             EXISTS (SELECT 1 FROM job AS child WHERE child.parent = run.job) AS has_children
-             FROM run JOIN job ON job.id = run.job JOIN job_template ON job_template.id = job.job_template
-             JOIN project ON project.id = job_template.project JOIN worker_pool ON worker_pool.id = job.worker_pool
-             WHERE run.id = ?",
-        );
-        let Some(row) = query.bind(run.id.get()).fetch_optional(&self.readers).await? else { return Ok(None) };
-        let project = ProjectId::new(row.try_get("project")?).ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Some(RunDetails {
-            project: (project, row.try_get("project_title")?),
-            pool: row.try_get("pool_title")?,
-            asked_by: self.somebody(&row).await?,
-            follows: self.others("run.id", row.try_get("follows")?).await?.pop(),
-            kills: self.kills_of(run.id).await?,
-            late: self.late_results_of_run(run.id).await?,
-            retried: row.try_get::<Option<i64>, _>("retried")?.and_then(RunId::new),
-            followed: self.others("run.follows", Some(run.id.get())).await?,
-            elsewhere: self.elsewhere(run).await?,
-            has_children: row.try_get("has_children")?,
-        }))
-    }
-
-    /// Reads the runs that other workers have under the same schedule id.
-    async fn elsewhere(&self, run: &Run) -> Result<Vec<(RunId, String)>, StoreError> {
-        let query = sqlx::query_as(
-            // Runs of the same worker under this schedule id are retries.
-            "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
-             WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned AND worker IS NOT ? ORDER BY run.id LIMIT ?",
-        );
-        let query = query.bind(run.schedule_id).bind(run.job.get()).bind(run.id.get());
-        let query = query.bind(run.worker.filter(|_| run.pinned).map(WorkerId::get)).bind(MOST);
-        let found: Vec<(i64, String)> = query.fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(|(id, worker)| Some((RunId::new(id)?, worker))).collect())
-    }
-
-    async fn kills_of(&self, run: RunId) -> Result<Vec<(KillRequest, Option<Requester>)>, StoreError> {
-        let query = sqlx::query("SELECT * FROM kill_request WHERE run = ? ORDER BY id LIMIT ?");
-        let found = query.bind(run.get()).bind(MOST).fetch_all(&self.readers).await?;
-        let mut kills = Vec::with_capacity(found.len());
-        for row in &found {
-            kills.push((rows::kill(row)?, self.somebody(row).await?));
-        }
-        Ok(kills)
-    }
-
-    async fn others(&self, column: &str, is: Option<i64>) -> Result<Vec<RelatedRun>, StoreError> {
-        let Some(is) = is else { return Ok(Vec::new()) };
-        // `column` is always a literal of this file.
-        let sql = format!(
-            "SELECT run.*, job.title AS job_title FROM run JOIN job ON job.id = run.job WHERE {column} = ?
-             ORDER BY run.id LIMIT ?"
-        );
-        let found = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(is).bind(MOST).fetch_all(&self.readers).await?;
-        found
-            .iter()
-            .map(|row| Ok(RelatedRun { run: rows::shown_run(row)?, title: row.try_get("job_title")? }))
-            .collect()
-    }
-
-    async fn somebody(&self, row: &SqliteRow) -> Result<Option<Requester>, StoreError> {
-        let Some(asker) = rows::asker(row)? else { return Ok(None) };
-        let worker = match asker {
-            Asker::Worker(worker) => self.worker(worker).await?.map(|worker| worker.title.into()),
-            Asker::Dashboard | Asker::Command | Asker::Client => None,
-        };
-        Ok(Some(Requester { asker, worker }))
+        let run = run.clone();
+        self.read(move |reading| read_details(reading, &run)).await
     }
 
     /// Returns the job of a run; `None` if there is no such run.
@@ -141,4 +71,88 @@ impl Store {
     pub async fn job_of_run(&self, run: RunId) -> Result<Option<JobId>, StoreError> {
         Ok(self.run(run).await?.map(|run| run.job))
     }
+}
+
+/// Columns of a run and of what it belongs to.
+struct Surroundings {
+    project: (ProjectId, String),
+    pool: String,
+    asked_by: Option<Asker>,
+    follows: Option<i64>,
+    retried: Option<RunId>,
+    has_children: bool,
+}
+
+/// Reads all details of a run; see [`Store::run_details`].
+fn read_details(reading: &Reading<'_>, run: &Run) -> Result<Option<RunDetails>, StoreError> {
+    let Some(found) = surroundings(reading, run)? else { return Ok(None) };
+    Ok(Some(RunDetails {
+        project: found.project,
+        pool: found.pool,
+        asked_by: requester(reading, found.asked_by)?,
+        follows: others(reading, "run.id", found.follows)?.pop(),
+        kills: kills_of(reading, run.id)?,
+        late: late_results::of_run(reading, run.id)?,
+        retried: found.retried,
+        followed: others(reading, "run.follows", Some(run.id.get()))?,
+        elsewhere: elsewhere(reading, run)?,
+        has_children: found.has_children,
+    }))
+}
+
+fn surroundings(reading: &Reading<'_>, run: &Run) -> Result<Option<Surroundings>, StoreError> {
+    let sql = "SELECT run.asked_by, run.follows, project.id AS project, project.title AS project_title,
+             worker_pool.title AS pool_title,
+             (SELECT id FROM run AS retry WHERE retry.schedule_id = run.schedule_id AND retry.retry_of = run.id LIMIT 1)
+                 AS retried,
+             EXISTS (SELECT 1 FROM job AS child WHERE child.parent = run.job) AS has_children
+             FROM run JOIN job ON job.id = run.job JOIN job_template ON job_template.id = job.job_template
+             JOIN project ON project.id = job_template.project JOIN worker_pool ON worker_pool.id = job.worker_pool
+             WHERE run.id = ?";
+    reading.row(sql, &[&run.id], |row| {
+        Ok(Surroundings {
+            project: (row.get("project")?, row.get("project_title")?),
+            pool: row.get("pool_title")?,
+            asked_by: rows::asker(row)?,
+            follows: row.get("follows")?,
+            retried: row.get("retried")?,
+            has_children: row.get("has_children")?,
+        })
+    })
+}
+
+/// Reads the runs that other workers have under the same schedule id.
+fn elsewhere(reading: &Reading<'_>, run: &Run) -> Result<Vec<(RunId, String)>, StoreError> {
+    reading.rows(
+        // Runs of the same worker under this schedule id are retries.
+        "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
+             WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned AND worker IS NOT ? ORDER BY run.id LIMIT ?",
+        &[&run.schedule_id, &run.job, &run.id, &run.worker.filter(|_| run.pinned), &MOST],
+        |row| Ok((row.at(0)?, row.at(1)?)),
+    )
+}
+
+fn kills_of(reading: &Reading<'_>, run: RunId) -> Result<Vec<(KillRequest, Option<Requester>)>, StoreError> {
+    let sql = "SELECT * FROM kill_request WHERE run = ? ORDER BY id LIMIT ?";
+    reading.rows(sql, &[&run, &MOST], |row| Ok((rows::kill(row)?, requester(reading, rows::asker(row)?)?)))
+}
+
+fn others(reading: &Reading<'_>, column: &str, is: Option<i64>) -> Result<Vec<RelatedRun>, StoreError> {
+    let Some(is) = is else { return Ok(Vec::new()) };
+    // `column` is always a literal of this file.
+    let sql = format!(
+        "SELECT run.*, job.title AS job_title FROM run JOIN job ON job.id = run.job WHERE {column} = ?
+             ORDER BY run.id LIMIT ?"
+    );
+    reading.rows(&sql, &[&is, &MOST], |row| Ok(RelatedRun { run: rows::shown_run(row)?, title: row.get("job_title")? }))
+}
+
+/// Adds the title of its worker to an asker.
+fn requester(reading: &Reading<'_>, asker: Option<Asker>) -> Result<Option<Requester>, StoreError> {
+    let Some(asker) = asker else { return Ok(None) };
+    let worker = match asker {
+        Asker::Worker(worker) => find_worker(reading, worker)?.map(|worker| worker.title.into()),
+        Asker::Dashboard | Asker::Command | Asker::Client => None,
+    };
+    Ok(Some(Requester { asker, worker }))
 }

@@ -1,9 +1,7 @@
 //! Runs: creates and reads them. `run_changes` changes them, and `run_ends` does what follows from an end.
 
-use sqlx::sqlite::SqliteConnection;
-
-use super::rows::{self, micros};
-use super::{Store, StoreError, Writing};
+use super::db::{DbError, Reading, Transaction};
+use super::{Store, StoreError, rows};
 use crate::run::RunId;
 use crate::server::domain::model::{Asker, JobId, Run, Timestamp, WorkerId};
 use crate::server::store::changes::Change;
@@ -65,8 +63,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
-        let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(&self.readers).await?;
-        row.as_ref().map(rows::run).transpose()
+        self.read_short(|reading| find(reading, run)).await
     }
 
     /// Creates a run.
@@ -74,10 +71,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written, or the job or worker does not exist.
     pub async fn new_run(&self, new: &NewRun) -> Result<Run, StoreError> {
-        let mut writing = self.write().await?;
-        let run = insert(&mut writing, new).await?;
-        writing.commit().await?;
-        Ok(run)
+        let new = new.clone();
+        self.change(move |transaction| insert(transaction, &new)).await
     }
 
     /// Creates a manual run of a job that is due now; `schedule_children` says whether the job's children run after it.
@@ -91,45 +86,67 @@ impl Store {
         by: Asker,
         now: Timestamp,
     ) -> Result<Run, StoreError> {
-        let mut writing = self.write().await?;
         let new = NewRun { is_manual: true, schedule_children, asked_by: Some(by), ..NewRun::now(job, now) };
-        let run = insert(&mut writing, &new).await?;
-        writing.commit().await?;
-        Ok(run)
+        self.change(move |transaction| insert(transaction, &new)).await
     }
 }
 
-/// Reads a run within a change.
-pub(super) async fn find(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Run>, StoreError> {
-    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(run.get()).fetch_optional(connection).await?;
-    row.as_ref().map(rows::run).transpose()
+/// Reads a run; `None` if there is no such run.
+pub(super) fn find(reading: &Reading<'_>, run: RunId) -> Result<Option<Run>, StoreError> {
+    reading.row("SELECT * FROM run WHERE id = ?", &[&run], rows::run)
 }
 
 /// Creates a run within a change.
-pub(super) async fn insert(writing: &mut Writing, new: &NewRun) -> Result<Run, StoreError> {
-    let query = sqlx::query(
+pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<Run, StoreError> {
+    let id = transaction.value::<RunId>(
         // A run's own id is known after the insertion only; until then 0 stands for it.
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
-         retry_of, retry, asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(new.job.get())
-    .bind(new.schedule_id)
-    .bind(new.pinned.map(WorkerId::get))
-    .bind(new.pinned.is_some())
-    .bind(micros(new.schedule_dts))
-    .bind(new.came_due.map(micros))
-    .bind(new.is_manual)
-    .bind(new.schedule_children)
-    .bind(new.retry_of.map(|(run, _)| run.get()))
-    .bind(new.retry_of.map(|(_, retry)| retry))
-    .bind(new.asked_by.map(rows::asker_text))
-    .bind(new.follows.map(RunId::get));
-    let id = query.execute(&mut **writing).await?.last_insert_rowid();
+         retry_of, retry, asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        &[
+            &new.job,
+            &new.schedule_id,
+            &new.pinned,
+            &new.pinned.is_some(),
+            &new.schedule_dts,
+            &new.came_due,
+            &new.is_manual,
+            &new.schedule_children,
+            &new.retry_of.map(|(run, _)| run),
+            &new.retry_of.map(|(_, retry)| retry),
+            &new.asked_by.map(rows::asker_text),
+            &new.follows,
+        ],
+    )?;
+    let id = id.ok_or_else(|| DbError::Strange("an id".to_owned()))?;
     if new.schedule_id.is_none() {
-        sqlx::query("UPDATE run SET schedule_id = id WHERE id = ?").bind(id).execute(&mut **writing).await?;
+        transaction.execute("UPDATE run SET schedule_id = id WHERE id = ?", &[&id])?;
     }
-    let row = sqlx::query("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(&mut **writing).await?;
-    let run = rows::run(&row)?;
-    writing.publish_on_commit([Change::RunScheduled(run.id)]);
+    let run = transaction.one("SELECT * FROM run WHERE id = ?", &[&id], rows::run)?;
+    transaction.publish_on_commit([Change::RunScheduled(run.id)]);
     Ok(run)
+}
+
+/// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
+pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run) -> Result<(), StoreError> {
+    transaction.execute(
+        "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
+         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
+         clock_lead = CASE WHEN ? THEN clock_lead END WHERE id = ?",
+        &[
+            &run.worker,
+            &run.pinned,
+            &run.schedule_dts,
+            &run.enqueue_dts,
+            &run.start_dts,
+            &run.return_dts,
+            &run.return_success,
+            &run.pid,
+            &run.attempt.0,
+            &run.losses,
+            &run.exit.map(rows::exit_text),
+            &run.enqueue_dts.is_some(),
+            &run.id,
+        ],
+    )?;
+    Ok(())
 }

@@ -4,24 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::db::{DbRow, Reading, Transaction};
 use super::entities::find_job;
 use super::fires::record;
 use super::kill_records::kill_of_attempt;
-use super::log_chunks;
-use super::rows::{self, instant_of};
 use super::run_changes::write_step;
-use super::{Store, StoreError, Writing};
+use super::{Store, StoreError, log_chunks, rows};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
 use crate::server::domain::life::{self, LossFacts};
 use crate::server::domain::model::{Job, JobId, PoolId, Run, Timestamp, Worker, WorkerId};
 use crate::server::store::changes::Change;
 
-/// Data for the dispatcher's decisions, except jobs and runs. Read in several statements, so not necessarily of one
-/// moment.
+/// Data for the dispatcher's decisions, except jobs and runs, all of one moment.
 #[derive(Clone, Debug)]
 pub struct WorkerSnapshot {
     /// All workers, by id.
@@ -63,8 +58,6 @@ pub struct StartedRun {
 pub enum Started {
     /// All runs that are started.
     All,
-    /// Only this run, if it is started.
-    Run(RunId),
     /// Only started runs of this job.
     OfJob(JobId),
 }
@@ -101,60 +94,41 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn worker_snapshot(&self) -> Result<WorkerSnapshot, StoreError> {
-        let workers = sqlx::query("SELECT * FROM worker ORDER BY id").fetch_all(&self.readers).await?;
-        let members: Vec<(i64, i64)> = sqlx::query_as("SELECT pool, worker FROM pool_worker ORDER BY pool, worker")
-            .fetch_all(&self.readers)
-            .await?;
-        let mut pools = BTreeMap::<PoolId, Vec<WorkerId>>::new();
-        for (pool, worker) in members {
-            if let (Some(pool), Some(worker)) = (PoolId::new(pool), WorkerId::new(worker)) {
-                pools.entry(pool).or_default().push(worker);
+        self.read(|reading| {
+            let workers = reading.rows("SELECT * FROM worker ORDER BY id", &[], rows::worker)?;
+            let mut pools = BTreeMap::<PoolId, Vec<WorkerId>>::new();
+            reading.each("SELECT pool, worker FROM pool_worker ORDER BY pool, worker", &[], |row| {
+                pools.entry(row.at(0)?).or_default().push(row.at(1)?);
+                Ok::<_, StoreError>(true)
+            })?;
+            let mut disabled = [const { Vec::new() }; 3];
+            let questions = [
+                "SELECT id FROM project WHERE NOT enqueue_is_enabled",
+                "SELECT id FROM job_template WHERE NOT enqueue_is_enabled",
+                "SELECT id FROM worker_pool WHERE NOT enqueue_is_enabled",
+            ];
+            for (ids, question) in disabled.iter_mut().zip(questions) {
+                *ids = reading.values(question, &[])?;
             }
-        }
-        let mut disabled = [const { Vec::new() }; 3];
-        let questions = [
-            "SELECT id FROM project WHERE NOT enqueue_is_enabled",
-            "SELECT id FROM job_template WHERE NOT enqueue_is_enabled",
-            "SELECT id FROM worker_pool WHERE NOT enqueue_is_enabled",
-        ];
-        for (ids, question) in disabled.iter_mut().zip(questions) {
-            *ids = sqlx::query_scalar(question).fetch_all(&self.readers).await?;
-        }
-        Ok(WorkerSnapshot { workers: workers.iter().map(rows::worker).collect::<Result<_, _>>()?, pools, disabled })
+            Ok(WorkerSnapshot { workers, pools, disabled })
+        })
+        .await
     }
 
-    /// Counts the runs that each worker has claimed and that are not over; workers without any are left out.
+    /// Returns the claims of runs that are not over.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn slots_taken(&self) -> Result<BTreeMap<WorkerId, u32>, StoreError> {
-        let query = sqlx::query_as(
-            "SELECT worker, count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
-             AND worker IS NOT NULL GROUP BY worker",
-        );
-        let found: Vec<(i64, u32)> = query.fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(|(worker, runs)| Some((WorkerId::new(worker)?, runs))).collect())
-    }
-
-    /// Returns the claims of runs that are not over; or, with a run, its latest claim, even if it is over.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub async fn claims(&self, of: Option<RunId>) -> Result<Vec<Claim>, StoreError> {
-        let query = match of {
-            Some(run) => sqlx::query_as(
-                "SELECT id, worker, enqueue_dts FROM run
-                 WHERE id = ? AND enqueue_dts IS NOT NULL AND worker IS NOT NULL",
-            )
-            .bind(run.get()),
-            None => sqlx::query_as(
+    pub async fn claims(&self) -> Result<Vec<Claim>, StoreError> {
+        self.read(move |reading| {
+            reading.rows(
                 "SELECT id, worker, enqueue_dts FROM run
                  WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND worker IS NOT NULL",
-            ),
-        };
-        let found: Vec<(i64, i64, i64)> = query.fetch_all(&self.readers).await?;
-        let claim = |(run, worker, at)| Some(Claim { run: RunId::new(run)?, worker: WorkerId::new(worker)?, at });
-        Ok(found.into_iter().filter_map(claim).collect())
+                &[],
+                claim,
+            )
+        })
+        .await
     }
 
     /// Marks a worker as lost: each run that it claimed is executed again or fails, as its job says, and one that was
@@ -164,17 +138,19 @@ impl Store {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn mark_lost(&self, worker: WorkerId, max_losses: u32, now: Timestamp) -> Result<Vec<Run>, StoreError> {
-        let mut writing = self.write().await?;
-        let query = sqlx::query(
-            "SELECT * FROM run WHERE worker = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id",
-        );
-        let claimed = query.bind(worker.get()).fetch_all(&mut *writing).await?;
-        let mut lost = Vec::new();
-        for row in &claimed {
-            lost.push(lose_run(&mut writing, rows::run(row)?, worker, max_losses, now).await?);
-        }
-        writing.commit().await?;
-        Ok(lost)
+        self.change(move |transaction| {
+            let claimed = transaction.rows(
+                "SELECT * FROM run WHERE worker = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id",
+                &[&worker],
+                rows::run,
+            )?;
+            let mut lost = Vec::new();
+            for run in claimed {
+                lost.push(lose_run(transaction, run, worker, max_losses, now)?);
+            }
+            Ok(lost)
+        })
+        .await
     }
 
     /// Returns the runs whose scripts were started and that are not over.
@@ -183,15 +159,13 @@ impl Store {
     /// If the store cannot be read.
     pub async fn started_runs(&self, which: Started) -> Result<Vec<StartedRun>, StoreError> {
         // A statement for each, because one with optional conditions would read all started runs every time.
-        let query = match which {
-            Started::All => sqlx::query(started_sql!("", "")),
-            Started::Run(run) => sqlx::query(started_sql!("", "AND run.id = ?")).bind(run.get()),
+        self.read(move |reading| match which {
+            Started::All => reading.rows(started_sql!("", ""), &[], started),
             Started::OfJob(job) => {
-                sqlx::query(started_sql!("INDEXED BY run_active", "AND run.job = ?")).bind(job.get())
+                reading.rows(started_sql!("INDEXED BY run_active", "AND run.job = ?"), &[&job], started)
             }
-        };
-        let found = query.fetch_all(&self.readers).await?;
-        found.iter().map(started_run).collect()
+        })
+        .await
     }
 
     /// Returns the key of the worker to which a kill request is to be announced; `None` once it was taken or the
@@ -200,62 +174,79 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn kill_target(&self, kill: KillId) -> Result<Option<ApiKey>, StoreError> {
-        let query = sqlx::query_scalar(
-            // A request is for one attempt: a run that was given back and claimed anew is not killed by an old one.
-            "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
-             JOIN worker ON worker.id = run.worker WHERE kill_request.id = ? AND kill_request.enqueue_dts IS NULL
-             AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",
-        );
-        let found: Option<String> = query.bind(kill.get()).fetch_optional(&self.readers).await?;
-        Ok(found.and_then(|key| ApiKey::parse(&key).ok()))
+        self.read(move |reading| {
+            let found = reading.value::<String>(
+                // A request is for one attempt: a run that was given back and claimed anew is not killed by an old one.
+                "SELECT worker.api_key FROM kill_request JOIN run ON run.id = kill_request.run
+                 JOIN worker ON worker.id = run.worker WHERE kill_request.id = ? AND kill_request.enqueue_dts IS NULL
+                 AND kill_request.attempt = run.attempt AND run.enqueue_dts IS NOT NULL AND run.return_dts IS NULL",
+                &[&kill],
+            )?;
+            Ok(found.and_then(|key| ApiKey::parse(&key).ok()))
+        })
+        .await
     }
 
-    /// Returns the kill requests that no worker has taken, for attempts that are claimed and not over; of one run, or
-    /// of all.
+    /// Returns the kill requests that no worker has taken, for attempts that are claimed and not over.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn open_kills(&self, run: Option<RunId>) -> Result<Vec<KillId>, StoreError> {
-        let query = match run {
-            Some(run) => sqlx::query_scalar(open_kills_sql!("AND run.id = ?")).bind(run.get()),
-            None => sqlx::query_scalar(open_kills_sql!("")),
-        };
-        let found: Vec<i64> = query.fetch_all(&self.readers).await?;
-        Ok(found.into_iter().filter_map(KillId::new).collect())
+    pub async fn open_kills(&self) -> Result<Vec<KillId>, StoreError> {
+        self.read(move |reading| Ok(reading.values(open_kills_sql!(""), &[])?)).await
     }
 }
 
-fn started_run(row: &SqliteRow) -> Result<StartedRun, StoreError> {
-    let limit = row.try_get::<Option<u32>, _>("run_timeout")?.filter(|seconds| *seconds > 0);
+/// Returns the latest claim of a run, even if the run is over.
+pub(super) fn claim_of(reading: &Reading<'_>, run: RunId) -> Result<Option<Claim>, StoreError> {
+    let sql = "SELECT id, worker, enqueue_dts FROM run WHERE id = ? AND enqueue_dts IS NOT NULL AND worker IS NOT NULL";
+    reading.row(sql, &[&run], claim)
+}
+
+/// Returns the kill requests for a run that no worker has taken, if the attempt is claimed and not over.
+pub(super) fn open_kills_of(reading: &Reading<'_>, run: RunId) -> Result<Vec<KillId>, StoreError> {
+    Ok(reading.values(open_kills_sql!("AND run.id = ?"), &[&run])?)
+}
+
+/// Returns a run if its script was started and it is not over.
+pub(super) fn started_run(reading: &Reading<'_>, run: RunId) -> Result<Option<StartedRun>, StoreError> {
+    reading.row(started_sql!("", "AND run.id = ?"), &[&run], started)
+}
+
+fn claim(row: &DbRow<'_>) -> Result<Claim, StoreError> {
+    Ok(Claim { run: row.at(0)?, worker: row.at(1)?, at: row.at(2)? })
+}
+
+fn started(row: &DbRow<'_>) -> Result<StartedRun, StoreError> {
+    let limit = row.get::<Option<u32>>("run_timeout")?.filter(|seconds| *seconds > 0);
     Ok(StartedRun {
-        run: RunId::new(row.try_get("id")?).ok_or(sqlx::Error::RowNotFound)?,
-        job: JobId::new(row.try_get("job")?).ok_or(sqlx::Error::RowNotFound)?,
-        attempt: Attempt(row.try_get("attempt")?),
-        heard: instant_of(row, "start_heard")?,
+        run: row.get("id")?,
+        job: row.get("job")?,
+        attempt: Attempt(row.get("attempt")?),
+        heard: row.get("start_heard")?,
         limit: limit.map(|seconds| Duration::from_secs(seconds.into())),
     })
 }
 
 /// Applies the loss of its worker to a run, and returns the run as it is afterwards.
-async fn lose_run(
-    writing: &mut Writing,
+fn lose_run(
+    transaction: &mut Transaction<'_>,
     run: Run,
     worker: WorkerId,
     max_losses: u32,
     now: Timestamp,
 ) -> Result<Run, StoreError> {
-    let Some(job) = find_job(writing, run.job).await? else { return Ok(run) };
-    let kill = kill_of_attempt(writing, &run).await?;
+    let Some(job) = find_job(transaction, run.job)? else { return Ok(run) };
+    let kill = kill_of_attempt(transaction, &run)?;
     let step = life::lose(&run, &LossFacts { kill, on_lost: job.on_lost, max_losses, now });
     let reason = FireReason::WorkerLost(WorkerAttempt { run: run.id, attempt: run.attempt, worker });
     let fire = Fire { job: job.id, due: run.schedule_dts, run: Some(run.id), reason, at: now };
-    record(writing, &fire).await?;
+    record(transaction, &fire)?;
     // A log that the worker has sent, even in part, is never overwritten.
-    if step.ends() && log_chunks::of_run(writing, run.id).await?.is_none() {
-        let log = log_chunks::begin(writing, run.id, Some(&log_of_lost(&run, &job))).await?;
-        writing.publish_on_commit([Change::RunLog(run.id, log.len())]);
+    if step.ends() && log_chunks::of_run(transaction, run.id)?.is_none() {
+        let log = log_chunks::begin(transaction, run.id, Some(&log_of_lost(&run, &job)))?;
+        transaction.publish_on_commit([Change::RunLog(run.id, log.len())]);
     }
-    write_step(writing, &step, now).await?;
+    write_step(transaction, &step, now)?;
     Ok(step.run)
 }
 

@@ -514,7 +514,11 @@ impl World {
         let end = self.now + span;
         while self.now < end {
             let due = self.dispatcher.next_due.map(|due| self.now + (due - wall()).to_std().unwrap_or_default());
-            let timers = [self.dispatcher.next_timer().filter(|_| self.again.is_none()), due, self.again];
+            // After a failed pass the dispatcher waits for nothing but its pause.
+            let timers = match self.again {
+                None => [self.dispatcher.next_timer(), due],
+                again => [again, None],
+            };
             let done = self.actors.iter().flat_map(|actor| actor.has.front()).map(|(_, _, since)| *since + TAKES);
             let done = if self.is_quiet { done.min() } else { None };
             let next = timers.into_iter().flatten().chain(done).fold(end.min(self.next_answer), Instant::min);

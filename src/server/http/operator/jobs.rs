@@ -106,10 +106,10 @@ pub(super) async fn create(
         template: place_name(new.template.as_deref(), missing)?,
         pool: place_name(new.pool.as_deref(), missing)?,
     };
-    let job = |place: EntityIds| {
-        let mut job = store::NewJob::new(title, place.template, place.pool, &new.script);
+    let job = move |place: EntityIds| {
+        let mut job = store::NewJob::new(title.clone(), place.template, place.pool, &new.script);
         job.retry.times = retries;
-        store::NewJob { parent, schedule, run_timeout, concurrency, ..job }
+        store::NewJob { parent, schedule: schedule.clone(), run_timeout, concurrency, ..job }
     };
     let job = app.store.add_job(&names, job).await?;
     Ok((StatusCode::CREATED, Json(MadeJob { id: job.id.get(), title: job.title.into() })))

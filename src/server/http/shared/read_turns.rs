@@ -12,7 +12,7 @@ use crate::server::store::rest_lists::Scope;
 const OF_ONE: usize = 2;
 /// Reads of all identities together that may be in progress at once: one fewer than the store's readers, so that the
 /// dispatcher and the pages always find one.
-const OF_ALL: usize = READERS as usize - 1;
+const OF_ALL: usize = READERS - 1;
 
 /// Turns by identity. Entries are never removed: there is one for each worker that has ever read, and one for all
 /// operators.

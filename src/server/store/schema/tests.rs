@@ -1,5 +1,4 @@
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use rusqlite::Connection;
 
 use super::MIGRATIONS;
 use crate::run::{Attempt, RunId};
@@ -11,15 +10,20 @@ use crate::server::store::changes::ChangeFeed;
 use crate::server::store::fires::record;
 
 /// Makes a file as the first version left it, with these logs.
-async fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
-    let mut connection: SqliteConnection = options.connect().await.expect("a file");
-    let schema = format!("{} PRAGMA user_version = 1;", MIGRATIONS[0]);
-    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the first version");
+fn first_version(path: &std::path::Path, logs: &[Option<&str>]) {
+    let connection = file_of_version(1, path);
     for (run, content) in (1_i64..).zip(logs) {
-        let query = "INSERT INTO run_log (run, content) VALUES (?, ?)";
-        sqlx::query(query).bind(run).bind(*content).execute(&mut connection).await.expect("a log");
+        connection.execute("INSERT INTO run_log (run, content) VALUES (?, ?)", (run, content)).expect("a log");
     }
+}
+
+/// Makes a file of a version, in which rows need not refer to others that exist.
+fn file_of_version(version: usize, path: &std::path::Path) -> Connection {
+    let connection = Connection::open(path).expect("a file");
+    connection.pragma_update(None, "foreign_keys", false).expect("a setting");
+    let schema = format!("{} PRAGMA user_version = {version};", MIGRATIONS[..version].concat());
+    connection.execute_batch(&schema).expect("the version before");
+    connection
 }
 
 #[tokio::test]
@@ -31,7 +35,7 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
     let dense = "\u{1f600}".repeat(70_000);
     let shifted = format!("a{}\u{20ac}", "\u{20ac}".repeat(50_000));
     let logs = [Some("short\n"), Some(""), None, Some(&long), Some("no end"), Some(&dense), Some(&shifted)];
-    first_version(&path, &logs).await;
+    first_version(&path, &logs);
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     for (run, content) in (1_i64..).zip(logs) {
         let run = RunId::new(run).expect("an id");
@@ -57,13 +61,9 @@ async fn logs_of_the_first_version_are_carried_over_byte_by_byte() {
 }
 
 /// Makes a file as it was before the migration step whose text contains `words`, and runs a batch in it.
-async fn before_the_step(words: &str, path: &std::path::Path, batch: String) {
+fn before_the_step(words: &str, path: &std::path::Path, batch: &str) {
     let step = MIGRATIONS.iter().position(|step| step.contains(words)).expect("the step");
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(false);
-    let mut connection: SqliteConnection = options.connect().await.expect("a file");
-    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
-    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
-    sqlx::raw_sql(AssertSqlSafe(batch)).execute(&mut connection).await.expect("rows");
+    file_of_version(step, path).execute_batch(batch).expect("rows");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn stored_sentences_become_the_reasons_that_they_say() {
         batch +=
             &format!("INSERT INTO fire (job, due, run, what, reason, at) VALUES (1, {due}, 5, '{kind}', {text}, 9);");
     }
-    before_the_step("ADD COLUMN params", &path, batch).await;
+    before_the_step("ADD COLUMN params", &path, &batch);
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     let mut found = store.fires(job, 1000).await.expect("an answer");
     found.reverse();
@@ -109,9 +109,8 @@ async fn stored_sentences_become_the_reasons_that_they_say() {
             read => assert_eq!(read, reason),
         }
         // The fact counts as the one that is recorded already.
-        let mut writing = store.write().await.expect("a change");
-        record(&mut writing, fire).await.expect("recorded");
-        writing.commit().await.expect("a commit");
+        let again = fire.clone();
+        store.change(move |transaction| record(transaction, &again)).await.expect("recorded");
     }
     insta::assert_snapshot!(sentences.join("\n"));
     let kept: Vec<String> = found[reasons.len()..].iter().map(|fire| fire.reason.to_string()).collect();
@@ -137,7 +136,7 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
         UPDATE job SET reschedule_interval = 1, reschedule_interval_type = 'HOUR' WHERE title = 'hourly';
         UPDATE job SET description = 'for the auditors' WHERE title = 'described';
         UPDATE job SET parent = 2 WHERE title = 'child';";
-    before_the_step("ADD COLUMN ad_hoc", &path, jobs.to_owned()).await;
+    before_the_step("ADD COLUMN ad_hoc", &path, jobs);
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     let shown = store.overview_of_jobs(None, None, 100).await.expect("an answer");
     let shown: Vec<&str> = shown.iter().map(|overview| overview.job.title.as_str()).collect();
@@ -150,11 +149,6 @@ async fn ad_hoc_scripts_of_before_are_hidden_and_jobs_are_not() {
 async fn late_results_of_before_keep_their_success_and_reason() {
     let directory = tempfile::tempdir().expect("a temporary folder");
     let path = directory.path().join("job_runner.sqlite");
-    let step = MIGRATIONS.iter().position(|step| step.contains("DROP COLUMN said")).expect("the step");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).foreign_keys(false);
-    let mut connection: SqliteConnection = options.connect().await.expect("a file");
-    let schema = format!("{} PRAGMA user_version = {step};", MIGRATIONS[..step].concat());
-    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut connection).await.expect("the version before");
     let late = "
         INSERT INTO late_result (run, attempt, worker, at, why, said) VALUES
             (1, 1, 7, 1000000, 'the run is another worker''s', 'Patch { return_success: Some(Some(true)), pid: None }'),
@@ -162,7 +156,7 @@ async fn late_results_of_before_keep_their_success_and_reason() {
             (1, 2, 7, 3000000, 'of nobody knows when', '');
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50)
         INSERT INTO late_result (run, worker, at, why, said) SELECT 2, 7, i, 'the run is not claimed', '' FROM n;";
-    sqlx::raw_sql(late).execute(&mut connection).await.expect("late results");
+    before_the_step("DROP COLUMN said", &path, late);
     let store = Store::open(&path, ChangeFeed::default()).await.expect("brought forward");
     let of = async |run| store.late_results_of_run(RunId::new(run).expect("an id")).await.expect("an answer");
     let found: Vec<_> = of(1).await.into_iter().map(|late| late.result).collect();

@@ -1,0 +1,366 @@
+//! Database seam: runs synchronous closures in transactions, on threads of their own. The rest of the store says SQL, and
+//! cannot hold a transaction open across anything but the database.
+//!
+//! *Told only what is committed*: a change is answered, and what it publishes is published, after the commit that made it
+//! true. Changes that wait at the same time share one commit, each under a savepoint of its own, so that one that fails
+//! takes nothing of the others with it.
+//!
+//! The engines are a closed set: an enum, and no trait.
+
+mod sqlite;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::changes::{Change, ChangeFeed};
+pub use sqlite::READERS;
+pub use statement::Statement;
+pub use value::{Argument, FromValue, Value};
+
+/// Errors of the database.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite refused a statement, or could not execute it.
+    #[error(transparent)]
+    Sqlite(#[from] Arc<rusqlite::Error>),
+    /// A row or column is not as this program writes it; the name of the column or thing.
+    #[error("{0} in the store is not what was written there")]
+    Strange(String),
+    /// A thread of the engine cannot be started.
+    #[error("a thread of the store cannot be started")]
+    Thread(#[source] Arc<std::io::Error>),
+    /// The closure panicked; nothing that it wrote was kept.
+    #[error("the operation on the store panicked: {0}")]
+    Panicked(String),
+    /// The transaction was lost in the middle: SQLite rolled it back by itself.
+    #[error("the store rolled the change back by itself")]
+    RolledBack,
+    /// The database is closed, because the server stops.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl DbError {
+    /// Returns whether a statement was refused because a value that must be unique exists already.
+    #[must_use]
+    pub fn is_unique_violation(&self) -> bool {
+        match self {
+            Self::Sqlite(refusal) => sqlite::is_unique_violation(refusal),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a statement was refused because it refers to a row that does not exist.
+    #[must_use]
+    pub fn is_foreign_key_violation(&self) -> bool {
+        match self {
+            Self::Sqlite(refusal) => sqlite::is_foreign_key_violation(refusal),
+            _ => false,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+/// Errors of opening a database.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database was written by a later version of the program.
+    #[error("it has version {found}; this program reads up to {known}")]
+    Newer {
+        /// Version of the database.
+        found: i64,
+        /// Latest version that this program reads.
+        known: usize,
+    },
+    /// It cannot be opened, or a migration step failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Handle to the database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    engine: Engine,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(sqlite::Sqlite),
+    /// A database of a test, in memory.
+    #[cfg(test)]
+    Memory(sqlite::Memory),
+}
+
+impl Db {
+    /// Opens a SQLite file, creates it where it is missing, and applies the migration steps that it lacks. What changes
+    /// publish goes to `feed`. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or migrated, or was written by a later version, or a thread cannot be started.
+    pub fn open(path: &Path, steps: &[&str], feed: ChangeFeed) -> Result<Self, OpenError> {
+        Ok(Self { engine: Engine::Sqlite(sqlite::Sqlite::open(path, steps, feed)?) })
+    }
+
+    /// Runs a closure in a transaction that writes, and commits it. If the closure fails, nothing that it wrote is kept.
+    ///
+    /// The closure may run more than once: where a neighbour breaks the transaction that they share, each is run again
+    /// in one of its own. It runs to its end even if the caller goes away.
+    ///
+    /// # Errors
+    /// The closure's own error, or that of the database.
+    pub async fn change<T, E>(
+        &self,
+        change: impl FnMut(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.change(change).await,
+            #[cfg(test)]
+            Engine::Memory(engine) => engine.change(change),
+        }
+    }
+
+    /// Runs a closure that reads, on one consistent state of the database.
+    ///
+    /// # Errors
+    /// The closure's own error, or that of the database.
+    pub async fn read<T, E>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(read).await,
+            #[cfg(test)]
+            Engine::Memory(engine) => engine.read(read),
+        }
+    }
+
+    /// Runs a closure that reads a few rows by an index, on the thread of the caller: the way to another thread would take
+    /// longer than the read itself.
+    ///
+    /// # Errors
+    /// The closure's own error, or that of the database.
+    pub async fn read_short<T, E: From<DbError>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read_short(read).await,
+            #[cfg(test)]
+            Engine::Memory(engine) => engine.read(read),
+        }
+    }
+
+    /// Finishes what is queued, and closes all connections, which writes SQLite's write-ahead log back into the file.
+    /// Further calls fail.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.close().await,
+            #[cfg(test)]
+            Engine::Memory(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+impl Db {
+    /// Opens an empty database in memory, with one connection on which all closures run one after the other, on the
+    /// thread of the caller.
+    pub fn in_memory(steps: &[&str], feed: ChangeFeed) -> Result<Self, OpenError> {
+        Ok(Self { engine: Engine::Memory(sqlite::Memory::open(steps, feed)?) })
+    }
+
+    /// Returns the same database in memory with another feed.
+    pub fn with_feed(&self, feed: ChangeFeed) -> Self {
+        match &self.engine {
+            Engine::Memory(memory) => Self { engine: Engine::Memory(memory.with_feed(feed)) },
+            Engine::Sqlite(_) => unreachable!("only databases in memory change their feed"),
+        }
+    }
+
+    /// Executes statements outside of any transaction, in memory.
+    pub fn batch(&self, sql: &str) -> Result<(), DbError> {
+        match &self.engine {
+            Engine::Memory(memory) => memory.batch(sql),
+            Engine::Sqlite(_) => unreachable!("only databases in memory take batches"),
+        }
+    }
+}
+
+/// Access to the database within a closure: statements that read.
+pub struct Reading<'a> {
+    connection: Connection<'a>,
+}
+
+/// Connection of the engine at hand.
+#[derive(Clone, Copy)]
+enum Connection<'a> {
+    Sqlite(&'a rusqlite::Connection),
+}
+
+/// Access to the database within a change: reads, writes, and publishes after the commit.
+pub struct Transaction<'a> {
+    reading: Reading<'a>,
+    changes: Vec<Change>,
+}
+
+impl Reading<'_> {
+    /// Returns all rows of a query.
+    ///
+    /// # Errors
+    /// If the statement fails, or a row cannot be read.
+    pub fn rows<T, E: From<DbError>>(
+        &self,
+        sql: &str,
+        arguments: &[&dyn Argument],
+        mut read: impl FnMut(&DbRow<'_>) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let mut found = Vec::new();
+        self.each(sql, arguments, |row| {
+            found.push(read(row)?);
+            Ok::<_, E>(true)
+        })?;
+        Ok(found)
+    }
+
+    /// Returns the first row of a query, if there is one.
+    ///
+    /// # Errors
+    /// If the statement fails, or the row cannot be read.
+    pub fn row<T, E: From<DbError>>(
+        &self,
+        sql: &str,
+        arguments: &[&dyn Argument],
+        mut read: impl FnMut(&DbRow<'_>) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let mut found = None;
+        self.each(sql, arguments, |row| {
+            found = Some(read(row)?);
+            Ok::<_, E>(false)
+        })?;
+        Ok(found)
+    }
+
+    /// Returns the only row of a query that always has one, such as a count.
+    ///
+    /// # Errors
+    /// If the statement fails, has no row, or the row cannot be read.
+    pub fn one<T, E: From<DbError>>(
+        &self,
+        sql: &str,
+        arguments: &[&dyn Argument],
+        read: impl FnMut(&DbRow<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.row(sql, arguments, read)?.ok_or_else(|| E::from(DbError::Strange("a row that is missing".to_owned())))
+    }
+
+    /// Returns the first column of the first row of a query, if there is a row.
+    ///
+    /// # Errors
+    /// If the statement fails, or the column is of another kind.
+    pub fn value<T: FromValue>(&self, sql: &str, arguments: &[&dyn Argument]) -> Result<Option<T>, DbError> {
+        self.row(sql, arguments, |row| row.at(0))
+    }
+
+    /// Returns the first column of all rows of a query.
+    ///
+    /// # Errors
+    /// If the statement fails, or a column is of another kind.
+    pub fn values<T: FromValue>(&self, sql: &str, arguments: &[&dyn Argument]) -> Result<Vec<T>, DbError> {
+        self.rows(sql, arguments, |row| row.at(0))
+    }
+
+    /// Reads the rows of a query one by one, until `read` returns false: a long list is never in memory as a whole.
+    ///
+    /// # Errors
+    /// If the statement fails, or `read` does.
+    pub fn each<E: From<DbError>>(
+        &self,
+        sql: &str,
+        arguments: &[&dyn Argument],
+        read: impl FnMut(&DbRow<'_>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        match self.connection {
+            Connection::Sqlite(connection) => sqlite::each(connection, sql, arguments, read),
+        }
+    }
+}
+
+impl<'a> std::ops::Deref for Transaction<'a> {
+    type Target = Reading<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.reading
+    }
+}
+
+impl Transaction<'_> {
+    /// Executes a statement that writes, and returns the number of rows that it changed.
+    ///
+    /// # Errors
+    /// If the statement fails.
+    pub fn execute(&mut self, sql: &str, arguments: &[&dyn Argument]) -> Result<u64, DbError> {
+        match self.reading.connection {
+            Connection::Sqlite(connection) => sqlite::execute(connection, sql, arguments),
+        }
+    }
+
+    /// Publishes changes once this transaction is committed, in the order of the calls; never if it is not.
+    pub fn publish_on_commit(&mut self, changes: impl IntoIterator<Item = Change>) {
+        self.changes.extend(changes);
+    }
+}
+
+/// Row of a query's result.
+pub struct DbRow<'r> {
+    row: EngineRow<'r>,
+}
+
+enum EngineRow<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+}
+
+impl DbRow<'_> {
+    /// Reads a column by its name.
+    ///
+    /// # Errors
+    /// If there is no such column, or it is of another kind.
+    pub fn get<T: FromValue>(&self, column: &str) -> Result<T, DbError> {
+        match self.row {
+            EngineRow::Sqlite(row) => sqlite::column(row, row.as_ref().column_index(column)?, column),
+        }
+    }
+
+    /// Reads a column by its place, from 0.
+    ///
+    /// # Errors
+    /// If there is no such column, or it is of another kind.
+    pub fn at<T: FromValue>(&self, index: usize) -> Result<T, DbError> {
+        match self.row {
+            EngineRow::Sqlite(row) => sqlite::column(row, index, row.as_ref().column_name(index).unwrap_or("a column")),
+        }
+    }
+
+    /// Reads a column of text by its name, without a copy.
+    ///
+    /// # Errors
+    /// If there is no such column, or it is no text.
+    pub fn text(&self, column: &str) -> Result<&str, DbError> {
+        match self.row {
+            EngineRow::Sqlite(row) => sqlite::text(row, column),
+        }
+    }
+}
