@@ -27,7 +27,7 @@ const OUR_SLOTS: u32 = 4;
 const ORIGINAL_SLOTS: u32 = 8;
 /// How short the most calls are: see [`slow_line`]. The original follows one order after another, three calls each,
 /// and with calls as long as ours it would come too late to contend.
-const OUR_SHORTNESS: i32 = 8;
+const OUR_SHORTNESS: i32 = 4;
 const ORIGINAL_SHORTNESS: i32 = 40;
 const QUICK_RUNS: usize = 100;
 const ALL_RUNS: usize = 1_000;

@@ -38,9 +38,9 @@ pub async fn after(subject: &Subject, history: usize) -> Result<Sample, Failure>
         worker.send(Method::PATCH, &path, Some(&json!({"execute_dts": now()}))).await?;
         kills.push(began.elapsed());
         let began = Instant::now();
-        let list = worker.send(Method::GET, &format!("/api/v1/run_log/?run={}", LOGS_FROM + number), None).await?;
-        let log = list.pointer("/objects/0/resource_uri").and_then(Value::as_str);
-        let log = log.ok_or_else(|| Failure(format!("no log of run {}: {list}", LOGS_FROM + number)))?;
+        let run = worker.send(Method::GET, &format!("/api/v1/run/{}/", LOGS_FROM + number), None).await?;
+        let log = run.get("run_log").and_then(Value::as_str);
+        let log = log.ok_or_else(|| Failure(format!("no log of run {}: {run}", LOGS_FROM + number)))?;
         worker.send(Method::PATCH, log, Some(&json!({"content": "a line\n"}))).await?;
         logs.push(began.elapsed());
         let began = Instant::now();
