@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jobrunner::crash_point::Point;
 use nix::sys::signal::Signal;
 use rusqlite::Row as Record;
 use serde_json::json;
@@ -39,6 +40,8 @@ const JOBS: usize = 6;
 const PACE: Duration = Duration::from_millis(250);
 /// How many runs that were handed over may wait to begin at once.
 const OPEN: usize = 12;
+/// How long the server may take to come to a named point.
+const PASSING: Duration = Duration::from_secs(3);
 /// How long something stays frozen or full, and how long after its clock was set the server knows.
 const MOMENT: Duration = Duration::from_millis(1200);
 /// How long after the last fault everything must be over.
@@ -229,6 +232,7 @@ impl Campaign {
                 self.count("server SIGKILL");
                 self.server.kill();
             }
+            Act::CrashServer(point, nth) => self.crash_server(point, nth).await,
             Act::KillWorker(nth) => {
                 self.count("worker SIGKILL");
                 self.workers[nth].kill();
@@ -278,6 +282,25 @@ impl Campaign {
                 self.held.hold(self.place, count, Duration::from_secs(seconds));
             }
         }
+    }
+
+    /// Has the server die at a point, and kills it where it does not come there.
+    async fn crash_server(&mut self, point: Point, nth: u32) {
+        let folder = stage::crash_points(&self.folder);
+        let file = |passing: u32| folder.join(format!("{point:?}.{passing}"));
+        fs::create_dir_all(&folder).expect("a folder");
+        (1..=nth).for_each(|passing| fs::write(file(passing), "").expect("an armed point"));
+        let until = Instant::now() + PASSING;
+        while self.server.ended().is_none() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        if self.server.ended().is_some() {
+            self.count(&format!("server died at {point:?}"));
+        } else {
+            self.count("server SIGKILL");
+            self.server.kill();
+        }
+        (1..=nth).for_each(|passing| drop(fs::remove_file(file(passing))));
     }
 
     async fn set_clock(&mut self, by: i64) {

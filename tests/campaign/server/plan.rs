@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
+use jobrunner::crash_point::Point;
 
 use super::corpus::Hostile;
 use super::templates;
@@ -23,6 +24,8 @@ pub struct PlannedJob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     KillServer,
+    /// The server dies at a named point, at one of the next passages.
+    CrashServer(Point, u32),
     KillWorker(usize),
     KillEverybody,
     /// The server is asked to leave, and comes back.
@@ -84,7 +87,8 @@ impl Plan {
         let pause = Duration::from_millis(rng.u64(200..1200));
         let worker = rng.usize(..workers);
         let act = match rng.u32(..100) {
-            0..=24 => Act::KillServer,
+            0..=12 => Act::KillServer,
+            13..=24 => Act::CrashServer(Point::OF_SERVER[rng.usize(..Point::OF_SERVER.len())], 1 + rng.u32(..4)),
             25..=54 => Act::KillWorker(worker),
             55..=59 => Act::KillEverybody,
             60..=64 => Act::RestartServer,

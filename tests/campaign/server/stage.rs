@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use jobrunner::crash_point;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -195,8 +196,16 @@ fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, time: 
         };
         preloaded.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
+    if name == "server" {
+        command.env(crash_point::VARIABLE, crash_points(folder));
+    }
     let command = command.args(arguments).env("FIXTURE_HOME", folder).stdin(Stdio::null());
     command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("the program")
+}
+
+/// The folder with the armed crash points of the server.
+pub fn crash_points(folder: &Path) -> PathBuf {
+    folder.join("crash-points")
 }
 
 /// Who asks the server as an operator does.
