@@ -319,6 +319,8 @@ impl Outbox {
 
     async fn change(&self, change: Change, insist: bool) -> Result<(), OutboxError> {
         let (done, answer) = oneshot::channel();
+        // The changes of all tasks that run now are sent together in the next turn, so that they share a commit.
+        tokio::task::yield_now().await;
         self.writer.send(WriteRequest { change, insist, done }).await.map_err(|_| OutboxError::Closed)?;
         answer.await.map_err(|_| OutboxError::Closed)?
     }

@@ -429,6 +429,8 @@ async fn a_writer_that_panics_leaves_no_caller_waiting_and_holds_claims_back() {
     let mut locked = connect(&directory);
     let lock = locked.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("the lock");
     let mut answered = Box::pin(outbox.try_run(&first));
+    // The first poll leaves the turn to other tasks, the second one requests the change.
+    assert!(answered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let waker = Waker::from(Arc::new(Fatal));
     assert!(answered.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     let mut queued = pin!(outbox.try_run(&second));

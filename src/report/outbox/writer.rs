@@ -28,12 +28,15 @@ const LAST_PAUSE: Duration = Duration::from_secs(8);
 /// cause.
 const ANEW_PAUSE: Duration = Duration::from_secs(60);
 
+/// Most groups of callers that wait to be answered by the runtime; others are answered one by one.
+const GROUPS: usize = 64;
+
 /// Change whose caller waits for the answer.
 pub struct WriteRequest {
     pub change: Change,
     /// Whether the change is tried until it succeeds.
     pub insist: bool,
-    pub done: oneshot::Sender<Result<(), OutboxError>>,
+    pub done: Caller,
 }
 
 /// Opens the file on the writer's thread, and returns its content. The thread goes on to write what is requested, and
@@ -46,7 +49,14 @@ pub async fn start(
 ) -> Result<OutboxContents, OutboxError> {
     let (opened, answer) = oneshot::channel();
     let unstarted = place.clone();
-    let work = move || match OutboxWriter::open(place, wrong) {
+    let (answers, mut groups) = mpsc::channel::<Vec<Caller>>(GROUPS);
+    // Each answer of another thread wakes the runtime; a whole group wakes it once.
+    tokio::spawn(async move {
+        while let Some(group) = groups.recv().await {
+            answer_all(group);
+        }
+    });
+    let work = move || match OutboxWriter::open(place, wrong, answers) {
         Ok((writer, found)) => {
             // A caller that is gone has no handle either, and so there is nothing to write.
             let _ = opened.send(Ok(found));
@@ -58,10 +68,21 @@ pub async fn start(
     answer.await.map_err(|_| OutboxError::Closed)?
 }
 
+type Caller = oneshot::Sender<Result<(), OutboxError>>;
+
+fn answer_all(callers: Vec<Caller>) {
+    for caller in callers {
+        // A caller that is gone needs no answer.
+        let _ = caller.send(Ok(()));
+    }
+}
+
 struct OutboxWriter {
     store: OutboxStore,
     ballast: Ballast,
     waiting: Vec<WriteRequest>,
+    /// Task of the runtime that answers the callers of a commit.
+    answers: mpsc::Sender<Vec<Caller>>,
     /// Reason why the outbox cannot be written, for all who hold the handle. Dropped after the file is closed.
     wrong: watch::Sender<Option<String>>,
     /// Instant of the next try, and the pause that led to it; `None` while the outbox can be written.
@@ -73,6 +94,7 @@ impl OutboxWriter {
     fn open(
         place: OutboxLocation,
         wrong: watch::Sender<Option<String>>,
+        answers: mpsc::Sender<Vec<Caller>>,
     ) -> Result<(Self, OutboxContents), OutboxError> {
         let mut ballast = Ballast::new(place.path.parent().unwrap_or(Path::new(".")), place.reserve);
         let (store, found) = match OutboxStore::open(place.clone()) {
@@ -84,7 +106,7 @@ impl OutboxWriter {
             opened => opened?,
         };
         let waiting = Vec::with_capacity(BATCH);
-        Ok((Self { store, ballast, waiting, wrong, retry: None, begun_anew: None }, found))
+        Ok((Self { store, ballast, waiting, answers, wrong, retry: None, begun_anew: None }, found))
     }
 
     fn write(mut self, requests: mpsc::Receiver<WriteRequest>) {
@@ -112,8 +134,11 @@ impl OutboxWriter {
                     tracing::info!(target: "job_runner_worker.outbox", "outbox can be written again");
                     self.wrong.send_replace(None);
                 }
-                for request in self.waiting.drain(..) {
-                    let _ = request.done.send(Ok(()));
+                let callers: Vec<_> = self.waiting.drain(..).map(|request| request.done).collect();
+                match callers.len() {
+                    0 | 1 => answer_all(callers),
+                    // The runtime that opened the outbox may have ended, or be behind.
+                    _ => drop(self.answers.try_send(callers).map_err(|unanswered| answer_all(unanswered.into_inner()))),
                 }
                 self.ballast.restore();
             }
