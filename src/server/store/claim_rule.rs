@@ -51,7 +51,7 @@ pub(super) fn read_situation(
         &[&job.template, &job.pool],
         |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)),
     )?;
-    // SQLite would rather follow the order of the ids through the whole history of the job.
+    // Without the names of the indexes, SQLite follows the order of the ids through the whole history of the job.
     let active = reading.rows(
         "SELECT * FROM run INDEXED BY run_active
          WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
@@ -59,7 +59,7 @@ pub(super) fn read_situation(
         rows::run,
     )?;
     let due = reading.rows(
-        "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+        "SELECT * FROM run INDEXED BY run_open WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
          AND (came_due IS NOT NULL OR schedule_dts <= ?)
          ORDER BY schedule_dts, schedule_id, id LIMIT ?",
         &[&id, &now, &BATCH],

@@ -89,7 +89,7 @@ impl Store {
 
 /// Withdraws the unclaimed runs that are meant for a worker: no other worker may execute them.
 fn withdraw_runs(transaction: &mut Transaction<'_>, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
-    let sql = "SELECT * FROM run WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id";
+    let sql = "SELECT * FROM run INDEXED BY run_active WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id";
     for run in transaction.rows(sql, &[&worker], rows::run)? {
         let reason = FireReason::WorkerRemoved(worker);
         let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };

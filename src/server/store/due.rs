@@ -16,8 +16,9 @@ impl Store {
     /// If the store cannot be read.
     pub async fn jobs_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         // Two conditions with an index each; joined by `OR`, they would read all planned runs.
-        let sql = "SELECT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts <= ?
-             UNION SELECT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL";
+        let sql = "SELECT job FROM run INDEXED BY run_due
+                 WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts <= ?
+             UNION SELECT job FROM run INDEXED BY run_came_due WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL";
         self.read(move |reading| Ok(reading.values(sql, &[&now])?)).await
     }
 
@@ -44,7 +45,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn coming(&self, job: JobId, limit: u32) -> Result<Vec<Run>, StoreError> {
-        let sql = "SELECT * FROM run WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+        let sql = "SELECT * FROM run INDEXED BY run_open WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
              ORDER BY schedule_dts, schedule_id, id LIMIT ?";
         self.read(move |reading| reading.rows(sql, &[&job, &limit], rows::run)).await
     }
@@ -55,8 +56,9 @@ impl Store {
     /// If the store cannot be read.
     pub async fn jobs_off_plan(&self, zone: Tz, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         // The same rules as in `planned_runs::pending`: a due run that is meant for one worker does not count.
-        let sql = "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due FROM run
-                 WHERE enqueue_dts IS NULL AND return_dts IS NULL
+        let sql =
+            "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due
+                 FROM run INDEXED BY run_open WHERE enqueue_dts IS NULL AND return_dts IS NULL
                  AND is_manual = 0 AND retry_of IS NULL AND NOT (pinned AND is_due))
              SELECT job.*, EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id) AS waits,
              (SELECT plan FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL

@@ -39,6 +39,8 @@ mod outage;
 mod overview;
 mod pass_facts;
 mod planned_runs;
+#[cfg(test)]
+mod query_plans;
 pub mod rest_lists;
 mod rows;
 mod run_changes;

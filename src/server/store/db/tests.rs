@@ -467,7 +467,7 @@ async fn all_who_wait_are_refused_while_another_program_holds_the_lock() {
     let other = file.other();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let runs = Arc::new(AtomicUsize::new(0));
-    let refused = ["a", "b", "c", "d"].map(|name| queued(file.db.change(keeping_and_counting(name, &runs))));
+    let refused = ["a", "b", "c", "d"].map(|name| file.db.change(keeping_and_counting(name, &runs)));
     for outcome in soon(futures_util::future::join_all(refused)).await {
         assert!(is_refused_with(&outcome, ErrorCode::DatabaseBusy), "{outcome:?}");
     }
