@@ -68,6 +68,8 @@ impl<T> RequestQueue<T> {
                 Some(left) => thread::park_timeout(left),
                 None => thread::park(),
             }
+            // Where no processor is idle, the callers go first, and more of them share the commit.
+            thread::yield_now();
         }
     }
 }

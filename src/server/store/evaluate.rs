@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::claim_rule::{JobSituation, read_situation};
 use super::db::Transaction;
-use super::fires::record;
+use super::fires::{record, record_wait};
 use super::kill_records::insert_kill_request;
 use super::planned_runs;
 use super::runs::{NewRun, insert};
@@ -120,7 +120,8 @@ impl<'a> Act<'a, '_> {
             DueVerdict::Spread(run, there, absent) => self.spread(run, &there, &absent)?,
             DueVerdict::Wait(run, reason) => {
                 self.waits.push((run, reason));
-                self.record(run, FireReason::Waiting(reason.into()))?;
+                let Some(run) = self.find(run) else { return Ok(()) };
+                record_wait(self.transaction, &fire(run, FireReason::Waiting(reason.into()), self.now))?;
             }
             DueVerdict::Skip(run, reason) => {
                 self.record(run, FireReason::Met(reason))?;

@@ -62,6 +62,17 @@ pub(super) fn record(transaction: &mut Transaction<'_>, fire: &Fire) -> Result<(
     Ok(())
 }
 
+/// Records why a run waits, unless it waited for a reason of this kind before: of many runs that wait for one another, each
+/// would be recorded again whenever the first of them changes.
+pub(super) fn record_wait(transaction: &mut Transaction<'_>, fire: &Fire) -> Result<(), StoreError> {
+    let (code, _) = reason_facts(&fire.reason);
+    let is_recorded = transaction.value(
+        "SELECT EXISTS (SELECT 1 FROM fire WHERE run = ? AND due = ? AND what = ? AND code = ?)",
+        &[&fire.run, &fire.due, &fire.reason.kind().word(), &code],
+    )?;
+    if is_recorded.unwrap_or(false) { Ok(()) } else { record(transaction, fire) }
+}
+
 /// Encodes parameters as the column has them.
 fn text(params: &ReasonParams) -> Result<String, StoreError> {
     serde_json::to_string(params).map_err(|e| DbError::Strange(format!("a reason ({e})")).into())

@@ -349,4 +349,8 @@ pub const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX run_came_due ON run (job) WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL;
 ",
+    // Whether a run has waited for a reason of a kind, and which of its attempts were lost, is asked for by the run.
+    "
+    CREATE INDEX fire_of_run ON fire (run, code) WHERE run IS NOT NULL;
+",
 ];
