@@ -433,6 +433,12 @@ async fn a_writer_that_panics_leaves_no_caller_waiting_and_holds_claims_back() {
     assert!(answered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let waker = Waker::from(Arc::new(Fatal));
     assert!(answered.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let taken = async {
+        while outbox.writer.capacity() < outbox.writer.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, taken).await.expect("the writer that tries to commit the first");
     let mut queued = pin!(outbox.try_run(&second));
     assert!(tokio::time::timeout(Duration::ZERO, &mut queued).await.is_err());
     drop(lock);
