@@ -2,7 +2,7 @@
 //!
 //! A right token is let in at once, whatever came from other addresses; and from its own address too, unless too many
 //! wrong ones are waiting there for their answers. So neither a stranger nor an old token in a script behind the same
-//! proxy shuts anybody out. The memory of addresses is bounded, and quiet ones are forgotten. [`table`] decides the delay;
+//! proxy shuts anybody out. The memory of addresses is bounded, and quiet ones are forgotten. `table` decides the delay;
 //! `http::shared::wrong_tokens` waits for it before it answers.
 
 mod table;
