@@ -5,8 +5,9 @@ use std::sync::Arc;
 use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
-use jobrunner::server::store::Store;
+use jobrunner::server::domain::schedule::due_decision::WaitReason;
 use jobrunner::server::store::changes::Change;
+use jobrunner::server::store::{Entity, Removal, Store};
 
 use crate::stage::{Stage, made};
 
@@ -40,6 +41,37 @@ async fn the_next_run_is_made_when_the_present_one_is_announced() {
     stage.execute(0, anchor.id, true).await;
     let after = next(&stage, &job).await;
     assert!(after.schedule_dts >= planned.schedule_dts);
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_by_hand_for_a_later_time_takes_the_place_of_the_next_run() {
+    let stage = Stage::start(1).await;
+    let every = Schedule::Interval { every: 1, unit: Unit::Hour };
+    let job = stage.job(|job| job.schedule = every).await;
+    let planned = next(&stage, &job).await;
+    let by_hand = stage.run_at(&job, Utc::now() + TimeDelta::hours(5)).await;
+    let dropped = async |store: &Store| {
+        let coming = store.coming(job.id, 9).await.unwrap();
+        (!coming.iter().any(|run| run.id == planned.id)).then_some(coming)
+    };
+    let coming = stage.until("the end of the planned run", dropped).await;
+    assert_eq!(coming.iter().map(|run| run.id).collect::<Vec<_>>(), [by_hand.id]);
+    stage.fixture.stop().await;
+}
+
+/// The dispatcher decides that a run waits, and the job is deleted before that is recorded.
+#[tokio::test]
+async fn why_a_run_waited_whose_job_is_deleted_is_recorded_nowhere_and_harms_nothing() {
+    let stage = Stage::start(1).await;
+    let (gone, there) = (stage.job(|_| {}).await, stage.job(|_| {}).await);
+    let later = Utc::now() + TimeDelta::hours(5);
+    let waits = [stage.run_at(&gone, later).await, stage.run_at(&there, later).await];
+    let store = stage.store();
+    assert!(matches!(store.remove(Entity::Job, gone.id.get(), Utc::now()).await, Ok(Removal::Gone(_))));
+    let waits = waits.map(|run| (run, WaitReason::NoWorker.into(), Utc::now()));
+    store.record_waiting(waits.into()).await.expect("a record of the other");
+    assert_eq!(store.fires(there.id, 9).await.unwrap().len(), 1);
     stage.fixture.stop().await;
 }
 

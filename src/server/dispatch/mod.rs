@@ -105,8 +105,10 @@ struct Dispatcher {
     slots_taken: BTreeMap<WorkerId, u32>,
     /// Whether a slot that is free in `slots_taken` may be free for a run that waits for one.
     fills_slots: bool,
-    /// Runs that wait for reasons that are not recorded yet.
-    unrecorded: Vec<(model::Run, WaitReasons)>,
+    /// Runs that wait for reasons that are not recorded yet, and since when.
+    unrecorded: BTreeMap<RunId, (model::Run, WaitReasons, model::Timestamp)>,
+    /// Number of jobs that are evaluated in one transaction.
+    together: usize,
 }
 
 impl Dispatcher {
@@ -132,7 +134,8 @@ impl Dispatcher {
             next_due: None,
             slots_taken: BTreeMap::new(),
             fills_slots: false,
-            unrecorded: Vec::new(),
+            unrecorded: BTreeMap::new(),
+            together: TOGETHER,
             app,
         }
     }
@@ -465,14 +468,17 @@ impl Dispatcher {
             if self.agenda.jobs.is_empty() {
                 self.fill_slots(&mut placed);
             }
-            let jobs: Vec<_> = self.agenda.jobs.iter().copied().take(left.min(TOGETHER)).collect();
+            let jobs: Vec<_> = self.agenda.jobs.iter().copied().take(left.min(self.together)).collect();
             if jobs.is_empty() {
+                self.together = TOGETHER;
                 return Ok(false);
             }
             left -= jobs.len();
-            let evaluated =
-                self.store()?.evaluate_jobs(jobs.clone(), self.workers.availability(), zone, (self.clocks.wall)());
-            for (job, evaluation) in jobs.into_iter().zip(evaluated.await?) {
+            let (availability, wall) = (self.workers.availability(), (self.clocks.wall)());
+            let evaluated = self.store()?.evaluate_jobs(jobs.clone(), availability, zone, wall).await;
+            // One job that cannot be evaluated holds back none that comes before it.
+            let evaluated = evaluated.inspect_err(|_| self.together = 1)?;
+            for (job, evaluation) in jobs.into_iter().zip(evaluated) {
                 self.follow(job, evaluation, now);
                 self.agenda.jobs.remove(&job);
             }
@@ -525,14 +531,25 @@ impl Dispatcher {
         }
     }
 
-    /// Records why runs wait. What cannot be recorded now is kept for the next pass.
+    /// Has it recorded why a run waits.
+    fn note_wait(&mut self, run: &model::Run, reasons: impl Into<WaitReasons>) {
+        self.unrecorded.insert(run.id, (run.clone(), reasons.into(), (self.clocks.wall)()));
+    }
+
+    /// Records why runs wait. What an outage keeps from being recorded is recorded by a later pass.
     async fn record_waits(&mut self) -> Result<(), StoreError> {
         if self.unrecorded.is_empty() {
             return Ok(());
         }
-        self.store()?.record_waiting(self.unrecorded.clone(), (self.clocks.wall)()).await?;
-        self.unrecorded.clear();
-        Ok(())
+        let waits = self.unrecorded.values().cloned().collect();
+        match self.store()?.record_waiting(waits).await {
+            Err(e) if e.is_outage() => Err(e),
+            // Another error would come again, for ever.
+            recorded => {
+                self.unrecorded.clear();
+                recorded
+            }
+        }
     }
 
     /// Announces a run, unless it was announced to a worker that may still claim it. Returns why the run waits all the
@@ -560,7 +577,7 @@ impl Dispatcher {
                 self.why_unclaimed(run, to, worker).or(is_late.then_some(WaitReason::Unclaimed))
             }
             WorkerChoice::AnnounceToSilent(worker) => {
-                self.unrecorded.push((run.clone(), WaitReason::NobodyAnswers.into()));
+                self.note_wait(run, WaitReason::NobodyAnswers);
                 self.announce(run.id, run.job, worker, now);
                 Some(WaitReason::NobodyAnswers)
             }
@@ -570,12 +587,12 @@ impl Dispatcher {
             }
             WorkerChoice::NoSlot => {
                 if self.offers.wait_for_slot(pool, run.schedule_dts, run.id, run.job) {
-                    self.unrecorded.push((run.clone(), WaitReason::NoSeat.into()));
+                    self.note_wait(run, WaitReason::NoSeat);
                 }
                 Some(WaitReason::NoSeat)
             }
             WorkerChoice::Nobody => {
-                self.unrecorded.push((run.clone(), WaitReason::NoWorker.into()));
+                self.note_wait(run, WaitReason::NoWorker);
                 Some(WaitReason::NoWorker)
             }
         }
@@ -602,7 +619,7 @@ impl Dispatcher {
     fn record_holding(&mut self, run: &model::Run, waits: &WaitReasons) {
         let is_told = self.app.waiting.of(run.job, run.id).is_some_and(|before| before.is_like(waits));
         if !is_told && matches!(waits.reason, WaitReason::NobodyTakes | WaitReason::WorkerHolds(_)) {
-            self.unrecorded.push((run.clone(), waits.clone()));
+            self.note_wait(run, waits.clone());
         }
     }
 

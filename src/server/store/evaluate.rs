@@ -57,15 +57,20 @@ impl Store {
         .await
     }
 
-    /// Records that runs wait for reasons that only the dispatcher knows, such as a lack of free slots.
+    /// Records that runs waited for reasons that only the dispatcher knows, such as a lack of free slots, and since when. A
+    /// run that is gone or claimed by now is left out.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn record_waiting(&self, waits: Vec<(Run, WaitReasons)>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_waiting(&self, waits: Vec<(Run, WaitReasons, Timestamp)>) -> Result<(), StoreError> {
         self.change(move |transaction| {
-            waits.iter().try_for_each(|(run, reasons)| {
-                record(transaction, &fire(run, FireReason::Waiting(reasons.clone()), now))
-            })
+            for (run, reasons, at) in &waits {
+                let sql = "SELECT 1 FROM run WHERE id = ? AND enqueue_dts IS NULL AND return_dts IS NULL";
+                if transaction.value::<i64>(sql, &[&run.id])?.is_some() {
+                    record(transaction, &fire(run, FireReason::Waiting(reasons.clone()), *at))?;
+                }
+            }
+            Ok(())
         })
         .await
     }

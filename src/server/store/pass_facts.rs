@@ -104,8 +104,8 @@ fn slots_taken(reading: &Reading<'_>) -> Result<BTreeMap<WorkerId, u32>, StoreEr
     Ok(found.into_iter().collect())
 }
 
-/// Returns the job of a changed run, and whether there is something to decide about it: a run that is due, or a next run
-/// that is missing. `None` if the run was planned by the schedule for a later time, or is gone.
+/// Returns the job of a changed run, and whether there is something to decide about it: a run that is due, one that takes
+/// the place of the next run, or a next run that is missing. `None` if the run was planned by the schedule for a later time, or is gone.
 fn job_concerned(reading: &Reading<'_>, run: RunId, now: Timestamp) -> Result<Option<(JobId, bool)>, StoreError> {
     reading.row(
         "SELECT job.id,
@@ -113,6 +113,7 @@ fn job_concerned(reading: &Reading<'_>, run: RunId, now: Timestamp) -> Result<Op
                  AND due.return_dts IS NULL AND due.schedule_dts <= ?2)
              OR EXISTS (SELECT 1 FROM run AS due WHERE due.job = job.id AND due.enqueue_dts IS NULL
                  AND due.return_dts IS NULL AND due.came_due IS NOT NULL)
+             OR (run.plan IS NULL AND run.enqueue_dts IS NULL AND run.return_dts IS NULL)
              OR ((job.cron IS NOT NULL OR coalesce(job.reschedule_interval, 0) > 0)
                  AND NOT EXISTS (SELECT 1 FROM run AS next INDEXED BY run_open WHERE next.job = job.id AND next.enqueue_dts IS NULL
                      AND next.return_dts IS NULL AND next.plan IS NOT NULL))

@@ -35,6 +35,8 @@ pub const READERS: usize = 4;
 const QUEUE: usize = 4096;
 /// Number of statements that each connection keeps prepared.
 const STATEMENTS: usize = 256;
+/// Size in bytes to which the write-ahead log is cut when it begins anew: a peak does not keep the disk for ever.
+const LOG_BYTES: i64 = 64 * 1024 * 1024;
 /// Longest wait for SQLite's lock, which another program may hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,6 +172,7 @@ fn connect(path: &Path) -> Result<Connection, DbError> {
 fn connect_writer(path: &Path) -> Result<Connection, DbError> {
     let mut connection = connect(path)?;
     Checkpointer::watch(&mut connection)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     Ok(connection)
 }
 
@@ -260,6 +263,10 @@ pub fn each<E: From<DbError>>(
 }
 
 pub fn execute(connection: &Connection, sql: &str, arguments: &[&dyn Argument]) -> Result<u64, DbError> {
+    // After SQLite rolled back by itself, the statement would be committed at once, whatever becomes of the change.
+    if connection.is_autocommit() {
+        return Err(DbError::RolledBack);
+    }
     let mut statement = connection.prepare_cached(sql)?;
     let changed = statement.execute(params_from_iter(arguments.iter().map(|argument| argument.value())))?;
     Ok(changed as u64)
