@@ -6,6 +6,7 @@ use chrono::{TimeDelta, Utc};
 use jobrunner::run::RunId;
 use jobrunner::server::domain::model::{Asker, Concurrency, Exclude, Job, Run, Schedule, Unit};
 use jobrunner::server::domain::schedule::due_decision::WaitReason;
+use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::changes::Change;
 use jobrunner::server::store::{Entity, Removal, Store};
 
@@ -64,7 +65,7 @@ async fn a_run_by_hand_for_a_later_time_takes_the_place_of_the_next_run() {
 #[tokio::test]
 async fn why_a_run_waited_whose_job_is_deleted_is_recorded_nowhere_and_harms_nothing() {
     let stage = Stage::start(1).await;
-    let (gone, there) = (stage.job(|_| {}).await, stage.job(|_| {}).await);
+    let (gone, there) = (stage.job(|_| {}).await, stage.job(|job| job.title = Title::fixed("there")).await);
     let later = Utc::now() + TimeDelta::hours(5);
     let waits = [stage.run_at(&gone, later).await, stage.run_at(&there, later).await];
     let store = stage.store();
