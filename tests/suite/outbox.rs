@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -10,8 +11,17 @@ use serde_json::{Value, json};
 use crate::support::{Fault, Latch, What, WorkerHome, prints};
 use crate::{until, up};
 
+/// Asks until the worker answers: it may have subscribed and not listen for questions yet.
 async fn status(home: &WorkerHome) -> Value {
-    let answer = home.ask(&["--status", "--json"]).await;
+    let answered = async {
+        loop {
+            let answer = home.ask(&["--status", "--json"]).await;
+            if !answer.stdout.is_empty() {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(30), answered).await.expect("an answer");
     serde_json::from_slice(&answer.stdout).expect("a status")
 }
 
