@@ -4,7 +4,8 @@
 //! change reads, decides and writes in one transaction, so no decision rests on data that another change has just
 //! replaced. Readers see the last commit and never wait for the writer. A commit survives the death of the process.
 //!
-//! Each commit publishes what it changed on the [`ChangeFeed`]. `db` runs the transactions, and knows nothing of the server.
+//! Each commit publishes what it changed on the [`ChangeFeed`]. `db` runs the transactions, and of the server
+//! knows the feed alone.
 
 mod ad_hoc_runs;
 mod catalogue;
