@@ -97,7 +97,9 @@ points! {
     ShimSpawnWritten,
     /// The script is over, and the shim has reported nothing of it.
     ShimEnded,
-    /// The script's file is removed, and the record does not have the end.
+    /// The script's file is set aside for a later script, with its content.
+    ShimScriptMoved,
+    /// The script's file is removed or set aside empty, and the record does not have the end.
     ShimScriptRemoved,
     /// The record has the end, and the worker does not know it.
     ShimEndWritten,

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdSocket;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal as Kind;
@@ -15,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::patience::{KILLED_AFTER, Patience, PatienceVerdict};
 use super::shim::{self, socket, tree};
+use super::spares::Spares;
 use crate::report::StoredEnd;
 use crate::run::{Cause, Outcome, errno};
 use crate::wire::disk::Record;
@@ -161,6 +163,10 @@ pub(super) struct ShimConnection {
     /// Process of the script under a shim that is no child of ours: when it ends, the shim owes the end of the run.
     script: Option<AsyncFd<OwnedFd>>,
     is_child: bool,
+    /// Spare files of scripts; `None` for the shim of an earlier worker, which keeps none.
+    script_spares: Option<Arc<Spares>>,
+    /// Path at which the shim may leave the file of its present script.
+    script_spare: Option<PathBuf>,
 }
 
 /// Process of a shim: its pid for the log, and a pidfd, which never comes to mean another process.
@@ -206,13 +212,16 @@ impl ShimConnection {
             children: None,
             script: None,
             is_child: false,
+            script_spares: None,
+            script_spare: None,
         };
         Ok((connection, Shim { say }))
     }
 
     /// Marks the shim as a child of this worker, whose stops `SIGCHLD` reports.
-    pub(super) fn of_child(mut self, process: Option<ShimProcess>) -> Self {
+    pub(super) fn of_child(mut self, process: Option<ShimProcess>, script_spares: Arc<Spares>) -> Self {
         (self.process, self.is_child) = (process, true);
+        self.script_spares = Some(script_spares);
         self.children = signal(SignalKind::child()).ok();
         self
     }
@@ -221,6 +230,10 @@ impl ShimConnection {
     /// `idle` is called with the shim each time it can take another run.
     pub(super) async fn serve_and_clear(mut self, state: PathBuf, idle: impl Fn(Shim)) {
         self.serve(idle).await;
+        // Nobody hears any more whether the shim has kept the file.
+        if let Some(spare) = self.script_spare.take() {
+            let _ = std::fs::remove_file(spare);
+        }
         let process = self.process.take();
         // Dropping the connection closes its channels before the wait below: a waiting run hears that its shim died, an
         // idle shim that it may exit.
@@ -313,6 +326,7 @@ impl ShimConnection {
             ShimRequest::Execute(order, progress) => {
                 self.progress = Some(progress);
                 self.execution = Some(SupervisedExecution { run: order.run, number: order.attempt });
+                self.script_spare.clone_from(&order.script_spare);
                 self.patience.owes_begin(Instant::now());
                 let said = say(&self.socket, &ToShim::Execute(order)).await;
                 crash_point!(OrderGiven);
@@ -362,7 +376,11 @@ impl ShimConnection {
                 }
                 return;
             }
-            FromShim::Ended { how, output, at, free } => {
+            FromShim::Ended { how, output, at, free, script_kept } => {
+                let spare = self.script_spare.take().filter(|_| script_kept);
+                if let (Some(spares), Some(spare)) = (&self.script_spares, spare) {
+                    spares.adopt(spare);
+                }
                 let ended = StoredEnd { outcome: Outcome::from(how), output, at };
                 self.tell(Progress::Ended(ended)).await;
                 (self.progress, self.execution) = (None, None);

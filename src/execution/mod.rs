@@ -13,6 +13,7 @@ mod patience;
 mod pool;
 mod remains;
 mod script_directories;
+mod script_files;
 pub mod shim;
 mod spares;
 
@@ -30,6 +31,7 @@ pub use free_resources::{DiskRoom, FreeResources, descriptors_allowed, descripto
 pub use logs::RunFiles;
 pub use pool::ShimProgram;
 pub use remains::{ExecutionRemains, start as recorded_start};
+pub use shim::random_token;
 
 use crate::report::Durability;
 use crate::run::script::Script;
@@ -39,6 +41,7 @@ use crate::wire::shim as wire;
 use left_behind::LeftBehind;
 use pool::ShimPool;
 use remains::LeftBy;
+use script_files::ScriptFiles;
 
 /// First pause before an unreadable record is tried again; doubled up to [`LAST_LOOK`].
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -115,6 +118,7 @@ pub struct Execution {
     settings: watch::Sender<Arc<Settings>>,
     state: PathBuf,
     logs: RunFiles,
+    scripts: ScriptFiles,
     pool: ShimPool,
     /// Present directory of the scripts, followed by those that earlier workers used.
     places: Arc<[PathBuf]>,
@@ -130,9 +134,10 @@ impl Execution {
         if settings.durability == Durability::Power {
             File::open(state)?.sync_all()?;
         }
-        let pool = ShimPool::new(shim, state, settings.environment, idle);
+        let scripts = ScriptFiles::new(state);
+        let pool = ShimPool::new(shim, state, settings.environment, scripts.spares(), idle);
         let places = script_directories::with_present(state, &settings.script_temp_path).into();
-        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, pool, places })
+        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, scripts, pool, places })
     }
 
     /// Applies other settings to the next runs; running ones keep those they were started with. The list of script
@@ -176,7 +181,8 @@ impl Execution {
     /// If the script cannot be written or no shim takes it; the message is one sentence for the log of the failed run.
     pub async fn launch(&self, launch: &Launch) -> Result<Running, LaunchError> {
         let path = self.script_path(launch.run, launch.attempt, &launch.token);
-        logs::write_private(&path, launch.script.body().as_bytes())
+        self.scripts
+            .write(&path, launch.script.body().as_bytes())
             .map_err(|source| LaunchError::Script { path: path.clone(), source })?;
         self.logs.restore();
         crash_point!(ScriptWritten);
@@ -209,6 +215,7 @@ impl Execution {
             record: self.logs.record_path(launch.run, launch.attempt),
             // A renamed spare is not enough here: what must survive a loss of power is created and synced anew.
             spare: if durable { None } else { self.logs.spare() },
+            script_spare: self.scripts.spare_of(script),
             output: self.logs.output_path(launch.run, launch.attempt),
             head,
             // One byte more than is ever shown, so that a reader can tell whether something is missing.

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::connection::{GREETING, Running, Shim, ShimConnection, ShimProcess};
 use super::environment::{self, Environment};
 use super::shim::{self, socket};
+use super::spares::Spares;
 use crate::wire::shim::ExecutionOrder;
 
 /// Time after which an idle shim that no run has needed is ended.
@@ -51,6 +52,7 @@ struct Shared {
     program: ShimProgram,
     state: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    script_spares: Arc<Spares>,
     idle: Mutex<Idle>,
     /// Notified when an idle shim is given back, for a run that waits for one.
     returned: Notify,
@@ -70,11 +72,18 @@ struct Idle {
 }
 
 impl ShimPool {
-    pub(super) fn new(program: ShimProgram, state: &Path, policy: Environment, keep: usize) -> Self {
+    pub(super) fn new(
+        program: ShimProgram,
+        state: &Path,
+        policy: Environment,
+        script_spares: Arc<Spares>,
+        keep: usize,
+    ) -> Self {
         Self(Arc::new(Shared {
             program,
             state: state.to_owned(),
             environment: environment::of_jobs(policy, std::env::vars_os()),
+            script_spares,
             idle: Mutex::new(Idle { keep, ..Idle::default() }),
             returned: Notify::new(),
             starting: Arc::new(Semaphore::new(STARTING)),
@@ -163,7 +172,7 @@ impl ShimPool {
         let process = self.spawn(theirs)?;
         let (greeting, greeted) = oneshot::channel();
         let (connection, shim) = ShimConnection::new(ours, Some(greeting))?;
-        let connection = connection.of_child(process);
+        let connection = connection.of_child(process, Arc::clone(&self.0.script_spares));
         let pool = self.clone();
         tokio::spawn(connection.serve_and_clear(self.state().to_owned(), move |shim| pool.give_back(shim)));
         let hello = tokio::time::timeout(GREETING, greeted)

@@ -4,7 +4,7 @@
 //! Running scripts, kills and pings are not affected. Each limit that stops the claims is lower than the limit that
 //! resumes them, so that a value near the border does not alternate.
 
-use crate::execution::FreeResources;
+use crate::execution::{DiskRoom, FreeResources};
 use crate::run::lack::Lack;
 
 #[cfg(test)]
@@ -58,6 +58,29 @@ const DESCRIPTORS_PER_RUN: u64 = 4;
 #[must_use]
 pub fn descriptors_left(counted: u64, claims: u64) -> u64 {
     counted.saturating_sub(claims.saturating_mul(DESCRIPTORS_PER_RUN))
+}
+
+/// Bytes and files of a disk that others may take until it is measured again: a disk with less to spare is measured for
+/// each claim.
+const OTHERS: (u64, u64) = (256 * 1024 * 1024, 1024);
+/// Bytes and files that one more run takes at most: its script, its record and its output.
+const DISK_PER_RUN: (u64, u64) = (16 * 1024 * 1024, 4);
+
+/// Returns the space of a disk that is certainly still free some moments, and some claims, after it was measured.
+#[must_use]
+pub fn room_left(measured: &DiskRoom, claims: u64) -> DiskRoom {
+    let left = |measured: u64, others: u64, per_run: u64| {
+        // A disk that cannot be measured counts as unlimited.
+        if measured == u64::MAX {
+            return measured;
+        }
+        measured.saturating_sub(others).saturating_sub(claims.saturating_mul(per_run))
+    };
+    DiskRoom {
+        key: measured.key,
+        bytes: left(measured.bytes, OTHERS.0, DISK_PER_RUN.0),
+        files: left(measured.files, OTHERS.1, DISK_PER_RUN.1),
+    }
 }
 
 /// Present decision with its reasons.

@@ -10,7 +10,7 @@ use super::Context;
 use super::admission::{self, Admission, AdmissionChange, AdmissionFacts, Bounds};
 use super::coordinator::IntakeFacts;
 use super::launch_shortage::ShortageChanges;
-use crate::execution::{self, FreeResources};
+use crate::execution::{self, DiskRoom, FreeResources};
 use crate::run::RunId;
 use crate::run::lack::{self, Lack};
 
@@ -20,6 +20,9 @@ const RECHECK: Duration = Duration::from_secs(3);
 /// Age up to which a count of descriptors is reused while there are plenty: counting costs as much as half a claim.
 const COUNT_AGE: Duration = Duration::from_millis(100);
 
+/// Age up to which a measurement of the disks is reused while there is much space on them.
+const ROOMS_AGE: Duration = Duration::from_secs(1);
+
 /// Measurements of the worker's resources, with the decision that follows from the last ones.
 pub(super) struct AdmissionGauge {
     context: Arc<Context>,
@@ -28,6 +31,7 @@ pub(super) struct AdmissionGauge {
     outbox: watch::Receiver<Option<String>>,
     shortage: ShortageChanges,
     counted: Option<DescriptorCount>,
+    measured: Option<DiskMeasurement>,
 }
 
 /// Count of the open descriptors.
@@ -39,16 +43,30 @@ struct DescriptorCount {
     claims: u64,
 }
 
+/// Measurement of the disks.
+struct DiskMeasurement {
+    rooms: Vec<DiskRoom>,
+    at: Instant,
+    /// Runs that were started since, each of which takes some space.
+    claims: u64,
+}
+
 impl AdmissionGauge {
     pub(super) fn new(context: Arc<Context>) -> Self {
         let (backlog, outbox) = (context.reporter.backlog(), context.reporter.outbox().wrong());
         let shortage = context.shortage.changes();
-        Self { context, admission: Admission::default(), backlog, outbox, shortage, counted: None }
+        Self { context, admission: Admission::default(), backlog, outbox, shortage, counted: None, measured: None }
     }
 
     /// Returns whether runs are claimed, by the last measurement.
     pub(super) fn is_open(&self) -> bool {
         self.admission.is_open()
+    }
+
+    fn measure_disks(&mut self) -> Vec<DiskRoom> {
+        let rooms = self.context.execution.rooms();
+        self.measured = Some(DiskMeasurement { rooms: rooms.clone(), at: Instant::now(), claims: 0 });
+        rooms
     }
 
     /// Waits until a shortage may have ended.
@@ -78,18 +96,28 @@ impl IntakeFacts for AdmissionGauge {
     fn measure_admission(&mut self, bounds: Bounds) {
         let counted = self.counted.filter(|count| count.at.elapsed() < COUNT_AGE);
         let allowed = execution::descriptors_allowed();
+        let measured = self.measured.as_ref().filter(|disks| disks.at.elapsed() < ROOMS_AGE);
+        let estimated = measured.map(|disks| disks.rooms.iter().map(|room| admission::room_left(room, disks.claims)));
+        let rooms_are_estimated = estimated.is_some();
+        let rooms = estimated.map_or_else(Vec::new, Iterator::collect);
         let guess = counted.map(|count| admission::descriptors_left(allowed.saturating_sub(count.open), count.claims));
         let mut facts = AdmissionFacts {
             backlog: *self.backlog.borrow_and_update(),
             outbox: self.outbox.borrow_and_update().clone(),
             shortage: self.context.shortage.reason(),
-            free: FreeResources { rooms: self.context.execution.rooms(), descriptors: guess.unwrap_or(0) },
+            free: FreeResources { rooms, descriptors: guess.unwrap_or(0) },
         };
+        if !rooms_are_estimated {
+            facts.free.rooms = self.measure_disks();
+        }
         // Counting descriptors reads a directory, so it is done only if the estimate leaves doubt.
         if !self.admission.is_certain(&facts, bounds) {
             let open = execution::descriptors_open();
             facts.free.descriptors = allowed.saturating_sub(open);
             self.counted = Some(DescriptorCount { open, at: Instant::now(), claims: 0 });
+        }
+        if rooms_are_estimated && !self.admission.is_certain(&facts, bounds) {
+            facts.free.rooms = self.measure_disks();
         }
         match self.admission.judge(&facts, bounds) {
             AdmissionChange::None => {}
@@ -111,6 +139,9 @@ impl IntakeFacts for AdmissionGauge {
     fn note_claim(&mut self) {
         if let Some(count) = &mut self.counted {
             count.claims += 1;
+        }
+        if let Some(disks) = &mut self.measured {
+            disks.claims += 1;
         }
     }
 }

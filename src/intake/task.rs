@@ -236,10 +236,3 @@ async fn stop_asked(stopped: &mut watch::Receiver<Option<Cause>>) -> Cause {
         _ => std::future::pending().await,
     }
 }
-
-/// Returns a random token of 122 unpredictable bits, from the kernel.
-fn token() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/uuid")
-        .map(|uuid| uuid.trim().replace('-', ""))
-        .unwrap_or_else(|_| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
-}

@@ -45,13 +45,16 @@ pub struct ExecutionOrder {
     pub token: String,
     /// Command line; its last word is the path of the script.
     pub command: Vec<String>,
-    /// Path of the script, which the shim removes at the end of the run.
+    /// Path of the script, which the shim removes or renames at the end of the run.
     pub script: PathBuf,
     /// Path at which the shim creates the record.
     pub record: PathBuf,
     /// Existing file that may be renamed to become the record; the shim owns it from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spare: Option<PathBuf>,
+    /// Path at which the script's file, emptied, is kept for a later script; `None` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script_spare: Option<PathBuf>,
     /// Path of the file that keeps the output.
     pub output: PathBuf,
     /// Bytes that are kept of the beginning of the output.
@@ -140,6 +143,9 @@ pub enum FromShim {
         at: String,
         /// Whether the shim can take the next run at once.
         free: bool,
+        /// Whether the script's file lies at [`ExecutionOrder::script_spare`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        script_kept: bool,
     },
     /// The run cannot be executed: another shim has the licence (see [`super::disk`]), the script is gone, or the
     /// system refuses what is needed. A shim that cannot begin at all sends this as its only packet.

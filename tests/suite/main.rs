@@ -26,6 +26,7 @@ mod resource_shortages;
 mod rest_faults;
 mod run;
 mod run_model;
+mod script_files;
 mod secrets;
 mod server_oracle;
 mod service;

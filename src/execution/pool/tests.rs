@@ -14,7 +14,9 @@ fn pool(folder: &TempDir, first: &str) -> ShimPool {
         format!("#!/bin/sh\ncd {}\n{first}\nprintf '{greeting}' $$ >&0\nexec sleep 5\n", folder.path().display());
     fs::write(&path, script).expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("our own file");
-    ShimPool::new(ShimProgram { path, cgroup: false, descriptors: None }, folder.path(), Environment::Clean, 1)
+    let program = ShimProgram { path, cgroup: false, descriptors: None };
+    let script_spares = Arc::new(Spares::new(folder.path().join("script_spares")));
+    ShimPool::new(program, folder.path(), Environment::Clean, script_spares, 1)
 }
 
 fn order() -> ExecutionOrder {
@@ -36,6 +38,7 @@ fn order() -> ExecutionOrder {
         redact: Vec::new(),
         durable: false,
         spare: None,
+        script_spare: None,
     }
 }
 

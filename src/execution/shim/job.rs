@@ -20,6 +20,7 @@ use super::spool::Spool;
 use super::syscall::{self, SpawnError};
 use super::tools::Tools;
 use super::tree;
+use super::used_script::{self, ScriptFate};
 use crate::run::ending::{Company, Effect, EndingPhase, Grace, Input};
 use crate::run::{Cause, LeftoverPolicy, ProcessExit, errno};
 use crate::wire::disk::{self, EndKind, RecordLine};
@@ -35,6 +36,15 @@ const STUCK_AFTER: u32 = 10;
 /// Most chunks that are read from the pipe once all processes of the run are gone; a process of another run may hold it
 /// open and write on.
 const DRAIN: usize = 32;
+/// Most chunks that are read before other events are looked at.
+const CHUNKS_AT_ONCE: usize = 4;
+/// Bytes that a new pipe holds.
+const NEW_PIPE: usize = 64 * 1024;
+/// Bytes that the pipe of a script with much output holds: script and shim wait for each other less often. All pipes of
+/// a user who is not root share a budget of 64 MiB, so few scripts get that much.
+const LARGE_PIPE: i32 = 512 * 1024;
+/// Number of times that a new pipe is found full before it is enlarged.
+const TIMES_FULL: u32 = 16;
 /// Time to wait for the exit of the last process after it closed the output: its files close a moment before `waitpid`
 /// reports it.
 const PARTING: Duration = Duration::from_millis(20);
@@ -48,6 +58,8 @@ pub struct SupervisedRun {
     record: Option<Flock<File>>,
     spool: Spool,
     pipe: Option<OwnedFd>,
+    /// Number of reads that found a new pipe full.
+    times_full: u32,
     main: Option<(Pid, String)>,
     company: Company,
     timeout: Option<Instant>,
@@ -61,8 +73,21 @@ pub struct SupervisedRun {
     grace_length: Duration,
     watch: Option<u64>,
     told: bool,
+    /// Whether the script's file became a spare file.
+    script_kept: bool,
     /// Whether the last line of the record may be incomplete.
     torn: bool,
+}
+
+/// Result of one read from the pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunk {
+    /// Nothing is there, or nothing will come any more.
+    Nothing,
+    /// Some output; more may be there.
+    Some,
+    /// As much as a new pipe holds: more is likely to be there.
+    Full,
 }
 
 /// A script process that was started.
@@ -140,6 +165,7 @@ impl SupervisedRun {
             record: Some(record),
             spool: Spool::new(&order.output, order.head, order.tail),
             pipe: None,
+            times_full: 0,
             main: None,
             company: Company::Others,
             timeout: None,
@@ -151,6 +177,7 @@ impl SupervisedRun {
             grace_length: Duration::from_millis(order.grace_ms),
             watch: None,
             told: false,
+            script_kept: false,
             torn: false,
             order,
         };
@@ -166,7 +193,7 @@ impl SupervisedRun {
             Err(Unstarted::Never(reason)) => {
                 job.company = Company::Alone;
                 job.step(Input::Unstartable(reason), tools);
-                job.tell().unwrap_or(FromShim::Output { total: 0 })
+                job.tell(tools).unwrap_or(FromShim::Output { total: 0 })
             }
         };
         Ok((job, said))
@@ -318,21 +345,36 @@ impl SupervisedRun {
     /// Reads the rest of the pipe, at most [`DRAIN`] chunks.
     fn drain(&mut self, tools: &mut Tools) {
         for _ in 0..DRAIN {
-            if self.pipe.is_none() || !self.read_chunk(tools) {
+            if self.read_chunk(tools) == Chunk::Nothing {
                 return;
             }
         }
     }
 
-    /// Reads one chunk of output. Returns the report that [`Self::watch`] asked for, if it is due.
+    /// Reads some chunks of output. Returns the report that [`Self::watch`] asked for, if it is due.
     pub fn read_output(&mut self, tools: &mut Tools) -> Option<FromShim> {
-        self.read_chunk(tools);
+        for _ in 0..CHUNKS_AT_ONCE {
+            if self.read_chunk(tools) != Chunk::Full {
+                break;
+            }
+        }
         self.watched()
     }
 
-    /// Reads one chunk; returns whether more may be there at once.
-    fn read_chunk(&mut self, tools: &mut Tools) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
+    /// Enlarges the pipe of a script that prints faster than it is read.
+    fn found_full(&mut self) {
+        self.times_full += 1;
+        if self.times_full == TIMES_FULL
+            && let Some(pipe) = &self.pipe
+        {
+            // Refused where the user's budget for pipes is used up; the pipe then stays as it is.
+            let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(LARGE_PIPE));
+        }
+    }
+
+    /// Reads one chunk of output and stores it.
+    fn read_chunk(&mut self, tools: &mut Tools) -> Chunk {
+        let Some(pipe) = &self.pipe else { return Chunk::Nothing };
         let (chunk, redactor) = tools.reading();
         match nix::unistd::read(pipe, chunk) {
             Ok(0) => {
@@ -342,7 +384,7 @@ impl SupervisedRun {
                     Company::Alone => self.step(Input::OutputClosed(Company::Alone), tools),
                     Company::Others => self.parting = Some(Instant::now() + PARTING),
                 }
-                false
+                Chunk::Nothing
             }
             // What is written after the end, by leftovers that hold the pipe, is read so that they do not block, and
             // dropped.
@@ -351,10 +393,14 @@ impl SupervisedRun {
                     let output = &chunk[..n];
                     self.spool.write(redactor.map_or(output, |redactor| redactor.pass(output)));
                 }
-                true
+                if n < NEW_PIPE {
+                    return Chunk::Some;
+                }
+                self.found_full();
+                Chunk::Full
             }
-            Err(nix::errno::Errno::EINTR) => true,
-            Err(_) => false,
+            Err(nix::errno::Errno::EINTR) => Chunk::Some,
+            Err(_) => Chunk::Nothing,
         }
     }
 
@@ -438,14 +484,14 @@ impl SupervisedRun {
     }
 
     /// Writes the end to disk and returns it as a packet; `None` before the end and after the first call.
-    pub fn tell(&mut self) -> Option<FromShim> {
+    pub fn tell(&mut self, tools: &mut Tools) -> Option<FromShim> {
         let EndingPhase::Finished(outcome) = &self.phase else { return None };
         if std::mem::replace(&mut self.told, true) {
             return None;
         }
         let (how, at, output) = (EndKind::from(outcome), now(), self.spool.written());
         crash_point!(ShimEnded);
-        let _ = std::fs::remove_file(&self.order.script);
+        self.put_script_away(tools);
         crash_point!(ShimScriptRemoved);
         let durable = self.order.durable;
         if durable {
@@ -458,7 +504,28 @@ impl SupervisedRun {
             let _ = record.sync_all();
         }
         crash_point!(ShimEndWritten);
-        Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free() })
+        Some(FromShim::Ended { how, output, at, free: self.leaves_shim_free(), script_kept: self.script_kept })
+    }
+
+    /// Removes the script, or keeps its file for a later one. A script of which processes are left may be read on.
+    fn put_script_away(&mut self, tools: &mut Tools) {
+        let keeps = tools.keeps_scripts && self.company == Company::Alone;
+        let spare = self.order.script_spare.as_deref().filter(|_| keeps);
+        match used_script::put_away(&self.order.script, spare) {
+            ScriptFate::Removed => {}
+            ScriptFate::Kept => self.script_kept = true,
+            ScriptFate::NeverKept => tools.keeps_scripts = false,
+        }
+    }
+
+    /// Keeps no spare file for the worker that ordered the run, since it is gone.
+    pub fn lose_worker(&mut self) {
+        let spare = self.order.script_spare.take();
+        if std::mem::take(&mut self.script_kept)
+            && let Some(spare) = spare
+        {
+            let _ = std::fs::remove_file(spare);
+        }
     }
 
     /// Appends a line to the record. A full disk must not end the run: the worker hears of the event by packet all the

@@ -9,6 +9,7 @@
 //! new worker finds the shim by the record, sees by the lock that it lives, and connects to its socket.
 
 pub mod cgroup;
+pub mod exclusive_file;
 mod job;
 pub mod killed;
 mod memory;
@@ -19,6 +20,7 @@ pub mod spool;
 mod syscall;
 mod tools;
 pub mod tree;
+mod used_script;
 
 use std::ffi::{CStr, OsStr};
 use std::io;
@@ -145,9 +147,14 @@ fn keep_descriptors_to(soft: u64) {
 
 /// Returns a name for the shim's socket and cgroup: the pid for people, and random digits that make it unique for ever.
 fn name() -> String {
-    let unique = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().replace('-', "");
-    let unique = unique.get(..16).map_or_else(|| format!("{:016x}", fastrand::u64(..)), ToOwned::to_owned);
-    format!("{}-{unique}", process::id())
+    format!("{}-{}", process::id(), &random_token()[..16])
+}
+
+/// Returns 32 unpredictable hexadecimal digits.
+#[must_use]
+pub fn random_token() -> String {
+    let bytes = syscall::random().unwrap_or_else(|_| fastrand::u128(..).to_ne_bytes());
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }
 
 /// State of a shim process.
@@ -302,16 +309,21 @@ impl Shim {
             }
             // A packet of a newer worker that this build does not know: no promise of this shim depends on it.
             Ok(None) => {}
-            Err(_) => self.worker = None,
+            Err(_) => self.lose_worker(),
         }
     }
 
     /// Sends a packet to the worker. If the worker is gone, it will read the record instead.
     fn say(&mut self, said: &FromShim) {
-        if let Some(worker) = &self.worker
-            && worker.say(said).is_err()
-        {
-            self.worker = None;
+        if !self.worker.as_ref().is_some_and(|worker| worker.say(said).is_ok()) {
+            self.lose_worker();
+        }
+    }
+
+    fn lose_worker(&mut self) {
+        self.worker = None;
+        if let Some(job) = &mut self.job {
+            job.lose_worker();
         }
     }
 
@@ -322,6 +334,7 @@ impl Shim {
         if self.job.as_ref().is_some_and(SupervisedRun::is_told) {
             return;
         }
+        self.lose_worker();
         self.worker = Some(peer);
         self.say(&self.hello());
         if let Some(said) = self.job.as_ref().and_then(SupervisedRun::spawned) {
@@ -386,7 +399,7 @@ impl Shim {
     /// Reports the end of the run once it is on disk, and drops the run when all its processes are gone.
     fn settle(&mut self) {
         let Some(job) = &mut self.job else { return };
-        if let Some(said) = job.tell() {
+        if let Some(said) = job.tell(&mut self.tools) {
             let free = job.leaves_shim_free();
             self.say(&said);
             if !free {

@@ -15,6 +15,48 @@ use crate::run::ProcessExit;
 
 /// Flag of `clone3` from the kernel's `sched.h`; the constant of `libc` is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Command of `fcntl` from the kernel's `fcntl.h`, which `libc` lacks.
+const F_SETSIG: libc::c_int = 10;
+
+/// Returns random bytes of the kernel.
+///
+/// # Errors
+/// If a filter of system calls forbids it.
+pub fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the kernel writes at most as many bytes as the array has.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match usize::try_from(filled) {
+        Ok(len) if len == bytes.len() => Ok(bytes),
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Takes a write lease on a file, which the kernel grants only while no other open file description of the file exists.
+/// Until [`release`], another process that opens the file waits, and this process is sent SIGURG, which it ignores.
+///
+/// # Errors
+/// `EAGAIN` if another process has the file open; another number if the file system has no leases.
+pub fn lease(file: BorrowedFd<'_>) -> io::Result<()> {
+    // The default, SIGIO, would kill the worker.
+    fcntl(file, F_SETSIG, libc::SIGURG)?;
+    fcntl(file, libc::F_SETLEASE, libc::F_WRLCK)
+}
+
+/// Gives up a [`lease`].
+///
+/// # Errors
+/// If there is none.
+pub fn release(file: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(file, libc::F_SETLEASE, libc::F_UNLCK)
+}
+
+fn fcntl(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {
+    // SAFETY: the commands above take a number and touch no memory.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// Opens a pidfd: a descriptor of a process that never comes to mean another one.
 ///

@@ -11,8 +11,8 @@ use super::redact::Redactor;
 use super::tree;
 use crate::run::Secret;
 
-/// Most bytes of output that are read at once.
-const CHUNK: usize = 64 * 1024;
+/// Most bytes of output that are read at once: twice as many as a pipe holds at first.
+const CHUNK: usize = 128 * 1024;
 
 /// State of a shim beyond the single run.
 pub struct Tools {
@@ -22,6 +22,8 @@ pub struct Tools {
     pub boot_id: String,
     /// Out-of-memory score, raised while a job is started.
     pub score: Score,
+    /// Whether files of scripts can be kept for later scripts, as far as is known.
+    pub keeps_scripts: bool,
     /// Environment of this process, as the worker chose it, which every job starts with.
     environment: Vec<CString>,
     /// Redactor for the secrets of the last order; `None` without secrets.
@@ -37,6 +39,7 @@ impl Tools {
             cgroup,
             boot_id: tree::boot_id(),
             score,
+            keeps_scripts: true,
             environment: environment(),
             redactor: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),

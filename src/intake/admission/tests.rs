@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::execution::DiskRoom;
 
 const BOUNDS: Bounds = Bounds { slots: 4, min_free_bytes: 1000 };
 
@@ -110,4 +109,25 @@ fn only_an_open_door_is_certain_to_stay_open() {
     assert!(!admission.is_certain(&descriptors(23), BOUNDS));
     admission.judge(&descriptors(23), BOUNDS);
     assert!(!admission.is_certain(&plenty(), BOUNDS));
+}
+
+#[test]
+fn a_disk_with_much_space_is_trusted_for_a_moment_and_one_with_little_is_not() {
+    let room = |bytes, files| DiskRoom { key: "state_path", bytes, files };
+    let left = |bytes, files, claims| {
+        let left = room_left(&room(bytes, files), claims);
+        (left.bytes, left.files)
+    };
+    const MIB: u64 = 1024 * 1024;
+    assert_eq!(left(1000 * MIB, 10_000, 0), (744 * MIB, 8976));
+    assert_eq!(left(1000 * MIB, 10_000, 10), (584 * MIB, 8936));
+    assert_eq!(left(200 * MIB, 1000, 0), (0, 0), "others may take that at any time");
+    assert_eq!(left(1000 * MIB, 10_000, u64::MAX), (0, 0));
+    assert_eq!(left(u64::MAX, u64::MAX, 1000), (u64::MAX, u64::MAX), "this disk cannot be measured");
+    let mut facts = plenty();
+    let admission = Admission::default();
+    facts.free.rooms[0] = room_left(&room(1000 * MIB, 10_000), 1);
+    assert!(admission.is_certain(&facts, BOUNDS));
+    facts.free.rooms[0] = room_left(&room(8 * MIB, 10_000), 1);
+    assert!(!admission.is_certain(&facts, BOUNDS));
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Halt, LookupFailure, RunTask, stop_asked, token};
+use super::{Halt, LookupFailure, RunTask, stop_asked};
+use crate::execution::random_token;
 use crate::report::OutboxEntry;
 use crate::rest::{Backoff, CallFailure, JobView};
 use crate::run::claim::{ClaimPhase, Input, RunSight};
@@ -116,7 +117,7 @@ impl RunTask {
                 attempt: Attempt::FIRST,
                 claim: None,
                 losses: 0,
-                token: token(),
+                token: random_token(),
                 run_log: self.view.as_ref().and_then(|view| view.run_log.clone()),
                 start: None,
                 end: None,

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::loss::{self, ExecutionLossFacts, Loss, LossVerdict};
-use super::{RunTask, TaskEnd, stop_asked, token};
+use super::{RunTask, TaskEnd, stop_asked};
+use crate::execution::random_token;
 use crate::intake::slots::Slot;
 use crate::report::{LogSource, RunReport, StoredEnd};
 use crate::run::Outcome;
@@ -98,7 +99,7 @@ impl RunTask {
         let lost = entry.attempt;
         entry.losses = losses;
         entry.attempt = lost.next();
-        entry.token = token();
+        entry.token = random_token();
         (entry.start, entry.claim) = (None, None);
         // The loss is counted before the record is removed: the other way round, a crash in between would make it look
         // like an execution that never began.

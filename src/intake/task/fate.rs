@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::broken_execution::BrokenExecution;
 use super::loss::Loss;
-use super::{RunTask, TaskEnd, token};
-use crate::execution::{ExecutionRemains, Running, recorded_start};
+use super::{RunTask, TaskEnd};
+use crate::execution::{ExecutionRemains, Running, random_token, recorded_start};
 use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, Start, StoredEnd};
 use crate::rest::Backoff;
@@ -70,7 +70,7 @@ impl RunTask {
             Fate::NeverBegan => {
                 tracing::info!(target: "job_runner_worker.cleanup", %run, attempt, execution, "run was not executed yet; claiming it again");
                 // The new attempt and token are on disk before anything can be started under them.
-                (entry.attempt, entry.token) = (entry.attempt.next(), token());
+                (entry.attempt, entry.token) = (entry.attempt.next(), random_token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
                 self.proceed(ClaimPhase::Claiming, slot, None).await

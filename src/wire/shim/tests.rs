@@ -11,6 +11,7 @@ fn order(redact: Vec<Secret>) -> ToShim {
         script: "/tmp/script".into(),
         record: "/state/1.1.record".into(),
         spare: None,
+        script_spare: None,
         output: "/state/1.1.output".into(),
         head: 20,
         tail: 80,
