@@ -137,7 +137,14 @@ impl Execution {
         let scripts = ScriptFiles::new(state);
         let pool = ShimPool::new(shim, state, settings.environment, scripts.spares(), idle);
         let places = script_directories::with_present(state, &settings.script_temp_path).into();
-        Ok(Self { settings: watch::Sender::new(Arc::new(settings)), state: state.to_owned(), logs, scripts, pool, places })
+        Ok(Self {
+            settings: watch::Sender::new(Arc::new(settings)),
+            state: state.to_owned(),
+            logs,
+            scripts,
+            pool,
+            places,
+        })
     }
 
     /// Applies other settings to the next runs; running ones keep those they were started with. The list of script

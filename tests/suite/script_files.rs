@@ -108,7 +108,8 @@ async fn a_script_with_a_second_name_or_other_rights_is_no_other_runs_file() {
 #[tokio::test]
 async fn a_script_that_executes_its_own_file_is_executed_in_a_used_file_too() {
     let (server, mut worker) = up(&[("concurrent_jobs", "1")]).await;
-    let script = "#!/bin/sh\n[ -z \"$1\" ] || { chmod -x \"$0\"; echo again; exit; }\nchmod +x \"$0\"\nexec \"$0\" again\n";
+    let script =
+        "#!/bin/sh\n[ -z \"$1\" ] || { chmod -x \"$0\"; echo again; exit; }\nchmod +x \"$0\"\nexec \"$0\" again\n";
     for _ in 0..3 {
         assert_eq!(log_of(&server, script).await, "again\n");
         assert_eq!(spares(worker.home()).len(), 1);

@@ -80,10 +80,7 @@ impl Drop for ExclusiveFile {
 /// Returns whether a file has one name, and the type, owner and mode that a script's file is created with. A job may have
 /// changed them.
 fn is_as_created(about: &Metadata) -> bool {
-    about.is_file()
-        && about.nlink() == 1
-        && about.mode() & 0o7777 == MODE
-        && about.uid() == Uid::effective().as_raw()
+    about.is_file() && about.nlink() == 1 && about.mode() & 0o7777 == MODE && about.uid() == Uid::effective().as_raw()
 }
 
 fn of_lease(refused: &io::Error) -> NotExclusive {

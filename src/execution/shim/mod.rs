@@ -315,7 +315,7 @@ impl Shim {
 
     /// Sends a packet to the worker. If the worker is gone, it will read the record instead.
     fn say(&mut self, said: &FromShim) {
-        if !self.worker.as_ref().is_some_and(|worker| worker.say(said).is_ok()) {
+        if self.worker.as_ref().is_none_or(|worker| worker.say(said).is_err()) {
             self.lose_worker();
         }
     }

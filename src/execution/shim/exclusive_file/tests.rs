@@ -43,7 +43,8 @@ fn a_file_that_is_read_or_written_is_not_exclusive_until_it_is_closed() {
 #[test]
 fn a_file_that_another_process_reads_is_not_exclusive() {
     let (_folder, path) = file();
-    let mut reader = Command::new("sleep").arg("1000").stdin(File::open(&path).expect("the file")).spawn().expect("sleep");
+    let mut reader =
+        Command::new("sleep").arg("1000").stdin(File::open(&path).expect("the file")).spawn().expect("sleep");
     assert_eq!(refusal(&path), Some(NotExclusive::ThisFile));
     reader.kill().expect("our child");
     reader.wait().expect("our child");
