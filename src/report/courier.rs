@@ -1,7 +1,8 @@
 //! Courier of one run: reports its start, its log and its result to the server, in this order.
 //!
 //! A courier makes one call at a time, so two writes of one run are never under way together. A failure of its run or
-//! of the connection delays no other run. After the accepted result no call is made any more.
+//! of the connection delays no other run. After the accepted result no call is made any more. Where the server takes
+//! tells, one call says all that is known by then.
 //!
 //! The state of the delivery is a [`Delivery`]; the courier performs the calls that follow from it and feeds their
 //! outcomes back into it.
@@ -9,6 +10,7 @@
 mod calls;
 mod log_transfer;
 mod retry;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,8 @@ pub(super) struct Courier {
     is_short: bool,
     /// Extent of the log at the server, while the log was only appended to; `None` once that is not certain.
     appended: Option<AppendedLog>,
+    /// Instant until which the start waits for what can be told with it.
+    start_waits_until: Option<Instant>,
     /// Most bytes of log that the server takes, as far as its answers showed; `None` before it called a log too large.
     log_cap: Option<usize>,
     /// Turn among the runs that are delivered at once; `None` where none is needed, or after something went wrong.
@@ -135,6 +139,7 @@ impl Courier {
             is_short: false,
             // Only of a log that does not exist yet is the length at the server certain.
             appended: entry.run_log.is_none().then_some(AppendedLog { output: 0, text: 0, ends_line: true }),
+            start_waits_until: None,
             log_cap: None,
             turn: None,
         }
@@ -182,6 +187,7 @@ impl Courier {
             now: Instant::now(),
             sends_live_logs: !self.shared.settings.borrow().log_update_interval.is_zero(),
             is_long_silent: self.shared.client.health().since_ping().is_none_or(|since| since > plan::TRUSTED),
+            start_waits_until: self.start_waits_until.filter(|_| self.shared.client.takes_tells()),
         }
     }
 
@@ -195,6 +201,7 @@ impl Courier {
             DeliveryEvent::Started(start) => {
                 self.step(DeliveryInput::Started);
                 self.start = Some(start);
+                self.start_waits_until = Some(Instant::now() + plan::START_WAIT);
             }
             DeliveryEvent::Output(total) => self.step(DeliveryInput::Output(total)),
             DeliveryEvent::Ended(end) => {

@@ -17,6 +17,9 @@ const LIVE_RATE: f64 = 16.0 * 1024.0;
 pub const APPEND_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of a piece that is appended to a log.
 pub const APPEND_BYTES: u64 = 64 * 1024;
+/// Longest time for which a start waits for the first output or the end of its script, with which it is then told in one
+/// call.
+pub const START_WAIT: Duration = Duration::from_millis(50);
 /// Time after an accepted answer to a ping within which the server surely does not take this worker for dead.
 pub const TRUSTED: Duration = Duration::from_secs(600);
 
@@ -29,6 +32,42 @@ pub struct CallConditions {
     pub sends_live_logs: bool,
     /// Whether the server may take this worker for dead: no ping was answered within [`TRUSTED`].
     pub is_long_silent: bool,
+    /// Instant until which a start waits for what is told with it; `None` where each call says one thing.
+    pub start_waits_until: Option<Instant>,
+}
+
+/// Log in a tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TellLog {
+    /// Output of a run that lasts.
+    Live,
+    /// Rest of the whole log.
+    Whole,
+}
+
+/// Parts of the report that are told in one call, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TellPlan {
+    /// Whether the start is told.
+    pub start: bool,
+    /// Log that is told.
+    pub log: Option<TellLog>,
+    /// Whether the result is told.
+    pub result: bool,
+}
+
+impl TellPlan {
+    /// Returns the plan without the log, and without the result, which must not come before the log.
+    #[must_use]
+    pub fn before_log(self) -> Self {
+        Self { start: self.start, ..Self::default() }
+    }
+
+    /// Returns whether nothing is told.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// Parts of a report that are sent. After a rejection of the whole, parts are left out in turns, because the server may
@@ -117,8 +156,13 @@ impl Delivery {
 
     fn next_of_running(&self, at: &CallConditions) -> NextCall {
         let DeliveryPhase::Running { start, log } = self.phase else { return NextCall::Wait(None) };
+        let has_output = at.sends_live_logs && log.extent.output > log.extent.sent.unwrap_or(0);
         let retry_at = match start {
             StartReport::Accepted => None,
+            StartReport::Due { rejections: 0, .. } => match at.start_waits_until {
+                Some(until) if until > at.now && !has_output => Some(until),
+                _ => return NextCall::TellStart,
+            },
             StartReport::Due { rejections, retry_at } => match retry_at.filter(|from| *from > at.now) {
                 Some(from) if rejections >= REJECTIONS => Some(from),
                 _ => return NextCall::TellStart,
@@ -127,7 +171,7 @@ impl Delivery {
         if !at.sends_live_logs {
             return NextCall::Wait(retry_at);
         }
-        if log.extent.output <= log.extent.sent.unwrap_or(0) {
+        if !has_output {
             return match log.watch {
                 OutputWatch::Requested => NextCall::Wait(retry_at),
                 OutputWatch::Off => NextCall::Watch,
@@ -136,6 +180,37 @@ impl Delivery {
         match log.next_at {
             Some(from) if from > at.now => NextCall::Wait(Some(retry_at.map_or(from, |retry| retry.min(from)))),
             _ => NextCall::SendLive,
+        }
+    }
+
+    /// Returns the parts of the report that are told together: the calls that would follow one another if each were
+    /// accepted. After a rejection each part is told by itself, so that only the one that is at fault is held up.
+    #[must_use]
+    pub fn tell_plan(&self, at: &CallConditions) -> TellPlan {
+        let (mut delivery, mut plan) = (*self, TellPlan::default());
+        let is_late = matches!(self.phase, DeliveryPhase::LateResult { .. });
+        if is_late || self.times_rejected(NextCall::TellStart) > 0 {
+            return plan;
+        }
+        loop {
+            let call = delivery.next(at);
+            if delivery.times_rejected(call) > 0 {
+                return plan;
+            }
+            let accepted = match call {
+                NextCall::TellStart if !plan.start => {
+                    plan.start = true;
+                    DeliveryInput::StartAccepted
+                }
+                NextCall::SendLog => {
+                    plan.log = Some(TellLog::Whole);
+                    DeliveryInput::LogAccepted
+                }
+                NextCall::SendLive => return TellPlan { log: Some(TellLog::Live), ..plan },
+                NextCall::Return => return TellPlan { result: true, ..plan },
+                _ => return plan,
+            };
+            delivery = delivery.step(accepted);
         }
     }
 

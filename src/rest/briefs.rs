@@ -25,13 +25,13 @@ const BELIEVED: Duration = Duration::from_secs(5);
 pub struct Brief {
     /// The run, as a read of it would show it.
     pub run: RunResource,
-    /// The job of the run, as a read of it would show it.
-    pub job: JobView,
+    /// The job of the run, as a read of it would show it; `None` where it is still to be read.
+    pub job: Option<JobView>,
 }
 
 impl Brief {
     fn bytes(&self) -> usize {
-        self.job.script.as_ref().map_or(0, String::len)
+        self.job.as_ref().map_or(0, JobView::bytes)
     }
 }
 

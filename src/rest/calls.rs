@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::briefs::{Brief, Briefs};
-use super::client::{RestClient, Written};
+use super::client::{RefusedTell, RestClient, Written};
 use super::failure::CallFailure;
 use super::job_view::JobView;
 use super::trace::Trace;
@@ -21,7 +21,9 @@ use crate::wire::resources::{
     JobResource, KillRequestPatch, KillRequestResource, LogPatch, NewLog, ResourcePage, RunPatch, RunResource,
     WorkerPatch, WorkerResource, WorkerTells, run_id_of,
 };
-use crate::wire::{action, lack, resources, time};
+use crate::wire::uplink::DueContent;
+use crate::wire::uplink::job_versions::JobVersions;
+use crate::wire::{action, lack, resources, time, uplink};
 
 #[cfg(test)]
 mod tests;
@@ -265,21 +267,30 @@ impl RestClient {
         Ok(RunView::of(found, me))
     }
 
-    /// Keeps a run and its job that came with the order to execute it. A brief that cannot be read, or is about another
-    /// run, is dropped.
-    pub fn announce(&self, run: RunId, shown: &[u8], job: &[u8]) {
-        let read = resources::from_json::<RunResource>(shown)
-            .and_then(|run| Ok((run, resources::from_json::<JobResource>(job)?)));
-        if let Ok((found, job)) = read
-            && found.id == run.get()
-        {
-            self.briefs().put(run, Brief { run: found, job: job.into() }, Instant::now());
+    /// Keeps a run and its job that came with the order to execute it. A job that was sent before is taken from those that
+    /// are kept; where it is not among them, it is read when it is needed. A run that cannot be read, or is another one, is
+    /// dropped.
+    pub fn announce(&self, run: RunId, content: DueContent<'_>) {
+        let Ok(found) = resources::from_json::<RunResource>(content.run) else { return };
+        if found.id != run.get() {
+            return;
         }
+        let job = match content.version {
+            Some(version) if content.job.is_empty() => self.jobs().find(&version).cloned(),
+            version => {
+                let Ok(job) = resources::from_json::<JobResource>(content.job).map(JobView::from) else { return };
+                if let Some(version) = version {
+                    self.jobs().remember(version, content.job.len(), job.clone());
+                }
+                Some(job)
+            }
+        };
+        self.briefs().put(run, Brief { run: found, job }, Instant::now());
     }
 
     /// Takes the run and the job that came with a recent order; as good as a read. `None` where there is none that is
-    /// recent enough.
-    pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, JobView)>, CallFailure> {
+    /// recent enough, and for a job that is still to be read.
+    pub async fn announced(&self, run: RunId) -> Result<Option<(RunView, Option<JobView>)>, CallFailure> {
         let Some(brief) = self.briefs().take(run, Instant::now()) else { return Ok(None) };
         Ok(Some((RunView::of(brief.run, self.me().await?), brief.job)))
     }
@@ -314,6 +325,10 @@ impl RestClient {
             self.get(&format!("{kills}?limit={LISTED}&offset={from}")).await?;
         let open = page.objects.into_iter().filter(|kill| kill.enqueue_dts.is_none());
         Ok(OpenWork { runs, is_all, kills: open.filter_map(|kill| kill.id.and_then(KillId::new)).collect() })
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, JobVersions<JobView>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn briefs(&self) -> MutexGuard<'_, Briefs> {
@@ -393,6 +408,20 @@ impl RestClient {
     /// another length.
     pub async fn append_log(&self, claim: AttemptClaim, from: u64, text: &str) -> Result<Option<String>, CallFailure> {
         self.append(&self.run_path(claim.run), claim.attempt, from, text).await
+    }
+
+    /// Tells all of a run that the change and the text of the log say, the text from the byte `from` of the log on; returns
+    /// the path of the log, where a text was told. The failure is [`CallFailure::Unreachable`] without a WebSocket to a
+    /// server that knows such calls, and names the part that was refused where the parts before it are taken.
+    pub async fn tell_run(
+        &self,
+        claim: AttemptClaim,
+        change: &RunPatch,
+        log: Option<(u64, &str)>,
+    ) -> Result<Option<String>, RefusedTell> {
+        let (from, text) = log.map_or((None, ""), |(from, text)| (Some(from), text));
+        let body = uplink::message(change, text.as_bytes());
+        self.tell_up(&self.run_path(claim.run), claim.attempt, from, body).await
     }
 
     /// Reads a kill request: its run, and how far it is carried out.

@@ -18,6 +18,7 @@ use super::Settings;
 use super::briefs::Briefs;
 use super::failure::{CallFailure, retry_after};
 use super::health::Health;
+use super::job_view::JobView;
 use super::loopback::is_loopback;
 use super::tls::{self, TlsError};
 use super::trace::Trace;
@@ -27,7 +28,8 @@ use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::instance::{self, OCCUPIED};
 use crate::wire::resources::{self, ATTEMPT};
-use crate::wire::uplink::{APPEND, CallHead, MAX_HEAD, MAX_UP, OVER_HTTP};
+use crate::wire::uplink::job_versions::JobVersions;
+use crate::wire::uplink::{APPEND, AnswerHead, CallHead, MAX_HEAD, MAX_UP, OVER_HTTP, TELL, TellPart, UplinkVersion};
 
 #[cfg(test)]
 mod tests;
@@ -65,6 +67,8 @@ pub struct RestClient {
     pub(super) me: Arc<tokio::sync::OnceCell<String>>,
     uplink: watch::Sender<Option<Uplink>>,
     pub(super) briefs: Arc<Mutex<Briefs>>,
+    /// Jobs that the server has sent, by their versions.
+    pub(super) jobs: Arc<Mutex<JobVersions<JobView>>>,
     /// Whether the server sends commands to workers, as far as it said so by now.
     pub(super) acts: Arc<AtomicBool>,
     /// Time of this worker's last answer to a ping, as a server shows it that does not tell instances apart.
@@ -85,6 +89,15 @@ struct Answer {
     attempt: Option<Attempt>,
     request: Option<String>,
     body: Vec<u8>,
+}
+
+/// Tell that was not taken, or not all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTell {
+    /// Part that was refused; those before it are taken. `None` where the tell failed as a whole.
+    pub part: Option<TellPart>,
+    /// Failure of the call, which that part would have had by itself.
+    pub failure: CallFailure,
 }
 
 /// Parts of the answer to a write that the server accepted.
@@ -159,6 +172,7 @@ impl RestClient {
             me: Arc::default(),
             uplink: watch::Sender::new(None),
             briefs: Arc::default(),
+            jobs: Arc::default(),
             acts: Arc::default(),
             trace: Arc::default(),
         })
@@ -194,6 +208,12 @@ impl RestClient {
     #[must_use]
     pub fn has_uplink(&self) -> bool {
         self.uplink.borrow().is_some()
+    }
+
+    /// Returns whether all that is known of a run can be told in one call.
+    #[must_use]
+    pub fn takes_tells(&self) -> bool {
+        self.uplink.borrow().as_ref().is_some_and(|uplink| uplink.version() >= UplinkVersion::Two)
     }
 
     /// Signs a request without a body that goes to a host of the configured server; `None` for any other host, which
@@ -276,21 +296,52 @@ impl RestClient {
         }
     }
 
+    /// Tells of a run; see [`RestClient::tell_run`].
+    pub(super) async fn tell_up(
+        &self,
+        path: &str,
+        attempt: Option<Attempt>,
+        from: Option<u64>,
+        body: Vec<u8>,
+    ) -> Result<Option<String>, RefusedTell> {
+        let whole = |failure| RefusedTell { part: None, failure };
+        let no_way = || whole(CallFailure::Unreachable("there is no WebSocket connection".to_owned()));
+        if !self.takes_tells() {
+            return Err(no_way());
+        }
+        let url = self.line().url(path).map_err(whole)?;
+        let at_once = self.health.turn().await;
+        let Ok(answer) = self.call_up(TELL, &url, CallExtras { attempt, from }, body).await else {
+            return Err(no_way());
+        };
+        let part = answer.as_ref().ok().and_then(|(head, _)| head.refused);
+        let answer = answer.and_then(|(head, body)| Answer::of(head, body)).and_then(|answer| {
+            if answer.status.is_success() { Ok(answer) } else { Err(CallFailure::Redirected(path.to_owned())) }
+        });
+        self.record(TELL, path, at_once, &answer);
+        answer.map(|answer| answer.location).map_err(|failure| RefusedTell { part, failure })
+    }
+
     async fn send(&self, method: Method, path: &str, said: CallExtras, body: Vec<u8>) -> Result<Answer, CallFailure> {
         let at_once = self.health.turn().await;
         let answer = self.send_once(&method, path, said, body).await;
+        self.record(method.as_str(), path, at_once, &answer);
+        answer
+    }
+
+    /// Records what an answer, or its failure, says about the server.
+    fn record(&self, method: &str, path: &str, at_once: bool, answer: &Result<Answer, CallFailure>) {
         self.look_at_occupation(answer.as_ref().err());
-        match &answer {
+        match answer {
             Ok(_) => self.health.answered(),
             // The server is there and refuses only this call, which is no reason to slow down others.
             Err(failure) if failure.is_of_the_call() => self.health.reached(),
             Err(_) if at_once => self.health.failed_at_once(),
             Err(_) => self.health.failed(),
         }
-        if let Err(failure) = &answer {
+        if let Err(failure) = answer {
             tracing::debug!(target: "job_runner_worker.models", %method, path, error = %chain_of(failure), "call failed");
         }
-        answer
     }
 
     async fn send_once(
@@ -343,7 +394,8 @@ impl RestClient {
         Ok(Answer { status, location, attempt, request, body })
     }
 
-    /// Sends a call over the WebSocket. Returns the body where there is no WebSocket or the body is too long for it.
+    /// Sends a call over the WebSocket. Returns the body where there is no WebSocket or the body or the answer is too long
+    /// for it.
     async fn send_up(
         &self,
         method: &str,
@@ -351,6 +403,23 @@ impl RestClient {
         said: CallExtras,
         body: Vec<u8>,
     ) -> Result<Result<Answer, CallFailure>, Vec<u8>> {
+        let answer = self.call_up(method, url, said, body).await?;
+        match answer {
+            // Only a GET has so long an answer, and its body is empty, so there is nothing to give back.
+            Ok((head, _)) if head.status == OVER_HTTP => Err(Vec::new()),
+            answer => Ok(answer.and_then(|(head, body)| Answer::of(head, body))),
+        }
+    }
+
+    /// Sends a call over the WebSocket and returns the answer as it is; or the body, where there is no WebSocket or the
+    /// body is too long for it.
+    async fn call_up(
+        &self,
+        method: &str,
+        url: &Url,
+        said: CallExtras,
+        body: Vec<u8>,
+    ) -> Result<Result<(AnswerHead, Vec<u8>), CallFailure>, Vec<u8>> {
         let Some(uplink) = self.uplink.borrow().clone() else { return Err(body) };
         if body.len() + MAX_HEAD > MAX_UP {
             return Err(body);
@@ -358,22 +427,10 @@ impl RestClient {
         let attempt = said.attempt.map(|attempt| attempt.0);
         let call = CallHead { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
         let patience = self.line().patience(body.len());
-        let Ok(answer) = tokio::time::timeout(patience, uplink.call(call, body)).await else {
-            return Ok(Err(CallFailure::NoAnswer("none came over the WebSocket in time".to_owned())));
-        };
-        Ok(match answer? {
-            Err(failure) => Err(failure),
-            // Only a GET has so long an answer, and its body is empty, so there is nothing to give back.
-            Ok((head, _)) if head.status == OVER_HTTP => return Err(Vec::new()),
-            Ok((head, body)) if head.status == OCCUPIED => Err(occupied(&body)),
-            Ok((head, body)) => StatusCode::from_u16(head.status)
-                .map_err(|_| CallFailure::Nonsense(format!("the status {}", head.status)))
-                .and_then(|status| {
-                    refusal(status, None)?;
-                    let attempt = head.attempt.map(Attempt);
-                    Ok(Answer { status, location: head.location, attempt, request: head.request, body })
-                }),
-        })
+        match tokio::time::timeout(patience, uplink.call(call, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Ok(Err(CallFailure::NoAnswer("none came over the WebSocket in time".to_owned()))),
+        }
     }
 
     /// Checks that a path is within the API, which begins with the directory above the run resource.
@@ -436,6 +493,20 @@ impl RestClient {
                 "clock of the server differs from ours"
             );
         }
+    }
+}
+
+impl Answer {
+    /// Classifies an answer that came over a WebSocket.
+    fn of(head: AnswerHead, body: Vec<u8>) -> Result<Self, CallFailure> {
+        if head.status == OCCUPIED {
+            return Err(occupied(&body));
+        }
+        let status = StatusCode::from_u16(head.status)
+            .map_err(|_| CallFailure::Nonsense(format!("the status {}", head.status)))?;
+        refusal(status, None)?;
+        let attempt = head.attempt.map(Attempt);
+        Ok(Self { status, location: head.location, attempt, request: head.request, body })
     }
 }
 

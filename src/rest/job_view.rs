@@ -15,6 +15,14 @@ pub struct JobView {
     pub run_timeout: Option<Duration>,
 }
 
+impl JobView {
+    /// Returns the bytes of the script.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.script.as_ref().map_or(0, String::len)
+    }
+}
+
 impl From<JobResource> for JobView {
     fn from(job: JobResource) -> Self {
         Self {

@@ -26,7 +26,7 @@ use crate::run::{ApiKey, Secret};
 
 pub use backoff::Backoff;
 pub use calls::{AttemptClaim, Incomplete, KillView, OpenWork, RunView, SeenRunState, StatusReport, ToldResult};
-pub use client::{ClientError, RestClient};
+pub use client::{ClientError, RefusedTell, RestClient};
 pub use failure::CallFailure;
 pub use health::Health;
 pub use instance::{InstanceOrigin, instance_of};

@@ -6,7 +6,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::CallFailure;
-use crate::wire::uplink::{AnswerHead, CallHead};
+use crate::wire::uplink::{AnswerHead, CallHead, UplinkVersion};
 
 /// Most calls that may wait to be sent.
 const QUEUE: usize = 64;
@@ -14,6 +14,7 @@ const QUEUE: usize = 64;
 /// Handle of the callers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Uplink {
+    version: UplinkVersion,
     calls: mpsc::Sender<Outgoing>,
 }
 
@@ -33,11 +34,16 @@ pub struct Outgoing {
 pub struct Calls(mpsc::Receiver<Outgoing>);
 
 impl Uplink {
-    /// Makes a handle and its receiving half.
+    /// Makes a handle and its receiving half, for a connection that speaks this version.
     #[must_use]
-    pub fn new() -> (Self, Calls) {
+    pub fn new(version: UplinkVersion) -> (Self, Calls) {
         let (calls, outgoing) = mpsc::channel(QUEUE);
-        (Self { calls }, Calls(outgoing))
+        (Self { version, calls }, Calls(outgoing))
+    }
+
+    /// Returns the version that the connection speaks.
+    pub(super) fn version(&self) -> UplinkVersion {
+        self.version
     }
 
     /// Makes a call and waits for the answer. Returns the body where the connection is gone and the call was not handed
@@ -60,5 +66,10 @@ impl Calls {
     /// Returns the next call, or `None` once every handle is dropped.
     pub async fn next(&mut self) -> Option<Outgoing> {
         self.0.recv().await
+    }
+
+    /// Returns the next call if one waits already.
+    pub fn try_next(&mut self) -> Option<Outgoing> {
+        self.0.try_recv().ok()
     }
 }

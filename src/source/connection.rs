@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite;
 
+use crate::wire::uplink::bundle::BadBundle;
+
 /// Interval of the worker's pings.
 pub(super) const PING: Duration = Duration::from_secs(15);
 /// Longest silence of a connection; a ping is answered within it.
@@ -20,4 +22,6 @@ pub(super) enum ConnectionEnd {
     NotMade,
     #[error("nothing came for {} s", SILENCE.as_secs())]
     Silent,
+    #[error(transparent)]
+    BadBundle(#[from] BadBundle),
 }

@@ -15,6 +15,7 @@ use crate::intake::{Intake, LogLimit, OrderReceipt};
 use crate::rest::RestClient;
 use crate::run::{KillId, Order, RunId};
 use crate::wire::broadcast::{NoOrder, shown};
+use crate::wire::uplink::DueContent;
 
 /// Settings of the sources.
 #[derive(Clone, Debug)]
@@ -44,10 +45,10 @@ struct OrderReceiver {
 
 impl OrderReceiver {
     /// Offers an order that came with its run and job, which are kept so that the run need not be read.
-    fn receive_with_run(&mut self, client: &RestClient, order: Order, run: &[u8], job: &[u8]) {
+    fn receive_with_run(&mut self, client: &RestClient, order: Order, content: DueContent<'_>) {
         if let Order::Enqueue(id) = order {
             // Kept before the order is offered, so that the intake finds the run and the job.
-            client.announce(id, run, job);
+            client.announce(id, content);
         }
         self.receive(Ok(order), &[]);
     }

@@ -106,9 +106,14 @@ async fn listen_once(
     let connecting = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
     let (mut socket, response) =
         tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
-    if uplink::granted(response.headers()) {
-        tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected, and calls go there too");
-        return uplink::serve(socket, client, receiver).await;
+    if let Some(version) = uplink::granted(response.headers()) {
+        tracing::info!(
+            target: "job_runner_worker.enqueuer",
+            address = %shown(url),
+            uplink = version.text(),
+            "connected, and calls go there too"
+        );
+        return uplink::serve(socket, version, client, receiver).await;
     }
     tracing::info!(target: "job_runner_worker.enqueuer", address = %shown(url), "connected");
     let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);

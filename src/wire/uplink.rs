@@ -1,32 +1,48 @@
 //! Uplink: the protocol between this project's worker and server over a WebSocket, where both know it.
 //!
-//! The worker asks for it with the header [`HEADER`] in the upgrade, and a server that knows it answers with the same;
-//! any other server sends plain orders, as ever. The upgrade is signed like a call without a body, and its query has
-//! the timestamp (`ts`, seconds since 1970) and a `nonce` that is used once.
+//! The worker asks for it with the header [`HEADER`] in the upgrade, once for each [`UplinkVersion`] that it knows, and the
+//! server answers with the latest of them that it knows itself; any other server sends plain orders, as ever. The upgrade
+//! is signed like a call without a body, and its query has the timestamp (`ts`, seconds since 1970) and a `nonce` that is
+//! used once.
 //!
 //! A message is a head, one line of JSON, and behind its newline a body as it would be over HTTP. The worker sends
 //! calls, which stand for HTTP requests and are answered in any order, or append to the log of a run. The server
 //! sends the answers, and orders; the order to execute a run comes with the run and its job, as GET would show them.
+//!
+//! Version 2 adds three things:
+//!
+//! * Either side sends what waits as one message, a [`bundle`].
+//! * One call, [`TELL`], says all that a worker knows of a run: its start, the text of its log from a byte on, its result.
+//! * The order to execute a run names the version of the job ([`job_versions`]), and comes without a job that was sent over
+//!   this connection before. A job in it has the fields of [`DueJob`] alone.
 
 use serde::{Deserialize, Serialize};
 
 use super::broadcast::{self, NoOrder};
 use crate::run::Order;
 
+pub mod bundle;
+pub mod job_versions;
 #[cfg(test)]
 mod tests;
 
+use job_versions::JobVersion;
+
 /// Header of an upgrade that asks for the uplink, and of the answer that grants it.
 pub const HEADER: &str = "job-runner-uplink";
-/// Value of [`HEADER`], on both sides.
-pub const VERSION: &str = "1";
 /// Longest head of a message, in bytes.
 pub const MAX_HEAD: usize = 8 * 1024;
 /// Largest difference between the timestamp of an upgrade and the server's clock, in seconds.
 pub const MAX_SKEW: i64 = 300;
 /// Method of a call that appends its body to the log of a run; [`CallHead::from`] says where.
 pub const APPEND: &str = "APPEND";
-/// Status of an append that does not begin where the log ends.
+/// Method of a call that says all that a worker knows of a run, from version 2 on. The first line of its body is a change
+/// of the run, as PATCH takes it; with [`CallHead::from`], the text of the log from that byte on follows. The parts are
+/// taken in the order of [`TellPart`] and in one transaction. The first that is refused ends the call: the answer has the
+/// status that this part would have had by itself and names the part in [`AnswerHead::refused`]; what came before it is
+/// kept. A tell that is repeated changes nothing and is accepted again.
+pub const TELL: &str = "TELL";
+/// Status of an append that does not begin where the log ends, and of a tell whose text contradicts the log.
 pub const ELSEWHERE: u16 = 416;
 /// Status of an answer that is too long for the uplink; the worker makes the call again over HTTP.
 pub const OVER_HTTP: u16 = 421;
@@ -37,19 +53,72 @@ pub const MAX_UP: usize = 256 * 1024;
 /// whether the server speaks this protocol.
 pub const MAX_DOWN: usize = broadcast::MAX_FRAME;
 
+/// Version of the protocol. Each knows what the ones before it know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UplinkVersion {
+    /// Calls, answers, orders with their run and job, appends to logs.
+    One,
+    /// Also bundles, tells and job versions.
+    Two,
+}
+
+impl UplinkVersion {
+    /// All versions, the earliest first.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    /// Returns the value of [`HEADER`].
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+        }
+    }
+
+    /// Returns the latest known version among values of [`HEADER`], each of which may be a list with commas.
+    #[must_use]
+    pub fn latest<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let named =
+            |value: &[u8]| Self::ALL.into_iter().find(|version| version.text().as_bytes() == value.trim_ascii());
+        values.into_iter().flat_map(|value| value.split(|byte| *byte == b',')).filter_map(named).max()
+    }
+}
+
+/// Part of a tell. The parts are taken in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TellPart {
+    /// Start of the script, and its pid.
+    Start,
+    /// Text of the log.
+    Log,
+    /// Result of the run.
+    Result,
+}
+
+/// Job that an order to execute a run carries in version 2: what an execution needs of it, named as GET names it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DueJob<'a> {
+    /// Script as text, after its template.
+    pub script_content: &'a str,
+    /// Seconds that a run may take; left out where they are not limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_timeout: Option<u32>,
+}
+
 /// Head of a call, from the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallHead {
     /// Number of the call, repeated in the answer.
     pub call: u64,
-    /// HTTP method in capitals, or [`APPEND`].
+    /// HTTP method in capitals, or [`APPEND`] or [`TELL`].
     pub method: String,
     /// Path of the URL with its query.
     pub path: String,
     /// Attempt of the run that the worker speaks of, where the call is about a run that it claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Length of the log, in bytes, at which the body is appended.
+    /// Length of the log, in bytes, at which the body is appended; of a tell, the byte at which its text begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
 }
@@ -70,6 +139,9 @@ pub struct AnswerHead {
     /// Request that is open for the worker, in the text of [`super::action`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Part of a tell that was refused; `None` also where the tell was refused as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<TellPart>,
 }
 
 /// Head of the order to execute a run.
@@ -82,6 +154,9 @@ pub struct EnqueueHead {
     pub run_id: i64,
     /// Length of the run at the beginning of the body, in bytes; the rest of the body is its job.
     pub run_bytes: usize,
+    /// Version of the job, from version 2 of the protocol on. Without a job in the body, the worker was sent it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_version: Option<JobVersion>,
 }
 
 /// Message from the server, decoded.
@@ -91,8 +166,19 @@ pub enum ServerFrame<'a> {
     Answer(AnswerHead, &'a [u8]),
     /// Order without a body.
     Order(Order),
-    /// Order to execute a run, with the JSON of the run and of its job.
-    Due(Order, &'a [u8], &'a [u8]),
+    /// Order to execute a run, with what came along.
+    Due(Order, DueContent<'a>),
+}
+
+/// Run and job that came along with the order to execute the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueContent<'a> {
+    /// JSON of the run.
+    pub run: &'a [u8],
+    /// JSON of the job; empty where it was sent before.
+    pub job: &'a [u8],
+    /// Version of the job, where the order names it.
+    pub version: Option<JobVersion>,
 }
 
 /// Encodes a message.
@@ -134,7 +220,7 @@ pub fn said(message: &[u8]) -> Result<ServerFrame<'_>, NoOrder> {
     match serde_json::from_slice::<EnqueueHead>(head) {
         Ok(due) if due.run_bytes <= body.len() => {
             let (run, job) = body.split_at(due.run_bytes);
-            Ok(ServerFrame::Due(order, run, job))
+            Ok(ServerFrame::Due(order, DueContent { run, job, version: due.job_version }))
         }
         _ => Ok(ServerFrame::Order(order)),
     }

@@ -1,22 +1,27 @@
 //! Uplinks: admission of workers that connect out, and a worker that reaches only the HTTP port.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
 use jobrunner::run::{ApiKey, Attempt, RunId, Secret};
-use jobrunner::server::domain::model::{Asker, Run, RunExit, Worker};
+use jobrunner::server::domain::model::{Asker, JobId, Run, RunExit, Worker};
 use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::changes::{Change, ChangeNotice, Subscription};
-use jobrunner::server::store::{NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
+use jobrunner::server::store::{JobPatch, NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker};
+use jobrunner::wire::uplink::TellPart;
+use jobrunner::wire::uplink::bundle::{Bundle, MAX_BUNDLE, unbundled};
 use jobrunner::wire::{hmac, uplink};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::fixture::Fixture;
 use crate::raw_socket::{Frame, RawSocket, UPGRADE, masked};
@@ -56,13 +61,28 @@ async fn an_uplink_needs_a_fresh_signature_that_was_not_used_before() {
     for (path, lines, status) in table {
         let (head, _socket) = RawSocket::ask(fixture.http(), &format!("GET {path}"), lines).await;
         assert_eq!(head.status, *status, "{path} {lines:?}");
-        assert_eq!(head.text.contains("job-runner-uplink: 1"), *status == 101);
+        assert_eq!(head.text.contains("job-runner-uplink: 1\r\n"), *status == 101);
     }
     for (ts, query) in [now - 400, now + 400].map(|ts| (ts, path(ts, "00112233445566778899"))) {
         let mine = signed(&worker, &query);
         let (head, _) =
             RawSocket::ask(fixture.http(), &format!("GET {query}"), &[UPGRADE, &[&mine, wish]].concat()).await;
         assert_eq!(head.status, 401, "{ts}");
+    }
+    // The latest version that both know is spoken.
+    let wishes: &[(&[&str], Option<&str>)] = &[
+        (&["Job-Runner-Uplink: 1", "Job-Runner-Uplink: 2"], Some("job-runner-uplink: 2\r\n")),
+        (&["Job-Runner-Uplink: 1, 2, 3"], Some("job-runner-uplink: 2\r\n")),
+        (&["Job-Runner-Uplink: 3"], None),
+    ];
+    for (at, (wish, granted)) in wishes.iter().enumerate() {
+        let path = path(now, &format!("000000000000000{at}"));
+        let mine = signed(&worker, &path);
+        let lines = [UPGRADE, &[mine.as_str()], wish].concat();
+        let (head, _socket) = RawSocket::ask(fixture.http(), &format!("GET {path}"), &lines).await;
+        assert_eq!(head.status, 101, "{wish:?}");
+        assert_eq!(granted.is_some_and(|granted| head.text.contains(granted)), granted.is_some(), "{wish:?}");
+        assert_eq!(head.text.contains("uplink"), granted.is_some(), "{wish:?}");
     }
     // Who does not ask for more gets orders as ever.
     let plain = path(now, "aaaaaaaaaaaaaaaaaaaa");
@@ -347,5 +367,238 @@ async fn an_uplink_has_exactly_the_rights_of_its_worker() {
     assert_eq!(mine.closed().await, Some(1003));
     theirs.send(&masked(0x82, b"{}")).await;
     assert_eq!(theirs.closed().await, Some(1008));
+    stage.fixture.stop().await;
+}
+
+const BOTH: &[&str] = &["Job-Runner-Uplink: 1", "Job-Runner-Uplink: 2"];
+
+/// Opens an uplink of version 2.
+async fn open_second(stage: &Stage, worker: &Worker, nonce: &str) -> RawSocket {
+    let path = format!("/worker?{}", uplink::query(Utc::now().timestamp(), nonce));
+    let mine = signed(worker, &path);
+    RawSocket::open(stage.fixture.http(), &path, &[&[mine.as_str()], BOTH].concat()).await
+}
+
+fn call_head(call: u64, method: &str, path: &str) -> uplink::CallHead {
+    uplink::CallHead { call, method: method.to_owned(), path: path.to_owned(), attempt: None, from: None }
+}
+
+fn bundled(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut bundle = Bundle::of(messages[0].clone(), uplink::MAX_UP);
+    messages[1..].iter().for_each(|message| bundle.push(message.clone()));
+    bundle.encode()
+}
+
+/// The answers to as many calls, by their numbers, however they are bundled.
+async fn answers(socket: &mut RawSocket, count: usize) -> BTreeMap<u64, uplink::AnswerHead> {
+    let mut answers = BTreeMap::new();
+    while answers.len() < count {
+        let Frame::Binary(message) = socket.frame().await else { continue };
+        for message in unbundled(&message).expect("a good bundle") {
+            if let Ok(answer) = serde_json::from_slice::<uplink::AnswerHead>(uplink::parts(message).0) {
+                answers.insert(answer.answer, answer);
+            }
+        }
+    }
+    answers
+}
+
+#[tokio::test]
+async fn the_calls_of_a_bundle_are_all_answered_and_a_bundle_that_is_none_ends_the_connection() {
+    let stage = Stage::set().await;
+    let run = stage.submit("job", "#!/bin/sh\n", None).await;
+    let path = format!("/api/v1/run/{run}/");
+    let mut socket = open_second(&stage, &stage.worker, "0000000000000001").await;
+    let paths = [path.as_str(), "/api/v1/worker/", "/api/v1/nowhere/", "/api/v1/run/9999/"];
+    let calls: Vec<Vec<u8>> =
+        (1..).zip(paths).map(|(call, path)| uplink::message(&call_head(call, "GET", path), &[])).collect();
+    socket.send(&masked(0x82, &bundled(&calls))).await;
+    let found = answers(&mut socket, calls.len()).await;
+    assert_eq!(found.values().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 404, 404]);
+    let one = &calls[0];
+    let nested = bundled(&[bundled(&[one.clone(), one.clone()]), one.clone()]);
+    let short = [bundled(&[one.clone(), one.clone()]), b"more".to_vec()].concat();
+    let many = bundled(&vec![one.clone(); MAX_BUNDLE + 1]);
+    let wrong = bundled(&[one.clone(), b"{}".to_vec()]);
+    for (nonce, bad) in (10..).zip([nested, short, many, wrong]) {
+        let mut socket = open_second(&stage, &stage.worker, &format!("00000000000000{nonce}")).await;
+        socket.send(&masked(0x82, &bad)).await;
+        assert_eq!(socket.closed().await, Some(1008), "{}", bad.escape_ascii());
+    }
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn bundles_and_tells_are_unknown_to_version_1() {
+    let stage = Stage::set().await;
+    let run = stage.submit("job", "#!/bin/sh\n", None).await;
+    let path = format!("/worker?{}", uplink::query(Utc::now().timestamp(), "0000000000000001"));
+    let mine = signed(&stage.worker, &path);
+    let mut socket = RawSocket::open(stage.fixture.http(), &path, &[&mine, "Job-Runner-Uplink: 1"]).await;
+    let tell = call_head(1, uplink::TELL, &format!("/api/v1/run/{run}/"));
+    assert_eq!(call(&mut socket, tell.clone(), b"{}").await.0, 405);
+    let message = uplink::message(&tell, b"{}");
+    socket.send(&masked(0x82, &bundled(&[message.clone(), message]))).await;
+    assert_eq!(socket.closed().await, Some(1008));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_tell_says_all_of_a_run_in_one_call_and_repeated_it_is_accepted_again() {
+    let mut stage = Stage::set().await;
+    let run = stage.submit("job", "#!/bin/sh\n", None).await;
+    let path = format!("/api/v1/run/{run}/");
+    let mut socket = open_second(&stage, &stage.worker, "0000000000000001").await;
+    let tell = |call: u64, from: Option<u64>| uplink::CallHead {
+        attempt: Some(1),
+        from,
+        ..call_head(call, uplink::TELL, &path)
+    };
+    let everything = b"{\"start_dts\":\"2026-11-24T10:00:01+00:00\",\"pid\":7,\
+        \"return_dts\":\"2026-11-24T10:00:02+00:00\",\"return_success\":false,\"exit_code\":3}\nh\xc3\xa4llo\n";
+    assert_eq!(call(&mut socket, tell(1, Some(0)), everything).await.0, 409, "nobody has claimed it");
+    let claim =
+        format!(r#"{{"enqueue_dts": "2026-11-24T10:00:00+00:00", "worker": "/api/v1/worker/{}/"}}"#, stage.worker.id);
+    assert_eq!(call(&mut socket, tell(2, None), claim.as_bytes()).await.0, 400, "a tell claims nothing");
+    assert_eq!(call(&mut socket, call_head(3, "PATCH", &path), claim.as_bytes()).await.0, 202);
+    for (malformed, from, status) in [
+        (&b"{}\ntext"[..], None, 400),
+        (b"{}\n\xff", Some(0), 400),
+        (b"[]\n", None, 500),
+        (b"text", Some(0), 500),
+        (b"{\"pid\": []}", None, 500),
+    ] {
+        assert_eq!(call(&mut socket, tell(4, from), malformed).await.0, status, "{}", malformed.escape_ascii());
+    }
+    socket.send(&masked(0x82, &uplink::message(&tell(5, Some(3)), everything))).await;
+    let refused = answers(&mut socket, 1).await.remove(&5).expect("an answer");
+    assert_eq!((refused.status, refused.refused), (uplink::ELSEWHERE, Some(TellPart::Log)));
+    let begun = stage.run(run).await;
+    assert!(begun.start_dts.is_some() && begun.return_dts.is_none(), "what came before the refused part is kept");
+    let before = uplink::CallHead { attempt: Some(9), ..tell(6, Some(0)) };
+    assert_eq!(call(&mut socket, before, everything).await.0, 409);
+    // The second time as after an answer that was lost.
+    for number in [7, 8] {
+        socket.send(&masked(0x82, &uplink::message(&tell(number, Some(0)), everything))).await;
+        let answer = answers(&mut socket, 1).await.remove(&number).expect("an answer");
+        assert_eq!((answer.status, answer.refused), (202, None));
+        assert!(answer.location.is_some_and(|to| to.starts_with("/api/v1/run_log/")));
+    }
+    stage.hear(|item| item == Change::RunReturned(run)).await;
+    let told = stage.run(run).await;
+    assert_eq!((told.pid, told.return_success, told.exit), (Some(7), Some(false), Some(RunExit::Code(3))));
+    assert_eq!(stage.log(run).await, "hällo\n");
+    let stranger = ApiKey::parse("stranger").expect("a key");
+    let new = NewWorker { title: Title::fixed("s"), api_key: stranger, secret: Secret::new(b"another".to_vec()) };
+    let stranger = stage.fixture.app_state().store.new_worker(&new).await.expect("a worker");
+    let mut theirs = open_second(&stage, &stranger, "0000000000000002").await;
+    assert_eq!(call(&mut theirs, tell(1, Some(0)), everything).await.0, 401, "not of its pool");
+    let nowhere = uplink::CallHead { path: "/api/v1/run/9999/".to_owned(), ..tell(9, Some(0)) };
+    assert_eq!(call(&mut socket, nowhere, everything).await.0, 404);
+    let no_run = uplink::CallHead { path: "/api/v1/job/1/".to_owned(), ..tell(10, Some(0)) };
+    assert_eq!(call(&mut socket, no_run, everything).await.0, 404);
+    stage.fixture.stop().await;
+}
+
+/// What stands between a worker and its WebSocket, and reads what the server says, which is in the clear.
+struct Listener {
+    address: SocketAddr,
+    said: Arc<Mutex<Vec<u8>>>,
+    _stop: DropGuard,
+}
+
+impl Listener {
+    /// Passes on each upgrade without a line, if one is named.
+    async fn between(to: SocketAddr, without: Option<&'static str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let (address, said) = (listener.local_addr().expect("an address"), Arc::new(Mutex::new(Vec::new())));
+        let (stop, heard) = (CancellationToken::new(), Arc::clone(&said));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = TcpStream::connect(to).await.expect("the server");
+                let mut upgrade = Vec::new();
+                while !upgrade.ends_with(b"\r\n\r\n") && near.read_buf(&mut upgrade).await.is_ok_and(|read| read > 0) {}
+                let upgrade = String::from_utf8(upgrade).expect("a head is ASCII");
+                let upgrade = without.map_or(upgrade.clone(), |line| upgrade.replace(line, ""));
+                far.write_all(upgrade.as_bytes()).await.expect("it is taken");
+                let (mut near_reads, mut near_writes) = near.into_split();
+                let (mut far_reads, mut far_writes) = far.into_split();
+                let down = async {
+                    let mut buffer = vec![0; 64 * 1024];
+                    while let Ok(read @ 1..) = far_reads.read(&mut buffer).await {
+                        heard.lock().expect("a lock").extend_from_slice(&buffer[..read]);
+                        if near_writes.write_all(&buffer[..read]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = down => {}
+                    _ = tokio::io::copy(&mut near_reads, &mut far_writes) => {}
+                }
+            }
+        }));
+        Self { address, said, _stop: stop.drop_guard() }
+    }
+
+    /// How often the server has said this.
+    fn times(&self, text: &str) -> usize {
+        let said = self.said.lock().expect("a lock");
+        said.windows(text.len()).filter(|bytes| *bytes == text.as_bytes()).count()
+    }
+}
+
+impl Stage {
+    async fn again(&self, job: JobId) -> RunId {
+        let new = NewRun { is_manual: true, ..NewRun::due(job, Utc::now()) };
+        self.fixture.app_state().store.new_run(&new).await.expect("a run").id
+    }
+
+    /// Waits for the end of a run, and returns its log.
+    async fn log_of(&mut self, run: RunId) -> String {
+        self.hear(|item| item == Change::RunReturned(run)).await;
+        self.log(run).await
+    }
+}
+
+#[tokio::test]
+async fn a_script_is_sent_once_for_each_version_of_its_job() {
+    let mut stage = Stage::set().await;
+    let listener = Listener::between(stage.fixture.http(), None).await;
+    let outbound = Outbound::start(&stage.fixture, &stage.worker, listener.address);
+    let first = stage.submit("job", "#!/bin/sh\necho the first text\n", None).await;
+    let job = stage.run(first).await.job;
+    assert_eq!(stage.log_of(first).await, "the first text\n");
+    for _ in 0..3 {
+        let run = stage.again(job).await;
+        assert_eq!(stage.log_of(run).await, "the first text\n");
+    }
+    assert_eq!(listener.times("echo the first text"), 1);
+    let patch = JobPatch { script: Some("#!/bin/sh\necho another text\n".to_owned()), ..JobPatch::default() };
+    stage.fixture.app_state().store.change_job(job, &patch).await.expect("a change");
+    for _ in 0..2 {
+        let run = stage.again(job).await;
+        assert_eq!(stage.log_of(run).await, "another text\n");
+    }
+    assert_eq!((listener.times("echo the first text"), listener.times("echo another text")), (1, 1));
+    assert_eq!(listener.times("job-runner-uplink: 2"), 1);
+    outbound.stop().await;
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_works_as_before_with_a_server_that_knows_version_1_alone() {
+    let mut stage = Stage::set().await;
+    let listener = Listener::between(stage.fixture.http(), Some("job-runner-uplink: 2\r\n")).await;
+    let outbound = Outbound::start(&stage.fixture, &stage.worker, listener.address);
+    let first = stage.submit("job", "#!/bin/sh\necho a text\nexit 3\n", None).await;
+    let job = stage.run(first).await.job;
+    assert_eq!(stage.log_of(first).await, "a text\n");
+    assert_eq!(stage.run(first).await.exit, Some(RunExit::Code(3)));
+    let second = stage.again(job).await;
+    assert_eq!(stage.log_of(second).await, "a text\n");
+    assert_eq!(listener.times("job-runner-uplink: 1"), 1);
+    assert_eq!((listener.times("bundle"), listener.times("job_version")), (0, 0));
+    outbound.stop().await;
     stage.fixture.stop().await;
 }

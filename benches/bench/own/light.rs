@@ -10,7 +10,8 @@ use chrono::Utc;
 use futures_util::{SinkExt, StreamExt};
 use jobrunner::run::{ApiKey, Order, Secret};
 use jobrunner::wire::hmac;
-use jobrunner::wire::uplink::{self, CallHead, HEADER, ServerFrame, VERSION};
+use jobrunner::wire::uplink::bundle::{Bundle, unbundled};
+use jobrunner::wire::uplink::{self, CallHead, HEADER, MAX_UP, ServerFrame, UplinkVersion};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -73,7 +74,7 @@ async fn connect(server: SocketAddr, number: usize) -> Result<Socket, Failure> {
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let mut request = format!("ws://{server}{path}").into_client_request()?;
     request.headers_mut().insert(AUTHORIZATION, hmac::authorization(&key, &secret, "GET", &path, &[]).parse()?);
-    request.headers_mut().insert(HEADER, VERSION.parse()?);
+    request.headers_mut().insert(HEADER, UplinkVersion::Two.text().parse()?);
     let connecting = tokio::time::timeout(Duration::from_secs(30), connect_async(request)).await;
     Ok(connecting.map_err(|_| Failure("the server lets nobody in".to_owned()))??.0)
 }
@@ -98,13 +99,22 @@ impl Light {
     async fn work(mut self, socket: Socket) {
         let (mut sink, mut stream) = socket.split();
         while let Some(Ok(message)) = stream.next().await {
-            let answer = match message {
-                Message::Text(text) => self.hear(text.as_bytes()),
-                Message::Binary(bytes) => self.hear(&bytes),
-                _ => None,
+            let bytes = match message {
+                Message::Text(text) => text.into(),
+                Message::Binary(bytes) => bytes,
+                _ => continue,
             };
-            if let Some(answer) = answer
-                && sink.send(Message::binary(answer)).await.is_err()
+            let mut calls: Option<Bundle> = None;
+            for message in unbundled(&bytes).unwrap_or_default() {
+                match (self.hear(message), &mut calls) {
+                    (None, _) => {}
+                    (Some(call), None) => calls = Some(Bundle::of(call, MAX_UP)),
+                    // A bundle has as many messages at most, so there is room for the answers to it.
+                    (Some(call), Some(calls)) => calls.push(call),
+                }
+            }
+            if let Some(calls) = calls
+                && sink.send(Message::binary(calls.encode())).await.is_err()
             {
                 return;
             }

@@ -71,7 +71,7 @@ impl RunTask {
         };
         let view = match announced {
             Some((view, job)) => {
-                self.job = Some(job);
+                self.job = job;
                 view
             }
             None => self.context.client.look(self.run).await?,

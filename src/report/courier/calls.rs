@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
+use super::super::outbox_entry::StoredEnd;
 use super::super::plan::{NextCall, Parts};
 use super::{AttemptRefusal, Courier, Outcome, Settlement};
 use crate::rest::{CallFailure, ToldResult};
@@ -13,7 +14,10 @@ impl Courier {
     pub(super) async fn call(&mut self, call: NextCall) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let Ok(turn) = shared.turns.calling.acquire().await else { return Outcome::Continues };
-        let answer = self.perform(call).await;
+        let (call, answer) = match self.tell_to_make() {
+            Some(tell) => self.tell(call, tell).await,
+            None => (call, self.perform(call).await),
+        };
         drop(turn);
         match answer {
             Ok(outcome) => {
@@ -30,7 +34,7 @@ impl Courier {
         }
     }
 
-    async fn perform(&mut self, call: NextCall) -> Result<Outcome, CallFailure> {
+    pub(super) async fn perform(&mut self, call: NextCall) -> Result<Outcome, CallFailure> {
         match call {
             NextCall::Look => self.read_run().await,
             NextCall::TellStart => self.tell_start().await,
@@ -88,8 +92,7 @@ impl Courier {
 
     async fn tell_result(&mut self) -> Result<Outcome, CallFailure> {
         let Some(end) = &self.end else { return Ok(Outcome::Continues) };
-        // The wall clock may have been set back meanwhile; a run must not return before it starts.
-        let at = self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at));
+        let at = self.time_of_return(end);
         let parts = self.delivery.parts_of_result();
         // A late result starts nothing at the server; one that is repeated must say the same as before.
         let is_late = matches!(self.delivery.phase, DeliveryPhase::LateResult { .. });
@@ -109,6 +112,12 @@ impl Courier {
         self.shared.client.tell_result(self.claimed(), at, outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Outcome::Settled(Settlement::Delivered))
+    }
+
+    /// Returns the time of the return. The wall clock may have been set back meanwhile; a run must not return before it
+    /// starts.
+    pub(super) fn time_of_return<'a>(&'a self, end: &'a StoredEnd) -> &'a str {
+        self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at))
     }
 
     async fn give_back(&mut self) -> Result<Outcome, CallFailure> {

@@ -14,7 +14,7 @@ use crate::run::{chain_of, errno, excerpt};
 const SMALLEST_LOG: usize = 4096;
 
 /// Extent of a log at the server, while the log was only appended to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AppendedLog {
     /// Bytes of output that the log represents.
     pub(super) output: u64,

@@ -2,9 +2,11 @@
 //! this order. Each test ends the couriers before it compares, so that nothing else can be said afterwards.
 
 mod recording_server;
+mod tells;
 
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,6 +30,8 @@ struct FakeLogs {
     /// Errors of the next reads.
     errors: Mutex<Vec<i32>>,
     forgotten: Mutex<Vec<Attempt>>,
+    /// Whether the output can be read in pieces.
+    has_pieces: AtomicBool,
 }
 
 impl LogSource for FakeLogs {
@@ -40,8 +44,9 @@ impl LogSource for FakeLogs {
         Ok((text, length))
     }
 
-    fn piece(&self, _: RunId, _: Attempt, _: u64, _: u64) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
+    fn piece(&self, _: RunId, _: Attempt, from: u64, _: u64) -> io::Result<Option<Vec<u8>>> {
+        let piece = || self.text.lock().unwrap().as_bytes()[usize::try_from(from).unwrap()..].to_vec();
+        Ok(self.has_pieces.load(Ordering::Relaxed).then(piece))
     }
 
     fn forget(&self, _: RunId, attempt: Attempt) {

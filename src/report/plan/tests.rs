@@ -15,7 +15,7 @@ fn a_moment() -> Duration {
 }
 
 fn live(now: Instant) -> CallConditions {
-    CallConditions { now, sends_live_logs: true, is_long_silent: false }
+    CallConditions { now, sends_live_logs: true, is_long_silent: false, start_waits_until: None }
 }
 
 /// Conditions under which the log is sent at the end only.
@@ -333,4 +333,91 @@ fn a_log_that_is_rejected_is_left_out_unless_the_result_is_rejected_too() {
         assert!(!delivery.reject(NextCall::SendLog, now), "the result follows at once");
     }
     assert_eq!(next(&delivery.step(DeliveryInput::LogAccepted)), NextCall::Return);
+}
+
+/// Conditions under which a start waits for what can be told with it.
+fn waiting_to_tell(now: Instant) -> CallConditions {
+    CallConditions { start_waits_until: Some(now + START_WAIT), ..live(now) }
+}
+
+#[test]
+fn a_start_waits_for_the_first_output_or_the_end_and_no_longer_than_its_time() {
+    let now = Instant::now();
+    let at = waiting_to_tell(now);
+    let quiet = running_with(StartReport::FIRST, LiveLog { watch: OutputWatch::Off, ..log_of(0, None) });
+    assert_eq!(quiet.next(&at), NextCall::Watch, "output is heard of meanwhile");
+    let watched = quiet.step(DeliveryInput::WatchRequested);
+    assert_eq!(watched.next(&at), NextCall::Wait(Some(now + START_WAIT)));
+    assert_eq!(watched.next(&CallConditions { now: now + START_WAIT, ..at }), NextCall::TellStart);
+    assert_eq!(watched.step(DeliveryInput::Output(5)).next(&at), NextCall::TellStart);
+    assert_eq!(now_ended(watched).next(&at), NextCall::TellStart);
+    let without_live_logs = CallConditions { sends_live_logs: false, ..at };
+    assert_eq!(quiet.step(DeliveryInput::Output(5)).next(&without_live_logs), NextCall::Wait(Some(now + START_WAIT)));
+    let mut rejected = watched;
+    rejected.reject(NextCall::TellStart, now);
+    assert_eq!(rejected.next(&at), NextCall::TellStart, "one that was tried does not wait");
+}
+
+#[test]
+fn the_calls_that_would_follow_one_another_are_told_together() {
+    let at = live(Instant::now());
+    let all = TellPlan { start: true, log: Some(TellLog::Whole), result: true };
+    let begun = running_with(StartReport::FIRST, log_of(5, None));
+    let table = [
+        (running_with(StartReport::FIRST, log_of(0, None)), TellPlan { start: true, ..TellPlan::default() }),
+        (begun, TellPlan { log: Some(TellLog::Live), result: false, ..all }),
+        (running(log_of(5, None)), TellPlan { start: false, log: Some(TellLog::Live), result: false }),
+        (running(quiet_log()), TellPlan::default()),
+        (now_ended(begun), all),
+        (now_ended(running(log_of(5, None))), TellPlan { start: false, ..all }),
+        (now_ended(not_started(0)), TellPlan { start: false, ..all }),
+        (ended(LogReport::Accepted), TellPlan { start: false, log: None, ..all }),
+        (viewed(ServerView::Doubtful, now_ended(begun)), TellPlan::default()),
+        (in_phase(DeliveryPhase::GivenBack { rejections: 0 }), TellPlan::default()),
+        (in_phase(DeliveryPhase::LateResult { rejections: 0 }), TellPlan::default()),
+        (in_phase(DeliveryPhase::Done), TellPlan::default()),
+    ];
+    for (delivery, plan) in table {
+        assert_eq!(delivery.tell_plan(&at), plan, "{delivery:?}");
+    }
+    let silent = long_silent(Instant::now());
+    assert_eq!(
+        now_ended(begun).tell_plan(&silent),
+        TellPlan { result: false, ..all },
+        "the run is read before its result"
+    );
+}
+
+#[test]
+fn a_part_that_was_rejected_is_told_by_itself() {
+    let (now, at) = (Instant::now(), live(Instant::now()));
+    let both = now_ended(running_with(StartReport::FIRST, log_of(5, None)));
+    let mut start = both;
+    start.reject(NextCall::TellStart, now);
+    assert_eq!(start.tell_plan(&at), TellPlan::default());
+    let mut log = both.step(DeliveryInput::StartAccepted);
+    log.reject(NextCall::SendLog, now);
+    assert_eq!(log.tell_plan(&at), TellPlan::default());
+    let mut result = both.step(DeliveryInput::StartAccepted);
+    result.reject(NextCall::Return, now);
+    assert_eq!(result.tell_plan(&at), TellPlan { log: Some(TellLog::Whole), ..TellPlan::default() });
+}
+
+#[test]
+fn a_tell_begins_with_the_next_call_and_is_made_of_those_that_would_be_made_alone() {
+    let now = Instant::now() + a_moment();
+    for delivery in all(now) {
+        for at in [live(now), at_the_end(now), long_silent(now), waiting_to_tell(now)] {
+            let (plan, next) = (delivery.tell_plan(&at), delivery.next(&at));
+            let first = match (plan.start, plan.log, plan.result) {
+                (true, ..) => Some(NextCall::TellStart),
+                (false, Some(TellLog::Live), _) => Some(NextCall::SendLive),
+                (false, Some(TellLog::Whole), _) => Some(NextCall::SendLog),
+                (false, None, true) => Some(NextCall::Return),
+                (false, None, false) => None,
+            };
+            assert!(first.is_none_or(|first| first == next), "{delivery:?}: {plan:?}, {next:?}");
+            assert!(plan.log != Some(TellLog::Live) || !plan.result, "{delivery:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ fn run(id: usize) -> RunId {
 }
 
 fn brief(bytes: usize) -> Brief {
-    Brief { run: RunResource::default(), job: JobView { script: Some("x".repeat(bytes)), run_timeout: None } }
+    Brief { run: RunResource::default(), job: Some(JobView { script: Some("x".repeat(bytes)), run_timeout: None }) }
 }
 
 #[test]

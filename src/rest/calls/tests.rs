@@ -14,6 +14,7 @@ use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, setti
 use super::*;
 use crate::rest::Settings;
 use crate::run::{ApiKey, Cause, Left, ProcessExit};
+use crate::wire::uplink::job_versions::JobVersion;
 
 fn run_2() -> RunId {
     RunId::new(2).expect("a run")
@@ -214,4 +215,31 @@ async fn refused_credentials_are_known_until_they_are_accepted() {
     accepts.store(true, Ordering::Relaxed);
     client.credentials().await.expect("accepted");
     assert_eq!(client.health().verdict(), ServerHealth::Ok);
+}
+
+#[tokio::test]
+async fn a_job_that_was_sent_before_is_taken_from_those_that_are_kept_and_else_is_still_to_be_read() {
+    let server = Server::that(|_| answer(200, &[], WORKERS)).await;
+    let client = server.client();
+    let shown = br#"{"id":2,"job":"/api/v1/job/1/"}"#;
+    let job = br##"{"script_content":"#!/bin/sh\n","run_timeout":9}"##;
+    let version = JobVersion::of(1, job);
+    let announce = |run: &[u8], job: &[u8], version: &JobVersion| {
+        client.announce(run_2(), DueContent { run, job, version: Some(version.clone()) });
+    };
+    let announced = async || client.announced(run_2()).await.expect("an answer").map(|(view, job)| (view.job, job));
+    let path = Some("/api/v1/job/1/".to_owned());
+    announce(shown, b"", &version);
+    assert_eq!(announced().await, Some((path.clone(), None)), "it was never sent");
+    announce(shown, job, &version);
+    let kept = JobView { script: Some("#!/bin/sh\n".to_owned()), run_timeout: Some(Duration::from_secs(9)) };
+    assert_eq!(announced().await, Some((path.clone(), Some(kept.clone()))));
+    announce(shown, b"", &version);
+    assert_eq!(announced().await, Some((path.clone(), Some(kept))));
+    announce(shown, b"", &JobVersion::of(1, b"another"));
+    assert_eq!(announced().await, Some((path, None)), "another version of it");
+    for (run, job) in [(&b"{}"[..], &b""[..]), (shown, b"no JSON")] {
+        announce(run, job, &version);
+        assert_eq!(announced().await, None);
+    }
 }

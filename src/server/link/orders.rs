@@ -117,6 +117,11 @@ impl Carrier {
     pub async fn next(&mut self) -> Option<Order> {
         self.taken.recv().await.map(|carried| carried.order)
     }
+
+    /// Returns the next order if one waits already.
+    pub fn try_next(&mut self) -> Option<Order> {
+        self.taken.try_recv().ok().map(|carried| carried.order)
+    }
 }
 
 impl Route {

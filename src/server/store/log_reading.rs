@@ -80,7 +80,7 @@ impl Store {
 }
 
 /// Reads the rest of the chunk that a byte lies in; see [`Store::log_piece`].
-fn read_piece(reading: &Reading<'_>, log: &Extent, from: u64) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn read_piece(reading: &Reading<'_>, log: &Extent, from: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let found: Option<(i64, Vec<u8>)> = reading.row(
         "SELECT start, data FROM log_chunk WHERE log = ?1 AND start <= ?2
          AND EXISTS (SELECT 1 FROM run_log WHERE id = ?1 AND revision = ?3) ORDER BY start DESC LIMIT 1",

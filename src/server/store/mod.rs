@@ -47,6 +47,8 @@ mod rows;
 mod run_changes;
 mod run_details;
 mod run_ends;
+mod run_orders;
+mod run_tells;
 mod runs;
 mod schema;
 mod values;
@@ -85,6 +87,8 @@ pub use overview::{
 pub use pass_facts::{PassFacts, PassQuestions};
 pub use run_changes::RunChange;
 pub use run_details::{RelatedRun, Requester, RunDetails};
+pub use run_orders::RunWithScript;
+pub use run_tells::{RunTell, TellOutcome, TellRefusal, ToldLog};
 pub use runs::NewRun;
 pub use worker_commands::CommandRequest;
 pub use worker_reports::{AnswerKind, WorkerAnswer, WorkerReport};

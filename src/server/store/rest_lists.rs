@@ -434,20 +434,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
-        let name = table(resource);
-        // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
-        let mut query = Statement::new("SELECT 1");
-        if let Scope::Worker(worker) = scope {
-            query.push(" AND ");
-            match visibility(resource) {
-                Some(visibility) => visibility.of_row(&mut query, worker),
-                None => {
-                    query.push("worker.id = ").bind(&worker);
-                }
-            }
-        }
-        query.push(&format!(" FROM {name} WHERE id = ")).bind(&id);
-        self.read_short(|reading| Ok(reading.value(query.sql(), &query.arguments())?)).await
+        self.read_short(|reading| sees(reading, resource, id, scope)).await
     }
 
     /// Reads a list: of one entity on the thread of the caller, any other one beside it.
@@ -568,6 +555,29 @@ impl Store {
     pub async fn kills(&self, ask: &ListQuery) -> Result<ListPage<KillRequest>, StoreError> {
         self.list(ask, |reading, ask| select(reading, Resource::KillRequest, ask, rows::kill)).await
     }
+}
+
+/// Reads whether a resource may be seen; see [`Store::sees`].
+pub(super) fn sees(
+    reading: &Reading<'_>,
+    resource: Resource,
+    id: i64,
+    scope: Scope,
+) -> Result<Option<bool>, StoreError> {
+    let name = table(resource);
+    // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
+    let mut query = Statement::new("SELECT 1");
+    if let Scope::Worker(worker) = scope {
+        query.push(" AND ");
+        match visibility(resource) {
+            Some(visibility) => visibility.of_row(&mut query, worker),
+            None => {
+                query.push("worker.id = ").bind(&worker);
+            }
+        }
+    }
+    query.push(&format!(" FROM {name} WHERE id = ")).bind(&id);
+    Ok(reading.value(query.sql(), &query.arguments())?)
 }
 
 /// Reads a page of a list; `read` reads each row of it.

@@ -48,29 +48,43 @@ impl Store {
         let patch = with_stored_precision(patch);
         self.change(move |transaction| {
             let Some(before) = find(transaction, run)? else { return Ok(RunChange::Unknown) };
-            let facts = read_facts(transaction, &before, &patch, who, now)?;
-            let step = match life::change(&before, &patch, who, &facts) {
-                Ok(step) => step,
-                Err(refusal) => {
-                    if let Some(late) = late_result(run, &patch, who, refusal, now) {
-                        late_results::keep(transaction, &before, &late)?;
-                    }
-                    return Ok(RunChange::Refused(refusal));
-                }
-            };
-            if step.run != before {
-                write_step(transaction, &step, now)?;
-            }
-            if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
-                record(transaction, &given_back(&before, worker, now))?;
-            }
-            if let Actor::Worker(..) = who {
-                record_receipts(transaction, &step, now)?;
-            }
-            Ok(RunChange::Made(Box::new(step)))
+            Ok(match apply(transaction, &before, &patch, who, now)? {
+                Ok(step) => RunChange::Made(Box::new(step)),
+                Err(refusal) => RunChange::Refused(refusal),
+            })
         })
         .await
     }
+}
+
+/// Applies a patch, of the stored precision, to a run within a change; see [`Store::change_run`].
+pub(super) fn apply(
+    transaction: &mut Transaction<'_>,
+    before: &Run,
+    patch: &Patch,
+    who: Actor,
+    now: Timestamp,
+) -> Result<Result<Step, LifeRefusal>, StoreError> {
+    let facts = read_facts(transaction, before, patch, who, now)?;
+    let step = match life::change(before, patch, who, &facts) {
+        Ok(step) => step,
+        Err(refusal) => {
+            if let Some(late) = late_result(before.id, patch, who, refusal, now) {
+                late_results::keep(transaction, before, &late)?;
+            }
+            return Ok(Err(refusal));
+        }
+    };
+    if step.run != *before {
+        write_step(transaction, &step, now)?;
+    }
+    if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
+        record(transaction, &given_back(before, worker, now))?;
+    }
+    if let Actor::Worker(..) = who {
+        record_receipts(transaction, &step, now)?;
+    }
+    Ok(Ok(step))
 }
 
 /// Reads the facts on which a change of a run depends, and no others: each costs every report of every run a query.
@@ -137,7 +151,7 @@ fn given_back(run: &Run, worker: WorkerId, at: Timestamp) -> Fire {
 
 /// Truncates timestamps to microseconds, as the store has them: a report that is repeated must equal what was stored of
 /// it.
-fn with_stored_precision(patch: &Patch) -> Patch {
+pub(super) fn with_stored_precision(patch: &Patch) -> Patch {
     let truncated = |at: Option<Option<Timestamp>>| at.map(|at| at.map(|at| at.trunc_subsecs(6)));
     Patch {
         enqueue_dts: truncated(patch.enqueue_dts),

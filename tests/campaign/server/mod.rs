@@ -124,7 +124,9 @@ impl Campaign {
         for number in 0..WORKERS {
             let key = format!("worker{number}");
             let made = operator.insist("/operator/v1/workers", &json!({"title": key})).await.expect("a worker");
-            place.configure_worker(folder, &key, made["secret"].as_str().expect("a secret"), SLOTS);
+            // Every second one, so that both ways are taken.
+            let has_uplink = number % 2 == 0;
+            place.configure_worker(folder, &key, made["secret"].as_str().expect("a secret"), SLOTS, has_uplink);
             workers.push(Lives::worker(&arguments.worker, folder, &key, plan.skew()));
         }
         let (folder, data) = (folder.to_owned(), data.to_owned());

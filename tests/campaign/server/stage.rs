@@ -55,8 +55,9 @@ impl Place {
         fs::write(folder.join("server.ini"), ini).expect("the configuration");
     }
 
-    /// Writes the configuration of a worker.
-    pub fn configure_worker(self, folder: &Path, key: &str, secret: &str, slots: usize) {
+    /// Writes the configuration of a worker, which calls over an uplink or over HTTP alone. Where its clock is wrong, the
+    /// server refuses it the uplink.
+    pub fn configure_worker(self, folder: &Path, key: &str, secret: &str, slots: usize, has_uplink: bool) {
         let home = folder.join(key);
         for part in ["scripts", "state"] {
             fs::create_dir_all(home.join(part)).expect("a folder");
@@ -80,6 +81,9 @@ impl Place {
             ("kill_grace", "1".to_owned()),
         ] {
             writeln!(ini, "{name} = {value}").expect("a string");
+        }
+        if has_uplink {
+            writeln!(ini, "ws_url = ws://{}/worker", self.http).expect("a string");
         }
         fs::write(home.join("worker.ini"), ini).expect("the configuration");
     }

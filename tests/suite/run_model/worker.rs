@@ -412,5 +412,5 @@ fn delivery(courier: &Courier) -> Delivery {
 }
 
 fn conditions() -> CallConditions {
-    CallConditions { now: Instant::now(), sends_live_logs: false, is_long_silent: false }
+    CallConditions { now: Instant::now(), sends_live_logs: false, is_long_silent: false, start_waits_until: None }
 }

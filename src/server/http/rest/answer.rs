@@ -7,6 +7,7 @@ use crate::run::{Attempt, WorkerRequest};
 use crate::server::domain::life::LifeRefusal;
 use crate::server::http::connections::Unread;
 use crate::wire::instance::OCCUPIED;
+use crate::wire::uplink::ELSEWHERE;
 
 /// Progress of a call before it was answered. It decides which caching headers the answer gets, as in the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,16 @@ impl ApiAnswer {
             Unread::TooLong => Self::refusal(413, &format!("a body has {most} bytes at most")),
             Unread::TooSlow => Self::refusal(408, "the body arrived too slowly"),
         }
+    }
+
+    /// Answers 416: the log of the run ends before the text that was told, or has another text there.
+    pub fn other_log() -> Self {
+        Self::refusal(ELSEWHERE, "the log has another length or another text")
+    }
+
+    /// Answers 413: the log would have more than `most` bytes.
+    pub fn long_log(most: u64) -> Self {
+        Self::refusal(413, &format!("a log has {most} bytes at most"))
     }
 
     /// Answers 423: another instance of the calling worker is active.

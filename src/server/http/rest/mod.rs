@@ -30,7 +30,8 @@ use axum::routing::any;
 
 use crate::run::{ApiKey, Attempt, Instance, chain_of};
 use crate::server::domain::life::Actor;
-use crate::server::domain::model::Asker;
+use crate::server::domain::model::{Asker, LogId, Run};
+use crate::server::domain::resource::Resource;
 use crate::server::http::connections;
 use crate::server::identity::auth::{ClaimedIdentity, Identity, Signed};
 use crate::server::identity::instances;
@@ -39,8 +40,10 @@ use crate::server::store::StoreError;
 use crate::server::store::rest_lists::Scope;
 use crate::wire::instance::HEADER as INSTANCE;
 use crate::wire::resources::ATTEMPT;
+use crate::wire::uplink::TellPart;
 use answer::ApiAnswer;
 pub use content::ApiContent;
+use entity_json::Shape;
 use filter::Pairs;
 use render::RenderStyle;
 use resource_path::ResourcePath;
@@ -199,6 +202,24 @@ async fn answer_to(app: &AppState, target: &ResourcePath, call: &ApiCall<'_>) ->
         StoreError::Conflict(what) => ApiAnswer::bad(&what.to_string()),
         e => FailedRequest::of_call(call).answer(&e),
     })
+}
+
+/// Answers a call that tells all that a worker knows of a run, with the text of its log from a byte on; also returns the
+/// part that is refused, where one is. [`super::uplink`] calls this.
+pub async fn tell(app: &AppState, call: &ApiCall<'_>, from: Option<u64>) -> (ApiAnswer, Option<TellPart>) {
+    match ResourcePath::of(call.path, call.query) {
+        Ok(ResourcePath::Detail(Resource::Run, id)) => {
+            write::tell(app, &id, call, from).await.unwrap_or_else(|e| (FailedRequest::of_call(call).answer(&e), None))
+        }
+        Ok(_) => (ApiAnswer::no_path(), None),
+        Err(answer) => (answer, None),
+    }
+}
+
+/// Returns the JSON of a run as GET shows it.
+#[must_use]
+pub fn run_json(app: &AppState, run: &Run, log: Option<LogId>) -> String {
+    Shape { zone: app.settings.time_zone }.run(run, log).to_string()
 }
 
 /// Request that failed because of the store, as the log names it.

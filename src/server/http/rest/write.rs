@@ -7,6 +7,7 @@ mod job;
 mod kill;
 mod log;
 mod run;
+mod tell;
 mod worker;
 
 use super::ApiCall;
@@ -17,6 +18,7 @@ use super::request_body::{BodyFault, Form};
 use crate::server::domain::resource::Resource;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
+pub use tell::tell;
 
 /// Reason why a change was not made.
 enum WriteRefusal {

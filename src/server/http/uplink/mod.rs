@@ -5,6 +5,8 @@
 
 mod connections;
 mod conversation;
+mod orders;
+mod session;
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use crate::server::link::feed::upgrade::{self, UpgradeRefusal};
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::wire::instance::{HEADER as INSTANCE, OCCUPIED};
-use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, VERSION};
+use crate::wire::uplink::{self, HEADER, MAX_HEAD, MAX_SKEW, UplinkVersion};
 use connections::Uplinks;
 use conversation::Caller;
 
@@ -63,7 +65,7 @@ async fn connect(
     mark_known(&parts.extensions);
     let peer = parts.extensions.get::<HttpPeer>().cloned();
     let Ok(slot) = admission.slots.try_acquire_owned() else { return UpgradeRefusal::Full.answer() };
-    let has_protocol = parts.headers.get(HEADER).is_some_and(|version| version.as_bytes() == VERSION.as_bytes());
+    let version = UplinkVersion::latest(parts.headers.get_all(HEADER).iter().map(HeaderValue::as_bytes));
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
@@ -73,13 +75,13 @@ async fn connect(
         async move |socket| {
             // The guard lives as long as the conversation and then leaves the table.
             let guard = admission.uplinks.join(worker.id);
-            let caller = Caller { worker, instance, has_protocol };
+            let caller = Caller { worker, instance, version };
             conversation::run(app, caller, socket, peer, guard.superseded()).await;
             drop(slot);
         },
     );
-    if has_protocol {
-        response.headers_mut().insert(HeaderName::from_static(HEADER), HeaderValue::from_static(VERSION));
+    if let Some(version) = version {
+        response.headers_mut().insert(HeaderName::from_static(HEADER), HeaderValue::from_static(version.text()));
     }
     response
 }

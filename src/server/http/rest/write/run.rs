@@ -43,7 +43,7 @@ pub async fn change(app: &AppState, id: i64, form: &Form, call: &ApiCall<'_>) ->
     })
 }
 
-fn patch(form: &Form) -> Result<Patch, BodyFault> {
+pub(super) fn patch(form: &Form) -> Result<Patch, BodyFault> {
     Ok(Patch {
         enqueue_dts: form.time("enqueue_dts")?,
         worker: form.one("worker", Resource::Worker)?.flatten().and_then(WorkerId::new),
