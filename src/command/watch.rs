@@ -24,12 +24,53 @@ pub struct Watch {
     run: i64,
     lines: Option<FollowedLines>,
     backoff: Backoff,
-    /// Bytes of the log that were printed, and how many of them a new connection sends again.
-    printed: usize,
-    again: usize,
+    position: Position,
     out: Output,
     /// Reason for which the run waits, as it was last printed.
     waits: Option<String>,
+}
+
+/// Position in the log of the present attempt.
+#[derive(Debug, Default)]
+struct Position {
+    /// Attempt of the run, as the server last told it.
+    attempt: u32,
+    /// Attempt whose log is printed; 0 before the first text.
+    printed_attempt: u32,
+    /// Bytes of the log that were printed.
+    printed: usize,
+    /// Bytes of them that a new connection still sends again.
+    again: usize,
+}
+
+impl Position {
+    /// Takes a piece of the log and returns how many of its first bytes were printed before.
+    fn take(&mut self, bytes: usize) -> usize {
+        if self.printed_attempt == 0 {
+            self.printed_attempt = self.attempt;
+        }
+        let known = self.again.min(bytes);
+        self.again -= known;
+        self.printed += bytes - known;
+        known
+    }
+
+    /// Passes a gap and returns the text that is printed in its place. The log of another attempt is counted from its
+    /// beginning.
+    fn pass_gap(&mut self) -> String {
+        // After a gap, the count of printed bytes no longer tells what is new.
+        self.again = 0;
+        if self.attempt == self.printed_attempt {
+            return GAP.to_owned();
+        }
+        (self.printed, self.printed_attempt) = (0, self.attempt);
+        format!("\n[... attempt {} ...]\n", self.attempt)
+    }
+
+    /// Begins again: a new connection sends the log from its beginning.
+    fn begin_again(&mut self) {
+        self.again = self.printed;
+    }
 }
 
 /// State of stdout, to which the log is printed.
@@ -62,8 +103,7 @@ impl Watch {
             run,
             lines: None,
             backoff: Backoff::default(),
-            printed: 0,
-            again: 0,
+            position: Position::default(),
             out: Output::Open,
             waits: None,
         }
@@ -79,13 +119,13 @@ impl Watch {
             match lines.next().await {
                 Ok(Some(FollowLine::Run(run))) => {
                     self.backoff.reset();
+                    self.position.attempt = run.attempt;
                     return Ok(WatchEvent::Run(run));
                 }
                 Ok(Some(FollowLine::Log(text))) => return Ok(self.print(&text)),
                 Ok(Some(FollowLine::Gap | FollowLine::Replaced(_))) => {
-                    // After a gap, the count of printed bytes no longer tells what is new.
-                    self.again = 0;
-                    return Ok(self.print(GAP));
+                    let mark = self.position.pass_gap();
+                    return Ok(self.write(mark.as_bytes()));
                 }
                 Ok(Some(FollowLine::Bye) | None) => self.reconnect(None).await?,
                 Err(failure) if failure.code == UNAVAILABLE => self.reconnect(Some(failure)).await?,
@@ -106,8 +146,7 @@ impl Watch {
     /// Reconnects, with short pauses: a server that restarts is back soon.
     async fn reconnect(&mut self, failure: Option<CommandFailure>) -> Result<(), CommandFailure> {
         self.lines = None;
-        // The new connection sends the log from its beginning.
-        self.again = self.printed;
+        self.position.begin_again();
         let mut last = failure;
         while self.backoff.tries() < TRIES {
             tokio::time::sleep(self.backoff.next(Some(Duration::from_millis(100)))).await;
@@ -124,11 +163,11 @@ impl Watch {
     }
 
     fn print(&mut self, text: &str) -> WatchEvent {
-        // The first bytes after a reconnect are those that were printed before.
-        let known = self.again.min(text.len());
-        self.again -= known;
-        let new = &text.as_bytes()[known..];
-        self.printed += new.len();
+        let known = self.position.take(text.len());
+        self.write(&text.as_bytes()[known..])
+    }
+
+    fn write(&mut self, new: &[u8]) -> WatchEvent {
         if !matches!(self.out, Output::Open) {
             return WatchEvent::Log;
         }

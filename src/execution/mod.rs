@@ -77,6 +77,8 @@ pub struct Launch {
     pub run: RunId,
     /// Attempt of the run, which names its files.
     pub attempt: Attempt,
+    /// Number of the attempt in the job's environment.
+    pub told_attempt: u32,
     /// Random token that the job's processes carry in their environment.
     pub token: String,
     /// Script with its interpreter.
@@ -209,7 +211,7 @@ impl Execution {
         command.push(script.to_string_lossy().into_owned());
         let mut environment = vec![
             ("JOB_RUNNER_RUN_ID".to_owned(), launch.run.to_string()),
-            ("JOB_RUNNER_ATTEMPT".to_owned(), launch.attempt.to_string()),
+            ("JOB_RUNNER_ATTEMPT".to_owned(), launch.told_attempt.to_string()),
             ("JOB_RUNNER_RUN_TOKEN".to_owned(), launch.token.clone()),
         ];
         environment.extend(launch.environment.iter().cloned());

@@ -51,6 +51,14 @@ impl OutboxEntry {
     pub fn attempt_number(&self) -> Option<u32> {
         self.claim.map(|claim| claim.0)
     }
+
+    /// Returns the attempt number that the job is told: the server's, plus one for each execution that this worker has
+    /// lost. So each further execution of a run has a higher number than 1, whichever worker had the run before.
+    #[must_use]
+    pub fn told_attempt(&self) -> u32 {
+        let earlier_claims = self.claim.map_or(0, |claim| claim.0.saturating_sub(1));
+        self.attempt.0.saturating_add(earlier_claims)
+    }
 }
 
 impl StoredEnd {
@@ -96,3 +104,6 @@ pub struct DeadLetter {
     /// Reason, as the server or the client gave it.
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;

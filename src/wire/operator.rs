@@ -560,7 +560,8 @@ pub enum FollowLine {
     Run(Box<RunInfo>),
     /// Text that the log has gained.
     Log(String),
-    /// Place at which a part of the log is left out.
+    /// Place at which a part of the log is left out, or at which the log of the next attempt begins: the run that was
+    /// sent last tells its attempt.
     Gap,
     /// The log was replaced and has this size. Sent to a reader that named the position from which it follows, instead
     /// of new text, which may be anywhere in the log.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobrunner::run::RunId;
-use jobrunner::server::domain::life::Actor;
+use jobrunner::server::domain::life::{Actor, Patch};
 use jobrunner::server::store::{Appended, LogChange};
 use jobrunner::wire::operator::{FollowLine, LogLines, LogRows, LogSize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -191,5 +191,30 @@ async fn a_follower_gets_new_output_from_its_position_on() {
     assert!(over(&all.next().await));
     assert!(matches!(follower.next().await, FollowLine::Replaced(LogSize { bytes: 11, lines: 2, revision: 2 })));
     assert!(over(&follower.next().await));
+    stage.fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_gets_the_log_of_each_attempt_from_its_beginning() {
+    let stage = Stage::start(1).await;
+    let run = begun(&stage).await;
+    put(&stage, run, "begins\nfirst\n").await;
+    let mut all = Follower::of(&stage, run, "").await;
+    all.hear("begins\nfirst\n").await;
+    let given_back = Patch { enqueue_dts: Some(None), start_dts: Some(None), ..Patch::default() };
+    made(stage.change(0, run, given_back).await);
+    made(stage.claim(0, run).await);
+    stage.begin(0, run).await;
+    // It begins as the log of the first attempt did.
+    put(&stage, run, "begins\n").await;
+    loop {
+        match all.next().await {
+            FollowLine::Run(_) => {}
+            line => break assert_eq!(line, FollowLine::Gap),
+        }
+    }
+    all.hear("begins\n").await;
+    put(&stage, run, "begins\nsecond\n").await;
+    all.hear("second\n").await;
     stage.fixture.stop().await;
 }

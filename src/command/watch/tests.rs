@@ -1,4 +1,4 @@
-use super::exit_code;
+use super::{GAP, Position, exit_code};
 use crate::wire::operator::{RunInfo, RunStateName};
 
 #[test]
@@ -38,4 +38,18 @@ fn a_run_ends_the_command_as_it_ended() {
         };
         assert_eq!(exit_code(&run), expected, "{run:?}");
     }
+}
+
+#[test]
+fn the_log_of_another_attempt_is_counted_from_its_beginning() {
+    let mut position = Position { attempt: 1, ..Position::default() };
+    assert_eq!(position.take(10), 0);
+    assert_eq!(position.pass_gap(), GAP);
+    assert_eq!(position.take(5), 0);
+    position.attempt = 2;
+    assert_eq!(position.pass_gap(), "\n[... attempt 2 ...]\n");
+    assert_eq!(position.take(4), 0);
+    // A new connection sends four bytes again, and none of the mark or of the first attempt.
+    position.begin_again();
+    assert_eq!((position.take(3), position.take(3), position.take(3)), (3, 1, 0));
 }

@@ -34,6 +34,7 @@ impl RunTask {
                 let launch = Launch {
                     run: entry.run,
                     attempt: entry.attempt,
+                    told_attempt: entry.told_attempt(),
                     token: entry.token.clone(),
                     script,
                     run_timeout,

@@ -164,6 +164,9 @@ impl Follow {
         // The run is read before its log: the log of a run that has ended is then not older than its end.
         let Some(found) = self.app.store.overview_of_run(self.run).await? else { return Ok(None) };
         let run = detailed_run_view(&self.app, &found).await?;
+        if self.last_sent.as_ref().is_some_and(|last| last.attempt != run.attempt) {
+            self.log.begin_attempt();
+        }
         if run.state.is_over() {
             self.state = StreamState::LogLeft(Box::new(run));
         } else {

@@ -15,12 +15,21 @@ pub(super) struct LogReader {
     has_named_position: bool,
     /// Revision of the log that the follower has read.
     revision: Option<u64>,
+    /// Whether another attempt has begun, whose log replaces the present one.
+    attempt_begins: bool,
 }
 
 impl LogReader {
     /// Starts at a byte of a revision, or at the beginning of the log where the follower names none.
     pub fn from(byte: Option<u64>, revision: Option<u64>) -> Self {
-        Self { log: None, sent: SentLog::from(byte.unwrap_or(0)), has_named_position: byte.is_some(), revision }
+        let sent = SentLog::from(byte.unwrap_or(0));
+        Self { log: None, sent, has_named_position: byte.is_some(), revision, attempt_begins: false }
+    }
+
+    /// Notes that another attempt has begun: the next text that replaces the log is read from its beginning, however it
+    /// resembles the log of the last attempt.
+    pub fn begin_attempt(&mut self) {
+        self.attempt_begins = true;
     }
 
     /// Reads the present extent of the log.
@@ -70,6 +79,11 @@ impl LogReader {
             self.sent = SentLog::from(log.len());
             let (bytes, lines, revision) = (log.len(), log.lines(), log.revision);
             return Ok(Some(FollowLine::Replaced(LogSize { bytes, lines, revision })));
+        }
+        if std::mem::take(&mut self.attempt_begins) {
+            let has_sent = self.sent.bytes > 0;
+            self.sent = SentLog::from(0);
+            return Ok(has_sent.then_some(FollowLine::Gap));
         }
         // The store knows how much stands since the last revision only. After several, nothing is taken to stand.
         let kept = if known == log.revision.checked_sub(1) { log.kept } else { 0 };
