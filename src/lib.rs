@@ -45,7 +45,7 @@
 //! | `server/domain` | `run`, `wire/reference` |
 //! | `server/store` | `run`, `wire`, `server/domain` |
 //! | `server/data` | `server/identity` |
-//! | `server/settings` | `server/http/connections` |
+//! | `server/settings` | `run`, `server/http/connections` |
 //! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/dispatch`, `server/http/shared` |
 //! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections` |
 //! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections`, `server/http/shared` |

@@ -99,6 +99,12 @@ pub(super) const fn new(name: &'static str, default: &'static str) -> Key {
 }
 
 impl Key {
+    /// Returns whether a value of the key may have a secret in it, which no message may show.
+    #[must_use]
+    pub fn may_hold_secret(&self) -> bool {
+        matches!(self.name, "secret" | "database")
+    }
+
     pub(super) const fn live(self) -> Self {
         Self { counts: Counts::OnReload, ..self }
     }

@@ -148,7 +148,7 @@ fn given(key: &Key, text: &str, origin: Origin) -> Given {
 /// Removes the name from a message about the secret: what follows its `%(` may be a piece of it.
 fn masked(key: &Key, fault: interpolate::InterpolationFault) -> interpolate::InterpolationFault {
     match fault {
-        interpolate::InterpolationFault::Missing(_) if key.name == "secret" => {
+        interpolate::InterpolationFault::Missing(_) if key.may_hold_secret() => {
             interpolate::InterpolationFault::Missing("…".to_owned())
         }
         fault => fault,

@@ -247,7 +247,7 @@ fn document(
         findings.mistakes.push(one_line(&format!("{shown}:{}: the line {}", bad.line, bad.fault)));
     }
     // A file without the secret, which may come from the environment, need not be private.
-    if content.exposed && document.value(program.section, "secret").is_some() {
+    if content.exposed && holds_secret(&document, program) {
         let what = "holds a secret and can be read by others; chmod 600 it";
         findings.warnings.push(one_line(&format!("{shown}: {what}")));
     }
@@ -259,6 +259,15 @@ fn document(
         findings.mistakes.push(one_line(&missing_section(program, path, &document)));
     }
     None
+}
+
+/// Returns whether a file has a secret in it, or the password of a database.
+fn holds_secret(document: &Document, program: &ConfiguredProgram) -> bool {
+    #[cfg(feature = "server")]
+    if document.value(program.section, "database").is_some_and(|value| server::database::has_password(&value.raw)) {
+        return true;
+    }
+    document.value(program.section, "secret").is_some()
 }
 
 fn missing_section(program: &ConfiguredProgram, path: &Path, document: &Document) -> String {

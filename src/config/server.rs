@@ -14,6 +14,7 @@ use super::worker::Check;
 use super::{ConfigExit, ConfigFailure, EffectiveKey, LogLevel, address, failure, read, show, understand};
 use crate::server::{self, WorkerWrites};
 
+pub(super) mod database;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,8 @@ pub(super) const SERVER: ConfiguredProgram = ConfiguredProgram {
 
 const KEYS: &[Key] = &[
     Key { name: "data_path", preset: Preset::Computed, counts: Counts::OnRestart },
+    new("database", server::Database::SQLITE),
+    new("database_password_file", "none"),
     setting("listen", || defaults().http.to_string()),
     setting("broadcaster_listen", || defaults().broadcaster.to_string()),
     setting("events_listen", || defaults().events.to_string()),
@@ -128,7 +131,10 @@ impl LoadedServer {
             let entry = loaded.effective.iter().find(|entry| entry.key == *name);
             entry.map(|entry| entry.value_shown.clone())
         };
-        keys.filter(|name| value(self, name) != value(other, name)).collect()
+        // Its shown value lacks the password.
+        let is_other_database = self.settings.server.database != other.settings.server.database;
+        keys.filter(|name| value(self, name) != value(other, name) || (*name == "database" && is_other_database))
+            .collect()
     }
 }
 
@@ -156,6 +162,7 @@ pub fn load_server(path: &Path, surroundings: &Surroundings) -> Result<LoadedSer
 fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<ServerSettings> {
     let mut check = Check { given, surroundings, findings };
     let data = check.path("data_path");
+    let database = database::database(&mut check);
     let public = check.take("public", value::boolean);
     let http = check.listen("listen", public);
     let broadcaster = check.listen("broadcaster_listen", public);
@@ -184,6 +191,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
     let log_level = check.log_level();
     let pid_file = check.optional_path("pid_file");
     let server = server::Settings {
+        database: database?,
         http: http?,
         broadcaster: broadcaster?,
         events: events?,

@@ -10,7 +10,7 @@ use super::keys::Key;
 pub struct EffectiveKey {
     /// Name of the key in the file.
     pub key: &'static str,
-    /// Value on one line; masked if it is the secret.
+    /// Value on one line; without what is secret in it.
     pub value_shown: String,
     /// Origin of the value: option, variable, line of the file, or default.
     pub origin: Origin,
@@ -31,6 +31,8 @@ pub fn effective(keys: &[Key], given: &Texts) -> Vec<EffectiveKey> {
             value_shown: match given.key {
                 // A fixed number of stars, so that the length is not shown either.
                 "secret" => "****".to_owned(),
+                #[cfg(feature = "server")]
+                "database" => one_line(&super::server::database::shown(&given.text)),
                 _ => one_line(&given.text),
             },
             origin: given.origin.clone(),

@@ -45,7 +45,7 @@ use crate::server::link::orders::Orders;
 use crate::server::link::worker_events::WorkerEvents;
 use crate::server::store::changes::ChangeFeed;
 use data::{Data, DataError};
-pub use settings::{Settings, WorkerWrites};
+pub use settings::{Database, DatabaseUrl, Settings, WorkerWrites, WrongDatabaseUrl};
 use state::AppState;
 use store::{Store, StoreError};
 

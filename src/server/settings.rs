@@ -1,10 +1,14 @@
 //! Settings of the server. The defaults are the original's, where it has the setting.
 
+mod database;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+
+pub use database::{Database, DatabaseUrl, WrongDatabaseUrl};
 
 use crate::server::http::connections::{PeerLimits, usable_connections};
 
@@ -18,6 +22,8 @@ const LISTENERS_MEMORY: usize = 4 * 1024 * 1024;
 pub struct Settings {
     /// Data directory, for this server alone.
     pub data: PathBuf,
+    /// Database that keeps the jobs, runs and logs.
+    pub database: Database,
     /// Address of the REST API, the dashboard and the feeds.
     pub http: SocketAddr,
     /// Address of the ZeroMQ broadcaster, to which workers subscribe.
@@ -105,6 +111,7 @@ impl Settings {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Self {
             data,
+            database: Database::Sqlite,
             http: loopback(8000),
             broadcaster: loopback(5556),
             events: loopback(5555),

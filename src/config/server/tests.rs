@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::{KEYS, load_server};
 use crate::config::{ConfigExit, Surroundings};
+use crate::server::Database;
 
 fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     let home = [("HOME", "/home/operator")];
@@ -36,6 +37,8 @@ fn said(content: &str, variables: &[(&str, &str)]) -> String {
 fn nothing_must_be_set() {
     insta::assert_snapshot!(said("[job_runner]\n", &[]), @r"
     data_path = /home/operator/.local/state/job-runner  (default)
+    database = sqlite  (default)
+    database_password_file = none  (default)
     listen = 127.0.0.1:8000  (default)
     broadcaster_listen = 127.0.0.1:5556  (default)
     events_listen = 127.0.0.1:5555  (default)
@@ -154,4 +157,114 @@ fn only_the_log_level_counts_at_once() {
     let running = load("[job_runner]\n");
     let fresh = load("[job_runner]\nlisten = 127.0.0.1:1\nlog_level = debug\nmax_losses = 9\n");
     assert_eq!(running.on_restart(&fresh), ["listen", "max_losses"]);
+    let before = load("[job_runner]\ndatabase = postgres://jobs:a@db/jobs\n");
+    let after = load("[job_runner]\ndatabase = postgres://jobs:b@db/jobs\n");
+    assert_eq!(before.on_restart(&after), ["database"]);
+}
+
+/// Writes a file beside the configuration and returns the line that names it.
+fn password_file(folder: &tempfile::TempDir, content: &str, mode: u32) -> String {
+    use std::os::unix::fs::PermissionsExt;
+
+    let path = folder.path().join("password");
+    std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    format!("database_password_file = {}\n", path.display())
+}
+
+/// Loads a file and returns the URL to connect with.
+fn connects_with(content: &str, variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job_runner.ini");
+    std::fs::write(&path, format!("[job_runner]\n{content}")).unwrap();
+    let loaded = load_server(&path, &surroundings(variables)).unwrap();
+    match loaded.settings.server.database {
+        Database::Sqlite => "sqlite".to_owned(),
+        Database::Postgres(url) => url.expose().to_string(),
+    }
+}
+
+#[test]
+fn a_database_is_sqlite_or_postgresql_with_its_password_from_one_of_three_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "database = postgres://jobs@db/jobs\n";
+    assert_eq!(connects_with("", &[]), "sqlite");
+    assert_eq!(connects_with("database = SQLite\n", &[("PGPASSWORD", "x")]), "sqlite");
+    assert_eq!(connects_with(url, &[]), "postgres://jobs@db/jobs");
+    assert_eq!(connects_with(url, &[("PGPASSWORD", "a%")]), "postgres://jobs@db/jobs?password=a%25");
+    let with_password = "database = postgres://jobs:in%40it@db/jobs\n";
+    assert_eq!(connects_with(with_password, &[("PGPASSWORD", "x")]), "postgres://jobs@db/jobs?password=in%40it");
+    let from_file = format!("{url}{}", password_file(&folder, "of the file\r\n", 0o600));
+    assert_eq!(connects_with(&from_file, &[("PGPASSWORD", "x")]), "postgres://jobs@db/jobs?password=of%20the%20file");
+    let from_environment = [("JOB_RUNNER_DATABASE", "postgres://other@db/jobs")];
+    assert_eq!(connects_with(url, &from_environment), "postgres://other@db/jobs");
+}
+
+#[test]
+fn a_wrong_database_is_told_without_its_password() {
+    for (value, mistake) in [
+        ("jobs.sqlite", "does not begin with postgres://"),
+        (
+            "postgres://jobs:geheim/2@db/jobs",
+            "is no URL; in a password, other characters than letters and digits are written as %XX",
+        ),
+        (
+            "postgres://jobs:geheim#2@db/jobs",
+            "is no URL; in a password, other characters than letters and digits are written as %XX",
+        ),
+        ("postgres://jobs@db/jobs?password=geheim", "has an option that is not allowed"),
+        ("postgres://jobs:geheim@db/", "names no database"),
+    ] {
+        let text = said(&format!("[job_runner]\ndatabase = {value}\n"), &[]);
+        assert!(!text.contains("geheim"), "{text}");
+        assert_eq!(
+            text.lines().last().unwrap(),
+            format!(
+                "/job_runner.ini:2: database: {mistake}; allowed is sqlite, or postgres://USER@HOST:PORT/NAME, with \
+                 ?sslmode=disable or verify-full"
+            )
+        );
+    }
+    let unset = said("[job_runner]\ndatabase = postgres://jobs:%(geheim)s@db/jobs\n", &[]);
+    assert!(!unset.contains("geheim") && unset.contains("refers to %(…)s"), "{unset}");
+}
+
+#[test]
+fn the_password_of_a_database_is_masked_and_wants_a_private_file() {
+    let text = said("[job_runner]\ndatabase = postgres://jobs:geheim@db/jobs\n", &[]);
+    assert!(text.contains("database = postgres://jobs:****@db/jobs  (/job_runner.ini:2)"), "{text}");
+    assert!(
+        text.contains("warning: /job_runner.ini: holds a secret and can be read by others; chmod 600 it"),
+        "{text}"
+    );
+    let text = said("[job_runner]\ndatabase = postgres://jobs@db/jobs\n", &[("PGPASSWORD", "geheim")]);
+    assert!(text.contains("database = postgres://jobs@db/jobs  ("), "{text}");
+    assert!(!text.contains("warning") && !text.contains("geheim"), "{text}");
+}
+
+#[test]
+fn a_password_file_is_private_filled_and_the_only_place_of_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let beside = |database: &str, line: &str| {
+        said(&format!("[job_runner]\ndatabase = {database}\n{line}"), &[]).replace(folder.path().to_str().unwrap(), "")
+    };
+    let open = password_file(&folder, "x\n", 0o644);
+    let text = beside("postgres://jobs@db/jobs", &open);
+    assert!(text.contains("database_password_file: /password can be read by others; chmod 600 it"), "{text}");
+    let private = password_file(&folder, "x\n", 0o600);
+    assert_eq!(
+        beside("postgres://jobs:y@db/jobs", &private).lines().last(),
+        Some("/job_runner.ini:3: database_password_file: is set, and so is a password in database; set one of them")
+    );
+    let text = beside("sqlite", &private);
+    assert!(text.contains("database_password_file: does nothing: database is the SQLite file in data_path"), "{text}");
+    let empty = password_file(&folder, "\n", 0o600);
+    let text = beside("postgres://jobs@db/jobs", &empty);
+    assert!(
+        text.ends_with("database_password_file: /password is empty; allowed is a file with the password"),
+        "{text}"
+    );
+    std::fs::remove_file(folder.path().join("password")).unwrap();
+    let text = beside("postgres://jobs@db/jobs", &empty);
+    assert!(text.contains("database_password_file: /password cannot be read: "), "{text}");
 }
