@@ -1,6 +1,7 @@
 //! Catalogue: lists the entities of a kind, one line each, for choosing and editing.
 
 use super::db::{DbRow, Reading};
+use super::values::NO_LIMIT;
 use super::{Store, StoreError};
 use crate::server::domain::model::JobId;
 use crate::server::domain::title_search::TitleSearch;
@@ -103,7 +104,7 @@ impl Store {
     ) -> Result<(Vec<CatalogueEntry>, u64), StoreError> {
         let past = i64::try_from(offset).unwrap_or(i64::MAX);
         if text.trim().is_empty() {
-            // Without a text, SQLite can count and page by itself, which reads far fewer rows.
+            // Without a text, the database can count and page by itself, which reads far fewer rows.
             let shown = if thing == Entity::Job { "ad_hoc IS NULL" } else { "TRUE" };
             let sql = format!("SELECT count(*) FROM {} WHERE {shown}", thing.table());
             let read = move |reading: &Reading<'_>| {
@@ -112,13 +113,13 @@ impl Store {
             };
             return self.read(read).await;
         }
-        // SQLite folds the case of ASCII letters only, so titles are compared here.
+        // The databases do not fold the case of all letters, so titles are compared here.
         let needle = TitleSearch::new(text);
         self.read(move |reading| {
             let (mut entries, mut total) = (Vec::new(), 0);
-            // SQLite takes -1 for no limit; the page is cut below.
-            reading.each(thing.question(), &[&-1, &0], |row| {
-                if needle.is_in(row.text("title")?) {
+            // The page is cut below.
+            reading.each(thing.question(), &[&NO_LIMIT, &0], |row| {
+                if needle.is_in(&row.text("title")?) {
                     if total >= offset && entries.len() < limit as usize {
                         entries.push(entry(row)?);
                     }
@@ -140,7 +141,7 @@ impl Store {
         self.read(move |reading| {
             let mut found = Vec::new();
             reading.each("SELECT id, title FROM job ORDER BY id", &[], |row| {
-                if needle.is_in(row.text("title")?) {
+                if needle.is_in(&row.text("title")?) {
                     found.push(row.get("id")?);
                 }
                 Ok::<_, StoreError>(true)

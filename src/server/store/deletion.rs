@@ -41,17 +41,25 @@ pub enum Removal {
 /// Returns for each kind its table, the SQL for the jobs that are deleted with it, and that for the templates; `?1` is
 /// its id.
 fn parts(thing: Entity) -> (&'static str, &'static str, &'static str) {
-    // `SELECT 0 WHERE ?1 < 0` selects nothing.
+    // No id is below 0, so that selects nothing.
     match thing {
         Entity::Project => (
             "project",
             "SELECT job.id FROM job JOIN job_template ON job_template.id = job_template WHERE project = ?1",
             "SELECT id FROM job_template WHERE project = ?1",
         ),
-        Entity::Template => ("job_template", "SELECT id FROM job WHERE job_template = ?1", "SELECT 0 WHERE ?1 < 0"),
-        Entity::Job => ("job", "SELECT id FROM job WHERE id = ?1", "SELECT 0 WHERE ?1 < 0"),
-        Entity::Pool => ("worker_pool", "SELECT id FROM job WHERE worker_pool = ?1", "SELECT 0 WHERE ?1 < 0"),
-        Entity::Worker => ("worker", "SELECT 0 WHERE ?1 < 0", "SELECT 0 WHERE ?1 < 0"),
+        Entity::Template => (
+            "job_template",
+            "SELECT id FROM job WHERE job_template = ?1",
+            "SELECT 0 AS id WHERE CAST(?1 AS BIGINT) < 0",
+        ),
+        Entity::Job => ("job", "SELECT id FROM job WHERE id = ?1", "SELECT 0 AS id WHERE CAST(?1 AS BIGINT) < 0"),
+        Entity::Pool => {
+            ("worker_pool", "SELECT id FROM job WHERE worker_pool = ?1", "SELECT 0 AS id WHERE CAST(?1 AS BIGINT) < 0")
+        }
+        Entity::Worker => {
+            ("worker", "SELECT 0 AS id WHERE CAST(?1 AS BIGINT) < 0", "SELECT 0 AS id WHERE CAST(?1 AS BIGINT) < 0")
+        }
     }
 }
 
@@ -89,7 +97,8 @@ impl Store {
 
 /// Withdraws the unclaimed runs that are meant for a worker: no other worker may execute them.
 fn withdraw_runs(transaction: &mut Transaction<'_>, worker: WorkerId, now: Timestamp) -> Result<(), StoreError> {
-    let sql = "SELECT * FROM run INDEXED BY run_active WHERE worker = ? AND pinned AND return_dts IS NULL ORDER BY id";
+    let sql =
+        "SELECT * FROM run INDEXED BY run_active WHERE worker = ? AND pinned = 1 AND return_dts IS NULL ORDER BY id";
     for run in transaction.rows(sql, &[&worker], rows::run)? {
         let reason = FireReason::WorkerRemoved(worker);
         let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
@@ -104,10 +113,11 @@ fn weigh(reading: &Reading<'_>, thing: Entity, id: i64) -> Result<Option<Deletio
     let of_worker = if thing == Entity::Worker { "worker = ?1" } else { "FALSE" };
     let sql = format!(
         "WITH gone (id) AS MATERIALIZED ({jobs})
-         SELECT title, (SELECT count(*) FROM ({templates})), (SELECT count(*) FROM gone),
-         (SELECT count(*) FROM run WHERE job IN gone),
-         (SELECT count(*) FROM job WHERE parent IN gone AND id NOT IN gone),
-         (SELECT count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL AND (job IN gone OR {of_worker}))
+         SELECT title, (SELECT count(*) FROM ({templates}) AS template), (SELECT count(*) FROM gone),
+         (SELECT count(*) FROM run WHERE job IN (SELECT id FROM gone)),
+         (SELECT count(*) FROM job WHERE parent IN (SELECT id FROM gone) AND id NOT IN (SELECT id FROM gone)),
+         (SELECT count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
+             AND (job IN (SELECT id FROM gone) OR {of_worker}))
          FROM {table} WHERE id = ?1"
     );
     reading.row(&sql, &[&id], |row| {

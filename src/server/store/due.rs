@@ -18,7 +18,8 @@ impl Store {
         // Two conditions with an index each; joined by `OR`, they would read all planned runs.
         let sql = "SELECT job FROM run INDEXED BY run_due
                  WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts <= ?
-             UNION SELECT job FROM run INDEXED BY run_came_due WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL";
+             UNION SELECT job FROM run INDEXED BY run_came_due WHERE enqueue_dts IS NULL AND return_dts IS NULL AND came_due IS NOT NULL
+             ORDER BY job";
         self.read(move |reading| Ok(reading.values(sql, &[&now])?)).await
     }
 
@@ -57,9 +58,10 @@ impl Store {
     pub async fn jobs_off_plan(&self, zone: Tz, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         // The same rules as in `planned_runs::pending`: a due run that is meant for one worker does not count.
         let sql =
-            "WITH waiting AS (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due
+            "WITH waiting AS NOT MATERIALIZED (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due
                  FROM run INDEXED BY run_open WHERE enqueue_dts IS NULL AND return_dts IS NULL
-                 AND is_manual = 0 AND retry_of IS NULL AND NOT (pinned AND is_due))
+                 AND is_manual = 0 AND retry_of IS NULL
+                 AND NOT (pinned = 1 AND (came_due IS NOT NULL OR schedule_dts <= ?1)))
              SELECT job.*, EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id) AS waits,
              (SELECT plan FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL
                  ORDER BY schedule_dts DESC LIMIT 1) AS planned

@@ -439,7 +439,8 @@ pub(super) fn taken(error: impl Into<StoreError>, conflict: impl FnOnce() -> Con
 /// references are looked up before the row is written.
 pub(super) fn check_references(reading: &Reading<'_>, pool: PoolId, parent: Option<JobId>) -> Result<(), StoreError> {
     let (has_pool, has_parent): (bool, bool) = reading.one(
-        "SELECT EXISTS (SELECT 1 FROM worker_pool WHERE id = ?1), ?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2)",
+        "SELECT EXISTS (SELECT 1 FROM worker_pool WHERE id = ?1),
+         CAST(?2 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2)",
         &[&pool, &parent],
         |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)),
     )?;

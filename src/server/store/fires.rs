@@ -25,7 +25,7 @@ impl Store {
 pub(super) fn was_recorded(reading: &Reading<'_>, job: JobId, reason: &FireReason) -> Result<bool, StoreError> {
     let (code, params) = reason_facts(reason);
     let found = reading.value(
-        "SELECT EXISTS (SELECT 1 FROM (SELECT code, params FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10)
+        "SELECT EXISTS (SELECT 1 FROM (SELECT code, params FROM fire WHERE job = ? ORDER BY id DESC LIMIT 10) AS latest
          WHERE code = ? AND params = ?)",
         &[&job, &code, &text(&params)?],
     )?;
@@ -49,7 +49,7 @@ pub(super) fn record(transaction: &mut Transaction<'_>, fire: &Fire) -> Result<(
     let (code, params) = reason_facts(&fire.reason);
     // The unique index `fire_once` over all columns but the time of recording makes a repetition a conflict.
     let recorded = transaction.execute(
-        "INSERT OR IGNORE INTO fire (job, due, run, what, code, params, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO fire (job, due, run, what, code, params, at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         &[&fire.job, &fire.due, &fire.run, &fire.reason.kind().word(), &code, &text(&params)?, &fire.at],
     )?;
     if recorded == 0 {

@@ -69,9 +69,10 @@ impl Store {
             let Some(id) = update_shared_columns(transaction, "project", id, &form)? else { return Ok(None) };
             transaction.execute("DELETE FROM project_pool WHERE project = ?", &[&id])?;
             for pool in &pools {
-                // IGNORE passes over a pool that is named twice; a pool that does not exist fails all the same, by its
-                // foreign key.
-                let inserted = transaction.execute("INSERT OR IGNORE INTO project_pool VALUES (?, ?)", &[&id, pool]);
+                // A pool that is named twice is passed over; one that does not exist fails all the same, by its foreign
+                // key.
+                let sql = "INSERT INTO project_pool VALUES (?, ?) ON CONFLICT DO NOTHING";
+                let inserted = transaction.execute(sql, &[&id, pool]);
                 inserted.map_err(|e| missing(e, MissingEntity::Pool(*pool)))?;
             }
             transaction.publish_on_commit([Change::CatalogueChanged]);
@@ -212,7 +213,7 @@ impl Store {
 }
 
 fn join(transaction: &mut Transaction<'_>, pool: PoolId, worker: WorkerId) -> Result<(), DbError> {
-    transaction.execute("INSERT OR IGNORE INTO pool_worker VALUES (?, ?)", &[&pool, &worker]).map(drop)
+    transaction.execute("INSERT INTO pool_worker VALUES (?, ?) ON CONFLICT DO NOTHING", &[&pool, &worker]).map(drop)
 }
 
 /// Writes the columns that projects, templates and pools share. Returns the id, or `None` if no row has it.

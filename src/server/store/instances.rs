@@ -23,7 +23,9 @@ impl Store {
         let tenure = tenure.clone();
         self.change(move |transaction| {
             transaction.execute(
-                "INSERT OR REPLACE INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)",
+                "INSERT INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (worker) DO UPDATE
+                 SET instance = excluded.instance, since = excluded.since, address = excluded.address",
                 &[&worker, &tenure.instance.as_str(), &tenure.since, &tenure.from.to_string()],
             )?;
             Ok(())
@@ -49,7 +51,7 @@ impl Store {
 fn tenure(row: &DbRow<'_>) -> Result<(WorkerId, InstanceTenure), StoreError> {
     let strange = || DbError::Strange("a worker instance".to_owned());
     let worker = row.get("worker")?;
-    let instance = Instance::parse(row.text("instance")?).ok_or_else(strange)?;
+    let instance = Instance::parse(&row.text("instance")?).ok_or_else(strange)?;
     let since = row.get("since")?;
     let from = row.text("address")?.parse().map_err(|_| strange())?;
     Ok((worker, InstanceTenure { instance, since, from }))

@@ -48,8 +48,8 @@ impl Store {
     /// If the store cannot be read.
     pub async fn family(&self, job: JobId) -> Result<Vec<JobLink>, StoreError> {
         let sql = "WITH RECURSIVE
-             above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0),
-             below (id) AS (SELECT ?1 UNION SELECT job.id FROM job JOIN below ON job.parent = below.id)
+             above (id) AS (SELECT CAST(?1 AS BIGINT) UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0),
+             below (id) AS (SELECT CAST(?1 AS BIGINT) UNION SELECT job.id FROM job JOIN below ON job.parent = below.id)
              SELECT id, title, parent, enqueue_is_enabled FROM job
              WHERE id IN (SELECT id FROM above UNION SELECT id FROM below) ORDER BY title, id LIMIT ?2";
         self.read(move |reading| reading.rows(sql, &[&job, &FAMILY], kin)).await

@@ -90,7 +90,7 @@ impl Store {
     pub async fn enable_job(&self, job: JobId, enabled: bool, reason: &str) -> Result<bool, StoreError> {
         // A job that was disabled after too many failures gets as many tries as a new one once it is enabled.
         let sql = "UPDATE job SET enqueue_is_enabled = ?1, disabled_reason = ?2,
-             fail_times = CASE WHEN ?1 AND NOT enqueue_is_enabled THEN 0 ELSE fail_times END WHERE id = ?3";
+             fail_times = CASE WHEN CAST(?1 AS BIGINT) = 1 AND enqueue_is_enabled = 0 THEN 0 ELSE fail_times END WHERE id = ?3";
         let reason = reason.to_owned();
         self.change(move |transaction| {
             let found = transaction.execute(sql, &[&enabled, &reason, &job])? > 0;
@@ -173,7 +173,7 @@ fn check_chain(reading: &Reading<'_>, job: &Job) -> Result<(), StoreError> {
     // `parent <> 0` is not true of NULL, so the chain ends at a job without parent; UNION ends at a loop that exists
     // already.
     let is_loop = reading.value(
-        "WITH RECURSIVE above (id) AS (SELECT ?1 UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0)
+        "WITH RECURSIVE above (id) AS (SELECT CAST(?1 AS BIGINT) UNION SELECT parent FROM job JOIN above USING (id) WHERE parent <> 0)
          SELECT EXISTS (SELECT 1 FROM above WHERE id = ?2)",
         &[&job.parent, &job.id],
     )?;

@@ -119,7 +119,7 @@ impl Store {
         if lane == RunState::Completed {
             query.push(" AND return_dts > ").bind(&since);
         }
-        query.push(" LIMIT ").bind(&most).push(")");
+        query.push(" LIMIT ").bind(&most).push(") AS counted");
         self.read(move |reading| reading.one(query.sql(), &query.arguments(), |row| Ok(row.at(0)?))).await
     }
 
@@ -129,8 +129,9 @@ impl Store {
     /// If the store cannot be read.
     pub async fn durations(&self, job: JobId) -> Result<Vec<TimeDelta>, StoreError> {
         // The inner limit bounds the work for a job that seldom succeeds.
-        let sql = "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?)
-             WHERE return_success AND start_dts IS NOT NULL LIMIT ?";
+        let sql =
+            "SELECT return_dts - start_dts FROM (SELECT * FROM run WHERE job = ? ORDER BY id DESC LIMIT ?) AS latest
+             WHERE return_success = 1 AND start_dts IS NOT NULL ORDER BY id DESC LIMIT ?";
         let found = self.read(move |reading| Ok(reading.values(sql, &[&job, &LOOKED_AT, &ENOUGH])?)).await?;
         Ok(found.into_iter().map(TimeDelta::microseconds).collect())
     }
@@ -175,10 +176,10 @@ fn condition(query: &mut Statement, lane: RunState, sought: &Sought) {
     if let Some(end) = sought.end {
         query.push(match end {
             EndFilter::Succeeded => {
-                " AND return_success AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
+                " AND return_success = 1 AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
             }
             EndFilter::Failed => {
-                " AND return_success IS NOT TRUE AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
+                " AND return_success IS DISTINCT FROM 1 AND (exit IS NULL OR exit NOT IN ('timed_out', 'killed', 'lost'))"
             }
             EndFilter::TimedOut => " AND exit = 'timed_out'",
             EndFilter::Killed => " AND exit = 'killed'",

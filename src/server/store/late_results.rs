@@ -42,7 +42,7 @@ impl Store {
     pub async fn late_results_of_job(&self, job: JobId, limit: u32) -> Result<Vec<LateReport>, StoreError> {
         let sql = format!(
             // Late results are rare: all of them are gone through, rather than all runs of the job.
-            "{SELECT} CROSS JOIN run ON run.id = late_result.run WHERE run.job = ? ORDER BY late_result.id DESC LIMIT ?"
+            "{SELECT} CROSS JOIN run WHERE run.id = late_result.run AND run.job = ? ORDER BY late_result.id DESC LIMIT ?"
         );
         self.read(move |reading| reading.rows(&sql, &[&job, &limit], late_report)).await
     }
@@ -81,8 +81,8 @@ fn insert(transaction: &mut Transaction<'_>, late: &LateResult) -> Result<(), St
         "INSERT INTO late_result (run, attempt, worker, at, why, returned, success, exit, clock_ahead)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT clock_ahead FROM worker WHERE id = ?3)
          WHERE (SELECT count(*) FROM late_result WHERE run = ?1) < ?9
-         AND NOT EXISTS (SELECT 1 FROM late_result WHERE run = ?1 AND attempt IS ?2 AND worker = ?3 AND returned IS ?6
-             AND success IS ?7)",
+         AND NOT EXISTS (SELECT 1 FROM late_result WHERE run = ?1 AND attempt IS NOT DISTINCT FROM ?2 AND worker = ?3
+             AND returned IS NOT DISTINCT FROM ?6 AND success IS NOT DISTINCT FROM ?7)",
         &[
             &late.run,
             &late.attempt.map(|attempt| attempt.0),
@@ -111,7 +111,7 @@ fn late_report(row: &DbRow<'_>) -> Result<LateReport, StoreError> {
         returned: if is_off(ahead) { returned.map(|at| at.checked_sub_signed(ahead).unwrap_or(at)) } else { returned },
         success: row.get("success")?,
         exit: row.get::<Option<String>>("exit")?.as_deref().and_then(rows::exit),
-        reason: LateReason::of_code(row.text("why")?),
+        reason: LateReason::of_code(&row.text("why")?),
     };
     Ok(LateReport { result, worker: row.get("worker_title")? })
 }

@@ -81,7 +81,7 @@ pub(super) fn begin(
 
 /// Appends text to a log.
 pub(super) fn append(transaction: &mut Transaction<'_>, extent: &mut Extent, text: &[u8]) -> Result<(), StoreError> {
-    let sql = "SELECT id, length(data) FROM log_chunk WHERE log = ? ORDER BY start DESC LIMIT 1";
+    let sql = "SELECT id, octet_length(data) FROM log_chunk WHERE log = ? ORDER BY start DESC LIMIT 1";
     let last: Option<(i64, i64)> =
         transaction.row(sql, &[&extent.log], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)))?;
     let mut rest = text;
@@ -90,7 +90,7 @@ pub(super) fn append(transaction: &mut Transaction<'_>, extent: &mut Extent, tex
         && length < SHORT
     {
         let (fits, left) = text.split_at(whole(text, LONGEST - length));
-        // `||` yields TEXT, which the BLOB column of a STRICT table refuses.
+        // In SQLite, `||` yields TEXT, which the BLOB column of a STRICT table refuses.
         transaction.execute("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?", &[&fits, &id])?;
         extent.grow(fits);
         rest = left;
@@ -194,7 +194,7 @@ fn is_unended(text: &[u8]) -> bool {
     text.last().is_some_and(|last| *last != b'\n')
 }
 
-/// Number as SQLite stores it. No length of a log reaches 2⁶³.
+/// Number as the database stores it. No length of a log reaches 2⁶³.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -117,7 +117,7 @@ pub(super) fn find_place(transaction: &mut Transaction<'_>, names: &EntityNames)
     let project = find_project(transaction, &names.project)?;
     let template = find_template(transaction, project, names.project.title(), &names.template)?;
     let pool = find_pool(transaction, &names.pool)?;
-    transaction.execute("INSERT OR IGNORE INTO project_pool VALUES (?, ?)", &[&project, &pool])?;
+    transaction.execute("INSERT INTO project_pool VALUES (?, ?) ON CONFLICT DO NOTHING", &[&project, &pool])?;
     Ok(EntityIds { template, pool })
 }
 

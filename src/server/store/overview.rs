@@ -203,8 +203,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<JobOverview>, StoreError> {
         let sql = format!(
-            "{JOBS} WHERE job.ad_hoc IS NULL AND (?1 IS NULL OR project.id = ?1)
-             AND (?2 IS NULL OR (job.title, job.id) > (?2, ?3)) ORDER BY job.title, job.id LIMIT ?4"
+            "{JOBS} WHERE job.ad_hoc IS NULL AND (CAST(?1 AS BIGINT) IS NULL OR project.id = ?1)
+             AND (CAST(?2 AS TEXT) IS NULL OR (job.title, job.id) > (?2, ?3)) ORDER BY job.title, job.id LIMIT ?4"
         );
         let (title, id) = (after.map(|after| after.title.clone()), after.map(|after| after.id));
         self.read(move |reading| job_overviews(reading, &sql, &[&project, &title, &id, &limit])).await
@@ -244,7 +244,7 @@ impl Store {
     pub async fn ad_hoc_of_title(&self, title: &str) -> Result<Option<JobId>, StoreError> {
         let title = title.to_owned();
         let sql = "SELECT id FROM job WHERE ad_hoc = ?
-             ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC LIMIT 1";
+             ORDER BY (SELECT max(id) FROM run WHERE run.job = job.id) DESC NULLS LAST LIMIT 1";
         self.read(move |reading| Ok(reading.value(sql, &[&title])?)).await
     }
 
@@ -279,7 +279,8 @@ impl Store {
         after: Option<&AfterTitle>,
         limit: u32,
     ) -> Result<Vec<WorkerOverview>, StoreError> {
-        let sql = format!("{WORKERS} WHERE ?1 IS NULL OR (title, id) > (?1, ?2) ORDER BY title, id LIMIT ?3");
+        let sql =
+            format!("{WORKERS} WHERE CAST(?1 AS TEXT) IS NULL OR (title, id) > (?1, ?2) ORDER BY title, id LIMIT ?3");
         let (title, id) = (after.map(|after| after.title.clone()), after.map(|after| after.id));
         self.read(move |reading| worker_overviews(reading, &sql, &[&title, &id, &limit])).await
     }

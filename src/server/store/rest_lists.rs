@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::db::{DbRow, FromValue, Reading, Statement};
 use super::log_chunks::{Extent, extent};
+use super::values::NO_LIMIT;
 use super::{Store, StoreError, rows};
 use crate::run::RunId;
 use crate::server::domain::model::{
@@ -138,7 +139,7 @@ pub enum TextPlace {
 /// Longest pattern in bytes, which is SQLite's own limit for `LIKE`.
 pub const MAX_PATTERN: usize = 50_000;
 
-/// Pattern of `LIKE`, with a backslash as escape. SQLite ignores the case of ASCII letters.
+/// Pattern of `LIKE` in lower case, with a backslash as escape. The case of ASCII letters is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
@@ -153,7 +154,7 @@ impl Pattern {
             TextPlace::Start => format!("{escaped}%"),
             TextPlace::End => format!("%{escaped}"),
         };
-        (pattern.len() <= MAX_PATTERN).then_some(Self(pattern))
+        (pattern.len() <= MAX_PATTERN).then(|| Self(pattern.to_ascii_lowercase()))
     }
 }
 
@@ -187,11 +188,11 @@ fn weight(resource: Resource) -> &'static str {
     match resource {
         Resource::RunLog => "coalesce(run_log.bytes, 0)",
         Resource::Job => {
-            "octet_length(script_content) + octet_length(script_content_partial) + octet_length(description)
-             + octet_length(notification_addresses)"
+            "CAST(octet_length(script_content) AS BIGINT) + octet_length(script_content_partial)
+             + octet_length(description) + octet_length(notification_addresses)"
         }
         // The body is not part of the answer, but it is read from the database all the same.
-        Resource::JobTemplate => "octet_length(description) + octet_length(body)",
+        Resource::JobTemplate => "CAST(octet_length(description) AS BIGINT) + octet_length(body)",
         Resource::Project | Resource::Worker | Resource::WorkerPool => "octet_length(description)",
         // The rows of these resources have no long texts.
         Resource::Group | Resource::Run | Resource::KillRequest => "0",
@@ -262,7 +263,7 @@ fn visibility(resource: Resource) -> Option<Visibility> {
             column: "auth_group.id",
             key: "project_group.auth_group",
             rows: "project_group JOIN project_pool USING (project) JOIN pool_worker USING (pool)",
-            only: " AND NOT project_group.admin",
+            only: " AND project_group.admin = 0",
         },
         Resource::JobTemplate => {
             all("job_template.project", "project_pool.project", "project_pool JOIN pool_worker USING (pool)")
@@ -322,17 +323,21 @@ fn order(resource: Resource) -> &'static str {
             "(SELECT project.title FROM project JOIN job_template t ON t.project = project.id WHERE t.id = job.job_template),
              (SELECT title FROM job_template WHERE id = job.job_template), job.title, job.id"
         }
-        Resource::Run => "run.return_dts DESC, run.start_dts DESC, run.enqueue_dts DESC, run.schedule_dts, run.id",
+        Resource::Run => {
+            "run.return_dts DESC NULLS LAST, run.start_dts DESC NULLS LAST, run.enqueue_dts DESC NULLS LAST,
+             run.schedule_dts, run.id"
+        },
         Resource::RunLog => {
-            "(SELECT return_dts FROM run WHERE id = run_log.run), (SELECT start_dts FROM run WHERE id = run_log.run),
-             (SELECT enqueue_dts FROM run WHERE id = run_log.run),
+            "(SELECT return_dts FROM run WHERE id = run_log.run) NULLS FIRST,
+             (SELECT start_dts FROM run WHERE id = run_log.run) NULLS FIRST,
+             (SELECT enqueue_dts FROM run WHERE id = run_log.run) NULLS FIRST,
              (SELECT schedule_dts FROM run WHERE id = run_log.run) DESC, run_log.id"
         }
     }
 }
 
 fn narrow(query: &mut Statement, resource: Resource, ask: &ListQuery) {
-    query.push(" WHERE 1");
+    query.push(" WHERE TRUE");
     if let Scope::Worker(worker) = ask.scope {
         query.push(" AND ");
         match visibility(resource) {
@@ -410,11 +415,11 @@ fn tested(query: &mut Statement, column: &str, test: &Test) {
             bind(query, to);
         }
         Test::Matches(Pattern(pattern)) => {
-            query.push(&format!("{column} LIKE ")).bind(pattern).push(" ESCAPE '\\'");
+            query.push(&format!("lower(CAST({column} AS TEXT)) LIKE ")).bind(pattern).push(" ESCAPE '\\'");
         }
         Test::Part(part, number) => {
             query
-                .push(&format!("CAST(strftime('{}', {column} / 1000000, 'unixepoch') AS INTEGER) = ", part.format()))
+                .push(&format!("CAST(strftime('{}', {column} / 1000000, 'unixepoch') AS BIGINT) = ", part.format()))
                 .bind(number);
         }
     }
@@ -443,10 +448,10 @@ impl Store {
         ask: &ListQuery,
         read: impl FnOnce(&Reading<'_>, &ListQuery) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if is_of_one(ask) {
-            return self.read_short(|reading| read(reading, ask)).await;
-        }
         let ask = ask.clone();
+        if is_of_one(&ask) {
+            return self.read_short(move |reading| read(reading, &ask)).await;
+        }
         self.read(move |reading| read(reading, &ask)).await
     }
 
@@ -467,7 +472,7 @@ impl Store {
         let pools = "SELECT project, worker_pool.id FROM worker_pool JOIN project_pool ON pool = worker_pool.id
                      WHERE project IN (SELECT value FROM json_each(?)) ORDER BY title, worker_pool.id";
         let groups = "SELECT project, auth_group FROM project_group
-                      WHERE project IN (SELECT value FROM json_each(?)) AND admin ORDER BY auth_group";
+                      WHERE project IN (SELECT value FROM json_each(?)) AND admin = 1 ORDER BY auth_group";
         self.list(ask, move |reading, ask| {
             let page = select(reading, Resource::Project, ask, rows::project)?;
             let ids: Vec<i64> = page.things.iter().map(|project| project.id.get()).collect();
@@ -566,7 +571,7 @@ pub(super) fn sees(
 ) -> Result<Option<bool>, StoreError> {
     let name = table(resource);
     // The condition is selected rather than filtered by, so that a hidden row differs from a missing one.
-    let mut query = Statement::new("SELECT 1");
+    let mut query = Statement::new("SELECT TRUE");
     if let Scope::Worker(worker) = scope {
         query.push(" AND ");
         match visibility(resource) {
@@ -598,8 +603,7 @@ fn select<T>(
     let mut query = Statement::new(&format!("SELECT {name}.*{besides}, {} AS weight FROM {name}", weight(resource)));
     narrow(&mut query, resource, ask);
     query.push(" ORDER BY ").push(order(resource));
-    // SQLite takes -1 for no limit.
-    query.push(" LIMIT ").bind(&ask.limit.map_or(-1, i64::from));
+    query.push(" LIMIT ").bind(&ask.limit.map_or(NO_LIMIT, i64::from));
     query.push(" OFFSET ").bind(&i64::try_from(ask.offset).unwrap_or(i64::MAX));
     // Rows are read one by one, so that a list of long scripts never lies in memory beyond one page.
     let (mut things, mut bytes, mut full) = (Vec::new(), 0_i64, false);

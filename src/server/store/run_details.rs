@@ -126,7 +126,8 @@ fn elsewhere(reading: &Reading<'_>, run: &Run) -> Result<Vec<(RunId, String)>, S
     reading.rows(
         // Runs of the same worker under this schedule id are retries.
         "SELECT run.id, worker.title FROM run JOIN worker ON worker.id = run.worker
-             WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned AND worker IS NOT ? ORDER BY run.id LIMIT ?",
+             WHERE schedule_id = ? AND job = ? AND run.id <> ? AND pinned = 1 AND run.worker IS DISTINCT FROM ?
+             ORDER BY run.id LIMIT ?",
         &[&run.schedule_id, &run.job, &run.id, &run.worker.filter(|_| run.pinned), &MOST],
         |row| Ok((row.at(0)?, row.at(1)?)),
     )
@@ -134,7 +135,8 @@ fn elsewhere(reading: &Reading<'_>, run: &Run) -> Result<Vec<(RunId, String)>, S
 
 fn kills_of(reading: &Reading<'_>, run: RunId) -> Result<Vec<(KillRequest, Option<Requester>)>, StoreError> {
     let sql = "SELECT * FROM kill_request WHERE run = ? ORDER BY id LIMIT ?";
-    reading.rows(sql, &[&run, &MOST], |row| Ok((rows::kill(row)?, requester(reading, rows::asker(row)?)?)))
+    let kills = reading.rows(sql, &[&run, &MOST], |row| Ok::<_, StoreError>((rows::kill(row)?, rows::asker(row)?)))?;
+    kills.into_iter().map(|(kill, asker)| Ok((kill, requester(reading, asker)?))).collect()
 }
 
 fn others(reading: &Reading<'_>, column: &str, is: Option<i64>) -> Result<Vec<RelatedRun>, StoreError> {

@@ -118,7 +118,7 @@ fn apply(
 fn siblings(reading: &Reading<'_>, run: &Run) -> Result<Vec<Run>, StoreError> {
     reading.rows(
         "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
-         AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL)",
+         AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL) ORDER BY id",
         &[&run.schedule_id, &run.job, &run.id],
         rows::run,
     )

@@ -63,7 +63,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
-        self.read_short(|reading| find(reading, run)).await
+        self.read_short(move |reading| find(reading, run)).await
     }
 
     /// Creates a run.
@@ -101,10 +101,10 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<
     let id = transaction.value::<RunId>(
         // A run's own id is known after the insertion only; until then 0 stands for it.
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
-         retry_of, retry, asked_by, follows) VALUES (?, coalesce(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         retry_of, retry, asked_by, follows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         &[
             &new.job,
-            &new.schedule_id,
+            &new.schedule_id.unwrap_or(0),
             &new.pinned,
             &new.pinned.is_some(),
             &new.schedule_dts,
@@ -131,7 +131,7 @@ pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run) -> Result<(),
     transaction.execute(
         "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
          return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
-         clock_lead = CASE WHEN ? THEN clock_lead END WHERE id = ?",
+         clock_lead = CASE WHEN CAST(? AS BIGINT) = 1 THEN clock_lead END WHERE id = ?",
         &[
             &run.worker,
             &run.pinned,

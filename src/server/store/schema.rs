@@ -1,13 +1,17 @@
-//! The schema of the database, as migrations: each brings a file from one version to the next.
+//! The schema of the database, as migrations: each brings a SQLite file from one version to the next. `postgres` has
+//! those of PostgreSQL.
 //!
 //! Names are the original's. Timestamps are microseconds since 1970 in UTC, times of the day are seconds since
 //! midnight, truth values are 0 or 1.
 
+mod postgres;
 #[cfg(test)]
 mod tests;
 
+pub use postgres::POSTGRES_MIGRATIONS;
+
 /// Migrations by version, the first from version 0. A released migration is never changed; a new one is added at the
-/// end.
+/// end, together with one of PostgreSQL's.
 pub const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE auth_group (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;

@@ -26,6 +26,21 @@ macro_rules! ids {
 
 ids!(GroupId, JobId, KillId, LogId, PoolId, ProjectId, RequestId, RunId, TemplateId, WorkerId);
 
+/// Limit of a query that has none: a number for which both databases return all rows.
+pub const NO_LIMIT: i64 = i64::MAX;
+
+/// Any value but bytes, for a digest of what a row has.
+impl FromValue for serde_json::Value {
+    fn from_value(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Null),
+            Value::Integer(number) => Some(number.into()),
+            Value::Text(text) => Some(text.into()),
+            Value::Bytes(_) => None,
+        }
+    }
+}
+
 /// Microseconds since 1970 in UTC.
 impl Argument for Timestamp {
     fn value(&self) -> Value<'_> {

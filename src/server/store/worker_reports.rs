@@ -118,10 +118,10 @@ fn record_report(
     };
     let held = serde_json::to_string(&lack::list(&report.held)).unwrap_or_default();
     transaction.execute(
-        // All right-hand sides see the old row, so `duty` is the last state here; IS, since it is NULL before the first
+        // All right-hand sides see the old row, so `duty` is the last state here, which is NULL before the first
         // report.
-        "UPDATE worker SET duty_since = CASE WHEN duty IS ?1 THEN duty_since ELSE ?2 END, duty = ?1, seats_taken = ?3,
-         outbox = ?4, restarts = ?5, held = ?6 WHERE id = ?7",
+        "UPDATE worker SET duty_since = CASE WHEN duty IS NOT DISTINCT FROM ?1 THEN duty_since ELSE ?2 END, duty = ?1,
+         seats_taken = ?3, outbox = ?4, restarts = ?5, held = ?6 WHERE id = ?7",
         &[&report.state.word(), &now, &report.slots_taken, &report.outbox, &report.restarts, &held, &before.id],
     )?;
     let Some(asked) = before.open_request() else { return Ok(None) };
@@ -134,7 +134,7 @@ fn record_report(
         // A report that does not follow the request clears `request_heard`: the worker may have restarted and not know
         // of it any more.
         "UPDATE worker SET request_sent = coalesce(request_sent, ?1),
-         request_heard = CASE WHEN ?2 THEN coalesce(request_heard, ?1) END WHERE id = ?3",
+         request_heard = CASE WHEN CAST(?2 AS BIGINT) = 1 THEN coalesce(request_heard, ?1) END WHERE id = ?3",
         &[&now, &(report.follows == Some(request.id)), &before.id],
     )?;
     Ok(Some(request))

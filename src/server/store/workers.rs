@@ -103,9 +103,9 @@ impl Store {
             })?;
             let mut disabled = [const { Vec::new() }; 3];
             let questions = [
-                "SELECT id FROM project WHERE NOT enqueue_is_enabled",
-                "SELECT id FROM job_template WHERE NOT enqueue_is_enabled",
-                "SELECT id FROM worker_pool WHERE NOT enqueue_is_enabled",
+                "SELECT id FROM project WHERE enqueue_is_enabled = 0",
+                "SELECT id FROM job_template WHERE enqueue_is_enabled = 0",
+                "SELECT id FROM worker_pool WHERE enqueue_is_enabled = 0",
             ];
             for (ids, question) in disabled.iter_mut().zip(questions) {
                 *ids = reading.values(question, &[])?;
