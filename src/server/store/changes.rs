@@ -45,13 +45,13 @@ pub enum Change {
 /// Publishing side of the change feed; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChangeFeed {
-    sender: broadcast::Sender<Change>,
+    sender: broadcast::Sender<ChangeNotice>,
 }
 
 /// Receiving side of the change feed, from the moment of its creation.
 #[derive(Debug)]
 pub struct Subscription {
-    receiver: broadcast::Receiver<Change>,
+    receiver: broadcast::Receiver<ChangeNotice>,
 }
 
 /// Next notice for a subscriber.
@@ -59,7 +59,8 @@ pub struct Subscription {
 pub enum ChangeNotice {
     /// A change was published.
     Item(Change),
-    /// The subscriber fell more than `ROOM` changes behind: it must read everything again.
+    /// The subscriber fell more than `ROOM` changes behind, or changes of other servers were lost on the way here: it must
+    /// read everything again.
     Missed,
     /// The store is gone; there will be no more changes.
     Closed,
@@ -76,7 +77,13 @@ impl ChangeFeed {
     /// Publishes a change to all subscribers.
     pub fn publish(&self, item: Change) {
         // An error means that nobody is subscribed, which is fine.
-        let _ = self.sender.send(item);
+        let _ = self.sender.send(ChangeNotice::Item(item));
+    }
+
+    /// Tells all subscribers that changes were lost on the way here, so that they read everything again.
+    pub fn publish_missed(&self) {
+        // As above.
+        let _ = self.sender.send(ChangeNotice::Missed);
     }
 
     /// Subscribes to all changes from now on.
@@ -90,7 +97,7 @@ impl Subscription {
     /// Returns the next notice without waiting; `None` if there is none yet.
     pub fn try_next(&mut self) -> Option<ChangeNotice> {
         match self.receiver.try_recv() {
-            Ok(item) => Some(ChangeNotice::Item(item)),
+            Ok(notice) => Some(notice),
             Err(broadcast::error::TryRecvError::Lagged(_)) => Some(ChangeNotice::Missed),
             Err(broadcast::error::TryRecvError::Closed) => Some(ChangeNotice::Closed),
             Err(broadcast::error::TryRecvError::Empty) => None,
@@ -100,7 +107,7 @@ impl Subscription {
     /// Waits for the next notice.
     pub async fn next(&mut self) -> ChangeNotice {
         match self.receiver.recv().await {
-            Ok(item) => ChangeNotice::Item(item),
+            Ok(notice) => notice,
             Err(broadcast::error::RecvError::Lagged(_)) => ChangeNotice::Missed,
             Err(broadcast::error::RecvError::Closed) => ChangeNotice::Closed,
         }

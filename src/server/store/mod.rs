@@ -34,6 +34,7 @@ mod log_append;
 mod log_chunks;
 mod log_reading;
 mod log_replacement;
+pub mod migrate;
 mod named_entities;
 mod nonces;
 mod outage;
@@ -96,31 +97,51 @@ pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;
 pub use db::READERS;
-use db::{Db, DbError, OpenError, Reading, Transaction};
+pub use db::UrlError;
+use db::{Db, DbError, OpenError, Reading, SchemaStep, Transaction};
 use outage::Watchdog;
 
 /// Errors of the store, shared by all of its methods.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened, or a migration step failed.
+    /// The URL of the database is wrong.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The file or database cannot be opened, or a migration step failed.
     #[error("the store {path} cannot be opened")]
     Open {
-        /// Path of the file, for the message.
+        /// Path of the file, or host and name of the database, for the message.
         path: String,
         /// Error of the database.
         #[source]
         source: DbError,
     },
-    /// The file was written by a later version of the program.
+    /// The store was written by a later version of the program.
     #[error("the store {path} has version {found}; this program reads up to {known}")]
     Newer {
-        /// Path of the file, for the message.
+        /// As above.
         path: String,
-        /// Version of the file (`PRAGMA user_version`).
+        /// Version of the store.
         found: i64,
         /// Latest version that this program reads.
         known: usize,
     },
+    /// The SQLite store was moved to PostgreSQL.
+    #[error(
+        "the data of {path} was moved to the PostgreSQL database {place} on {at}; name it in the setting database, or \
+         undo that with `job_runner migrate --back`"
+    )]
+    Moved {
+        /// Path of the file.
+        path: String,
+        /// Host and name of the database that has the data.
+        place: String,
+        /// Time at which they were moved.
+        at: String,
+    },
+    /// A migration into the database was begun, and not finished.
+    #[error("the database {0} has an unfinished migration; `job_runner migrate` does it again, from the beginning")]
+    Incomplete(String),
     /// A statement failed: the database refused it or could not be used; [`StoreError::is_outage`] tells which.
     #[error("the store does not answer")]
     Ask(#[from] DbError),
@@ -136,6 +157,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    fn opening(path: String, error: OpenError) -> Self {
+        match error {
+            OpenError::Url(wrong) => Self::Url(wrong),
+            OpenError::Newer { found, .. } if migrate::is_marked(found) => match migrate::moved_to(Path::new(&path)) {
+                Some((place, at)) => Self::Moved { path, place, at },
+                None => Self::Incomplete(path),
+            },
+            OpenError::Newer { found, known } => Self::Newer { path, found, known },
+            OpenError::Db(source) => Self::Open { path, source },
+        }
+    }
+
     /// Returns whether the store cannot be used for now. The store logs an outage once, so callers need not log such an
     /// error.
     #[must_use]
@@ -143,7 +176,8 @@ impl StoreError {
         match self {
             Self::Unwritable(_) => true,
             Self::Ask(error) => outage::is_outage(error),
-            Self::Open { .. } | Self::Newer { .. } | Self::Conflict(_) | Self::Changed => false,
+            Self::Url(_) | Self::Open { .. } | Self::Newer { .. } | Self::Moved { .. } | Self::Incomplete(_) => false,
+            Self::Conflict(_) | Self::Changed => false,
         }
     }
 }
@@ -165,12 +199,24 @@ impl Store {
         let (file, publishing) = (path.to_owned(), feed.clone());
         let opened = move || Db::open(&file, schema::MIGRATIONS, publishing);
         let opened = tokio::task::spawn_blocking(opened).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
-        let path_for_message = path.display().to_string();
-        let db = opened.map_err(|error| match error {
-            OpenError::Newer { found, known } => StoreError::Newer { path: path_for_message, found, known },
-            OpenError::Db(source) => StoreError::Open { path: path_for_message, source },
-        })?;
+        let db = opened.map_err(|error| StoreError::opening(path.display().to_string(), error))?;
         Ok(Self { db, feed, watchdog: Watchdog::new(path) })
+    }
+
+    /// Connects to a store in PostgreSQL, creates its tables where they are missing, and applies the migrations that it
+    /// lacks.
+    ///
+    /// # Errors
+    /// If the URL is wrong, the database cannot be reached or migrated, or was written by a later version.
+    pub async fn connect(url: &str, feed: ChangeFeed) -> Result<Self, StoreError> {
+        let path = Db::name_of(url)?;
+        let (url, publishing) = (url.to_owned(), feed.clone());
+        let steps: Vec<_> =
+            schema::POSTGRES_MIGRATIONS.iter().map(|sql| SchemaStep { sql, readable_from: 1 }).collect();
+        let connected = move || Db::connect(&url, &steps, publishing);
+        let connected = tokio::task::spawn_blocking(connected).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
+        let db = connected.map_err(|error| StoreError::opening(path, error))?;
+        Ok(Self { db, feed, watchdog: Watchdog::of_server() })
     }
 
     /// Returns the change feed, on which every committed change is published.
@@ -201,7 +247,10 @@ impl Store {
     }
 
     /// Runs a closure that reads a few rows by an index; see [`Db::read_short`].
-    async fn read_short<T>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    async fn read_short<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.db.read_short(read).await
     }
 
@@ -226,7 +275,9 @@ impl Store {
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.change(move |transaction| {
-            transaction.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", &[&name, &value])?;
+            let sql = "INSERT INTO setting (name, value) VALUES (?, ?)
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            transaction.execute(sql, &[&name, &value])?;
             Ok(())
         })
         .await

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::db::DbError;
 use super::{Store, StoreError};
+use crate::run::chain_of;
 use crate::server::domain::model::Timestamp;
 
 #[cfg(test)]
@@ -50,14 +51,20 @@ enum State {
 pub(super) struct Watchdog {
     state: Arc<watch::Sender<State>>,
     failures: Arc<Notify>,
-    directory: Arc<PathBuf>,
+    /// Folder of the file; none with PostgreSQL, whose disk is its own.
+    directory: Option<Arc<PathBuf>>,
 }
 
 impl Watchdog {
     pub(super) fn new(file: &Path) -> Self {
         let directory = file.parent().unwrap_or(file).to_owned();
+        Self { directory: Some(Arc::new(directory)), ..Self::of_server() }
+    }
+
+    /// For a store in PostgreSQL.
+    pub(super) fn of_server() -> Self {
         let state = watch::Sender::new(State::Writable);
-        Self { state: Arc::new(state), failures: Arc::default(), directory: Arc::new(directory) }
+        Self { state: Arc::new(state), failures: Arc::default(), directory: None }
     }
 
     /// Reports that a change failed for a reason for which others may fail, too; the next probe finds out.
@@ -135,9 +142,8 @@ impl Store {
 
     /// Probes the store by a write and a read; the error is the reason of the outage.
     async fn probe(&self) -> Result<(), String> {
-        let free =
-            statvfs(self.watchdog.directory.as_path()).map(|disk| disk.blocks_available() * disk.fragment_size());
-        if let Ok(free) = free
+        let disk = self.watchdog.directory.as_ref().and_then(|directory| statvfs(directory.as_path()).ok());
+        if let Some(free) = disk.map(|disk| disk.blocks_available() * disk.fragment_size())
             && free < MIN_FREE
         {
             let free = free / 1024;
@@ -150,7 +156,9 @@ impl Store {
         let now = Utc::now().timestamp_micros().to_string();
         // `Store::change` would refuse during the outage whose end is to be found.
         let probe = self.db.change(move |transaction| {
-            transaction.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", &[&PROBE, &now])
+            let sql = "INSERT INTO setting (name, value) VALUES (?, ?)
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            transaction.execute(sql, &[&PROBE, &now])
         });
         probe.await?;
         self.setting(PROBE).await?;
@@ -163,6 +171,8 @@ fn reason(error: &StoreError) -> String {
     match error {
         StoreError::Ask(asked) if primary(asked) == Some(FULL) => "the disk of data_path is full".to_owned(),
         StoreError::Ask(asked) if primary(asked) == Some(BUSY) => "another process has locked the database".to_owned(),
+        // Its chain names host and database, and says the cause.
+        StoreError::Ask(asked @ DbError::Postgres(_)) => chain_of(asked),
         StoreError::Ask(asked) => format!("{asked}; look at the disk of data_path"),
         other => other.to_string(),
     }
@@ -185,6 +195,7 @@ fn primary(error: &DbError) -> Option<i32> {
 /// Returns whether an error means that the store cannot be used for now.
 pub(super) fn is_outage(error: &DbError) -> bool {
     match error {
+        DbError::Postgres(failure) => failure.is_outage(),
         DbError::Sqlite(_) => primary(error).is_some_and(|code| OUTAGES.contains(&code)),
         DbError::RolledBack | DbError::Thread(_) | DbError::Closed => true,
         DbError::Strange(_) | DbError::Panicked(_) => false,

@@ -51,7 +51,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn pass_facts(&self, questions: &PassQuestions) -> Result<PassFacts, StoreError> {
-        self.read_short(|reading| read(reading, questions)).await
+        let questions = questions.clone();
+        self.read_short(move |reading| read(reading, &questions)).await
     }
 }
 

@@ -45,7 +45,7 @@ pub fn worker(row: &DbRow<'_>) -> Result<Worker, StoreError> {
         id: row.get("id")?,
         title: Title::stored(row.get("title")?),
         description: row.get("description")?,
-        api_key: ApiKey::parse(row.text("api_key")?).map_err(|_| strange("an api_key"))?,
+        api_key: ApiKey::parse(&row.text("api_key")?).map_err(|_| strange("an api_key"))?,
         secret: Secret::new(row.get::<String>("secret")?.into_bytes()),
         enqueue_is_enabled: row.get("enqueue_is_enabled")?,
         ping_response_dts: row.get("ping_response_dts")?,
@@ -70,7 +70,7 @@ fn report(row: &DbRow<'_>) -> Result<Option<Report>, StoreError> {
         outbox: row.get("outbox")?,
         restarts: row.get("restarts")?,
         // A row without such a report has the column's default, an empty text, which is not JSON.
-        held: serde_json::from_str(row.text("held")?).map(|list| lack::read(&list)).unwrap_or_default(),
+        held: serde_json::from_str(&row.text("held")?).map(|list| lack::read(&list)).unwrap_or_default(),
     }))
 }
 
@@ -134,8 +134,8 @@ pub fn job(row: &DbRow<'_>) -> Result<Job, StoreError> {
         last_completed_schedule_id: row.get("last_completed_schedule_id")?,
         run_timeout: row.get("run_timeout")?,
         retry: Retry { times: row.get("retry_times")?, backoff: row.get("retry_backoff")? },
-        on_lost: OnLost::named(row.text("on_lost")?).unwrap_or(OnLost::Retry),
-        concurrency: Concurrency::named(row.text("concurrency")?).unwrap_or(Concurrency::Wait),
+        on_lost: OnLost::named(&row.text("on_lost")?).unwrap_or(OnLost::Retry),
+        concurrency: Concurrency::named(&row.text("concurrency")?).unwrap_or(Concurrency::Wait),
     })
 }
 
@@ -146,7 +146,7 @@ fn schedule(row: &DbRow<'_>) -> Result<Schedule, StoreError> {
         return Ok(Schedule::Cron { expression: Cron::stored(expression), zone });
     }
     let every = row.get::<Option<u32>>("reschedule_interval")?.filter(|every| *every > 0);
-    Ok(match (every, Unit::named(row.text("reschedule_interval_type")?)) {
+    Ok(match (every, Unit::named(&row.text("reschedule_interval_type")?)) {
         (Some(every), Some(unit)) => Schedule::Interval { every, unit },
         _ => Schedule::None,
     })
@@ -271,7 +271,7 @@ pub fn kill(row: &DbRow<'_>) -> Result<KillRequest, StoreError> {
         schedule_dts: row.get("schedule_dts")?,
         enqueue_dts: row.get("enqueue_dts")?,
         execute_dts: row.get("execute_dts")?,
-        cause: cause(row.text("cause")?),
+        cause: cause(&row.text("cause")?),
     })
 }
 
@@ -285,13 +285,13 @@ pub fn cause(text: &str) -> KillCause {
 }
 
 pub fn fire(row: &DbRow<'_>) -> Result<Fire, StoreError> {
-    let kind = FireKind::named(row.text("what")?).ok_or_else(|| strange("a kind of fire"))?;
-    let params = serde_json::from_str(row.text("params")?).map_err(|_| strange("a reason"))?;
+    let kind = FireKind::named(&row.text("what")?).ok_or_else(|| strange("a kind of fire"))?;
+    let params = serde_json::from_str(&row.text("params")?).map_err(|_| strange("a reason"))?;
     Ok(Fire {
         job: row.get("job")?,
         due: row.get("due")?,
         run: row.get("run")?,
-        reason: fire_reasons::read(kind, row.text("code")?, &params).ok_or_else(|| strange("a reason"))?,
+        reason: fire_reasons::read(kind, &row.text("code")?, &params).ok_or_else(|| strange("a reason"))?,
         at: row.get("at")?,
     })
 }

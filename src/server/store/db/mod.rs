@@ -7,17 +7,29 @@
 //!
 //! The engines are a closed set: an enum, and no trait.
 
+mod group;
+pub(in crate::server::store) mod nul;
+mod postgres;
+mod readers;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod value;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use chrono::Utc;
+use tokio::sync::broadcast;
 
 use super::changes::{Change, ChangeFeed};
-pub use sqlite::READERS;
+pub use postgres::UrlError;
+pub(in crate::server::store) use postgres::{Bulk, CopyOut, DatabaseSession, column};
+pub use readers::READERS;
+pub(in crate::server::store) use sqlite::migrate as migrate_sqlite;
 pub use statement::Statement;
 pub use value::{Argument, FromValue, Value};
 
@@ -27,6 +39,9 @@ pub enum DbError {
     /// SQLite refused a statement, or could not execute it.
     #[error(transparent)]
     Sqlite(#[from] Arc<rusqlite::Error>),
+    /// PostgreSQL cannot be reached, or refused a statement.
+    #[error(transparent)]
+    Postgres(#[from] Arc<postgres::Failure>),
     /// A row or column is not as this program writes it; the name of the column or thing.
     #[error("{0} in the store is not what was written there")]
     Strange(String),
@@ -36,7 +51,7 @@ pub enum DbError {
     /// The closure panicked; nothing that it wrote was kept.
     #[error("the operation on the store panicked: {0}")]
     Panicked(String),
-    /// The transaction was lost in the middle: SQLite rolled it back by itself.
+    /// The transaction was lost in the middle: the database rolled it back by itself.
     #[error("the store rolled the change back by itself")]
     RolledBack,
     /// The database is closed, because the server stops.
@@ -50,6 +65,7 @@ impl DbError {
     pub fn is_unique_violation(&self) -> bool {
         match self {
             Self::Sqlite(refusal) => sqlite::is_unique_violation(refusal),
+            Self::Postgres(failure) => failure.is_unique_violation(),
             _ => false,
         }
     }
@@ -59,8 +75,19 @@ impl DbError {
     pub fn is_foreign_key_violation(&self) -> bool {
         match self {
             Self::Sqlite(refusal) => sqlite::is_foreign_key_violation(refusal),
+            Self::Postgres(failure) => failure.is_foreign_key_violation(),
             _ => false,
         }
+    }
+
+    /// Returns whether another session held a lock for longer than this one waits.
+    pub(in crate::server::store) fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Postgres(failure) if failure.is_lock_timeout())
+    }
+
+    /// Returns whether the connection to the database is lost, and with it the transaction.
+    pub(in crate::server::store) fn is_lost(&self) -> bool {
+        matches!(self, Self::Postgres(failure) if failure.is_lost())
     }
 }
 
@@ -70,9 +97,18 @@ impl From<rusqlite::Error> for DbError {
     }
 }
 
+impl From<postgres::Failure> for DbError {
+    fn from(failure: postgres::Failure) -> Self {
+        Self::Postgres(Arc::new(failure))
+    }
+}
+
 /// Errors of opening a database.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The URL of the database is wrong.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// The database was written by a later version of the program.
     #[error("it has version {found}; this program reads up to {known}")]
     Newer {
@@ -86,15 +122,29 @@ pub enum OpenError {
     Db(#[from] DbError),
 }
 
+/// A step of PostgreSQL's schema, from one version to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaStep<'a> {
+    /// Statements of the step.
+    pub sql: &'a str,
+    /// Earliest version of the program, by the number of steps that it knows, that understands a database with this step.
+    pub readable_from: usize,
+}
+
+/// Messages of other servers that a receiver may fall behind before it misses some.
+const MESSAGES: usize = 1024;
+
 /// Handle to the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
     engine: Engine,
+    messages: broadcast::Sender<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
 enum Engine {
     Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
     /// A database of a test, in memory.
     #[cfg(test)]
     Memory(sqlite::Memory),
@@ -107,7 +157,46 @@ impl Db {
     /// # Errors
     /// If the file cannot be opened or migrated, or was written by a later version, or a thread cannot be started.
     pub fn open(path: &Path, steps: &[&str], feed: ChangeFeed) -> Result<Self, OpenError> {
-        Ok(Self { engine: Engine::Sqlite(sqlite::Sqlite::open(path, steps, feed)?) })
+        Ok(Self::new(Engine::Sqlite(sqlite::Sqlite::open(path, steps, feed)?)))
+    }
+
+    /// Connects to a database of PostgreSQL, and applies the migration steps that it lacks. What changes publish goes to
+    /// `feed`, those of other servers included. Blocks, so it is not for a task.
+    ///
+    /// # Errors
+    /// If the URL is wrong, the database cannot be reached or migrated, or was written by a later version that this one
+    /// does not understand, or a thread cannot be started.
+    pub fn connect(url: &str, steps: &[SchemaStep<'_>], feed: ChangeFeed) -> Result<Self, OpenError> {
+        let (messages, _) = broadcast::channel(MESSAGES);
+        let engine = postgres::Postgres::connect(url.parse()?, steps, feed, messages.clone())?;
+        Ok(Self { engine: Engine::Postgres(engine), messages })
+    }
+
+    /// Reads the URL of a database of PostgreSQL; returns its host and name, for messages.
+    ///
+    /// # Errors
+    /// If the URL is wrong.
+    pub fn name_of(url: &str) -> Result<String, UrlError> {
+        Ok(url.parse::<postgres::Place>()?.name().to_string())
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self { engine, messages: broadcast::channel(MESSAGES).0 }
+    }
+
+    /// Sends a message to the other servers that use the database. It is queued, and lost if there is no room or no
+    /// connection for long; then they get the message `missed`. A file has no other server.
+    pub fn send_message(&self, message: String) {
+        if let Engine::Postgres(engine) = &self.engine {
+            engine.send_message(message);
+        }
+    }
+
+    /// Subscribes to the messages of the other servers from now on. The message `missed` stands for some that are lost;
+    /// so does a receiver's lag.
+    #[must_use]
+    pub fn messages(&self) -> broadcast::Receiver<Arc<str>> {
+        self.messages.subscribe()
     }
 
     /// Runs a closure in a transaction that writes, and commits it. If the closure fails, nothing that it wrote is kept.
@@ -127,6 +216,7 @@ impl Db {
     {
         match &self.engine {
             Engine::Sqlite(engine) => engine.change(change).await,
+            Engine::Postgres(engine) => engine.change(change).await,
             #[cfg(test)]
             Engine::Memory(engine) => engine.change(change),
         }
@@ -143,22 +233,28 @@ impl Db {
     {
         match &self.engine {
             Engine::Sqlite(engine) => engine.read(read).await,
+            Engine::Postgres(engine) => engine.read(read).await,
             #[cfg(test)]
             Engine::Memory(engine) => engine.read(read),
         }
     }
 
-    /// Runs a closure that reads a few rows by an index, on the thread of the caller: the way to another thread would take
-    /// longer than the read itself.
+    /// Runs a closure that reads a few rows by an index, with SQLite on the thread of the caller: the way to another thread
+    /// would take longer than the read itself.
     ///
     /// # Errors
     /// The closure's own error, or that of the database.
-    pub async fn read_short<T, E: From<DbError>>(
+    pub async fn read_short<T, E>(
         &self,
-        read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
         match &self.engine {
             Engine::Sqlite(engine) => engine.read_short(read).await,
+            Engine::Postgres(engine) => engine.read(read).await,
             #[cfg(test)]
             Engine::Memory(engine) => engine.read(read),
         }
@@ -169,6 +265,7 @@ impl Db {
     pub async fn close(&self) {
         match &self.engine {
             Engine::Sqlite(engine) => engine.close().await,
+            Engine::Postgres(engine) => engine.close().await,
             #[cfg(test)]
             Engine::Memory(_) => {}
         }
@@ -180,14 +277,14 @@ impl Db {
     /// Opens an empty database in memory, with one connection on which all closures run one after the other, on the
     /// thread of the caller.
     pub fn in_memory(steps: &[&str], feed: ChangeFeed) -> Result<Self, OpenError> {
-        Ok(Self { engine: Engine::Memory(sqlite::Memory::open(steps, feed)?) })
+        Ok(Self::new(Engine::Memory(sqlite::Memory::open(steps, feed)?)))
     }
 
     /// Returns the same database in memory with another feed.
     pub fn with_feed(&self, feed: ChangeFeed) -> Self {
         match &self.engine {
-            Engine::Memory(memory) => Self { engine: Engine::Memory(memory.with_feed(feed)) },
-            Engine::Sqlite(_) => unreachable!("only databases in memory change their feed"),
+            Engine::Memory(memory) => Self::new(Engine::Memory(memory.with_feed(feed))),
+            _ => unreachable!("only databases in memory change their feed"),
         }
     }
 
@@ -195,9 +292,15 @@ impl Db {
     pub fn batch(&self, sql: &str) -> Result<(), DbError> {
         match &self.engine {
             Engine::Memory(memory) => memory.batch(sql),
-            Engine::Sqlite(_) => unreachable!("only databases in memory take batches"),
+            _ => unreachable!("only databases in memory take batches"),
         }
     }
+}
+
+/// Starts a thread of an engine.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DbError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map_err(|e| DbError::Thread(Arc::new(e)))
 }
 
 /// Access to the database within a closure: statements that read.
@@ -209,6 +312,7 @@ pub struct Reading<'a> {
 #[derive(Clone, Copy)]
 enum Connection<'a> {
     Sqlite(&'a rusqlite::Connection),
+    Postgres(&'a postgres::DatabaseSession),
 }
 
 /// Access to the database within a change: reads, writes, and publishes after the commit.
@@ -228,6 +332,10 @@ impl Reading<'_> {
         arguments: &[&dyn Argument],
         mut read: impl FnMut(&DbRow<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
+        if let Connection::Postgres(session) = self.connection {
+            let rows = session.rows(sql, arguments)?;
+            return rows.iter().map(|row| read(&DbRow { row: EngineRow::Postgres(row) })).collect();
+        }
         let mut found = Vec::new();
         self.each(sql, arguments, |row| {
             found.push(read(row)?);
@@ -246,6 +354,10 @@ impl Reading<'_> {
         arguments: &[&dyn Argument],
         mut read: impl FnMut(&DbRow<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
+        if let Connection::Postgres(session) = self.connection {
+            let rows = session.rows(sql, arguments)?;
+            return rows.first().map(|row| read(&DbRow { row: EngineRow::Postgres(row) })).transpose();
+        }
         let mut found = None;
         self.each(sql, arguments, |row| {
             found = Some(read(row)?);
@@ -295,6 +407,21 @@ impl Reading<'_> {
     ) -> Result<(), E> {
         match self.connection {
             Connection::Sqlite(connection) => sqlite::each(connection, sql, arguments, read),
+            Connection::Postgres(session) => session.each(sql, arguments, read),
+        }
+    }
+
+    /// Returns the time in microseconds since 1970: with PostgreSQL by its clock, which is one for all servers.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub fn clock(&self) -> Result<i64, DbError> {
+        match self.connection {
+            Connection::Sqlite(_) => Ok(Utc::now().timestamp_micros()),
+            Connection::Postgres(_) => {
+                let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT";
+                self.one(sql, &[], |row| row.at(0))
+            }
         }
     }
 }
@@ -315,6 +442,7 @@ impl Transaction<'_> {
     pub fn execute(&mut self, sql: &str, arguments: &[&dyn Argument]) -> Result<u64, DbError> {
         match self.reading.connection {
             Connection::Sqlite(connection) => sqlite::execute(connection, sql, arguments),
+            Connection::Postgres(session) => session.execute(sql, arguments),
         }
     }
 
@@ -331,6 +459,7 @@ pub struct DbRow<'r> {
 
 enum EngineRow<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl DbRow<'_> {
@@ -341,6 +470,7 @@ impl DbRow<'_> {
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, DbError> {
         match self.row {
             EngineRow::Sqlite(row) => sqlite::column(row, row.as_ref().column_index(column)?, column),
+            EngineRow::Postgres(row) => postgres::named(row, column),
         }
     }
 
@@ -351,6 +481,7 @@ impl DbRow<'_> {
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, DbError> {
         match self.row {
             EngineRow::Sqlite(row) => sqlite::column(row, index, row.as_ref().column_name(index).unwrap_or("a column")),
+            EngineRow::Postgres(row) => postgres::column(row, index),
         }
     }
 
@@ -358,9 +489,10 @@ impl DbRow<'_> {
     ///
     /// # Errors
     /// If there is no such column, or it is no text.
-    pub fn text(&self, column: &str) -> Result<&str, DbError> {
+    pub fn text(&self, column: &str) -> Result<Cow<'_, str>, DbError> {
         match self.row {
-            EngineRow::Sqlite(row) => sqlite::text(row, column),
+            EngineRow::Sqlite(row) => sqlite::text(row, column).map(Cow::Borrowed),
+            EngineRow::Postgres(row) => postgres::text(row, column),
         }
     }
 }

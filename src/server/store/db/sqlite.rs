@@ -9,30 +9,28 @@ mod checkpoints;
 mod memory;
 mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ffi, params_from_iter};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::group::{self, QUEUE, Queued};
+use super::readers::{READERS, Readers, lock};
 use super::{
-    Argument, Connection as AnyConnection, DbError, DbRow, EngineRow, FromValue, OpenError, Reading, Transaction, Value,
+    Argument, Connection as AnyConnection, DbError, DbRow, EngineRow, FromValue, OpenError, Reading, Transaction,
+    Value, spawn,
 };
 use crate::server::store::changes::ChangeFeed;
 use checkpoints::Checkpointer;
 #[cfg(test)]
 pub use memory::Memory;
-use writer::{Queued, Writer};
+use writer::Writer;
 
-/// Connections that read, and thus reads at the same time.
-pub const READERS: usize = 4;
-/// Maximum number of changes that wait; more wait in their callers.
-const QUEUE: usize = 4096;
 /// Number of statements that each connection keeps prepared.
 const STATEMENTS: usize = 256;
 /// Size in bytes to which the write-ahead log is cut when it begins anew: a peak does not keep the disk for ever.
@@ -44,34 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     changes: mpsc::Sender<Queued>,
-    readers: Arc<Readers>,
+    readers: Arc<Readers<Connection>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-}
-
-#[derive(Debug)]
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    free: Semaphore,
-}
-
-/// A connection that reads, on loan. Dropped, it goes back.
-struct Reader {
-    connection: Option<Connection>,
-    home: Arc<Readers>,
-}
-
-impl Reader {
-    fn read<T, E: From<DbError>>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T, E>) -> Result<T, E> {
-        let connection = self.connection.as_ref().ok_or(DbError::Closed)?;
-        read_consistently(connection, read)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        lock(&self.home.idle).extend(self.connection.take());
-        self.home.free.add_permits(1);
-    }
 }
 
 impl Sqlite {
@@ -84,11 +56,7 @@ impl Sqlite {
         let (checkpointer, checkpoints) = Checkpointer::start(path)?;
         let writer = Writer::new(path, feed, checkpointer);
         let writer = spawn("store writer", move || writer.work(connection, queue))?;
-        Ok(Self {
-            changes,
-            readers: Arc::new(Readers { idle: Mutex::new(idle), free: Semaphore::new(READERS) }),
-            threads: Arc::new(Mutex::new(vec![writer, checkpoints])),
-        })
+        Ok(Self { changes, readers: Readers::new(idle), threads: Arc::new(Mutex::new(vec![writer, checkpoints])) })
     }
 
     pub async fn change<T, E>(
@@ -99,9 +67,7 @@ impl Sqlite {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let (caller, answer) = oneshot::channel();
-        self.changes.send(Queued::change(change, caller)).await.map_err(|_| DbError::Closed)?;
-        answer.await.map_err(|_| DbError::Closed)?
+        group::queue(&self.changes, change).await
     }
 
     pub async fn read<T, E>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
@@ -109,9 +75,9 @@ impl Sqlite {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let reader = self.reader().await?;
+        let reader = self.readers.lend().await?;
         // The reader goes along, since the caller may go away meanwhile.
-        let reading = tokio::task::spawn_blocking(move || reader.read(read));
+        let reading = tokio::task::spawn_blocking(move || read_consistently(&reader, read));
         // A runtime that shuts down runs no new blocking task.
         reading.await.map_err(|_| DbError::Closed)?
     }
@@ -120,40 +86,18 @@ impl Sqlite {
         &self,
         read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.reader().await?.read(read)
-    }
-
-    /// Waits for a connection that reads.
-    async fn reader(&self) -> Result<Reader, DbError> {
-        let permit = self.readers.free.acquire().await.map_err(|_| DbError::Closed)?;
-        let connection = lock(&self.readers.idle).pop().ok_or(DbError::Closed)?;
-        permit.forget();
-        Ok(Reader { connection: Some(connection), home: Arc::clone(&self.readers) })
+        read_consistently(&*self.readers.lend().await?, read)
     }
 
     pub async fn close(&self) {
-        // All readers are back once each permit is taken; the last connection to close writes the log into the file.
-        if let Ok(all) = self.readers.free.acquire_many(READERS as u32).await {
-            all.forget();
-        }
-        self.readers.free.close();
-        lock(&self.readers.idle).clear();
+        // The last connection to close writes the log into the file.
+        self.readers.close().await;
         // Queued behind what waits, so that all of it is finished first.
         let _ = self.changes.send(Queued::Close).await;
         let threads = std::mem::take(&mut *lock(&self.threads));
         let joined = move || threads.into_iter().for_each(|thread| drop(thread.join()));
         let _ = tokio::task::spawn_blocking(joined).await;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these locks.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DbError> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.map_err(|e| DbError::Thread(Arc::new(e)))
 }
 
 fn connect(path: &Path) -> Result<Connection, DbError> {
@@ -184,7 +128,7 @@ fn connect_reader(path: &Path) -> Result<Connection, DbError> {
 }
 
 /// Applies the steps that the file lacks.
-fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), OpenError> {
+pub fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), OpenError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(DbError::from)?;
     let known = steps.len();
     // No version of this program is negative; such a one counts as later than all, so that the file is refused.
@@ -213,25 +157,10 @@ fn read_consistently<T, E: From<DbError>>(
 ) -> Result<T, E> {
     run(connection, "BEGIN")?;
     let reading = Reading { connection: AnyConnection::Sqlite(connection) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| read(&reading)));
+    let outcome = group::without_panic(|| read(&reading));
     // A read has nothing to lose; a transaction that SQLite ended by itself is none to roll back.
     let _ = run(connection, "ROLLBACK");
-    outcome.unwrap_or_else(|panic| Err(DbError::Panicked(text_of(&*panic)).into()))
-}
-
-/// Runs a closure that writes; catches its panic.
-fn change_once<T, E: From<DbError>>(
-    transaction: &mut Transaction<'_>,
-    change: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    // What a closure holds besides the database is its own; after a panic, none of it is used again.
-    let outcome = catch_unwind(AssertUnwindSafe(|| change(transaction)));
-    outcome.unwrap_or_else(|panic| Err(DbError::Panicked(text_of(&*panic)).into()))
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+    outcome
 }
 
 impl rusqlite::ToSql for Value<'_> {

@@ -129,8 +129,10 @@ fn published(subscription: &mut Subscription) -> Vec<i64> {
 
 /// Returns the connection, for what only a test does to it.
 fn raw<'a>(transaction: &Transaction<'a>) -> &'a rusqlite::Connection {
-    let Connection::Sqlite(connection) = transaction.reading.connection;
-    connection
+    match transaction.reading.connection {
+        Connection::Sqlite(connection) => connection,
+        Connection::Postgres(_) => panic!("not on a file"),
+    }
 }
 
 /// Puts a change into the queue, whose writer cannot take or finish it yet.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
-use super::{AnyConnection, DbError, OpenError, Reading, Transaction, change_once, lock, migrate, run};
+use super::{AnyConnection, DbError, OpenError, Reading, Transaction, lock, migrate, run};
 use crate::server::store::changes::ChangeFeed;
+use crate::server::store::db::group::change_once;
 
 /// Handle to the connection. Cheap to clone.
 #[derive(Clone, Debug)]

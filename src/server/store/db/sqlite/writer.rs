@@ -3,86 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::checkpoints::Checkpointer;
-use super::{AnyConnection, DbError, Reading, Transaction, change_once, connect_writer, run};
-use crate::server::store::changes::{Change, ChangeFeed};
-
-/// Maximum number of changes that share a commit.
-const GROUP: usize = 128;
-
-/// Message to the writer.
-pub enum Queued {
-    /// A change whose caller waits.
-    Change(Box<dyn Pending>),
-    /// Finish, and close the connection.
-    Close,
-}
-
-impl Queued {
-    pub fn change<F, T, E>(change: F, caller: oneshot::Sender<Result<T, E>>) -> Self
-    where
-        F: FnMut(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<DbError> + Send + 'static,
-    {
-        Self::Change(Box::new(Waiting { change, outcome: None, caller }))
-    }
-}
-
-/// A change whose caller waits, whatever it returns.
-pub trait Pending: Send {
-    /// Runs the closure; returns whether what it wrote is to be kept.
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
-
-    /// Answers the caller with the outcome of the closure if it was committed, and else with the error of the database.
-    fn answer(self: Box<Self>, committed: Result<(), DbError>);
-}
-
-struct Waiting<F, T, E> {
-    change: F,
-    outcome: Option<Result<T, E>>,
-    caller: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> Pending for Waiting<F, T, E>
-where
-    F: FnMut(&mut Transaction<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<DbError> + Send,
-{
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
-        let outcome = change_once(transaction, &mut self.change);
-        let keeps = outcome.is_ok();
-        self.outcome = Some(outcome);
-        keeps
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), DbError>) {
-        let answer = match (committed, self.outcome) {
-            // An error of the closure itself says more than that of a transaction that it may have broken.
-            (Ok(()), Some(outcome)) | (Err(_), Some(outcome @ Err(_))) => outcome,
-            (Ok(()), None) => Err(DbError::Closed.into()),
-            (Err(error), _) => Err(error.into()),
-        };
-        // A caller that is gone needs no answer.
-        let _ = self.caller.send(answer);
-    }
-}
+use super::{AnyConnection, DbError, Reading, Transaction, connect_writer, run};
+use crate::server::store::changes::ChangeFeed;
+use crate::server::store::db::group::{Group, Pending, Queued, refuse_all, take};
 
 /// State of the thread.
 pub struct Writer {
     path: PathBuf,
     feed: ChangeFeed,
     checkpointer: Checkpointer,
-}
-
-/// Changes of one transaction, in the order in which they were made, and what they publish.
-#[derive(Default)]
-struct Group {
-    members: Vec<Box<dyn Pending>>,
-    changes: Vec<Change>,
 }
 
 impl Writer {
@@ -122,28 +54,17 @@ impl Writer {
         if let Err(e) = run(connection, "BEGIN IMMEDIATE") {
             return refuse_all(first, queue, &e);
         }
-        let (mut group, mut closed, mut sound) = (Group::default(), false, true);
-        let mut next = Some(first);
-        while let Some(pending) = next.take() {
-            sound = group.run(connection, pending);
-            if !sound || group.members.len() == GROUP {
-                break;
-            }
-            match queue.try_recv() {
-                Ok(Queued::Change(another)) => next = Some(another),
-                Ok(Queued::Close) => closed = true,
-                Err(_) => {}
-            }
-        }
-        if sound && run(connection, "COMMIT").is_ok() {
+        let mut group = Group::default();
+        let taken = take(first, queue, |pending| run_member(&mut group, connection, pending));
+        if taken.sound && run(connection, "COMMIT").is_ok() {
             crash_point!(GroupCommitted);
-            self.tell(group);
+            group.tell(&self.feed);
         } else {
             // Whoever broke it is alone the next time.
             let _ = run(connection, "ROLLBACK");
             group.members.into_iter().for_each(|pending| self.write_alone(connection, pending));
         }
-        closed
+        taken.closed
     }
 
     /// Writes a change in a transaction of its own, after a group of which it was a part has failed.
@@ -153,59 +74,34 @@ impl Writer {
             return;
         }
         let mut group = Group::default();
-        let sound = group.run(connection, pending);
+        let sound = run_member(&mut group, connection, pending);
         match if sound { run(connection, "COMMIT") } else { Err(DbError::RolledBack) } {
-            Ok(()) => self.tell(group),
+            Ok(()) => group.tell(&self.feed),
             Err(e) => {
                 let _ = run(connection, "ROLLBACK");
-                group.members.into_iter().for_each(|pending| pending.answer(Err(e.clone())));
+                group.refuse(&e);
             }
         }
     }
-
-    /// Publishes what a committed group has changed, and answers its callers.
-    fn tell(&self, group: Group) {
-        group.changes.into_iter().for_each(|change| self.feed.publish(change));
-        group.members.into_iter().for_each(|pending| pending.answer(Ok(())));
-        crash_point!(GroupAnswered);
-    }
 }
 
-impl Group {
-    /// Runs a change under a savepoint, and makes it a member; returns false if the whole transaction is lost.
-    fn run(&mut self, connection: &Connection, mut pending: Box<dyn Pending>) -> bool {
-        let sound = self.run_under_savepoint(connection, &mut *pending);
-        self.members.push(pending);
-        sound && !connection.is_autocommit()
-    }
-
-    fn run_under_savepoint(&mut self, connection: &Connection, pending: &mut dyn Pending) -> bool {
-        if run(connection, "SAVEPOINT change").is_err() {
-            return false;
-        }
-        let reading = Reading { connection: AnyConnection::Sqlite(connection) };
-        let mut transaction = Transaction { reading, changes: Vec::new() };
-        if pending.run(&mut transaction) {
-            self.changes.append(&mut transaction.changes);
-            run(connection, "RELEASE change").is_ok()
-        } else {
-            run(connection, "ROLLBACK TO change").is_ok() && run(connection, "RELEASE change").is_ok()
-        }
-    }
+/// Runs a change under a savepoint, and makes it a member; returns false if the whole transaction is lost.
+fn run_member(group: &mut Group, connection: &Connection, mut pending: Box<dyn Pending>) -> bool {
+    let sound = run_under_savepoint(group, connection, &mut *pending);
+    group.members.push(pending);
+    sound && !connection.is_autocommit()
 }
 
-/// Answers everybody who waits with an error, rather than have each wait for the lock in turn; returns whether the queue
-/// was closed.
-fn refuse_all(first: Box<dyn Pending>, queue: &mut mpsc::Receiver<Queued>, error: &DbError) -> bool {
-    // Who comes after this has not waited yet, and the lock may be free by then.
-    let waiting = queue.len();
-    first.answer(Err(error.clone()));
-    for _ in 0..waiting {
-        match queue.try_recv() {
-            Ok(Queued::Change(pending)) => pending.answer(Err(error.clone())),
-            Ok(Queued::Close) => return true,
-            Err(_) => break,
-        }
+fn run_under_savepoint(group: &mut Group, connection: &Connection, pending: &mut dyn Pending) -> bool {
+    if run(connection, "SAVEPOINT change").is_err() {
+        return false;
     }
-    false
+    let reading = Reading { connection: AnyConnection::Sqlite(connection) };
+    let mut transaction = Transaction { reading, changes: Vec::new() };
+    if pending.run(&mut transaction) {
+        group.changes.append(&mut transaction.changes);
+        run(connection, "RELEASE change").is_ok()
+    } else {
+        run(connection, "ROLLBACK TO change").is_ok() && run(connection, "RELEASE change").is_ok()
+    }
 }
