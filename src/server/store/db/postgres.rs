@@ -10,6 +10,8 @@ mod place;
 mod reader;
 mod session;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod values;
 mod writer;

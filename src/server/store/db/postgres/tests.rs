@@ -1,0 +1,1 @@
+//! Promises of the engine that SQLite need not keep.
