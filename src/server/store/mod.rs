@@ -8,6 +8,8 @@
 //! knows the feed alone.
 
 mod ad_hoc_runs;
+#[cfg(test)]
+mod both_engines;
 mod catalogue;
 pub mod changes;
 mod claim_rule;
@@ -98,7 +100,7 @@ pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 use crate::server::store::changes::ChangeFeed;
 pub use db::READERS;
 pub use db::UrlError;
-use db::{Db, DbError, OpenError, Reading, SchemaStep, Transaction};
+use db::{Db, DbError, OpenError, Reading, Transaction};
 use outage::Watchdog;
 
 /// Errors of the store, shared by all of its methods.
@@ -211,9 +213,7 @@ impl Store {
     pub async fn connect(url: &str, feed: ChangeFeed) -> Result<Self, StoreError> {
         let path = Db::name_of(url)?;
         let (url, publishing) = (url.to_owned(), feed.clone());
-        let steps: Vec<_> =
-            schema::POSTGRES_MIGRATIONS.iter().map(|sql| SchemaStep { sql, readable_from: 1 }).collect();
-        let connected = move || Db::connect(&url, &steps, publishing);
+        let connected = move || Db::connect(&url, schema::POSTGRES_MIGRATIONS, publishing);
         let connected = tokio::task::spawn_blocking(connected).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
         let db = connected.map_err(|error| StoreError::opening(path, error))?;
         Ok(Self { db, feed, watchdog: Watchdog::of_server() })

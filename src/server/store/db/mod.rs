@@ -27,10 +27,14 @@ use tokio::sync::broadcast;
 
 use super::changes::{Change, ChangeFeed};
 pub use postgres::UrlError;
+#[cfg(test)]
+pub(in crate::server::store) use postgres::rewrite;
 pub(in crate::server::store) use postgres::{Bulk, CopyOut, DatabaseSession, column};
 pub use readers::READERS;
 pub(in crate::server::store) use sqlite::migrate as migrate_sqlite;
 pub use statement::Statement;
+#[cfg(test)]
+pub(in crate::server::store) use tests::TestDatabase;
 pub use value::{Argument, FromValue, Value};
 
 /// Errors of the database.

@@ -30,6 +30,8 @@ pub use failure::Failure;
 use listener::Listener;
 pub use place::{Place, UrlError};
 pub use session::{CopyOut, DatabaseSession};
+#[cfg(test)]
+pub use sql::rewrite;
 use tls::Tls;
 pub use values::{column, named, text};
 use writer::GroupWriter;

@@ -18,9 +18,9 @@ use crate::server::domain::model::JobId;
 use crate::server::store::changes::{Change, ChangeFeed, ChangeNotice, Subscription};
 
 #[path = "../../../../tests/support/test_database.rs"]
-mod test_database;
+pub(super) mod test_database;
 
-pub(super) use test_database::TestDatabase;
+pub(in crate::server::store) use test_database::TestDatabase;
 
 /// Longest wait for what must happen; nothing here takes long.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -242,13 +242,13 @@ impl<'a> Gate<'a> {
     }
 
     /// Holds the writer in a change that keeps `first`, so that others wait.
-    async fn hold(db: &'a Db) -> Self {
+    pub(super) async fn hold(db: &'a Db) -> Self {
         let mut gate = Self::queue(db, "first");
         gate.reached().await;
         gate
     }
 
-    fn open(self) -> Waiting<'a, ()> {
+    pub(super) fn open(self) -> Waiting<'a, ()> {
         drop(self.opener);
         self.change
     }

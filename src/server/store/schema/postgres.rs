@@ -4,9 +4,13 @@
 //! Tables, columns and indexes have the same names as in SQLite. All numbers are `bigint`, truth values 0 or 1 as
 //! there; texts are ordered by their bytes; the chunks of logs are bytes.
 
+use crate::server::store::db::SchemaStep;
+
 /// Migrations by version, the first from an empty database. A released migration is never changed; a new one is added
 /// at the end, together with one of SQLite's.
-pub const POSTGRES_MIGRATIONS: &[&str] = &[r#"
+pub const POSTGRES_MIGRATIONS: &[SchemaStep<'static>] = &[SchemaStep { sql: FIRST, readable_from: 1 }];
+
+const FIRST: &str = r#"
     -- Names of SQLite that PostgreSQL lacks. `min` of two values is NULL where one of them is.
     CREATE DOMAIN blob AS bytea;
     CREATE FUNCTION min(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
@@ -157,4 +161,4 @@ pub const POSTGRES_MIGRATIONS: &[&str] = &[r#"
         worker BIGINT PRIMARY KEY REFERENCES worker ON DELETE CASCADE, instance TEXT COLLATE "C" NOT NULL,
         since BIGINT NOT NULL, address TEXT COLLATE "C" NOT NULL
     );
-"#];
+"#;
