@@ -86,6 +86,18 @@ Examples:
   job_runner serve --config /etc/job-runner.ini
 ")]
     Serve(Serve),
+    /// Move the data of a stopped server from SQLite to PostgreSQL
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner migrate --config /etc/job-runner.ini
+  PGPASSWORD=secret job_runner migrate --data /srv/jobs --to postgres://jobs@db.example.com/jobs
+  job_runner migrate --back --data /srv/jobs
+
+The database has to exist and to be empty. Every row is copied, then compared. An interrupted migration begins anew with
+the same command; until one is complete, the SQLite file stays the store. After it, no server starts on that file:
+--back undoes that.
+")]
+    Migrate(Migrate),
     /// List all jobs, with their schedules
     #[command(help_template = HELP, before_help = "\
 Examples:
@@ -231,6 +243,26 @@ pub struct Serve {
     /// Format of log lines
     #[arg(long, value_enum, default_value_t = LogFormat::Classic, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `job_runner migrate`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Migrate {
+    /// Configuration file of the server, with its data_path, database and password
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the server [default: data_path of --config, else ./job_runner_data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Database that gets the data [default: database of --config]; its password is better in PGPASSWORD
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// Let a server start on the SQLite file again; what has happened in PostgreSQL since is not in it
+    #[arg(long, conflicts_with_all = ["to", "json"])]
+    pub back: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `job_runner jobs` and of `job_runner workers` without an action.

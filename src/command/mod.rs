@@ -1,7 +1,7 @@
 //! `job_runner`: the operator's command line.
 //!
 //! `serve` is the server, `standalone` a server and a worker in one process, `run` runs a script and may start both for
-//! that. All other commands are requests to a running server over HTTP: one file each, besides the shared modules.
+//! that. `migrate` works on the stores of a server that is stopped. All other commands are requests to a running server over HTTP: one file each, besides the shared modules.
 //!
 //! Answers go to stdout, everything else to stderr; an error is one line. Exit codes follow `sysexits.h`.
 
@@ -15,6 +15,7 @@ mod job;
 mod jobs;
 mod kill;
 mod logs;
+mod migrate;
 mod paging;
 mod ports;
 mod run;
@@ -72,6 +73,7 @@ fn carry_out(args: CommandLine) -> Result<u8, CommandFailure> {
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Standalone(args) => on_runtime(standalone::run(args)),
         Command::Serve(args) => serve::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Jobs(args) => on_runtime(jobs::run(args)),
         Command::Runs(args) => on_runtime(runs::run(args)),
         Command::Workers(args) => on_runtime(workers::run(args)),

@@ -113,11 +113,10 @@ impl Exposed {
 
 /// Makes the files of a data directory private to this user, whatever the umask and the mode of the directory.
 ///
-/// Creates the database file before SQLite does, and removes the permissions of others from existing files. Returns
-/// what others may have read or may still see.
+/// Removes the permissions of others from existing files. Returns what others may have read or may still see.
 ///
 /// # Errors
-/// If a file cannot be examined, created or changed.
+/// If a file cannot be examined or changed.
 pub fn keep_private(path: &Path) -> io::Result<Vec<Exposed>> {
     let mut exposed = Vec::new();
     let mode = std::fs::metadata(path)?.permissions().mode();
@@ -140,9 +139,18 @@ pub fn keep_private(path: &Path) -> io::Result<Vec<Exposed>> {
             Err(e) => return Err(e),
         }
     }
-    // SQLite gives its other files the mode of this one.
-    drop(private_file(&path.join(DATABASE))?);
     Ok(exposed)
+}
+
+/// Returns the path of the database file, and creates it before SQLite does, private to this user.
+///
+/// # Errors
+/// If the file cannot be created or changed.
+pub fn private_database(path: &Path) -> io::Result<PathBuf> {
+    let file = path.join(DATABASE);
+    // SQLite gives its other files the mode of this one.
+    drop(private_file(&file)?);
+    Ok(file)
 }
 
 /// Opens a file; creates it for this user alone, whatever the umask.

@@ -85,6 +85,19 @@ pub struct Server {
     _data: Data,
 }
 
+/// Opens the database that the settings name.
+async fn open_store(settings: &Settings) -> Result<Store, ServerError> {
+    let feed = ChangeFeed::default();
+    match &settings.database {
+        Database::Sqlite => {
+            let file = data::private_database(&settings.data);
+            let file = file.map_err(|e| DataError::Unusable(settings.data.clone(), e))?;
+            Ok(Store::open(&file, feed).await?)
+        }
+        Database::Postgres(url) => Ok(Store::connect(&url.expose(), feed).await?),
+    }
+}
+
 impl Server {
     /// Starts all parts of the server. Addresses with port 0 get a free port.
     ///
@@ -99,7 +112,7 @@ impl Server {
         }
         let token = OperatorToken::of(&settings.data)
             .map_err(|e| ServerError::Token(settings.data.join(identity::token::FILE), e))?;
-        let store = Store::open(&settings.data.join(data::DATABASE), ChangeFeed::default()).await?;
+        let store = open_store(&settings).await?;
         // Where the configuration says nothing, a store of an earlier version keeps what its workers rely on.
         if settings.worker_writes.is_none() {
             settings.worker_writes =

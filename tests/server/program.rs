@@ -129,6 +129,14 @@ impl Lasting {
         tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| panic!("never said {what}"))
     }
 
+    /// The next line with its end; nothing where there is none any more.
+    pub async fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.out.read_line(&mut line)).await;
+        read.expect("a line in time").expect("its output");
+        line
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id().expect("it goes on")
     }

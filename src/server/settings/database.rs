@@ -107,7 +107,7 @@ impl DatabaseUrl {
         self.password.is_some()
     }
 
-    /// Sets the password.
+    /// Sets the password to connect with.
     #[must_use]
     pub fn with_password(self, password: Secret) -> Self {
         Self { password: Some(password), ..self }

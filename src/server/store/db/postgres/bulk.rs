@@ -24,7 +24,7 @@ impl Bulk {
         Ok(Self { session: DatabaseSession::connect(&place, &tls, MIGRATING)? })
     }
 
-    /// Returns the connection.
+    /// Returns the connection to the database.
     pub fn session(&self) -> &DatabaseSession {
         &self.session
     }
