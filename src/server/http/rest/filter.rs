@@ -237,6 +237,8 @@ fn test(kind: FieldKind, lookup: &str, values: &[&str], zone: Tz) -> Result<Test
             Ok([from, to]) => Test::Between(from, to),
             Err(_) => return Err(mismatched()),
         },
+        // Nothing but a time has a year.
+        _ if kind != FieldKind::Time => return Err(mismatched()),
         part => {
             let number: i64 = last.parse().map_err(|_| mismatched())?;
             match part {
