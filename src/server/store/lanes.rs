@@ -92,7 +92,9 @@ impl Store {
             query.push(&format!(" AND ({by}, id) {beyond} (")).bind(&at).push(", ");
             query.bind(&run).push(")");
         }
-        query.push(&format!(" ORDER BY {by} {order}, id {order} LIMIT ")).bind(&limit);
+        // The limit is part of the text: PostgreSQL plans once for all values, and would expect many rows for a limit that it
+        // does not know.
+        query.push(&format!(" ORDER BY {by} {order}, id {order} LIMIT {limit}"));
         query.push(
             ") AS picked JOIN run ON run.id = picked.id JOIN job ON job.id = run.job
              JOIN job_template ON job_template.id = job.job_template JOIN project ON project.id = job_template.project

@@ -7,7 +7,8 @@ use crate::server::store::db::{DbError, Reading};
 
 /// Settings of the connection. A write through it fails.
 const SETTINGS: &str = "SET default_transaction_read_only = on; SET idle_in_transaction_session_timeout = '60s';
-    SET client_min_messages = warning; SET jit = off; SET cursor_tuple_fraction = 1";
+    SET client_min_messages = warning; SET jit = off; SET cursor_tuple_fraction = 1;
+    SET plan_cache_mode = force_generic_plan";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Runs a closure that reads, in a transaction, so that all of its queries see one state.
