@@ -326,9 +326,10 @@ async fn a_handshake_that_was_used_before_a_restart_is_refused_after_it_and_a_fr
 async fn a_worker_that_uses_up_its_nonces_waits_and_another_does_not() {
     let stage = Stage::start(2).await;
     let (worker, now) = (stage.worker(0).get(), Utc::now().timestamp());
-    let query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-                 INSERT INTO uplink_nonce (worker, nonce, used) SELECT ?, 'nonce' || i, ? FROM n";
-    stage.write(move |connection| connection.execute(query, [worker, now])).await;
+    let query = "INSERT INTO uplink_nonce (worker, nonce, used)
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                 SELECT CAST(? AS BIGINT), 'nonce' || i, CAST(? AS BIGINT) FROM n";
+    stage.write(move |session| session.execute(query, [worker.into(), now.into()])).await;
     let status = async |worker: usize, nonce: &str| {
         let (path, mine) = signed_upgrade(&stage.workers[worker], nonce);
         let request = format!("GET {path}");
@@ -336,10 +337,10 @@ async fn a_worker_that_uses_up_its_nonces_waits_and_another_does_not() {
     };
     assert_eq!((status(0, "0123456789abcdef").await, status(1, "0123456789abcdef").await), (401, 101));
     let query = "UPDATE uplink_nonce SET used = ? WHERE worker = ?";
-    stage.write(move |connection| connection.execute(query, [now - 601, worker])).await;
+    stage.write(move |session| session.execute(query, [(now - 601).into(), worker.into()])).await;
     assert_eq!(status(0, "0123456789abcdef").await, 101);
-    let kept = stage.connect().query_row("SELECT count(*) FROM uplink_nonce", (), |row| row.get::<_, i64>(0));
-    assert_eq!(kept.expect("a count"), 2, "what cannot be used any more is not kept");
+    let kept: i64 = stage.connect().value("SELECT count(*) FROM uplink_nonce", []);
+    assert_eq!(kept, 2, "what cannot be used any more is not kept");
     stage.fixture.stop().await;
 }
 

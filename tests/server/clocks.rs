@@ -15,14 +15,13 @@ use jobrunner::server::store::changes::Change;
 use jobrunner::server::store::{AnswerKind, NewRun, WorkerAnswer};
 use jobrunner::wire::operator::WorkerStateName;
 use nix::sys::signal::Signal;
-use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::database::{self, Session};
 use crate::http::ask;
 use crate::port;
 use crate::service::Service;
 use crate::skip::skip;
-use crate::sqlite;
 use crate::stage::{Stage, made, returned};
 use crate::wait::until;
 use crate::worker_process::{Make, Place, start_worker};
@@ -100,7 +99,7 @@ async fn setting_the_servers_clock_makes_no_worker_lost() {
     stage.answer(0, 4).await;
     // As if the clock had been set a day forward since it answered.
     let back = "UPDATE worker SET heard = heard - 86400000000, ping_response_dts = ping_response_dts - 86400000000";
-    stage.write(|connection| connection.execute(back, ())).await;
+    stage.write(|session| session.execute(back, [])).await;
     let (id, app) = (stage.worker(0), stage.fixture.app_state());
     app.changes().publish(Change::WorkerChanged(id));
     let overview = app.store.overview_of_worker(id).await.unwrap().unwrap();
@@ -182,11 +181,11 @@ async fn times_written_by_the_server_are_shown_unchanged() {
 const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// The first number that a question finds.
-fn number(store: &Connection, question: &str) -> i64 {
-    store.query_row(question, (), |row| row.get(0)).expect("an answer")
+fn number(store: &Session, question: &str) -> i64 {
+    store.value(question, [])
 }
 
-async fn until_true(store: &Connection, question: &str) {
+async fn until_true(store: &Session, question: &str) {
     let asking = async {
         while number(store, question) == 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -215,13 +214,14 @@ async fn a_requested_run_stays_due_when_the_servers_clock_is_set_back() {
         ("FAKETIME_CACHE_DURATION", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]);
-    let store = sqlite::connect_read_only(&folder.path().join("data/job_runner.sqlite")).expect("the store");
+    let store = database::Store::of(&folder.path().join("data")).connect();
     tokio::task::block_in_place(|| until("the server", 60, || TcpStream::connect(place.http).ok()));
     fs::write(&clock, "-3600").expect("a clock");
-    let is_due_still = "SELECT count(*) FROM run WHERE id = 1 AND came_due / 1000000 < unixepoch() - 1800";
-    until_true(&store, is_due_still).await;
+    let long_ago = (Utc::now() - TimeDelta::minutes(30)).timestamp_micros();
+    let is_due_still = format!("SELECT count(*) FROM run WHERE id = 1 AND came_due < {long_ago}");
+    until_true(&store, &is_due_still).await;
     let mut worker = start_worker(Make::Ours, place, "worker1", 4, folder.path());
-    until_true(&store, "SELECT count(*) FROM run WHERE id = 1 AND return_success").await;
+    until_true(&store, "SELECT count(*) FROM run WHERE id = 1 AND return_success = 1").await;
     worker.signal(Signal::SIGTERM);
     tokio::task::block_in_place(|| worker.end_within(60));
     tokio::task::block_in_place(|| service.leave());

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{TimeDelta, Utc};
 use jobrunner::server::domain::model::Concurrency;
 use nix::sys::signal::Signal;
-use rusqlite::Connection;
 
+use crate::database::{self, Session};
 use crate::full_size::full_size;
 use crate::port;
 use crate::service::Service;
-use crate::sqlite;
 use crate::stage::Stage;
 use crate::wait;
 use crate::worker_process::{Make, Place, start_worker};
@@ -49,10 +48,8 @@ fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970")
 }
 
-fn returned(store: &Connection) -> Vec<i64> {
-    let mut question = store.prepare("SELECT id FROM run WHERE return_dts IS NOT NULL").expect("a question");
-    let runs = question.query_map((), |row| row.get(0)).expect("runs");
-    runs.collect::<Result<_, _>>().expect("runs")
+fn returned(store: &Session) -> Vec<i64> {
+    store.values("SELECT id FROM run WHERE return_dts IS NOT NULL", [])
 }
 
 /// When the script of each run was executed, however often.
@@ -95,7 +92,7 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
     let mut service = Service::start(data.path(), &data.path().join("data"), place);
     let (mut born, mut killed) = (Instant::now(), 0);
     let mut workers = ["worker1", "worker2"].map(|key| start_worker(Make::Ours, place, key, 4, folder.path()));
-    let store = sqlite::connect_read_only(&data.path().join("data/job_runner.sqlite")).expect("the store");
+    let store = database::Store::of(&data.path().join("data")).connect();
     let mut results = BTreeMap::new();
     let end = Instant::now() + size.step * size.runs + PATIENCE;
     while results.len() < due.len() {
@@ -122,9 +119,10 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
         let (start, result) = (executed.saturating_sub(*due), results[run].saturating_sub(executed));
         latest = (latest.0.max(start), latest.1.max(result));
     }
-    let question = "SELECT count(*), coalesce(sum(return_success), 0), max(attempt) FROM run";
-    let (rows, successes, attempts): (u32, u32, u32) =
-        store.query_row(question, (), |row| row.try_into()).expect("an answer");
+    let ask = |question| store.value::<u32>(question, []);
+    let rows = ask("SELECT count(*) FROM run");
+    let successes = ask("SELECT count(*) FROM run WHERE return_success = 1");
+    let attempts = ask("SELECT max(attempt) FROM run");
     println!(
         "{} runs, server killed {killed} times: {count} executions, {} results, the latest start {:?} and the latest result \
          {:?} late",

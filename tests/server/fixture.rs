@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use jobrunner::server::state::AppState;
 use jobrunner::server::store::changes::Change;
 use jobrunner::server::{Server, Settings};
-use rusqlite::Connection;
 
-use crate::sqlite;
+use crate::database::{self, Session};
+use crate::test_database::TestDatabase;
 
 pub struct Fixture {
     pub server: Server,
     directory: tempfile::TempDir,
+    database: Option<TestDatabase>,
 }
 
 impl Fixture {
@@ -27,8 +28,10 @@ impl Fixture {
             address.set_port(0);
         }
         settings.websocket = Some("127.0.0.1:0".parse().expect("an address"));
+        let database = database::fresh();
+        settings.database = database::database_of(database.as_ref());
         change(&mut settings);
-        Self { server: Server::start(settings).await.expect("a server"), directory }
+        Self { server: Server::start(settings).await.expect("a server"), directory, database }
     }
 
     pub fn app_state(&self) -> &AppState {
@@ -49,20 +52,17 @@ impl Fixture {
         format!("Authorization: Bearer {}", self.app_state().token.expose())
     }
 
-    /// The store, for a look past the server. In WAL mode no reader waits for a writer, so the look may block the test.
-    pub fn connect(&self) -> Connection {
-        sqlite::connect(&self.app_state().settings.data.join("job_runner.sqlite")).expect("the store")
+    /// The store, for a look past the server. No reader waits for a writer, so the look may block the test.
+    pub fn connect(&self) -> Session {
+        let settings = &self.app_state().settings;
+        database::store_of(&settings.data, &settings.database).connect()
     }
 
     /// Writes to the store past the server, on a thread of its own: the transaction it waits for may go on in the runtime of
     /// the test.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> T {
-        let mut connection = self.connect();
-        let changed = tokio::task::spawn_blocking(move || change(&mut connection)).await;
-        changed.expect("no panic").expect("a change")
+    pub async fn write<T: Send + 'static>(&self, change: impl FnOnce(&Session) -> T + Send + 'static) -> T {
+        let session = self.connect();
+        tokio::task::spawn_blocking(move || change(&session)).await.expect("no panic")
     }
 
     pub fn tell(&self, item: Change) {
@@ -78,12 +78,16 @@ impl Fixture {
     pub async fn pause(self) -> Paused {
         let settings = self.app_state().settings.clone();
         self.server.stop().await;
-        Paused { settings, directory: self.directory }
+        Paused { settings, directory: self.directory, database: self.database }
     }
 
     /// The server goes; its data stays, for another.
     pub async fn leave(self) -> tempfile::TempDir {
+        let settings = &self.app_state().settings;
+        database::note(&settings.data, &settings.database);
         self.server.stop().await;
+        // The next server of this data needs it, too; it goes with the process.
+        std::mem::forget(self.database);
         self.directory
     }
 
@@ -97,10 +101,12 @@ impl Fixture {
 pub struct Paused {
     settings: Settings,
     directory: tempfile::TempDir,
+    database: Option<TestDatabase>,
 }
 
 impl Paused {
     pub async fn resume(self) -> Fixture {
-        Fixture { server: Server::start(self.settings).await.expect("a server"), directory: self.directory }
+        let Self { settings, directory, database } = self;
+        Fixture { server: Server::start(settings).await.expect("a server"), directory, database }
     }
 }

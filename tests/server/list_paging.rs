@@ -43,12 +43,12 @@ impl Desk {
     async fn history(&self, runs: i64) {
         let sql = format!(
             "INSERT INTO run (job, schedule_id, schedule_dts, enqueue_dts, start_dts, return_dts, return_success)
-             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {runs})
+             WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {runs})
              SELECT 1, 100000 + i, i * 1000000, i * 1000000, i * 1000000, i * 1000000, 1 FROM n;
              INSERT INTO run (job, schedule_id, schedule_dts, return_dts, return_success, exit)
              VALUES (2, 200000, 4000000000000000, 500000, 0, 'killed');"
         );
-        self.stage.write(move |connection| connection.execute_batch(&sql)).await;
+        self.stage.write(move |session| session.batch(&sql)).await;
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_page_continues_after_the_last_one_even_if_entities_are_deleted() {
     let (_, first) = desk.get("/jobs?limit=2").await;
     let next = first["next"].as_str().expect("more");
     assert_eq!((ids(&first["jobs"]), first["total"].as_u64()), (vec![1, 10], Some(JOBS as u64)));
-    desk.stage.write(|connection| connection.execute("DELETE FROM job WHERE id = 10", ())).await;
+    desk.stage.write(|session| session.execute("DELETE FROM job WHERE id = 10", [])).await;
     let (_, second) = desk.get(&format!("/jobs?limit=2&after={next}")).await;
     assert_eq!((ids(&second["jobs"]), &second["total"]), (vec![100, 1000], &Value::Null));
     // The server has a bound of its own.

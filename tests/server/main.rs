@@ -14,6 +14,7 @@ mod crashes;
 mod dashboard_forms;
 mod dashboard_speed;
 mod data_files;
+mod database;
 mod descriptors;
 mod differences_from_original;
 mod dispatch;
@@ -30,6 +31,7 @@ mod late_results;
 mod list_paging;
 mod logs;
 mod lost_workers;
+mod migrate;
 mod named_entities;
 mod operator;
 mod outage;
@@ -71,6 +73,9 @@ mod process;
 mod skip;
 #[path = "../support/sqlite.rs"]
 mod sqlite;
+#[allow(dead_code)]
+#[path = "../support/test_database.rs"]
+mod test_database;
 #[allow(dead_code)]
 #[path = "../support/tmpfs.rs"]
 mod tmpfs;

@@ -10,11 +10,9 @@ const SH: &str = "#!/bin/sh\n";
 
 /// How many projects, templates, pools, jobs and runs there are.
 fn counts(server: &Fixture) -> [i64; 5] {
-    let connection = server.connect();
-    ["project", "job_template", "worker_pool", "job", "run"].map(|table| {
-        let question = format!("SELECT count(*) FROM {table}");
-        connection.query_row(&question, (), |row| row.get(0)).expect("a count")
-    })
+    let session = server.connect();
+    ["project", "job_template", "worker_pool", "job", "run"]
+        .map(|table| session.value(&format!("SELECT count(*) FROM {table}"), []))
 }
 
 #[tokio::test]

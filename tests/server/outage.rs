@@ -11,6 +11,7 @@ use jobrunner::server::domain::title::Title;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::database::is_only_sqlite;
 use crate::http::{Answer, ask};
 use crate::port;
 use crate::process::Process;
@@ -39,6 +40,9 @@ struct Scene {
 impl Scene {
     /// Nothing where no disk can be mounted.
     async fn start() -> Option<Self> {
+        if is_only_sqlite("a full disk of the server") {
+            return None;
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("a folder");

@@ -232,7 +232,7 @@ async fn a_changed_schedule_is_found_after_a_restart_and_after_missed_changes() 
     let job = stage.job(|job| job.schedule = Schedule::Interval { every: 365, unit: Unit::Day }).await;
     next(&stage, &job).await;
     let change = async |stage: &Stage, change: &'static str| {
-        stage.write(move |connection| connection.execute(change, ())).await;
+        stage.write(move |session| session.execute(change, [])).await;
     };
     let within = async |stage: &Stage, minutes| {
         let limit = Utc::now() + TimeDelta::minutes(minutes);

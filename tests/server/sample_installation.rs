@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use chrono::Utc;
 use jobrunner::run::RunId;
-use rusqlite::Connection;
 
+use crate::database::Session;
 use crate::stage::{Stage, write_log};
 
 /// How much of everything.
@@ -52,39 +52,43 @@ pub async fn fill(stage: &Stage, extent: Extent) -> (RunId, RunId) {
             "INSERT INTO worker_pool (id, title) VALUES ({id}, '{title}') ON CONFLICT (id) DO UPDATE SET title = excluded.title;"
         );
     }
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("('{name}')")).collect::<Vec<_>>().join(", ");
+    let quoted =
+        |names: &[&str]| (1..).zip(names).map(|(id, name)| format!("({id}, '{name}')")).collect::<Vec<_>>().join(", ");
     let _ = write!(
         sql,
-        "CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {most}) SELECT i FROM n;
+        "CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {most})
+             SELECT i FROM n;
          INSERT INTO worker (title, api_key, secret, concurrent_jobs, ping_response_dts, worker_version)
-             SELECT printf('%s-%02d', CASE i % 4 WHEN 0 THEN 'web' WHEN 1 THEN 'db' WHEN 2 THEN 'build' ELSE 'edge' END, 1 + i / 4),
+             SELECT CASE i % 4 WHEN 0 THEN 'web-' WHEN 1 THEN 'db-' WHEN 2 THEN 'build-' ELSE 'edge-' END
+                     || CASE WHEN i < 36 THEN '0' ELSE '' END || (1 + i / 4),
                  'w' || i, 'secret', 4, {now}, '3.0.0' FROM n WHERE i <= {workers};
          INSERT INTO pool_worker SELECT 1 + id % {pools}, id FROM worker;
-         INSERT OR IGNORE INTO project_pool SELECT project.id, worker_pool.id FROM project, worker_pool;
-         CREATE TEMP TABLE deed (title); INSERT INTO deed VALUES {deeds};
-         CREATE TEMP TABLE thing (title); INSERT INTO thing VALUES {things};
+         INSERT INTO project_pool SELECT project.id, worker_pool.id FROM project, worker_pool WHERE TRUE ON CONFLICT DO NOTHING;
+         CREATE TEMP TABLE deed (id BIGINT, title TEXT); INSERT INTO deed VALUES {deeds};
+         CREATE TEMP TABLE thing (id BIGINT, title TEXT); INSERT INTO thing VALUES {things};
          INSERT INTO job (job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval,
                  reschedule_interval_type)
              SELECT 1 + (i - 1) % {projects}, 1 + i % {pools},
-                 (SELECT title FROM deed WHERE rowid = 1 + (i - 1) % 10) || ' ' || (SELECT title FROM thing WHERE rowid = 1 + (i - 1) / 10 % 10)
+                 (SELECT title FROM deed WHERE id = 1 + (i - 1) % 10) || ' ' || (SELECT title FROM thing WHERE id = 1 + (i - 1) / 10 % 10)
                      || CASE WHEN i > 100 THEN ' ' || (1 + (i - 1) / 100) ELSE '' END,
-                 'echo', '#!/bin/bash -eu' || char(10) || 'echo', 1, 'HOUR' FROM n WHERE i <= {jobs};
+                 'echo', '#!/bin/bash -eu\necho', 1, 'HOUR' FROM n WHERE i <= {jobs};
          -- Those that are over, the last one seconds ago.
          INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, return_dts, return_success, attempt, exit)
              SELECT 1 + i * 7 % {jobs}, i, 1 + i % {workers}, due, due + 1200000, due + 1900000, due + 1900000 + took, well, 1,
-                 CASE WHEN well THEN 'code 0' WHEN i % 3 = 0 THEN 'killed' WHEN i % 7 = 0 THEN 'timed_out' ELSE 'code ' || (1 + i % 3) END
-             FROM (SELECT i, i % 17 <> 4 AS well, {now} - ({runs} - i) * 21000000 - took - 9000000 AS due, took
-                 FROM (SELECT i, (4000000 + (i * 7 % {jobs}) % 23 * 11000000) * (79 + i % 7 * 6) / 100 AS took FROM n WHERE i <= {runs}));
+                 CASE WHEN well = 1 THEN 'code 0' WHEN i % 3 = 0 THEN 'killed' WHEN i % 7 = 0 THEN 'timed_out' ELSE 'code ' || (1 + i % 3) END
+             FROM (SELECT i, CASE WHEN i % 17 <> 4 THEN 1 ELSE 0 END AS well, {now} - ({runs} - i) * 21000000 - took - 9000000 AS due, took
+                 FROM (SELECT i, (4000000 + (i * 7 % {jobs}) % 23 * 11000000) * (79 + i % 7 * 6) / 100 AS took FROM n WHERE i <= {runs}) AS lasting) AS run_of_n;
          -- Those that go on, those that wait at workers, and those that are to come.
          INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, start_dts, attempt, is_manual)
-             SELECT 3 + i * 5, 0, 1 + i * 3 % {workers}, {now} - i * 19000000, {now} - i * 18000000, {now} - i * 17000000, 1, i = 2 FROM n WHERE i <= 7;
+             SELECT 3 + i * 5, 0, 1 + i * 3 % {workers}, {now} - i * 19000000, {now} - i * 18000000, {now} - i * 17000000, 1,
+                 CASE WHEN i = 2 THEN 1 ELSE 0 END FROM n WHERE i <= 7;
          INSERT INTO run (job, schedule_id, worker, schedule_dts, enqueue_dts, attempt)
              SELECT 4 + i * 5, 0, 1 + i * 3 % {workers}, {now} - i * 3000000, {now} - i * 2000000, 1 FROM n WHERE i <= 3;
          INSERT INTO run (job, schedule_id, schedule_dts)
              SELECT id, 0, {now} + id * 47000000 % 3600000000 + 30000000 FROM job;
          UPDATE run SET schedule_id = id WHERE schedule_id = 0;
          UPDATE worker SET api_key = title || '.example.net', heard = {now}, duty_since = {now} - 86400000000,
-             duty = CASE id WHEN 5 THEN 'asleep' WHEN 8 THEN 'draining' ELSE 'awake' END, outbox = id = 8,
+             duty = CASE id WHEN 5 THEN 'asleep' WHEN 8 THEN 'draining' ELSE 'awake' END, outbox = CASE WHEN id = 8 THEN 1 ELSE 0 END,
              seats_taken = (SELECT count(*) FROM run WHERE run.worker = worker.id AND return_dts IS NULL AND enqueue_dts IS NOT NULL)
              WHERE id <> 11;
          COMMIT;",
@@ -94,20 +98,20 @@ pub async fn fill(stage: &Stage, extent: Extent) -> (RunId, RunId) {
         deeds = quoted(&DEEDS),
         things = quoted(&THINGS),
     );
-    stage.write(move |connection| write(connection, &sql)).await
+    stage.write(move |session| write(session, &sql)).await
 }
 
 /// Makes all this, and logs of the run that goes on and the one that failed.
-fn write(connection: &Connection, sql: &str) -> rusqlite::Result<(RunId, RunId)> {
-    connection.execute_batch(sql)?;
-    let run = |of: &str| connection.query_row(of, (), |row| row.get::<_, i64>(0));
-    let going = run("SELECT max(id) FROM run WHERE start_dts IS NOT NULL AND return_dts IS NULL")?;
-    let failed = run("SELECT max(id) FROM run WHERE exit = 'code 2'")?;
+fn write(session: &Session, sql: &str) -> (RunId, RunId) {
+    session.batch(sql);
+    let run = |of: &str| session.value::<i64>(of, []);
+    let going = run("SELECT max(id) FROM run WHERE start_dts IS NOT NULL AND return_dts IS NULL");
+    let failed = run("SELECT max(id) FROM run WHERE exit = 'code 2'");
     for run in [going, failed] {
-        connection.execute("INSERT INTO run_log (run) VALUES (?)", [run])?;
-        write_log(connection, run, &log(run == failed))?;
+        session.execute("INSERT INTO run_log (run) VALUES (?)", [run.into()]);
+        write_log(session, run, &log(run == failed));
     }
-    Ok((RunId::new(going).expect("a run"), RunId::new(failed).expect("a run")))
+    (RunId::new(going).expect("a run"), RunId::new(failed).expect("a run"))
 }
 
 /// What a script says that loads something.

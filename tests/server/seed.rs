@@ -1,9 +1,9 @@
 //! What the original held when its answers were recorded, in our store with the same ids.
 
 use rusqlite::types::Value as Stored;
-use rusqlite::{Connection, params_from_iter};
 use serde_json::Value;
 
+use crate::database::Session;
 use crate::fixture::Fixture;
 use crate::stage::write_log;
 
@@ -28,34 +28,26 @@ const TABLES: &[&str] = &[
 /// Fills the store of a server that is at work.
 pub async fn fill(fixture: &Fixture) {
     let seed: Value = serde_json::from_str(include_str!("../fixtures/rest/seed.json")).expect("the seed");
-    fixture
-        .write(move |connection| {
-            connection.pragma_update(None, "foreign_keys", false)?;
-            let change = connection.transaction()?;
-            insert_all(&change, &seed)?;
-            change.commit()
-        })
-        .await;
+    fixture.write(move |session| session.seed(|session| insert_all(session, &seed))).await;
 }
 
-fn insert_all(connection: &Connection, seed: &Value) -> rusqlite::Result<()> {
+fn insert_all(session: &Session, seed: &Value) {
     for table in TABLES {
         for row in seed[table].as_array().expect("rows") {
             let mut row = row.as_object().expect("a row").clone();
             let content = if *table == "run_log" { row.remove("content") } else { None };
-            insert(connection, table, &row);
+            insert(session, table, &row);
             if let Some(content) = content.as_ref().and_then(Value::as_str) {
-                write_log(connection, row["run"].as_i64().expect("a run"), content)?;
+                write_log(session, row["run"].as_i64().expect("a run"), content);
             }
         }
     }
     // The original knows the worker of a kill by its run.
     let worker = "UPDATE kill_request SET worker = (SELECT worker FROM run WHERE run.id = kill_request.run)";
-    connection.execute(worker, ())?;
-    Ok(())
+    session.execute(worker, []);
 }
 
-fn insert(connection: &Connection, table: &str, row: &serde_json::Map<String, Value>) {
+fn insert(session: &Session, table: &str, row: &serde_json::Map<String, Value>) {
     let (table, admin) = match table {
         "viewers" => ("project_group", Some(0)),
         "admins" => ("project_group", Some(1)),
@@ -75,7 +67,7 @@ fn insert(connection: &Connection, table: &str, row: &serde_json::Map<String, Va
         Value::String(text) => text.into(),
         other => panic!("{other} in the seed"),
     });
-    connection.execute(&sql, params_from_iter(values)).unwrap_or_else(|e| panic!("{table} {row:?}: {e}"));
+    session.execute(&sql, values);
 }
 
 /// What the original calls otherwise.

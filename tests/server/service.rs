@@ -7,6 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use crate::database;
 use crate::process::Process;
 use crate::worker_process::{Place, without_settings};
 
@@ -29,6 +30,7 @@ impl Service {
         let mut ini = "[job_runner]\nwebsocket_listen = none\n".to_owned();
         for (name, value) in [
             ("data_path", data.display().to_string()),
+            ("database", database::setting(data)),
             ("listen", place.http.to_string()),
             ("broadcaster_listen", format!("127.0.0.1:{}", place.broadcaster)),
             ("events_listen", format!("127.0.0.1:{}", place.events)),

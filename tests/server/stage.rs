@@ -12,9 +12,9 @@ use jobrunner::server::store::changes::{Change, ChangeNotice};
 use jobrunner::server::store::{
     NewJob, NewPool, NewProject, NewRun, NewTemplate, NewWorker, RunChange, Store, WorkerAnswer,
 };
-use rusqlite::Connection;
 use rusqlite::types::FromSql;
 
+use crate::database::Session;
 use crate::fixture::Fixture;
 use crate::subscriber::Subscriber;
 
@@ -168,7 +168,7 @@ impl Stage {
 
     /// Changes the data as some other part of the server does, which then tells it.
     async fn sql(&self, change: &'static str, id: i64, news: Change) {
-        let changed = self.write(move |connection| connection.execute(change, [id])).await;
+        let changed = self.write(move |session| session.execute(change, [id.into()])).await;
         assert_eq!(changed, 1, "{change}");
         self.fixture.app_state().changes().publish(news);
     }
@@ -181,9 +181,9 @@ impl Stage {
 
     /// What a request is for, and why.
     pub fn kill(&self, kill: KillId) -> (RunId, String) {
-        let question = "SELECT run, cause FROM kill_request WHERE id = ?";
-        let row = self.connect().query_row(question, [kill.get()], |row| row.try_into());
-        let (run, cause): (i64, String) = row.expect("a request");
+        let session = self.connect();
+        let run = session.value("SELECT run FROM kill_request WHERE id = ?", [kill.get().into()]);
+        let cause = session.value("SELECT cause FROM kill_request WHERE id = ?", [kill.get().into()]);
         (RunId::new(run).expect("a run"), cause)
     }
 
@@ -214,7 +214,7 @@ impl Stage {
     pub async fn fill(&self, workers: usize, jobs: usize, due: usize) {
         let fill = format!(
             "BEGIN;
-             CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {jobs}) SELECT i FROM n;
+             CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {jobs}) SELECT i FROM n;
              INSERT INTO worker (title, api_key, secret, concurrent_jobs) SELECT 'w' || i, 'w' || i, 'secret', 1 FROM n WHERE i <= {workers};
              INSERT INTO pool_worker SELECT {pool}, id FROM worker;
              INSERT INTO job (job_template, worker_pool, title, script_content_partial, script_content, reschedule_interval, reschedule_interval_type)
@@ -225,7 +225,7 @@ impl Stage {
             pool = self.pool.id,
             template = self.template.id,
         );
-        self.write(move |connection| connection.execute_batch(&fill)).await;
+        self.write(move |session| session.batch(&fill)).await;
     }
 
     /// How many results came too late.
@@ -240,25 +240,22 @@ impl Stage {
 
     pub async fn write_log(&self, run: RunId, content: &str) {
         let content = content.to_owned();
-        self.write(move |connection| {
-            connection.execute("INSERT INTO run_log (run) VALUES (?)", [run.get()])?;
-            write_log(connection, run.get(), &content)
+        self.write(move |session| {
+            session.execute("INSERT INTO run_log (run) VALUES (?)", [run.get().into()]);
+            write_log(session, run.get(), &content);
         })
         .await;
     }
 
     pub fn ask<T: FromSql>(&self, question: &str, run: RunId) -> T {
-        self.connect().query_row(question, [run.get()], |row| row.get(0)).expect("an answer")
+        self.connect().value(question, [run.get().into()])
     }
 
-    pub fn connect(&self) -> Connection {
+    pub fn connect(&self) -> Session {
         self.fixture.connect()
     }
 
-    pub async fn write<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> T {
+    pub async fn write<T: Send + 'static>(&self, change: impl FnOnce(&Session) -> T + Send + 'static) -> T {
         self.fixture.write(change).await
     }
 
@@ -292,12 +289,11 @@ pub fn made(change: RunChange) -> Run {
 }
 
 /// Writes the text of a log that has none.
-pub fn write_log(connection: &Connection, run: i64, content: &str) -> rusqlite::Result<()> {
+pub fn write_log(session: &Session, run: i64, content: &str) {
     let ends = content.matches('\n').count() as i64;
     let is_unended = !content.is_empty() && !content.ends_with('\n');
     let length = "UPDATE run_log SET bytes = ?, newlines = ?, unended = ? WHERE run = ?";
-    connection.execute(length, (content.len() as i64, ends, is_unended, run))?;
+    session.execute(length, [(content.len() as i64).into(), ends.into(), is_unended.into(), run.into()]);
     let text = "INSERT INTO log_chunk (log, start, newlines, data) SELECT id, 0, 0, ? FROM run_log WHERE run = ?";
-    connection.execute(text, (content.as_bytes(), run))?;
-    Ok(())
+    session.execute(text, [content.as_bytes().to_vec().into(), run.into()]);
 }

@@ -12,10 +12,10 @@ use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewWorker;
 use tempfile::TempDir;
 
+use crate::database;
 use crate::port;
 use crate::process::Process;
 use crate::service::Service;
-use crate::sqlite;
 use crate::stage::Stage;
 use crate::wait;
 use crate::worker_process::{Make, Place, start_worker};
@@ -98,8 +98,8 @@ impl Scene {
 
     /// Writes a template past the server.
     pub fn store_template(&self, id: i64, body: &str) {
-        let store = sqlite::connect(&self.folder.path().join("data/job_runner.sqlite")).expect("the store");
-        store.execute("UPDATE job_template SET body = ? WHERE id = ?", (body, id)).expect("a template");
+        let store = database::Store::of(&self.folder.path().join("data")).connect();
+        store.execute("UPDATE job_template SET body = ? WHERE id = ?", [body.to_owned().into(), id.into()]);
     }
 
     fn executed(&self) -> usize {
