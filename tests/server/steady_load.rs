@@ -78,7 +78,8 @@ impl Scene {
         let greedy = NewWorker { title: Title::fixed("greedy"), api_key, secret: Secret::new(b"verysecret".to_vec()) };
         let greedy = stage.store().new_worker(&greedy).await.expect("a worker");
         let token = stage.fixture.app_state().token.expose().to_owned();
-        stage.fixture.stop().await;
+        // The data is in a folder of its own.
+        drop(stage.fixture.leave().await);
         let place = Place {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())),
             events: port::free(),
