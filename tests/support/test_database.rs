@@ -216,12 +216,12 @@ impl Drop for TestPostgres {
 
 /// Reads the server's log until it accepts connections, and leaves the rest to a thread.
 fn wait_until_ready(log: ChildStderr) {
-    let (ready, is_ready) = mpsc::channel();
+    let (ready, is_ready) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut lines = Vec::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             if line.contains("ready to accept connections") {
-                let _ = ready.send(());
+                let _ = ready.try_send(());
                 lines.clear();
             }
             // What is said later is read, so that nobody waits for room in the pipe.

@@ -16,7 +16,7 @@ use crate::server::store::db::tests::{
     soon,
 };
 use crate::server::store::db::{Db, DbError, OpenError, Reading, SchemaStep};
-use proxy::{Proxy, Trick};
+use proxy::{Loss, Proxy};
 
 /// A database with two servers at it.
 struct Two {
@@ -196,9 +196,9 @@ async fn a_commit_whose_answer_is_lost_is_made_once_and_answered() {
     let Some(proxied) = Proxied::new().await else { return };
     let mut heard = proxied.feed.subscribe();
     let runs = Arc::new(AtomicUsize::new(0));
-    proxied.proxy.play(Trick::LoseAnswer);
+    proxied.proxy.lose(Loss::Answer);
     soon(proxied.db.change(keeping_and_counting("answered", &runs))).await.unwrap();
-    assert!(proxied.proxy.is_played());
+    assert!(proxied.proxy.has_lost());
     assert_eq!(proxied.kept(), ["before", "answered"]);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     soon(proxied.db.change(keeping("after"))).await.unwrap();
@@ -211,9 +211,9 @@ async fn a_commit_that_is_lost_on_the_way_is_made_by_another_run_of_the_change()
     let Some(proxied) = Proxied::new().await else { return };
     let mut heard = proxied.feed.subscribe();
     let runs = Arc::new(AtomicUsize::new(0));
-    proxied.proxy.play(Trick::LoseCommit);
+    proxied.proxy.lose(Loss::Commit);
     soon(proxied.db.change(keeping_and_counting("again", &runs))).await.unwrap();
-    assert!(proxied.proxy.is_played());
+    assert!(proxied.proxy.has_lost());
     assert_eq!(proxied.kept(), ["before", "again"]);
     assert_eq!(runs.load(Ordering::SeqCst), 2);
     assert_eq!(published(&mut heard), [2]);
@@ -221,29 +221,29 @@ async fn a_commit_that_is_lost_on_the_way_is_made_by_another_run_of_the_change()
 
 #[tokio::test]
 async fn a_group_whose_commit_is_lost_in_either_way_is_made_once() {
-    for trick in [Trick::LoseAnswer, Trick::LoseCommit] {
+    for loss in [Loss::Answer, Loss::Commit] {
         let Some(proxied) = Proxied::new().await else { return };
         let mut heard = proxied.feed.subscribe();
         let gate = Gate::hold(&proxied.db).await;
         let others = ["a", "b", "c"].map(|name| queued(proxied.db.change(keeping(name))));
-        proxied.proxy.play(trick);
+        proxied.proxy.lose(loss);
         soon(gate.open()).await.unwrap();
         for other in others {
             soon(other).await.unwrap();
         }
-        assert!(proxied.proxy.is_played());
-        assert_eq!(proxied.kept(), ["before", "first", "a", "b", "c"], "{trick:?}");
-        assert_eq!(published(&mut heard), [2, 3, 4, 5], "{trick:?}");
+        assert!(proxied.proxy.has_lost());
+        assert_eq!(proxied.kept(), ["before", "first", "a", "b", "c"], "{loss:?}");
+        assert_eq!(published(&mut heard), [2, 3, 4, 5], "{loss:?}");
     }
 }
 
 #[tokio::test]
 async fn while_it_is_unknown_whether_a_commit_was_made_others_are_refused_and_its_caller_waits() {
     let Some(proxied) = Proxied::new().await else { return };
-    proxied.proxy.play(Trick::LoseAnswerAndHangUp);
+    proxied.proxy.lose(Loss::AnswerAndLine);
     let runs = Arc::new(AtomicUsize::new(0));
     let mut unknown = queued(proxied.db.change(keeping_and_counting("unknown", &runs)));
-    while !proxied.proxy.is_played() {
+    while !proxied.proxy.has_lost() {
         tokio::task::yield_now().await;
     }
     let refused = soon(proxied.db.change(keeping("refused"))).await;
@@ -259,9 +259,9 @@ async fn while_it_is_unknown_whether_a_commit_was_made_others_are_refused_and_it
 #[tokio::test]
 async fn a_store_that_is_closed_while_it_is_unknown_whether_a_commit_was_made_answers_with_the_outage() {
     let Some(proxied) = Proxied::new().await else { return };
-    proxied.proxy.play(Trick::LoseAnswerAndHangUp);
+    proxied.proxy.lose(Loss::AnswerAndLine);
     let unknown = queued(proxied.db.change(keeping("unknown")));
-    while !proxied.proxy.is_played() {
+    while !proxied.proxy.has_lost() {
         tokio::task::yield_now().await;
     }
     soon(proxied.db.close()).await;
@@ -281,14 +281,14 @@ async fn a_database_that_is_stopped_is_an_outage_and_comes_back_by_itself() {
     assert_eq!(names(&db).await, ["before"]);
     for signal in ["INT", "QUIT"] {
         server.stop(signal);
-        let (changed, read) = (soon(db.change(keeping("lost"))).await, soon(db.read(|reading| count(reading))).await);
+        let (changed, read) = (soon(db.change(keeping("lost"))).await, soon(db.read(count)).await);
         assert!(is_lost(&changed) && is_lost(&read), "{changed:?} {read:?}");
         let Err(Fault::Db(error)) = changed else { unreachable!() };
         let text = crate::run::chain_of(&error).to_string();
         assert!(text.starts_with(&format!("PostgreSQL at {}", server_name(&database))), "{text}");
         server.run();
         assert_eq!(soon(heard.next()).await, ChangeNotice::Missed);
-        soon(db.read(|reading| count(reading))).await.unwrap();
+        soon(db.read(count)).await.unwrap();
         soon(db.change(keeping(if signal == "INT" { "second" } else { "third" }))).await.unwrap();
         assert_eq!(next_ids(&mut heard, 1).await.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL that plays a trick on one commit.
+//! A proxy before PostgreSQL that loses a commit, or the answer to it.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -8,22 +8,22 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-/// What happens to a commit.
+/// What a commit loses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trick {
+pub enum Loss {
     /// It is made, and the connection is cut before the answer.
-    LoseAnswer,
-    /// Like [`Trick::LoseAnswer`], and no further connection is accepted for now.
-    LoseAnswerAndHangUp,
+    Answer,
+    /// Like [`Loss::Answer`], and no further connection is accepted for now.
+    AnswerAndLine,
     /// The connection is cut before it reaches the server.
-    LoseCommit,
+    Commit,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
-    next: Option<Trick>,
+    next: Option<Loss>,
     hangs_up: bool,
-    played: bool,
+    lost: bool,
 }
 
 pub struct Proxy {
@@ -53,13 +53,13 @@ impl Proxy {
         self.folder.path().join(".s.PGSQL.5432")
     }
 
-    /// Plays a trick on the next commit.
-    pub fn play(&self, trick: Trick) {
-        *self.plan.lock().unwrap() = Plan { next: Some(trick), ..Plan::default() };
+    /// Loses the next commit, or its answer.
+    pub fn lose(&self, loss: Loss) {
+        *self.plan.lock().unwrap() = Plan { next: Some(loss), ..Plan::default() };
     }
 
-    pub fn is_played(&self) -> bool {
-        self.plan.lock().unwrap().played
+    pub fn has_lost(&self) -> bool {
+        self.plan.lock().unwrap().lost
     }
 
     pub fn accept_again(&self) {
@@ -78,7 +78,7 @@ fn forward(client: UnixStream, server: UnixStream, plan: &Arc<Mutex<Plan>>) {
         copy(&mut from_server, &mut to_client, |_| {
             let loses = *losing.lock().unwrap();
             if loses {
-                plan_of_answers.lock().unwrap().played = true;
+                plan_of_answers.lock().unwrap().lost = true;
             }
             !loses
         });
@@ -91,11 +91,11 @@ fn forward(client: UnixStream, server: UnixStream, plan: &Arc<Mutex<Plan>>) {
                 return true;
             }
             let mut plan = plan.lock().unwrap();
-            let Some(trick) = plan.next.take() else { return true };
-            plan.hangs_up = trick == Trick::LoseAnswerAndHangUp;
-            plan.played = trick == Trick::LoseCommit;
-            *loses.lock().unwrap() = trick != Trick::LoseCommit;
-            trick != Trick::LoseCommit
+            let Some(loss) = plan.next.take() else { return true };
+            plan.hangs_up = loss == Loss::AnswerAndLine;
+            plan.lost = loss == Loss::Commit;
+            *loses.lock().unwrap() = loss != Loss::Commit;
+            loss != Loss::Commit
         });
     });
 }
