@@ -121,7 +121,7 @@ pub enum StoreError {
     /// The store was written by a later version of the program.
     #[error("the store {path} has version {found}; this program reads up to {known}")]
     Newer {
-        /// As above.
+        /// Path of the file, or host and name of the database, for the message.
         path: String,
         /// Version of the store.
         found: i64,

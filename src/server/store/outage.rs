@@ -1,7 +1,7 @@
 //! Outages: detects that the store cannot be written, logs it once, refuses changes meanwhile, and detects its end.
 //!
 //! Where the disk is full or broken, or memory is short, SQLite may roll a transaction back by itself; `db` runs each change
-//! of it again alone, and answers with the error of the one that fails.
+//! of it again alone, and answers with the error of the one that fails. PostgreSQL is out while it cannot be reached.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //! cannot hold a transaction open across anything but the database.
 //!
 //! *Told only what is committed*: a change is answered, and what it publishes is published, after the commit that made it
-//! true. Changes that wait at the same time share one commit, each under a savepoint of its own, so that one that fails
-//! takes nothing of the others with it.
+//! true. Changes that wait at the same time share one commit, and one that fails takes nothing of the others with it: in
+//! SQLite each has a savepoint of its own, in PostgreSQL the others are run again.
 //!
 //! The engines are a closed set: an enum, and no trait.
 
@@ -205,8 +205,8 @@ impl Db {
 
     /// Runs a closure in a transaction that writes, and commits it. If the closure fails, nothing that it wrote is kept.
     ///
-    /// The closure may run more than once: where a neighbour breaks the transaction that they share, each is run again
-    /// in one of its own. It runs to its end even if the caller goes away.
+    /// The closure may run more than once: where a neighbour breaks the transaction that they share, or the commit is lost
+    /// on its way to PostgreSQL, each is run again in one of its own. After a statement that failed, it must fail, too. It runs to its end even if the caller goes away.
     ///
     /// # Errors
     /// The closure's own error, or that of the database.

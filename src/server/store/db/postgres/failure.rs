@@ -11,7 +11,7 @@ pub enum Failure {
     /// There is no connection, or it was cut.
     #[error("PostgreSQL at {place} does not answer")]
     Lost {
-        /// Host and database.
+        /// Host and database, without a password.
         place: Arc<str>,
         /// Error of the client.
         #[source]
@@ -20,13 +20,13 @@ pub enum Failure {
     /// The connection was cut before, and is not used again.
     #[error("PostgreSQL at {place} has hung up")]
     Cut {
-        /// Host and database.
+        /// Host and database, without a password.
         place: Arc<str>,
     },
     /// It did not answer in time.
     #[error("PostgreSQL at {place} has not answered for {seconds} s")]
     Silent {
-        /// Host and database.
+        /// Host and database, without a password.
         place: Arc<str>,
         /// Time that was waited.
         seconds: u64,
@@ -34,7 +34,7 @@ pub enum Failure {
     /// It refused a statement, or a statement cannot be sent.
     #[error("PostgreSQL at {place} refuses a statement")]
     Refused {
-        /// Host and database.
+        /// Host and database, without a password.
         place: Arc<str>,
         /// Error of the client.
         #[source]

@@ -21,7 +21,7 @@ const TOO_MANY: &str = "!";
 /// What another server has committed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
-    /// These changes.
+    /// All changes of a group, in their order.
     Changes(Vec<Change>),
     /// More than fit into a payload, or some that this version of the program does not know.
     TooMuch,

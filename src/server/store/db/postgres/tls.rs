@@ -83,7 +83,7 @@ impl TlsConnect<Socket> for Handshake {
     }
 }
 
-/// An encrypted connection.
+/// An encrypted connection to PostgreSQL.
 pub struct Stream(tokio_rustls::client::TlsStream<Socket>);
 
 impl TlsStream for Stream {
