@@ -57,31 +57,40 @@ impl Store {
     /// If the store cannot be read.
     pub async fn jobs_off_plan(&self, zone: Tz, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         // The same rules as in `planned_runs::pending`: a due run that is meant for one worker does not count.
-        let sql =
-            "WITH waiting AS NOT MATERIALIZED (SELECT job, plan, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due
-                 FROM run INDEXED BY run_open WHERE enqueue_dts IS NULL AND return_dts IS NULL
-                 AND is_manual = 0 AND retry_of IS NULL
-                 AND NOT (pinned = 1 AND (came_due IS NOT NULL OR schedule_dts <= ?1)))
-             SELECT job.*, EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id) AS waits,
-             (SELECT plan FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL
-                 ORDER BY schedule_dts DESC LIMIT 1) AS planned
-             FROM job WHERE cron IS NOT NULL OR reschedule_interval > 0
-             OR EXISTS (SELECT 1 FROM waiting WHERE waiting.job = job.id AND NOT is_due AND plan IS NOT NULL)";
+        let waiting = "SELECT job, plan, came_due IS NOT NULL OR schedule_dts <= ?1 AS is_due
+             FROM run INDEXED BY run_open WHERE enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0
+             AND retry_of IS NULL AND NOT (pinned = 1 AND (came_due IS NOT NULL OR schedule_dts <= ?1))
+             ORDER BY job, schedule_dts";
+        // Nothing in it depends on the job at hand: PostgreSQL might go through all planned runs for each.
+        let jobs = "SELECT job.*, cron IS NOT NULL OR coalesce(reschedule_interval, 0) > 0 AS recurs FROM job
+             WHERE cron IS NOT NULL OR reschedule_interval > 0 OR id IN (SELECT job FROM run INDEXED BY run_open
+                 WHERE enqueue_dts IS NULL AND return_dts IS NULL AND plan IS NOT NULL)
+             ORDER BY id";
         self.read(move |reading| {
             let mut excludes = BTreeMap::<JobId, Vec<Exclude>>::new();
             reading.each("SELECT * FROM reschedule_exclude ORDER BY id", &[], |row| {
                 excludes.entry(row.get("job")?).or_default().push(rows::exclude(row)?);
                 Ok::<_, StoreError>(true)
             })?;
+            // The latest plan of each job with runs that wait.
+            let mut plans = BTreeMap::<JobId, Option<String>>::new();
+            reading.each(waiting, &[&now], |row| {
+                let plan = plans.entry(row.get("job")?).or_default();
+                if !row.get::<bool>("is_due")? {
+                    *plan = row.get::<Option<String>>("plan")?.or(plan.take());
+                }
+                Ok::<_, StoreError>(true)
+            })?;
             let mut off = Vec::new();
-            reading.each(sql, &[&now], |row| {
+            reading.each(jobs, &[], |row| {
                 let mut job = rows::job(row)?;
                 job.excludes = excludes.remove(&job.id).unwrap_or_default();
-                let planned: Option<String> = row.get("planned")?;
-                let waits: bool = row.get("waits")?;
-                if planned.map_or(!waits, |plan| plan != Rule::of(&job, zone).text()) {
-                    off.push(job.id);
-                }
+                let plan = plans.remove(&job.id);
+                let is_off = match &plan {
+                    Some(Some(plan)) => *plan != Rule::of(&job, zone).text(),
+                    waits => waits.is_none() && row.get("recurs")?,
+                };
+                off.extend(is_off.then_some(job.id));
                 Ok::<_, StoreError>(true)
             })?;
             Ok(off)
