@@ -135,12 +135,18 @@ impl Scene {
         self.place.script("server.ini", &ini);
         let line = format!("exec {JOB_RUNNER} serve --config server.ini 2>&1");
         let mut serve = self.place.start_by("sh", &["-c", &line]);
-        let first = serve.next_line().await;
-        if first.contains("server started") {
-            return Ok(serve);
+        let mut said = String::new();
+        loop {
+            // The dispatcher may have something to say before the server is said to be started.
+            let line = serve.next_line().await;
+            if line.contains("server started") {
+                return Ok(serve);
+            }
+            if line.is_empty() {
+                return Err(Done { out: said, ..serve.end().await });
+            }
+            said += &line;
         }
-        let done = serve.end().await;
-        Err(Done { out: first + &done.out, ..done })
     }
 
     /// Asserts that a server does not start, and what it says.
@@ -310,9 +316,20 @@ async fn a_migration_that_is_killed_begins_anew_and_no_server_starts_on_half_a_s
     let sqlite = scene.sqlite();
     let version: i64 = sqlite.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a version");
     sqlite.pragma_update(None, "user_version", version + 1_000_000).expect("a mark");
-    sqlite.execute_batch("INSERT INTO setting VALUES ('moved_to', 'there'), ('moved_at', 'then')").expect("a mark");
+    let mark = |place: &str| {
+        let sql = "INSERT OR REPLACE INTO setting VALUES ('moved_to', ?), ('moved_at', 'then')";
+        sqlite.execute(sql, [place]).expect("a mark");
+    };
+    // Another database has the store, and this one an earlier attempt.
+    mark("elsewhere");
+    let refused = scene.migrate(&[]).await;
+    assert!(refused.code == 1 && refused.err.contains("is not the one to which this store was moved"), "{refused:?}");
+    let name = scene.database.url().rsplit('/').next().expect("a name");
+    let socket = scene.database.socket();
+    let here = format!("{}:5432/{name}", socket.parent().expect("a folder").display());
+    mark(&here);
     drop(sqlite);
-    scene.refuses("sqlite", "was moved to the PostgreSQL database there on then").await;
+    scene.refuses("sqlite", &format!("was moved to the PostgreSQL database {here} on then")).await;
     scene.refuses(scene.database.url(), "has an unfinished migration").await;
     let done = scene.migrate(&[]).await;
     assert_eq!(done.code, 0, "{done:?}");

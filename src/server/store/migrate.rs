@@ -3,7 +3,7 @@
 //!
 //! Little is in memory at a time, whatever the size of the store: a row, and a piece of the stream to PostgreSQL.
 //!
-//! All rows arrive in one transaction, which also takes away the mark that the database got before it ([`marks`]). So a
+//! All rows arrive in one transaction, which also takes away the mark that the database got before it. So a
 //! migration that is interrupted leaves an empty database on which no server starts, and the next one begins anew. The
 //! SQLite file gets a mark of its own, just before that transaction is committed: there is no moment at which servers
 //! could start on both stores.
@@ -151,7 +151,7 @@ pub fn to_postgres(file: &Path, url: &str, watch: Watch<'_>) -> Result<Migration
     marks::lock(target, &place)?;
     let mark = SourceMark::read(&source)?;
     bulk.begin()?;
-    match marks::decide(&mark, &marks::TargetState::read(target)?) {
+    match marks::decide(&mark, &marks::TargetState::read(target)?, &place) {
         Decision::Copy => {}
         Decision::Nothing => return Ok(MigrationOutcome::AlreadyMoved),
         Decision::Refuse(refusal) => return Err(MigrateError::Refused { place, refusal }),

@@ -91,8 +91,8 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides whether a store may be moved to a database.
-pub fn decide(source: &SourceMark, target: &TargetState) -> Decision {
+/// Decides whether a store may be moved to the database at a place.
+pub fn decide(source: &SourceMark, target: &TargetState, place: &str) -> Decision {
     let is_own = |installation: &Option<String>| installation.is_some() && *installation == source.installation;
     match (target, &source.moved_to) {
         (TargetState::Foreign, _) => Decision::Refuse(Refusal::Foreign),
@@ -103,6 +103,8 @@ pub fn decide(source: &SourceMark, target: &TargetState) -> Decision {
         (TargetState::Complete(_), Some(_)) => Decision::Nothing,
         (TargetState::Complete(_), None) => Decision::Refuse(Refusal::Already),
         (TargetState::Empty, Some(_)) => Decision::Refuse(Refusal::MovedElsewhere),
+        // Begun here, and then done elsewhere: that is the store now.
+        (TargetState::Incomplete(_), Some(moved_to)) if moved_to != place => Decision::Refuse(Refusal::MovedElsewhere),
         // With `Some`, the last migration ended between the commits of the two databases.
         (TargetState::Incomplete(_), _) | (TargetState::Empty, None) => Decision::Copy,
     }

@@ -23,7 +23,8 @@ fn a_store_is_copied_only_where_nothing_else_is() {
     let sources = [
         ("new", SourceMark::default()),
         ("present", SourceMark { installation: own(), moved_to: None }),
-        ("moved", SourceMark { installation: own(), moved_to: Some("there".to_owned()) }),
+        ("moved here", SourceMark { installation: own(), moved_to: Some("here".to_owned()) }),
+        ("moved there", SourceMark { installation: own(), moved_to: Some("there".to_owned()) }),
     ];
     let targets = [
         ("empty", TargetState::Empty),
@@ -38,34 +39,42 @@ fn a_store_is_copied_only_where_nothing_else_is() {
     let mut lines = String::new();
     for (target_name, target) in &targets {
         for (source_name, source) in &sources {
-            lines += &format!("{target_name} <- {source_name}: {:?}\n", decide(source, target));
+            lines += &format!("{target_name} <- {source_name}: {:?}\n", decide(source, target, "here"));
         }
     }
     insta::assert_snapshot!(lines, @r"
     empty <- new: Copy
     empty <- present: Copy
-    empty <- moved: Refuse(MovedElsewhere)
+    empty <- moved here: Refuse(MovedElsewhere)
+    empty <- moved there: Refuse(MovedElsewhere)
     tables of others <- new: Refuse(Foreign)
     tables of others <- present: Refuse(Foreign)
-    tables of others <- moved: Refuse(Foreign)
+    tables of others <- moved here: Refuse(Foreign)
+    tables of others <- moved there: Refuse(Foreign)
     own, incomplete <- new: Refuse(OtherIncomplete)
     own, incomplete <- present: Copy
-    own, incomplete <- moved: Copy
+    own, incomplete <- moved here: Copy
+    own, incomplete <- moved there: Refuse(MovedElsewhere)
     other, incomplete <- new: Refuse(OtherIncomplete)
     other, incomplete <- present: Refuse(OtherIncomplete)
-    other, incomplete <- moved: Refuse(OtherIncomplete)
+    other, incomplete <- moved here: Refuse(OtherIncomplete)
+    other, incomplete <- moved there: Refuse(OtherIncomplete)
     nameless, incomplete <- new: Refuse(OtherIncomplete)
     nameless, incomplete <- present: Refuse(OtherIncomplete)
-    nameless, incomplete <- moved: Refuse(OtherIncomplete)
+    nameless, incomplete <- moved here: Refuse(OtherIncomplete)
+    nameless, incomplete <- moved there: Refuse(OtherIncomplete)
     own <- new: Refuse(Other)
     own <- present: Refuse(Already)
-    own <- moved: Nothing
+    own <- moved here: Nothing
+    own <- moved there: Nothing
     other <- new: Refuse(Other)
     other <- present: Refuse(Other)
-    other <- moved: Refuse(Other)
+    other <- moved here: Refuse(Other)
+    other <- moved there: Refuse(Other)
     nameless <- new: Refuse(Other)
     nameless <- present: Refuse(Other)
-    nameless <- moved: Refuse(Other)
+    nameless <- moved here: Refuse(Other)
+    nameless <- moved there: Refuse(Other)
     ");
 }
 
@@ -77,7 +86,7 @@ fn every_refusal_is_one_line_that_goes_on_with_the_name_of_the_database() {
         let line = MigrateError::Refused { place: "db/jobs".to_owned(), refusal }.to_string();
         assert!(line.starts_with("the database db/jobs ") && !line.contains('\n'), "{line}");
     }
-    assert_eq!(decide(&SourceMark::default(), &TargetState::Empty), Decision::Copy);
+    assert_eq!(decide(&SourceMark::default(), &TargetState::Empty, "here"), Decision::Copy);
 }
 
 #[test]
