@@ -145,7 +145,8 @@ impl TestPostgres {
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // A signal to the group of the tests would end the keeper before it has cleaned up.
+        let command = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let signals = child.stdin.take().unwrap();
         let log = child.stderr.take().unwrap();
